@@ -1,0 +1,149 @@
+"""Options that several commands share, each spelled once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from genomix_cli.config import read_toml
+from genomix_cli.errors import UsageError
+
+PATH_KEYS = frozenset({"fasta", "contacts", "model", "labels", "motifs", "shard"})
+
+
+def _set_verbosity(ctx: typer.Context) -> None:
+    """(Re)configure logging from -v and -q, whichever came so far."""
+    levels = ctx.meta.get("genomix.verbosity", 0)
+    log = logging.getLogger("genomix")
+    log.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(levels, -1), logging.DEBUG))
+    if log.handlers:
+        return
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        log.addHandler(RichHandler(console=Console(stderr=True), show_path=False, show_time=False))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("[genomix] %(message)s"))
+        log.addHandler(handler)
+    log.propagate = False
+
+
+def _verbose(ctx: typer.Context, value: int) -> int:
+    ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) + value
+    _set_verbosity(ctx)
+    return value
+
+
+def _quiet(ctx: typer.Context, value: bool) -> bool:
+    if value:
+        ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) - 1
+    _set_verbosity(ctx)
+    return value
+
+
+def _threads(value: int) -> int:
+    """Threads of numerical libraries; torch reads the same setting where it is imported."""
+    import os
+
+    if value:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(value)
+    return value
+
+
+def _load_config(ctx: typer.Context, value: Path | None) -> Path | None:
+    """Let a TOML file supply defaults: command line, then environment, then this file."""
+    if value is None:
+        return None
+    data = read_toml(value)
+    name = ctx.info_name or ""
+    section = data.get(name, {})
+    known = {p.name: p for p in ctx.command.params if p.name}
+    unknown = [key for key in section if key.replace("-", "_") not in known]
+    if unknown:
+        raise UsageError(f"unknown keys in [{name}]: {', '.join(unknown)}", where=value)
+    ctx.default_map = {
+        key.replace("-", "_"): _relative_to(value.parent, key, item)
+        for key, item in section.items()
+    } | dict(ctx.default_map or {})
+    return value
+
+
+def _relative_to(folder: Path, key: str, item: Any) -> Any:
+    """Paths of a settings file are relative to the file, as in any build tool."""
+    if key == "track":
+        pairs = [str(entry).partition("=") for entry in item]
+        return [f"{name}={folder / path}" for name, _, path in pairs]
+    if key in PATH_KEYS and (key != "model" or (folder / str(item)).exists()):
+        return str(folder / str(item))
+    return item
+
+
+Verbose = Annotated[
+    int,
+    typer.Option("-v", "--verbose", count=True, callback=_verbose, help="Say more (-vv: debug)."),
+]
+Quiet = Annotated[
+    bool, typer.Option("-q", "--quiet", callback=_quiet, help="Only warnings and errors.")
+]
+Threads = Annotated[
+    int,
+    typer.Option("--threads", min=0, callback=_threads, help="CPU threads; 0: all.", envvar="GENOMIX_THREADS"),
+]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar="GENOMIX_DEVICE")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="TOML file with defaults, a table per command.",
+        envvar="GENOMIX_CONFIG",
+        is_eager=True,
+        callback=_load_config,
+    ),
+]
+Fasta = Annotated[
+    Path, typer.Option("--fasta", "-f", help="Reference FASTA.", envvar="GENOMIX_FASTA")
+]
+Tracks = Annotated[
+    list[str] | None,
+    typer.Option("--track", "-t", help="NAME=FILE.bw; repeat.", envvar="GENOMIX_TRACKS"),
+]
+Contacts = Annotated[
+    Path | None,
+    typer.Option("--contacts", help=".cool or .mcool[::/resolutions/N].", envvar="GENOMIX_CONTACTS"),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="Run folder, or a name that ships.", envvar="GENOMIX_MODEL"
+    ),
+]
+
+
+def parse_tracks(values: list[str] | None) -> dict[str, Path]:
+    """``NAME=FILE`` pairs as a mapping in the order given.
+
+    Raises
+    ------
+    UsageError
+        If a value is no pair, or a name comes twice.
+    """
+    tracks: dict[str, Path] = {}
+    for value in values or []:
+        name, equals, path = value.partition("=")
+        if not (name and equals and path):
+            raise UsageError("not a track", where="--track", expected="NAME=FILE", found=value)
+        if name in tracks:
+            raise UsageError(f"{name} was given twice", where="--track")
+        tracks[name] = Path(path)
+    return tracks

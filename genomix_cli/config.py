@@ -1,0 +1,107 @@
+"""Frozen dataclasses as configuration: to plain data and back, and TOML settings.
+
+Every problem of a configuration is reported at once, not one per run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from genomix_cli.errors import DataError, UsageError
+
+T = TypeVar("T")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain, JSON-ready data of a configuration dataclass (tuples become lists)."""
+    return {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
+
+
+def from_dict(cls: type[T], data: Mapping[str, Any], *, where: object = None) -> T:
+    """Build the dataclass `cls` from plain data.
+
+    Raises
+    ------
+    UsageError
+        Naming every unknown key, missing key and wrong type together.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = get_type_hints(cls)
+    problems = [f"unknown key {key!r}" for key in data if key not in fields]
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name not in data:
+            if _is_required(field):
+                problems.append(f"missing key {name!r}")
+            continue
+        value = _coerce(data[name], hints[name])
+        if not _fits(value, hints[name]):
+            problems.append(f"{name!r} is {data[name]!r}, not {_type_name(hints[name])}")
+        values[name] = value
+    if problems:
+        raise UsageError(f"invalid {cls.__name__}: {', '.join(problems)}", where=where)
+    return cls(**values)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"is not TOML: {error}", where=path) from error
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _coerce(value: Any, hint: Any) -> Any:
+    """JSON has no tuples and TOML writes 1 for 1.0."""
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, arg) for arg in get_args(hint))
+    if origin is tuple:
+        args = get_args(hint)
+        if not isinstance(value, tuple):
+            return False
+        if len(args) == 2 and args[1] is Ellipsis:
+            return all(_fits(v, args[0]) for v in value)
+        return len(args) == len(value) and all(
+            _fits(v, a) for v, a in zip(value, args, strict=True)
+        )
+    if hint is int and isinstance(value, bool):
+        return False
+    return hint is Any or isinstance(value, origin or hint)
+
+
+def _type_name(hint: Any) -> str:
+    return getattr(hint, "__name__", None) if get_origin(hint) is None else str(hint)  # type: ignore[return-value]

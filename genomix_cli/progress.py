@@ -1,0 +1,53 @@
+"""Progress on stderr: a bar on a terminal, log lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger("genomix")
+
+LOG_EVERY_SECONDS = 30.0
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items`, showing how far it has come.
+
+    Parameters
+    ----------
+    items : iterable
+    description : str
+        What is being done, as ``"binning ATAC"``.
+    total : int, optional
+        Number of items, where `items` does not know it.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if not log.isEnabledFor(logging.INFO):
+        yield from items
+    elif sys.stderr.isatty():
+        yield from _bar(items, description, total)
+    else:
+        yield from _lines(items, description, total)
+
+
+def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import track as rich_track
+
+    console = Console(stderr=True)
+    yield from rich_track(items, description, total, console=console, transient=True)
+
+
+def _lines(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    last = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - last > LOG_EVERY_SECONDS:
+            last = time.monotonic()
+            log.info("%s: %s", description, f"{done:,}" + (f" of {total:,}" if total else ""))
+        yield item

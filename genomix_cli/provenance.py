@@ -1,0 +1,144 @@
+"""How an output was made, and outputs that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from genomix_cli import __version__
+from genomix_cli.errors import GenomixError, UsageError
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+
+
+def command_line() -> str:
+    """The command as the user typed it, quoted for a shell."""
+    return shlex.join(["genomix", *sys.argv[1:]])
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, or of a folder's files in name order."""
+    stat = Path(path).stat()
+    return _sha256(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: str, mtime: int, size: int) -> str:
+    if not os.path.isdir(path):
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(p for p in Path(path).rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What every output says of itself.
+
+    Attributes
+    ----------
+    command : str
+        The command line.
+    config : dict
+        The resolved settings, as plain data.
+    seed : int or None
+        The seed, where randomness was used.
+    inputs : dict of str to str
+        File name (no folder, so that the same input gives the same bytes anywhere) to sha256.
+    version : str
+        Version of genomix.
+    """
+
+    command: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    version: str = __version__
+
+    @classmethod
+    def of(
+        cls, config: Mapping[str, Any], inputs: Mapping[str, Path], seed: int | None = None
+    ) -> Provenance:
+        """Provenance of the running command.
+
+        Parameters
+        ----------
+        config : mapping
+            Resolved settings, plain data.
+        inputs : mapping of str to Path
+            Role of each input (``"fasta"``, ``"track ATAC"``) to its file.
+        seed : int, optional
+        """
+        digests = {f"{role} {Path(p).name}": sha256(p) for role, p in inputs.items()}
+        return cls(command_line(), dict(config), seed, digests)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON and HDF5 attributes."""
+        return {
+            "version": self.version,
+            "command": self.command,
+            "config": dict(self.config),
+            "seed": self.seed,
+            "inputs": dict(self.inputs),
+        }
+
+
+def environment() -> dict[str, str]:
+    """Interpreter and platform, for run folders (never in files that must be reproducible)."""
+    return {"python": platform.python_version(), "platform": platform.platform()}
+
+
+@contextmanager
+def atomic_path(target: Path, *, force: bool = True) -> Iterator[Path]:
+    """A path to write aside, renamed to `target` when the block ends without an error.
+
+    The file (or folder) lies beside the target under a hidden name, so that the rename stays on
+    one file system; on any error, interrupt or full disk it is removed.
+
+    Raises
+    ------
+    UsageError
+        If the folder of `target` does not exist, or `target` exists and `force` is false.
+    """
+    target = Path(target)
+    if not target.parent.is_dir():
+        raise UsageError("no such folder", where=target.parent, hint="create it first")
+    if target.exists() and not force:
+        raise UsageError("already exists", where=target, hint="add --force to replace it")
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise GenomixError(f"cannot be written to: {error.strerror}", where=target.parent) from error
+    # The suffix is kept: pysam, pandas and h5py choose formats and compression by it.
+    draft = aside / target.name
+    try:
+        yield draft
+        _replace(draft, target)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise GenomixError(f"cannot be written: {error.strerror}", where=target) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _replace(draft: Path, target: Path) -> None:
+    """Rename, replacing an existing folder as a whole."""
+    if target.is_dir():
+        old = draft.parent / "replaced"
+        os.rename(target, old)
+    os.replace(draft, target)

@@ -1,0 +1,67 @@
+"""Every plug-in by name, loaded when first asked for.
+
+A new model, simulator or input format is one file and one line here; ``tests/contract`` then
+exercises it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from genomix_cli.errors import UsageError
+
+
+class Registry:
+    """Names of one kind of plug-in, each pointing to ``"module:attribute"``.
+
+    Parameters
+    ----------
+    kind : str
+        What the names stand for, as an error message should say it.
+    entries : dict of str to str
+        Name to ``"module:attribute"``.
+    """
+
+    def __init__(self, kind: str, entries: dict[str, str]) -> None:
+        self.kind = kind
+        self._entries = entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def load(self, name: str) -> Any:
+        """Import and return what `name` stands for.
+
+        Raises
+        ------
+        UsageError
+            If there is no such name.
+        """
+        if name not in self._entries:
+            raise UsageError(f"unknown {self.kind} {name!r}", expected=" or ".join(self._entries))
+        module, attribute = self._entries[name].split(":")
+        return getattr(import_module(module), attribute)
+
+
+VARIANT_MODELS = Registry(
+    "variant model",
+    {
+        "gmt": "genomix_cli.variants.models.gmt:GMT",
+        "cnn": "genomix_cli.variants.models.cnn:CNN",
+    },
+)
+
+SIMULATORS = Registry(
+    "simulator",
+    {"genome": "genomix_cli.variants.simulate:simulate_genome"},
+)
+
+SHARD_LAYOUTS = Registry(
+    "shard layout",
+    {
+        "genome": "genomix_cli.variants.prepare:write_genome_layout",
+        "windows": "genomix_cli.variants.prepare:write_windows_layout",
+    },
+)
