@@ -107,14 +107,18 @@ def atomic_path(target: Path, *, force: bool = True) -> Iterator[Path]:
     """A path to write aside, renamed to `target` when the block ends without an error.
 
     The file (or folder) lies beside the target under a hidden name, so that the rename stays on
-    one file system; on any error, interrupt or full disk it is removed.
+    one file system; on any error, interrupt or full disk it is removed. A link keeps pointing to
+    its file, and what is neither file nor folder (``/dev/null``, a pipe) is written to directly.
 
     Raises
     ------
     UsageError
         If the folder of `target` does not exist, or `target` exists and `force` is false.
     """
-    target = Path(target)
+    target = Path(os.path.realpath(target))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        yield target
+        return
     if not target.parent.is_dir():
         raise UsageError("no such folder", where=target.parent, hint="create it first")
     if target.exists() and not force:
@@ -122,7 +126,8 @@ def atomic_path(target: Path, *, force: bool = True) -> Iterator[Path]:
     try:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise GenomixError(f"cannot be written to: {error.strerror}", where=target.parent) from error
+        problem = f"cannot be written to: {error.strerror}"
+        raise GenomixError(problem, where=target.parent) from error
     # The suffix is kept: pysam, pandas and h5py choose formats and compression by it.
     draft = aside / target.name
     try:

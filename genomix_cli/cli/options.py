@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.models import TyperPath
 
 from genomix_cli.config import read_toml
 from genomix_cli.errors import UsageError
-
-PATH_KEYS = frozenset({"fasta", "contacts", "model", "labels", "motifs", "shard"})
 
 
 def _set_verbosity(ctx: typer.Context) -> None:
@@ -61,40 +60,67 @@ def _load_config(ctx: typer.Context, value: Path | None) -> Path | None:
     """Let a TOML file supply defaults: command line, then environment, then this file."""
     if value is None:
         return None
-    data = read_toml(value)
-    name = ctx.info_name or ""
-    section = data.get(name, {})
-    known = {p.name: p for p in ctx.command.params if p.name}
-    unknown = [key for key in section if key.replace("-", "_") not in known]
+    table = _table_names(ctx)
+    settings: Any = read_toml(value)
+    for name in table:
+        settings = settings.get(name, {})
+    options = {
+        flag.removeprefix("--"): parameter
+        for parameter in ctx.command.params
+        for flag in parameter.opts
+        if flag.startswith("--") and flag != "--config"
+    }
+    unknown = [key for key in settings if key not in options]
     if unknown:
-        raise UsageError(f"unknown keys in [{name}]: {', '.join(unknown)}", where=value)
-    ctx.default_map = {
-        key.replace("-", "_"): _relative_to(value.parent, key, item)
-        for key, item in section.items()
-    } | dict(ctx.default_map or {})
+        where = f"{value} [{'.'.join(table)}]"
+        raise UsageError(f"unknown key {', '.join(unknown)}", where=where, hint=_known(options))
+    ctx.default_map = dict(ctx.default_map or {}) | {
+        str(options[key].name): _relative_to(value.parent, options[key], item)
+        for key, item in settings.items()
+    }
     return value
 
 
-def _relative_to(folder: Path, key: str, item: Any) -> Any:
+def _table_names(ctx: typer.Context) -> list[str]:
+    """``["prepare", "variants"]``: the tables that lead to a command's settings."""
+    if ctx.parent is None:
+        return []
+    return [*_table_names(ctx.parent), ctx.info_name or ""]  # type: ignore[arg-type]
+
+
+def _known(options: dict[str, Any]) -> str:
+    return "known keys: " + ", ".join(sorted(options))
+
+
+def _relative_to(folder: Path, parameter: Any, item: Any) -> Any:
     """Paths of a settings file are relative to the file, as in any build tool."""
-    if key == "track":
-        pairs = [str(entry).partition("=") for entry in item]
-        return [f"{name}={folder / path}" for name, _, path in pairs]
-    if key in PATH_KEYS and (key != "model" or (folder / str(item)).exists()):
+    if "--track" in parameter.opts:
+        pairs = [str(entry).partition("=") for entry in _as_list(item)]
+        return [f"{name}{equals}{folder / path}" for name, equals, path in pairs]
+    if parameter.multiple:
+        return _as_list(item)
+    is_path = isinstance(parameter.type, TyperPath)
+    if is_path or ("--model" in parameter.opts and (folder / str(item)).exists()):
         return str(folder / str(item))
     return item
 
 
+def _as_list(item: Any) -> list[Any]:
+    return item if isinstance(item, list) else [item]
+
+
 Verbose = Annotated[
     int,
-    typer.Option("-v", "--verbose", count=True, callback=_verbose, help="Say more (-vv: debug)."),
+    typer.Option("-v", "--verbose", count=True, callback=_verbose, help="Show debug messages too."),
 ]
 Quiet = Annotated[
     bool, typer.Option("-q", "--quiet", callback=_quiet, help="Only warnings and errors.")
 ]
 Threads = Annotated[
     int,
-    typer.Option("--threads", min=0, callback=_threads, help="CPU threads; 0: all.", envvar="GENOMIX_THREADS"),
+    typer.Option(
+        "--threads", min=0, callback=_threads, help="CPU threads; 0: all.", envvar="GENOMIX_THREADS"
+    ),
 ]
 Device = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar="GENOMIX_DEVICE")
@@ -120,13 +146,13 @@ Tracks = Annotated[
 ]
 Contacts = Annotated[
     Path | None,
-    typer.Option("--contacts", help=".cool or .mcool[::/resolutions/N].", envvar="GENOMIX_CONTACTS"),
+    typer.Option(
+        "--contacts", help=".cool or .mcool[::/resolutions/N].", envvar="GENOMIX_CONTACTS"
+    ),
 ]
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", "-m", help="Run folder, or a name that ships.", envvar="GENOMIX_MODEL"
-    ),
+    typer.Option("--model", "-m", help="Run folder, or a name that ships.", envvar="GENOMIX_MODEL"),
 ]
 
 
