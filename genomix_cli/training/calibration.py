@@ -1,0 +1,98 @@
+"""Platt scaling: from a model's logits to probabilities that mean what they say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from genomix_cli.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+
+_MAX_ITERATIONS = 100
+_TOLERANCE = 1e-10
+_RIDGE = 1e-12
+
+
+class Platt(NamedTuple):
+    """``p = sigmoid(slope * logit + intercept)``; slope 1 and intercept 0 change nothing."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def apply(self, logits: npt.ArrayLike) -> FloatArray:
+        """Calibrated probabilities, float64 of the shape of `logits`."""
+        return _sigmoid(self.slope * np.asarray(logits, np.float64) + self.intercept)
+
+
+def fit_platt(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Platt:
+    """Fit a sigmoid to held-out logits by Newton's method with step halving.
+
+    The targets are drawn in from 0 and 1 as in Platt (1999), "Probabilistic outputs for
+    support vector machines": (N+ + 1) / (N+ + 2) and 1 / (N- + 2), so that separable
+    scores do not give an infinite slope. The iteration follows Lin, Lin and Weng (2007,
+    doi:10.1007/s10994-007-5018-6).
+
+    Parameters
+    ----------
+    logits : array [n]
+    labels : array [n]
+        Positive where > 0.5.
+    weights : array [n], optional
+
+    Raises
+    ------
+    DataError
+        If there are not both classes, or a logit is not finite.
+    """
+    x = np.asarray(logits, np.float64)
+    positive = np.asarray(labels, np.float64) > 0.5
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+    n_positive, n_negative = float(w[positive].sum()), float(w[~positive].sum())
+    if not (n_positive > 0 and n_negative > 0):
+        raise DataError(
+            "calibration needs both classes",
+            found=f"{positive.sum():,} positives of {len(x):,}",
+            hint="hold out a contig that has positives and negatives",
+        )
+    if not np.isfinite(x).all():
+        raise DataError("calibration met logits that are not finite numbers")
+    target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
+    start = np.array([0.0, np.log((n_positive + 1) / (n_negative + 1))])
+    slope, intercept = _newton(np.stack([x, np.ones_like(x)], 1), target, w, start)
+    return Platt(float(slope), float(intercept))
+
+
+def _newton(design: FloatArray, target: FloatArray, w: FloatArray, start: FloatArray) -> FloatArray:
+    """Minimise the weighted cross-entropy of ``sigmoid(design @ theta)`` to `target`."""
+    theta, loss = start, _cross_entropy(design @ start, target, w)
+    for _ in range(_MAX_ITERATIONS):
+        p = _sigmoid(design @ theta)
+        gradient = design.T @ (w * (p - target))
+        curvature = (design.T * (w * p * (1 - p))) @ design + _RIDGE * np.eye(len(theta))
+        step = np.linalg.solve(curvature, gradient)
+        if np.abs(gradient @ step) < _TOLERANCE * max(1.0, w.sum()):
+            break
+        size = 1.0
+        while size > _TOLERANCE:
+            trial = theta - size * step
+            trial_loss = _cross_entropy(design @ trial, target, w)
+            if trial_loss < loss:
+                break
+            size /= 2
+        else:
+            break
+        theta, loss = trial, trial_loss
+    return theta
+
+
+def _cross_entropy(z: FloatArray, target: FloatArray, w: FloatArray) -> float:
+    return float(w @ (np.logaddexp(0, z) - target * z))
+
+
+def _sigmoid(z: FloatArray) -> FloatArray:
+    return np.exp(-np.logaddexp(0, -z))

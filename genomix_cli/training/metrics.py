@@ -1,0 +1,351 @@
+"""How good scores are: discrimination, calibration and ranking, with bootstrap intervals.
+
+Every metric takes optional weights, so that a bootstrap replicate is the same data under the
+number of times each unit was drawn: nothing is copied or sorted anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Below this many contigs, intervals come from loci instead.
+MIN_CONTIGS = 5
+#: Width of a locus as a resampling unit, in bases: the window of a model.
+LOCUS = 100_000
+
+
+class Metric(Protocol):
+    """A metric of labels `y` and scores, both [n], under weights [n]."""
+
+    def __call__(
+        self, y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+    ) -> float:
+        """The metric's value; NaN where it is undefined."""
+        ...
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % bootstrap interval; NaN where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Units(NamedTuple):
+    """What a bootstrap draws: `ids` int64 [n] (unit of each item), what a unit is, how many."""
+
+    ids: npt.NDArray[np.int64]
+    kind: str
+    n_units: int
+
+
+class _Steps(NamedTuple):
+    """Weight of positives and negatives at each distinct score, in falling order of score."""
+
+    positive: FloatArray
+    negative: FloatArray
+
+
+def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative, ties 1/2.
+
+    Parameters
+    ----------
+    y : array [n]
+        Labels, positive where > 0.5.
+    score : array [n]
+    weights : array [n], optional
+        Non-negative weights; default 1.
+
+    Returns
+    -------
+    float
+        NaN unless both classes are there.
+    """
+    steps = _steps(y, score, weights)
+    below = steps.negative.sum() - np.cumsum(steps.negative) + steps.negative / 2
+    return _ratio(float(steps.positive @ below), float(steps.positive.sum() * steps.negative.sum()))
+
+
+def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+    """Average precision: the mean over positives of the precision at their score.
+
+    Items with equal scores enter together, so their order cannot matter; there is no
+    interpolation (Davis and Goadrich 2006, doi:10.1145/1143844.1143874).
+
+    Parameters
+    ----------
+    y, score, weights
+        As for :func:`auroc`.
+
+    Returns
+    -------
+    float
+        NaN without a positive; the prevalence is what chance reaches.
+    """
+    steps = _steps(y, score, weights)
+    hits = np.cumsum(steps.positive)
+    called = hits + np.cumsum(steps.negative)
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    return _ratio(float(precision @ steps.positive), float(steps.positive.sum()))
+
+
+def brier(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+    """Mean squared difference of probability and outcome (Brier 1950).
+
+    Parameters
+    ----------
+    y, weights
+        As for :func:`auroc`.
+    score : array [n]
+        Probabilities.
+    """
+    positive, p, w = _clean(y, score, weights)
+    return _ratio(float(w @ (p - positive) ** 2), float(w.sum()))
+
+
+def calibration_error(
+    y: npt.ArrayLike,
+    score: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    n_bins: int = 15,
+) -> float:
+    """Expected calibration error over bins of equal mass.
+
+    The mean over bins of the distance between mean probability and frequency of positives
+    (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602, with equal mass instead of equal width:
+    rare high probabilities then do not sit in bins of their own).
+
+    Parameters
+    ----------
+    y, weights
+        As for :func:`auroc`.
+    score : array [n]
+        Probabilities.
+    n_bins : int
+        Number of bins; equal probabilities share a bin.
+    """
+    positive, p, w = _clean(y, score, weights)
+    if not w.sum() > 0:
+        return float("nan")
+    order = np.argsort(p, kind="stable")
+    positive, p, w = positive[order], p[order], w[order]
+    middle = (np.cumsum(w) - w / 2) / w.sum()
+    bins = np.minimum((middle * n_bins).astype(np.int64), n_bins - 1)
+    starts = np.concatenate(([True], p[1:] != p[:-1]))
+    bins = bins[np.flatnonzero(starts)][np.cumsum(starts) - 1]
+    gap = np.bincount(bins, w * (p - positive), n_bins)
+    return float(np.abs(gap).sum() / w.sum())
+
+
+def ranking_accuracy(
+    y: npt.ArrayLike,
+    score: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
+    *,
+    weights: npt.ArrayLike | None = None,
+    min_difference: float = 0.0,
+) -> float:
+    """Share of pairs inside a group whose scores are in the order of their labels, ties 1/2.
+
+    Parameters
+    ----------
+    y : array [n]
+        Labels, binary or quantitative.
+    score : array [n]
+    groups : array [n], optional
+        Group of each item; default one group (with binary labels that is the AUROC).
+    weights : array [n], optional
+        A pair weighs the geometric mean of its two items, so that a group drawn twice
+        counts twice.
+    min_difference : float
+        Only pairs whose labels differ by more than this count.
+
+    Returns
+    -------
+    float
+        NaN without a pair.
+    """
+    label, value = np.asarray(y, np.float64), np.asarray(score, np.float64)
+    w = _weights(y, weights)
+    group = np.zeros(len(label), np.int64) if groups is None else _codes(groups)
+    keep = w > 0
+    label, value, group, w = label[keep], value[keep], group[keep], np.sqrt(w[keep])
+    levels = np.unique(label)
+    if len(levels) <= 2 and (len(levels) < 2 or levels[1] - levels[0] > min_difference):
+        return _binary_ranking(label == levels[-1:], value, group, w, len(levels))
+    return _paired_ranking(label, value, group, w, min_difference)
+
+
+def resampling_units(contig: npt.ArrayLike, pos: npt.ArrayLike) -> Units:
+    """The units a bootstrap draws: whole contigs, or loci where there are fewer than five.
+
+    Neighbouring variants share their window and their tracks; drawing them one by one would
+    make every interval too narrow.
+
+    Parameters
+    ----------
+    contig : array [n]
+        Contig of each variant (names or codes).
+    pos : int array [n]
+        0-based position.
+    """
+    contigs = _codes(contig)
+    n_contigs = int(contigs.max(initial=-1)) + 1
+    if n_contigs >= MIN_CONTIGS:
+        return Units(contigs, "contigs", n_contigs)
+    locus = np.asarray(pos, np.int64) // LOCUS
+    ids = _codes(contigs * (int(locus.max(initial=0)) + 1) + locus)
+    return Units(ids, f"loci of {LOCUS // 1000} kb", int(ids.max(initial=-1)) + 1)
+
+
+def bootstrap(
+    metric: Metric,
+    y: npt.ArrayLike,
+    score: npt.ArrayLike,
+    units: npt.ArrayLike,
+    n: int,
+    rng: np.random.Generator,
+) -> Interval:
+    """A metric with its 95 % percentile interval over `n` draws of whole units.
+
+    Draws in which the metric is undefined (one class only) are left out.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y, score, weights=...)``.
+    y, score : array [n_items]
+    units : array [n_items]
+        Resampling unit of each item, see :func:`resampling_units`.
+    n : int
+        Number of draws; 0 gives the value alone.
+    rng : numpy.random.Generator
+    """
+    return _interval(lambda w: metric(y, score, weights=w), units, n, rng)
+
+
+def bootstrap_difference(
+    metric: Metric,
+    y: npt.ArrayLike,
+    score: npt.ArrayLike,
+    other: npt.ArrayLike,
+    units: npt.ArrayLike,
+    n: int,
+    rng: np.random.Generator,
+) -> Interval:
+    """``metric(score) - metric(other)`` with its interval, both under the same draws.
+
+    Parameters
+    ----------
+    metric, y, score, units, n, rng
+        As for :func:`bootstrap`.
+    other : array [n_items]
+        The scores to compare with.
+    """
+    return _interval(
+        lambda w: metric(y, score, weights=w) - metric(y, other, weights=w), units, n, rng
+    )
+
+
+def _interval(
+    statistic: Callable[[FloatArray], float],
+    units: npt.ArrayLike,
+    n: int,
+    rng: np.random.Generator,
+) -> Interval:
+    ids = _codes(units)
+    count = int(ids.max(initial=-1)) + 1
+    value = statistic(np.ones(len(ids)))
+    replicates = []
+    for _ in range(n if count else 0):
+        drawn = np.bincount(rng.integers(0, count, count), minlength=count)
+        replicates.append(statistic(drawn[ids].astype(np.float64)))
+    draws = np.array(replicates)
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(value, float(low), float(high))
+
+
+def _steps(y: npt.ArrayLike, score: npt.ArrayLike, weights: npt.ArrayLike | None) -> _Steps:
+    positive, value, w = _clean(y, score, weights)
+    order = np.argsort(-value, kind="stable")  # linear on scores that come sorted
+    value, hit, miss = value[order], (positive * w)[order], ((1 - positive) * w)[order]
+    if not len(value):
+        return _Steps(hit, miss)
+    starts = np.flatnonzero(np.concatenate(([True], value[1:] != value[:-1])))
+    return _Steps(np.add.reduceat(hit, starts), np.add.reduceat(miss, starts))
+
+
+def _binary_ranking(
+    positive: npt.NDArray[np.bool_],
+    value: FloatArray,
+    group: npt.NDArray[np.int64],
+    w: FloatArray,
+    n_levels: int,
+) -> float:
+    """Weighted Mann-Whitney inside each group, in one sort over all of them."""
+    if n_levels < 2:
+        return float("nan")
+    order = np.lexsort((value, group))
+    positive, value, group, w = positive[order], value[order], group[order], w[order]
+    new_group = np.concatenate(([True], group[1:] != group[:-1]))
+    new_step = new_group | np.concatenate(([True], value[1:] != value[:-1]))
+    miss = np.concatenate(([0.0], np.cumsum(np.where(positive, 0, w))))
+    step_start = np.flatnonzero(new_step)[np.cumsum(new_step) - 1]
+    step_end = np.append(np.flatnonzero(new_step)[1:], len(w))[np.cumsum(new_step) - 1]
+    group_start = np.flatnonzero(new_group)[np.cumsum(new_group) - 1]
+    group_end = np.append(np.flatnonzero(new_group)[1:], len(w))[np.cumsum(new_group) - 1]
+    below = (miss[step_start] + miss[step_end]) / 2 - miss[group_start]
+    hit = np.where(positive, w, 0)
+    return _ratio(float(hit @ below), float(hit @ (miss[group_end] - miss[group_start])))
+
+
+def _paired_ranking(
+    label: FloatArray,
+    value: FloatArray,
+    group: npt.NDArray[np.int64],
+    w: FloatArray,
+    min_difference: float,
+) -> float:
+    """Every pair inside a group: items sorted by group are compared at each distance."""
+    order = np.argsort(group, kind="stable")
+    label, value, group, w = label[order], value[order], group[order], w[order]
+    right = total = 0.0
+    for step in range(1, int(np.bincount(group).max(initial=0))):
+        difference = label[step:] - label[:-step]
+        counts = (group[step:] == group[:-step]) & (np.abs(difference) > min_difference)
+        weight = (w[step:] * w[:-step])[counts]
+        agreement = np.sign(difference[counts]) * np.sign((value[step:] - value[:-step])[counts])
+        right += float(weight @ (1 + agreement)) / 2
+        total += float(weight.sum())
+    return _ratio(right, total)
+
+
+def _clean(
+    y: npt.ArrayLike, score: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    positive = (np.asarray(y, np.float64) > 0.5).astype(np.float64)
+    return positive, np.asarray(score, np.float64), _weights(y, weights)
+
+
+def _weights(y: npt.ArrayLike, weights: npt.ArrayLike | None) -> FloatArray:
+    return np.ones(np.shape(y)) if weights is None else np.asarray(weights, np.float64)
+
+
+def _codes(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    return np.unique(np.asarray(values), return_inverse=True)[1].astype(np.int64).reshape(-1)
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator > 0 else float("nan")
