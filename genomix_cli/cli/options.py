@@ -64,6 +64,8 @@ def _load_config(ctx: typer.Context, value: Path | None) -> Path | None:
     settings: Any = read_toml(value)
     for name in table:
         settings = settings.get(name, {})
+        if not isinstance(settings, dict):
+            raise UsageError(f"{name} is not a table", where=value, expected=f"[{'.'.join(table)}]")
     options = {
         flag.removeprefix("--"): parameter
         for parameter in ctx.command.params

@@ -1,0 +1,280 @@
+"""The command answers at once, and ends as a Unix command should."""
+
+from __future__ import annotations
+
+import ast
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genomix_cli import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"torch", "numpy", "h5py", "pysam", "pandas", "lightning", "captum", "cooler", "pyBigWig"}
+# Half of what a person notices; a loaded machine is slower, so CPU seconds count, not the clock.
+BUDGET_SECONDS = 0.3
+
+# These are imported by every command before it is known what was asked for.
+LIGHT = [
+    *sorted((ROOT / "genomix_cli" / "cli").glob("*.py")),
+    *(ROOT / "genomix_cli" / f"{name}.py" for name in ("registry", "errors", "config")),
+    *(ROOT / "genomix_cli" / f"{name}.py" for name in ("provenance", "progress")),
+]
+
+
+def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        timeout=60,
+    )
+
+
+def cpu_seconds_of_help() -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-m", "genomix_cli", "--help"],
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_answers_at_once() -> None:
+    cpu_seconds_of_help()  # the first run may write bytecode
+    taken = sorted(cpu_seconds_of_help() for _ in range(5))
+    # On a machine that swaps or throttles even CPU seconds stretch: then the best run counts.
+    assert statistics.median(taken) < BUDGET_SECONDS or taken[0] < BUDGET_SECONDS, taken
+
+
+@pytest.mark.parametrize("words", [["--help"], ["score", "--help"], ["prepare", "variants", "-h"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from genomix_cli.cli.main import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(*sorted(sys.modules), file=sys.stderr)\n"
+    )
+    process = run(code, *words)
+    assert process.returncode == 0, process.stderr
+    assert "Usage" in process.stdout
+    assert not HEAVY & set(process.stderr.split())
+
+
+@pytest.mark.parametrize("file", LIGHT, ids=lambda file: file.name)
+def test_no_heavy_import_at_the_top(file: Path) -> None:
+    for node in ast.parse(file.read_text()).body:
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        assert not HEAVY & {name.split(".")[0] for name in names}
+
+
+def test_version(genomix: Any) -> None:
+    assert genomix("--version").stdout == f"genomix {__version__}\n"
+
+
+def test_no_arguments_is_help_and_a_usage_error(genomix: Any) -> None:
+    process = genomix(code=2)
+    assert "Usage" in process.stdout + process.stderr
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["--nonsense"], ["score", "a.vcf", "--nonsense"]])
+def test_unknown_words_are_usage_errors(genomix: Any, words: list[str]) -> None:
+    process = genomix(*words, code=2)
+    assert "nonsense" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_commands_are_listed_in_the_order_of_use(genomix: Any) -> None:
+    listed = genomix("--help").stdout
+    places = [listed.rindex(f" {name} ") for name in ("simulate", "prepare", "train", "score")]
+    assert places == sorted(places)
+
+
+def test_shell_completion(genomix: Any) -> None:
+    asked = {"COMP_WORDS": "genomix sc", "COMP_CWORD": "1", "_GENOMIX_COMPLETE": "complete_bash"}
+    assert genomix(env=asked).stdout.split() == ["score"]
+    assert (
+        "_GENOMIX_COMPLETE" in genomix("--show-completion", code=None, env={"SHELL": "bash"}).stdout
+    )
+
+
+# A command that fails as told, in the place of `inspect`: how main() ends is its business alone.
+FAILING = """
+import sys, typer
+from genomix_cli.cli import inspect, options
+def failing(how: str, verbose: options.Verbose = 0, quiet: options.Quiet = False):
+    import logging, os, signal, time
+    log = logging.getLogger("genomix")
+    from genomix_cli.errors import CheckError, GenomixError
+    log.debug("debug"); log.info("info"); log.warning("warning")
+    if how == "mistake": raise GenomixError("it is wrong", where="a.vcf")
+    if how == "check": raise CheckError("it did not pass")
+    if how == "bug": raise ValueError("ours")
+    if how == "eof": raise EOFError("truncated")
+    if how == "number": return 7
+    if how == "sleep":
+        print("ready", flush=True); time.sleep(60)
+    if how == "pour":
+        for i in range(10**6): print(i)
+inspect.register = lambda app: app.command("inspect")(failing)
+from genomix_cli.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [("mistake", 1), ("check", 3), ("number", 7), ("well", 0)]
+)
+def test_exit_codes(how: str, code: int) -> None:
+    process = run(FAILING, "inspect", how)
+    assert process.returncode == code
+    assert "Traceback" not in process.stderr
+
+
+def test_a_mistake_is_one_line() -> None:
+    process = run(FAILING, "inspect", "mistake", "-q")
+    assert process.stderr == "[genomix] warning\ngenomix: error: a.vcf: it is wrong\n"
+
+
+@pytest.mark.parametrize(("how", "kind"), [("bug", "ValueError"), ("eof", "EOFError")])
+def test_a_bug_keeps_its_traceback(how: str, kind: str) -> None:
+    process = run(FAILING, "inspect", how)
+    assert process.returncode == 1
+    assert "Traceback" in process.stderr
+    assert kind in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ([], ["info", "warning"]),
+        (["-q"], ["warning"]),
+        (["-v"], ["debug", "info", "warning"]),
+        (["-v", "-q"], ["info", "warning"]),
+    ],
+)
+def test_verbosity(option: list[str], said: list[str]) -> None:
+    process = run(FAILING, "inspect", "well", *option)
+    assert process.stderr.split("\n")[:-1] == [f"[genomix] {word}" for word in said]
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupts(stop: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FAILING, "inspect", "sleep"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(stop)
+    _, messages = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Traceback" not in messages
+
+
+def test_a_reader_that_goes_ends_the_command_quietly() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FAILING, "inspect", "pour", "-q"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    messages = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(30) == 128 + signal.SIGPIPE
+    assert messages == "[genomix] warning\n"
+
+
+def test_threads_are_set_before_torch_is_imported() -> None:
+    code = (
+        "import sys\n"
+        "from genomix_cli.cli.options import _threads\n"
+        "_threads(1)\n"
+        "assert 'torch' not in sys.modules\n"
+        "import torch\n"
+        "print(torch.get_num_threads())\n"
+    )
+    assert run(code, OMP_NUM_THREADS="2").stdout == "1\n"
+
+
+# Settings reach a command from its options, the environment and a file, in that order.
+SETTINGS = """
+import typer
+from pathlib import Path
+from typing import Annotated
+from genomix_cli.cli import inspect, options
+def show(fasta: options.Fasta, track: options.Tracks = None, model: options.Model = "x",
+         threads: options.Threads = 0, config: options.Config = None):
+    print(fasta, *track or [], model, threads)
+inspect.register = lambda app: app.command("inspect")(show)
+from genomix_cli.cli.main import main
+main()
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    file = tmp_path / "genomix.toml"
+    file.write_text(
+        "[inspect]\nfasta = 'ref.fa'\ntrack = ['A=a.bw', 'B=b.bw']\n"
+        "model = 'gmt-mini'\nthreads = 3\n"
+    )
+    return file
+
+
+def test_a_file_gives_defaults_and_its_paths_start_beside_it(settings: Path) -> None:
+    folder = settings.parent
+    process = run(SETTINGS, "inspect", "--config", str(settings))
+    said = f"{folder}/ref.fa A={folder}/a.bw B={folder}/b.bw gmt-mini 3\n"
+    assert process.stdout == said, process.stderr
+    assert run(SETTINGS, "inspect", GENOMIX_CONFIG=str(settings)).stdout == said
+
+
+def test_a_model_beside_the_file_is_a_path(settings: Path) -> None:
+    (settings.parent / "gmt-mini").mkdir()
+    process = run(SETTINGS, "inspect", "--config", str(settings))
+    assert f" {settings.parent}/gmt-mini " in process.stdout
+
+
+def test_environment_before_file_and_options_before_both(settings: Path) -> None:
+    named = ["inspect", "--config", str(settings)]
+    process = run(SETTINGS, *named, GENOMIX_TRACKS="C=c.bw D=d.bw", GENOMIX_THREADS="2")
+    assert process.stdout.split()[1:] == ["C=c.bw", "D=d.bw", "gmt-mini", "2"]
+    process = run(SETTINGS, *named, "-t", "E=e.bw", "-f", "own.fa", GENOMIX_TRACKS="C=c.bw")
+    assert process.stdout.split()[:2] == ["own.fa", "E=e.bw"]
+
+
+def test_a_value_of_the_wrong_kind_is_a_usage_error(settings: Path) -> None:
+    settings.write_text("[inspect]\nfasta = 'ref.fa'\nthreads = 'many'\n")
+    process = run(SETTINGS, "inspect", "--config", str(settings))
+    assert process.returncode == 2
+    assert "many" in process.stderr
+
+
+def test_a_settings_table_that_is_none(settings: Path) -> None:
+    settings.write_text("inspect = 3\n")
+    process = run(SETTINGS, "inspect", "--config", str(settings))
+    assert process.returncode == 2
+    assert "Traceback" not in process.stderr
