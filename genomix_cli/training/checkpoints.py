@@ -1,0 +1,219 @@
+"""A trained model on disk: ``config.json`` beside ``model.safetensors``; nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.signal import TrackSpec
+from genomix_cli.provenance import sha256
+from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.training.calibration import Platt
+
+FORMAT = "genomix-model"
+FORMAT_VERSION = 1
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything beside the weights that scoring needs.
+
+    Attributes
+    ----------
+    model : str
+        Name in the registry.
+    arch : dict
+        Fields of the model's configuration class.
+    tracks : tuple of TrackSpec
+        In the order of the input, each with the normalisation that training applied.
+    uncovered : str
+        Meaning of bases without signal: ``"missing"`` or ``"zero"``.
+    max_gap_bins : int
+        Gaps up to this length are interpolated.
+    calibration : Platt
+        Logit to probability.
+    assembly : str
+        Name of the reference assembly trained on.
+    demonstration : bool
+        True for weights that are not meant for real conclusions.
+    provenance : dict
+        How the model was made.
+    """
+
+    model: str
+    arch: Mapping[str, Any]
+    tracks: tuple[TrackSpec, ...]
+    uncovered: str = "missing"
+    max_gap_bins: int = 10
+    calibration: Platt = field(default_factory=lambda: Platt(1.0, 0.0))
+    assembly: str = ""
+    demonstration: bool = False
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to score.
+
+    Attributes
+    ----------
+    module : Any
+        The network, in evaluation mode on the device asked for.
+    config : ModelConfig
+    path : Path
+        Its folder.
+    sha256 : str
+        Digest of the weights file.
+    """
+
+    module: Any
+    config: ModelConfig
+    path: Path
+    sha256: str
+
+
+def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
+    """Write weights and configuration into an existing folder."""
+    weights = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    save_file(weights, str(folder / "model.safetensors"))
+    data = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "domain": "variants",
+        **asdict(config),
+        "calibration": config.calibration._asdict(),
+    }
+    (folder / "config.json").write_text(json.dumps(data, indent=1, default=list) + "\n")
+
+
+def build_model(name: str, arch: Mapping[str, Any], *, where: object = None) -> Any:
+    """Construct a registered model from plain data.
+
+    Raises
+    ------
+    UsageError
+        If the model is unknown or its configuration does not fit.
+    """
+    model_class = VARIANT_MODELS.load(name)
+    return model_class(from_dict(model_class.config_class, arch, where=where))
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model given by path, or by the name of one that ships.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    for folder in (Path(name), PRETRAINED / name):
+        if (folder / "config.json").is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in PRETRAINED.glob("*/config.json"))
+    raise UsageError(
+        "no such model",
+        where=name,
+        expected=f"a run folder, or one of: {', '.join(shipped) or 'none ships'}",
+    )
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read and check ``config.json``.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, of another kind, or of a newer version.
+    """
+    path = folder / "config.json"
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=path) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise DataError("is not a genomix model", where=path, expected=f"format {FORMAT!r}")
+    if data.get("format_version", 0) > FORMAT_VERSION:
+        raise DataError(
+            "was written by a newer genomix",
+            where=path,
+            expected=f"format version {FORMAT_VERSION} or less",
+            found=str(data["format_version"]),
+            hint="upgrade: pip install -U genomix-toolkit",
+        )
+    for key in ("format", "format_version", "domain"):
+        data.pop(key, None)
+    try:
+        data["tracks"] = tuple(from_dict(TrackSpec, t, where=path) for t in data["tracks"])
+        data["calibration"] = Platt(**data["calibration"])
+        return from_dict(ModelConfig, data, where=path)
+    except (KeyError, TypeError, UsageError) as error:
+        raise DataError(f"is damaged: {error}", where=path) from error
+
+
+def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Load a run folder, or a model that ships, ready to score.
+
+    Parameters
+    ----------
+    name : str or Path
+    device : str or torch.device
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    DataError
+        If its files are damaged or do not belong together.
+    """
+    folder = model_folder(str(name))
+    config = read_config(folder)
+    weights = folder / "model.safetensors"
+    module = build_model(config.model, config.arch, where=folder / "config.json")
+    try:
+        module.load_state_dict(load_file(str(weights)))
+    except FileNotFoundError as error:
+        raise DataError("the weights are missing", where=weights) from error
+    except Exception as error:  # safetensors raises its own type, torch RuntimeError
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"the weights do not fit the configuration: {reason}", where=weights
+        ) from error
+    return LoadedModel(module.to(device).eval(), config, folder, sha256(weights))
+
+
+def arch_of(module: Any) -> dict[str, Any]:
+    """The module's configuration as plain data."""
+    return to_dict(module.config)
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a device that is there.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise UsageError(
+            "unknown device", where="--device", expected="auto, cpu, cuda or cuda:N", found=name
+        )
+    count = torch.cuda.device_count()
+    if kind == "cuda" and int(index or 0) >= count:
+        raise UsageError(
+            "no such GPU", where="--device", expected=f"{count} visible to PyTorch", found=name
+        )
+    return torch.device(name)

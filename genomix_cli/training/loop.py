@@ -1,0 +1,132 @@
+"""The fit loop: Lightning does the work, a task says what to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from genomix_cli.errors import MissingExtraError, UsageError
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs : int
+        At most.
+    learning_rate, weight_decay : float
+        Of AdamW; the rate is the peak, reached after the warm-up and annealed along a cosine.
+    warmup : float
+        Share of all steps.
+    clip : float
+        Norm to clip gradients to.
+    precision : str
+        ``auto``: bf16 where a GPU has it, fp32 elsewhere; or a Lightning precision.
+    patience : int
+        Validations without improvement before stopping; 0: never stop early.
+    monitor : str
+        Validation metric, larger is better.
+    validations_per_epoch : int
+    checkpoint_every : int
+        Epochs between kept checkpoints, beside the best and the last.
+    accumulate : int
+        Batches per optimiser step.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    clip: float = 1.0
+    precision: str = "auto"
+    patience: int = 5
+    monitor: str = "auroc"
+    validations_per_epoch: int = 1
+    checkpoint_every: int = 5
+    accumulate: int = 1
+
+
+class Task(Protocol):
+    """What the loop needs to know of a domain."""
+
+    module: nn.Module
+
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Scalars to log; ``"loss"`` is minimised."""
+
+    def predict(self, batch: Any) -> Any:
+        """Predictions of a validation batch, on the CPU."""
+
+    def metrics(self, predictions: list[Any]) -> dict[str, float]:
+        """Metrics over all validation batches."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What came of it.
+
+    Attributes
+    ----------
+    best : float
+        Best value of the monitored metric; the module holds the weights that reached it.
+    epochs : int
+        Epochs begun.
+    """
+
+    best: float
+    epochs: int
+
+
+def fit(
+    task: Task,
+    train_loader: Callable[[int], Any],
+    valid_loader: Any,
+    config: FitConfig,
+    folder: Path,
+    device: torch.device,
+    seed: int,
+    resume: Path | None = None,
+) -> FitResult:
+    """Train `task.module` and leave in it the weights that validated best.
+
+    Parameters
+    ----------
+    task : Task
+    train_loader : callable
+        From the epoch to its data loader.
+    valid_loader : iterable
+        Validation batches.
+    config : FitConfig
+    folder : Path
+        For ``checkpoints/`` and ``logs/``.
+    device : torch.device
+    seed : int
+        Of dropout; the global generator is restored afterwards.
+    resume : Path, optional
+        A checkpoint of the same run to go on from.
+
+    Raises
+    ------
+    MissingExtraError
+        If Lightning is not installed.
+    UsageError
+        If the checkpoint to resume from is not there.
+    """
+    try:
+        import lightning.pytorch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("lightning", "train") from error
+    from genomix_cli.training.lightning import run
+
+    if resume is not None and not resume.is_file():
+        raise UsageError("no such checkpoint", where=resume)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return run(task, train_loader, valid_loader, config, folder, device, resume)

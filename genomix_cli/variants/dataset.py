@@ -1,0 +1,279 @@
+"""Training and validation items: a window and a group of its variants.
+
+Letters: W windows, G variants per window, N bins, M tracks, H haplotype bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from genomix_cli.genome.alphabet import encode, reverse_complement
+from genomix_cli.shards.reader import Shard
+from genomix_cli.variants.inputs import (
+    BIN_SIZE,
+    CONTACT_BIN,
+    MAX_ALLELE,
+    Allele,
+    Haplotypes,
+    WindowArrays,
+    haplotypes,
+    load_window,
+)
+from genomix_cli.variants.models.base import Variants, Window
+
+NULL_FRACTION = 0.02
+
+
+class Batch(NamedTuple):
+    """Windows with their variants.
+
+    Attributes
+    ----------
+    window : Window
+    variants : Variants
+    label, weight : Tensor
+        float32 ``[W, G]``; the weight is 0 for padding.
+    group : Tensor
+        int64 ``[W, G]``.
+    row : Tensor
+        int64 ``[W, G]``: row of the shard's variant table, -1 for padding and null variants.
+    """
+
+    window: Window
+    variants: Variants
+    label: Tensor
+    weight: Tensor
+    group: Tensor
+    row: Tensor
+
+
+class Item(NamedTuple):
+    """One window and its variants, as arrays."""
+
+    window: WindowArrays
+    offset: NDArray[np.int64]
+    haplotypes: Haplotypes
+    label: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    group: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A window and the rows of the variant table it scores."""
+
+    contig: str
+    start: int
+    rows: NDArray[np.int64]
+
+
+def place_windows(
+    contig: NDArray[np.int64],
+    pos: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    window: int,
+    phase: int,
+    max_group: int,
+    names: Sequence[str],
+) -> list[Placement]:
+    """Cut `rows` into windows, every variant in the central half of its window.
+
+    Parameters
+    ----------
+    contig, pos : NDArray
+        int64 ``[n]``, columns of the whole variant table.
+    rows : NDArray
+        int64: the rows to place; each is placed exactly once.
+    window : int
+        Bases.
+    phase : int
+        Shift of the anchors, a multiple of the contact bin in ``0 .. window / 2``.
+    max_group : int
+        Variants per placement at most.
+    names : sequence of str
+        Contig names by index.
+    """
+    stride = window // 2
+    anchor = (pos[rows] - phase) // stride
+    order = np.lexsort((pos[rows], anchor, contig[rows]))
+    key = np.stack([contig[rows][order], anchor[order]])
+    cuts = np.flatnonzero(np.any(key[:, 1:] != key[:, :-1], axis=0)) + 1
+    placements = []
+    for part in np.split(order, cuts):
+        if not len(part):
+            continue
+        start = int(anchor[part[0]]) * stride + phase - stride // 2
+        name = names[int(contig[rows[part[0]]])]
+        placements += [
+            Placement(name, start, rows[part[i : i + max_group]])
+            for i in range(0, len(part), max_group)
+        ]
+    return placements
+
+
+class VariantDataset(Dataset[Item]):
+    """Windows of a shard, each with up to `max_group` of its variants.
+
+    Parameters
+    ----------
+    shard : Shard
+        Picklable; a worker maps the file again for itself.
+    rows : NDArray
+        int64: rows of the variant table to use; all must carry a label.
+    n_bins, flank : int
+        What the model reads.
+    max_group : int
+        Variants per item at most.
+    augment : bool
+        Training: random anchors, a random strand, and about 2 % null variants (alt = ref).
+    seed : int
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        rows: NDArray[np.int64],
+        *,
+        n_bins: int,
+        flank: int,
+        max_group: int,
+        augment: bool,
+        seed: int,
+    ) -> None:
+        self.shard = shard
+        self.rows = rows
+        self.n_bins = n_bins
+        self.flank = flank
+        self.max_group = max_group
+        self.augment = augment
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Place the windows anew; the placement depends on seed and epoch alone."""
+        self.epoch = epoch
+        window = self.n_bins * BIN_SIZE
+        phase = 0
+        if self.augment:
+            steps = window // 2 // CONTACT_BIN
+            phase = CONTACT_BIN * int(np.random.default_rng([self.seed, epoch]).integers(steps))
+        table = self.shard.variants
+        self.placements = place_windows(
+            table.contig.astype(np.int64),
+            table.pos,
+            self.rows,
+            window,
+            phase,
+            self.max_group,
+            list(self.shard.contigs),
+        )
+
+    def order(self) -> list[int]:
+        """The epoch's order of items: shuffled in training, as placed otherwise."""
+        order = np.arange(len(self))
+        if self.augment:
+            np.random.default_rng([self.seed, self.epoch, len(self)]).shuffle(order)
+        return order.tolist()
+
+    def __len__(self) -> int:
+        return len(self.placements)
+
+    def __getitem__(self, index: int) -> Item:
+        place = self.placements[index]
+        table = self.shard.variants
+        alleles = [
+            Allele(int(table.pos[r]), encode(table.ref[r]), encode(table.alt[r]))
+            for r in place.rows
+        ]
+        row, label = place.rows.copy(), table.label[place.rows].copy()
+        weight = table.weight[place.rows]
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        if self.augment:
+            null = rng.random(len(row)) < NULL_FRACTION
+            alleles = [
+                a._replace(alt=a.ref) if n else a for a, n in zip(alleles, null, strict=True)
+            ]
+            label[null], row[null] = 0.0, -1
+        item = Item(
+            load_window(self.shard, place.contig, place.start, self.n_bins),
+            np.array([a.pos for a in alleles], np.int64) - place.start,
+            haplotypes(self.shard, place.contig, alleles, self.flank),
+            label,
+            weight,
+            table.group[place.rows].astype(np.int64),
+            row,
+        )
+        if self.augment and rng.random() < 0.5:
+            return reverse_strand(item, self.shard, place, alleles)
+        return item
+
+
+def reverse_strand(item: Item, shard: Shard, place: Placement, alleles: Sequence[Allele]) -> Item:
+    """The same item read from the other strand."""
+    window, forward = item.window, item.haplotypes
+    width = forward.ref.shape[1]
+    flank = (width - MAX_ALLELE) // 2
+    # With `width` bases on the left, the mirror image of a row is a slice of the longer one.
+    long = haplotypes(shard, place.contig, alleles, width)
+    last = window.signal.shape[1] * BIN_SIZE - 1
+    return item._replace(
+        window=WindowArrays(
+            reverse_complement(window.codes),
+            np.ascontiguousarray(window.signal[:, ::-1]),
+            np.ascontiguousarray(window.observed[:, ::-1]),
+            np.ascontiguousarray(window.contacts[::-1, ::-1]),
+        ),
+        offset=last - (item.offset + np.maximum(forward.ref_len - 1, 0)),
+        haplotypes=forward._replace(
+            ref=_mirror(long.ref, long.ref_len + flank, width),
+            alt=_mirror(long.alt, long.alt_len + flank, width),
+        ),
+    )
+
+
+def _mirror(rows: NDArray[np.uint8], first: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    """Reverse complement of `width` bases of each row, from its own `first`."""
+    part = np.take_along_axis(rows, first[:, None] + np.arange(width), axis=1)
+    return reverse_complement(part.ravel()).reshape(part.shape)[::-1]
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Stack items, padding the variants to the same number per window."""
+    most = max(len(item.offset) for item in items)
+    window = Window(
+        *(
+            torch.from_numpy(np.stack([getattr(i.window, name) for i in items]))
+            for name in WindowArrays._fields
+        )
+    )
+    variants = Variants(
+        _pad([i.offset for i in items], most),
+        _pad([i.haplotypes.ref for i in items], most),
+        _pad([i.haplotypes.alt for i in items], most),
+        _pad([i.haplotypes.ref_len for i in items], most),
+        _pad([i.haplotypes.alt_len for i in items], most),
+    )
+    return Batch(
+        window._replace(observed=window.observed.float()),
+        variants,
+        _pad([i.label for i in items], most),
+        _pad([i.weight for i in items], most),
+        _pad([i.group for i in items], most),
+        _pad([i.row for i in items], most, fill=-1),
+    )
+
+
+def _pad(arrays: Sequence[NDArray[np.generic]], most: int, fill: int = 0) -> Tensor:
+    out = np.full((len(arrays), most, *arrays[0].shape[1:]), fill, arrays[0].dtype)
+    for row, array in zip(out, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(out)

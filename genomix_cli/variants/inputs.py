@@ -1,0 +1,161 @@
+"""From variants and a genome to the arrays a model reads.
+
+Scoring, training and explaining all build their inputs here, so they cannot differ.
+
+Letters: V variants, N bins, M tracks, H haplotype bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome.alphabet import encode
+from genomix_cli.genome.source import GenomeSource
+
+BIN_SIZE = 50
+WINDOW = 100_000
+STRIDE = 50_000
+CONTACT_BIN = 5_000
+MAX_ALLELE = 50
+# Bases fetched beyond the window on each side, so that every bin has all its k-mers (k <= 8).
+MARGIN = 8
+
+
+class Allele(NamedTuple):
+    """An allele trimmed to what differs.
+
+    Attributes
+    ----------
+    pos : int
+        0-based position of the first base that differs.
+    ref, alt : NDArray
+        uint8 codes; empty for a pure insertion or deletion.
+    """
+
+    pos: int
+    ref: NDArray[np.uint8]
+    alt: NDArray[np.uint8]
+
+
+def trim_allele(pos: int, ref: str, alt: str) -> Allele:
+    """Trim the bases that both alleles share, suffix first as VCF normalisation does.
+
+    Parameters
+    ----------
+    pos : int
+        0-based position of `ref`.
+    ref, alt : str
+        Bases; upper or lower case.
+    """
+    ref, alt = ref.upper(), alt.upper()
+    end = 0
+    while end < min(len(ref), len(alt)) and ref[-1 - end] == alt[-1 - end]:
+        end += 1
+    ref, alt = ref[: len(ref) - end], alt[: len(alt) - end]
+    start = 0
+    while start < min(len(ref), len(alt)) and ref[start] == alt[start]:
+        start += 1
+    return Allele(pos + start, encode(ref[start:]), encode(alt[start:]))
+
+
+def window_start(pos: int, window: int = WINDOW) -> int:
+    """Start of the shared window whose central half holds `pos`; may be negative.
+
+    Anchors lie every half window, so the window of a variant never depends on other variants.
+    """
+    stride = window // 2
+    return pos // stride * stride - stride // 2
+
+
+class WindowArrays(NamedTuple):
+    """One reference window.
+
+    Attributes
+    ----------
+    codes : NDArray
+        uint8 ``[N * 50 + 2 * MARGIN]``.
+    signal : NDArray
+        float32 ``[M, N]``, normalised; 0 where not observed.
+    observed : NDArray
+        bool ``[M, N]``.
+    contacts : NDArray
+        float32 ``[N / 100, N / 100]``: log(observed/expected) between 5-kb bins, 0 if unknown.
+    """
+
+    codes: NDArray[np.uint8]
+    signal: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+    contacts: NDArray[np.float32]
+
+
+def load_window(source: GenomeSource, contig: str, start: int, n_bins: int) -> WindowArrays:
+    """Read one window; `start` is a multiple of the bin size and may lie off the contig."""
+    end = start + n_bins * BIN_SIZE
+    signal = source.signal(contig, start // BIN_SIZE, end // BIN_SIZE)
+    return WindowArrays(
+        source.codes(contig, start - MARGIN, end + MARGIN),
+        signal.value,
+        signal.observed,
+        source.contacts(contig, start, n_bins * BIN_SIZE // CONTACT_BIN),
+    )
+
+
+class Haplotypes(NamedTuple):
+    """The bases around each variant on both haplotypes.
+
+    A row is `flank` bases before the allele, the allele, and the bases that follow it.
+
+    Attributes
+    ----------
+    ref, alt : NDArray
+        uint8 ``[V, 2 * flank + MAX_ALLELE]``.
+    ref_len, alt_len : NDArray
+        int64 ``[V]``: bases of each trimmed allele.
+    """
+
+    ref: NDArray[np.uint8]
+    alt: NDArray[np.uint8]
+    ref_len: NDArray[np.int64]
+    alt_len: NDArray[np.int64]
+
+
+def haplotypes(
+    source: GenomeSource, contig: str, alleles: Sequence[Allele], flank: int
+) -> Haplotypes:
+    """Build both haplotypes around each of `alleles`, all on one contig.
+
+    Parameters
+    ----------
+    source : GenomeSource
+    contig : str
+    alleles : sequence of Allele
+        Neither side longer than `MAX_ALLELE`.
+    flank : int
+        Bases kept before each allele.
+    """
+    width = 2 * flank + MAX_ALLELE
+    ref = np.empty((len(alleles), width), np.uint8)
+    alt = np.empty_like(ref)
+    if alleles:
+        low = min(a.pos for a in alleles) - flank
+        high = max(a.pos + len(a.ref) for a in alleles) + width
+        codes = source.codes(contig, low, high)
+    for row, allele in enumerate(alleles):
+        left = allele.pos - low
+        before = codes[left - flank : left]
+        after = codes[left + len(allele.ref) :]
+        for out, bases in ((ref, allele.ref), (alt, allele.alt)):
+            middle = flank + len(bases)
+            out[row, :flank] = before
+            out[row, flank:middle] = bases
+            out[row, middle:] = after[: width - middle]
+    return Haplotypes(
+        ref,
+        alt,
+        np.array([len(a.ref) for a in alleles], np.int64),
+        np.array([len(a.alt) for a in alleles], np.int64),
+    )

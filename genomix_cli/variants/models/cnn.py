@@ -1,0 +1,118 @@
+"""A siamese convolutional network on both haplotypes: the baseline beside GMT.
+
+After Basset (Kelley et al. 2016, doi:10.1101/gr.200535.115) and DeepSEA (Zhou & Troyanskaya
+2015, doi:10.1038/nmeth.3547). Deviations: tracks enter as further input channels; the same
+network reads ref and alt, and the head sees their difference and the reference; one output.
+
+Letters: W windows, G variants per window, M tracks, B bases around the variant, N bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.variants.inputs import BIN_SIZE
+from genomix_cli.variants.models.base import Variants, VariantModule, Window
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """Architecture of a CNN.
+
+    Attributes
+    ----------
+    tracks : tuple of str
+        Names of the tracks, in the order of the input.
+    n_bins : int
+        Bins of 50 bp in the window that tracks are taken from.
+    bases : int
+        Bases around the variant, a multiple of 100.
+    widths : tuple of int
+        Channels of the three convolutions.
+    hidden : int
+        Width of the fully connected layer.
+    dropout : float
+    use_sequence, use_tracks : bool
+        Ablations: what is switched off never reaches the model.
+    """
+
+    tracks: tuple[str, ...]
+    n_bins: int = 2000
+    bases: int = 1000
+    widths: tuple[int, ...] = (64, 96, 128)
+    hidden: int = 192
+    dropout: float = 0.2
+    use_sequence: bool = True
+    use_tracks: bool = True
+
+
+PRESETS: dict[str, dict[str, Any]] = {"mini": {}}
+
+
+class CNN(VariantModule):
+    """Three convolutions with pooling, shared by both haplotypes.
+
+    Parameters
+    ----------
+    config : CNNConfig
+    """
+
+    config_class = CNNConfig
+    presets = PRESETS
+
+    def __init__(self, config: CNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.n_bins = config.n_bins
+        self.flank = config.bases // 2
+        a, b, c = config.widths
+        channels = 4 + 2 * len(config.tracks)
+        self.convolutions = nn.Sequential(
+            *_block(channels, a, 11, 4), *_block(a, b, 8, 5), *_block(b, c, 5, 5)
+        )
+        self.dense = nn.Sequential(
+            nn.Dropout(config.dropout), nn.Linear(c * config.bases // 100, config.hidden), nn.ReLU()
+        )
+        self.head = nn.Sequential(nn.Linear(2 * config.hidden, 64), nn.ReLU(), nn.Linear(64, 1))
+
+    def window(self, window: Window) -> Tensor:
+        """Tracks and where they were observed, ``[W, 2 M, N]``."""
+        tracks = torch.cat([window.signal * window.observed, window.observed], dim=1)
+        return tracks if self.config.use_tracks else torch.zeros_like(tracks)
+
+    def variants(self, context: Tensor, variants: Variants) -> Tensor:
+        """Logits, float ``[W, G]``."""
+        tracks = self._tracks_around(context, variants.offset)
+        ref = self._encode(variants.ref, tracks)
+        alt = self._encode(variants.alt, tracks)
+        return self.head(torch.cat([alt - ref, ref], dim=-1)).squeeze(-1)
+
+    def _tracks_around(self, tracks: Tensor, offset: Tensor) -> Tensor:
+        """Tracks at the bases around each variant, ``[W, G, 2 M, B]``; edges repeat."""
+        step = torch.arange(self.config.bases, device=offset.device) - self.flank
+        bins = ((offset[..., None] + step) // BIN_SIZE).clamp(0, self.n_bins - 1)
+        rows = torch.arange(len(tracks), device=offset.device)[:, None, None]
+        return tracks.transpose(1, 2)[rows, bins].transpose(-1, -2)
+
+    def _encode(self, codes: Tensor, tracks: Tensor) -> Tensor:
+        """``[W, G, H]`` and ``[W, G, 2 M, B]`` -> ``[W, G, hidden]``."""
+        onehot = F.one_hot(codes[..., : self.config.bases].long(), 5)[..., :4].to(tracks.dtype)
+        if not self.config.use_sequence:
+            onehot = torch.zeros_like(onehot)
+        x = torch.cat([onehot.transpose(-1, -2), tracks], dim=2)
+        y = self.dense(self.convolutions(x.flatten(0, 1)).flatten(1))
+        return y.unflatten(0, x.shape[:2])
+
+
+def _block(n_in: int, n_out: int, width: int, pool: int) -> list[nn.Module]:
+    return [
+        nn.Conv1d(n_in, n_out, width, padding="same"),
+        nn.ReLU(),
+        nn.MaxPool1d(pool),
+        nn.BatchNorm1d(n_out),
+    ]

@@ -1,0 +1,472 @@
+"""GMT, the genome-scale multimodal transformer, in two streams.
+
+After "Unlocking the Dark Genome" (conceptual: no implementation or results were published).
+The window stream runs once over the reference; each variant adds its own [CLS] and a few allele
+tokens, which read the window but are never read by it. Deviations from the paper, each because
+it learned better or costs less: k-mers are averaged into the tracks' 50-bp bins instead of one
+token per base; modalities are fused before the trunk; alternate alleles enter as tokens of their
+own instead of a second pass over 100 kb; Hi-C is a soft additive prior and nothing is cut off
+(the paper's 200 kb exceeds the window).
+
+Letters: W windows, N bins, M tracks, G variants per window, T tokens per variant, d width,
+H heads, C contact bins of 5 kb, k k-mer length, r radius in bases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from genomix_cli.errors import UsageError
+from genomix_cli.genome.alphabet import unknown_id, vocabulary_size
+from genomix_cli.nn.attention import (
+    KeyValue,
+    LowRankBias,
+    MultiHeadAttention,
+    biased_attention,
+    read_only_attention,
+)
+from genomix_cli.nn.positions import sinusoidal
+from genomix_cli.variants.inputs import BIN_SIZE, CONTACT_BIN, MARGIN
+from genomix_cli.variants.models.base import Variants, VariantModule, Window
+
+BINS_PER_CONTACT = CONTACT_BIN // BIN_SIZE
+
+
+@dataclass(frozen=True)
+class GMTConfig:
+    """Architecture of a GMT.
+
+    Attributes
+    ----------
+    tracks : tuple of str
+        Names of the tracks, in the order of the input.
+    n_bins : int
+        Bins of 50 bp in the window; a multiple of 400, so that windows lie on the contact grid.
+    k : int
+        k-mer length, 3..8.
+    d_model, n_layers, n_heads : int
+        The trunk.
+    d_sequence, d_local : int
+        Widths of the k-mer embeddings of the window and of the alleles.
+    radius : int
+        Bases on each side of a variant that its allele tokens cover; a multiple of `group`.
+    group : int
+        k-mers per allele token.
+    fusion_layers : int
+        Attention layers over the modality axis inside a bin; may be 0.
+    feed_forward : int
+        Width of the MLPs, as a multiple of `d_model`.
+    dropout : float
+        On the residual branches, in training.
+    modality_dropout : float
+        Probability that a track, or the contact map, is hidden from a window in training.
+    use_sequence, use_tracks, use_contacts : bool
+        Ablations: what is switched off never reaches the model.
+    """
+
+    tracks: tuple[str, ...]
+    n_bins: int = 2000
+    k: int = 6
+    d_model: int = 128
+    n_layers: int = 4
+    n_heads: int = 4
+    d_sequence: int = 64
+    d_local: int = 64
+    radius: int = 24
+    group: int = 8
+    fusion_layers: int = 1
+    feed_forward: int = 4
+    dropout: float = 0.0
+    modality_dropout: float = 0.1
+    use_sequence: bool = True
+    use_tracks: bool = True
+    use_contacts: bool = True
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if not 3 <= self.k <= 8:
+            wrong.append(f"k={self.k} is not in 3..8")
+        if self.n_bins <= 0 or self.n_bins % 400:
+            wrong.append(f"n_bins={self.n_bins} is no multiple of 400")
+        if self.d_model % (2 * self.n_heads):
+            wrong.append(f"d_model={self.d_model} is no multiple of 2 x n_heads={self.n_heads}")
+        if self.radius <= 0 or self.radius % self.group:
+            wrong.append(f"radius={self.radius} is no multiple of group={self.group}")
+        if wrong:
+            raise UsageError(f"invalid GMT: {', '.join(wrong)}")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "mini": {},
+    "base": {"d_model": 512, "n_layers": 12, "n_heads": 8, "d_sequence": 128, "d_local": 128},
+    "paper": {
+        "d_model": 1152,
+        "n_layers": 24,
+        "n_heads": 16,
+        "d_sequence": 256,
+        "d_local": 256,
+        "dropout": 0.1,
+    },
+}
+
+
+class Context(NamedTuple):
+    """What the variants of a window read.
+
+    Attributes
+    ----------
+    layers : list of KeyValue
+        Keys and values of each layer, ``[W, H, N, d / H]``.
+    priors : list of Tensor
+        Contact prior of each layer, ``[W, H, C, C]``.
+    fused : Tensor
+        ``[W, N, d]``: the tokens before the trunk.
+    """
+
+    layers: list[KeyValue]
+    priors: list[Tensor]
+    fused: Tensor
+
+
+class Alleles(NamedTuple):
+    """k-mer embeddings around each variant, the input of its tokens.
+
+    Attributes
+    ----------
+    ref, alt : Tensor
+        ``[W, G, 2 r, d_local]``: r k-mers left of the variant and r from its end.
+    ref_inside, alt_inside : Tensor
+        ``[W, G, d_local]``: mean over the k-mers that start inside the allele; 0 if it is empty.
+    log_length : Tensor
+        ``[W, G, 2]``: log(1 + bases) of ref and alt.
+    """
+
+    ref: Tensor
+    alt: Tensor
+    ref_inside: Tensor
+    alt_inside: Tensor
+    log_length: Tensor
+
+
+class KmerEmbedding(nn.Module):
+    """Xavier-uniform k-mer embeddings with a constant output gain.
+
+    The gain gives the outputs unit variance while the weights stay small, so that AdamW moves
+    them fast; re-initialising the weights to unit size instead stalls learning.
+    """
+
+    def __init__(self, k: int, width: int) -> None:
+        super().__init__()
+        self.k = k
+        self.weight = nn.Parameter(torch.empty(vocabulary_size(k), width))
+        nn.init.xavier_uniform_(self.weight)
+        self.gain = ((vocabulary_size(k) + width) / 2) ** 0.5
+
+    def ids(self, codes: Tensor) -> Tensor:
+        """k-mer ids, stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``."""
+        n = codes.shape[-1] - self.k + 1
+        codes = codes.to(torch.int32)
+        ids = torch.zeros_like(codes[..., :n])
+        unknown = torch.zeros_like(ids, dtype=torch.bool)
+        for j in range(self.k):
+            base = codes[..., j : j + n]
+            ids = ids * 4 + base
+            unknown |= base > 3
+        return ids.masked_fill(unknown, unknown_id(self.k)).long()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """``[...]`` -> ``[..., width]``."""
+        return F.embedding(ids, self.weight) * self.gain
+
+    def bin_means(self, ids: Tensor) -> Tensor:
+        """Mean embedding of each bin: ``[W, N * 50]`` -> ``[W, N, width]``."""
+        bags = ids.view(-1, BIN_SIZE)
+        means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
+        return means.view(ids.shape[0], -1, means.shape[-1])
+
+
+class Layer(nn.Module):
+    """A pre-norm transformer layer that both streams run through."""
+
+    def __init__(self, config: GMTConfig) -> None:
+        super().__init__()
+        d = config.d_model
+        self.norm_attention = nn.LayerNorm(d)
+        self.attention = MultiHeadAttention(d, config.n_heads)
+        self.norm_mlp = nn.LayerNorm(d)
+        self.mlp = nn.Sequential(
+            nn.Linear(d, config.feed_forward * d), nn.GELU(), nn.Linear(config.feed_forward * d, d)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def context(self, x: Tensor, bias: LowRankBias) -> tuple[Tensor, KeyValue]:
+        """Window stream: ``[W, N, d]`` -> the same, and its keys and values."""
+        q, k, v = self.attention.project(self.norm_attention(x))
+        x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias)))
+        return x + self.dropout(self.mlp(self.norm_mlp(x))), KeyValue(k, v)
+
+    def read(self, y: Tensor, window: KeyValue, bias: LowRankBias) -> Tensor:
+        """Variant stream: ``[W, G, T, d]`` -> the same."""
+        q, k, v = self.attention.project(self.norm_attention(y))
+        mixed = read_only_attention(q, KeyValue(k, v), window, bias)
+        y = y + self.dropout(self.attention.merge(mixed))
+        return y + self.dropout(self.mlp(self.norm_mlp(y)))
+
+
+class TrackStem(nn.Module):
+    """Each track projected from a bin and its two neighbours: value and observed."""
+
+    def __init__(self, n_tracks: int, d_model: int) -> None:
+        super().__init__()
+        self.project = nn.ModuleList(nn.Linear(6, d_model) for _ in range(n_tracks))
+        self.absent = nn.Parameter(0.02 * torch.randn(n_tracks, d_model))
+
+    def forward(self, signal: Tensor, observed: Tensor, present: Tensor) -> Tensor:
+        """Project the tracks.
+
+        Parameters
+        ----------
+        signal, observed : Tensor
+            ``[W, M, N]``.
+        present : Tensor
+            bool ``[W, M]``: false where the whole track is missing from the window.
+
+        Returns
+        -------
+        Tensor
+            ``[W, N, M, d]``.
+        """
+        pairs = torch.stack([signal * observed, observed], dim=2)  # [W, M, 2, N]
+        padded = F.pad(pairs.flatten(0, 1), (1, 1), mode="replicate").unflatten(0, pairs.shape[:2])
+        around = padded.unfold(-1, 3, 1).permute(0, 1, 3, 2, 4).flatten(3)  # [W, M, N, 6]
+        tokens = [
+            torch.where(present[:, m, None, None], project(around[:, m]), self.absent[m])
+            for m, project in enumerate(self.project)
+        ]
+        return torch.stack(tokens, dim=2)
+
+
+class Fusion(nn.Module):
+    """Modalities attend to each other inside a bin and become one token."""
+
+    def __init__(self, config: GMTConfig) -> None:
+        super().__init__()
+        d, modalities = config.d_model, 1 + len(config.tracks)
+        self.embedding = nn.Parameter(0.02 * torch.randn(modalities, d))
+        self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in range(config.fusion_layers))
+        self.layers = nn.ModuleList(
+            MultiHeadAttention(d, config.n_heads) for _ in range(config.fusion_layers)
+        )
+        self.mix = nn.Linear(modalities * d, d)
+
+    def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """``[W, N, 1 + M, d]`` and ``[N, d]`` -> ``[W, N, d]``."""
+        x = (tokens + self.embedding + positions[:, None]).flatten(0, 1)
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = x + layer(norm(x))
+        x = x.unflatten(0, tokens.shape[:2])
+        return self.mix(x.flatten(2)) + x.sum(2)
+
+
+class ContactPrior(nn.Module):
+    """Additive attention bias from contacts: ``softplus(a) D + softplus(b) G`` per layer and head.
+
+    D = -log(1 + |I - J|) is the power law P(s) ~ 1/s between 5-kb bins I and J; G is the
+    compressed log(observed/expected), 0 where unknown.
+    """
+
+    def __init__(self, n_layers: int, n_heads: int) -> None:
+        super().__init__()
+        spread = torch.linspace(-2.0, 0.5, n_heads).repeat(n_layers, 1)
+        self.distance_scale = nn.Parameter(spread.clone())
+        self.contact_scale = nn.Parameter(spread.clone())
+
+    def forward(self, contacts: Tensor) -> list[Tensor]:
+        """``[W, C, C]`` -> for each layer ``[W, H, C, C]``."""
+        index = torch.arange(contacts.shape[-1], device=contacts.device, dtype=contacts.dtype)
+        decay = -torch.log1p((index[:, None] - index).abs())
+        return [
+            F.softplus(a)[:, None, None] * decay + F.softplus(b)[:, None, None] * contacts[:, None]
+            for a, b in zip(self.distance_scale, self.contact_scale, strict=True)
+        ]
+
+
+class AlleleTokens(nn.Module):
+    """Tokens of a variant, from k-mer embeddings at base resolution on both haplotypes."""
+
+    def __init__(self, config: GMTConfig) -> None:
+        super().__init__()
+        d, w = config.d_model, config.d_local
+        self.group = config.group
+        self.conv1 = nn.Conv1d(w, w, 9, padding="same")
+        self.conv2 = nn.Conv1d(w, w, 5, padding="same")
+        self.compare = nn.Sequential(nn.Linear(2 * w, d), nn.GELU())
+        self.pool = nn.Linear(2 * d, d)
+        self.inside = nn.Sequential(nn.Linear(2 * w + 2, d), nn.GELU(), nn.Linear(d, d))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Convolve along the haplotype: ``[W, G, 2 r, w]`` -> the same."""
+        y = x.flatten(0, 1).transpose(1, 2)
+        y = F.gelu(self.conv1(y))
+        y = y + F.gelu(self.conv2(y))
+        return y.transpose(1, 2).unflatten(0, x.shape[:2])
+
+    def forward(self, alleles: Alleles) -> Tensor:
+        """``[W, G, T - 1, d]``: one token per group of k-mers, and one for the allele itself."""
+        ref = self.features(alleles.ref)
+        change = self.features(alleles.alt) - ref
+        x = self.compare(torch.cat([ref, change], dim=-1))
+        x = x.unflatten(2, (-1, self.group))  # [W, G, 2 r / group, group, d]
+        x = self.pool(torch.cat([x.mean(3), x.amax(3)], dim=-1))
+        inside = [alleles.ref_inside, alleles.alt_inside - alleles.ref_inside, alleles.log_length]
+        return torch.cat([x, self.inside(torch.cat(inside, dim=-1))[:, :, None]], dim=2)
+
+
+class GMT(VariantModule):
+    """Scores variants from sequence, tracks and contacts; see the module's docstring.
+
+    Parameters
+    ----------
+    config : GMTConfig
+    """
+
+    config_class = GMTConfig
+    presets = PRESETS
+
+    def __init__(self, config: GMTConfig) -> None:
+        super().__init__()
+        d = config.d_model
+        self.config = config
+        self.n_bins = config.n_bins
+        self.flank = config.radius + MARGIN
+        self.gradient_checkpointing = False
+        self.sequence = KmerEmbedding(config.k, config.d_sequence)
+        self.sequence_in = nn.Linear(config.d_sequence, d)
+        self.tracks = TrackStem(len(config.tracks), d)
+        self.fusion = Fusion(config)
+        self.register_buffer("positions", sinusoidal(config.n_bins, d), persistent=False)
+        self.position_scale = nn.Parameter(torch.tensor(0.3))
+        self.prior = ContactPrior(config.n_layers, config.n_heads)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.local = KmerEmbedding(config.k, config.d_local)
+        self.alleles = AlleleTokens(config)
+        n_tokens = 2 + 2 * config.radius // config.group
+        self.cls = nn.Parameter(0.02 * torch.randn(d))
+        self.offsets = nn.Parameter(0.02 * torch.randn(n_tokens, d))
+        self.norm = nn.LayerNorm(d)
+        self.head = nn.Sequential(nn.Linear(d, d // 2), nn.GELU(), nn.Linear(d // 2, 1))
+
+    def window(self, window: Window) -> Context:
+        """Run the window stream; shapes in `Window` and `Context`."""
+        return self.encode(self.embed_window(window.codes), window)
+
+    def variants(self, context: Context, variants: Variants) -> Tensor:
+        """Run the variant stream: logits, float ``[W, G]``."""
+        return self.decode(context, self.embed_alleles(variants), variants.offset // BIN_SIZE)
+
+    def embed_window(self, codes: Tensor) -> Tensor:
+        """Mean k-mer embedding of each bin: uint8 ``[W, N * 50 + 2 * MARGIN]`` -> ``[W, N, w]``.
+
+        The k-mer of a base starts k // 2 bases before it.
+        """
+        first = MARGIN - self.config.k // 2
+        length = self.n_bins * BIN_SIZE
+        ids = self.sequence.ids(codes[:, first : first + length + self.config.k - 1])
+        return self.sequence.bin_means(ids)
+
+    def encode(self, sequence: Tensor, window: Window) -> Context:
+        """Window stream from the bins' sequence embeddings ``[W, N, d_sequence]``."""
+        config = self.config
+        tokens = self.sequence_in(4.0 * sequence)[:, :, None]
+        if not config.use_sequence:
+            tokens = torch.zeros_like(tokens)
+        present, contacts = self._drop_modalities(window)
+        tracks = self.tracks(window.signal, window.observed, present)
+        positions = self.positions * self.position_scale
+        fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
+        priors = self.prior(contacts)
+        column = torch.arange(self.n_bins, device=fused.device) // BINS_PER_CONTACT
+        x, cache = fused, []
+        for layer, prior in zip(self.layers, priors, strict=True):
+            bias = LowRankBias(prior[:, :, column], column)
+            x, key_value = self._run(layer, x, bias)
+            cache.append(key_value)
+        return Context(cache, priors, fused)
+
+    def _run(self, layer: nn.Module, x: Tensor, bias: LowRankBias) -> tuple[Tensor, KeyValue]:
+        assert isinstance(layer, Layer)
+        if self.gradient_checkpointing and self.training:
+            return checkpoint(layer.context, x, bias, use_reentrant=False)  # type: ignore[no-any-return]
+        return layer.context(x, bias)
+
+    def _drop_modalities(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Which tracks are there (bool ``[W, M]``), and the contacts after dropout."""
+        config = self.config
+        present = window.observed.any(-1)
+        contacts = window.contacts
+        if not config.use_tracks:
+            present = torch.zeros_like(present)
+        if not config.use_contacts:
+            contacts = torch.zeros_like(contacts)
+        if self.training and config.modality_dropout:
+            keep = torch.rand(present.shape[0], present.shape[1] + 1, device=present.device)
+            kept = keep >= config.modality_dropout
+            present = present & kept[:, 1:]
+            contacts = contacts * kept[:, :1, None]
+        return present, contacts
+
+    def embed_alleles(self, variants: Variants) -> Alleles:
+        """k-mer embeddings of both haplotypes around each variant.
+
+        The left flank is aligned at the start of the allele and the right flank from its end,
+        so that an indel does not shift what follows it.
+        """
+        ref, ref_inside = self._embed_haplotype(variants.ref, variants.ref_len)
+        alt, alt_inside = self._embed_haplotype(variants.alt, variants.alt_len)
+        lengths = torch.stack([variants.ref_len, variants.alt_len], dim=-1)
+        return Alleles(ref, alt, ref_inside, alt_inside, torch.log1p(lengths.to(ref.dtype)))
+
+    def _embed_haplotype(self, codes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        radius, half = self.config.radius, self.config.k // 2
+        ids = self.local.ids(codes)
+        step = torch.arange(radius, device=codes.device)
+        left = (self.flank - half - radius + step).expand(*length.shape, -1)
+        right = self.flank - half - 1 + length[..., None] + step
+        around = self.local(ids.gather(-1, torch.cat([left, right], dim=-1)))
+        span = int(length.max()) if length.numel() else 0
+        starts = ids[..., self.flank : self.flank + span]
+        mask = torch.arange(span, device=codes.device) < length[..., None]
+        inside = (self.local(starts) * mask[..., None]).sum(2) / length.clamp(min=1)[..., None]
+        return around, inside
+
+    def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
+        """Variant stream from allele embeddings; `bins` int64 ``[W, G]``; logits ``[W, G]``."""
+        y = self._tokens(context, alleles, bins)
+        rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
+        contact_bin = bins // BINS_PER_CONTACT
+        column = torch.arange(self.n_bins, device=bins.device) // BINS_PER_CONTACT
+        for layer, key_value, prior in zip(
+            self.layers, context.layers, context.priors, strict=True
+        ):
+            assert isinstance(layer, Layer)
+            own = prior.transpose(1, 2)[rows, contact_bin].transpose(1, 2)  # [W, H, G, C]
+            y = layer.read(y, key_value, LowRankBias(own, column))
+        return self.head(self.norm(y[:, :, 0])).squeeze(-1)
+
+    def _tokens(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
+        """The [CLS] and allele tokens of each variant, ``[W, G, T, d]``."""
+        # alt - ref is a small difference of large numbers: keep it in full precision.
+        with torch.autocast(bins.device.type, enabled=False):
+            tokens = self.alleles(Alleles(*(t.float() for t in alleles)))
+        if not self.config.use_sequence:
+            tokens = torch.zeros_like(tokens)
+        rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
+        cls = (self.cls + context.fused[rows, bins])[:, :, None]
+        positions = (self.positions * self.position_scale)[bins][:, :, None]
+        return torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions
