@@ -1,0 +1,110 @@
+"""``genomix simulate``: data with a known truth."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genomix_cli.cli.options import Config, Force, Quiet, Seed, Threads, Verbose
+from genomix_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from genomix_cli.variants.simulate import SimulationSummary
+
+app = typer.Typer(name="simulate", help="Simulate data with a known truth.", no_args_is_help=True)
+
+log = logging.getLogger("genomix")
+
+_UNITS = {"": 1, "k": 1000, "M": 1_000_000}
+
+
+@app.callback()
+def _group() -> None:
+    """Simulate data with a known truth."""
+
+
+@app.command("genome")
+def genome(
+    out_dir: Annotated[Path, typer.Argument(help="Folder to create.")],
+    size: Annotated[
+        str, typer.Option("--size", help="tiny, small, medium, large, or a length such as 30M.")
+    ] = "tiny",
+    contigs: Annotated[
+        int | None, typer.Option("--contigs", min=1, help="Number of contigs.")
+    ] = None,
+    contig_length: Annotated[
+        str | None, typer.Option("--contig-length", help="Length of each contig, such as 5M.")
+    ] = None,
+    variants_per_kb: Annotated[
+        float, typer.Option("--variants-per-kb", help="Variants per 1000 bp.")
+    ] = 4.0,
+    motifs: Annotated[
+        Path | None, typer.Option("--motifs", help="Motifs in MEME format; default: 12 families.")
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    config: Config = None,
+    threads: Threads = 0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """A genome: FASTA, ATAC, H3K27ac, H3K4me3 and CTCF bigWigs, contacts, and a labelled VCF.
+
+    Sizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.
+    """
+    from genomix_cli.variants.simulate import SimulationRequest, simulate_genome
+
+    n, length = _parse_size(size)
+    request = SimulationRequest(
+        out_dir=out_dir,
+        contigs=contigs or n,
+        contig_length=length if contig_length is None else _bases(contig_length, "--contig-length"),
+        variants_per_kb=variants_per_kb,
+        motifs=motifs,
+        seed=seed,
+        force=force,
+    )
+    _render(simulate_genome(request))
+
+
+def _parse_size(size: str) -> tuple[int, int]:
+    """Contigs and contig length of a size's name, or of a total length."""
+    from genomix_cli.variants.simulate import SIZES
+
+    if size in SIZES:
+        return SIZES[size]
+    if not size[:1].isdigit():
+        raise UsageError(
+            "unknown size", where="--size", expected=f"{', '.join(SIZES)} or 30M", found=size
+        )
+    total = _bases(size, "--size")
+    n = min(max(round(total / 5_000_000), 2), 10)
+    return n, total // n
+
+
+def _bases(text: str, option: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)(?:bp?)?", text)
+    if match is None:
+        raise UsageError("not a length", where=option, expected="a number with k or M", found=text)
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def _render(summary: SimulationSummary) -> None:
+    counts = summary.counts
+    log.info(
+        "%s: %s bases, %s elements (%s open), %s motif sites",
+        summary.out_dir,
+        *(f"{counts[key]:,}" for key in ("bases", "elements", "open_elements", "motif_sites")),
+    )
+    log.info(
+        "%s variants, %s alleles, %.1f %% positive; Bayes-optimal AUROC %.3f, AUPRC %.3f",
+        f"{counts['records']:,}",
+        f"{counts['alleles']:,}",
+        100 * summary.prevalence,
+        summary.auroc,
+        summary.auprc,
+    )

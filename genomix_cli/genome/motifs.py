@@ -1,0 +1,362 @@
+"""Transcription-factor motifs: matrices, MEME files, scores of sites on both strands.
+
+Letters: K motifs, w motif width, n sequences or positions, H haplotype length, S start offsets.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+
+PSEUDO_PROBABILITY = 0.005
+MIN_THRESHOLD_BITS = 6.5
+#: A log-odds score is a multiple of this, so that float32 sums are exact in any order of addition
+#: (the same bytes with any BLAS and any number of threads).
+SCORE_STEP = 2.0**-10
+#: Score of a base that is not A, C, G or T: no motif site contains one.
+UNKNOWN_BASE_BITS = -128.0
+
+_CONSENSUS_SHARE = 0.91
+_BATCH_SCORES = 4_000_000
+_SCAN_PIECE = 1_000_000
+
+IUPAC = {
+    "A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT",
+    "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
+}  # fmt: skip
+
+#: Published consensus sequences of twelve well-known families.
+CONSENSUS = {
+    "CTCF": "NCCASYAGRKGGCRSN",
+    "AP1": "RTGASTCAYN",
+    "GATA": "NWGATAARN",
+    "ETS": "NACCGGAAGTN",
+    "NRF1": "YGCGCATGCGCR",
+    "SP1": "NGGGGCGGGGY",
+    "FOXA": "TRTTTACWYN",
+    "HNF4": "RGKNCAAAGTCCAN",
+    "CREB": "NTGACGTCAN",
+    "MEF2": "NCTAWWWATAGN",
+    "RUNX": "NTGTGGTTWN",
+    "TEAD": "NRCATTCCWN",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Motif:
+    """A position probability matrix.
+
+    Attributes
+    ----------
+    name : str
+    probabilities : float64[w, 4]
+        Probability of A, C, G and T at each position; every row sums to 1.
+    """
+
+    name: str
+    probabilities: NDArray[np.float64]
+
+    @property
+    def width(self) -> int:
+        """Positions of the motif (bp)."""
+        return len(self.probabilities)
+
+    @cached_property
+    def log_odds(self) -> NDArray[np.float32]:
+        """float32[w, 4]: bits against equal base frequencies, in multiples of `SCORE_STEP`."""
+        p = self.probabilities + PSEUDO_PROBABILITY
+        bits = np.log2(p / p.sum(axis=1, keepdims=True) / 0.25)
+        return (np.round(bits / SCORE_STEP) * SCORE_STEP).astype(np.float32)
+
+    @cached_property
+    def threshold(self) -> float:
+        """Bits a site must exceed: 10th percentile of the motif's own sites, at least 6.5."""
+        sites = self.sample(np.random.default_rng(0), 2000)
+        scores = self.log_odds[np.arange(self.width), sites].sum(axis=1)
+        return max(MIN_THRESHOLD_BITS, float(np.quantile(scores, 0.1, method="lower")))
+
+    @property
+    def max_score(self) -> float:
+        """Score of the best possible site (bits)."""
+        return float(self.log_odds.max(axis=1).sum())
+
+    def sample(self, rng: np.random.Generator, n: int = 1) -> NDArray[np.uint8]:
+        """Draw `n` sites of the forward strand, as codes uint8[n, w]."""
+        cumulative = self.probabilities.cumsum(axis=1)[:, :3]
+        draws = rng.random((n, self.width, 1))
+        return (draws > cumulative).sum(axis=2).astype(np.uint8)
+
+
+class Hits(NamedTuple):
+    """Sites of motifs in a sequence, sorted by start, then motif, then strand.
+
+    Attributes
+    ----------
+    start : int64[n]
+        First base (0-based), on the forward strand for either orientation.
+    motif : int64[n]
+        Index into the motifs given.
+    reverse : bool[n]
+        Whether the site reads on the reverse strand.
+    score : float32[n]
+        Log-odds (bits).
+    """
+
+    start: NDArray[np.int64]
+    motif: NDArray[np.int64]
+    reverse: NDArray[np.bool_]
+    score: NDArray[np.float32]
+
+
+def from_consensus(name: str, consensus: str) -> Motif:
+    """Motif of an IUPAC consensus: 0.91 shared by the bases of each letter, the rest by the others."""
+    rows = []
+    for letter in consensus:
+        inside = np.array([base in IUPAC[letter] for base in "ACGT"])
+        outside = (1 - _CONSENSUS_SHARE) / max(1, (~inside).sum())
+        row = np.where(inside, _CONSENSUS_SHARE / inside.sum(), outside)
+        rows.append(row / row.sum())
+    return Motif(name, np.array(rows))
+
+
+def default_motifs() -> tuple[Motif, ...]:
+    """The twelve families of `CONSENSUS`."""
+    return tuple(from_consensus(name, consensus) for name, consensus in CONSENSUS.items())
+
+
+def read_meme(path: Path) -> tuple[Motif, ...]:
+    """Read motifs in MEME (minimal) text format, plain or gzipped.
+
+    A motif is called by its alternate name where there is one (``CTCF`` of
+    ``MOTIF MA0139.2 CTCF``), and by its identifier otherwise.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is not MEME of DNA motifs.
+    """
+    lines = enumerate(_read_text(path).splitlines(), start=1)
+    motifs: list[Motif] = []
+    name = ""
+    for number, line in lines:
+        fields = line.split()
+        if line.startswith("MOTIF") and len(fields) > 1:
+            name = fields[2] if len(fields) > 2 else fields[1]
+        elif line.startswith("letter-probability matrix"):
+            motifs.append(Motif(name, _read_matrix(lines, line, f"{path}:{number}")))
+    if not motifs:
+        raise DataError(
+            "holds no motif",
+            where=path,
+            expected="MEME text with 'letter-probability matrix' blocks",
+        )
+    return tuple(motifs)
+
+
+def scan(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> Hits:
+    """Every site of both strands that scores above its motif's threshold.
+
+    Parameters
+    ----------
+    codes : uint8[n]
+        A0 C1 G2 T3, anything else 4.
+    motifs : sequence of Motif
+    """
+    parts = [
+        part
+        for index, motif in enumerate(motifs)
+        for reverse in (False, True)
+        for part in _scan_strand(codes, motif, index, reverse)
+    ]
+    if not parts:
+        empty = np.zeros(0, np.int64)
+        return Hits(empty, empty, empty.astype(bool), empty.astype(np.float32))
+    start, motif_index, strand, score = (np.concatenate(column) for column in zip(*parts))
+    order = np.lexsort((strand, motif_index, start))
+    return Hits(start[order], motif_index[order], strand[order], score[order])
+
+
+def best_scores(
+    haplotypes: NDArray[np.uint8],
+    lengths: NDArray[np.int64],
+    flank: int,
+    motifs: Sequence[Motif],
+) -> NDArray[np.float32]:
+    """Best score of each motif among the sites of either strand that touch an allele.
+
+    A site [s, s + w) touches the allele [a, b) if ``s < b`` and ``s + w > a``; an empty allele
+    (a deletion's) is touched by the sites that span its junction.
+
+    Parameters
+    ----------
+    haplotypes : uint8[n, H]
+        `flank` bases, the allele, `flank` bases, then 4 up to H.
+    lengths : int64[n]
+        Bases of each allele.
+    flank : int
+        At least the largest width minus 1.
+    motifs : sequence of Motif
+
+    Returns
+    -------
+    float32[n, K]
+        Bits; ``-inf`` where no site fits.
+    """
+    n, size = haplotypes.shape
+    n_starts = size - flank
+    best = np.full((n, len(motifs)), -np.inf, np.float32)
+    for first, some in _groups(motifs, size):
+        weights = _placed(some, size, flank, n_starts)
+        batch = max(64, _BATCH_SCORES // weights.shape[1])
+        for low in range(0, n, batch):
+            rows = slice(low, low + batch)
+            scores = (_one_hot(haplotypes[rows]) @ weights).reshape(-1, len(some), 2, n_starts)
+            beyond = np.arange(n_starts) >= flank + lengths[rows, None]
+            scores = np.where(beyond[:, None, None], np.float32(-np.inf), scores)
+            best[rows, first : first + len(some)] = scores.max(axis=(2, 3))
+    best[best < UNKNOWN_BASE_BITS / 2] = -np.inf
+    return best
+
+
+def _groups(motifs: Sequence[Motif], size: int) -> Iterator[tuple[int, Sequence[Motif]]]:
+    """Motifs in groups of 64, so that a large collection takes bounded memory."""
+    for first in range(0, len(motifs), 64):
+        yield first, motifs[first : first + 64]
+
+
+def _placed(motifs: Sequence[Motif], size: int, flank: int, n_starts: int) -> NDArray[np.float32]:
+    """Both strands of each motif at each start offset: float32[5 H, K 2 S].
+
+    The product of a one-hot haplotype and this matrix is every score at once, which runs at the
+    speed of matrix multiplication. Offsets from which a motif cannot touch the allele, or leave
+    the haplotype, hold `UNKNOWN_BASE_BITS` whatever the base.
+    """
+    weights = np.zeros((size, 5, len(motifs), 2, n_starts), np.float32)
+    for k, motif in enumerate(motifs):
+        for strand, matrix in enumerate(_strands(motif)):
+            for start in range(n_starts):
+                if start + motif.width > size or start + motif.width <= flank:
+                    weights[start, :, k, strand, start] = UNKNOWN_BASE_BITS
+                else:
+                    weights[start : start + motif.width, :, k, strand, start] = matrix
+    return weights.reshape(size * 5, -1)
+
+
+def _strands(motif: Motif) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scores of A, C, G, T and unknown, float32[w, 5], of the forward and the reverse strand."""
+    unknown = np.full((motif.width, 1), UNKNOWN_BASE_BITS, np.float32)
+    forward = motif.log_odds
+    return np.hstack([forward, unknown]), np.hstack([forward[::-1, ::-1], unknown])
+
+
+def _one_hot(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8[n, H] to float32[n, 5 H]."""
+    return np.eye(5, dtype=np.float32)[codes].reshape(len(codes), -1)
+
+
+def _scan_strand(
+    codes: NDArray[np.uint8], motif: Motif, index: int, reverse: bool
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]]:
+    matrix = _strands(motif)[reverse]
+    n_starts = len(codes) - motif.width + 1
+    for low in range(0, n_starts, _SCAN_PIECE):
+        n = min(_SCAN_PIECE, n_starts - low)
+        scores = np.zeros(n, np.float32)
+        for i, row in enumerate(matrix):
+            scores += row[codes[low + i : low + i + n]]
+        found = np.flatnonzero(scores > motif.threshold)
+        yield (
+            found + low,
+            np.full(len(found), index, np.int64),
+            np.full(len(found), reverse),
+            scores[found],
+        )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = Path(path).read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        return data.decode()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"cannot be decompressed: {error}", where=path) from error
+    except UnicodeDecodeError as error:
+        raise DataError("is not text", where=path, expected="MEME motifs") from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
+
+
+def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> NDArray[np.float64]:
+    """The rows after a ``letter-probability matrix:`` line.
+
+    Its keys are optional by the format's definition; a matrix without ``w`` ends at the first
+    line that is not four numbers.
+    """
+    words = header.replace("=", " ").split()
+    declared = {key: value for key, value in zip(words, words[1:], strict=False)}
+    if declared.get("alength", "4") != "4":
+        raise DataError(
+            "not a DNA motif", where=where, expected="alength= 4", found=declared["alength"]
+        )
+    rows: list[list[float]] = []
+    for _, line in lines:
+        try:
+            row = [float(field) for field in line.split()]
+        except ValueError:
+            break
+        if len(row) != 4:
+            if rows or row:
+                break
+            continue
+        rows.append(row)
+        if len(rows) == int(declared.get("w", -1)):
+            break
+    _check_matrix(rows, declared, where)
+    matrix = np.array(rows)
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def _check_matrix(rows: list[list[float]], declared: dict[str, str], where: str) -> None:
+    expected = int(declared.get("w", len(rows)))
+    if not rows or len(rows) != expected:
+        raise DataError(
+            "the motif is cut short", where=where, expected=f"{expected} rows", found=str(len(rows))
+        )
+    for row in rows:
+        if min(row) < 0 or not math.isclose(sum(row), 1, abs_tol=0.05):
+            raise DataError(
+                "not probabilities",
+                where=where,
+                expected="four that sum to 1",
+                found=" ".join(f"{p:g}" for p in row),
+            )
+
+
+def check_widths(motifs: Sequence[Motif], limit: int, where: object) -> None:
+    """Refuse motifs wider than `limit`.
+
+    Raises
+    ------
+    UsageError
+        Naming the widest motif.
+    """
+    widest = max(motifs, key=lambda motif: motif.width)
+    if widest.width > limit:
+        raise UsageError(
+            f"motif {widest.name} is too wide",
+            where=where,
+            expected=f"at most {limit} bp",
+            found=f"{widest.width} bp",
+        )
