@@ -72,6 +72,7 @@ def _load_config(ctx: typer.Context, value: Path | None) -> Path | None:
         for flag in parameter.opts
         if flag.startswith("--") and flag != "--config"
     }
+    settings = {key.replace("_", "-"): item for key, item in settings.items()}
     unknown = [key for key in settings if key not in options]
     if unknown:
         where = f"{value} [{'.'.join(table)}]"

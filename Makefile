@@ -1,0 +1,39 @@
+# Everything a contributor repeats. `make setup` once, `make check` before each push.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup check lint types imports docs test format demo clean
+
+setup:  ## an environment with all extras, in .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+
+check: lint types imports docs test  ## everything CI checks
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy genomix_cli
+
+imports:
+	$(BIN)/lint-imports
+
+docs:  ## docs/shard_format.md as the code has it
+	$(BIN)/python -m genomix_cli.shards.docs docs/shard_format.md
+	git diff --exit-code docs/shard_format.md
+
+test:
+	$(BIN)/pytest -q --deselect tests/test_quality.py
+
+format:
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo:  ## make test_data/ anew; its bytes must not change
+	$(BIN)/genomix simulate genome test_data --size tiny --seed 1 --force
+	git diff --exit-code test_data
+
+clean:
+	rm -rf .venv .*_cache build dist scored.vcf
