@@ -18,14 +18,8 @@ from numpy.typing import NDArray
 from genomix_cli import __version__
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.motifs import Motif
-from genomix_cli.variants.simulate import (
-    BIN,
-    CONTACT_BIN,
-    Contig,
-    LabelledAlleles,
-    Pixels,
-    tf_name,
-)
+from genomix_cli.variants.causal import LabelledAlleles
+from genomix_cli.variants.generative import BIN, CONTACT_BIN, Contig, Pixels, tf_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,17 +98,17 @@ class GenomeFiles:
             pysam.faidx(str(self._folder / "genome.fa.gz"))
             pysam.tabix_index(str(self._folder / "variants.vcf.gz"), preset="vcf", force=True)
 
-    def write(self, contig: Contig) -> None:
-        """Append one contig to every file."""
+    def write(self, contig: Contig, variants: LabelledAlleles) -> None:
+        """Append one contig and its variants to every file."""
         self._fasta.write(_fasta_record(contig.name, contig.codes))
         for handle, row in zip(self._tracks, contig.signal, strict=True):
             _write_signal(handle, contig.name, row, len(contig.codes))
         names = [vcf_name(motif.name) for motif in self._motifs]
-        records = list(_vcf_records(contig, names))
+        records = list(_vcf_records(contig, variants, names))
         self._vcf.write("".join(records).encode())
         self._truth.writelines(_truth_lines(contig, self._motifs))
-        self.labels[contig.name] = contig.variants.label
-        self.probabilities[contig.name] = contig.variants.probability
+        self.labels[contig.name] = variants.label
+        self.probabilities[contig.name] = variants.probability
         self.counts += Counter(
             bases=len(contig.codes),
             domains=len(contig.domains.start),
@@ -180,10 +174,10 @@ def write_settings(folder: Path, tf: str) -> None:
     tracks = ", ".join(f'"{name}={name}.bw"' for name in track_names(tf))
     inputs = f'fasta = "genome.fa.gz"\ntrack = [{tracks}]\ncontacts = "contacts.cool"\n'
     text = "# Paths are relative to this file. Use: genomix COMMAND --config genomix.toml\n"
-    for command in ("variants", "score", "explain"):
+    for command in ("prepare.variants", "score", "explain"):
         text += f"\n[{command}]\n{inputs}"
-        if command == "variants":
-            text += 'label_info = "LABEL"\n'
+        if command == "prepare.variants":
+            text += 'label-info = "LABEL"\n'
     (folder / "genomix.toml").write_text(text)
 
 
@@ -242,9 +236,10 @@ def _vcf_header(lengths: dict[str, int]) -> str:
     return VCF_HEADER.format(version=__version__, contigs=contigs)
 
 
-def _vcf_records(contig: Contig, motif_names: list[str]) -> Iterator[str]:
+def _vcf_records(
+    contig: Contig, variants: LabelledAlleles, motif_names: list[str]
+) -> Iterator[str]:
     """The lines of a contig; alleles of one position make one record."""
-    variants = contig.variants
     letters = _BASES[contig.codes].tobytes().decode()
     positions, first = np.unique(variants.alleles.position, return_index=True)
     last = np.append(first[1:], len(variants.label))
