@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,7 +121,7 @@ class Hits(NamedTuple):
 
 
 def from_consensus(name: str, consensus: str) -> Motif:
-    """Motif of an IUPAC consensus: 0.91 shared by the bases of each letter, the rest by the others."""
+    """Motif of an IUPAC consensus: 0.91 for the bases of each letter, the rest for the others."""
     rows = []
     for letter in consensus:
         inside = np.array([base in IUPAC[letter] for base in "ACGT"])
@@ -182,7 +183,9 @@ def scan(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> Hits:
     if not parts:
         empty = np.zeros(0, np.int64)
         return Hits(empty, empty, empty.astype(bool), empty.astype(np.float32))
-    start, motif_index, strand, score = (np.concatenate(column) for column in zip(*parts))
+    start, motif_index, strand, score = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
     order = np.lexsort((strand, motif_index, start))
     return Hits(start[order], motif_index[order], strand[order], score[order])
 
@@ -305,7 +308,7 @@ def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> N
     line that is not four numbers.
     """
     words = header.replace("=", " ").split()
-    declared = {key: value for key, value in zip(words, words[1:], strict=False)}
+    declared = dict(pairwise(words))
     if declared.get("alength", "4") != "4":
         raise DataError(
             "not a DNA motif", where=where, expected="alength= 4", found=declared["alength"]

@@ -6,7 +6,7 @@ The rule is stated in :mod:`genomix_cli.variants.generative`, with the rest of t
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +91,9 @@ def draw_alleles(rng: np.random.Generator, contig: Contig, per_kb: float) -> All
     kind[(kind == _Kind.DELETION) & shiftable] = _Kind.SNV
     first = _first_allele(rng, codes, position, kind, size)
     second = _second_allele(rng, codes, position, kind, size, first)
-    both = Alleles(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
-    order = np.argsort(both.position, kind="stable")
-    return Alleles(*(column[order] for column in both))
+    order = np.argsort(np.concatenate([first.position, second.position]), kind="stable")
+    columns: Any = zip(first, second, strict=True)
+    return Alleles(*(np.concatenate(pair)[order] for pair in columns))
 
 
 class _Kind(IntEnum):
@@ -171,8 +171,8 @@ def _second_allele(
     inserted[snv] = _EMPTY
     inserted[snv, 0] = other[snv]
     start = np.where(snv, position, position + 1)
-    allele = Alleles(position, start, start + snv, inserted, np.where(snv, 1, size))
-    return Alleles(*(column[snv | insertion] for column in allele))
+    columns: Any = (position, start, start + snv, inserted, np.where(snv, 1, size))
+    return Alleles(*(column[snv | insertion] for column in columns))
 
 
 def _draw_insertions(
@@ -212,7 +212,7 @@ def draw_labelled(
 def probability(
     broken: NDArray[np.float64], is_open: NDArray[np.bool_], contact: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """p = 0.02 + 0.94 brk open (1 if contact else 0.25), to six decimals as the VCF states it."""
+    """0.02 + 0.94 brk open (1 if contact else 0.25), to the six decimals that the VCF states."""
     return np.round(0.02 + 0.94 * broken * is_open * np.where(contact, 1.0, 0.25), 6)
 
 
@@ -255,7 +255,7 @@ def _haplotypes(
     n_middle: NDArray[np.int64],
     flank: int,
 ) -> NDArray[np.uint8]:
-    """`flank` bases, the first `n_middle` of `middle`, `flank` bases, then 4: uint8[n, 2 flank + 10]."""
+    """uint8[n, 2 flank + 10]: `flank` bases, `n_middle` of `middle`, `flank` bases, then 4."""
     column = np.arange(2 * flank + MAX_INDEL)
     after = column - flank - n_middle[:, None]
     left = alleles.start[:, None] - flank + column

@@ -4,8 +4,9 @@ Everything is drawn, contig by contig, from this model (lengths in bp unless sai
 U uniform, LN lognormal).
 
 Domains
-    The contig is cut into domains whose boundaries lie on the 5-kb grid; length = 5000 round(x / 5000),
-    x ~ LN(ln 45000, 0.3) within [20000, 90000]. A domain is active with probability 1/2.
+    The contig is cut into domains whose boundaries lie on the 5-kb grid; their length is
+    5000 round(x / 5000), x ~ LN(ln 45000, 0.3) within [20000, 90000]. A domain is active with
+    probability 1/2.
 Elements
     One in 90 % of the 5-kb slots, at a uniform place at least 200 from the slot's ends. 1 or 2 per
     domain are promoters, width U(300, 500); the others are enhancers, width U(300, 600). An
@@ -261,7 +262,8 @@ def _near_element(sites: Sites, elements: Elements, margin: int = 20) -> NDArray
 
 
 def _select(sites: Sites, keep: NDArray[np.bool_]) -> Sites:
-    return Sites(*(column[keep] for column in sites))
+    columns: Any = sites
+    return Sites(*(column[keep] for column in columns))
 
 
 def plant(
@@ -343,8 +345,9 @@ def _blank(rng: np.random.Generator, row: NDArray[np.float32], length: int) -> N
     short = np.exp(rng.uniform(np.log(100), np.log(3000), n))
     width = np.append(short, rng.uniform(5000, 10_000))
     first = rng.integers(0, len(row), n + 1)
-    for start, bins in zip(first, np.maximum(np.round(width / BIN), 2).astype(np.int64)):
-        row[start : start + bins] = np.nan
+    last = first + np.maximum(np.round(width / BIN), 2).astype(np.int64)
+    for start, end in zip(first, last, strict=True):
+        row[start:end] = np.nan
 
 
 class Pixels(NamedTuple):
@@ -354,13 +357,13 @@ class Pixels(NamedTuple):
     ----------
     bin1, bin2 : int64[n]
         5-kb bins from the contig's start, bin1 <= bin2, sorted.
-    count : int32[n]
+    counts : int32[n]
         At least 1.
     """
 
     bin1: NDArray[np.int64]
     bin2: NDArray[np.int64]
-    count: NDArray[np.int32]
+    counts: NDArray[np.int32]
 
 
 def draw_contacts(rng: np.random.Generator, domains: Domains) -> Pixels:

@@ -33,15 +33,30 @@ VCF_HEADER = """\
 ##reference=genome.fa.gz
 {contigs}
 ##FILTER=<ID=PASS,Description="All filters passed">
-##INFO=<ID=LABEL,Number=A,Type=Integer,Description="1 with probability PROB, else 0">
-##INFO=<ID=PROB,Number=A,Type=Float,Description="True probability of LABEL 1: 0.02 + 0.94 * BREAK * OPEN * (1 if CONTACT else 0.25)">
-##INFO=<ID=BREAK,Number=A,Type=Float,Description="Motif broken: 1 / (1 + exp(-(DELTA - 3) / 0.6)), 0 where MOTIF is missing">
-##INFO=<ID=DELTA,Number=A,Type=Float,Description="Bits that the best motif site touching REF loses on ALT">
-##INFO=<ID=MOTIF,Number=A,Type=String,Description="Motif of that site, missing where no site scores above its threshold">
-##INFO=<ID=OPEN,Number=1,Type=Integer,Description="POS lies in an open element">
-##INFO=<ID=CONTACT,Number=1,Type=Integer,Description="An active promoter lies in the contact domain of POS">
+{info}
 #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
 """
+
+#: ID, Number, Type and Description; together they state the label rule.
+VCF_INFO = (
+    ("LABEL", "A", "Integer", "1 with probability PROB, else 0"),
+    (
+        "PROB",
+        "A",
+        "Float",
+        "True probability of LABEL 1: 0.02 + 0.94 * BREAK * OPEN * (1 if CONTACT else 0.25)",
+    ),
+    (
+        "BREAK",
+        "A",
+        "Float",
+        "Motif broken: 1 / (1 + exp(-(DELTA - 3) / 0.6)), 0 where MOTIF is missing",
+    ),
+    ("DELTA", "A", "Float", "Bits that the best motif site touching REF loses on ALT"),
+    ("MOTIF", "A", "String", "Motif of that site, missing where none is above its threshold"),
+    ("OPEN", "1", "Integer", "POS lies in an open element"),
+    ("CONTACT", "1", "Integer", "An active promoter lies in the contact domain of POS"),
+)
 
 TRUTH_HEADER = "#contig\tstart\tend\ttype\tname\tstrand\topen\tcontact\n"
 
@@ -71,12 +86,15 @@ class GenomeFiles:
         self.labels: dict[str, NDArray[np.bool_]] = {}
         self.probabilities: dict[str, NDArray[np.float64]] = {}
         self._stack = ExitStack()
-        self._fasta = self._stack.enter_context(pysam.BGZFile(str(folder / "genome.fa.gz"), "wb"))
-        self._vcf = self._stack.enter_context(pysam.BGZFile(str(folder / "variants.vcf.gz"), "wb"))
+        self._fasta = self._open_bgzip("genome.fa.gz")
+        self._vcf = self._open_bgzip("variants.vcf.gz")
         self._truth = self._stack.enter_context((folder / "truth.tsv").open("w"))
         self._tracks = [self._open_track(name, lengths) for name in track_names(tf_name(motifs))]
         self._vcf.write(_vcf_header(lengths).encode())
         self._truth.write(TRUTH_HEADER)
+
+    def _open_bgzip(self, name: str) -> pysam.BGZFile:
+        return self._stack.enter_context(pysam.BGZFile(str(self._folder / name), "wb", index=None))
 
     def _open_track(self, name: str, lengths: dict[str, int]) -> Any:
         handle = pyBigWig.open(str(self._folder / f"{name}.bw"), "w")
@@ -190,7 +208,7 @@ def _pixel_tables(lengths: dict[str, int], contigs: Iterable[Pixels]) -> Iterato
             {
                 "bin1_id": pixels.bin1 + offset,
                 "bin2_id": pixels.bin2 + offset,
-                "count": pixels.count,
+                "count": pixels.counts,
             }
         )
         offset += -(-length // CONTACT_BIN)
@@ -233,7 +251,11 @@ def _vcf_header(lengths: dict[str, int]) -> str:
         f"##contig=<ID={name},length={length},assembly=simulated>"
         for name, length in lengths.items()
     )
-    return VCF_HEADER.format(version=__version__, contigs=contigs)
+    info = "\n".join(
+        f'##INFO=<ID={key},Number={number},Type={kind},Description="{text}">'
+        for key, number, kind, text in VCF_INFO
+    )
+    return VCF_HEADER.format(version=__version__, contigs=contigs, info=info)
 
 
 def _vcf_records(
@@ -245,7 +267,8 @@ def _vcf_records(
     last = np.append(first[1:], len(variants.label))
     columns = _allele_columns(variants, letters, motif_names)
     is_open, contact = variants.open[first], variants.contact[first]
-    for row, (position, a, b) in enumerate(zip(positions.tolist(), first.tolist(), last.tolist())):
+    rows = zip(positions.tolist(), first.tolist(), last.tolist(), strict=True)
+    for row, (position, a, b) in enumerate(rows):
         alt, tag_label, p, brk, delta, motif = (",".join(column[a:b]) for column in columns[1:])
         yield (
             f"{contig.name}\t{position + 1}\t.\t{columns[0][a]}\t{alt}\t.\tPASS\t"
@@ -261,15 +284,11 @@ def _allele_columns(
     alleles, broken = variants.alleles, variants.broken
     inserted = _BASES[alleles.inserted].tobytes().decode()
     width = alleles.inserted.shape[1]
+    # Plain integers: slicing a str by numpy scalars is several times slower.
+    columns = (alleles.position, alleles.start, alleles.end, alleles.n_inserted)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     ref, alt = [], []
-    for row, (position, start, end, n) in enumerate(
-        zip(
-            alleles.position.tolist(),
-            alleles.start.tolist(),
-            alleles.end.tolist(),
-            alleles.n_inserted.tolist(),
-        )
-    ):
+    for row, (position, start, end, n) in enumerate(rows):
         ref.append(letters[position : max(end, position + 1)])
         alt.append(letters[position:start] + inserted[row * width : row * width + n])
     return (
@@ -286,11 +305,11 @@ def _allele_columns(
 def _truth_lines(contig: Contig, motifs: tuple[Motif, ...]) -> Iterator[str]:
     """BED-like lines: domains, elements, then motif sites."""
     domains, elements, sites = contig.domains, contig.elements, contig.sites
-    for i, (start, end) in enumerate(zip(domains.start, domains.end)):
+    for i, (start, end) in enumerate(zip(domains.start, domains.end, strict=True)):
         state = "active" if domains.active[i] else "inactive"
         yield f"{contig.name}\t{start}\t{end}\tdomain\t{state}\t.\t.\t{domains.contact[i]:d}\n"
     contact = domains.contact[elements.domain]
-    for i, (start, end) in enumerate(zip(elements.start, elements.end)):
+    for i, (start, end) in enumerate(zip(elements.start, elements.end, strict=True)):
         kind = "promoter" if elements.promoter[i] else "enhancer"
         yield (
             f"{contig.name}\t{start}\t{end}\t{kind}\t{kind}{i + 1}\t.\t"
