@@ -33,7 +33,7 @@ from genomix_cli.nn.attention import (
 )
 from genomix_cli.nn.positions import sinusoidal
 from genomix_cli.variants.inputs import BIN_SIZE, CONTACT_BIN, MARGIN
-from genomix_cli.variants.models.base import Variants, VariantModule, Window
+from genomix_cli.variants.models.base import VariantModule, Variants, Window
 
 BINS_PER_CONTACT = CONTACT_BIN // BIN_SIZE
 
@@ -371,14 +371,14 @@ class GMT(VariantModule):
         return self.decode(context, self.embed_alleles(variants), variants.offset // BIN_SIZE)
 
     def embed_window(self, codes: Tensor) -> Tensor:
-        """Mean k-mer embedding of each bin: uint8 ``[W, N * 50 + 2 * MARGIN]`` -> ``[W, N, w]``.
+        """Mean k-mer embedding of each bin: uint8 ``[W, N * 50 + 2 * MARGIN]`` -> ``[W, N, w]``."""
+        return self.sequence.bin_means(self.window_kmers(codes))
 
-        The k-mer of a base starts k // 2 bases before it.
-        """
+    def window_kmers(self, codes: Tensor) -> Tensor:
+        """The k-mer id of each base, int64 ``[W, N * 50]``; it starts k // 2 bases before it."""
         first = MARGIN - self.config.k // 2
         length = self.n_bins * BIN_SIZE
-        ids = self.sequence.ids(codes[:, first : first + length + self.config.k - 1])
-        return self.sequence.bin_means(ids)
+        return self.sequence.ids(codes[:, first : first + length + self.config.k - 1])
 
     def encode(self, sequence: Tensor, window: Window) -> Context:
         """Window stream from the bins' sequence embeddings ``[W, N, d_sequence]``."""
@@ -433,17 +433,24 @@ class GMT(VariantModule):
         return Alleles(ref, alt, ref_inside, alt_inside, torch.log1p(lengths.to(ref.dtype)))
 
     def _embed_haplotype(self, codes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        radius, half = self.config.radius, self.config.k // 2
         ids = self.local.ids(codes)
-        step = torch.arange(radius, device=codes.device)
-        left = (self.flank - half - radius + step).expand(*length.shape, -1)
-        right = self.flank - half - 1 + length[..., None] + step
-        around = self.local(ids.gather(-1, torch.cat([left, right], dim=-1)))
+        around = self.local(ids.gather(-1, self.local_kmer_starts(length)))
         span = int(length.max()) if length.numel() else 0
         starts = ids[..., self.flank : self.flank + span]
         mask = torch.arange(span, device=codes.device) < length[..., None]
         inside = (self.local(starts) * mask[..., None]).sum(2) / length.clamp(min=1)[..., None]
         return around, inside
+
+    def local_kmer_starts(self, length: Tensor) -> Tensor:
+        """Where the k-mers of `Alleles.ref` and `.alt` start on their haplotype.
+
+        ``[...]`` bases of the allele -> int64 ``[..., 2 r]``.
+        """
+        radius, half = self.config.radius, self.config.k // 2
+        step = torch.arange(radius, device=length.device)
+        left = (self.flank - half - radius + step).expand(*length.shape, -1)
+        right = self.flank - half - 1 + length[..., None] + step
+        return torch.cat([left, right], dim=-1)
 
     def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
         """Variant stream from allele embeddings; `bins` int64 ``[W, G]``; logits ``[W, G]``."""
