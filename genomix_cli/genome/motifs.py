@@ -82,7 +82,7 @@ class Motif:
 
     @cached_property
     def threshold(self) -> float:
-        """Bits a site must exceed: 10th percentile of the motif's own sites, at least 6.5."""
+        """Bits a site must reach: 10th percentile of the motif's own sites, at least 6.5."""
         sites = self.sample(np.random.default_rng(0), 2000)
         scores = self.log_odds[np.arange(self.width), sites].sum(axis=1)
         return max(MIN_THRESHOLD_BITS, float(np.quantile(scores, 0.1, method="lower")))
@@ -166,7 +166,7 @@ def read_meme(path: Path) -> tuple[Motif, ...]:
 
 
 def scan(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> Hits:
-    """Every site of both strands that scores above its motif's threshold.
+    """Every site of both strands that reaches its motif's threshold.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def _scan_strand(
         scores = np.zeros(n, np.float32)
         for i, row in enumerate(matrix):
             scores += row[codes[low + i : low + i + n]]
-        found = np.flatnonzero(scores > motif.threshold)
+        found = np.flatnonzero(scores >= motif.threshold)
         yield (
             found + low,
             np.full(len(found), index, np.int64),
@@ -307,43 +307,43 @@ def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> N
     Its keys are optional by the format's definition; a matrix without ``w`` ends at the first
     line that is not four numbers.
     """
-    words = header.replace("=", " ").split()
-    declared = dict(pairwise(words))
+    declared = dict(pairwise(header.replace("=", " ").split()))
     if declared.get("alength", "4") != "4":
-        raise DataError(
-            "not a DNA motif", where=where, expected="alength= 4", found=declared["alength"]
-        )
+        found = f"alength= {declared['alength']}"
+        raise DataError("not a DNA motif", where=where, expected="alength= 4", found=found)
+    width = int(declared["w"]) if declared.get("w", "").isdigit() else None
     rows: list[list[float]] = []
-    for _, line in lines:
-        try:
-            row = [float(field) for field in line.split()]
-        except ValueError:
+    while len(rows) != width:
+        row = _numbers(next(lines, (0, "end"))[1])
+        if row is None or (rows and not row):
             break
-        if len(row) != 4:
-            if rows or row:
-                break
-            continue
-        rows.append(row)
-        if len(rows) == int(declared.get("w", -1)):
-            break
-    _check_matrix(rows, declared, where)
+        if row:
+            rows.append(row)
+    _check_matrix(rows, width, where)
     matrix = np.array(rows)
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
-def _check_matrix(rows: list[list[float]], declared: dict[str, str], where: str) -> None:
-    expected = int(declared.get("w", len(rows)))
-    if not rows or len(rows) != expected:
+def _numbers(line: str) -> list[float] | None:
+    """The four numbers of a line, none of an empty line, None of any other."""
+    try:
+        row = [float(field) for field in line.split()]
+    except ValueError:
+        return None
+    return row if len(row) in (0, 4) else None
+
+
+def _check_matrix(rows: list[list[float]], width: int | None, where: str) -> None:
+    if not rows or len(rows) != (width or len(rows)):
+        expected = f"{width or 1} rows of four numbers"
         raise DataError(
-            "the motif is cut short", where=where, expected=f"{expected} rows", found=str(len(rows))
+            "the motif is cut short", where=where, expected=expected, found=str(len(rows))
         )
     for row in rows:
-        if min(row) < 0 or not math.isclose(sum(row), 1, abs_tol=0.05):
+        if not (min(row) >= 0 and math.isclose(sum(row), 1, abs_tol=0.05)):
+            found = " ".join(f"{p:g}" for p in row)
             raise DataError(
-                "not probabilities",
-                where=where,
-                expected="four that sum to 1",
-                found=" ".join(f"{p:g}" for p in row),
+                "not probabilities", where=where, expected="four that sum to 1", found=found
             )
 
 

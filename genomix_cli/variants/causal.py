@@ -240,7 +240,7 @@ def motif_break(
     rows = np.arange(len(before))
     margin = before - np.array([motif.threshold for motif in motifs], np.float32)
     best = margin.argmax(axis=1)
-    hit = margin[rows, best] > 0
+    hit = margin[rows, best] >= 0
     with np.errstate(invalid="ignore"):
         delta = np.maximum(before[rows, best] - after[rows, best], 0)
     delta = np.where(hit, delta, 0).astype(np.float32)

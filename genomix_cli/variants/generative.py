@@ -33,8 +33,8 @@ Variants
     decoys), 25 % in an element, the rest anywhere; about 5 % deletions and 5 % insertions of 1 to
     10 bp (left-aligned), 4 % with two ALTs, else SNVs.
 Label
-    For each ALT, hits are the motif sites on either strand that touch the allele and score above
-    their motif's threshold (bits of log-odds; `Motif.threshold`). The motif is the one whose best
+    For each ALT, hits are the motif sites on either strand that touch the allele and reach their
+    motif's threshold (bits of log-odds; `Motif.threshold`). The motif is the one whose best
     hit on REF exceeds its threshold most, and
         delta = max(0, best score on REF - best score on ALT)      (that motif, touching the allele)
         brk   = 1 / (1 + exp(-(delta - 3) / 0.6));  0 where REF has no hit

@@ -11,14 +11,21 @@ the ceiling of any model.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import UsageError
-from genomix_cli.genome.motifs import Motif, check_widths, default_motifs, read_meme
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.motifs import (
+    MIN_THRESHOLD_BITS,
+    Motif,
+    check_widths,
+    default_motifs,
+    read_meme,
+)
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.training.metrics import auprc, auroc
@@ -38,6 +45,8 @@ from genomix_cli.variants.simulate_files import (
     write_contacts,
     write_settings,
 )
+
+log = logging.getLogger("genomix")
 
 MIN_CONTIG = 100_000
 MAX_VARIANTS_PER_KB = 20.0
@@ -178,7 +187,16 @@ def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
         return default_motifs()
     motifs = read_meme(request.motifs)
     check_widths(motifs, MAX_MOTIF_WIDTH, request.motifs)
-    return motifs
+    strong = tuple(motif for motif in motifs if motif.max_score >= motif.threshold)
+    if len(strong) < len(motifs):
+        log.info(
+            "%d motifs are left out: not even their best site reaches %g bits",
+            len(motifs) - len(strong),
+            MIN_THRESHOLD_BITS,
+        )
+    if not strong:
+        raise DataError("no motif is informative enough to be found", where=request.motifs)
+    return strong
 
 
 def _summarise(request: SimulationRequest, out: GenomeFiles) -> SimulationSummary:

@@ -53,7 +53,7 @@ VCF_INFO = (
         "Motif broken: 1 / (1 + exp(-(DELTA - 3) / 0.6)), 0 where MOTIF is missing",
     ),
     ("DELTA", "A", "Float", "Bits that the best motif site touching REF loses on ALT"),
-    ("MOTIF", "A", "String", "Motif of that site, missing where none is above its threshold"),
+    ("MOTIF", "A", "String", "Motif of that site, missing where none reaches its threshold"),
     ("OPEN", "1", "Integer", "POS lies in an open element"),
     ("CONTACT", "1", "Integer", "An active promoter lies in the contact domain of POS"),
 )
