@@ -14,8 +14,9 @@ from genomix_cli.cli import options
 from genomix_cli.cli.main import CHAIN, app
 
 SHARED = {"--verbose", "--quiet", "--config"}
-# Shared options, spelled once in cli/options.py; wherever a command has one, it is that one.
-ONCE = {"--threads", "--device", "--seed", "--force", "--fasta", "--track", "--contacts", "--model"}
+# Options that are spelled once, in cli/options.py; wherever a command has one, it is that one.
+# Not --model: to `train` it is a kind of model, to the others a trained one.
+ONCE = {"--threads", "--device", "--seed", "--force", "--fasta", "--track", "--contacts"}
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
