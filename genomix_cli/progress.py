@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     total : int, optional
         Number of items, where `items` does not know it.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     if not log.isEnabledFor(logging.INFO):
         yield from items
