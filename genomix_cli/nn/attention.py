@@ -104,8 +104,8 @@ def read_only_attention(
     """Each group's tokens attend to shared keys and to themselves, one softmax over both.
 
     The groups (variants) do not see each other, and the shared tokens see none of them, so the
-    answer for a group does not depend on which others come with it. The two parts are computed
-    apart and merged by log-sum-exp, so the shared keys are never copied per group.
+    answer for a group does not depend on which others come with it. The shared keys are never
+    copied per group.
 
     Parameters
     ----------
@@ -123,16 +123,17 @@ def read_only_attention(
     Tensor
         ``[B, G, H, T, e]``.
     """
-    groups, tokens = q.shape[1], q.shape[3]
+    groups, tokens, n_keys = q.shape[1], q.shape[3], shared.key.shape[2]
     q = q * q.shape[-1] ** -0.5
-    flat = q.transpose(1, 2).flatten(2, 3)  # [B, H, G T, e]
-    outer = (flat @ shared.key.transpose(-1, -2)).unflatten(2, (groups, tokens))  # [B,H,G,T,N]
-    if bias is not None:
-        outer = outer + bias.rows[..., bias.column].unsqueeze(3)
     inner = (q @ own.key.transpose(-1, -2)).transpose(1, 2)  # [B, H, G, T, T]
-    top = torch.maximum(outer.amax(-1, keepdim=True), inner.amax(-1, keepdim=True)).detach()
-    outer, inner = (outer - top).exp(), (inner - top).exp()
-    mixed = (outer.flatten(2, 3) @ shared.value).unflatten(2, (groups, tokens))
-    mixed = mixed + inner @ own.value.transpose(1, 2)
-    mixed = mixed / (outer.sum(-1, keepdim=True) + inner.sum(-1, keepdim=True))
-    return mixed.transpose(1, 2)
+    flat, key = q.transpose(1, 2).flatten(2, 3), shared.key  # [B, H, G T, e]
+    if bias is not None:
+        rows = bias.rows.repeat_interleave(tokens, dim=2).to(q.dtype)  # [B, H, G T, R]
+        onehot = F.one_hot(bias.column, rows.shape[-1]).to(key.dtype)
+        flat = torch.cat([flat, rows], dim=-1)
+        key = torch.cat([key, onehot.expand(*key.shape[:-1], -1)], dim=-1)
+    outer = (flat @ key.transpose(-1, -2)).unflatten(2, (groups, tokens))  # [B, H, G, T, N]
+    weights = torch.cat([outer, inner], dim=-1).softmax(dim=-1)
+    mixed = weights[..., :n_keys].flatten(2, 3) @ shared.value  # [B, H, G T, e]
+    mixed = mixed.unflatten(2, (groups, tokens))
+    return (mixed + weights[..., n_keys:] @ own.value.transpose(1, 2)).transpose(1, 2)

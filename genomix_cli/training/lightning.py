@@ -35,20 +35,25 @@ class LightningTask(pl.LightningModule):
         self._predictions: list[Any] = []
 
     def train_dataloader(self) -> Any:
+        """The loader of the current epoch (reloaded each epoch)."""
         return self._train_loader(self.trainer.current_epoch)
 
     def val_dataloader(self) -> Any:
+        """The validation loader."""
         return self._valid_loader
 
     def training_step(self, batch: Any, index: int) -> Tensor:
+        """Loss of one batch, with its parts logged."""
         losses = self.task.losses(batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return losses["loss"]
 
     def validation_step(self, batch: Any, index: int) -> None:
+        """Keep the predictions: ranking metrics need all of them."""
         self._predictions.append(self.task.predict(batch))
 
     def on_validation_epoch_end(self) -> None:
+        """Compute and log the metrics of all validation batches."""
         metrics = self.task.metrics(self._predictions)
         self._predictions = []
         self.log_dict(metrics, prog_bar=True)
@@ -57,6 +62,7 @@ class LightningTask(pl.LightningModule):
             log.info("epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
 
     def configure_optimizers(self) -> Any:
+        """AdamW (no decay on vectors) with linear warm-up and a cosine."""
         config = self.settings
         decayed = [p for p in self.module.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in self.module.parameters() if p.requires_grad and p.ndim <= 1]

@@ -1,4 +1,4 @@
-"""Train a variant model on a shard, calibrate it, and report what it reached on held-out contigs."""
+"""Train a variant model on a shard, calibrate it, and test it on held-out contigs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TrainRequest:
     valid_contigs, test_contigs : tuple of str
         Held out for early stopping and calibration, and for the final metrics.
     initial : str, optional
-        A model to start from, of the same architecture.
+        A model to start from: the same architecture, though its window may be shorter.
     resume : bool
         Go on from the last checkpoint in `output`.
     windows_per_batch, variants_per_window : int
@@ -130,16 +130,19 @@ class VariantTask:
         self.rank_weight = rank_weight
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss and its parts."""
         logits = self.module(batch.window, batch.variants)
         loss = variant_loss(logits, batch.label, batch.group, batch.weight, self.rank_weight)
         return {"loss": loss.total, "bce": loss.bce, "rank": loss.rank}
 
     def predict(self, batch: Batch) -> Predictions:
+        """Logits by row, on the CPU."""
         logits = self.module(batch.window, batch.variants)
         used = batch.row >= 0
         return Predictions(batch.row[used].cpu().numpy(), logits[used].float().cpu().numpy())
 
     def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
+        """AUROC and AUPRC over all validation batches."""
         joined = join(predictions)
         label = self.labels[joined.row]
         return {"auroc": auroc(label, joined.logit), "auprc": auprc(label, joined.logit)}
@@ -262,8 +265,6 @@ def _labelled_rows(
 
 
 def _initial_module(shard: Shard, request: TrainRequest) -> Any:
-    if request.initial is not None:
-        return load_model(request.initial).module.train()
     presets = VARIANT_MODELS.load(request.model).presets
     if request.preset not in presets:
         raise UsageError(
@@ -271,9 +272,21 @@ def _initial_module(shard: Shard, request: TrainRequest) -> Any:
         )
     arch = {**presets[request.preset], **request.arch, "tracks": list(shard.tracks)}
     module = build_model(request.model, arch)
+    if request.initial is not None:
+        _load_initial(module, request.initial)
     if request.checkpointing:
         module.gradient_checkpointing = True
     return module
+
+
+def _load_initial(module: nn.Module, name: str) -> None:
+    """Start from the weights of a trained model; the window may be of another length."""
+    try:
+        module.load_state_dict(load_model(name).module.state_dict())
+    except RuntimeError as error:
+        raise UsageError(
+            "is of another architecture", where=name, hint="use its --model, --preset and --set"
+        ) from error
 
 
 def _open_run(request: TrainRequest) -> None:
@@ -366,8 +379,8 @@ def _frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> p
             "part": part,
             "contig": np.array(list(shard.contigs))[table.contig[rows]],
             "pos": table.pos[rows] + 1,
-            "ref": table.ref[rows],
-            "alt": table.alt[rows],
+            "ref": np.char.decode(table.ref[rows]),
+            "alt": np.char.decode(table.alt[rows]),
             "label": table.label[rows],
             "probability": table.probability[rows],
             "logit": predictions.logit,

@@ -76,10 +76,13 @@ class VariantModule(nn.Module):
     """Base class: ``forward`` is `window` followed by `variants`."""
 
     def window(self, window: Window) -> Any:
+        """See `VariantModel.window`."""
         raise NotImplementedError
 
     def variants(self, context: Any, variants: Variants) -> Tensor:
+        """See `VariantModel.variants`."""
         raise NotImplementedError
 
     def forward(self, window: Window, variants: Variants) -> Tensor:
+        """Logits of `variants` in `window`, float ``[W, G]``."""
         return self.variants(self.window(window), variants)

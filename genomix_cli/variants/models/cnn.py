@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.variants.inputs import BIN_SIZE
-from genomix_cli.variants.models.base import Variants, VariantModule, Window
+from genomix_cli.variants.models.base import VariantModule, Variants, Window
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CNN(VariantModule):
         a, b, c = config.widths
         channels = 4 + 2 * len(config.tracks)
         self.convolutions = nn.Sequential(
-            *_block(channels, a, 11, 4), *_block(a, b, 8, 5), *_block(b, c, 5, 5)
+            *_block(channels, a, 11, 4), *_block(a, b, 9, 5), *_block(b, c, 5, 5)
         )
         self.dense = nn.Sequential(
             nn.Dropout(config.dropout), nn.Linear(c * config.bases // 100, config.hidden), nn.ReLU()
