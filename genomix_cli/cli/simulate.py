@@ -58,7 +58,7 @@ def genome(
     """
     from genomix_cli.variants.simulate import SimulationRequest, simulate_genome
 
-    n, length = _parse_size(size)
+    n, length = parse_size(size)
     request = SimulationRequest(
         out_dir=out_dir,
         contigs=contigs or n,
@@ -71,7 +71,7 @@ def genome(
     _render(simulate_genome(request))
 
 
-def _parse_size(size: str) -> tuple[int, int]:
+def parse_size(size: str) -> tuple[int, int]:
     """Contigs and contig length of a size's name, or of a total length."""
     from genomix_cli.variants.simulate import SIZES
 
