@@ -33,10 +33,10 @@ class FakeShard:
     """One contig of random sequence, with a signal that says where it is."""
 
     tracks = ("ATAC",)
-    contigs = {"chr1": LENGTH}
 
     def __init__(self, n: int = 60) -> None:
         rng = np.random.default_rng(0)
+        self.contigs = {"chr1": LENGTH}
         self.sequence = rng.integers(0, 4, LENGTH).astype(np.uint8)
         pos = np.sort(rng.integers(1_000, LENGTH - 1_000, n))
         ref = [decode(self.sequence[p : p + i % 3]).encode() for i, p in enumerate(pos)]
