@@ -1,0 +1,235 @@
+"""Reference sequence from an indexed FASTA file, plain or bgzipped."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pysam
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, GenomixError
+from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.provenance import atomic_path
+
+log = logging.getLogger("genomix")
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Fasta:
+    """Random access to a reference; lower case (soft-masked) counts like upper case.
+
+    A missing index is built beside the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        FASTA, plain or bgzipped.
+
+    Attributes
+    ----------
+    lengths : dict of str to int
+        Bases of each contig, under the file's own names, in the file's order.
+    names : ContigNames
+        Finds ``chr1`` where the file says ``1``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, is no FASTA, is gzipped without blocks, or has no index and lies in
+        a folder where none can be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        _check_format(self.path)
+        if not _is_indexed(self.path):
+            _build_index(self.path)
+        self._file = _open(self.path)
+        self.lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
+        self.names = ContigNames(self.lengths, self.path)
+
+    def __enter__(self) -> Fasta:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Codes of a stretch; what lies off the contig is unknown.
+
+        Parameters
+        ----------
+        contig : str
+            Any usual spelling of the contig's name.
+        start, end : int
+            0-based, half-open; `start` may be negative and `end` beyond the contig.
+
+        Returns
+        -------
+        NDArray
+            uint8 ``[end - start]``.
+
+        Raises
+        ------
+        DataError
+            If the file has no such contig, or is shorter than its index says.
+        """
+        contig = self.names.require(contig)
+        first = min(max(start, 0), end)
+        last = max(min(end, self.lengths[contig]), first)
+        inside = self._read(contig, first, last)
+        if last - first == end - start:
+            return inside
+        codes = np.full(end - start, UNKNOWN_BASE, np.uint8)
+        codes[first - start : last - start] = inside
+        return codes
+
+    def contig(self, contig: str) -> NDArray[np.uint8]:
+        """Codes of a whole contig, uint8 ``[length]``."""
+        contig = self.names.require(contig)
+        return self.fetch(contig, 0, self.lengths[contig])
+
+    def _read(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        if start == end:
+            return np.empty(0, np.uint8)
+        try:
+            sequence = self._file.fetch(contig, start, end)
+        except (OSError, ValueError) as error:
+            raise self._damaged(contig, start, end) from error
+        if len(sequence) != end - start:
+            raise self._damaged(contig, start, end)
+        return encode(sequence)
+
+    def _damaged(self, contig: str, start: int, end: int) -> DataError:
+        return DataError(
+            f"cannot read {contig}:{start + 1}-{end}",
+            where=self.path,
+            hint="the file is truncated, or its index belongs to another file: delete the .fai",
+        )
+
+
+def _check_format(path: Path) -> None:
+    """Refuse what is not a FASTA before htslib writes its own messages about it."""
+    compressed = _starts_with(path, _GZIP_MAGIC)
+    if compressed and not _is_bgzipped(path):
+        raise DataError(
+            "is compressed with gzip, which allows no random access",
+            where=path,
+            hint=f"run: gunzip {path.name} && bgzip {path.stem}",
+        )
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as handle:
+            text = handle.read(4096).lstrip()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot be decompressed: {error}", where=path) from error
+    if not text.startswith(b">"):
+        found = repr(text[:20].decode("ascii", "replace")) if text else "an empty file"
+        raise DataError("is not a FASTA file", where=path, expected="'>' first", found=found)
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(len(magic)) == magic
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
+
+
+def _is_bgzipped(path: Path) -> bool:
+    """Whether gzip's extra field is that of BGZF (SAM specification, section 4.1)."""
+    with path.open("rb") as handle:
+        header = handle.read(18)
+    return len(header) == 18 and bool(header[3] & 4) and header[12:14] == b"BC"
+
+
+def _index_files(path: Path) -> dict[str, Path]:
+    """Index files by the option of ``samtools faidx`` that names them."""
+    files = {"--fai-idx": Path(f"{path}.fai")}
+    if _starts_with(path, _GZIP_MAGIC):
+        files["--gzi-idx"] = Path(f"{path}.gzi")
+    return files
+
+
+def _is_indexed(path: Path) -> bool:
+    """Whether the index files are there and are not those of an earlier file of this name."""
+    files = _index_files(path)
+    if not all(file.is_file() for file in files.values()):
+        return False
+    return "--gzi-idx" in files or _fits(files["--fai-idx"], path)
+
+
+def _fits(index: Path, path: Path) -> bool:
+    """Whether a plain FASTA ends where its index says.
+
+    Modification times would not tell: copying a folder often leaves the index the older file.
+    """
+    try:
+        rows = [map(int, line.split("\t")[1:5]) for line in index.read_text().splitlines()]
+        last_base = max(
+            offset + (bases - 1) // per_line * width + (bases - 1) % per_line
+            for bases, offset, per_line, width in rows
+            if bases
+        )
+        with path.open("rb") as handle:
+            handle.seek(last_base)
+            tail = handle.read(4096)
+    except (ValueError, ZeroDivisionError, OSError):
+        return False
+    return len(tail.rstrip()) == 1
+
+
+def _build_index(path: Path) -> None:
+    log.info("indexing %s", path)
+    files = _index_files(path)
+    drafts: list[Path] = []
+    arguments: list[str] = []
+    try:
+        with atomic_path(files["--fai-idx"]) as draft:
+            for option, file in files.items():
+                drafts.append(draft.with_name(file.name))
+                arguments += [option, str(drafts[-1])]
+            _faidx(*arguments, str(path))
+            # The .fai last, by the rename of atomic_path: with it there, the index is whole.
+            for file, made in zip(list(files.values())[1:], drafts[1:], strict=True):
+                os.replace(made, file)
+    except pysam.SamtoolsError as error:
+        raise DataError(
+            "is not a well-formed FASTA file",
+            where=path,
+            hint=f"run `samtools faidx {path.name}` to see at which line",
+        ) from error
+    except GenomixError as error:
+        raise DataError(
+            "has no index that fits it, and none can be written beside it",
+            where=path,
+            hint=f"run `samtools faidx {path.name}` where the folder can be written",
+        ) from error
+
+
+def _faidx(*arguments: str) -> None:
+    """Run ``samtools faidx`` without htslib's own messages."""
+    verbosity = pysam.set_verbosity(0)
+    try:
+        pysam.samtools.faidx(*arguments)
+    finally:
+        pysam.set_verbosity(verbosity)
+
+
+def _open(path: Path) -> pysam.FastaFile:
+    try:
+        return pysam.FastaFile(str(path))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            "its index cannot be read", where=path, hint=f"delete {path.name}.fai and try again"
+        ) from error
