@@ -1,0 +1,205 @@
+"""Signal tracks from bigWig files, averaged over bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyBigWig
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.intervals import ContigNames
+
+BIN_SIZE = 50
+# A whole chromosome at once is three times slower and takes gigabytes.
+PIECE_BASES = 10_000_000
+# Above this, a distribution is estimated from evenly spaced samples.
+SAMPLED_BASES = 200_000_000
+SAMPLE_BASES = 1_000_000
+
+_MAGIC = (0x888FFC26).to_bytes(4, "little")
+# From this version on, the file ends with its magic number again.
+_VERSION_WITH_TRAILER = 4
+
+
+class Bins(NamedTuple):
+    """Signal of consecutive bins.
+
+    Attributes
+    ----------
+    mean : NDArray
+        float32 ``[n]``, mean over the covered bases of each bin; 0 where none is covered.
+    covered : NDArray
+        bool ``[n]``, whether any base of the bin is covered.
+    """
+
+    mean: NDArray[np.float32]
+    covered: NDArray[np.bool_]
+
+
+class BigWig:
+    """One signal track.
+
+    Parameters
+    ----------
+    path : str or Path
+        bigWig file.
+
+    Attributes
+    ----------
+    lengths : dict of str to int
+        Bases of each contig, under the file's own names.
+    names : ContigNames
+        Finds ``chr1`` where the file says ``1``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated or no bigWig.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        _check_format(self.path)
+        try:
+            self._file = pyBigWig.open(str(self.path))
+        except RuntimeError as error:
+            raise DataError("its bigWig header or index is damaged", where=self.path) from error
+        self.lengths: dict[str, int] = dict(self._file.chroms())
+        self.names = ContigNames(self.lengths, self.path)
+
+    def __enter__(self) -> BigWig:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def bins(self, contig: str, first_bin: int, last_bin: int, bin_size: int = BIN_SIZE) -> Bins:
+        """Mean signal of the bins `first_bin` to `last_bin` (exclusive) of a contig.
+
+        Bin ``i`` is bases ``i * bin_size`` to ``(i + 1) * bin_size``; those off the contig, on
+        either side, are not covered, and so are bins of a contig that the file does not have.
+
+        Parameters
+        ----------
+        contig : str
+            Any usual spelling of the contig's name.
+        first_bin, last_bin : int
+        bin_size : int
+            In bases.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged there.
+        """
+        n = max(last_bin - first_bin, 0)
+        bins = Bins(np.zeros(n, np.float32), np.zeros(n, bool))
+        name = self.names.find(contig)
+        if name is None:
+            return bins
+        end = min(last_bin, -(-self.lengths[name] // bin_size))
+        step = max(PIECE_BASES // bin_size, 1)
+        for first in range(max(first_bin, 0), end, step):
+            last = min(first + step, end)
+            piece = slice(first - first_bin, last - first_bin)
+            bins.mean[piece], bins.covered[piece] = self._piece(name, first, last, bin_size)
+        return bins
+
+    def distribution(self, n: int = 1001, bin_size: int = BIN_SIZE) -> NDArray[np.float32]:
+        """Quantiles of the binned signal over the covered bins of the whole file.
+
+        Contigs of more than 200 Mb together are sampled by 200 evenly spaced pieces of 1 Mb, the
+        same ones each time.
+
+        Parameters
+        ----------
+        n : int
+            Number of quantiles, evenly spaced from 0 to 1.
+        bin_size : int
+            In bases.
+
+        Returns
+        -------
+        NDArray
+            float32 ``[n]``, ascending.
+
+        Raises
+        ------
+        DataError
+            If nothing is covered.
+        """
+        means = [
+            bins.mean[bins.covered]
+            for contig, first, last in self._sample(bin_size)
+            for bins in (self.bins(contig, first, last, bin_size),)
+        ]
+        values = np.concatenate([np.empty(0, np.float32), *means])
+        if not values.size:
+            raise DataError("holds no signal", where=self.path)
+        return np.quantile(values, np.linspace(0, 1, n)).astype(np.float32)
+
+    def _piece(self, name: str, first: int, last: int, bin_size: int) -> Bins:
+        """Bins that all start on the contig; the last may be cut short by its end."""
+        start, end = first * bin_size, min(last * bin_size, self.lengths[name])
+        values = self._values(name, start, end)
+        cut = (last - first) * bin_size - (end - start)
+        if cut:
+            values = np.append(values, np.full(cut, np.nan, np.float32))
+        known = ~np.isnan(values)
+        values[~known] = 0
+        total = values.reshape(-1, bin_size).sum(axis=1, dtype=np.float64)
+        count = known.reshape(-1, bin_size).sum(axis=1)
+        return Bins((total / np.maximum(count, 1)).astype(np.float32), count > 0)
+
+    def _values(self, name: str, start: int, end: int) -> NDArray[np.float32]:
+        """Signal of each base, NaN where not covered."""
+        try:
+            return self._file.values(name, start, end, numpy=True)
+        except RuntimeError as error:
+            raise DataError(f"is damaged at {name}:{start + 1}-{end}", where=self.path) from error
+
+    def _sample(self, bin_size: int) -> Iterator[tuple[str, int, int]]:
+        """Contig, first and last bin of what a distribution is made of."""
+        lengths = {name: size for name, size in self.lengths.items() if self._has_signal(name)}
+        total = sum(lengths.values())
+        if total <= SAMPLED_BASES:
+            yield from ((name, 0, -(-size // bin_size)) for name, size in lengths.items())
+            return
+        pieces = SAMPLED_BASES // SAMPLE_BASES
+        before = 0
+        for name, size in lengths.items():
+            # Piece i starts at base i * total / pieces of the contigs laid end to end.
+            for i in range(-(-before * pieces // total), -(-(before + size) * pieces // total)):
+                first = (i * total // pieces - before) // bin_size
+                yield name, max(first, 0), max(first, 0) + max(SAMPLE_BASES // bin_size, 1)
+            before += size
+
+    def _has_signal(self, name: str) -> bool:
+        """Cheap, from the zoom levels: many files list the contigs of a whole assembly."""
+        try:
+            return self._file.stats(name, type="max")[0] is not None
+        except RuntimeError as error:
+            raise DataError(f"is damaged in {name}", where=self.path) from error
+
+
+def _check_format(path: Path) -> None:
+    """Refuse what is no bigWig before libBigWig writes its own messages about it."""
+    try:
+        with path.open("rb") as handle:
+            header = handle.read(6)
+            handle.seek(-min(4, path.stat().st_size), 2)
+            trailer = handle.read(4)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
+    if header[:4] != _MAGIC:
+        raise DataError("is not a bigWig file", where=path)
+    if int.from_bytes(header[4:6], "little") >= _VERSION_WITH_TRAILER and trailer != _MAGIC:
+        raise DataError("is truncated", where=path, hint="copy or download it again")
