@@ -1,0 +1,280 @@
+"""A picture of one explained variant: letters scaled by attribution, over the tracks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import MissingExtraError
+from genomix_cli.genome.signal import BIN_SIZE
+
+FloatArray = NDArray[np.float64]
+
+# The usual colours of a sequence logo; red and blue are left to gains and losses of the tracks.
+BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F2A900", "T": "#C81D25", "N": "#888888"}
+VARIANT_COLOUR = "#FFE9A8"
+LINE_COLOUR = "#777777"
+UNOBSERVED_COLOUR = "#EFEFEF"
+# Losses, nothing, gains: grey in the middle, so that signal without attribution is still seen.
+ATTRIBUTION_COLOURS = ("#2166AC", "#C9C9C9", "#B2182B")
+
+
+@dataclass(frozen=True)
+class Logo:
+    """One row of letters.
+
+    Attributes
+    ----------
+    title : str
+    heights : NDArray
+        float64 ``[columns]``: attribution of each letter, in log-odds.
+    """
+
+    title: str
+    heights: FloatArray
+
+
+@dataclass(frozen=True)
+class TrackPanel:
+    """One track.
+
+    Attributes
+    ----------
+    name : str
+    signal : NDArray
+        float32 ``[bins]``, z-scores.
+    observed : NDArray
+        bool ``[bins]``.
+    attribution : NDArray
+        float64 ``[bins]``; NaN where it was not asked for.
+    """
+
+    name: str
+    signal: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+    attribution: FloatArray
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything that is drawn.
+
+    Attributes
+    ----------
+    title, subtitle, contig : str
+    letters : str
+        One per column of the logos: the alternate haplotype, and what it lacks of the reference.
+    positions : NDArray
+        int64 ``[columns]``: 0-based position of each letter; an inserted one has its neighbour's.
+    variant : slice
+        Columns of the allele.
+    change : str
+        As ``A > G``, written under the allele.
+    logos : tuple of Logo
+    pos : int
+        0-based position of the variant.
+    track_start : int
+        Start of the first bin of the tracks.
+    tracks : tuple of TrackPanel
+    """
+
+    title: str
+    subtitle: str
+    contig: str
+    letters: str
+    positions: NDArray[np.int64]
+    variant: slice
+    change: str
+    logos: tuple[Logo, ...]
+    pos: int
+    track_start: int
+    tracks: tuple[TrackPanel, ...]
+
+
+def draw(picture: Picture, path: Path) -> None:
+    """Draw a picture as PNG, 1-based coordinates on its axes.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "explain") from error
+    heights = [1.9] * len(picture.logos) + [0.8] * len(picture.tracks)
+    figure = Figure(figsize=(11, sum(heights) + 1.5), dpi=130, layout="constrained")
+    axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    logos, tracks = axes[: len(picture.logos)], axes[len(picture.logos) :]
+    figure.suptitle(picture.title, fontsize=13, fontweight="bold", x=0.02, ha="left")
+    figure.text(0.98, 0.98, picture.subtitle, fontsize=9, ha="right", va="top")
+    _draw_logos(logos, picture)
+    figure.align_ylabels(logos)
+    if len(tracks):
+        _draw_tracks(figure, tracks, picture)
+        _join(figure, logos[-1], tracks[0], picture)
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _draw_logos(axes: Any, picture: Picture) -> None:
+    """Rows of letters, one column per base."""
+    last = len(picture.letters) - 0.5
+    for ax, logo in zip(axes, picture.logos, strict=True):
+        ax.axvspan(
+            picture.variant.start - 0.5, picture.variant.stop - 0.5, color=VARIANT_COLOUR, lw=0
+        )
+        for column, (letter, height) in enumerate(zip(picture.letters, logo.heights, strict=True)):
+            _draw_letter(ax, letter, column, float(height))
+        ax.axhline(0, color=LINE_COLOUR, lw=0.6)
+        ax.set(xlim=(-0.5, last), ylim=_limits(logo.heights), ylabel="log-odds")
+        ax.set_title(logo.title, loc="left", fontsize=9.5)
+        ax.tick_params(labelsize=8, labelbottom=False)
+        ax.spines[["top", "right"]].set_visible(False)
+    ticks = _round_columns(picture)
+    for ax in axes:
+        ax.set_xticks(ticks)
+    labels = [f"{picture.positions[t] + 1:,}" for t in ticks]
+    axes[-1].set_xticks(ticks, labels)
+    axes[-1].tick_params(labelbottom=True, pad=14)
+    _spell(axes[-1], picture.letters)
+    middle = (picture.variant.start + picture.variant.stop - 1) / 2
+    axes[0].annotate(
+        picture.change,
+        (middle, 1),
+        xycoords=axes[0].get_xaxis_transform(),
+        ha="center",
+        va="bottom",
+        fontsize=10,
+        fontweight="bold",
+    )
+
+
+def _spell(ax: Any, letters: str) -> None:
+    """The sequence in small letters below the axis, where attribution is too small to read."""
+    for column, letter in enumerate(letters):
+        ax.annotate(
+            letter,
+            (column, 0),
+            xytext=(0, -5),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=7.5,
+            color=BASE_COLOURS.get(letter, "k"),
+        )
+
+
+def _draw_letter(ax: Any, letter: str, column: int, height: float) -> None:
+    """A letter that fills its column up to `height`; negative ones hang upside down."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    if not height:
+        return
+    outline = TextPath(
+        (0, 0), letter, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold")
+    )
+    box = outline.get_extents()
+    fit = (
+        Affine2D()
+        .translate(-box.x0 - box.width / 2, -box.y0)
+        .scale(0.92 / max(box.width, 0.55), height / box.height)
+        .translate(column, 0)
+    )
+    ax.add_patch(PathPatch(fit.transform_path(outline), color=BASE_COLOURS.get(letter, "k"), lw=0))
+
+
+def _limits(heights: FloatArray) -> tuple[float, float]:
+    low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _round_columns(picture: Picture) -> list[int]:
+    """Columns at positions that read well; an insertion does not repeat its neighbour."""
+    columns = [i for i, p in enumerate(picture.positions) if (p + 1) % 10 == 0]
+    seen: dict[int, int] = {}
+    for column in columns:
+        seen.setdefault(int(picture.positions[column]), column)
+    return list(seen.values())
+
+
+def _draw_tracks(figure: Any, axes: Any, picture: Picture) -> None:
+    """Signal as bars, coloured by attribution on one scale for all tracks."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    attributions = np.concatenate([t.attribution for t in picture.tracks])
+    explained = bool(np.isfinite(attributions).all())
+    limit = (float(np.abs(attributions).max()) if explained else 0.0) or 1.0
+    colours = ScalarMappable(
+        Normalize(-limit, limit), LinearSegmentedColormap.from_list("", ATTRIBUTION_COLOURS)
+    )
+    for ax, track in zip(axes, picture.tracks, strict=True):
+        start = picture.track_start + BIN_SIZE * np.arange(len(track.signal))
+        ax.bar(
+            start,
+            track.signal,
+            width=BIN_SIZE,
+            align="edge",
+            color=colours.to_rgba(np.nan_to_num(track.attribution)),
+        )
+        _shade_unobserved(ax, start, track.observed)
+        ax.axvline(picture.pos + 0.5, color="k", lw=0.8, ls=":")
+        ax.axhline(0, color=LINE_COLOUR, lw=0.5)
+        ax.set(xlim=(start[0], start[-1] + BIN_SIZE))
+        ax.set_ylabel(track.name, rotation=0, ha="right", va="center", fontsize=9)
+        ax.tick_params(labelsize=8, labelbottom=False)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[-1].tick_params(labelbottom=True)
+    axes[-1].xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    axes[-1].set_xlabel(picture.contig, fontsize=9)
+    if explained:
+        bar = figure.colorbar(colours, ax=list(axes), fraction=0.02, pad=0.01, aspect=25)
+        bar.set_label("attribution per bin (log-odds)", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+
+
+def _shade_unobserved(ax: Any, start: NDArray[np.int64], observed: NDArray[np.bool_]) -> None:
+    """Grey where nothing was measured."""
+    edges = np.flatnonzero(np.diff(observed, prepend=True, append=True))
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        ax.axvspan(start[low], start[high - 1] + BIN_SIZE, color=UNOBSERVED_COLOUR, lw=0, zorder=0)
+    if not observed.any():
+        ax.text(
+            0.01,
+            0.5,
+            "not measured",
+            transform=ax.transAxes,
+            va="center",
+            fontsize=8,
+            color="#666666",
+        )
+        ax.set_yticks([])
+
+
+def _join(figure: Any, logo: Any, track: Any, picture: Picture) -> None:
+    """Two lines that show which stretch of the tracks the letters are."""
+    from matplotlib.patches import ConnectionPatch
+
+    ends = zip((0, 1), (picture.positions[0], picture.positions[-1] + 1), strict=True)
+    for corner, position in ends:
+        figure.add_artist(
+            ConnectionPatch(
+                (corner, -0.24),
+                (float(position), 1),
+                coordsA=logo.transAxes,
+                coordsB=track.get_xaxis_transform(),
+                color=LINE_COLOUR,
+                lw=0.6,
+                ls="--",
+            )
+        )
