@@ -136,12 +136,10 @@ class BigWig:
         DataError
             If nothing is covered.
         """
-        means = [
-            bins.mean[bins.covered]
-            for contig, first, last in self._sample(bin_size)
-            for bins in (self.bins(contig, first, last, bin_size),)
-        ]
-        values = np.concatenate([np.empty(0, np.float32), *means])
+        sample = (self.bins(*piece, bin_size) for piece in self._sample(bin_size))
+        values = np.concatenate(
+            [np.empty(0, np.float32), *(bins.mean[bins.covered] for bins in sample)]
+        )
         if not values.size:
             raise DataError("holds no signal", where=self.path)
         return np.quantile(values, np.linspace(0, 1, n)).astype(np.float32)
@@ -162,9 +160,11 @@ class BigWig:
     def _values(self, name: str, start: int, end: int) -> NDArray[np.float32]:
         """Signal of each base, NaN where not covered."""
         try:
-            return self._file.values(name, start, end, numpy=True)
+            values = self._file.values(name, start, end, numpy=True)
         except RuntimeError as error:
             raise DataError(f"is damaged at {name}:{start + 1}-{end}", where=self.path) from error
+        # pyBigWig gives nothing at all, not NaN, for a contig without entries.
+        return values if len(values) else np.full(end - start, np.nan, np.float32)
 
     def _sample(self, bin_size: int) -> Iterator[tuple[str, int, int]]:
         """Contig, first and last bin of what a distribution is made of."""

@@ -6,20 +6,26 @@ balanced counts where the map has weights: 0 where O = E, bounded where counts a
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.genome.intervals import ContigNames
+
+log = logging.getLogger("genomix")
 
 BIN = 5_000
 PSEUDO = 0.2
 LARGEST = 1.5
 # Diagonals kept, as 5-kb bins: a window of 100 kb at any offset.
 REACH = 21
+# Pixels read at a time: a deep map has hundreds of millions on one chromosome.
+PIECE_PIXELS = 10_000_000
 
 
 class Contacts:
@@ -49,13 +55,14 @@ class Contacts:
     def __init__(self, path: str | Path) -> None:
         self.uri = str(path)
         self._map = _open(self.uri)
+        # cooler gives None for bins of varying size.
         self.resolution = int(self._map.binsize or 0)
-        if BIN % self.resolution and self.resolution % BIN:
+        if not self.resolution or (BIN % self.resolution and self.resolution % BIN):
             raise DataError(
                 "has a resolution that does not fit the 5-kb grid",
                 where=path,
                 expected="a divisor or multiple of 5000",
-                found=str(self.resolution),
+                found=f"{self.resolution} bp" if self.resolution else "bins of varying size",
             )
         self.lengths = {str(n): int(size) for n, size in self._map.chromsizes.items()}
         self.names = ContigNames(self.lengths, path)
@@ -81,6 +88,8 @@ class Contacts:
             float32 ``[n_bins, n_bins]``, symmetric; 0 where unknown, off the contig, or `REACH`
             or more bins off the diagonal.
         """
+        if start % BIN:
+            raise ValueError(f"start {start} is not a multiple of {BIN}")
         out = np.zeros((n_bins, n_bins), np.float32)
         name = self.names.find(contig)
         if name is None:
@@ -95,13 +104,20 @@ class Contacts:
         return out
 
     def band(self, contig: str) -> NDArray[np.float32]:
-        """The contig near the diagonal, ``[5-kb bins, REACH]``: value of (i, i + j)."""
-        if contig not in self._bands:
-            n_bins = -(-self.lengths[contig] // BIN)
-            self._bands = {contig: self._read_band(contig, n_bins)}
-        return self._bands[contig]
+        """The contig near the diagonal, ``[5-kb bins, REACH]``: value of (i, i + j).
+
+        Raises
+        ------
+        DataError
+            If the map has no such contig.
+        """
+        name = self.names.require(contig)
+        if name not in self._bands:
+            self._bands[name] = self._read_band(name, -(-self.lengths[name] // BIN))
+        return self._bands[name]
 
     def _read_band(self, contig: str, n_bins: int) -> NDArray[np.float32]:
+        log.debug("reading contacts of %s", contig)
         counts, usable = self._counts(contig)
         if self.resolution < BIN:
             counts, usable = _coarsen(counts, usable, BIN // self.resolution, n_bins)
@@ -109,36 +125,42 @@ class Contacts:
         spread = max(1, self.resolution // BIN)
         i = np.arange(n_bins)[:, None]
         j = i + np.arange(REACH)
-        inside = j < n_bins
-        row, offset = i // spread, j // spread - i // spread
-        row, offset = np.broadcast_arrays(row, offset)
-        band = value[row, np.minimum(offset, value.shape[1] - 1)]
-        return np.where(inside, band, 0).astype(np.float32)
+        band = value[i // spread, j // spread - i // spread]
+        return np.where(j < n_bins, band, 0).astype(np.float32)
 
     def _counts(self, contig: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Counts near the diagonal ``[bin, offset]``, and which bins can be trusted."""
+        """Counts near the diagonal ``[bin, offset]``, and which bins can be trusted.
+
+        Those are the bins with a balancing weight, or in a raw map those with any contact.
+        """
         bins = self._map.bins().fetch(contig)
-        pixels = self._map.matrix(balance=False, as_pixels=True, join=False).fetch(contig)
-        first = int(bins.index[0])
-        low = pixels["bin1_id"].to_numpy() - first
-        offset = pixels["bin2_id"].to_numpy() - first - low
+        balanced = "weight" in bins
+        weight = bins["weight"].to_numpy(np.float64) if balanced else np.ones(len(bins))
+        usable = np.isfinite(weight)
+        weight = np.where(usable, weight, 0)
+        # Enough offsets for REACH bins of 5 kb wherever they start in a bin of the map.
         reach = -(-REACH * BIN // self.resolution) + 1
-        near = offset < reach
-        low, offset = low[near], offset[near]
-        count = pixels["count"].to_numpy(np.float64)[near]
-        usable = np.ones(len(bins), np.bool_)
-        if "weight" in bins:
-            weight = bins["weight"].to_numpy(np.float64)
-            usable = np.isfinite(weight)
-            weight = np.where(usable, weight, 0)
-            count = count * weight[low] * weight[low + offset]
         table = np.zeros((len(bins), reach))
-        np.add.at(table, (low, offset), count)
-        if "weight" not in bins:
-            covered = table.sum(axis=1)
-            np.add.at(covered, low + offset, count)
-            usable = covered > 0
-        return table, usable
+        contacts = np.zeros(len(bins))
+        for low, high, count in self._pixels(contig):
+            contacts += np.bincount(low, count, len(bins)) + np.bincount(high, count, len(bins))
+            near = high - low < reach
+            low, high = low[near], high[near]
+            table[low, high - low] = count[near] * weight[low] * weight[high]
+        return table, usable & (contacts > 0)
+
+    def _pixels(self, contig: str) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+        """Pieces of the contig's upper triangle: lower bin, higher bin, raw count."""
+        first, end = (int(i) for i in self._map.extent(contig))
+        with self._map.open("r") as file:
+            start, stop = (int(file["indexes/bin1_offset"][i]) for i in (first, end))
+            for begin in range(start, stop, PIECE_PIXELS):
+                piece = slice(begin, min(begin + PIECE_PIXELS, stop))
+                low = file["pixels/bin1_id"][piece] - first
+                high = file["pixels/bin2_id"][piece] - first
+                count = file["pixels/count"][piece].astype(np.float64)
+                kept = (high >= low) & (high < end - first) & np.isfinite(count)
+                yield low[kept], high[kept], count[kept]
 
 
 def _observed_over_expected(
@@ -184,24 +206,30 @@ def _open(uri: str) -> Any:
     try:
         resolutions = [] if group else _resolutions(cooler.fileops.list_coolers(path))
         if resolutions:
-            uri = f"{path}::/resolutions/{_best(resolutions)}"
+            uri = f"{path}::/resolutions/{_best(resolutions, path)}"
         return cooler.Cooler(uri)
     except (OSError, KeyError, ValueError) as error:
-        raise DataError("is not a contact map", where=uri, expected=".cool or .mcool") from error
+        raise DataError(
+            "is not a contact map, or has no such resolution",
+            where=uri,
+            expected=".cool, .mcool or .mcool::/resolutions/5000",
+            hint="convert .hic files with hictk or hic2cool" if path.endswith(".hic") else None,
+        ) from error
 
 
 def _resolutions(groups: list[str]) -> list[int]:
     return sorted(int(g.rsplit("/", 1)[1]) for g in groups if g.startswith("/resolutions/"))
 
 
-def _best(resolutions: list[int]) -> int:
+def _best(resolutions: list[int], path: str) -> int:
     fits = [r for r in resolutions if r >= BIN and r % BIN == 0]
     if fits:
         return fits[0]
     finer = [r for r in resolutions if BIN % r == 0]
     if not finer:
-        raise UsageError(
-            "no resolution fits the 5-kb grid",
+        raise DataError(
+            "has no resolution that fits the 5-kb grid",
+            where=path,
             expected="a divisor or multiple of 5000",
             found=", ".join(map(str, resolutions)),
         )
