@@ -1,0 +1,80 @@
+"""``genomix inspect``: what any of our files is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genomix_cli.cli.options import Config, Quiet, Verbose
+
+if TYPE_CHECKING:
+    from genomix_cli.inspection import Report, Table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("inspect")(inspect)
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="File or folder.")],
+    top: Annotated[int, typer.Option("--top", min=0, help="Alleles of a scored VCF to show.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: Config = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Say what a file is: a VCF and its scores, a model, a shard, a FASTA, a bigWig, a folder."""
+    from genomix_cli.inspection import inspect as describe
+
+    report = describe(path, top)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2, default=str))
+    else:
+        typer.echo("\n".join(_lines(report)))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"{report.path}: {report.kind}"
+    width = max(map(len, report.facts), default=0)
+    for name, value in report.facts.items():
+        yield f"  {name:<{width}}  {_text(value)}"
+    for table in report.tables:
+        yield ""
+        yield from _table(table)
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield f"{table.title}:"
+    rows = [table.columns, *([_text(value) for value in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numeric = [all(_is_number(row[i]) for row in table.rows) for i in range(len(table.columns))]
+    for row in rows:
+        yield "  " + _row(row, widths, numeric)
+
+
+def _row(cells: Sequence[str], widths: list[int], numeric: list[bool]) -> str:
+    aligned = (
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, numeric, strict=True)
+    )
+    return "  ".join(aligned).rstrip()
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, (int, float))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

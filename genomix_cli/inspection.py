@@ -1,0 +1,371 @@
+"""What a file is: a few facts, and for a scored VCF what came out."""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genomix_cli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from genomix_cli.genome.vcf import Record
+
+SCORE = "GENOMIX_P"
+REASON = "GENOMIX_REASON"
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
+_GZIP = b"\x1f\x8b"
+
+KINDS = (
+    "a model or run folder, a simulated genome, a shard, a VCF, a FASTA, a bigWig or a contact map"
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table.
+
+    Attributes
+    ----------
+    title : str
+    columns : tuple of str
+    rows : tuple of tuple
+        Text or numbers.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a file is.
+
+    Attributes
+    ----------
+    path : Path
+    kind : str
+    facts : dict of str to Any
+        Plain data: text, numbers, lists of text.
+    tables : tuple of Table
+    """
+
+    path: Path
+    kind: str
+    facts: Mapping[str, Any]
+    tables: tuple[Table, ...] = ()
+
+
+def inspect(path: Path, top: int = 10) -> Report:
+    """Say what a file or folder is.
+
+    Parameters
+    ----------
+    path : Path
+    top : int
+        Rows in a table of the highest scores.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    DataError
+        If it is none of the kinds that genomix reads or writes, or is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError("no such file", where=path)
+    describe = _folder if path.is_dir() else _by_content(path)
+    return describe(path, top)
+
+
+def _by_content(path: Path) -> Callable[[Path, int], Report]:
+    """Chosen by the first bytes; names may lie."""
+    start = _start(path)
+    if start.startswith(_HDF5):
+        return _hdf5
+    if start.startswith(_BIGWIG):
+        return _bigwig
+    if start.startswith(b"##fileformat=VCF"):
+        return _vcf
+    if start.lstrip().startswith(b">"):
+        return _fasta
+    raise DataError("is not a file that genomix knows", where=path, expected=KINDS)
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes, decompressed."""
+    try:
+        with open(path, "rb") as raw:
+            start = raw.read(4096)
+        if start.startswith(_GZIP):
+            with gzip.open(path) as text:
+                start = text.read(4096)
+    except (OSError, EOFError) as error:
+        raise DataError(f"cannot be read: {error}", where=path) from error
+    return start
+
+
+def _folder(path: Path, top: int) -> Report:
+    if (path / "config.json").is_file():
+        return _model(path)
+    if (path / "manifest.json").is_file():
+        return _simulated(path)
+    if (path / "train.json").is_file():
+        return Report(
+            path, "unfinished run", {"resume with": f"genomix train ... -o {path} --resume"}
+        )
+    raise DataError("is not a folder that genomix knows", where=path, expected=KINDS)
+
+
+def _model(path: Path) -> Report:
+    from genomix_cli.training.checkpoints import read_config
+
+    config = read_config(path)
+    facts: dict[str, Any] = {
+        "model": config.model,
+        "parameters": _parameters(path / "model.safetensors"),
+        "tracks": [spec.name for spec in config.tracks],
+        "assembly": config.assembly or "not stated",
+        "architecture": _pairs({k: v for k, v in config.arch.items() if k != "tracks"}),
+    }
+    if config.demonstration:
+        facts["purpose"] = "demonstration: not for real conclusions"
+    return Report(path, "model", facts | _made(config.provenance), tuple(_metrics(path)))
+
+
+def _parameters(weights: Path) -> int:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, "np") as tensors:
+            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot be read: {error}", where=weights) from error
+    return int(sum(np.prod(shape, dtype=np.int64) for shape in shapes))
+
+
+def _metrics(path: Path) -> Iterator[Table]:
+    """Held-out metrics of a run folder, where it has them."""
+    file = path / "metrics.json"
+    if not file.is_file():
+        return
+    parts = _json(file)
+    rows = tuple(
+        (part, name, found["value"], found["low"], found["high"], values.get(f"bayes_{name}"))
+        for part, values in parts.items()
+        if isinstance(values, dict)
+        for name, found in values.items()
+        if isinstance(found, dict)
+    )
+    yield Table("held out", ("part", "metric", "value", "low", "high", "ceiling"), rows)
+
+
+def _simulated(path: Path) -> Report:
+    manifest = _json(path / "manifest.json")
+    if manifest.get("format") != "genomix-simulated-genome":
+        raise DataError("is not a simulated genome", where=path / "manifest.json")
+    facts = {
+        "contigs": _contigs(manifest["contigs"]),
+        "tracks": manifest["tracks"],
+        **{name.replace("_", " "): count for name, count in manifest["counts"].items()},
+        "prevalence": manifest["prevalence"],
+        "Bayes-optimal AUROC": manifest["bayes"]["auroc"],
+        "Bayes-optimal AUPRC": manifest["bayes"]["auprc"],
+    }
+    return Report(path, "simulated genome", facts | _made(manifest["provenance"]))
+
+
+def _hdf5(path: Path, top: int) -> Report:
+    from genomix_cli.shards.reader import format_of
+
+    found = format_of(path)
+    if found == "genomix-shard":
+        return _shard(path)
+    if found == "genomix-windows":
+        return _windows(path)
+    return _contacts(path)
+
+
+def _shard(path: Path) -> Report:
+    from genomix_cli.shards.reader import open_shard
+
+    shard = open_shard(path)
+    facts = {
+        "contigs": _contigs(shard.contigs),
+        "tracks": list(shard.tracks),
+        "contacts": "yes" if shard.has_contacts else "no",
+        "uncovered bins": shard.uncovered,
+        "assembly": shard.assembly or "not stated",
+        **_labels(shard.variants),
+    }
+    return Report(path, "genome shard", facts | _made(shard.provenance))
+
+
+def _windows(path: Path) -> Report:
+    from genomix_cli.shards.reader import open_windows
+
+    windows = open_windows(path)
+    facts = {
+        "k-mers": f"{windows.kmers.shape[1]:,} per variant, k = {windows.attributes['k']}",
+        "tracks": [spec["name"] for spec in windows.attributes["tracks"]],
+        "bins": windows.signal.shape[2],
+        **_labels(windows.variants),
+    }
+    return Report(path, "windows shard", facts | _made(windows.attributes["provenance"]))
+
+
+def _labels(variants: Any) -> dict[str, Any]:
+    labelled = np.isfinite(variants.label)
+    facts: dict[str, Any] = {"variants": len(variants.pos), "labelled": int(labelled.sum())}
+    if labelled.any():
+        facts["positive"] = int((variants.label[labelled] > 0).sum())
+    return facts
+
+
+def _contacts(path: Path) -> Report:
+    from genomix_cli.genome.contacts import Contacts
+
+    contacts = Contacts(path)
+    try:
+        return Report(path, "contact map", {"contigs": _contigs(contacts.lengths)})
+    finally:
+        contacts.close()
+
+
+def _bigwig(path: Path, top: int) -> Report:
+    from genomix_cli.genome.bigwig import BigWig
+
+    file = BigWig(path)
+    try:
+        return Report(path, "bigWig", {"contigs": _contigs(file.lengths)})
+    finally:
+        file.close()
+
+
+def _fasta(path: Path, top: int) -> Report:
+    from genomix_cli.genome.fasta import Fasta
+
+    with Fasta(path) as file:
+        return Report(path, "FASTA", {"contigs": _contigs(file.lengths)})
+
+
+class _Tally:
+    """What the alleles of a VCF came to, in one pass and bounded memory.
+
+    Parameters
+    ----------
+    top : int
+        Highest scores to keep.
+    """
+
+    def __init__(self, top: int) -> None:
+        self.records = self.alleles = self.scored = 0
+        self.reasons: Counter[str] = Counter()
+        self._top = top
+        # A heap of (score, minus the number of the allele, row): of equal scores the first stays.
+        self._heap: list[tuple[float, int, tuple[Any, ...]]] = []
+
+    def add(self, record: Record) -> None:
+        """Count one record."""
+        self.records += 1
+        reasons = (record.info(REASON) or "").split(",")
+        scores = (record.info(SCORE) or "").split(",")
+        for alt, score, reason in zip_longest(record.alts, scores, reasons, fillvalue="."):
+            self.alleles += 1
+            value = _number(score)
+            if value is not None:
+                self.scored += 1
+                row = (record.chrom, str(record.pos), record.ref, alt, value)
+                self._keep((value, -self.alleles, row))
+            elif reason not in ("", "."):
+                self.reasons[reason] += 1
+
+    def _keep(self, entry: tuple[float, int, tuple[Any, ...]]) -> None:
+        if len(self._heap) < self._top:
+            heapq.heappush(self._heap, entry)
+        elif self._top:
+            heapq.heappushpop(self._heap, entry)
+
+    def tables(self) -> Iterator[Table]:
+        """Reasons by their frequency, and the highest scores."""
+        reasons = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+        if reasons:
+            yield Table("not scored", ("reason", "alleles"), tuple(reasons))
+        if self._heap:
+            rows = tuple(row for _, _, row in sorted(self._heap, reverse=True))
+            yield Table("highest scores", ("contig", "pos", "ref", "alt", SCORE), rows)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _vcf(path: Path, top: int) -> Report:
+    from genomix_cli.genome.vcf import VcfReader
+
+    tally = _Tally(top)
+    with VcfReader(path) as reader:
+        header = reader.header
+        for record in reader:
+            tally.add(record)
+    facts: dict[str, Any] = {
+        "records": tally.records,
+        "alleles": tally.alleles,
+        "samples": max(0, len(header.columns.split("\t")) - 9),
+    }
+    if not any(line.startswith(f"##INFO=<ID={SCORE},") for line in header.meta):
+        return Report(path, "VCF", facts)
+    facts |= {"scored": tally.scored, **_own_lines(header.meta)}
+    return Report(path, "scored VCF", facts, tuple(tally.tables()))
+
+
+def _own_lines(meta: tuple[str, ...]) -> dict[str, str]:
+    """``##genomix_model=...`` as ``model``: what the header says of the scores."""
+    found = (re.fullmatch(r"##genomix_(\w+)=(.*)", line, re.IGNORECASE) for line in meta)
+    return {match[1].replace("_", " "): match[2] for match in found if match}
+
+
+def _contigs(lengths: Mapping[str, int]) -> str:
+    """``2 (chr1, chr2), 600,000 bp``."""
+    names = list(lengths)
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} ({shown}), {sum(lengths.values()):,} bp"
+
+
+def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """How a file of ours was made."""
+    facts: dict[str, Any] = {"made by": f"genomix {provenance.get('version', '?')}"}
+    if provenance.get("command"):
+        facts["command"] = provenance["command"]
+    if provenance.get("inputs"):
+        facts["inputs"] = [f"{name} {digest[:12]}" for name, digest in provenance["inputs"].items()]
+    return facts
+
+
+def _pairs(data: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in data.items())
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=path) from error
