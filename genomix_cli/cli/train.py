@@ -35,12 +35,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="At most this many.")] = 10,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak rate of AdamW.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.01,
+    weight_decay: Annotated[float, typer.Option(min=0.0, help="Of AdamW.")] = 0.01,
     rank_weight: Annotated[float, typer.Option(min=0.0, help="Weight of RankNet.")] = 0.3,
-    windows_per_batch: Annotated[int, typer.Option(min=1)] = 1,
-    variants_per_window: Annotated[int, typer.Option(min=1)] = 128,
+    windows_per_batch: Annotated[int, typer.Option(min=1, help="Reference windows per batch.")] = 1,
+    variants_per_window: Annotated[
+        int, typer.Option(min=1, help="Variants of a window per batch, at most.")
+    ] = 128,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches per optimiser step.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
     monitor: Annotated[str, typer.Option(help="auroc or auprc, on the validation contigs.")] = (
@@ -49,7 +51,9 @@ def train(
     patience: Annotated[
         int, typer.Option(min=0, help="Validations without gain; 0: no limit.")
     ] = 5,
-    validations_per_epoch: Annotated[int, typer.Option(min=1)] = 1,
+    validations_per_epoch: Annotated[
+        int, typer.Option(min=1, help="Validations in each epoch.")
+    ] = 1,
     valid_variants: Annotated[
         int, typer.Option(min=0, help="Variants per validation at most; 0: all.")
     ] = 0,
