@@ -1,0 +1,167 @@
+"""``genomix evaluate``: scores against labels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
+
+if TYPE_CHECKING:
+    from genomix_cli.training.metrics import Interval
+    from genomix_cli.variants.evaluate import Evaluation
+
+_NAMES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "ranking_accuracy": "ranking accuracy",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    scored: Annotated[Path, typer.Argument(help="Scored VCF.", metavar="SCORED.vcf")],
+    score_info: Annotated[
+        str, typer.Option(help="INFO key of the scores, one per ALT.")
+    ] = "GENOMIX_P",
+    label_info: Annotated[str, typer.Option(help="INFO key of the labels, 0 or 1.")] = "LABEL",
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="TSV of labels instead: contig, pos, ref, alt, label."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Labels are quantities; positive above this.")
+    ] = None,
+    probability_info: Annotated[
+        str | None,
+        typer.Option(help="INFO key of the labels' true probability: shows the Bayes ceiling."),
+    ] = None,
+    contigs: Annotated[str, typer.Option(help="Only these, comma-separated.")] = "",
+    versus: Annotated[
+        Path | None, typer.Option("--vs", help="Another scored VCF, for paired differences.")
+    ] = None,
+    draws: Annotated[
+        int, typer.Option("--bootstrap", min=0, help="Draws for the intervals; 0: none.")
+    ] = 1000,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="TSV of the metrics.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="JSON of everything, with provenance.")
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    config: Config = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Say how good scores are: AUROC, AUPRC, ranking, calibration, each with an interval.
+
+    Intervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where there are fewer
+    than five): neighbours share their surroundings and are no independent evidence. Ranking
+    accuracy compares only variants of the same 50-kb locus, so the place alone does not help.
+    """
+    from genomix_cli.variants.evaluate import (
+        EvaluateRequest,
+        evaluate_scores,
+        write_json,
+        write_tsv,
+    )
+
+    request = EvaluateRequest(
+        scored=scored,
+        score_info=score_info,
+        label_info=label_info,
+        labels=labels,
+        probability_info=probability_info,
+        contigs=tuple(name for name in contigs.replace(",", " ").split()),
+        threshold=threshold,
+        versus=versus,
+        draws=draws,
+        seed=seed,
+    )
+    evaluation = evaluate_scores(request)
+    if output:
+        write_tsv(evaluation, output, force=force)
+    if json:
+        write_json(evaluation, request, json, force=force)
+    _render(evaluation)
+
+
+def _render(evaluation: Evaluation) -> None:
+    """A table on stdout; a terminal gets it drawn."""
+    counts = evaluation.counts
+    left_out = [
+        f"{counts.unlabelled:,} without a label" if counts.unlabelled else "",
+        f"{counts.unscored:,} without a score" if counts.unscored else "",
+        f"{counts.not_in_other:,} not scored in the other file" if counts.not_in_other else "",
+    ]
+    note = "; ".join(part for part in left_out if part)
+    lines = [
+        f"{counts.used:,} of {counts.alleles:,} alleles" + (f" ({note})" if note else ""),
+        f"{counts.positives:,} positives: prevalence {evaluation.prevalence:.4f}",
+    ]
+    if evaluation.draws:
+        lines.append(
+            f"95 % intervals from {evaluation.draws:,} draws of "
+            f"{evaluation.n_units:,} {evaluation.units}"
+        )
+    header, rows = _cells(evaluation)
+    if sys.stdout.isatty():
+        _draw(header, rows)
+    else:
+        _print(header, rows)
+    typer.echo("\n".join(lines))
+
+
+def _cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, without the columns that nothing fills."""
+    header = ["metric", "value", "Bayes ceiling", "other", "difference"]
+    rows = [
+        [
+            _NAMES[m.name],
+            _text(m.score),
+            _text(m.ceiling),
+            _text(m.other),
+            _text(m.difference, sign=True),
+        ]
+        for m in evaluation.metrics
+    ]
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def _text(interval: Interval | None, sign: bool = False) -> str:
+    if interval is None:
+        return ""
+    form = "+.4f" if sign else ".4f"
+    text = format(interval.value, form)
+    if interval.low == interval.low:  # not NaN
+        text += f" [{interval.low:{form}}, {interval.high:{form}}]"
+    return text
+
+
+def _print(header: list[str], rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in [header, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _draw(header: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

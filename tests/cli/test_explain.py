@@ -1,0 +1,199 @@
+"""``genomix explain`` from the outside, on a simulated genome and a small untrained GMT."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("captum")
+
+TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "CTCF")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_genome: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained GMT with a 20-kb window, enlarged weights so that it is not linear."""
+    import torch
+
+    from genomix_cli.genome.bigwig import BigWig
+    from genomix_cli.genome.signal import TrackSpec
+    from genomix_cli.training.calibration import Platt
+    from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
+    from genomix_cli.variants.models.gmt import GMT, GMTConfig
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = GMT(GMTConfig(TRACKS, n_bins=400, d_model=32, n_layers=2, n_heads=2))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter *= 1.4
+    specs = tuple(
+        TrackSpec.of(name, BigWig(tiny_genome / f"{name}.bw").distribution()) for name in TRACKS
+    )
+    folder = tmp_path_factory.mktemp("model") / "small"
+    folder.mkdir()
+    config = ModelConfig(
+        "gmt", arch_of(module), specs, calibration=Platt(1.5, -1.0), demonstration=True
+    )
+    save_model(folder, module, config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(tiny_genome: Path, model: Path) -> tuple[object, ...]:
+    return (
+        *("explain", tiny_genome / "variants.vcf.gz", "--fasta", tiny_genome / "genome.fa.gz"),
+        *("--model", model, "-t", f"ATAC={tiny_genome / 'ATAC.bw'}"),
+        *("-t", f"CTCF={tiny_genome / 'CTCF.bw'}", "--steps", 16, "--device", "cpu"),
+    )
+
+
+def _alleles(folder: Path, n: int) -> list[str]:
+    """An SNV, an insertion and a deletion of the VCF."""
+    from genomix_cli.genome.vcf import VcfReader
+
+    found: dict[int, str] = {}
+    with VcfReader(folder / "variants.vcf.gz") as reader:
+        for r in reader:
+            if r.pos > 30_000:
+                kind = (len(r.alts[0]) > len(r.ref)) - (len(r.alts[0]) < len(r.ref))
+                found.setdefault(kind, f"{r.chrom}:{r.pos}:{r.ref}:{r.alts[0]}")
+    return [found[kind] for kind in (0, 1, -1)][:n]
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("##")]
+    return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def test_tables_and_pictures(
+    genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
+) -> None:
+    chosen = _alleles(tiny_genome, 3)
+    process = genomix(
+        *command,
+        *(word for name in chosen for word in ("--variants", name)),
+        *("-o", tmp_path / "a.tsv", "--attention", tmp_path / "b.tsv"),
+        *("--plot-dir", tmp_path / "pictures"),
+    )
+    assert "demonstration weights" in process.stderr
+    assert "without H3K27ac, H3K4me3" in process.stderr
+    summary = [line.split("\t") for line in process.stdout.splitlines()]
+    assert summary[0] == ["variant", "p", "baseline", "change", "completeness error"]
+    table = _table(tmp_path / "a.tsv")
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for row in table:
+        sums[row["variant"], row["baseline"]] += float(row["attribution"])
+        assert 0 <= int(row["start"]) <= int(row["end"]) <= 300_000
+    assert set(sums) == {(name, b) for name in chosen for b in ("ref", "shuffle")}
+    for name, _, baseline, change, _ in summary[1:]:
+        assert sums[name, baseline] == pytest.approx(float(change), rel=0.02, abs=2e-3)
+    assert {row["feature"] for row in table} == {"sequence", "length", "ATAC", "CTCF"}
+    shares: dict[str, float] = defaultdict(float)
+    for row in _table(tmp_path / "b.tsv"):
+        shares[row["variant"]] += float(row["share"])
+    assert shares == {name: pytest.approx(1, abs=1e-3) for name in chosen}
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
+
+
+def test_outputs_say_how_they_were_made_and_repeat(
+    genomix: Any, command: tuple[object, ...], tmp_path: Path
+) -> None:
+    output = tmp_path / "a.tsv"
+    words = (*command, "--max-variants", 1, "--baseline", "shuffle", "--steps", 8, "-o", output)
+    texts = []
+    for _ in range(2):
+        genomix(*words, "--allow-incomplete", "--force")
+        texts.append(output.read_bytes())
+    assert texts[0] == texts[1]
+    first = texts[0].decode().splitlines()[0]
+    provenance = json.loads(first.removeprefix("## genomix explain "))
+    assert set(provenance["inputs"]) == {
+        "variants variants.vcf.gz",
+        "fasta genome.fa.gz",
+        "model small",
+        "track ATAC ATAC.bw",
+        "track CTCF CTCF.bw",
+    }
+    assert provenance["seed"] == 0
+
+
+def test_the_probability_is_that_of_the_calibrated_model(
+    genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
+) -> None:
+    """Against ref, change is in log-odds: the calibration's slope is in it."""
+    name = _alleles(tiny_genome, 1)[0]
+    process = genomix(
+        *(*command, "--variants", name, "--baseline", "ref", "-o", tmp_path / "a.tsv", "-q")
+    )
+    _, p, _, _, error = process.stdout.splitlines()[1].split("\t")
+    assert 0 < float(p) < 1
+    assert float(error.rstrip("%")) < 1
+
+
+def test_what_does_not_add_up_is_exit_code_3_with_its_output(
+    genomix: Any, command: tuple[object, ...], tmp_path: Path
+) -> None:
+    words = (*command, "--max-variants", 3, "--baseline", "shuffle", "--steps", 2, "-q")
+    process = genomix(*words, "-o", tmp_path / "a.tsv", code=3)
+    assert "do not add up" in process.stderr
+    assert "--steps 4" in process.stderr
+    errors = {float(row["completeness_error"]) for row in _table(tmp_path / "a.tsv")}
+    assert max(errors) > 0.01
+    genomix(*words, "-o", tmp_path / "b.tsv", "--allow-incomplete")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--variants", "chr1:5"), "expected contig:pos:ref:alt, found chr1:5"),
+        (("--variants", "chr1:5:A:G"), "has no allele chr1:5:A:G"),
+        (("--top", "3"), "no allele carries GENOMIX_P"),
+        (("--baseline", "zero"), "expected ref or shuffle or both, found zero"),
+    ],
+)
+def test_mistakes_are_one_line(
+    genomix: Any,
+    command: tuple[object, ...],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    process = genomix(*command, "-o", tmp_path / "a.tsv", "-q", *arguments, code=2)
+    assert message in process.stderr.splitlines()[-1]
+    assert not (tmp_path / "a.tsv").exists()
+
+
+def test_an_existing_output_is_kept(
+    genomix: Any, command: tuple[object, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "a.tsv").write_text("mine")
+    process = genomix(*command, "-o", tmp_path / "a.tsv", code=2)
+    assert "--force" in process.stderr
+    assert (tmp_path / "a.tsv").read_text() == "mine"
+
+
+def test_the_highest_scores_are_chosen(
+    genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
+) -> None:
+    lines = (tmp_path / "scored.vcf").open("w")
+    from genomix_cli.genome.vcf import VcfReader
+
+    scores = [0.1, 0.9, 0.3, 0.8]
+    names = []
+    with VcfReader(tiny_genome / "variants.vcf.gz") as reader, lines:
+        lines.write(str(reader.header))
+        for record, score in zip(reader, scores, strict=False):
+            lines.write(record.with_info({"GENOMIX_P": str(score)}) + "\n")
+            names.append(f"{record.chrom}:{record.pos}:{record.ref}:{record.alts[0]}")
+    process = genomix(
+        *(command[0], tmp_path / "scored.vcf", *command[2:], "--top", 2),
+        *("--baseline", "ref", "-o", tmp_path / "a.tsv", "-q"),
+    )
+    chosen = [line.split("\t")[0] for line in process.stdout.splitlines()[1:]]
+    assert chosen == [names[1], names[3]]
