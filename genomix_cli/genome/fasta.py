@@ -100,16 +100,27 @@ class Fasta:
         contig = self.names.require(contig)
         return self.fetch(contig, 0, self.lengths[contig])
 
-    def _read(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        if start == end:
-            return np.empty(0, np.uint8)
+    def letters(self, contig: str, start: int, end: int) -> str:
+        """Letters of a stretch within the contig as the file has them: either case, IUPAC codes.
+
+        Raises
+        ------
+        DataError
+            If the file has no such contig, or is shorter than its index says.
+        """
+        contig = self.names.require(contig)
         try:
-            sequence = self._file.fetch(contig, start, end)
+            sequence: str = self._file.fetch(contig, start, end)
         except (OSError, ValueError) as error:
             raise self._damaged(contig, start, end) from error
         if len(sequence) != end - start:
             raise self._damaged(contig, start, end)
-        return encode(sequence)
+        return sequence
+
+    def _read(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        if start == end:
+            return np.empty(0, np.uint8)
+        return encode(self.letters(contig, start, end))
 
     def _damaged(self, contig: str, start: int, end: int) -> DataError:
         return DataError(

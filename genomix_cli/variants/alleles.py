@@ -39,6 +39,8 @@ REASONS = {
 }
 
 _BASES = re.compile(r"[ACGTacgt]+")
+# VCF 4.4, section 1.6.1: REF has the first base of an ambiguity code of the FASTA, as A for R.
+_FIRST_BASE = str.maketrans("RYSWKMBDHV", "ACCAGACAAA")
 
 
 def classify_allele(ref: str, alt: str) -> str | None:
@@ -70,6 +72,8 @@ def classify_allele(ref: str, alt: str) -> str | None:
 def classify_site(fasta: Fasta, contig: str, pos: int, ref: str) -> str | None:
     """Why a site cannot be used, or None if the FASTA has `ref` there.
 
+    An ambiguity code of the FASTA counts as its first base, as the VCF specification has it.
+
     Parameters
     ----------
     fasta : Fasta
@@ -86,9 +90,11 @@ def classify_site(fasta: Fasta, contig: str, pos: int, ref: str) -> str | None:
     end = pos + len(ref)
     if pos < 0 or end > fasta.lengths[name]:
         return OFF_CONTIG
-    if not np.array_equal(fasta.fetch(name, pos, end), encode(ref)):
-        return REF_MISMATCH
-    return None
+    if np.array_equal(fasta.fetch(name, pos, end), encode(ref)):
+        return None
+    if fasta.letters(name, pos, end).upper().translate(_FIRST_BASE) == ref.upper():
+        return None
+    return REF_MISMATCH
 
 
 def classify(fasta: Fasta, contig: str, pos: int, ref: str, alt: str) -> str | None:
