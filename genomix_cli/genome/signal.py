@@ -1,0 +1,200 @@
+"""Tracks on one scale: quantile normalisation, z-scores, and gaps.
+
+What a model saw in training is a :class:`TrackSpec`; a :class:`Normaliser` brings any other
+file of that assay to the same scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BIN_SIZE = 50
+N_QUANTILES = 1001
+CLIP = 10.0
+MIN_SD = 1e-6
+# Decimals of quantiles, mean and sd: far below float16, and the text of a spec stays short.
+DECIMALS = 6
+
+Uncovered = Literal["missing", "zero"]
+UNCOVERED: tuple[Uncovered, ...] = ("missing", "zero")
+
+
+class Signal(NamedTuple):
+    """Normalised tracks of a stretch of genome.
+
+    Attributes
+    ----------
+    value : NDArray
+        float32 ``[track, bin]``, z-scores; 0 where not observed.
+    observed : NDArray
+        bool ``[track, bin]``.
+    """
+
+    value: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+
+
+class Values(NamedTuple):
+    """One normalised track: float32 `value` ``[bin]`` and bool `observed` ``[bin]``."""
+
+    value: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TrackSpec:
+    """The reference distribution of a track.
+
+    Attributes
+    ----------
+    name : str
+        As given to ``--track NAME=FILE``.
+    quantiles : tuple of float
+        1001 evenly spaced quantiles of log1p(bin mean) over covered bins.
+    mean, sd : float
+        Of the same distribution.
+    """
+
+    name: str
+    quantiles: tuple[float, ...]
+    mean: float
+    sd: float
+
+    @classmethod
+    def of(cls, name: str, bin_quantiles: NDArray[np.floating]) -> TrackSpec:
+        """The spec of a track that is its own reference.
+
+        Parameters
+        ----------
+        name : str
+        bin_quantiles : NDArray
+            ``[1001]`` quantiles of bin means, as :meth:`BigWig.distribution` gives them.
+        """
+        levels = log_signal(np.asarray(bin_quantiles, np.float64)).round(DECIMALS)
+        # Between two quantiles lie equal shares of the bins: average over their midpoints.
+        middle = (levels[1:] + levels[:-1]) / 2
+        sd = max(float(middle.std().round(DECIMALS)), MIN_SD)
+        return cls(name, tuple(levels.tolist()), float(middle.mean().round(DECIMALS)), sd)
+
+
+def log_signal(mean: NDArray[np.floating]) -> NDArray[np.float64]:
+    """log(1 + x), odd about 0, so that log-ratio tracks keep their sign."""
+    mean = np.asarray(mean, np.float64)
+    return np.sign(mean) * np.log1p(np.abs(mean))
+
+
+class Normaliser:
+    """Bring bin means of one file to the scale of a reference.
+
+    log1p, quantile normalisation (own quantiles to the reference's, linear between them; Bolstad
+    et al. 2003, doi:10.1093/bioinformatics/19.2.185), z-score by the reference, gaps bridged.
+
+    Parameters
+    ----------
+    spec : TrackSpec
+        The reference.
+    own_quantiles : NDArray, optional
+        ``[1001]`` quantiles of this file's bin means over covered bins. None: the file is its own
+        reference.
+    max_gap_bins : int
+        Uncovered runs up to this length, between covered bins, are interpolated linearly.
+    uncovered : {"missing", "zero"}
+        Whether a bin without data is unknown, or measured to be 0.
+    """
+
+    def __init__(
+        self,
+        spec: TrackSpec,
+        own_quantiles: NDArray[np.floating] | None = None,
+        *,
+        max_gap_bins: int,
+        uncovered: Uncovered,
+    ) -> None:
+        self.spec = spec
+        self.max_gap_bins = max_gap_bins
+        self.uncovered = uncovered
+        target = np.array(spec.quantiles)
+        own = target if own_quantiles is None else log_signal(own_quantiles).round(DECIMALS)
+        self._own, self._target = _quantile_map(own, target)
+
+    def scale(self, mean: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Bin means of this file as z-scores of the reference, clipped to ±10."""
+        level = np.interp(log_signal(mean), self._own, self._target)
+        z = (level - self.spec.mean) / self.spec.sd
+        return np.clip(z, -CLIP, CLIP).astype(np.float32)
+
+    def apply(self, mean: NDArray[np.floating], covered: NDArray[np.bool_]) -> Values:
+        """Normalise consecutive bins.
+
+        An uncovered run that touches either end of the array is not bridged: pass at least
+        ``max_gap_bins + 1`` bins more than needed on both sides.
+
+        Parameters
+        ----------
+        mean : NDArray
+            float ``[bin]``, over covered bases; ignored where not covered.
+        covered : NDArray
+            bool ``[bin]``.
+        """
+        if self.uncovered == "zero":
+            return Values(self.scale(np.where(covered, mean, 0.0)), np.ones(len(mean), np.bool_))
+        value = self.scale(mean)
+        value[~covered] = 0.0
+        observed = bridge(value, covered, self.max_gap_bins)
+        return Values(value, observed)
+
+
+def _quantile_map(
+    own: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Strictly increasing own levels, each with its reference level.
+
+    Ties (counts have many) share the mean of their reference levels. Zero stays zero, so that an
+    uncovered bin read as 0 does not become the smallest covered one.
+    """
+    levels, first, count = np.unique(own, return_index=True, return_counts=True)
+    means = np.add.reduceat(target, first) / count
+    # Means of equal numbers may differ in the last bit, which is enough to lose the order.
+    means = np.maximum.accumulate(means)
+    if levels[0] > 0:
+        levels = np.concatenate([[0.0], levels])
+        means = np.concatenate([[min(0.0, means[0])], means])
+    return levels, means
+
+
+def bridge(
+    value: NDArray[np.float32], covered: NDArray[np.bool_], max_gap_bins: int
+) -> NDArray[np.bool_]:
+    """Fill short uncovered runs of `value` in place, linearly between the bins beside them.
+
+    Parameters
+    ----------
+    value : NDArray
+        float32 ``[bin]``.
+    covered : NDArray
+        bool ``[bin]``.
+    max_gap_bins : int
+        Longest run that is filled; runs at either end of the array never are.
+
+    Returns
+    -------
+    NDArray
+        bool ``[bin]``: covered or filled.
+    """
+    edges = np.flatnonzero(np.diff(covered.astype(np.int8), prepend=1, append=1))
+    starts, ends = edges[::2], edges[1::2]
+    short = (ends - starts <= max_gap_bins) & (starts > 0) & (ends < len(covered))
+    steps = np.zeros(len(covered) + 1, np.int8)
+    steps[starts[short]] = 1
+    steps[ends[short]] -= 1
+    fill = np.flatnonzero(np.cumsum(steps[:-1]))
+    observed = covered.copy()
+    if len(fill):
+        known = np.flatnonzero(covered)
+        value[fill] = np.interp(fill, known, value[known])
+        observed[fill] = True
+    return observed

@@ -1,0 +1,307 @@
+"""Where a model's inputs come from: one interface over raw files and shards.
+
+Letters: M tracks, N bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.alphabet import UNKNOWN_BASE
+from genomix_cli.genome.bigwig import BigWig
+from genomix_cli.genome.contacts import Contacts
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered, Values
+
+
+class GenomeSource(Protocol):
+    """Bases, tracks and contacts by coordinate.
+
+    Attributes
+    ----------
+    tracks : tuple of str
+        Names of the tracks, in the order of the rows of `signal`.
+    contigs : mapping of str to int
+        Contig names as the reference spells them, and their lengths.
+    """
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """Names of the tracks, in the order of the rows of `signal`."""
+        ...
+
+    @property
+    def contigs(self) -> Mapping[str, int]:
+        """Contig names as the reference spells them, and their lengths."""
+        ...
+
+    def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Bases as uint8 ``[end - start]``; N (4) outside what is known. `start` may be < 0."""
+        ...
+
+    def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
+        """Tracks over bins ``first_bin .. last_bin``, float32 and bool ``[M, N]``; 0 outside."""
+        ...
+
+    def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
+        """log(observed/expected) between 5-kb bins from `start`, ``[n_bins, n_bins]``.
+
+        `start` is a multiple of 5000; 0 where unknown, and 21 or more bins off the diagonal.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the files."""
+        ...
+
+
+class RawTrack:
+    """One bigWig, normalised to a spec.
+
+    Parameters
+    ----------
+    path : Path
+    spec : TrackSpec or None
+        None: the file is its own reference.
+    name : str
+        Used when the file is its own reference.
+    max_gap_bins : int
+    uncovered : {"missing", "zero"}
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        spec: TrackSpec | None,
+        name: str,
+        *,
+        max_gap_bins: int,
+        uncovered: Uncovered,
+    ) -> None:
+        self.path = Path(path)
+        self.file = BigWig(self.path)
+        own = self.file.distribution()
+        if not np.all(np.isfinite(own)):
+            raise DataError("has values that are not finite", where=path)
+        self.normaliser = Normaliser(
+            spec or TrackSpec.of(name, own),
+            own,
+            max_gap_bins=max_gap_bins,
+            uncovered=uncovered,
+        )
+
+    @property
+    def spec(self) -> TrackSpec:
+        """The reference it is normalised to."""
+        return self.normaliser.spec
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "file"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.file = BigWig(self.path)
+
+    def bins(self, contig: str, first_bin: int, last_bin: int, length: int) -> Values:
+        """Normalised bins; nothing is observed off the contig or on one the file does not have.
+
+        Parameters
+        ----------
+        contig : str
+        first_bin, last_bin : int
+            Half-open; may reach off the contig.
+        length : int
+            Bases of the contig.
+        """
+        value = np.zeros(last_bin - first_bin, np.float32)
+        observed = np.zeros(last_bin - first_bin, np.bool_)
+        # Bins are read beyond both ends, so that a gap that crosses an end is bridged all the same.
+        margin = self.normaliser.max_gap_bins + 1
+        low = max(0, first_bin - margin)
+        high = min(-(-length // BIN_SIZE), last_bin + margin)
+        if self.file.names.find(contig) is not None and low < high:
+            bins = self.file.bins(contig, low, high, BIN_SIZE)
+            values = self.normaliser.apply(bins.mean, bins.covered)
+            into = slice(max(0, low - first_bin), max(0, high - first_bin))
+            part = slice(max(0, first_bin - low), max(0, min(high, last_bin) - low))
+            value[into] = values.value[part]
+            observed[into] = values.observed[part]
+        return Values(value, observed)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def check_same_genome(file: BigWig | Contacts, lengths: Mapping[str, int], where: object) -> None:
+    """Refuse a track or contact map of another genome.
+
+    Parameters
+    ----------
+    file : BigWig or Contacts
+    lengths : mapping of str to int
+        Contigs of the reference.
+    where : object
+        The file, as the message should name it.
+
+    Raises
+    ------
+    DataError
+        If no contig is in common, or a common contig has another length.
+    """
+    own = {name: file.names.find(name) for name in lengths}
+    common = {name: found for name, found in own.items() if found is not None}
+    if not common:
+        raise DataError(
+            "has no contig in common with the FASTA",
+            where=where,
+            expected=", ".join(list(lengths)[:3]),
+            found=", ".join(list(file.names)[:3]),
+            hint="use files of one assembly",
+        )
+    for name, found in common.items():
+        if file.lengths[found] != lengths[name]:
+            raise DataError(
+                f"{found} has another length than in the FASTA: the file is of another genome",
+                where=where,
+                expected=f"{lengths[name]:,} bp",
+                found=f"{file.lengths[found]:,} bp",
+                hint="use files of one assembly",
+            )
+
+
+class RawGenome:
+    """A :class:`GenomeSource` over FASTA, bigWigs and a contact map, read window by window.
+
+    It pickles by path; handles are opened again where it is unpickled.
+
+    Parameters
+    ----------
+    fasta : Path
+    tracks : mapping of str to Path
+        bigWig files by track name.
+    specs : tuple of TrackSpec, optional
+        What the model was trained on, in its order. A spec without a file is a missing track.
+        None: each file is its own reference.
+    contacts : str or Path, optional
+        .cool or .mcool.
+    uncovered : {"missing", "zero"}
+    max_gap_bins : int
+
+    Attributes
+    ----------
+    missing : frozenset of str
+        Tracks of the model without a file.
+
+    Raises
+    ------
+    UsageError
+        If a track is not one of `specs`.
+    DataError
+        If a file cannot be read or is of another genome.
+    """
+
+    def __init__(
+        self,
+        fasta: Path,
+        tracks: Mapping[str, Path],
+        specs: tuple[TrackSpec, ...] | None,
+        contacts: str | Path | None = None,
+        *,
+        uncovered: Uncovered,
+        max_gap_bins: int,
+    ) -> None:
+        if specs is not None:
+            refuse_unknown_tracks(tracks, tuple(spec.name for spec in specs))
+        known = {spec.name: spec for spec in specs or ()}
+        self._raw = {
+            name: RawTrack(
+                path, known.get(name), name, max_gap_bins=max_gap_bins, uncovered=uncovered
+            )
+            for name, path in tracks.items()
+        }
+        self.specs = specs or tuple(track.spec for track in self._raw.values())
+        self.missing = frozenset(self.tracks) - set(tracks)
+        self._fasta_path, self._contacts_path = fasta, contacts
+        self._open()
+        for track in self._raw.values():
+            check_same_genome(track.file, self.contigs, track.path)
+        if self._contacts is not None:
+            check_same_genome(self._contacts, self.contigs, contacts)
+
+    def _open(self) -> None:
+        self.fasta = Fasta(self._fasta_path)
+        self._contacts = None if self._contacts_path is None else Contacts(self._contacts_path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        handles = ("fasta", "_contacts")
+        return {name: value for name, value in self.__dict__.items() if name not in handles}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """Names of the tracks, in the order of the rows of `signal`."""
+        return tuple(spec.name for spec in self.specs)
+
+    @property
+    def contigs(self) -> Mapping[str, int]:
+        """Contigs of the FASTA and their lengths."""
+        return self.fasta.lengths
+
+    def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Bases as uint8 ``[end - start]``; N (4) off the contig."""
+        if contig not in self.contigs:
+            return np.full(end - start, UNKNOWN_BASE, np.uint8)
+        return self.fasta.fetch(contig, start, end)
+
+    def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
+        """Tracks over bins ``first_bin .. last_bin``; a missing track is 0 and not observed."""
+        shape = len(self.specs), last_bin - first_bin
+        signal = Signal(np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
+        length = self.contigs.get(contig, 0)
+        for row, spec in enumerate(self.specs):
+            if spec.name in self._raw:
+                track = self._raw[spec.name]
+                bins = track.bins(contig, first_bin, last_bin, length)
+                signal.value[row], signal.observed[row] = bins
+        return signal
+
+    def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
+        """log(observed/expected) between 5-kb bins; 0 off the band and without a map."""
+        if self._contacts is None:
+            return np.zeros((n_bins, n_bins), np.float32)
+        return self._contacts.matrix(contig, start, n_bins)
+
+    def close(self) -> None:
+        """Release the files."""
+        self.fasta.close()
+        if self._contacts is not None:
+            self._contacts.close()
+        for track in self._raw.values():
+            track.close()
+
+
+def refuse_unknown_tracks(given: Mapping[str, Path], known: tuple[str, ...]) -> None:
+    """Refuse tracks that the model or shard to conform to does not have.
+
+    Raises
+    ------
+    UsageError
+        Naming all of them.
+    """
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise UsageError(
+            f"unknown track {', '.join(unknown)}",
+            where="--track",
+            expected=" or ".join(known) or "no tracks",
+        )

@@ -1,0 +1,286 @@
+"""The HDF5 contracts, each one table: the writer, the gate and the documentation come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome.contacts import BIN as CONTACT_BIN
+from genomix_cli.genome.contacts import REACH
+from genomix_cli.genome.signal import BIN_SIZE
+
+CONTIG = "<contig>"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute of the root.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"text", "integer", "json"}
+    text : str
+        What it says.
+    """
+
+    name: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Array:
+    """A dataset: contiguous, uncompressed, little-endian.
+
+    Attributes
+    ----------
+    path : str
+        ``<contig>`` stands for the name of each contig.
+    dtype : str
+        NumPy name; ``"bytes"`` is fixed-length ASCII of any length.
+    shape : tuple of str or int
+        A letter or word that recurs within a contig or table stands for the same number.
+    text : str
+        Meaning, with units.
+    required : bool
+    """
+
+    path: str
+    dtype: str
+    shape: tuple[str | int, ...]
+    text: str
+    required: bool = True
+
+    def has_dtype(self, dtype: np.dtype) -> bool:
+        """Whether `dtype` is what the table asks for."""
+        return dtype.kind == "S" if self.dtype == "bytes" else dtype == np.dtype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One kind of file.
+
+    Attributes
+    ----------
+    name : str
+        As ``--layout`` takes it.
+    format : str
+        The root attribute `format`.
+    version : int
+        The newest `format_version` that this code writes and reads.
+    text : str
+        What it is for.
+    attributes : tuple of Attribute
+    arrays : tuple of Array
+    history : tuple of str
+        What each version changed, the first first.
+    """
+
+    name: str
+    format: str
+    version: int
+    text: str
+    attributes: tuple[Attribute, ...]
+    arrays: tuple[Array, ...]
+    history: tuple[str, ...]
+
+    def array(self, path: str) -> Array:
+        """The row of the table for `path`."""
+        return next(array for array in self.arrays if array.path == path)
+
+
+class VariantTable(NamedTuple):
+    """The variants of a shard, a column each, sorted by contig and position.
+
+    Attributes
+    ----------
+    contig : NDArray
+        int16 ``[V]``: index into the shard's contigs.
+    pos : NDArray
+        int64 ``[V]``: 0-based position of the first base that differs.
+    ref, alt : NDArray
+        bytes ``[V]``: trimmed alleles, upper case; empty on the short side of an indel.
+    label, probability : NDArray
+        float32 ``[V]``; NaN where there is none.
+    weight : NDArray
+        float32 ``[V]``.
+    group : NDArray
+        int32 ``[V]``: variants that are ranked against each other.
+    tissue : NDArray
+        int16 ``[V]``: index into the shard's tissues, -1 for none.
+    record : NDArray
+        int64 ``[V]``: 0-based record of the VCF.
+    allele : NDArray
+        int16 ``[V]``: which ALT of the record, from 0.
+    """
+
+    contig: NDArray[np.int16]
+    pos: NDArray[np.int64]
+    ref: NDArray[np.bytes_]
+    alt: NDArray[np.bytes_]
+    label: NDArray[np.float32]
+    probability: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    group: NDArray[np.int32]
+    tissue: NDArray[np.int16]
+    record: NDArray[np.int64]
+    allele: NDArray[np.int16]
+
+
+_COMMON = (
+    Attribute("format", "text", "Which kind of file this is."),
+    Attribute("format_version", "integer", "Version of the format, see the history below."),
+    Attribute("bin_size", "integer", f"Bases per bin of the tracks: {BIN_SIZE}."),
+    Attribute("assembly", "text", "Name of the assembly as the user gave it; may be empty."),
+    Attribute(
+        "contigs", "json", "List of `[name, length]` of the reference contigs that have variants."
+    ),
+    Attribute(
+        "tracks",
+        "json",
+        "One object per track: name, 1001 reference quantiles of log1p(bin mean), mean, sd.",
+    ),
+    Attribute(
+        "uncovered", "text", "`missing`: bins without data are unknown; `zero`: they count as 0."
+    ),
+    Attribute("max_gap_bins", "integer", "Longest gap that was interpolated, in bins."),
+    Attribute("tissues", "json", "Names of the tissues that `/variants/tissue` points to."),
+    Attribute("provenance", "json", "Version, command, settings, and sha256 of each input."),
+)
+
+_VARIANTS = (
+    Array("/variants/contig", "int16", ("variant",), "Index into the attribute `contigs`."),
+    Array(
+        "/variants/pos",
+        "int64",
+        ("variant",),
+        "0-based position of the first base that differs (alleles are trimmed).",
+    ),
+    Array(
+        "/variants/ref",
+        "bytes",
+        ("variant",),
+        "Trimmed REF, upper case; empty for an insertion.",
+    ),
+    Array(
+        "/variants/alt",
+        "bytes",
+        ("variant",),
+        "Trimmed ALT, upper case; empty for a deletion.",
+    ),
+    Array("/variants/label", "float32", ("variant",), "Label; NaN where there is none."),
+    Array(
+        "/variants/probability",
+        "float32",
+        ("variant",),
+        "True probability of the label in simulated data; NaN elsewhere.",
+    ),
+    Array("/variants/weight", "float32", ("variant",), "Weight in training; 1 by default."),
+    Array(
+        "/variants/group",
+        "int32",
+        ("variant",),
+        "Variants that are ranked against each other: by default the 50-kb locus.",
+    ),
+    Array(
+        "/variants/tissue", "int16", ("variant",), "Index into the attribute `tissues`; -1: none."
+    ),
+    Array("/variants/record", "int64", ("variant",), "0-based record of the input VCF."),
+    Array("/variants/allele", "int16", ("variant",), "Which ALT of that record, from 0."),
+)
+
+GENOME = Layout(
+    name="genome",
+    format="genomix-shard",
+    version=1,
+    text="Each stretch of genome once; a variant is an index into it. "
+    "Read by `genomix train`; made to be mapped into memory.",
+    attributes=_COMMON,
+    arrays=(
+        Array(
+            f"/sequence/{CONTIG}/codes",
+            "uint8",
+            ("base",),
+            "Bases of the blocks one after another: A 0, C 1, G 2, T 3, anything else 4.",
+        ),
+        Array(
+            f"/sequence/{CONTIG}/blocks",
+            "int64",
+            ("block", 3),
+            "Start, end (0-based, half-open) and offset into `codes` of each block, sorted. "
+            f"Starts, offsets and ends are multiples of {CONTACT_BIN}, save an end at the "
+            f"contig's. The bin of base `offset` is `offset / {BIN_SIZE}`.",
+        ),
+        Array(
+            f"/tracks/{CONTIG}/signal",
+            "float16",
+            ("track", "bin"),
+            "Normalised signal (z-score, clipped to ±10) of the same blocks, the last bin of the "
+            "contig over its true length; 0 where not observed.",
+        ),
+        Array(
+            f"/tracks/{CONTIG}/observed",
+            "uint8",
+            ("track", "bin"),
+            "1 where measured or interpolated over a short gap, else 0.",
+        ),
+        Array(
+            f"/contacts/{CONTIG}/oe",
+            "float16",
+            ("contact bin", REACH),
+            "`[i, j]`: compressed log(observed/expected) between the 5-kb bins i and i + j of the "
+            "whole contig; 0 where unknown.",
+            required=False,
+        ),
+        *_VARIANTS,
+    ),
+    history=("First version.",),
+)
+
+WINDOWS = Layout(
+    name="windows",
+    format="genomix-windows",
+    version=1,
+    text="One row per variant, with explicit tokens, for models of your own. "
+    "0.2 MB per variant and more for the tracks: for thousands of variants, not millions.",
+    attributes=(
+        *_COMMON,
+        Attribute("k", "integer", "Length of the k-mers, 3 to 7."),
+    ),
+    arrays=(
+        Array(
+            "/windows/kmers",
+            "uint16",
+            ("variant", "base"),
+            "Stride-1 k-mer ids (base 4, first base most significant; 4^k is MASK, 4^k + 1 has an "
+            "N). Id i is of the k-mer that starts k // 2 bases before base i of the window.",
+        ),
+        Array(
+            "/windows/signal",
+            "float16",
+            ("variant", "track", "bin"),
+            "Normalised signal as in the genome layout. The bins are the window's own: bin 0 "
+            "starts at `/windows/start`.",
+        ),
+        Array(
+            "/windows/observed",
+            "uint8",
+            ("variant", "track", "bin"),
+            "1 where measured or interpolated over a short gap, else 0.",
+        ),
+        Array(
+            "/windows/start",
+            "int64",
+            ("variant",),
+            "0-based first base of the window. May be negative: what is off the contig is N.",
+        ),
+        *_VARIANTS,
+    ),
+    history=("First version.",),
+)
+
+LAYOUTS = {layout.format: layout for layout in (GENOME, WINDOWS)}
