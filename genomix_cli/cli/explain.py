@@ -39,9 +39,13 @@ def explain(
     variants: Annotated[Path, typer.Argument(help="VCF.", metavar="VARIANTS.vcf")],
     fasta: Fasta,
     output: Annotated[Path, typer.Option("-o", "--output", help="TSV of attributions to write.")],
-    model: Model = "gmt-mini",
+    model: Model = "gmt-mini-sim",
     track: Tracks = None,
     contacts: Contacts = None,
+    uncovered: Annotated[
+        str | None,
+        typer.Option(help="Bases without signal: missing or zero; default: as in training."),
+    ] = None,
     select: Annotated[
         list[str] | None,
         typer.Option("--variants", help="contig:pos:ref:alt of an allele to explain; repeat."),
@@ -82,6 +86,10 @@ def explain(
         raise UsageError(
             "unknown baseline", where="--baseline", expected=" or ".join(_BASELINES), found=baseline
         )
+    if uncovered not in (None, "missing", "zero"):
+        raise UsageError(
+            "not a choice", where="--uncovered", expected="missing or zero", found=uncovered
+        )
     import torch
 
     from genomix_cli.variants.explain import ExplainRequest, explain_variants
@@ -96,6 +104,7 @@ def explain(
             output=output,
             tracks=parse_tracks(track),
             contacts=contacts,
+            uncovered=uncovered,  # type: ignore[arg-type]
             attention=attention,
             plot_dir=plot_dir,
             select=tuple(select or ()),

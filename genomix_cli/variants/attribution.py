@@ -25,6 +25,7 @@ from torch import Tensor
 
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.shuffle import dinucleotide_shuffle
+from genomix_cli.variants.engine import window_tensors
 from genomix_cli.variants.inputs import BIN_SIZE, MARGIN, Haplotypes, WindowArrays
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import GMT, Alleles
@@ -100,12 +101,9 @@ def to_inputs(
         Bases from the start of the window to the variant.
     device : torch.device
     """
-    arrays = [torch.from_numpy(np.ascontiguousarray(a))[None].to(device) for a in window]
-    tensors = Window(*arrays)
     rows = [torch.from_numpy(a)[None].to(device) for a in haplotypes]
     return Inputs(
-        tensors._replace(observed=tensors.observed.float()),
-        Variants(torch.tensor([[offset]], device=device), *rows),
+        window_tensors(window, device), Variants(torch.tensor([[offset]], device=device), *rows)
     )
 
 
@@ -150,7 +148,7 @@ class Attributor:
             If captum is not installed.
         """
         # TF32 convolutions on a GPU would leave errors as large as the completeness asked for.
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             if baseline == "ref":
                 return self._from_reference(inputs)
             if baseline == "shuffle" and rng is not None:

@@ -19,14 +19,15 @@ from genomix_cli.errors import CheckError, UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import BIN_SIZE, Uncovered
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.genome.vcf import Record, VcfReader
+from genomix_cli.genome.vcf import VcfReader
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.training.checkpoints import LoadedModel, load_model, resolve_device
-from genomix_cli.variants.alleles import REASONS, classify
-from genomix_cli.variants.attribution import BASELINES, Attributor, Inputs, to_inputs
+from genomix_cli.variants.alleles import REASONS
+from genomix_cli.variants.attribution import BASELINES, N_SHUFFLES, Attributor, Inputs, to_inputs
+from genomix_cli.variants.checks import CheckedVariants
 from genomix_cli.variants.explanation import Explanation, Site, picture, rows
-from genomix_cli.variants.inputs import haplotypes, load_window, trim_allele, window_start
+from genomix_cli.variants.inputs import haplotypes, load_window, window_start
 from genomix_cli.variants.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.plots import draw
@@ -36,6 +37,7 @@ log = logging.getLogger("genomix")
 
 TOLERANCE = 0.01
 SCORE = "GENOMIX_P"
+BLOCK = 1000
 COLUMNS = (
     "variant",
     "baseline",
@@ -65,6 +67,8 @@ class ExplainRequest:
         TSV of attributions.
     tracks : mapping of str to Path
     contacts : Path, optional
+    uncovered : {"missing", "zero"}, optional
+        What bases without signal mean in these files, where not the same as in training.
     attention : Path, optional
         TSV of the attention rollout.
     plot_dir : Path, optional
@@ -94,6 +98,7 @@ class ExplainRequest:
     output: Path
     tracks: Mapping[str, Path]
     contacts: Path | None = None
+    uncovered: Uncovered | None = None
     attention: Path | None = None
     plot_dir: Path | None = None
     select: tuple[str, ...] = ()
@@ -150,7 +155,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
         request.tracks,
         config.tracks,
         request.contacts,
-        uncovered=cast(Uncovered, config.uncovered),
+        uncovered=request.uncovered or cast(Uncovered, config.uncovered),
         max_gap_bins=config.max_gap_bins,
     )
     try:
@@ -177,13 +182,11 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> list[Site]:
     # Without a choice, the first ones do: a whole-genome VCF need not be read to its end.
     enough = request.max_variants + 1 if not (wanted or request.top) else None
     with VcfReader(request.variants) as reader:
-        for record, alt, score in _alleles(reader, request.top is not None):
-            key = allele_key(record.chrom, record.pos, record.ref, alt)
-            if key in sites or (wanted and key not in wanted):
+        for key, site, score, reason in _alleles(reader, fasta, request.top is not None):
+            if wanted and key not in wanted:
                 continue
-            reason = classify(fasta, record.chrom, record.pos - 1, record.ref, alt)
-            if reason is None:
-                sites[key] = _site(record, alt, fasta), score
+            if site is not None:
+                sites.setdefault(key, (site, score))
             elif wanted:
                 raise UsageError(f"cannot be scored: {REASONS[reason]}", where=wanted[key])
             if len(sites) == enough:
@@ -195,18 +198,27 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> list[Site]:
     return chosen[: request.max_variants]
 
 
-def _alleles(reader: VcfReader, scored: bool) -> Iterator[tuple[Record, str, float]]:
-    for record in reader:
-        scores = info_numbers(reader, record, SCORE) if scored else [NAN] * len(record.alts)
-        yield from ((record, alt, s) for alt, s in zip(record.alts, scores, strict=True))
+class _Candidate(NamedTuple):
+    """An allele of the VCF; `site` is None where it cannot be scored, for `reason`."""
+
+    key: AlleleKey
+    site: Site | None
+    score: float
+    reason: str
 
 
-def _site(record: Record, alt: str, fasta: Fasta) -> Site:
-    return Site(
-        f"{record.chrom}:{record.pos}:{record.ref}:{alt}",
-        fasta.names.require(record.chrom),
-        trim_allele(record.pos - 1, record.ref, alt),
-    )
+def _alleles(reader: VcfReader, fasta: Fasta, scored: bool) -> Iterator[_Candidate]:
+    """Every allele, checked as `score` checks it; with its score if that is needed."""
+    for block in CheckedVariants(reader, fasta, block=BLOCK):
+        for record, contig, alleles, reasons, _ in block:
+            n = len(record.alts)
+            scores = info_numbers(reader, record, SCORE) if scored else [NAN] * n
+            for i, alt in enumerate(record.alts):
+                name = f"{record.chrom}:{record.pos}:{record.ref}:{alt}"
+                allele = alleles[i]
+                site = None if allele is None else Site(name, contig, allele)
+                key = allele_key(record.chrom, record.pos, record.ref, alt)
+                yield _Candidate(key, site, scores[i], reasons[i] or "")
 
 
 def _best(sites: Sequence[tuple[Site, float]], request: ExplainRequest) -> list[Site]:
@@ -423,5 +435,11 @@ def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
     inputs |= {f"track {name}": path for name, path in request.tracks.items()}
     if request.contacts:
         inputs["contacts"] = Path(str(request.contacts).partition("::")[0])
-    settings = {"baselines": list(request.baselines), "steps": request.steps}
+    settings = {
+        "baselines": list(request.baselines),
+        "steps": request.steps,
+        "shuffles": N_SHUFFLES,
+        "uncovered": request.uncovered or loaded.config.uncovered,
+        "max_gap_bins": loaded.config.max_gap_bins,
+    }
     return Provenance.of(settings, inputs, request.seed)

@@ -123,17 +123,26 @@ def test_outputs_say_how_they_were_made_and_repeat(
     assert provenance["seed"] == 0
 
 
-def test_the_probability_is_that_of_the_calibrated_model(
+def test_the_probability_is_that_of_score(
     genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
 ) -> None:
-    """Against ref, change is in log-odds: the calibration's slope is in it."""
-    name = _alleles(tiny_genome, 1)[0]
+    names = _alleles(tiny_genome, 3)
     process = genomix(
-        *(*command, "--variants", name, "--baseline", "ref", "-o", tmp_path / "a.tsv", "-q")
+        *(*command, *(word for name in names for word in ("--variants", name))),
+        *("--baseline", "ref", "-o", tmp_path / "a.tsv", "-q"),
     )
-    _, p, _, _, error = process.stdout.splitlines()[1].split("\t")
-    assert 0 < float(p) < 1
-    assert float(error.rstrip("%")) < 1
+    rows = [line.split("\t") for line in process.stdout.splitlines()[1:]]
+    explained = {row[0]: float(row[1]) for row in rows}
+    steps = command.index("--steps")
+    genomix("score", *command[1:steps], "--device", "cpu", "-o", tmp_path / "s.vcf", "-q")
+    from genomix_cli.genome.vcf import VcfReader
+
+    with VcfReader(tmp_path / "s.vcf") as reader:
+        scored = {
+            f"{r.chrom}:{r.pos}:{r.ref}:{r.alts[0]}": float(r.info("GENOMIX_P") or "nan")
+            for r in reader
+        }
+    assert explained == {name: pytest.approx(scored[name], abs=1e-4) for name in names}
 
 
 def test_what_does_not_add_up_is_exit_code_3_with_its_output(
