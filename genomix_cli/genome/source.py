@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.bigwig import BigWig
-from genomix_cli.genome.contacts import Contacts
+from genomix_cli.genome.contacts import BIN, REACH, Contacts
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered, Values
 
@@ -71,8 +71,15 @@ class RawTrack:
         None: the file is its own reference.
     name : str
         Used when the file is its own reference.
+    lengths : mapping of str to int
+        Contigs of the reference.
     max_gap_bins : int
     uncovered : {"missing", "zero"}
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is of another genome, or holds no signal.
     """
 
     def __init__(
@@ -80,12 +87,14 @@ class RawTrack:
         path: Path,
         spec: TrackSpec | None,
         name: str,
+        lengths: Mapping[str, int],
         *,
         max_gap_bins: int,
         uncovered: Uncovered,
     ) -> None:
         self.path = Path(path)
         self.file = BigWig(self.path)
+        check_same_genome(self.file, lengths, path)
         own = self.file.distribution()
         if not np.all(np.isfinite(own)):
             raise DataError("has values that are not finite", where=path)
@@ -220,20 +229,23 @@ class RawGenome:
         if specs is not None:
             refuse_unknown_tracks(tracks, tuple(spec.name for spec in specs))
         known = {spec.name: spec for spec in specs or ()}
+        self._fasta_path, self._contacts_path = fasta, contacts
+        self._open()
+        if self._contacts is not None:
+            check_same_genome(self._contacts, self.contigs, contacts)
         self._raw = {
             name: RawTrack(
-                path, known.get(name), name, max_gap_bins=max_gap_bins, uncovered=uncovered
+                path,
+                known.get(name),
+                name,
+                self.contigs,
+                max_gap_bins=max_gap_bins,
+                uncovered=uncovered,
             )
             for name, path in tracks.items()
         }
         self.specs = specs or tuple(track.spec for track in self._raw.values())
         self.missing = frozenset(self.tracks) - set(tracks)
-        self._fasta_path, self._contacts_path = fasta, contacts
-        self._open()
-        for track in self._raw.values():
-            check_same_genome(track.file, self.contigs, track.path)
-        if self._contacts is not None:
-            check_same_genome(self._contacts, self.contigs, contacts)
 
     def _open(self) -> None:
         self.fasta = Fasta(self._fasta_path)
@@ -280,6 +292,17 @@ class RawGenome:
         if self._contacts is None:
             return np.zeros((n_bins, n_bins), np.float32)
         return self._contacts.matrix(contig, start, n_bins)
+
+    @property
+    def has_contacts(self) -> bool:
+        """Whether a contact map was given."""
+        return self._contacts is not None
+
+    def band(self, contig: str) -> NDArray[np.float32]:
+        """Contacts of a whole contig near the diagonal, ``[5-kb bins, REACH]``; 0 if unknown."""
+        if self._contacts is None or self._contacts.names.find(contig) is None:
+            return np.zeros((-(-self.contigs[contig] // BIN), REACH), np.float32)
+        return self._contacts.band(contig)
 
     def close(self) -> None:
         """Release the files."""

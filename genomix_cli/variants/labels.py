@@ -13,6 +13,7 @@ from genomix_cli.genome.vcf import MISSING, Record, VcfReader
 NAN = float("nan")
 
 _COLUMNS = ("contig", "pos", "ref", "alt", "label")
+_OPTIONAL = ("weight", "group", "tissue")
 _OTHER_NAMES = {"chrom": "contig", "#chrom": "contig", "chr": "contig", "#contig": "contig"}
 
 
@@ -23,6 +24,15 @@ class AlleleKey(NamedTuple):
     pos: int
     ref: str
     alt: str
+
+
+class LabelRow(NamedTuple):
+    """What a table says of an allele; NaN and empty where it says nothing."""
+
+    label: float
+    weight: float = 1.0
+    group: str = ""
+    tissue: str = ""
 
 
 def allele_key(contig: str, pos: int, ref: str, alt: str) -> AlleleKey:
@@ -61,10 +71,16 @@ def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
 
 
 def read_labels(path: Path) -> dict[AlleleKey, float]:
+    """The labels alone of :func:`read_label_rows`."""
+    return {key: row.label for key, row in read_label_rows(path).items()}
+
+
+def read_label_rows(path: Path) -> dict[AlleleKey, LabelRow]:
     """Read a TSV of labels.
 
-    The first line names the columns: contig (or chrom), pos (1-based), ref, alt, label; others
-    are ignored, and so are lines before it that begin with ``##``.
+    The first line names the columns: contig (or chrom), pos (1-based), ref, alt, label, and if you
+    like weight, group, tissue; others are ignored, and so are lines before it that begin with
+    ``##``.
 
     Parameters
     ----------
@@ -72,34 +88,35 @@ def read_labels(path: Path) -> dict[AlleleKey, float]:
 
     Returns
     -------
-    dict of AlleleKey to float
-        NaN where the label is ``.``, ``NA`` or empty.
+    dict of AlleleKey to LabelRow
+        The label is NaN where the file has ``.``, ``NA`` or nothing.
 
     Raises
     ------
     DataError
-        If a column is missing, a value cannot be read, or an allele has two labels.
+        If a column is missing, a value cannot be read, or an allele comes twice and differs.
     """
-    labels: dict[AlleleKey, float] = {}
+    rows: dict[AlleleKey, LabelRow] = {}
     try:
         with path.open(newline="") as handle:
             table = csv.reader(handle, delimiter="\t")
             header = next((row for row in table if row and not row[0].startswith("##")), [])
             index = _column_index(header, path)
-            for row in filter(None, table):
-                key, label = _label(row, index, f"{path}:{table.line_num}")
-                if labels.get(key, label) != label and label == label:
+            for fields in filter(None, table):
+                key, row = _label_row(fields, index, f"{path}:{table.line_num}")
+                # Compared as text, since NaN differs from itself.
+                if key in rows and str(rows[key]) != str(row):
                     raise DataError(
                         f"two labels for {':'.join(map(str, key))}",
                         where=f"{path}:{table.line_num}",
                     )
-                labels[key] = label
+                rows[key] = row
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", where=path) from error
-    return labels
+    return rows
 
 
-def _column_index(header: list[str], path: Path) -> list[int]:
+def _column_index(header: list[str], path: Path) -> dict[str, int]:
     names = [_OTHER_NAMES.get(name.strip().lower(), name.strip().lower()) for name in header]
     missing = [name for name in _COLUMNS if name not in names]
     if missing:
@@ -109,21 +126,37 @@ def _column_index(header: list[str], path: Path) -> list[int]:
             expected="<TAB>".join(_COLUMNS),
             found=repr("\t".join(header)[:80]),
         )
-    return [names.index(name) for name in _COLUMNS]
+    return {name: names.index(name) for name in (*_COLUMNS, *_OPTIONAL) if name in names}
 
 
-def _label(row: list[str], index: list[int], where: str) -> tuple[AlleleKey, float]:
-    if len(row) <= max(index):
+def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[AlleleKey, LabelRow]:
+    if len(fields) <= max(index.values()):
         raise DataError(
-            "too few columns", where=where, expected=str(max(index) + 1), found=str(len(row))
+            "too few columns",
+            where=where,
+            expected=str(max(index.values()) + 1),
+            found=str(len(fields)),
         )
-    contig, pos, ref, alt, label = (row[i].strip() for i in index)
+    row = {name: fields[i].strip() for name, i in index.items()}
+    pos = row["pos"]
     if not (pos.isascii() and pos.isdigit()):
         raise DataError("pos is no position", where=where, expected="a whole number", found=pos)
-    missing = label in ("", MISSING, "NA")
-    return allele_key(contig, int(pos), ref, alt), NAN if missing else _number(
-        label, "label", where
+    empty = ("", MISSING, "NA")
+    label = NAN if row["label"] in empty else _number(row["label"], "label", where)
+    weight = row.get("weight", "")
+    group, tissue = (
+        "" if row.get(name, "") in empty else row[name] for name in ("group", "tissue")
     )
+    return allele_key(row["contig"], int(pos), row["ref"], row["alt"]), LabelRow(
+        label, 1.0 if weight in empty else _weight(weight, where), group, tissue
+    )
+
+
+def _weight(text: str, where: str) -> float:
+    weight = _number(text, "weight", where)
+    if not 0 <= weight < float("inf"):
+        raise DataError("weight is not 0 or more", where=where, found=text)
+    return weight
 
 
 def _number(text: str, key: str, where: str) -> float:

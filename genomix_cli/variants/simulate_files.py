@@ -195,7 +195,9 @@ def write_settings(folder: Path, tf: str) -> None:
     for command in ("prepare.variants", "score", "explain"):
         text += f"\n[{command}]\n{inputs}"
         if command == "prepare.variants":
-            text += 'label-info = "LABEL"\n'
+            text += 'vcf = "variants.vcf.gz"\n'
+            text += 'label-info = "LABEL"\nprobability-info = "PROB"\n'
+            text += 'assembly = "simulated"\n'
     (folder / "genomix.toml").write_text(text)
 
 
