@@ -39,6 +39,9 @@ def train(
     learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak rate of AdamW.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(min=0.0, help="Of AdamW.")] = 0.01,
     rank_weight: Annotated[float, typer.Option(min=0.0, help="Weight of RankNet.")] = 0.3,
+    negatives: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the negatives an epoch draws.")
+    ] = 1.0,
     windows_per_batch: Annotated[int, typer.Option(min=1, help="Reference windows per batch.")] = 1,
     variants_per_window: Annotated[
         int, typer.Option(min=1, help="Variants of a window per batch, at most.")
@@ -106,6 +109,7 @@ def train(
             windows_per_batch=windows_per_batch,
             variants_per_window=variants_per_window,
             rank_weight=rank_weight,
+            negatives=negatives,
             valid_variants=valid_variants,
             fit=fit,
             device=device,

@@ -135,6 +135,9 @@ class VariantDataset(Dataset[Item]):
         Variants per item at most.
     augment : bool
         Training: random anchors, a random strand, and about 2 % null variants (alt = ref).
+    negatives : float
+        Share of the negatives that an epoch of training draws; the positives all come. Logits
+        are then too high by -log(negatives), which calibration on held-out contigs takes back.
     seed : int
     """
 
@@ -148,6 +151,7 @@ class VariantDataset(Dataset[Item]):
         max_group: int,
         augment: bool,
         seed: int,
+        negatives: float = 1.0,
     ) -> None:
         self.shard = shard
         self.rows = rows
@@ -156,21 +160,23 @@ class VariantDataset(Dataset[Item]):
         self.max_group = max_group
         self.augment = augment
         self.seed = seed
+        self.negatives = negatives
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Place the windows anew; the placement depends on seed and epoch alone."""
         self.epoch = epoch
         window = self.n_bins * BIN_SIZE
-        phase = 0
+        table, rows, phase = self.shard.variants, self.rows, 0
         if self.augment:
-            steps = window // 2 // CONTACT_BIN
-            phase = CONTACT_BIN * int(np.random.default_rng([self.seed, epoch]).integers(steps))
-        table = self.shard.variants
+            rng = np.random.default_rng([self.seed, epoch])
+            phase = CONTACT_BIN * int(rng.integers(window // 2 // CONTACT_BIN))
+            drawn = rng.random(len(rows)) < self.negatives
+            rows = rows[drawn | (table.label[rows] > 0.5)]
         self.placements = place_windows(
             table.contig.astype(np.int64),
             table.pos,
-            self.rows,
+            rows,
             window,
             phase,
             self.max_group,

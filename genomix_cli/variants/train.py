@@ -71,6 +71,8 @@ class TrainRequest:
         A batch holds at most their product of variants.
     rank_weight : float
         Weight of the RankNet loss.
+    negatives : float
+        Share of the negatives that an epoch draws, where positives are rare.
     valid_variants : int
         At most this many variants are used at each validation; 0: all.
     fit : FitConfig
@@ -96,6 +98,7 @@ class TrainRequest:
     windows_per_batch: int = 1
     variants_per_window: int = 128
     rank_weight: float = 0.3
+    negatives: float = 1.0
     valid_variants: int = 0
     fit: FitConfig = field(default_factory=FitConfig)
     device: str = "auto"
@@ -319,6 +322,7 @@ def _dataset(
         max_group=request.variants_per_window,
         augment=augment,
         seed=request.seed,
+        negatives=request.negatives,
     )
 
 

@@ -196,3 +196,26 @@ def test_padding_has_no_weight(field: str) -> None:
     assert (getattr(batch, field)[0, n:] == 0).all()
     assert (batch.row[0, n:] == -1).all()
     assert batch.window.codes.shape == (2, N_BINS * 50 + 2 * MARGIN)
+
+
+def test_an_epoch_draws_every_positive_and_a_share_of_the_negatives() -> None:
+    shard = FakeShard(600)
+    shard.variants.label[:] = np.arange(600) % 5 == 0
+    counts = []
+    for epoch in range(5):
+        data = VariantDataset(
+            shard,
+            np.arange(600),
+            n_bins=N_BINS,
+            flank=FLANK,
+            max_group=16,
+            augment=True,
+            seed=0,
+            negatives=0.25,
+        )
+        data.set_epoch(epoch)
+        rows = np.concatenate([place.rows for place in data.placements])
+        assert set(range(0, 600, 5)) <= set(rows)
+        counts.append(len(rows) - 120)
+    assert 80 < np.mean(counts) < 160
+    assert len(set(counts)) > 1
