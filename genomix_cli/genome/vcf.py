@@ -68,10 +68,19 @@ class Header(NamedTuple):
         return "".join(f"{line}\n" for line in (*self.meta, self.columns))
 
 
-def info_line(key: str, number: str, kind: str, description: str) -> str:
+def info_line(
+    key: str, number: str, kind: str, description: str, *, source: str = "", version: str = ""
+) -> str:
     """A ``##INFO`` line."""
-    text = description.replace("\\", "\\\\").replace('"', '\\"')
-    return f'##INFO=<ID={key},Number={number},Type={kind},Description="{text}">'
+    fields = {"ID": key, "Number": number, "Type": kind, "Description": _quoted(description)}
+    if source:
+        fields |= {"Source": _quoted(source), "Version": _quoted(version)}
+    return f"##INFO=<{','.join(f'{name}={value}' for name, value in fields.items())}>"
+
+
+def _quoted(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def contig_line(name: str, length: int | None) -> str:

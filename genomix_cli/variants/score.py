@@ -175,7 +175,9 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
             for text in _warnings(model, absent):
                 log.warning("%s", text)
             engine = Engine(model, source, device, clock)
-            contigs = missing_contigs(reader.header, variants.contigs, fasta.lengths)
+            with clock("variants"):
+                seen = _contigs(request.vcf, reader.header, variants.contigs, fasta)
+            contigs = missing_contigs(reader.header, seen, fasta.lengths)
             header = scored_header(reader.header, contigs, request, engine, absent)
             with vcf_writer(request.output) as writer:
                 writer.header(header)
@@ -273,8 +275,8 @@ def scored_header(
     reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
     lines = [
         *contigs,
-        info_line(PROBABILITY, "A", "Float", f"Calibrated probability of an effect, by {name}"),
-        info_line(REASON, "A", "String", f"Why the allele was not scored ({reasons})"),
+        _info_line(PROBABILITY, "Float", f"Calibrated probability of an effect, by {name}"),
+        _info_line(REASON, "String", f"Why the allele was not scored ({reasons})"),
         f"##genomixVersion={__version__}",
         f"##genomixCommand={made.command}",
         f"##genomixConfig={json.dumps(made.config)}",
@@ -286,6 +288,10 @@ def scored_header(
         lines.append(f"##genomixTracksAbsent={','.join(absent)}")
     lines += [f"##genomixWarning={text}" for text in _warnings(model, absent)]
     return kept.plus(lines)
+
+
+def _info_line(key: str, kind: str, text: str) -> str:
+    return info_line(key, "A", kind, text, source="genomix", version=__version__)
 
 
 def _settings(request: ScoreRequest, model: LoadedModel) -> dict[str, object]:
@@ -307,6 +313,16 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
     return {role: path for role, path in inputs.items() if path.is_file()}
 
 
+def _contigs(vcf: Path, header: Header, seen: Iterable[str], fasta: Fasta) -> Iterable[str]:
+    """Contigs of the records; read ahead unless the header seems complete."""
+    declared = ContigNames(header.contigs, "")
+    complete = all(declared.find(name) for name in fasta.names) and set(seen) <= set(declared)
+    if complete or not vcf.is_file():
+        return seen
+    with VcfReader(vcf) as reader:
+        return dict.fromkeys(record.chrom for record in reader)
+
+
 def missing_contigs(
     header: Header, seen: Iterable[str], lengths: Mapping[str, int]
 ) -> Iterator[str]:
@@ -316,8 +332,8 @@ def missing_contigs(
     ----------
     header : Header
     seen : iterable of str
-        Names in the records read so far. All of the FASTA's are added because the next record may
-        need them and a header cannot grow.
+        Names in the records, as far as they are known: standard input cannot be read ahead. So
+        all of the FASTA's are added, because a header cannot grow.
     lengths : mapping of str to int
         Of the FASTA's contigs; they are added as the VCF would spell them.
     """
