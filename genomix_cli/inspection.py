@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 SCORE = "GENOMIX_P"
 REASON = "GENOMIX_REASON"
+# Lines that `score` puts into the header, ##genomixKey=value, and what they are called here.
+HEADER_LINES = {
+    "Model": "model",
+    "TracksAbsent": "tracks absent",
+    "Warning": "warning",
+    "Version": "genomix",
+    "Command": "command",
+    "Input": "inputs",
+}
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
@@ -337,10 +346,16 @@ def _vcf(path: Path, top: int) -> Report:
     return Report(path, "scored VCF", facts, tuple(tally.tables()))
 
 
-def _own_lines(meta: tuple[str, ...]) -> dict[str, str]:
-    """``##genomix_model=...`` as ``model``: what the header says of the scores."""
-    found = (re.fullmatch(r"##genomix_(\w+)=(.*)", line, re.IGNORECASE) for line in meta)
-    return {match[1].replace("_", " "): match[2] for match in found if match}
+def _own_lines(meta: tuple[str, ...]) -> dict[str, Any]:
+    """What the header says of the scores."""
+    facts: dict[str, Any] = {}
+    for key, label in HEADER_LINES.items():
+        start = f"##genomix{key}="
+        found = [line.removeprefix(start) for line in meta if line.startswith(start)]
+        short = [re.sub(r"sha256:(\w{12})\w*", r"\1", text) for text in found]
+        if short:
+            facts[label] = short[0] if len(short) == 1 else short
+    return facts
 
 
 def _contigs(lengths: Mapping[str, int]) -> str:
@@ -352,7 +367,7 @@ def _contigs(lengths: Mapping[str, int]) -> str:
 
 def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """How a file of ours was made."""
-    facts: dict[str, Any] = {"made by": f"genomix {provenance.get('version', '?')}"}
+    facts: dict[str, Any] = {"genomix": provenance.get("version", "?")}
     if provenance.get("command"):
         facts["command"] = provenance["command"]
     if provenance.get("inputs"):

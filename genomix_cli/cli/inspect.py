@@ -15,6 +15,8 @@ from genomix_cli.cli.options import Config, Quiet, Verbose
 if TYPE_CHECKING:
     from genomix_cli.inspection import Report, Table
 
+WIDTH = 80
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -43,10 +45,17 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{report.path}: {report.kind}"
     width = max(map(len, report.facts), default=0)
     for name, value in report.facts.items():
-        yield f"  {name:<{width}}  {_text(value)}"
+        for i, text in enumerate(_texts(value)):
+            yield f"  {'' if i else name:<{width}}  {text}"
     for table in report.tables:
         yield ""
         yield from _table(table)
+
+
+def _texts(value: Any) -> list[str]:
+    """A fact on one line, or a long list with a line for each entry."""
+    text = _text(value)
+    return list(map(str, value)) if isinstance(value, list) and len(text) > WIDTH else [text]
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -18,7 +18,6 @@ from genomix_cli import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "numpy", "h5py", "pysam", "pandas", "lightning", "captum", "cooler", "pyBigWig"}
-# Half of what a person notices; a loaded machine is slower, so CPU seconds count, not the clock.
 BUDGET_SECONDS = 0.3
 
 # These are imported by every command before it is known what was asked for.
@@ -51,11 +50,15 @@ def cpu_seconds_of_help() -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def slowdown() -> float:
+    """How much even CPU seconds stretch when processes share cores and caches."""
+    return min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), 2.0)
+
+
 def test_help_answers_at_once() -> None:
     cpu_seconds_of_help()  # the first run may write bytecode
-    taken = sorted(cpu_seconds_of_help() for _ in range(5))
-    # On a machine that swaps or throttles even CPU seconds stretch: then the best run counts.
-    assert statistics.median(taken) < BUDGET_SECONDS or taken[0] < BUDGET_SECONDS, taken
+    taken = [cpu_seconds_of_help() for _ in range(5)]
+    assert statistics.median(taken) < BUDGET_SECONDS * slowdown(), taken
 
 
 @pytest.mark.parametrize("words", [["--help"], ["score", "--help"], ["prepare", "variants", "-h"]])

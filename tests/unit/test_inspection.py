@@ -16,6 +16,9 @@ HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=1000>\n"
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 SCORED = (
     HEADER
+    + "##genomixModel=tiny sha256:0123456789abcdef\n"
+    + "##genomixInput=vcf a.vcf sha256:0123456789abcdef\n"
+    + "##genomixInput=fasta a.fa sha256:fedcba9876543210\n"
     + '##INFO=<ID=GENOMIX_P,Number=A,Type=Float,Description="p">\n'
     + '##INFO=<ID=GENOMIX_REASON,Number=A,Type=String,Description="why not">\n'
     + COLUMNS
@@ -44,6 +47,8 @@ def test_a_scored_vcf(tmp_path: Path) -> None:
     assert report.facts["records"] == 4
     assert report.facts["alleles"] == 6
     assert report.facts["scored"] == 3
+    assert report.facts["model"] == "tiny 0123456789ab"
+    assert report.facts["inputs"] == ["vcf a.vcf 0123456789ab", "fasta a.fa fedcba987654"]
     assert table(report, "not scored") == [
         ("missing_alt", 1),
         ("ref_mismatch", 1),
