@@ -308,7 +308,7 @@ def _open_run(request: TrainRequest) -> None:
 
 def _plain(request: TrainRequest) -> dict[str, Any]:
     plain = asdict(replace(request, shard=request.shard.name, output=request.output.name))  # type: ignore[arg-type]
-    return json.loads(json.dumps(plain))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(plain))
 
 
 def _dataset(

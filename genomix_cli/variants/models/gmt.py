@@ -338,6 +338,7 @@ class GMT(VariantModule):
 
     config_class = GMTConfig
     presets = PRESETS
+    positions: Tensor
 
     def __init__(self, config: GMTConfig) -> None:
         super().__init__()
@@ -402,7 +403,7 @@ class GMT(VariantModule):
     def _run(self, layer: nn.Module, x: Tensor, bias: LowRankBias) -> tuple[Tensor, KeyValue]:
         assert isinstance(layer, Layer)
         if self.gradient_checkpointing and self.training:
-            return checkpoint(layer.context, x, bias, use_reentrant=False)  # type: ignore[no-any-return]
+            return checkpoint(layer.context, x, bias, use_reentrant=False)
         return layer.context(x, bias)
 
     def _drop_modalities(self, window: Window) -> tuple[Tensor, Tensor]:
