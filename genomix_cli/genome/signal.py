@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 BIN_SIZE = 50
 N_QUANTILES = 1001
 CLIP = 10.0
-MIN_SD = 1e-6
+# A track that varies less is constant but for rounding.
+MIN_SD = 1e-3
 # Decimals of quantiles, mean and sd: far below float16, and the text of a spec stays short.
 DECIMALS = 6
 

@@ -168,11 +168,11 @@ def _check_dataset(dataset: h5py.Dataset, array: Array, path: Path) -> None:
             found=str(dataset.dtype),
             hint=_PREPARE,
         )
-    if dataset.chunks is not None:
+    if dataset.size and dataset.id.get_offset() is None:
         raise DataError(
-            f"{dataset.name} is stored in chunks",
+            f"{dataset.name} is not contiguous",
             where=path,
-            expected="a contiguous dataset",
+            expected="a contiguous, uncompressed dataset",
             hint=f"{_PREPARE}, or h5repack -l CONTI",
         )
 
