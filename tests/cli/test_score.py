@@ -1,0 +1,343 @@
+"""``genomix score`` as typed: where settings come from, exit codes, pipes, signals, full disks."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from genomix_cli.genome.signal import TrackSpec
+from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
+from genomix_cli.variants.models.gmt import GMT, GMTConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+SMALL = {"n_bins": 400, "d_model": 32, "n_layers": 2, "n_heads": 2, "d_sequence": 16}
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def write_model(folder: Path, genome: Path, **arch: Any) -> Path:
+    tracks = tuple(json.loads((genome / "manifest.json").read_text())["tracks"])
+    folder.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = GMT(GMTConfig(tracks, **arch))
+    levels = np.sort(np.random.default_rng(0).exponential(3, 1001))
+    specs = tuple(TrackSpec.of(name, levels) for name in tracks)
+    save_model(folder, module, ModelConfig("gmt", arch_of(module), specs, demonstration=True))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "small", tiny_genome, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def slow_model(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> Path:
+    """Some seconds of work, so that there is something to interrupt."""
+    return write_model(tmp_path_factory.mktemp("models") / "slow", tiny_genome, n_layers=8)
+
+
+@pytest.fixture
+def score(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Ended]]:
+    """``score(...)`` is the command line in this process; torch is imported only once."""
+    from genomix_cli.cli.main import main
+
+    log = logging.getLogger("genomix")
+    before = signal.getsignal(signal.SIGTERM), log.handlers[:], log.level, log.propagate
+    for name in ("FASTA", "MODEL", "TRACKS", "CONTACTS", "CONFIG", "DEVICE", "THREADS"):
+        monkeypatch.delenv(f"GENOMIX_{name}", raising=False)
+
+    def run(*arguments: object) -> Ended:
+        log.handlers.clear()
+        monkeypatch.setattr("sys.argv", ["genomix", "score", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        sys.stdout.flush()
+        return Ended(int(stop.value.code or 0), *capfd.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before[0])
+    log.handlers[:], log.level, log.propagate = before[1:]
+
+
+@pytest.fixture
+def vcf(tmp_path: Path, tiny_genome: Path) -> Path:
+    """The first records of the simulated VCF, without its header lines."""
+    path = tmp_path / "few.vcf"
+    lines = gzip.decompress((tiny_genome / "variants.vcf.gz").read_bytes()).decode().splitlines()
+    records = [line for line in lines if not line.startswith("#")][:40]
+    path.write_text(HEADER + "".join(f"{line}\n" for line in records))
+    return path
+
+
+def body(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def test_to_stdout_with_the_summary_on_stderr(
+    score: Any, vcf: Path, tiny_genome: Path, model: Path
+) -> None:
+    ended = score(vcf, "--fasta", tiny_genome / "genome.fa.gz", "--model", model)
+    assert ended.code == 0, ended.err
+    records = body(ended.out)
+    assert len(records) == 40
+    assert all("GENOMIX_P=" in record for record in records)
+    assert "[genomix] records: 40" in ended.err
+    assert "demonstration weights" in ended.err
+    assert "scored from sequence alone" in ended.err
+
+
+def test_quiet_leaves_the_warnings(score: Any, vcf: Path, tiny_genome: Path, model: Path) -> None:
+    ended = score(
+        vcf, "-f", tiny_genome / "genome.fa.gz", "-m", model, "-q", "-o", vcf.parent / "o"
+    )
+    assert ended.code == 0
+    assert ended.out == ""
+    assert len(ended.err.splitlines()) == 2
+    assert "demonstration weights" in ended.err
+
+
+def test_a_configured_workstation_needs_no_options(
+    score: Any, vcf: Path, tiny_genome: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_option = score(
+        vcf, "-f", tiny_genome / "genome.fa.gz", "-m", model, "-t", f"ATAC={tiny_genome}/ATAC.bw"
+    )
+    monkeypatch.setenv("GENOMIX_FASTA", str(tiny_genome / "genome.fa.gz"))
+    monkeypatch.setenv("GENOMIX_MODEL", str(model))
+    monkeypatch.setenv("GENOMIX_TRACKS", f"ATAC={tiny_genome}/ATAC.bw")
+    by_environment = score(vcf)
+    for name in ("FASTA", "MODEL", "TRACKS"):
+        monkeypatch.delenv(f"GENOMIX_{name}")
+    settings = vcf.parent / "genomix.toml"
+    settings.write_text(
+        f'[score]\nfasta = "{tiny_genome}/genome.fa.gz"\nmodel = "{model}"\n'
+        f'track = ["ATAC={tiny_genome}/ATAC.bw"]\n'
+    )
+    monkeypatch.setenv("GENOMIX_CONFIG", str(settings))
+    by_file = score(vcf)
+    assert by_option.code == by_environment.code == by_file.code == 0
+    assert body(by_option.out) == body(by_environment.out) == body(by_file.out)
+    assert "GENOMIX_P=" in body(by_file.out)[0]
+
+
+def test_without_a_reference_the_three_ways_to_give_it(score: Any, vcf: Path, model: Path) -> None:
+    ended = score(vcf, "--model", model)
+    assert ended.code == 2
+    assert all(way in ended.err for way in ("--fasta", "GENOMIX_FASTA", "GENOMIX_CONFIG"))
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_stdin_to_bgzf_and_statistics(
+    vcf: Path, tiny_genome: Path, model: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "genomix_cli", "score", "-", "-o", tmp_path / "o.vcf.gz"]
+    options = ["--fasta", tiny_genome / "genome.fa.gz", "--model", model, "--stats", "s.json"]
+    process = subprocess.run(
+        [*command, *options],
+        input=gzip.compress(vcf.read_bytes()),
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert process.returncode == 0, process.stderr.decode()
+    assert process.stdout == b""
+    assert len(body(gzip.decompress((tmp_path / "o.vcf.gz").read_bytes()).decode())) == 40
+    assert json.loads((tmp_path / "s.json").read_text())["records"] == 40
+
+
+def environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("GENOMIX_")}
+    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+# Each with its exit code and what its one line must say.
+REFUSED = {
+    "not a VCF": (b">chr1\nACGT\n", 1, ["bad.vcf:1: is not a VCF"]),
+    "empty": (b"", 1, ["bad.vcf: is empty"]),
+    "truncated gzip": (gzip.compress(HEADER.encode() * 9)[:-9], 1, ["truncated"]),
+    "BCF": (b"BCF\x02\x02" + bytes(40), 1, ["is BCF", "bcftools view"]),
+    "no #CHROM": (b"##fileformat=VCFv4.2\nchr1\t1\n", 1, ["bad.vcf:2:", "#CHROM"]),
+    "too few columns": (HEADER.encode() + b"chr1\t1\t.\tA\n", 1, ["bad.vcf:3: too few columns"]),
+    "POS": (HEADER.encode() + b"chr1\tx\t.\tA\tC\t.\t.\t.\n", 1, ["bad.vcf:3: POS"]),
+    "no contig in common": (
+        HEADER.encode() + b"NC_1\t7\t.\tA\tC\t.\t.\t.\n",
+        1,
+        ["no contig in common", "found NC_1"],
+    ),
+    "another assembly": (
+        HEADER.encode() + b"".join(b"chr1\t%d\t.\tA\t<DEL>\t.\t.\t.\n" % p for p in range(1, 200)),
+        3,
+        ["looks like another assembly"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_one_line_with_its_exit_code(
+    score: Any, tmp_path: Path, tiny_genome: Path, model: Path, name: str
+) -> None:
+    data, code, parts = REFUSED[name]
+    (tmp_path / "bad.vcf").write_bytes(data)
+    output = tmp_path / "out" / "o.vcf"
+    output.parent.mkdir()
+    ended = score(
+        tmp_path / "bad.vcf", "-f", tiny_genome / "genome.fa.gz", "-m", model, "-o", output
+    )
+    assert (ended.code, ended.out) == (code, "")
+    assert len(ended.err.splitlines()) == 1
+    assert ended.err.startswith("genomix: error: ")
+    assert all(part in ended.err for part in parts), ended.err
+    assert list(output.parent.iterdir()) == []
+
+
+def test_check_ref_e(score: Any, vcf: Path, tiny_genome: Path, model: Path) -> None:
+    fields = vcf.read_text().splitlines()[2].split("\t")
+    fields[3] = {"A": "C", "C": "G", "G": "T", "T": "A"}[fields[3][0]] + fields[3][1:]
+    vcf.write_text(HEADER + "\t".join(fields) + "\n")
+    common = (vcf, "-f", tiny_genome / "genome.fa.gz", "-m", model)
+    ended = score(*common, "--check-ref", "e")
+    assert (ended.code, ended.out) == (3, "")
+    assert "few.vcf:3: REF is not what the FASTA says" in ended.err
+    ended = score(*common)
+    assert ended.code == 0
+    assert "GENOMIX_REASON=ref_mismatch" in ended.out
+    assert "few.vcf:3: first of 1 records whose REF is not the FASTA's" in ended.err
+
+
+def test_an_unknown_track_lists_the_models(
+    score: Any, vcf: Path, tiny_genome: Path, model: Path
+) -> None:
+    ended = score(vcf, "-f", tiny_genome / "genome.fa.gz", "-m", model, "-t", "DNase=x.bw")
+    assert ended.code == 2
+    assert "unknown track DNase" in ended.err
+    assert "ATAC or H3K27ac or H3K4me3" in ended.err
+
+
+def start(vcf: Path, genome: Path, model: Path, *more: object, **how: Any) -> Any:
+    command = [sys.executable, "-m", "genomix_cli", "score", vcf, "-f", genome / "genome.fa.gz"]
+    return subprocess.Popen(
+        [*map(str, command), "-m", str(model), "--threads", "1", *map(str, more)],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        **how,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [
+        (signal.SIGTERM, 143, "out.vcf.gz"),
+        (signal.SIGINT, 130, "out.vcf"),
+        (signal.SIGKILL, -9, "out.vcf.gz"),
+    ],
+)
+def test_a_killed_process_leaves_nothing(
+    tmp_path: Path, tiny_genome: Path, slow_model: Path, number: int, code: int, name: str
+) -> None:
+    output = tmp_path / name
+    process = start(tiny_genome / "variants.vcf.gz", tiny_genome, slow_model, "-o", output)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(f".{name}.*/{name}")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert not output.exists()
+    assert b"Traceback" not in err
+    if number != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.vcf", "out.vcf.gz"])
+def test_a_full_disk_leaves_nothing(
+    tmp_path: Path, vcf: Path, tiny_genome: Path, model: Path, name: str
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    process = start(
+        vcf,
+        tiny_genome,
+        model,
+        "-o",
+        folder / name,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)),
+    )
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"{name}: cannot be written: File too large" in err.decode()
+    assert b"Traceback" not in err
+    assert list(folder.iterdir()) == []
+
+
+def test_a_full_disk_behind_stdout(vcf: Path, tiny_genome: Path, model: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        process = start(vcf, tiny_genome, model, stdout=full)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "standard output: cannot be written: No space left on device" in err.decode()
+    assert b"Traceback" not in err
+    assert b"Exception ignored" not in err
+
+
+def test_a_reader_that_has_enough(tiny_genome: Path, model: Path) -> None:
+    head = shutil.which("head")
+    if head is None:
+        pytest.skip("no head")
+    process = start(
+        tiny_genome / "variants.vcf.gz", tiny_genome, model, "-q", stdout=subprocess.PIPE
+    )
+    first = subprocess.run([head, "-n", "1"], stdin=process.stdout, capture_output=True)
+    process.stdout.close()
+    _, err = process.communicate(timeout=120)
+    assert first.stdout == b"##fileformat=VCFv4.2\n"
+    assert process.returncode == 128 + signal.SIGPIPE
+    assert [line for line in err.decode().splitlines() if "genomix]" not in line] == []
+
+
+def test_the_simulated_chain(score: Any, tiny_genome: Path, model: Path, tmp_path: Path) -> None:
+    """The settings that ``simulate`` writes are all that ``score`` needs."""
+    pytest.importorskip("cooler")
+    output = tmp_path / "scored.vcf.gz"
+    ended = score(
+        tiny_genome / "variants.vcf.gz",
+        "--config",
+        tiny_genome / "genomix.toml",
+        "--model",
+        model,
+        "-o",
+        output,
+    )
+    assert ended.code == 0, ended.err
+    header = gzip.decompress(output.read_bytes()).decode()
+    assert "TracksAbsent" not in header
+    assert "##genomixInput=contacts contacts.cool sha256:" in header
+    if bcftools := shutil.which("bcftools"):
+        seen = subprocess.run([bcftools, "view", output], capture_output=True, text=True)
+        assert (seen.returncode, seen.stderr) == (0, "")
