@@ -81,7 +81,7 @@ def test_windows_cut_anywhere_agree_with_the_whole_contig(genome: Path) -> None:
 @pytest.mark.parametrize("uncovered", ["missing", "zero"])
 def test_nothing_is_known_off_the_contig(genome: Path, uncovered: str) -> None:
     source = raw(genome, uncovered=uncovered)
-    for first, last in [(-10, 0), (BINS, BINS + 5), (-10**6, -10**6 + 3)]:
+    for first, last in [(-10, 0), (BINS, BINS + 5), (-(10**6), -(10**6) + 3)]:
         signal = source.signal("chr1", first, last)
         assert not signal.observed.any()
         assert not signal.value.any()
