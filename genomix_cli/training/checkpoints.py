@@ -178,7 +178,9 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     folder = model_folder(str(name))
     config = read_config(folder)
     weights = folder / "model.safetensors"
-    module = build_model(config.model, config.arch, where=folder / "config.json")
+    # Building draws initial weights, which are replaced: the caller's generator stays as it was.
+    with torch.random.fork_rng(devices=[]):
+        module = build_model(config.model, config.arch, where=folder / "config.json")
     try:
         module.load_state_dict(load_file(str(weights)))
     except FileNotFoundError as error:
