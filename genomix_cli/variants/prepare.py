@@ -17,7 +17,6 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import MIN_K, kmer_ids
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
-from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import merge
 from genomix_cli.genome.signal import BIN_SIZE, TrackSpec, Uncovered
 from genomix_cli.genome.source import RawGenome
@@ -184,8 +183,6 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
     _check(request)
     scale = _scale(request)
     labels = LabelSource(request.label_info, request.labels, request.probability_info)
-    with Fasta(request.fasta) as fasta:
-        collected = collect_variants(request.vcf, fasta, labels)
     genome = RawGenome(
         request.fasta,
         request.tracks,
@@ -195,6 +192,7 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
         max_gap_bins=scale.max_gap_bins,
     )
     with closing(genome) as source:
+        collected = collect_variants(request.vcf, source.fasta, labels)
         attributes = _attributes(request, scale, source, collected)
         job = Job(source, collected.table, collected.contigs, attributes, request.flank, request.k)
         with atomic_path(request.output, force=request.force) as draft:
@@ -210,6 +208,9 @@ def _check(request: PrepareRequest) -> None:
     """Everything that the request alone can tell, before any work."""
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
+    for path in (request.output, request.stats):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError("no such folder", where=path.parent, hint="create it first")
     if request.label_info is not None and request.labels is not None:
         raise UsageError("give --label-info or --labels, not both")
     if request.uncovered is not None and request.uncovered not in get_args(Uncovered):

@@ -433,6 +433,7 @@ def test_a_track_nowhere_near_the_variants_is_warned_of(
         ({"labels": Path("x.tsv"), "label_info": "A"}, "--label-info or --labels, not both"),
         ({"layout": "rows"}, "unknown shard layout 'rows' .expected genome or windows"),
         ({"uncovered": "nan"}, "--uncovered: .*missing or zero, found nan"),
+        ({"stats": Path("nowhere/a.json")}, "nowhere: no such folder"),
         ({"k": 8}, "--k: k-mer length .expected 3 to 7, found 8"),
     ],
 )

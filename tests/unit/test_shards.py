@@ -15,6 +15,7 @@ import pytest
 
 from genomix_cli.errors import DataError
 from genomix_cli.genome.signal import TrackSpec
+from genomix_cli.registry import SHARD_LAYOUTS
 from genomix_cli.shards import docs
 from genomix_cli.shards.reader import Shard, check, format_of, open_shard, open_windows
 from genomix_cli.shards.schema import GENOME, LAYOUTS, WINDOWS, VariantTable
@@ -314,3 +315,9 @@ def test_the_table_of_variants_is_the_schema() -> None:
     documented = re.findall(r"^    (\w[\w, ]*) : NDArray", VariantTable.__doc__ or "", re.M)
     names = [name for line in documented for name in line.split(", ")]
     assert names == list(VariantTable._fields)
+
+
+def test_every_layout_that_can_be_asked_for_has_a_table() -> None:
+    assert {layout.name for layout in LAYOUTS.values()} == set(SHARD_LAYOUTS)
+    for name in SHARD_LAYOUTS:
+        assert callable(SHARD_LAYOUTS.load(name))
