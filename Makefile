@@ -32,7 +32,8 @@ format:
 	$(BIN)/ruff format .
 
 demo:  ## make test_data/ anew; its bytes must not change
-	$(BIN)/genomix simulate genome test_data --size tiny --seed 1 --force
+	rm -r test_data
+	$(BIN)/genomix simulate genome test_data --size tiny --seed 1
 	git checkout -q test_data/README.md
 	git diff --exit-code test_data
 
