@@ -140,7 +140,7 @@ class CheckedVariants:
         if self._sorted and known and (record.chrom != contig or record.pos < last):
             self._sorted = False
             where = self.reader.where(record.line)
-            log.warning("%s: not sorted; scored all the same, but no index can be made", where)
+            log.warning("%s: not sorted; the order is kept, but tabix cannot index it", where)
         self.contigs[record.chrom] = None
         self._last = record.chrom, record.pos
 

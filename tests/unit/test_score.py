@@ -316,7 +316,7 @@ def test_unsorted_is_scored_with_one_warning(
     _, values = read(tmp_path / "out.vcf")
     assert None not in values
     assert [text for text in heard() if "not sorted" in text] == [
-        f"{tmp_path}/in.vcf:5: not sorted; scored all the same, but no index can be made"
+        f"{tmp_path}/in.vcf:5: not sorted; the order is kept, but tabix cannot index it"
     ]
 
 
