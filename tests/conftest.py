@@ -28,7 +28,12 @@ def shared_data() -> Path:
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment without the caller's settings of genomix, one thread per process."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GENOMIX_")}
-    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"} | more
+    return (
+        kept
+        | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+        | {"XDG_CONFIG_HOME": os.devnull}
+        | more
+    )
 
 
 def run_genomix(

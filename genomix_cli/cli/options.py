@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,6 +59,7 @@ def _threads(value: int) -> int:
 
 def _load_config(ctx: typer.Context, value: Path | None) -> Path | None:
     """Let a TOML file supply defaults: command line, then environment, then this file."""
+    value = value or _own_config()
     if value is None:
         return None
     table = _table_names(ctx)
@@ -82,6 +84,13 @@ def _load_config(ctx: typer.Context, value: Path | None) -> Path | None:
         for key, item in settings.items()
     }
     return value
+
+
+def _own_config() -> Path | None:
+    """The user's settings where every program of a desktop or workstation looks for them."""
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    path = Path(home).expanduser() / "genomix" / "config.toml"
+    return path if path.is_file() else None
 
 
 def _table_names(ctx: typer.Context) -> list[str]:
@@ -134,7 +143,7 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="TOML file with defaults, a table per command.",
+        help="TOML file with defaults, a table per command; else ~/.config/genomix/config.toml.",
         envvar="GENOMIX_CONFIG",
         is_eager=True,
         callback=_load_config,

@@ -140,8 +140,15 @@ def test_a_configured_workstation_needs_no_options(
     )
     monkeypatch.setenv("GENOMIX_CONFIG", str(settings))
     by_file = score(vcf)
-    assert by_option.code == by_environment.code == by_file.code == 0
+    monkeypatch.delenv("GENOMIX_CONFIG")
+    own = vcf.parent / "home" / "genomix" / "config.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text(settings.read_text())
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(own.parent.parent))
+    by_own_file = score(vcf)
+    assert by_option.code == by_environment.code == by_file.code == by_own_file.code == 0
     assert body(by_option.out) == body(by_environment.out) == body(by_file.out)
+    assert body(by_own_file.out) == body(by_file.out)
     assert "GENOMIX_P=" in body(by_file.out)[0]
 
 
