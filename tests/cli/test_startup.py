@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from genomix_cli import __version__
+from tests.conftest import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "numpy", "h5py", "pysam", "pandas", "lightning", "captum", "cooler", "pyBigWig"}
@@ -33,7 +34,7 @@ def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedP
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=clean_environment(**environment),
         timeout=60,
     )
 
@@ -183,7 +184,7 @@ def test_interrupts(stop: signal.Signals, code: int) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=clean_environment(),
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -198,7 +199,7 @@ def test_a_reader_that_goes_ends_the_command_quietly() -> None:
         [sys.executable, "-c", FAILING, "inspect", "pour", "-q"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=clean_environment(),
     )
     assert process.stdout is not None
     assert process.stderr is not None
