@@ -57,7 +57,9 @@ def explain(
     baseline: Annotated[
         str, typer.Option(help="ref (what the variant did), shuffle (why here) or both.")
     ] = "both",
-    steps: Annotated[int, typer.Option(min=2, help="Steps of each integral.")] = 64,
+    steps: Annotated[
+        int, typer.Option(min=2, help="Steps of the integral; ref takes four times as many.")
+    ] = 64,
     plot_dir: Annotated[
         Path | None, typer.Option(help="Folder for a picture (PNG) of each variant.")
     ] = None,

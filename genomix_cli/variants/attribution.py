@@ -34,6 +34,8 @@ BASELINES = ("ref", "shuffle")
 N_SHUFFLES = 10
 # Changes smaller than this many log-odds are compared to it: their relative error says nothing.
 SMALLEST_CHANGE = 0.1
+# Only the variant stream moves against the reference allele: more steps cost next to nothing.
+MORE_STEPS = 4
 WINDOW_BATCH = 2
 VARIANT_BATCH = 32
 
@@ -117,7 +119,7 @@ class Attributor:
     slope : float
         Of the calibration: log-odds per logit.
     steps : int
-        Of the path, by the midpoint rule.
+        Of the path, by the midpoint rule; against ``ref`` four times as many.
     n_shuffles : int
         Dinucleotide shuffles that the baseline ``shuffle`` is the mean of.
     """
@@ -181,6 +183,7 @@ class Attributor:
             log_odds,
             [getattr(x, name)[0] for name in moving],
             [getattr(base, name)[0] for name in moving],
+            MORE_STEPS * self.steps,
             VARIANT_BATCH,
         )
         gradients = {name: g[None] for name, g in zip(moving, path.gradients, strict=True)}
@@ -216,6 +219,7 @@ class Attributor:
             log_odds,
             [sequence, window.signal, *x],
             [base_sequence, torch.zeros_like(window.signal), *base],
+            self.steps,
             WINDOW_BATCH,
         )
         by_sequence, by_signal, *by_allele = path.gradients
@@ -233,6 +237,7 @@ class Attributor:
         log_odds: Callable[..., Tensor],
         points: Sequence[Tensor],
         base: Sequence[Tensor],
+        steps: int,
         batch: int,
     ) -> _Path:
         """Mean gradients along the straight line from `base` to `points`, each ``[1, ...]``."""
@@ -244,7 +249,7 @@ class Attributor:
         gradients = method.attribute(
             tuple(points),
             tuple(base),
-            n_steps=self.steps,
+            n_steps=steps,
             method="riemann_middle",
             internal_batch_size=batch,
         )

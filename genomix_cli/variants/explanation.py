@@ -19,11 +19,11 @@ from genomix_cli.variants.rollout import Rollout
 # The window's sequence is reported base by base in the bins this near to the variant.
 BASES_AROUND = 200
 LETTERS_AROUND = 30
-BINS_AROUND = 200
+BINS_AROUND = 100
 
 QUESTIONS = {
-    "ref": "What the variant did, alternate against reference allele",
-    "shuffle": "Why here, against shuffled sequence and mean tracks",
+    "ref": "What the variant did: {:+.2f} log-odds",
+    "shuffle": "Why here: {:+.2f} log-odds, against shuffled sequence and mean tracks",
 }
 
 
@@ -191,13 +191,11 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
         contig=site.contig,
         letters=columns.letters,
         positions=columns.positions,
+        lacking=columns.alt_index < 0,
         variant=columns.variant,
         change=f"{_short(decode(allele.ref) or '–')} > {_short(decode(allele.alt) or '–')}",
         logos=tuple(
-            Logo(
-                f"{QUESTIONS[a.baseline]}: {a.change:+.2f} log-odds",
-                columns.heights(a, explanation),
-            )
+            Logo(QUESTIONS[a.baseline].format(a.change), columns.heights(a, explanation))
             for a in explanation.attributions
         ),
         pos=allele.pos,

@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float64]
 BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F2A900", "T": "#C81D25", "N": "#888888"}
 VARIANT_COLOUR = "#FFE9A8"
 LINE_COLOUR = "#777777"
+FADED = 0.4
 UNOBSERVED_COLOUR = "#EFEFEF"
 # Losses, nothing, gains: grey in the middle, so that signal without attribution is still seen.
 ATTRIBUTION_COLOURS = ("#2166AC", "#C9C9C9", "#B2182B")
@@ -70,6 +71,8 @@ class Picture:
         One per column of the logos: the alternate haplotype, and what it lacks of the reference.
     positions : NDArray
         int64 ``[columns]``: 0-based position of each letter; an inserted one has its neighbour's.
+    lacking : NDArray
+        bool ``[columns]``: letters that the alternate haplotype lacks, drawn faded.
     variant : slice
         Columns of the allele.
     change : str
@@ -87,6 +90,7 @@ class Picture:
     contig: str
     letters: str
     positions: NDArray[np.int64]
+    lacking: NDArray[np.bool_]
     variant: slice
     change: str
     logos: tuple[Logo, ...]
@@ -128,8 +132,9 @@ def _draw_logos(axes: Any, picture: Picture) -> None:
         ax.axvspan(
             picture.variant.start - 0.5, picture.variant.stop - 0.5, color=VARIANT_COLOUR, lw=0
         )
-        for column, (letter, height) in enumerate(zip(picture.letters, logo.heights, strict=True)):
-            _draw_letter(ax, letter, column, float(height))
+        columns = zip(picture.letters, logo.heights, picture.lacking, strict=True)
+        for column, (letter, height, lacking) in enumerate(columns):
+            _draw_letter(ax, letter, column, float(height), FADED if lacking else 1.0)
         ax.axhline(0, color=LINE_COLOUR, lw=0.6)
         ax.set(xlim=(-0.5, last), ylim=_limits(logo.heights), ylabel="log-odds")
         ax.set_title(logo.title, loc="left", fontsize=9.5)
@@ -170,7 +175,7 @@ def _spell(ax: Any, letters: str) -> None:
         )
 
 
-def _draw_letter(ax: Any, letter: str, column: int, height: float) -> None:
+def _draw_letter(ax: Any, letter: str, column: int, height: float, alpha: float) -> None:
     """A letter that fills its column up to `height`; negative ones hang upside down."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.patches import PathPatch
@@ -189,7 +194,8 @@ def _draw_letter(ax: Any, letter: str, column: int, height: float) -> None:
         .scale(0.92 / max(box.width, 0.55), height / box.height)
         .translate(column, 0)
     )
-    ax.add_patch(PathPatch(fit.transform_path(outline), color=BASE_COLOURS.get(letter, "k"), lw=0))
+    colour = BASE_COLOURS.get(letter, "k")
+    ax.add_patch(PathPatch(fit.transform_path(outline), color=colour, alpha=alpha, lw=0))
 
 
 def _limits(heights: FloatArray) -> tuple[float, float]:
@@ -228,7 +234,7 @@ def _draw_tracks(figure: Any, axes: Any, picture: Picture) -> None:
             color=colours.to_rgba(np.nan_to_num(track.attribution)),
         )
         _shade_unobserved(ax, start, track.observed)
-        ax.axvline(picture.pos + 0.5, color="k", lw=0.8, ls=":")
+        ax.axvline(picture.pos + 0.5, color="k", lw=0.8, ls=":", zorder=0)
         ax.axhline(0, color=LINE_COLOUR, lw=0.5)
         ax.set(xlim=(start[0], start[-1] + BIN_SIZE))
         ax.set_ylabel(track.name, rotation=0, ha="right", va="center", fontsize=9)
