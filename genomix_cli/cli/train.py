@@ -58,7 +58,7 @@ def train(
         int, typer.Option(min=1, help="Validations in each epoch.")
     ] = 1,
     valid_variants: Annotated[
-        int, typer.Option(min=0, help="Variants per validation at most; 0: all.")
+        int, typer.Option(min=0, help="Validation variants at most; 0: all.")
     ] = 0,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs.")] = 5,
     gradient_checkpointing: Annotated[

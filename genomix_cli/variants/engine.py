@@ -119,7 +119,7 @@ class Engine:
         logits = np.empty(len(targets), np.float32)
         groups = self._by_window(targets)
         # TF32 would leave other numbers on one GPU than on the next.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for place, index in track(groups.items(), "scoring windows", len(groups)):
                 context = self._context(place)
                 for part in chunks(index):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from genomix_cli.training.checkpoints import (
     save_model,
 )
 from genomix_cli.training.folds import Split, check_classes, split_contigs
-from genomix_cli.training.loop import FitConfig, fit
+from genomix_cli.training.loop import FitConfig, FitResult, fit
 from genomix_cli.training.metrics import (
     auprc,
     auroc,
@@ -39,12 +39,15 @@ from genomix_cli.training.metrics import (
     calibration_error,
     resampling_units,
 )
+from genomix_cli.variants.controls import CONTROLS
 from genomix_cli.variants.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.objectives import variant_loss
 
 log = logging.getLogger("genomix")
 
 BOOTSTRAPS = 200
+# Variants that the controls are run on, at most.
+CONTROL_VARIANTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class TrainRequest:
     negatives : float
         Share of the negatives that an epoch draws, where positives are rare.
     valid_variants : int
-        At most this many variants are used at each validation; 0: all.
+        At most this many variants of the validation contigs are used; 0: all.
     fit : FitConfig
     device : str
     workers : int
@@ -180,24 +183,34 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     """
     shard = open_shard(request.shard)
     split, rows = _labelled_rows(shard, request)
+    rows["valid"] = _thin(rows["valid"], request.valid_variants)
     device = resolve_device(request.device)
     with torch.random.fork_rng():
         torch.manual_seed(request.seed)
         module = _initial_module(shard, request)
     _open_run(request)
+    count = sum(p.numel() for p in module.parameters())
+    contigs = ", ".join(split.train)
+    log.info("training %s (%s parameters) on %s", request.model, f"{count:,}", contigs)
     task = VariantTask(module, shard.variants.label, request.rank_weight)
-    train = _dataset(shard, rows["train"], module, request, augment=True)
-    valid = _dataset(
-        shard, _thin(rows["valid"], request.valid_variants), module, request, augment=False
-    )
+    best = _fit(task, shard, rows, request, device)
+    metrics = _finish(task, shard, rows, request)
+    metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
+    _write_json(request.output / "metrics.json", metrics)
+    return metrics
+
+
+def _fit(
+    task: VariantTask,
+    shard: Shard,
+    rows: dict[str, NDArray[np.int64]],
+    request: TrainRequest,
+    device: torch.device,
+) -> FitResult:
+    """Train; the task's module ends with the weights that validated best."""
+    train = _dataset(shard, rows["train"], task.module, request, augment=True)
+    valid = _dataset(shard, rows["valid"], task.module, request, augment=False)
     last = request.output / "checkpoints" / "last.ckpt"
-    log.info(
-        "training %s (%s parameters) on %s variants of %s",
-        request.model,
-        f"{sum(p.numel() for p in module.parameters()):,}",
-        f"{len(rows['train']):,}",
-        ", ".join(split.train),
-    )
     result = fit(
         task,
         lambda epoch: _loader(train, request, epoch),
@@ -208,28 +221,43 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         request.seed,
         last if request.resume else None,
     )
-    module.to(device).eval()
+    task.module.to(device).eval()
+    return result
+
+
+def _finish(
+    task: VariantTask,
+    shard: Shard,
+    rows: dict[str, NDArray[np.int64]],
+    request: TrainRequest,
+) -> dict[str, Any]:
+    """Calibrate, save the model, and measure it on the contigs held out."""
+
+    def loader(part: NDArray[np.int64]) -> DataLoader[Any]:
+        return _loader(_dataset(shard, part, task.module, request, augment=False), request, 0)
+
     held_out = {
-        part: predict(
-            task, _loader(_dataset(shard, rows[part], module, request, augment=False), request, 0)
-        )
-        for part in ("valid", "test")
-        if len(rows[part])
+        part: predict(task, loader(rows[part])) for part in ("valid", "test") if len(rows[part])
     }
-    platt = fit_platt(held_out["valid"].logit, shard.variants.label[held_out["valid"].row])
-    config = _model_config(shard, module, request, platt)
-    save_model(request.output, module, config)
+    valid = held_out["valid"]
+    platt = fit_platt(valid.logit, shard.variants.label[valid.row])
+    save_model(request.output, task.module, _model_config(shard, task.module, request, platt))
     metrics = _report(shard, held_out, platt, request)
-    metrics["best_validation"] = {request.fit.monitor: result.best, "epochs": result.epochs}
-    _write_json(request.output / "metrics.json", metrics)
+    if len(rows["test"]):
+        some = _thin(rows["test"], CONTROL_VARIANTS)
+        metrics["controls"] = _controls(task, shard, some, lambda: loader(some), request.seed)
     return metrics
 
 
-def predict(task: VariantTask, loader: DataLoader[Any]) -> Predictions:
-    """Logits of every variant the loader brings, with the module as it is."""
+def predict(
+    task: VariantTask,
+    loader: DataLoader[Any],
+    alter: Callable[[Batch], Batch] = lambda batch: batch,
+) -> Predictions:
+    """Logits of every variant the loader brings, each batch altered first; see `CONTROLS`."""
     device = next(task.module.parameters()).device
     with torch.inference_mode():
-        return join([task.predict(_to(batch, device)) for batch in loader])
+        return join([task.predict(_to(alter(batch), device)) for batch in loader])
 
 
 def _to(batch: Any, device: torch.device) -> Any:
@@ -374,6 +402,25 @@ def _report(
     table = pd.concat(frames)
     table.to_csv(request.output / "predictions.tsv", sep="\t", index=False, float_format="%.6g")
     return metrics
+
+
+def _controls(
+    task: VariantTask,
+    shard: Shard,
+    rows: NDArray[np.int64],
+    loader: Callable[[], DataLoader[Any]],
+    seed: int,
+) -> dict[str, Any]:
+    """AUROC on some test variants as they are, and under each control."""
+    table = shard.variants
+    units = resampling_units(table.contig[rows], table.pos[rows])
+    controls: dict[str, Any] = {"variants": len(rows)}
+    for name, alter in {"as_is": lambda batch: batch, **CONTROLS}.items():
+        logit = predict(task, loader(), alter).logit
+        rng = np.random.default_rng(seed)
+        interval = bootstrap(auroc, table.label[rows], logit, units.ids, BOOTSTRAPS, rng)
+        controls[name] = interval._asdict()
+    return controls
 
 
 def _frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd.DataFrame:
