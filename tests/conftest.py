@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -63,6 +66,41 @@ def run_genomix(
 def genomix() -> Genomix:
     """``genomix("score", vcf, code=1)`` runs the command line in a subprocess."""
     return run_genomix
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def genomix_here(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Ended]]:
+    """``genomix_here("score", vcf)`` is the command line in this process, where torch is loaded."""
+    from genomix_cli.cli.main import main
+
+    log = logging.getLogger("genomix")
+    before = signal.getsignal(signal.SIGTERM), log.handlers[:], log.level, log.propagate
+    for name in [name for name in os.environ if name.startswith("GENOMIX_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)
+
+    def run(*arguments: object) -> Ended:
+        log.handlers.clear()
+        monkeypatch.setattr("sys.argv", ["genomix", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        sys.stdout.flush()
+        return Ended(int(stop.value.code or 0), *capfd.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before[0])
+    log.handlers[:], log.level, log.propagate = before[1:]
 
 
 @pytest.fixture(scope="session")

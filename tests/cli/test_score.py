@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
-import logging
 import os
 import resource
 import shutil
@@ -12,9 +12,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,16 +23,11 @@ import torch
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
+from tests.conftest import Ended
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 SMALL = {"n_bins": 400, "d_model": 32, "n_layers": 2, "n_heads": 2, "d_sequence": 16}
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 def write_model(folder: Path, genome: Path, **arch: Any) -> Path:
@@ -59,29 +54,9 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> P
 
 
 @pytest.fixture
-def score(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Ended]]:
-    """``score(...)`` is the command line in this process; torch is imported only once."""
-    from genomix_cli.cli.main import main
-
-    log = logging.getLogger("genomix")
-    before = signal.getsignal(signal.SIGTERM), log.handlers[:], log.level, log.propagate
-    for name in ("FASTA", "MODEL", "TRACKS", "CONTACTS", "CONFIG", "DEVICE", "THREADS"):
-        monkeypatch.delenv(f"GENOMIX_{name}", raising=False)
-
-    def run(*arguments: object) -> Ended:
-        log.handlers.clear()
-        monkeypatch.setattr("sys.argv", ["genomix", "score", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main()
-        sys.stdout.flush()
-        return Ended(int(stop.value.code or 0), *capfd.readouterr())
-
-    yield run
-    signal.signal(signal.SIGTERM, before[0])
-    log.handlers[:], log.level, log.propagate = before[1:]
+def score(genomix_here: Callable[..., Ended]) -> Callable[..., Ended]:
+    """``score(...)`` is ``genomix score ...`` in this process; torch is imported only once."""
+    return functools.partial(genomix_here, "score")
 
 
 @pytest.fixture
