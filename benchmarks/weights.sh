@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Makes the weights that ship (genomix_cli/pretrained/gmt-mini-sim) and what they are compared with.
+# About 3 hours on two CPU cores; WORK is a folder for 2 GB of intermediate files.
+set -euo pipefail
+
+WORK=${1:?usage: benchmarks/weights.sh WORK}
+mkdir -p "$WORK"
+export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1
+
+genomix simulate genome "$WORK/sim" --contigs 10 --contig-length 5M --variants-per-kb 20 --seed 20261121
+genomix prepare variants --config "$WORK/sim/genomix.toml" -o "$WORK/sim.h5"
+
+held_out=(--valid-contigs chr9 --test-contigs chr10)
+short=(--set n_bins=400 --windows-per-batch 2 --variants-per-window 128 --learning-rate 1.2e-3
+       --patience 0 --validations-per-epoch 4)
+
+# GMT: motifs are found on 20-kb windows, contacts at +-50 kb (docs/decisions/0003).
+genomix train "$WORK/sim.h5" -o "$WORK/gmt-20kb" "${held_out[@]}" "${short[@]}" \
+    --negatives 0.35 --epochs 2 --validations-per-epoch 4 --valid-variants 8000 --seed 1
+genomix train "$WORK/sim.h5" -o "$WORK/gmt" "${held_out[@]}" --init "$WORK/gmt-20kb" \
+    --variants-per-window 256 --negatives 0.15 --epochs 1 --learning-rate 6e-4 \
+    --patience 0 --validations-per-epoch 4 --valid-variants 8000 --seed 2 --demonstration
+
+# What it is compared with. The CNN reads 1 kb, whatever the window.
+genomix train "$WORK/sim.h5" -o "$WORK/cnn" "${held_out[@]}" "${short[@]}" \
+    --model cnn --negatives 0.35 --epochs 1 --valid-variants 4000 --seed 1
+genomix train "$WORK/sim.h5" -o "$WORK/tracks-only" "${held_out[@]}" "${short[@]}" \
+    --set use_sequence=false --negatives 0.1 --epochs 1 --valid-variants 4000 --seed 1
+genomix train "$WORK/sim.h5" -o "$WORK/sequence-only" "${held_out[@]}" "${short[@]}" \
+    --set use_tracks=false --set use_contacts=false --negatives 0.1 --epochs 1 \
+    --valid-variants 4000 --seed 1
+
+for run in gmt cnn tracks-only sequence-only; do
+    printf '%s\t' "$run"
+    python -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["test"]["auroc"]))' \
+        "$WORK/$run/metrics.json"
+done
