@@ -16,7 +16,7 @@ short=(--set n_bins=400 --windows-per-batch 2 --variants-per-window 128 --learni
 
 # GMT: motifs are found on 20-kb windows, contacts at +-50 kb (docs/decisions/0003).
 genomix train "$WORK/sim.h5" -o "$WORK/gmt-20kb" "${held_out[@]}" "${short[@]}" \
-    --negatives 0.35 --epochs 2 --validations-per-epoch 4 --valid-variants 8000 --seed 1
+    --negatives 0.35 --epochs 2 --valid-variants 8000 --seed 1
 genomix train "$WORK/sim.h5" -o "$WORK/gmt" "${held_out[@]}" --init "$WORK/gmt-20kb" \
     --variants-per-window 256 --negatives 0.15 --epochs 1 --learning-rate 6e-4 \
     --patience 0 --validations-per-epoch 4 --valid-variants 8000 --seed 2 --demonstration
