@@ -256,6 +256,13 @@ def test_a_file_gives_defaults_and_its_paths_start_beside_it(settings: Path) -> 
     assert run(SETTINGS, "inspect", GENOMIX_CONFIG=str(settings)).stdout == said
 
 
+def test_without_a_file_named_the_users_own_is_read(settings: Path) -> None:
+    (settings.parent / "genomix").mkdir()
+    settings.rename(settings.parent / "genomix" / "config.toml")
+    process = run(SETTINGS, "inspect", XDG_CONFIG_HOME=str(settings.parent))
+    assert process.stdout.startswith(f"{settings.parent}/genomix/ref.fa "), process.stderr
+
+
 def test_a_model_beside_the_file_is_a_path(settings: Path) -> None:
     (settings.parent / "gmt-mini").mkdir()
     process = run(SETTINGS, "inspect", "--config", str(settings))
