@@ -30,8 +30,5 @@ genomix train "$WORK/sim.h5" -o "$WORK/sequence-only" "${held_out[@]}" "${short[
     --set use_tracks=false --set use_contacts=false --negatives 0.1 --epochs 1 \
     --valid-variants 4000 --seed 1
 
-for run in gmt cnn tracks-only sequence-only; do
-    printf '%s\t' "$run"
-    python -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["test"]["auroc"]))' \
-        "$WORK/$run/metrics.json"
-done
+python "$(dirname "$0")/compare.py" "$WORK/sim.h5" chr10 \
+    "$WORK"/gmt "$WORK"/gmt-20kb "$WORK"/cnn "$WORK"/tracks-only "$WORK"/sequence-only

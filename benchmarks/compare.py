@@ -1,0 +1,91 @@
+"""Models side by side on the same held-out variants, each against the first by paired bootstrap.
+
+    python benchmarks/compare.py SHARD CONTIG RUN [RUN ...] [--variants 20000]
+
+Prints a Markdown table. The interval of a difference comes from the same draws of loci for both
+models; a difference counts only where its interval excludes zero.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from genomix_cli.shards.reader import Shard, open_shard
+from genomix_cli.training.checkpoints import load_model
+from genomix_cli.training.metrics import (
+    Interval,
+    auprc,
+    auroc,
+    bootstrap,
+    bootstrap_difference,
+    resampling_units,
+)
+from genomix_cli.variants.dataset import VariantDataset, collate
+from genomix_cli.variants.train import VariantTask, predict
+
+DRAWS = 1000
+
+
+def rows_of(shard: Shard, contig: str, most: int) -> np.ndarray:
+    """Labelled rows of a contig: whole stretches of 500, evenly spaced."""
+    table = shard.variants
+    index = list(shard.contigs).index(contig)
+    rows = np.flatnonzero((table.contig == index) & np.isfinite(table.label))
+    stretches = np.array_split(rows, max(1, len(rows) // 500))
+    keep = np.linspace(0, len(stretches) - 1, max(1, most // 500)).round().astype(int)
+    return np.concatenate([stretches[i] for i in np.unique(keep)])
+
+
+def logits(run: str, shard: Shard, rows: np.ndarray) -> np.ndarray:
+    """Logits of one model."""
+    module = load_model(run).module
+    data = VariantDataset(
+        shard, rows, n_bins=module.n_bins, flank=module.flank, max_group=512, augment=False, seed=0
+    )
+    loader = DataLoader(data, collate_fn=collate)
+    return predict(VariantTask(module, shard.variants.label, 0.0), loader).logit
+
+
+def show(value: Interval) -> str:
+    """A value with its interval."""
+    return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
+
+
+def main() -> None:
+    """Score, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shard", type=Path)
+    parser.add_argument("contig")
+    parser.add_argument("runs", nargs="+")
+    parser.add_argument("--variants", type=int, default=20_000)
+    options = parser.parse_args()
+    shard = open_shard(options.shard)
+    rows = rows_of(shard, options.contig, options.variants)
+    table = shard.variants
+    label, truth = table.label[rows], table.probability[rows]
+    units = resampling_units(table.contig[rows], table.pos[rows])
+    first = None
+    print(f"{len(rows):,} variants, prevalence {label.mean():.4f}, {units.n_units} {units.kind}\n")
+    print("| model | AUROC | AUPRC | AUROC of the first less this |\n|---|---|---|---|")
+    print(f"| Bayes ceiling | {auroc(label, truth):.4f} | {auprc(label, truth):.4f} | |")
+    for run in options.runs:
+        score = logits(run, shard, rows)
+        scores = [
+            bootstrap(metric, label, score, units.ids, DRAWS, np.random.default_rng(0))
+            for metric in (auroc, auprc)
+        ]
+        less = ""
+        if first is None:
+            first = score
+        else:
+            rng = np.random.default_rng(0)
+            less = show(bootstrap_difference(auroc, label, first, score, units.ids, DRAWS, rng))
+        print(f"| {Path(run).name} | {show(scores[0])} | {show(scores[1])} | {less} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
