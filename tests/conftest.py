@@ -15,6 +15,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Before torch is imported: threads that wait for each other on a busy machine make a test of
+# seconds one of minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 Genomix = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
