@@ -58,7 +58,7 @@ def steps(data: Path, work: Path, threads: int) -> dict[str, list[str]]:
             *["score", vcf, *common, "-o", scored, "--threads", limit],
             *["--device", "cpu", "--stats", str(work / "stats.json")],
         ],
-        "explain": ["explain", scored, *common, "-o", explained, "--top", "8", "--threads", limit],
+        "explain": ["explain", scored, *common, "-o", explained, "--top", "2", "--threads", limit],
     }
 
 

@@ -47,7 +47,7 @@ log = logging.getLogger("genomix")
 
 BOOTSTRAPS = 200
 # Variants that the controls are run on, at most.
-CONTROL_VARIANTS = 20_000
+CONTROL_VARIANTS = 8_000
 
 
 @dataclass(frozen=True)
