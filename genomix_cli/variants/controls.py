@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from genomix_cli.variants.dataset import Batch
 
 
@@ -24,7 +26,17 @@ def remove_variant(batch: Batch) -> Batch:
     return batch._replace(variants=v._replace(alt=v.ref, alt_len=v.ref_len))
 
 
+def withhold_tracks(batch: Batch) -> Batch:
+    """Leave tracks and contacts unmeasured: only the sequence is left."""
+    window = batch.window
+    hidden = window._replace(
+        observed=torch.zeros_like(window.observed), contacts=torch.zeros_like(window.contacts)
+    )
+    return batch._replace(window=hidden)
+
+
 CONTROLS: dict[str, Callable[[Batch], Batch]] = {
     "alleles_swapped": swap_alleles,
     "variant_removed": remove_variant,
+    "tracks_withheld": withhold_tracks,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genomix_cli.variants.controls import remove_variant, swap_alleles
+from genomix_cli.variants.controls import remove_variant, swap_alleles, withhold_tracks
 from genomix_cli.variants.dataset import Batch
 from genomix_cli.variants.models.base import Variants, Window
 
@@ -34,3 +34,12 @@ def test_without_the_variant_both_haplotypes_are_the_reference() -> None:
     assert torch.equal(bare.alt, batch.variants.ref)
     assert torch.equal(bare.alt_len, batch.variants.ref_len)
     assert torch.equal(bare.offset, batch.variants.offset)
+
+
+def test_without_tracks_the_sequence_is_left() -> None:
+    batch = make_batch()
+    window = withhold_tracks(batch).window
+    assert not window.observed.any()
+    assert not window.contacts.any()
+    assert window.codes is batch.window.codes
+    assert withhold_tracks(batch).variants is batch.variants
