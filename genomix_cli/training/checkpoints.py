@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from genomix_cli.config import from_dict, to_dict
@@ -85,7 +85,8 @@ class LoadedModel:
 def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
     """Write weights and configuration into an existing folder."""
     weights = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
-    save_file(weights, str(folder / "model.safetensors"))
+    # Written as bytes: the library's own writer makes files that only their owner can read.
+    (folder / "model.safetensors").write_bytes(save(weights))
     data = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
