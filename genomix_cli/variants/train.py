@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -335,7 +335,10 @@ def _open_run(request: TrainRequest) -> None:
 
 
 def _plain(request: TrainRequest) -> dict[str, Any]:
-    plain = asdict(replace(request, shard=request.shard.name, output=request.output.name))  # type: ignore[arg-type]
+    """The request as JSON has it, names of files without their folders."""
+    plain = asdict(request)
+    for name in ("shard", "output", "initial"):
+        plain[name] = plain[name] and Path(plain[name]).name
     return json.loads(json.dumps(plain))
 
 
