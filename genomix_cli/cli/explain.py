@@ -56,7 +56,7 @@ def explain(
     max_variants: Annotated[int, typer.Option(min=1, help="Explain no more than this.")] = 20,
     baseline: Annotated[
         str, typer.Option(help="ref (what the variant did), shuffle (why here) or both.")
-    ] = "both",
+    ] = "ref",
     steps: Annotated[
         int, typer.Option(min=2, help="Steps of the integral; ref takes four times as many.")
     ] = 64,

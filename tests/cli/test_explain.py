@@ -80,7 +80,7 @@ def test_tables_and_pictures(
         *command,
         *(word for name in chosen for word in ("--variants", name)),
         *("-o", tmp_path / "a.tsv", "--attention", tmp_path / "b.tsv"),
-        *("--plot-dir", tmp_path / "pictures"),
+        *("--baseline", "both", "--plot-dir", tmp_path / "pictures"),
     )
     assert "demonstration weights" in process.stderr
     assert "without H3K27ac, H3K4me3" in process.stderr
