@@ -19,6 +19,7 @@ from genomix_cli.cli.options import (
     Seed,
     Threads,
     Tracks,
+    Uncovered,
     Verbose,
     parse_tracks,
 )
@@ -42,10 +43,7 @@ def explain(
     model: Model = "gmt-mini-sim",
     track: Tracks = None,
     contacts: Contacts = None,
-    uncovered: Annotated[
-        str | None,
-        typer.Option(help="Bases without signal: missing or zero; default: as in training."),
-    ] = None,
+    uncovered: Uncovered = None,
     select: Annotated[
         list[str] | None,
         typer.Option("--variants", help="contig:pos:ref:alt of an allele to explain; repeat."),

@@ -156,6 +156,12 @@ Tracks = Annotated[
     list[str] | None,
     typer.Option("--track", "-t", help="NAME=FILE.bw; repeat.", envvar="GENOMIX_TRACKS"),
 ]
+Uncovered = Annotated[
+    str | None,
+    typer.Option(
+        "--uncovered", help="Bases without signal: missing or zero; default: as in training."
+    ),
+]
 Contacts = Annotated[
     Path | None,
     typer.Option(

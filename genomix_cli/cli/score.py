@@ -19,6 +19,7 @@ from genomix_cli.cli.options import (
     Quiet,
     Threads,
     Tracks,
+    Uncovered,
     Verbose,
     parse_tracks,
 )
@@ -55,10 +56,7 @@ def score(
     model: Model = "gmt-mini-sim",
     track: Tracks = None,
     contacts: Contacts = None,
-    uncovered: Annotated[
-        str | None,
-        typer.Option(help="Bases without signal: missing or zero; default: as in training."),
-    ] = None,
+    uncovered: Uncovered = None,
     check_ref: Annotated[
         str, typer.Option(help="REF that differs from the FASTA: w (warning) or e (error).")
     ] = "w",

@@ -21,7 +21,10 @@ LEVEL = 6
 
 def is_bgzf(start: bytes) -> bool:
     """Whether a file with these first 18 bytes is BGZF, not just gzip."""
-    return start[:2] == b"\x1f\x8b" and len(start) >= HEADER_SIZE and start[12:14] == b"BC"
+    if len(start) < HEADER_SIZE or start[:2] != b"\x1f\x8b":
+        return False
+    has_extra_field = bool(start[3] & 4)
+    return has_extra_field and start[12:14] == b"BC"
 
 
 class Sink(Protocol):

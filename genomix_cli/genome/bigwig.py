@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError
 from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.signal import BIN_SIZE
 
-BIN_SIZE = 50
 # A whole chromosome at once is three times slower and takes gigabytes.
 PIECE_BASES = 10_000_000
 # Above this, a distribution is estimated from evenly spaced samples.

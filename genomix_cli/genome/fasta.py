@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
+from genomix_cli.genome.bgzf import HEADER_SIZE, is_bgzf
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.provenance import atomic_path
 
@@ -132,8 +133,9 @@ class Fasta:
 
 def _check_format(path: Path) -> None:
     """Refuse what is not a FASTA before htslib writes its own messages about it."""
-    compressed = _starts_with(path, _GZIP_MAGIC)
-    if compressed and not _is_bgzipped(path):
+    start = _start(path)
+    compressed = start.startswith(_GZIP_MAGIC)
+    if compressed and not is_bgzf(start):
         raise DataError(
             "is compressed with gzip, which allows no random access",
             where=path,
@@ -149,25 +151,19 @@ def _check_format(path: Path) -> None:
         raise DataError("is not a FASTA file", where=path, expected="'>' first", found=found)
 
 
-def _starts_with(path: Path, magic: bytes) -> bool:
+def _start(path: Path) -> bytes:
+    """As much of the file as tells plain, gzip and BGZF apart."""
     try:
         with path.open("rb") as handle:
-            return handle.read(len(magic)) == magic
+            return handle.read(HEADER_SIZE)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=path) from error
-
-
-def _is_bgzipped(path: Path) -> bool:
-    """Whether gzip's extra field is that of BGZF (SAM specification, section 4.1)."""
-    with path.open("rb") as handle:
-        header = handle.read(18)
-    return len(header) == 18 and bool(header[3] & 4) and header[12:14] == b"BC"
 
 
 def _index_files(path: Path) -> dict[str, Path]:
     """Index files by the option of ``samtools faidx`` that names them."""
     files = {"--fai-idx": Path(f"{path}.fai")}
-    if _starts_with(path, _GZIP_MAGIC):
+    if _start(path).startswith(_GZIP_MAGIC):
         files["--gzi-idx"] = Path(f"{path}.gzi")
     return files
 

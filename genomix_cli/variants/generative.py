@@ -57,10 +57,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import reverse_complement
+from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.motifs import Motif
+from genomix_cli.genome.signal import BIN_SIZE as BIN
 
-BIN = 50
-CONTACT_BIN = 5000
 CONTACT_BAND = 40
 
 _MIN_DOMAIN, _MAX_DOMAIN = 20_000, 90_000

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import encode
+from genomix_cli.genome.contacts import BIN as CONTACT_BIN
+from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import GenomeSource
 
-BIN_SIZE = 50
 WINDOW = 100_000
 STRIDE = 50_000
-CONTACT_BIN = 5_000
 MAX_ALLELE = 50
 # Bases fetched beyond the window on each side, so that every bin has all its k-mers (k <= 8).
 MARGIN = 8
