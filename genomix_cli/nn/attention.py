@@ -1,6 +1,6 @@
-"""Multi-head attention with an additive low-rank bias, and queries that only read.
+"""Multi-head attention with an additive bias between blocks, and queries that only read.
 
-Letters: B batch, N keys, Q queries, d width, H heads, e = d/H, R rank of the bias.
+Letters: B batch, N keys, Q queries, d width, H heads, e = d/H, R blocks of the bias.
 """
 
 from __future__ import annotations
@@ -14,21 +14,8 @@ from torch import Tensor, nn
 
 # Fused kernels want the head width to be a multiple of 8.
 HEAD_MULTIPLE = 8
-
-
-class LowRankBias(NamedTuple):
-    """An additive attention bias ``bias[b, h, i, j] = rows[b, h, i, column[j]]``.
-
-    Attributes
-    ----------
-    rows : Tensor
-        float ``[B, H, Q, R]``: a query's bias towards each group of keys.
-    column : Tensor
-        int64 ``[N]``: the group of each key, in ``0..R-1``.
-    """
-
-    rows: Tensor
-    column: Tensor
+# Attention scores, in numbers, that fit the cache of one core.
+CACHED_SCORES = 1 << 20
 
 
 class KeyValue(NamedTuple):
@@ -68,18 +55,15 @@ class MultiHeadAttention(nn.Module):
         return self.merge(F.scaled_dot_product_attention(*self.project(x)))
 
 
-def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: LowRankBias | None) -> Tensor:
-    """Fused attention with a low-rank additive bias that may need a gradient.
-
-    A dense bias that needs a gradient drops the fused kernel to the slow path. Appending
-    ``sqrt(e') rows`` to the queries and a one-hot of ``column`` to the keys adds the same bias
-    inside the product, exactly, with no ``[H, N, N]`` in memory.
+def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Fused attention with an additive bias between equal blocks of queries and of keys.
 
     Parameters
     ----------
     q, k, v : Tensor
         ``[B, H, N, e]``.
-    bias : LowRankBias, optional
+    bias : Tensor, optional
+        ``[B, H, R, R]``: of each block of N / R queries towards each block of N / R keys.
 
     Returns
     -------
@@ -88,19 +72,50 @@ def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: LowRankBias | None) 
     """
     if bias is None:
         return F.scaled_dot_product_attention(q, k, v)
-    width, rank = q.shape[-1], bias.rows.shape[-1]
+    if bias.requires_grad or q.device.type != "cpu":
+        return _appended_attention(q, k, v, bias)
+    return _blocked_attention(q, k, v, bias)
+
+
+def _appended_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """The bias inside the product, with its gradient.
+
+    A dense bias that needs a gradient drops the fused kernel to the slow path, and flash attention
+    refuses any. Appending a query's row of the bias to it, and a one-hot of its block to each key,
+    adds the same bias exactly, with no ``[H, N, N]`` in memory.
+    """
+    width, rank, length = q.shape[-1], bias.shape[-1], q.shape[-2]
     total = math.ceil((width + rank) / HEAD_MULTIPLE) * HEAD_MULTIPLE
     pad = total - width
-    rows = F.pad(bias.rows, (0, pad - rank)) * math.sqrt(total)
-    onehot = F.one_hot(bias.column, pad).to(k.dtype).expand(*k.shape[:-1], pad)
+    block = torch.arange(length, device=q.device) // (length // rank)
+    rows = F.pad(bias[:, :, block], (0, pad - rank)) * math.sqrt(total)
+    onehot = F.one_hot(block, pad).to(k.dtype).expand(*k.shape[:-1], pad)
     q = torch.cat([q * math.sqrt(total / width), rows.to(q.dtype)], dim=-1)
     k = torch.cat([k, onehot], dim=-1)
     return F.scaled_dot_product_attention(q, k, F.pad(v, (0, pad)))[..., :width]
 
 
-def read_only_attention(
-    q: Tensor, own: KeyValue, shared: KeyValue, bias: LowRankBias | None
-) -> Tensor:
+def _blocked_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Each block of queries as a batch of its own, whose queries share one row of the bias.
+
+    On a CPU a third faster than appended columns, which widen both products.
+    """
+    batch, heads, length, width = q.shape
+    rank = bias.shape[-1]
+    rows = bias.repeat_interleave(length // rank, dim=-1).to(q.dtype)  # [B, H, R, N]
+    out = torch.empty_like(q)
+    for b in range(batch):
+        mixed = F.scaled_dot_product_attention(
+            q[b].unflatten(1, (rank, -1)).transpose(0, 1),  # [R, H, N / R, e]
+            k[b].expand(rank, -1, -1, -1),
+            v[b].expand(rank, -1, -1, -1),
+            attn_mask=rows[b].transpose(0, 1)[:, :, None],
+        )
+        out[b] = mixed.transpose(0, 1).reshape(heads, length, width)
+    return out
+
+
+def read_only_attention(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Tensor:
     """Each group's tokens attend to shared keys and to themselves, one softmax over both.
 
     The groups (variants) do not see each other, and the shared tokens see none of them, so the
@@ -110,30 +125,52 @@ def read_only_attention(
     Parameters
     ----------
     q : Tensor
-        ``[B, G, H, T, e]``: T tokens in each of G groups.
+        ``[B, G, H, Q, e]``: Q of the T tokens in each of G groups.
     own : KeyValue
         ``[B, G, H, T, e]``.
     shared : KeyValue
         ``[B, H, N, e]``.
-    bias : LowRankBias, optional
-        Towards the shared keys; rows ``[B, H, G, R]``, the same for a group's T tokens.
+    bias : Tensor, optional
+        ``[B, H, G, R]``: of each group towards each block of N / R shared keys, the same for all
+        of its tokens.
 
     Returns
     -------
     Tensor
-        ``[B, G, H, T, e]``.
+        ``[B, G, H, Q, e]``.
     """
-    groups, tokens, n_keys = q.shape[1], q.shape[3], shared.key.shape[2]
-    q = q * q.shape[-1] ** -0.5
-    inner = (q @ own.key.transpose(-1, -2)).transpose(1, 2)  # [B, H, G, T, T]
-    flat, key = q.transpose(1, 2).flatten(2, 3), shared.key  # [B, H, G T, e]
+    if torch.is_grad_enabled() or q.device.type != "cpu":
+        return _read(q, own, shared, bias)
+    # A CPU is three times faster where the scores stay in its cache.
+    size = max(1, CACHED_SCORES // (q.shape[2] * q.shape[3] * shared.key.shape[2]))
+    parts = range(0, q.shape[1], size)
+    return torch.cat(
+        [
+            _read(
+                q[:, i : i + size],
+                KeyValue(own.key[:, i : i + size], own.value[:, i : i + size]),
+                shared,
+                None if bias is None else bias[:, :, i : i + size],
+            )
+            for i in parts
+        ],
+        dim=1,
+    )
+
+
+def _read(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Tensor:
+    """:func:`read_only_attention` of all groups at once."""
+    q = (q * q.shape[-1] ** -0.5).transpose(1, 2)  # [B, H, G, Q, e]
+    shape = q.shape[:-1]
+    inner = q @ own.key.transpose(1, 2).transpose(-1, -2)  # [B, H, G, Q, T]
+    outer = q.flatten(2, 3) @ shared.key.transpose(-1, -2)  # [B, H, G Q, N]
     if bias is not None:
-        rows = bias.rows.repeat_interleave(tokens, dim=2).to(q.dtype)  # [B, H, G T, R]
-        onehot = F.one_hot(bias.column, rows.shape[-1]).to(key.dtype)
-        flat = torch.cat([flat, rows], dim=-1)
-        key = torch.cat([key, onehot.expand(*key.shape[:-1], -1)], dim=-1)
-    outer = (flat @ key.transpose(-1, -2)).unflatten(2, (groups, tokens))  # [B, H, G, T, N]
-    weights = torch.cat([outer, inner], dim=-1).softmax(dim=-1)
-    mixed = weights[..., :n_keys].flatten(2, 3) @ shared.value  # [B, H, G T, e]
-    mixed = mixed.unflatten(2, (groups, tokens))
-    return (mixed + weights[..., n_keys:] @ own.value.transpose(1, 2)).transpose(1, 2)
+        blocks = outer.view(*shape, bias.shape[-1], -1)
+        blocks += bias[:, :, :, None, :, None].to(outer.dtype)
+    # In place, since this is the one large array.
+    top = torch.maximum(outer.detach().amax(-1).view(shape), inner.detach().amax(-1))[..., None]
+    outer = outer.sub_(top.flatten(2, 3)).exp_()
+    inner = (inner - top).exp()
+    total = outer.sum(-1).view(shape) + inner.sum(-1)
+    mixed = (outer @ shared.value).view(*shape, -1) + inner @ own.value.transpose(1, 2)
+    return (mixed / total[..., None]).transpose(1, 2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from genomix_cli.nn import attention
 from genomix_cli.nn.attention import (
     KeyValue,
-    LowRankBias,
     MultiHeadAttention,
     biased_attention,
     read_only_attention,
@@ -26,22 +26,25 @@ def explicit(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tens
     return scores.softmax(-1) @ v
 
 
-def test_low_rank_bias_equals_a_dense_additive_bias(rng: torch.Generator) -> None:
-    q, k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(3))
-    column = torch.arange(N) * R // N
-    rows = torch.randn(B, H, N, R, generator=rng)
-    got = biased_attention(q, k, v, LowRankBias(rows, column))
-    torch.testing.assert_close(got, explicit(q, k, v, rows[..., column]), atol=1e-5, rtol=1e-5)
+def dense(bias: torch.Tensor) -> torch.Tensor:
+    return bias.repeat_interleave(N // R, -1).repeat_interleave(N // R, -2)
 
 
-def test_low_rank_bias_has_the_dense_gradient(rng: torch.Generator) -> None:
+@pytest.mark.parametrize("learned", [True, False])
+def test_block_bias_equals_a_dense_additive_bias(rng: torch.Generator, learned: bool) -> None:
     q, k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(3))
-    column = torch.arange(N) * R // N
-    rows = torch.randn(B, H, N, R, generator=rng, requires_grad=True)
-    biased_attention(q, k, v, LowRankBias(rows, column)).square().sum().backward()
-    got, rows.grad = rows.grad, None
-    explicit(q, k, v, rows[..., column]).square().sum().backward()
-    torch.testing.assert_close(got, rows.grad, atol=1e-4, rtol=1e-4)
+    bias = torch.randn(B, H, R, R, generator=rng, requires_grad=learned)
+    got = biased_attention(q, k, v, bias)
+    torch.testing.assert_close(got, explicit(q, k, v, dense(bias)), atol=1e-5, rtol=1e-5)
+
+
+def test_block_bias_has_the_dense_gradient(rng: torch.Generator) -> None:
+    q, k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(3))
+    bias = torch.randn(B, H, R, R, generator=rng, requires_grad=True)
+    biased_attention(q, k, v, bias).square().sum().backward()
+    got, bias.grad = bias.grad, None
+    explicit(q, k, v, dense(bias)).square().sum().backward()
+    torch.testing.assert_close(got, bias.grad, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("biased", [True, False])
@@ -50,19 +53,32 @@ def test_read_only_attention_is_one_softmax_over_window_and_own_tokens(
 ) -> None:
     q, own_k, own_v = (torch.randn(B, G, H, T, E, generator=rng) for _ in range(3))
     k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(2))
-    column = torch.arange(N) * R // N
     rows = torch.randn(B, H, G, R, generator=rng)
-    bias = LowRankBias(rows, column) if biased else None
-    got = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias)
+    got = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), rows if biased else None)
     for b in range(B):
         for g in range(G):
             keys = torch.cat([k[b], own_k[b, g]], dim=1)
             values = torch.cat([v[b], own_v[b, g]], dim=1)
             extra = torch.zeros(H, T, N + T)
             if biased:
-                extra[..., :N] = rows[b, :, g, column][:, None]
+                extra[..., :N] = rows[b, :, g].repeat_interleave(N // R, -1)[:, None]
             expected = explicit(q[b, g], keys, values, extra)
             torch.testing.assert_close(got[b, g], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_cut_to_fit_the_cache_reads_the_same(
+    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q, own_k, own_v = (torch.randn(B, G, H, T, E, generator=rng) for _ in range(3))
+    k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(2))
+    bias = torch.randn(B, H, G, R, generator=rng)
+    whole = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias)
+    monkeypatch.setattr(attention, "CACHED_SCORES", 3 * H * T * N)  # three groups, then one
+    with torch.no_grad():
+        parts = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias)
+        few = read_only_attention(q[..., :2, :], KeyValue(own_k, own_v), KeyValue(k, v), bias)
+    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(few, whole[..., :2, :], atol=1e-6, rtol=1e-5)
 
 
 def test_plain_self_attention_matches_pytorch() -> None:

@@ -26,7 +26,6 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import unknown_id, vocabulary_size
 from genomix_cli.nn.attention import (
     KeyValue,
-    LowRankBias,
     MultiHeadAttention,
     biased_attention,
     read_only_attention,
@@ -205,17 +204,19 @@ class Layer(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def context(self, x: Tensor, bias: LowRankBias) -> tuple[Tensor, KeyValue]:
+    def context(self, x: Tensor, bias: Tensor) -> tuple[Tensor, KeyValue]:
         """Window stream: ``[W, N, d]`` -> the same, and its keys and values."""
         q, k, v = self.attention.project(self.norm_attention(x))
         x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias)))
         return x + self.dropout(self.mlp(self.norm_mlp(x))), KeyValue(k, v)
 
-    def read(self, y: Tensor, window: KeyValue, bias: LowRankBias) -> Tensor:
-        """Variant stream: ``[W, G, T, d]`` -> the same."""
+    def read(
+        self, y: Tensor, window: KeyValue, bias: Tensor, n_tokens: int | None = None
+    ) -> Tensor:
+        """Variant stream: ``[W, G, T, d]`` -> the same, or its first `n_tokens` only."""
         q, k, v = self.attention.project(self.norm_attention(y))
-        mixed = read_only_attention(q, KeyValue(k, v), window, bias)
-        y = y + self.dropout(self.attention.merge(mixed))
+        mixed = read_only_attention(q[..., :n_tokens, :], KeyValue(k, v), window, bias)
+        y = y[:, :, :n_tokens] + self.dropout(self.attention.merge(mixed))
         return y + self.dropout(self.mlp(self.norm_mlp(y)))
 
 
@@ -392,15 +393,13 @@ class GMT(VariantModule):
         positions = self.positions * self.position_scale
         fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
         priors = self.prior(contacts)
-        column = torch.arange(self.n_bins, device=fused.device) // BINS_PER_CONTACT
         x, cache = fused, []
         for layer, prior in zip(self.layers, priors, strict=True):
-            bias = LowRankBias(prior[:, :, column], column)
-            x, key_value = self._run(layer, x, bias)
+            x, key_value = self._run(layer, x, prior)
             cache.append(key_value)
         return Context(cache, priors, fused)
 
-    def _run(self, layer: nn.Module, x: Tensor, bias: LowRankBias) -> tuple[Tensor, KeyValue]:
+    def _run(self, layer: nn.Module, x: Tensor, bias: Tensor) -> tuple[Tensor, KeyValue]:
         assert isinstance(layer, Layer)
         if self.gradient_checkpointing and self.training:
             return checkpoint(layer.context, x, bias, use_reentrant=False)
@@ -458,13 +457,13 @@ class GMT(VariantModule):
         y = self._tokens(context, alleles, bins)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
         contact_bin = bins // BINS_PER_CONTACT
-        column = torch.arange(self.n_bins, device=bins.device) // BINS_PER_CONTACT
-        for layer, key_value, prior in zip(
-            self.layers, context.layers, context.priors, strict=True
+        for i, (layer, key_value, prior) in enumerate(
+            zip(self.layers, context.layers, context.priors, strict=True)
         ):
             assert isinstance(layer, Layer)
             own = prior.transpose(1, 2)[rows, contact_bin].transpose(1, 2)  # [W, H, G, C]
-            y = layer.read(y, key_value, LowRankBias(own, column))
+            # Of the last layer only the [CLS] is read.
+            y = layer.read(y, key_value, own, 1 if i == len(self.layers) - 1 else None)
         return self.head(self.norm(y[:, :, 0])).squeeze(-1)
 
     def _tokens(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
