@@ -7,6 +7,7 @@ its traceback.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 
 class Exit(IntEnum):
@@ -51,6 +52,10 @@ class GenomixError(Exception):
         self.hint = hint
         super().__init__(self.line())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Whole, also out of another process."""
+        return _rebuilt, (type(self), self.__dict__)
+
     def line(self) -> str:
         """The whole message on one line."""
         text = f"{self.where}: {self.what}" if self.where else self.what
@@ -64,6 +69,13 @@ class GenomixError(Exception):
         if self.hint:
             text += f"; {self.hint}"
         return " ".join(text.split())
+
+
+def _rebuilt(kind: type[GenomixError], state: dict[str, Any]) -> GenomixError:
+    error = kind.__new__(kind)
+    error.__dict__.update(state)
+    Exception.__init__(error, error.line())
+    return error
 
 
 class UsageError(GenomixError):

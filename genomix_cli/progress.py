@@ -51,3 +51,37 @@ def _lines(items: Iterable[T], description: str, total: int | None) -> Iterator[
             last = time.monotonic()
             log.info("%s: %s", description, f"{done:,}" + (f" of {total:,}" if total else ""))
         yield item
+
+
+class Ticker:
+    """Says now and then how far work of unknown length has come.
+
+    On a terminal a line that is written over; elsewhere a log line every 30 seconds; nothing when
+    quiet.
+    """
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._shown = False
+
+    def tell(self, text: str) -> None:
+        """Say `text`, unless that would be too often."""
+        if not log.isEnabledFor(logging.INFO):
+            return
+        now = time.monotonic()
+        is_terminal = sys.stderr.isatty()
+        if now - self._last < (0.2 if is_terminal else LOG_EVERY_SECONDS):
+            return
+        self._last = now
+        if is_terminal:
+            self._shown = True
+            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.flush()
+        else:
+            log.info("%s", text)
+
+    def close(self) -> None:
+        """Take the line off the terminal."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()

@@ -11,10 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from genomix_cli import __version__
-from genomix_cli.cli import evaluate, explain, inspect, prepare, score, simulate, train
+from genomix_cli.cli import doctor, evaluate, explain, inspect, prepare, score, simulate, train
 from genomix_cli.errors import Exit, GenomixError
 
-CHAIN = ["simulate", "prepare", "train", "score", "explain", "evaluate", "inspect"]
+CHAIN = ["simulate", "prepare", "train", "score", "explain", "evaluate", "inspect", "doctor"]
 STDOUT = 1
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -34,7 +34,7 @@ app = typer.Typer(
     name="genomix",
     cls=InOrder,
     help="Genomics pipelines from raw files to scored, explained results.\n\n"
-    "simulate -> prepare -> train -> score -> explain   (+ evaluate, inspect)",
+    "simulate -> prepare -> train -> score -> explain   (+ evaluate, inspect, doctor)",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,7 +42,7 @@ app = typer.Typer(
 
 for group in (simulate, prepare):
     app.add_typer(group.app)
-for command in (train, score, explain, evaluate, inspect):
+for command in (train, score, explain, evaluate, inspect, doctor):
     command.register(app)
 
 

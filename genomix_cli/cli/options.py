@@ -137,6 +137,10 @@ Threads = Annotated[
 Device = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar="GENOMIX_DEVICE")
 ]
+Devices = Annotated[
+    str,
+    typer.Option("--devices", help="GPUs that share the work: how many, or which, as in 0,2."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Config = Annotated[

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from genomix_cli.cli.options import (
     Config,
     Contacts,
     Device,
+    Devices,
     Fasta,
     Model,
     Quiet,
@@ -40,7 +41,9 @@ def score(
     variants: Annotated[
         Path,
         typer.Argument(
-            help="VCF or VCF.gz; - is standard input.", metavar="VARIANTS.vcf", allow_dash=True
+            help="VCF, VCF.gz or BCF; - is standard input.",
+            metavar="VARIANTS.vcf",
+            allow_dash=True,
         ),
     ],
     output: Annotated[
@@ -48,22 +51,78 @@ def score(
         typer.Option(
             "-o",
             "--output",
-            help="VCF, or VCF.gz by its name; - is standard output.",
+            help="VCF, VCF.gz, BCF, TSV, TSV.gz or Parquet by its name; - is standard output.",
             allow_dash=True,
         ),
     ] = Path("-"),
+    output_type: Annotated[
+        str | None,
+        typer.Option(
+            "-O",
+            "--output-type",
+            help="v VCF, z VCF.gz, u BCF uncompressed, b BCF, t TSV; default: by the name.",
+        ),
+    ] = None,
+    write_index: Annotated[
+        bool, typer.Option("--write-index", "-W", help="Index the output too (.tbi, BCF: .csi).")
+    ] = False,
     fasta: Fasta = None,  # type: ignore[assignment]  # asked for below, in more words
     model: Model = "gmt-mini-sim",
     track: Tracks = None,
     contacts: Contacts = None,
     uncovered: Uncovered = None,
+    genome: Annotated[
+        Path | None,
+        typer.Option(
+            "--genome",
+            "-g",
+            help="Shard of `prepare variants`, instead of --fasta, --track and --contacts.",
+            metavar="SHARD.h5",
+        ),
+    ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option("--regions", "-r", help="chr1:1000-2000,chr2: records with POS in these."),
+    ] = None,
+    regions_file: Annotated[
+        Path | None,
+        typer.Option("--regions-file", "-R", help="The same, as BED, or as CHROM POS [END]."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Score part I of N; `bcftools concat` joins them.", metavar="I/N"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run to -o was.")
+    ] = False,
     check_ref: Annotated[
-        str, typer.Option(help="REF that differs from the FASTA: w (warning) or e (error).")
+        str,
+        typer.Option(
+            help="REF that differs from the FASTA: w (warning), e (error) or x (leave it out)."
+        ),
     ] = "w",
+    mode: Annotated[
+        str,
+        typer.Option(help="Windows: shared (many variants), centred (few), or auto, by density."),
+    ] = "auto",
+    both_strands: Annotated[
+        bool, typer.Option("--both-strands", help="Average both strands, at twice the cost.")
+    ] = False,
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16, or auto: bf16 on a GPU, fp32 on a CPU.")
+    ] = "auto",
+    save_background: Annotated[
+        bool,
+        typer.Option(
+            "--save-background",
+            help="Keep these scores beside the weights of -m, for GENOMIX_PCT and GENOMIX_PHRED.",
+        ),
+    ] = False,
     stats: Annotated[
         Path | None, typer.Option(help="JSON file for counts and times.", metavar="FILE.json")
     ] = None,
     device: Device = "auto",
+    devices: Devices = "",
     threads: Threads = 0,
     config: Config = None,
     verbose: Verbose = 0,
@@ -73,27 +132,37 @@ def score(
 
     Alleles that cannot be scored get '.' and a GENOMIX_REASON.
     """
-    if fasta is None:
+    if fasta is None and genome is None:
         raise UsageError(
             "no reference",
             hint="give --fasta, set GENOMIX_FASTA, or put `fasta` under [score] "
             "in the file of --config or GENOMIX_CONFIG",
         )
+    from genomix_cli.variants.cutting import Part
     from genomix_cli.variants.score import ScoreRequest, score_variants
+    from genomix_cli.variants.workers import GenomeFiles
 
+    chosen: dict[str, Any] = {"check_ref": check_ref, "mode": mode, "precision": precision}
+    scale: Any = uncovered  # checked with the others there
     summary = score_variants(
         ScoreRequest(
             vcf=variants,
-            fasta=fasta,
+            genome=GenomeFiles(fasta, parse_tracks(track), contacts, scale, genome),
             output=output,
+            output_type=output_type,
+            write_index=write_index,
             model=model,
-            tracks=parse_tracks(track),
-            contacts=contacts,
-            uncovered=uncovered,  # type: ignore[arg-type]  # checked there
-            check_ref=check_ref,  # type: ignore[arg-type]
+            regions=regions,
+            regions_file=regions_file,
+            shard=None if shard is None else Part.parse(shard),
+            resume=resume,
+            both_strands=both_strands,
+            save_background=save_background,
             device=device,
+            devices=devices,
             threads=threads,
             stats=stats,
+            **chosen,
         )
     )
     if log.isEnabledFor(logging.INFO):
@@ -123,11 +192,17 @@ def _rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
     from genomix_cli.variants.alleles import REASONS
     from genomix_cli.variants.score import STAGES
 
-    yield "records", f"{summary.records:,}", ""
+    again = f"{summary.resumed:,} by an earlier run" if summary.resumed else ""
+    yield "records", f"{summary.records:,}", again
     rate = f"{summary.variants_per_second:,.0f} a second"
     yield "alleles scored", f"{summary.scored:,}", f"of {summary.alleles:,}, {rate}"
+    if summary.n_in_window:
+        yield "N in window", f"{summary.n_in_window:,}", "scored all the same"
     for reason, count in summary.not_scored.items():
         yield f"not scored: {reason}", f"{count:,}", REASONS[reason]
-    yield "windows", f"{summary.windows:,}", f"{summary.model} on {summary.device}"
+    if summary.excluded:
+        yield "records left out", f"{summary.excluded:,}", "--check-ref x"
+    where = f"{summary.mode}; {summary.model} on {summary.device}, {summary.precision}"
+    yield "windows", f"{summary.windows:,}", where
     for stage, seconds in summary.seconds.items():
         yield f"seconds: {stage}", f"{seconds:.2f}", STAGES[stage]

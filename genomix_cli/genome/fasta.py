@@ -47,6 +47,9 @@ class Fasta:
         a folder where none can be written.
     """
 
+    #: It holds all of its contigs.
+    partial = False
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         _check_format(self.path)

@@ -202,9 +202,9 @@ class VcfReader:
         if self._file is not sys.stdin.buffer:
             self._file.close()
 
-    def where(self, line: int) -> str:
+    def where(self, record: Any) -> str:
         """A place in the file, as messages name it."""
-        return f"{self.name}:{line}"
+        return f"{self.name}:{getattr(record, 'line', record)}"
 
     def __iter__(self) -> Iterator[Record]:
         for text in self._lines:
@@ -256,7 +256,7 @@ class VcfReader:
             raise self._truncated() from error
         except (gzip.BadGzipFile, zlib.error) as error:
             problem = f"is damaged: {error}"
-            raise DataError(problem, where=self.where(self._line + 1)) from error
+            raise DataError(problem, where=f"{self.name}:{self._line + 1}") from error
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", where=self.name) from error
         if bgzf.is_bgzf(self._source.start) and not self._source.complete:
@@ -269,10 +269,10 @@ class VcfReader:
         return text.removesuffix("\r")
 
     def _truncated(self) -> DataError:
-        return _truncated(self.where(self._line + 1))
+        return _truncated(f"{self.name}:{self._line + 1}")
 
     def _wrong(self, what: str, expected: str, found: str) -> DataError:
-        return DataError(what, where=self.where(self._line), expected=expected, found=found)
+        return DataError(what, where=f"{self.name}:{self._line}", expected=expected, found=found)
 
 
 class _Source(io.RawIOBase):

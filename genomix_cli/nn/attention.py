@@ -163,14 +163,17 @@ def _read(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Te
     q = (q * q.shape[-1] ** -0.5).transpose(1, 2)  # [B, H, G, Q, e]
     shape = q.shape[:-1]
     inner = q @ own.key.transpose(1, 2).transpose(-1, -2)  # [B, H, G, Q, T]
-    outer = q.flatten(2, 3) @ shared.key.transpose(-1, -2)  # [B, H, G Q, N]
+    # A softmax in half precision would lose what tells variants apart.
+    inner = inner.float()
+    outer = (q.flatten(2, 3) @ shared.key.transpose(-1, -2)).float()  # [B, H, G Q, N]
     if bias is not None:
         blocks = outer.view(*shape, bias.shape[-1], -1)
-        blocks += bias[:, :, :, None, :, None].to(outer.dtype)
+        blocks += bias[:, :, :, None, :, None]
     # In place, since this is the one large array.
     top = torch.maximum(outer.detach().amax(-1).view(shape), inner.detach().amax(-1))[..., None]
     outer = outer.sub_(top.flatten(2, 3)).exp_()
     inner = (inner - top).exp()
     total = outer.sum(-1).view(shape) + inner.sum(-1)
-    mixed = (outer @ shared.value).view(*shape, -1) + inner @ own.value.transpose(1, 2)
-    return (mixed / total[..., None]).transpose(1, 2)
+    mixed = (outer.to(shared.value.dtype) @ shared.value).view(*shape, -1)
+    mixed = mixed + inner.to(own.value.dtype) @ own.value.transpose(1, 2)
+    return (mixed / total[..., None]).to(q.dtype).transpose(1, 2)

@@ -21,6 +21,7 @@ from genomix_cli.training.calibration import Platt
 
 FORMAT = "genomix-model"
 FORMAT_VERSION = 1
+WEIGHTS = "model.safetensors"
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 
@@ -86,7 +87,7 @@ def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
     """Write weights and configuration into an existing folder."""
     weights = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
     # Written as bytes: the library's own writer makes files that only their owner can read.
-    (folder / "model.safetensors").write_bytes(save(weights))
+    (folder / WEIGHTS).write_bytes(save(weights))
     data = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -178,20 +179,32 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     """
     folder = model_folder(str(name))
     config = read_config(folder)
-    weights = folder / "model.safetensors"
+    weights = weights_file(folder)
     # Building draws initial weights, which are replaced: the caller's generator stays as it was.
     with torch.random.fork_rng(devices=[]):
         module = build_model(config.model, config.arch, where=folder / "config.json")
     try:
         module.load_state_dict(load_file(str(weights)))
-    except FileNotFoundError as error:
-        raise DataError("the weights are missing", where=weights) from error
     except Exception as error:  # safetensors raises its own type, torch RuntimeError
         reason = str(error).splitlines()[0]
         raise DataError(
             f"the weights do not fit the configuration: {reason}", where=weights
         ) from error
     return LoadedModel(module.to(device).eval(), config, folder, sha256(weights))
+
+
+def weights_file(folder: Path) -> Path:
+    """The weights of a model.
+
+    Raises
+    ------
+    DataError
+        If they are missing.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise DataError("the weights are missing", where=path)
+    return path
 
 
 def arch_of(module: Any) -> dict[str, Any]:
@@ -220,3 +233,37 @@ def resolve_device(name: str) -> torch.device:
             "no such GPU", where="--device", expected=f"{count} visible to PyTorch", found=name
         )
     return torch.device(name)
+
+
+def resolve_devices(device: str, devices: str = "") -> list[torch.device]:
+    """The devices that share the work.
+
+    Parameters
+    ----------
+    device : str
+        As for :func:`resolve_device`.
+    devices : str
+        How many (``"4"``), or the indices of GPUs (``"0,2"`` or ``"3,"``); empty: `device` alone.
+        A number of CPUs is a number of processes.
+
+    Raises
+    ------
+    UsageError
+        If they are not there, or nothing of this kind is asked for.
+    """
+    first = resolve_device(device)
+    if not devices:
+        return [first]
+    wrong = UsageError(
+        "no devices", where="--devices", expected="a number, or indices as in 0,2", found=devices
+    )
+    indices = [part for part in devices.split(",") if part]
+    if not indices or not all(index.isdecimal() for index in indices) or ":" in device:
+        raise wrong
+    if "," not in devices:
+        if not int(devices):
+            raise wrong
+        indices = list(map(str, range(int(devices))))
+    if first.type == "cpu":
+        return [first] * len(indices)
+    return [resolve_device(f"cuda:{index}") for index in indices]

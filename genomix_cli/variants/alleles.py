@@ -1,16 +1,18 @@
 """Which alleles can be used, and why the others cannot.
 
-`prepare` and `score` both ask :func:`classify`, so a variant that trains is one that scores.
+`prepare`, `score` and `explain` ask the same functions, so a variant that trains is one that scores.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from genomix_cli.genome.alphabet import encode
-from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.variants.inputs import MAX_ALLELE, trim_allele
 
 MISSING_ALT = "missing_alt"
@@ -22,6 +24,7 @@ ALT_EQUALS_REF = "alt_equals_ref"
 TOO_LONG = "too_long"
 CONTIG_ABSENT = "contig_absent"
 OFF_CONTIG = "off_contig"
+NOT_PREPARED = "not_prepared"
 REF_MISMATCH = "ref_mismatch"
 
 # Every reason, in the order in which they are checked, as reports and documentation say it.
@@ -35,12 +38,94 @@ REASONS = {
     TOO_LONG: f"more than {MAX_ALLELE} bases on one side once trimmed",
     CONTIG_ABSENT: "the contig is not in the FASTA",
     OFF_CONTIG: "the position lies off the contig",
+    NOT_PREPARED: "the shard does not hold this place",
     REF_MISMATCH: "REF is not what the FASTA says",
 }
 
 _BASES = re.compile(r"[ACGTacgt]+")
+_NO_BASE = re.compile(r"[^ACGT]")
+_SINGLE = frozenset("ACGT")
 # VCF 4.4, section 1.6.1: REF has the first base of an ambiguity code of the FASTA, as A for R.
 _FIRST_BASE = str.maketrans("RYSWKMBDHV", "ACCAGACAAA")
+
+
+class Reference(Protocol):
+    """What REF is compared with: a FASTA, or the stretches of one that a shard holds.
+
+    Attributes
+    ----------
+    path : Path
+    names : ContigNames
+    lengths : mapping of str to int
+    partial : bool
+        Whether places that read N may be places that are not held.
+    """
+
+    path: object
+    names: ContigNames
+    lengths: Mapping[str, int]
+    partial: bool
+
+    def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Codes of a stretch; what lies off the contig is unknown."""
+        ...
+
+    def letters(self, contig: str, start: int, end: int) -> str:
+        """Letters of a stretch within the contig, either case."""
+        ...
+
+
+class Stretch(NamedTuple):
+    """Letters of the reference around some records.
+
+    Attributes
+    ----------
+    letters : str
+        Upper case.
+    first : int
+        0-based position of the first of them.
+    length : int
+        Of the contig.
+    partial : bool
+        See `Reference`.
+    """
+
+    letters: str
+    first: int
+    length: int
+    partial: bool
+
+    @classmethod
+    def of(cls, reference: Reference, contig: str, start: int, end: int) -> Stretch:
+        """Read a stretch; `contig` as the reference spells it, bounds may lie off it."""
+        length = reference.lengths[contig]
+        first = min(max(start, 0), length)
+        letters = reference.letters(contig, first, max(first, min(end, length)))
+        return cls(letters.upper(), first, length, reference.partial)
+
+    def site(self, pos: int, ref: str) -> str | None:
+        """Why a site cannot be used, or None if the reference has `ref` there.
+
+        An ambiguity code of the reference counts as its first base, as the VCF specification has
+        it, and any letter that is no base as N.
+
+        Parameters
+        ----------
+        pos : int
+            0-based; within the stretch, if on the contig.
+        ref : str
+            Bases; upper or lower case.
+        """
+        end = pos + len(ref)
+        if pos < 0 or end > self.length:
+            return OFF_CONTIG
+        found = self.letters[pos - self.first : end - self.first]
+        if found == ref:
+            return None
+        ref = ref.upper()
+        if _NO_BASE.sub("N", found) == _NO_BASE.sub("N", ref) or found.translate(_FIRST_BASE) == ref:
+            return None
+        return NOT_PREPARED if self.partial and not found.strip("N") else REF_MISMATCH
 
 
 def classify_allele(ref: str, alt: str) -> str | None:
@@ -51,11 +136,13 @@ def classify_allele(ref: str, alt: str) -> str | None:
     ref, alt : str
         REF and one ALT as the VCF spells them; upper or lower case.
     """
+    if ref != alt and ref in _SINGLE and alt in _SINGLE:
+        return None
     if alt in ("", "."):
         return MISSING_ALT
     if alt == "*":
         return STAR
-    if alt.startswith("<"):
+    if alt[0] == "<":
         return SYMBOLIC
     if "[" in alt or "]" in alt or alt[0] == "." or alt[-1] == ".":
         return BREAKEND
@@ -69,14 +156,12 @@ def classify_allele(ref: str, alt: str) -> str | None:
     return None
 
 
-def classify_site(fasta: Fasta, contig: str, pos: int, ref: str) -> str | None:
-    """Why a site cannot be used, or None if the FASTA has `ref` there.
-
-    An ambiguity code of the FASTA counts as its first base, as the VCF specification has it.
+def classify_site(reference: Reference, contig: str, pos: int, ref: str) -> str | None:
+    """Why a site cannot be used, or None if the reference has `ref` there; see `Stretch.site`.
 
     Parameters
     ----------
-    fasta : Fasta
+    reference : Reference
     contig : str
         As the VCF spells it; ``chr1`` and ``1`` are the same.
     pos : int
@@ -84,35 +169,7 @@ def classify_site(fasta: Fasta, contig: str, pos: int, ref: str) -> str | None:
     ref : str
         Bases; upper or lower case.
     """
-    name = fasta.names.find(contig)
+    name = reference.names.find(contig)
     if name is None:
         return CONTIG_ABSENT
-    end = pos + len(ref)
-    if pos < 0 or end > fasta.lengths[name]:
-        return OFF_CONTIG
-    if np.array_equal(fasta.fetch(name, pos, end), encode(ref)):
-        return None
-    if fasta.letters(name, pos, end).upper().translate(_FIRST_BASE) == ref.upper():
-        return None
-    return REF_MISMATCH
-
-
-def classify(fasta: Fasta, contig: str, pos: int, ref: str, alt: str) -> str | None:
-    """Why one allele of a record cannot be used, or None if it can.
-
-    Parameters
-    ----------
-    fasta : Fasta
-    contig : str
-        As the VCF spells it; ``chr1`` and ``1`` are the same.
-    pos : int
-        0-based position of `ref`.
-    ref, alt : str
-        As the VCF spells them.
-
-    Returns
-    -------
-    str or None
-        A key of `REASONS`.
-    """
-    return classify_allele(ref, alt) or classify_site(fasta, contig, pos, ref)
+    return Stretch.of(reference, name, pos, pos + len(ref)).site(pos, ref)

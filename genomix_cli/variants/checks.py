@@ -5,28 +5,30 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from genomix_cli.errors import CheckError, DataError
 from genomix_cli.genome.alphabet import decode, encode
-from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf import Record, VcfReader
 from genomix_cli.variants.alleles import (
     CONTIG_ABSENT,
+    NOT_PREPARED,
     OFF_CONTIG,
     REF_MISMATCH,
+    Reference,
+    Stretch,
     classify_allele,
-    classify_site,
 )
-from genomix_cli.variants.inputs import Allele, trim_allele
+from genomix_cli.variants.inputs import MAX_SHIFT, Allele, place_allele
 
 log = logging.getLogger("genomix")
 
-CheckRef = Literal["w", "e"]
-CHECK_REF: tuple[CheckRef, ...] = ("w", "e")
+CheckRef = Literal["w", "e", "x"]
+CHECK_REF: tuple[CheckRef, ...] = ("w", "e", "x")
 
 #: The audit of REF: over this many records, unless there are too few to tell.
 AUDIT_RECORDS = 10_000
@@ -37,6 +39,10 @@ AUDIT_SHARE = 0.2
 SWAPPED_SHARE = 0.8
 # A block ends here too: records may carry thousands of genotypes.
 BLOCK_CHARACTERS = 1 << 26
+# Records this close, in bases, are compared with one stretch of the reference.
+NEIGHBOURHOOD = 65_536
+_REF, _ALT, _INFO = 3, 4, 7
+_CODES = {letter: encode(letter) for letter in "ACGTacgt"}
 _BASES = re.compile(r"[ACGTacgt]+")
 
 
@@ -63,16 +69,51 @@ class Checked(NamedTuple):
     site: str | None
 
 
-def check_record(record: Record, fasta: Fasta) -> Checked:
-    """Classify every ALT of a record, and trim those that can be scored."""
-    pos, ref, alts = record.pos - 1, record.ref, record.alts
-    site = classify_site(fasta, record.chrom, pos, ref)
+def check_records(records: Sequence[Record], reference: Reference) -> list[Checked]:
+    """Classify every ALT of some records, and place those that can be scored.
+
+    The reference is read once for neighbouring records, so they should come sorted.
+    """
+    checked: list[Checked] = []
+    for (chrom, _), run in groupby(records, _neighbourhood):
+        checked += _check_run(list(run), chrom, reference)
+    return checked
+
+
+def _neighbourhood(record: Record) -> tuple[str, int]:
+    return record.chrom, record.pos // NEIGHBOURHOOD
+
+
+def _check_run(run: list[Record], chrom: str, reference: Reference) -> Iterator[Checked]:
+    contig = reference.names.find(chrom)
+    if contig is None:
+        for record in run:
+            yield _classified(record, "", CONTIG_ABSENT, None)
+        return
+    first = min(record.pos for record in run) - 1 - MAX_SHIFT
+    last = max(record.pos - 1 + len(record.fields[_REF]) for record in run)
+    stretch = Stretch.of(reference, contig, first, last)
+    for record in run:
+        site = stretch.site(record.pos - 1, record.fields[_REF])
+        yield _classified(record, contig, site, stretch)
+
+
+def _classified(
+    record: Record, contig: str, site: str | None, stretch: Stretch | None
+) -> Checked:
+    ref, alts = record.fields[_REF], record.fields[_ALT].split(",")
     reasons = tuple(classify_allele(ref, alt) or site for alt in alts)
     alleles = tuple(
-        trim_allele(pos, ref, alt) if reason is None else None
+        _placed(record.pos - 1, ref, alt, stretch) if reason is None and stretch else None
         for alt, reason in zip(alts, reasons, strict=True)
     )
-    return Checked(record, fasta.names.find(record.chrom) or "", alleles, reasons, site)
+    return Checked(record, contig, alleles, reasons, site)
+
+
+def _placed(pos: int, ref: str, alt: str, stretch: Stretch) -> Allele:
+    if len(ref) == 1 == len(alt):
+        return Allele(pos, _CODES[ref], _CODES[alt])
+    return place_allele(pos, ref, alt, stretch.letters, stretch.first)
 
 
 class CheckedVariants:
@@ -81,85 +122,129 @@ class CheckedVariants:
     Parameters
     ----------
     reader : VcfReader
-    fasta : Fasta
-    block : int
-        Records per block at most.
-    check_ref : {"w", "e"}
-        Whether a REF that differs from the FASTA is counted or an error.
+    reference : Reference
+    blocks : iterable of list of Record
+        What `reader` gives, cut; see :func:`blocks`.
+    check_ref : {"w", "e", "x"}
+        Whether a REF that differs from the reference is counted, an error, or excluded, which is
+        for the caller to do.
+    knows_contigs : bool
+        Whether it is known already that VCF and reference have contigs in common.
+    state : mapping, optional
+        What :meth:`state` gave after an earlier part of the same file.
 
     Attributes
     ----------
     counts : Counter
         ``records``, ``alleles``, ``scored``, ``ref_mismatch_records``, and alleles by reason.
-    first_mismatch : int or None
-        Line of the first record whose REF differs.
+    first_mismatch : str or None
+        Where the first record stands whose REF differs.
     contigs : dict of str to None
         Names in the order in which they came, as the VCF spells them.
+    first_unsorted : str or None
+        Where the first record stands that comes too late.
 
     Raises
     ------
     CheckError
         While iterating: if most REFs differ, or one does and `check_ref` is ``"e"``.
     DataError
-        While iterating: if VCF and FASTA have no contig in common.
+        While iterating: if VCF and reference have no contig in common.
     """
 
     def __init__(
-        self, reader: VcfReader, fasta: Fasta, *, block: int, check_ref: CheckRef = "w"
+        self,
+        reader: VcfReader,
+        reference: Reference,
+        blocks: Iterable[list[Record]],
+        *,
+        check_ref: CheckRef = "w",
+        knows_contigs: bool = False,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
+        self._knows_contigs = knows_contigs
         self.reader = reader
-        self.fasta = fasta
+        self.reference = reference
         self.check_ref = check_ref
-        self.counts: Counter[str] = Counter()
-        self.first_mismatch: int | None = None
-        self.contigs: dict[str, None] = {}
-        self._audit = ReferenceAudit(reader, fasta)
-        self._last = ("", 0)
-        self._sorted = True
-        self._blocks = blocks(reader, block)
+        state = state or {}
+        self.counts: Counter[str] = Counter(state.get("counts"))
+        self.first_mismatch: str | None = state.get("first_mismatch")
+        self.first_unsorted: str | None = state.get("first_unsorted")
+        self.contigs: dict[str, None] = dict.fromkeys(state.get("contigs", ()))
+        self._last: tuple[str, int] = tuple(state.get("last", ("", 0)))  # type: ignore[assignment]
+        self._audit = ReferenceAudit(reader, reference)
+        self._blocks = iter(blocks)
+
+    def state(self) -> dict[str, Any]:
+        """All that is known so far, as plain data."""
+        return {
+            "counts": dict(self.counts),
+            "first_mismatch": self.first_mismatch,
+            "first_unsorted": self.first_unsorted,
+            "contigs": list(self.contigs),
+            "last": list(self._last),
+        }
 
     def __iter__(self) -> Iterator[list[Checked]]:
         return self
 
     def __next__(self) -> list[Checked]:
         records = next(self._blocks)
-        is_first = not self.counts["records"]
-        for record in records:
-            self._check_order(record)
-        if is_first:
-            check_contigs([*self.reader.header.contigs, *self.contigs], self.fasta, self.reader)
-        block = [check_record(record, self.fasta) for record in records]
+        self._check_order(records)
+        if not self._knows_contigs:
+            names = [*self.reader.header.contigs, *self.contigs]
+            check_contigs(names, self.reference, self.reader)
+            self._knows_contigs = True
+        block = check_records(records, self.reference)
         self._audit.look_at(block)
-        for checked in block:
-            self._count(checked)
+        self._count(block)
         return block
 
-    def _check_order(self, record: Record) -> None:
+    def _check_order(self, records: Sequence[Record]) -> None:
         contig, last = self._last
-        known = record.chrom in self.contigs
-        if self._sorted and known and (record.chrom != contig or record.pos < last):
-            self._sorted = False
-            where = self.reader.where(record.line)
-            log.warning("%s: not sorted; the order is kept, but tabix cannot index it", where)
-        self.contigs[record.chrom] = None
-        self._last = record.chrom, record.pos
+        for record in records:
+            chrom, pos = record.fields[0], record.pos
+            if chrom != contig:
+                if chrom in self.contigs:
+                    self._note_unsorted(record)
+                self.contigs[chrom] = None
+            elif pos < last:
+                self._note_unsorted(record)
+            contig, last = chrom, pos
+        self._last = contig, last
 
-    def _count(self, checked: Checked) -> None:
-        reasons = [reason for reason in checked.reasons if reason is not None]
-        self.counts.update(reasons)
-        self.counts["records"] += 1
-        self.counts["alleles"] += len(checked.reasons)
-        self.counts["scored"] += len(checked.reasons) - len(reasons)
-        if checked.site == REF_MISMATCH:
-            self.counts["ref_mismatch_records"] += 1
-            self.first_mismatch = self.first_mismatch or checked.record.line
-            if self.check_ref == "e":
-                raise CheckError(
-                    "REF is not what the FASTA says",
-                    where=self.reader.where(checked.record.line),
-                    **_bases(checked, self.fasta),
-                    hint="--check-ref w scores the others",
-                )
+    def _note_unsorted(self, record: Record) -> None:
+        if self.first_unsorted is None:
+            self.first_unsorted = self.reader.where(record)
+            log.warning(
+                "%s: not sorted; the order is kept, but tabix cannot index it", self.first_unsorted
+            )
+
+    def _count(self, block: Sequence[Checked]) -> None:
+        alleles = scored = 0
+        for checked in block:
+            alleles += len(checked.alleles)
+            for reason in checked.reasons:
+                if reason is None:
+                    scored += 1
+                else:
+                    self.counts[reason] += 1
+            if checked.site == REF_MISMATCH:
+                self._note_mismatch(checked)
+        self.counts["records"] += len(block)
+        self.counts["alleles"] += alleles
+        self.counts["scored"] += scored
+
+    def _note_mismatch(self, checked: Checked) -> None:
+        self.counts["ref_mismatch_records"] += 1
+        self.first_mismatch = self.first_mismatch or self.reader.where(checked.record)
+        if self.check_ref == "e":
+            raise CheckError(
+                "REF is not what the FASTA says",
+                where=self.reader.where(checked.record),
+                **_bases(checked, self.reference),
+                hint="--check-ref w scores the others, x leaves such records out",
+            )
 
 
 def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
@@ -168,12 +253,17 @@ def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
     characters = 0
     for record in records:
         block.append(record)
-        characters += sum(map(len, record.fields))
+        characters += characters_of(record)
         if len(block) == size or characters >= BLOCK_CHARACTERS:
             yield block
             block, characters = [], 0
     if block:
         yield block
+
+
+def characters_of(record: Record) -> int:
+    """About how long a record is: INFO and what follows it."""
+    return sum(map(len, record.fields[_INFO:]))
 
 
 class ReferenceAudit:
@@ -182,12 +272,12 @@ class ReferenceAudit:
     Parameters
     ----------
     reader : VcfReader
-    fasta : Fasta
+    reference : Reference
     """
 
-    def __init__(self, reader: VcfReader, fasta: Fasta) -> None:
+    def __init__(self, reader: VcfReader, reference: Reference) -> None:
         self.reader = reader
-        self.fasta = fasta
+        self.reference = reference
         self.compared = 0
         self.swapped = 0
         self.differing: list[Checked] = []
@@ -204,12 +294,12 @@ class ReferenceAudit:
         for checked in block:
             if self.compared == AUDIT_RECORDS:
                 break
-            if checked.site == CONTIG_ABSENT or not _BASES.fullmatch(checked.record.ref):
+            if checked.site in (CONTIG_ABSENT, NOT_PREPARED) or not _BASES.fullmatch(checked.record.ref):
                 continue
             self.compared += 1
             if checked.site in (REF_MISMATCH, OFF_CONTIG):
                 self.differing.append(checked)
-                self.swapped += _alt_is_reference(checked, self.fasta)
+                self.swapped += _alt_is_reference(checked, self.reference)
         if self.compared > before:
             self._judge()
 
@@ -222,15 +312,15 @@ class ReferenceAudit:
         raise CheckError(
             f"REF differs from the FASTA in {count:,} of {self.compared:,} records: "
             + ("REF and ALT look swapped" if swapped else "this looks like another assembly"),
-            where=self.reader.where(first.record.line),
-            **_bases(first, self.fasta),
-            hint=f"run: bcftools norm --check-ref s --fasta-ref {self.fasta.path}"
+            where=self.reader.where(first.record),
+            **_bases(first, self.reference),
+            hint=f"run: bcftools norm --check-ref s --fasta-ref {self.reference.path}"
             if swapped
             else "give the FASTA that the variants were called against",
         )
 
 
-def check_contigs(names: Iterable[str], fasta: Fasta, reader: VcfReader) -> None:
+def check_contigs(names: Iterable[str], reference: Reference, reader: VcfReader) -> None:
     """Refuse a VCF that has no contig in common with the FASTA.
 
     Raises
@@ -239,12 +329,12 @@ def check_contigs(names: Iterable[str], fasta: Fasta, reader: VcfReader) -> None
         With the names of both.
     """
     names = list(dict.fromkeys(names))
-    if any(fasta.names.find(name) for name in names):
+    if any(reference.names.find(name) for name in names):
         return
     raise DataError(
-        f"has no contig in common with {fasta.path}",
+        f"has no contig in common with {reference.path}",
         where=reader.name,
-        expected=_some(fasta.names),
+        expected=_some(reference.names),
         found=_some(names),
         hint="give the FASTA that the variants were called against",
     )
@@ -255,21 +345,21 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def _alt_is_reference(checked: Checked, fasta: Fasta) -> bool:
+def _alt_is_reference(checked: Checked, reference: Reference) -> bool:
     start = checked.record.pos - 1
     return any(
         _BASES.fullmatch(alt)
-        and np.array_equal(fasta.fetch(checked.contig, start, start + len(alt)), encode(alt))
+        and np.array_equal(reference.fetch(checked.contig, start, start + len(alt)), encode(alt))
         for alt in checked.record.alts
     )
 
 
-def _bases(checked: Checked, fasta: Fasta) -> dict[str, str]:
+def _bases(checked: Checked, reference: Reference) -> dict[str, str]:
     """What the FASTA and the record have at the site, for a message."""
     record = checked.record
     shown = record.ref[:20]
     start = record.pos - 1
-    expected = decode(fasta.fetch(checked.contig, start, start + len(shown)))
+    expected = decode(reference.fetch(checked.contig, start, start + len(shown)))
     if checked.site == OFF_CONTIG:
-        expected = f"POS up to {fasta.lengths[checked.contig]:,}"
+        expected = f"POS up to {reference.lengths[checked.contig]:,}"
     return {"expected": expected, "found": f"{shown} at {record.chrom}:{record.pos}"}

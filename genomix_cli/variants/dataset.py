@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from genomix_cli.genome.alphabet import encode, reverse_complement
+from genomix_cli.genome.alphabet import encode
 from genomix_cli.shards.reader import Shard
 from genomix_cli.variants.inputs import (
     BIN_SIZE,
@@ -26,6 +26,9 @@ from genomix_cli.variants.inputs import (
     WindowArrays,
     haplotypes,
     load_window,
+    mirrored_haplotypes,
+    mirrored_offset,
+    mirrored_window,
 )
 from genomix_cli.variants.models.base import Variants, Window
 
@@ -225,31 +228,13 @@ class VariantDataset(Dataset[Item]):
 
 def reverse_strand(item: Item, shard: Shard, place: Placement, alleles: Sequence[Allele]) -> Item:
     """The same item read from the other strand."""
-    window, forward = item.window, item.haplotypes
-    width = forward.ref.shape[1]
-    flank = (width - MAX_ALLELE) // 2
-    # With `width` bases on the left, the mirror image of a row is a slice of the longer one.
-    long = haplotypes(shard, place.contig, alleles, width)
-    last = window.signal.shape[1] * BIN_SIZE - 1
+    n_bins = item.window.signal.shape[1]
+    flank = (item.haplotypes.ref.shape[1] - MAX_ALLELE) // 2
     return item._replace(
-        window=WindowArrays(
-            reverse_complement(window.codes),
-            np.ascontiguousarray(window.signal[:, ::-1]),
-            np.ascontiguousarray(window.observed[:, ::-1]),
-            np.ascontiguousarray(window.contacts[::-1, ::-1]),
-        ),
-        offset=last - (item.offset + np.maximum(forward.ref_len - 1, 0)),
-        haplotypes=forward._replace(
-            ref=_mirror(long.ref, long.ref_len + flank, width),
-            alt=_mirror(long.alt, long.alt_len + flank, width),
-        ),
+        window=mirrored_window(item.window),
+        offset=mirrored_offset(item.offset, item.haplotypes.ref_len, n_bins),
+        haplotypes=mirrored_haplotypes(shard, place.contig, alleles, flank),
     )
-
-
-def _mirror(rows: NDArray[np.uint8], first: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    """Reverse complement of `width` bases of each row, from its own `first`."""
-    part = np.take_along_axis(rows, first[:, None] + np.arange(width), axis=1)
-    return reverse_complement(part.ravel()).reshape(part.shape)[::-1]
 
 
 def collate(items: Sequence[Item]) -> Batch:

@@ -25,7 +25,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.training.checkpoints import LoadedModel, load_model, resolve_device
 from genomix_cli.variants.alleles import REASONS
 from genomix_cli.variants.attribution import BASELINES, N_SHUFFLES, Attributor, Inputs, to_inputs
-from genomix_cli.variants.checks import CheckedVariants
+from genomix_cli.variants.checks import CheckedVariants, blocks
 from genomix_cli.variants.explanation import Explanation, Site, picture, rows
 from genomix_cli.variants.inputs import haplotypes, load_window, window_start
 from genomix_cli.variants.labels import NAN, AlleleKey, allele_key, info_numbers
@@ -209,7 +209,7 @@ class _Candidate(NamedTuple):
 
 def _alleles(reader: VcfReader, fasta: Fasta, scored: bool) -> Iterator[_Candidate]:
     """Every allele, checked as `score` checks it; with its score if that is needed."""
-    for block in CheckedVariants(reader, fasta, block=BLOCK):
+    for block in CheckedVariants(reader, fasta, blocks(reader, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
             scores = info_numbers(reader, record, SCORE) if scored else [NAN] * n

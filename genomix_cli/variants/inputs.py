@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.genome.alphabet import encode
+from genomix_cli.genome.alphabet import encode, reverse_complement
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import GenomeSource
@@ -21,6 +21,8 @@ from genomix_cli.genome.source import GenomeSource
 WINDOW = 100_000
 STRIDE = 50_000
 MAX_ALLELE = 50
+# Bases over which an indel is moved to the left at most.
+MAX_SHIFT = 1000
 # Bases fetched beyond the window on each side, so that every bin has all its k-mers (k <= 8).
 MARGIN = 8
 
@@ -51,15 +53,49 @@ def trim_allele(pos: int, ref: str, alt: str) -> Allele:
     ref, alt : str
         Bases; upper or lower case.
     """
-    ref, alt = ref.upper(), alt.upper()
-    end = 0
-    while end < min(len(ref), len(alt)) and ref[-1 - end] == alt[-1 - end]:
+    start, ref, alt = _trim(pos, ref.upper(), alt.upper())
+    return Allele(start, encode(ref), encode(alt))
+
+
+def place_allele(pos: int, ref: str, alt: str, reference: str, first: int) -> Allele:
+    """Trim an allele, and move what is inserted or deleted as far left as it reads the same.
+
+    An indel in a repeat has many spellings. This one is that of ``bcftools norm`` (Tan et al.
+    2015, doi:10.1093/bioinformatics/btv112), within `MAX_SHIFT` bases and what is given of the
+    reference.
+
+    Parameters
+    ----------
+    pos : int
+        0-based position of `ref`.
+    ref, alt : str
+        Bases; upper or lower case.
+    reference : str
+        Upper-case bases around `pos`.
+    first : int
+        0-based position of the first of them.
+    """
+    start, ref, alt = _trim(pos, ref.upper(), alt.upper())
+    if bool(ref) != bool(alt):
+        bases, end = ref or alt, start - first
+        farthest = max(0, end - MAX_SHIFT)
+        while end > farthest and reference[end - 1] == bases[-1]:
+            bases = bases[-1] + bases[:-1]
+            end -= 1
+        start = first + end
+        ref, alt = (bases, "") if ref else ("", bases)
+    return Allele(start, encode(ref), encode(alt))
+
+
+def _trim(start: int, ref: str, alt: str) -> tuple[int, str, str]:
+    shorter, end = min(len(ref), len(alt)), 0
+    while end < shorter and ref[-1 - end] == alt[-1 - end]:
         end += 1
     ref, alt = ref[: len(ref) - end], alt[: len(alt) - end]
-    start = 0
-    while start < min(len(ref), len(alt)) and ref[start] == alt[start]:
-        start += 1
-    return Allele(pos + start, encode(ref[start:]), encode(alt[start:]))
+    shorter, shared = shorter - end, 0
+    while shared < shorter and ref[shared] == alt[shared]:
+        shared += 1
+    return start + shared, ref[shared:], alt[shared:]
 
 
 def window_start(pos: int, window: int = WINDOW) -> int:
@@ -69,6 +105,11 @@ def window_start(pos: int, window: int = WINDOW) -> int:
     """
     stride = window // 2
     return pos // stride * stride - stride // 2
+
+
+def centred_start(pos: int, window: int = WINDOW) -> int:
+    """Start of the window whose middle bin holds `pos`; may be negative."""
+    return pos // BIN_SIZE * BIN_SIZE - window // 2
 
 
 class WindowArrays(NamedTuple):
@@ -93,15 +134,30 @@ class WindowArrays(NamedTuple):
 
 
 def load_window(source: GenomeSource, contig: str, start: int, n_bins: int) -> WindowArrays:
-    """Read one window; `start` is a multiple of the bin size and may lie off the contig."""
+    """Read one window; `start` is a multiple of the bin size and may lie off the contig.
+
+    Contacts are those of the map's own bins where the window begins with one of them, and
+    weighted means of neighbouring ones elsewhere.
+    """
     end = start + n_bins * BIN_SIZE
     signal = source.signal(contig, start // BIN_SIZE, end // BIN_SIZE)
     return WindowArrays(
         source.codes(contig, start - MARGIN, end + MARGIN),
         signal.value,
         signal.observed,
-        source.contacts(contig, start, n_bins * BIN_SIZE // CONTACT_BIN),
+        _contacts(source, contig, start, n_bins * BIN_SIZE // CONTACT_BIN),
     )
+
+
+def _contacts(source: GenomeSource, contig: str, start: int, n: int) -> NDArray[np.float32]:
+    """Contacts between `n` stretches of 5 kb from `start`, float32 ``[n, n]``."""
+    first, rest = divmod(start, CONTACT_BIN)
+    if not rest:
+        return source.contacts(contig, start, n)
+    bins = source.contacts(contig, first * CONTACT_BIN, n + 1)
+    share = np.float32(rest / CONTACT_BIN)
+    rows = bins[:-1] * (1 - share) + bins[1:] * share
+    return rows[:, :-1] * (1 - share) + rows[:, 1:] * share
 
 
 class Haplotypes(NamedTuple):
@@ -159,3 +215,39 @@ def haplotypes(
         np.array([len(a.ref) for a in alleles], np.int64),
         np.array([len(a.alt) for a in alleles], np.int64),
     )
+
+
+def mirrored_window(window: WindowArrays) -> WindowArrays:
+    """The same window read from the other strand."""
+    return WindowArrays(
+        reverse_complement(window.codes),
+        np.ascontiguousarray(window.signal[:, ::-1]),
+        np.ascontiguousarray(window.observed[:, ::-1]),
+        np.ascontiguousarray(window.contacts[::-1, ::-1]),
+    )
+
+
+def mirrored_offset(
+    offset: NDArray[np.int64], ref_len: NDArray[np.int64], n_bins: int
+) -> NDArray[np.int64]:
+    """Where variants at `offset` of a window lie when it is read from the other strand."""
+    return n_bins * BIN_SIZE - 1 - (offset + np.maximum(ref_len - 1, 0))
+
+
+def mirrored_haplotypes(
+    source: GenomeSource, contig: str, alleles: Sequence[Allele], flank: int
+) -> Haplotypes:
+    """The same as :func:`haplotypes`, read from the other strand."""
+    width = 2 * flank + MAX_ALLELE
+    # With `width` bases on the left, the mirror image of a row is a slice of the longer one.
+    long = haplotypes(source, contig, alleles, width)
+    return long._replace(
+        ref=_mirror(long.ref, long.ref_len + flank, width),
+        alt=_mirror(long.alt, long.alt_len + flank, width),
+    )
+
+
+def _mirror(rows: NDArray[np.uint8], first: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    """Reverse complement of `width` bases of each row, from its own `first`."""
+    part = np.take_along_axis(rows, first[:, None] + np.arange(width), axis=1)
+    return reverse_complement(part)

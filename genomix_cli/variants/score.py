@@ -2,56 +2,82 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+import shlex
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 
-from genomix_cli import __version__
 from genomix_cli.config import to_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.fasta import Fasta
-from genomix_cli.genome.intervals import ContigNames, canonical
-from genomix_cli.genome.signal import UNCOVERED, Uncovered
-from genomix_cli.genome.source import RawGenome
-from genomix_cli.genome.vcf import (
-    STANDARD_STREAM,
-    Header,
-    VcfReader,
-    contig_line,
-    info_line,
-    vcf_writer,
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.outputs import Format, Output, format_of, open_output
+from genomix_cli.genome.regions import Regions
+from genomix_cli.genome.signal import UNCOVERED
+from genomix_cli.genome.vcf import STANDARD_STREAM, Header, Record
+from genomix_cli.genome.vcf_reader import VcfReader
+from genomix_cli.progress import Ticker
+from genomix_cli.provenance import Provenance, atomic_path, sha256
+from genomix_cli.training.checkpoints import (
+    PRETRAINED,
+    ModelConfig,
+    model_folder,
+    read_config,
+    resolve_devices,
+    weights_file,
 )
-from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.training.checkpoints import LoadedModel, load_model, resolve_device
-from genomix_cli.variants.alleles import REASONS
-from genomix_cli.variants.checks import CHECK_REF, Checked, CheckedVariants, CheckRef
-from genomix_cli.variants.engine import Clock, Engine, Target
+from genomix_cli.variants.alleles import REASONS, REF_MISMATCH
+from genomix_cli.variants.annotate import (
+    Annotator,
+    Made,
+    missing_contigs,
+    place_of,
+    scored_header,
+    undeclared,
+)
+from genomix_cli.variants.background import Background, load_background
+from genomix_cli.variants.checks import (
+    CHECK_REF,
+    Checked,
+    CheckedVariants,
+    CheckRef,
+    ReferenceAudit,
+    check_contigs,
+    check_records,
+)
+from genomix_cli.variants.cutting import Part, cut_blocks, head, part_bounds, suited_mode
+from genomix_cli.variants.engine import MODES, PRECISIONS, Mode, Precision, Scores, Target
+from genomix_cli.variants.inputs import BIN_SIZE
+from genomix_cli.variants.reference import ShardReference, open_reference
+from genomix_cli.variants.tags import DEMONSTRATION, PERCENTILE, PHRED
+from genomix_cli.variants.workers import EngineSpec, GenomeFiles, Workers
 
 log = logging.getLogger("genomix")
 
 DEFAULT_MODEL = "gmt-mini-sim"
-PREFIX = "GENOMIX_"
-PROBABILITY = PREFIX + "P"
-REASON = PREFIX + "REASON"
-HEADER_PREFIX = "##genomix"
-DEMONSTRATION = (
-    "demonstration weights, trained on simulated genomes: not for conclusions about real variants"
-)
+#: Blocks that wait for each device.
+WAITING = 2
 
-#: Where the time goes, in the order of the work.
+#: Where the time goes, in the order of the work; all but the first and last beside one another.
 STAGES = {
     "variants": "reading and checking variants",
     "genome": "reading sequence, tracks and contacts",
     "trunk": "windows through the model",
     "alleles": "alleles through the model",
     "writing": "writing",
+    "all": "from the first record to the last",
 }
 
 
@@ -62,42 +88,66 @@ class ScoreRequest:
     Attributes
     ----------
     vcf : Path
-        VCF or VCF.gz; ``-`` is standard input.
-    fasta : Path
-        The reference that the variants were called against.
+        VCF, VCF.gz or BCF; ``-`` is standard input.
+    genome : GenomeFiles
+        The reference that the variants were called against, tracks and contacts.
     output : Path
-        VCF, or VCF.gz by its name; ``-`` is standard output.
+        ``-`` is standard output.
+    output_type : str, optional
+        ``v``, ``z``, ``u``, ``b`` or ``t``; by default the suffix of `output` tells.
+    write_index : bool
+        Index the output too.
     model : str
         Run folder, or the name of a model that ships.
-    tracks : mapping of str to Path
-        bigWig files by the model's track names; a track not given is masked.
-    contacts : Path, optional
-        .cool or .mcool.
-    uncovered : {"missing", "zero"}, optional
-        What bases without signal mean in these files, where not the same as in training.
-    check_ref : {"w", "e"}
-        REF that differs from the FASTA: a warning, or an error.
+    check_ref : {"w", "e", "x"}
+        REF that differs from the FASTA: a warning, an error, or the record is left out.
+    regions : str, optional
+        As bcftools takes them.
+    regions_file : Path, optional
+    shard : Part, optional
+        Score this part of the input only.
+    resume : bool
+        Go on where an interrupted run to the same output was.
+    mode : {"auto", "shared", "centred"}
+    precision : {"auto", "fp32", "bf16"}
+        ``auto``: bf16 on a GPU, fp32 on a CPU.
+    both_strands : bool
+        Average over both strands.
+    save_background : bool
+        Keep the scores as the model's background.
     device : str
+    devices : str
+        Number of GPUs, or their indices: they share the work. Empty: `device` alone.
     threads : int
         CPU threads of the model; 0: as many as PyTorch chooses.
-    block : int
-        Records held in memory at most.
     stats : Path, optional
         JSON file for the summary.
     """
 
     vcf: Path
-    fasta: Path
+    genome: GenomeFiles
     output: Path = Path(STANDARD_STREAM)
+    output_type: str | None = None
+    write_index: bool = False
     model: str = DEFAULT_MODEL
-    tracks: Mapping[str, Path] = field(default_factory=dict)
-    contacts: Path | None = None
-    uncovered: Uncovered | None = None
     check_ref: CheckRef = "w"
+    regions: str | None = None
+    regions_file: Path | None = None
+    shard: Part | None = None
+    resume: bool = False
+    mode: Literal["auto"] | Mode = "auto"
+    precision: Literal["auto"] | Precision = "auto"
+    both_strands: bool = False
+    save_background: bool = False
     device: str = "auto"
+    devices: str = ""
     threads: int = 0
-    block: int = 20_000
     stats: Path | None = None
+
+    @property
+    def from_stdin(self) -> bool:
+        """Whether the input can be read only once."""
+        return str(self.vcf) == STANDARD_STREAM
 
 
 @dataclass(frozen=True)
@@ -111,17 +161,26 @@ class ScoreSummary:
         Alleles by reason, in the order of `REASONS`.
     ref_mismatches : int
         Records whose REF differs from the FASTA.
-    first_mismatch : int or None
-        Line of the first of them.
+    excluded : int
+        Of these, left out on request.
+    first_mismatch : str or None
+        Where the first of them stands.
+    n_in_window : int
+        Alleles scored in a window with bases that are not known.
     windows : int
         Windows that went through the model.
+    mode, precision, device : str
     tracks_absent : tuple of str
         Tracks of the model that were not given.
-    model, device : str
+    model : str
     demonstration : bool
         Whether the weights are for demonstration.
+    resumed : int
+        Records that an earlier run had done.
     seconds : dict of str to float
-        By stage, see `STAGES`.
+        By stage, see `STAGES`; of this run.
+    variants_per_second : float
+        Alleles scored in this run per second of it.
     """
 
     records: int
@@ -129,18 +188,58 @@ class ScoreSummary:
     scored: int
     not_scored: dict[str, int]
     ref_mismatches: int
-    first_mismatch: int | None
+    excluded: int
+    first_mismatch: str | None
+    n_in_window: int
     windows: int
+    mode: str
+    precision: str
+    device: str
     tracks_absent: tuple[str, ...]
     model: str
-    device: str
     demonstration: bool
+    resumed: int
     seconds: dict[str, float]
+    variants_per_second: float
+
+
+class Plan(NamedTuple):
+    """Everything that is decided before the first record is scored.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the model.
+    config : ModelConfig
+    digest : str
+        Of the weights.
+    background : Background or None
+    devices : list of torch.device
+    mode, precision : str
+    format : Format
+    regions : Regions or None
+    stride : int
+        Bases of a core, the central half of a window.
+    contigs : tuple of str
+        Of the first records.
+    """
+
+    folder: Path
+    config: ModelConfig
+    digest: str
+    background: Background | None
+    devices: list[torch.device]
+    mode: Mode
+    precision: Precision
+    format: Format
+    regions: Regions | None
+    stride: int
+    contigs: tuple[str, ...]
 
     @property
-    def variants_per_second(self) -> float:
-        """Alleles scored per second of all stages together."""
-        return self.scored / max(sum(self.seconds.values()), 1e-9)
+    def name(self) -> str:
+        """Of the model."""
+        return self.folder.resolve().name
 
 
 def score_variants(request: ScoreRequest) -> ScoreSummary:
@@ -152,77 +251,101 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
     Raises
     ------
     UsageError
-        If there is no such model or device, or a track is not one of the model's.
+        If there is no such model or device, a track is not one of the model's, or options
+        contradict each other.
     DataError
         If a file cannot be read or is of another genome.
     CheckError
         If most REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
     """
     _check_choices(request)
-    device = resolve_device(request.device)
-    clock = Clock(tuple(STAGES))
+    regions = _regions(request)
     with (
-        VcfReader(request.vcf) as reader,
-        Fasta(request.fasta) as fasta,
+        VcfReader(request.vcf, regions) as reader,
+        open_reference(request.genome.fasta, request.genome.shard) as reference,
         _threads(request.threads),
     ):
-        variants = CheckedVariants(reader, fasta, block=request.block, check_ref=request.check_ref)
-        with clock("variants"):
-            first = next(variants, [])
-        model = load_model(request.model, device)
-        with closing(_open_genome(request, model, clock)) as source:
-            absent = tuple(name for name in source.tracks if name in source.missing)
-            for text in _warnings(model, absent):
-                log.warning("%s", text)
-            engine = Engine(model, source, device, clock)
-            with clock("variants"):
-                seen = _contigs(request.vcf, reader.header, variants.contigs, fasta)
-            contigs = missing_contigs(reader.header, seen, fasta.lengths)
-            header = scored_header(reader.header, contigs, request, engine, absent)
-            with vcf_writer(request.output) as writer:
-                writer.header(header)
-                for block in chain([first], _timed(variants, clock)):
-                    lines = _scored_lines(block, engine)
-                    with clock("writing"):
-                        writer.lines(lines)
-            _warn_of_records(variants, header)
-            summary = _summary(variants, engine, absent)
+        records = iter(reader)
+        first = _first_records(request, records)
+        if request.from_stdin:
+            records = chain(first, records)
+        names = [*reader.header.contigs, *(record.chrom for record in first)]
+        if first:
+            check_contigs(names, reference, reader)
+        ReferenceAudit(reader, reference).look_at(check_records(first, reference))
+        plan = _plan(request, regions, first)
+        summary = _score(request, plan, reader, records, reference)
     if request.stats is not None:
-        write_stats(summary, request.stats)
+        _write_stats(summary, request.stats)
     return summary
 
 
 def _check_choices(request: ScoreRequest) -> None:
     for option, value, choices in (
         ("--check-ref", request.check_ref, CHECK_REF),
-        ("--uncovered", request.uncovered or UNCOVERED[0], UNCOVERED),
+        ("--uncovered", request.genome.uncovered or UNCOVERED[0], UNCOVERED),
+        ("--mode", request.mode, ("auto", *MODES)),
+        ("--precision", request.precision, ("auto", *PRECISIONS)),
     ):
         if value not in choices:
             raise UsageError(
-                "not a choice", where=option, expected=" or ".join(choices), found=value
+                "not a choice", where=option, expected=" or ".join(choices), found=str(value)
             )
-
-
-def _timed(variants: CheckedVariants, clock: Clock) -> Iterator[list[Checked]]:
-    while True:
-        with clock("variants"):
-            block = next(variants, None)
-        if block is None:
-            return
-        yield block
-
-
-def _open_genome(request: ScoreRequest, model: LoadedModel, clock: Clock) -> RawGenome:
-    config = model.config
-    with clock("genome"):
-        return RawGenome(
-            request.fasta,
-            request.tracks,
-            config.tracks,
-            request.contacts,
-            uncovered=request.uncovered or cast(Uncovered, config.uncovered),
-            max_gap_bins=config.max_gap_bins,
+    if request.regions and request.regions_file:
+        raise UsageError("give --regions or --regions-file, not both")
+    if request.from_stdin and (request.shard or request.resume):
+        option = "--shard" if request.shard else "--resume"
+        raise UsageError("standard input can be read only once", where=option, hint="give a file")
+    raw = {"--track": request.genome.tracks, "--contacts": request.genome.contacts}
+    raw |= {"--uncovered": request.genome.uncovered, "--fasta": request.genome.fasta}
+    given = [option for option, value in raw.items() if value]
+    if request.genome.shard is not None and given:
+        raise UsageError(f"{given[0]} is in the shard of --genome already", hint="give one of them")
+    if request.save_background and model_folder(request.model).parent == PRETRAINED:
+        raise UsageError(
+            "a model that ships keeps its background", where="--save-background", hint="copy it"
         )
+
+
+def _regions(request: ScoreRequest) -> Regions | None:
+    if request.regions is not None:
+        return Regions.parse(request.regions)
+    return None if request.regions_file is None else Regions.read(request.regions_file)
+
+
+def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Record]:
+    """The first records of the whole file, whichever of them are asked for."""
+    if request.from_stdin:
+        return head(records)
+    with VcfReader(request.vcf) as whole:
+        return head(iter(whole))
+
+
+def _plan(request: ScoreRequest, regions: Regions | None, first: list[Record]) -> Plan:
+    format = format_of(request.output, request.output_type)
+    folder = model_folder(request.model)
+    config, digest = read_config(folder), sha256(weights_file(folder))
+    devices = resolve_devices(request.device, request.devices)
+    on_gpu = devices[0].type == "cuda"
+    stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
+    mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
+    precision: Any = request.precision
+    if precision == "auto":
+        precision = "bf16" if on_gpu else "fp32"
+    background = None if request.save_background else load_background(folder, digest)
+    return Plan(
+        folder,
+        config,
+        digest,
+        background,
+        devices,
+        mode,
+        precision,
+        format,
+        regions,
+        stride,
+        tuple(dict.fromkeys(record.chrom for record in first)),
+    )
 
 
 @contextmanager
@@ -236,170 +359,350 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _scored_lines(block: Sequence[Checked], engine: Engine) -> list[str]:
-    """The records of a block with their scores."""
-    targets = [
-        Target(checked.contig, allele)
-        for checked in block
-        for allele in checked.alleles
-        if allele is not None
-    ]
-    values = iter(engine.probabilities(targets).tolist())
-    return [_annotate(checked, values) for checked in block]
-
-
-def _annotate(checked: Checked, values: Iterator[float]) -> str:
-    """The record's line; takes as many of `values` as it has alleles to score."""
-    scores = ("." if allele is None else f"{next(values):.6g}" for allele in checked.alleles)
-    info = {PROBABILITY: ",".join(scores)}
-    if any(checked.reasons):
-        info[REASON] = ",".join(reason or "." for reason in checked.reasons)
-    return checked.record.with_info(info, replacing=PREFIX)
-
-
-def scored_header(
-    header: Header,
-    contigs: Iterable[str],
+def _score(
     request: ScoreRequest,
-    engine: Engine,
-    absent: Sequence[str],
-) -> Header:
-    """The input's header, plus what the scores mean and how they were made.
+    plan: Plan,
+    reader: VcfReader,
+    records: Iterator[Record],
+    reference: Fasta | ShardReference,
+) -> ScoreSummary:
+    annotator = Annotator(
+        plan.config.calibration,
+        plan.background,
+        table=plan.format.is_table,
+        exclude_mismatches=request.check_ref == "x",
+    )
+    absent = _absent_tracks(request, plan)
+    header = _header(request, plan, reader, reference, annotator, absent)
+    for text in _warnings(plan, absent):
+        log.warning("%s", text)
+    spec = EngineSpec(
+        request.model, request.genome, plan.mode, plan.precision, request.both_strands
+    )
+    if request.shard is not None:
+        with VcfReader(request.vcf, plan.regions) as again:
+            bounds = part_bounds(again, request.shard, again, plan.stride)
+        records = islice(records, bounds.start, bounds.stop)
+    with ExitStack() as stack:
+        workers = stack.enter_context(Workers(spec, plan.devices))
+        output = stack.enter_context(
+            open_output(
+                request.output,
+                plan.format,
+                columns=annotator.columns if plan.format.is_table else None,
+                index=request.write_index,
+                resume=request.resume,
+                identity=_identity(request, plan, header),
+            )
+        )
+        run = Run(request, plan, reader, reference, annotator, workers, output)
+        run.score(records, header)
+    run.warn(header)
+    if request.save_background:
+        _save_background(request, plan, run)
+    return run.summary(absent)
 
-    Lines of an earlier scoring are replaced.
+
+class Run:
+    """Blocks on their way from the reader to the output, several at a time, in order.
+
+    Parameters
+    ----------
+    request : ScoreRequest
+    plan : Plan
+    reader : VcfReader
+    reference : Fasta or ShardReference
+    annotator : Annotator
+    workers : Workers
+    output : Output
     """
-    model = engine.model
-    kept = header.without(HEADER_PREFIX, f"##INFO=<ID={PREFIX}")
-    made = Provenance.of(_settings(request, model), _inputs(request))
-    name = model.path.name
-    reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
-    lines = [
-        *contigs,
-        _info_line(PROBABILITY, "Float", f"Calibrated probability of an effect, by {name}"),
-        _info_line(REASON, "String", f"Why the allele was not scored ({reasons})"),
-        f"##genomixVersion={__version__}",
-        f"##genomixCommand={made.command}",
-        f"##genomixConfig={json.dumps(made.config)}",
-        f"##genomixModel={name} sha256:{model.sha256}",
-        *(f"##genomixInput={role} sha256:{digest}" for role, digest in made.inputs.items()),
-        f"##genomixDevice={engine.device}",
-    ]
+
+    def __init__(
+        self,
+        request: ScoreRequest,
+        plan: Plan,
+        reader: VcfReader,
+        reference: Fasta | ShardReference,
+        annotator: Annotator,
+        workers: Workers,
+        output: Output,
+    ) -> None:
+        self.request = request
+        self.plan = plan
+        self.reader = reader
+        self.reference = reference
+        self.annotator = annotator
+        self.workers = workers
+        self.output = output
+        self.before: Mapping[str, Any] = output.resumed or {}
+        self.windows: int = self.before.get("windows", 0)
+        self.n_in_window: int = self.before.get("n_in_window", 0)
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.logits: list[np.ndarray] = []
+        self._started = time.perf_counter()
+        self._ticker = Ticker()
+
+    @property
+    def _done_before(self) -> int:
+        return int(self.before.get("counts", {}).get("records", 0))
+
+    def score(self, records: Iterator[Record], header: Header) -> None:
+        """Take the records through, after those that an interrupted run had done."""
+        if self._done_before:
+            log.info("going on after %s records", f"{self._done_before:,}")
+            next(islice(records, self._done_before - 1, None), None)
+        self.variants = CheckedVariants(
+            self.reader,
+            self.reference,
+            cut_blocks(records, self.plan.stride),
+            check_ref=self.request.check_ref,
+            knows_contigs=True,
+            state=self.before,
+        )
+        if self.output.resumed is None:
+            self.output.lines(self._first_lines(header))
+        waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
+        try:
+            while (block := self._next_block()) is not None:
+                future = self.workers.submit(self._targets(block))
+                waiting.append((block, self.variants.state(), future))
+                if len(waiting) > WAITING * self.workers.count:
+                    self._finish(*waiting.popleft())
+            while waiting:
+                self._finish(*waiting.popleft())
+        finally:
+            self._ticker.close()
+        self.seconds["all"] = time.perf_counter() - self._started
+
+    def _first_lines(self, header: Header) -> list[str]:
+        if not self.plan.format.is_table:
+            return [*header.meta, header.columns]
+        return ["\t".join(column.name for column in self.annotator.columns)]
+
+    def _next_block(self) -> list[Checked] | None:
+        start = time.perf_counter()
+        block = next(self.variants, None)
+        self.seconds["variants"] += time.perf_counter() - start
+        if block is not None and self.request.write_index and self.variants.first_unsorted:
+            raise UsageError(
+                "is not sorted and cannot be indexed",
+                where=self.variants.first_unsorted,
+                hint="run bcftools sort first, or leave --write-index out",
+            )
+        return block
+
+    def _targets(self, block: Iterable[Checked]) -> list[Target]:
+        stride = self.plan.stride
+        return [
+            Target(checked.contig, allele, (checked.record.pos - 1) // stride)
+            for checked in block
+            for allele in checked.alleles
+            if allele is not None
+        ]
+
+    def _finish(
+        self, block: list[Checked], state: Mapping[str, Any], future: Future[Scores]
+    ) -> None:
+        scores = future.result()
+        start = time.perf_counter()
+        self.windows += scores.windows
+        self.n_in_window += int(scores.unknown.sum())
+        for stage, spent in scores.seconds.items():
+            self.seconds[stage] += spent
+        if self.request.save_background:
+            self.logits.append(scores.logit)
+        self.output.lines(self.annotator.lines(block, scores))
+        more = {"windows": self.windows, "n_in_window": self.n_in_window}
+        records = state["counts"]["records"]
+        self.output.commit({**state, **more, "records": records})
+        self.seconds["writing"] += time.perf_counter() - start
+        rate = (records - self._done_before) / (time.perf_counter() - self._started)
+        place = place_of(block[-1].record)
+        self._ticker.tell(f"scored {records:,} records, up to {place}, {rate:,.0f} a second")
+
+    def warn(self, header: Header) -> None:
+        """What came to light record by record, each said once."""
+        mismatches = self.variants.counts["ref_mismatch_records"]
+        if mismatches:
+            where = self.variants.first_mismatch
+            fate = "left out" if self.request.check_ref == "x" else "not scored"
+            what = f"first of {mismatches:,} records whose REF is not the FASTA's"
+            log.warning("%s: %s: %s", where, what, fate)
+        late = undeclared(self.variants.contigs, header)
+        if late and not self.plan.format.is_table:
+            log.warning("the header declares no contig %s: bcftools will complain", ", ".join(late))
+
+    def summary(self, absent: tuple[str, ...]) -> ScoreSummary:
+        """Of everything that is in the output."""
+        counts, plan = self.variants.counts, self.plan
+        scored_now = counts["scored"] - self.before.get("counts", {}).get("scored", 0)
+        mismatches = counts["ref_mismatch_records"]
+        return ScoreSummary(
+            records=counts["records"],
+            alleles=counts["alleles"],
+            scored=counts["scored"],
+            not_scored={reason: counts[reason] for reason in REASONS if counts[reason]},
+            ref_mismatches=mismatches,
+            excluded=mismatches if self.request.check_ref == "x" else 0,
+            first_mismatch=self.variants.first_mismatch,
+            n_in_window=self.n_in_window,
+            windows=self.windows,
+            mode=plan.mode,
+            precision=plan.precision,
+            device=device_name(plan.devices),
+            tracks_absent=absent,
+            model=plan.name,
+            demonstration=plan.config.demonstration,
+            resumed=self._done_before,
+            seconds={stage: round(spent, 6) for stage, spent in self.seconds.items()},
+            variants_per_second=round(scored_now / max(self.seconds["all"], 1e-9), 3),
+        )
+
+
+def _absent_tracks(request: ScoreRequest, plan: Plan) -> tuple[str, ...]:
+    names = tuple(spec.name for spec in plan.config.tracks)
+    if request.genome.shard is None:
+        return tuple(name for name in names if name not in request.genome.tracks)
+    from genomix_cli.shards.reader import open_shard
+
+    roles = open_shard(request.genome.shard).provenance["inputs"]
+    return tuple(n for n in names if not any(role.startswith(f"track {n} ") for role in roles))
+
+
+def device_name(devices: list[torch.device]) -> str:
+    """What the scores were computed on: ``cpu``, or ``cuda`` and the name of the card."""
+    kind = devices[0].type
+    return f"{kind} {torch.cuda.get_device_name(devices[0])}" if kind == "cuda" else kind
+
+
+def _header(
+    request: ScoreRequest,
+    plan: Plan,
+    reader: VcfReader,
+    reference: Fasta | ShardReference,
+    annotator: Annotator,
+    absent: tuple[str, ...],
+) -> Header:
+    seen = _contigs(request, plan, reader, reference)
+    contigs = missing_contigs(reader.header, seen, reference.lengths)
+    made = Provenance.of(_settings(request, plan), _inputs(request))
+    facts = {
+        "Mode": plan.mode,
+        "Precision": plan.precision,
+        "Strands": "both" if request.both_strands else "forward",
+        "Device": device_name(plan.devices),
+    }
+    if plan.background is not None:
+        facts["Background"] = f"{plan.background.source}, {plan.background.count} variants"
     if absent:
-        lines.append(f"##genomixTracksAbsent={','.join(absent)}")
-    lines += [f"##genomixWarning={text}" for text in _warnings(model, absent)]
-    return kept.plus(lines)
+        facts["TracksAbsent"] = ",".join(absent)
+    how = Made(
+        command(request, plan),
+        json.dumps(made.config),
+        f"{plan.name} sha256:{plan.digest}",
+        made.inputs,
+        facts,
+        _warnings(plan, absent),
+    )
+    return scored_header(reader.header, contigs, annotator, plan.name, how)
 
 
-def _info_line(key: str, kind: str, text: str) -> str:
-    return info_line(key, "A", kind, text, source="genomix", version=__version__)
+def command(request: ScoreRequest, plan: Plan) -> str:
+    """The command that gives these scores, with what came from a settings file spelled out.
+
+    Where the output went, and which part of the input this run was about, is left out: the parts
+    of a file have the header of the whole.
+    """
+    genome = request.genome
+    words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
+    if genome.shard is not None:
+        words += ["--genome", genome.shard]
+    if genome.fasta is not None:
+        words += ["--fasta", genome.fasta]
+    for name, path in genome.tracks.items():
+        words += ["--track", f"{name}={path}"]
+    for option, value in (
+        ("--contacts", genome.contacts),
+        ("--uncovered", genome.uncovered),
+        ("--check-ref", request.check_ref),
+        ("--mode", plan.mode),
+        ("--precision", plan.precision),
+    ):
+        words += [option, value] if value is not None else []
+    words += ["--both-strands"] if request.both_strands else []
+    return shlex.join(map(str, words))
 
 
-def _settings(request: ScoreRequest, model: LoadedModel) -> dict[str, object]:
+def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
     """What the scores depend on besides the inputs."""
     return {
-        "uncovered": request.uncovered or model.config.uncovered,
-        "max_gap_bins": model.config.max_gap_bins,
+        "uncovered": request.genome.uncovered or plan.config.uncovered,
+        "max_gap_bins": plan.config.max_gap_bins,
         "check_ref": request.check_ref,
+        "mode": plan.mode,
+        "precision": plan.precision,
+        "both_strands": request.both_strands,
     }
 
 
 def _inputs(request: ScoreRequest) -> dict[str, Path]:
     """Role to file, of everything that was read."""
-    inputs = {"vcf": request.vcf, "fasta": request.fasta}
-    inputs |= {f"track {name}": path for name, path in request.tracks.items()}
-    if request.contacts is not None:
-        inputs["contacts"] = Path(str(request.contacts).partition("::")[0])
+    genome = request.genome
+    inputs = {"vcf": request.vcf}
+    inputs |= {
+        role: path
+        for role, path in (("fasta", genome.fasta), ("shard", genome.shard))
+        if path is not None
+    }
+    inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
+    if genome.contacts is not None:
+        inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
     # A pipe can be read only once.
     return {role: path for role, path in inputs.items() if path.is_file()}
 
 
-def _contigs(vcf: Path, header: Header, seen: Iterable[str], fasta: Fasta) -> Iterable[str]:
-    """Contigs of the records; read ahead unless the header seems complete."""
-    declared = ContigNames(header.contigs, "")
-    complete = all(declared.find(name) for name in fasta.names) and set(seen) <= set(declared)
-    if complete or not vcf.is_file():
-        return seen
-    with VcfReader(vcf) as reader:
-        return dict.fromkeys(record.chrom for record in reader)
+def _contigs(
+    request: ScoreRequest, plan: Plan, reader: VcfReader, reference: Fasta | ShardReference
+) -> Iterable[str]:
+    """Contigs of the records, read ahead unless the header declares all that are likely."""
+    declared = ContigNames(reader.header.contigs, "")
+    complete = all(declared.find(name) for name in reference.names)
+    if request.from_stdin or (complete and set(plan.contigs) <= set(declared)):
+        return plan.contigs
+    with VcfReader(request.vcf) as whole:
+        return dict.fromkeys(record.chrom for record in whole)
 
 
-def missing_contigs(
-    header: Header, seen: Iterable[str], lengths: Mapping[str, int]
-) -> Iterator[str]:
-    """``##contig`` lines of contigs that were seen, or that the FASTA has, and the header lacks.
-
-    Parameters
-    ----------
-    header : Header
-    seen : iterable of str
-        Names in the records, as far as they are known: standard input cannot be read ahead. So
-        all of the FASTA's are added, because a header cannot grow.
-    lengths : mapping of str to int
-        Of the FASTA's contigs; they are added as the VCF would spell them.
-    """
-    declared = set(header.contigs)
-    known = [*header.contigs, *(name for name in seen if name not in declared)]
-    added = known[len(header.contigs) :]
-    names = ContigNames(known, "")
-    added += [_spelling(name, known, lengths) for name in lengths if names.find(name) is None]
-    fasta = ContigNames(lengths, "")
-    for name in added:
-        own = fasta.find(name)
-        yield contig_line(name, None if own is None else lengths[own])
-
-
-def _spelling(name: str, known: Sequence[str], lengths: Mapping[str, int]) -> str:
-    """A contig of the FASTA as a VCF with the contigs `known` would spell it."""
-    if not known or any(contig in lengths for contig in known):
-        return name
-    bare = canonical(name)
-    if not known[0].startswith("chr"):
-        return bare
-    return "chrM" if bare == "MT" else f"chr{bare}"
-
-
-def _warnings(model: LoadedModel, absent: Sequence[str]) -> list[str]:
+def _warnings(plan: Plan, absent: tuple[str, ...]) -> list[str]:
     """What a reader of the scores must know."""
-    texts = [DEMONSTRATION] if model.config.demonstration else []
-    if absent and len(absent) == len(model.config.tracks):
+    texts = [DEMONSTRATION] if plan.config.demonstration else []
+    if absent and len(absent) == len(plan.config.tracks):
         texts.append("no tracks were given: scored from sequence alone")
     elif absent:
         texts.append(f"{', '.join(absent)} not given: scored as if not measured")
+    if plan.background is None:
+        texts.append(
+            f"{plan.name} has no background of common variants: no {PERCENTILE}, no {PHRED}"
+        )
     return texts
 
 
-def _summary(variants: CheckedVariants, engine: Engine, absent: Sequence[str]) -> ScoreSummary:
-    counts, model = variants.counts, engine.model
-    return ScoreSummary(
-        records=counts["records"],
-        alleles=counts["alleles"],
-        scored=counts["scored"],
-        not_scored={reason: counts[reason] for reason in REASONS if counts[reason]},
-        ref_mismatches=counts["ref_mismatch_records"],
-        first_mismatch=variants.first_mismatch,
-        windows=engine.windows,
-        tracks_absent=tuple(absent),
-        model=model.path.name,
-        device=str(engine.device),
-        demonstration=model.config.demonstration,
-        seconds={stage: round(spent, 6) for stage, spent in engine.clock.seconds.items()},
-    )
+def _identity(request: ScoreRequest, plan: Plan, header: Header) -> str:
+    """A digest of everything that the bytes of the output depend on."""
+    parts = (header, plan.format, request.shard, request.regions, request.regions_file)
+    if request.regions_file is not None:
+        parts = (*parts, sha256(request.regions_file))  # type: ignore[assignment]
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _warn_of_records(variants: CheckedVariants, header: Header) -> None:
-    """What came to light record by record, each said once."""
-    mismatches = variants.counts["ref_mismatch_records"]
-    if variants.first_mismatch is not None:
-        where = variants.reader.where(variants.first_mismatch)
-        log.warning("%s: first of %s records whose REF is not the FASTA's", where, mismatches)
-    declared = set(header.contigs)
-    late = [name for name in variants.contigs if name not in declared]
-    if late:
-        log.warning("the header declares no contig %s: bcftools will complain", ", ".join(late))
+def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
+    logits = np.concatenate([np.empty(0, np.float32), *run.logits])
+    if not len(logits):
+        raise UsageError("no allele was scored", where="--save-background")
+    source = f"the variants of {Path(request.vcf).name}"
+    Background.of(logits, source, plan.digest).save(plan.folder)
 
 
-def write_stats(summary: ScoreSummary, path: Path) -> None:
-    """The summary as JSON."""
-    data = to_dict(summary) | {"variants_per_second": round(summary.variants_per_second, 3)}
+def _write_stats(summary: ScoreSummary, path: Path) -> None:
     with atomic_path(path) as draft:
-        draft.write_text(json.dumps(data, indent=2) + "\n")
+        draft.write_text(json.dumps(to_dict(summary), indent=2) + "\n")

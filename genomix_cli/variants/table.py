@@ -18,7 +18,7 @@ from genomix_cli.genome.vcf import Record, VcfReader
 from genomix_cli.progress import track
 from genomix_cli.shards.schema import VariantTable
 from genomix_cli.variants.alleles import REASONS, REF_MISMATCH
-from genomix_cli.variants.checks import Checked, CheckedVariants
+from genomix_cli.variants.checks import Checked, CheckedVariants, blocks
 from genomix_cli.variants.inputs import STRIDE, Allele
 from genomix_cli.variants.labels import (
     NAN,
@@ -134,7 +134,7 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
     columns = _Columns()
     examples: dict[str, list[str]] = {}
     with VcfReader(vcf) as reader:
-        checked = CheckedVariants(reader, fasta, block=BLOCK_RECORDS)
+        checked = CheckedVariants(reader, fasta, blocks(reader, BLOCK_RECORDS))
         blocks = track(checked, "reading blocks of 10,000 variants")
         for number, item in enumerate(item for block in blocks for item in block):
             if any(allele is not None for allele in item.alleles):

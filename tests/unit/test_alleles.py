@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from genomix_cli.genome.fasta import Fasta
-from genomix_cli.variants.alleles import REASONS, classify, classify_allele, classify_site
+from genomix_cli.variants.alleles import REASONS, classify_allele, classify_site
 from genomix_cli.variants.inputs import MAX_ALLELE
 
 LONG = "A" * (MAX_ALLELE + 1)
@@ -74,8 +74,3 @@ def test_sites(fasta: Fasta, contig: str, pos: int, ref: str, reason: str | None
 def test_an_ambiguous_base_of_the_reference_is_its_first(fasta: Fasta, pos: int, ref: str) -> None:
     assert classify_site(fasta, "chr1", pos, ref) is None
     assert classify_site(fasta, "chr1", pos, ref[:-1] + "T") == "ref_mismatch"
-
-
-def test_spelling_comes_first(fasta: Fasta) -> None:
-    assert classify(fasta, "chr9", 0, "A", "<DEL>") == "symbolic"
-    assert classify(fasta, "chr9", 0, "A", "C") == "contig_absent"

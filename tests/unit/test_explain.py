@@ -246,7 +246,8 @@ def _full_rollout(model: GMT, inputs: Inputs) -> np.ndarray:
     with torch.no_grad():
         context = model.window(inputs.window)
         x = context.fused[0]
-        y = model._tokens(context, model.embed_alleles(inputs.variants), bins)[0, 0]
+        tokens = model.alleles(model.embed_alleles(inputs.variants))
+        y = model._with_cls(context, tokens, bins)[0, 0]
         total = torch.eye(len(x) + len(y))
         column = torch.arange(N_BINS) // 100
         for layer, prior in zip(model.layers, context.priors, strict=True):

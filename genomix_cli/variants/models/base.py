@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -68,6 +69,9 @@ class VariantModel(Protocol):
     def variants(self, context: Any, variants: Variants) -> Tensor:
         """Logits, float ``[W, G]``."""
 
+    def with_null(self, context: Any, variants: Variants) -> tuple[Tensor, Tensor]:
+        """Logits of `variants`, and of no change (alt = ref) at their places."""
+
     def __call__(self, window: Window, variants: Variants) -> Tensor:
         """Logits of `variants` in `window`, float ``[W, G]``."""
 
@@ -82,6 +86,13 @@ class VariantModule(nn.Module):
     def variants(self, context: Any, variants: Variants) -> Tensor:
         """See `VariantModel.variants`."""
         raise NotImplementedError
+
+    def with_null(self, context: Any, variants: Variants) -> tuple[Tensor, Tensor]:
+        """Logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
+        null = variants._replace(alt=variants.ref, alt_len=variants.ref_len)
+        both = Variants(*(torch.cat(pair, dim=1) for pair in zip(variants, null, strict=True)))
+        logits, null_logits = self.variants(context, both).chunk(2, dim=1)
+        return logits, null_logits
 
     def forward(self, window: Window, variants: Variants) -> Tensor:
         """Logits of `variants` in `window`, float ``[W, G]``."""

@@ -321,7 +321,20 @@ class AlleleTokens(nn.Module):
     def forward(self, alleles: Alleles) -> Tensor:
         """``[W, G, T - 1, d]``: one token per group of k-mers, and one for the allele itself."""
         ref = self.features(alleles.ref)
+        return self._tokens(ref, self.features(alleles.alt) - ref, alleles)
+
+    def with_null(self, alleles: Alleles) -> Tensor:
+        """``[W, 2 G, T - 1, d]``: the same, and then of alleles that change nothing."""
+        ref = self.features(alleles.ref)
         change = self.features(alleles.alt) - ref
+        null = alleles._replace(
+            alt_inside=alleles.ref_inside, log_length=alleles.log_length[..., :1].expand(-1, -1, 2)
+        )
+        both = Alleles(*(torch.cat(pair, dim=1) for pair in zip(alleles, null, strict=True)))
+        changes = torch.cat([change, torch.zeros_like(change)], dim=1)
+        return self._tokens(torch.cat([ref, ref], dim=1), changes, both)
+
+    def _tokens(self, ref: Tensor, change: Tensor, alleles: Alleles) -> Tensor:
         x = self.compare(torch.cat([ref, change], dim=-1))
         x = x.unflatten(2, (-1, self.group))  # [W, G, 2 r / group, group, d]
         x = self.pool(torch.cat([x.mean(3), x.amax(3)], dim=-1))
@@ -452,9 +465,24 @@ class GMT(VariantModule):
         right = self.flank - half - 1 + length[..., None] + step
         return torch.cat([left, right], dim=-1)
 
+    def with_null(self, context: Context, variants: Variants) -> tuple[Tensor, Tensor]:
+        """Logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
+        bins = (variants.offset // BIN_SIZE).repeat(1, 2)
+        with torch.autocast(bins.device.type, enabled=False):
+            tokens = self.alleles.with_null(self.embed_alleles(variants))
+        logits, null = self._read(context, tokens, bins).chunk(2, dim=1)
+        return logits, null
+
     def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
         """Variant stream from allele embeddings; `bins` int64 ``[W, G]``; logits ``[W, G]``."""
-        y = self._tokens(context, alleles, bins)
+        # alt - ref is a small difference of large numbers: keep it in full precision.
+        with torch.autocast(bins.device.type, enabled=False):
+            tokens = self.alleles(Alleles(*(t.float() for t in alleles)))
+        return self._read(context, tokens, bins)
+
+    def _read(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
+        """Allele tokens ``[W, G, T - 1, d]`` through the layers: logits ``[W, G]``."""
+        y = self._with_cls(context, tokens, bins)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
         contact_bin = bins // BINS_PER_CONTACT
         for i, (layer, key_value, prior) in enumerate(
@@ -466,11 +494,8 @@ class GMT(VariantModule):
             y = layer.read(y, key_value, own, 1 if i == len(self.layers) - 1 else None)
         return self.head(self.norm(y[:, :, 0])).squeeze(-1)
 
-    def _tokens(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
+    def _with_cls(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
         """The [CLS] and allele tokens of each variant, ``[W, G, T, d]``."""
-        # alt - ref is a small difference of large numbers: keep it in full precision.
-        with torch.autocast(bins.device.type, enabled=False):
-            tokens = self.alleles(Alleles(*(t.float() for t in alleles)))
         if not self.config.use_sequence:
             tokens = torch.zeros_like(tokens)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
