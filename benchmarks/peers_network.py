@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 WINDOW = 100_000
 SEED = 1
-# Sequences that go through one bare pass, see `pass_seconds`.
+# Bare passes timed after each request.
 PASSES = 3
 
 #: A variant as it comes in JSON: contig, 1-based position, ref, alt.
@@ -89,7 +90,8 @@ class Network(nn.Module):
 def build() -> Network:
     """The network on one thread, in evaluation mode.
 
-    He initialisation without biases keeps the effect of one base well above rounding.
+    He initialisation without biases (residual branches scaled down) keeps the effect of one
+    base well above rounding.
     """
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
@@ -98,11 +100,14 @@ def build() -> Network:
         if isinstance(layer, nn.Conv1d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
+    for layer in network.modules():
+        if isinstance(layer, Residual):  # or the sum of many blocks grows out of hand
+            layer.body[-1].weight.data.mul_(0.3)
     return network.eval()
 
 
 def pass_seconds(network: nn.Module) -> float:
-    """Seconds of one bare pass over one sequence, the shortest of a few."""
+    """Seconds of one bare pass over one sequence, the median of a few."""
     bases = torch.randint(0, 4, (WINDOW,))
     x = nn.functional.one_hot(bases, 4).T[None].float().contiguous()
     spent = []
@@ -111,7 +116,7 @@ def pass_seconds(network: nn.Module) -> float:
             start = time.perf_counter()
             network(x)
             spent.append(time.perf_counter() - start)
-    return min(spent)
+    return median(spent)
 
 
 def serve(version: str, network: Network, score: Score) -> None:
