@@ -1,6 +1,6 @@
 """Which alleles can be used, and why the others cannot.
 
-`prepare`, `score` and `explain` ask the same functions, so a variant that trains is one that scores.
+`prepare`, `score` and `explain` ask the same: a variant that trains is one that scores.
 """
 
 from __future__ import annotations
@@ -123,7 +123,10 @@ class Stretch(NamedTuple):
         if found == ref:
             return None
         ref = ref.upper()
-        if _NO_BASE.sub("N", found) == _NO_BASE.sub("N", ref) or found.translate(_FIRST_BASE) == ref:
+        if (
+            _NO_BASE.sub("N", found) == _NO_BASE.sub("N", ref)
+            or found.translate(_FIRST_BASE) == ref
+        ):
             return None
         return NOT_PREPARED if self.partial and not found.strip("N") else REF_MISMATCH
 

@@ -91,7 +91,7 @@ class Annotator:
                 self.background.percentile(scores.logit),
                 self.background.phred(scores.logit),
             ]
-        return zip(*(["%.6g" % value for value in c.tolist()] for c in columns), strict=True)
+        return zip(*([f"{value:.6g}" for value in c.tolist()] for c in columns), strict=True)
 
     def _vcf_line(self, checked: Checked, rows: Sequence[Sequence[str]]) -> str:
         fields, reasons = checked.record.fields, checked.reasons

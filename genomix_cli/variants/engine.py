@@ -96,7 +96,7 @@ class Flag(Protocol):
         ...
 
 
-class Stopped(Exception):  # noqa: N818  # no error: someone asked for it
+class Stopped(Exception):  # no error: someone asked for it
     """The flag was raised while scoring."""
 
 

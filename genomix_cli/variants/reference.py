@@ -62,5 +62,3 @@ def open_reference(fasta: Path | None, shard: Path | None) -> Fasta | ShardRefer
         return ShardReference(shard)
     assert fasta is not None
     return Fasta(fasta)
-
-

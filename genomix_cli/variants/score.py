@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,8 +26,7 @@ from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.outputs import Format, Output, format_of, open_output
 from genomix_cli.genome.regions import Regions
 from genomix_cli.genome.signal import UNCOVERED
-from genomix_cli.genome.vcf import STANDARD_STREAM, Header, Record
-from genomix_cli.genome.vcf_reader import VcfReader
+from genomix_cli.genome.vcf import STANDARD_STREAM, Header, Record, VcfReader
 from genomix_cli.progress import Ticker
 from genomix_cli.provenance import Provenance, atomic_path, sha256
 from genomix_cli.training.checkpoints import (
@@ -38,7 +37,7 @@ from genomix_cli.training.checkpoints import (
     resolve_devices,
     weights_file,
 )
-from genomix_cli.variants.alleles import REASONS, REF_MISMATCH
+from genomix_cli.variants.alleles import REASONS
 from genomix_cli.variants.annotate import (
     Annotator,
     Made,

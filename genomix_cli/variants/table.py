@@ -135,8 +135,8 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
     examples: dict[str, list[str]] = {}
     with VcfReader(vcf) as reader:
         checked = CheckedVariants(reader, fasta, blocks(reader, BLOCK_RECORDS))
-        blocks = track(checked, "reading blocks of 10,000 variants")
-        for number, item in enumerate(item for block in blocks for item in block):
+        counted = track(checked, "reading blocks of 10,000 variants")
+        for number, item in enumerate(item for block in counted for item in block):
             if any(allele is not None for allele in item.alleles):
                 labels = source.labels(reader, item.record)
                 columns.add(number, item, labels, source.probabilities(reader, item.record))
