@@ -169,7 +169,7 @@ class CheckedVariants:
         self.first_mismatch: str | None = state.get("first_mismatch")
         self.first_unsorted: str | None = state.get("first_unsorted")
         self.contigs: dict[str, None] = dict.fromkeys(state.get("contigs", ()))
-        self._last: tuple[str, int] = tuple(state.get("last", ("", 0)))  # type: ignore[assignment]
+        self._last: tuple[str, int] = tuple(state.get("last", ("", 0)))
         self._audit = ReferenceAudit(reader, reference)
         self._blocks = iter(blocks)
 

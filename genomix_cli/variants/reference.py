@@ -25,7 +25,7 @@ class ShardReference:
     partial = True
 
     def __init__(self, path: Path) -> None:
-        self.path: object = path
+        self.path = path
         self._shard = open_shard(path)
         self.lengths = self._shard.contigs
         self.names = ContigNames(self.lengths, path)

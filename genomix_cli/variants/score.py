@@ -295,7 +295,10 @@ def _check_choices(request: ScoreRequest) -> None:
     if request.from_stdin and (request.shard or request.resume):
         option = "--shard" if request.shard else "--resume"
         raise UsageError("standard input can be read only once", where=option, hint="give a file")
-    raw = {"--track": request.genome.tracks, "--contacts": request.genome.contacts}
+    raw: dict[str, object] = {
+        "--track": request.genome.tracks,
+        "--contacts": request.genome.contacts,
+    }
     raw |= {"--uncovered": request.genome.uncovered, "--fasta": request.genome.fasta}
     given = [option for option, value in raw.items() if value]
     if request.genome.shard is not None and given:
