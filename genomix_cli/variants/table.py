@@ -155,7 +155,8 @@ def _note_examples(item: Checked, examples: dict[str, list[str]]) -> None:
     record = item.record
     for alt, reason in zip(record.alts, item.reasons, strict=True):
         if reason is not None and len(noted := examples.setdefault(reason, [])) < EXAMPLES:
-            noted.append(f"line {record.line}: {record.chrom}:{record.pos} {record.ref}>{alt}")
+            place = f"line {record.line}: " if record.line else ""
+            noted.append(f"{place}{record.chrom}:{record.pos} {record.ref}>{alt}")
 
 
 def _refuse_unusable(name: str, counts: Counter[str]) -> None:
