@@ -146,9 +146,13 @@ class Output:
         state : dict
             Plain data for JSON. ``records``, if it is there, is the number of records so far.
         """
-        self._sink.flush()
+        self.end_block()
         if self._draft is not None:
             self._draft.commit(state)
+
+    def end_block(self) -> None:
+        """End a block without the promise of :meth:`commit`; the bytes are the same."""
+        self._sink.flush()
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from genomix_cli.genome.vcf import Record, VcfReader
 from genomix_cli.variants.checks import BLOCK_CHARACTERS, characters_of
 from genomix_cli.variants.inputs import STRIDE
 
-#: Of a block, at most; what is done is safe after each block.
-BLOCK_CORES = 64
+#: Of a block, at most: what goes on together, and is lost at most when interrupted.
+BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
 # Alleles per core from which on shared windows are the default: 200 per Mb.
 DENSE = 10

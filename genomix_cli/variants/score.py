@@ -68,6 +68,8 @@ log = logging.getLogger("genomix")
 DEFAULT_MODEL = "gmt-mini-sim"
 #: Blocks that wait for each device.
 WAITING = 2
+#: Between two commits: each waits for the disk.
+COMMIT_SECONDS = 0.25
 
 #: Where the time goes, in the order of the work; all but the first and last beside one another.
 STAGES = {
@@ -443,6 +445,7 @@ class Run:
         self.logits: list[np.ndarray] = []
         self._started = time.perf_counter()
         self._ticker = Ticker()
+        self._committed = 0.0
 
     @property
     def _done_before(self) -> int:
@@ -461,15 +464,18 @@ class Run:
             knows_contigs=True,
             state=self.before,
         )
+        waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
+        # The header comes once the first block is found to be in order.
+        block = self._next_block()
         if self.output.resumed is None:
             self.output.lines(self._first_lines(header))
-        waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
         try:
-            while (block := self._next_block()) is not None:
+            while block is not None:
                 future = self.workers.submit(self._targets(block))
                 waiting.append((block, self.variants.state(), future))
                 if len(waiting) > WAITING * self.workers.count:
                     self._finish(*waiting.popleft())
+                block = self._next_block()
             while waiting:
                 self._finish(*waiting.popleft())
         finally:
@@ -516,7 +522,11 @@ class Run:
         self.output.lines(self.annotator.lines(block, scores))
         more = {"windows": self.windows, "n_in_window": self.n_in_window}
         records = state["counts"]["records"]
-        self.output.commit({**state, **more, "records": records})
+        if time.monotonic() - self._committed < COMMIT_SECONDS:
+            self.output.end_block()
+        else:
+            self.output.commit({**state, **more, "records": records})
+            self._committed = time.monotonic()
         self.seconds["writing"] += time.perf_counter() - start
         rate = (records - self._done_before) / (time.perf_counter() - self._started)
         place = place_of(block[-1].record)

@@ -362,7 +362,8 @@ def test_both_strands_are_the_mean_of_each(
     # 130,000 bases: a window of 20 kb on the grid of 10 kb mirrors onto another one.
     letters = str.maketrans("ACGT", "TGCA")
     mirror = tmp_path / "mirror.fa"
-    mirror.write_text(f">chr1\n{genome['chr1'].translate(letters)[::-1]}\n")
+    turned_chr1 = genome["chr1"].translate(letters)[::-1]
+    mirror.write_text(f">chr1\n{turned_chr1}\n>chr2\n{genome['chr2']}\n")
     flipped = {
         name: mirrored_bigwig(path, tmp_path / f"{name}.bw") for name, path in tracks.items()
     }
@@ -381,7 +382,7 @@ def test_both_strands_are_the_mean_of_each(
 
 def mirrored_bigwig(path: Path, target: Path) -> Path:
     with pyBigWig.open(str(path)) as file, pyBigWig.open(str(target), "w") as out:
-        out.addHeader([("chr1", 130_000)])
+        out.addHeader(list(LENGTHS.items()))
         spans = [(130_000 - e, 130_000 - s, v) for s, e, v in file.intervals("chr1")][::-1]
         out.addEntries(
             ["chr1"] * len(spans),
@@ -389,6 +390,9 @@ def mirrored_bigwig(path: Path, target: Path) -> Path:
             ends=[e for _, e, _ in spans],
             values=[v for _, _, v in spans],
         )
+        # The other contig is as it was, so that the distribution of all values is, too.
+        starts, ends, values = zip(*file.intervals("chr2"), strict=True)
+        out.addEntries(["chr2"] * len(starts), list(starts), ends=list(ends), values=list(values))
     return target
 
 
@@ -746,6 +750,7 @@ def test_wrong_options(
 def test_a_damaged_model(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
     bad = Path(write_model(tmp_path / "bad", SMALL))
     (bad / "model.safetensors").write_bytes(b"not tensors")
+    (bad / FILE).unlink()
     with refused(DataError, Exit.FAILED, "model.safetensors"):
         score([snv(genome, "chr1", 5)], model=str(bad))
 
@@ -757,6 +762,7 @@ def test_never_nan(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
         module.cls.fill_(float("nan"))
     specs = tuple(TrackSpec.of(name, np.linspace(0, 1, 1001)) for name in TRACKS)
     save_model(Path(nan), module, ModelConfig("gmt", arch_of(module), specs))
+    (Path(nan) / FILE).unlink()
     with refused(GenomixError, Exit.FAILED, "no number", "--device cpu"):
         score([snv(genome, "chr1", 5)], model=nan)
     assert not (tmp_path / "out.vcf").exists()
