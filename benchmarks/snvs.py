@@ -1,7 +1,11 @@
-"""SNVs for the speed benchmarks: made up at a whole genome's density, or real and far apart."""
+"""SNVs made up at random places of a genome, or real ones that are far apart.
+
+python benchmarks/snvs.py GENOME.fa[.gz] OUT.vcf [--spacing 600] [--seed 1]
+"""
 
 from __future__ import annotations
 
+import argparse
 import gzip
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,8 +29,10 @@ class SNV(NamedTuple):
     alt: str
 
 
-def made_up(fasta: Path, contig: str, start: int, end: int, seed: int) -> list[SNV]:
-    """One SNV per `SPACING` bases at random positions of a stretch without N, sorted.
+def made_up(
+    fasta: Path, contig: str, start: int, end: int, seed: int, spacing: int = SPACING
+) -> list[SNV]:
+    """One SNV per `spacing` bases at random positions of a stretch without N, sorted.
 
     Parameters
     ----------
@@ -35,13 +41,14 @@ def made_up(fasta: Path, contig: str, start: int, end: int, seed: int) -> list[S
     start, end : int
         0-based, half-open.
     seed : int
+    spacing : int
     """
     rng = np.random.default_rng(seed)
     with Fasta(fasta) as reference:
         codes = reference.fetch(contig, start, end).astype(int)
     if codes.max() > 3:
         raise SystemExit(f"{contig}:{start}-{end} has N: take another stretch")
-    offsets = np.sort(rng.choice(end - start, (end - start) // SPACING, replace=False))
+    offsets = np.sort(rng.choice(end - start, (end - start) // spacing, replace=False))
     alts = (codes[offsets] + rng.integers(1, 4, len(offsets))) % 4
     return [
         SNV(contig, int(start + offset + 1), BASES[codes[offset]], BASES[alt])
@@ -70,3 +77,25 @@ def write_vcf(path: Path, snvs: Iterable[SNV]) -> None:
     rows = [f"{v.contig}\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t.\n" for v in snvs]
     head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     path.write_text(head + "".join(rows))
+
+
+def main() -> None:
+    """Write SNVs over a whole genome."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("fasta", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--spacing", type=int, default=SPACING)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with Fasta(options.fasta) as reference:
+        lengths = dict(reference.lengths)
+    snvs = [
+        snv
+        for number, (contig, length) in enumerate(lengths.items())
+        for snv in made_up(options.fasta, contig, 0, length, options.seed + number, options.spacing)
+    ]
+    write_vcf(options.output, snvs)
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,13 @@ genomix train "$WORK/sim.h5" -o "$WORK/gmt" "${held_out[@]}" --init "$WORK/gmt-2
     --variants-per-window 256 --negatives 0.15 --epochs 1 --learning-rate 6e-4 \
     --patience 0 --validations-per-epoch 4 --valid-variants 8000 --seed 2 --demonstration
 
+# What a score is ranked among: SNVs at random places of another genome. And what `doctor` expects.
+genomix simulate genome "$WORK/other" --contigs 4 --contig-length 1M --seed 20261122
+python "$(dirname "$0")/snvs.py" "$WORK/other/genome.fa.gz" "$WORK/random_snvs.vcf" --spacing 200
+genomix score "$WORK/random_snvs.vcf" --config "$WORK/other/genomix.toml" -m "$WORK/gmt" \
+    --save-background -o "$WORK/random_snvs.scored.vcf.gz"
+genomix doctor --store -m "$WORK/gmt"
+
 # What it is compared with. The CNN reads 1 kb, whatever the window.
 genomix train "$WORK/sim.h5" -o "$WORK/cnn" "${held_out[@]}" "${short[@]}" \
     --model cnn --negatives 0.35 --epochs 1 --valid-variants 4000 --seed 1

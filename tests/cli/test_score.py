@@ -304,7 +304,9 @@ def test_resumed_after_kills_at_any_moment_the_bytes_are_the_same(
     assert [path.name for path in output.parent.iterdir()] == [name]
 
 
-def test_interrupted_work_is_kept_and_said(tmp_path: Path, tiny_genome: Path, small_windows: Path) -> None:
+def test_interrupted_work_is_kept_and_said(
+    tmp_path: Path, tiny_genome: Path, small_windows: Path
+) -> None:
     many, output = tiny_genome / "variants.vcf.gz", tmp_path / "out.vcf.gz"
     process = start(many, tiny_genome, small_windows, "-o", output, "--mode", "shared")
     journal = tmp_path / ".out.vcf.gz.partial" / "journal"
@@ -319,7 +321,10 @@ def test_interrupted_work_is_kept_and_said(tmp_path: Path, tiny_genome: Path, sm
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert b"leave out --resume" in err or b"leave --resume out" in err
-    assert start(many, tiny_genome, small_windows, "-o", output, "--mode", "shared").wait(timeout=120) == 0
+    assert (
+        start(many, tiny_genome, small_windows, "-o", output, "--mode", "shared").wait(timeout=120)
+        == 0
+    )
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
 

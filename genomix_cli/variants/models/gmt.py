@@ -248,6 +248,8 @@ class TrackStem(nn.Module):
         Tensor
             ``[W, N, M, d]``.
         """
+        if not len(self.project):
+            return self.absent.new_zeros(signal.shape[0], signal.shape[2], *self.absent.shape)
         pairs = torch.stack([signal * observed, observed], dim=2)  # [W, M, 2, N]
         padded = F.pad(pairs.flatten(0, 1), (1, 1), mode="replicate").unflatten(0, pairs.shape[:2])
         around = padded.unfold(-1, 3, 1).permute(0, 1, 3, 2, 4).flatten(3)  # [W, M, N, 6]
