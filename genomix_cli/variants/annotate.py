@@ -59,6 +59,7 @@ class Annotator:
         self.tags = (*SCORES, *(RANKS if background else ()))
         self._none = (MISSING,) * len(self.tags)
         self._keys = [f"{tag.key}=" for tag in self.tags]
+        self._one = ";".join(key + "%s" for key in self._keys)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -94,28 +95,28 @@ class Annotator:
             ]
         return zip(*([f"{value:.6g}" for value in c.tolist()] for c in columns), strict=True)
 
-    def _vcf_line(self, checked: Checked, rows: Sequence[Sequence[str]]) -> str:
+    def _vcf_line(self, checked: Checked, rows: Sequence[tuple[str, ...]]) -> str:
         fields, reasons = checked.record.fields, checked.reasons
         if len(rows) == 1:
-            entries = [key + value for key, value in zip(self._keys, rows[0], strict=True)]
-            if reasons[0]:
-                entries.append(f"{REASON}={reasons[0]}")
+            scores = self._one % rows[0]
+            if reasons[0] is not None:
+                scores += f";{REASON}={reasons[0]}"
         else:
             columns = zip(self._keys, zip(*rows, strict=True), strict=True)
-            entries = [key + ",".join(column) for key, column in columns]
+            scores = ";".join([key + ",".join(column) for key, column in columns])
             if any(reasons):
-                entries.append(f"{REASON}={','.join(reason or MISSING for reason in reasons)}")
-        info = _other_info(fields[_INFO])
-        if info:
-            entries.insert(0, info)
-        return "\t".join([*fields[:_INFO], ";".join(entries), *fields[_INFO + 1 :]])
+                scores += f";{REASON}={','.join([reason or MISSING for reason in reasons])}"
+        info = fields[_INFO]
+        if PREFIX in info:
+            info = _without_scores(info)
+        if info != MISSING:
+            scores = f"{info};{scores}"
+        return "\t".join([*fields[:_INFO], scores, *fields[_INFO + 1 :]])
 
 
-def _other_info(info: str) -> str:
+def _without_scores(info: str) -> str:
     """INFO without what an earlier scoring left."""
-    if PREFIX in info:
-        info = ";".join(e for e in info.split(";") if not e.startswith(PREFIX))
-    return "" if info == MISSING else info
+    return ";".join(e for e in info.split(";") if not e.startswith(PREFIX)) or MISSING
 
 
 def _table_rows(checked: Checked, rows: Sequence[Sequence[str]]) -> Iterator[str]:

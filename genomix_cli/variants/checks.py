@@ -6,7 +6,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -43,6 +42,8 @@ BLOCK_CHARACTERS = 1 << 26
 NEIGHBOURHOOD = 65_536
 _REF, _ALT, _INFO = 3, 4, 7
 _CODES = {letter: encode(letter) for letter in "ACGTacgt"}
+_NO_ALLELE = (None,)
+_FINE = (None,)
 _BASES = re.compile(r"[ACGTacgt]+")
 
 
@@ -75,35 +76,46 @@ def check_records(records: Sequence[Record], reference: Reference) -> list[Check
     The reference is read once for neighbouring records, so they should come sorted.
     """
     checked: list[Checked] = []
-    for (chrom, _), run in groupby(records, _neighbourhood):
-        checked += _check_run(list(run), chrom, reference)
+    first, chrom, place = 0, "", -1
+    for i, record in enumerate(records):
+        own = record.pos // NEIGHBOURHOOD
+        if own != place or record.fields[0] != chrom:
+            checked += _check_run(records[first:i], chrom, reference)
+            first, chrom, place = i, record.fields[0], own
+    checked += _check_run(records[first:], chrom, reference)
     return checked
 
 
-def _neighbourhood(record: Record) -> tuple[str, int]:
-    return record.chrom, record.pos // NEIGHBOURHOOD
-
-
-def _check_run(run: list[Record], chrom: str, reference: Reference) -> Iterator[Checked]:
+def _check_run(run: Sequence[Record], chrom: str, reference: Reference) -> list[Checked]:
+    """Records of one contig that lie near each other."""
+    if not run:
+        return []
     contig = reference.names.find(chrom)
     if contig is None:
-        for record in run:
-            yield _classified(record, "", CONTIG_ABSENT, None)
-        return
-    first = min(record.pos for record in run) - 1 - MAX_SHIFT
-    last = max(record.pos - 1 + len(record.fields[_REF]) for record in run)
+        return [_classified(record, "", CONTIG_ABSENT, None) for record in run]
+    first = min([record.pos for record in run]) - 1 - MAX_SHIFT
+    last = max([record.pos - 1 + len(record.fields[_REF]) for record in run])
     stretch = Stretch.of(reference, contig, first, last)
-    for record in run:
-        site = stretch.site(record.pos - 1, record.fields[_REF])
-        yield _classified(record, contig, site, stretch)
+    return [
+        _classified(record, contig, stretch.site(record.pos - 1, record.fields[_REF]), stretch)
+        for record in run
+    ]
 
 
 def _classified(record: Record, contig: str, site: str | None, stretch: Stretch | None) -> Checked:
-    ref, alts = record.fields[_REF], record.fields[_ALT].split(",")
-    reasons = tuple(classify_allele(ref, alt) or site for alt in alts)
+    ref, alt = record.fields[_REF], record.fields[_ALT]
+    if "," not in alt:
+        reason = classify_allele(ref, alt) or site
+        if reason is not None or stretch is None:
+            return Checked(record, contig, _NO_ALLELE, (reason,), site)
+        return Checked(record, contig, (_placed(record.pos - 1, ref, alt, stretch),), _FINE, site)
+    alts = alt.split(",")
+    reasons = tuple([classify_allele(ref, alt) or site for alt in alts])
     alleles = tuple(
-        _placed(record.pos - 1, ref, alt, stretch) if reason is None and stretch else None
-        for alt, reason in zip(alts, reasons, strict=True)
+        [
+            _placed(record.pos - 1, ref, alt, stretch) if reason is None and stretch else None
+            for alt, reason in zip(alts, reasons, strict=True)
+        ]
     )
     return Checked(record, contig, alleles, reasons, site)
 
@@ -219,19 +231,15 @@ class CheckedVariants:
             )
 
     def _count(self, block: Sequence[Checked]) -> None:
-        alleles = scored = 0
+        reasons = Counter([reason for checked in block for reason in checked.reasons])
+        scored = reasons.pop(None, 0)
+        self.counts["records"] += len(block)
+        self.counts["alleles"] += scored + reasons.total()
+        self.counts["scored"] += scored
+        self.counts.update({reason: n for reason, n in reasons.items() if reason is not None})
         for checked in block:
-            alleles += len(checked.alleles)
-            for reason in checked.reasons:
-                if reason is None:
-                    scored += 1
-                else:
-                    self.counts[reason] += 1
             if checked.site == REF_MISMATCH:
                 self._note_mismatch(checked)
-        self.counts["records"] += len(block)
-        self.counts["alleles"] += alleles
-        self.counts["scored"] += scored
 
     def _note_mismatch(self, checked: Checked) -> None:
         self.counts["ref_mismatch_records"] += 1

@@ -63,8 +63,8 @@ def cut_blocks(records: Iterable[Record], stride: int = STRIDE) -> Iterator[list
     last: tuple[str, int] | None = None
     cores = characters = in_core = 0
     for record in records:
-        chrom, pos, fields = record.fields[0], record.pos, record.fields
-        core = chrom, (pos - 1) // stride
+        _, pos, fields = record
+        core = fields[0], (pos - 1) // stride
         if core != last:
             if cores == BLOCK_CORES or len(block) >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS:
                 yield block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
@@ -265,6 +266,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
         VcfReader(request.vcf, regions) as reader,
         open_reference(request.genome.fasta, request.genome.shard) as reference,
         _threads(request.threads),
+        _few_collections(),
     ):
         records = iter(reader)
         first = _first_records(request, records)
@@ -350,6 +352,19 @@ def _plan(request: ScoreRequest, regions: Regions | None, first: list[Record]) -
         stride,
         tuple(dict.fromkeys(record.chrom for record in first)),
     )
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Python looks for cycles in garbage rarely: records make none, and are many."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextmanager
