@@ -21,8 +21,10 @@ from genomix_cli.genome.vcf_input import STANDARD_STREAM
 
 log = logging.getLogger("genomix")
 
-# More do not help: Python makes lines at the rate at which two compress them.
-THREADS = 2
+# More than cores, for each waits now and then until Python lets it hand over a block.
+THREADS = 4
+# Seconds to wait for a thread whose work is no longer wanted.
+PATIENCE = 1.0
 # Drafts that are read again at once.
 DRAFT_LEVEL = 1
 
@@ -221,7 +223,8 @@ class _BcfPump(threading.Thread):
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
-        self.join()
+        # Given up, it may be writing to somebody who does not read.
+        self.join(None if self._complete or self._error else PATIENCE)
 
     def _end(self) -> None:
         """Wait for the thread; raises what has ended it."""

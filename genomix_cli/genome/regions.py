@@ -174,14 +174,17 @@ def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
     with open_input(path) as source:
         if source.is_bcf:
             raise DataError("is BCF", where=path, hint="write it as VCF: bcftools view")
+        columns = 3
         for number, line in enumerate(chain.from_iterable(source.blocks()), 1):
+            if number == 1 and line.startswith("##fileformat=VCF"):
+                columns = 2  # the third is ID, which may be a number
             if line.strip() and not line.startswith(("#", "track", "browser")):
-                yield _from_line(line, is_bed, f"{path}:{number}")
+                yield _from_line(line.split()[:columns], is_bed, f"{path}:{number}")
 
 
-def _from_line(line: str, is_bed: bool, where: str) -> Interval:
+def _from_line(line: list[str], is_bed: bool, where: str) -> Interval:
     """An interval of a line; a third column that is no number is something else than END."""
-    contig, *columns = line.split(None, 3)[:3]
+    contig, *columns = line
     if not columns:
         return Interval(contig, START, END)
     numbers = [int(text) for text in columns if text.isascii() and text.isdigit()]
@@ -192,10 +195,10 @@ def _from_line(line: str, is_bed: bool, where: str) -> Interval:
             expected="CHROM, START (0-based), END"
             if is_bed
             else "CHROM, POS (1-based), perhaps END",
-            found=repr(line[:60]),
+            found=" ".join(line)[:60],
         )
     start = numbers[0] if is_bed else numbers[0] - 1
     end = numbers[-1] if len(numbers) > 1 else start + 1
     if end < start:
-        raise DataError("ends before it starts", where=where, found=repr(line[:60]))
+        raise DataError("ends before it starts", where=where, found=" ".join(line)[:60])
     return Interval(contig, start, end)

@@ -171,7 +171,7 @@ REFUSED = {
     "not a VCF": (b">chr1\nACGT\n", 1, ["bad.vcf:1: is not a VCF"]),
     "empty": (b"", 1, ["bad.vcf: is empty"]),
     "truncated gzip": (gzip.compress(HEADER.encode() * 9)[:-9], 1, ["truncated"]),
-    "BCF": (b"BCF\x02\x02" + bytes(40), 1, ["header is damaged or truncated"]),
+    "damaged BCF": (b"BCF\x02\x02" + bytes(40), 1, ["bad.vcf: the header is damaged"]),
     "no #CHROM": (b"##fileformat=VCFv4.2\nchr1\t1\n", 1, ["bad.vcf:2:", "#CHROM"]),
     "too few columns": (HEADER.encode() + b"chr1\t1\t.\tA\n", 1, ["bad.vcf:3: too few columns"]),
     "POS": (HEADER.encode() + b"chr1\tx\t.\tA\tC\t.\t.\t.\n", 1, ["bad.vcf:3: POS"]),
