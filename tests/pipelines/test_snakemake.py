@@ -127,7 +127,7 @@ def test_snakemake_finds_nothing_to_criticise(snakemake: Snakemake, tmp_path: Pa
 def test_a_wrong_setting_is_refused(wrong: str, snakemake: Snakemake, few: Path) -> None:
     arguments = ("-s", SNAKEFILE, "--configfile", CONFIG, "-n", "--config", wrong)
     process = snakemake(*arguments, cwd=few, code=1)
-    assert "Error validating config file" in process.stderr
+    assert "Error validating config file" in process.stdout + process.stderr
 
 
 def test_scores_are_those_of_one_run(snakemake: Snakemake, few: Path, shell: Shell) -> None:
