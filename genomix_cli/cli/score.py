@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
+    ctx: typer.Context,
     variants: Annotated[
         Path,
         typer.Argument(
@@ -138,6 +139,12 @@ def score(
             hint="give --fasta, set GENOMIX_FASTA, or put `fasta` under [score] "
             "in the file of --config or GENOMIX_CONFIG",
         )
+    if genome is not None:
+        # A reference that is set up for good gives way to a shard that is asked for.
+        fasta = fasta if _typed(ctx, "fasta") else None  # type: ignore[assignment]
+        track = track if _typed(ctx, "track") else None
+        contacts = contacts if _typed(ctx, "contacts") else None
+        uncovered = uncovered if _typed(ctx, "uncovered") else None
     from genomix_cli.variants.cutting import Part
     from genomix_cli.variants.score import ScoreRequest, score_variants
     from genomix_cli.variants.workers import GenomeFiles
@@ -167,6 +174,12 @@ def score(
     )
     if log.isEnabledFor(logging.INFO):
         _render(summary)
+
+
+def _typed(ctx: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _render(summary: ScoreSummary) -> None:

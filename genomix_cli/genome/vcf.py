@@ -6,34 +6,42 @@ no UTF-8. Specification: https://samtools.github.io/hts-specs/VCFv4.4.pdf
 
 from __future__ import annotations
 
-import gzip
-import io
 import logging
-import os
 import re
-import sys
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from genomix_cli.errors import DataError, GenomixError
-from genomix_cli.genome import bgzf
-from genomix_cli.provenance import atomic_path
+from genomix_cli.errors import DataError
+from genomix_cli.genome.outputs import Output, format_of, open_output
+from genomix_cli.genome.regions import Regions
+from genomix_cli.genome.vcf_input import STANDARD_STREAM, BcfInput, Input, find_index, jump
+
+__all__ = [
+    "COLUMNS",
+    "MISSING",
+    "STANDARD_STREAM",
+    "Header",
+    "Record",
+    "VcfReader",
+    "contig_line",
+    "info_line",
+    "vcf_writer",
+]
 
 log = logging.getLogger("genomix")
 
-STANDARD_STREAM = "-"
 MAGIC = "##fileformat=VCF"
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 MISSING = "."
+# Longer numbers are no positions, and Python refuses the longest.
+POS_DIGITS = 18
 
 _INFO = 7
 _CONTIG = re.compile(r'##contig=<(?:[^",]*(?:"[^"]*")?,)*?ID=([^,>]+)')
-_CONVERT = "convert it: bcftools view FILE.bcf | genomix ... -"
 
 
 class Header(NamedTuple):
@@ -94,7 +102,7 @@ class Record(NamedTuple):
     Attributes
     ----------
     line : int
-        Where it stands in the file, from 1.
+        Where it stands in the file, from 1; 0 where this is not known, as in a BCF.
     pos : int
         1-based, as the file has it.
     fields : list of str
@@ -150,13 +158,16 @@ class Record(NamedTuple):
 class VcfReader:
     """Records of a VCF, one after another.
 
-    Plain, gzip and BGZF are told apart by their content. Windows line ends are accepted, with a
-    warning. Empty lines are passed over.
+    Plain, gzip, BGZF and BCF are told apart by their content. Windows line ends are accepted, with
+    a warning. Empty lines are passed over.
 
     Parameters
     ----------
     path : str or Path
         A file, or ``-`` for standard input.
+    regions : Regions, optional
+        Only records whose POS lies in them. Where an index (``.csi``, ``.tbi``) lies beside the
+        file, the rest is not read.
 
     Attributes
     ----------
@@ -167,24 +178,27 @@ class VcfReader:
     Raises
     ------
     DataError
-        If it cannot be read, is no VCF, or is truncated; while iterating too, with the line.
+        If it cannot be read, is no VCF, or is truncated; while iterating too, with the place.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, regions: Regions | None = None) -> None:
         self.path = Path(path)
-        self.name = "standard input" if str(path) == STANDARD_STREAM else str(path)
+        self._regions = regions
+        # The line that was read last; those of an index or a BCF have no numbers.
         self._line = 0
-        self._saw_crlf = False
-        self._file = _open(path, self.name)
+        self._numbered = True
+        self._open = ExitStack()
         try:
-            self._source = _Source(self._file)
-            _refuse_other_formats(self._source.start, self.name)
-            _refuse_truncated(path, self._source.start)
-            self._lines = self._decoded()
-            self.header = self._read_header()
+            self._input = self._open.enter_context(Input(path))
+            self.name = self._input.name
+            index = find_index(self.path) if regions and self._input.is_bgzf else None
+            self._blocks = self._bcf(index) if self._input.is_bcf else self._text(index)
         except BaseException:
             self.close()
             raise
+        self._records = self._parsed()
+        if regions is not None:
+            self._records = self._inside(regions)
 
     def __enter__(self) -> VcfReader:
         return self
@@ -199,212 +213,129 @@ class VcfReader:
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
-        if self._file is not sys.stdin.buffer:
-            self._file.close()
+        self._open.close()
 
-    def where(self, record: Any) -> str:
-        """A place in the file, as messages name it."""
-        return f"{self.name}:{getattr(record, 'line', record)}"
+    def where(self, record: Record | int) -> str:
+        """A place in the file, as messages name it: by the line if it is known.
+
+        Parameters
+        ----------
+        record : Record or int
+            A record, or the number of a line.
+        """
+        line = record if isinstance(record, int) else record.line
+        if line or isinstance(record, int):
+            return f"{self.name}:{line}"
+        return f"{self.name} at {record.chrom}:{record.pos}"
 
     def __iter__(self) -> Iterator[Record]:
-        for text in self._lines:
-            if text:
-                yield self._parse(text)
+        return self._records
 
-    def _parse(self, text: str) -> Record:
-        fields = text.split("\t", len(COLUMNS))
-        if len(fields) < len(COLUMNS):
-            raise self._wrong(
-                "too few columns", f"{len(COLUMNS)} separated by tabs", str(len(fields))
-            )
-        pos = fields[1]
-        if not (pos.isascii() and pos.isdigit()):
-            raise self._wrong("POS is no position", "a whole number", repr(pos))
-        return Record(self._line, int(pos), fields)
+    def _text(self, index: Path | None) -> Iterator[list[str]]:
+        """The header, then blocks of lines."""
+        blocks = self._input.blocks()
+        rest = self._read_header(blocks)
+        if index is None or self._regions is None:
+            return chain([rest], blocks)
+        from genomix_cli.genome.htslib import IndexedText
 
-    def _read_header(self) -> Header:
-        first = next(self._lines, None)
-        if first is None:
+        file = self._open.enter_context(closing(IndexedText(self.path, index)))
+        self._numbered = False
+        return jump(file, self._regions)
+
+    def _bcf(self, index: Path | None) -> Iterator[list[str]]:
+        file = self._open.enter_context(closing(BcfInput(self._input, index)))
+        self._numbered = False
+        *meta, columns = file.file.header
+        self.header = Header(tuple(meta), columns)
+        if index is None or self._regions is None:
+            return file.blocks()
+        return jump(file.file, self._regions)
+
+    def _parsed(self) -> Iterator[Record]:
+        """Records, in one loop: a call for each would take half as long again."""
+        line, step = self._line, int(self._numbered)
+        width, new = len(COLUMNS), tuple.__new__
+        for block in self._blocks:
+            for text in block:
+                line += step
+                fields = text.split("\t", width)
+                if len(fields) < width:
+                    if text:
+                        raise self._too_few(line, fields)
+                    continue
+                pos = fields[1]
+                if not (pos.isdigit() and pos.isascii() and len(pos) < POS_DIGITS):
+                    raise self._wrong("POS is no position", line, "a whole number", repr(pos[:40]))
+                yield new(Record, (line, int(pos), fields))
+
+    def _inside(self, regions: Regions) -> Iterator[Record]:
+        """Records of the regions; if there is no contig of them at all, this is said."""
+        seen = set(self.header.contigs)
+        yield from regions.select(_noting(self._parsed(), seen))
+        if all(regions.find(contig) is None for contig in seen):
+            names = ", ".join([*regions.by_contig][:5])
+            log.warning("%s: has no contig of the regions, as %s", self.name, names)
+
+    def _read_header(self, blocks: Iterator[list[str]]) -> list[str]:
+        """Read the header; what is left of its last block."""
+        meta: list[str] = []
+        for block in blocks:
+            for i, text in enumerate(block):
+                if not meta and not text.startswith(MAGIC):
+                    raise self._wrong("is not a VCF", 1, f"{MAGIC}v4.x", repr(text[:40]))
+                if not text.startswith("##"):
+                    self._finish_header(meta, text)
+                    return block[i + 1 :]
+                meta.append(text)
+        if not meta:
             raise DataError("is empty", where=self.name, expected="a VCF header")
-        if first.startswith("BCF\x02"):
-            raise DataError("is BCF, not VCF", where=self.name, hint=_CONVERT)
-        if not first.startswith(MAGIC):
-            raise self._wrong("is not a VCF", f"{MAGIC}v4.x", repr(first[:40]))
-        meta = [first]
-        for text in self._lines:
-            if not text.startswith("##"):
-                break
-            meta.append(text)
-        else:
-            raise self._wrong("the #CHROM line is missing", "it after the ## lines", "the end")
+        problem = "the #CHROM line is missing"
+        raise self._wrong(problem, len(meta), "it after the ## lines", "the end")
+
+    def _finish_header(self, meta: list[str], text: str) -> None:
+        self._line = len(meta) + 1
         if tuple(text.split("\t", len(COLUMNS))[: len(COLUMNS)]) != COLUMNS:
             problem = "the #CHROM line is " + ("wrong" if text.startswith("#CHROM") else "missing")
-            raise self._wrong(problem, "<TAB>".join(COLUMNS), repr(text[:60]))
-        return Header(tuple(meta), text)
+            raise self._wrong(problem, self._line, "<TAB>".join(COLUMNS), repr(text[:60]))
+        self.header = Header(tuple(meta), text)
 
-    def _decoded(self) -> Iterator[str]:
-        """Lines without their ends, counted."""
-        stream: Any = io.BufferedReader(self._source, 1 << 20)
-        if self._source.start[:2] == b"\x1f\x8b":
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=stream), 1 << 20)
-        lines = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="\n")
-        try:
-            for self._line, text in enumerate(lines, 1):
-                text = text.removesuffix("\n")
-                yield self._without_return(text) if text.endswith("\r") else text
-        except EOFError as error:
-            raise self._truncated() from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            problem = f"is damaged: {error}"
-            raise DataError(problem, where=f"{self.name}:{self._line + 1}") from error
-        except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", where=self.name) from error
-        if bgzf.is_bgzf(self._source.start) and not self._source.complete:
-            raise self._truncated()
+    def _too_few(self, line: int, fields: list[str]) -> DataError:
+        problem = "too few columns"
+        return self._wrong(problem, line, f"{len(COLUMNS)} separated by tabs", str(len(fields)))
 
-    def _without_return(self, text: str) -> str:
-        if not self._saw_crlf:
-            self._saw_crlf = True
-            log.warning("%s: Windows line ends; written back as plain ones", self.name)
-        return text.removesuffix("\r")
-
-    def _truncated(self) -> DataError:
-        return _truncated(f"{self.name}:{self._line + 1}")
-
-    def _wrong(self, what: str, expected: str, found: str) -> DataError:
-        return DataError(what, where=f"{self.name}:{self._line}", expected=expected, found=found)
+    def _wrong(self, what: str, line: int, expected: str, found: str) -> DataError:
+        where = f"{self.name}:{line}" if line else self.name
+        return DataError(what, where=where, expected=expected, found=found)
 
 
-class _Source(io.RawIOBase):
-    """Raw bytes of a stream whose start is known in advance and whose end is remembered.
-
-    Standard input cannot be rewound after its format is told, nor its last block looked up.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.start: bytes = stream.read(bgzf.HEADER_SIZE)
-        self._ahead = self.start
-        self._end = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._ahead[: len(buffer)] or self._stream.read1(len(buffer))
-        self._ahead = self._ahead[len(data) :]
-        self._end = (self._end + data)[-len(bgzf.END) :]
-        buffer[: len(data)] = data
-        return len(data)
-
-    @property
-    def complete(self) -> bool:
-        """Whether BGZF's end mark came last."""
-        return self._end == bgzf.END
-
-
-def _open(path: str | Path, name: str) -> Any:
-    if str(path) == STANDARD_STREAM:
-        return sys.stdin.buffer
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=name) from error
-
-
-def _refuse_other_formats(start: bytes, name: str) -> None:
-    if not start:
-        raise DataError("is empty", where=name, expected="a VCF header")
-    if start.startswith(b"BCF\x02"):
-        raise DataError("is BCF, not VCF", where=name, hint=_CONVERT)
-
-
-def _refuse_truncated(path: str | Path, start: bytes) -> None:
-    """Look for BGZF's end mark before hours of work, where the file can be looked at twice."""
-    if not bgzf.is_bgzf(start) or not os.path.isfile(path):
-        return
-    with open(path, "rb") as file:
-        file.seek(-min(len(bgzf.END), os.path.getsize(path)), os.SEEK_END)
-        if file.read() != bgzf.END:
-            raise _truncated(path)
-
-
-def _truncated(where: object) -> DataError:
-    return DataError(
-        "the compressed file ends too early: it is truncated",
-        where=where,
-        hint="copy or download it again",
-    )
+def _noting(records: Iterator[Record], seen: set[str]) -> Iterator[Record]:
+    """The records; `seen` gets their contigs."""
+    contig = None
+    for record in records:
+        if record.fields[0] != contig:
+            contig = record.fields[0]
+            seen.add(contig)
+        yield record
 
 
 class VcfWriter:
     """Writes a header and lines; made by :func:`vcf_writer`."""
 
-    def __init__(self, stream: bgzf.Sink) -> None:
-        self._stream = stream
+    def __init__(self, output: Output) -> None:
+        self._output = output
 
     def header(self, header: Header) -> None:
         """Write the header; once, and first."""
-        self._write(str(header))
+        self._output.lines([*header.meta, header.columns])
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write records, given without their line ends."""
-        self._write("".join(f"{line}\n" for line in lines))
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text.encode("utf-8", "surrogateescape"))
+        self._output.lines(lines)
 
 
 @contextmanager
 def vcf_writer(path: str | Path) -> Iterator[VcfWriter]:
-    """A VCF to write: BGZF if the name ends in ``.gz`` or ``.bgz``, plain otherwise.
-
-    Parameters
-    ----------
-    path : str or Path
-        Appears whole when the block ends without an error, or not at all; ``-`` is standard
-        output, written as it comes.
-
-    Raises
-    ------
-    GenomixError
-        If the disk is full or cannot be written to.
-    """
-    if str(path) == STANDARD_STREAM:
-        with _standard_output() as stream:
-            yield VcfWriter(stream)
-        return
-    with atomic_path(Path(path)) as draft, open(draft, "wb", buffering=0) as raw:
-        whole = _Whole(raw, str(path))
-        if Path(path).suffix not in (".gz", ".bgz"):
-            yield VcfWriter(whole)
-            return
-        compressed = bgzf.BgzfWriter(whole)
-        yield VcfWriter(compressed)
-        compressed.finish()
-
-
-@contextmanager
-def _standard_output() -> Iterator[_Whole]:
-    """Standard output without Python's buffer, which would fail once more when Python ends."""
-    sys.stdout.flush()
-    with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as raw:
-        yield _Whole(raw, "standard output")
-
-
-@dataclass(frozen=True)
-class _Whole:
-    """A raw stream that writes all it is given: the system may take less at a time."""
-
-    raw: io.RawIOBase | io.FileIO
-    name: str
-
-    def write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self.raw.write(rest) :]
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise GenomixError(f"cannot be written: {error.strerror}", where=self.name) from error
+    """A VCF to write; see :func:`genomix_cli.genome.outputs.open_output`."""
+    with open_output(path, format_of(path)) as output:
+        yield VcfWriter(output)

@@ -1,12 +1,13 @@
 """Which alleles can be used, and why the others cannot.
 
-`prepare`, `score` and `explain` ask the same functions, so a variant that trains is one that scores.
+`prepare`, `score` and `explain` ask the same: a variant that trains is one that scores.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -50,21 +51,27 @@ _FIRST_BASE = str.maketrans("RYSWKMBDHV", "ACCAGACAAA")
 
 
 class Reference(Protocol):
-    """What REF is compared with: a FASTA, or the stretches of one that a shard holds.
+    """What REF is compared with: a FASTA, or the stretches of one that a shard holds."""
 
-    Attributes
-    ----------
-    path : Path
-    names : ContigNames
-    lengths : mapping of str to int
-    partial : bool
-        Whether places that read N may be places that are not held.
-    """
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
 
-    path: object
-    names: ContigNames
-    lengths: Mapping[str, int]
-    partial: bool
+    @property
+    def names(self) -> ContigNames:
+        """Its contigs under any usual spelling."""
+        ...
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """Bases of each contig."""
+        ...
+
+    @property
+    def partial(self) -> bool:
+        """Whether places that read N may be places that are not held."""
+        ...
 
     def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
         """Codes of a stretch; what lies off the contig is unknown."""
@@ -123,7 +130,10 @@ class Stretch(NamedTuple):
         if found == ref:
             return None
         ref = ref.upper()
-        if _NO_BASE.sub("N", found) == _NO_BASE.sub("N", ref) or found.translate(_FIRST_BASE) == ref:
+        if (
+            _NO_BASE.sub("N", found) == _NO_BASE.sub("N", ref)
+            or found.translate(_FIRST_BASE) == ref
+        ):
             return None
         return NOT_PREPARED if self.partial and not found.strip("N") else REF_MISMATCH
 

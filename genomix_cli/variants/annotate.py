@@ -19,6 +19,7 @@ from genomix_cli.variants.checks import Checked
 from genomix_cli.variants.engine import Scores
 from genomix_cli.variants.tags import HEADER_PREFIX, PREFIX, RANKS, REASON, SCORES
 
+DIFFERENCE_DECIMALS = 5
 _INFO = 7
 _LOCUS = (
     Column("CHROM", "str"),
@@ -83,15 +84,15 @@ class Annotator:
         """The values of each allele, in the order of the tags."""
         columns: list[NDArray[np.floating]] = [
             self.calibration.apply(scores.logit),
-            # A zero without a sign.
-            scores.logit - scores.null + np.float32(0),
+            # Below this is rounding; and a zero has no sign.
+            np.round(scores.logit - scores.null, DIFFERENCE_DECIMALS) + np.float32(0),
         ]
         if self.background is not None:
             columns += [
                 self.background.percentile(scores.logit),
                 self.background.phred(scores.logit),
             ]
-        return zip(*(["%.6g" % value for value in c.tolist()] for c in columns), strict=True)
+        return zip(*([f"{value:.6g}" for value in c.tolist()] for c in columns), strict=True)
 
     def _vcf_line(self, checked: Checked, rows: Sequence[Sequence[str]]) -> str:
         fields, reasons = checked.record.fields, checked.reasons

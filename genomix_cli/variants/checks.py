@@ -98,9 +98,7 @@ def _check_run(run: list[Record], chrom: str, reference: Reference) -> Iterator[
         yield _classified(record, contig, site, stretch)
 
 
-def _classified(
-    record: Record, contig: str, site: str | None, stretch: Stretch | None
-) -> Checked:
+def _classified(record: Record, contig: str, site: str | None, stretch: Stretch | None) -> Checked:
     ref, alts = record.fields[_REF], record.fields[_ALT].split(",")
     reasons = tuple(classify_allele(ref, alt) or site for alt in alts)
     alleles = tuple(
@@ -171,7 +169,7 @@ class CheckedVariants:
         self.first_mismatch: str | None = state.get("first_mismatch")
         self.first_unsorted: str | None = state.get("first_unsorted")
         self.contigs: dict[str, None] = dict.fromkeys(state.get("contigs", ()))
-        self._last: tuple[str, int] = tuple(state.get("last", ("", 0)))  # type: ignore[assignment]
+        self._last: tuple[str, int] = tuple(state.get("last", ("", 0)))
         self._audit = ReferenceAudit(reader, reference)
         self._blocks = iter(blocks)
 
@@ -294,7 +292,8 @@ class ReferenceAudit:
         for checked in block:
             if self.compared == AUDIT_RECORDS:
                 break
-            if checked.site in (CONTIG_ABSENT, NOT_PREPARED) or not _BASES.fullmatch(checked.record.ref):
+            comparable = checked.site not in (CONTIG_ABSENT, NOT_PREPARED)
+            if not (comparable and _BASES.fullmatch(checked.record.ref)):
                 continue
             self.compared += 1
             if checked.site in (REF_MISMATCH, OFF_CONTIG):

@@ -10,25 +10,25 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.vcf import Record, VcfReader
 from genomix_cli.variants.checks import BLOCK_CHARACTERS, characters_of
 from genomix_cli.variants.inputs import STRIDE
 
-#: Of a block, at most; what is done is safe after each block.
-BLOCK_CORES = 64
+#: Of a block, at most: what goes on together, and is lost at most when interrupted.
+BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
 # Alleles per core from which on shared windows are the default: 200 per Mb.
 DENSE = 10
 
 
 class Part(NamedTuple):
-    """One of `count` parts of the input, `index` counted from 1."""
+    """One of `total` parts of the input, `number` counted from 1."""
 
-    index: int
-    count: int
+    number: int
+    total: int
 
     @classmethod
     def parse(cls, text: str) -> Part:
@@ -39,9 +39,9 @@ class Part(NamedTuple):
         UsageError
             If it is something else, or `i` is not in ``1..n``.
         """
-        index, slash, count = text.partition("/")
-        if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
-            return cls(int(index), int(count))
+        number, slash, total = text.partition("/")
+        if slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total):
+            return cls(int(number), int(total))
         raise UsageError("not a part", where="--shard", expected="I/N, as in 1/8", found=text)
 
 
@@ -114,7 +114,7 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
         last, last_pos = core, record.pos
         count += 1
     starts.append(count)
-    low, high = (_cut(starts, count, i, part.count) for i in (part.index - 1, part.index))
+    low, high = (_cut(starts, count, i, part.total) for i in (part.number - 1, part.number))
     return slice(low, high)
 
 
@@ -143,7 +143,7 @@ def head(records: Iterator[Record]) -> list[Record]:
     return taken
 
 
-def suited_mode(records: Iterable[Record], stride: int = STRIDE) -> str:
+def suited_mode(records: Iterable[Record], stride: int = STRIDE) -> Literal["shared", "centred"]:
     """``"shared"`` where windows would have enough alleles in common, else ``"centred"``."""
     alleles = 0
     cores = set()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,9 +251,7 @@ def _answers(
 ) -> Scores:
     window = loaded.module.n_bins * BIN_SIZE
     genome = MadeUpGenome(tuple(spec.name for spec in loaded.config.tracks), window)
-    engine = Engine(
-        loaded.module, genome, device, precision=precision, stop=threading.Event()
-    )
+    engine = Engine(loaded.module, genome, device, precision=precision, stop=threading.Event())
     return engine.score(genome.targets()[part])
 
 

@@ -96,7 +96,7 @@ class Flag(Protocol):
         ...
 
 
-class Stopped(Exception):  # noqa: N818  # no error: someone asked for it
+class Stopped(Exception):  # no error: someone asked for it
     """The flag was raised while scoring."""
 
 
@@ -112,7 +112,7 @@ class Work(NamedTuple):
 
     Attributes
     ----------
-    index : NDArray
+    rows : NDArray
         int64 ``[G]``: which targets these are.
     window : tuple of Window
         One per strand; empty where the window is that of the work before.
@@ -122,7 +122,7 @@ class Work(NamedTuple):
         Whether bases of the window are not known.
     """
 
-    index: NDArray[np.int64]
+    rows: NDArray[np.int64]
     window: tuple[Window, ...]
     variants: tuple[tuple[Variants, ...], ...]
     unknown: bool
@@ -202,8 +202,8 @@ class Engine:
                         self._contexts = tuple(map(self.model.window, work.window))
                         self._wait()
                 with clock("alleles"):
-                    scores.logit[work.index], scores.null[work.index] = self._logits(work)
-                scores.unknown[work.index] = work.unknown
+                    scores.logit[work.rows], scores.null[work.rows] = self._logits(work)
+                scores.unknown[work.rows] = work.unknown
         if not (np.isfinite(scores.logit).all() and np.isfinite(scores.null).all()):
             raise GenomixError(
                 "the model gave something that is no number",
@@ -228,7 +228,7 @@ class Engine:
 
     def _logits(self, work: Work) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Of alleles and of no change, averaged over the strands."""
-        total = np.zeros((2, len(work.index)), np.float32)
+        total = np.zeros((2, len(work.rows)), np.float32)
         for context, chunks in zip(self._contexts, work.variants, strict=True):
             pairs = [self.model.with_null(context, chunk) for chunk in chunks]
             for row, parts in zip(total, zip(*pairs, strict=True), strict=True):

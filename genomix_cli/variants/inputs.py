@@ -155,9 +155,10 @@ def _contacts(source: GenomeSource, contig: str, start: int, n: int) -> NDArray[
     if not rest:
         return source.contacts(contig, start, n)
     bins = source.contacts(contig, first * CONTACT_BIN, n + 1)
-    share = np.float32(rest / CONTACT_BIN)
+    share = rest / CONTACT_BIN
     rows = bins[:-1] * (1 - share) + bins[1:] * share
-    return rows[:, :-1] * (1 - share) + rows[:, 1:] * share
+    means = rows[:, :-1] * (1 - share) + rows[:, 1:] * share
+    return means.astype(np.float32)
 
 
 class Haplotypes(NamedTuple):

@@ -62,12 +62,12 @@ def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
     if len(values) != len(alts):
         raise DataError(
             f"{key} does not say which ALT it belongs to",
-            where=reader.where(record.line),
+            where=reader.where(record),
             expected=f"{len(alts)} values, one per ALT",
             found=text,
             hint="split multi-allelic records: bcftools norm -m-",
         )
-    return [_number(value, key, reader.where(record.line)) for value in values]
+    return [_number(value, key, reader.where(record)) for value in values]
 
 
 def read_labels(path: Path) -> dict[AlleleKey, float]:

@@ -25,7 +25,7 @@ class ShardReference:
     partial = True
 
     def __init__(self, path: Path) -> None:
-        self.path: object = path
+        self.path = path
         self._shard = open_shard(path)
         self.lengths = self._shard.contigs
         self.names = ContigNames(self.lengths, path)
@@ -62,5 +62,3 @@ def open_reference(fasta: Path | None, shard: Path | None) -> Fasta | ShardRefer
         return ShardReference(shard)
     assert fasta is not None
     return Fasta(fasta)
-
-

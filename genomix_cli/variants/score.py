@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,8 +26,7 @@ from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.outputs import Format, Output, format_of, open_output
 from genomix_cli.genome.regions import Regions
 from genomix_cli.genome.signal import UNCOVERED
-from genomix_cli.genome.vcf import STANDARD_STREAM, Header, Record
-from genomix_cli.genome.vcf_reader import VcfReader
+from genomix_cli.genome.vcf import STANDARD_STREAM, Header, Record, VcfReader
 from genomix_cli.progress import Ticker
 from genomix_cli.provenance import Provenance, atomic_path, sha256
 from genomix_cli.training.checkpoints import (
@@ -38,7 +37,7 @@ from genomix_cli.training.checkpoints import (
     resolve_devices,
     weights_file,
 )
-from genomix_cli.variants.alleles import REASONS, REF_MISMATCH
+from genomix_cli.variants.alleles import REASONS
 from genomix_cli.variants.annotate import (
     Annotator,
     Made,
@@ -69,6 +68,8 @@ log = logging.getLogger("genomix")
 DEFAULT_MODEL = "gmt-mini-sim"
 #: Blocks that wait for each device.
 WAITING = 2
+#: Between two commits: each waits for the disk.
+COMMIT_SECONDS = 0.25
 
 #: Where the time goes, in the order of the work; all but the first and last beside one another.
 STAGES = {
@@ -296,7 +297,10 @@ def _check_choices(request: ScoreRequest) -> None:
     if request.from_stdin and (request.shard or request.resume):
         option = "--shard" if request.shard else "--resume"
         raise UsageError("standard input can be read only once", where=option, hint="give a file")
-    raw = {"--track": request.genome.tracks, "--contacts": request.genome.contacts}
+    raw: dict[str, object] = {
+        "--track": request.genome.tracks,
+        "--contacts": request.genome.contacts,
+    }
     raw |= {"--uncovered": request.genome.uncovered, "--fasta": request.genome.fasta}
     given = [option for option, value in raw.items() if value]
     if request.genome.shard is not None and given:
@@ -441,6 +445,7 @@ class Run:
         self.logits: list[np.ndarray] = []
         self._started = time.perf_counter()
         self._ticker = Ticker()
+        self._committed = 0.0
 
     @property
     def _done_before(self) -> int:
@@ -459,15 +464,18 @@ class Run:
             knows_contigs=True,
             state=self.before,
         )
+        waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
+        # The header comes once the first block is found to be in order.
+        block = self._next_block()
         if self.output.resumed is None:
             self.output.lines(self._first_lines(header))
-        waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
         try:
-            while (block := self._next_block()) is not None:
+            while block is not None:
                 future = self.workers.submit(self._targets(block))
                 waiting.append((block, self.variants.state(), future))
                 if len(waiting) > WAITING * self.workers.count:
                     self._finish(*waiting.popleft())
+                block = self._next_block()
             while waiting:
                 self._finish(*waiting.popleft())
         finally:
@@ -514,7 +522,11 @@ class Run:
         self.output.lines(self.annotator.lines(block, scores))
         more = {"windows": self.windows, "n_in_window": self.n_in_window}
         records = state["counts"]["records"]
-        self.output.commit({**state, **more, "records": records})
+        if time.monotonic() - self._committed < COMMIT_SECONDS:
+            self.output.end_block()
+        else:
+            self.output.commit({**state, **more, "records": records})
+            self._committed = time.monotonic()
         self.seconds["writing"] += time.perf_counter() - start
         rate = (records - self._done_before) / (time.perf_counter() - self._started)
         place = place_of(block[-1].record)

@@ -135,8 +135,8 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
     examples: dict[str, list[str]] = {}
     with VcfReader(vcf) as reader:
         checked = CheckedVariants(reader, fasta, blocks(reader, BLOCK_RECORDS))
-        blocks = track(checked, "reading blocks of 10,000 variants")
-        for number, item in enumerate(item for block in blocks for item in block):
+        counted = track(checked, "reading blocks of 10,000 variants")
+        for number, item in enumerate(item for block in counted for item in block):
             if any(allele is not None for allele in item.alleles):
                 labels = source.labels(reader, item.record)
                 columns.add(number, item, labels, source.probabilities(reader, item.record))
@@ -155,7 +155,8 @@ def _note_examples(item: Checked, examples: dict[str, list[str]]) -> None:
     record = item.record
     for alt, reason in zip(record.alts, item.reasons, strict=True):
         if reason is not None and len(noted := examples.setdefault(reason, [])) < EXAMPLES:
-            noted.append(f"line {record.line}: {record.chrom}:{record.pos} {record.ref}>{alt}")
+            place = f"line {record.line}: " if record.line else ""
+            noted.append(f"{place}{record.chrom}:{record.pos} {record.ref}>{alt}")
 
 
 def _refuse_unusable(name: str, counts: Counter[str]) -> None:

@@ -41,6 +41,7 @@ from genomix_cli.training.metrics import (
 )
 from genomix_cli.variants.controls import CONTROLS
 from genomix_cli.variants.dataset import Batch, VariantDataset, collate
+from genomix_cli.variants.doctor import write_reference
 from genomix_cli.variants.objectives import variant_loss
 
 log = logging.getLogger("genomix")
@@ -242,6 +243,7 @@ def _finish(
     valid = held_out["valid"]
     platt = fit_platt(valid.logit, shard.variants.label[valid.row])
     save_model(request.output, task.module, _model_config(shard, task.module, request, platt))
+    write_reference(request.output)
     metrics = _report(shard, held_out, platt, request)
     if len(rows["test"]):
         some = _thin(rows["test"], CONTROL_VARIANTS)

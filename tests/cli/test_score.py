@@ -6,6 +6,7 @@ import functools
 import gzip
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,13 @@ def write_model(folder: Path, genome: Path, **arch: Any) -> Path:
     specs = tuple(TrackSpec.of(name, levels) for name in tracks)
     save_model(folder, module, ModelConfig("gmt", arch_of(module), specs, demonstration=True))
     return folder
+
+
+@pytest.fixture(scope="module")
+def small_windows(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> Path:
+    """A few seconds of work in many blocks."""
+    arch = SMALL | {"n_layers": 8}
+    return write_model(tmp_path_factory.mktemp("models") / "deep", tiny_genome, **arch)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +101,7 @@ def test_quiet_leaves_the_warnings(score: Any, vcf: Path, tiny_genome: Path, mod
     )
     assert ended.code == 0
     assert ended.out == ""
-    assert len(ended.err.splitlines()) == 2
+    assert len(ended.err.splitlines()) == 3
     assert "demonstration weights" in ended.err
 
 
@@ -162,7 +171,7 @@ REFUSED = {
     "not a VCF": (b">chr1\nACGT\n", 1, ["bad.vcf:1: is not a VCF"]),
     "empty": (b"", 1, ["bad.vcf: is empty"]),
     "truncated gzip": (gzip.compress(HEADER.encode() * 9)[:-9], 1, ["truncated"]),
-    "BCF": (b"BCF\x02\x02" + bytes(40), 1, ["is BCF", "bcftools view"]),
+    "BCF": (b"BCF\x02\x02" + bytes(40), 1, ["header is damaged or truncated"]),
     "no #CHROM": (b"##fileformat=VCFv4.2\nchr1\t1\n", 1, ["bad.vcf:2:", "#CHROM"]),
     "too few columns": (HEADER.encode() + b"chr1\t1\t.\tA\n", 1, ["bad.vcf:3: too few columns"]),
     "POS": (HEADER.encode() + b"chr1\tx\t.\tA\tC\t.\t.\t.\n", 1, ["bad.vcf:3: POS"]),
@@ -230,31 +239,88 @@ def start(vcf: Path, genome: Path, model: Path, *more: object, **how: Any) -> An
     )
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "name"),
-    [
-        (signal.SIGTERM, 143, "out.vcf.gz"),
-        (signal.SIGINT, 130, "out.vcf"),
-        (signal.SIGKILL, -9, "out.vcf.gz"),
-    ],
-)
-def test_a_killed_process_leaves_nothing(
-    tmp_path: Path, tiny_genome: Path, slow_model: Path, number: int, code: int, name: str
-) -> None:
-    output = tmp_path / name
-    process = start(tiny_genome / "variants.vcf.gz", tiny_genome, slow_model, "-o", output)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(f".{name}.*/{name}")):
+def wait_for(process: Any, done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not done():
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [(signal.SIGTERM, 143, "out.vcf.gz"), (signal.SIGINT, 130, "out.vcf")],
+)
+def test_interrupted_before_anything_is_done_leaves_nothing(
+    tmp_path: Path, tiny_genome: Path, slow_model: Path, number: int, code: int, name: str
+) -> None:
+    process = start(tiny_genome / "variants.vcf.gz", tiny_genome, slow_model, "-o", tmp_path / name)
+    wait_for(process, lambda: any(tmp_path.iterdir()))
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    assert not output.exists()
     assert b"Traceback" not in err
-    if number != signal.SIGKILL:
-        assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "out.vcf.gz",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("out.vcf", "out.bcf", "out.tsv.gz", "out.parquet")
+        ),
+    ],
+)
+def test_resumed_after_kills_at_any_moment_the_bytes_are_the_same(
+    tmp_path: Path, tiny_genome: Path, small_windows: Path, name: str
+) -> None:
+    whole, output = tmp_path / "whole" / name, tmp_path / "parts" / name
+    for path in (whole, output):
+        path.parent.mkdir()
+    many, more = tiny_genome / "variants.vcf.gz", ("--mode", "shared", "-q")
+    rng = random.Random(name)
+    assert start(many, tiny_genome, small_windows, "-o", whole, *more).wait(timeout=120) == 0
+    kills = 0
+    for _ in range(40):
+        process = start(many, tiny_genome, small_windows, "-o", output, "--resume", *more)
+        # From the first block on, wherever the work is then; longer each time, so that it ends.
+        draft = output.parent / f".{name}.partial"
+        with suppress(AssertionError):
+            wait_for(process, draft.exists)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=rng.uniform(0, 0.5) + 0.5 * kills)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        if output.exists():  # killed on the way out
+            break
+        kills += 1
+    assert output.exists(), process.stderr.read()
+    assert kills >= 2
+    assert output.read_bytes() == whole.read_bytes()
+    assert [path.name for path in output.parent.iterdir()] == [name]
+
+
+def test_interrupted_work_is_kept_and_said(tmp_path: Path, tiny_genome: Path, small_windows: Path) -> None:
+    many, output = tiny_genome / "variants.vcf.gz", tmp_path / "out.vcf.gz"
+    process = start(many, tiny_genome, small_windows, "-o", output, "--mode", "shared")
+    journal = tmp_path / ".out.vcf.gz.partial" / "journal"
+    wait_for(process, lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert b"--resume goes on from there" in err
+    assert not output.exists()
+    # Other settings are not mixed with it.
+    process = start(many, tiny_genome, small_windows, "-o", output, "--resume", "--mode", "centred")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert b"leave out --resume" in err or b"leave --resume out" in err
+    assert start(many, tiny_genome, small_windows, "-o", output, "--mode", "shared").wait(timeout=120) == 0
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
 
 @pytest.mark.parametrize("name", ["out.vcf", "out.vcf.gz"])

@@ -7,24 +7,32 @@ worked out from the text of the VCF alone. After a change that is meant, refresh
 
 from __future__ import annotations
 
+import gzip
 import math
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy.stats import percentileofscore
 
 from genomix_cli.genome.vcf import Record, VcfReader
+from genomix_cli.provenance import sha256
+from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.training.calibration import Platt
-from genomix_cli.training.checkpoints import LoadedModel, ModelConfig
-from genomix_cli.variants import score as score_module
-from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.training.checkpoints import WEIGHTS, ModelConfig, save_model
+from genomix_cli.variants.background import Background
+from genomix_cli.variants.models.base import VariantModule, Variants, Window
 from genomix_cli.variants.score import ScoreRequest, ScoreSummary, score_variants
+from genomix_cli.variants.workers import GenomeFiles
 
 FOLDER = Path(__file__).parent / "vcf"
 EXPECTED = FOLDER / "expected.vcf"
@@ -44,11 +52,21 @@ REASONS = {
 }
 
 
-class GC:
+@dataclass(frozen=True)
+class GCConfig:
+    n_bins: int = 400
+
+
+class GC(VariantModule):
     """A model that counts G and C of the alleles."""
 
+    config_class = GCConfig
     n_bins = 400
     flank = 8
+
+    def __init__(self, config: GCConfig) -> None:
+        super().__init__()
+        self.config = config
 
     def window(self, window: Window) -> None:
         assert window.codes.shape == (1, 400 * 50 + 16)
@@ -62,17 +80,31 @@ class GC:
         return (counts[1] - counts[0]).float()
 
 
-def stand_in(name: str, device: object) -> LoadedModel:
-    config = ModelConfig("gc", {}, (), calibration=Platt(SLOPE, INTERCEPT))
-    return LoadedModel(GC(), config, Path("gc"), "0" * 64)
+def stand_in(folder: Path) -> str:
+    """A model folder; its background are the logits -5 to 5, each ten times."""
+    folder.mkdir(exist_ok=True)
+    config = ModelConfig("gc", {"n_bins": 400}, (), calibration=Platt(SLOPE, INTERCEPT))
+    save_model(folder, GC(GCConfig()), config)
+    Background.of(
+        np.array(BACKGROUND, np.float32), "made-up variants", sha256(folder / WEIGHTS)
+    ).save(folder)
+    return str(folder)
 
 
-def score(output: Path, monkeypatch: pytest.MonkeyPatch, vcf: Path) -> ScoreSummary:
-    monkeypatch.setattr(score_module, "load_model", stand_in)
-    monkeypatch.setattr("sys.argv", ["genomix", "score", "input.vcf"])
-    fasta = output.parent / "reference.fa"
-    shutil.copy(FOLDER / "reference.fa", fasta)
-    request = ScoreRequest(vcf=vcf, fasta=fasta, output=output, device="cpu", block=7)
+def score(output: Path, monkeypatch: pytest.MonkeyPatch, vcf: Path, **more: Any) -> ScoreSummary:
+    monkeypatch.setitem(VARIANT_MODELS._entries, "gc", f"{__name__}:GC")
+    monkeypatch.chdir(output.parent)
+    for name in ("reference.fa", "input.vcf"):
+        shutil.copy(FOLDER / name, name)
+    request = ScoreRequest(
+        vcf=Path(vcf.name),
+        genome=GenomeFiles(Path("reference.fa")),
+        output=Path(output.name),
+        model=stand_in(Path("gc")),
+        mode="shared",
+        device="cpu",
+        **more,
+    )
     return score_variants(request)
 
 
@@ -87,13 +119,23 @@ def without_version(text: str) -> str:
     return re.sub(r'(,Source="genomix",Version=)"[^"]*"', r"\1", text)
 
 
+BACKGROUND = [float(v) for v in range(-5, 6) for _ in range(10)]
+# Each tag from the logit.
+MEANINGS: dict[str, Callable[[float], float]] = {
+    "P": lambda z: 1 / (1 + math.exp(-(SLOPE * z + INTERCEPT))),
+    "DL": lambda z: z,
+    "PCT": lambda z: float(percentileofscore(BACKGROUND, z, kind="mean")),
+    "PHRED": lambda z: 0.0 - 10 * math.log10((sum(b >= z for b in BACKGROUND) + 1) / 111),
+}
+
+
 def oracle(record: Record) -> tuple[list[float | None], list[str]]:
-    """Probability and reason of each ALT, from the text of the record."""
+    """Logit and reason of each ALT, from the text of the record."""
     by_alt = {"<DEL>": "symbolic", "*": "star"}
     of_record = REASONS.get(record.fields[2])
     reasons = of_record or [by_alt.get(alt, ".") for alt in record.alts]
     scores = [
-        1 / (1 + math.exp(-(SLOPE * (gc(alt) - gc(record.ref)) + INTERCEPT))) if r == "." else None
+        float(gc(alt) - gc(record.ref)) if r == "." else None
         for alt, r in zip(record.alts, reasons, strict=True)
     ]
     return scores, reasons
@@ -109,8 +151,12 @@ def test_every_allele_against_the_oracle(scored: Path) -> None:
     assert len(pairs) == 24
     for old, new in pairs:
         scores, reasons = oracle(old)
-        written = (new.info("GENOMIX_P") or "").split(",")
-        assert written == ["." if s is None else f"{s:.6g}" for s in scores], old
+        for key, meaning in MEANINGS.items():
+            written = (new.info(f"GENOMIX_{key}") or "").split(",")
+            assert written == ["." if s is None else f"{meaning(s):.6g}" for s in scores], (
+                key,
+                old,
+            )
         assert (new.info("GENOMIX_REASON") or ",".join("." for _ in reasons)) == ",".join(reasons)
         assert new.fields[:7] + new.fields[8:] == old.fields[:7] + old.fields[8:]
         own = [e for e in new.fields[7].split(";") if not e.startswith("GENOMIX_")]
@@ -142,7 +188,7 @@ def test_scoring_the_output_again_changes_nothing(
 ) -> None:
     again = scored.with_name("again.vcf")
     score(again, monkeypatch, scored)
-    drop = re.compile(r"##genomixInput=vcf.*\n")
+    drop = re.compile(r"##genomix(Input=vcf|Command=).*\n")
     assert drop.sub("", again.read_text()) == drop.sub("", scored.read_text())
 
 
@@ -182,6 +228,59 @@ def test_one_value_per_alt_survives_splitting(scored: Path, bcftools: Any) -> No
     assert found["chr2:60:CCTC:CCTCTT"] == "0.268941\t."
 
 
+@pytest.mark.parametrize("name", ["o.vcf.gz", "o.bcf"])
+def test_every_format_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: Path, bcftools: Any, name: str
+) -> None:
+    score(tmp_path / name, monkeypatch, FOLDER / "input.vcf", write_index=True)
+    assert body(bcftools("view", tmp_path / name)) == body(scored.read_text())
+    found = body(bcftools("view", "--no-version", "-r", "chr2:1-30", tmp_path / name))
+    expected = [text for text in body(scored.read_text()) if text.startswith("chr2\t")]
+    assert found == [text for text in expected if int(text.split("\t")[1]) <= 30]
+    assert found
+
+
+@pytest.mark.parametrize("name", ["i.vcf.gz", "i.bcf"])
+def test_every_format_is_read_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: Path, bcftools: Any, name: str
+) -> None:
+    text, packed = tmp_path / "i.vcf", tmp_path / name
+    # As bcftools spells numbers.
+    text.write_text(bcftools("view", "--no-version", scored))
+    bcftools("view", "--no-version", "-o", packed, text)
+    for path in (text, packed):
+        score(tmp_path / f"{path.name}.out.vcf", monkeypatch, path)
+    outputs = [tmp_path / f"{path.name}.out.vcf" for path in (text, packed)]
+    assert body(outputs[0].read_text()) == body(outputs[1].read_text())
+
+
+def test_tables_have_a_row_for_each_alt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: Path, bcftools: Any
+) -> None:
+    tags = [f"GENOMIX_{key}" for key in (*MEANINGS, "REASON")]
+    columns = ["CHROM", "POS", "ID", "REF", "ALT", *tags]
+    expected = []
+    with VcfReader(scored) as reader:
+        for record in reader:
+            values = [
+                (record.info(tag) or ",".join("." for _ in record.alts)).split(",") for tag in tags
+            ]
+            for i, alt in enumerate(record.alts):
+                expected.append([*record.fields[:4], alt, *(value[i] for value in values)])
+    for name in ("o.tsv", "o.tsv.gz", "o.parquet"):
+        score(tmp_path / name, monkeypatch, FOLDER / "input.vcf")
+    plain = (tmp_path / "o.tsv").read_text()
+    assert gzip.decompress((tmp_path / "o.tsv.gz").read_bytes()).decode() == plain
+    assert [line.split("\t") for line in plain.splitlines()] == [columns, *expected]
+    table = pd.read_parquet(tmp_path / "o.parquet")
+    assert list(table.columns) == columns
+    assert table.POS.dtype == "int64"
+    assert table.GENOMIX_P.isna().tolist() == [row[5] == "." for row in expected]
+    np.testing.assert_allclose(
+        table.GENOMIX_DL.dropna(), [float(row[6]) for row in expected if row[6] != "."], rtol=1e-6
+    )
+
+
 def split_multiallelics(path: Path) -> str:
     """`bcftools norm` reports its counts on stderr, which is nothing to complain of."""
     process = subprocess.run(
@@ -200,4 +299,4 @@ def test_an_index_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     made = subprocess.run(["tabix", "-p", "vcf", path], capture_output=True, text=True)
     assert (made.returncode, made.stderr) == (0, "")
     found = subprocess.run(["tabix", path, "chr2:1-1"], capture_output=True, text=True)
-    assert found.stdout.startswith("chr2\t1\tstart\tG\tA\t.\tPASS\tGENOMIX_P=0.182426\t")
+    assert found.stdout.startswith("chr2\t1\tstart\tG\tA\t.\tPASS\tGENOMIX_P=0.182426;")

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.genome.vcf import Record
-from genomix_cli.genome.vcf_reader import VcfReader
+from genomix_cli.genome.vcf import Record, VcfReader
 from genomix_cli.variants import cutting
 from genomix_cli.variants.cutting import Part, core_of, cut_blocks, part_bounds, suited_mode
 
@@ -44,11 +43,16 @@ def test_parts_are_all_of_it_in_order_and_split_no_core(records: list[Record], n
 
 def test_parts_are_about_equal() -> None:
     records = [record(pos) for pos in range(1, 10_001)]
-    sizes = [b.stop - b.start for b in (part_bounds(records, Part(i, 7), None, STRIDE) for i in range(1, 8))]  # type: ignore[arg-type]
+    sizes = [
+        b.stop - b.start
+        for b in (part_bounds(records, Part(i, 7), None, STRIDE) for i in range(1, 8))
+    ]  # type: ignore[arg-type]
     assert max(sizes) - min(sizes) <= STRIDE
 
 
-@pytest.mark.parametrize("disorder", [[record(5), record(4)], [record(5), record(1, "chr2"), record(9)]])
+@pytest.mark.parametrize(
+    "disorder", [[record(5), record(4)], [record(5), record(1, "chr2"), record(9)]]
+)
 def test_what_is_not_sorted_has_no_parts(disorder: list[Record], reader: VcfReader) -> None:
     with pytest.raises(DataError, match=r"not sorted.*bcftools sort"):
         part_bounds(disorder, Part(1, 2), reader, STRIDE)
@@ -72,13 +76,17 @@ def test_blocks_are_all_of_it_and_split_no_core(records: list[Record]) -> None:
     assert sum(map(len, cores)) == len(set().union(*cores))
 
 
-def test_a_core_that_is_too_large_is_cut_at_places_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_core_that_is_too_large_is_cut_at_places_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(cutting, "BLOCK_RECORDS", 4)
     large = [record(1 + i, alt="ACGT"[i % 4]) for i in range(10)]
     before = [record(5, "chr0")] * 3
     # Whatever comes before it, the same records of the core stand together.
-    alone = [block for block in cut_blocks(large, STRIDE)]
-    behind = [[r for r in block if r.chrom == "chr1"] for block in cut_blocks(before + large, STRIDE)]
+    alone = list(cut_blocks(large, STRIDE))
+    behind = [
+        [r for r in block if r.chrom == "chr1"] for block in cut_blocks(before + large, STRIDE)
+    ]
     assert [len(block) for block in alone] == [4, 4, 2]
     assert [b for b in behind if b] == alone
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,23 @@ import pytest
 import torch
 
 from genomix_cli.errors import CheckError, DataError, Exit, GenomixError, UsageError
+from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.vcf import Header, VcfReader
+from genomix_cli.provenance import sha256
 from genomix_cli.training.calibration import Platt
-from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
-from genomix_cli.variants import checks
-from genomix_cli.variants import score as score_module
-from genomix_cli.variants.engine import CHUNKS, chunk_size, chunks
+from genomix_cli.training.checkpoints import WEIGHTS, ModelConfig, arch_of, load_model, save_model
+from genomix_cli.variants import checks, cutting, workers
+from genomix_cli.variants.annotate import missing_contigs
+from genomix_cli.variants.background import FILE, Background, load_background
+from genomix_cli.variants.cutting import Part
+from genomix_cli.variants.engine import CHUNKS, ahead, chunk_rows, window_tensors
+from genomix_cli.variants.inputs import haplotypes, load_window, place_allele, window_start
+from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
-from genomix_cli.variants.score import ScoreRequest, missing_contigs, score_variants
+from genomix_cli.variants.prepare import PrepareRequest, prepare_variants
+from genomix_cli.variants.score import ScoreRequest, score_variants
+from genomix_cli.variants.workers import GenomeFiles
 
 TRACKS = ("ATAC", "H3K27ac")
 LENGTHS = {"chr1": 130_000, "chr2": 30_000}
@@ -76,6 +86,8 @@ def write_model(folder: Path, config: GMTConfig, **settings: Any) -> str:
     specs = tuple(TrackSpec.of(name, levels) for name in config.tracks)
     settings = {"calibration": Platt(8.0, 0.0)} | settings
     save_model(folder, module, ModelConfig("gmt", arch_of(module), specs, **settings))
+    common = np.random.default_rng(1).normal(scale=0.1, size=500).astype(np.float32)
+    Background.of(common, "made-up variants", sha256(folder / WEIGHTS)).save(folder)
     return str(folder)
 
 
@@ -99,7 +111,17 @@ def score(tmp_path: Path, fasta: Path, model: str) -> Callable[..., Any]:
         vcf = tmp_path / "in.vcf"
         meta = "".join(f"{line}\n" for line in ("##fileformat=VCFv4.2", *header))
         vcf.write_text(f"{meta}{COLUMNS}\n" + "".join(f"{line}\n" for line in lines))
-        request = ScoreRequest(vcf, fasta, tmp_path / "out.vcf", model, device="cpu", threads=1)
+        own = {"fasta", "tracks", "contacts", "uncovered"}
+        files = {name: changes.pop(name) for name in own & changes.keys()}
+        request = ScoreRequest(
+            vcf,
+            GenomeFiles(**{"fasta": fasta} | files),
+            tmp_path / "out.vcf",
+            model=model,
+            mode="shared",
+            device="cpu",
+            threads=1,
+        )
         return score_variants(replace(request, **changes))
 
     return run
@@ -157,13 +179,18 @@ def test_alone_equals_among_100_neighbours_in_the_full_window(
 
 
 def test_neither_blocks_nor_order_nor_other_alleles_change_a_score(
-    tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path]
+    tmp_path: Path,
+    score: Any,
+    genome: dict[str, str],
+    tracks: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines = [snv(genome, c, p) for c, n in LENGTHS.items() for p in range(900, n, 2_741)]
     score(lines, tracks=tracks)
     _, values = read(tmp_path / "out.vcf")
     assert np.std(values) > 1e-3
-    summary = score(lines, tracks=tracks, block=7)
+    monkeypatch.setattr(cutting, "BLOCK_CORES", 3)
+    summary = score(lines, tracks=tracks)
     # Windows are shared across blocks, so no more of them are run.
     assert summary.windows == len({(c, p // 10_000) for c, p in places(lines)})
     assert read(tmp_path / "out.vcf")[1] == pytest.approx(values, abs=1e-5)
@@ -178,10 +205,12 @@ def places(lines: Sequence[str]) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 33, 63, 64, 65, 200])
 def test_every_allele_is_in_one_chunk(count: int) -> None:
-    parts = list(chunks(range(count)))
-    assert [i for part in parts for i in part] == list(range(count))
-    assert {chunk_size(len(part)) for part in parts} <= set(CHUNKS)
-    assert sum(chunk_size(len(part)) for part in parts) < count + 16
+    parts = list(chunk_rows(count))
+    rows = np.concatenate(parts)
+    assert rows[:count].tolist() == list(range(count))
+    assert set(rows[count:].tolist()) <= {count - 1}
+    assert {len(part) for part in parts} <= set(CHUNKS)
+    assert len(rows) <= 2 * count
 
 
 def test_indels_with_the_same_meaning_score_the_same(
@@ -226,6 +255,278 @@ def test_tracks_change_scores_and_absent_ones_are_said(
     assert len({tuple(with_both), tuple(with_one), tuple(with_none)}) == 3
 
 
+def test_all_of_a_records_scores_and_ranks(
+    tmp_path: Path, score: Any, genome: dict[str, str], model: str
+) -> None:
+    base = genome["chr1"][69_999]
+    alts = [b for b in "ACGT" if b != base]
+    text = line("chr1", 70_000, base, f"{alts[0]},*,{alts[1]}", "DP=3;GENOMIX_P=9;GENOMIX_OLD=1")
+    score([text])
+    with VcfReader(tmp_path / "out.vcf") as reader:
+        (record,) = reader
+    info = dict(e.partition("=")[::2] for e in record.fields[7].split(";"))
+    assert list(info) == [
+        "DP",
+        *("GENOMIX_P", "GENOMIX_DL", "GENOMIX_PCT", "GENOMIX_PHRED", "GENOMIX_REASON"),
+    ]
+    assert info["GENOMIX_REASON"] == ".,star,."
+    for key in ("P", "DL", "PCT", "PHRED"):
+        first, star, third = info[f"GENOMIX_{key}"].split(",")
+        assert star == "."
+        float(first), float(third)
+    p, percentile, phred = (
+        float(info[f"GENOMIX_{key}"].split(",")[0]) for key in ("P", "PCT", "PHRED")
+    )
+    background = load_background(Path(model), sha256(Path(model) / WEIGHTS))
+    logit = np.array([(np.log(p / (1 - p))) / 8.0], np.float32)  # the model's Platt scaling
+    assert background is not None
+    assert percentile == pytest.approx(background.percentile(logit)[0], abs=0.5)
+    assert phred == pytest.approx(background.phred(logit)[0], abs=0.1)
+
+
+def test_the_difference_is_to_no_change_at_the_place(
+    tmp_path: Path, score: Any, genome: dict[str, str], fasta: Path, model: str
+) -> None:
+    pos = 70_000
+    ref = genome["chr1"][pos - 1 : pos + 3]
+    alts = (another(ref[0]) + ref[1:], ref[0], ref + "TTG")
+    score([line("chr1", pos, ref, ",".join(alts))])
+    with VcfReader(tmp_path / "out.vcf") as reader:
+        found = [
+            float(v) for record in reader for v in (record.info("GENOMIX_DL") or "").split(",")
+        ]
+    module = load_model(model).module
+    config = load_model(model).config
+    with Fasta(fasta) as reference, closing(GenomeFiles(fasta).open(config)) as source:
+        for alt, value in zip(alts, found, strict=True):
+            allele = place_allele(pos - 1, ref, alt, reference.letters("chr1", 0, pos + 9), 0)
+            start = window_start(allele.pos, 20_000)
+            window = window_tensors(load_window(source, "chr1", start, 400), torch.device("cpu"))
+            pair = [allele, allele._replace(alt=allele.ref)]
+            rows = haplotypes(source, "chr1", pair, module.flank)
+            offset = np.array([a.pos - start for a in pair])
+            variants = Variants(*(torch.from_numpy(a)[None] for a in (offset, *rows)))
+            with torch.no_grad():
+                alone, null = module(window, variants)[0].tolist()
+            assert value == pytest.approx(alone - null, abs=2e-5)
+    assert max(map(abs, found)) > 1e-4
+
+
+def test_indels_are_scored_at_their_leftmost_place(
+    tmp_path: Path, genome: dict[str, str], model: str
+) -> None:
+    bases = genome["chr1"][:60_000] + "G" + "CA" * 30 + "T" + genome["chr1"][60_000:]
+    path = tmp_path / "repeat.fa"
+    path.write_text(f">chr1\n{bases}\n")
+    vcf = tmp_path / "repeat.vcf"
+    # The same unit deleted: spelled at the start, in the middle and at the end of the repeat.
+    rows = [
+        line("chr1", at + 1, bases[at : at + 3], bases[at])
+        for at in (60_000, 60_000 + 20, 60_000 + 58)
+    ]
+    vcf.write_text("\n".join(["##fileformat=VCFv4.2", COLUMNS, *rows]) + "\n")
+    request = ScoreRequest(vcf, GenomeFiles(path), tmp_path / "o.vcf", model=model, device="cpu")
+    score_variants(request)
+    values = read(tmp_path / "o.vcf")[1]
+    assert len(set(values)) == 1
+
+
+def test_a_record_whose_ref_is_wrong_can_be_left_out(
+    tmp_path: Path, score: Any, genome: dict[str, str]
+) -> None:
+    lines = [snv(genome, "chr1", p) for p in range(1_000, 31_000, 1_000)]
+    lines[3] = line("chr1", 4_000, another(genome["chr1"][3_999]), "<DEL>")
+    summary = score(lines, check_ref="x")
+    assert (summary.records, summary.excluded) == (30, 1)
+    with VcfReader(tmp_path / "out.vcf") as reader:
+        assert [record.pos for record in reader] == [
+            p for p in range(1_000, 31_000, 1_000) if p != 4_000
+        ]
+
+
+def test_windows_with_unknown_bases_are_counted(score: Any, genome: dict[str, str]) -> None:
+    lines = [snv(genome, "chr1", p) for p in (100, 60_000, 129_990)]
+    assert score(lines).n_in_window == 2  # those near the ends of the contig
+
+
+def test_both_strands_are_the_mean_of_each(
+    tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path], fasta: Path
+) -> None:
+    """The reverse complement of a whole genome, scored forwards, is the other strand."""
+    lines = [snv(genome, "chr1", p) for p in (40_120, 40_333, 47_777)]
+    score(lines, tracks=tracks, precision="fp32")
+    forward = np.array(read(tmp_path / "out.vcf")[1], float)
+    score(lines, tracks=tracks, both_strands=True)
+    header, both = read(tmp_path / "out.vcf")
+    assert "##genomixStrands=both" in header.meta
+    # 130,000 bases: a window of 20 kb on the grid of 10 kb mirrors onto another one.
+    letters = str.maketrans("ACGT", "TGCA")
+    mirror = tmp_path / "mirror.fa"
+    turned_chr1 = genome["chr1"].translate(letters)[::-1]
+    mirror.write_text(f">chr1\n{turned_chr1}\n>chr2\n{genome['chr2']}\n")
+    flipped = {
+        name: mirrored_bigwig(path, tmp_path / f"{name}.bw") for name, path in tracks.items()
+    }
+    turned = []
+    for text in lines:
+        fields = text.split("\t")
+        fields[1] = str(130_000 + 1 - int(fields[1]))
+        fields[3:5] = [f.translate(letters) for f in fields[3:5]]
+        turned.append("\t".join(fields))
+    score(turned[::-1], fasta=mirror, tracks=flipped)
+    reverse = np.array(read(tmp_path / "out.vcf")[1][::-1], float)
+    logits = [np.log(p / (1 - p)) for p in (forward, reverse, np.array(both, float))]
+    np.testing.assert_allclose((logits[0] + logits[1]) / 2, logits[2], atol=2e-4)
+    assert np.abs(logits[0] - logits[1]).max() > 1e-3
+
+
+def mirrored_bigwig(path: Path, target: Path) -> Path:
+    with pyBigWig.open(str(path)) as file, pyBigWig.open(str(target), "w") as out:
+        out.addHeader(list(LENGTHS.items()))
+        spans = [(130_000 - e, 130_000 - s, v) for s, e, v in file.intervals("chr1")][::-1]
+        out.addEntries(
+            ["chr1"] * len(spans),
+            [s for s, _, _ in spans],
+            ends=[e for _, e, _ in spans],
+            values=[v for _, _, v in spans],
+        )
+        # The other contig is as it was, so that the distribution of all values is, too.
+        starts, ends, values = zip(*file.intervals("chr2"), strict=True)
+        out.addEntries(["chr2"] * len(starts), list(starts), ends=list(ends), values=list(values))
+    return target
+
+
+def test_centred_windows_are_those_of_a_window_of_ones_own(
+    tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path]
+) -> None:
+    # On the grid, positions in the middle bin of a shared window are centred there too.
+    middle = [snv(genome, "chr1", p) for p in (45_001, 45_030, 75_050)]
+    values = []
+    for mode in ("shared", "centred"):
+        summary = score(middle, tracks=tracks, mode=mode)
+        header, scores = read(tmp_path / "out.vcf")
+        assert f"##genomixMode={mode}" in header.meta
+        assert summary.mode == mode
+        values.append(scores)
+    assert values[0] == values[1]
+    elsewhere = [snv(genome, "chr1", p) for p in (40_010, 49_990)]
+    scores = []
+    for mode in ("shared", "centred"):
+        score(elsewhere, tracks=tracks, mode=mode)
+        scores.append(read(tmp_path / "out.vcf")[1])
+    assert scores[0] != scores[1]
+
+
+def test_few_variants_are_centred_and_many_share(
+    tmp_path: Path, score: Any, genome: dict[str, str]
+) -> None:
+    few = [snv(genome, "chr1", p) for p in (5_000, 25_000, 70_000)]
+    assert score(few, mode="auto").mode == "centred"
+    many = [snv(genome, "chr1", p) for p in range(5_001, 5_041)]
+    assert score(many, mode="auto").mode == "shared"
+    # What is asked for of a file does not change how it is scored.
+    part = score(many, mode="auto", regions="chr1:5001-5002")
+    assert (part.records, part.mode) == (2, "shared")
+
+
+def test_parts_together_are_the_whole(
+    tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path]
+) -> None:
+    lines = [snv(genome, c, p) for c, n in LENGTHS.items() for p in range(900, n, 371)]
+    score(lines, tracks=tracks)
+    header, *records = split(tmp_path / "out.vcf")
+    parts = []
+    for number in range(1, 6):
+        score(lines, tracks=tracks, shard=Part(number, 5))
+        again, *some = split(tmp_path / "out.vcf")
+        assert again == header
+        parts.append(some)
+    assert all(parts)
+    assert [text for part in parts for text in part] == records
+    regions = []
+    for name in LENGTHS:
+        score(lines, tracks=tracks, regions=name)
+        again, *some = split(tmp_path / "out.vcf")
+        assert again == header
+        regions += some
+    assert regions == records
+
+
+def split(path: Path) -> list[str]:
+    """The header as one text, and the records."""
+    lines = path.read_text().splitlines()
+    n = sum(text.startswith("#") for text in lines)
+    return ["\n".join(lines[:n]), *lines[n:]]
+
+
+def test_a_shard_scores_as_the_files_it_was_made_of(
+    tmp_path: Path,
+    score: Any,
+    genome: dict[str, str],
+    tracks: dict[str, Path],
+    fasta: Path,
+    model: str,
+) -> None:
+    lines = [snv(genome, "chr1", p) for p in range(60_001, 64_000, 171)]
+    score(lines, tracks=tracks)
+    _, raw = read(tmp_path / "out.vcf")
+    shard = tmp_path / "shard.h5"
+    prepare_variants(
+        PrepareRequest(
+            tmp_path / "in.vcf", fasta, shard, tracks, normalise_like=model, flank=15_000
+        )
+    )
+    beyond = snv(genome, "chr1", 120_000)
+    summary = score([*lines, beyond], genome=GenomeFiles(shard=shard))
+    header, values = read(tmp_path / "out.vcf")
+    assert summary.not_scored == {"not_prepared": 1}
+    assert summary.tracks_absent == ()
+    assert not any("TracksAbsent" in text for text in header.meta)
+    # Tracks are float16 in a shard.
+    assert values[:-1] == pytest.approx(raw, abs=2e-3)
+    assert values[-1] is None
+    one = tmp_path / "one.h5"
+    prepare_variants(PrepareRequest(tmp_path / "in.vcf", fasta, one, {"ATAC": tracks["ATAC"]}))
+    with refused(DataError, Exit.FAILED, "one.h5", "scale", "--normalise-like"):
+        score(lines, genome=GenomeFiles(shard=one))
+
+
+def test_two_processes_score_as_one(
+    tmp_path: Path,
+    score: Any,
+    genome: dict[str, str],
+    tracks: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cutting, "BLOCK_CORES", 2)
+    lines = [snv(genome, "chr1", p) for p in range(900, 130_000, 2_371)]
+    score(lines, tracks=tracks)
+    whole = (tmp_path / "out.vcf").read_bytes()
+    score(lines, tracks=tracks, devices="2")
+    assert (tmp_path / "out.vcf").read_bytes() == whole
+    bad = Path(write_model(tmp_path / "bad", SMALL))
+    (bad / "model.safetensors").write_bytes(b"not tensors")
+    (bad / FILE).unlink()
+    with refused(DataError, Exit.FAILED, "model.safetensors"):
+        score(lines, model=str(bad), devices="2")
+
+
+def test_a_background_of_ones_own(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
+    own = Path(write_model(tmp_path / "own", SMALL))
+    (own / FILE).unlink()
+    lines = [snv(genome, "chr1", p) for p in range(900, 130_000, 2_371)]
+    score(lines, model=str(own))
+    header, _ = read(tmp_path / "out.vcf")
+    assert any("no GENOMIX_PCT" in text for text in header.meta)
+    assert "GENOMIX_PHRED" not in (tmp_path / "out.vcf").read_text().split("#CHROM")[1]
+    score(lines, model=str(own), save_background=True)
+    score(lines, model=str(own))
+    with VcfReader(tmp_path / "out.vcf") as reader:
+        ranks = sorted(float(record.info("GENOMIX_PCT") or "nan") for record in reader)
+    # Each is ranked among all of them.
+    np.testing.assert_allclose(ranks, (np.arange(len(lines)) + 0.5) * 100 / len(lines), atol=1e-3)
+
+
 def test_demonstration_weights_say_so(
     tmp_path: Path, score: Any, genome: dict[str, str], heard: Any
 ) -> None:
@@ -266,14 +567,18 @@ def test_provenance_names_and_hashes_what_was_read(
     made = [text for text in header.meta if text.startswith("##genomix")]
     starts = [
         "##genomixVersion=",
-        "##genomixCommand=genomix",
+        "##genomixCommand=genomix score ",
         '##genomixConfig={"uncovered": "missing"',
         "##genomixModel=small sha256:",
         "##genomixInput=vcf in.vcf sha256:",
         "##genomixInput=fasta genome.fa sha256:",
         "##genomixInput=track ATAC ATAC.bw sha256:",
         "##genomixInput=track H3K27ac H3K27ac.bw sha256:",
+        "##genomixMode=shared",
+        "##genomixPrecision=fp32",
+        "##genomixStrands=forward",
         "##genomixDevice=cpu",
+        "##genomixBackground=made-up variants, 500 variants",
     ]
     assert [text[: len(start)] for text, start in zip(made, starts, strict=True)] == starts
 
@@ -295,9 +600,9 @@ def test_the_summary_accounts_for_every_allele(
     stats = json.loads((tmp_path / "stats.json").read_text())
     assert stats["not_scored"] == expected
     assert stats["scored"] == 21
-    assert set(stats["seconds"]) == {"variants", "genome", "trunk", "alleles", "writing"}
+    assert set(stats["seconds"]) == {"variants", "genome", "trunk", "alleles", "writing", "all"}
     assert stats["seconds"]["trunk"] > 0
-    assert stats["variants_per_second"] == pytest.approx(21 / sum(stats["seconds"].values()), 0.01)
+    assert stats["variants_per_second"] == pytest.approx(21 / stats["seconds"]["all"], 0.01)
 
 
 def test_header_only(tmp_path: Path, score: Any) -> None:
@@ -327,7 +632,8 @@ def test_a_few_wrong_refs_are_a_warning_with_the_first_line(
     lines[3] = line("chr1", 4_000, another(genome["chr1"][3_999]), "<DEL>")
     lines[5] = line("chr1", 6_000, another(genome["chr1"][5_999]), "N")
     summary = score(lines)
-    assert (summary.ref_mismatches, summary.first_mismatch) == (2, 6)
+    assert summary.ref_mismatches == 2
+    assert str(summary.first_mismatch).endswith("in.vcf:6")
     assert any(":6: first of 2 records whose REF is not the FASTA's" in text for text in heard())
 
 
@@ -351,7 +657,7 @@ def broken_model(*_: Any) -> None:
 def test_another_assembly_is_noticed_before_the_model_is_loaded(
     tmp_path: Path, score: Any, genome: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score_module, "load_model", broken_model)
+    monkeypatch.setattr(workers, "load_model", broken_model)
     rng = np.random.default_rng(1)
     lines = [line("chr1", p, *rng.permutation(list("ACGT"))[:2]) for p in range(1_000, 2_000, 10)]
     with refused(CheckError, Exit.CHECK, "another assembly", "of 100 records", "in.vcf:", "FASTA"):
@@ -380,11 +686,11 @@ def test_the_audit_waits_for_contigs_that_can_be_compared(
     wrong = [line("chr2", p, another(genome["chr2"][p - 1]), "A") for p in range(1_000, 1_030)]
     elsewhere = [line("chr7", p, "A", "C") for p in range(1, 30)]
     with pytest.raises(CheckError, match="another assembly"):
-        score([*right, *elsewhere, *wrong], block=10)
+        score([*right, *elsewhere, *wrong])
     # Too few to tell, and late ones, are counted only.
     assert score([*right[:5], *wrong[:4]]).ref_mismatches == 4
     many = [snv(genome, "chr1", p) for p in range(1_000, 1_060)]
-    assert score([*many, *wrong], block=10).ref_mismatches == 30
+    assert score([*many, *wrong]).ref_mismatches == 30
 
 
 def test_no_contig_in_common(tmp_path: Path, score: Any) -> None:
@@ -419,9 +725,18 @@ def test_a_bigwig_of_another_genome(
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"check_ref": "x"}, ["--check-ref", "w or e"]),
+        ({"check_ref": "s"}, ["--check-ref", "w or e or x"]),
         ({"uncovered": "maybe"}, ["--uncovered", "missing or zero"]),
         ({"device": "tpu"}, ["--device"]),
+        ({"devices": "0"}, ["--devices", "a number"]),
+        ({"devices": "1,x"}, ["--devices", "a number"]),
+        ({"mode": "wide"}, ["--mode", "auto or shared or centred"]),
+        ({"precision": "fp8"}, ["--precision", "auto or fp32 or bf16"]),
+        ({"regions": "chr1", "regions_file": Path("a.bed")}, ["--regions or --regions-file"]),
+        ({"vcf": Path("-"), "shard": Part(1, 2)}, ["--shard", "only once"]),
+        ({"vcf": Path("-"), "resume": True}, ["--resume", "only once"]),
+        ({"genome": GenomeFiles(Path("a.fa"), shard=Path("a.h5"))}, ["--fasta is in the shard"]),
+        ({"model": "gmt-mini-sim", "save_background": True}, ["--save-background", "ships"]),
         ({"model": "no-such-model"}, ["no such model"]),
     ],
 )
@@ -435,6 +750,7 @@ def test_wrong_options(
 def test_a_damaged_model(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
     bad = Path(write_model(tmp_path / "bad", SMALL))
     (bad / "model.safetensors").write_bytes(b"not tensors")
+    (bad / FILE).unlink()
     with refused(DataError, Exit.FAILED, "model.safetensors"):
         score([snv(genome, "chr1", 5)], model=str(bad))
 
@@ -446,6 +762,7 @@ def test_never_nan(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
         module.cls.fill_(float("nan"))
     specs = tuple(TrackSpec.of(name, np.linspace(0, 1, 1001)) for name in TRACKS)
     save_model(Path(nan), module, ModelConfig("gmt", arch_of(module), specs))
+    (Path(nan) / FILE).unlink()
     with refused(GenomixError, Exit.FAILED, "no number", "--device cpu"):
         score([snv(genome, "chr1", 5)], model=nan)
     assert not (tmp_path / "out.vcf").exists()
@@ -467,6 +784,37 @@ def test_long_records_make_short_blocks(
     path.write_text("\n".join(["##fileformat=VCFv4.2", COLUMNS, *lines]))
     with VcfReader(path) as reader:
         assert [len(block) for block in checks.blocks(reader, 1_000)] == [1, 1, 1, 1]
+
+
+def test_what_is_made_ahead_comes_in_order_with_its_error() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise DataError("made up")
+
+    seen = []
+    with pytest.raises(DataError, match="made up"), ahead(items(), 2) as made:
+        seen += [*made]
+    assert seen == []
+    with pytest.raises(DataError, match="made up"), ahead(items(), 2) as made:
+        for item in made:
+            seen.append(item)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_what_is_made_ahead_stops_when_nobody_takes_it() -> None:
+    made = []
+
+    def endless() -> Iterator[int]:
+        while True:
+            made.append(len(made))
+            yield len(made)
+
+    with ahead(endless(), 3) as items:
+        next(items)
+    count = len(made)
+    assert count <= 6
+    time.sleep(0.3)
+    assert len(made) == count
 
 
 @pytest.mark.parametrize(

@@ -145,14 +145,6 @@ def test_what_is_no_vcf(
     assert all(part in message for part in parts), message
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_bcf_is_named_with_the_way_out(tmp_path: Path, packed: bool) -> None:
-    data = b"BCF\x02\x02\x10\x00\x00\x00##fileformat=VCFv4.2\n\x00"
-    message = refusal(write(tmp_path, compress(data) if packed else data))
-    assert "is BCF" in message
-    assert "bcftools view" in message
-
-
 @pytest.mark.parametrize("kept", [0.3, 0.95])
 def test_truncated_gzip(tmp_path: Path, kept: float) -> None:
     data = gzip.compress(TEXT.encode())

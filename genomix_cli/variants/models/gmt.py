@@ -210,6 +210,11 @@ class Layer(nn.Module):
         x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias)))
         return x + self.dropout(self.mlp(self.norm_mlp(x))), KeyValue(k, v)
 
+    def key_value(self, x: Tensor) -> KeyValue:
+        """What variants read of the layer, without its output."""
+        _, k, v = self.attention.project(self.norm_attention(x))
+        return KeyValue(k, v)
+
     def read(
         self, y: Tensor, window: KeyValue, bias: Tensor, n_tokens: int | None = None
     ) -> Tensor:
@@ -407,9 +412,12 @@ class GMT(VariantModule):
         fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
         priors = self.prior(contacts)
         x, cache = fused, []
-        for layer, prior in zip(self.layers, priors, strict=True):
+        *layers, last = self.layers
+        for layer, prior in zip(layers, priors, strict=False):
             x, key_value = self._run(layer, x, prior)
             cache.append(key_value)
+        assert isinstance(last, Layer)
+        cache.append(last.key_value(x))  # nothing reads the tokens it would give
         return Context(cache, priors, fused)
 
     def _run(self, layer: nn.Module, x: Tensor, bias: Tensor) -> tuple[Tensor, KeyValue]:

@@ -1,0 +1,52 @@
+"""gReLU's `predict_variant_effects` for `peers.py`; runs in gReLU's own environment."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+from grelu.lightning import LightningModel
+from grelu.variant import predict_variant_effects
+from peers_network import WINDOW, Network, Variant, build, serve
+
+
+class PeerModel(LightningModel):
+    """gReLU's model around our network."""
+
+    def build_model(self) -> None:
+        """Instead of one of gReLU's own networks."""
+        self.model = build()
+
+
+def load() -> PeerModel:
+    """The model; no loader process beside this one, because one core is the rule."""
+    parameters = {"task": "regression", "loss": "mse", "num_workers": 0}
+    return PeerModel(model_params={"model_type": Network.__name__}, train_params=parameters)
+
+
+def main() -> None:
+    """Serve."""
+    model = load().eval()
+
+    def score(fasta: Path, variants: list[Variant], batch: int) -> list[float]:
+        effects = predict_variant_effects(
+            pd.DataFrame(variants, columns=["chrom", "pos", "ref", "alt"]),
+            model,
+            devices="cpu",
+            seq_len=WINDOW,
+            batch_size=batch,
+            num_workers=0,
+            genome=str(fasta),
+            compare_func="subtract",
+            return_ad=False,
+        )
+        if effects.shape != (len(variants), 1, 1):
+            raise ValueError(f"{effects.shape} for {len(variants)} variants")
+        return effects[:, 0, 0].tolist()
+
+    serve(version("gReLU"), model.model, score)
+
+
+if __name__ == "__main__":
+    main()

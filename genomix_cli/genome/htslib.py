@@ -1,0 +1,318 @@
+"""The few things that htslib does for us, through pysam: BCF, and indexes.
+
+htslib reports trouble on stderr in its own words; here it is silent, and what it says by failing
+becomes an error of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pysam
+from pysam.libcutils import set_encoding_error_handler
+
+from genomix_cli.errors import DataError, GenomixError
+
+pysam.set_verbosity(0)
+# Bytes that are no UTF-8 pass, as they do in text.
+set_encoding_error_handler("surrogateescape")
+
+# pysam names the file in its errors, and trips over a file descriptor that has no name.
+FAILURES = (OSError, ValueError, TypeError)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_DECLARED = re.compile(r"##(contig|FILTER|INFO|FORMAT)=<(?:[^\"]*?,)?ID=([^,>]+)")
+TAB = "\t"
+AGAIN = "copy or download it again"
+
+
+class BcfFile:
+    """Records of a BCF as lines of text.
+
+    Parameters
+    ----------
+    source : Path or int
+        A file, or a descriptor to read from.
+    name : str
+        For messages.
+    index : Path, optional
+        What :meth:`fetch` goes by.
+
+    Raises
+    ------
+    DataError
+        If it or its index is damaged; while iterating too.
+    """
+
+    def __init__(self, source: Path | int, name: str, index: Path | None = None) -> None:
+        self.name = name
+        target = source if isinstance(source, int) else str(source)
+        at = None if index is None else str(index)
+        try:
+            self._file = pysam.VariantFile(target, "r", index_filename=at)
+            self.header: list[str] = str(self._file.header).splitlines()
+        except FAILURES as error:
+            raise DataError("the header is damaged or truncated", where=name) from error
+        if index is not None and self._file.index is None:
+            self.close()
+            raise bad_index(index)
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Contigs in the order of the file, which is not that of the header's lines."""
+        return tuple(map(str, self._file.header.contigs))
+
+    def __iter__(self) -> Iterator[str]:
+        return self._text(lambda: self._file, self.name)
+
+    def fetch(self, contig: str, start: int, end: int | None) -> Iterator[str]:
+        """Records that overlap a half-open interval (0-based)."""
+        return self._text(lambda: self._file.fetch(contig, start, end), f"{self.name} at {contig}")
+
+    def _text(self, records: Callable[[], Iterable[Any]], where: str) -> Iterator[str]:
+        last = ""
+        try:
+            for record in records():
+                last = str(record)[:-1]
+                yield last
+        except FAILURES as error:
+            after = f" after {':'.join(last.split(TAB, 2)[:2])}" if last else ""
+            raise DataError(f"is damaged or truncated{after}", where=where, hint=AGAIN) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        _close(self._file)
+
+
+class IndexedText:
+    """A BGZF text file read through its index.
+
+    Parameters
+    ----------
+    path : Path
+    index : Path
+
+    Raises
+    ------
+    DataError
+        If the index cannot be read.
+    """
+
+    def __init__(self, path: Path, index: Path) -> None:
+        self.name = str(path)
+        try:
+            self._file = pysam.TabixFile(str(path), index=str(index), encoding="utf-8")
+        except FAILURES as error:
+            raise bad_index(index) from error
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Contigs that have records, in the order of the file."""
+        return tuple(self._file.contigs)
+
+    def fetch(self, contig: str, start: int, end: int | None) -> Iterator[str]:
+        """Lines that overlap a half-open interval (0-based)."""
+        # In braces, names may have colons.
+        to = "" if end is None else str(end)
+        region = f"{{{contig}}}:{start + 1}-{to}"
+        try:
+            yield from self._file.fetch(region=region)
+        except FAILURES as error:
+            raise DataError(
+                f"is damaged or truncated, or not what its index says, on {contig}",
+                where=self.name,
+                hint="copy or download it again, or index it again: tabix -f -p vcf FILE",
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def bad_index(index: Path) -> DataError:
+    """What to say of an index that is damaged."""
+    return DataError(
+        "the index is damaged", where=index, hint="make it anew: bcftools index -f FILE"
+    )
+
+
+def write_bcf(
+    source: str | int,
+    target: str | int,
+    name: str,
+    *,
+    compressed: bool = True,
+    complete: Callable[[], bool] = lambda: True,
+) -> None:
+    """Encode text VCF as BCF.
+
+    Parameters
+    ----------
+    source, target : str or int
+        A path, or a descriptor, which is closed in the end.
+    name : str
+        The output, for messages.
+    compressed : bool
+        Otherwise BGZF of level 0, which any tool reads without decompressing.
+    complete : callable
+        Whether the end of `source` is the end of the data, and not of who wrote it.
+
+    Raises
+    ------
+    DataError
+        If a record cannot be encoded: its contig or a tag is not declared, for example.
+    GenomixError
+        If the output cannot be written.
+    BrokenPipeError
+        If nobody reads it.
+    """
+    try:
+        reader = pysam.VariantFile(source, "r", duplicate_filehandle=False)
+    except FAILURES as error:
+        raise DataError("BCF cannot hold this header", where=name) from error
+    try:
+        header = reader.header
+        # As it is now: htslib adds what it comes across undeclared.
+        declared = _declared(str(header))
+        mode = "wb" if compressed else "wb0"
+        writer = pysam.VariantFile(target, mode, header=header, duplicate_filehandle=False)
+        try:
+            _encode(reader, writer, target, declared, name)
+            if not complete():
+                raise InterruptedError
+            try:
+                writer.close()
+            except FAILURES as error:
+                raise _unwritable(target, name, error) from error
+        except BaseException:
+            _discard(writer, target)
+            raise
+    finally:
+        _close(reader)
+
+
+def _encode(
+    reader: Any, writer: Any, target: str | int, declared: set[tuple[str, str]], name: str
+) -> None:
+    place = "the header"
+    records = iter(reader)
+    while True:
+        try:
+            record = next(records, None)
+        except FAILURES as error:
+            raise DataError(f"BCF cannot hold the record after {place}", where=name) from error
+        if record is None:
+            return
+        try:
+            writer.write(record)
+        except FAILURES as error:
+            problem = _undeclared(str(record)[:-1], declared)
+            if problem is None:
+                raise _unwritable(target, name, error) from error
+            raise DataError(
+                f"BCF cannot hold this record: {problem}",
+                where=f"{name} at {record.chrom}:{record.pos}",
+                hint="write VCF, or add to the header first: bcftools annotate -h",
+            ) from error
+        place = f"{record.chrom}:{record.pos}"
+
+
+def _declared(header: str) -> set[tuple[str, str]]:
+    return {(match[1], match[2]) for match in map(_DECLARED.match, header.splitlines()) if match}
+
+
+def _undeclared(line: str, declared: set[tuple[str, str]]) -> str | None:
+    """What of a record the header does not declare."""
+    fields = line.split(TAB, 9)
+    used = [("contig", fields[0])]
+    used += [("FILTER", key) for key in fields[6].split(";") if key not in (".", "PASS")]
+    used += [("INFO", entry.partition("=")[0]) for entry in fields[7].split(";") if entry != "."]
+    used += [("FORMAT", key) for key in (fields[8].split(":") if len(fields) > 8 else ())]
+    missing = next((f"{kind} {key}" for kind, key in used if (kind, key) not in declared), None)
+    return missing and f"the header declares no {missing}"
+
+
+def _unwritable(target: str | int, name: str, error: BaseException) -> Exception:
+    """What keeps `target` from being written."""
+    code = getattr(error, "errno", None)
+    if isinstance(target, int):
+        # pysam loses the reason when it has no file name to tell with it: ask once more.
+        try:
+            os.write(target, b"\0")
+        except OSError as again:
+            code = again.errno
+    if code == errno.EPIPE:
+        return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    reason = os.strerror(code) if code else "the disk may be full"
+    return GenomixError(f"cannot be written: {reason}", where=name)
+
+
+def _discard(writer: Any, target: str | int) -> None:
+    """Close without the end mark, which would make the output look complete."""
+    if isinstance(target, int) and writer.is_open:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, target)
+        os.close(nowhere)
+    _close(writer)
+
+
+def _close(file: Any) -> None:
+    """Close; after an error pysam fails once more."""
+    with contextlib.suppress(*FAILURES):
+        file.close()
+
+
+def index_file(path: Path, draft: Path, name: str, *, preset: str) -> Path:
+    """Index a BGZF file.
+
+    Parameters
+    ----------
+    path : Path
+        Sorted by contig and position.
+    draft : Path
+        The index to be, but for its suffix.
+    name : str
+        The output, for messages.
+    preset : {"vcf", "bcf", "tsv"}
+        ``tsv``: columns 1 and 2 are contig and position (1-based), after a line of names.
+
+    Returns
+    -------
+    Path
+        The index: ``.tbi``, or ``.csi`` for BCF and where a record lies beyond 2^29 - 1.
+
+    Raises
+    ------
+    DataError
+        If the file is not sorted.
+    GenomixError
+        If the disk is full.
+    """
+    columns: dict[str, Any] = {"preset": preset}
+    if preset == "tsv":
+        columns = {"seq_col": 0, "start_col": 1, "end_col": 1, "line_skip": 1}
+    for suffix in (".csi",) if preset == "bcf" else (".tbi", ".csi"):
+        index = draft.with_name(draft.name + suffix)
+        try:
+            pysam.tabix_index(
+                str(path), force=True, index=str(index), csi=suffix == ".csi", **columns
+            )
+        except FAILURES as error:
+            failure = error
+        else:
+            return index
+    code = getattr(failure, "errno", None)
+    if code in DISK_FULL:
+        reason = os.strerror(code or 0)
+        raise GenomixError(f"the index cannot be written: {reason}", where=name) from failure
+    raise DataError(
+        "is complete, but cannot be indexed: it is not sorted",
+        where=name,
+        hint="sort it: bcftools sort",
+    ) from failure

@@ -1,0 +1,95 @@
+"""A table of text turned into Parquet, block by block."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from genomix_cli.errors import DataError, MissingExtraError
+
+#: Rows that are compressed together, and held in memory.
+ROW_GROUP = 1 << 17
+MISSING = "."
+
+
+class Column(NamedTuple):
+    """A column of a table; ``.`` and nothing are missing values of the numbers."""
+
+    name: str
+    kind: Literal["str", "int", "float"]
+
+
+def require_pyarrow() -> None:
+    """Raise MissingExtraError where there is no pyarrow."""
+    try:
+        import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+
+
+def write_parquet(source: Path, target: Path, columns: Sequence[Column] | None, name: str) -> None:
+    """Turn a compressed TSV into Parquet.
+
+    Parameters
+    ----------
+    source : Path
+        gzip; its first line has the names of the columns.
+    target : Path
+    columns : sequence of Column, optional
+        In the order of the table; without them all are text.
+    name : str
+        The output, for messages.
+
+    Raises
+    ------
+    DataError
+        If a row does not fit the columns.
+    """
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    with gzip.open(source) as file:
+        names = file.readline().decode().rstrip("\n").split("\t")
+        columns = columns or [Column(name, "str") for name in names]
+        if names != [column.name for column in columns]:
+            raise ValueError(f"the table has {names}, not {columns}")
+        types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
+        schema = pa.schema([(column.name, types[column.kind]) for column in columns])
+        with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
+            try:
+                for group in _groups(pa, _batches(file, schema)):
+                    writer.write_table(group, row_group_size=ROW_GROUP)
+            except pa.ArrowInvalid as error:
+                raise DataError(f"Parquet cannot hold a row: {error}", where=name) from error
+
+
+def _batches(file: Any, schema: Any) -> Iterator[Any]:
+    """Rows with their types, as they are read."""
+    csv = import_module("pyarrow.csv")
+    if not file.peek(1):
+        return  # a table without rows
+    yield from csv.open_csv(
+        file,
+        read_options=csv.ReadOptions(column_names=schema.names),
+        parse_options=csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty_lines=False),
+        convert_options=csv.ConvertOptions(
+            column_types=schema, null_values=[MISSING, ""], strings_can_be_null=False
+        ),
+    )
+
+
+def _groups(pa: Any, batches: Iterator[Any]) -> Iterator[Any]:
+    """Tables of `ROW_GROUP` rows, but for the last: the bytes do not depend on how they came."""
+    pending: list[Any] = []
+    count = 0
+    for batch in batches:
+        pending.append(batch)
+        count += batch.num_rows
+        if count >= ROW_GROUP:
+            table = pa.Table.from_batches(pending)
+            whole = count // ROW_GROUP * ROW_GROUP
+            yield table.slice(0, whole)
+            pending, count = table.slice(whole).to_batches(), count - whole
+    if pending:
+        yield pa.Table.from_batches(pending)
