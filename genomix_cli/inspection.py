@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.variants.tags import DIFFERENCE, HEADER_PREFIX, PROBABILITY, REASON
 
 if TYPE_CHECKING:
     from genomix_cli.genome.vcf import Record
 
-SCORE = "GENOMIX_P"
-REASON = "GENOMIX_REASON"
 # Lines that `score` puts into the header, ##genomixKey=value, and what they are called here.
 HEADER_LINES = {
     "Model": "model",
+    "Mode": "windows",
+    "Device": "device",
+    "Background": "background",
     "TracksAbsent": "tracks absent",
     "Warning": "warning",
     "Version": "genomix",
@@ -108,7 +110,7 @@ def _by_content(path: Path) -> Callable[[Path, int], Report]:
         return _hdf5
     if start.startswith(_BIGWIG):
         return _bigwig
-    if start.startswith(b"##fileformat=VCF"):
+    if start.startswith((b"##fileformat=VCF", b"BCF\x02")):
         return _vcf
     if start.lstrip().startswith(b">"):
         return _fasta
@@ -141,7 +143,9 @@ def _folder(path: Path, top: int) -> Report:
 
 
 def _model(path: Path) -> Report:
-    from genomix_cli.training.checkpoints import read_config
+    from genomix_cli.provenance import sha256
+    from genomix_cli.training.checkpoints import read_config, weights_file
+    from genomix_cli.variants.background import load_background
 
     config = read_config(path)
     facts: dict[str, Any] = {
@@ -151,6 +155,10 @@ def _model(path: Path) -> Report:
         "assembly": config.assembly or "not stated",
         "architecture": _pairs({k: v for k, v in config.arch.items() if k != "tracks"}),
     }
+    background = load_background(path, sha256(weights_file(path)))
+    facts["background"] = (
+        "none" if background is None else f"{background.source}, {background.count:,} of them"
+    )
     if config.demonstration:
         facts["purpose"] = "demonstration: not for real conclusions"
     return Report(path, "model", facts | _made(config.provenance), tuple(_metrics(path)))
@@ -292,13 +300,17 @@ class _Tally:
         """Count one record."""
         self.records += 1
         reasons = (record.info(REASON) or "").split(",")
-        scores = (record.info(SCORE) or "").split(",")
-        for alt, score, reason in zip_longest(record.alts, scores, reasons, fillvalue="."):
+        scores, differences = (
+            (record.info(key) or "").split(",") for key in (PROBABILITY, DIFFERENCE)
+        )
+        columns = zip_longest(record.alts, scores, differences, reasons, fillvalue=".")
+        for alt, score, difference, reason in columns:
             self.alleles += 1
             value = _number(score)
             if value is not None:
                 self.scored += 1
-                row = (record.chrom, str(record.pos), record.ref, alt, value)
+                place = (record.chrom, str(record.pos), record.ref, alt)
+                row = (*place, value, _number(difference))
                 self._keep((value, -self.alleles, row))
             elif reason not in ("", "."):
                 self.reasons[reason] += 1
@@ -316,7 +328,9 @@ class _Tally:
             yield Table("not scored", ("reason", "alleles"), tuple(reasons))
         if self._heap:
             rows = tuple(row for _, _, row in sorted(self._heap, reverse=True))
-            yield Table("highest scores", ("contig", "pos", "ref", "alt", SCORE), rows)
+            yield Table(
+                "highest scores", ("contig", "pos", "ref", "alt", PROBABILITY, DIFFERENCE), rows
+            )
 
 
 def _number(text: str) -> float | None:
@@ -340,7 +354,7 @@ def _vcf(path: Path, top: int) -> Report:
         "alleles": tally.alleles,
         "samples": max(0, len(header.columns.split("\t")) - 9),
     }
-    if not any(line.startswith(f"##INFO=<ID={SCORE},") for line in header.meta):
+    if not any(line.startswith(f"##INFO=<ID={PROBABILITY},") for line in header.meta):
         return Report(path, "VCF", facts)
     facts |= {"scored": tally.scored, **_own_lines(header.meta)}
     return Report(path, "scored VCF", facts, tuple(tally.tables()))
@@ -350,7 +364,7 @@ def _own_lines(meta: tuple[str, ...]) -> dict[str, Any]:
     """What the header says of the scores."""
     facts: dict[str, Any] = {}
     for key, label in HEADER_LINES.items():
-        start = f"##genomix{key}="
+        start = f"{HEADER_PREFIX}{key}="
         found = [line.removeprefix(start) for line in meta if line.startswith(start)]
         short = [re.sub(r"sha256:(\w{12})\w*", r"\1", text) for text in found]
         if short:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
+from genomix_cli.variants.tags import PROBABILITY
 
 if TYPE_CHECKING:
     from genomix_cli.training.metrics import Interval
@@ -32,7 +33,7 @@ def evaluate(
     scored: Annotated[Path, typer.Argument(help="Scored VCF.", metavar="SCORED.vcf")],
     score_info: Annotated[
         str, typer.Option(help="INFO key of the scores, one per ALT.")
-    ] = "GENOMIX_P",
+    ] = PROBABILITY,
     label_info: Annotated[str, typer.Option(help="INFO key of the labels, 0 or 1.")] = "LABEL",
     labels: Annotated[
         Path | None,

@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 Mode = Literal["shared", "centred"]
 MODES: tuple[Mode, ...] = ("shared", "centred")
+#: Where the window of a position starts.
+WINDOW_STARTS = {"shared": window_start, "centred": centred_start}
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 #: Alleles that go through the model together. Few shapes, for which kernels are chosen once.
@@ -250,7 +252,7 @@ class Engine:
 
     def _groups(self, targets: Sequence[Target]) -> dict[tuple[Place, int], list[int]]:
         size = self.model.n_bins * BIN_SIZE
-        start = window_start if self.mode == "shared" else centred_start
+        start = WINDOW_STARTS[self.mode]
         groups: dict[tuple[Place, int], list[int]] = {}
         for i, (contig, allele, core) in enumerate(targets):
             place = Place(contig, start(allele.pos, size))

@@ -33,6 +33,7 @@ from genomix_cli.training.metrics import (
 )
 from genomix_cli.variants.inputs import STRIDE
 from genomix_cli.variants.labels import AlleleKey, allele_key, info_numbers, read_labels
+from genomix_cli.variants.tags import PROBABILITY
 
 log = logging.getLogger("genomix")
 
@@ -72,7 +73,7 @@ class EvaluateRequest:
     """
 
     scored: Path
-    score_info: str = "GENOMIX_P"
+    score_info: str = PROBABILITY
     label_info: str = "LABEL"
     labels: Path | None = None
     probability_info: str | None = None

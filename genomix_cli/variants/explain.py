@@ -26,17 +26,19 @@ from genomix_cli.training.checkpoints import LoadedModel, load_model, resolve_de
 from genomix_cli.variants.alleles import REASONS
 from genomix_cli.variants.attribution import BASELINES, N_SHUFFLES, Attributor, Inputs, to_inputs
 from genomix_cli.variants.checks import CheckedVariants, blocks
+from genomix_cli.variants.cutting import head, suited_mode
+from genomix_cli.variants.engine import MODES, WINDOW_STARTS, Mode
 from genomix_cli.variants.explanation import Explanation, Site, picture, rows
-from genomix_cli.variants.inputs import haplotypes, load_window, window_start
+from genomix_cli.variants.inputs import haplotypes, load_window
 from genomix_cli.variants.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.plots import draw
 from genomix_cli.variants.rollout import cls_rollout
+from genomix_cli.variants.tags import DEMONSTRATION, HEADER_PREFIX, PROBABILITY, REASON
 
 log = logging.getLogger("genomix")
 
 TOLERANCE = 0.01
-SCORE = "GENOMIX_P"
 BLOCK = 1000
 COLUMNS = (
     "variant",
@@ -160,8 +162,8 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     )
     try:
         _warn(loaded, source)
-        sites = select_sites(request, source.fasta)
-        summaries = _explain_all(request, loaded, source, sites)
+        selection = select_sites(request, source.fasta)
+        summaries = _explain_all(request, loaded, source, selection)
     finally:
         source.close()
     if not request.allow_incomplete:
@@ -169,7 +171,14 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     return summaries
 
 
-def select_sites(request: ExplainRequest, fasta: Fasta) -> list[Site]:
+class Selection(NamedTuple):
+    """The alleles to explain, and the windows in which `score` has them."""
+
+    sites: list[Site]
+    mode: Mode
+
+
+def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
     """The alleles to explain, in the order of the VCF.
 
     Raises
@@ -195,7 +204,16 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> list[Site]:
     chosen = _best(list(sites.values()), request)
     if len(chosen) > request.max_variants:
         log.warning("explaining the first %d alleles; see --max-variants", request.max_variants)
-    return chosen[: request.max_variants]
+    return Selection(chosen[: request.max_variants], scored_mode(request.variants))
+
+
+def scored_mode(path: Path) -> Mode:
+    """The windows in which a VCF was scored, or would be."""
+    with VcfReader(path) as reader:
+        for mode in MODES:
+            if f"{HEADER_PREFIX}Mode={mode}" in reader.header.meta:
+                return mode
+        return suited_mode(head(iter(reader)))
 
 
 class _Candidate(NamedTuple):
@@ -212,7 +230,7 @@ def _alleles(reader: VcfReader, fasta: Fasta, scored: bool) -> Iterator[_Candida
     for block in CheckedVariants(reader, fasta, blocks(reader, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
-            scores = info_numbers(reader, record, SCORE) if scored else [NAN] * n
+            scores = info_numbers(reader, record, PROBABILITY) if scored else [NAN] * n
             for i, alt in enumerate(record.alts):
                 name = f"{record.chrom}:{record.pos}:{record.ref}:{alt}"
                 allele = alleles[i]
@@ -228,7 +246,7 @@ def _best(sites: Sequence[tuple[Site, float]], request: ExplainRequest) -> list[
     ranked = sorted((-score, i) for i, (_, score) in enumerate(sites) if score == score)
     if not ranked:
         raise UsageError(
-            f"no allele carries {SCORE}, which --top goes by",
+            f"no allele carries {PROBABILITY}, which --top goes by",
             where=request.variants,
             hint="run genomix score on it, or choose with --variants",
         )
@@ -254,17 +272,17 @@ def _refuse_unknown(
         raise UsageError(
             "has no allele that can be scored",
             where=request.variants,
-            hint="genomix score says why in GENOMIX_REASON",
+            hint=f"genomix score says why in {REASON}",
         )
 
 
 def _explain_all(
-    request: ExplainRequest, loaded: LoadedModel, source: RawGenome, sites: Sequence[Site]
+    request: ExplainRequest, loaded: LoadedModel, source: RawGenome, selection: Selection
 ) -> tuple[Summary, ...]:
-    explainer = Explainer(loaded, source, request)
+    explainer = Explainer(loaded, source, request, mode=selection.mode)
     summaries: list[Summary] = []
     with Writer(request, loaded, source) as writer:
-        for site in track(sites, "explaining"):
+        for site in track(selection.sites, "explaining"):
             explanation = explainer.explain(site)
             writer.write(explanation)
             summaries += [
@@ -276,7 +294,7 @@ def _explain_all(
 
 def _warn(loaded: LoadedModel, source: RawGenome) -> None:
     if loaded.config.demonstration:
-        log.warning("%s: demonstration weights, not for conclusions on real data", loaded.path.name)
+        log.warning("%s", DEMONSTRATION)
     if source.missing:
         log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
 
@@ -303,9 +321,19 @@ class Explainer:
         A GMT.
     source : RawGenome
     request : ExplainRequest
+    mode : {"shared", "centred"}
+        Windows, as for `genomix_cli.variants.engine.Engine`.
     """
 
-    def __init__(self, loaded: LoadedModel, source: RawGenome, request: ExplainRequest) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        source: RawGenome,
+        request: ExplainRequest,
+        *,
+        mode: Mode = "shared",
+    ) -> None:
+        self.window_start = WINDOW_STARTS[mode]
         self.model: GMT = loaded.module
         self.calibration = loaded.config.calibration
         self.source = source
@@ -315,7 +343,7 @@ class Explainer:
 
     def explain(self, site: Site) -> Explanation:
         """Explain one allele in the window that scores it."""
-        start = window_start(site.allele.pos, self.model.n_bins * BIN_SIZE)
+        start = self.window_start(site.allele.pos, self.model.n_bins * BIN_SIZE)
         window = load_window(self.source, site.contig, start, self.model.n_bins)
         flank = self.model.flank
         around = haplotypes(self.source, site.contig, [site.allele], flank)

@@ -55,8 +55,8 @@ def test_a_scored_vcf(tmp_path: Path) -> None:
         ("star", 1),
     ]
     assert table(report, "highest scores") == [
-        ("chr1", "10", "A", "G", 0.75),
-        ("chr1", "20", "A", "C", 0.5),
+        ("chr1", "10", "A", "G", 0.75, None),
+        ("chr1", "20", "A", "C", 0.5, None),
     ]
 
 
