@@ -7,7 +7,7 @@ file of that assay to the same scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,8 @@ class Signal(NamedTuple):
         ``[track, bin]``. bool from raw files, uint8 (0 or 1) from a shard.
     """
 
-    value: NDArray[np.float32] | NDArray[np.float16]
-    observed: NDArray[np.bool_] | NDArray[np.uint8]
+    value: NDArray[Any]
+    observed: NDArray[Any]
 
 
 class Values(NamedTuple):
