@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +12,16 @@ import pyBigWig
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError
+from genomix_cli.genome.bigwig_blocks import BlockFile, Intervals, UnknownLayout
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.signal import BIN_SIZE
 
-# A whole chromosome at once is three times slower and takes gigabytes.
+log = logging.getLogger("genomix")
+
+# What is worked on at once stays in the cache, and memory does not grow with the chromosome.
 PIECE_BASES = 10_000_000
+# Positions and ends of bins below this fit into int32.
+BLOCK_BASES = 2**31
 # Above this, a distribution is estimated from evenly spaced samples.
 SAMPLED_BASES = 200_000_000
 SAMPLE_BASES = 1_000_000
@@ -40,8 +46,18 @@ class Bins(NamedTuple):
     covered: NDArray[np.bool_]
 
 
+class Sums(NamedTuple):
+    """Sum and number of the covered bases of consecutive bins, float64 ``[n]`` each."""
+
+    total: NDArray[np.float64]
+    covered: NDArray[np.float64]
+
+
 class BigWig:
     """One signal track.
+
+    Its blocks are decoded here; what :mod:`genomix_cli.genome.bigwig_blocks` does not know is left
+    to pyBigWig, several times slower and with the same numbers.
 
     Parameters
     ----------
@@ -69,6 +85,10 @@ class BigWig:
         except RuntimeError as error:
             raise DataError("its bigWig header or index is damaged", where=self.path) from error
         self.lengths: dict[str, int] = dict(self._file.chroms())
+        # libBigWig lists contigs by the number that the index calls them by.
+        self._numbers = {name: number for number, name in enumerate(self.lengths)}
+        self._blocks = _open_blocks(self.path)
+        self._scratch = Sums(np.empty(0), np.empty(0))
         self.names = ContigNames(self.lengths, self.path)
 
     def __enter__(self) -> BigWig:
@@ -80,6 +100,8 @@ class BigWig:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._blocks is not None:
+            self._blocks.close()
 
     def bins(self, contig: str, first_bin: int, last_bin: int, bin_size: int = BIN_SIZE) -> Bins:
         """Mean signal of the bins `first_bin` to `last_bin` (exclusive) of a contig.
@@ -110,7 +132,11 @@ class BigWig:
         for first in range(max(first_bin, 0), end, step):
             last = min(first + step, end)
             piece = slice(first - first_bin, last - first_bin)
-            bins.mean[piece], bins.covered[piece] = self._piece(name, first, last, bin_size)
+            sums = self._sums(name, first, last, bin_size)
+            if sums is not None:
+                np.greater(sums.covered, 0, out=bins.covered[piece])
+                np.maximum(sums.covered, 1, out=sums.covered)
+                np.divide(sums.total, sums.covered, out=bins.mean[piece], casting="same_kind")
         return bins
 
     def distribution(self, n: int = 1001, bin_size: int = BIN_SIZE) -> NDArray[np.float32]:
@@ -144,8 +170,34 @@ class BigWig:
             raise DataError("holds no signal", where=self.path)
         return np.quantile(values, np.linspace(0, 1, n)).astype(np.float32)
 
-    def _piece(self, name: str, first: int, last: int, bin_size: int) -> Bins:
-        """Bins that all start on the contig; the last may be cut short by its end."""
+    def _sums(self, name: str, first: int, last: int, bin_size: int) -> Sums | None:
+        """Bins that all start on the contig, or None where nothing is covered.
+
+        The last may be cut short by the end of the contig. Valid until the next call.
+        """
+        if self._blocks is not None and self.lengths[name] + bin_size < BLOCK_BASES:
+            start, end = first * bin_size, min(last * bin_size, self.lengths[name])
+            sums = None
+            try:
+                for intervals in self._blocks.intervals(self._numbers[name], start, end):
+                    sums = sums or self._zeros(last - first)
+                    _add(sums, intervals, first, bin_size)
+                return sums
+            except UnknownLayout as error:
+                log.debug("%s: %s; reading %s through pyBigWig", self.path, error, name)
+        return self._sums_of_values(name, first, last, bin_size)
+
+    def _zeros(self, n: int) -> Sums:
+        """Sums of nothing, in memory that is used again: new pages cost more than the sums."""
+        if len(self._scratch.total) < n:
+            self._scratch = Sums(np.empty(n), np.empty(n))
+        sums = Sums(self._scratch.total[:n], self._scratch.covered[:n])
+        sums.total.fill(0)
+        sums.covered.fill(0)
+        return sums
+
+    def _sums_of_values(self, name: str, first: int, last: int, bin_size: int) -> Sums:
+        """The same through pyBigWig, base by base."""
         start, end = first * bin_size, min(last * bin_size, self.lengths[name])
         values = self._values(name, start, end)
         cut = (last - first) * bin_size - (end - start)
@@ -154,8 +206,7 @@ class BigWig:
         known = ~np.isnan(values)
         values[~known] = 0
         total = values.reshape(-1, bin_size).sum(axis=1, dtype=np.float64)
-        count = known.reshape(-1, bin_size).sum(axis=1)
-        return Bins((total / np.maximum(count, 1)).astype(np.float32), count > 0)
+        return Sums(total, known.reshape(-1, bin_size).sum(axis=1, dtype=np.float64))
 
     def _values(self, name: str, start: int, end: int) -> NDArray[np.float32]:
         """Signal of each base, NaN where not covered."""
@@ -188,6 +239,49 @@ class BigWig:
             return self._file.stats(name, type="max")[0] is not None
         except RuntimeError as error:
             raise DataError(f"is damaged in {name}", where=self.path) from error
+
+
+def _open_blocks(path: Path) -> BlockFile | None:
+    try:
+        return BlockFile(path)
+    except UnknownLayout as error:
+        log.debug("%s: %s; reading it through pyBigWig", path, error)
+        return None
+
+
+def _add(sums: Sums, intervals: Intervals, first_bin: int, bin_size: int) -> None:
+    """Add entries to the bins they meet; bin 0 of `sums` is `first_bin`.
+
+    The part of an entry up to the end of its first bin is added to what is there, since other
+    entries may begin in that bin. No more than one entry reaches into a bin from before.
+    """
+    start, end, value = intervals
+    low = start // bin_size
+    edge = (low + 1) * bin_size
+    head = (np.minimum(end, edge) - start).astype(np.float64)
+    index = low.astype(np.intp) - first_bin
+    np.add.at(sums.total, index, value * head)
+    np.add.at(sums.covered, index, head)
+    longer = np.flatnonzero(end > edge)
+    if len(longer):
+        rest = Intervals(edge[longer], end[longer], value[longer])
+        _add_rest(sums, rest, index[longer] + 1, bin_size)
+
+
+def _add_rest(sums: Sums, rest: Intervals, index: NDArray[np.intp], bin_size: int) -> None:
+    """Add entries that start with a bin, `index`: whole bins, then what reaches into the last."""
+    whole = ((rest.end - rest.start - 1) // bin_size).astype(np.intp)
+    tail = rest.end - rest.start - whole * bin_size
+    last = index + whole
+    np.add.at(sums.total, last, rest.value * tail)
+    np.add.at(sums.covered, last, tail.astype(np.float64))
+    several = np.flatnonzero(whole)
+    if len(several):
+        whole, index = whole[several], index[several]
+        inside = np.repeat(index - (np.cumsum(whole) - whole), whole)
+        inside += np.arange(len(inside))
+        sums.total[inside] = np.repeat(rest.value[several] * bin_size, whole)
+        sums.covered[inside] = bin_size
 
 
 def _check_format(path: Path) -> None:

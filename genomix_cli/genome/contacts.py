@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,18 +91,10 @@ class Contacts:
         """
         if start % BIN:
             raise ValueError(f"start {start} is not a multiple of {BIN}")
-        out = np.zeros((n_bins, n_bins), np.float32)
         name = self.names.find(contig)
         if name is None:
-            return out
-        band = self.band(name)
-        first = start // BIN
-        rows = np.arange(max(0, first), min(len(band), first + n_bins))
-        for offset in range(min(REACH, n_bins)):
-            i = rows[rows + offset < min(len(band), first + n_bins)]
-            out[i - first, i - first + offset] = band[i, offset]
-            out[i - first + offset, i - first] = band[i, offset]
-        return out
+            return np.zeros((n_bins, n_bins), np.float32)
+        return from_band(self.band(name), start // BIN, n_bins)
 
     def band(self, contig: str) -> NDArray[np.float32]:
         """The contig near the diagonal, ``[5-kb bins, REACH]``: value of (i, i + j).
@@ -161,6 +154,45 @@ class Contacts:
                 count = file["pixels/count"][piece].astype(np.float64)
                 kept = (high >= low) & (high < end - first) & np.isfinite(count)
                 yield low[kept], high[kept], count[kept]
+
+
+def from_band(band: NDArray[np.floating], first: int, n_bins: int) -> NDArray[np.float32]:
+    """The symmetric matrix of bins ``first .. first + n_bins`` from the band of a contig.
+
+    Parameters
+    ----------
+    band : NDArray
+        float ``[5-kb bins of the contig, REACH]``: value of (i, i + j), 0 beyond the end.
+    first, n_bins : int
+        May reach off the contig.
+
+    Returns
+    -------
+    NDArray
+        float32 ``[n_bins, n_bins]``; 0 off the contig and off the band.
+    """
+    low, high = max(0, first), min(len(band), first + n_bins)
+    if low == first and high == first + n_bins:
+        rows = band[low:high].astype(np.float32)
+    else:
+        rows = np.zeros((n_bins, REACH), np.float32)
+        if low < high:
+            rows[low - first : high - first] = band[low:high]
+    place, far = _places(n_bins)
+    matrix = rows.ravel().take(place)
+    if far is not None:
+        matrix[far] = 0
+    return matrix
+
+
+@lru_cache(maxsize=4)
+def _places(n: int) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
+    """Where in a flat band each element of the matrix is, and which are off it if any are."""
+    row, column = np.indices((n, n))
+    distance = np.abs(row - column)
+    place = np.minimum(row, column) * REACH + np.minimum(distance, REACH - 1)
+    far = distance >= REACH
+    return place, far if far.any() else None
 
 
 def _observed_over_expected(

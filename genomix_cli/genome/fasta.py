@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
-from genomix_cli.genome.bgzf import HEADER_SIZE, is_bgzf
+from genomix_cli.genome.bgzf import END, HEADER_SIZE, is_bgzf
 from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.provenance import atomic_path
 
 log = logging.getLogger("genomix")
 
+# Bases that are kept: neighbouring windows overlap, and a bgzipped file is slow to enter.
+KEPT_BASES = 1_000_000
+
+# Of a bgzipped file from the block of its last base on: a few blocks, or the index is another's.
+_LARGEST_TAIL = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -58,6 +64,7 @@ class Fasta:
         self._file = _open(self.path)
         self.lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
         self.names = ContigNames(self.lengths, self.path)
+        self._ahead = ReadAhead(self._read, KEPT_BASES)
 
     def __enter__(self) -> Fasta:
         return self
@@ -92,11 +99,10 @@ class Fasta:
         contig = self.names.require(contig)
         first = min(max(start, 0), end)
         last = max(min(end, self.lengths[contig]), first)
-        inside = self._read(contig, first, last)
-        if last - first == end - start:
-            return inside
         codes = np.full(end - start, UNKNOWN_BASE, np.uint8)
-        codes[first - start : last - start] = inside
+        if first < last:
+            kept, part = self._ahead.get(contig, first, last)
+            codes[first - start : last - start] = kept[part]
         return codes
 
     def contig(self, contig: str) -> NDArray[np.uint8]:
@@ -122,9 +128,7 @@ class Fasta:
         return sequence
 
     def _read(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        if start == end:
-            return np.empty(0, np.uint8)
-        return encode(self.letters(contig, start, end))
+        return encode(self.letters(contig, start, min(end, self.lengths[contig])))
 
     def _damaged(self, contig: str, start: int, end: int) -> DataError:
         return DataError(
@@ -172,31 +176,61 @@ def _index_files(path: Path) -> dict[str, Path]:
 
 
 def _is_indexed(path: Path) -> bool:
-    """Whether the index files are there and are not those of an earlier file of this name."""
-    files = _index_files(path)
-    if not all(file.is_file() for file in files.values()):
-        return False
-    return "--gzi-idx" in files or _fits(files["--fai-idx"], path)
-
-
-def _fits(index: Path, path: Path) -> bool:
-    """Whether a plain FASTA ends where its index says.
+    """Whether the index files are there and are not those of an earlier file of this name.
 
     Modification times would not tell: copying a folder often leaves the index the older file.
     """
-    try:
-        rows = [map(int, line.split("\t")[1:5]) for line in index.read_text().splitlines()]
-        last_base = max(
-            offset + (bases - 1) // per_line * width + (bases - 1) % per_line
-            for bases, offset, per_line, width in rows
-            if bases
-        )
-        with path.open("rb") as handle:
-            handle.seek(last_base)
-            tail = handle.read(4096)
-    except (ValueError, ZeroDivisionError, OSError):
+    files = _index_files(path)
+    if not all(file.is_file() for file in files.values()):
         return False
+    try:
+        last_base = _last_base(files["--fai-idx"])
+        if "--gzi-idx" in files:
+            return _cut_short(path) or _ends_compressed(path, files["--gzi-idx"], last_base)
+        return _ends_plain(path, last_base)
+    except (ValueError, ZeroDivisionError, OSError, EOFError, zlib.error):
+        return False
+
+
+def _last_base(index: Path) -> int:
+    """Byte of the (uncompressed) FASTA at which its last base should be."""
+    rows = [map(int, line.split("\t")[1:5]) for line in index.read_text().splitlines()]
+    return max(
+        offset + (bases - 1) // per_line * width + (bases - 1) % per_line
+        for bases, offset, per_line, width in rows
+        if bases
+    )
+
+
+def _ends_plain(path: Path, last_base: int) -> bool:
+    with path.open("rb") as handle:
+        handle.seek(last_base)
+        tail = handle.read(4096)
     return len(tail.rstrip()) == 1
+
+
+def _cut_short(path: Path) -> bool:
+    """Whether a bgzipped file lacks its end.
+
+    It keeps its index: to read beyond its end is then an error, which a new index would hide.
+    """
+    with path.open("rb") as handle:
+        handle.seek(-min(len(END), path.stat().st_size), os.SEEK_END)
+        return handle.read() != END
+
+
+def _ends_compressed(path: Path, index: Path, last_base: int) -> bool:
+    """The same through the .gzi: a count, then where each block but the first starts.
+
+    Starts are pairs of a byte of the file and a byte of its text.
+    """
+    starts = np.fromfile(index, "<u8")[1:].reshape(-1, 2)
+    before = int(np.searchsorted(starts[:, 1], last_base, "right")) - 1
+    byte, text = starts[before].tolist() if before >= 0 else (0, 0)
+    with path.open("rb") as handle:
+        handle.seek(byte)
+        rest = handle.read(_LARGEST_TAIL)
+    return len(gzip.decompress(rest)[last_base - text :].rstrip()) == 1
 
 
 def _build_index(path: Path) -> None:

@@ -7,7 +7,7 @@ file of that assay to the same scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +30,14 @@ class Signal(NamedTuple):
     Attributes
     ----------
     value : NDArray
-        float32 ``[track, bin]``, z-scores; 0 where not observed.
+        ``[track, bin]``, z-scores; 0 where not observed. float32 from raw files, float16 from a
+        shard.
     observed : NDArray
-        bool ``[track, bin]``.
+        ``[track, bin]``. bool from raw files, uint8 (0 or 1) from a shard.
     """
 
-    value: NDArray[np.float32]
-    observed: NDArray[np.bool_]
+    value: NDArray[Any]
+    observed: NDArray[Any]
 
 
 class Values(NamedTuple):
@@ -141,12 +142,14 @@ class Normaliser:
         covered : NDArray
             bool ``[bin]``.
         """
+        # Most bins of most tracks are not covered: only the others are worth a logarithm.
+        known = np.flatnonzero(covered)
+        zero = self.scale(np.zeros(1))[0] if self.uncovered == "zero" else np.float32(0)
+        value = np.full(len(mean), zero, np.float32)
+        value[known] = self.scale(mean[known])
         if self.uncovered == "zero":
-            return Values(self.scale(np.where(covered, mean, 0.0)), np.ones(len(mean), np.bool_))
-        value = self.scale(mean)
-        value[~covered] = 0.0
-        observed = bridge(value, covered, self.max_gap_bins)
-        return Values(value, observed)
+            return Values(value, np.ones(len(mean), np.bool_))
+        return Values(value, bridge(value, covered, self.max_gap_bins))
 
 
 def _quantile_map(

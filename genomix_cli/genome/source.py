@@ -17,7 +17,11 @@ from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.bigwig import BigWig
 from genomix_cli.genome.contacts import BIN, REACH, Contacts
 from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered, Values
+
+# Bins of a track that are kept: 2 Mb, 0.2 MB.
+KEPT_BINS = 40_000
 
 
 class GenomeSource(Protocol):
@@ -42,11 +46,17 @@ class GenomeSource(Protocol):
         ...
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Bases as uint8 ``[end - start]``; N (4) outside what is known. `start` may be < 0."""
+        """Bases as uint8 ``[end - start]``; N (4) outside what is known. `start` may be < 0.
+
+        May be a read-only view.
+        """
         ...
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks over bins ``first_bin .. last_bin``, float32 and bool ``[M, N]``; 0 outside."""
+        """Tracks over bins ``first_bin .. last_bin``, ``[M, N]``; 0 and not observed outside.
+
+        As the source holds them, maybe as read-only views: see `Signal` for the types.
+        """
         ...
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
@@ -93,7 +103,8 @@ class RawTrack:
         uncovered: Uncovered,
     ) -> None:
         self.path = Path(path)
-        self.file = BigWig(self.path)
+        self._lengths = dict(lengths)
+        self._open()
         check_same_genome(self.file, lengths, path)
         own = self.file.distribution()
         if not np.all(np.isfinite(own)):
@@ -110,30 +121,45 @@ class RawTrack:
         """The reference it is normalised to."""
         return self.normaliser.spec
 
+    def _open(self) -> None:
+        self.file = BigWig(self.path)
+        self._ahead = ReadAhead(self._read, KEPT_BINS)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "file"}
+        handles = ("file", "_ahead")
+        return {name: value for name, value in self.__dict__.items() if name not in handles}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.file = BigWig(self.path)
+        self._open()
 
-    def bins(self, contig: str, first_bin: int, last_bin: int, length: int) -> Values:
+    def bins(self, contig: str, first_bin: int, last_bin: int) -> Values:
         """Normalised bins; nothing is observed off the contig or on one the file does not have.
+
+        Windows that walk along a contig are cut from longer stretches, with the same values.
 
         Parameters
         ----------
         contig : str
+            As the reference spells it.
         first_bin, last_bin : int
             Half-open; may reach off the contig.
-        length : int
-            Bases of the contig.
+
+        Returns
+        -------
+        Values
+            Views of what is kept; not to be written to.
         """
+        values, part = self._ahead.get(contig, first_bin, last_bin)
+        return Values(values.value[part], values.observed[part])
+
+    def _read(self, contig: str, first_bin: int, last_bin: int) -> Values:
         value = np.zeros(last_bin - first_bin, np.float32)
         observed = np.zeros(last_bin - first_bin, np.bool_)
         # Bins are read beyond both ends, so that a gap that crosses an end is bridged all the same.
         margin = self.normaliser.max_gap_bins + 1
         low = max(0, first_bin - margin)
-        high = min(-(-length // BIN_SIZE), last_bin + margin)
+        high = min(-(-self._lengths.get(contig, 0) // BIN_SIZE), last_bin + margin)
         if self.file.names.find(contig) is not None and low < high:
             bins = self.file.bins(contig, low, high, BIN_SIZE)
             values = self.normaliser.apply(bins.mean, bins.covered)
@@ -279,11 +305,9 @@ class RawGenome:
         """Tracks over bins ``first_bin .. last_bin``; a missing track is 0 and not observed."""
         shape = len(self.specs), last_bin - first_bin
         signal = Signal(np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
-        length = self.contigs.get(contig, 0)
         for row, spec in enumerate(self.specs):
             if spec.name in self._raw:
-                track = self._raw[spec.name]
-                bins = track.bins(contig, first_bin, last_bin, length)
+                bins = self._raw[spec.name].bins(contig, first_bin, last_bin)
                 signal.value[row], signal.observed[row] = bins
         return signal
 

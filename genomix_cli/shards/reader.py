@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
-from genomix_cli.genome.contacts import REACH
+from genomix_cli.genome.contacts import from_band
 from genomix_cli.genome.signal import BIN_SIZE, Signal, TrackSpec, Uncovered
 from genomix_cli.shards.schema import (
     CONTIG,
@@ -231,9 +232,10 @@ class _Mapped:
 
 
 class _Contig(NamedTuple):
-    """The arrays of one contig; `blocks` holds start, end, offset."""
+    """The arrays of one contig; `blocks` holds start, end, offset, and `ends` the ends again."""
 
-    blocks: NDArray[np.int64]
+    blocks: list[list[int]]
+    ends: list[int]
     codes: NDArray[np.uint8]
     signal: NDArray[np.float16]
     observed: NDArray[np.uint8]
@@ -280,15 +282,16 @@ class Shard:
         return Shard, (self.path,)
 
     def _load(self, contig: str) -> _Contig:
-        oe = f"/contacts/{contig}/oe"
+        blocks = self._arrays[f"/sequence/{contig}/blocks"]
         arrays = _Contig(
-            self._arrays[f"/sequence/{contig}/blocks"],
+            blocks.tolist(),
+            blocks[:, 1].tolist(),
             self._arrays[f"/sequence/{contig}/codes"],
             self._arrays[f"/tracks/{contig}/signal"],
             self._arrays[f"/tracks/{contig}/observed"],
-            self._arrays.get(oe),
+            self._arrays.get(f"/contacts/{contig}/oe"),
         )
-        start, end, offset = arrays.blocks.T
+        start, end, offset = blocks.T
         lengths, n_bases = end - start, len(arrays.codes)
         tiled = np.array_equal(np.cumsum(lengths) - lengths, offset) and lengths.sum() == n_bases
         if not tiled or arrays.signal.shape[1] != -(-n_bases // BIN_SIZE):
@@ -308,16 +311,29 @@ class Shard:
         return any(contig.contacts is not None for contig in self._contigs.values())
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Bases as uint8 ``[end - start]``; N (4) outside the blocks."""
+        """Bases as uint8 ``[end - start]``; N (4) outside the blocks.
+
+        A read-only view of the file where one block holds them all.
+        """
+        whole = self._inside(contig, start, end, 1)
+        if whole is not None:
+            return self._contigs[contig].codes[whole]
         codes = np.full(end - start, UNKNOWN_BASE, np.uint8)
         for into, part in self._parts(contig, start, end, 1):
             codes[into] = self._contigs[contig].codes[part]
         return codes
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks over bins ``first_bin .. last_bin``; 0 and not observed outside the blocks."""
+        """Tracks over bins ``first_bin .. last_bin``; 0 and not observed outside the blocks.
+
+        float16 and uint8 ``[M, N]``; read-only views of the file where one block holds them all.
+        """
+        whole = self._inside(contig, first_bin, last_bin, BIN_SIZE)
+        if whole is not None:
+            stored = self._contigs[contig]
+            return Signal(stored.signal[:, whole], stored.observed[:, whole])
         shape = len(self.tracks), last_bin - first_bin
-        signal = Signal(np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
+        signal = Signal(np.zeros(shape, np.float16), np.zeros(shape, np.uint8))
         for into, part in self._parts(contig, first_bin, last_bin, BIN_SIZE):
             signal.value[:, into] = self._contigs[contig].signal[:, part]
             signal.observed[:, into] = self._contigs[contig].observed[:, part]
@@ -326,13 +342,24 @@ class Shard:
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
         """log(observed/expected) between 5-kb bins, ``[n_bins, n_bins]``; 0 where unknown."""
         stored = self._contigs[contig].contacts if contig in self._contigs else None
-        band = np.zeros((n_bins, REACH), np.float32)
-        if stored is not None:
-            first = start // CONTACT_BIN
-            low, high = max(0, first), min(len(stored), first + n_bins)
-            if low < high:
-                band[low - first : high - first] = stored[low:high]
-        return _from_band(band)
+        if stored is None:
+            return np.zeros((n_bins, n_bins), np.float32)
+        return from_band(stored, start // CONTACT_BIN, n_bins)
+
+    def _inside(self, contig: str, start: int, end: int, unit: int) -> slice | None:
+        """Where ``start .. end``, in units of `unit` bases, is stored, if in one block."""
+        found = self._contigs.get(contig)
+        if found is None:
+            return None
+        i = bisect_right(found.ends, start * unit)
+        if i == len(found.ends):
+            return None
+        low, high, offset = found.blocks[i]
+        # The last bin of a contig may be cut short by its end.
+        if start * unit < low or end > -(-high // unit):
+            return None
+        shift = (offset - low) // unit
+        return slice(start + shift, end + shift)
 
     def _parts(self, contig: str, start: int, end: int, unit: int) -> Iterator[tuple[slice, slice]]:
         """Where ``start .. end``, in units of `unit` bases, meets the blocks.
@@ -342,12 +369,11 @@ class Shard:
         into, part : slice
             Of the answer, and of the stored array.
         """
-        if contig not in self._contigs:
+        found = self._contigs.get(contig)
+        if found is None:
             return
-        blocks = self._contigs[contig].blocks
-        first = np.searchsorted(blocks[:, 1], start * unit, side="right")
-        for block in blocks[first:]:
-            low, high, offset = int(block[0]) // unit, -(-int(block[1]) // unit), int(block[2])
+        for low, high, offset in found.blocks[bisect_right(found.ends, start * unit) :]:
+            low, high = low // unit, -(-high // unit)
             if low >= end:
                 break
             left, right = max(start, low), min(end, high)
@@ -356,15 +382,6 @@ class Shard:
 
     def close(self) -> None:
         """Nothing to release: the map goes with its last view."""
-
-
-def _from_band(band: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The symmetric matrix whose upper diagonals are the columns of `band`."""
-    n = len(band)
-    row, column = np.indices((n, n))
-    distance = np.abs(row - column)
-    values = band[np.minimum(row, column), np.minimum(distance, REACH - 1)]
-    return np.where(distance < REACH, values, np.float32(0))
 
 
 def open_shard(path: Path) -> Shard:

@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One window and its variants, as arrays."""
+    """One window and its variants, as arrays; the signal is float32."""
 
     window: WindowArrays
     offset: NDArray[np.int64]
@@ -213,7 +213,7 @@ class VariantDataset(Dataset[Item]):
             ]
             label[null], row[null] = 0.0, -1
         item = Item(
-            load_window(self.shard, place.contig, place.start, self.n_bins),
+            _as_trained(load_window(self.shard, place.contig, place.start, self.n_bins)),
             np.array([a.pos for a in alleles], np.int64) - place.start,
             haplotypes(self.shard, place.contig, alleles, self.flank),
             label,
@@ -224,6 +224,11 @@ class VariantDataset(Dataset[Item]):
         if self.augment and rng.random() < 0.5:
             return reverse_strand(item, self.shard, place, alleles)
         return item
+
+
+def _as_trained(window: WindowArrays) -> WindowArrays:
+    """Signal in float32; :func:`collate` copies the rest out of the read-only file."""
+    return window._replace(signal=window.signal.astype(np.float32))
 
 
 def reverse_strand(item: Item, shard: Shard, place: Placement, alleles: Sequence[Allele]) -> Item:

@@ -8,7 +8,7 @@ Letters: V variants, N bins, M tracks, H haplotype bases.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,23 +113,26 @@ def centred_start(pos: int, window: int = WINDOW) -> int:
 
 
 class WindowArrays(NamedTuple):
-    """One reference window.
+    """One reference window, as its source holds it.
+
+    Numbers are left for the device to widen: casting costs more here than all the rest. The arrays
+    of a shard may be read-only views of the file, and their rows need not lie together.
 
     Attributes
     ----------
     codes : NDArray
         uint8 ``[N * 50 + 2 * MARGIN]``.
     signal : NDArray
-        float32 ``[M, N]``, normalised; 0 where not observed.
+        ``[M, N]``, normalised; 0 where not observed. float32 from raw files, float16 from a shard.
     observed : NDArray
-        bool ``[M, N]``.
+        ``[M, N]``. bool from raw files, uint8 (0 or 1) from a shard.
     contacts : NDArray
         float32 ``[N / 100, N / 100]``: log(observed/expected) between 5-kb bins, 0 if unknown.
     """
 
     codes: NDArray[np.uint8]
-    signal: NDArray[np.float32]
-    observed: NDArray[np.bool_]
+    signal: NDArray[Any]
+    observed: NDArray[Any]
     contacts: NDArray[np.float32]
 
 

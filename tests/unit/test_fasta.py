@@ -12,6 +12,7 @@ import pysam
 import pytest
 
 from genomix_cli.errors import DataError
+from genomix_cli.genome import fasta as module
 from genomix_cli.genome.alphabet import decode
 from genomix_cli.genome.fasta import Fasta
 
@@ -128,6 +129,47 @@ def test_index_of_an_earlier_file_is_replaced(path: Path, newline_at_end: bool) 
     with Fasta(path) as fasta:
         assert fasta.lengths == {"new": 15}
         assert decode(fasta.contig("new")) == "ACGTACGTACGTACG"
+
+
+@pytest.mark.parametrize("n", [15, 100_000, 300_000])
+def test_index_of_an_earlier_bgzipped_file_is_replaced(tmp_path: Path, n: int) -> None:
+    rng = np.random.default_rng(0)
+    file = tmp_path / "genome.fa"
+    file.write_bytes(as_fasta({"old": decode(rng.integers(0, 4, 200_000))}, width=60))
+    Fasta(bgzip(file)).close()
+    bases = decode(rng.integers(0, 4, n))
+    file.write_bytes(as_fasta({"new": bases}, width=60))
+    with Fasta(bgzip(file)) as fasta:
+        assert fasta.lengths == {"new": n}
+        assert decode(fasta.contig("new")) == bases
+
+
+@pytest.mark.parametrize("n", [10, 65_280, 200_000])
+@pytest.mark.parametrize("end", [b"\n", b"", b"\n\n"])
+def test_index_of_a_bgzipped_file_is_kept(tmp_path: Path, n: int, end: bytes) -> None:
+    file = tmp_path / "genome.fa"
+    bases = decode(np.random.default_rng(0).integers(0, 4, n))
+    file.write_bytes(as_fasta({"a": "ACGT", "b": bases}, width=60).rstrip() + end)
+    compressed = bgzip(file)
+    Fasta(compressed).close()
+    before = Path(f"{compressed}.fai").stat().st_mtime_ns
+    Fasta(compressed).close()
+    assert Path(f"{compressed}.fai").stat().st_mtime_ns == before
+
+
+def test_windows_that_walk_are_those_of_the_contig(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "KEPT_BASES", 64)
+    file = tmp_path / "genome.fa"
+    bases = decode(np.random.default_rng(0).integers(0, 5, 999))
+    file.write_bytes(as_fasta({"a": bases, "b": bases[::-1]}))
+    with Fasta(file) as fasta:
+        for contig, whole in (("a", bases), ("b", bases[::-1])):
+            for start in [*range(-20, 999, 15), 500, 3, 480, 495, 510]:
+                expected = "".join(
+                    whole[i] if 0 <= i < 999 else "N" for i in range(start, start + 30)
+                )
+                assert decode(fasta.fetch(contig, start, start + 30)) == expected
+        assert decode(fasta.contig("a")) == bases
 
 
 def test_unreadable_index_is_replaced(path: Path) -> None:

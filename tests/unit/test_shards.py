@@ -107,6 +107,36 @@ def test_views_are_what_h5py_reads(whole: Path) -> None:
         assert np.array_equal(signal.observed, file["/tracks/chr1/observed"][:, 100:] == 1)
 
 
+def test_what_one_block_holds_is_not_copied(whole: Path) -> None:
+    shard = open_shard(whole)
+    inside = [(5_000, 10_000), (20_000, 40_030), (30_000, 30_100)]
+    for start, end in inside:
+        assert not shard.codes("chr1", start, end).flags.owndata
+        assert not shard.codes("chr1", start, end).flags.writeable
+        for array in shard.signal("chr1", start // 50, -(-end // 50)):
+            assert not array.flags.owndata
+    for start, end in [(4_950, 5_050), (9_950, 10_050), (40_000, 40_100), (0, 45_000), (0, 50)]:
+        assert shard.codes("chr1", start, end).flags.writeable
+        for array in shard.signal("chr1", start // 50, -(-end // 50) + 1):
+            assert array.flags.writeable
+    assert [array.dtype for array in shard.signal("chr1", 0, 9)] == [np.float16, np.uint8]
+    assert [array.dtype for array in shard.signal("chr1", 400, 409)] == [np.float16, np.uint8]
+
+
+@pytest.mark.parametrize("n", [1, 40, 300, 900])
+def test_windows_anywhere_are_cut_from_the_whole(whole: Path, n: int) -> None:
+    shard = open_shard(whole)
+    value, observed = shard.signal("chr1", -1_000, 2_000)
+    codes = shard.codes("chr1", -50_000, 100_000)
+    for first in [*range(-10, 15), *range(90, 110), *range(190, 215), *range(390, 410), 790, 801]:
+        part = shard.signal("chr1", first, first + n)
+        assert np.array_equal(part.value, value[:, first + 1_000 : first + n + 1_000])
+        assert np.array_equal(part.observed, observed[:, first + 1_000 : first + n + 1_000])
+        base = first * 50 - 8
+        found = shard.codes("chr1", base, base + 116)
+        assert np.array_equal(found, codes[base + 50_000 : base + 50_116])
+
+
 def test_outside_the_blocks_nothing_is_known(whole: Path) -> None:
     shard = open_shard(whole)
     codes = shard.codes("chr1", -10, 45_000)

@@ -10,6 +10,7 @@ import pyBigWig
 import pytest
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.shards.reader import Shard, open_shard
@@ -59,8 +60,10 @@ def test_a_window_is_the_same_from_raw_files_and_from_the_shard(
         assert np.array_equal(left.observed, right.observed)
         assert np.allclose(left.signal, right.signal, atol=5e-3)
         assert np.allclose(left.contacts, right.contacts, atol=1e-3)
-        assert left.signal.dtype == right.signal.dtype == np.float32
-        assert left.observed.dtype == right.observed.dtype == np.bool_
+        assert (left.signal.dtype, right.signal.dtype) == (np.float32, np.float16)
+        assert (left.observed.dtype, right.observed.dtype) == (np.bool_, np.uint8)
+        assert left.codes.dtype == right.codes.dtype == np.uint8
+        assert left.contacts.dtype == right.contacts.dtype == np.float32
         assert left.contacts.any()
     source.close()
 
@@ -76,6 +79,26 @@ def test_windows_cut_anywhere_agree_with_the_whole_contig(genome: Path) -> None:
         assert np.array_equal(part.observed[:, :n], whole.observed[:, inside])
         assert np.allclose(part.value[:, :n], whole.value[:, inside], atol=1e-6)
         assert not part.observed[:, n:].any()
+
+
+@pytest.mark.parametrize("uncovered", ["missing", "zero"])
+@pytest.mark.parametrize("longest", [50, 300, 40_000])
+def test_windows_that_walk_are_those_read_alone(genome: Path, uncovered: str, longest: int) -> None:
+    walker = walking(raw(genome, uncovered=uncovered), longest)
+    alone = walking(raw(genome, uncovered=uncovered), 0)
+    starts = np.random.default_rng(0).integers(-60, BINS, 40).tolist()
+    for contig in ("chr1", "chr2", "nowhere"):
+        for first in [*range(-100, BINS + 100, 23), *starts]:
+            found = walker.signal(contig, first, first + 46)
+            expected = alone.signal(contig, first, first + 46)
+            assert np.array_equal(found.value, expected.value)
+            assert np.array_equal(found.observed, expected.observed)
+
+
+def walking(source: RawGenome, longest: int) -> RawGenome:
+    for track in source._raw.values():
+        track._ahead = ReadAhead(track._read, longest)
+    return source
 
 
 @pytest.mark.parametrize("uncovered", ["missing", "zero"])
