@@ -63,8 +63,16 @@ class BcfFile:
 
     @property
     def contigs(self) -> tuple[str, ...]:
-        """Contigs in the order of the file, which is not that of the header's lines."""
+        """Contigs that the header declares, in its order."""
         return tuple(map(str, self._file.header.contigs))
+
+    def in_order(self, contigs: Iterable[str]) -> list[str]:
+        """Those of `contigs` that have records, in the order in which these come."""
+        found: dict[str, int] = {}
+        for contig in contigs:
+            if next(self.fetch(contig, 0, None), None) is not None:
+                found[contig] = self._file.tell()
+        return sorted(found, key=found.__getitem__)
 
     def __iter__(self) -> Iterator[str]:
         return self._text(lambda: self._file, self.name)
@@ -113,6 +121,11 @@ class IndexedText:
     def contigs(self) -> tuple[str, ...]:
         """Contigs that have records, in the order of the file."""
         return tuple(self._file.contigs)
+
+    def in_order(self, contigs: Iterable[str]) -> list[str]:
+        """Those of `contigs` that have records, in the order in which these come."""
+        wanted = set(contigs)
+        return [contig for contig in self.contigs if contig in wanted]
 
     def fetch(self, contig: str, start: int, end: int | None) -> Iterator[str]:
         """Lines that overlap a half-open interval (0-based)."""
