@@ -1,4 +1,4 @@
-"""The few things that htslib does for us, through pysam: BCF, and indexes.
+"""What pysam does for us: reading BCF, making indexes, and reading by them.
 
 htslib reports trouble on stderr in its own words; here it is silent, and what it says by failing
 becomes an error of ours.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ pysam.set_verbosity(0)
 # Bytes that are no UTF-8 pass, as they do in text.
 set_encoding_error_handler("surrogateescape")
 
-# pysam names the file in its errors, and trips over a file descriptor that has no name.
+# What pysam raises: it names the file, and trips over a descriptor that has no name.
 FAILURES = (OSError, ValueError, TypeError)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-_DECLARED = re.compile(r"##(contig|FILTER|INFO|FORMAT)=<(?:[^\"]*?,)?ID=([^,>]+)")
 TAB = "\t"
 AGAIN = "copy or download it again"
 
@@ -65,8 +63,16 @@ class BcfFile:
 
     @property
     def contigs(self) -> tuple[str, ...]:
-        """Contigs in the order of the file, which is not that of the header's lines."""
+        """Contigs that the header declares, in its order."""
         return tuple(map(str, self._file.header.contigs))
+
+    def in_order(self, contigs: Iterable[str]) -> list[str]:
+        """Those of `contigs` that have records, in the order in which these come."""
+        found: dict[str, int] = {}
+        for contig in contigs:
+            if next(self.fetch(contig, 0, None), None) is not None:
+                found[contig] = self._file.tell()
+        return sorted(found, key=found.__getitem__)
 
     def __iter__(self) -> Iterator[str]:
         return self._text(lambda: self._file, self.name)
@@ -116,6 +122,11 @@ class IndexedText:
         """Contigs that have records, in the order of the file."""
         return tuple(self._file.contigs)
 
+    def in_order(self, contigs: Iterable[str]) -> list[str]:
+        """Those of `contigs` that have records, in the order in which these come."""
+        wanted = set(contigs)
+        return [contig for contig in self.contigs if contig in wanted]
+
     def fetch(self, contig: str, start: int, end: int | None) -> Iterator[str]:
         """Lines that overlap a half-open interval (0-based)."""
         # In braces, names may have colons.
@@ -140,126 +151,6 @@ def bad_index(index: Path) -> DataError:
     return DataError(
         "the index is damaged", where=index, hint="make it anew: bcftools index -f FILE"
     )
-
-
-def write_bcf(
-    source: str | int,
-    target: str | int,
-    name: str,
-    *,
-    compressed: bool = True,
-    complete: Callable[[], bool] = lambda: True,
-) -> None:
-    """Encode text VCF as BCF.
-
-    Parameters
-    ----------
-    source, target : str or int
-        A path, or a descriptor, which is closed in the end.
-    name : str
-        The output, for messages.
-    compressed : bool
-        Otherwise BGZF of level 0, which any tool reads without decompressing.
-    complete : callable
-        Whether the end of `source` is the end of the data, and not of who wrote it.
-
-    Raises
-    ------
-    DataError
-        If a record cannot be encoded: its contig or a tag is not declared, for example.
-    GenomixError
-        If the output cannot be written.
-    BrokenPipeError
-        If nobody reads it.
-    """
-    try:
-        reader = pysam.VariantFile(source, "r", duplicate_filehandle=False)
-    except FAILURES as error:
-        raise DataError("BCF cannot hold this header", where=name) from error
-    try:
-        header = reader.header
-        # As it is now: htslib adds what it comes across undeclared.
-        declared = _declared(str(header))
-        mode = "wb" if compressed else "wb0"
-        writer = pysam.VariantFile(target, mode, header=header, duplicate_filehandle=False)
-        try:
-            _encode(reader, writer, target, declared, name)
-            if not complete():
-                raise InterruptedError
-            try:
-                writer.close()
-            except FAILURES as error:
-                raise _unwritable(target, name, error) from error
-        except BaseException:
-            _discard(writer, target)
-            raise
-    finally:
-        _close(reader)
-
-
-def _encode(
-    reader: Any, writer: Any, target: str | int, declared: set[tuple[str, str]], name: str
-) -> None:
-    place = "the header"
-    records = iter(reader)
-    while True:
-        try:
-            record = next(records, None)
-        except FAILURES as error:
-            raise DataError(f"BCF cannot hold the record after {place}", where=name) from error
-        if record is None:
-            return
-        try:
-            writer.write(record)
-        except FAILURES as error:
-            problem = _undeclared(str(record)[:-1], declared)
-            if problem is None:
-                raise _unwritable(target, name, error) from error
-            raise DataError(
-                f"BCF cannot hold this record: {problem}",
-                where=f"{name} at {record.chrom}:{record.pos}",
-                hint="write VCF, or add to the header first: bcftools annotate -h",
-            ) from error
-        place = f"{record.chrom}:{record.pos}"
-
-
-def _declared(header: str) -> set[tuple[str, str]]:
-    return {(match[1], match[2]) for match in map(_DECLARED.match, header.splitlines()) if match}
-
-
-def _undeclared(line: str, declared: set[tuple[str, str]]) -> str | None:
-    """What of a record the header does not declare."""
-    fields = line.split(TAB, 9)
-    used = [("contig", fields[0])]
-    used += [("FILTER", key) for key in fields[6].split(";") if key not in (".", "PASS")]
-    used += [("INFO", entry.partition("=")[0]) for entry in fields[7].split(";") if entry != "."]
-    used += [("FORMAT", key) for key in (fields[8].split(":") if len(fields) > 8 else ())]
-    missing = next((f"{kind} {key}" for kind, key in used if (kind, key) not in declared), None)
-    return missing and f"the header declares no {missing}"
-
-
-def _unwritable(target: str | int, name: str, error: BaseException) -> Exception:
-    """What keeps `target` from being written."""
-    code = getattr(error, "errno", None)
-    if isinstance(target, int):
-        # pysam loses the reason when it has no file name to tell with it: ask once more.
-        try:
-            os.write(target, b"\0")
-        except OSError as again:
-            code = again.errno
-    if code == errno.EPIPE:
-        return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-    reason = os.strerror(code) if code else "the disk may be full"
-    return GenomixError(f"cannot be written: {reason}", where=name)
-
-
-def _discard(writer: Any, target: str | int) -> None:
-    """Close without the end mark, which would make the output look complete."""
-    if isinstance(target, int) and writer.is_open:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, target)
-        os.close(nowhere)
-    _close(writer)
 
 
 def _close(file: Any) -> None:

@@ -190,7 +190,7 @@ class _BcfPump(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        from genomix_cli.genome.htslib import write_bcf
+        from genomix_cli.genome.bcf import write_bcf
 
         try:
             write_bcf(
@@ -350,7 +350,7 @@ class _Work:
         """Turn the whole draft into the output, and the index with it."""
         product = draft.path
         if self.format.is_bcf:
-            from genomix_cli.genome.htslib import write_bcf
+            from genomix_cli.genome.bcf import write_bcf
 
             product = draft.folder / "product"
             compressed = self.format is Format.BCF

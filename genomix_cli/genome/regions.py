@@ -45,7 +45,8 @@ class Regions:
 
     A record belongs to them if its POS does, wherever its REF ends (``--regions-overlap 0`` of
     bcftools): regions that do not overlap never give a record twice. Contigs ``chr1`` and ``1``
-    are the same.
+    are the same. A contig to its end includes POS 0, the telomere, which the index of a BCF alone
+    does not find.
 
     Parameters
     ----------

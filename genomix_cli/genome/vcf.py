@@ -254,7 +254,7 @@ class VcfReader:
 
     def _parsed(self) -> Iterator[Record]:
         """Records, in one loop: a call for each would take half as long again."""
-        line, step = self._line, int(self._numbered)
+        line, step = (self._line, 1) if self._numbered else (0, 0)
         width, new = len(COLUMNS), tuple.__new__
         for block in self._blocks:
             for text in block:

@@ -323,10 +323,10 @@ def jump(file: Any, regions: Regions) -> Iterator[list[str]]:
     file : BcfFile or IndexedText
     regions : Regions
     """
-    for contig in file.contigs:
-        intervals = regions.find(contig)
-        if intervals is None:
-            continue
+    found = ((contig, regions.find(contig)) for contig in file.contigs)
+    wanted = {contig: intervals for contig, intervals in found if intervals is not None}
+    for contig in file.in_order(wanted):
+        intervals = wanted[contig]
         pending: tuple[int, int] | None = None
         for start, end in [*intervals.tolist(), (END * 2, END * 2)]:
             if pending is not None and start - pending[1] < NEAR:

@@ -5,19 +5,31 @@ from __future__ import annotations
 import gzip
 import io
 import logging
+import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome import bgzf
+from genomix_cli.genome.outputs import Format, format_of, open_output
+from genomix_cli.genome.regions import Regions
 from genomix_cli.genome.vcf import Header, VcfReader, contig_line, info_line, vcf_writer
 
 HEADER = "##fileformat=VCFv4.2\n##source=tèst\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 RECORDS = "chr1\t7\trs1\tA\tC,<DEL>\t.\tPASS\tAF=0.5,.;DB\nchr1\t9\t.\tAT\t.\t3\tq10;s5\t.\n"
 TEXT = f"{HEADER}\n{RECORDS}"
+BCF_HEADER = (
+    "##fileformat=VCFv4.2\n"
+    '##FILTER=<ID=PASS,Description="All filters passed">\n'
+    "##contig=<ID=chr1>\n##contig=<ID=chr2>\n"
+    "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+)
+BCF_RECORDS = "chr1\t7\trs1\tA\tC,<DEL>\t.\tPASS\t.\nchr1\t9\t.\tAT\t.\t3\t.\t.\n"
+BCF_TEXT = BCF_HEADER + BCF_RECORDS
 
 
 def write(folder: Path, data: bytes | str, name: str = "a.vcf") -> Path:
@@ -252,3 +264,170 @@ def test_standard_output(
         copy(write(tmp_path, TEXT), "-")
         monkeypatch.undo()
     assert capfdbinary.readouterr().out == TEXT.encode()
+
+
+def bcf(folder: Path, text: str, letter: str = "b") -> Path:
+    path = folder / "a.bcf"
+    with open_output(path, Format(letter)) as output:
+        output.lines(text.splitlines())
+    return path
+
+
+@pytest.mark.parametrize("letter", ["b", "u"])
+@pytest.mark.parametrize("by", ["file", "stdin", "fifo"])
+def test_bcf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, letter: str, by: str) -> None:
+    source: Path | str = bcf(tmp_path, BCF_TEXT + BCF_RECORDS * 3000, letter=letter)
+    data = Path(source).read_bytes()
+    if by == "stdin":
+        monkeypatch.setattr("sys.stdin", Stdin(data))
+        source = "-"
+    if by == "fifo":
+        source = tmp_path / "fifo"
+        os.mkfifo(source)
+        threading.Thread(target=source.write_bytes, args=(data,)).start()
+    copy(source, tmp_path / "out.vcf")
+    assert (tmp_path / "out.vcf").read_text() == BCF_TEXT + BCF_RECORDS * 3000
+
+
+@pytest.mark.parametrize("by", ["file", "stdin"])
+@pytest.mark.parametrize("kept", [0.01, 0.3, 0.9999])
+def test_truncated_bcf(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    by: str,
+    kept: float,
+) -> None:
+    data = bcf(tmp_path, BCF_TEXT + BCF_RECORDS * 3000).read_bytes()
+    data = data[: int(kept * len(data))]
+    monkeypatch.setattr("sys.stdin", Stdin(data))
+    message = refusal("-" if by == "stdin" else write(tmp_path, data, "cut.bcf"))
+    assert "truncated" in message
+    assert ("standard input" if by == "stdin" else "cut.bcf") in message
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("form", ["z", "b"])
+@pytest.mark.parametrize("regions", [None, Regions.parse("chr1"), Regions.parse("chr1:7-")])
+def test_damage_in_the_middle(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], form: str, regions: Regions | None
+) -> None:
+    lines = "".join(
+        f"chr1\t{i}\trs{i * 7919 % 99991}\tA\tC\t.\tPASS\t.\n" for i in range(1, 30_000)
+    )
+    path = tmp_path / "a"
+    with open_output(path, Format(form), index=True) as output:
+        output.lines((BCF_HEADER + lines).splitlines())
+    data = bytearray(path.read_bytes())
+    for i in range(100):
+        data[len(data) // 2 + i] ^= 0x55
+    path.write_bytes(data)
+    count = 0
+    with pytest.raises(DataError, match="damaged"), VcfReader(path, regions) as reader:
+        for count, record in enumerate(reader, 1):
+            assert record.pos == count + (6 if regions and "-" in str(regions) else 0)
+    assert count < 29_000
+    assert capfd.readouterr() == ("", "")
+
+
+def test_places_with_and_without_lines(tmp_path: Path) -> None:
+    text, packed, binary = write(tmp_path, BCF_TEXT), tmp_path / "a.vcf.gz", tmp_path / "a.bcf"
+    for path in (packed, binary):
+        with open_output(path, format_of(path), index=True) as output:
+            output.lines(BCF_TEXT.splitlines())
+    first = BCF_HEADER.count("\n") + 1
+    region = Regions.parse("chr1:9")
+    for path, regions, place in (
+        (text, None, f":{first}"),
+        (text, region, f":{first + 1}"),
+        (packed, None, f":{first}"),
+        (packed, region, " at chr1:9"),
+        (binary, None, " at chr1:7"),
+        (binary, region, " at chr1:9"),
+    ):
+        with VcfReader(path, regions) as reader:
+            assert reader.where(next(iter(reader))) == f"{path}{place}"
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("a.vcf.gz", ".tbi"), ("a.bcf", ".csi")])
+def test_indexes_that_are_damaged_or_old(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    suffix: str,
+) -> None:
+    monkeypatch.setattr(logging.getLogger("genomix"), "propagate", True)
+    path, region = tmp_path / name, Regions.parse("1:9")
+    with open_output(path, format_of(path), index=True) as output:
+        output.lines(BCF_TEXT.splitlines())
+    index = Path(f"{path}{suffix}")
+    with VcfReader(path, region) as reader:
+        assert [record.pos for record in reader] == [9]
+    assert caplog.messages == []
+    os.utime(index, (1, 1))
+    with VcfReader(path, region) as reader:
+        assert [record.pos for record in reader] == [9]
+    assert caplog.messages == [f"{index}: older than the file it is the index of"]
+    index.write_bytes(b"no index")
+    with pytest.raises(DataError, match=f"{index}: the index is damaged.*bcftools index"):
+        VcfReader(path, region)
+    with VcfReader(path) as reader:
+        assert len(list(reader)) == 2
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["a.vcf", "a.vcf.gz", "a.bcf"])
+def test_regions_that_the_file_does_not_have(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(logging.getLogger("genomix"), "propagate", True)
+    path = tmp_path / name
+    with open_output(path, format_of(path), index=name != "a.vcf") as output:
+        output.lines(BCF_TEXT.splitlines())
+    for text, count in (("chr1:1-3", 0), ("chr7,chr1:9", 1), ("chr2", 0), ("chrM,{a:b}:5", 0)):
+        assert caplog.messages == []
+        with VcfReader(path, Regions.parse(text)) as reader:
+            assert len(list(reader)) == count
+    assert caplog.messages == [f"{path}: has no contig of the regions, as chrM, a:b"]
+
+
+def test_a_contig_that_only_records_have(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("genomix"), "propagate", True)
+    with VcfReader(write(tmp_path, TEXT), Regions.parse("1:9,chr3")) as reader:
+        assert [record.pos for record in reader] == [9]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_of_any_length_end_at_line_feeds_alone(tmp_path: Path, packed: bool) -> None:
+    """Vertical tabs, form feeds and Unicode's line ends are characters like any other."""
+    odd = "chr1\t7\ta\x0bb\x0c\x1c\x85\u2028\u2029c\rd\tA\tC\t.\t.\t."
+    long = "chr1\t8\t.\tA\tC\t.\t.\tX=" + "y" * 2_000_000
+    text = f"{HEADER}\n{odd}\n{long}\n\n{odd}\n{long}"
+    path = write(tmp_path, compress(text.encode()) if packed else text)
+    with VcfReader(path) as reader:
+        records = list(reader)
+    assert ["\t".join(record.fields) for record in records] == [odd, long, odd, long]
+    assert [record.line for record in records] == [4, 5, 7, 8]
+
+
+def test_reading_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with VcfReader(write(tmp_path, TEXT)) as reader:
+        for record in reader:
+            assert record.pos == 7
+            break
+        assert [record.pos for record in reader] == [9]
+
+
+def test_a_pipe_is_read_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first record is there before the writer has ended."""
+    source, target = os.pipe()
+    with open(source) as stdin, open(target, "wb", buffering=0) as pipe:
+        monkeypatch.setattr("sys.stdin", stdin)
+        pipe.write(TEXT.encode())
+        with VcfReader("-") as reader:
+            assert next(iter(reader)).pos == 7
