@@ -1,0 +1,95 @@
+"""What a window and a variant cost for each size of GMT on a device, as a Markdown table.
+
+    python benchmarks/presets.py [--device cuda] [--precision bf16] [--presets mini base paper]
+                                 [--peak 989]
+
+Random weights on a made-up genome, through `Engine`, as `genomix score` uses it. `--peak` is the
+dense bf16 rate of the card in TFLOP/s (989 for an H200). The last column is the time for 5 million
+variants at one per 600 bp: windows and variants, input excluded (`benchmarks/inputs.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.training.checkpoints import resolve_device
+from genomix_cli.variants.doctor import MadeUpGenome
+from genomix_cli.variants.engine import Engine, Target
+from genomix_cli.variants.inputs import Allele
+from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
+
+TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")
+GENOME, SPACING, VARIANTS = 3.1e9, 600, 5e6
+ROUNDS = 5
+
+
+def flops(config: GMTConfig) -> float:
+    """Of one window: 24 N d^2 + 4 N^2 d per layer; of the last one only keys and values."""
+    n, d = config.n_bins, config.d_model
+    return float((24 * n * d**2 + 4 * n**2 * d) * (config.n_layers - 1) + 4 * n * d**2)
+
+
+def targets(genome: MadeUpGenome, window: int) -> list[Target]:
+    """SNVs of one window at the density of a genome."""
+    places = np.arange(window // 4, 3 * window // 4, SPACING)
+    codes = genome.codes("made-up", 0, 2 * window)
+    start = window // 4  # a core: the central half of the window that starts there
+    return [
+        Target("made-up", Allele(pos, codes[pos : pos + 1], (codes[pos : pos + 1] + 1) % 4), 0)
+        for pos in (places + start).tolist()
+    ]
+
+
+def measure(preset: str, options: argparse.Namespace) -> list[str]:
+    """One row."""
+    device = resolve_device(options.device)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = GMTConfig(TRACKS, **PRESETS[preset])
+        model = GMT(config).to(device).eval()
+    window = config.n_bins * BIN_SIZE
+    genome = MadeUpGenome(TRACKS, window)
+    snvs = targets(genome, window)
+    per_window, per_variant = [], []
+    for _ in range(ROUNDS + 1):
+        engine = Engine(model, genome, device, precision=options.precision)
+        found: Any = engine.score(snvs)
+        per_window.append(found.seconds["trunk"] / found.windows)
+        per_variant.append(found.seconds["alleles"] / len(snvs))
+    window_s, variant_s = median(per_window[1:]), median(per_variant[1:])
+    rate = flops(config) / window_s / 1e12
+    minutes = (GENOME / (window / 2) * window_s + VARIANTS * variant_s) / 60
+    parameters = sum(p.numel() for p in model.parameters()) / 1e6
+    share = f"{rate:.3g} ({rate / options.peak:.0%})" if options.peak else f"{rate:.3g}"
+    return [
+        preset,
+        f"{parameters:.1f}",
+        f"{1e3 * window_s:.2f}",
+        f"{1e3 * variant_s:.4f}",
+        share,
+        f"{minutes:,.0f}",
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
+    parser.add_argument("--peak", type=float, default=0.0)
+    options = parser.parse_args()
+    print("| preset | M parameters | ms/window | ms/variant | trunk TFLOP/s | 5 M variants, min |")
+    print("|---|---|---|---|---|---|")
+    for preset in options.presets:
+        print("| " + " | ".join(measure(preset, options)) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
