@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from genomix_cli.errors import DataError
-from genomix_cli.genome.outputs import Output, format_of, open_output
 from genomix_cli.genome.regions import Regions
 from genomix_cli.genome.vcf_input import STANDARD_STREAM, BcfInput, Input, find_index, jump
 
@@ -72,8 +71,13 @@ class Header(NamedTuple):
         """The header with more ``##`` lines; a line break in one becomes a space."""
         return self._replace(meta=(*self.meta, *(" ".join(m.splitlines()) for m in lines)))
 
+    @property
+    def lines(self) -> list[str]:
+        """All lines, without their ends."""
+        return [*self.meta, self.columns]
+
     def __str__(self) -> str:
-        return "".join(f"{line}\n" for line in (*self.meta, self.columns))
+        return "".join(f"{line}\n" for line in self.lines)
 
 
 def info_line(
@@ -136,24 +140,6 @@ class Record(NamedTuple):
                 return value
         return None
 
-    def with_info(self, values: Mapping[str, str], replacing: str = "") -> str:
-        """The line with more INFO.
-
-        Parameters
-        ----------
-        values : mapping of str to str
-            Appended, in this order.
-        replacing : str
-            Keys with this prefix are removed first.
-        """
-        info = self.fields[_INFO]
-        if replacing and replacing in info:
-            info = ";".join(e for e in info.split(";") if not e.startswith(replacing))
-        entries = [] if info in ("", MISSING) else [info]
-        entries += [f"{key}={value}" for key, value in values.items()]
-        fields = [*self.fields[:_INFO], ";".join(entries) or MISSING, *self.fields[_INFO + 1 :]]
-        return "\t".join(fields)
-
 
 class VcfReader:
     """Records of a VCF, one after another.
@@ -215,17 +201,10 @@ class VcfReader:
         """Close the file; standard input stays open."""
         self._open.close()
 
-    def where(self, record: Record | int) -> str:
-        """A place in the file, as messages name it: by the line if it is known.
-
-        Parameters
-        ----------
-        record : Record or int
-            A record, or the number of a line.
-        """
-        line = record if isinstance(record, int) else record.line
-        if line or isinstance(record, int):
-            return f"{self.name}:{line}"
+    def where(self, record: Record) -> str:
+        """A place in the file, as messages name it: by the line if it is known."""
+        if record.line:
+            return f"{self.name}:{record.line}"
         return f"{self.name} at {record.chrom}:{record.pos}"
 
     def __iter__(self) -> Iterator[Record]:
@@ -317,25 +296,3 @@ def _noting(records: Iterator[Record], seen: set[str]) -> Iterator[Record]:
             contig = record.fields[0]
             seen.add(contig)
         yield record
-
-
-class VcfWriter:
-    """Writes a header and lines; made by :func:`vcf_writer`."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-
-    def header(self, header: Header) -> None:
-        """Write the header; once, and first."""
-        self._output.lines([*header.meta, header.columns])
-
-    def lines(self, lines: Iterable[str]) -> None:
-        """Write records, given without their line ends."""
-        self._output.lines(lines)
-
-
-@contextmanager
-def vcf_writer(path: str | Path) -> Iterator[VcfWriter]:
-    """A VCF to write; see :func:`genomix_cli.genome.outputs.open_output`."""
-    with open_output(path, format_of(path)) as output:
-        yield VcfWriter(output)

@@ -106,17 +106,25 @@ class Annotator:
             scores = ";".join([key + ",".join(column) for key, column in columns])
             if any(reasons):
                 scores += f";{REASON}={','.join([reason or MISSING for reason in reasons])}"
-        info = fields[_INFO]
-        if PREFIX in info:
-            info = _without_scores(info)
-        if info != MISSING:
-            scores = f"{info};{scores}"
-        return "\t".join([*fields[:_INFO], scores, *fields[_INFO + 1 :]])
+        return with_scores(fields, scores)
 
 
-def _without_scores(info: str) -> str:
-    """INFO without what an earlier scoring left."""
-    return ";".join(e for e in info.split(";") if not e.startswith(PREFIX)) or MISSING
+def with_scores(fields: Sequence[str], scores: str) -> str:
+    """A record's line with more INFO, instead of what an earlier scoring left.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        See `genomix_cli.genome.vcf.Record`.
+    scores : str
+        INFO entries, joined.
+    """
+    info = fields[_INFO]
+    if PREFIX in info:
+        info = ";".join(e for e in info.split(";") if not e.startswith(PREFIX)) or MISSING
+    if info not in (MISSING, ""):
+        scores = f"{info};{scores}"
+    return "\t".join([*fields[:_INFO], scores, *fields[_INFO + 1 :]])
 
 
 def _table_rows(checked: Checked, rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -499,7 +499,7 @@ class Run:
 
     def _first_lines(self, header: Header) -> list[str]:
         if not self.plan.format.is_table:
-            return [*header.meta, header.columns]
+            return header.lines
         return ["\t".join(column.name for column in self.annotator.columns)]
 
     def _next_block(self) -> list[Checked] | None:

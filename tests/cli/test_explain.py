@@ -195,13 +195,14 @@ def test_the_highest_scores_are_chosen(
 ) -> None:
     lines = (tmp_path / "scored.vcf").open("w")
     from genomix_cli.genome.vcf import VcfReader
+    from genomix_cli.variants.annotate import with_scores
 
     scores = [0.1, 0.9, 0.3, 0.8]
     names = []
     with VcfReader(tiny_genome / "variants.vcf.gz") as reader, lines:
         lines.write(str(reader.header))
         for record, score in zip(reader, scores, strict=False):
-            lines.write(record.with_info({"GENOMIX_P": str(score)}) + "\n")
+            lines.write(with_scores(record.fields, f"GENOMIX_P={score}") + "\n")
             names.append(f"{record.chrom}:{record.pos}:{record.ref}:{record.alts[0]}")
     process = genomix(
         *(command[0], tmp_path / "scored.vcf", *command[2:], "--top", 2),

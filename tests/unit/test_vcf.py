@@ -17,7 +17,8 @@ from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome import bgzf
 from genomix_cli.genome.outputs import Format, format_of, open_output
 from genomix_cli.genome.regions import Regions
-from genomix_cli.genome.vcf import Header, VcfReader, contig_line, info_line, vcf_writer
+from genomix_cli.genome.vcf import Header, VcfReader, contig_line, info_line
+from genomix_cli.variants.annotate import with_scores
 
 HEADER = "##fileformat=VCFv4.2\n##source=tèst\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 RECORDS = "chr1\t7\trs1\tA\tC,<DEL>\t.\tPASS\tAF=0.5,.;DB\nchr1\t9\t.\tAT\t.\t3\tq10;s5\t.\n"
@@ -53,9 +54,9 @@ def refusal(path: Path | str) -> str:
 
 
 def copy(source: Path | str, target: Path | str) -> None:
-    with VcfReader(source) as reader, vcf_writer(target) as writer:
-        writer.header(reader.header)
-        writer.lines("\t".join(record.fields) for record in reader)
+    with VcfReader(source) as reader, open_output(target, format_of(target)) as output:
+        output.lines(reader.header.lines)
+        output.lines("\t".join(record.fields) for record in reader)
 
 
 class Stdin:
@@ -76,22 +77,20 @@ def test_what_a_record_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("info", "expected"),
     [
-        (".", "X_A=1"),
-        ("DB", "DB;X_A=1"),
-        ("X_A=7;DB;X_B=2", "DB;X_A=1"),
-        ("X_A=7", "X_A=1"),
-        ("DX_A=3", "DX_A=3;X_A=1"),
+        (".", "GENOMIX_A=1"),
+        ("DB", "DB;GENOMIX_A=1"),
+        ("GENOMIX_A=7;DB;GENOMIX_B=2", "DB;GENOMIX_A=1"),
+        ("GENOMIX_A=7", "GENOMIX_A=1"),
+        ("DGENOMIX_A=3", "DGENOMIX_A=3;GENOMIX_A=1"),
     ],
 )
 def test_info_is_appended_and_replaced(tmp_path: Path, info: str, expected: str) -> None:
     line = f"1\t5\t.\tA\tC\t.\t.\t{info}\tGT\t0|1"
     with VcfReader(write(tmp_path, f"{HEADER}\tFORMAT\ts1\n{line}\n")) as reader:
         (record,) = reader
-    assert (
-        record.with_info({"X_A": "1"}, replacing="X_")
-        == f"1\t5\t.\tA\tC\t.\t.\t{expected}\tGT\t0|1"
-    )
-    assert record.with_info({}) == line
+    written = with_scores(record.fields, "GENOMIX_A=1")
+    assert written == f"1\t5\t.\tA\tC\t.\t.\t{expected}\tGT\t0|1"
+    assert "\t".join(record.fields) == line
 
 
 @pytest.mark.parametrize("form", ["plain", "gzip", "members", "bgzf"])
@@ -240,8 +239,8 @@ def test_output_is_bgzf_by_suffix(tmp_path: Path) -> None:
 
 def test_nothing_appears_when_writing_fails(tmp_path: Path) -> None:
     target = tmp_path / "out.vcf.gz"
-    with pytest.raises(RuntimeError), vcf_writer(target) as writer:
-        writer.header(Header(("##fileformat=VCFv4.2",), "#CHROM"))
+    with pytest.raises(RuntimeError), open_output(target, Format.VCF_GZ) as output:
+        output.lines(["##fileformat=VCFv4.2", "#CHROM"])
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
@@ -251,8 +250,11 @@ def test_a_full_disk(tmp_path: Path, name: str) -> None:
     target = tmp_path / name
     if not target.is_absolute() or name.startswith("full"):
         target.symlink_to("/dev/full")
-    with pytest.raises(GenomixError, match="No space left") as caught, vcf_writer(target) as writer:
-        writer.header(Header(("##fileformat=VCFv4.2",), "#CHROM"))
+    with (
+        pytest.raises(GenomixError, match="No space left") as caught,
+        open_output(target, format_of(target)) as output,
+    ):
+        output.lines(["##fileformat=VCFv4.2", "#CHROM"])
     assert str(target) in caught.value.line()
 
 
