@@ -28,7 +28,6 @@ __all__ = [
     "VcfReader",
     "contig_line",
     "info_line",
-    "vcf_writer",
 ]
 
 log = logging.getLogger("genomix")
