@@ -4,9 +4,9 @@
 
 DATA_DIR holds chr22.fa.gz, variants.chr22.vcf.gz, tracks/ and contacts/ (hg38). One core. Every row
 is timed once in each round, so that a busy machine slows all of them, and medians over the rounds
-are printed. "By base" is the way through pyBigWig's values, which is left for files whose blocks are
-not known; "one by one" keeps nothing between windows. A shard's windows are views: their bytes are
-not touched.
+are printed. "By base" is the way through pyBigWig's values, which is left for files whose blocks
+are not known; "one by one" keeps nothing between windows. A shard's windows are views: their bytes
+are not touched.
 """
 
 from __future__ import annotations
