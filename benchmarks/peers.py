@@ -51,7 +51,7 @@ WINDOW = 100_000
 DENSE, ISOLATED = "one per 600 bp", "isolated"
 #: More options of `genomix score`, by the set of variants: isolated ones want `--mode centred`,
 #: once there is such an option.
-MODE: dict[str, list[str]] = {DENSE: [], ISOLATED: []}
+MODE = {DENSE: ["--mode", "shared"], ISOLATED: ["--mode", "centred"]}
 #: Batch sizes that the peers may choose from.
 BATCHES = (1, 2, 4)
 #: Variants that a peer tries each batch size on.

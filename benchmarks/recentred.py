@@ -22,13 +22,15 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from chr22 import CONTACTS, TRACKS, inputs
 from numpy.typing import NDArray
 from snvs import SPACING, made_up
@@ -36,13 +38,13 @@ from snvs import SPACING, made_up
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
-from genomix_cli.nn.attention import LowRankBias, biased_attention
 from genomix_cli.training.checkpoints import LoadedModel, load_model
-from genomix_cli.variants.engine import Clock, Engine, Target, window_tensors
+from genomix_cli.variants.engine import Engine, Target, window_tensors
 from genomix_cli.variants.inputs import BIN_SIZE, MARGIN, STRIDE, load_window, trim_allele
-from genomix_cli.variants.models.base import Window
+from genomix_cli.variants.models import gmt
+from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT
-from genomix_cli.variants.score import DEFAULT_MODEL, STAGES
+from genomix_cli.variants.score import DEFAULT_MODEL
 
 CPU = torch.device("cpu")
 CONTIG, START, WINDOWS, SEED = "chr22", 30_000_000, 6, 20_261_121
@@ -80,11 +82,11 @@ class Trunk:
         assert self._input is not None
         x = self._input[:, bin_index : bin_index + 1]
         attention, cache = self.last.attention, context.layers[-1]
-        column = torch.arange(self.model.n_bins) // BINS_PER_CONTACT
-        row = int(column[bin_index])
-        bias = LowRankBias(context.priors[-1][:, :, row : row + 1], column)
+        row = bin_index // BINS_PER_CONTACT
+        bias = context.priors[-1][:, :, row : row + 1].repeat_interleave(BINS_PER_CONTACT, -1)
         query = attention.project(self.last.norm_attention(x))[0]
-        x = x + attention.merge(biased_attention(query, cache.key, cache.value, bias))
+        mixed = F.scaled_dot_product_attention(query, cache.key, cache.value, attn_mask=bias)
+        x = x + attention.merge(mixed)
         x = x + self.last.mlp(self.last.norm_mlp(x))
         return self.model.head(self.model.norm(x)).squeeze()
 
@@ -102,16 +104,44 @@ def recentred(trunk: Trunk, source: GenomeSource, target: Target) -> float:
         return float(trunk(window._replace(codes=codes), place) - trunk(window, place))
 
 
-def shared(model: LoadedModel, source: GenomeSource, targets: Sequence[Target]) -> NDArray:
-    """Logits of the targets by the engine, float64 ``[len(targets)]``; it keeps no window."""
-    engine = Engine(model, source, CPU, Clock(tuple(STAGES)))
-    odds = engine.probabilities(targets)
-    calibration = model.config.calibration
-    return (np.log(odds / (1 - odds)) - calibration.intercept) / calibration.slope
+def shared(model: VariantModel, source: GenomeSource, targets: Sequence[Target]) -> NDArray:
+    """Logits of the targets by an engine of its own, float32 ``[len(targets)]``."""
+    return Engine(model, source, CPU).score(targets).logit
+
+
+class WithoutDifference:
+    """The same model for an engine that would not score "no change" beside each allele."""
+
+    def __init__(self, model: GMT) -> None:
+        self.window = model.window
+        self.variants = model.variants
+        self.n_bins, self.flank = model.n_bins, model.flank
+
+    def with_null(self, context: Any, variants: Variants) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of the variants, and nothing to compare them with."""
+        logits = self.variants(context, variants)
+        return logits, torch.zeros_like(logits)
+
+
+def plain_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: Any) -> torch.Tensor:
+    """Attention as the formula has it, ``[H, N, N]`` in memory."""
+    size = q.shape[-2] // bias.shape[-1]
+    dense = bias.repeat_interleave(size, -1).repeat_interleave(size, -2)
+    return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + dense).softmax(-1) @ v
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """GMT's trunk with :func:`plain_attention` for a while."""
+    fused, gmt.biased_attention = gmt.biased_attention, plain_attention
+    try:
+        yield
+    finally:
+        gmt.biased_attention = fused
 
 
 def largest_difference(
-    model: LoadedModel, source: GenomeSource, targets: Sequence[Target]
+    model: VariantModel, source: GenomeSource, targets: Sequence[Target]
 ) -> float:
     """Between the logits of SNVs scored alone and with all the others of their window."""
     together = shared(model, source, targets)
@@ -158,32 +188,49 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = open_genome(options.data, Path(folder), model)
         snvs = made_up(Path(folder) / "chr22.fa", CONTIG, START, START + WINDOWS * STRIDE, SEED)
-        targets = [Target(v.contig, trim_allele(v.pos - 1, v.ref, v.alt)) for v in snvs]
+        targets = [
+            Target(v.contig, trim_allele(v.pos - 1, v.ref, v.alt), (v.pos - 1) // STRIDE)
+            for v in snvs
+        ]
         some, trunk = [targets[i] for i in spread(len(targets), RECENTRED)], Trunk(model.module)
-        difference = largest_difference(model, source, targets)
+        difference = largest_difference(model.module, source, targets)
         effects = [recentred(trunk, source, target) for target in some]
         if difference > SAME or not all(effects):
             raise SystemExit(f"alone and together differ by {difference}; effects {effects}")
-        times: dict[str, list[float]] = {"shared": [], "re-centred": []}
+        bare: Any = WithoutDifference(model.module)
+
+        def plain() -> None:
+            with plainly():
+                recentred(trunk, source, some[0])
+
+        ways: dict[str, tuple[int, Callable[[], object]]] = {
+            "shared windows": (len(targets), lambda: shared(model.module, source, targets)),
+            "the same without GENOMIX_DL": (len(targets), lambda: shared(bare, source, targets)),
+            "re-centred, ref and alt": (
+                len(some),
+                lambda: [recentred(trunk, source, target) for target in some],
+            ),
+            "the same, attention not fused": (1, plain),
+        }
+        times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(options.rounds):
-            spent = seconds(lambda: shared(model, source, targets))
-            times["shared"].append(spent / len(targets))
-            spent = seconds(lambda: [recentred(trunk, source, target) for target in some])
-            times["re-centred"].append(spent / len(some))
+            for way, (count, work) in ways.items():
+                times[way].append(seconds(work) / count)
         source.close()
-    ours, theirs = median(times["shared"]), median(times["re-centred"])
-    print("| way | variants a round | trunk passes per variant | ms per variant | ratio |")
-    print("|---|---|---|---|---|")
-    passes = WINDOWS / len(targets)
-    print(f"| shared windows | {len(targets)} | {passes:.3f} | {1000 * ours:.2f} | 1x |")
+    print_table(times, difference, len(targets))
+
+
+def print_table(times: dict[str, list[float]], difference: float, count: int) -> None:
+    """Medians and ratios to each of the shared ways."""
+    ours, bare, *_ = (median(spent) for spent in times.values())
+    print("| way | ms per variant | to shared windows | to them without GENOMIX_DL |")
+    print("|---|---|---|---|")
+    for way, spent in times.items():
+        taken = median(spent)
+        print(f"| {way} | {1000 * taken:.2f} | {taken / ours:.3g}x | {taken / bare:.3g}x |")
     print(
-        f"| re-centred, ref and alt | {len(some)} | 2 | {1000 * theirs:.1f} | "
-        f"{theirs / ours:.0f}x |"
-    )
-    by_round = [b / a for a, b in zip(*times.values(), strict=True)]
-    print(
-        f"\nOne SNV per {SPACING} bp; ratio by round {', '.join(f'{r:.0f}' for r in by_round)}. "
-        f"Logits alone and together differ by at most {difference:.1e}."
+        f"\n{count} SNVs, one per {SPACING} bp. Logits alone and together differ by at most "
+        f"{difference:.1e}."
     )
     print(json.dumps(times))
 

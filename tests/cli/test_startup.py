@@ -6,7 +6,6 @@ import ast
 import os
 import resource
 import signal
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -58,8 +57,9 @@ def slowdown() -> float:
 
 def test_help_answers_at_once() -> None:
     cpu_seconds_of_help()  # the first run may write bytecode
-    taken = [cpu_seconds_of_help() for _ in range(5)]
-    assert statistics.median(taken) < BUDGET_SECONDS * slowdown(), taken
+    # The least of them: what else the machine does only ever adds.
+    taken = [cpu_seconds_of_help() for _ in range(8)]
+    assert min(taken) < BUDGET_SECONDS * slowdown(), taken
 
 
 @pytest.mark.parametrize("words", [["--help"], ["score", "--help"], ["prepare", "variants", "-h"]])

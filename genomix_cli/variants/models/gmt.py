@@ -208,12 +208,12 @@ class Layer(nn.Module):
         """Window stream: ``[W, N, d]`` -> the same, and its keys and values."""
         q, k, v = self.attention.project(self.norm_attention(x))
         x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias)))
-        return x + self.dropout(self.mlp(self.norm_mlp(x))), KeyValue(k, v)
+        return x + self.dropout(self.mlp(self.norm_mlp(x))), _compact(k, v)
 
     def key_value(self, x: Tensor) -> KeyValue:
         """What variants read of the layer, without its output."""
         _, k, v = self.attention.project(self.norm_attention(x))
-        return KeyValue(k, v)
+        return _compact(k, v)
 
     def read(
         self, y: Tensor, window: KeyValue, bias: Tensor, n_tokens: int | None = None
@@ -223,6 +223,11 @@ class Layer(nn.Module):
         mixed = read_only_attention(q[..., :n_tokens, :], KeyValue(k, v), window, bias)
         y = y[:, :, :n_tokens] + self.dropout(self.attention.merge(mixed))
         return y + self.dropout(self.mlp(self.norm_mlp(y)))
+
+
+def _compact(key: Tensor, value: Tensor) -> KeyValue:
+    """Without the queries between them: every variant of the window reads them all."""
+    return KeyValue(key.contiguous(), value.contiguous())
 
 
 class TrackStem(nn.Module):
