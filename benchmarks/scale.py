@@ -24,6 +24,7 @@ from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 
 LENGTH = 30_000_000
+SPACING = 30
 FEW = 10_000
 HEADER = (
     "##fileformat=VCFv4.3\n"
@@ -59,8 +60,9 @@ def write_model(folder: Path) -> None:
 
 
 def records(bases: str, count: int, alt: str | None) -> Iterator[str]:
-    """SNVs evenly over the contig, or what `alt` says at their places."""
-    for i, pos in enumerate(np.linspace(1, LENGTH - 100, count).astype(int).tolist()):
+    """An SNV every 30 bases, or what `alt` says in its place."""
+    for i in range(count):
+        pos = 1 + SPACING * i
         ref = bases[pos - 1]
         other = alt or "ACGT"["ACGT".index(ref) - 1]
         info = f"AC={i % 50};AF={i % 997 / 1000}"
@@ -77,7 +79,7 @@ def write_vcf(path: Path, bases: str, count: int, alt: str | None = None) -> Pat
 def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--records", type=int, default=LENGTH // SPACING)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -1,7 +1,7 @@
 """How much a setting of `genomix score` changes scores, as a Markdown table.
 
     python benchmarks/settings.py VARIANTS.vcf --config GENOMIX.toml [-n 300]
-    python benchmarks/settings.py VARIANTS.vcf [-n 300] -- --fasta GENOME.fa --track ATAC=A.bw ...
+    python benchmarks/settings.py VARIANTS.vcf [-n 300] --fasta GENOME.fa --track ATAC=A.bw ...
 
 The same variants, drawn evenly from the file, with shared windows (the default for many variants)
 and with each setting in turn. `P` is GENOMIX_P, `DL` GENOMIX_DL.
@@ -49,9 +49,8 @@ def main() -> None:
     parser.add_argument("vcf", type=Path)
     parser.add_argument("--config", type=Path)
     parser.add_argument("-n", type=int, default=300)
-    parser.add_argument("options", nargs="*", help="of genomix score, behind --")
-    asked = parser.parse_args()
-    options = asked.options + (["--config", str(asked.config)] if asked.config else [])
+    asked, options = parser.parse_known_args()  # the others are those of genomix score
+    options += ["--config", str(asked.config)] if asked.config else []
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         sample(asked.vcf, asked.n, work / "sample.vcf")

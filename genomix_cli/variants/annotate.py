@@ -60,6 +60,7 @@ class Annotator:
         self._none = (MISSING,) * len(self.tags)
         self._keys = [f"{tag.key}=" for tag in self.tags]
         self._one = ";".join(key + "%s" for key in self._keys)
+        self._unscored = self._one % self._none
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -98,7 +99,7 @@ class Annotator:
     def _vcf_line(self, checked: Checked, rows: Sequence[tuple[str, ...]]) -> str:
         fields, reasons = checked.record.fields, checked.reasons
         if len(rows) == 1:
-            scores = self._one % rows[0]
+            scores = self._one % rows[0] if rows[0] is not self._none else self._unscored
             if reasons[0] is not None:
                 scores += f";{REASON}={reasons[0]}"
         else:
@@ -124,7 +125,9 @@ def with_scores(fields: Sequence[str], scores: str) -> str:
         info = ";".join(e for e in info.split(";") if not e.startswith(PREFIX)) or MISSING
     if info not in (MISSING, ""):
         scores = f"{info};{scores}"
-    return "\t".join([*fields[:_INFO], scores, *fields[_INFO + 1 :]])
+    line = list(fields)
+    line[_INFO] = scores
+    return "\t".join(line)
 
 
 def _table_rows(checked: Checked, rows: Sequence[Sequence[str]]) -> Iterator[str]:

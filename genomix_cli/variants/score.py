@@ -299,6 +299,8 @@ def _check_choices(request: ScoreRequest) -> None:
     if request.from_stdin and (request.shard or request.resume):
         option = "--shard" if request.shard else "--resume"
         raise UsageError("standard input can be read only once", where=option, hint="give a file")
+    if request.save_background and (request.resume or request.shard):
+        raise UsageError("needs the scores of one whole run", where="--save-background")
     raw: dict[str, object] = {
         "--track": request.genome.tracks,
         "--contacts": request.genome.contacts,
@@ -403,7 +405,6 @@ def _score(
             bounds = part_bounds(again, request.shard, again, plan.stride)
         records = islice(records, bounds.start, bounds.stop)
     with ExitStack() as stack:
-        workers = stack.enter_context(Workers(spec, plan.devices))
         output = stack.enter_context(
             open_output(
                 request.output,
@@ -414,6 +415,7 @@ def _score(
                 identity=_identity(request, plan, header),
             )
         )
+        workers = stack.enter_context(Workers(spec, plan.devices))
         run = Run(request, plan, reader, reference, annotator, workers, output)
         run.score(records, header)
     run.warn(header)

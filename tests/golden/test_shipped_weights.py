@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from genomix_cli.genome.vcf import VcfReader
-from genomix_cli.training.checkpoints import PRETRAINED, load_model
+from genomix_cli.provenance import sha256
+from genomix_cli.training.checkpoints import PRETRAINED, load_model, read_config, weights_file
 from genomix_cli.training.metrics import auroc
+from genomix_cli.variants.background import load_background
+from genomix_cli.variants.doctor import examine
 from tests.conftest import ROOT, Ended
 
 MODELS = sorted(path.parent for path in PRETRAINED.glob("*/config.json"))
@@ -67,3 +70,13 @@ def test_the_demonstration_scores_as_measured(
     label, score, truth = np.array(pairs).T
     assert auroc(label, truth) - auroc(label, score) < 0.05
     assert abs(score.mean() - truth.mean()) < 0.05
+
+
+def test_what_lies_beside_the_weights_fits_them(folder: Path) -> None:
+    weights = sha256(weights_file(folder))
+    background = load_background(folder, weights)
+    assert background is not None
+    assert len(background.logits) >= 10_000
+    # Variants at random places are mostly without effect.
+    assert np.median(read_config(folder).calibration.apply(background.logits)) < 0.05
+    assert examine(folder.name, "cpu", "fp32").sound

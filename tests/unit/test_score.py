@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -16,13 +17,27 @@ import pyBigWig
 import pytest
 import torch
 
-from genomix_cli.errors import CheckError, DataError, Exit, GenomixError, UsageError
+from genomix_cli.errors import (
+    CheckError,
+    DataError,
+    Exit,
+    GenomixError,
+    MissingExtraError,
+    UsageError,
+)
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.vcf import Header, VcfReader
 from genomix_cli.provenance import sha256
 from genomix_cli.training.calibration import Platt
-from genomix_cli.training.checkpoints import WEIGHTS, ModelConfig, arch_of, load_model, save_model
+from genomix_cli.training.checkpoints import (
+    WEIGHTS,
+    ModelConfig,
+    arch_of,
+    load_model,
+    resolve_devices,
+    save_model,
+)
 from genomix_cli.variants import checks, cutting, workers
 from genomix_cli.variants.annotate import missing_contigs
 from genomix_cli.variants.background import FILE, Background, load_background
@@ -736,6 +751,9 @@ def test_a_bigwig_of_another_genome(
         ({"vcf": Path("-"), "shard": Part(1, 2)}, ["--shard", "only once"]),
         ({"vcf": Path("-"), "resume": True}, ["--resume", "only once"]),
         ({"genome": GenomeFiles(Path("a.fa"), shard=Path("a.h5"))}, ["--fasta is in the shard"]),
+        ({"resume": True, "save_background": True}, ["--save-background", "one whole run"]),
+        ({"output": Path("nowhere/out.vcf")}, ["no such folder"]),
+        ({"output": Path("out.vcf"), "write_index": True}, ["index"]),
         ({"model": "gmt-mini-sim", "save_background": True}, ["--save-background", "ships"]),
         ({"model": "no-such-model"}, ["no such model"]),
     ],
@@ -842,3 +860,42 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "expected"),
+    [
+        ("cpu", "", ["cpu"]),
+        ("cpu", "2", ["cpu", "cpu"]),
+        ("auto", "", ["cuda"]),
+        ("cuda:1", "", ["cuda:1"]),
+        ("auto", "3", ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda", "0,2", ["cuda:0", "cuda:2"]),
+        ("cuda", "2,", ["cuda:2"]),
+    ],
+)
+def test_devices_that_share_the_work(
+    monkeypatch: pytest.MonkeyPatch, device: str, devices: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert list(map(str, resolve_devices(device, devices))) == expected
+    for wrong in ("4", "1,3"):
+        with pytest.raises(UsageError, match="no such GPU"):
+            resolve_devices("cuda", wrong)
+    for wrong in ("0", "a", ",", "1,a", "-1"):
+        with pytest.raises(UsageError, match="--devices"):
+            resolve_devices("cuda", wrong)
+    with pytest.raises(UsageError, match="--devices"):
+        resolve_devices("cuda:1", "2")
+
+
+def test_an_error_of_a_worker_comes_back_whole() -> None:
+    for error in (
+        DataError("is damaged", where="a.bw", expected="x", found="y", hint="do z"),
+        MissingExtraError("cooler", "hic"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert again.line() == error.line()
+        assert again.hint == error.hint
