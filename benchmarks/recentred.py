@@ -44,7 +44,7 @@ from genomix_cli.variants.inputs import BIN_SIZE, MARGIN, STRIDE, load_window, t
 from genomix_cli.variants.models import gmt
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT
-from genomix_cli.variants.score import DEFAULT_MODEL
+from genomix_cli.variants.score_plan import DEFAULT_MODEL
 
 CPU = torch.device("cpu")
 CONTIG, START, WINDOWS, SEED = "chr22", 30_000_000, 6, 20_261_121

@@ -27,7 +27,7 @@ from genomix_cli.cli.options import (
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from genomix_cli.variants.score import ScoreSummary
+    from genomix_cli.variants.score_run import ScoreSummary
 
 log = logging.getLogger("genomix")
 
@@ -146,7 +146,8 @@ def score(
         contacts = contacts if _typed(ctx, "contacts") else None
         uncovered = uncovered if _typed(ctx, "uncovered") else None
     from genomix_cli.variants.cutting import Part
-    from genomix_cli.variants.score import ScoreRequest, score_variants
+    from genomix_cli.variants.score import score_variants
+    from genomix_cli.variants.score_plan import ScoreRequest
     from genomix_cli.variants.workers import GenomeFiles
 
     chosen: dict[str, Any] = {"check_ref": check_ref, "mode": mode, "precision": precision}
@@ -203,7 +204,7 @@ def _render(summary: ScoreSummary) -> None:
 def _rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
     """Name, value and note."""
     from genomix_cli.variants.alleles import REASONS
-    from genomix_cli.variants.score import STAGES
+    from genomix_cli.variants.score_run import STAGES
 
     again = f"{summary.resumed:,} by an earlier run" if summary.resumed else ""
     yield "records", f"{summary.records:,}", again

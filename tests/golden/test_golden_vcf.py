@@ -31,7 +31,9 @@ from genomix_cli.training.calibration import Platt
 from genomix_cli.training.checkpoints import WEIGHTS, ModelConfig, save_model
 from genomix_cli.variants.background import Background
 from genomix_cli.variants.models.base import VariantModule, Variants, Window
-from genomix_cli.variants.score import ScoreRequest, ScoreSummary, score_variants
+from genomix_cli.variants.score import score_variants
+from genomix_cli.variants.score_plan import ScoreRequest
+from genomix_cli.variants.score_run import ScoreSummary
 from genomix_cli.variants.workers import GenomeFiles
 
 FOLDER = Path(__file__).parent / "vcf"

@@ -47,7 +47,8 @@ from genomix_cli.variants.inputs import haplotypes, load_window, place_allele, w
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.prepare import PrepareRequest, prepare_variants
-from genomix_cli.variants.score import ScoreRequest, score_variants
+from genomix_cli.variants.score import score_variants
+from genomix_cli.variants.score_plan import ScoreRequest
 from genomix_cli.variants.workers import GenomeFiles
 
 TRACKS = ("ATAC", "H3K27ac")
