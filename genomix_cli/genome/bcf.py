@@ -34,7 +34,13 @@ class _KString(ctypes.Structure):
 
 
 def _function(name: str, result: Any, *arguments: Any) -> Any:
-    function = getattr(_lib, name)
+    function = getattr(_lib, name, None)
+    if function is None:
+        raise GenomixError(
+            f"pysam's htslib has no {name}, which writing BCF needs",
+            where=pysam.libchtslib.__file__,
+            hint="write VCF.gz, or install another pysam: pip install 'pysam>=0.22.1'",
+        )
     function.restype, function.argtypes = result, arguments
     return function
 
