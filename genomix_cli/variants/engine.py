@@ -193,7 +193,11 @@ class Engine:
             np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, bool), 0, clock.seconds
         )
         windows = 0
-        with self._settings(), ahead(self._work(targets, clock), AHEAD) as works:
+        with (
+            self._settings(),
+            self._memory(),
+            ahead(self._work(targets, clock), AHEAD) as works,
+        ):
             for work in works:
                 if self.stop.is_set():
                     raise Stopped
@@ -223,6 +227,17 @@ class Engine:
             if self.precision == "bf16":
                 stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
             yield
+
+    @contextmanager
+    def _memory(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise GenomixError(
+                "not enough memory for a window and its variants",
+                where=self.device,
+                hint="try --precision bf16, another --device, or a smaller model",
+            ) from error
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

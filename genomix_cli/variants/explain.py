@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, cast
@@ -19,7 +20,7 @@ from genomix_cli.errors import CheckError, UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import BIN_SIZE, Uncovered
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.genome.vcf import VcfReader
+from genomix_cli.genome.vcf import Header, Record, VcfReader
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.training.checkpoints import LoadedModel, load_model, resolve_device
@@ -191,7 +192,11 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
     # Without a choice, the first ones do: a whole-genome VCF need not be read to its end.
     enough = request.max_variants + 1 if not (wanted or request.top) else None
     with VcfReader(request.variants) as reader:
-        for key, site, score, reason in _alleles(reader, fasta, request.top is not None):
+        records = iter(reader)
+        first = head(records)
+        mode = scored_mode(reader.header, first)
+        alleles = _alleles(reader, chain(first, records), fasta, request.top is not None)
+        for key, site, score, reason in alleles:
             if wanted and key not in wanted:
                 continue
             if site is not None:
@@ -204,16 +209,13 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
     chosen = _best(list(sites.values()), request)
     if len(chosen) > request.max_variants:
         log.warning("explaining the first %d alleles; see --max-variants", request.max_variants)
-    return Selection(chosen[: request.max_variants], scored_mode(request.variants))
+    return Selection(chosen[: request.max_variants], mode)
 
 
-def scored_mode(path: Path) -> Mode:
-    """The windows in which a VCF was scored, or would be."""
-    with VcfReader(path) as reader:
-        for mode in MODES:
-            if f"{HEADER_PREFIX}Mode={mode}" in reader.header.meta:
-                return mode
-        return suited_mode(head(iter(reader)))
+def scored_mode(header: Header, first: Sequence[Record]) -> Mode:
+    """The windows in which a VCF with this head was scored, or would be."""
+    stated = (mode for mode in MODES if f"{HEADER_PREFIX}Mode={mode}" in header.meta)
+    return next(stated, None) or suited_mode(first)
 
 
 class _Candidate(NamedTuple):
@@ -225,9 +227,11 @@ class _Candidate(NamedTuple):
     reason: str
 
 
-def _alleles(reader: VcfReader, fasta: Fasta, scored: bool) -> Iterator[_Candidate]:
+def _alleles(
+    reader: VcfReader, records: Iterable[Record], fasta: Fasta, scored: bool
+) -> Iterator[_Candidate]:
     """Every allele, checked as `score` checks it; with its score if that is needed."""
-    for block in CheckedVariants(reader, fasta, blocks(reader, BLOCK)):
+    for block in CheckedVariants(reader, fasta, blocks(records, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
             scores = info_numbers(reader, record, PROBABILITY) if scored else [NAN] * n

@@ -65,7 +65,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
     ):
         records = iter(reader)
         first = _first_records(request, records)
-        if request.from_stdin:
+        if request.is_read_once:
             records = chain(first, records)
         names = [*reader.header.contigs, *(record.chrom for record in first)]
         if first:
@@ -80,7 +80,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
 
 def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Record]:
     """The first records of the whole file, whichever of them are asked for."""
-    if request.from_stdin:
+    if request.is_read_once:
         return head(records)
     with VcfReader(request.vcf) as whole:
         return head(iter(whole))

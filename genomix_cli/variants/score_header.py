@@ -136,7 +136,7 @@ def _contigs(
     """Contigs of the records, read ahead unless the header declares all that are likely."""
     declared = ContigNames(reader.header.contigs, "")
     complete = all(declared.find(name) for name in reference.names)
-    if request.from_stdin or (complete and set(plan.contigs) <= set(declared)):
+    if request.is_read_once or (complete and set(plan.contigs) <= set(declared)):
         return plan.contigs
     with VcfReader(request.vcf) as whole:
         return dict.fromkeys(record.chrom for record in whole)

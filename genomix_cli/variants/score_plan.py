@@ -96,9 +96,11 @@ class ScoreRequest:
     stats: Path | None = None
 
     @property
-    def from_stdin(self) -> bool:
-        """Whether the input can be read only once."""
-        return str(self.vcf) == STANDARD_STREAM
+    def is_read_once(self) -> bool:
+        """Whether the input is a pipe: standard input, or what a shell makes of ``<(...)``."""
+        if str(self.vcf) == STANDARD_STREAM:
+            return True
+        return self.vcf.exists() and not self.vcf.is_file()
 
 
 class Plan(NamedTuple):
@@ -160,9 +162,9 @@ def check_choices(request: ScoreRequest) -> None:
             )
     if request.regions and request.regions_file:
         raise UsageError("give --regions or --regions-file, not both")
-    if request.from_stdin and (request.shard or request.resume):
+    if request.is_read_once and (request.shard or request.resume):
         option = "--shard" if request.shard else "--resume"
-        raise UsageError("standard input can be read only once", where=option, hint="give a file")
+        raise UsageError("a pipe can be read only once", where=option, hint="give a file")
     if request.save_background and (request.resume or request.shard):
         raise UsageError("needs the scores of one whole run", where="--save-background")
     raw: dict[str, object] = {

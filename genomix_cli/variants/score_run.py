@@ -202,7 +202,7 @@ class Run:
     def _finish(
         self, block: list[Checked], state: Mapping[str, Any], future: Future[Scores]
     ) -> None:
-        scores = future.result()
+        scores = self.workers.result(future)
         start = time.perf_counter()
         self.windows += scores.windows
         self.n_in_window += int(scores.unknown.sum())

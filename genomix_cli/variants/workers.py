@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.shards.reader import Shard, open_shard
@@ -163,6 +164,24 @@ class Workers:
         if self._engine is not None:
             return self._executor.submit(self._engine.score, targets)
         return self._executor.submit(_score, targets)
+
+    @staticmethod
+    def result(future: Future[Scores]) -> Scores:
+        """Wait for the scores.
+
+        Raises
+        ------
+        GenomixError
+            If a process has died; and whatever was raised while scoring.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise GenomixError(
+                "a process that scores has died, perhaps for want of memory",
+                where="--devices",
+                hint="use fewer devices; --resume goes on from what is done",
+            ) from error
 
     def __enter__(self) -> Workers:
         return self

@@ -394,3 +394,39 @@ def test_the_simulated_chain(score: Any, tiny_genome: Path, model: Path, tmp_pat
     if bcftools := shutil.which("bcftools"):
         seen = subprocess.run([bcftools, "view", output], capture_output=True, text=True)
         assert (seen.returncode, seen.stderr) == (0, "")
+
+
+def test_a_fifo_is_read_once(tmp_path: Path, vcf: Path, tiny_genome: Path, model: Path) -> None:
+    """What a shell makes of ``<(bcftools view ...)``."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    more = ("--mode", "shared", "-q", "-o")
+    through = start(fifo, tiny_genome, model, *more, tmp_path / "through.vcf")
+    with fifo.open("wb") as pipe:
+        pipe.write(vcf.read_bytes())
+    assert through.wait(timeout=60) == 0, through.stderr.read()
+    assert start(vcf, tiny_genome, model, *more, tmp_path / "file.vcf").wait(timeout=60) == 0
+    bodies = [body((tmp_path / name).read_text()) for name in ("through.vcf", "file.vcf")]
+    assert len(bodies[0]) == 40
+    assert bodies[0] == bodies[1]
+
+
+def test_bcf_through_pipes(tmp_path: Path, tiny_genome: Path, model: Path) -> None:
+    bcftools = shutil.which("bcftools")
+    if bcftools is None:
+        pytest.skip("bcftools is not installed")
+    vcf, whole = tiny_genome / "variants.vcf.gz", tmp_path / "whole.vcf"
+    more = ("--mode", "shared", "-q")
+    assert start(vcf, tiny_genome, model, *more, "-o", whole).wait(timeout=60) == 0
+    packed = subprocess.run([bcftools, "view", "-Ou", vcf], capture_output=True, check=True)
+    process = start(
+        *(Path("-"), tiny_genome, model, *more, "-O", "u"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    out, err = process.communicate(packed.stdout, timeout=60)
+    assert process.returncode == 0, err
+    text = subprocess.run(
+        [bcftools, "view", "--no-version"], input=out, capture_output=True, check=True
+    )
+    assert body(text.stdout.decode()) == body(whole.read_text())
