@@ -60,20 +60,22 @@ def cut_blocks(records: Iterable[Record], stride: int = STRIDE) -> Iterator[list
         Bases of a core.
     """
     block: list[Record] = []
+    cores: set[tuple[str, int]] = set()
     last: tuple[str, int] | None = None
-    cores = characters = in_core = 0
+    characters = in_core = 0
     for record in records:
         _, pos, fields = record
         core = fields[0], (pos - 1) // stride
         if core != last:
-            if cores == BLOCK_CORES or len(block) >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS:
+            full = len(block) >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS
+            if core not in cores and (full or len(cores) == BLOCK_CORES):
                 yield block
-                block, cores, characters = [], 0, 0
+                block, cores, characters = [], set(), 0
             last, in_core = core, 0
-            cores += 1
+            cores.add(core)
         elif in_core == BLOCK_RECORDS:
             yield block
-            block, cores, characters, in_core = [], 1, 0, 0
+            block, cores, characters, in_core = [], {core}, 0, 0
         in_core += 1
         characters += len(fields[-1])
         block.append(record)

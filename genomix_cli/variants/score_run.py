@@ -32,7 +32,7 @@ log = logging.getLogger("genomix")
 #: Blocks that wait for each device.
 WAITING = 2
 #: Between two commits: each waits for the disk.
-COMMIT_SECONDS = 0.25
+COMMIT_SECONDS = 1.0
 
 #: Where the time goes, in the order of the work; all but the first and last beside one another.
 STAGES = {

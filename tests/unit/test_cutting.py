@@ -76,6 +76,11 @@ def test_blocks_are_all_of_it_and_split_no_core(records: list[Record]) -> None:
     assert sum(map(len, cores)) == len(set().union(*cores))
 
 
+def test_what_is_not_sorted_is_not_cut_at_each_record() -> None:
+    back_and_forth = [record(1 + STRIDE * (i % 5)) for i in range(100)]
+    assert len(list(cut_blocks(back_and_forth, STRIDE))) == 1
+
+
 def test_a_core_that_is_too_large_is_cut_at_places_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
