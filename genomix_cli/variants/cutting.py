@@ -68,7 +68,7 @@ def cut_blocks(records: Iterable[Record], stride: int = STRIDE) -> Iterator[list
         core = fields[0], (pos - 1) // stride
         if core != last:
             full = len(block) >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS
-            if core not in cores and (full or len(cores) == BLOCK_CORES):
+            if full or (core not in cores and len(cores) == BLOCK_CORES):
                 yield block
                 block, cores, characters = [], set(), 0
             last, in_core = core, 0
