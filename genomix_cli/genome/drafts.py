@@ -81,7 +81,10 @@ class Draft:
                 if self.last is None:
                     self._begin(identity)
                 self.data = self._open_data()
-            except BaseException:
+            except BaseException as error:
+                # Interrupted at the start there is nothing to keep, unless it was to go on.
+                if not resume and not isinstance(error, Exception):
+                    shutil.rmtree(self.folder, ignore_errors=True)
                 self._journal.close()
                 raise
 
