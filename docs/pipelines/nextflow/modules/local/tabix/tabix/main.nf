@@ -3,9 +3,7 @@ process TABIX_TABIX {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container "${ workflow.containerEngine in ['singularity', 'apptainer'] && !task.ext.singularity_pull_docker_container ?
-        'https://depot.galaxyproject.org/singularity/htslib:1.20--h81da01d_0' :
-        'quay.io/biocontainers/htslib:1.20--h81da01d_0' }"
+    container 'biocontainers/htslib:1.20--h81da01d_0'
 
     input:
     tuple val(meta), path(tab)
