@@ -1,0 +1,121 @@
+"""Chromosome arms of the human assemblies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genomix_cli.errors import UsageError
+
+# Length, and where p11 meets q11 (UCSC cytoBand), of chr1..chr22, X and Y.
+_HG38 = {
+    "1": (248_956_422, 123_400_000),
+    "2": (242_193_529, 93_900_000),
+    "3": (198_295_559, 90_900_000),
+    "4": (190_214_555, 50_000_000),
+    "5": (181_538_259, 48_800_000),
+    "6": (170_805_979, 59_800_000),
+    "7": (159_345_973, 60_100_000),
+    "8": (145_138_636, 45_200_000),
+    "9": (138_394_717, 43_000_000),
+    "10": (133_797_422, 39_800_000),
+    "11": (135_086_622, 53_400_000),
+    "12": (133_275_309, 35_500_000),
+    "13": (114_364_328, 17_700_000),
+    "14": (107_043_718, 17_200_000),
+    "15": (101_991_189, 19_000_000),
+    "16": (90_338_345, 36_800_000),
+    "17": (83_257_441, 25_100_000),
+    "18": (80_373_285, 18_500_000),
+    "19": (58_617_616, 26_200_000),
+    "20": (64_444_167, 28_100_000),
+    "21": (46_709_983, 12_000_000),
+    "22": (50_818_468, 15_000_000),
+    "X": (156_040_895, 61_000_000),
+    "Y": (57_227_415, 10_400_000),
+}
+_HG19 = {
+    "1": (249_250_621, 125_000_000),
+    "2": (243_199_373, 93_300_000),
+    "3": (198_022_430, 91_000_000),
+    "4": (191_154_276, 50_400_000),
+    "5": (180_915_260, 48_400_000),
+    "6": (171_115_067, 61_000_000),
+    "7": (159_138_663, 59_900_000),
+    "8": (146_364_022, 45_600_000),
+    "9": (141_213_431, 49_000_000),
+    "10": (135_534_747, 40_200_000),
+    "11": (135_006_516, 53_700_000),
+    "12": (133_851_895, 35_800_000),
+    "13": (115_169_878, 17_900_000),
+    "14": (107_349_540, 17_600_000),
+    "15": (102_531_392, 19_000_000),
+    "16": (90_354_753, 36_600_000),
+    "17": (81_195_210, 24_000_000),
+    "18": (78_077_248, 17_200_000),
+    "19": (59_128_983, 26_500_000),
+    "20": (63_025_520, 27_500_000),
+    "21": (48_129_895, 13_200_000),
+    "22": (51_304_566, 14_700_000),
+    "X": (155_270_560, 60_600_000),
+    "Y": (59_373_566, 12_500_000),
+}
+ASSEMBLIES = {"hg38": _HG38, "hg19": _HG19}
+ALIASES = {"GRCh38": "hg38", "GRCh37": "hg19"}
+
+# Their short arms hold repeats and rRNA genes, and no array or panel measures them.
+ACROCENTRIC = ("13", "14", "15", "21", "22")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm of a chromosome.
+
+    Attributes
+    ----------
+    name : str
+        As ``8q``.
+    contig : str
+        As ``chr8``.
+    start, end : int
+        0-based, half-open.
+    """
+
+    name: str
+    contig: str
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """Bases."""
+        return self.end - self.start
+
+
+def arms(assembly: str = "hg38", sex: bool = False) -> tuple[Arm, ...]:
+    """The arms of an assembly in genome order, without the short arms of acrocentric chromosomes.
+
+    Parameters
+    ----------
+    assembly : str
+        hg38 or hg19, or their GRC names.
+    sex : bool
+        With X and Y.
+
+    Raises
+    ------
+    UsageError
+        If the assembly is not known.
+    """
+    table = ASSEMBLIES.get(ALIASES.get(assembly, assembly))
+    if table is None:
+        raise UsageError(
+            "unknown assembly", expected=" or ".join([*ASSEMBLIES, *ALIASES]), found=assembly
+        )
+    found = []
+    for chromosome, (length, centromere) in table.items():
+        if chromosome in "XY" and not sex:
+            continue
+        if chromosome not in ACROCENTRIC:
+            found.append(Arm(f"{chromosome}p", f"chr{chromosome}", 0, centromere))
+        found.append(Arm(f"{chromosome}q", f"chr{chromosome}", centromere, length))
+    return tuple(found)

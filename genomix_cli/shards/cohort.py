@@ -1,0 +1,477 @@
+"""The cohort file: a MuData ``.h5mu`` that says what it holds, and the gate that checks it.
+
+One AnnData per omics, written by mudata and readable by every scverse tool as it is. What genomix
+asks for beyond that is in the tables below, from which `docs/cohort_format.md` is made.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.provenance import Provenance, atomic_path
+
+if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
+    from anndata import AnnData
+
+FORMAT = "genomix-cohort"
+VERSION = 1
+HISTORY = ("first version",)
+
+LABEL, BATCH, PATIENT = "label", "batch", "patient"
+TRUTH = "truth"
+BAYES = "bayes:"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the numbers of a modality are.
+
+    Attributes
+    ----------
+    name : str
+        As `uns["genomix"]["kind"]` says it.
+    text : str
+        Meaning and unit.
+    low, high : float
+        Values outside are refused.
+    integer : bool
+        Whether only whole numbers are.
+    """
+
+    name: str
+    text: str
+    low: float = -np.inf
+    high: float = np.inf
+    integer: bool = False
+
+    @property
+    def domain(self) -> str:
+        """The values that are allowed, in words."""
+        number = "whole numbers" if self.integer else "numbers"
+        if np.isinf(self.low) and np.isinf(self.high):
+            return f"finite {number}"
+        if np.isinf(self.high):
+            return f"{number} of {self.low:g} or more"
+        return f"{number} from {self.low:g} to {self.high:g}"
+
+    def outside(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of `values` are not allowed; NaN (missing) is."""
+        wrong = (values < self.low) | (values > self.high) | np.isinf(values)
+        if self.integer:
+            wrong |= np.isfinite(values) & (values != np.rint(values))
+        return wrong
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("methylation", "Methylated fraction of a CpG or region (beta value).", 0, 1),
+        Kind("methylation_m", "Methylation as M-values, log2(beta / (1 - beta))."),
+        Kind("copy_number", "log2 ratio of a genomic bin, arm or gene."),
+        Kind("copy_number_calls", "Discrete calls of a gene, -2 (deep loss) to 2 (gain).", -2, 2),
+        Kind("fragments", "Fragments of a length, or of a length class in a bin.", 0, integer=True),
+        Kind("chromatin", "Accessibility of a peak or region, on a log scale."),
+        Kind("expression", "Expression of a gene, on a log scale."),
+        Kind("mutations", "1 where a gene is mutated, 0 where it is not.", 0, 1, integer=True),
+        Kind("other", "Any other measured number."),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the format's table.
+
+    Attributes
+    ----------
+    path : str
+        As Python reaches it from the MuData object `mdata`.
+    kind : str
+        Type and shape; n samples in all, n_m with this modality, d_m features of it, K classes.
+    text : str
+    required : bool
+    """
+
+    path: str
+    kind: str
+    text: str
+    required: bool = True
+
+
+ENTRIES = (
+    Entry('mdata.uns["genomix"]["format"]', "text", f"`{FORMAT}`"),
+    Entry('mdata.uns["genomix"]["format_version"]', "integer", f"{VERSION}"),
+    Entry('mdata.uns["genomix"]["provenance"]', "JSON", "Version, command, settings, inputs."),
+    Entry("mdata.obs_names", "text [n]", "Samples; unique."),
+    Entry(f'mdata.obs["{LABEL}"]', "categorical [n]", "Class; missing where unknown.", False),
+    Entry(f'mdata.obs["{BATCH}"]', "categorical [n]", "Centre, plate or run.", False),
+    Entry(
+        f'mdata.obs["{PATIENT}"]',
+        "categorical [n]",
+        "Whose sample it is; folds keep a patient together. Without it each sample is a patient.",
+        False,
+    ),
+    Entry(
+        "mdata.mod[m].X",
+        "float32 [n_m, d_m], dense",
+        "Values; NaN where missing. A sample without the modality has no row here.",
+    ),
+    Entry("mdata.mod[m].obs_names", "text [n_m]", "Samples, in the order of `mdata.obs_names`."),
+    Entry("mdata.mod[m].var_names", "text [d_m]", "Features; unique within the modality."),
+    Entry('mdata.mod[m].var["contig" | "start" | "end"]', "[d_m]", "0-based, half-open.", False),
+    Entry('mdata.mod[m].uns["genomix"]["kind"]', "text", "One of the kinds below."),
+    Entry(
+        f'mdata.obsm["{TRUTH}"]',
+        "float64 [n, L]",
+        "Simulated: the latent variables; the JSON below names them under `latents`.",
+        False,
+    ),
+    Entry(
+        f'mdata.obsm["{BAYES}<m>+<m>..."]',
+        "float32 [n, K]",
+        "Simulated: Bayes-optimal posterior of the classes, in the order of the label's "
+        "categories, given these modalities.",
+        False,
+    ),
+    Entry(
+        f'mdata.uns["genomix"]["{TRUTH}"]',
+        "JSON",
+        "Simulated: parameters, interactions, mask mechanism, Bayes accuracies.",
+        False,
+    ),
+)
+
+
+class Cohort:
+    """An open, validated cohort file; matrices are read when asked for.
+
+    Attributes
+    ----------
+    path : Path
+    obs : DataFrame
+        A row per sample.
+    modalities : tuple of str
+    kinds : dict of str to Kind
+        Of each modality.
+    provenance : dict
+    truth : dict or None
+        What a simulated cohort says of itself.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        from anndata.io import read_elem
+
+        self.path = Path(path)
+        self._file = file
+        own = read_elem(file["uns/genomix"])
+        self.provenance: dict[str, Any] = json.loads(own["provenance"])
+        self.truth: dict[str, Any] | None = json.loads(own[TRUTH]) if TRUTH in own else None
+        self.obs: pd.DataFrame = read_elem(file["obs"])
+        order = file["mod"].attrs.get("mod-order", list(file["mod"]))
+        self.modalities = tuple(map(str, order))
+        self.kinds = {
+            name: KINDS[_text(file[f"mod/{name}/uns/genomix/kind"][()])] for name in self.modalities
+        }
+
+    @cached_property
+    def _rows(self) -> dict[str, NDArray[np.intp]]:
+        """For each modality, the row of `obs` of each of its rows."""
+        import pandas as pd
+
+        return {
+            name: self.obs.index.get_indexer(pd.Index(_index(self._file[f"mod/{name}/obs"])))
+            for name in self.modalities
+        }
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order of every ``[n, K]`` array."""
+        return tuple(map(str, self.obs[LABEL].cat.categories)) if LABEL in self.obs else ()
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Index of each sample's class ``[n]``, -1 where unknown."""
+        return np.asarray(self.obs[LABEL].cat.codes, np.int64)
+
+    def features(self, name: str) -> pd.DataFrame:
+        """The features of a modality, a row each."""
+        from anndata.io import read_elem
+
+        return read_elem(self._file[f"mod/{name}/var"])
+
+    def present(self, name: str) -> NDArray[np.bool_]:
+        """Which samples have the modality ``[n]``."""
+        here = np.zeros(len(self.obs), bool)
+        here[self._rows[name]] = True
+        return here
+
+    def matrix(self, name: str) -> NDArray[np.float32]:
+        """Values ``[n, d_m]``, NaN where missing, all of them where the modality is."""
+        return self._aligned(name, "X")
+
+    def layer(self, name: str, layer: str) -> NDArray[np.float32]:
+        """A layer ``[n, d_m]`` as :meth:`matrix` gives the values."""
+        return self._aligned(name, f"layers/{layer}")
+
+    def layers(self, name: str) -> tuple[str, ...]:
+        """Names of the layers of a modality."""
+        return tuple(self._file[f"mod/{name}/layers"])
+
+    def _aligned(self, name: str, what: str) -> NDArray[np.float32]:
+        from anndata.io import read_elem
+
+        stored = read_elem(self._file[f"mod/{name}/{what}"])
+        rows = self._rows[name]
+        if len(rows) == len(self.obs):
+            return np.asarray(stored, np.float32)
+        values = np.full((len(self.obs), stored.shape[1]), np.nan, np.float32)
+        values[rows] = stored
+        return values
+
+    def latents(self) -> pd.DataFrame | None:
+        """The latent variables of a simulated cohort, a row per sample."""
+        import pandas as pd
+
+        if self.truth is None:
+            return None
+        values = self._file[f"obsm/{TRUTH}"][()]
+        return pd.DataFrame(values, self.obs.index, self.truth["latents"])
+
+    def posterior(self, modalities: tuple[str, ...]) -> NDArray[np.float32] | None:
+        """Bayes-optimal posterior ``[n, K]`` given these modalities, where the truth is known."""
+        from anndata.io import read_elem
+
+        key = bayes_key(tuple(name for name in self.modalities if name in modalities))
+        return read_elem(self._file[f"obsm/{key}"]) if key in self._file["obsm"] else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Cohort:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def bayes_key(modalities: tuple[str, ...]) -> str:
+    """Key in `obsm` of the posterior given `modalities`."""
+    return BAYES + "+".join(modalities)
+
+
+def is_cohort(path: Path) -> bool:
+    """Whether an HDF5 file is a MuData file, ours or another's."""
+    import h5py
+
+    with h5py.File(path) as file:
+        return "mod" in file and "obs" in file
+
+
+def open_cohort(path: Path) -> Cohort:
+    """Open a cohort file, or say why it is none.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    DataError
+        If it is not a whole, valid cohort file of a version that this code knows.
+    MissingExtraError
+        If anndata is not installed.
+    """
+    import h5py
+
+    _require()
+    path = Path(path)
+    if not path.exists():
+        raise UsageError("no such file", where=path)
+    try:
+        file = h5py.File(path)
+    except OSError as error:
+        raise DataError(f"is not an HDF5 file: {error}", where=path) from error
+    try:
+        _check(path, file)
+        return Cohort(path, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _check(path: Path, file: h5py.File) -> None:
+    """Refuse what the tables do not allow."""
+    if "mod" not in file or "obs" not in file:
+        raise DataError("is not a MuData file", where=path, hint="make one: genomix prepare cohort")
+    if "uns/genomix/format" not in file:
+        raise DataError(
+            "is a MuData file that genomix has not checked",
+            where=path,
+            hint=f"run: genomix prepare cohort {path.name} -o cohort.h5mu",
+        )
+    found = _text(file["uns/genomix/format"][()])
+    version = int(file["uns/genomix/format_version"][()])
+    if found != FORMAT or version > VERSION:
+        raise DataError(
+            "is of another format",
+            where=path,
+            expected=f"{FORMAT} up to version {VERSION}",
+            found=f"{found} version {version}",
+            hint="use a newer genomix",
+        )
+    samples = _index(file["obs"])
+    _check_unique(samples, f"{path}: sample")
+    for name, modality in file["mod"].items():
+        _check_modality(f"{path} [{name}]", modality, samples)
+
+
+def _check_modality(where: str, modality: h5py.Group, samples: NDArray[Any]) -> None:
+    kind = _text(modality["uns/genomix/kind"][()]) if "uns/genomix/kind" in modality else "none"
+    if kind not in KINDS:
+        raise DataError("unknown kind", where=where, expected=" or ".join(KINDS), found=kind)
+    rows, features = _index(modality["obs"]), _index(modality["var"])
+    _check_unique(features, f"{where}: feature")
+    _check_unique(rows, f"{where}: sample")
+    strangers = set(rows) - set(samples)
+    if strangers:
+        raise DataError(f"sample {min(strangers)} is not in obs", where=where)
+    values = modality["X"]
+    shape = (len(rows), len(features))
+    if getattr(values, "shape", None) != shape or values.dtype != np.float32:
+        found = f"{getattr(values, 'dtype', 'sparse')} {getattr(values, 'shape', '')}"
+        raise DataError(
+            "X is not as it should be", where=where, expected=f"float32 {shape}", found=found
+        )
+
+
+def _check_unique(names: NDArray[Any], what: str) -> None:
+    unique, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(f"{what} {unique[counts > 1][0]} is there more than once")
+
+
+@contextmanager
+def draft_cohort(
+    path: Path,
+    modalities: Mapping[str, AnnData],
+    obs: pd.DataFrame,
+    provenance: Provenance,
+    *,
+    obsm: Mapping[str, Any] | None = None,
+    truth: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Iterator[h5py.File]:
+    """Write a cohort file, and let the caller add to it before it appears.
+
+    A modality may come without X: the block then writes it, piece by piece, into the dataset that
+    :func:`add_matrix` makes.
+
+    Parameters
+    ----------
+    path : Path
+    modalities : mapping of str to AnnData
+        Each with `uns["genomix"]["kind"]`.
+    obs : DataFrame
+        A row per sample, every sample of a modality among them; `label`, `batch` and `patient`
+        as categories.
+    provenance : Provenance
+    obsm : mapping, optional
+        Arrays of a row per sample. (mudata 0.3 cannot read back a data frame here.)
+    truth : mapping, optional
+        Plain data on how a simulated cohort was made.
+    force : bool
+        Replace an existing file.
+
+    Yields
+    ------
+    File
+        The draft, open for writing.
+    """
+    import h5py
+
+    mudata = _require()
+    own: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "provenance": json.dumps(provenance.to_dict(), sort_keys=True, default=str),
+    }
+    if truth is not None:
+        own[TRUTH] = json.dumps(truth, sort_keys=True)
+    with warnings.catch_warnings(), mudata.set_options(pull_on_update=False):
+        # A gene is a feature of several modalities, and means to be.
+        warnings.filterwarnings("ignore", message="var_names are not unique")
+        data = mudata.MuData(dict(modalities))
+        data = data[list(obs.index)].copy() if list(data.obs_names) != list(obs.index) else data
+        data.obs = obs
+        for key, value in (obsm or {}).items():
+            data.obsm[key] = value
+        data.uns["genomix"] = own
+        with atomic_path(path, force=force) as draft:
+            data.write_h5mu(draft)
+            with h5py.File(draft, "r+") as file:
+                yield file
+
+
+def add_matrix(
+    file: h5py.File, modality: str, where: str, shape: tuple[int, int], dtype: str = "float32"
+) -> h5py.Dataset:
+    """An empty matrix of a modality in a draft, to be filled piece by piece.
+
+    Parameters
+    ----------
+    file : File
+        What :func:`draft_cohort` yields.
+    modality : str
+    where : str
+        ``"X"`` or ``"layers/NAME"``.
+    shape : tuple of int
+        Samples, features.
+    dtype : str
+        Integers are compressed, in chunks of rows.
+    """
+    group = file[f"mod/{modality}"]
+    if where in group:
+        del group[where]
+    rows = max(min(shape[0], 2**18 // max(shape[1], 1)), 1)
+    packed = dtype != "float32" and min(shape) > 0
+    layout: dict[str, Any] = (
+        {"chunks": (rows, shape[1]), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+        if packed
+        else {}
+    )
+    dataset = group.create_dataset(where, shape, dtype, **layout)
+    dataset.attrs["encoding-type"] = "array"
+    dataset.attrs["encoding-version"] = "0.2.0"
+    return dataset
+
+
+def _index(frame: h5py.Group) -> NDArray[Any]:
+    """The index of a stored data frame."""
+    from anndata.io import read_elem
+
+    return np.asarray(read_elem(frame[frame.attrs["_index"]]), dtype=object)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _require() -> Any:
+    """mudata, or one line on how to get it."""
+    try:
+        import mudata
+    except ImportError as error:
+        raise MissingExtraError("mudata", "cohorts") from error
+    return mudata
