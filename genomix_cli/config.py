@@ -79,7 +79,9 @@ def _plain(value: Any) -> Any:
 def _coerce(value: Any, hint: Any) -> Any:
     """JSON has no tuples and TOML writes 1 for 1.0."""
     if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(value)
+        args = get_args(hint)
+        each = args[:1] * len(value) if args[-1] is Ellipsis else args
+        return tuple(map(_coerce, value, each)) if len(each) == len(value) else tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value

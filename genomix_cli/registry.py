@@ -55,7 +55,23 @@ VARIANT_MODELS = Registry(
 
 SIMULATORS = Registry(
     "simulator",
-    {"genome": "genomix_cli.variants.simulate:simulate_genome"},
+    {
+        "genome": "genomix_cli.variants.simulate:simulate_genome",
+        "cohort": "genomix_cli.cohorts.simulate:simulate_cohort",
+    },
+)
+
+# In the order in which they are drawn: what drives another comes before it.
+COHORT_MODALITIES = Registry(
+    "modality of a simulated cohort",
+    {
+        "methylation": "genomix_cli.cohorts.generative.methylation:Methylation",
+        "copy_number": "genomix_cli.cohorts.generative.copy_number:CopyNumber",
+        "fragmentomics": "genomix_cli.cohorts.generative.fragments:Fragments",
+        "chromatin": "genomix_cli.cohorts.generative.chromatin:Chromatin",
+        "expression": "genomix_cli.cohorts.generative.expression:Expression",
+        "mutations": "genomix_cli.cohorts.generative.mutations:Mutations",
+    },
 )
 
 SHARD_LAYOUTS = Registry(

@@ -13,6 +13,7 @@ from genomix_cli.cli.options import Config, Force, Quiet, Seed, Threads, Verbose
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from genomix_cli.cohorts.simulate import CohortSummary
     from genomix_cli.variants.simulate import SimulationSummary
 
 app = typer.Typer(name="simulate", help="Simulate data with a known truth.", no_args_is_help=True)
@@ -71,6 +72,69 @@ def genome(
     _render(simulate_genome(request))
 
 
+@app.command("cohort")
+def cohort(
+    output: Annotated[
+        Path | None, typer.Argument(help="File to write (.h5mu); not with --print-params.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="stillwell, cancer-alpha or subtypes."),
+    ] = None,
+    difficulty: Annotated[
+        str, typer.Option("--difficulty", help="easy, medium or hard.")
+    ] = "medium",
+    synergy: Annotated[
+        bool, typer.Option("--synergy", help="Plant interactions between modalities.")
+    ] = False,
+    params: Annotated[
+        Path | None, typer.Option("--params", help="YAML of parameters, over the preset's.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("-n", "--samples", min=1, help="Number of samples.")
+    ] = None,
+    print_params: Annotated[
+        bool, typer.Option("--print-params", help="Print all parameters as YAML, and stop.")
+    ] = False,
+    seed: Seed = 0,
+    force: Force = False,
+    config: Config = None,
+    threads: Threads = 0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """A cohort in several omics, with the Bayes-optimal posterior of every sample.
+
+    Without --preset, --params says everything: `--print-params` of a preset is where to start.
+    """
+    from genomix_cli.cohorts.parameters import presets, read_parameters, to_yaml
+
+    if preset is None and params is None:
+        raise UsageError(
+            "nothing says what to simulate",
+            expected=f"--preset {', '.join(presets())} or --params FILE",
+        )
+    parameters = read_parameters(
+        preset, params, difficulty=difficulty, synergy=synergy, samples=samples
+    )
+    if print_params:
+        typer.echo(to_yaml(parameters), nl=False)
+        return
+    if output is None:
+        raise UsageError("no file to write to", expected="genomix simulate cohort OUT.h5mu ...")
+    from genomix_cli.cohorts.simulate import CohortRequest, simulate_cohort
+
+    request = CohortRequest(
+        output=output,
+        parameters=parameters,
+        seed=seed,
+        preset=preset,
+        threads=threads,
+        force=force,
+    )
+    _render_cohort(simulate_cohort(request))
+
+
 def parse_size(size: str) -> tuple[int, int]:
     """Contigs and contig length of a size's name, or of a total length."""
     from genomix_cli.variants.simulate import SIZES
@@ -108,3 +172,26 @@ def _render(summary: SimulationSummary) -> None:
         summary.auroc,
         summary.auprc,
     )
+
+
+def _render_cohort(summary: CohortSummary) -> None:
+    log.info(
+        "%s: %s samples (%s), %s",
+        summary.output,
+        f"{summary.samples:,}",
+        ", ".join(f"{name} {n:,}" for name, n in summary.classes.items()),
+        ", ".join(f"{n:,} of {name}" for name, n in summary.features.items()),
+    )
+    whole = summary.ceilings[-1]
+    log.info(
+        "Bayes-optimal, with all modalities: accuracy %.4f (95 %% %.4f to %.4f), AUROC %.4f",
+        whole.accuracy,
+        whole.low,
+        whole.high,
+        whole.auroc,
+    )
+    for ceiling in summary.ceilings:
+        if len(ceiling.modalities) == 1 < len(whole.modalities):
+            log.info("  with %s alone: accuracy %.4f", ceiling.modalities[0], ceiling.accuracy)
+    if len(whole.modalities) > 1:
+        log.info("  multiplying what each says alone (late fusion): %.4f", whole.late_fusion)

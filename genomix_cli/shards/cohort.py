@@ -457,6 +457,21 @@ def add_matrix(
     return dataset
 
 
+def add_samples(file: h5py.File, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Add arrays of a row per sample to `obsm` of a draft."""
+    from anndata.io import write_elem
+
+    for key, values in arrays.items():
+        write_elem(file["obsm"], key, values)
+
+
+def add_truth(file: h5py.File, truth: Mapping[str, Any]) -> None:
+    """Say in a draft how a simulated cohort was made, as plain data."""
+    from anndata.io import write_elem
+
+    write_elem(file["uns/genomix"], TRUTH, json.dumps(truth, sort_keys=True))
+
+
 def _index(frame: h5py.Group) -> NDArray[Any]:
     """The index of a stored data frame."""
     from anndata.io import read_elem

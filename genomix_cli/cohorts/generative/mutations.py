@@ -1,0 +1,101 @@
+"""Mutations: genes that are mutated at rates of the class.
+
+Gene j is mutated with probability ``background[j]``, long-tailed over genes as in tumour sequencing
+[1]_, or ``rate`` where the class (or an interaction) makes it a driver. Given the class, genes are
+independent.
+
+References
+----------
+.. [1] Lawrence MS et al. Mutational heterogeneity in cancer and the search for new
+   cancer-associated genes. Nature 2013. doi:10.1038/nature12213
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genomix_cli.cohorts.generative.drivers import choose_drivers
+from genomix_cli.cohorts.generative.process import Drawn, Process
+from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class MutationParameters:
+    """Parameters of the mutation model.
+
+    Attributes
+    ----------
+    features : int
+        Genes.
+    drivers : int
+        Driver genes.
+    rate : float
+        Frequency of a driver where it is switched on.
+    background, spread : float
+        Median frequency elsewhere, and the standard deviation of its natural logarithm over genes.
+    """
+
+    features: int = 110
+    drivers: int = 20
+    rate: float = 0.35
+    background: float = 0.015
+    spread: float = 0.8
+
+
+class Mutations(Process):
+    """Whether each gene is mutated; see the module for the model, Methylation for the arguments."""
+
+    name = kind = "mutations"
+    Parameters = MutationParameters
+
+    def __init__(
+        self,
+        parameters: MutationParameters,
+        shared: Shared,
+        share: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self.shared = shared
+        tail = np.exp(rng.normal(0, parameters.spread, parameters.features))
+        self.drivers = choose_drivers(
+            shared,
+            self.name,
+            parameters.features,
+            parameters.drivers,
+            share,
+            parameters.rate,
+            np.minimum(parameters.background * tail, 0.5),
+            rng,
+        )
+        self.readers = {self.name: None}
+
+    def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
+        """See :class:`Process`."""
+        values = self.drivers.draw(samples, rng).astype(float)
+        return Drawn(values, values)
+
+    def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
+        """See :class:`Process`."""
+        total = np.zeros((n, 1, 1, 1, *[1] * len(self.shared.interactions)))
+        for gene, values in enumerate(shown[self.name].T):
+            rates = self.drivers.rates(gene)
+            if len(rates) == 1:
+                continue
+            mutated = np.nan_to_num(values)[:, None]
+            observed = ~np.isnan(values)[:, None]
+            terms = observed * (mutated * np.log(rates) + (1 - mutated) * np.log1p(-rates))
+            total = total + self.drivers.place(terms[:, :, None, None], gene)
+        return total
+
+    def features(self) -> pd.DataFrame:
+        """See :class:`Process`."""
+        frame = self.drivers.columns(np.arange(len(self.drivers)))
+        frame.insert(0, "background", self.drivers.background)
+        frame.index = [f"mut{i:05d}" for i in range(len(frame))]
+        return frame
