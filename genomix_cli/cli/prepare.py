@@ -222,9 +222,9 @@ def cohort(
         list[str] | None,
         typer.Option("--m-to-beta", help="Modality of M-values to turn into fractions; repeat."),
     ] = None,
-    log2: Annotated[
+    log_transform: Annotated[
         list[str] | None,
-        typer.Option("--log2", help="Modality to take log2(x + 1) of; repeat."),
+        typer.Option("--log-transform", help="Modality to take log2(x + 1) of; repeat."),
     ] = None,
     mutation_class: Annotated[
         list[str] | None,
@@ -271,7 +271,7 @@ def cohort(
         ids=ids,
         duplicates=duplicates,
         m_to_beta=tuple(m_to_beta or ()),
-        log2=tuple(log2 or ()),
+        log_transform=tuple(log_transform or ()),
         mutation_classes=tuple(mutation_class or PROTEIN_CHANGING),
         force=force,
         stats=stats,
@@ -283,10 +283,9 @@ def _render_cohort(summary: CohortSummary) -> None:
     log.info("%s: %s samples, matched by %s", summary.output, f"{summary.samples:,}", summary.by)
     for name, found in summary.modalities.items():
         size = f"{found.samples:,} samples x {found.features:,} features"
-        values = max(found.samples * found.features, 1)
-        log.info(
-            "  %s (%s): %s, %.1f%% missing", name, found.kind, size, 100 * found.missing / values
-        )
+        share = found.missing / max(found.samples * found.features, 1)
+        missing = f"{found.missing:,} values missing ({share:.1%})" if found.missing else "complete"
+        log.info("  %s (%s): %s, %s", name, found.kind, size, missing)
         for what, note in found.notes.items():
             log.info("    %s: %s", what, _note(note))
     for row in summary.overlap:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +60,11 @@ class Roles:
     patient: str | None = None
     keep: tuple[str, ...] = ()
     drop_labels: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> dict[str, str | None]:
+        """Column by role."""
+        return {LABEL: self.label, BATCH: self.batch, PATIENT: self.patient}
 
 
 def read_clinical(
@@ -195,7 +201,7 @@ def observations(
     Raises
     ------
     UsageError
-        If there is no such column, or no such value to drop.
+        If there is no such value to drop.
     DataError
         If the label has fewer than two classes.
     """
@@ -204,9 +210,8 @@ def observations(
     index = pd.Index(list(samples), dtype=object)
     found = pd.DataFrame(index=index)
     table = found if clinical is None else clinical.frame.reindex(index)
-    where = "no clinical table" if clinical is None else clinical.path
-    asked = {LABEL: roles.label, BATCH: roles.batch, PATIENT: roles.patient}
-    columns = {role: _find(table, name, role, where) for role, name in asked.items()}
+    where = None if clinical is None else clinical.path
+    columns = {role: _column(table, name, role) for role, name in roles.asked.items()}
     for role, column in columns.items():
         if column is not None:
             found[role] = _categories(table[column])
@@ -215,24 +220,31 @@ def observations(
     if LABEL in found:
         found[LABEL] = _label(found[LABEL], roles.drop_labels, columns[LABEL], where)
     for name in roles.keep or table.columns:
-        _find(table, name, "keep", where)
         if name not in (LABEL, BATCH, PATIENT) and table[name].notna().any():
             found[name.replace("/", "_")] = _typed(table[name])
     return found
 
 
-def _find(table: pd.DataFrame, name: str | None, role: str, where: object) -> str | None:
+def check_columns(tables: Sequence[pd.DataFrame], roles: Roles, path: Path | None) -> None:
+    """Refuse a column that no table has.
+
+    Raises
+    ------
+    UsageError
+        Listing those there are, and the nearest.
+    """
+    there = list(dict.fromkeys(str(column) for table in tables for column in table.columns))
+    asked = [(role, name) for role, name in roles.asked.items() if name is not None]
+    for role, name in [*asked, *(("keep", name) for name in roles.keep)]:
+        if name not in there:
+            raise unknown_name(name, there, what="column", where=path, option=f"--{role}")
+
+
+def _column(table: pd.DataFrame, name: str | None, role: str) -> str | None:
     """The column that plays a role."""
-    if name is None:
-        return role if role in table.columns else None
-    if name not in table.columns:
-        columns = list(map(str, table.columns))
-        raise unknown_name(name, columns, what="column", where=where, option=f"--{role}")
-    if name != role and role in table.columns:
-        log.warning(
-            "%s: the column %s is not kept, since %s is to be the %s", where, role, name, role
-        )
-    return name
+    if name is not None and name != role and role in table.columns:
+        log.warning("the column %s is not kept, since %s is to be the %s", role, name, role)
+    return name or (role if role in table.columns else None)
 
 
 def _patient(sample: str) -> str:
@@ -277,6 +289,9 @@ def _in_order(text: str) -> tuple[float, str]:
 
 
 def _number(text: str) -> float | None:
+    # A code such as 007 is no number.
+    if re.match(r"-?0\d", text) or "_" in text:
+        return None
     try:
         return float(text)
     except ValueError:

@@ -92,9 +92,11 @@ def m_to_beta(modality: Modality) -> Modality:
 
     Du et al. 2010, doi:10.1186/1471-2105-11-587, equation 3 solved for beta.
     """
-    values = modality.values
+    beta = np.negative(modality.values)
     with np.errstate(over="ignore"):
-        beta = (1 / (1 + np.exp2(-values))).astype(np.float32)
+        np.exp2(beta, out=beta)
+        beta += 1
+        np.reciprocal(beta, out=beta)
     return replace(modality, kind=KINDS["methylation"], values=beta)
 
 
@@ -106,15 +108,15 @@ def log2_of(modality: Modality) -> Modality:
     DataError
         If one is negative.
     """
-    values = modality.values
-    low = float(np.nanmin(values, initial=0))
+    low = float(np.nanmin(modality.values, initial=0))
     if low < 0:
         raise DataError(
             f"{modality.name} has values below 0, as {low:g}: it is on a log scale already",
             where=modality.source,
-            hint=f"leave out --log2 {modality.name}",
+            hint=f"leave out --log-transform {modality.name}",
         )
-    return replace(modality, values=np.log2(values + np.float32(1)))
+    values = modality.values + np.float32(1)
+    return replace(modality, values=np.log2(values, out=values))
 
 
 def check_log_scale(modality: Modality) -> None:
@@ -124,7 +126,7 @@ def check_log_scale(modality: Modality) -> None:
     top = float(np.nanmax(modality.values, initial=-np.inf))
     if top > LARGEST_LOG:
         log.warning(
-            "%s: values up to %g are on no log scale; take their logarithm with --log2 %s",
+            "%s: values up to %g are on no log scale; take their logarithm with --log-transform %s",
             *(modality.name, top, modality.name),
         )
 

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ _CHOICES = {
 _SETTINGS = (
     *("kinds", "label", "batch", "patient", "keep", "drop_labels", "sample_column", "id_column"),
     *("skip_columns", "samples", "bins", "assembly", "sex_chromosomes", "ids", "duplicates"),
-    *("m_to_beta", "log2", "mutation_classes", "only"),
+    *("m_to_beta", "log_transform", "mutation_classes", "only"),
 )
 
 
@@ -92,7 +92,7 @@ class PrepareRequest:
     ids : {"auto", "exact", "tcga"}
         How ids of samples are matched.
     duplicates : {"error", "first"}
-    m_to_beta, log2 : tuple of str
+    m_to_beta, log_transform : tuple of str
         Modalities to transform.
     mutation_classes : tuple of str
         Variant classifications that count as a mutation; ``("all",)`` for all.
@@ -125,10 +125,15 @@ class PrepareRequest:
     ids: str = "auto"
     duplicates: str = "error"
     m_to_beta: tuple[str, ...] = ()
-    log2: tuple[str, ...] = ()
+    log_transform: tuple[str, ...] = ()
     mutation_classes: tuple[str, ...] = PROTEIN_CHANGING
     force: bool = False
     stats: Path | None = None
+
+    @property
+    def roles(self) -> Roles:
+        """Which clinical columns are what."""
+        return Roles(self.label, self.batch, self.patient, self.keep, self.drop_labels)
 
 
 @dataclass(frozen=True)
@@ -262,13 +267,7 @@ def _match(request: PrepareRequest, inputs: Inputs) -> _Matched:
     clinical = merge([respell(t, spelling, request.duplicates, left_out) for t in inputs.clinical])
     check_shared(rows, None if clinical is None else clinical.frame.index)
     samples, strangers = _order(rows, clinical, left_out)
-    roles = Roles(
-        label=request.label,
-        batch=request.batch,
-        patient=request.patient or inputs.patient,
-        keep=request.keep,
-        drop_labels=request.drop_labels,
-    )
+    roles = replace(request.roles, patient=request.patient or inputs.patient)
     obs = observations(clinical, samples, spelling, roles)
     return _Matched(inputs.modalities, rows, obs, spelling.level, left_out, strangers)
 

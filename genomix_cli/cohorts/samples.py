@@ -263,20 +263,24 @@ def orient(
                 axes[name] = axis_found
                 found = table.rows if axis_found == "rows" else table.columns
                 samples |= _spellings(found)
-    for name in tables:
+    for name, table in tables.items():
         if name not in axes:
-            raise UsageError(
-                f"cannot tell whether the samples of {name} are its rows or its columns",
-                where=tables[name].path,
-                found=_shown(tables[name]),
-                hint="say it: --samples rows or --samples columns",
-            )
+            raise _cannot_tell(name, table, samples)
     return axes
 
 
-def _shown(table: Table) -> str:
+def _cannot_tell(name: str, table: Table, samples: Collection[str]) -> UsageError:
+    both = any(_spellings(names) & set(samples) for names in (table.rows, table.columns))
+    how = "both" if both else "neither"
+    other = f", and {how} have names that other tables give to samples" if samples else ""
     rows, columns = ", ".join(table.rows[:2]), ", ".join(table.columns[:2])
-    return f"rows {rows}, ... and columns {columns}, ..."
+    return UsageError(
+        f"cannot tell whether the samples of {name} are its rows or its columns{other}",
+        where=table.path,
+        expected=f"names as {_first(samples)}" if samples else None,
+        found=f"rows {rows}, ... and columns {columns}, ...",
+        hint="say it: --samples rows or --samples columns",
+    )
 
 
 def _axis(table: Table, samples: Collection[str]) -> Axis | None:

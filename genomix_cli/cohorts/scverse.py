@@ -41,7 +41,9 @@ def kind_of(name: str, kinds: Mapping[str, str], stored: str | None = None) -> K
     kind = kinds.get(name, stored or name)
     if kind not in KINDS:
         raise UsageError(
-            f"what is {name}?" if name not in kinds else f"{kind} is no kind of values",
+            f"{kind} is no kind of values"
+            if name in kinds
+            else f"the modality {name} needs a kind of values",
             expected=f"--kind {name}=KIND, one of {', '.join(KINDS)}",
         )
     return KINDS[kind]
