@@ -103,7 +103,9 @@ def read_clinical(
             raise DataError(f"no sample in the column {columns[key]}", where=where)
         if name in seen and duplicates != "first":
             hint = "keep the first of each: --duplicates first"
-            raise DataError(f"{name} is there twice, first in {seen[name]}", where=where, hint=hint)
+            raise DataError(
+                f"{name} is there twice, first in line {seen[name]}", where=where, hint=hint
+            )
         if name not in seen:
             kept.append(row)
         seen.setdefault(name, number)

@@ -104,7 +104,8 @@ def what_is(path: Path) -> What:
         By the columns that the header names; anything else is a matrix.
     """
     start = first_bytes(path)
-    if start.startswith(b"\x89HDF"):
+    # A MuData file has a block of its own before the HDF5 signature.
+    if start.startswith((b"\x89HDF", b"MuData")):
         return "hdf5"
     if start.startswith(b"PAR1"):
         return "matrix"

@@ -139,7 +139,7 @@ def read_matrix(
     read = _read_parquet if first_bytes(path).startswith(b"PAR1") else _read_text
     table = read(path, kind, id_column, skip)
     if not table.rows or not table.columns:
-        missing = "rows" if not table.rows else "columns of values"
+        missing = "rows" if table.columns else "columns of values"
         raise DataError(f"has a header but no {missing}", where=path)
     return _unique(table, duplicates)
 

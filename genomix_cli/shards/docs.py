@@ -106,9 +106,9 @@ expression.X                             # float32 [samples with the modality, f
 mdata.obsmap["expression"]               # row of each sample in it, from 1; 0: it has no row
 ```
 
-mudata may warn that `var_names` are not unique across modalities. They are not meant to be: a gene
-is a feature of expression, of copy number and of mutations, and `mdata.mod[m]` keeps them apart.
-Nothing in genomix uses the joint `mdata.var`.
+mudata may warn that `var_names` are not unique, or that they are intersecting, across modalities.
+They mean to: a gene is a feature of expression, of copy number and of mutations, and `mdata.mod[m]`
+keeps them apart. Nothing in genomix uses the joint `mdata.var`.
 
 With the gate, and with a row for every sample, missing where the modality is:
 
