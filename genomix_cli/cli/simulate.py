@@ -13,6 +13,7 @@ from genomix_cli.cli.options import Config, Force, Quiet, Seed, Threads, Verbose
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from genomix_cli.cohorts.fit import FitSummary
     from genomix_cli.cohorts.simulate import CohortSummary
     from genomix_cli.variants.simulate import SimulationSummary
 
@@ -135,6 +136,64 @@ def cohort(
     _render_cohort(simulate_cohort(request))
 
 
+@app.command("fit")
+def fit(
+    cohort: Annotated[
+        Path | None,
+        typer.Argument(help="Cohort file (.h5mu) of `genomix prepare cohort`; or give tables."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="YAML of parameters to write.")
+    ] = None,
+    modalities: Annotated[
+        str | None,
+        typer.Option("--modalities", help="Names of those to fit, as meth,mrna (all that can be)."),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("-n", "--samples", min=1, help="Samples that the YAML asks for (as many)."),
+    ] = None,
+    methylation: Annotated[
+        Path | None, typer.Option("--methylation", help="Instead: a table of beta values.")
+    ] = None,
+    fragments: Annotated[
+        Path | None, typer.Option("--fragments", help="A histogram of fragment lengths.")
+    ] = None,
+    copy_number: Annotated[
+        Path | None, typer.Option("--copy-number", help="A .seg file, or log2 ratios of bins.")
+    ] = None,
+    clinical: Annotated[
+        Path | None, typer.Option("--clinical", help="Table of the samples in those.")
+    ] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Its column of the classes.")] = None,
+    force: Force = False,
+    config: Config = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Parameters of a cohort from a real one, for `genomix simulate cohort --params`.
+
+    The file says which were estimated and which are defaults. Tables are read as `genomix prepare
+    cohort` reads them.
+    """
+    from genomix_cli.cohorts.fit import FitRequest, fit_cohort
+
+    if output is None:
+        raise UsageError("no file to write to", expected="genomix simulate fit ... -o params.yaml")
+    tables = {"methylation": methylation, "fragments": fragments, "copy_number": copy_number}
+    request = FitRequest(
+        output=output,
+        cohort=cohort,
+        tables={name: path for name, path in tables.items() if path is not None},
+        clinical=clinical,
+        label=label,
+        modalities=tuple(filter(None, (modalities or "").split(","))),
+        samples=samples,
+        force=force,
+    )
+    _render_fit(fit_cohort(request))
+
+
 def parse_size(size: str) -> tuple[int, int]:
     """Contigs and contig length of a size's name, or of a total length."""
     from genomix_cli.variants.simulate import SIZES
@@ -195,3 +254,16 @@ def _render_cohort(summary: CohortSummary) -> None:
             log.info("  with %s alone: accuracy %.4f", ceiling.modalities[0], ceiling.accuracy)
     if len(whole.modalities) > 1:
         log.info("  multiplying what each says alone (late fusion): %.4f", whole.late_fusion)
+
+
+def _render_fit(summary: FitSummary) -> None:
+    log.info(
+        "%s: %s samples in the classes %s",
+        summary.output,
+        f"{summary.parameters.samples:,}",
+        ", ".join(f"{name} {share:.3g}" for name, share in summary.parameters.classes.items()),
+    )
+    for name, found in summary.fitted.items():
+        log.info("  %s, of %s: %s", name, summary.source[name], ", ".join(found.estimated))
+        for note in found.notes:
+            log.info("    %s", note)

@@ -7,11 +7,11 @@ Where the class (or an interaction) makes an arm active, its segments are drawn 
 more often. The log2 ratio of a bin with c copies in a sample of purity p and tumour ploidy h is, as
 in ichorCNA [2]_ ::
 
-    mu = log2((p c + 2 (1 - p)) / (p h + 2 (1 - p)))
+    mu = gamma log2((p c + 2 (1 - p)) / (p h + 2 (1 - p)))
     x = mu + g w[bin] + sigma t(nu)
 
 with a wave w along the genome, as GC content leaves one, of the sample's amplitude g, whose law
-depends on the batch. Ploidy and amplitude are drawn before the path: given them the forward
+depends on the batch. Arrays show less than the whole ratio, a share gamma of it [3]_. Ploidy and amplitude are drawn before the path: given them the forward
 algorithm is exact, and they are summed over.
 
 References
@@ -20,6 +20,8 @@ References
    Nature 2010. doi:10.1038/nature08822
 .. [2] Adalsteinsson VA et al. Scalable whole-exome sequencing of cell-free DNA reveals high
    concordance with metastatic tumors. Nat Commun 2017. doi:10.1038/s41467-017-00965-y
+.. [3] Van Loo P et al. Allele-specific copy number analysis of tumors. PNAS 2010.
+   doi:10.1073/pnas.1009843107
 """
 
 from __future__ import annotations
@@ -67,6 +69,8 @@ class CopyNumberParameters:
         Share of segments that are focal.
     offsets : tuple of float
         Weights of copy numbers 0, 1, 2 ... away from the ploidy, in quiet arms.
+    gain_share : float
+        Of the events in quiet arms, those that are gains; at 1/2 the weights are as they stand.
     driven : tuple of float
         The same in the direction of an active arm's event. Arms that are no drivers are quiet.
     ploidy : tuple of float
@@ -76,6 +80,8 @@ class CopyNumberParameters:
     gc : tuple of float
         Amplitudes of the wave, each as frequent in the first batch; later batches have the
         larger ones more often.
+    response : float
+        gamma: 1 for sequencing, about 0.55 for SNP arrays.
     noise, freedom : float
         sigma, log2, and nu.
     """
@@ -87,10 +93,12 @@ class CopyNumberParameters:
     lengths: tuple[float, ...] = (8.0, 80.0)
     focal: float = 0.5
     offsets: tuple[float, ...] = (0.80, 0.15, 0.04, 0.01)
+    gain_share: float = 0.5
     driven: tuple[float, ...] = (0.15, 0.65, 0.15, 0.05)
     ploidy: tuple[float, ...] = (2.0, 3.0, 4.0)
     ploidy_weights: tuple[float, ...] = (0.65, 0.20, 0.15)
     gc: tuple[float, ...] = (0.0, 0.05, 0.10)
+    response: float = 1.0
     noise: float = 0.15
     freedom: float = 5.0
 
@@ -152,7 +160,10 @@ class CopyNumber(Process):
         for ploidy in p.ploidy:
             away = np.arange(COPIES) - round(ploidy)
             weights = _at_distance(p.offsets, np.abs(away))
-            if kind != QUIET:
+            if kind == QUIET:
+                gains = 2 * p.gain_share
+                weights *= np.select([away > 0, away < 0], [gains, 2 - gains], 1.0)
+            else:
                 step = away if kind == GAIN else -away
                 weights = np.where(step >= 0, _at_distance(p.driven, np.abs(away)), 0.02 * weights)
             rows.append(weights / weights.sum())
@@ -163,7 +174,8 @@ class CopyNumber(Process):
         copies = np.arange(COPIES).reshape(-1, 1, 1)
         p = self.shared.purity.values.reshape(1, -1, 1)
         ploidy = np.array(self.parameters.ploidy)
-        return np.log2((p * copies + 2 * (1 - p)) / (p * ploidy + 2 * (1 - p)))
+        ratio = (p * copies + 2 * (1 - p)) / (p * ploidy + 2 * (1 - p))
+        return self.parameters.response * np.log2(ratio)
 
     @property
     def amplitude_law(self) -> Floats:

@@ -5,7 +5,8 @@ together. Three kinds of genes, each tied to one hidden thing, so that the poste
 
 - own: a module is shifted up or down where it is active: ``log2(p 2^shift + 1 - p)``
 - dosage: with c copies of its bin, ``log2((p max(c, .2) + 2 (1 - p)) / 2)`` [1]_
-- silenced: with mean methylation m of its promoter's block, ``-silencing (p m + (1 - p) m0)`` [2]_
+- silenced: with mean methylation m of its promoter's block,
+  ``-silencing (p m + (1 - p) m0 - silenced_from)`` [2]_
 
 each plus ``base[j] + delta[batch, j]``, with standard deviation sd[j]. In a cohort without copy
 number (or methylation) the genes that it would drive belong to modules instead.
@@ -31,6 +32,7 @@ from genomix_cli.cohorts.generative.drivers import NONE, choose_drivers
 from genomix_cli.cohorts.generative.emissions import GaussianEmission
 from genomix_cli.cohorts.generative.methylation import Methylation, block_of_features
 from genomix_cli.cohorts.generative.process import Drawn, Process
+from genomix_cli.cohorts.generative.profiles import even_quantiles
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
 
 if TYPE_CHECKING:
@@ -59,10 +61,17 @@ class ExpressionParameters:
         What an active module's genes gain or lose in tumour cells, log2.
     silencing : float
         What full methylation of its promoter takes from a gene, log2.
+    silenced_from : float
+        Methylation of the promoter at which a gene has its base.
     base : tuple of float
         Mean expression: quantiles over genes, evenly spaced from the lowest to the highest.
     noise : tuple of float
         sd[j]: likewise.
+    even : bool
+        Whether genes take both at even steps, so that they are those of a real table whatever the
+        world's seed; else at random.
+    coupling : float
+        With `even`: correlation of the ranks of base and noise, as normal scores.
     batch_sd : float
         Standard deviation of delta.
     """
@@ -76,8 +85,11 @@ class ExpressionParameters:
     background: float = 0.05
     shift: float = 2.0
     silencing: float = 3.0
+    silenced_from: float = 0.0
     base: tuple[float, ...] = (3.0, 5.5, 7.0, 8.5, 12.0)
     noise: tuple[float, ...] = (0.4, 0.7, 0.9, 1.2, 2.0)
+    even: bool = False
+    coupling: float = 0.0
     batch_sd: float = 0.15
 
 
@@ -115,10 +127,7 @@ class Expression(Process):
         self.parameters = parameters
         self.shared = shared
         n = parameters.features
-        base = np.interp(rng.random(n), np.linspace(0, 1, len(parameters.base)), parameters.base)
-        self.sd = np.interp(
-            rng.random(n), np.linspace(0, 1, len(parameters.noise)), parameters.noise
-        )
+        base, self.sd = _levels(parameters, rng)
         self.base = base.reshape(-1, 1, 1, 1) + batch_shift(shared, n, parameters.batch_sd, rng)
         dosage = round(parameters.dosage * n) if copy_number else 0
         silenced = round(parameters.silenced * n) if methylation else 0
@@ -164,7 +173,8 @@ class Expression(Process):
         # A promoter is as methylated as the first CpG of its block.
         level = process.level[np.searchsorted(process.unit, blocks)]
         normal = level[np.arange(len(genes)), process.normal[blocks]][:, None, None]
-        mean = -self.parameters.silencing * (purity * level[:, :, None] + (1 - purity) * normal)
+        methylated = purity * level[:, :, None] + (1 - purity) * normal
+        mean = -self.parameters.silencing * (methylated - self.parameters.silenced_from)
         emission = self._emission(genes, blocks, len(process.normal), mean)
         process.readers[self.name] = emission
         return Tie(process.name, genes, emission)
@@ -214,3 +224,15 @@ class Expression(Process):
         frame = pd.concat([frame, *tied])
         frame.index = pd.Index([f"gene{i:05d}" for i in range(len(frame))])
         return frame
+
+
+def _levels(parameters: ExpressionParameters, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Base and standard deviation of every gene ``[d]``."""
+    n, p = parameters.features, parameters
+    if p.even:
+        a = rng.normal(size=n)
+        b = p.coupling * a + np.sqrt(1 - p.coupling**2) * rng.normal(size=n)
+        ranks = [np.argsort(np.argsort(scores)) for scores in (a, b)]
+        return even_quantiles(p.base, ranks[0]), even_quantiles(p.noise, ranks[1])
+    base = np.interp(rng.random(n), np.linspace(0, 1, len(p.base)), p.base)
+    return base, np.interp(rng.random(n), np.linspace(0, 1, len(p.noise)), p.noise)

@@ -19,6 +19,7 @@ import numpy as np
 
 from genomix_cli.cohorts.generative.drivers import choose_drivers
 from genomix_cli.cohorts.generative.process import Drawn, Process
+from genomix_cli.cohorts.generative.profiles import even_quantiles
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class MutationParameters:
         Frequency of a driver where it is switched on.
     background, spread : float
         Median frequency elsewhere, and the standard deviation of its natural logarithm over genes.
+    rates : tuple of float
+        Frequencies elsewhere, instead: quantiles over genes, evenly spaced from the lowest to the
+        highest, which genes take at even steps. Empty: as `background` and `spread` say.
     """
 
     features: int = 110
@@ -46,6 +50,7 @@ class MutationParameters:
     rate: float = 0.35
     background: float = 0.015
     spread: float = 0.8
+    rates: tuple[float, ...] = ()
 
 
 class Mutations(Process):
@@ -62,7 +67,7 @@ class Mutations(Process):
         rng: np.random.Generator,
     ) -> None:
         self.shared = shared
-        tail = np.exp(rng.normal(0, parameters.spread, parameters.features))
+        background = _background(parameters, rng)
         self.drivers = choose_drivers(
             shared,
             self.name,
@@ -70,7 +75,7 @@ class Mutations(Process):
             parameters.drivers,
             share,
             parameters.rate,
-            np.minimum(parameters.background * tail, 0.5),
+            background,
             rng,
         )
         self.readers = {self.name: None}
@@ -99,3 +104,12 @@ class Mutations(Process):
         frame.insert(0, "background", self.drivers.background)
         frame.index = [f"mut{i:05d}" for i in range(len(frame))]
         return frame
+
+
+def _background(parameters: MutationParameters, rng: np.random.Generator) -> Floats:
+    """Frequency of each gene where nothing switches it on ``[d]``."""
+    n = parameters.features
+    if parameters.rates:
+        return even_quantiles(parameters.rates, rng.permutation(n))
+    tail = np.exp(rng.normal(0, parameters.spread, n))
+    return np.minimum(parameters.background * tail, 0.5)
