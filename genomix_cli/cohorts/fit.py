@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,6 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
         samples=request.samples or len(cohort.obs),
         classes=classes,
         batches=batches,
-        missing=_missing(cohort, source),
     )
     shared = base.build().shared
     fitted = {}
@@ -170,7 +170,10 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
         measured, dropped = _measured(cohort, source[name], label, batch, shared)
         model = FITS[cohort.kinds[source[name]].name][1]
         try:
-            found = model(measured)
+            with warnings.catch_warnings():
+                # A class may have no value of a feature; what comes of it is looked at.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                found = model(measured)
         except DataError as error:
             raise DataError(
                 error.what,
@@ -182,7 +185,7 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
         fitted[name] = replace(found, notes=found.notes + dropped)
     fitted = _tie(cohort, source, fitted, label)
     modalities = {name: _rounded(found.parameters) for name, found in fitted.items()}
-    parameters = replace(base, modalities=modalities)
+    parameters = replace(base, missing=_missing(cohort, source), modalities=modalities)
     return FitSummary(request.output, parameters, source, fitted, _notes(cohort, label))
 
 
@@ -338,14 +341,17 @@ def _tie(
     expression = fitted["expression"]
     tied = _tied_genes(cohort, source, "copy_number", 1, label) if "copy_number" in fitted else None
     if tied is not None:
-        expression = _with(expression, dosage=tied.genes / expression.parameters.features)
+        expression = _with(
+            expression, dosage=min(tied.genes / expression.parameters.features, 0.45)
+        )
     tied = (
         _tied_genes(cohort, source, "methylation", -1, label) if "methylation" in fitted else None
     )
     if tied is not None:
         expression = _with(
             expression,
-            silenced=tied.genes / expression.parameters.features,
+            # A gene may follow both; the model ties it to one, and leaves some to the classes.
+            silenced=min(tied.genes / expression.parameters.features, 0.45),
             silencing=-tied.slope,
             silenced_from=tied.level,
         )
@@ -413,15 +419,13 @@ def _notes(cohort: Cohort, label: Ints) -> tuple[str, ...]:
 
 def _rounded(value: Any) -> Any:
     """Numbers to five significant digits, in parameters and tuples too."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, tuple)):
-        if hasattr(value, "__dataclass_fields__"):
-            return replace(
-                value, **{f.name: _rounded(getattr(value, f.name)) for f in fields(value)}
-            )
-        return value
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
     if isinstance(value, tuple):
         return tuple(map(_rounded, value))
-    return value if isinstance(value, int) else float(f"{value:.{DIGITS}g}")
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _rounded(getattr(value, f.name)) for f in fields(value)})
+    return value
 
 
 def _document(request: FitRequest, summary: FitSummary) -> str:

@@ -35,6 +35,11 @@ class Association:
         """Median size of the effect of the drivers; 0 without any."""
         return float(np.median(np.abs(self.effect[self.driver]))) if self.driver.any() else 0.0
 
+    def relative(self, steps: Floats) -> float:
+        """Median size of the effect of the drivers relative to `steps` ``[d]``; 0 without any."""
+        relative = np.abs(self.effect) / np.maximum(steps, 1e-9)
+        return float(np.median(relative[self.driver])) if self.driver.any() else 0.0
+
     @property
     def codes(self) -> Ints:
         """Class of each driver, -1 of all others ``[d]``."""
@@ -130,25 +135,36 @@ def false_discovery(p: Floats) -> Floats:
     return np.minimum(adjusted, 1)
 
 
-def off(association: Association, label: Ints, feature: slice = slice(None)) -> NDArray[np.bool_]:
-    """Samples in whose class a feature is not switched on ``[n, d]``."""
-    return label[:, None] != association.of_class[feature]
+def switched_off(values: Floats, label: Ints, found: Association | None) -> Floats:
+    """Values without those of the class in which each feature stands out, NaN there ``[n, d]``.
+
+    A feature that only that class has values of keeps them.
+    """
+    if found is None:
+        return values
+    left = np.where(label[:, None] == found.of_class, np.nan, values)
+    return np.where(np.isnan(left).all(0), values, left)
 
 
 def run_length(codes: Ints) -> float:
     """Mean length of runs that were cut at random and given codes independently.
 
-    Two neighbours in one run have one code; in two runs they agree as often as any two features.
-    From the share of neighbours that agree, a, and of any two, e: ``(1 - e) / (1 - a)``. Features
-    in no order come out at 1.
+    Features k apart agree more often than any two do by ``c (1 - 1 / length)^k``, where c is less
+    than 1 as some codes are wrong. The length is from k = 1, 2 and 3; features in no order, which
+    agree at k = 1 as any two do, come out at 1.
 
     Parameters
     ----------
     codes : NDArray
         int ``[d]``.
     """
-    agree = float((codes[1:] == codes[:-1]).mean())
     _, counts = np.unique(codes, return_counts=True)
     by_chance = float(((counts / len(codes)) ** 2).sum())
-    # A run for certain is more than any number of features can show.
-    return float(np.clip((1 - by_chance) / max(1 - agree, 1 / len(codes)), 1, len(codes) / 2))
+    excess = [float((codes[k:] == codes[:-k]).mean()) - by_chance for k in (1, 2, 3)]
+    # Neighbours that agree no more than three standard errors too often.
+    error = np.sqrt(by_chance * (1 - by_chance) / len(codes))
+    if excess[0] <= 3 * error:
+        return 1.0
+    stays = (excess[1] + excess[2]) / (excess[0] + excess[1])
+    # No number of features can show that a run goes on for ever.
+    return float(np.clip(1 / max(1 - stays, 1 / len(codes)), 1, len(codes) / 2))

@@ -6,6 +6,37 @@ import numpy as np
 
 from genomix_cli.cohorts.generative.shared import Floats, Ints
 
+ROUNDS = 30
+
+
+def without_batches(values: Floats, label: Ints, batch: Ints) -> Floats:
+    """Values less what each batch adds to a feature, classes being equal.
+
+    Least squares of the additive two-way layout, by fitting classes and batches in turn.
+
+    Parameters
+    ----------
+    values : NDArray
+        ``[n, d]``, NaN where missing.
+    label, batch : NDArray
+        int64 ``[n]``; -1 is a class, and a batch, of its own.
+    """
+    if len(np.unique(batch)) < 2:
+        return values
+    of_class, of_batch = np.zeros_like(values), np.zeros_like(values)
+    for _ in range(ROUNDS):
+        of_class = _means(values - of_batch, label)
+        of_batch = _means(values - of_class, batch)
+    return values - (of_batch - np.mean(of_batch, 0))
+
+
+def _means(values: Floats, group: Ints) -> Floats:
+    """Mean of each sample's group ``[n, d]``, 0 where it has no value."""
+    _, member = np.unique(group, return_inverse=True)
+    chosen = np.eye(member.max() + 1)[member]
+    total, n = chosen.T @ np.nan_to_num(values), chosen.T @ ~np.isnan(values)
+    return (total / np.maximum(n, 1))[member]
+
 
 def batch_spread(values: Floats, label: Ints, batch: Ints) -> float:
     """Standard deviation over batches of a feature's mean, at the mean of all features.
@@ -32,10 +63,10 @@ def batch_spread(values: Floats, label: Ints, batch: Ints) -> float:
         groups = groups[counts > 1]
         if len(groups) > 1:
             found.append(_component([values[rows & (batch == b)] for b in groups]))
-            weights.append(rows.sum())
-    if not found:
+            weights.append(rows.sum() if np.isfinite(found[-1]) else 0)
+    if not np.any(weights):
         return 0.0
-    return float(np.sqrt(max(np.average(found, weights=weights), 0.0)))
+    return float(np.sqrt(max(np.average(np.nan_to_num(found), weights=weights), 0.0)))
 
 
 def _component(groups: list[Floats]) -> float:

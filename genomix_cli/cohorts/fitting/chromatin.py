@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from genomix_cli.cohorts.fitting.association import associate, run_length
-from genomix_cli.cohorts.fitting.batches import batch_spread
+from genomix_cli.cohorts.fitting.association import associate, run_length, switched_off
+from genomix_cli.cohorts.fitting.batches import batch_spread, without_batches
 from genomix_cli.cohorts.fitting.expression import within_variance
 from genomix_cli.cohorts.fitting.measured import Fitted, Measured
 from genomix_cli.cohorts.fitting.mixture import gaussian_mixture
@@ -13,7 +15,9 @@ from genomix_cli.cohorts.generative.chromatin import ChromatinParameters
 from genomix_cli.cohorts.generative.shared import Floats
 
 HIGHEST = 0.95
+# Of the variance within classes, what is noise at least.
 LEAST_NOISE = 0.25
+LEAST_SD = 0.01
 
 
 def fit_chromatin(measured: Measured) -> Fitted:
@@ -28,10 +32,10 @@ def fit_chromatin(measured: Measured) -> Fitted:
     - `batch_sd`: the variance component of batches.
     """
     default = ChromatinParameters()
+    raw = measured.values
+    measured = replace(measured, values=without_batches(raw, measured.label, measured.batch))
     found = associate(measured.values, measured.label) if measured.labelled else None
-    shown = measured.values
-    if found is not None:
-        shown = np.where(measured.label[:, None] == found.of_class, np.nan, shown)
+    shown = switched_off(measured.values, measured.label, found)
     states = gaussian_mixture(np.nanmedian(shown, 0), 2)
     gain = float(states.means[1] - states.means[0])
     module = run_length(states.component)
@@ -41,13 +45,15 @@ def fit_chromatin(measured: Measured) -> Fitted:
     estimated = ["features", "module", "open", "base", "base_sd", "gain", "noise"]
     if found is not None:
         drivers = round(found.driver.mean() * measured.total / module)
-        penetrance = min(default.background + found.typical / mean, HIGHEST)
+        steps = (changes @ measured.shared.purity.weights)[states.component]
+        penetrance = min(default.background + found.relative(steps), HIGHEST)
         estimated += ["drivers", "penetrance"]
     if measured.shared.shape[2] > 1:
         estimated.append("batch_sd")
     second = float((changes**2 @ measured.shared.purity.weights) @ states.weights)
     extra = default.background * second - (default.background * mean) ** 2
     variance = within_variance(measured.values, measured.label)
+    left = np.maximum(variance - extra, LEAST_NOISE * variance)
     parameters = ChromatinParameters(
         features=measured.total,
         module=module,
@@ -57,8 +63,8 @@ def fit_chromatin(measured: Measured) -> Fitted:
         base=float(states.means[0]),
         base_sd=states.sd,
         gain=gain,
-        noise=float(np.median(np.sqrt(np.maximum(variance - extra, LEAST_NOISE * variance)))),
-        batch_sd=batch_spread(measured.values, measured.label, measured.batch),
+        noise=max(float(np.median(np.sqrt(left))), LEAST_SD),
+        batch_sd=batch_spread(raw, measured.label, measured.batch),
     )
     return Fitted(parameters, tuple(estimated))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genomix_cli.cohorts.fitting.association import Association, associate
 from genomix_cli.cohorts.fitting.measured import Fitted, Measured
@@ -27,6 +28,8 @@ STEP, EDGE = 0.01, 4.0
 # Samples whose segments are fitted: they have tens of thousands of bins.
 SAMPLES = 60
 ROUNDS = 2
+# Least correlation over samples of a wave's amplitude in two halves of the genome.
+AGREE = 0.5
 # Of a segment, Mb: no arm is longer, and what goes on beyond it looks the same.
 LONGEST = 300.0
 # Below 3 a draw in a million would be absurd.
@@ -61,10 +64,11 @@ def fit_copy_number(measured: Measured) -> Fitted:
     """
     arm = _arms_of(measured.total)
     values = measured.values[:, _genome_order(measured)]
+    has_neighbours = measured.total > len(arms())
     is_segmented = bool((np.diff(values, axis=1) == 0).mean() > 0.5)
     wave = Wave(np.zeros(values.shape[1]), np.zeros(len(values)))
     if not is_segmented:
-        wave = find_wave(values, _scale(values))
+        wave = find_wave(values, _scale(values), arm)
     values = values - wave.amplitude[:, None] * wave.profile
     found = _of_arms(values, arm, measured.label) if measured.labelled else None
     parameters = CopyNumberParameters(features=measured.total, gc=_thirds(wave))
@@ -77,10 +81,11 @@ def fit_copy_number(measured: Measured) -> Fitted:
         if found is not None:
             penetrance = _penetrance(found, parameters, measured.shared)
             parameters = replace(parameters, penetrance=penetrance)
-        parameters = _fit_segments(values, parameters, measured.shared)
+        if has_neighbours:
+            parameters = _fit_segments(values, parameters, measured.shared)
     parameters = _fit_marginal(values, parameters, measured.shared)
     estimated = ["features", "gc", "response", "noise", "freedom", "offsets", "gain_share"]
-    estimated += ["lengths", "focal"]
+    estimated += ["lengths", "focal"] if has_neighbours else []
     estimated += ["drivers", "penetrance"] if found is not None else []
     return Fitted(parameters, tuple(estimated), _notes(is_segmented, measured))
 
@@ -137,8 +142,11 @@ def _scale(values: Floats) -> float:
     return float(np.nanmedian(np.abs(steps)) / 0.6745 / np.sqrt(2))
 
 
-def find_wave(values: Floats, scale: float) -> Wave:
+def find_wave(values: Floats, scale: float, arm: Ints) -> Wave:
     """The wave that samples share in their unaltered bins.
+
+    A wave runs through the whole genome, so that a sample's amplitude in the odd arms says what it
+    is in the even ones; where it does not, what was found is recurrent events, and no wave.
 
     Parameters
     ----------
@@ -146,6 +154,8 @@ def find_wave(values: Floats, scale: float) -> Wave:
         ``[n, d]``.
     scale : float
         Noise, log2.
+    arm : NDArray
+        int ``[d]``.
     """
     profile = np.nanmedian(values, 0)
     amplitude = np.ones(len(values))
@@ -158,10 +168,19 @@ def find_wave(values: Floats, scale: float) -> Wave:
         profile = profile - profile.mean()
         size = max(float(profile.std()), 1e-9)
         profile = profile / size
-        power = np.maximum((near * profile**2).sum(1), 1e-9)
-        amplitude = (shown * profile).sum(1) / power
+        amplitude = _regression(shown, near, profile)
+    odd = arm % 2 == 1
+    halves = [_regression(shown[:, s], near[:, s], profile[s]) for s in (odd, ~odd)]
+    agreement = float(np.asarray(np.corrcoef(halves))[0, 1])
+    if not agreement >= AGREE:
+        return Wave(np.zeros_like(profile), np.zeros_like(amplitude))
     sign = 1.0 if np.median(amplitude) >= 0 else -1.0
     return Wave(sign * profile, sign * amplitude)
+
+
+def _regression(shown: Floats, near: NDArray[np.bool_], profile: Floats) -> Floats:
+    """Amplitude of a profile in each sample ``[n]``."""
+    return (shown * profile).sum(1) / np.maximum((near * profile**2).sum(1), 1e-9)
 
 
 def _thirds(wave: Wave) -> tuple[float, ...]:
@@ -285,8 +304,9 @@ def _penetrance(found: Association, p: CopyNumberParameters, shared: Shared) -> 
     model = _model(p, shared)
     ploidy = np.array(p.ploidy_weights) / sum(p.ploidy_weights)
     mean = np.einsum("lhc,cph,p,h->l", occupancy(model), model.mean, shared.purity.weights, ploidy)
-    step = float(np.abs(mean[[GAIN, LOSS]] - mean[QUIET]).mean())
-    return float(min(p.background + found.typical / max(step, 1e-9), HIGHEST))
+    gain, loss = np.abs(mean[[GAIN, LOSS]] - mean[QUIET])
+    steps = np.where(found.effect > 0, gain, loss)
+    return float(min(p.background + found.relative(steps), HIGHEST))
 
 
 def _fit_segments(
@@ -308,13 +328,14 @@ def _fit_segments(
         return -float(logsumexp(found, 1, b=alone.purity.weights).mean())
 
     start = np.log([*parameters.lengths, parameters.focal / (1 - parameters.focal)])
-    options = {"xatol": 0.02, "fatol": 1e-3, "maxfev": 120}
+    simplex = start + np.vstack([np.zeros(3), np.diag([0.7, 0.7, 1.0])])
+    options = {"xatol": 0.02, "fatol": 1e-3, "maxfev": 120, "initial_simplex": simplex}
     best = minimize(loss, start, method="Nelder-Mead", options=options)
     return _with_lengths(best.x, parameters)
 
 
 def _with_lengths(theta: Floats, p: CopyNumberParameters) -> CopyNumberParameters:
-    lengths = np.clip(np.exp(theta[:2]), _shortest(p), LONGEST)
+    lengths = np.clip(np.exp(np.minimum(theta[:2], 10)), _shortest(p), LONGEST)
     focal = float(1 / (1 + np.exp(-np.clip(theta[2], -6, 6))))
     if lengths[0] > lengths[1]:
         lengths, focal = lengths[::-1], 1 - focal

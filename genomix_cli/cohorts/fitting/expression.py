@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from genomix_cli.cohorts.fitting.association import (
     associate,
     false_discovery,
     run_length,
+    switched_off,
 )
-from genomix_cli.cohorts.fitting.batches import batch_spread
+from genomix_cli.cohorts.fitting.batches import batch_spread, without_batches
 from genomix_cli.cohorts.fitting.measured import Fitted, Measured
 from genomix_cli.cohorts.generative.expression import ExpressionParameters
 from genomix_cli.cohorts.generative.levels import Levels
@@ -24,6 +25,7 @@ HIGHEST_SHIFT = 6.0
 PENETRANCES = (0.10, 0.96, 0.05)
 # Of a gene's variance within classes, what is noise at least.
 LEAST_NOISE = 0.25
+LEAST_SD = 0.01
 
 
 def fit_expression(measured: Measured) -> Fitted:
@@ -41,6 +43,8 @@ def fit_expression(measured: Measured) -> Fitted:
     """
     default = ExpressionParameters()
     purity = measured.shared.purity
+    raw = measured.values
+    measured = replace(measured, values=without_batches(raw, measured.label, measured.batch))
     found = associate(measured.values, measured.label) if measured.labelled else None
     active = Activity(default.penetrance, default.background, default.shift, purity)
     module, drivers = default.module, default.drivers
@@ -66,7 +70,7 @@ def fit_expression(measured: Measured) -> Fitted:
         noise=tuple(np.quantile(sd, QUANTILES).tolist()),
         coupling=_rank_correlation(mean, sd),
         even=True,
-        batch_sd=batch_spread(measured.values, measured.label, measured.batch),
+        batch_sd=batch_spread(raw, measured.label, measured.batch),
     )
     return Fitted(parameters, tuple(estimated))
 
@@ -156,17 +160,14 @@ def _of_drivers(measured: Measured, found: Association) -> tuple[float, float]:
     """Typical difference, and mean excess of variance, of driver genes."""
     on = measured.label[:, None] == found.of_class
     inside = np.nanvar(np.where(on, measured.values, np.nan), 0, ddof=1)
-    rest = np.where(on, np.nan, measured.values)
-    outside = within_variance(rest, measured.label)
-    return found.typical, float(np.nanmean((inside - outside)[found.driver]))
+    outside = within_variance(switched_off(measured.values, measured.label, found), measured.label)
+    excess = (inside - outside)[found.driver]
+    return found.typical, float(np.nanmean(excess)) if not np.isnan(excess).all() else 0.0
 
 
 def _levels(measured: Measured, found: Association | None) -> tuple[Floats, Floats]:
     """Mean where not switched on, and standard deviation within classes ``[d]``."""
-    if found is None:
-        return np.nanmean(measured.values, 0), np.nanstd(measured.values, 0, ddof=1)
-    on = measured.label[:, None] == found.of_class
-    mean = np.nanmean(np.where(on, np.nan, measured.values), 0)
+    mean = np.nanmean(switched_off(measured.values, measured.label, found), 0)
     return mean, np.sqrt(within_variance(measured.values, measured.label))
 
 
@@ -194,7 +195,7 @@ def _without_activity(
         on = share * active.variance(active.penetrance) + (1 - share) * extra
         extra = np.where(found.driver, on, extra)
     noise = np.sqrt(np.maximum(sd**2 - extra, LEAST_NOISE * sd**2))
-    return mean - active.mean, noise
+    return mean - active.mean, np.maximum(noise, LEAST_SD)
 
 
 def _rank_correlation(a: Floats, b: Floats) -> float:

@@ -173,7 +173,7 @@ def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> flo
     kept = total > 0
     counts, label, total = counts[kept], label[kept], total[kept]
     share = counts / total[:, None]
-    spent, squares, expected = 0.0, [], []
+    squares, expected = [], []
     for k in np.unique(label):
         rows = label == k
         if rows.sum() < 2:
@@ -187,7 +187,6 @@ def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> flo
             dimensions -= 1
         squares.append((away**2).sum(1))
         expected.append(np.full(rows.sum(), dimensions * (1 - 1 / rows.sum())))
-    del spent
     ratio = np.concatenate(squares).sum() / np.concatenate(expected).sum()
     # E ratio = mean of (1 + c / n) / (1 + c): solved for c.
     inverse = float((1 / total).mean())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genomix_cli.cohorts.fitting.association import Association, associate, run_length
-from genomix_cli.cohorts.fitting.batches import batch_spread
+from genomix_cli.cohorts.fitting.association import Association, associate, run_length, switched_off
+from genomix_cli.cohorts.fitting.batches import batch_spread, without_batches
 from genomix_cli.cohorts.fitting.measured import Fitted, Measured
 from genomix_cli.cohorts.fitting.mixture import Mixture, gaussian_mixture
 from genomix_cli.cohorts.generative.methylation import (
@@ -19,6 +19,8 @@ from genomix_cli.cohorts.generative.shared import Floats
 MARGIN = 1e-3
 PRECISIONS = (2.0, 1000.0)
 HIGHEST = 0.95
+# Samples of a class that quartiles are taken of.
+FEWEST = 10
 
 
 def fit_methylation(measured: Measured) -> Fitted:
@@ -28,8 +30,7 @@ def fit_methylation(measured: Measured) -> Fitted:
       levels on the logit scale, which is the model's own law of them. The level of a CpG is the
       median over the samples in whose class it is not switched on, as the mean of the beta law
       with that median [1]_: the few active samples hardly move it.
-    - `precision`: what makes the mean variance within classes that of the table, after what active
-      blocks add to it.
+    - `precision`: from the variance within classes of the middle half of the values.
     - `block`: from how often neighbours in the file share a state; 1 where the file has no order.
     - `drivers`, `penetrance`: as many blocks as differ between classes, by as much; rough.
     - `batch_sd`: the variance component of batches, on the logit scale.
@@ -40,13 +41,14 @@ def fit_methylation(measured: Measured) -> Fitted:
        arXiv:1111.0433
     """
     default = MethylationParameters()
-    values = np.clip(measured.values, MARGIN, 1 - MARGIN)
+    raw = logit(np.clip(measured.values, MARGIN, 1 - MARGIN))
+    values = expit(without_batches(raw, measured.label, measured.batch))
     found = associate(values, measured.label) if measured.labelled else None
     precision = default.precision
     for _ in range(3):
         states = gaussian_mixture(logit(_levels(values, measured, found, precision)), 3)
         penetrance = _penetrance(states, found, measured, default)
-        precision = _precision(values, states, found, penetrance, measured)
+        precision = _precision(values, states, found, measured)
     block = run_length(states.component)
     estimated = ["features", "block", "weights", "means", "spread", "precision"]
     drivers = default.drivers
@@ -64,7 +66,7 @@ def fit_methylation(measured: Measured) -> Fitted:
         means=tuple(expit(states.means).tolist()),
         spread=states.sd,
         precision=precision,
-        batch_sd=batch_spread(logit(values), measured.label, measured.batch),
+        batch_sd=batch_spread(raw, measured.label, measured.batch),
     )
     return Fitted(parameters, tuple(estimated), _notes(block))
 
@@ -79,10 +81,7 @@ def _levels(
     values: Floats, measured: Measured, found: Association | None, precision: float
 ) -> Floats:
     """Mean of each CpG where it is not switched on ``[d]``."""
-    shown = values
-    if found is not None:
-        shown = np.where(measured.label[:, None] == found.of_class, np.nan, values)
-    median = np.nanmedian(shown, 0)
+    median = np.nanmedian(switched_off(values, measured.label, found), 0)
     return np.clip((median * (precision - 2 / 3) + 1 / 3) / precision, MARGIN, 1 - MARGIN)
 
 
@@ -98,38 +97,34 @@ def _penetrance(
     """What makes the typical difference between classes that of the table."""
     if found is None:
         return default.penetrance
-    if not found.driver.any():
-        return default.background
-    step = measured.shared.purity.mean * float(np.median(_steps(states)[found.driver]))
-    return float(min(default.background + found.typical / step, HIGHEST))
+    steps = measured.shared.purity.mean * _steps(states)
+    return float(min(default.background + found.relative(steps), HIGHEST))
 
 
 def _precision(
-    values: Floats,
-    states: Mixture,
-    found: Association | None,
-    penetrance: float,
-    measured: Measured,
+    values: Floats, states: Mixture, found: Association | None, measured: Measured
 ) -> float:
-    """phi, from ``Var = mu (1 - mu) / (1 + phi)`` plus the variance of being active or not."""
-    rows = measured.label if found is not None else np.zeros(len(values), int)
-    purity = measured.shared.purity
-    squared = purity.mean**2 + purity.sd**2
-    inner = active = 0.0
-    total = 0.0
-    for k in np.unique(rows):
-        shown = values[rows == k]
-        if len(shown) < 2:
-            continue
-        n = (~np.isnan(shown)).sum(0)
-        mean, variance = np.nanmean(shown, 0), np.nanvar(shown, 0, ddof=1)
-        rate = np.full(len(n), MethylationParameters().background)
-        if found is not None:
-            rate[found.driver & (found.of_class == k)] = penetrance
-        kept = n > 1
-        extra = rate * squared - (rate * purity.mean) ** 2
-        active += float((len(shown) * extra * _steps(states) ** 2)[kept].sum())
-        inner += float((len(shown) * mean * (1 - mean))[kept].sum())
-        total += float((len(shown) * variance)[kept].sum())
-    # E mu (1 - mu) is what is left of m (1 - m) after the variance of mu.
-    return float(np.clip((inner - active) / max(total - active, 1e-9) - 1, *PRECISIONS))
+    """phi, from ``Var = mu (1 - mu) / (1 + phi)``, where a CpG is not switched on.
+
+    The variance is from the middle half, ``(IQR / 1.349)^2``: what activity in the background
+    does to it is undone by taking the quartiles of the rest, which lies below or above.
+    """
+    active = MethylationParameters().background
+    up = np.array([1, 0, 0])[states.component]  # an active U goes up, the others down
+    inner = total = 0.0
+    for k in np.unique(measured.label):
+        rows = measured.label == k
+        shown = values[rows]
+        columns = np.ones(shown.shape[1], bool) if found is None else found.of_class != k
+        columns &= (~np.isnan(shown)).sum(0) > FEWEST
+        for goes_up in (0, 1):
+            part = shown[:, columns & (up == goes_up)]
+            if not part.size:
+                continue
+            quartiles = np.array([0.25, 0.5, 0.75]) * (1 - active) + (1 - goes_up) * active
+            low, middle, high = np.nanquantile(part, quartiles, axis=0)
+            inner += len(part) * float((middle * (1 - middle)).sum())
+            total += len(part) * float((((high - low) / 1.349) ** 2).sum())
+    if not total:
+        return MethylationParameters().precision
+    return float(np.clip(inner / total - 1, *PRECISIONS))

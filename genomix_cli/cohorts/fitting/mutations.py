@@ -8,6 +8,7 @@ from genomix_cli.cohorts.fitting.association import associate_rates
 from genomix_cli.cohorts.fitting.expression import QUANTILES
 from genomix_cli.cohorts.fitting.measured import Fitted, Measured
 from genomix_cli.cohorts.generative.mutations import MutationParameters
+from genomix_cli.cohorts.generative.shared import Floats
 
 # A rate of 0 would make one mutated sample impossible.
 LEAST = 1e-4
@@ -29,7 +30,7 @@ def fit_mutations(measured: Measured) -> Fitted:
     found = associate_rates(measured.values, measured.label)
     on = (measured.label[:, None] == found.of_class) & found.driver
     known = measured.label >= 0
-    outside = np.nanmean(np.where(on, np.nan, measured.values)[known], 0)
+    outside: Floats = np.nanmean(np.where(on, np.nan, measured.values)[known], 0)
     inside = outside + found.effect
     parameters = MutationParameters(
         features=measured.total,
@@ -40,5 +41,5 @@ def fit_mutations(measured: Measured) -> Fitted:
     return Fitted(parameters, ("features", "drivers", "rate", "rates"))
 
 
-def _quantiles(frequency: np.ndarray) -> tuple[float, ...]:
+def _quantiles(frequency: Floats) -> tuple[float, ...]:
     return tuple(np.maximum(np.quantile(frequency, QUANTILES), LEAST).tolist())

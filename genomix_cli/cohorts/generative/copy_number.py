@@ -11,8 +11,9 @@ in ichorCNA [2]_ ::
     x = mu + g w[bin] + sigma t(nu)
 
 with a wave w along the genome, as GC content leaves one, of the sample's amplitude g, whose law
-depends on the batch. Arrays show less than the whole ratio, a share gamma of it [3]_. Ploidy and amplitude are drawn before the path: given them the forward
-algorithm is exact, and they are summed over.
+depends on the batch. Arrays show less than the whole ratio, a share gamma of it [3]_. Ploidy and
+amplitude are drawn before the path: given them the forward algorithm is exact, and they are summed
+over.
 
 References
 ----------

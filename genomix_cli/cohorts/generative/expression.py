@@ -136,10 +136,10 @@ class Expression(Process):
         self.blocks, self.sign = self._modules(share, rng)
         self.readers = {self.name: self._of_modules()}
         self.ties: list[Tie] = []
-        if methylation:
+        if methylation and silenced:
             genes = np.arange(silenced) + len(self.own)
             self.ties.append(self._of_promoters(methylation, genes, rng))
-        if copy_number:
+        if copy_number and dosage:
             genes = np.arange(n - dosage, n)
             self.ties.append(self._of_dosage(copy_number, genes, rng))
 
