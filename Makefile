@@ -20,9 +20,9 @@ types:
 imports:
 	$(BIN)/lint-imports
 
-docs:  ## docs/shard_format.md as the code has it
-	$(BIN)/python -m genomix_cli.shards.docs docs/shard_format.md
-	git diff --exit-code docs/shard_format.md
+docs:  ## the pages on formats as the code has them
+	$(BIN)/python -m genomix_cli.shards.docs docs/shard_format.md docs/cohort_format.md
+	git diff --exit-code docs/shard_format.md docs/cohort_format.md
 
 test:
 	$(BIN)/pytest -q --deselect tests/test_quality.py

@@ -106,12 +106,12 @@ def _known(options: dict[str, Any]) -> str:
 
 def _relative_to(folder: Path, parameter: Any, item: Any) -> Any:
     """Paths of a settings file are relative to the file, as in any build tool."""
-    if "--track" in parameter.opts:
+    if {"--track", "--modality"} & set(parameter.opts):
         pairs = [str(entry).partition("=") for entry in _as_list(item)]
         return [f"{name}{equals}{folder / path}" for name, equals, path in pairs]
-    if parameter.multiple:
-        return _as_list(item)
     is_path = isinstance(parameter.type, TyperPath)
+    if parameter.multiple:
+        return [str(folder / str(entry)) if is_path else entry for entry in _as_list(item)]
     if is_path or ("--model" in parameter.opts and (folder / str(item)).exists()):
         return str(folder / str(item))
     return item
@@ -186,12 +186,24 @@ def parse_tracks(values: list[str] | None) -> dict[str, Path]:
     UsageError
         If a value is no pair, or a name comes twice.
     """
-    tracks: dict[str, Path] = {}
+    return {name: Path(path) for name, path in parse_pairs(values, "--track", "FILE").items()}
+
+
+def parse_pairs(values: list[str] | None, option: str, what: str) -> dict[str, str]:
+    """``NAME=WHAT`` values of an option as a mapping in the order given.
+
+    Raises
+    ------
+    UsageError
+        If a value is no pair, or a name comes twice.
+    """
+    pairs: dict[str, str] = {}
     for value in values or []:
-        name, equals, path = value.partition("=")
-        if not (name and equals and path):
-            raise UsageError("not a track", where="--track", expected="NAME=FILE", found=value)
-        if name in tracks:
-            raise UsageError(f"{name} was given twice", where="--track")
-        tracks[name] = Path(path)
-    return tracks
+        name, equals, rest = value.partition("=")
+        if not (name and equals and rest):
+            noun = option.removeprefix("--")
+            raise UsageError(f"not a {noun}", where=option, expected=f"NAME={what}", found=value)
+        if name in pairs:
+            raise UsageError(f"{name} was given twice", where=option)
+        pairs[name] = rest
+    return pairs

@@ -1,4 +1,4 @@
-"""``genomix prepare``: raw files to shards."""
+"""``genomix prepare``: raw files to shards and cohorts."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from genomix_cli.cli.options import (
     Threads,
     Tracks,
     Verbose,
+    parse_pairs,
     parse_tracks,
 )
 
 if TYPE_CHECKING:
+    from genomix_cli.cohorts.prepare import PrepareSummary as CohortSummary
     from genomix_cli.variants.prepare import PrepareSummary
 
-app = typer.Typer(name="prepare", help="Turn raw files into shards.", no_args_is_help=True)
+app = typer.Typer(
+    name="prepare", help="Turn raw files into shards and cohorts.", no_args_is_help=True
+)
 
 log = logging.getLogger("genomix")
 
 
 @app.callback()
 def _group() -> None:
-    """Turn raw files into shards."""
+    """Turn raw files into shards and cohorts."""
 
 
 @app.command("variants")
@@ -129,3 +133,176 @@ def _render(summary: PrepareSummary) -> None:
         )
     shares = ", ".join(f"{name} {share:.0%}" for name, share in summary.observed.items())
     log.info("%s bases stored; bins observed: %s", f"{summary.bases:,}", shares or "no tracks")
+
+
+@app.command("cohort")
+def cohort(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Cohort file to write (.h5mu).")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help=".h5mu or .h5ad files to check and rewrite."),
+    ] = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-m",
+            "--modality",
+            help="NAME=FILE: a matrix (TSV, CSV, Parquet), a MAF, a .seg, a table of fragments, or "
+            "an .h5ad; repeat.",
+        ),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="NAME=KIND of a modality that is not called as one; repeat."),
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option("--study", help="Folder of a cBioPortal study.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Modality of the study to read; repeat.")
+    ] = None,
+    panel: Annotated[
+        list[Path] | None,
+        typer.Option("--panel", help="Gene panel that the study's folder lacks; repeat."),
+    ] = None,
+    clinical: Annotated[
+        Path | None, typer.Option("--clinical", help="Table with a row per sample.")
+    ] = None,
+    sample_column: Annotated[
+        str | None,
+        typer.Option("--sample-column", help="Its column of samples (SAMPLE_ID, ..., the first)."),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Its column of the classes to predict.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="Its column of centres, plates or runs.")
+    ] = None,
+    patient: Annotated[
+        str | None, typer.Option("--patient", help="Its column of patients.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", help="Another of its columns to keep (all); repeat."),
+    ] = None,
+    drop_label: Annotated[
+        list[str] | None,
+        typer.Option("--drop-label", help="A label that means it is not known; repeat."),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option("--id-column", help="Column of the names in matrices (the first)."),
+    ] = None,
+    skip_column: Annotated[
+        list[str] | None,
+        typer.Option("--skip-column", help="Column of matrices to leave out; repeat."),
+    ] = None,
+    samples: Annotated[
+        str | None,
+        typer.Option("--samples", help="What samples are in matrices: rows or columns (found)."),
+    ] = None,
+    bins: Annotated[
+        str, typer.Option("--bins", help="Bins of a .seg: arms, or a size such as 5Mb.")
+    ] = "arms",
+    assembly: Annotated[
+        str | None,
+        typer.Option("--assembly", help="Of a .seg: hg38 or hg19 (as the study says, else hg38)."),
+    ] = None,
+    sex_chromosomes: Annotated[
+        bool, typer.Option("--sex-chromosomes", help="Use segments of X and Y too.")
+    ] = False,
+    ids: Annotated[
+        str,
+        typer.Option("--ids", help="How samples are matched: auto, exact, or tcga (barcodes)."),
+    ] = "auto",
+    duplicates: Annotated[
+        str, typer.Option("--duplicates", help="What comes twice: error, or take the first.")
+    ] = "error",
+    m_to_beta: Annotated[
+        list[str] | None,
+        typer.Option("--m-to-beta", help="Modality of M-values to turn into fractions; repeat."),
+    ] = None,
+    log_transform: Annotated[
+        list[str] | None,
+        typer.Option("--log-transform", help="Modality to take log2(x + 1) of; repeat."),
+    ] = None,
+    mutation_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mutation-class",
+            help="Variant_Classification that counts (those that change the protein), or all; "
+            "repeat.",
+        ),
+    ] = None,
+    stats: Annotated[
+        Path | None, typer.Option("--stats", help="Write the summary to this JSON file too.")
+    ] = None,
+    force: Force = False,
+    config: Config = None,
+    threads: Threads = 0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Omics tables and a clinical table in one file, which mudata and scanpy open as it is."""
+    from genomix_cli.cohorts.mutations import PROTEIN_CHANGING
+    from genomix_cli.cohorts.prepare import PrepareRequest, prepare_cohort
+
+    request = PrepareRequest(
+        output=output,
+        modalities={n: Path(p) for n, p in parse_pairs(modality, "--modality", "FILE").items()},
+        kinds=parse_pairs(kind, "--kind", "KIND"),
+        inputs=tuple(inputs or ()),
+        study=study,
+        only=tuple(only or ()),
+        panels=tuple(panel or ()),
+        clinical=clinical,
+        sample_column=sample_column,
+        label=label,
+        batch=batch,
+        patient=patient,
+        keep=tuple(keep or ()),
+        drop_labels=tuple(drop_label or ()),
+        id_column=id_column,
+        skip_columns=tuple(skip_column or ()),
+        samples=samples,
+        bins=bins,
+        assembly=assembly,
+        sex_chromosomes=sex_chromosomes,
+        ids=ids,
+        duplicates=duplicates,
+        m_to_beta=tuple(m_to_beta or ()),
+        log_transform=tuple(log_transform or ()),
+        mutation_classes=tuple(mutation_class or PROTEIN_CHANGING),
+        force=force,
+        stats=stats,
+    )
+    _render_cohort(prepare_cohort(request))
+
+
+def _render_cohort(summary: CohortSummary) -> None:
+    log.info("%s: %s samples, matched by %s", summary.output, f"{summary.samples:,}", summary.by)
+    for name, found in summary.modalities.items():
+        size = f"{found.samples:,} samples x {found.features:,} features"
+        share = found.missing / max(found.samples * found.features, 1)
+        missing = f"{found.missing:,} values missing ({share:.1%})" if found.missing else "complete"
+        log.info("  %s (%s): %s, %s", name, found.kind, size, missing)
+        for what, note in found.notes.items():
+            log.info("    %s: %s", what, _note(note))
+    for row in summary.overlap:
+        log.info("  %s with %s", f"{row['samples']:,}", " + ".join(row["modalities"]))
+    if summary.labels:
+        classes = ", ".join(f"{name} {n:,}" for name, n in summary.labels.items())
+        log.info("labels: %s; %s unknown", classes, f"{summary.unlabelled:,}")
+    if summary.without_clinical_row:
+        log.info("%s samples have no clinical row", f"{summary.without_clinical_row:,}")
+    for reason, n in summary.left_out.items():
+        examples = ", ".join(summary.examples[reason])
+        log.info("left out: %s: %s, as %s", reason, f"{n:,}", examples)
+
+
+def _note(note: Any) -> str:
+    if isinstance(note, dict):
+        return ", ".join(f"{name} {n:,}" for name, n in note.items()) or "none"
+    if isinstance(note, list):
+        return ", ".join(note)
+    return f"{note:,}" if isinstance(note, int) else str(note)

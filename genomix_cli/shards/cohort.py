@@ -33,6 +33,7 @@ HISTORY = ("first version",)
 LABEL, BATCH, PATIENT = "label", "batch", "patient"
 TRUTH = "truth"
 BAYES = "bayes:"
+_AGAIN = "make it again: genomix prepare cohort"
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,8 @@ class Cohort:
     @property
     def labels(self) -> NDArray[np.int64]:
         """Index of each sample's class ``[n]``, -1 where unknown."""
+        if LABEL not in self.obs:
+            return np.full(len(self.obs), -1, np.int64)
         return np.asarray(self.obs[LABEL].cat.codes, np.int64)
 
     def features(self, name: str) -> pd.DataFrame:
@@ -321,6 +324,7 @@ def _check(path: Path, file: h5py.File) -> None:
             where=path,
             hint=f"run: genomix prepare cohort {path.name} -o cohort.h5mu",
         )
+    _need(path, file, ("uns/genomix/format_version", "uns/genomix/provenance"))
     found = _text(file["uns/genomix/format"][()])
     version = int(file["uns/genomix/format_version"][()])
     if found != FORMAT or version > VERSION:
@@ -331,13 +335,38 @@ def _check(path: Path, file: h5py.File) -> None:
             found=f"{found} version {version}",
             hint="use a newer genomix",
         )
+    _check_json(path, file)
     samples = _index(file["obs"])
     _check_unique(samples, f"{path}: sample")
+    for column in (LABEL, BATCH, PATIENT):
+        if column in file["obs"] and not _is_categorical(file["obs"][column]):
+            raise DataError(f"obs[{column!r}] is not categorical", where=path, hint=_AGAIN)
+    _need(path, file["mod"], tuple(map(str, file["mod"].attrs.get("mod-order", ()))))
     for name, modality in file["mod"].items():
         _check_modality(f"{path} [{name}]", modality, samples)
 
 
+def _need(where: object, group: h5py.Group, paths: tuple[str, ...]) -> None:
+    missing = [path for path in paths if path not in group]
+    if missing:
+        raise DataError(f"lacks {', '.join(missing)}", where=where, hint=_AGAIN)
+
+
+def _check_json(path: Path, file: h5py.File) -> None:
+    for name in ("provenance", TRUTH):
+        if name in file["uns/genomix"]:
+            try:
+                json.loads(_text(file[f"uns/genomix/{name}"][()]))
+            except json.JSONDecodeError as error:
+                raise DataError(f"{name} is not JSON: {error}", where=path, hint=_AGAIN) from error
+
+
+def _is_categorical(column: h5py.Group) -> bool:
+    return _text(column.attrs.get("encoding-type", "")) == "categorical"
+
+
 def _check_modality(where: str, modality: h5py.Group, samples: NDArray[Any]) -> None:
+    _need(where, modality, ("obs", "var", "X"))
     kind = _text(modality["uns/genomix/kind"][()]) if "uns/genomix/kind" in modality else "none"
     if kind not in KINDS:
         raise DataError("unknown kind", where=where, expected=" or ".join(KINDS), found=kind)
@@ -347,6 +376,9 @@ def _check_modality(where: str, modality: h5py.Group, samples: NDArray[Any]) -> 
     strangers = set(rows) - set(samples)
     if strangers:
         raise DataError(f"sample {min(strangers)} is not in obs", where=where)
+    own = set(rows)
+    if list(rows) != [sample for sample in samples if sample in own]:
+        raise DataError("its samples are in another order than obs", where=where, hint=_AGAIN)
     values = modality["X"]
     shape = (len(rows), len(features))
     if getattr(values, "shape", None) != shape or values.dtype != np.float32:

@@ -1,6 +1,6 @@
-"""The page on shard formats, from the schema.
+"""The pages on our formats, from the tables that the code uses.
 
-``python -m genomix_cli.shards.docs docs/shard_format.md``
+``python -m genomix_cli.shards.docs docs/shard_format.md docs/cohort_format.md``
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from genomix_cli.shards import cohort
 from genomix_cli.shards.schema import GENOME, WINDOWS, Array, Layout
 
 _INTRODUCTION = """\
@@ -77,5 +78,117 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
+_COHORT = """\
+# The cohort file
+
+Generated from `genomix_cli/shards/cohort.py`, the table that the writer and the reader's gate use
+too. Do not edit: run `make docs`.
+
+A cohort file is a [MuData](https://mudata.readthedocs.io) `.h5mu`: HDF5 with one AnnData per omics,
+which mudata, scanpy and muon open as it is. `genomix prepare cohort` makes one of real tables,
+`genomix simulate cohort` of a model that knows the right answer. The same inputs, version and
+command give the same bytes.
+
+A reader refuses a file whose `format` is another, whose `format_version` is newer than it knows, or
+which lacks anything that is required below.
+"""
+
+_COHORT_PYTHON = """\
+## Opening one
+
+```python
+import mudata
+
+mdata = mudata.read_h5mu("cohort.h5mu")
+mdata.obs["label"].value_counts()        # samples of each class; NaN where it is unknown
+expression = mdata.mod["expression"]     # an AnnData: scanpy's functions take it
+expression.X                             # float32 [samples with the modality, features]
+mdata.obsmap["expression"]               # row of each sample in it, from 1; 0: it has no row
+```
+
+mudata may warn that `var_names` are not unique, or that they are intersecting, across modalities.
+They mean to: a gene is a feature of expression, of copy number and of mutations, and `mdata.mod[m]`
+keeps them apart. Nothing in genomix uses the joint `mdata.var`.
+
+With the gate, and with a row for every sample, missing where the modality is:
+
+```python
+from genomix_cli.shards.cohort import open_cohort
+
+with open_cohort("cohort.h5mu") as cohort:
+    cohort.modalities, cohort.classes    # ("expression", ...), ("Basal", ...)
+    cohort.labels                        # int64 [n], -1 where unknown
+    cohort.matrix("expression")          # float32 [n, d], NaN where missing
+    cohort.present("expression")         # bool [n]
+    cohort.kinds["expression"].domain    # "finite numbers"
+```
+"""
+
+_COHORT_MISSING = """\
+## What is missing
+
+A sample without a modality has no row in it; it stays in `mdata.obs`. A value that was not measured
+in a sample that has the modality is NaN. A mutation is 0 only where the gene was looked at: a gene
+that is not on the sample's panel is NaN. A label that is not known is a missing category.
+
+## What `genomix prepare cohort` reads
+
+Each file is told by its content. Text may be gzipped; `#` lines before the header are passed over;
+empty, `NA`, `NaN`, `N/A`, `null`, `.`, `[Not Available]`, `[Not Applicable]`, `[Not Evaluated]` and
+`[Unknown]` are missing. Columns are found under the names that are usual; in any capitals.
+
+- **Matrix**, TSV, CSV or Parquet: names, then numbers, samples in rows or in columns. It becomes
+  what `--kind` says.
+- **MAF**: `Hugo_Symbol`, `Tumor_Sample_Barcode`, and if you like `Variant_Classification` and
+  `Mutation_Status`. It becomes mutations.
+- **Segments**: `sample` (or `ID`, `GDC_Aliquot`), `chrom`, `start`, `end` (1-based, both ends
+  belong to it) and `seg.mean` (or `Segment_Mean`, `value`). They become copy_number of `--bins`.
+- **Fragment lengths**: `sample`, `length`, `count`. A length that is not there was counted 0 times.
+  They become fragments, with `var["length"]`.
+- **DELFI bins**: `sample`, `contig`, `start`, `end` (0-based, half-open), `short`, `long`. They
+  become fragments, with `var["readout"]`.
+- **`.h5ad`, `.h5mu`**: `X` is checked and made dense; layers, `raw` and `obsm` are not taken over.
+- **A cBioPortal study** (`--study`): its clinical files, mutations with the gene-panel matrix, copy
+  number, segments, expression and methylation.
+
+In a matrix, features named `chr1:0-5000000` get `contig`, `start` and `end` in `var`; with
+`chr1:0-5000000:short` also `readout`; and fragments named `167` or `len_167` get `length`.
+"""
+
+
+def render_cohort() -> str:
+    """The whole page on cohort files, Markdown."""
+    entries = [
+        [f"`{_escaped(e.path)}`", e.kind, e.text if e.required else f"Optional. {e.text}"]
+        for e in cohort.ENTRIES
+    ]
+    kinds = [[f"`{kind.name}`", kind.text, kind.domain] for kind in cohort.KINDS.values()]
+    history = [f"- {number}: {text}" for number, text in enumerate(cohort.HISTORY, 1)]
+    return "\n".join(
+        [
+            _COHORT,
+            _COHORT_PYTHON,
+            f"## What is in it: `{cohort.FORMAT}`, version {cohort.VERSION}\n",
+            "`mdata` is the MuData object, `m` a modality; n samples in all, n_m of them with the "
+            "modality,\nd_m features of it, K classes, L latent variables.\n",
+            *_table(["path", "type", "meaning"], entries),
+            "\n## Kinds\n",
+            "Values outside their domain are refused when a file is made; NaN is missing.\n",
+            *_table(["kind", "values", "domain"], kinds),
+            "",
+            _COHORT_MISSING,
+            "## Versions\n",
+            *history,
+            "",
+        ]
+    )
+
+
+def _escaped(path: str) -> str:
+    """A bar would end the cell."""
+    return path.replace("|", "\\|")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(render())
+    for page, text in zip(sys.argv[1:], (render(), render_cohort()), strict=True):
+        Path(page).write_text(text)
