@@ -8,7 +8,7 @@ more often. The log2 ratio of a bin with c copies in a sample of purity p and tu
 in ichorCNA [2]_ ::
 
     mu = log2((p c + 2 (1 - p)) / (p h + 2 (1 - p)))
-    x = mu + g w[bin] + sigma t(nu)
+    x ~ mu + g w[bin] + sigma t(nu)
 
 with a wave w along the genome, as GC content leaves one, of the sample's amplitude g, whose law
 depends on the batch. Ploidy and amplitude are drawn before the path: given them the forward
