@@ -1,0 +1,153 @@
+"""Mutated genes: who has which, how often in each class, and how many per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.figures import canvas
+from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures.design import annotated_heat, class_bar
+from genomix_cli.cohorts.figures.heat import Rows
+from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
+
+GENES = 20
+# Samples of an oncoplot.
+SAMPLES = 1_000
+MUTATED, WILD, MISSING = "#4B2E83", "#E4E4E4", "#FFFFFF"
+
+
+def frequent_genes(each: View, most: int = GENES) -> NDArray[np.intp]:
+    """The genes most often mutated."""
+    return np.argsort(-frequencies(each.values), kind="stable")[:most]
+
+
+def frequencies(matrix: Matrix) -> NDArray[np.float64]:
+    """Share of the samples mutated, of those in which the gene was looked at; 0 where none was."""
+    there = np.isfinite(matrix)
+    total = np.where(there, matrix, 0).sum(axis=0, dtype=float)
+    return total / np.maximum(there.sum(axis=0), 1)
+
+
+def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+    """The top genes by samples, grouped by class, with the burden above and frequencies beside."""
+    genes = min(GENES, max(each.values.shape[1] for each in views))
+    figure, axes = canvas.grid(
+        2,
+        2 * len(views),
+        (0.8 + 8.2 * len(views), 1.9 + 0.2 * genes),
+        height_ratios=(1, 0.16 * genes + 0.4),
+        width_ratios=(6, 1) * len(views),
+    )
+    names = shown_classes(views)
+    for i, each in enumerate(views):
+        _oncoplot(axes[:, 2 * i : 2 * i + 2], each, names, pens)
+        if len(views) > 1:
+            canvas.head(axes[0, 2 * i], canvas.short(each.cohort, 40))
+    caption = (
+        f"{views[0].modality}: the {genes} genes most often mutated; each column is a sample, "
+        "grouped by class. Above: mutated genes per sample. Right: share of samples mutated. "
+        "White: not looked at."
+    )
+    return Picture("oncoplot", canvas.joined(caption, canvas.notes(views)), figure)
+
+
+def _oncoplot(axes: Any, each: View, names: Sequence[str], pens: dict[str, canvas.Look]) -> None:
+    from matplotlib.colors import ListedColormap
+
+    (burden, corner), (main, side) = axes
+    genes = frequent_genes(each)
+    columns = waterfall(each, names, genes)
+    picture = each.values[np.ix_(columns.order, genes)].T
+    main.imshow(
+        np.where(np.isfinite(picture), picture, 2),
+        cmap=ListedColormap([WILD, MUTATED, MISSING]),
+        vmin=0,
+        vmax=2,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    main.set_yticks(range(len(genes)), [each.features.index[i] for i in genes], fontstyle="italic")
+    main.hlines(np.arange(len(genes) - 1) + 0.5, -0.5, len(columns.order) - 0.5, "white", lw=1)
+    main.set_xlim(-0.5, len(columns.order) - 0.5)
+    class_bar(main, columns.blocks, len(columns.order), pens)
+    counts = np.nansum(each.values[columns.order], axis=1)
+    burden.bar(range(len(counts)), counts, width=1, color="#555555", lw=0)
+    burden.set(xlim=main.get_xlim(), xticks=[], ylabel="mutated\ngenes")
+    burden.set_ylim(0, max(float(np.percentile(counts, 99.5)), 1) if len(counts) else 1)
+    share = 100 * frequencies(each.values[:, genes])
+    side.barh(range(len(genes)), share, color=MUTATED, height=0.75)
+    side.set(ylim=main.get_ylim(), yticks=[], xlabel="% of samples")
+    corner.set_visible(False)
+
+
+def waterfall(each: View, names: Sequence[str], genes: NDArray[np.intp]) -> Rows:
+    """Samples class by class, those with the most frequent genes mutated first."""
+    rng = np.random.default_rng(0)
+    share = min(SAMPLES / max(len(each.samples), 1), 1)
+    order: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
+    blocks, start = [], 0
+    for name in names:
+        here = np.flatnonzero(members(each, name))
+        if len(here):
+            count = min(len(here), max(round(len(here) * share), 3))
+            here = np.sort(rng.choice(here, count, replace=False))
+            keys = np.nan_to_num(each.values[np.ix_(here, genes)])
+            order.append(here[np.lexsort(-keys.T[::-1])])
+            blocks.append((name, start, start + count))
+            start += count
+    return Rows(np.concatenate(order), blocks)
+
+
+def gene_frequencies(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+    """Share of the samples of each class in which the top genes are mutated."""
+    names = shown_classes(views)
+    genes = min(GENES, max(each.values.shape[1] for each in views))
+    size = ((1.2 + 0.5 * len(names)) * len(views) + 1.4, 1.4 + 0.2 * genes)
+    figure, axes = canvas.grid(1, len(views), size)
+    shares = [
+        np.array(
+            [
+                frequencies(each.values[members(each, name)][:, frequent_genes(each)])
+                for name in names
+            ]
+        ).T
+        for each in views
+    ]
+    top = max(float(share.max(initial=0)) for share in shares)
+    for ax, each, share in zip(axes[0], views, shares, strict=True):
+        genes_named = [str(each.features.index[i]) for i in frequent_genes(each)]
+        annotated_heat(ax, 100 * share, genes_named, names, top=100 * top, form="{:.0f}")
+        ax.tick_params(axis="y", labelsize=7.5)
+        for label in ax.get_yticklabels():
+            label.set_fontstyle("italic")
+    canvas.name_columns(axes, views)
+    caption = f"{views[0].modality}: share of the samples of a class with the gene mutated (%)."
+    return Picture("genes", canvas.joined(caption, canvas.notes(views)), figure)
+
+
+def burden(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+    """Mutated genes per sample, by class."""
+    names = shown_classes(views)
+    wide = max(2.6, 0.6 + 0.55 * len(names))
+    figure, axes = canvas.grid(1, len(views), (0.5 + wide * len(views), 3.6), sharey=True)
+    rng = np.random.default_rng(0)
+    for ax, each in zip(axes[0], views, strict=True):
+        counts = np.nansum(each.values, axis=1)
+        for i, name in enumerate(names):
+            here = counts[members(each, name)]
+            if len(here):
+                x = i + rng.uniform(-0.28, 0.28, len(here))
+                y = here + rng.uniform(-0.3, 0.3, len(here)) * (here > 0)
+                ax.scatter(x, y, s=3, color=pens[name].colour, alpha=0.45, lw=0)
+                ax.hlines(np.median(here), i - 0.36, i + 0.36, "black", lw=1.6)
+        labels = [canvas.short(name, 22) for name in names]
+        ax.set_xticks(range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor")
+        ax.set_ylim(bottom=-0.5)
+    axes[0, 0].set_ylabel("mutated genes per sample")
+    canvas.name_columns(axes, views)
+    caption = f"{views[0].modality}: mutated genes per sample by class; line: median."
+    return Picture("burden", canvas.joined(caption, canvas.notes(views)), figure)
