@@ -217,7 +217,7 @@ def _batches(cohort: Cohort) -> Iterator[Listing]:
             for batch, row in zip(batches, counts, strict=True)
         ]
         yield Listing("batches and classes", ("batch", "samples", *classes), (*rows,))
-        found = association(_known(batches, classes, counts))
+        found = confounding(cohort)
         if found is not None:
             columns = ("chi-square", "df", "p", "Cramer's V", "V, bias-corrected", "cells under 5")
             yield Listing("do classes follow batches", columns, (tuple(found),))
@@ -239,11 +239,10 @@ def absent_by_batch(cohort: Cohort) -> list[tuple[str, tuple[float, ...]]]:
     ]
 
 
-def _known(
-    batches: tuple[str, ...], classes: tuple[str, ...], counts: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The part of a table that is about known batches and classes."""
-    return counts[np.array(batches) != UNKNOWN][:, np.array(classes) != UNKNOWN]
+def confounding(cohort: Cohort) -> Association | None:
+    """How far classes follow batches, over the samples of which both are known."""
+    batches, classes, counts = crosstab(cohort)
+    return association(counts[np.array(batches) != UNKNOWN][:, np.array(classes) != UNKNOWN])
 
 
 def association(counts: NDArray[np.int64]) -> Association | None:

@@ -14,7 +14,6 @@ from genomix_cli.cohorts.figures.values import UNITS
 from genomix_cli.shards.cohort import Cohort
 
 BINS = 60
-LOG_SPAN = 50.0
 
 
 def marginal_distributions(
@@ -41,7 +40,7 @@ def marginal_distributions(
 
 
 def _overlaid(ax: Any, parts: list[NDArray[np.float64]]) -> None:
-    """Step histograms on one axis, each of area 1; on a log scale where counts span decades."""
+    """Step histograms on one axis, each of area 1."""
     edges = _edges(np.concatenate(parts))
     for part, colour in zip(parts, (canvas.FIRST, canvas.SECOND), strict=True):
         if len(part):

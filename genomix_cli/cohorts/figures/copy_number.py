@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from genomix_cli.cohorts.figures.canvas import Picture
 from genomix_cli.cohorts.figures.genome import GenomeAxis, genome_axis
 from genomix_cli.cohorts.figures.heat import (
     WIDTH,
+    alike,
     class_strip,
     draw_heat,
     grouped_rows,
@@ -47,29 +49,23 @@ def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[
             places.decorate(ax, labels=ax is axes[-1][list(row).index(ax)])
             if not members(each, name).any():
                 text = {"ha": "center", "va": "center", "color": canvas.GREY}
-                ax.text(0.5, 0.5, "no samples", transform=ax.transAxes, **text)
-        label = canvas.class_label(name, views).replace(" (", "\n(n = ")
-        row[0].annotate(
-            _wrapped(label),
-            (-0.075 if len(views) == 1 else -0.11, 0.5),
-            xycoords="axes fraction",
-            ha="right",
-            va="center",
-            fontsize=8,
-        )
+                ax.text(0.5, 0.72, "no samples", transform=ax.transAxes, **text)
+        _name_row(row[0], name, views)
     for ax, places in zip(axes[-1], along, strict=True):
         ax.set_xlabel(places.label)
     canvas.name_columns(axes, views)
     return figure, axes, along
 
 
-def _wrapped(label: str) -> str:
-    """A long name on two lines, broken at its last blank before the 16th character."""
-    name, _, count = label.partition("\n")
-    cut = name.rfind(" ", 0, 17)
-    if len(name) > 16 and cut > 0:
-        name = name[:cut] + "\n" + name[cut + 1 :]
-    return f"{name}\n{count}"
+def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
+    """A class and its samples left of a panel; a long name is broken at its last blank."""
+    text = canvas.short(name)
+    cut = text.rfind(" ", 0, 17)
+    if len(text) > 16 and cut > 0:
+        text = text[:cut] + "\n" + text[cut + 1 :]
+    counts = " | ".join(f"{members(each, name).sum():,}" for each in views)
+    place = {"xytext": (-38, 0), "xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(f"{text}\n(n = {counts})", (0, 0.5), ha="right", va="center", **place)
 
 
 def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
@@ -151,11 +147,11 @@ def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     along = [genome_axis(each.features) for each in views]
     scale = value_scale(views)
     for ax, each, places in zip(axes[0], views, along, strict=True):
-        rows = grouped_rows(each, names, each.values[:, places.columns])
+        rows = grouped_rows(each, names, partial(alike, each.values[:, places.columns]))
         image = draw_heat(
             ax,
             places.sampled(each.values[rows.order], WIDTH),
-            (places.edges[0], places.edges[-1]),
+            places.ends,
             scale,
         )
         class_strip(ax, rows, pens)
@@ -215,11 +211,10 @@ def telling_samples(each: View) -> list[int]:
 
 def _draw_sample(ax: Any, each: View, places: GenomeAxis, sample: int) -> None:
     values = each.values[sample, places.columns]
-    middles = (places.edges[1:] + places.edges[:-1]) / 2
     states = _states(each, sample)[places.columns]
     colours = np.array(STATE_COLOURS)[states]
     size = 9 if len(values) < 1_000 else 3
-    ax.scatter(middles, values, s=size, c=colours, lw=0)
+    ax.scatter(places.middles, values, s=size, c=colours, lw=0)
     if each.states is not None:
         _levels(ax, places, values, states)
     ax.axhline(0, color=canvas.GREY, lw=0.6, zorder=0.5)
@@ -241,12 +236,12 @@ def _levels(
 ) -> None:
     """The median of each run of one state on one chromosome, as a line."""
     starts = [start for start, _ in places.chromosomes.values()]
-    contig = np.searchsorted(starts, places.edges[:-1], "right") if starts else 0 * states
+    contig = np.searchsorted(starts, places.left, "right") if starts else 0 * states
     breaks = np.flatnonzero((np.diff(states) != 0) | (np.diff(contig) != 0)) + 1
     for run in np.split(np.arange(len(states)), breaks):
         if np.isfinite(values[run]).any():
             level = float(np.nanmedian(values[run]))
-            ends = places.edges[run[0]], places.edges[run[-1] + 1]
+            ends = places.left[run[0]], places.right[run[-1]]
             ax.plot(ends, (level, level), color="black", lw=1.3, solid_capstyle="butt")
 
 

@@ -13,8 +13,8 @@ from genomix_cli.cohorts.figures.canvas import Picture
 from genomix_cli.cohorts.figures.view import ALL, classes_of
 from genomix_cli.cohorts.overview import (
     absent_by_batch,
-    association,
     combinations,
+    confounding,
     crosstab,
 )
 from genomix_cli.cohorts.pieces import draw_rows, pieces
@@ -154,12 +154,12 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
     if not drawn:
         return None
     tables = [largest(*crosstab(cohort)) for _, cohort in drawn]
-    wide = sum(0.55 * len(columns) + 1.6 for _, columns, _ in tables)
-    high = max(0.23 * len(rows) for rows, *_ in tables)
-    figure, axes = canvas.grid(1, len(drawn), (wide + 0.6, high + 1.6))
+    wide = [0.55 * len(columns) + 1.2 for _, columns, _ in tables]
+    size = sum(wide) + 0.6 * len(wide), max(0.23 * len(rows) for rows, *_ in tables) + 1.6
+    figure, axes = canvas.grid(1, len(drawn), size, width_ratios=wide)
     for ax, (called, cohort), (rows, columns, counts) in zip(axes[0], drawn, tables, strict=True):
         annotated_heat(ax, counts, rows, columns)
-        found = association(crosstab(cohort)[2])
+        found = confounding(cohort)
         said = (
             "" if found is None else f"Cramér's V {found.v:.2f}, corrected {found.v_corrected:.2f}"
         )

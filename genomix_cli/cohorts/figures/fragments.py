@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # shorter ones are cut (Snyder 2016, 10.1016/j.cell.2015.11.050).
 NUCLEOSOME, DINUCLEOSOME, TURN = 167, 334, 10.4
 LADDER = (80.0, 158.0)
+# Classes whose ranges can be told apart.
+BANDS = 6
 # Samples drawn one by one behind the median.
 THIN_LINES = 40
 
@@ -80,9 +82,10 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
         row[0].set_ylabel("share of fragments (% per bp)")
     canvas.name_rows(axes, drawn)
     canvas.class_legend(figure, names, drawn, pens)
+    spread = " and interquartile range (band)" if len(names) <= BANDS else ""
     caption = (
-        f"{drawn[0].modality}: fragment lengths by class, median over samples and interquartile "
-        f"range (band). Right: below {NUCLEOSOME} bp, a dotted line every {TURN} bp."
+        f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}. Right: below "
+        f"{NUCLEOSOME} bp, a dotted line every {TURN} bp."
     )
     return Picture("lengths", canvas.joined(caption, canvas.notes(drawn)), figure)
 
@@ -97,7 +100,8 @@ def _curves(
         if len(here):
             pen = pens[name]
             low, middle, high = np.percentile(here, [25, 50, 75], axis=0)
-            ax.fill_between(length, low, high, color=pen.colour, alpha=0.18, lw=0)
+            if len(names) <= BANDS:
+                ax.fill_between(length, low, high, color=pen.colour, alpha=0.18, lw=0)
             ax.plot(length, middle, color=pen.colour, ls=pen.dash, lw=1.3)
     ax.set_xlim(length[0], length[-1])
     ax.set_ylim(bottom=0)
@@ -213,7 +217,7 @@ def _ratios(ax: Any, here: NDArray[Any], places: GenomeAxis, pen: canvas.Look) -
 
     if not len(here):
         return
-    middles = (places.edges[1:] + places.edges[:-1]) / 2
+    middles = places.middles
     starts = [start for start, _ in places.chromosomes.values()]
     # A line ends with its chromosome.
     cuts = np.searchsorted(middles, starts[1:])

@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEGABASE = 1e6
+# How far beyond its own ends a feature is drawn (bp), at most.
+REACH = 5e6
 
 
 @dataclass(frozen=True)
 class GenomeAxis:
-    """Where features lie on the axis, each reaching halfway to its neighbours.
+    """Where features lie on the axis.
+
+    A feature reaches halfway to its neighbours, but not more than `REACH` beyond its own ends: a
+    single probe does not paint an arm.
 
     Attributes
     ----------
     columns : NDArray
         intp ``[k]``: the features in the order of the axis.
-    edges : NDArray
-        float64 ``[k + 1]``: where each begins, and the last ends (Mb, or features without places).
+    left, right : NDArray
+        float64 ``[k]``: where each begins and ends (Mb, or features where they have no places).
     chromosomes : dict of str to tuple of float
         Start and end.
     left_out : int
@@ -34,7 +39,8 @@ class GenomeAxis:
     """
 
     columns: NDArray[np.intp]
-    edges: NDArray[np.float64]
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
     chromosomes: dict[str, tuple[float, float]]
     left_out: int
 
@@ -43,21 +49,32 @@ class GenomeAxis:
         """What the axis shows."""
         return "chromosome" if self.chromosomes else "features in file order"
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where the axis begins and ends."""
+        return float(self.left[0]), float(self.right[-1])
+
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """Middle of each feature."""
+        return (self.left + self.right) / 2
+
     def steps(self, values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Corners of a line that is level over each feature; `values` are in axis order."""
-        x = np.column_stack([self.edges[:-1], self.edges[1:]]).ravel()
-        return x, np.repeat(values, 2)
+        gap = np.append(self.left[1:] > self.right[:-1] + 1e-6, False)
+        x = np.column_stack([self.left, self.right, self.right]).ravel()
+        return x, np.column_stack([values, values, np.where(gap, np.nan, values)]).ravel()
 
     def sampled(self, matrix: NDArray[Any], width: int) -> NDArray[Any]:
-        """Columns ``[n, width]`` of an image: at each place the feature that covers it."""
-        ends = self.edges[0], self.edges[-1]
-        places = np.linspace(*ends, 2 * width + 1)[1::2]
-        found = np.searchsorted(self.edges, places, "right") - 1
-        return matrix[:, self.columns[np.clip(found, 0, len(self.columns) - 1)]]
+        """Columns ``[n, width]`` of an image: the feature at each place, NaN where is none."""
+        places = np.linspace(*self.ends, 2 * width + 1)[1::2]
+        found = np.clip(np.searchsorted(self.left, places, "right") - 1, 0, len(self.left) - 1)
+        covered = places <= self.right[found]
+        return np.where(covered, matrix[:, self.columns[found]], np.nan)
 
     def decorate(self, ax: Any, labels: bool = True) -> None:
         """Boundaries and names of the chromosomes."""
-        low, high = self.edges[0], self.edges[-1]
+        low, high = self.ends
         ax.set_xlim(low, high)
         if not self.chromosomes:
             return
@@ -105,29 +122,30 @@ def _placed(features: pd.DataFrame) -> NDArray[np.bool_]:
 def genome_axis(features: pd.DataFrame) -> GenomeAxis:
     """The axis of features: by contig, start and end, or in file order where they have none."""
     if not has_places(features):
-        count = len(features)
-        return GenomeAxis(np.arange(count), np.arange(count + 1.0), {}, 0)
+        order = np.arange(len(features))
+        return GenomeAxis(order, order.astype(float), order + 1.0, {}, 0)
     rows = np.flatnonzero(_placed(features))
-    contig = [canonical(str(name)) for name in features["contig"].iloc[rows]]
+    contig = np.array([canonical(str(name)) for name in features["contig"].iloc[rows]])
     start = features["start"].to_numpy(float)[rows]
-    end = np.maximum(features["end"].to_numpy(float)[rows], start + 1)
-    columns, edges, chromosomes, offset = [], [np.zeros(1)], {}, 0.0
+    end = np.maximum(features["end"].to_numpy(float)[rows], start + 1.0)
+    columns, cells, chromosomes, offset = [], [], {}, 0.0
     for name in sorted(set(contig), key=_order):
-        here = np.flatnonzero(np.array(contig) == name)
+        here = np.flatnonzero(contig == name)
         here = here[np.lexsort((end[here], start[here]))]
-        cells = _cells(start[here], end[here]) / MEGABASE
-        cells += offset - cells[0]
+        found = _cells(start[here], end[here]) / MEGABASE
+        found += offset - found[0, 0]
         columns.append(rows[here])
-        edges.append(cells[1:])
-        chromosomes[name] = offset, float(cells[-1])
-        offset = float(cells[-1])
-    return GenomeAxis(
-        np.concatenate(columns), np.concatenate(edges), chromosomes, len(features) - len(rows)
-    )
+        cells.append(found)
+        chromosomes[str(name)] = offset, float(found[1].max())
+        offset = float(found[1].max())
+    left, right = np.concatenate(cells, axis=1).astype(float)
+    return GenomeAxis(np.concatenate(columns), left, right, chromosomes, len(features) - len(rows))
 
 
 def _cells(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges ``[k + 1]`` of the features of a chromosome: in the middle of the gaps between them."""
+    """Ends ``[2, k]`` of the features of a chromosome: halfway to their neighbours, if near."""
     reach = np.maximum.accumulate(end)
-    middles = np.maximum.accumulate((np.minimum(reach[:-1], start[1:]) + start[1:]) / 2)
-    return np.concatenate([[start[0]], middles, [max(reach[-1], middles.max(initial=0))]])
+    middles = (np.minimum(reach[:-1], start[1:]) + start[1:]) / 2
+    left = np.concatenate([start[:1], np.maximum(middles, start[1:] - REACH)])
+    right = np.concatenate([np.minimum(middles, reach[:-1] + REACH), reach[-1:]])
+    return np.array([left, np.maximum(left, right)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,21 +36,36 @@ class Rows(NamedTuple):
     blocks: list[tuple[str, int, int]]
 
 
-def grouped_rows(each: View, names: Sequence[str], matrix: Matrix, most: int = ROWS) -> Rows:
-    """Samples class by class, alike ones together; at most about `most`, each class its share."""
+def grouped_rows(
+    each: View,
+    names: Sequence[str],
+    order: Callable[[NDArray[np.intp]], NDArray[np.intp]],
+    most: int = ROWS,
+) -> Rows:
+    """Samples class by class, at most about `most` of them, each class its share.
+
+    Parameters
+    ----------
+    each : View
+    names : sequence of str
+        The classes.
+    order : callable
+        The samples of a class in, their order (positions among them) out.
+    most : int
+    """
     rng = np.random.default_rng(0)
     share = min(most / max(len(each.samples), 1), 1)
-    order: list[NDArray[np.intp]] = []
+    found: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
     blocks, start = [], 0
     for name in names:
         here = np.flatnonzero(members(each, name))
         if len(here):
             count = min(len(here), max(round(len(here) * share), 3))
             here = np.sort(rng.choice(here, count, replace=False))
-            order.append(here[leaves(matrix[here])])
+            found.append(here[order(here)])
             blocks.append((name, start, start + count))
             start += count
-    return Rows(np.concatenate([np.zeros(0, np.intp), *order]), blocks)
+    return Rows(np.concatenate(found), blocks)
 
 
 def leaves(matrix: Matrix) -> NDArray[np.intp]:
@@ -59,6 +75,11 @@ def leaves(matrix: Matrix) -> NDArray[np.intp]:
     if len(matrix) < 3:
         return np.arange(len(matrix))
     return np.asarray(leaves_list(linkage(completed(matrix), "ward")), np.intp)
+
+
+def alike(matrix: Matrix, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Order of some rows of a matrix in which like stands by like."""
+    return leaves(matrix[rows])
 
 
 def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
@@ -117,7 +138,7 @@ def features_heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
     scale = value_scale(drawn)
     for ax, each in zip(axes[0], drawn, strict=True):
         columns = feature_order(each)
-        rows = grouped_rows(each, names, each.values[:, columns])
+        rows = grouped_rows(each, names, partial(alike, each.values[:, columns]))
         picture = each.values[np.ix_(rows.order, columns)]
         image = draw_heat(ax, picture, (-0.5, len(columns) - 0.5), scale)
         class_strip(ax, rows, pens)
@@ -143,8 +164,8 @@ def feature_order(each: View) -> NDArray[np.intp]:
         return columns[most_variable(filled[:, columns], FEATURES)]
     chosen = most_variable(filled, FEATURES)
     spread = np.maximum(filled[:, chosen].std(axis=0), 1e-9)
-    alike = (filled[:, chosen] - filled[:, chosen].mean(axis=0)) / spread
-    return chosen[leaves(alike.T.astype(np.float32))]
+    relative = (filled[:, chosen] - filled[:, chosen].mean(axis=0)) / spread
+    return chosen[leaves(relative.T.astype(np.float32))]
 
 
 def value_scale(views: Sequence[View]) -> tuple[str, float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.figures import canvas
 from genomix_cli.cohorts.figures.canvas import Picture
 from genomix_cli.cohorts.figures.design import annotated_heat, class_bar
-from genomix_cli.cohorts.figures.heat import Rows
+from genomix_cli.cohorts.figures.heat import grouped_rows
 from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
 
 GENES = 20
@@ -20,16 +21,24 @@ SAMPLES = 1_000
 MUTATED, WILD, MISSING = "#4B2E83", "#E4E4E4", "#FFFFFF"
 
 
-def frequent_genes(each: View, most: int = GENES) -> NDArray[np.intp]:
-    """The genes most often mutated."""
-    return np.argsort(-frequencies(each.values), kind="stable")[:most]
-
-
 def frequencies(matrix: Matrix) -> NDArray[np.float64]:
-    """Share of the samples mutated, of those in which the gene was looked at; 0 where none was."""
+    """Share of the samples mutated, of those looked at; NaN where none was."""
     there = np.isfinite(matrix)
-    total = np.where(there, matrix, 0).sum(axis=0, dtype=float)
-    return total / np.maximum(there.sum(axis=0), 1)
+    total, count = np.where(there, matrix, 0).sum(axis=0, dtype=float), there.sum(axis=0)
+    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def top_genes(views: Sequence[View]) -> list[NDArray[np.intp]]:
+    """The genes most often mutated; the same in all views where they have those of the first."""
+    found = [
+        np.argsort(-np.nan_to_num(frequencies(each.values)), kind="stable")[:GENES]
+        for each in views
+    ]
+    names = views[0].features.index[found[0]]
+    for i, each in enumerate(views):
+        if each.features.index.isin(names).sum() == len(names):
+            found[i] = each.features.index.get_indexer(names)
+    return found
 
 
 def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
@@ -43,8 +52,8 @@ def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
         width_ratios=(6, 1) * len(views),
     )
     names = shown_classes(views)
-    for i, each in enumerate(views):
-        _oncoplot(axes[:, 2 * i : 2 * i + 2], each, names, pens)
+    for i, (each, top) in enumerate(zip(views, top_genes(views), strict=True)):
+        _oncoplot(axes[:, 2 * i : 2 * i + 2], each, top, names, pens)
         if len(views) > 1:
             canvas.head(axes[0, 2 * i], canvas.short(each.cohort, 40))
     caption = (
@@ -55,12 +64,13 @@ def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     return Picture("oncoplot", canvas.joined(caption, canvas.notes(views)), figure)
 
 
-def _oncoplot(axes: Any, each: View, names: Sequence[str], pens: dict[str, canvas.Look]) -> None:
+def _oncoplot(
+    axes: Any, each: View, genes: NDArray[np.intp], names: Sequence[str], pens: Any
+) -> None:
     from matplotlib.colors import ListedColormap
 
     (burden, corner), (main, side) = axes
-    genes = frequent_genes(each)
-    columns = waterfall(each, names, genes)
+    columns = grouped_rows(each, names, partial(waterfall, each, genes), SAMPLES)
     picture = each.values[np.ix_(columns.order, genes)].T
     main.imshow(
         np.where(np.isfinite(picture), picture, 2),
@@ -84,49 +94,37 @@ def _oncoplot(axes: Any, each: View, names: Sequence[str], pens: dict[str, canva
     corner.set_visible(False)
 
 
-def waterfall(each: View, names: Sequence[str], genes: NDArray[np.intp]) -> Rows:
-    """Samples class by class, those with the most frequent genes mutated first."""
-    rng = np.random.default_rng(0)
-    share = min(SAMPLES / max(len(each.samples), 1), 1)
-    order: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
-    blocks, start = [], 0
-    for name in names:
-        here = np.flatnonzero(members(each, name))
-        if len(here):
-            count = min(len(here), max(round(len(here) * share), 3))
-            here = np.sort(rng.choice(here, count, replace=False))
-            keys = np.nan_to_num(each.values[np.ix_(here, genes)])
-            order.append(here[np.lexsort(-keys.T[::-1])])
-            blocks.append((name, start, start + count))
-            start += count
-    return Rows(np.concatenate(order), blocks)
+def waterfall(each: View, genes: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Order of samples in which those with the most frequent genes mutated are first."""
+    keys = np.nan_to_num(each.values[np.ix_(rows, genes)])
+    return np.lexsort(-keys.T[::-1])
 
 
 def gene_frequencies(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Share of the samples of each class in which the top genes are mutated."""
     names = shown_classes(views)
-    genes = min(GENES, max(each.values.shape[1] for each in views))
-    size = ((1.2 + 0.5 * len(names)) * len(views) + 1.4, 1.4 + 0.2 * genes)
+    rows = min(GENES, max(each.values.shape[1] for each in views))
+    size = ((1.2 + 0.5 * len(names)) * len(views) + 1.4, 1.4 + 0.2 * rows)
     figure, axes = canvas.grid(1, len(views), size)
-    shares = [
-        np.array(
-            [
-                frequencies(each.values[members(each, name)][:, frequent_genes(each)])
-                for name in names
-            ]
-        ).T
-        for each in views
-    ]
-    top = max(float(share.max(initial=0)) for share in shares)
-    for ax, each, share in zip(axes[0], views, shares, strict=True):
-        genes_named = [str(each.features.index[i]) for i in frequent_genes(each)]
-        annotated_heat(ax, 100 * share, genes_named, names, top=100 * top, form="{:.0f}")
-        ax.tick_params(axis="y", labelsize=7.5)
+    genes = top_genes(views)
+    shares = [class_frequencies(each, names, top) for each, top in zip(views, genes, strict=True)]
+    high = max(float(np.nanmax(share, initial=0)) for share in shares)
+    for ax, each, top, share in zip(axes[0], views, genes, shares, strict=True):
+        named = [str(each.features.index[i]) for i in top]
+        annotated_heat(ax, 100 * share, named, names, top=100 * high)
         for label in ax.get_yticklabels():
             label.set_fontstyle("italic")
     canvas.name_columns(axes, views)
     caption = f"{views[0].modality}: share of the samples of a class with the gene mutated (%)."
     return Picture("genes", canvas.joined(caption, canvas.notes(views)), figure)
+
+
+def class_frequencies(
+    each: View, names: Sequence[str], genes: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Share mutated ``[genes, classes]``; NaN where a class has no samples."""
+    values = each.values[:, genes]
+    return np.array([frequencies(values[members(each, name)]) for name in names]).T
 
 
 def burden(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
