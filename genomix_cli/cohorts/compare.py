@@ -152,12 +152,17 @@ class _Sums:
 
 
 def ks_distance(a: FloatArray, b: FloatArray) -> float | None:
-    """Two-sample Kolmogorov-Smirnov distance; None where one is empty."""
-    from scipy.stats import ks_2samp
+    """Two-sample Kolmogorov-Smirnov distance; None where one is empty.
 
+    The largest difference between the two empirical distribution functions. (`scipy.stats.ks_2samp`
+    gives the same, and a p-value that takes most of its time and that nobody asked for.)
+    """
     if not (len(a) and len(b)):
         return None
-    return float(ks_2samp(a, b, method="asymp").statistic)
+    a, b = np.sort(a), np.sort(b)
+    both = np.concatenate([a, b])
+    below = (np.searchsorted(part, both, "right") / len(part) for part in (a, b))
+    return float(np.abs(np.subtract(*below)).max())
 
 
 def shared_modalities(here: Cohort, there: Cohort) -> tuple[str, ...]:

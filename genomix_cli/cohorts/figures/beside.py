@@ -31,6 +31,7 @@ def marginal_distributions(
         ax.set_title(f"{NAMES[key]}\n{said}", fontsize=8.5, loc="left")
         ax.set_xlabel(UNITS[kind] if kind != "fragments" else "fragments")
         ax.set_yticks([])
+        ax.locator_params(axis="x", nbins=5)
     _legend(figure, [called for called, _ in cohorts])
     caption = (
         f"{modality}: distributions in both cohorts, and their Kolmogorov-Smirnov distance (0 the "

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures.view import ALL, View, members
+from genomix_cli.cohorts.figures.view import ALL, CLASSES, View, members
 from genomix_cli.cohorts.overview import UNKNOWN
 from genomix_cli.errors import MissingExtraError
 
@@ -183,8 +183,10 @@ def joined(*sentences: str) -> str:
 
 
 def notes(views: Sequence[View]) -> str:
-    """Which samples are drawn, where not all are."""
-    return joined(*(each.note for each in views))
+    """Which samples and classes are drawn, where not all are."""
+    names = {name for each in views for name in each.classes.names}
+    fewer = f"The {CLASSES} largest of {len(names)} classes." if len(names) > CLASSES else ""
+    return joined(*(each.note for each in views), fewer)
 
 
 def moved(ax: Any, right: float, up: float) -> Any:

@@ -26,7 +26,8 @@ from genomix_cli.cohorts.figures.view import View, members, shown_classes
 
 # log2 ratios beyond are a gain or a loss; a call other than 0 is.
 THRESHOLD = 0.2
-CLASSES = 16
+# Classes with a panel each.
+PANELS = 16
 # True copies 0 to 5 and more, as losses, neutral and gains are usually painted.
 STATE_COLOURS = ("#053061", "#4393C3", "#7F7F7F", "#F4A582", "#D6604D", "#67001F")
 STATE_NAMES = ("0 copies", "1", "2", "3", "4", "5 or more")
@@ -70,7 +71,7 @@ def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
 
 def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Mean over the samples of a class along the genome."""
-    names = shown_classes(views, CLASSES)
+    names = shown_classes(views, PANELS)
     figure, axes, along = panels(views, names)
     for row, name in zip(axes, names, strict=True):
         for ax, each, places in zip(row, views, along, strict=True):
@@ -83,12 +84,12 @@ def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     _symmetric(axes)
     figure.supylabel(f"mean {unit(views[0])}", fontsize=8.5)
     caption = f"{views[0].modality}: mean profile of each class along the genome."
-    return Picture("profile", _caption(caption, views, along), figure)
+    return Picture("profile", genome_caption(caption, views, along), figure)
 
 
 def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Share of the samples of a class with a gain (up) and a loss (down)."""
-    names = shown_classes(views, CLASSES)
+    names = shown_classes(views, PANELS)
     figure, axes, along = panels(views, names)
     for row, name in zip(axes, names, strict=True):
         for ax, each, places in zip(row, views, along, strict=True):
@@ -108,7 +109,7 @@ def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
         f"{views[0].modality}: share of the samples of a class with a gain (red, up) and a loss "
         f"(blue, down), {unit(views[0])} {limit}."
     )
-    return Picture("gains_losses", _caption(caption, views, along), figure)
+    return Picture("gains_losses", genome_caption(caption, views, along), figure)
 
 
 def _mean(matrix: NDArray[Any]) -> NDArray[np.float64]:
@@ -131,11 +132,11 @@ def _symmetric(axes: Any) -> None:
         ax.set_ylim(-high, high)
 
 
-def _caption(caption: str, views: Sequence[View], along: Sequence[GenomeAxis]) -> str:
+def genome_caption(caption: str, views: Sequence[View], along: Sequence[GenomeAxis]) -> str:
+    """A caption, and what is left out of the picture."""
     left_out = sum(places.left_out for places in along)
     named = f"{left_out:,} features without a place are left out." if left_out else ""
-    classes = len(shown_classes(views))
-    fewer = f"The {CLASSES} largest of {classes} classes." if classes > CLASSES else ""
+    fewer = f"The {PANELS} largest classes." if len(shown_classes(views)) > PANELS else ""
     return canvas.joined(caption, named, fewer, canvas.notes(views))
 
 
@@ -163,9 +164,9 @@ def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     canvas.name_columns(axes, views)
     caption = (
         f"{views[0].modality}: samples grouped by class, within a class by Ward's clustering; "
-        "grey: missing."
+        "grey: missing, or no feature near."
     )
-    return Picture("heatmap", _caption(caption, views, along), figure)
+    return Picture("heatmap", genome_caption(caption, views, along), figure)
 
 
 def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
@@ -194,7 +195,7 @@ def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictu
         "the one whose spread is at the 80th percentile; "
         + ("colours: the true copies." if views[0].states is not None else "colours: gain, loss.")
     )
-    return Picture("samples", _caption(caption, views, along), figure)
+    return Picture("samples", genome_caption(caption, views, along), figure)
 
 
 def telling_samples(each: View) -> list[int]:

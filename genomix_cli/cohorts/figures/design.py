@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import canvas
 from genomix_cli.cohorts.figures.canvas import Picture
-from genomix_cli.cohorts.figures.view import ALL, classes_of
+from genomix_cli.cohorts.figures.view import ALL, CLASSES, classes_of
 from genomix_cli.cohorts.overview import (
     absent_by_batch,
     combinations,
@@ -32,8 +32,7 @@ def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
     """Modalities by samples: measured, with some values missing, or not at all."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("there", ["#BFD3E6", THERE])
-    colours.set_bad("white")
+    colours = LinearSegmentedColormap.from_list("there", ["#BFD3E6", THERE], bad="white")
     rows = max(len(cohort.modalities) for _, cohort in cohorts)
     size = (1.2 + 7.6 * len(cohorts), 1.5 + 0.36 * rows)
     figure, axes = canvas.grid(1, len(cohorts), size)
@@ -84,7 +83,7 @@ def measured(cohort: Cohort) -> tuple[NDArray[np.float64], list[tuple[str, int, 
     shares = np.zeros((len(cohort.modalities), len(cohort.obs)))
     for row, name in zip(shares, cohort.modalities, strict=True):
         for rows, values in pieces(cohort, name, keep):
-            row[rows] = np.isfinite(values).mean(axis=1)
+            row[rows] = np.isfinite(values).sum(axis=1) / max(values.shape[1], 1)
     drawn, codes = shares[:, keep], classes.codes[keep]
     order = np.lexsort((*-drawn[::-1], *-(drawn[::-1] > 0).astype(int), codes))
     blocks, start = [], 0
@@ -114,14 +113,21 @@ def class_bar(
         canvas.stripe(ax, (start - 0.5, stop - 0.5), (0, 0), pens[name].colour, below)
         if start:
             ax.axvline(start - 0.5, color="white", lw=1.2)
-    middles = np.array([(start + stop - 1) / 2 for _, start, stop in blocks])
+    named = blocks if len(blocks) <= CLASSES else largest_blocks(blocks)
+    middles = np.array([(start + stop - 1) / 2 for _, start, stop in named])
     gap = 0.19 * total / (ax.figure.get_figwidth() * ax.get_position().width)
     places = canvas.spread(middles, gap, 0, total - 1)
     under = ax.get_xaxis_transform() + canvas.moved(ax, 4, -13)
-    for place, (name, *_) in zip(places, blocks, strict=True):
+    for place, (name, *_) in zip(places, named, strict=True):
         text = {"ha": "right", "va": "top", "rotation": 35, "rotation_mode": "anchor"}
         label = canvas.short(name, 22)
         ax.text(place, 0, label, transform=under, fontsize=7.5, **text)
+
+
+def largest_blocks(blocks: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """The classes with the most samples, in their order."""
+    kept = sorted(blocks, key=lambda block: block[1] - block[2])[:CLASSES]
+    return sorted(kept, key=lambda block: block[1])
 
 
 def annotated_heat(
@@ -165,20 +171,22 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
         )
         name = f"{canvas.short(called, 30)}: " if len(drawn) > 1 else ""
         ax.set_title(name + said, loc="left", fontsize=8.5)
-    fewer = f"The {CELLS} largest batches." if any(len(t[0]) == CELLS for t in tables) else ""
+    fewer = f"Of many, the {CELLS} largest batches and {CLASSES} largest classes."
+    many = any(len(rows) == CELLS or len(columns) == CLASSES for rows, columns, _ in tables)
     caption = (
         "Samples by batch (rows) and class (columns). Cramér's V is 0 where they are independent, "
         "1 where the batch tells the class."
     )
-    return Picture("classes_by_batches", canvas.joined(caption, fewer), figure)
+    return Picture("classes_by_batches", canvas.joined(caption, fewer if many else ""), figure)
 
 
 def largest(
     rows: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64]
-) -> tuple[list[str], tuple[str, ...], NDArray[np.int64]]:
-    """The rows with the most samples, in their order."""
+) -> tuple[list[str], list[str], NDArray[np.int64]]:
+    """The rows and columns with the most samples, in their order."""
     kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:CELLS])
-    return [rows[i] for i in kept], columns, counts[kept]
+    across = np.sort(np.argsort(-counts.sum(axis=0), kind="stable")[:CLASSES])
+    return [rows[i] for i in kept], [columns[i] for i in across], counts[np.ix_(kept, across)]
 
 
 def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:

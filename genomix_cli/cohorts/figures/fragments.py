@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import canvas
 from genomix_cli.cohorts.figures.canvas import Picture
-from genomix_cli.cohorts.figures.copy_number import CLASSES, _caption, panels
+from genomix_cli.cohorts.figures.copy_number import PANELS, genome_caption, panels
 from genomix_cli.cohorts.figures.view import View, members, shown_classes
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ Float = NDArray[np.float64]
 
 
 def has_lengths(each: View) -> bool:
-    """Whether features are fragment lengths."""
-    return "length" in each.features and bool(_of_length(each.features).any())
+    """Whether features are fragment lengths, two or more, with fragments."""
+    if "length" not in each.features:
+        return False
+    columns = _of_length(each.features)
+    return bool(columns.sum() > 1 and np.nansum(each.values[:, columns]) > 0)
 
 
 def _of_length(features: pd.DataFrame) -> NDArray[np.bool_]:
@@ -84,8 +87,8 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
     canvas.class_legend(figure, names, drawn, pens)
     spread = " and interquartile range (band)" if len(names) <= BANDS else ""
     caption = (
-        f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}. Right: below "
-        f"{NUCLEOSOME} bp, a dotted line every {TURN} bp."
+        f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}. Right: "
+        f"below {NUCLEOSOME} bp, a dotted line every {TURN} bp."
     )
     return Picture("lengths", canvas.joined(caption, canvas.notes(drawn)), figure)
 
@@ -174,7 +177,7 @@ def short_over_long(each: View) -> tuple[pd.DataFrame, Float] | None:
         for kind in ("short", "long")
     }
     both = [bin for bin in column["short"] if bin in column["long"]]
-    if not both:
+    if not both or not np.nansum(each.values[:, [column["long"][bin] for bin in both]]):
         return None
     short, long = (each.values[:, [column[kind][bin] for bin in both]] for kind in column)
     ratio = np.divide(short, long, out=np.full(short.shape, np.nan), where=long > 0, dtype=float)
@@ -195,7 +198,7 @@ def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
     ]
     if not drawn:
         return None
-    names = shown_classes(drawn, CLASSES)
+    names = shown_classes(drawn, PANELS)
     figure, axes, along = panels(drawn, names)
     for row, name in zip(axes, names, strict=True):
         for ax, each, places in zip(row, drawn, along, strict=True):
@@ -209,7 +212,7 @@ def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
         f"the sample's mean; median of the class, and up to {THIN_LINES} of its samples (thin), as "
         "in Cristiano 2019, 10.1038/s41586-019-1272-6."
     )
-    return Picture("short_long", _caption(caption, drawn, along), figure)
+    return Picture("short_long", genome_caption(caption, drawn, along), figure)
 
 
 def _ratios(ax: Any, here: NDArray[Any], places: GenomeAxis, pen: canvas.Look) -> None:

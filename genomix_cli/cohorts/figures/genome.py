@@ -123,12 +123,13 @@ def genome_axis(features: pd.DataFrame) -> GenomeAxis:
     """The axis of features: by contig, start and end, or in file order where they have none."""
     if not has_places(features):
         order = np.arange(len(features))
-        return GenomeAxis(order, order.astype(float), order + 1.0, {}, 0)
+        return GenomeAxis(order, order.astype(float), (order + 1).astype(float), {}, 0)
     rows = np.flatnonzero(_placed(features))
     contig = np.array([canonical(str(name)) for name in features["contig"].iloc[rows]])
-    start = features["start"].to_numpy(float)[rows]
-    end = np.maximum(features["end"].to_numpy(float)[rows], start + 1.0)
-    columns, cells, chromosomes, offset = [], [], {}, 0.0
+    start = np.asarray(features["start"], float)[rows]
+    end = np.maximum(np.asarray(features["end"], float)[rows], start + 1)
+    columns, cells, offset = [], [], 0.0
+    chromosomes: dict[str, tuple[float, float]] = {}
     for name in sorted(set(contig), key=_order):
         here = np.flatnonzero(contig == name)
         here = here[np.lexsort((end[here], start[here]))]
@@ -138,7 +139,7 @@ def genome_axis(features: pd.DataFrame) -> GenomeAxis:
         cells.append(found)
         chromosomes[str(name)] = offset, float(found[1].max())
         offset = float(found[1].max())
-    left, right = np.concatenate(cells, axis=1).astype(float)
+    left, right = np.concatenate(cells, axis=1)
     return GenomeAxis(np.concatenate(columns), left, right, chromosomes, len(features) - len(rows))
 
 

@@ -108,8 +108,7 @@ def draw_heat(ax: Any, image: Matrix, extent: tuple[float, float], scale: tuple[
     import matplotlib
 
     name, low, high = scale
-    colours = matplotlib.colormaps[name].copy()
-    colours.set_bad(canvas.PALE)
+    colours = matplotlib.colormaps[name].with_extremes(bad=canvas.PALE)
     return ax.imshow(
         np.ma.masked_invalid(image),
         cmap=colours,

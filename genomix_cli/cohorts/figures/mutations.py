@@ -102,16 +102,18 @@ def waterfall(each: View, genes: NDArray[np.intp], rows: NDArray[np.intp]) -> ND
 
 def gene_frequencies(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Share of the samples of each class in which the top genes are mutated."""
-    names = shown_classes(views)
+    names = [shown_classes([each]) for each in views]
     rows = min(GENES, max(each.values.shape[1] for each in views))
-    size = ((1.2 + 0.5 * len(names)) * len(views) + 1.4, 1.4 + 0.2 * rows)
-    figure, axes = canvas.grid(1, len(views), size)
+    wide = [0.5 * len(classes) + 1.2 for classes in names]
+    size = (sum(wide) + 0.8, 1.4 + 0.2 * rows)
+    figure, axes = canvas.grid(1, len(views), size, width_ratios=wide)
     genes = top_genes(views)
-    shares = [class_frequencies(each, names, top) for each, top in zip(views, genes, strict=True)]
+    shares = list(map(class_frequencies, views, names, genes))
     high = max(float(np.nanmax(share, initial=0)) for share in shares)
-    for ax, each, top, share in zip(axes[0], views, genes, shares, strict=True):
+    drawn = zip(axes[0], views, names, genes, shares, strict=True)
+    for ax, each, classes, top, share in drawn:
         named = [str(each.features.index[i]) for i in top]
-        annotated_heat(ax, 100 * share, named, names, top=100 * high)
+        annotated_heat(ax, 100 * share, named, classes, top=100 * high)
         for label in ax.get_yticklabels():
             label.set_fontstyle("italic")
     canvas.name_columns(axes, views)
@@ -129,21 +131,22 @@ def class_frequencies(
 
 def burden(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Mutated genes per sample, by class."""
-    names = shown_classes(views)
-    wide = max(2.6, 0.6 + 0.55 * len(names))
-    figure, axes = canvas.grid(1, len(views), (0.5 + wide * len(views), 3.6), sharey=True)
+    names = [shown_classes([each]) for each in views]
+    wide = [max(2.6, 0.6 + 0.55 * len(classes)) for classes in names]
+    size = (0.5 + sum(wide), 3.6)
+    figure, axes = canvas.grid(1, len(views), size, sharey=True, width_ratios=wide)
     rng = np.random.default_rng(0)
-    for ax, each in zip(axes[0], views, strict=True):
+    for ax, each, classes in zip(axes[0], views, names, strict=True):
         counts = np.nansum(each.values, axis=1)
-        for i, name in enumerate(names):
+        for i, name in enumerate(classes):
             here = counts[members(each, name)]
             if len(here):
                 x = i + rng.uniform(-0.28, 0.28, len(here))
                 y = here + rng.uniform(-0.3, 0.3, len(here)) * (here > 0)
                 ax.scatter(x, y, s=3, color=pens[name].colour, alpha=0.45, lw=0)
                 ax.hlines(np.median(here), i - 0.36, i + 0.36, "black", lw=1.6)
-        labels = [canvas.short(name, 22) for name in names]
-        ax.set_xticks(range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor")
+        labels = [canvas.short(name, 22) for name in classes]
+        ax.set_xticks(range(len(classes)), labels, rotation=40, ha="right", rotation_mode="anchor")
         ax.set_ylim(bottom=-0.5)
     axes[0, 0].set_ylabel("mutated genes per sample")
     canvas.name_columns(axes, views)

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genomix_cli.cohorts.figures import (
     copy_number,
     design,
@@ -158,13 +160,11 @@ def _modality_steps(
 ) -> Iterator[tuple[str, Callable[[], Picture | None]]]:
     views: list[View] = []
 
-    def seen() -> list[View]:
-        if not views:
-            views.extend(view(cohort, name, modality) for name, cohort in cohorts)
-        return views
-
     def draw_it(draw: Draw) -> Picture | None:
-        picture = _renamed(file, draw(seen(), pens)) if all(v.values.size for v in seen()) else None
+        if draw is draws[0]:
+            found = (view(cohort, name, modality) for name, cohort in cohorts)
+            views.extend(each for each in found if np.isfinite(each.values).any())
+        picture = _renamed(file, draw(views, pens)) if views else None
         if draw is draws[-1]:
             views.clear()
         return picture

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import canvas
 from genomix_cli.cohorts.figures.canvas import Picture
-from genomix_cli.cohorts.figures.view import Grouping, View, members, shown_classes
+from genomix_cli.cohorts.figures.view import CLASSES, Grouping, View, members, shown_classes
 
 # Values that a density is made of, at most.
 DENSITY_VALUES = 2_000_000
@@ -32,6 +32,8 @@ UNITS = {
     "mutations": "mutated",
     "other": "value",
 }
+
+OTHERS = canvas.Look(canvas.GREY, "-", ".")
 
 Matrix = NDArray[np.float32]
 
@@ -159,10 +161,10 @@ def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture |
     figure, axes = canvas.grid(len(drawn), wide, (4.9 * wide, 0.3 + 3.3 * len(drawn)))
     for row, each in zip(axes, drawn, strict=True):
         places, shares = principal(scaled(each))
-        _scatter(row[0], places, each.classes, pens, "class")
+        _scatter(row[0], places, frequent(each.classes, CLASSES), pens, "class")
         if each.batches:
             few = frequent(each.batches, BATCHES)
-            _scatter(row[1], places, few, canvas.looks(few.names), "batch")
+            _scatter(row[1], places, few, canvas.looks(few.names[:BATCHES]), "batch")
         for ax in row:
             ax.set_xlabel(f"PC1 ({shares[0]:.0%} of variance)")
             ax.set_ylabel(f"PC2 ({shares[1]:.0%})")
@@ -228,7 +230,7 @@ def _scatter(
     for i, name in enumerate(found.names):
         here = found.codes == i
         if counts[i]:
-            pen = pens[name]
+            pen = pens.get(name, OTHERS)
             label = f"{canvas.short(name)} ({counts[i]:,})"
             style = {"color": pen.colour, "marker": pen.marker, "alpha": 0.7, "lw": 0.4}
             ax.scatter(*places[here].T, s=size, label=label, **style)

@@ -20,6 +20,8 @@ SEED = 0
 # Samples drawn of a modality, and its values, at most: a picture shows no more.
 SAMPLES = 2_000
 VALUES = 10_000_000
+# Classes that are told apart.
+CLASSES = 24
 # What all samples are where there are no classes.
 ALL = "all samples"
 
@@ -136,7 +138,7 @@ def view(cohort: Cohort, called: str, modality: str) -> View:
     )
 
 
-def shown_classes(views: Sequence[View], most: int = 100) -> tuple[str, ...]:
+def shown_classes(views: Sequence[View], most: int = CLASSES) -> tuple[str, ...]:
     """The classes with samples in any of the views, in order; the `most` frequent of them."""
     counts: dict[str, int] = {}
     for each in views:
