@@ -13,7 +13,9 @@ from genomix_cli.shards.cohort import draft_cohort
 Columns = dict[str, list[Any]]
 
 
-def modality(values: Any, kind: str, rows: list[str], var: Columns | None = None, **layers: Any) -> Any:
+def modality(
+    values: Any, kind: str, rows: list[str], var: Columns | None = None, **layers: Any
+) -> Any:
     """An AnnData of float32 values ``[n, d]``; `var` has the columns of its features."""
     import anndata
     import pandas as pd
