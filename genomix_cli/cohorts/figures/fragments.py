@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # shorter ones are cut (Snyder 2016, 10.1016/j.cell.2015.11.050).
 NUCLEOSOME, DINUCLEOSOME, TURN = 167, 334, 10.4
 LADDER = (80.0, 158.0)
+# Lengths it takes to see the ladder.
+RESOLVED = 40
 # Classes whose ranges can be told apart.
 BANDS = 6
 # Samples drawn one by one behind the median.
@@ -88,7 +90,7 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
     spread = " and interquartile range (band)" if len(names) <= BANDS else ""
     caption = (
         f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}. Right: "
-        f"below {NUCLEOSOME} bp, a dotted line every {TURN} bp."
+        f"below {NUCLEOSOME} bp, where the bins are fine enough, a dotted line every {TURN} bp."
     )
     return Picture("lengths", canvas.joined(caption, canvas.notes(drawn)), figure)
 
@@ -130,7 +132,7 @@ def _zoom(ax: Any, length: Float, percent: Float) -> None:
     """The ladder: what is below the nucleosome's peak, with lines a turn of the helix apart."""
     low, high = max(LADDER[0], length[0]), min(LADDER[1], length[-1])
     inside = (length >= low) & (length <= high)
-    if inside.sum() < 4:
+    if inside.sum() < RESOLVED:
         ax.set_visible(False)
         return
     top = np.nanpercentile(percent[:, inside], 99.5)
@@ -148,7 +150,7 @@ def ladder_peak(length: Float, curve: Float) -> float | None:
     from scipy.ndimage import uniform_filter1d
 
     inside = (length >= 100) & (length <= 156)
-    if inside.sum() < 40:
+    if inside.sum() < RESOLVED:
         return None
     ripple = curve - uniform_filter1d(curve, round(TURN))
     place = length[inside]

@@ -77,6 +77,7 @@ class GenomeAxis:
         low, high = self.ends
         ax.set_xlim(low, high)
         if not self.chromosomes:
+            ax.tick_params(axis="x", labelbottom=labels)
             return
         for start, _ in list(self.chromosomes.values())[1:]:
             ax.axvline(start, color=GREY, lw=0.4, zorder=0.5)

@@ -62,7 +62,8 @@ def density(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
             if np.isfinite(drawn).any():
                 pen = pens[name]
                 curve = smooth(heights(drawn, edges))
-                row[1].plot(middles, curve, color=pen.colour, ls=pen.dash, lw=1.4)
+                marker = pen.marker if len(middles) < BINS else None
+                row[1].plot(middles, curve, color=pen.colour, ls=pen.dash, lw=1.4, marker=marker)
         row[0].set_ylabel("density")
         for ax in row:
             ax.set_ylim(bottom=0)
