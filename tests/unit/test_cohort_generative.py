@@ -221,12 +221,8 @@ def _arm_by_paths(
 
 def _step(law, share, stays, before, after) -> float:  # type: ignore[no-untyped-def]
     """Probability of the next bin's copy number and length class."""
-    (c0, l0), (c1, l1) = before, after
-    if before == after:
-        return float(stays[l0])
-    if c0 == c1:
-        return 0.0
-    return float((1 - stays[l0]) * law[c1] / (1 - law[c0]) * share[l1])
+    (_, l0), (c1, l1) = before, after
+    return float(stays[l0] * (before == after) + (1 - stays[l0]) * law[c1] * share[l1])
 
 
 def test_segments_of_the_path_are_where_copies_change() -> None:
@@ -242,18 +238,33 @@ def test_segments_of_the_path_are_where_copies_change() -> None:
 
 
 def test_focal_and_broad_segments_have_their_lengths() -> None:
-    """Mean segment length between the focal and the broad law's, both length classes seen."""
+    """Bins of 1.4 Mb: how often the next one still has the same copy number."""
     world = shared(beta_levels(5, 3, 6))
     rng = np.random.default_rng(2)
-    means = []
-    for focal in (0.0, 1.0):
-        settings = CopyNumberParameters(features=600, focal=focal, drivers=0, lengths=(8.0, 40.0))
+    for focal, length in ((1.0, 8.0), (0.0, 40.0)):
+        settings = CopyNumberParameters(features=2000, focal=focal, drivers=0, lengths=(8.0, 40.0))
         model = CopyNumber(settings, world, 0.0, np.random.default_rng(1))
-        segment = model.draw(draw_samples(world, 200, rng), rng, {}).layers["segment"]
-        means.append(600 / (segment.max(1) + 1).mean())
-    broad, focal_mean = means
-    assert broad > 2 * focal_mean
-    assert_allclose(focal_mean * 2794 / 600, 8.0, rtol=0.25)
+        drawn = model.draw(draw_samples(world, 100, rng), rng, {})
+        inside = np.diff(model.arm) == 0
+        state = drawn.layers["state"]
+        same = (state[:, 1:] == state[:, :-1])[:, inside].mean()
+        # By chance the next segment has the same copy number.
+        weights = np.array(settings.ploidy_weights) / sum(settings.ploidy_weights)
+        again = float(weights @ (model.law[0] ** 2).sum(1))
+        stays = np.exp(-2794.1 / 2000 / length)
+        assert_allclose(same, stays + (1 - stays) * again, atol=0.01)
+
+
+def test_segments_have_the_frequencies_of_their_law() -> None:
+    world = shared(beta_levels(5, 3, 6))
+    settings = CopyNumberParameters(features=300, drivers=0, ploidy=(2.0,), ploidy_weights=(1.0,))
+    model = CopyNumber(settings, world, 0.0, np.random.default_rng(1))
+    rng = np.random.default_rng(2)
+    state = model.draw(draw_samples(world, 2000, rng), rng, {}).layers["state"]
+    found = np.bincount(state.ravel(), minlength=6) / state.size
+    assert_allclose(found, model.law[0, 0], atol=0.006)
+    # 0.85 at two copies, 0.12 a copy away, 0.02 two away on either side, 0.01 three away above.
+    assert_allclose(model.law[0, 0] * 1.14, [0.02, 0.12, 0.85, 0.12, 0.02, 0.01], atol=1e-9)
 
 
 def test_bins_are_shared_out_by_length() -> None:

@@ -75,23 +75,27 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
     if not drawn:
         return None
     names = shown_classes(drawn)
-    size = (11.0, 0.5 + 3.3 * len(drawn))
-    figure, axes = canvas.grid(len(drawn), 2, size, width_ratios=(1.35, 1))
-    for row, each in zip(axes, drawn, strict=True):
-        length, percent = length_shares(each)
+    shares = [length_shares(each) for each in drawn]
+    fine = any(_inside(length).sum() >= RESOLVED for length, _ in shares)
+    size = (11.0 if fine else 7.5, 0.5 + 3.3 * len(drawn))
+    figure, axes = canvas.grid(len(drawn), 1 + fine, size, width_ratios=(1.35, 1)[: 1 + fine])
+    for row, each, (length, percent) in zip(axes, drawn, shares, strict=True):
         for ax in row:
             _curves(ax, each, names, (length, percent), pens)
             ax.set_xlabel("fragment length (bp)")
         _mark_nucleosomes(row[0], length)
-        _zoom(row[1], length, percent)
+        if fine:
+            _zoom(row[1], length, percent)
         row[0].set_ylabel("share of fragments (% per bp)")
     canvas.name_rows(axes, drawn)
     canvas.class_legend(figure, names, drawn, pens)
     spread = " and interquartile range (band)" if len(names) <= BANDS else ""
-    caption = (
-        f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}. Right: "
-        f"below {NUCLEOSOME} bp, where the bins are fine enough, a dotted line every {TURN} bp."
-    )
+    caption = f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}."
+    if fine:
+        caption += (
+            f" Right: below {NUCLEOSOME} bp, where the bins are fine enough, a dotted line every "
+            f"{TURN} bp."
+        )
     return Picture("lengths", canvas.joined(caption, canvas.notes(drawn)), figure)
 
 
@@ -128,10 +132,15 @@ def _mark_nucleosomes(ax: Any, length: Float) -> None:
             )
 
 
+def _inside(length: Float) -> NDArray[np.bool_]:
+    """The lengths at which the ladder shows."""
+    return (length >= LADDER[0]) & (length <= LADDER[1])
+
+
 def _zoom(ax: Any, length: Float, percent: Float) -> None:
     """The ladder: what is below the nucleosome's peak, with lines a turn of the helix apart."""
     low, high = max(LADDER[0], length[0]), min(LADDER[1], length[-1])
-    inside = (length >= low) & (length <= high)
+    inside = _inside(length)
     if inside.sum() < RESOLVED:
         ax.set_visible(False)
         return
