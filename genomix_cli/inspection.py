@@ -9,7 +9,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,15 @@ HEADER_LINES = {
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
 _GZIP = b"\x1f\x8b"
+# mudata's own first line, before that of HDF5.
+_MUDATA = b"MuData"
+
+COHORT = "cohort"
+_PICTURED = "a cohort (.h5mu) for --plots and --beside"
 
 KINDS = (
-    "a model or run folder, a simulated genome, a shard, a VCF, a FASTA, a bigWig or a contact map"
+    "a model or run folder, a simulated genome, a shard, a cohort, a VCF, a FASTA, a bigWig or a "
+    "contact map"
 )
 
 
@@ -106,7 +113,7 @@ def inspect(path: Path, top: int = 10) -> Report:
 def _by_content(path: Path) -> Callable[[Path, int], Report]:
     """Chosen by the first bytes; names may lie."""
     start = _start(path)
-    if start.startswith(_HDF5):
+    if start.startswith((_HDF5, _MUDATA)):
         return _hdf5
     if start.startswith(_BIGWIG):
         return _bigwig
@@ -207,6 +214,7 @@ def _simulated(path: Path) -> Report:
 
 
 def _hdf5(path: Path, top: int) -> Report:
+    from genomix_cli.shards.cohort import is_cohort
     from genomix_cli.shards.reader import format_of
 
     found = format_of(path)
@@ -214,7 +222,67 @@ def _hdf5(path: Path, top: int) -> Report:
         return _shard(path)
     if found == "genomix-windows":
         return _windows(path)
-    return _contacts(path)
+    return _cohort(path) if is_cohort(path) else _contacts(path)
+
+
+def _cohort(path: Path) -> Report:
+    from genomix_cli.cohorts.overview import overview
+    from genomix_cli.shards.cohort import open_cohort
+
+    with open_cohort(path) as cohort:
+        found = overview(cohort)
+        facts = found.facts | _made(cohort.provenance)
+    return Report(path, COHORT, facts, tuple(Table(*listing) for listing in found.tables))
+
+
+def look_closer(
+    report: Report, beside: Path | None = None, plots: Path | None = None, *, force: bool = False
+) -> Report:
+    """Compare a cohort with another, and draw it.
+
+    Parameters
+    ----------
+    report : Report
+        Of :func:`inspect`.
+    beside : Path, optional
+        Another cohort: a table of Kolmogorov-Smirnov distances is added to the report.
+    plots : Path, optional
+        Folder for pictures and the page that shows them.
+    force : bool
+        Replace an earlier folder of pictures.
+
+    Returns
+    -------
+    Report
+        With the table, and how many pictures there are.
+
+    Raises
+    ------
+    UsageError
+        If it is no cohort, or the folder is not to be replaced.
+    DataError
+        If the two have no modality in common.
+    """
+    from genomix_cli.cohorts.compare import compare, listing
+    from genomix_cli.cohorts.figures import called, check_folder, draw_cohorts
+    from genomix_cli.cohorts.overview import Listing
+    from genomix_cli.shards.cohort import open_cohort
+
+    if report.kind != COHORT:
+        raise UsageError(f"is a {report.kind}", where=report.path, expected=_PICTURED)
+    if plots is not None:
+        check_folder(plots, force)
+    with ExitStack() as stack:
+        paths = [report.path] if beside is None else [report.path, beside]
+        cohorts = [stack.enter_context(open_cohort(path)) for path in paths]
+        if beside is not None:
+            distances = listing(compare(*cohorts), *called(cohorts))
+            report = replace(report, tables=(*report.tables, Table(*distances)))
+        if plots is not None:
+            tables = [Listing(t.title, t.columns, t.rows) for t in report.tables]
+            drawn = draw_cohorts(cohorts, plots, tables, force=force)
+            report = replace(report, facts={**report.facts, "pictures": len(drawn)})
+    return report
 
 
 def _shard(path: Path) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genomix_cli.cli.options import Config, Quiet, Verbose
+from genomix_cli.cli.options import Config, Force, Quiet, Verbose
 
 if TYPE_CHECKING:
     from genomix_cli.inspection import Report, Table
 
 WIDTH = 80
+
+log = logging.getLogger("genomix")
 
 
 def register(app: typer.Typer) -> None:
@@ -27,14 +30,26 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="File or folder.")],
     top: Annotated[int, typer.Option("--top", min=0, help="Alleles of a scored VCF to show.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Draw a cohort into this folder.")
+    ] = None,
+    beside: Annotated[
+        Path | None, typer.Option("--beside", help="Compare a cohort with this one.")
+    ] = None,
+    force: Force = False,
     config: Config = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Say what a file is: a VCF and its scores, a model, a shard, a FASTA, a bigWig, a folder."""
+    """Say what a file is: a VCF and its scores, a model, a shard, a cohort, a FASTA, a bigWig."""
     from genomix_cli.inspection import inspect as describe
+    from genomix_cli.inspection import look_closer
 
     report = describe(path, top)
+    if plots is not None or beside is not None:
+        report = look_closer(report, beside, plots, force=force)
+    if plots is not None:
+        log.info("%s pictures, shown by %s", report.facts["pictures"], plots / "index.html")
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2, default=str))
     else:
@@ -86,4 +101,6 @@ def _text(value: Any) -> str:
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:.4f}"
+    return str(value)

@@ -130,7 +130,7 @@ def read_parameters(
     chosen = _chosen(settings, difficulty, synergy, where=file or f"preset {preset}")
     if samples is not None:
         chosen["samples"] = samples
-    return _parsed(chosen, where=file or f"preset {preset}")
+    return parse(chosen, where=file or f"preset {preset}")
 
 
 def _preset(name: str | None) -> Path | None:
@@ -208,8 +208,20 @@ def _chosen(settings: dict[str, Any], difficulty: str, synergy: bool, where: obj
     return found
 
 
-def _parsed(settings: dict[str, Any], where: object) -> CohortParameters:
-    """Typed parameters, all problems of a table reported together."""
+def parse(settings: dict[str, Any], where: object) -> CohortParameters:
+    """Turn plain settings into parameters.
+
+    Parameters
+    ----------
+    settings : dict
+    where : object
+        What an error should name: a file or a preset.
+
+    Raises
+    ------
+    UsageError
+        Naming all problems of a table together.
+    """
     typed = dict(settings)
     hints = {"purity": Purity, "batches": Batches, "missing": MissingParameters}
     for name, cls in {**hints, "interactions": Interactions}.items():

@@ -144,24 +144,25 @@ def choose_spelling(tables: Mapping[str, Sequence[str]], ids: str) -> Spelling:
     tables : mapping of str to sequence of str
         Ids by table, the clinical one among them.
     ids : {"auto", "exact", "tcga"}
-        ``auto`` is ``tcga`` where every id of every table is a TCGA barcode.
+        ``auto`` is ``tcga`` where every id of every table is a TCGA barcode. With ``tcga`` an id
+        that is none stays as it is.
 
     Raises
     ------
     DataError
-        If they have to be barcodes and one is none.
+        If they have to be barcodes and a table has none.
     """
     if ids == "exact":
         return Spelling("exact")
-    found = []
+    found: list[Barcode] = []
     for table, names in tables.items():
-        for name in names:
-            barcode = parse_barcode(name)
-            if barcode is None and ids == "auto":
-                return Spelling("exact")
-            if barcode is None:
-                raise DataError(f"{name} is no TCGA barcode", where=table, hint="use --ids exact")
-            found.append(barcode)
+        barcodes = [barcode for name in names if (barcode := parse_barcode(name))]
+        if ids == "auto" and len(barcodes) < len(names):
+            return Spelling("exact")
+        if not barcodes:
+            first = _first(names)
+            raise DataError("has no TCGA barcodes", where=table, found=first, hint="--ids exact")
+        found += barcodes
     if all(barcode.type for barcode in found):
         return Spelling("sample")
     tumours = frozenset(barcode.patient for barcode in found if not barcode.is_normal)

@@ -111,7 +111,7 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
     """
     world = request.parameters.build()
     rng = np.random.default_rng([request.seed, 0])
-    samples, absent = _drawn(world, request.parameters.samples, rng)
+    samples, absent = draw_present(world, request.parameters.samples, rng)
     obs = _obs(world, samples)
     modalities = {name: _empty(world, name, obs[~absent[name]]) for name in world.modalities}
     provenance = Provenance.of(
@@ -136,10 +136,10 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
     )
 
 
-def _drawn(
+def draw_present(
     world: World, n: int, rng: np.random.Generator
 ) -> tuple[Samples, dict[str, NDArray[np.bool_]]]:
-    """Samples, and which of them lack each modality; one that lacks all is drawn again."""
+    """Draw samples, and which of them lack each modality; one that lacks all is drawn again."""
     kept: list[Samples] = []
     lacks: list[NDArray[np.bool_]] = []
     while sum(map(len, kept)) < n:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -151,7 +151,7 @@ def _read_text(path: Path, kind: Kind, id_column: str | None, skip: Collection[s
         if "" in columns:
             where = f"{path}:{text.header}"
             raise DataError(f"column {kept[columns.index('')] + 1} has no name", where=where)
-        blocks = list(_text_blocks(text, kind, ids, kept)) if kept else []
+        blocks = _text_blocks(text, kind, ids, kept) if kept else []
         return _joined(path, text.columns[ids], columns, blocks, text.header)
 
 
@@ -300,25 +300,30 @@ def _check_domain(values: Values, kind: Kind, where: Where) -> None:
 
 def outside_domain(kind: Kind, where: str, found: float) -> DataError:
     """A value that its kind does not allow."""
+    is_fraction = kind.name == "methylation"
     return DataError(
-        f"not a value of {kind.name}", where=where, expected=kind.domain, found=f"{found:g}"
+        f"not a value of {kind.name}",
+        where=where,
+        expected=kind.domain,
+        found=f"{found:g}",
+        hint="M-values are --kind NAME=methylation_m" if is_fraction else None,
     )
 
 
 def _joined(
-    path: Path, corner: str, columns: list[str], blocks: list[_Block], header: int
+    path: Path, corner: str, columns: list[str], blocks: Iterable[_Block], header: int
 ) -> Table:
-    """One table of its blocks, each given back to the system as soon as it is copied."""
-    ids = [name for block in blocks for name in block.ids]
-    places = np.array([n for block in blocks for n in block.places], np.int64)
-    values = np.empty((len(ids), len(columns)), np.float32)
-    start = 0
-    blocks.reverse()
-    while blocks:
-        block = blocks.pop().values
-        values[start : start + len(block)] = block
-        start += len(block)
-    return Table(path, corner, ids, columns, values, places, header)
+    """One table of its blocks, which grows in place as they come."""
+    ids: list[str] = []
+    places: list[int] = []
+    values = np.empty((0, len(columns)), np.float32)
+    for block in blocks:
+        start = len(ids)
+        ids += block.ids
+        places += block.places
+        values.resize((len(ids), len(columns)), refcheck=False)
+        values[start:] = block.values
+    return Table(path, corner, ids, columns, values, np.array(places, np.int64), header)
 
 
 def _read_parquet(path: Path, kind: Kind, id_column: str | None, skip: Collection[str]) -> Table:
@@ -330,11 +335,7 @@ def _read_parquet(path: Path, kind: Kind, id_column: str | None, skip: Collectio
             first = id_column or _parquet_index(file.schema_arrow)
             ids, kept = _layout(names, first, skip, path)
             columns = [names[i] for i in kept]
-            rows = max(BLOCK // max(len(kept), 1), 1)
-            blocks: list[_Block] = []
-            for batch in file.iter_batches(rows):
-                done = sum(len(block.ids) for block in blocks)
-                blocks.append(_parquet_block(batch, done, kind, path, ids, kept))
+            blocks = _parquet_blocks(file, kind, path, ids, kept)
             return _joined(path, names[ids], columns, blocks, header=0)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"cannot be read: {' '.join(str(error).split())}", where=path) from error
@@ -347,6 +348,15 @@ def _parquet_index(schema: Any) -> str | None:
         return index[0]
     texts = ("string", "large_string", "dictionary")
     return next((f.name for f in schema if str(f.type).startswith(texts)), None)
+
+
+def _parquet_blocks(
+    file: Any, kind: Kind, path: Path, ids: int, kept: list[int]
+) -> Iterator[_Block]:
+    done = 0
+    for batch in file.iter_batches(max(BLOCK // max(len(kept), 1), 1)):
+        yield _parquet_block(batch, done, kind, path, ids, kept)
+        done += batch.num_rows
 
 
 def _parquet_block(

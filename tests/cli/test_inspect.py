@@ -5,10 +5,14 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from tests.cohort_files import every_kind, modality, write_cohort
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,59 @@ def test_what_is_nothing_of_ours(genomix: Any, tmp_path: Path) -> None:
     other.write_text("hello")
     assert "not a file that genomix knows" in genomix("inspect", other, code=1).stderr
     assert "no such file" in genomix("inspect", tmp_path / "absent", code=2).stderr
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return every_kind(tmp_path_factory.mktemp("cohort") / "cohort.h5mu")
+
+
+def test_a_cohort(cohort: Path, genomix: Any) -> None:
+    first, *lines = genomix("inspect", cohort).stdout.splitlines()
+    assert first.endswith("cohort.h5mu: cohort")
+    assert any(re.fullmatch(r"  samples +48", line) for line in lines)
+    assert any(re.match(r"  methylation +methylation +12 +36 +0.2500 +0.\d{4}", x) for x in lines)
+    assert any(line.startswith("  tumour <A>") for line in lines)
+
+
+def test_pictures_of_two_cohorts(cohort: Path, genomix_here: Any, tmp_path: Path) -> None:
+    rows = [f"s{i}" for i in range(20)]
+    values = np.linspace(0, 1, 100).reshape(20, 5)
+    few = {"methylation": modality(values, "methylation", rows)}
+    other = write_cohort(tmp_path / "other.h5mu", few, {"sample": rows, "label": [*"ab"] * 10})
+    options = ["--plots", tmp_path / "drawn", "--beside", other, "--json"]
+    ended = genomix_here("inspect", other, *options)
+    assert ended.code == 0, ended.err
+    said = json.loads(ended.out)
+    pictures = list((tmp_path / "drawn").glob("*.png"))
+    assert said["facts"]["pictures"] == len(pictures) == 6
+    table = said["tables"][-1]
+    assert table["title"].startswith("other (1) beside other (2)")
+    distances = {(row[0], row[1]): row[2] for row in table["rows"]}
+    assert distances["methylation", "all values"] == 0
+    assert "index.html" in ended.err
+    again = genomix_here("inspect", other, "--plots", tmp_path / "drawn")
+    assert again.code == 2
+    assert "--force" in again.err
+
+
+def test_a_cohort_beside_itself_is_no_distance_away(cohort: Path, genomix: Any) -> None:
+    lines = genomix("inspect", cohort, "--beside", cohort).stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if "Kolmogorov-Smirnov" in line)
+    assert lines[start + 2].split()[:4] == ["methylation", "all", "values", "0.0000"]
+
+
+def test_what_can_go_wrong_with_cohorts(cohort: Path, genomix: Any, tmp_path: Path) -> None:
+    text = tmp_path / "genome.fa"
+    text.write_text(">chr1\nACGT\n")
+    drawn = tmp_path / "drawn"
+    assert "is a FASTA" in genomix("inspect", text, "--plots", drawn, code=2).stderr
+    assert "is not an HDF5" in genomix("inspect", cohort, "--beside", text, code=1).stderr
+    absent = tmp_path / "absent.h5mu"
+    assert "no such file" in genomix("inspect", cohort, "--beside", absent, code=2).stderr
+    nowhere = tmp_path / "no" / "drawn"
+    assert "no such folder" in genomix("inspect", cohort, "--plots", nowhere, code=2).stderr
+    short = tmp_path / "short.h5mu"
+    short.write_bytes(cohort.read_bytes()[:20_000])
+    assert "cut short" in genomix("inspect", short, code=1).stderr
+    assert not drawn.exists()

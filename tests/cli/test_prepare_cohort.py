@@ -247,7 +247,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         *(1, "expression shares no sample with the others"),
     ),
     "choice": (["-m", "expression=rna.tsv", "--ids", "tgca"], 2, "--ids: unknown (expected auto"),
-    "not barcodes": (["-m", "expression=rna.tsv", "--ids", "tcga"], 1, "is no TCGA barcode"),
+    "not barcodes": (["-m", "expression=rna.tsv", "--ids", "tcga"], 1, "has no TCGA barcodes"),
     "bins": (["-m", "cna=cna.seg", "--bins", "x"], 2, "--bins: not a size of bins"),
     "assembly": (["-m", "cna=cna.seg", "--assembly", "mm9"], 2, "unknown assembly"),
     "M-values": (

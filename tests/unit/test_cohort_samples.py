@@ -53,8 +53,9 @@ def test_how_ids_are_matched() -> None:
     assert spelling == Spelling("patient", frozenset([A]))
     assert choose_spelling({"rna": [*aliquots, "MB-1"]}, "auto").level == "exact"
     assert choose_spelling({"rna": aliquots, "clinical": patients}, "exact").level == "exact"
-    with pytest.raises(DataError, match=r"rna: MB-1 is no TCGA barcode.*--ids exact"):
-        choose_spelling({"rna": [*aliquots, "MB-1"]}, "tcga")
+    assert choose_spelling({"rna": [*aliquots, "MB-1"]}, "tcga").level == "sample"
+    with pytest.raises(DataError, match=r"cna: has no TCGA barcodes .found MB-1"):
+        choose_spelling({"rna": aliquots, "cna": ["MB-1"]}, "tcga")
 
 
 def test_spellings() -> None:

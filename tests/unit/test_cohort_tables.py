@@ -120,7 +120,11 @@ WRONG = {
         "g\ts1\ts2\nA\t1\t0\n\nB\t1\t1.2\n",
         ":4, column s2: not a value of methylation (expected numbers from 0 to 1, found 1.2)",
     ),
-    "infinite": ("g\ts1\ts2\nA\tinf\t0\n", ":2, column s1: not a value of methylation"),
+    "infinite": (
+        "g\ts1\ts2\nA\tinf\t0\n",
+        ":2, column s1: not a value of methylation (expected numbers "
+        "from 0 to 1, found inf); M-values are --kind NAME=methylation_m",
+    ),
     "short row": ("#\ng\ts1\ts2\nA\t1\n", ":3: the row has another number of columns than the"),
     "long row": ("g\ts1\ts2\nA\t1\t0\nB\t1\t0\t1\n", "(expected 3, found 4)"),
     "no name": ("g\ts1\ts2\nA\t1\t0\n\t1\t0\n", ":3: the row has no name"),

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.fitting.association import Association, associate
 from genomix_cli.cohorts.fitting.measured import Fitted, Measured
 from genomix_cli.cohorts.generative.copy_number import (
-    COPIES,
     GAIN,
     LOSS,
     QUIET,
@@ -32,8 +31,17 @@ ROUNDS = 2
 AGREE = 0.5
 # Of a segment, Mb: no arm is longer, and what goes on beyond it looks the same.
 LONGEST = 300.0
-# Below 3 a draw in a million would be absurd.
-FREEDOMS = (3.0, 50.0)
+# Of what the marginal law decides, on the scales of `_to_vector`. With fewer than 3 degrees of
+# freedom one draw in a million would be absurd.
+RANGES = {
+    "response": (-2.0, 0.7),
+    "noise": (-5.0, 1.0),
+    "freedom": (float(np.log(3)), float(np.log(50))),
+    "offset 1": (-8.0, 2.0),
+    "offset 2": (-8.0, 2.0),
+    "offset 3": (-8.0, 2.0),
+    "gain_share": (-4.0, 4.0),
+}
 # Half-width, in noise, of what counts as the unaltered mode of a bin.
 MODE = 2.0
 
@@ -75,23 +83,33 @@ def fit_copy_number(measured: Measured) -> Fitted:
     if found is not None:
         parameters = replace(parameters, drivers=int(found.driver.sum()))
     for _ in range(ROUNDS):
-        # Each needs what the other finds: how long a segment is decides how often its state is
-        # seen, and the states how well a segment is.
+        # What the class adds to the marginal law needs the response, and the other way round.
         parameters = _fit_marginal(values, parameters, measured.shared)
         if found is not None:
             penetrance = _penetrance(found, parameters, measured.shared)
             parameters = replace(parameters, penetrance=penetrance)
-        if has_neighbours:
-            parameters = _fit_segments(values, parameters, measured.shared)
-    parameters = _fit_marginal(values, parameters, measured.shared)
+    if has_neighbours:
+        parameters = _fit_segments(values, parameters, measured.shared)
     estimated = ["features", "gc", "response", "noise", "freedom", "offsets", "gain_share"]
     estimated += ["lengths", "focal"] if has_neighbours else []
     estimated += ["drivers", "penetrance"] if found is not None else []
-    return Fitted(parameters, tuple(estimated), _notes(is_segmented, measured))
+    notes = _notes(is_segmented, parameters, measured)
+    return Fitted(parameters, tuple(estimated), notes)
 
 
-def _notes(is_segmented: bool, measured: Measured) -> tuple[str, ...]:
-    notes = []
+def _notes(
+    is_segmented: bool, parameters: CopyNumberParameters, measured: Measured
+) -> tuple[str, ...]:
+    theta = _to_vector(parameters)
+    low, high = np.array(list(RANGES.values())).T
+    ends = [
+        name
+        for name, end in zip(RANGES, (theta < low + 0.01) | (theta > high - 0.01), strict=True)
+        if end
+    ]
+    if max(parameters.lengths) > 0.99 * LONGEST:
+        ends.append("lengths")
+    notes = [f"at the end of its range: {name}" for name in ends]
     if is_segmented:
         notes.append(
             "most neighbours are equal, so these are segment means: the model has noise in every "
@@ -217,7 +235,7 @@ def _fit_marginal(
         tried = _from_vector(theta, parameters)
         return -float(share @ np.log(marginal_density(centres, tried, shared) + 1e-12))
 
-    bounds = [(-2, 0.7), (-5, 1), np.log(FREEDOMS), *[(-8, 2)] * 3, (-4, 4)]
+    bounds = list(RANGES.values())
     best = minimize(loss, _to_vector(parameters), method="L-BFGS-B", bounds=bounds)
     return _from_vector(best.x, parameters)
 
@@ -249,7 +267,7 @@ def marginal_density(x: Floats, parameters: CopyNumberParameters, shared: Shared
     p = parameters
     active = _active_share(p, shared)
     kinds = np.array([1 - active, active / 2, active / 2])  # QUIET, GAIN, LOSS
-    law = np.tensordot(kinds, occupancy(model), 1)
+    law = np.tensordot(kinds, model.law, 1)
     ploidy = np.array(p.ploidy_weights) / sum(p.ploidy_weights)
     # Copies, purity, ploidy.
     weights = (law.T * ploidy)[:, None, :] * shared.purity.weights[:, None]
@@ -258,38 +276,6 @@ def marginal_density(x: Floats, parameters: CopyNumberParameters, shared: Shared
     constant = gammaln((p.freedom + 1) / 2) - gammaln(p.freedom / 2)
     constant -= np.log(p.freedom * np.pi) / 2 + np.log(p.noise)
     return power @ weights.ravel() * np.exp(constant)
-
-
-def occupancy(model: CopyNumber) -> Floats:
-    """Law of the copy number of a bin of an arm of each kind, by ploidy ``[3, H, 6]``.
-
-    It is not the law of a segment: where an arm has several, each is followed by another state.
-    """
-    p = model.parameters
-    law = model.law.reshape(-1, COPIES)
-    share = np.array([p.focal, 1 - p.focal])
-    begin = (share[:, None] * law[:, None]).reshape(len(law), 1, -1)
-    # From (length, copies) to (length, copies), where a segment ends.
-    other = law[:, None, :] * (1 - np.eye(COPIES)) / (1 - law[:, :, None])
-    total = np.zeros((len(law), COPIES))
-    for arm, bins in enumerate(np.bincount(model.arm)):
-        stays = np.repeat(model.stays(arm), COPIES)
-        ends = np.tile(other, (1, 2, 1)) * (1 - stays)[:, None]
-        step = np.concatenate([share[0] * ends, share[1] * ends], 2) + np.diag(stays)
-        found = begin @ _power_sum(step, int(bins))
-        total += found.reshape(len(law), 2, COPIES).sum(1)
-    return (total / len(model.arm)).reshape(model.law.shape)
-
-
-def _power_sum(step: Floats, n: int) -> Floats:
-    """``1 + T + ... + T^(n - 1)`` of matrices T, by doubling."""
-    identity = np.broadcast_to(np.eye(step.shape[-1]), step.shape)
-    total, power = np.zeros_like(step), identity
-    for bit in f"{n:b}":
-        total, power = total + total @ power, power @ power
-        if bit == "1":
-            total, power = identity + total @ step, power @ step
-    return total
 
 
 def _active_share(p: CopyNumberParameters, shared: Shared) -> float:
@@ -303,7 +289,7 @@ def _penetrance(found: Association, p: CopyNumberParameters, shared: Shared) -> 
     """What makes the typical difference between classes that of the table."""
     model = _model(p, shared)
     ploidy = np.array(p.ploidy_weights) / sum(p.ploidy_weights)
-    mean = np.einsum("lhc,cph,p,h->l", occupancy(model), model.mean, shared.purity.weights, ploidy)
+    mean = np.einsum("lhc,cph,p,h->l", model.law, model.mean, shared.purity.weights, ploidy)
     gain, loss = np.abs(mean[[GAIN, LOSS]] - mean[QUIET])
     steps = np.where(found.effect > 0, gain, loss)
     return float(min(p.background + found.relative(steps), HIGHEST))

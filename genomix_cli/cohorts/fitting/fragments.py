@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.fitting.measured import Fitted, Measured
-from genomix_cli.cohorts.generative.fragments import FragmentParameters, Fragments
+from genomix_cli.cohorts.generative.fragments import STAGES, FragmentParameters, Fragments
 from genomix_cli.cohorts.generative.levels import lognormal_levels
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Shared
 from genomix_cli.errors import DataError
@@ -24,6 +24,8 @@ SHAPE = {
     "ladder": (0.0, 0.49),
     "fraction": (0.0, 0.6),
 }
+# Of tumour fractions.
+LEAST = 1e-6
 CONCENTRATIONS = (10.0, 1e7)
 
 
@@ -135,7 +137,8 @@ def _fit_shape(
         tried = replace(start, **dict(zip(SHAPE, theta.tolist(), strict=True)))
         return (np.sqrt(_expected(tried, shared)[used]) - np.sqrt(spectra)).ravel()
 
-    begin = np.array([getattr(start, name) for name in SHAPE])
+    median, _ = STAGES[start.stage]
+    begin = np.array([getattr(replace(start, fraction=median), name) for name in SHAPE])
     best = least_squares(away, begin, bounds=(low, high), x_scale=high - low)
     return replace(start, **dict(zip(SHAPE, best.x.tolist(), strict=True)))
 
@@ -156,11 +159,13 @@ def _median_fraction(shape: FragmentParameters) -> float:
     """The median whose law of tumour fractions has the mean that was fitted."""
     from scipy.optimize import brentq
 
-    def over(median: float) -> float:
-        levels = lognormal_levels(median, shape.fraction_sigma, shape.nodes)
-        return levels.mean - shape.fraction
+    _, sigma = STAGES[shape.stage]
+    mean = shape.fraction or 0.0
 
-    return float(brentq(over, 0, 0.95)) if shape.fraction > 1e-6 else 1e-6
+    def over(median: float) -> float:
+        return lognormal_levels(median, sigma, shape.nodes).mean - mean
+
+    return float(brentq(over, 0, 0.95)) if mean > LEAST else LEAST
 
 
 def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> float:

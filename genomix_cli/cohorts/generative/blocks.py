@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,22 +36,20 @@ class Blocks:
         uniform = rng.random(active.shape)[..., None]
         return (uniform > below[..., :-1]).sum(-1)
 
-    def log_likelihood(self, shown: Mapping[Emission, Floats], n: int) -> Floats:
+    def log_likelihood(self, shown: Sequence[tuple[Emission, Floats]], n: int) -> Floats:
         """Of everything that shows the blocks' states ``[n, K, P, B, 2, ...]``.
 
         Parameters
         ----------
-        shown : mapping of Emission to NDArray
-            Values ``[n, d]`` of each modality that reads the blocks.
+        shown : sequence of (Emission, NDArray)
+            The law and the values ``[n, d]`` of each modality that shows the blocks.
         n : int
             Samples.
         """
         axes = [1] * len(self.drivers.shared.interactions)
         total = np.zeros((n, 1, 1, 1, *axes))
         for unit in range(len(self.drivers)):
-            given_state = sum(
-                emission.log_likelihood(values, unit) for emission, values in shown.items()
-            )
+            given_state = sum(emission.log_likelihood(values, unit) for emission, values in shown)
             rates = self.drivers.rates(unit)[:, None]
             law = rates * self.active[unit] + (1 - rates) * self.quiet[unit]
             total = total + self.drivers.place(_mixture(np.asarray(given_state), law), unit)

@@ -2,13 +2,13 @@
 
 A bin has 0 to 5 copies. Segments are focal or broad, each with its own mean length: one state per
 copy number would give a single geometric law, and real profiles have both whole arms and focal
-events [1]_. The chain starts anew on each arm; a segment is followed by one of another copy number.
-Where the class (or an interaction) makes an arm active, its segments are drawn as gains, or losses,
-more often. The log2 ratio of a bin with c copies in a sample of purity p and tumour ploidy h is, as
-in ichorCNA [2]_ ::
+events [1]_. The chain starts anew on each arm, and a segment's copy number is drawn whatever the
+one before it had, so that the law of segments is also that of bins. Where the class (or an
+interaction) makes an arm active, its segments are gains, or losses, more often. The log2 ratio of a
+bin with c copies in a sample of purity p and tumour ploidy h is, as in ichorCNA [2]_ ::
 
     mu = gamma log2((p c + 2 (1 - p)) / (p h + 2 (1 - p)))
-    x = mu + g w[bin] + sigma t(nu)
+    x ~ mu + g w[bin] + sigma t(nu)
 
 with a wave w along the genome, as GC content leaves one, of the sample's amplitude g, whose law
 depends on the batch. Arrays show less than the whole ratio, a share gamma of it [3]_. Ploidy and
@@ -69,7 +69,7 @@ class CopyNumberParameters:
     focal : float
         Share of segments that are focal.
     offsets : tuple of float
-        Weights of copy numbers 0, 1, 2 ... away from the ploidy, in quiet arms.
+        Weights of copy numbers 0, 1, 2 ... away from the ploidy, either way, in quiet arms.
     gain_share : float
         Of the events in quiet arms, those that are gains; at 1/2 the weights are as they stand.
     driven : tuple of float
@@ -93,7 +93,7 @@ class CopyNumberParameters:
     background: float = 0.05
     lengths: tuple[float, ...] = (8.0, 80.0)
     focal: float = 0.5
-    offsets: tuple[float, ...] = (0.80, 0.15, 0.04, 0.01)
+    offsets: tuple[float, ...] = (0.85, 0.12, 0.02, 0.01)
     gain_share: float = 0.5
     driven: tuple[float, ...] = (0.15, 0.65, 0.15, 0.05)
     ploidy: tuple[float, ...] = (2.0, 3.0, 4.0)
@@ -145,12 +145,6 @@ class CopyNumber(Process):
         self.direction = rng.choice([GAIN, LOSS], len(self.arms))
         self.wave = smooth_profile(rng, len(self.bins), 1.0)
         self.law = np.stack([self._segment_law(kind) for kind in (QUIET, GAIN, LOSS)])
-        if self.law.max() > 1 - 1e-6:
-            raise UsageError(
-                "a segment must be able to have another copy number than the last",
-                where="copy_number: offsets and driven",
-                expected="two weights above 0 or more",
-            )
         self.mean = self._means()
         self.readers: dict[str, Any] = {self.name: None}
 
@@ -225,13 +219,11 @@ class CopyNumber(Process):
             if i and self.bins[i - 1].arm == piece.arm:
                 stays = self.stays(piece.arm)
                 ends = rng.random(n) > np.where(focal, stays[0], stays[1])
-                law = law.copy()
-                law[np.arange(n), copies] = 0
-                law /= law.sum(1, keepdims=True)
             fresh = (rng.random(n)[:, None] > law.cumsum(1)[:, :-1]).sum(1)
+            arm_begins = not i or self.bins[i - 1].arm != piece.arm
+            number = number + (arm_begins | (ends & (fresh != copies)))
             copies = np.where(ends, fresh, copies)
             focal = np.where(ends, rng.random(n) < self.parameters.focal, focal)
-            number = number + ends
             state[:, i], segment[:, i] = copies, number
         return state, segment
 
@@ -317,11 +309,8 @@ class CopyNumber(Process):
         alpha = [share[length] * law * shows[0] for length in range(2)]
         scale = _rescale(alpha)
         for show in shows[1:]:
-            leaving = (1 - stays[0]) * alpha[0] + (1 - stays[1]) * alpha[1]
-            # A new segment has another copy number: from c' to c with probability
-            # law[c] / (1 - law[c']).
-            leaving /= 1 - law
-            entering = (leaving.sum(0) - leaving) * law
+            left = (1 - stays[0]) * alpha[0].sum(0) + (1 - stays[1]) * alpha[1].sum(0)
+            entering = left * law
             for length in range(2):
                 alpha[length] *= stays[length]
                 alpha[length] += share[length] * entering

@@ -1,15 +1,18 @@
 """Expression: genes of the class's own modules, genes under dosage, genes under silencing.
 
-log2 expression of gene j is Gaussian about what the cells of the sample, p of them tumour, express
-together. Three kinds of genes, each tied to one hidden thing, so that the posterior stays exact:
+What the cells of a sample, a share p of them tumour, express together of gene j, on a log2 scale ::
+
+    x ~ N(base[j] + delta[batch, j] + change, sd[j]^2)
+
+Three kinds of genes, each tied to one hidden thing, so that the posterior stays exact, differ in
+their change:
 
 - own: a module is shifted up or down where it is active: ``log2(p 2^shift + 1 - p)``
 - dosage: with c copies of its bin, ``log2((p max(c, .2) + 2 (1 - p)) / 2)`` [1]_
 - silenced: with mean methylation m of its promoter's block,
   ``-silencing (p m + (1 - p) m0 - silenced_from)`` [2]_
 
-each plus ``base[j] + delta[batch, j]``, with standard deviation sd[j]. In a cohort without copy
-number (or methylation) the genes that it would drive belong to modules instead.
+In a cohort without copy number (or methylation) the genes that it would drive belong to modules.
 
 References
 ----------
@@ -196,9 +199,7 @@ class Expression(Process):
 
     def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
         """See :class:`Process`."""
-        return self.blocks.log_likelihood(
-            {self.readers[name]: values for name, values in shown.items()}, n
-        )
+        return self.blocks.log_likelihood([(self.readers[r], shown[r]) for r in shown], n)
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""

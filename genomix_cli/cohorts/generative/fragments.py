@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genomix_cli.cohorts.generative.levels import lognormal_levels
+from genomix_cli.cohorts.generative.levels import Levels, lognormal_levels
 from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.profiles import smooth_profile
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 SHORT, LONG = (100, 151), (151, 221)
 LADDER = 10.4
+# Median circulating tumour fraction, and standard deviation of its natural logarithm.
+STAGES = {"early": (0.01, 1.0), "late": (0.1, 0.8)}
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,10 @@ class FragmentParameters:
         Whether short and long counts per bin are features too.
     delfi_bin : int
         Size of a bin, bp.
-    fraction, fraction_sigma : float
-        Median tumour fraction, and the standard deviation of its natural logarithm: .01 and 1 for
-        early disease, .1 and .8 for late.
+    stage : {"early", "late"}
+        Median tumour fraction and spread of its logarithm: .01 and 1, or .1 and .8.
+    fraction, fraction_sigma : float, optional
+        The median, and the standard deviation of the natural logarithm, if not the stage's.
     nodes : int
         Levels of the tumour fraction.
     mono, mono_sd, di, di_sd, di_share : float
@@ -89,8 +92,9 @@ class FragmentParameters:
     width: int = 1
     delfi: bool = False
     delfi_bin: int = 5_000_000
-    fraction: float = 0.1
-    fraction_sigma: float = 0.8
+    stage: str = "late"
+    fraction: float | None = None
+    fraction_sigma: float | None = None
     nodes: int = 12
     mono: float = 167.0
     mono_sd: float = 9.0
@@ -129,9 +133,7 @@ class Fragments(Process):
         self.shared = shared
         self.share = share
         self.edges = _edges(parameters)
-        self.fraction = lognormal_levels(
-            parameters.fraction, parameters.fraction_sigma, parameters.nodes
-        )
+        self.fraction = _fraction(parameters)
         self.spectra = self._mixed(self._normal(), self._tumours())
         self.bins = _bins(parameters.delfi_bin) if parameters.delfi else []
         self.weights = self._bin_weights(rng)
@@ -256,6 +258,23 @@ class Fragments(Process):
         # Every length and every bin says something of the class.
         frame["driver"] = True
         return frame
+
+
+def _fraction(parameters: FragmentParameters) -> Levels:
+    """Law of the tumour fraction."""
+    if parameters.stage not in STAGES:
+        raise UsageError(
+            "unknown stage",
+            where="fragmentomics: stage",
+            expected=" or ".join(STAGES),
+            found=parameters.stage,
+        )
+    median, sigma = STAGES[parameters.stage]
+    if parameters.fraction is not None:
+        median = parameters.fraction
+    if parameters.fraction_sigma is not None:
+        sigma = parameters.fraction_sigma
+    return lognormal_levels(median, sigma, parameters.nodes)
 
 
 def _edges(parameters: FragmentParameters) -> Ints:

@@ -163,9 +163,7 @@ class Methylation(Process):
 
     def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
         """See :class:`Process`."""
-        return self.blocks.log_likelihood(
-            {self.readers[name]: values for name, values in shown.items()}, n
-        )
+        return self.blocks.log_likelihood([(self.readers[r], shown[r]) for r in shown], n)
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""

@@ -1,0 +1,261 @@
+"""Copy number along the genome: means, gains and losses, heat map, single samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.figures import canvas
+from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures.genome import GenomeAxis, genome_axis
+from genomix_cli.cohorts.figures.heat import (
+    WIDTH,
+    alike,
+    class_strip,
+    draw_heat,
+    grouped_rows,
+    height_of,
+    value_scale,
+)
+from genomix_cli.cohorts.figures.values import unit
+from genomix_cli.cohorts.figures.view import View, members, shown_classes
+
+# log2 ratios beyond are a gain or a loss; a call other than 0 is.
+THRESHOLD = 0.2
+# Classes with a panel each.
+PANELS = 16
+# True copies 0 to 5 and more, as losses, neutral and gains are usually painted.
+STATE_COLOURS = ("#053061", "#4393C3", "#7F7F7F", "#F4A582", "#D6604D", "#67001F")
+STATE_NAMES = ("0 copies", "1", "2", "3", "4", "5 or more")
+# Samples shown one by one.
+SINGLE = 3
+
+
+def threshold(each: View) -> float:
+    """Values beyond it are gains and losses."""
+    return THRESHOLD if each.kind.name == "copy_number" else 0.5
+
+
+def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[GenomeAxis]]:
+    """A panel for each class (row) and cohort (column), and their axes along the genome."""
+    size = (0.9 + (9.5 if len(views) == 1 else 6.8 * len(views)), 0.7 + 1.02 * len(names))
+    figure, axes = canvas.grid(len(names), len(views), size, sharey=True)
+    along = [genome_axis(each.features) for each in views]
+    for row, name in zip(axes, names, strict=True):
+        for ax, each, places in zip(row, views, along, strict=True):
+            places.decorate(ax, labels=ax is axes[-1][list(row).index(ax)])
+            if not members(each, name).any():
+                text = {"ha": "center", "va": "center", "color": canvas.GREY}
+                ax.text(0.5, 0.72, "no samples", transform=ax.transAxes, **text)
+        _name_row(row[0], name, views)
+    for ax, places in zip(axes[-1], along, strict=True):
+        ax.set_xlabel(places.label)
+    canvas.name_columns(axes, views)
+    return figure, axes, along
+
+
+def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
+    """A class and its samples left of a panel; a long name is broken at its last blank."""
+    text = canvas.short(name)
+    cut = text.rfind(" ", 0, 17)
+    if len(text) > 16 and cut > 0:
+        text = text[:cut] + "\n" + text[cut + 1 :]
+    counts = " | ".join(f"{members(each, name).sum():,}" for each in views)
+    place = {"xytext": (-38, 0), "xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(f"{text}\n(n = {counts})", (0, 0.5), ha="right", va="center", **place)
+
+
+def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+    """Mean over the samples of a class along the genome."""
+    names = shown_classes(views, PANELS)
+    figure, axes, along = panels(views, names)
+    for row, name in zip(axes, names, strict=True):
+        for ax, each, places in zip(row, views, along, strict=True):
+            here = each.values[members(each, name)]
+            if len(here):
+                x, y = places.steps(_mean(here)[places.columns])
+                ax.fill_between(x, 0, np.maximum(y, 0), color=canvas.GAIN, lw=0)
+                ax.fill_between(x, 0, np.minimum(y, 0), color=canvas.LOSS, lw=0)
+            ax.axhline(0, color=canvas.INK, lw=0.6)
+    _symmetric(axes)
+    figure.supylabel(f"mean {unit(views[0])}", fontsize=8.5)
+    caption = f"{views[0].modality}: mean profile of each class along the genome."
+    return Picture("profile", genome_caption(caption, views, along), figure)
+
+
+def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+    """Share of the samples of a class with a gain (up) and a loss (down)."""
+    names = shown_classes(views, PANELS)
+    figure, axes, along = panels(views, names)
+    for row, name in zip(axes, names, strict=True):
+        for ax, each, places in zip(row, views, along, strict=True):
+            here = each.values[members(each, name)]
+            for sign, colour in ((1, canvas.GAIN), (-1, canvas.LOSS)):
+                if len(here):
+                    share = _mean(_beyond(sign * here, threshold(each)))
+                    x, y = places.steps(100 * share[places.columns])
+                    ax.fill_between(x, 0, sign * y, color=colour, lw=0)
+            ax.axhline(0, color=canvas.INK, lw=0.6)
+    _symmetric(axes)
+    for ax in axes.ravel():
+        ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+    figure.supylabel("samples with a loss | gain (%)", fontsize=8.5)
+    limit = f"beyond ±{THRESHOLD}" if views[0].kind.name == "copy_number" else "other than 0"
+    caption = (
+        f"{views[0].modality}: share of the samples of a class with a gain (red, up) and a loss "
+        f"(blue, down), {unit(views[0])} {limit}."
+    )
+    return Picture("gains_losses", genome_caption(caption, views, along), figure)
+
+
+def _mean(matrix: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean of each column over what is there; NaN where nothing is."""
+    there = np.isfinite(matrix)
+    count = there.sum(axis=0)
+    total = np.where(there, matrix, 0).sum(axis=0, dtype=float)
+    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def _beyond(values: NDArray[Any], limit: float) -> NDArray[np.float64]:
+    """1 where a value is beyond the limit, 0 where not, NaN where missing."""
+    return np.where(np.isfinite(values), values > limit, np.nan)
+
+
+def _symmetric(axes: Any) -> None:
+    """One scale for all panels, as far up as down."""
+    high = max(float(np.abs(ax.get_ylim()).max()) for ax in axes.ravel())
+    for ax in axes.ravel():
+        ax.set_ylim(-high, high)
+
+
+def genome_caption(caption: str, views: Sequence[View], along: Sequence[GenomeAxis]) -> str:
+    """A caption, and what is left out of the picture."""
+    left_out = sum(places.left_out for places in along)
+    named = f"{left_out:,} features without a place are left out." if left_out else ""
+    fewer = f"The {PANELS} largest classes." if len(shown_classes(views)) > PANELS else ""
+    return canvas.joined(caption, named, fewer, canvas.notes(views))
+
+
+def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+    """Samples, grouped by class, along the genome."""
+    names = shown_classes(views)
+    size = (0.9 + (9.5 if len(views) == 1 else 6.8 * len(views)), height_of(views, names) + 0.5)
+    figure, axes = canvas.grid(1, len(views), size)
+    along = [genome_axis(each.features) for each in views]
+    scale = value_scale(views)
+    for ax, each, places in zip(axes[0], views, along, strict=True):
+        rows = grouped_rows(each, names, partial(alike, each.values[:, places.columns]))
+        image = draw_heat(
+            ax,
+            places.sampled(each.values[rows.order], WIDTH),
+            places.ends,
+            scale,
+        )
+        class_strip(ax, rows, pens)
+        places.decorate(ax)
+        ax.set_xlabel(places.label)
+    bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.03, pad=0.01, aspect=30, shrink=0.6)
+    bar.set_label(unit(views[0]))
+    bar.outline.set_visible(False)
+    canvas.name_columns(axes, views)
+    caption = (
+        f"{views[0].modality}: samples grouped by class, within a class by Ward's clustering; "
+        "grey: missing, or no feature near."
+    )
+    return Picture("heatmap", genome_caption(caption, views, along), figure)
+
+
+def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+    """The profiles of single samples: dots, and their levels."""
+    figure, axes = canvas.grid(
+        SINGLE,
+        len(views),
+        (0.7 + (9.5 if len(views) == 1 else 6.8 * len(views)), 0.6 + 1.6 * SINGLE),
+    )
+    along = [genome_axis(each.features) for each in views]
+    for column, (each, places) in enumerate(zip(views, along, strict=True)):
+        chosen = telling_samples(each)
+        for row in range(SINGLE):
+            ax = axes[row, column]
+            places.decorate(ax, labels=row == SINGLE - 1)
+            if row < len(chosen):
+                _draw_sample(ax, each, places, chosen[row])
+        axes[-1, column].set_xlabel(places.label)
+    figure.supylabel(unit(views[0]), fontsize=8.5)
+    _state_legend(figure, any(each.states is not None for each in views), views[0])
+    if len(views) > 1:
+        for ax, each in zip(axes[0], views, strict=True):
+            canvas.head(ax, f"{canvas.short(each.cohort, 30)}: {ax.get_title('left')}")
+    caption = (
+        f"{views[0].modality} of single samples: of each of the {SINGLE} most altered classes "
+        "the one whose spread is at the 80th percentile; "
+        + ("colours: the true copies." if views[0].states is not None else "colours: gain, loss.")
+    )
+    return Picture("samples", genome_caption(caption, views, along), figure)
+
+
+def telling_samples(each: View) -> list[int]:
+    """Of each of the three classes of most spread, a sample at the 80th percentile."""
+    spread = np.nan_to_num(np.nanstd(np.where(np.isfinite(each.values), each.values, 0), axis=1))
+    found: list[tuple[float, int]] = []
+    for name in shown_classes([each]):
+        here = np.flatnonzero(members(each, name))
+        order = here[np.argsort(spread[here], kind="stable")]
+        sample = int(order[int(0.8 * (len(order) - 1))])
+        found.append((-float(np.median(spread[here])), sample))
+    return [sample for _, sample in sorted(found)[:SINGLE]]
+
+
+def _draw_sample(ax: Any, each: View, places: GenomeAxis, sample: int) -> None:
+    values = each.values[sample, places.columns]
+    states = _states(each, sample)[places.columns]
+    colours = np.array(STATE_COLOURS)[states]
+    size = 9 if len(values) < 1_000 else 3
+    ax.scatter(places.middles, values, s=size, c=colours, lw=0)
+    if each.states is not None:
+        _levels(ax, places, values, states)
+    ax.axhline(0, color=canvas.GREY, lw=0.6, zorder=0.5)
+    name = each.classes.names[each.classes.codes[sample]]
+    ax.set_title(f"{each.samples[sample]}, {canvas.short(name)}", loc="left", fontsize=8.5)
+
+
+def _states(each: View, sample: int) -> NDArray[np.intp]:
+    """Colour of each feature: true copies where known, else loss, neutral, gain."""
+    if each.states is not None:
+        known = np.nan_to_num(each.states[sample], nan=2)
+        return np.clip(known, 0, len(STATE_COLOURS) - 1).astype(np.intp)
+    values = np.nan_to_num(each.values[sample])
+    return np.where(values > threshold(each), 4, np.where(values < -threshold(each), 1, 2))
+
+
+def _levels(
+    ax: Any, places: GenomeAxis, values: NDArray[np.float32], states: NDArray[np.intp]
+) -> None:
+    """The median of each run of one state on one chromosome, as a line."""
+    starts = [start for start, _ in places.chromosomes.values()]
+    contig = np.searchsorted(starts, places.left, "right") if starts else 0 * states
+    breaks = np.flatnonzero((np.diff(states) != 0) | (np.diff(contig) != 0)) + 1
+    for run in np.split(np.arange(len(states)), breaks):
+        if np.isfinite(values[run]).any():
+            level = float(np.nanmedian(values[run]))
+            ends = places.left[run[0]], places.right[run[-1]]
+            ax.plot(ends, (level, level), color="black", lw=1.3, solid_capstyle="butt")
+
+
+def _state_legend(figure: Any, known: bool, each: View) -> None:
+    from matplotlib.lines import Line2D
+
+    limit = f" (beyond ±{THRESHOLD})" if each.kind.name == "copy_number" else ""
+    shown = (
+        list(zip(STATE_COLOURS, STATE_NAMES, strict=True))
+        if known
+        else [(STATE_COLOURS[1], f"loss{limit}"), (STATE_COLOURS[4], f"gain{limit}")]
+    )
+    handles = [Line2D([], [], color=colour, marker="o", ls="", ms=4) for colour, _ in shown]
+    figure.legend(
+        handles, [name for _, name in shown], loc="outside lower center", ncols=len(shown)
+    )

@@ -1,0 +1,308 @@
+"""The cohort as a whole: who was measured how, in which batch, and what can be reached at best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.figures import canvas
+from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures.view import ALL, CLASSES, classes_of
+from genomix_cli.cohorts.overview import (
+    absent_by_batch,
+    combinations,
+    confounding,
+    crosstab,
+)
+from genomix_cli.cohorts.pieces import draw_rows, pieces
+from genomix_cli.shards.cohort import BATCH, Cohort
+
+SAMPLES = 1_500
+COMBINATIONS = 25
+CELLS = 40
+THERE = "#2B4C6F"
+
+Named = Sequence[tuple[str, Cohort]]
+
+
+def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
+    """Modalities by samples: measured, with some values missing, or not at all."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("there", ["#BFD3E6", THERE], bad="white")
+    rows = max(len(cohort.modalities) for _, cohort in cohorts)
+    size = (1.2 + 7.6 * len(cohorts), 1.5 + 0.36 * rows)
+    figure, axes = canvas.grid(1, len(cohorts), size)
+    for ax, (called, cohort) in zip(axes[0], cohorts, strict=True):
+        matrix, blocks = measured(cohort)
+        matrix = np.where(matrix > 0, matrix, np.nan)
+        image = ax.imshow(
+            np.ma.masked_invalid(matrix),
+            cmap=colours,
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest",
+        )
+        shares = [cohort.present(name).mean() for name in cohort.modalities]
+        labels = [
+            f"{canvas.short(name)} ({share:.0%})"
+            for name, share in zip(cohort.modalities, shares, strict=True)
+        ]
+        ax.set_yticks(range(len(labels)), labels)
+        ax.hlines(
+            np.arange(len(labels) + 1) - 0.5, -0.5, matrix.shape[1] - 0.5, canvas.GREY, lw=0.5
+        )
+        class_bar(ax, blocks, matrix.shape[1], pens)
+        if len(cohorts) > 1:
+            canvas.head(ax, canvas.short(called, 40))
+    bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.02, pad=0.01)
+    bar.set_label("values there")
+    bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    caption = (
+        "Samples, grouped by class, and the share of each modality's values that they have; white: "
+        "modality not measured. In brackets the share of samples with the modality."
+    )
+    few = (
+        f"Up to about {SAMPLES:,} samples, drawn at random within classes."
+        if any(len(cohort.obs) > SAMPLES for _, cohort in cohorts)
+        else ""
+    )
+    return Picture("missingness", canvas.joined(caption, few), figure)
+
+
+def measured(cohort: Cohort) -> tuple[NDArray[np.float64], list[tuple[str, int, int]]]:
+    """Share of values there ``[modalities, samples]``, sorted within classes; the classes."""
+    classes = classes_of(cohort)
+    everyone = np.ones(len(cohort.obs), bool)
+    keep = draw_rows(np.random.default_rng(0), classes.codes, everyone, SAMPLES)
+    shares = np.zeros((len(cohort.modalities), len(cohort.obs)))
+    for row, name in zip(shares, cohort.modalities, strict=True):
+        for rows, values in pieces(cohort, name, keep):
+            row[rows] = np.isfinite(values).sum(axis=1) / max(values.shape[1], 1)
+    drawn, codes = shares[:, keep], classes.codes[keep]
+    order = np.lexsort((*-drawn[::-1], *-(drawn[::-1] > 0).astype(int), codes))
+    blocks, start = [], 0
+    for code, name in enumerate(classes.names):
+        count = int((codes == code).sum())
+        if count:
+            blocks.append((name, start, start + count))
+            start += count
+    return drawn[:, order], blocks
+
+
+def class_bar(
+    ax: Any,
+    blocks: Sequence[tuple[str, int, int]],
+    total: int,
+    pens: dict[str, canvas.Look],
+) -> None:
+    """A coloured strip below that says which samples are of which class."""
+    ax.set_xticks([])
+    ax.spines[:].set_visible(False)
+    if [name for name, *_ in blocks] == [ALL]:
+        ax.set_xlabel(f"{total:,} samples")
+        return
+    # In points below the axis, whatever the height of the panel.
+    below = ax.get_xaxis_transform() + canvas.moved(ax, 0, -7)
+    for name, start, stop in blocks:
+        canvas.stripe(ax, (start - 0.5, stop - 0.5), (0, 0), pens[name].colour, below)
+        if start:
+            ax.axvline(start - 0.5, color="white", lw=1.2)
+    named = blocks if len(blocks) <= CLASSES else largest_blocks(blocks)
+    middles = np.array([(start + stop - 1) / 2 for _, start, stop in named])
+    gap = 0.19 * total / (ax.figure.get_figwidth() * ax.get_position().width)
+    places = canvas.spread(middles, gap, 0, total - 1)
+    under = ax.get_xaxis_transform() + canvas.moved(ax, 4, -13)
+    for place, (name, *_) in zip(places, named, strict=True):
+        text = {"ha": "right", "va": "top", "rotation": 35, "rotation_mode": "anchor"}
+        label = canvas.short(name, 22)
+        ax.text(place, 0, label, transform=under, fontsize=7.5, **text)
+
+
+def largest_blocks(blocks: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """The classes with the most samples, in their order."""
+    kept = sorted(blocks, key=lambda block: block[1] - block[2])[:CLASSES]
+    return sorted(kept, key=lambda block: block[1])
+
+
+def annotated_heat(
+    ax: Any,
+    matrix: NDArray[Any],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    top: float | None = None,
+    form: str = "{:,.0f}",
+) -> None:
+    """A heat map with the number in each cell; NaN stays white."""
+    high = top or float(np.nanmax(matrix, initial=0)) or 1.0
+    ax.imshow(np.ma.masked_invalid(matrix), cmap="Blues", vmin=0, vmax=1.15 * high, aspect="auto")
+    ax.set_yticks(range(len(rows)), [canvas.short(name) for name in rows])
+    labels = [canvas.short(name, 22) for name in columns]
+    ax.set_xticks(range(len(columns)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    for (i, j), value in np.ndenumerate(matrix):
+        if np.isfinite(value):
+            colour = "white" if value > 0.62 * high else canvas.INK
+            text = {"ha": "center", "va": "center", "fontsize": 7, "color": colour}
+            ax.text(j, i, form.format(value), **text)
+
+
+def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
+    """How many samples of each class are in each batch, and how far the one tells the other."""
+    drawn = [(c, cohort) for c, cohort in cohorts if BATCH in cohort.obs and cohort.classes]
+    if not drawn:
+        return None
+    tables = [largest(*crosstab(cohort)) for _, cohort in drawn]
+    wide = [0.55 * len(columns) + 1.2 for _, columns, _ in tables]
+    size = sum(wide) + 0.6 * len(wide), max(0.23 * len(rows) for rows, *_ in tables) + 1.6
+    figure, axes = canvas.grid(1, len(drawn), size, width_ratios=wide)
+    for ax, (called, cohort), (rows, columns, counts) in zip(axes[0], drawn, tables, strict=True):
+        annotated_heat(ax, counts, rows, columns)
+        found = confounding(cohort)
+        said = (
+            "" if found is None else f"Cramér's V {found.v:.2f}, corrected {found.v_corrected:.2f}"
+        )
+        name = f"{canvas.short(called, 30)}: " if len(drawn) > 1 else ""
+        ax.set_title(name + said, loc="left", fontsize=8.5)
+    fewer = f"Of many, the {CELLS} largest batches and {CLASSES} largest classes."
+    many = any(len(rows) == CELLS or len(columns) == CLASSES for rows, columns, _ in tables)
+    caption = (
+        "Samples by batch (rows) and class (columns). Cramér's V is 0 where they are independent, "
+        "1 where the batch tells the class."
+    )
+    return Picture("classes_by_batches", canvas.joined(caption, fewer if many else ""), figure)
+
+
+def largest(
+    rows: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64]
+) -> tuple[list[str], list[str], NDArray[np.int64]]:
+    """The rows and columns with the most samples, in their order."""
+    kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:CELLS])
+    across = np.sort(np.argsort(-counts.sum(axis=0), kind="stable")[:CLASSES])
+    return [rows[i] for i in kept], [columns[i] for i in across], counts[np.ix_(kept, across)]
+
+
+def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
+    """Share of the samples of each batch that lack a modality."""
+    drawn = [
+        (called, cohort)
+        for called, cohort in cohorts
+        if BATCH in cohort.obs and not all(cohort.present(m).all() for m in cohort.modalities)
+    ]
+    if not drawn:
+        return None
+    tables = [absent_by_batch(cohort)[:CELLS] for _, cohort in drawn]
+    wide = sum(0.55 * len(cohort.modalities) + 1.6 for _, cohort in drawn)
+    high = max(0.23 * len(table) for table in tables)
+    figure, axes = canvas.grid(1, len(drawn), (wide + 0.6, high + 1.5))
+    for ax, (_, cohort), table in zip(axes[0], drawn, tables, strict=True):
+        matrix = 100 * np.array([shares for _, shares in table])
+        annotated_heat(ax, matrix, [name for name, _ in table], cohort.modalities, top=100.0)
+    _name(axes, drawn)
+    caption = "Share of the samples of a batch (rows) that lack a modality (columns), %."
+    return Picture("missing_by_batch", caption, figure)
+
+
+def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
+    """Which modalities samples have together (Lex 2014)."""
+    found = [combinations(cohort)[:COMBINATIONS] for _, cohort in cohorts]
+    rows = max(len(cohort.modalities) for _, cohort in cohorts)
+    wide = [max(2.2, 0.34 * len(sets)) for sets in found]
+    figure, axes = canvas.grid(
+        2,
+        len(cohorts),
+        (sum(wide) + 1.6 * len(cohorts), 2.2 + 0.27 * rows),
+        height_ratios=(2.0, 0.27 * rows + 0.15),
+        width_ratios=wide,
+        sharex="col",
+    )
+    for (bars, dots), (_, cohort), sets in zip(axes.T, cohorts, found, strict=True):
+        _upset(bars, dots, cohort.modalities, sets)
+    _name(axes, cohorts)
+    caption = (
+        "Samples with just the modalities marked below (UpSet plot, Lex 2014, "
+        "10.1109/TVCG.2014.2346248)."
+    )
+    fewer = f"The {COMBINATIONS} most frequent combinations."
+    many = any(len(combinations(cohort)) > COMBINATIONS for _, cohort in cohorts)
+    return Picture("overlap", canvas.joined(caption, fewer if many else ""), figure)
+
+
+def _upset(
+    bars: Any, dots: Any, modalities: Sequence[str], sets: Sequence[tuple[tuple[str, ...], int]]
+) -> None:
+    bars.bar(range(len(sets)), [count for _, count in sets], width=0.6, color=THERE)
+    for i, (_, count) in enumerate(sets):
+        bars.annotate(
+            f"{count:,}", (i, count), (0, 2), textcoords="offset points", ha="center", fontsize=7
+        )
+    bars.set_ylabel("samples")
+    bars.tick_params(axis="x", length=0)
+    for i, (names, _) in enumerate(sets):
+        marked = [modalities.index(name) for name in names]
+        dots.scatter([i] * len(modalities), range(len(modalities)), s=38, color=canvas.PALE)
+        dots.plot([i] * len(marked), marked, "o-", color=THERE, ms=6, lw=1.6)
+    dots.set(xticks=[], xlim=(-0.6, len(sets) - 0.4), ylim=(len(modalities) - 0.5, -0.5))
+    dots.set_yticks(range(len(modalities)), [canvas.short(name) for name in modalities])
+    dots.tick_params(length=0)
+    dots.spines[:].set_visible(False)
+
+
+def bayes(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
+    """Bayes-optimal accuracy of every subset of modalities of a simulated cohort."""
+    drawn = [
+        (called, cohort, entries)
+        for called, cohort in cohorts
+        if cohort.truth is not None and (entries := _with_accuracy(cohort.truth))
+    ]
+    if not drawn:
+        return None
+    rows = max(len(entries) for *_, entries in drawn)
+    letters = max(len(_label(entry)) for *_, entries in drawn for entry in entries)
+    size = ((3.4 + 0.062 * letters) * len(drawn), 1.0 + 0.19 * rows)
+    figure, axes = canvas.grid(1, len(drawn), size, sharex=True)
+    for ax, (_, _, entries) in zip(axes[0], drawn, strict=True):
+        _bayes_panel(ax, entries)
+    _name(axes, [(called, cohort) for called, cohort, _ in drawn])
+    caption = (
+        "Accuracy of the Bayes rule given these modalities, with its interval; cross: expected "
+        "from the posteriors. No classifier does better."
+    )
+    return Picture("bayes", caption, figure)
+
+
+def _with_accuracy(truth: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = [e for e in truth.get("bayes", ()) if e.get("modalities") and "accuracy" in e]
+    return sorted(entries, key=lambda e: (len(e["modalities"]), e["accuracy"]))
+
+
+def _label(entry: dict[str, Any]) -> str:
+    return " + ".join(entry["modalities"])
+
+
+def _bayes_panel(ax: Any, entries: Sequence[dict[str, Any]]) -> None:
+    for i, entry in enumerate(entries):
+        accuracy = entry["accuracy"]
+        if entry.get("low") is not None and entry.get("high") is not None:
+            ax.hlines(i, entry["low"], entry["high"], THERE, lw=1.4)
+        ax.plot(accuracy, i, "o", color=THERE, ms=4.5)
+        if entry.get("expected") is not None:
+            ax.plot(entry["expected"], i, "x", color=canvas.SECOND, ms=5, mew=1.2)
+    ax.set_yticks(range(len(entries)), [_label(entry) for entry in entries])
+    ax.set_ylim(-0.6, len(entries) - 0.4)
+    ax.grid(axis="x", color=canvas.PALE, lw=0.7)
+    ax.set_axisbelow(True)
+    ax.set_xlabel("Bayes-optimal accuracy")
+
+
+def _name(axes: Any, cohorts: Named) -> None:
+    if len(cohorts) > 1:
+        for ax, (called, _) in zip(axes[0], cohorts, strict=True):
+            canvas.head(ax, canvas.short(called, 40))

@@ -1,0 +1,179 @@
+"""Heat maps of samples, grouped by class, by features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.figures import canvas
+from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures.genome import genome_axis, has_places
+from genomix_cli.cohorts.figures.values import completed, most_variable, unit
+from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
+
+# Rows of a heat map: beyond that a sample is less than a point of the picture.
+ROWS = 400
+FEATURES = 300
+WIDTH = 1_200
+
+
+class Rows(NamedTuple):
+    """Samples in the order of a heat map.
+
+    Attributes
+    ----------
+    order : NDArray
+        intp ``[r]``.
+    blocks : list of tuple
+        Of each class its name, first row and the row after its last.
+    """
+
+    order: NDArray[np.intp]
+    blocks: list[tuple[str, int, int]]
+
+
+def grouped_rows(
+    each: View,
+    names: Sequence[str],
+    order: Callable[[NDArray[np.intp]], NDArray[np.intp]],
+    most: int = ROWS,
+) -> Rows:
+    """Samples class by class, at most about `most` of them, each class its share.
+
+    Parameters
+    ----------
+    each : View
+    names : sequence of str
+        The classes.
+    order : callable
+        The samples of a class in, their order (positions among them) out.
+    most : int
+    """
+    rng = np.random.default_rng(0)
+    share = min(most / max(len(each.samples), 1), 1)
+    found: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
+    blocks, start = [], 0
+    for name in names:
+        here = np.flatnonzero(members(each, name))
+        if len(here):
+            count = min(len(here), max(round(len(here) * share), 3))
+            here = np.sort(rng.choice(here, count, replace=False))
+            found.append(here[order(here)])
+            blocks.append((name, start, start + count))
+            start += count
+    return Rows(np.concatenate(found), blocks)
+
+
+def leaves(matrix: Matrix) -> NDArray[np.intp]:
+    """Order of the rows in Ward's hierarchical clustering."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    if len(matrix) < 3:
+        return np.arange(len(matrix))
+    return np.asarray(leaves_list(linkage(completed(matrix), "ward")), np.intp)
+
+
+def alike(matrix: Matrix, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Order of some rows of a matrix in which like stands by like."""
+    return leaves(matrix[rows])
+
+
+def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
+    """A coloured strip at the left that says which rows are of which class."""
+    total = max(len(rows.order), 1)
+    beside = ax.get_yaxis_transform() + canvas.moved(ax, -6, 0)
+    for name, start, stop in rows.blocks:
+        canvas.stripe(ax, (0, 0), (start - 0.5, stop - 0.5), pens[name].colour, beside)
+        if start:
+            ax.axhline(start - 0.5, color="white", lw=1.2)
+    middles = np.array([(start + stop - 1) / 2 for _, start, stop in rows.blocks])
+    height = ax.figure.get_figheight() * 0.8
+    gap = 0.15 * total / height
+    left = ax.get_yaxis_transform() + canvas.moved(ax, -12, 0)
+    for place, (name, *_) in zip(
+        canvas.spread(middles, gap, 0, total - 1), rows.blocks, strict=True
+    ):
+        text = {"ha": "right", "va": "center", "fontsize": 7.5, "color": canvas.INK}
+        ax.text(0, place, canvas.short(name), transform=left, **text)
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+
+
+def draw_heat(ax: Any, image: Matrix, extent: tuple[float, float], scale: tuple[Any, ...]) -> Any:
+    """The matrix ``[rows, columns]`` over `extent` of the x axis; `scale` is colours, low, high."""
+    import matplotlib
+
+    name, low, high = scale
+    colours = matplotlib.colormaps[name].with_extremes(bad=canvas.PALE)
+    return ax.imshow(
+        np.ma.masked_invalid(image),
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(*extent, len(image) - 0.5, -0.5),
+    )
+
+
+def height_of(views: Sequence[View], names: Sequence[str]) -> float:
+    """Inches that the rows, and the names of the classes beside them, need."""
+    rows = max(min(len(each.samples), ROWS) for each in views)
+    return max(2.2 + 0.0065 * rows, 0.2 * len(names) + 1)
+
+
+def features_heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:
+    """Samples by the features of most variance."""
+    drawn = [each for each in views if min(each.values.shape) > 1]
+    if not drawn:
+        return None
+    names = shown_classes(drawn)
+    size = (0.9 + 5.6 * len(drawn), height_of(drawn, names) + 0.5)
+    figure, axes = canvas.grid(1, len(drawn), size)
+    scale = value_scale(drawn)
+    for ax, each in zip(axes[0], drawn, strict=True):
+        columns = feature_order(each)
+        rows = grouped_rows(each, names, partial(alike, each.values[:, columns]))
+        picture = each.values[np.ix_(rows.order, columns)]
+        image = draw_heat(ax, picture, (-0.5, len(columns) - 0.5), scale)
+        class_strip(ax, rows, pens)
+        placed = "in genome order" if has_places(each.features) else "clustered"
+        ax.set_xlabel(f"{len(columns):,} features of most variance, {placed}")
+        ax.set_xticks([])
+    bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.04, pad=0.015, aspect=30, shrink=0.6)
+    bar.set_label(unit(drawn[0]))
+    bar.outline.set_visible(False)
+    canvas.name_columns(axes, drawn)
+    caption = (
+        f"{drawn[0].modality}: samples grouped by class (within a class by Ward's clustering) and "
+        f"the features of most variance; up to {ROWS} samples; grey: missing."
+    )
+    return Picture("heatmap", canvas.joined(caption, canvas.notes(drawn)), figure)
+
+
+def feature_order(each: View) -> NDArray[np.intp]:
+    """The features of most variance: along the genome, or alike ones together."""
+    filled = completed(each.values)
+    if has_places(each.features):
+        columns = genome_axis(each.features).columns
+        return columns[most_variable(filled[:, columns], FEATURES)]
+    chosen = most_variable(filled, FEATURES)
+    spread = np.maximum(filled[:, chosen].std(axis=0), 1e-9)
+    relative = (filled[:, chosen] - filled[:, chosen].mean(axis=0)) / spread
+    return chosen[leaves(relative.T.astype(np.float32))]
+
+
+def value_scale(views: Sequence[View]) -> tuple[str, float, float]:
+    """Colours, and the values at their ends: whole for beta values, else without the outermost."""
+    if views[0].kind.name == "methylation":
+        return "RdYlBu_r", 0.0, 1.0
+    values = np.concatenate([each.values[np.isfinite(each.values)] for each in views])
+    if views[0].kind.name in ("methylation_m", "copy_number", "copy_number_calls"):
+        high = float(np.percentile(np.abs(values), 98)) or 1.0
+        return ("RdYlBu_r" if views[0].kind.name == "methylation_m" else "RdBu_r"), -high, high
+    low, high = np.percentile(values, [2, 98])
+    return "viridis", float(low), float(high)

@@ -1,0 +1,262 @@
+"""All pictures of a cohort, or of two side by side, and the page that shows them."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.cohorts.figures import (
+    copy_number,
+    design,
+    fragments,
+    heat,
+    mutations,
+    values,
+)
+from genomix_cli.cohorts.figures.beside import marginal_distributions
+from genomix_cli.cohorts.figures.canvas import Look, Picture, looks, save, style
+from genomix_cli.cohorts.figures.view import View, classes_of, view
+from genomix_cli.cohorts.overview import Listing
+from genomix_cli.errors import UsageError
+from genomix_cli.progress import track
+from genomix_cli.provenance import atomic_path
+from genomix_cli.shards.cohort import Cohort
+
+INDEX = "index.html"
+MARK = '<meta name="generator" content="genomix inspect">'
+
+Draw = Callable[[Sequence[View], dict[str, Look]], Picture | None]
+
+_VALUES: tuple[Draw, ...] = (values.density, values.moments, values.components)
+_METHYLATION: tuple[Draw, ...] = (values.density, heat.features_heat, values.components)
+_COPY_NUMBER: tuple[Draw, ...] = (
+    copy_number.gains_and_losses,
+    copy_number.profile,
+    copy_number.heat,
+    copy_number.single_samples,
+    values.density,
+    values.components,
+)
+# What is drawn of a kind of modality, in the order of the page.
+PICTURES: Mapping[str, tuple[Draw, ...]] = {
+    "methylation": _METHYLATION,
+    "methylation_m": _METHYLATION,
+    "copy_number": _COPY_NUMBER,
+    "copy_number_calls": _COPY_NUMBER,
+    "fragments": (fragments.lengths, fragments.ratio_profile, values.density, values.components),
+    "chromatin": _VALUES,
+    "expression": _VALUES,
+    "mutations": (mutations.oncoplot, mutations.gene_frequencies, mutations.burden),
+    "other": _VALUES,
+}
+WHOLE = (
+    design.missingness,
+    design.overlap,
+    design.classes_by_batches,
+    design.missing_by_batch,
+    design.bayes,
+)
+
+
+def draw_cohorts(
+    cohorts: Sequence[Cohort],
+    folder: Path,
+    listings: Sequence[Listing] = (),
+    *,
+    force: bool = False,
+) -> tuple[str, ...]:
+    """Draw a cohort, or two side by side, into a folder with an ``index.html``.
+
+    Parameters
+    ----------
+    cohorts : sequence of Cohort
+        One or two.
+    folder : Path
+    listings : sequence of Listing
+        Tables for the page.
+    force : bool
+        Replace an earlier folder of pictures.
+
+    Returns
+    -------
+    tuple of str
+        The files of the pictures.
+
+    Raises
+    ------
+    UsageError
+        If the folder exists and `force` is not set, or it holds something else.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    folder = Path(folder)
+    check_folder(folder, force)
+    named = list(zip(called(cohorts), cohorts, strict=True))
+    with atomic_path(folder, force=True) as draft, style():
+        draft.mkdir()
+        sections: dict[str, list[Picture]] = {}
+        steps = track(list(_steps(named)), "drawing")
+        for title, draw in steps:
+            picture = draw()
+            if picture is not None:
+                save(picture, draft)
+                # The figure holds all that was drawn.
+                sections.setdefault(title, []).append(Picture(picture.name, picture.caption, None))
+        (draft / INDEX).write_text(page([name for name, _ in named], sections, listings))
+    return tuple(f"{picture.name}.png" for drawn in sections.values() for picture in drawn)
+
+
+def check_folder(folder: Path, force: bool) -> None:
+    """Refuse to replace what is not a folder of our pictures."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not force:
+        raise UsageError("already exists", where=folder, hint="add --force to replace it")
+    index = folder / INDEX
+    if not (index.is_file() and MARK in index.read_text(errors="replace")):
+        raise UsageError(
+            "is not a folder of pictures, so --force does not replace it", where=folder
+        )
+
+
+def called(cohorts: Sequence[Cohort]) -> list[str]:
+    """What the cohorts are called: their files' names, numbered where they are the same."""
+    names = [cohort.path.name.removesuffix(".h5mu") for cohort in cohorts]
+    if len(set(names)) < len(names):
+        return [f"{name} ({i + 1})" for i, name in enumerate(names)]
+    return names
+
+
+def _steps(
+    cohorts: Sequence[tuple[str, Cohort]],
+) -> Iterator[tuple[str, Callable[[], Picture | None]]]:
+    """The section of the page that a picture belongs to, and what draws it."""
+    pens = looks(name for _, cohort in cohorts for name in classes_of(cohort).names)
+    for draw in WHOLE:
+        yield "cohort", partial(_whole, draw, cohorts, pens)
+    modalities = dict.fromkeys(name for _, cohort in cohorts for name in cohort.modalities)
+    files = file_names([*modalities])
+    for modality in modalities:
+        having = [(c, cohort) for c, cohort in cohorts if modality in cohort.modalities]
+        kinds = dict.fromkeys(cohort.kinds[modality].name for _, cohort in having)
+        for kind in kinds:
+            same = [pair for pair in having if pair[1].kinds[modality].name == kind]
+            file = files[modality] + (f".{kind}" if len(kinds) > 1 else "")
+            yield from _modality_steps(modality, file, same, pens)
+
+
+def _whole(draw: Any, cohorts: Any, pens: dict[str, Look]) -> Picture | None:
+    return _renamed("cohort", draw(cohorts, pens))
+
+
+def _modality_steps(
+    modality: str, file: str, cohorts: list[tuple[str, Cohort]], pens: dict[str, Look]
+) -> Iterator[tuple[str, Callable[[], Picture | None]]]:
+    views: list[View] = []
+
+    def draw_it(draw: Draw) -> Picture | None:
+        if draw is draws[0]:
+            found = (view(cohort, name, modality) for name, cohort in cohorts)
+            views.extend(each for each in found if np.isfinite(each.values).any())
+        picture = _renamed(file, draw(views, pens)) if views else None
+        if draw is draws[-1]:
+            views.clear()
+        return picture
+
+    draws = PICTURES[cohorts[0][1].kinds[modality].name]
+    if len(cohorts) == 2:
+        pair: Any = tuple(cohorts)
+        yield modality, lambda: _renamed(file, marginal_distributions(modality, pair))
+    for draw in draws:
+        yield modality, partial(draw_it, draw)
+
+
+def _renamed(file: str, picture: Picture | None) -> Picture | None:
+    if picture is None:
+        return None
+    return Picture(f"{file}.{picture.name}", picture.caption, picture.figure)
+
+
+def file_names(modalities: Sequence[str]) -> dict[str, str]:
+    """For each modality a name that any file system takes, no two the same."""
+    found: dict[str, str] = {}
+    for name in modalities:
+        plain = re.sub(r"[^\w.-]+", "_", name) or "modality"
+        while plain.lower() in {taken.lower() for taken in found.values()}:
+            plain += "_"
+        found[name] = plain
+    return found
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; margin: 2rem auto; max-width: 76rem;
+       padding: 0 1rem; }
+figure { margin: 1.2rem 0 2rem; } img { max-width: 100%; height: auto; }
+figcaption { color: #555; font-size: 0.88rem; max-width: 60rem; }
+h2 { border-bottom: 1px solid #ddd; margin-top: 2.5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.85rem; margin: 0.5rem 0; }
+th, td { padding: 0.15rem 0.7rem; text-align: right; border-bottom: 1px solid #eee; }
+th:first-child, td:first-child, td.text { text-align: left; }
+nav a { margin-right: 1rem; }
+"""
+
+
+def page(
+    names: Sequence[str], sections: Mapping[str, Sequence[Picture]], listings: Sequence[Listing]
+) -> str:
+    """The page: links, pictures with captions by section, tables."""
+    title = html.escape(" beside ".join(names))
+    anchors = {section: f"s{i}" for i, section in enumerate(sections)}
+    links = "".join(f'<a href="#{a}">{html.escape(s)}</a>' for s, a in anchors.items())
+    body = "".join(
+        f'<h2 id="{anchors[section]}">{html.escape(section)}</h2>\n'
+        + "".join(map(_figure, pictures))
+        for section, pictures in sections.items()
+    )
+    tables = "".join(map(_table, listings))
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
+        f'<meta name="viewport" content="width=device-width">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n"
+        f'<nav>{links}<a href="#tables">tables</a></nav>\n{body}'
+        f'<h2 id="tables">tables</h2>\n{tables}</body>\n</html>\n'
+    )
+
+
+def _figure(picture: Picture) -> str:
+    caption = html.escape(picture.caption)
+    source = html.escape(f"{picture.name}.png")
+    return (
+        f'<figure><img src="{source}" alt="{caption}" loading="lazy">\n'
+        f"<figcaption>{caption}</figcaption></figure>\n"
+    )
+
+
+def _table(listing: Listing) -> str:
+    header = "".join(f"<th>{html.escape(name)}</th>" for name in listing.columns)
+    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in listing.rows)
+    return (
+        f"<h3>{html.escape(listing.title)}</h3>\n"
+        f'<div class="wide"><table><tr>{header}</tr>\n{rows}</table></div>\n'
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return f'<td class="text">{html.escape(value)}</td>'
+    return f"<td>{_number(value)}</td>"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:.4f}"
