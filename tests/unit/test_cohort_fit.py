@@ -125,6 +125,7 @@ def test_copy_number_comes_back(tmp_path: Path) -> None:
     own = {"noise": 0.2, "freedom": 8.0, "response": 0.6, "gain_share": 0.7, "features": 400}
     own |= {"offsets": (0.70, 0.20, 0.07, 0.03), "gc": (0.0,), "lengths": (8.0, 80.0)}
     found = fitted(tmp_path, "copy_number", own, n=500)
+    assert found.gc == (0.0,)
     assert found.noise == pytest.approx(0.2, rel=0.05)
     assert found.freedom == pytest.approx(8, rel=0.25)
     assert found.response == pytest.approx(0.6, rel=0.05)
@@ -137,10 +138,10 @@ def test_copy_number_comes_back(tmp_path: Path) -> None:
 
 
 def test_the_wave_comes_back(tmp_path: Path) -> None:
-    own = {"features": 200, "noise": 0.1, "gc": (0.0, 0.08, 0.2)}
+    own = {"features": 300, "noise": 0.1, "gc": (0.0, 0.05, 0.1)}
     found = fitted(tmp_path, "copy_number", own, n=300)
-    np.testing.assert_allclose(found.gc, own["gc"], atol=0.03)
-    assert found.noise == pytest.approx(0.1, rel=0.25)
+    np.testing.assert_allclose(found.gc, own["gc"], atol=0.015)
+    assert found.noise == pytest.approx(0.1, rel=0.1)
 
 
 def test_fragments_come_back(tmp_path: Path) -> None:

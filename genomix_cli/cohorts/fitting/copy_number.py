@@ -27,8 +27,8 @@ STEP, EDGE = 0.01, 4.0
 # Samples whose segments are fitted: they have tens of thousands of bins.
 SAMPLES = 60
 ROUNDS = 2
-# Least correlation over samples of a wave's amplitude in two halves of the genome.
-AGREE = 0.5
+# What a wave's amplitudes agree at least: 0.5 and more with 300 bins, at most 0.1 without a wave.
+AGREE = 0.3
 # Of a segment, Mb: no arm is longer, and what goes on beyond it looks the same.
 LONGEST = 300.0
 # Of what the marginal law decides, on the scales of `_to_vector`. With fewer than 3 degrees of
@@ -43,7 +43,7 @@ RANGES = {
     "gain_share": (-4.0, 4.0),
 }
 # Half-width, in noise, of what counts as the unaltered mode of a bin.
-MODE = 2.0
+MODE = 1.5
 
 
 def fit_copy_number(measured: Measured) -> Fitted:
@@ -53,8 +53,8 @@ def fit_copy_number(measured: Measured) -> Fitted:
     them) and laid out evenly on the arms, as the simulator does.
 
     - `gc`: each bin's mode over samples is its wave [1]_, the regression of a sample on it its
-      amplitude; the three amplitudes are the means of the samples' thirds. Segment means (most
-      neighbours equal) have no wave left.
+      amplitude; the three amplitudes are the means of the samples' thirds. 0 in segment means (most
+      neighbours equal), and where no wave shows: bins of 10 Mb and more are too few to see one.
     - `response`, `noise`, `freedom`, `offsets`, `gain_share`: the maximum of the likelihood of all
       ratios as if they were independent (a composite likelihood [2]_), with the model's own
       mixture over purity, ploidy and state. Purity and ploidy cannot be told from `response` and
@@ -75,8 +75,8 @@ def fit_copy_number(measured: Measured) -> Fitted:
     has_neighbours = measured.total > len(arms())
     is_segmented = bool((np.diff(values, axis=1) == 0).mean() > 0.5)
     wave = Wave(np.zeros(values.shape[1]), np.zeros(len(values)))
-    if not is_segmented:
-        wave = find_wave(values, _scale(values), arm)
+    if not is_segmented and agreement(values, _scale(values), arm) > AGREE:
+        wave = find_wave(values, _scale(values))
     values = values - wave.amplitude[:, None] * wave.profile
     found = _of_arms(values, arm, measured.label) if measured.labelled else None
     parameters = CopyNumberParameters(features=measured.total, gc=_thirds(wave))
@@ -160,11 +160,8 @@ def _scale(values: Floats) -> float:
     return float(np.nanmedian(np.abs(steps)) / 0.6745 / np.sqrt(2))
 
 
-def find_wave(values: Floats, scale: float, arm: Ints) -> Wave:
+def find_wave(values: Floats, scale: float) -> Wave:
     """The wave that samples share in their unaltered bins.
-
-    A wave runs through the whole genome, so that a sample's amplitude in the odd arms says what it
-    is in the even ones; where it does not, what was found is recurrent events, and no wave.
 
     Parameters
     ----------
@@ -172,8 +169,6 @@ def find_wave(values: Floats, scale: float, arm: Ints) -> Wave:
         ``[n, d]``.
     scale : float
         Noise, log2.
-    arm : NDArray
-        int ``[d]``.
     """
     profile = np.nanmedian(values, 0)
     amplitude = np.ones(len(values))
@@ -187,13 +182,36 @@ def find_wave(values: Floats, scale: float, arm: Ints) -> Wave:
         size = max(float(profile.std()), 1e-9)
         profile = profile / size
         amplitude = _regression(shown, near, profile)
-    odd = arm % 2 == 1
-    halves = [_regression(shown[:, s], near[:, s], profile[s]) for s in (odd, ~odd)]
-    agreement = float(np.asarray(np.corrcoef(halves))[0, 1])
-    if not agreement >= AGREE:
-        return Wave(np.zeros_like(profile), np.zeros_like(amplitude))
     sign = 1.0 if np.median(amplitude) >= 0 else -1.0
     return Wave(sign * profile, sign * amplitude)
+
+
+def agreement(values: Floats, scale: float, arm: Ints) -> float:
+    """How far a wave goes through the whole genome, from 0 to 1.
+
+    With the profile of one half of the samples, the amplitudes of the others in the odd arms are
+    correlated with those in the even arms. Recurrent events, which make a profile too, do not come
+    together so.
+
+    Parameters
+    ----------
+    values : NDArray
+        ``[n, d]``.
+    scale : float
+        Noise, log2.
+    arm : NDArray
+        int ``[d]``.
+    """
+    first = np.arange(len(values)) % 2 == 0
+    odd = arm % 2 == 1
+    found = []
+    for learn, test in ((first, ~first), (~first, first)):
+        profile = find_wave(values[learn], scale).profile
+        near = np.abs(values[test]) < MODE * scale
+        shown = np.where(near, values[test], 0.0)
+        sides = [_regression(shown[:, s], near[:, s], profile[s]) for s in (odd, ~odd)]
+        found.append(np.asarray(np.corrcoef(sides))[0, 1])
+    return float(np.nan_to_num(np.mean(found)))
 
 
 def _regression(shown: Floats, near: NDArray[np.bool_], profile: Floats) -> Floats:
