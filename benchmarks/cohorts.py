@@ -1,5 +1,7 @@
 """Simulated cohorts: the ceiling of every preset, and the time and memory of a large one.
 
+::
+
     python benchmarks/cohorts.py ceilings --samples 20000
     python benchmarks/cohorts.py speed --samples 100000
 """
@@ -32,9 +34,7 @@ def ceilings(samples: int, seed: int) -> None:
                     request = CohortRequest(Path(folder) / "c.h5mu", parameters, seed=seed)
                     found = simulate_cohort(request).ceilings
                 whole = found[-1]
-                single = max(
-                    (c for c in found if len(c.modalities) == 1), key=lambda c: c.accuracy
-                )
+                single = max((c for c in found if len(c.modalities) == 1), key=lambda c: c.accuracy)
                 cells = (
                     preset,
                     difficulty,

@@ -6,15 +6,50 @@ Every problem of a configuration is reported at once, not one per run.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from genomix_cli.errors import DataError, UsageError
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """The numbers that a field may hold, as ``Annotated[float, Within(0, 1)]``.
+
+    Attributes
+    ----------
+    low, high : float
+        Both allowed, unless `above` says that `low` is not.
+    above : bool
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+
+    def holds(self, value: Any) -> bool:
+        """Whether a number, or each of a tuple of numbers, is allowed."""
+        numbers = value if isinstance(value, tuple) else (value,)
+        return all(
+            (self.low < n if self.above else self.low <= n) and n <= self.high for n in numbers
+        )
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"above {self.low:g}" if self.above else f"{self.low:g} or more"
+        return f"{'above' if self.above else 'from'} {self.low:g} to {self.high:g}"
+
+
+Positive = Annotated[float, Within(0, above=True)]
+NotNegative = Annotated[float, Within(0)]
+Share = Annotated[float, Within(0, 1)]
+Count = Annotated[int, Within(1)]
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -31,7 +66,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], *, where: object = None) ->
         Naming every unknown key, missing key and wrong type together.
     """
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     problems = [f"unknown key {key!r}" for key in data if key not in fields]
     values: dict[str, Any] = {}
     for name, field in fields.items():
@@ -78,17 +113,23 @@ def _plain(value: Any) -> Any:
 
 def _coerce(value: Any, hint: Any) -> Any:
     """JSON has no tuples and TOML writes 1 for 1.0."""
+    if get_origin(hint) is Annotated:
+        return _coerce(value, get_args(hint)[0])
     if get_origin(hint) is tuple and isinstance(value, list):
         args = get_args(hint)
         each = args[:1] * len(value) if args[-1] is Ellipsis else args
         return tuple(map(_coerce, value, each)) if len(each) == len(value) else tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    wants_float = hint is float or (get_origin(hint) is types.UnionType and float in get_args(hint))
+    if wants_float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
 
 
 def _fits(value: Any, hint: Any) -> bool:
     origin = get_origin(hint)
+    if origin is Annotated:
+        kind, *rules = get_args(hint)
+        return _fits(value, kind) and all(rule.holds(value) for rule in rules)
     if origin in (Union, types.UnionType):
         return any(_fits(value, arg) for arg in get_args(hint))
     if origin is tuple:
@@ -106,4 +147,10 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        kind, *rules = get_args(hint)
+        return " ".join([_type_name(kind), *map(str, rules)])
+    if get_origin(hint) is tuple:
+        names = ["..." if arg is Ellipsis else _type_name(arg) for arg in get_args(hint)]
+        return f"({', '.join(names)})"
     return getattr(hint, "__name__", None) if get_origin(hint) is None else str(hint)  # type: ignore[return-value]

@@ -282,10 +282,10 @@ def _order(
     measured = dict.fromkeys(sample for found in rows.values() for sample in found)
     if clinical is None:
         return list(measured), 0
-    known = list(clinical.frame.index)
+    known = dict.fromkeys(clinical.frame.index)
     left_out.add("clinical row without a modality", [s for s in known if s not in measured])
     first = [sample for sample in known if sample in measured]
-    others = [sample for sample in measured if sample not in set(known)]
+    others = [sample for sample in measured if sample not in known]
     return first + others, len(others)
 
 

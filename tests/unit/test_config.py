@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from genomix_cli.config import from_dict, read_toml, to_dict
+from genomix_cli.config import Count, Positive, Share, Within, from_dict, read_toml, to_dict
 from genomix_cli.errors import DataError, UsageError
 
 
@@ -68,3 +68,39 @@ def test_toml_that_cannot_be_read(tmp_path: Path) -> None:
     broken.write_bytes(b"a = '\xff'")
     with pytest.raises(DataError, match="is not TOML"):
         read_toml(broken)
+
+
+@dataclass(frozen=True)
+class Ranged:
+    width: Positive = 1.0
+    share: Share = 0.5
+    count: Count = 1
+    levels: tuple[Positive, Positive] = (1.0, 2.0)
+    median: float | None = None
+
+
+def test_numbers_within_their_range_are_taken() -> None:
+    given = {"width": 2, "share": 1, "count": 3, "levels": [1, 5], "median": 4}
+    assert from_dict(Ranged, given) == Ranged(2.0, 1.0, 3, (1.0, 5.0), 4.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"width": 0}, "float above 0"),
+        ({"width": float("nan")}, "float above 0"),
+        ({"share": 1.1}, "float from 0 to 1"),
+        ({"count": 0}, "int 1 or more"),
+        ({"count": 1.5}, "int 1 or more"),
+        ({"levels": [1, -1]}, "(float above 0, float above 0)"),
+        ({"levels": [1]}, "(float above 0, float above 0)"),
+    ],
+)
+def test_numbers_outside_their_range_are_refused(wrong: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_dict(Ranged, wrong)
+    assert expected in caught.value.line()
+
+
+def test_a_range_in_words() -> None:
+    assert str(Within(0, 2, above=True)) == "above 0 to 2"
