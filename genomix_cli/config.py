@@ -11,7 +11,7 @@ import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from genomix_cli.errors import DataError, UsageError
 
@@ -119,8 +119,10 @@ def _coerce(value: Any, hint: Any) -> Any:
         args = get_args(hint)
         each = args[:1] * len(value) if args[-1] is Ellipsis else args
         return tuple(map(_coerce, value, each)) if len(each) == len(value) else tuple(value)
-    wants_float = hint is float or (get_origin(hint) is types.UnionType and float in get_args(hint))
-    if wants_float and isinstance(value, int) and not isinstance(value, bool):
+    if get_origin(hint) in (Union, types.UnionType):
+        tried = [(_coerce(value, arg), arg) for arg in get_args(hint)]
+        return next((found for found, arg in tried if _fits(found, arg)), value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
 
@@ -130,6 +132,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is Annotated:
         kind, *rules = get_args(hint)
         return _fits(value, kind) and all(rule.holds(value) for rule in rules)
+    if origin is Literal:
+        return value in get_args(hint)
     if origin in (Union, types.UnionType):
         return any(_fits(value, arg) for arg in get_args(hint))
     if origin is tuple:
@@ -150,6 +154,10 @@ def _type_name(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         kind, *rules = get_args(hint)
         return " ".join([_type_name(kind), *map(str, rules)])
+    if get_origin(hint) is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(map(_type_name, get_args(hint)))
     if get_origin(hint) is tuple:
         names = ["..." if arg is Ellipsis else _type_name(arg) for arg in get_args(hint)]
         return f"({', '.join(names)})"

@@ -14,7 +14,7 @@ from genomix_cli.cohorts.generative.levels import beta_levels
 from genomix_cli.cohorts.generative.missing import Missing, MissingParameters
 from genomix_cli.cohorts.generative.shared import Interaction, Shared, batch_law, class_codes
 from genomix_cli.cohorts.generative.world import World
-from genomix_cli.config import from_dict, to_dict
+from genomix_cli.config import Count, Positive, Share, from_dict, to_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.registry import COHORT_MODALITIES
 
@@ -26,24 +26,24 @@ _CHOICES = ("difficulty", "synergy")
 class Purity:
     """Tumour purity ~ Beta(`a`, `b`), on so many `nodes` of its quadrature."""
 
-    a: float = 6.0
-    b: float = 4.0
-    nodes: int = 12
+    a: Positive = 6.0
+    b: Positive = 4.0
+    nodes: Count = 12
 
 
 @dataclass(frozen=True)
 class Batches:
     """So many batches (`number`), and how far the class decides them (`confounding`, kappa)."""
 
-    number: int = 1
-    confounding: float = 0.0
+    number: Count = 1
+    confounding: Share = 0.0
 
 
 @dataclass(frozen=True)
 class Interactions:
     """Exclusive-ors between pairs of modalities, and the `share` of the drivers that show them."""
 
-    share: float = 0.0
+    share: Share = 0.0
     pairs: tuple[Any, ...] = ()
 
 
@@ -68,10 +68,10 @@ class CohortParameters:
         Parameters of each modality; what is not set has its default.
     """
 
-    samples: int = 1000
-    classes: dict[str, float] = field(default_factory=lambda: {"A": 0.5, "B": 0.5})
+    samples: Count = 1000
+    classes: dict[str, Any] = field(default_factory=lambda: {"A": 0.5, "B": 0.5})
     world: int = 0
-    penetrance: float | None = None
+    penetrance: Share | None = None
     purity: Purity = field(default_factory=Purity)
     batches: Batches = field(default_factory=Batches)
     missing: MissingParameters = field(default_factory=MissingParameters)
@@ -257,34 +257,18 @@ def _mapping(value: Any, where: object, name: str) -> Mapping[str, Any]:
 
 def _check(parameters: CohortParameters, where: object) -> None:
     """What the types do not say."""
-    problems = [text for wrong, text in _general(parameters) if wrong]
+    problems = []
+    frequencies = parameters.classes.values()
+    if len(frequencies) < 2:
+        problems.append("there are fewer than two classes")
+    if not all(isinstance(f, (int, float)) and f > 0 for f in frequencies):
+        problems.append("a class is not a name with a frequency above 0")
+    if not parameters.modalities:
+        problems.append("there are no modalities")
+    if parameters.interactions.share and not parameters.interactions.pairs:
+        problems.append("interactions have a share, but there are no pairs")
     for pair in parameters.interactions.pairs:
         if len(set(pair)) != 2 or not set(pair) <= set(parameters.modalities):
             problems.append(f"{list(pair)} is no pair of two modalities of the cohort")
-    for name, own in parameters.modalities.items():
-        for key in ("penetrance", "background"):
-            if not 0 <= getattr(own, key, 0) < 1:
-                problems.append(f"{name}: {key} is not from 0 up to 1")
-        if getattr(own, "features", 1) < 1:
-            problems.append(f"{name}: features is below 1")
     if problems:
         raise UsageError("; ".join(problems), where=where)
-
-
-def _general(parameters: CohortParameters) -> list[tuple[bool, str]]:
-    """Whether something is wrong, and what."""
-    frequencies = parameters.classes.values()
-    purity, batches = parameters.purity, parameters.batches
-    return [
-        (parameters.samples < 1, "samples is below 1"),
-        (len(frequencies) < 2, "there are fewer than two classes"),
-        (
-            not all(isinstance(f, (int, float)) and f > 0 for f in frequencies),
-            "a class is not a name with a frequency above 0",
-        ),
-        (not parameters.modalities, "there are no modalities"),
-        (batches.number < 1, "there is no batch"),
-        (not 0 <= batches.confounding <= 1, "confounding is not from 0 to 1"),
-        (not 0 <= parameters.interactions.share <= 1, "the interactions' share is not from 0 to 1"),
-        (min(purity.a, purity.b) <= 0 or purity.nodes < 1, "purity wants a, b and nodes above 0"),
-    ]

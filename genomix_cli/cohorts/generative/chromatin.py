@@ -15,7 +15,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from genomix_cli.cohorts.generative.emissions import GaussianEmission
 from genomix_cli.cohorts.generative.methylation import block_of_features
 from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,17 +57,17 @@ class ChromatinParameters:
         Standard deviation of delta.
     """
 
-    features: int = 110
-    module: float = 4.0
-    drivers: int = 12
-    penetrance: float = 0.6
-    background: float = 0.05
-    open: float = 0.4
+    features: Count = 110
+    module: Annotated[float, Within(1)] = 4.0
+    drivers: Annotated[int, Within(0)] = 12
+    penetrance: Share = 0.6
+    background: Share = 0.05
+    open: Share = 0.4
     base: float = 2.0
-    base_sd: float = 0.8
+    base_sd: NotNegative = 0.8
     gain: float = 2.0
-    noise: float = 0.7
-    batch_sd: float = 0.15
+    noise: Positive = 0.7
+    batch_sd: NotNegative = 0.15
 
 
 class Chromatin(Process):

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ from genomix_cli.cohorts.generative.drivers import choose_drivers
 from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.profiles import smooth_profile
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.arms import Arm, arms
 
@@ -87,21 +88,21 @@ class CopyNumberParameters:
         sigma, log2, and nu.
     """
 
-    features: int = 110
-    drivers: int = 12
-    penetrance: float = 0.6
-    background: float = 0.05
-    lengths: tuple[float, ...] = (8.0, 80.0)
-    focal: float = 0.5
-    offsets: tuple[float, ...] = (0.85, 0.12, 0.02, 0.01)
-    gain_share: float = 0.5
-    driven: tuple[float, ...] = (0.15, 0.65, 0.15, 0.05)
-    ploidy: tuple[float, ...] = (2.0, 3.0, 4.0)
-    ploidy_weights: tuple[float, ...] = (0.65, 0.20, 0.15)
-    gc: tuple[float, ...] = (0.0, 0.05, 0.10)
-    response: float = 1.0
-    noise: float = 0.15
-    freedom: float = 5.0
+    features: Count = 110
+    drivers: Annotated[int, Within(0)] = 12
+    penetrance: Share = 0.6
+    background: Share = 0.05
+    lengths: tuple[Positive, Positive] = (8.0, 80.0)
+    focal: Share = 0.5
+    offsets: tuple[NotNegative, ...] = (0.85, 0.12, 0.02, 0.01)
+    gain_share: Share = 0.5
+    driven: tuple[NotNegative, ...] = (0.15, 0.65, 0.15, 0.05)
+    ploidy: tuple[Annotated[float, Within(1, 5)], ...] = (2.0, 3.0, 4.0)
+    ploidy_weights: tuple[NotNegative, ...] = (0.65, 0.20, 0.15)
+    gc: tuple[NotNegative, ...] = (0.0, 0.05, 0.10)
+    response: Positive = 1.0
+    noise: Positive = 0.15
+    freedom: Positive = 5.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ class CopyNumber(Process):
         share: float,
         rng: np.random.Generator,
     ) -> None:
+        _check(parameters)
         self.parameters = parameters
         self.shared = shared
         self.arms = arms()
@@ -331,6 +333,19 @@ class CopyNumber(Process):
         frame["direction"] = np.where(frame["driver"], np.where(gain, "gain", "loss"), "")
         frame.index = [f"{b.contig}:{b.start}-{b.end}" for b in self.bins]
         return frame
+
+
+def _check(p: CopyNumberParameters) -> None:
+    """What the types of the parameters do not say."""
+    problems = []
+    if not p.ploidy or len(p.ploidy) != len(p.ploidy_weights) or not sum(p.ploidy_weights):
+        problems.append("ploidy_weights are not one per ploidy, with one above 0")
+    if not p.gc:
+        problems.append("gc has no amplitude")
+    if not (p.offsets and p.offsets[0] and p.driven and sum(p.driven)):
+        problems.append("offsets wants a first weight above 0, and driven one anywhere")
+    if problems:
+        raise UsageError("; ".join(problems), where="copy_number")
 
 
 def _rescale(alpha: list[NDArray[np.float32]]) -> Floats:

@@ -24,7 +24,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from genomix_cli.cohorts.generative.methylation import Methylation, block_of_fea
 from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.profiles import even_quantiles
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,21 +80,21 @@ class ExpressionParameters:
         Standard deviation of delta.
     """
 
-    features: int = 110
-    dosage: float = 0.2
-    silenced: float = 0.1
-    module: float = 4.0
-    drivers: int = 20
-    penetrance: float = 0.7
-    background: float = 0.05
+    features: Count = 110
+    dosage: Share = 0.2
+    silenced: Share = 0.1
+    module: Annotated[float, Within(1)] = 4.0
+    drivers: Annotated[int, Within(0)] = 20
+    penetrance: Share = 0.7
+    background: Share = 0.05
     shift: float = 2.0
     silencing: float = 3.0
     silenced_from: float = 0.0
     base: tuple[float, ...] = (3.0, 5.5, 7.0, 8.5, 12.0)
-    noise: tuple[float, ...] = (0.4, 0.7, 0.9, 1.2, 2.0)
+    noise: tuple[Positive, ...] = (0.4, 0.7, 0.9, 1.2, 2.0)
     even: bool = False
-    coupling: float = 0.0
-    batch_sd: float = 0.15
+    coupling: Annotated[float, Within(-1, 1)] = 0.0
+    batch_sd: NotNegative = 0.15
 
 
 @dataclass(frozen=True)

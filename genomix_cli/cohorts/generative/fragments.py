@@ -31,7 +31,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from genomix_cli.cohorts.generative.levels import Levels, lognormal_levels
 from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.profiles import smooth_profile
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.arms import arms
 
@@ -87,29 +88,29 @@ class FragmentParameters:
         Median fragments of a sample, and the standard deviation of their natural logarithm.
     """
 
-    first: int = 50
-    last: int = 400
-    width: int = 1
+    first: Count = 50
+    last: Count = 400
+    width: Count = 1
     delfi: bool = False
-    delfi_bin: int = 5_000_000
-    stage: str = "late"
-    fraction: float | None = None
-    fraction_sigma: float | None = None
-    nodes: int = 12
-    mono: float = 167.0
-    mono_sd: float = 9.0
-    di: float = 330.0
-    di_sd: float = 25.0
-    di_share: float = 0.10
-    short_share: float = 0.25
-    ladder: float = 0.25
-    tumour_mono: tuple[float, ...] = (143.0, 150.0)
-    tumour_short_share: tuple[float, ...] = (0.40, 0.60)
-    concentration: float = 5000.0
-    bin_concentration: float = 20_000.0
-    bin_sd: float = 0.25
-    reads: float = 1e6
-    reads_sigma: float = 0.3
+    delfi_bin: Count = 5_000_000
+    stage: Literal["early", "late"] = "late"
+    fraction: Share | None = None
+    fraction_sigma: NotNegative | None = None
+    nodes: Count = 12
+    mono: Positive = 167.0
+    mono_sd: Positive = 9.0
+    di: Positive = 330.0
+    di_sd: Positive = 25.0
+    di_share: Share = 0.10
+    short_share: Share = 0.25
+    ladder: Share = 0.25
+    tumour_mono: tuple[Positive, Positive] = (143.0, 150.0)
+    tumour_short_share: tuple[Share, Share] = (0.40, 0.60)
+    concentration: Positive = 5000.0
+    bin_concentration: Positive = 20_000.0
+    bin_sd: NotNegative = 0.25
+    reads: Positive = 1e6
+    reads_sigma: NotNegative = 0.3
 
 
 class Fragments(Process):
@@ -262,13 +263,6 @@ class Fragments(Process):
 
 def _fraction(parameters: FragmentParameters) -> Levels:
     """Law of the tumour fraction."""
-    if parameters.stage not in STAGES:
-        raise UsageError(
-            "unknown stage",
-            where="fragmentomics: stage",
-            expected=" or ".join(STAGES),
-            found=parameters.stage,
-        )
     median, sigma = STAGES[parameters.stage]
     if parameters.fraction is not None:
         median = parameters.fraction
@@ -279,6 +273,13 @@ def _fraction(parameters: FragmentParameters) -> Levels:
 
 def _edges(parameters: FragmentParameters) -> Ints:
     """Edges of the histogram's bins."""
+    if parameters.last - parameters.first < parameters.width:
+        raise UsageError(
+            "fewer than two lengths",
+            where="fragmentomics",
+            expected="first + width up to last",
+            found=f"first {parameters.first}, last {parameters.last}, width {parameters.width}",
+        )
     edges = np.arange(parameters.first, parameters.last + 2, parameters.width)
     if edges[-1] <= parameters.last:
         edges = np.append(edges, parameters.last + 1)

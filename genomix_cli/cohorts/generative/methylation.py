@@ -21,7 +21,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from genomix_cli.cohorts.generative.drivers import choose_drivers
 from genomix_cli.cohorts.generative.emissions import BetaBinomialEmission, BetaEmission
 from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,18 +70,18 @@ class MethylationParameters:
         Mean reads over a CpG, for sequencing.
     """
 
-    features: int = 110
-    block: float = 5.0
-    drivers: int = 12
-    penetrance: float = 0.6
-    background: float = 0.05
-    weights: tuple[float, ...] = (0.45, 0.15, 0.40)
-    means: tuple[float, ...] = (0.08, 0.50, 0.88)
-    spread: float = 0.3
-    precision: float = 30.0
-    batch_sd: float = 0.1
-    mode: str = "array"
-    depth: float = 30.0
+    features: Count = 110
+    block: Annotated[float, Within(1)] = 5.0
+    drivers: Annotated[int, Within(0)] = 12
+    penetrance: Share = 0.6
+    background: Share = 0.05
+    weights: tuple[NotNegative, NotNegative, NotNegative] = (0.45, 0.15, 0.40)
+    means: tuple[Share, Share, Share] = (0.08, 0.50, 0.88)
+    spread: NotNegative = 0.3
+    precision: Positive = 30.0
+    batch_sd: NotNegative = 0.1
+    mode: Literal["array", "sequencing"] = "array"
+    depth: Positive = 30.0
 
 
 class Methylation(Process):

@@ -14,15 +14,15 @@ Bayes-optimal posterior makes use of it. Fragment counts are missing as a whole 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.generative.methylation import expit, logit
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
-from genomix_cli.errors import UsageError
+from genomix_cli.config import Within
 
-MECHANISMS = ("mcar", "mar", "mnar")
 WHOLE = ("fragmentomics",)
 
 
@@ -39,35 +39,16 @@ class MissingParameters:
         Log odds per unit of z.
     """
 
-    values: float = 0.0
-    modalities: float = 0.0
-    mechanism: str = "mcar"
+    values: Annotated[float, Within(0, 0.99)] = 0.0
+    modalities: Annotated[float, Within(0, 0.99)] = 0.0
+    mechanism: Literal["mcar", "mar", "mnar"] = "mcar"
     strength: float = 1.0
 
 
 class Missing:
-    """Draws masks, and says how likely they were.
-
-    Raises
-    ------
-    UsageError
-        If the mechanism is unknown or a rate is not in [0, 1).
-    """
+    """Draws masks, and says how likely they were."""
 
     def __init__(self, parameters: MissingParameters, shared: Shared) -> None:
-        if parameters.mechanism not in MECHANISMS:
-            raise UsageError(
-                "unknown mechanism",
-                where="missing: mechanism",
-                expected=" or ".join(MECHANISMS),
-                found=parameters.mechanism,
-            )
-        for name in ("values", "modalities"):
-            rate = getattr(parameters, name)
-            if not 0 <= rate < 1:
-                raise UsageError(
-                    "not a rate", where=f"missing: {name}", expected="0 up to 1", found=str(rate)
-                )
         self.parameters = parameters
         z = parameters.strength * self._scores(shared)
         self.of_value = _shifted(parameters.values, z)

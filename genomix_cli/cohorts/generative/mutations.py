@@ -13,7 +13,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -21,9 +21,14 @@ from genomix_cli.cohorts.generative.drivers import choose_drivers
 from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.profiles import even_quantiles
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Count, NotNegative, Share, Within
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# A rate of 0 or 1 would make the impossible of what rounding alone can bring about.
+LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,12 @@ class MutationParameters:
         highest, which genes take at even steps. Empty: as `background` and `spread` say.
     """
 
-    features: int = 110
-    drivers: int = 20
-    rate: float = 0.35
-    background: float = 0.015
-    spread: float = 0.8
-    rates: tuple[float, ...] = ()
+    features: Count = 110
+    drivers: Annotated[int, Within(0)] = 20
+    rate: Share = 0.35
+    background: Share = 0.015
+    spread: NotNegative = 0.8
+    rates: tuple[Share, ...] = ()
 
 
 class Mutations(Process):
@@ -92,6 +97,7 @@ class Mutations(Process):
             rates = self.drivers.rates(gene)
             if len(rates) == 1:
                 continue
+            rates = np.clip(rates, LEAST, 1 - LEAST)
             mutated = np.nan_to_num(values)[:, None]
             observed = ~np.isnan(values)[:, None]
             terms = observed * (mutated * np.log(rates) + (1 - mutated) * np.log1p(-rates))
