@@ -119,11 +119,20 @@ def fit_cohort(request: FitRequest) -> FitSummary:
             "fit wants a cohort file, or tables",
             expected="genomix simulate fit COHORT.h5mu -o params.yaml, or --methylation FILE ...",
         )
+    if request.cohort is not None and (request.clinical or request.label):
+        raise UsageError(
+            "a cohort file has its label already",
+            where="--clinical and --label",
+            hint="they go with tables; genomix prepare cohort --label chooses a cohort's",
+        )
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
     with tempfile.TemporaryDirectory(prefix="genomix-fit-") as folder:
         path = request.cohort or cohort_of_tables(request, Path(folder) / "tables.h5mu")
         with open_cohort(path) as cohort:
+            if request.cohort is None:
+                # Messages are not to name a file that nobody made.
+                cohort.path = Path("tables")
             summary = _fit(request, cohort)
     with atomic_path(request.output, force=request.force) as draft:
         draft.write_text(_document(request, summary))
@@ -199,7 +208,7 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
             expected=" or ".join(cohort.modalities),
         )
     found: dict[str, str] = {}
-    for name in wanted or cohort.modalities:
+    for name in dict.fromkeys(wanted or cohort.modalities):
         kind = cohort.kinds[name].name
         if kind not in FITS:
             if wanted:

@@ -72,7 +72,7 @@ def test_from_tables(genomix: Genomix, tmp_path: Path) -> None:
         *("--fragments", files["hist.tsv"], "--copy-number", files["cn.seg"]),
     )
     text = out.read_text()
-    assert "without a label" in done.stderr
+    assert "tables: without a label" in done.stderr
     assert all(f"{name} sha256" in text for name in files)
     for part in ("methylation:", "copy_number:", "fragmentomics:", "classes: {A: 0.5, B: 0.5}"):
         assert part in text
@@ -97,6 +97,7 @@ def test_what_users_get_wrong(genomix: Genomix, cohort: Path, tmp_path: Path) ->
         (("-o", out), 2, "fit wants a cohort file, or tables"),
         ((cohort, "--methylation", cohort, "-o", out), 2, "fit wants a cohort file, or tables"),
         ((cohort,), 2, "no file to write to"),
+        ((cohort, "-o", out, "--label", "stage"), 2, "a cohort file has its label already"),
         ((tmp_path / "none.h5mu", "-o", out), 2, "no such file"),
         (("--methylation", tmp_path / "none.tsv", "-o", out), None, "none.tsv"),
         ((cohort, "-o", tmp_path / "no" / "fit.yaml"), 2, "no such folder"),

@@ -48,8 +48,8 @@ def fit_fragments(measured: Measured) -> Fitted:
 
     References
     ----------
-    .. [1] Pollard D. The minimum distance method of testing. Metrika 1980 (Hellinger distance).
-       doi:10.1007/BF01893602
+    .. [1] Beran R. Minimum Hellinger distance estimates for parametric models. Ann Stat 1977.
+       doi:10.1214/aos/1176343842
     .. [2] Mosimann JE. On the compound multinomial distribution. Biometrika 1962.
        doi:10.1093/biomet/49.1-2.65
     """
