@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genomix_cli.cohorts.generative.shared import Floats, Ints
-from genomix_cli.cohorts.generative.world import Subset, World
+from genomix_cli.cohorts.generative.world import Subset
 from genomix_cli.training.metrics import auroc
 
 Z95 = 1.959963984540054
@@ -44,19 +44,22 @@ class Ceiling:
     late_fusion: float
 
 
-def ceilings(world: World, posteriors: Mapping[Subset, Floats], label: Ints) -> tuple[Ceiling, ...]:
+def ceilings(
+    prior: Floats, posteriors: Mapping[Subset, Floats], label: Ints
+) -> tuple[Ceiling, ...]:
     """The ceiling of every set of modalities.
 
     Parameters
     ----------
-    world : World
+    prior : NDArray
+        ``[K]``: frequency of each class.
     posteriors : mapping
         ``[n, K]`` of each set.
     label : NDArray
         int64 ``[n]``.
     """
     return tuple(
-        _ceiling(subset, posterior, _late_fusion(world, subset, posteriors), label)
+        _ceiling(subset, posterior, _late_fusion(prior, subset, posteriors), label)
         for subset, posterior in posteriors.items()
     )
 
@@ -81,11 +84,11 @@ def _ceiling(subset: Subset, posterior: Floats, fused: Floats, label: Ints) -> C
     )
 
 
-def _late_fusion(world: World, subset: Subset, posteriors: Mapping[Subset, Floats]) -> Floats:
+def _late_fusion(prior: Floats, subset: Subset, posteriors: Mapping[Subset, Floats]) -> Floats:
     """Log posterior if the modalities were independent given the class ``[n, K]``."""
-    prior = np.log(world.shared.prior)
+    log_prior = np.log(prior)
     with np.errstate(divide="ignore"):
-        return prior + sum(np.log(posteriors[(name,)]) - prior for name in subset)
+        return log_prior + sum(np.log(posteriors[(name,)]) - log_prior for name in subset)
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

@@ -194,7 +194,8 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
         fitted[name] = replace(found, notes=found.notes + dropped)
     fitted = _tie(cohort, source, fitted, label)
     modalities = {name: _rounded(found.parameters) for name, found in fitted.items()}
-    parameters = replace(base, missing=_missing(cohort, source), modalities=modalities)
+    names = {name: original for name, original in source.items() if name != original}
+    parameters = replace(base, missing=_missing(cohort, source), modalities=modalities, names=names)
     return FitSummary(request.output, parameters, source, fitted, _notes(cohort, label))
 
 

@@ -66,6 +66,9 @@ class CohortParameters:
     interactions : Interactions
     modalities : dict of str to dict
         Parameters of each modality; what is not set has its default.
+    names : dict of str to str
+        What modalities are called in the file, where it is not as here: as in a real cohort, so
+        that the two can be put side by side.
     """
 
     samples: Count = 1000
@@ -77,6 +80,11 @@ class CohortParameters:
     missing: MissingParameters = field(default_factory=MissingParameters)
     interactions: Interactions = field(default_factory=Interactions)
     modalities: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def called(self, modality: str) -> str:
+        """What a modality is called in the file."""
+        return self.names.get(modality, modality)
 
     def build(self) -> World:
         """The world that these parameters describe."""
@@ -270,5 +278,10 @@ def _check(parameters: CohortParameters, where: object) -> None:
     for pair in parameters.interactions.pairs:
         if len(set(pair)) != 2 or not set(pair) <= set(parameters.modalities):
             problems.append(f"{list(pair)} is no pair of two modalities of the cohort")
+    names = [parameters.called(name) for name in parameters.modalities]
+    if not all(isinstance(name, str) and not {"/", "+"} & set(name) for name in names):
+        problems.append("a name is no text without / and +")
+    elif len(set(names)) < len(names) or not set(parameters.names) <= set(parameters.modalities):
+        problems.append("names are not one each for modalities of the cohort")
     if problems:
         raise UsageError("; ".join(problems), where=where)

@@ -113,19 +113,22 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
     rng = np.random.default_rng([request.seed, 0])
     samples, absent = draw_present(world, request.parameters.samples, rng)
     obs = _obs(world, samples)
-    modalities = {name: _empty(world, name, obs[~absent[name]]) for name in world.modalities}
+    called = request.parameters.called
+    modalities = {
+        called(name): _empty(world, name, obs[~absent[name]]) for name in world.modalities
+    }
     provenance = Provenance.of(
         {"preset": request.preset, **plain(request.parameters)}, {}, seed=request.seed
     )
     with draft_cohort(request.output, modalities, obs, provenance, force=request.force) as file:
         found = _fill(file, world, samples, absent, request)
         label = samples.label
-        table = ceilings(world, found.posteriors, label)
+        posteriors = {
+            tuple(map(called, subset)): posterior for subset, posterior in found.posteriors.items()
+        }
+        table = ceilings(world.shared.prior, posteriors, label)
         add_samples(file, {TRUTH: np.column_stack(list(found.latents.values()))})
-        add_samples(
-            file,
-            {bayes_key(s): p.astype(np.float32) for s, p in found.posteriors.items()},
-        )
+        add_samples(file, {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()})
         add_truth(file, _truth(request, world, found.latents, table))
     return CohortSummary(
         request.output,
@@ -202,13 +205,15 @@ def _fill(
     starts = range(0, n, PIECE)
     pieces = _pieces(world, samples, absent, request)
     for start, piece in zip(starts, track(pieces, "simulating", len(starts)), strict=True):
-        rows = slice(start, min(start + PIECE, n))
+        here = slice(start, min(start + PIECE, n))
         for subset, values in piece.posteriors.items():
-            posteriors[subset][rows] = values
+            posteriors[subset][here] = values
         for name, observed in piece.observed.items():
-            written[name] += _write(file, name, observed, written[name], int((~absent[name]).sum()))
+            rows = int((~absent[name]).sum())
+            called = request.parameters.called(name)
+            written[name] += _write(file, called, observed, written[name], rows)
             for latent, values in observed.drawn.latents.items():
-                latents.setdefault(latent, np.empty(n))[rows] = values
+                latents.setdefault(latent, np.empty(n))[here] = values
     return _Found(latents, posteriors)
 
 
@@ -272,7 +277,7 @@ def _truth(
         "bayes": [asdict(ceiling) for ceiling in table],
         "interactions": [
             {
-                "modalities": [pair.first, pair.second],
+                "modalities": [request.parameters.called(m) for m in (pair.first, pair.second)],
                 "code": dict(zip(world.shared.classes, pair.code, strict=True)),
             }
             for pair in world.shared.interactions

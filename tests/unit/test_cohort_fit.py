@@ -233,7 +233,7 @@ def beside(summary: FitSummary, real: Path, path: Path) -> dict[str, float]:
             values = a.matrix(source)
             if a.kinds[source].name == "methylation_m":
                 values = 1 / (1 + np.exp2(-values))
-            found[name] = ks(values, b.matrix(name))
+            found[name] = ks(values, b.matrix(summary.parameters.called(name)))
     return found
 
 

@@ -212,6 +212,21 @@ def test_the_file_holds_the_truth(tmp_path: Path) -> None:
         assert set(np.unique(state)) <= set(range(6))
 
 
+def test_modalities_are_called_as_asked(tmp_path: Path) -> None:
+    names = {"methylation": "meth", "copy_number": "cna"}
+    plain = simulate(tmp_path / "plain.h5mu", **CASES["mar"])
+    called = simulate(tmp_path / "called.h5mu", **CASES["mar"], names=names)
+    with open_cohort(plain) as a, open_cohort(called) as b:
+        assert b.modalities == ("meth", "cna")
+        assert b.kinds["cna"].name == "copy_number"
+        for name, other in names.items():
+            np.testing.assert_array_equal(a.matrix(name), b.matrix(other))
+        both = [c.posterior(c.modalities) for c in (a, b)]
+        np.testing.assert_array_equal(*both)
+        assert b.truth is not None
+        assert b.truth["bayes"][-1]["modalities"] == ["meth", "cna"]
+
+
 def test_sequencing_keeps_its_depth(tmp_path: Path) -> None:
     with open_cohort(simulate(tmp_path / "s.h5mu", **CASES["sequencing"])) as cohort:
         values, depth = cohort.matrix("methylation"), cohort.layer("methylation", "depth")
@@ -285,6 +300,8 @@ def test_wilson_interval_against_the_published_example() -> None:
         ),
         ({"modalities": {"methylation": 3}}, "is not a table"),
         ({"samples": 0}, "int 1 or more"),
+        ({"names": {"methylation": "a/b"}}, "without / and"),
+        ({"names": {"expression": "mrna"}}, "not one each for modalities"),
         ({"interactions": {"share": 0.5}}, "there are no pairs"),
     ],
 )
