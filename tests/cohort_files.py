@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from genomix_cli.provenance import Provenance
-from genomix_cli.shards.cohort import draft_cohort
+from genomix_cli.shards.cohort import add_samples, add_truth, draft_cohort
 
 Columns = dict[str, list[Any]]
 
@@ -29,7 +30,7 @@ def modality(
     return data
 
 
-def write_cohort(path: Path, modalities: dict[str, Any], obs: Columns, **more: Any) -> Path:
+def write_cohort(path: Path, modalities: dict[str, Any], obs: Columns) -> Path:
     """A cohort file; `obs` has ``sample`` and the columns, all of them categories."""
     import pandas as pd
 
@@ -38,7 +39,7 @@ def write_cohort(path: Path, modalities: dict[str, Any], obs: Columns, **more: A
     for name in table:
         if not isinstance(table[name].dtype, pd.CategoricalDtype):
             table[name] = pd.Categorical(table[name])
-    with draft_cohort(path, modalities, table, Provenance("genomix test"), force=True, **more):
+    with draft_cohort(path, modalities, table, Provenance("genomix test"), force=True):
         return path
 
 
@@ -84,7 +85,11 @@ def every_kind(path: Path, seed: int = 0, n: int = 48) -> Path:
         "batch": [f"plate {i // 5 % 2}" for i in range(n)],
         "patient": [f"P{i // 2}" for i in range(n)],
     }
-    return write_cohort(path, modalities, obs, obsm={"truth": latents}, truth=truth)
+    write_cohort(path, modalities, obs)
+    with h5py.File(path, "r+") as file:
+        add_samples(file, {"truth": latents})
+        add_truth(file, truth)
+    return path
 
 
 def fragments(rng: np.random.Generator, rows: list[str]) -> Any:

@@ -15,8 +15,9 @@ from genomix_cli.cohorts.generative.missing import Missing, MissingParameters
 from genomix_cli.cohorts.generative.shared import Interaction, Shared, batch_law, class_codes
 from genomix_cli.cohorts.generative.world import World
 from genomix_cli.config import Count, Positive, Share, from_dict, to_dict
-from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.registry import COHORT_MODALITIES
+from genomix_cli.shards.cohort import require_extra
 
 DIFFICULTIES = ("easy", "medium", "hard")
 _CHOICES = ("difficulty", "synergy")
@@ -130,7 +131,10 @@ def read_parameters(
         If there is no such preset or difficulty, or a parameter is not what it should be.
     DataError
         If the file is not YAML.
+    MissingExtraError
+        If what cohorts need is not installed.
     """
+    require_extra()
     settings: dict[str, Any] = {}
     for path in (_preset(preset), file):
         if path is not None:
@@ -160,10 +164,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     DataError
         If it cannot be read or is something else.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingExtraError("pyyaml", "cohorts") from error
+    import yaml
+
     try:
         found = yaml.safe_load(Path(path).read_text())
     except OSError as error:

@@ -7,7 +7,6 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +24,9 @@ from genomix_cli.cohorts.inputs import Inputs, read_inputs
 from genomix_cli.cohorts.modality import Modality
 from genomix_cli.cohorts.mutations import PROTEIN_CHANGING
 from genomix_cli.cohorts.samples import LeftOut, check_shared, choose_spelling, pick_samples
-from genomix_cli.errors import MissingExtraError, UsageError
+from genomix_cli.errors import UsageError
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.shards.cohort import BATCH, LABEL, PATIENT, add_matrix, draft_cohort
+from genomix_cli.shards.cohort import BATCH, LABEL, PATIENT, add_matrix, draft_cohort, require_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,8 +237,7 @@ def prepare_cohort(request: PrepareRequest) -> PrepareSummary:
 
 def _check(request: PrepareRequest) -> None:
     """Everything that the request alone can tell, before any work."""
-    if find_spec("mudata") is None:
-        raise MissingExtraError("mudata", "cohorts")
+    require_extra()
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
     for path in (request.output, request.stats):

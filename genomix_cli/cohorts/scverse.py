@@ -12,7 +12,7 @@ import numpy as np
 from genomix_cli.cohorts.clinical import Clinical
 from genomix_cli.cohorts.modality import Modality, feature_table
 from genomix_cli.cohorts.tables import outside_domain
-from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.shards.cohort import KINDS, Kind, is_cohort
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ def read_scverse(
     """
     try:
         found, obs = _load(path, name or path.name.split(".")[0])
-    except ImportError as error:
-        raise MissingExtraError("mudata", "cohorts") from error
     except (OSError, KeyError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
         raise DataError(f"cannot be read by anndata: {text}", where=path) from error

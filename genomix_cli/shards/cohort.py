@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ HISTORY = ("first version",)
 LABEL, BATCH, PATIENT = "label", "batch", "patient"
 TRUTH = "truth"
 BAYES = "bayes:"
+
+# What cohorts need beyond the base install: module, and the package that brings it.
+EXTRA = {"mudata": "mudata", "anndata": "anndata", "scipy": "scipy", "yaml": "pyyaml"}
 _AGAIN = "make it again: genomix prepare cohort"
 
 
@@ -298,7 +302,7 @@ def open_cohort(path: Path) -> Cohort:
     """
     import h5py
 
-    _require()
+    require_extra()
     path = Path(path)
     if not path.exists():
         raise UsageError("no such file", where=path)
@@ -401,14 +405,12 @@ def draft_cohort(
     obs: pd.DataFrame,
     provenance: Provenance,
     *,
-    obsm: Mapping[str, Any] | None = None,
-    truth: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> Iterator[h5py.File]:
     """Write a cohort file, and let the caller add to it before it appears.
 
     A modality may come without X: the block then writes it, piece by piece, into the dataset that
-    :func:`add_matrix` makes.
+    :func:`add_matrix` makes. :func:`add_samples` and :func:`add_truth` add what a simulator knows.
 
     Parameters
     ----------
@@ -419,10 +421,6 @@ def draft_cohort(
         A row per sample, every sample of a modality among them; `label`, `batch` and `patient`
         as categories.
     provenance : Provenance
-    obsm : mapping, optional
-        Arrays of a row per sample. (mudata 0.3 cannot read back a data frame here.)
-    truth : mapping, optional
-        Plain data on how a simulated cohort was made.
     force : bool
         Replace an existing file.
 
@@ -433,22 +431,20 @@ def draft_cohort(
     """
     import h5py
 
-    mudata = _require()
+    require_extra()
+    import mudata
+
     own: dict[str, Any] = {
         "format": FORMAT,
         "format_version": VERSION,
         "provenance": json.dumps(provenance.to_dict(), sort_keys=True, default=str),
     }
-    if truth is not None:
-        own[TRUTH] = json.dumps(truth, sort_keys=True)
     with warnings.catch_warnings(), mudata.set_options(pull_on_update=False):
         # A gene is a feature of several modalities, and means to be.
         warnings.filterwarnings("ignore", message="var_names are not unique")
         data = mudata.MuData(dict(modalities))
         data = data[list(obs.index)].copy() if list(data.obs_names) != list(obs.index) else data
         data.obs = obs
-        for key, value in (obsm or {}).items():
-            data.obsm[key] = value
         data.uns["genomix"] = own
         with atomic_path(path, force=force) as draft:
             data.write_h5mu(draft)
@@ -490,7 +486,10 @@ def add_matrix(
 
 
 def add_samples(file: h5py.File, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Add arrays of a row per sample to `obsm` of a draft."""
+    """Add arrays of a row per sample to `obsm` of a draft.
+
+    No data frames: mudata 0.3 cannot read one back from there.
+    """
     from anndata.io import write_elem
 
     for key, values in arrays.items():
@@ -515,10 +514,13 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _require() -> Any:
-    """mudata, or one line on how to get it."""
-    try:
-        import mudata
-    except ImportError as error:
-        raise MissingExtraError("mudata", "cohorts") from error
-    return mudata
+def require_extra() -> None:
+    """Say in one line, before any work, that the extra of cohorts is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    for module, package in EXTRA.items():
+        if find_spec(module) is None:
+            raise MissingExtraError(package, "cohorts")

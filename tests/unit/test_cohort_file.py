@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.provenance import Provenance
 from genomix_cli.shards import cohort as schema
 from genomix_cli.shards import docs
@@ -22,6 +22,8 @@ from genomix_cli.shards.cohort import (
     ENTRIES,
     KINDS,
     add_matrix,
+    add_samples,
+    add_truth,
     bayes_key,
     draft_cohort,
     open_cohort,
@@ -52,19 +54,19 @@ def observations() -> pd.DataFrame:
     return pd.DataFrame({"label": label, "age": [61.5, np.nan, 40, 55]}, index=SAMPLES)
 
 
-def write(path: Path, **more: Any) -> Path:
-    with draft_cohort(path, modalities(), observations(), Provenance("genomix test"), **more):
-        pass
-    return path
+def write(path: Path, force: bool = False) -> Path:
+    provenance = Provenance("genomix test")
+    with draft_cohort(path, modalities(), observations(), provenance, force=force):
+        return path
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(
-        tmp_path_factory.mktemp("cohort") / "a.h5mu",
-        obsm={"truth": LATENTS, bayes_key(("meth", "rna")): POSTERIOR},
-        truth={"latents": ["purity"], "seed": 3},
-    )
+    path = tmp_path_factory.mktemp("cohort") / "a.h5mu"
+    with draft_cohort(path, modalities(), observations(), Provenance("genomix test")) as file:
+        add_samples(file, {"truth": LATENTS, bayes_key(("meth", "rna")): POSTERIOR})
+        add_truth(file, {"latents": ["purity"], "seed": 3})
+    return path
 
 
 @pytest.fixture
@@ -276,3 +278,9 @@ def test_the_examples_of_the_page_run(
     assert len(examples) == 2
     for example in examples:
         exec(compile(example, "cohort_format.md", "exec"), {})
+
+
+def test_without_the_extra_one_line_says_so(monkeypatch: pytest.MonkeyPatch, whole: Path) -> None:
+    monkeypatch.setattr("genomix_cli.shards.cohort.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'genomix-toolkit\[cohorts\]'"):
+        open_cohort(whole)

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHORT, LONG = (100, 151), (151, 221)
-LADDER = 10.4
+# The ladder's spacing, and one of its rungs (bp): others are at 134, 123, 113, 102, 92 and 82.
+LADDER, RUNG = 10.4, 144
 # Median circulating tumour fraction, and standard deviation of its natural logarithm.
 STAGES = {"early": (0.01, 1.0), "late": (0.1, 0.8)}
 
@@ -107,8 +108,8 @@ class FragmentParameters:
     tumour_mono: tuple[Positive, Positive] = (143.0, 150.0)
     tumour_short_share: tuple[Share, Share] = (0.40, 0.60)
     concentration: Positive = 5000.0
-    bin_concentration: Positive = 20_000.0
-    bin_sd: NotNegative = 0.25
+    bin_concentration: Positive = 200_000.0
+    bin_sd: NotNegative = 0.1
     reads: Positive = 1e6
     reads_sigma: NotNegative = 0.3
 
@@ -299,8 +300,8 @@ def _spectrum(p: FragmentParameters, mono: float, short_share: float, ladder: fl
     """Law of the histogram's bins for a nucleosome peak, a laddered shoulder and a second peak."""
     lengths = np.arange(p.first, p.last + 1, dtype=float)
     peak = _normal_density(lengths, mono, p.mono_sd)
-    # The shoulder ends at the peak: cuts every turn of the helix as the ends fray.
-    wave = 1 + ladder * np.cos(2 * np.pi * (lengths - mono) / LADDER) * (lengths < 150)
+    # Cuts every turn of the helix, at the same places of the nucleosome in all cells.
+    wave = 1 + ladder * np.cos(2 * np.pi * (lengths - RUNG) / LADDER) * (lengths < 150)
     shoulder = _normal_density(lengths, mono - 27, 22) * wave
     second = _normal_density(lengths, p.di, p.di_sd)
     parts = [part / part.sum() for part in (peak, shoulder, second)]
