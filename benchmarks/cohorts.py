@@ -1,9 +1,10 @@
-"""Simulated cohorts: the ceiling of every preset, and the time and memory of a large one.
+"""Cohorts: the ceiling of every preset, the time and memory of a large one and of a large table.
 
 ::
 
     python benchmarks/cohorts.py ceilings --samples 20000
     python benchmarks/cohorts.py speed --samples 100000
+    python benchmarks/cohorts.py table --samples 500
 """
 
 from __future__ import annotations
@@ -61,14 +62,41 @@ def speed(samples: int, seed: int) -> None:
     print(f"{samples:,} samples: {seconds:.1f} s, peak {peak:.0f} MiB, file {size:.0f} MiB")
 
 
+def table(samples: int, seed: int) -> None:
+    """Seconds and peak memory of `prepare cohort` for a text table of 100,000 CpGs."""
+    import numpy as np
+
+    from genomix_cli.cohorts.prepare import PrepareRequest, prepare_cohort
+
+    cpgs = 100_000
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "beta.tsv"
+        with open(path, "w") as file:
+            file.write("\t".join(["probe", *(f"sample{i}" for i in range(samples))]) + "\n")
+            for i in range(cpgs):
+                values = "\t".join(f"{x:.4f}" for x in rng.random(samples))
+                file.write(f"cg{i:08d}\t{values}\n")
+        size = path.stat().st_size / 2**20
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        started = time.perf_counter()
+        prepare_cohort(PrepareRequest(Path(folder) / "c.h5mu", {"methylation": path}))
+        seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    print(
+        f"{cpgs:,} CpGs x {samples:,} samples, {size:.0f} MiB of text: {seconds:.1f} s, "
+        f"peak {peak:.0f} MiB ({before:.0f} before)"
+    )
+
+
 def main() -> int:
-    """Run one of the two."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("ceilings", "speed"))
+    parser.add_argument("what", choices=("ceilings", "speed", "table"))
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    {"ceilings": ceilings, "speed": speed}[asked.what](asked.samples, asked.seed)
+    {"ceilings": ceilings, "speed": speed, "table": table}[asked.what](asked.samples, asked.seed)
     return 0
 
 

@@ -74,7 +74,7 @@ def every_kind(path: Path, seed: int = 0, n: int = 48) -> Path:
     }
     bayes = [
         {"modalities": ["peaks"], "accuracy": 0.7, "low": 0.6, "high": 0.8, "expected": 0.71},
-        {"modalities": ["peaks", "copy"], "accuracy": 0.9, "auroc": 0.97},
+        {"modalities": ["peaks", "copy"], "accuracy": 0.9, "auroc": 0.97, "late_fusion": 0.8},
     ]
     interactions = [{"modalities": ["peaks", "copy"]}, {"modalities": ["peaks", "copy"]}]
     truth = {"latents": ["class", "purity"], "bayes": bayes, "interactions": interactions}

@@ -283,10 +283,13 @@ def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:
             for name, column in latents.items()
         )
         yield Listing("latent variables", ("latent", "lowest", "median", "highest"), rows)
-    bayes = bayes_rows(truth)
+    bayes = _bayes(truth)
     if bayes:
-        columns = ("given", "accuracy", "low", "high", "expected", "AUROC")
-        yield Listing("Bayes-optimal: no classifier does better", columns, bayes)
+        columns = ("given", "accuracy", "low", "high", "expected", "AUROC", "late fusion")
+        title = (
+            "Bayes-optimal: no classifier does better (late fusion: single posteriors multiplied)"
+        )
+        yield Listing(title, columns, bayes)
     pairs = tuple(
         (" x ".join(map(str, entry["modalities"])),)
         for entry in truth.get("interactions", ())
@@ -298,9 +301,9 @@ def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:
         yield Listing("interactions planted", ("modalities", "number"), rows)
 
 
-def bayes_rows(truth: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:
-    """For each subset of modalities: its names, accuracy, interval, expected accuracy, AUROC."""
-    keys = ("accuracy", "low", "high", "expected", "auroc")
+def _bayes(truth: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:
+    """For each subset of modalities its names, and what can be reached with them."""
+    keys = ("accuracy", "low", "high", "expected", "auroc", "late_fusion")
     return tuple(
         (" + ".join(entry["modalities"]), *(entry.get(key) for key in keys))
         for entry in truth.get("bayes", ())

@@ -137,6 +137,31 @@ ENTRIES = (
     Entry("mdata.mod[m].obs_names", "text [n_m]", "Samples, in the order of `mdata.obs_names`."),
     Entry("mdata.mod[m].var_names", "text [d_m]", "Features; unique within the modality."),
     Entry('mdata.mod[m].var["contig" | "start" | "end"]', "[d_m]", "0-based, half-open.", False),
+    Entry(
+        'mdata.mod[m].var["readout" | "length" | "width"]',
+        "[d_m]",
+        "Of fragments: `length`, `short` or `long`; first length and width of a bin of lengths, bp.",
+        False,
+    ),
+    Entry(
+        'mdata.mod[m].var["driver" | "driver_class" | "interaction" | "unit" | "direction"]',
+        "[d_m]",
+        "Simulated: what the class or an interaction drives, and the block, arm or module.",
+        False,
+    ),
+    Entry(
+        'mdata.mod[m].layers["state" | "segment"]',
+        "integer [n_m, d_m]",
+        "Simulated: the true state of each value (copies, methylation, openness), and the number "
+        "of its copy-number segment.",
+        False,
+    ),
+    Entry(
+        'mdata.mod[m].layers["depth"]',
+        "integer [n_m, d_m]",
+        "Simulated by sequencing: reads behind each methylated fraction.",
+        False,
+    ),
     Entry('mdata.mod[m].uns["genomix"]["kind"]', "text", "One of the kinds below."),
     Entry(
         f'mdata.obsm["{TRUTH}"]',

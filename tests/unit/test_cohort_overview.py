@@ -124,8 +124,8 @@ def test_what_a_simulated_cohort_says(tmp_path: Path) -> None:
     assert found.facts["simulated"] == "yes"
     assert rows(found, "latent")[1] == ("purity", 0.0, 0.5, 1.0)
     assert rows(found, "Bayes") == [
-        ("peaks", 0.7, 0.6, 0.8, 0.71, None),
-        ("peaks + copy", 0.9, None, None, None, 0.97),
+        ("peaks", 0.7, 0.6, 0.8, 0.71, None, None),
+        ("peaks + copy", 0.9, None, None, None, 0.97, 0.8),
     ]
     assert rows(found, "interactions") == [("peaks x copy", 2)]
 
