@@ -140,7 +140,7 @@ ENTRIES = (
     Entry(
         'mdata.mod[m].var["readout" | "length" | "width"]',
         "[d_m]",
-        "Of fragments: `length`, `short` or `long`; first length and width of a bin of lengths, bp.",
+        "Of fragments: `length`, `short` or `long`; first length and width of a bin, bp.",
         False,
     ),
     Entry(

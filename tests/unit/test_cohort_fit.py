@@ -63,6 +63,7 @@ def ks(a: np.ndarray, b: np.ndarray) -> float:
 def test_methylation_comes_back(tmp_path: Path) -> None:
     own = {"weights": (0.6, 0.1, 0.3), "means": (0.12, 0.45, 0.80), "spread": 0.4}
     own |= {"features": 800, "precision": 60.0, "block": 8.0, "drivers": 20, "penetrance": 0.5}
+    own |= {"precision_spread": 0.6}
     found = fitted(tmp_path, "methylation", own)
     # The blocks' states are drawn: the weights to come back are those that came of it.
     states = truth(tmp_path, "methylation")["normal_state"].astype(str)
@@ -71,6 +72,7 @@ def test_methylation_comes_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.means, own["means"], atol=0.02)
     assert found.spread == pytest.approx(0.4, rel=0.1)
     assert found.precision == pytest.approx(60, rel=0.15)
+    assert found.precision_spread == pytest.approx(0.6, abs=0.1)
     assert found.block == pytest.approx(8, rel=0.3)
     assert found.penetrance == pytest.approx(0.5, abs=0.1)
     assert found.drivers == pytest.approx(20, rel=0.35)

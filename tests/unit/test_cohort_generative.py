@@ -96,9 +96,11 @@ def test_emissions_are_the_densities_they_say(kind: str) -> None:
     rng = np.random.default_rng(1)
     mean = rng.uniform(0.1, 0.9, (3, 2, 2, 2))
     unit = np.array([0, 0, 1])
+    phi = np.array([20.0, 12.0, 50.0])
+    each_phi = phi.reshape(3, 1, 1, 1)
     if kind == "beta":
-        emission, values = BetaEmission(unit, 2, mean, 20.0), rng.uniform(0.05, 0.95, (5, 3))
-        law = stats.beta(mean * 20, (1 - mean) * 20)
+        emission, values = BetaEmission(unit, 2, mean, phi), rng.uniform(0.05, 0.95, (5, 3))
+        law = stats.beta(mean * each_phi, (1 - mean) * each_phi)
         each = [law.logpdf(row.reshape(3, 1, 1, 1)) for row in values]
     elif kind == "gaussian":
         sd = np.array([0.5, 1.0, 2.0])
@@ -108,12 +110,13 @@ def test_emissions_are_the_densities_they_say(kind: str) -> None:
             for row in values
         ]
     else:
-        emission = BetaBinomialEmission(unit, 2, mean, 20.0, 9.0)
+        emission = BetaBinomialEmission(unit, 2, mean, phi, 9.0)
         depth = rng.integers(1, 20, (5, 3))
         k = rng.binomial(depth, 0.4)
         values = k + 1j * depth
         each = [
-            stats.betabinom(d, mean * 20, (1 - mean) * 20).logpmf(x) - np.log(_choose(d, x))
+            stats.betabinom(d, mean * each_phi, (1 - mean) * each_phi).logpmf(x)
+            - np.log(_choose(d, x))
             for x, d in ((k[i].reshape(3, 1, 1, 1), depth[i].reshape(3, 1, 1, 1)) for i in range(5))
         ]
     for u in range(2):
@@ -135,7 +138,7 @@ def test_blocks_are_a_mixture_over_states() -> None:
     rng = np.random.default_rng(2)
     mean = rng.uniform(0.1, 0.9, (4, 3, 2, 1))
     unit = np.array([0, 0, 1, 1])
-    emission = BetaEmission(unit, 2, mean, 15.0)
+    emission = BetaEmission(unit, 2, mean, np.full(4, 15.0))
     quiet, active = rng.dirichlet(np.ones(3), 2), rng.dirichlet(np.ones(3), 2)
     blocks = Blocks(drivers(world, [2, -1], 0.7, 0.1), quiet, active)
     x = rng.uniform(0.1, 0.9, (3, 4))

@@ -27,6 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
     "sequencing": {
         "modalities": {"methylation": {"features": 20, "mode": "sequencing", "depth": 6.0}}
     },
+    "precisions": {"modalities": {"methylation": {"features": 20, "precision_spread": 1.0}}},
     "mnar": {
         "missing": {"values": 0.2, "modalities": 0.3, "mechanism": "mnar", "strength": 2.0},
         "modalities": {"methylation": {"features": 10}, "chromatin": {"features": 10}},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from genomix_cli.cohorts.fitting.association import Association, associate, run_length, switched_off
@@ -19,6 +21,8 @@ from genomix_cli.cohorts.generative.shared import Floats
 MARGIN = 1e-3
 PRECISIONS = (2.0, 1000.0)
 HIGHEST = 0.95
+# Of log (IQR^2), times the number of values: an IQR has 37 % of the efficiency of the deviation.
+IQR_VARIANCE = 2 / 0.37
 # Samples of a class that quartiles are taken of.
 FEWEST = 10
 
@@ -30,7 +34,8 @@ def fit_methylation(measured: Measured) -> Fitted:
       levels on the logit scale, which is the model's own law of them. The level of a CpG is the
       median over the samples in whose class it is not switched on, as the mean of the beta law
       with that median [1]_: the few active samples hardly move it.
-    - `precision`: from the variance within classes of the middle half of the values.
+    - `precision`, `precision_spread`: from the variance within classes of the middle half of each
+      CpG's values.
     - `block`: from how often neighbours in the file share a state; 1 where the file has no order.
     - `drivers`, `penetrance`: as many blocks as differ between classes, by as much; rough.
     - `batch_sd`: the variance component of batches, on the logit scale.
@@ -44,13 +49,14 @@ def fit_methylation(measured: Measured) -> Fitted:
     raw = logit(np.clip(measured.values, MARGIN, 1 - MARGIN))
     values = expit(without_batches(raw, measured.label, measured.batch))
     found = associate(values, measured.label) if measured.labelled else None
-    precision = default.precision
+    precision = _Precision(default.precision, 0.0)
     for _ in range(3):
-        states = gaussian_mixture(logit(_levels(values, measured, found, precision)), 3)
+        states = gaussian_mixture(logit(_levels(values, measured, found, precision.median)), 3)
         penetrance = _penetrance(states, found, measured, default)
         precision = _precision(values, states, found, measured)
     block = run_length(states.component)
-    estimated = ["features", "block", "weights", "means", "spread", "precision"]
+    estimated = ["features", "block", "weights", "means", "spread"]
+    estimated += ["precision", "precision_spread"]
     drivers = default.drivers
     if found is not None:
         drivers = round(found.driver.mean() * measured.total / block)
@@ -65,7 +71,8 @@ def fit_methylation(measured: Measured) -> Fitted:
         weights=tuple(states.weights.tolist()),
         means=tuple(expit(states.means).tolist()),
         spread=states.sd,
-        precision=precision,
+        precision=precision.median,
+        precision_spread=precision.spread,
         batch_sd=batch_spread(raw, measured.label, measured.batch),
     )
     return Fitted(parameters, tuple(estimated), _notes(block))
@@ -101,30 +108,45 @@ def _penetrance(
     return float(min(default.background + found.relative(steps), HIGHEST))
 
 
+@dataclass(frozen=True)
+class _Precision:
+    """Median of phi over CpGs, and the standard deviation of its logarithm."""
+
+    median: float
+    spread: float
+
+
 def _precision(
     values: Floats, states: Mixture, found: Association | None, measured: Measured
-) -> float:
-    """phi, from ``Var = mu (1 - mu) / (1 + phi)``, where a CpG is not switched on.
+) -> _Precision:
+    """Phi of each CpG, from ``Var = mu (1 - mu) / (1 + phi)``, where it is not switched on.
 
     The variance is from the middle half, ``(IQR / 1.349)^2``: what activity in the background
-    does to it is undone by taking the quartiles of the rest, which lies below or above.
+    does to it is undone by taking the quartiles of the rest, which lies below or above. What
+    chance adds to the spread of such estimates is taken off.
     """
     active = MethylationParameters().background
     up = np.array([1, 0, 0])[states.component]  # an active U goes up, the others down
-    inner = total = 0.0
+    expected, variance, samples = np.zeros((3, values.shape[1]))
     for k in np.unique(measured.label):
-        rows = measured.label == k
-        shown = values[rows]
+        shown = values[measured.label == k]
         columns = np.ones(shown.shape[1], bool) if found is None else found.of_class != k
         columns &= (~np.isnan(shown)).sum(0) > FEWEST
         for goes_up in (0, 1):
-            part = shown[:, columns & (up == goes_up)]
-            if not part.size:
+            here = columns & (up == goes_up)
+            if not here.any():
                 continue
             quartiles = np.array([0.25, 0.5, 0.75]) * (1 - active) + (1 - goes_up) * active
-            low, middle, high = np.nanquantile(part, quartiles, axis=0)
-            inner += len(part) * float((middle * (1 - middle)).sum())
-            total += len(part) * float((((high - low) / 1.349) ** 2).sum())
-    if not total:
-        return MethylationParameters().precision
-    return float(np.clip(inner / total - 1, *PRECISIONS))
+            low, middle, high = np.nanquantile(shown[:, here], quartiles, axis=0)
+            expected[here] += len(shown) * middle * (1 - middle)
+            variance[here] += len(shown) * ((high - low) / 1.349) ** 2
+            samples[here] += len(shown)
+    known = (samples > 0) & (variance > 0)
+    if not known.any():
+        return _Precision(MethylationParameters().precision, 0.0)
+    log = np.log(np.clip(expected[known] / variance[known] - 1, *PRECISIONS))
+    low, middle, high = np.quantile(log, [0.25, 0.5, 0.75])
+    # The variance of the logarithm of such a variance, of n normal values.
+    chance = float(np.median(IQR_VARIANCE / samples[known]))
+    spread = np.sqrt(max(((high - low) / 1.349) ** 2 - chance, 0))
+    return _Precision(float(np.exp(middle)), float(spread))

@@ -110,13 +110,14 @@ class BetaEmission(Exponential):
     ----------
     mean : NDArray
         mu, ``[d, S, P, B]``.
-    precision : float
-        phi: the variance is ``mu (1 - mu) / (1 + phi)``.
+    precision : NDArray
+        phi, ``[d]``: the variance is ``mu (1 - mu) / (1 + phi)``.
     """
 
-    def __init__(self, unit: Ints, units: int, mean: Floats, precision: float) -> None:
+    def __init__(self, unit: Ints, units: int, mean: Floats, precision: Floats) -> None:
         from scipy.special import gammaln
 
+        precision = precision.reshape(-1, 1, 1, 1)
         self.a, self.b = mean * precision, (1 - mean) * precision
         partition = gammaln(self.a) + gammaln(self.b) - gammaln(precision)
         natural = [self.a - 1, self.b - 1]
@@ -180,8 +181,8 @@ class BetaBinomialEmission:
     units : int
     mean : NDArray
         mu, ``[d, S, P, B]``.
-    precision : float
-        phi.
+    precision : NDArray
+        phi, ``[d]``.
     depth : float
         Mean of the Poisson number of reads over a CpG.
     """
@@ -189,7 +190,7 @@ class BetaBinomialEmission:
     unit: Ints
     units: int
     mean: Floats
-    precision: float
+    precision: Floats
     depth: float
 
     def __post_init__(self) -> None:
@@ -211,9 +212,10 @@ class BetaBinomialEmission:
             methylated = shown.real[observed].astype(int)
             depth = shown.imag[observed].astype(int)
             top = int(depth.max(initial=0))
-            a = self.mean[column] * self.precision
-            b = self.precision - a
-            both = np.full((1, 1, 1), self.precision)
+            precision = self.precision[column]
+            a = self.mean[column] * precision
+            b = precision - a
+            both = np.full((1, 1, 1), precision)
             total[observed] += (
                 _rising(a, top)[methylated]
                 + _rising(b, top)[depth - methylated]

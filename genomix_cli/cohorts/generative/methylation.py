@@ -7,8 +7,10 @@ normal state is unmethylated, hypo where it is methylated [2]_. A sample of puri
 a block in tumour state s with mean ::
 
     mu = expit(logit(p m[s, j] + (1 - p) m[normal, j]) + delta[batch, j])
-    beta ~ Beta(mu phi, (1 - mu) phi)                             array
-    k ~ BetaBinomial(depth, mu phi, (1 - mu) phi), beta = k/depth   sequencing, depth ~ Poisson
+    beta ~ Beta(mu phi[j], (1 - mu) phi[j])               by arrays
+    k ~ BetaBinomial(depth, mu phi[j], (1 - mu) phi[j])   by sequencing: beta = k / depth
+
+where the depth is a Poisson number.
 
 References
 ----------
@@ -61,8 +63,8 @@ class MethylationParameters:
         Mean beta of U, I and M.
     spread : float
         Standard deviation of a CpG's mean about its block's, on the logit scale.
-    precision : float
-        phi.
+    precision, precision_spread : float
+        Median of phi, and the standard deviation of its natural logarithm over CpGs.
     batch_sd : float
         Standard deviation of delta.
     mode : {"array", "sequencing"}
@@ -79,6 +81,7 @@ class MethylationParameters:
     means: tuple[Share, Share, Share] = (0.08, 0.50, 0.88)
     spread: NotNegative = 0.3
     precision: Positive = 30.0
+    precision_spread: NotNegative = 0.0
     batch_sd: NotNegative = 0.1
     mode: Literal["array", "sequencing"] = "array"
     depth: Positive = 30.0
@@ -125,12 +128,12 @@ class Methylation(Process):
         self.blocks = Blocks(drivers, np.eye(3)[self.normal], np.eye(3)[OPPOSITE[self.normal]])
         self.level = self._levels(rng)
         mean = self._means(rng)
+        spread = rng.normal(0, parameters.precision_spread, parameters.features)
+        precision = parameters.precision * np.exp(spread)
         self.emission: BetaEmission | BetaBinomialEmission = (
-            BetaEmission(self.unit, units, mean, parameters.precision)
+            BetaEmission(self.unit, units, mean, precision)
             if parameters.mode == "array"
-            else BetaBinomialEmission(
-                self.unit, units, mean, parameters.precision, parameters.depth
-            )
+            else BetaBinomialEmission(self.unit, units, mean, precision, parameters.depth)
         )
         self.readers = {self.name: self.emission}
 
