@@ -50,20 +50,14 @@ def pieces(
     size : int
         Values read at a time.
     """
-    import h5py
-    from anndata.io import read_elem
-
-    with h5py.File(cohort.path) as file:
-        group = file[f"mod/{modality}"]
-        obs = group["obs"]
-        rows = cohort.obs.index.get_indexer(read_elem(obs[obs.attrs["_index"]]))
-        wanted = np.ones(len(rows), bool) if keep is None else keep[rows]
-        step = max(size // max(group[where].shape[1], 1), 1)
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            if wanted[part].any():
-                values = np.asarray(group[where][part], np.float32)
-                yield Piece(rows[part][wanted[part]], values[wanted[part]])
+    stored, rows = cohort.stored(modality, where), cohort.rows(modality)
+    wanted = np.ones(len(rows), bool) if keep is None else keep[rows]
+    step = max(size // max(stored.shape[1], 1), 1)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        if wanted[part].any():
+            values = np.asarray(stored[part], np.float32)
+            yield Piece(rows[part][wanted[part]], values[wanted[part]])
 
 
 def read_rows(cohort: Cohort, modality: str, keep: NDArray[np.bool_], *, where: str = "X") -> Piece:

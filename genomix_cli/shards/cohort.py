@@ -238,6 +238,14 @@ class Cohort:
             return np.full(len(self.obs), -1, np.int64)
         return np.asarray(self.obs[LABEL].cat.codes, np.int64)
 
+    def rows(self, name: str) -> NDArray[np.intp]:
+        """Which sample each stored row of a modality is ``[n_m]``."""
+        return self._rows[name]
+
+    def stored(self, name: str, where: str = "X") -> h5py.Dataset:
+        """The matrix of a modality, or ``"layers/NAME"``, as the file has it; read when sliced."""
+        return self._file[f"mod/{name}/{where}"]
+
     def features(self, name: str) -> pd.DataFrame:
         """The features of a modality, a row each."""
         from anndata.io import read_elem
@@ -247,7 +255,7 @@ class Cohort:
     def present(self, name: str) -> NDArray[np.bool_]:
         """Which samples have the modality ``[n]``."""
         here = np.zeros(len(self.obs), bool)
-        here[self._rows[name]] = True
+        here[self.rows(name)] = True
         return here
 
     def matrix(self, name: str) -> NDArray[np.float32]:
