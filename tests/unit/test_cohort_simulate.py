@@ -129,6 +129,16 @@ def test_a_calibrated_posterior_is_not_calibrated_after_a_change(case: str) -> N
     assert abs(_z((posterior.argmax(1) == label) - best, best * (1 - best))) > 4
 
 
+@pytest.mark.filterwarnings("error")
+def test_drivers_without_exception_leave_no_doubt_and_no_warning() -> None:
+    sure = {"penetrance": 1.0, "background": 0.0}
+    case = {"methylation": {**sure, "precision": 300.0}, "copy_number": {**sure, "noise": 0.02}}
+    label, found = posteriors(parameters(modalities=case).build(), 300, seed=3)
+    for posterior in found.values():
+        assert np.isfinite(posterior).all()
+        assert (posterior.argmax(1) == label).mean() > 0.95
+
+
 def test_more_modalities_never_lower_the_expected_accuracy() -> None:
     _, found = posteriors(parameters(**CASES["synergy"]).build(), 3000, seed=3)
     accuracy = {frozenset(subset): p.max(1).mean() for subset, p in found.items()}
@@ -300,6 +310,16 @@ def test_wilson_interval_against_the_published_example() -> None:
             "no pair of two modalities",
         ),
         ({"modalities": {"methylation": 3}}, "is not a table"),
+        (
+            {
+                "modalities": {
+                    "copy_number": {},
+                    "expression": {"dosage": 0.9, "features": 4},
+                    "methylation": {},
+                }
+            },
+            "no gene is left",
+        ),
         ({"samples": 0}, "int 1 or more"),
         ({"names": {"methylation": "a/b"}}, "without / and"),
         ({"names": {"expression": "mrna"}}, "not one each for modalities"),

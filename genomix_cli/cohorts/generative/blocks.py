@@ -60,4 +60,6 @@ def _mixture(log_likelihood: Floats, law: Floats) -> Floats:
     """``log sum_s law[r, s] exp(log_likelihood[n, s, ...])``, ``[n, R, P, B]``."""
     highest = log_likelihood.max(1, keepdims=True)
     likelihood = np.exp(log_likelihood - highest)
-    return np.log(np.einsum("rs,nspb->nrpb", law, likelihood, optimize=True)) + highest
+    # A state that cannot be in a class may be the only one that its data allow.
+    with np.errstate(divide="ignore"):
+        return np.log(np.einsum("rs,nspb->nrpb", law, likelihood, optimize=True)) + highest

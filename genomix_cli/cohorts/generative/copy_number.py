@@ -268,7 +268,8 @@ class CopyNumber(Process):
         mixed = (1 - law) * np.exp(quiet - highest)[:, None] + law * np.exp(active - highest)[
             :, None
         ]
-        return self.drivers.place(np.log(mixed) + highest[:, None], arm)
+        with np.errstate(divide="ignore"):
+            return self.drivers.place(np.log(mixed) + highest[:, None], arm)
 
     def _emissions(self, arm: int, shown: dict[str, Floats]) -> Iterator[NDArray[np.float32]]:
         """For each bin of an arm, the likelihood of what shows it ``[6, n, P, H, G, B or 1]``."""

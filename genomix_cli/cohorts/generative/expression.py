@@ -38,6 +38,7 @@ from genomix_cli.cohorts.generative.process import Drawn, Process
 from genomix_cli.cohorts.generative.profiles import even_quantiles
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
+from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +136,13 @@ class Expression(Process):
         self.base = base.reshape(-1, 1, 1, 1) + batch_shift(shared, n, parameters.batch_sd, rng)
         dosage = round(parameters.dosage * n) if copy_number else 0
         silenced = round(parameters.silenced * n) if methylation else 0
+        if dosage + silenced >= n:
+            raise UsageError(
+                "no gene is left to the classes",
+                where="expression",
+                expected="dosage and silenced below 1 together",
+                found=f"{parameters.dosage:g} and {parameters.silenced:g}",
+            )
         self.own = np.arange(n - dosage - silenced)
         self.unit = block_of_features(len(self.own), parameters.module, rng)
         self.blocks, self.sign = self._modules(share, rng)
