@@ -23,6 +23,7 @@ from genomix_cli.cohorts.fitting.methylation import fit_methylation
 from genomix_cli.cohorts.fitting.mutations import fit_mutations
 from genomix_cli.cohorts.generative.missing import WHOLE, MissingParameters
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Shared
+from genomix_cli.cohorts.modality import beta_of_m
 from genomix_cli.cohorts.parameters import Batches, CohortParameters, to_yaml
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.progress import track
@@ -304,7 +305,7 @@ def _measured(
     kind = cohort.kinds[name].name
     shown = values[:, kept].astype(float)
     if kind == "methylation_m":
-        shown = m_values_to_beta(shown)
+        shown = beta_of_m(shown)
     if kind not in ("fragments", "copy_number", "mutations"):
         varies = _varies(shown)
         if not varies.all():
@@ -321,11 +322,6 @@ def _measured(
         )
     measured = Measured(shown, table.iloc[kept], total, label[present], batch[present], shared)
     return measured, tuple(notes)
-
-
-def m_values_to_beta(values: Floats) -> Floats:
-    """Methylated fractions of M-values (Du et al. 2010, doi:10.1186/1471-2105-11-587)."""
-    return 1 / (1 + np.exp2(-values))
 
 
 def _varies(values: Floats) -> Any:
@@ -387,7 +383,7 @@ def _tied_genes(
     x = cohort.matrix(source["expression"])[both][:, pair[0]].astype(float)
     y = cohort.matrix(source[other])[both][:, pair[1]].astype(float)
     if cohort.kinds[source[other]].name == "methylation_m":
-        y = m_values_to_beta(y)
+        y = beta_of_m(y)
     return tied_genes(x, y, label[both], sign)
 
 

@@ -87,17 +87,22 @@ def feature_table(names: Sequence[str], kind: Kind) -> pd.DataFrame:
     return table
 
 
-def m_to_beta(modality: Modality) -> Modality:
-    """Methylated fractions of M-values: beta = 2^M / (2^M + 1).
+def beta_of_m(values: NDArray[Any]) -> NDArray[Any]:
+    """Methylated fractions of M-values, of the same type: beta = 2^M / (2^M + 1).
 
     Du et al. 2010, doi:10.1186/1471-2105-11-587, equation 3 solved for beta.
     """
-    beta = np.negative(modality.values)
+    beta = np.negative(values)
     with np.errstate(over="ignore"):
         np.exp2(beta, out=beta)
         beta += 1
         np.reciprocal(beta, out=beta)
-    return replace(modality, kind=KINDS["methylation"], values=beta)
+    return beta
+
+
+def m_to_beta(modality: Modality) -> Modality:
+    """A modality of M-values as methylated fractions."""
+    return replace(modality, kind=KINDS["methylation"], values=beta_of_m(modality.values))
 
 
 def log2_of(modality: Modality) -> Modality:

@@ -202,6 +202,7 @@ def _fill(
         latents[f"interaction{i}"] = samples.bits[:, i].astype(float)
     posteriors = {s: np.empty((n, len(shared.classes))) for s in world.subsets()}
     written = dict.fromkeys(world.modalities, 0)
+    rows = {name: int((~lacks).sum()) for name, lacks in absent.items()}
     starts = range(0, n, PIECE)
     pieces = _pieces(world, samples, absent, request)
     for start, piece in zip(starts, track(pieces, "simulating", len(starts)), strict=True):
@@ -209,9 +210,8 @@ def _fill(
         for subset, values in piece.posteriors.items():
             posteriors[subset][here] = values
         for name, observed in piece.observed.items():
-            rows = int((~absent[name]).sum())
             called = request.parameters.called(name)
-            written[name] += _write(file, called, observed, written[name], rows)
+            written[name] += _write(file, called, observed, written[name], rows[name])
             for latent, values in observed.drawn.latents.items():
                 latents.setdefault(latent, np.empty(n))[here] = values
     return _Found(latents, posteriors)

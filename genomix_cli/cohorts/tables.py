@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.text import TextTable, is_missing, open_table, unknown_name
+from genomix_cli.cohorts.text import MISSING, TextTable, is_missing, open_table, unknown_name
 from genomix_cli.errors import DataError
 from genomix_cli.genome.parquet import require_pyarrow
 from genomix_cli.progress import Ticker
@@ -31,8 +31,7 @@ Values = NDArray[np.float32]
 #: Cells that are parsed together.
 BLOCK = 1 << 22
 # The spellings of a missing value that the fast parser knows; any other is read cell by cell.
-_MISSING = ["", "NA", "na", "NaN", "nan", "NAN", "N/A", "n/a", "null", "NULL", "."]
-_MISSING += ["[Not Available]", "[Not Applicable]", "[Not Evaluated]", "[Unknown]"]
+_MISSING = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
 #: Columns that describe a feature and are no sample; cBioPortal and GDC write them.
 ANNOTATIONS = frozenset(
     [

@@ -286,9 +286,8 @@ def marginal_density(x: Floats, parameters: CopyNumberParameters, shared: Shared
     active = _active_share(p, shared)
     kinds = np.array([1 - active, active / 2, active / 2])  # QUIET, GAIN, LOSS
     law = np.tensordot(kinds, model.law, 1)
-    ploidy = np.array(p.ploidy_weights) / sum(p.ploidy_weights)
     # Copies, purity, ploidy.
-    weights = (law.T * ploidy)[:, None, :] * shared.purity.weights[:, None]
+    weights = (law.T * model.ploidy_law)[:, None, :] * shared.purity.weights[:, None]
     away = (x.reshape(-1, 1) - model.mean.ravel()) / p.noise
     power = np.exp(-(p.freedom + 1) / 2 * np.log1p(away**2 / p.freedom))
     constant = gammaln((p.freedom + 1) / 2) - gammaln(p.freedom / 2)
@@ -306,8 +305,9 @@ def _active_share(p: CopyNumberParameters, shared: Shared) -> float:
 def _penetrance(found: Association, p: CopyNumberParameters, shared: Shared) -> float:
     """What makes the typical difference between classes that of the table."""
     model = _model(p, shared)
-    ploidy = np.array(p.ploidy_weights) / sum(p.ploidy_weights)
-    mean = np.einsum("lhc,cph,p,h->l", model.law, model.mean, shared.purity.weights, ploidy)
+    mean = np.einsum(
+        "lhc,cph,p,h->l", model.law, model.mean, shared.purity.weights, model.ploidy_law
+    )
     gain, loss = np.abs(mean[[GAIN, LOSS]] - mean[QUIET])
     steps = np.where(found.effect > 0, gain, loss)
     return float(min(p.background + found.relative(steps), HIGHEST))

@@ -9,6 +9,7 @@ import numpy as np
 
 from genomix_cli.cohorts.generative.drivers import Drivers
 from genomix_cli.cohorts.generative.emissions import Emission
+from genomix_cli.cohorts.generative.process import Process
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples
 
 
@@ -54,6 +55,21 @@ class Blocks:
             law = rates * self.active[unit] + (1 - rates) * self.quiet[unit]
             total = total + self.drivers.place(_mixture(np.asarray(given_state), law), unit)
         return total
+
+
+class BlockProcess(Process):
+    """A process whose hidden states are those of blocks, each reader with an emission.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    """
+
+    blocks: Blocks
+
+    def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
+        """See :class:`Process`."""
+        return self.blocks.log_likelihood([(self.readers[r], shown[r]) for r in shown], n)
 
 
 def _mixture(log_likelihood: Floats, law: Floats) -> Floats:

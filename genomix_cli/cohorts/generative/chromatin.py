@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from genomix_cli.cohorts.generative.blocks import Blocks
+from genomix_cli.cohorts.generative.blocks import BlockProcess, Blocks
 from genomix_cli.cohorts.generative.drivers import choose_drivers
 from genomix_cli.cohorts.generative.emissions import GaussianEmission
 from genomix_cli.cohorts.generative.methylation import block_of_features
-from genomix_cli.cohorts.generative.process import Drawn, Process
+from genomix_cli.cohorts.generative.process import Drawn
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 
@@ -70,7 +70,7 @@ class ChromatinParameters:
     batch_sd: NotNegative = 0.15
 
 
-class Chromatin(Process):
+class Chromatin(BlockProcess):
     """Accessibility of every peak; see the module for the model, Methylation for the arguments."""
 
     name = kind = "chromatin"
@@ -120,10 +120,6 @@ class Chromatin(Process):
         state = hidden[self.name][:, self.unit]
         values = self.readers[self.name].draw(state, samples, rng)
         return Drawn(values, values, {"state": state.astype(np.int8)})
-
-    def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
-        """See :class:`Process`."""
-        return self.blocks.log_likelihood([(self.readers[r], shown[r]) for r in shown], n)
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""

@@ -148,6 +148,7 @@ class CopyNumber(Process):
         self.wave = smooth_profile(rng, len(self.bins), 1.0)
         self.law = np.stack([self._segment_law(kind) for kind in (QUIET, GAIN, LOSS)])
         self.mean = self._means()
+        self.ploidy_law = np.array(parameters.ploidy_weights) / sum(parameters.ploidy_weights)
         self.readers: dict[str, Any] = {self.name: None}
 
     def _segment_law(self, kind: int) -> Floats:
@@ -190,7 +191,7 @@ class CopyNumber(Process):
     def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
         """See :class:`Process`."""
         p, n = self.parameters, len(samples)
-        ploidy = rng.choice(len(p.ploidy), n, p=_normalised(p.ploidy_weights))
+        ploidy = rng.choice(len(p.ploidy), n, p=self.ploidy_law)
         below = self.amplitude_law.cumsum(1)[samples.batch]
         amplitude = (rng.random(n)[:, None] > below[:, :-1]).sum(1)
         active = self.drivers.draw(samples, rng)
@@ -249,8 +250,7 @@ class CopyNumber(Process):
         own = len(self.parameters.ploidy) * len(self.parameters.gc)
         total = np.broadcast_to(total, (n, total.shape[1], purities * own, *total.shape[3:]))
         split = total.reshape(n, total.shape[1], purities, own, *total.shape[3:])
-        ploidy = _normalised(self.parameters.ploidy_weights)
-        law = ploidy[:, None, None] * self.amplitude_law.T
+        law = self.ploidy_law[:, None, None] * self.amplitude_law.T
         law = law.reshape(1, 1, 1, own, batches, *axes)
         highest = split.max(3, keepdims=True)
         return np.log((law * np.exp(split - highest)).sum(3)) + highest.squeeze(3)
@@ -375,10 +375,6 @@ def _batches(n: int) -> Iterator[slice]:
 def _at_distance(weights: tuple[float, ...], distance: Ints) -> Floats:
     """The weight at each distance, 0 beyond the last."""
     return np.append(np.array(weights), 0.0)[np.minimum(distance, len(weights))]
-
-
-def _normalised(weights: tuple[float, ...]) -> Floats:
-    return np.array(weights) / sum(weights)
 
 
 def cut_arms(pieces: tuple[Arm, ...], bins: int) -> list[Bin]:

@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from genomix_cli.cohorts.generative.blocks import Blocks
+from genomix_cli.cohorts.generative.blocks import BlockProcess, Blocks
 from genomix_cli.cohorts.generative.chromatin import batch_shift
 from genomix_cli.cohorts.generative.copy_number import COPIES, CopyNumber
 from genomix_cli.cohorts.generative.drivers import NONE, choose_drivers
 from genomix_cli.cohorts.generative.emissions import GaussianEmission
 from genomix_cli.cohorts.generative.methylation import Methylation, block_of_features
-from genomix_cli.cohorts.generative.process import Drawn, Process
+from genomix_cli.cohorts.generative.process import Drawn
 from genomix_cli.cohorts.generative.profiles import even_quantiles
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
@@ -107,7 +107,7 @@ class Tie:
     emission: GaussianEmission
 
 
-class Expression(Process):
+class Expression(BlockProcess):
     """Expression of every gene; see the module for the model, Methylation for the arguments.
 
     Parameters
@@ -205,10 +205,6 @@ class Expression(Process):
             state = hidden[tie.process][:, tie.emission.unit]
             values[:, tie.genes] = tie.emission.draw(state, samples, rng)
         return Drawn(values, values)
-
-    def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
-        """See :class:`Process`."""
-        return self.blocks.log_likelihood([(self.readers[r], shown[r]) for r in shown], n)
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""

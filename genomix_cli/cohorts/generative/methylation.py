@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from genomix_cli.cohorts.generative.blocks import Blocks
+from genomix_cli.cohorts.generative.blocks import BlockProcess, Blocks
 from genomix_cli.cohorts.generative.drivers import choose_drivers
 from genomix_cli.cohorts.generative.emissions import BetaBinomialEmission, BetaEmission
-from genomix_cli.cohorts.generative.process import Drawn, Process
+from genomix_cli.cohorts.generative.process import Drawn
 from genomix_cli.cohorts.generative.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 
@@ -87,7 +87,7 @@ class MethylationParameters:
     depth: Positive = 30.0
 
 
-class Methylation(Process):
+class Methylation(BlockProcess):
     """Methylation of every CpG; see the module for the model.
 
     Parameters
@@ -164,10 +164,6 @@ class Methylation(Process):
         layers["depth"] = np.nan_to_num(values.imag).astype(np.int32)
         with np.errstate(invalid="ignore"):
             return Drawn((values.real / values.imag).astype(np.float32), values, layers)
-
-    def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
-        """See :class:`Process`."""
-        return self.blocks.log_likelihood([(self.readers[r], shown[r]) for r in shown], n)
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""
