@@ -53,6 +53,27 @@ VARIANT_MODELS = Registry(
     },
 )
 
+# The three published designs first, then what they have to beat.
+COHORT_MODELS = Registry(
+    "cohort model",
+    {
+        "omics-transformer": "genomix_cli.cohorts.models.omics_transformer:OmicsTransformer",
+        "cancer-alpha": "genomix_cli.cohorts.models.cancer_alpha:CancerAlpha",
+        "cross-modal-subtype": "genomix_cli.cohorts.models.cross_modal_subtype:CrossModalSubtype",
+        "tab-transformer": "genomix_cli.cohorts.models.tab_transformer:TabTransformer",
+        "mlp": "genomix_cli.cohorts.models.mlp:MLP",
+        "logistic": "genomix_cli.cohorts.models.linear:Logistic",
+        "elastic-net": "genomix_cli.cohorts.models.linear:ElasticNet",
+        "lda": "genomix_cli.cohorts.models.linear:LDA",
+        "svm": "genomix_cli.cohorts.models.svm:SVM",
+        "random-forest": "genomix_cli.cohorts.models.trees:RandomForest",
+        "gradient-boosting": "genomix_cli.cohorts.models.trees:GradientBoosting",
+        "lightgbm": "genomix_cli.cohorts.models.trees:LightGBM",
+        "late-fusion": "genomix_cli.cohorts.models.late_fusion:LateFusion",
+        "best-single": "genomix_cli.cohorts.models.late_fusion:BestSingle",
+    },
+)
+
 SIMULATORS = Registry(
     "simulator",
     {

@@ -33,6 +33,8 @@ class LightningTask(pl.LightningModule):
         self._train_loader = train_loader
         self._valid_loader = valid_loader
         self._predictions: list[Any] = []
+        self._losses: list[Tensor] = []
+        self.history: list[dict[str, float]] = []
 
     def train_dataloader(self) -> Any:
         """The loader of the current epoch (reloaded each epoch)."""
@@ -45,7 +47,9 @@ class LightningTask(pl.LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         """Loss of one batch, with its parts logged."""
         losses = self.task.losses(batch)
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        if not self.settings.quiet:
+            self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        self._losses.append(losses["loss"].detach())
         return losses["loss"]
 
     def validation_step(self, batch: Any, index: int) -> None:
@@ -56,10 +60,13 @@ class LightningTask(pl.LightningModule):
         """Compute and log the metrics of all validation batches."""
         metrics = self.task.metrics(self._predictions)
         self._predictions = []
-        self.log_dict(metrics, prog_bar=True)
-        if not self.trainer.sanity_checking:
-            said = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-            log.info("epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
+        self.log_dict(metrics)
+        loss = float(torch.stack(self._losses).mean()) if self._losses else math.nan
+        self._losses = []
+        self.history.append({**metrics, "train_loss": loss})
+        said = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        level = logging.DEBUG if self.settings.quiet else logging.INFO
+        log.log(level, "epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
 
     def configure_optimizers(self) -> Any:
         """AdamW (no decay on vectors) with linear warm-up and a cosine."""
@@ -120,38 +127,38 @@ def run(
         {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
     )
     assert best.best_model_score is not None
-    return FitResult(float(best.best_model_score), trainer.current_epoch)
+    return FitResult(float(best.best_model_score), trainer.current_epoch, tuple(module.history))
 
 
 def _trainer(
     config: FitConfig, folder: Path, device: torch.device, best: ModelCheckpoint
 ) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[Callback] = [
-        best,
-        ModelCheckpoint(
-            folder / "checkpoints",
-            filename="{epoch}",
-            every_n_epochs=config.checkpoint_every,
-            save_top_k=-1,
-        ),
-    ]
+    callbacks: list[Callback] = [best]
+    if config.checkpoint_every:
+        callbacks.append(
+            ModelCheckpoint(
+                folder / "checkpoints",
+                filename="{epoch}",
+                every_n_epochs=config.checkpoint_every,
+                save_top_k=-1,
+            )
+        )
     if config.patience:
         callbacks.append(EarlyStopping(config.monitor, mode="max", patience=config.patience))
     cuda = device.type == "cuda"
     return pl.Trainer(
         max_epochs=config.epochs,
         accelerator="gpu" if cuda else "cpu",
-        devices=[device.index or 0] if cuda else 1,
+        devices=[device.index or 0] if cuda and config.devices == 1 else config.devices,
+        strategy="auto" if config.devices == 1 else "ddp_find_unused_parameters_true",
+        sync_batchnorm=config.devices > 1 and cuda,
         precision=_precision(config.precision, device),  # type: ignore[arg-type]
         gradient_clip_val=config.clip,
         accumulate_grad_batches=config.accumulate,
         val_check_interval=1.0 / config.validations_per_epoch,
         callbacks=callbacks,
-        logger=[
-            CSVLogger(folder, name="logs", version=""),
-            TensorBoardLogger(folder, name="logs", version=""),
-        ],
+        logger=_loggers(folder, config),
         default_root_dir=folder,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
@@ -159,6 +166,15 @@ def _trainer(
         enable_model_summary=False,
         log_every_n_steps=10,
     )
+
+
+def _loggers(folder: Path, config: FitConfig) -> Any:
+    if config.quiet and not log.isEnabledFor(logging.DEBUG):
+        return False
+    return [
+        CSVLogger(folder, name="logs", version=""),
+        TensorBoardLogger(folder, name="logs", version=""),
+    ]
 
 
 def _precision(name: str, device: torch.device) -> str:

@@ -35,9 +35,14 @@ class FitConfig:
         Validation metric, larger is better.
     validations_per_epoch : int
     checkpoint_every : int
-        Epochs between kept checkpoints, beside the best and the last.
+        Epochs between kept checkpoints, beside the best and the last; 0: keep none of them.
     accumulate : int
         Batches per optimiser step.
+    devices : int
+        GPUs, or processes on a CPU, among which Lightning's DDP shares the work. Each runs the
+        whole command; the task's loaders give each its part.
+    quiet : bool
+        For many short fits: no line per epoch, and logs for TensorBoard only at level debug.
     """
 
     epochs: int = 10
@@ -51,6 +56,8 @@ class FitConfig:
     validations_per_epoch: int = 1
     checkpoint_every: int = 5
     accumulate: int = 1
+    devices: int = 1
+    quiet: bool = False
 
 
 class Task(Protocol):
@@ -78,10 +85,13 @@ class FitResult:
         Best value of the monitored metric; the module holds the weights that reached it.
     epochs : int
         Epochs begun.
+    history : tuple of dict
+        For each validation its metrics, and the mean ``train_loss`` since the one before.
     """
 
     best: float
     epochs: int
+    history: tuple[dict[str, float], ...] = ()
 
 
 def fit(

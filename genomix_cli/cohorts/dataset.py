@@ -1,0 +1,224 @@
+"""Samples as models see them: a matrix per modality, labels, and which samples belong together.
+
+Letters: n samples, d features of a modality, M modalities, K classes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.shards.cohort import BATCH, PATIENT, Cohort
+
+log = logging.getLogger("genomix")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What a model knows of a modality before it sees a value; a run folder carries it.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        Name of a `genomix_cli.shards.cohort.Kind`.
+    features : tuple of str
+    readout : tuple of str
+        Of fragments: ``length``, ``short`` or ``long`` for each feature; empty otherwise.
+    contig : tuple of str
+        Of each feature; empty where the file has no places.
+    position : tuple of int
+        Of each feature: start on the contig, or length of the fragments, bp; -1 where unknown.
+    """
+
+    name: str
+    kind: str
+    features: tuple[str, ...]
+    readout: tuple[str, ...] = ()
+    contig: tuple[str, ...] = ()
+    position: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A cohort, or some samples of it, in memory.
+
+    Attributes
+    ----------
+    names : NDArray
+        str ``[n]``.
+    modalities : tuple of Modality
+    values : dict of str to NDArray
+        float32 ``[n, d]`` of each modality; NaN where missing.
+    present : NDArray
+        bool ``[n, M]``: which samples have which modality.
+    classes : tuple of str
+    label : NDArray
+        int64 ``[n]``: index of the class, -1 where unknown.
+    patient, batch : NDArray
+        int64 ``[n]``: codes. Without patients each sample is one; without batches there is one.
+    """
+
+    names: NDArray[Any]
+    modalities: tuple[Modality, ...]
+    values: dict[str, NDArray[np.float32]]
+    present: NDArray[np.bool_]
+    classes: tuple[str, ...]
+    label: NDArray[np.int64]
+    patient: NDArray[np.int64]
+    batch: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: NDArray[Any]) -> Samples:
+        """Some samples, by index or mask."""
+        return replace(
+            self,
+            names=self.names[rows],
+            values={name: values[rows] for name, values in self.values.items()},
+            present=self.present[rows],
+            label=self.label[rows],
+            patient=self.patient[rows],
+            batch=self.batch[rows],
+        )
+
+    def only(self, names: Sequence[str]) -> Samples:
+        """Some modalities, in the order of the file.
+
+        Raises
+        ------
+        UsageError
+            If one is not there.
+        """
+        there = [modality.name for modality in self.modalities]
+        unknown = [name for name in names if name not in there]
+        if unknown:
+            raise UsageError(f"no modality {', '.join(unknown)}", expected=" or ".join(there))
+        kept = [i for i, name in enumerate(there) if name in names]
+        return replace(
+            self,
+            modalities=tuple(self.modalities[i] for i in kept),
+            values={there[i]: self.values[there[i]] for i in kept},
+            present=self.present[:, kept],
+        )
+
+
+def read_samples(cohort: Cohort) -> Samples:
+    """Everything a model may learn from, of every sample."""
+    return Samples(
+        names=np.asarray(cohort.obs.index, str),
+        modalities=tuple(_modality(cohort, name) for name in cohort.modalities),
+        values={name: cohort.matrix(name) for name in cohort.modalities},
+        present=np.column_stack([cohort.present(name) for name in cohort.modalities]),
+        classes=cohort.classes,
+        label=cohort.labels,
+        patient=_codes(cohort, PATIENT, np.arange(len(cohort.obs))),
+        batch=_codes(cohort, BATCH, np.zeros(len(cohort.obs))),
+    )
+
+
+def _modality(cohort: Cohort, name: str) -> Modality:
+    table = cohort.features(name)
+    kind = cohort.kinds[name].name
+    features = tuple(map(str, table.index))
+    contig = readout = position = ()  # type: Any
+    if {"contig", "start"} <= set(table):
+        contig = tuple(map(str, table["contig"]))
+        position = tuple(int(start) for start in table["start"].fillna(-1))
+    if kind == "fragments" and "length" in table:
+        lengths = table["length"].fillna(-1)
+        position = tuple(
+            int(length if length >= 0 else start)
+            for length, start in zip(lengths, position or [-1] * len(table), strict=True)
+        )
+        readout = ("length",) * len(table)
+    if "readout" in table:
+        readout = tuple(map(str, table["readout"]))
+    return Modality(name, kind, features, readout, contig, position)
+
+
+def _codes(cohort: Cohort, column: str, otherwise: NDArray[Any]) -> NDArray[np.int64]:
+    """Codes of a column; a sample without an entry is a group of its own."""
+    if column not in cohort.obs:
+        return otherwise.astype(np.int64)
+    codes = np.asarray(cohort.obs[column].cat.codes, np.int64)
+    unknown = codes < 0
+    return np.where(unknown, codes.max(initial=-1) + np.cumsum(unknown), codes)
+
+
+def aligned(samples: Samples, modalities: tuple[Modality, ...], where: object) -> Samples:
+    """Other samples in the features that a model was trained on.
+
+    A feature or modality that is not there is missing, and said to be; those that the model does
+    not know are left out, and said to be.
+
+    Raises
+    ------
+    DataError
+        If nothing fits: no modality in common, one of another kind, or without a common feature.
+    """
+    there = {modality.name: modality for modality in samples.modalities}
+    common = [modality.name for modality in modalities if modality.name in there]
+    if not common:
+        raise DataError(
+            "has none of the model's modalities",
+            where=where,
+            expected=" or ".join(modality.name for modality in modalities),
+            found=", ".join(there),
+        )
+    values, present = {}, []
+    for modality in modalities:
+        found = there.get(modality.name)
+        if found is None:
+            log.warning("%s has no %s: the model treats it as missing", where, modality.name)
+            values[modality.name] = np.full((len(samples), len(modality.features)), np.nan, "f4")
+            present.append(np.zeros(len(samples), bool))
+            continue
+        values[modality.name] = _in_order(samples.values[modality.name], found, modality, where)
+        present.append(samples.present[:, list(there).index(modality.name)])
+    others = [name for name in there if name not in common]
+    if others:
+        log.warning("the model does not know %s of %s", ", ".join(others), where)
+    return replace(samples, modalities=modalities, values=values, present=np.column_stack(present))
+
+
+def _in_order(
+    values: NDArray[np.float32], found: Modality, wanted: Modality, where: object
+) -> NDArray[np.float32]:
+    """Columns of `values` in the order of the model's features, NaN where there is none."""
+    if found.kind != wanted.kind:
+        raise DataError(
+            "is of another kind than in training",
+            where=f"{where} [{found.name}]",
+            expected=wanted.kind,
+            found=found.kind,
+            hint="prepare it with the same --kind",
+        )
+    if found.features == wanted.features:
+        return values
+    column = {name: i for i, name in enumerate(found.features)}
+    source = np.array([column.get(name, -1) for name in wanted.features])
+    if not (source >= 0).any():
+        raise DataError(
+            "has none of the model's features",
+            where=f"{where} [{found.name}]",
+            expected=f"{wanted.features[0]}, ... ({len(wanted.features):,})",
+            found=f"{found.features[0]}, ... ({len(found.features):,})",
+        )
+    lacking = int((source < 0).sum())
+    if lacking:
+        count = f"{lacking:,} of {len(source):,} features"
+        log.warning("%s [%s] lacks %s: treated as missing", where, found.name, count)
+    unknown = len(found.features) - (len(source) - lacking)
+    if unknown:
+        log.info("%s [%s]: %s features are not the model's", where, found.name, f"{unknown:,}")
+    return np.where(source >= 0, values[:, source], np.float32(np.nan))

@@ -1,0 +1,199 @@
+"""What every model of cohorts offers: learn from samples, give each sample's classes, be stored.
+
+Letters: n samples, M modalities, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+
+State = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how a model learns; nothing in it may change what it learns, but for the seed.
+
+    Attributes
+    ----------
+    seed : int
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:N``.
+    devices : int
+        GPUs, or processes on a CPU, that share each batch.
+    threads : int
+        For libraries that ask.
+    precision : str
+        ``auto``: bf16 where a GPU has it, fp32 elsewhere; or a Lightning precision.
+    logs : Path, optional
+        Folder for TensorBoard logs; none are kept otherwise.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    devices: int = 1
+    threads: int = 1
+    precision: str = "auto"
+    logs: Path | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A point of a training curve.
+
+    Attributes
+    ----------
+    stage : str
+        ``joint``, or the encoder that learns alone.
+    member : int
+        Of an ensemble.
+    epoch : int
+        From 1.
+    train_loss, valid_nll, valid_accuracy : float
+    """
+
+    stage: str
+    member: int
+    epoch: int
+    train_loss: float
+    valid_nll: float
+    valid_accuracy: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit says of itself.
+
+    Attributes
+    ----------
+    parameters : int
+        Numbers that were learned.
+    curve : tuple of Epoch
+        Empty for what does not learn in epochs.
+    converged : bool
+        False where it stopped at its limit while still improving.
+    """
+
+    parameters: int
+    curve: tuple[Epoch, ...] = ()
+    converged: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+
+class CohortModel(ABC):
+    """A classifier of samples measured in several omics.
+
+    Imputation, scaling and selection are part of `fit`: a model sees raw values, NaN where missing,
+    and whole modalities that a sample lacks, in training and afterwards.
+
+    Parameters
+    ----------
+    config : Any
+        An instance of `config_class`.
+
+    Attributes
+    ----------
+    config_class : type
+        A frozen dataclass of plain data.
+    presets : dict
+        Preset name to fields of that class; the first is the default.
+    space : mapping
+        Field to the values that tuning draws from: a list, or a frozen distribution of
+        `scipy.stats`, as `sklearn.model_selection.ParameterSampler` takes them.
+    modalities, classes : tuple
+        Of the samples it was fitted to.
+    """
+
+    config_class: ClassVar[type]
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
+    space: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        self.modalities: tuple[Modality, ...] = ()
+        self.classes: tuple[str, ...] = ()
+
+    def fit(self, samples: Samples, setting: Setting) -> Fitted:
+        """Learn from samples, all of which have a label. The same seed gives the same model."""
+        self.modalities, self.classes = samples.modalities, samples.classes
+        return self._fit(samples, setting)
+
+    @abstractmethod
+    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+        """See `fit`."""
+
+    @abstractmethod
+    def log_probability(self, samples: Samples) -> Floats:
+        """Logarithm of each class's probability ``[n, K]``, not yet calibrated; finite.
+
+        `samples` has the modalities and features of the fit (`dataset.aligned` sees to that). The
+        answer for a sample does not depend on the others. A class that was not in the fit gets a
+        probability near 0.
+        """
+
+    @abstractmethod
+    def state(self) -> State:
+        """Everything learned, as arrays by name, for safetensors: no objects, no Fortran order."""
+
+    def restore(
+        self, modalities: tuple[Modality, ...], classes: tuple[str, ...], state: State
+    ) -> None:
+        """Become what `state` was taken from.
+
+        Raises
+        ------
+        KeyError, ValueError, RuntimeError
+            If it is not a state of this model and configuration.
+        """
+        self.modalities, self.classes = modalities, classes
+        self._restore(state)
+
+    @abstractmethod
+    def _restore(self, state: State) -> None:
+        """See `restore`."""
+
+    def to(self, device: str) -> None:
+        """Compute on a device from now on, where the model has anything to move."""
+
+    def differentiable(self) -> Any:
+        """The fitted model as a :class:`Differentiable`, for Integrated Gradients.
+
+        Raises
+        ------
+        NotImplementedError
+            If it has no gradient, as trees have none.
+        """
+        raise NotImplementedError
+
+    def attention(self, samples: Samples) -> NDArray[np.float32] | None:
+        """Attention of each modality (row) to each ``[n, M, M]``, rows sum to 1, if there is any.
+
+        NaN in the rows and columns of modalities that a sample lacks.
+        """
+        return None
+
+
+class Differentiable(ABC):
+    """From encoded values to logits, with gradients."""
+
+    @abstractmethod
+    def encode(self, samples: Samples) -> Any:
+        """`genomix_cli.cohorts.preprocessing.Encoded` of samples."""
+
+    @property
+    @abstractmethod
+    def kept(self) -> tuple[Modality, ...]:
+        """Modalities with the features of the columns of `encode`."""
+
+    @abstractmethod
+    def logits(self, values: Any, observed: Any, present: Any) -> Any:
+        """Logits ``[B, K]`` as a Tensor, from tensors as in `Encoded`, in evaluation mode."""

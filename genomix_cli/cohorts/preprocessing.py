@@ -1,0 +1,192 @@
+"""From measured values to what a model computes with, learned from the training samples alone.
+
+Letters: n samples, d features of a modality, k of them kept, M modalities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Modality, Samples
+
+# Standard deviations beyond which a value says no more than that it is far out.
+CLIP = 10.0
+# Counts are compositions: a count of nothing is half of one.
+PSEUDOCOUNT = 0.5
+
+
+class Encoded(NamedTuple):
+    """Samples in numbers, by modality in order.
+
+    Attributes
+    ----------
+    values : tuple of NDArray
+        float32 ``[n, k]``, mean 0 and SD 1 in training; 0 where missing.
+    observed : tuple of NDArray
+        bool ``[n, k]``.
+    present : NDArray
+        bool ``[n, M]``.
+    """
+
+    values: tuple[NDArray[np.float32], ...]
+    observed: tuple[NDArray[np.bool_], ...]
+    present: NDArray[np.bool_]
+
+    def flat(self) -> NDArray[np.float32]:
+        """All modalities side by side ``[n, sum of k]``; a missing value is the training mean."""
+        return np.concatenate(self.values, axis=1)
+
+
+class Selector(Protocol):
+    """Chooses features of a modality."""
+
+    def __call__(
+        self, values: NDArray[np.float32], label: NDArray[np.int64], k: int, seed: int
+    ) -> NDArray[np.int64]:
+        """Indices ``[k]``, ascending, of the columns of `values` ``[n, d]`` to keep."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What was learned of a modality.
+
+    Attributes
+    ----------
+    columns : NDArray
+        int64 ``[k]``: features that are kept.
+    mean, sd : NDArray
+        float32 ``[k]``, after the transformation of the kind.
+    """
+
+    columns: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Transform, select, centre and scale; :func:`fit_preprocessor` makes one.
+
+    Attributes
+    ----------
+    modalities : tuple of Modality
+        As in the samples it was fitted to.
+    scales : tuple of Scale
+        Of each.
+    """
+
+    modalities: tuple[Modality, ...]
+    scales: tuple[Scale, ...]
+
+    @property
+    def kept(self) -> tuple[Modality, ...]:
+        """The modalities with the features that are kept, in the columns of `transform`."""
+        return tuple(
+            _some(modality, scale.columns)
+            for modality, scale in zip(self.modalities, self.scales, strict=True)
+        )
+
+    def transform(self, samples: Samples) -> Encoded:
+        """Samples with the same modalities and features as in the fit."""
+        values, observed = [], []
+        for modality, scale in zip(self.modalities, self.scales, strict=True):
+            raw = comparable(samples.values[modality.name], modality)[:, scale.columns]
+            z = (raw - scale.mean) / scale.sd
+            seen = np.isfinite(z)
+            observed.append(seen)
+            values.append(np.where(seen, np.clip(z, -CLIP, CLIP), 0).astype(np.float32))
+        return Encoded(tuple(values), tuple(observed), samples.present)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything learned, as arrays by name."""
+        return {
+            f"{modality.name}/{field}": getattr(scale, field)
+            for modality, scale in zip(self.modalities, self.scales, strict=True)
+            for field in ("columns", "mean", "sd")
+        }
+
+    @classmethod
+    def restore(
+        cls, modalities: tuple[Modality, ...], state: Mapping[str, NDArray[Any]]
+    ) -> Preprocessor:
+        """From :meth:`state`."""
+        scales = tuple(
+            Scale(*(state[f"{modality.name}/{field}"] for field in ("columns", "mean", "sd")))
+            for modality in modalities
+        )
+        return cls(modalities, scales)
+
+
+def fit_preprocessor(
+    samples: Samples, *, select: Selector | None = None, top_k: int = 0, seed: int = 0
+) -> Preprocessor:
+    """Learn from training samples, and from nothing else.
+
+    A feature that is constant or never observed in them is left out.
+
+    Parameters
+    ----------
+    samples : Samples
+    select : Selector, optional
+        Chooses among the features of a modality that has more than `top_k`.
+    top_k : int
+        0: keep all.
+    seed : int
+        For `select`.
+    """
+    scales = []
+    for modality in samples.modalities:
+        raw = comparable(samples.values[modality.name], modality)
+        seen = np.isfinite(raw)
+        count = np.maximum(seen.sum(0), 1)
+        # float64: the variance of large values is the small difference of large numbers.
+        mean = np.where(seen, raw, 0).sum(0, dtype=np.float64) / count
+        centred = np.where(seen, raw - mean, 0)
+        sd = np.sqrt((centred**2).sum(0, dtype=np.float64) / count)
+        columns = np.flatnonzero(sd > 1e-6 * np.maximum(1, np.abs(mean)))
+        if select is not None and 0 < top_k < len(columns):
+            z = (centred[:, columns] / sd[columns]).astype(np.float32)
+            columns = columns[select(z, samples.label, top_k, seed)]
+        scales.append(
+            Scale(columns, mean[columns].astype(np.float32), sd[columns].astype(np.float32))
+        )
+    return Preprocessor(samples.modalities, tuple(scales))
+
+
+def comparable(values: NDArray[np.float32], modality: Modality) -> NDArray[np.float32]:
+    """Values of a kind as numbers whose differences mean the same everywhere.
+
+    Fragment counts become centred log-ratios within their readout (Aitchison 1982,
+    doi:10.1111/j.2517-6161.1982.tb01195.x), so that the depth of a sample does not count. Other
+    kinds are such numbers already.
+    """
+    if modality.kind != "fragments":
+        return values
+    readout = np.array(modality.readout or ("length",) * len(modality.features))
+    result = np.empty_like(values)
+    for name in np.unique(readout):
+        part = np.log(values[:, readout == name] + np.float32(PSEUDOCOUNT))
+        seen = np.isfinite(part)
+        mean = np.where(seen, part, 0).sum(1) / np.maximum(seen.sum(1), 1)
+        result[:, readout == name] = part - mean[:, None]
+    return result
+
+
+def _some(modality: Modality, columns: NDArray[np.int64]) -> Modality:
+    def pick(of: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(of[i] for i in columns) if of else ()
+
+    return Modality(
+        modality.name,
+        modality.kind,
+        pick(modality.features),
+        pick(modality.readout),
+        pick(modality.contig),
+        pick(modality.position),
+    )

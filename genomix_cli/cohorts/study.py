@@ -1,0 +1,166 @@
+"""What came of a comparison of models: everything the report, the tables and the tests need.
+
+Letters: n samples, S seeds, M modalities, K classes, F outer folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Floats
+from genomix_cli.cohorts.models.base import Epoch
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """What was fitted for one outer fold.
+
+    Attributes
+    ----------
+    fold : str
+        Name of the samples held out.
+    chosen : dict
+        Fields of the configuration that tuning chose, of the first seed.
+    tuning_nll : float
+        Of the chosen ones, on the inner folds; NaN if nothing was tuned.
+    temperature : float
+        That the logits are divided by.
+    seconds : float
+        The last fit alone, without tuning.
+    curve : tuple of Epoch
+        Of the last fit, for networks.
+    converged : bool
+    """
+
+    fold: str
+    chosen: dict[str, Any]
+    tuning_nll: float
+    temperature: float
+    seconds: float
+    curve: tuple[Epoch, ...] = ()
+    converged: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row of the table: one model on one set of modalities, judged on samples held out.
+
+    Attributes
+    ----------
+    name : str
+        As the table calls it: the model, and what sets it apart from others of that model.
+    model : str
+        Name in the registry.
+    modalities : tuple of str
+        That it saw.
+    main : bool
+        The model that was asked for; the others are what it is compared with.
+    trials : int
+        Configurations that were tried in each outer fold.
+    parameters : int
+        Numbers learned, in the last fold.
+    probability : NDArray
+        float64 ``[S, n, K]``: calibrated; NaN for samples that were never held out.
+    uncalibrated : NDArray
+        The same before the temperature.
+    sets : NDArray
+        bool ``[n, K]``: conformal prediction sets of the first seed.
+    folds : tuple of FoldFit
+    attention : NDArray, optional
+        float32 ``[K, M, M]``: mean over the held-out samples of each class, of modality (row) to
+        modality, in the order of `modalities`.
+    shuffled : NDArray, optional
+        float64 ``[n, K]``: probability after training on shuffled labels.
+    """
+
+    name: str
+    model: str
+    modalities: tuple[str, ...]
+    main: bool
+    trials: int
+    parameters: int
+    probability: Floats
+    uncalibrated: Floats
+    sets: NDArray[np.bool_]
+    folds: tuple[FoldFit, ...]
+    attention: NDArray[np.float32] | None = None
+    shuffled: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Mean absolute attribution of a feature, over held-out samples of the first fold.
+
+    Attributes
+    ----------
+    modality, feature : str
+    importance : float
+        In logits of the predicted class.
+    driver : bool, optional
+        Simulated cohorts: whether the class or an interaction drives it.
+    """
+
+    modality: str
+    feature: str
+    importance: float
+    driver: bool | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison of models on the same samples, folds and trials.
+
+    Attributes
+    ----------
+    cohort : str
+        Name of the file.
+    names : NDArray
+        str ``[n]``: samples with a label.
+    classes : tuple of str
+    label : NDArray
+        int64 ``[n]``.
+    patient : NDArray
+        int64 ``[n]``: what a bootstrap draws.
+    fold : NDArray
+        str ``[n]``: in which the sample was held out; empty if it never was.
+    tested : NDArray
+        bool ``[n]``.
+    held_out_by : str
+        What a fold is: ``stratified folds``, ``batches``, or the name of a file.
+    level : float
+        Share of samples that the prediction sets are to cover.
+    calibration : str
+        ``cross`` or ``split``.
+    seeds : tuple of int
+    outcomes : tuple of Outcome
+        The main ones first.
+    ceilings : dict
+        Bayes posterior float ``[n, K]`` for sets of modalities, where the truth is known.
+    importances : tuple of Importance
+        Of the first main model, largest first; empty where it has no gradient.
+    driver_auprc : dict
+        Modality to (AUPRC of attributions against planted drivers, share of drivers), simulated.
+    settings : dict
+        Of the request, plain data.
+    """
+
+    cohort: str
+    names: NDArray[Any]
+    classes: tuple[str, ...]
+    label: NDArray[np.int64]
+    patient: NDArray[np.int64]
+    fold: NDArray[Any]
+    tested: NDArray[np.bool_]
+    held_out_by: str
+    level: float
+    calibration: str
+    seeds: tuple[int, ...]
+    outcomes: tuple[Outcome, ...]
+    ceilings: dict[tuple[str, ...], Floats] = field(default_factory=dict)
+    importances: tuple[Importance, ...] = ()
+    driver_auprc: dict[str, tuple[float, float]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,58 @@
+"""Sets of classes that hold the right one as often as promised, for every class.
+
+Letters: n samples, K classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def class_thresholds(probability: npt.ArrayLike, label: npt.ArrayLike, level: float) -> FloatArray:
+    """Least probability at which a class enters a sample's prediction set, for each class.
+
+    Class-conditional (Mondrian) split-conformal prediction with the score 1 - p of the true class:
+    if the samples are exchangeable with those that come, and the model did not learn from them, a
+    set holds the true class with a probability of at least `level`, within every class (Vovk 2012,
+    arXiv:1209.2673; Sadinle et al. 2019, doi:10.1080/01621459.2017.1395341).
+
+    Parameters
+    ----------
+    probability : array
+        ``[n, K]``, by a model that has not seen these samples.
+    label : array
+        int ``[n]``.
+    level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    NDArray
+        float64 ``[K]``; 0 (always in the set) for a class with fewer than ``level / (1 - level)``
+        samples: no threshold can promise anything for it.
+    """
+    p, y = np.asarray(probability, np.float64), np.asarray(label)
+    thresholds = np.zeros(p.shape[1])
+    for k in range(p.shape[1]):
+        own = np.sort(p[y == k, k])
+        # The rank from below of the ceil((n + 1) level)-th smallest score 1 - p.
+        below = len(own) - int(np.ceil((len(own) + 1) * level - 1e-9))
+        if below >= 0:
+            thresholds[k] = own[below]
+    return thresholds
+
+
+def prediction_sets(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which classes are in each sample's set, bool ``[n, K]``; none may be.
+
+    Parameters
+    ----------
+    probability : array
+        ``[n, K]``.
+    thresholds : array
+        ``[K]`` of :func:`class_thresholds`.
+    """
+    return np.asarray(probability, np.float64) >= np.asarray(thresholds, np.float64)
