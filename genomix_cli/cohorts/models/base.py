@@ -161,7 +161,7 @@ class CohortModel(ABC):
     def _restore(self, state: State) -> None:
         """See `restore`."""
 
-    def to(self, device: str) -> None:
+    def to(self, device: str) -> None:  # noqa: B027
         """Compute on a device from now on, where the model has anything to move."""
 
     def differentiable(self) -> Any:
