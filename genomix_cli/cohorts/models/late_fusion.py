@@ -5,7 +5,6 @@ Letters: n samples, M modalities, K classes, k of them in the fit.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -21,7 +20,7 @@ from genomix_cli.cohorts.models.linear import Linear, ridge_logistic
 from genomix_cli.cohorts.splits import folds_of
 from genomix_cli.config import Count, Positive, from_dict
 from genomix_cli.registry import COHORT_MODELS
-from genomix_cli.training.calibration import log_softmax
+from genomix_cli.training.calibration import fit_temperature, log_softmax
 
 Base = Literal[
     "logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting", "lightgbm"
@@ -39,8 +38,9 @@ class SingleConfig:
     base : str
         Name of the model of each modality.
     strengths : tuple of float
-        Field ``c`` of the base model, if it has one; chosen for each modality by the out-of-fold
-        likelihood.
+        Field ``c`` of the base model, if it has one (``svm``: a tenth of it); chosen for each
+        modality by the out-of-fold likelihood at the best temperature. So is the shrinkage of
+        ``lda``.
     folds : int
         Inner folds, of the training samples.
     """
@@ -57,12 +57,16 @@ class Part(NamedTuple):
     ----------
     model : CohortModel
         Fitted to all training samples that have it.
+    temperature : float
+        That makes the out-of-fold probabilities most likely: a margin or a sum of many correlated
+        features is too sure of itself, each model by another factor.
     out_of_fold : NDArray
         ``[n, K]``: log-probability by models that did not see the sample; NaN without modality.
     note : str
     """
 
     model: CohortModel
+    temperature: float
     out_of_fold: Floats
     note: str
 
@@ -71,6 +75,7 @@ class SingleModels(CohortModel):
     """A model for each modality, fitted to the samples that have it."""
 
     _models: dict[int, CohortModel]
+    _temperature: Floats
     _seen: NDArray[np.int64]
     _log_prior: Floats
 
@@ -90,48 +95,58 @@ class SingleModels(CohortModel):
             own = samples.only([modality.name])
             parts[i] = self._fit_part(own, there, fold, setting)
         self._models = {i: part.model for i, part in parts.items()}
+        self._temperature = np.ones(len(samples.modalities))
+        for i, part in parts.items():
+            self._temperature[i] = part.temperature
         return parts
 
     def _fit_part(
         self, samples: Samples, there: NDArray[np.bool_], fold: NDArray[np.int64], setting: Setting
     ) -> Part:
         """Of samples with one modality, which some lack."""
+        label = samples.label[there]
         base = COHORT_MODELS.load(self.config.base)
-        known = {field.name for field in dataclasses.fields(base.config_class)}
-        tried: list[dict[str, Any]] = (
-            [{"c": c} for c in self.config.strengths] if "c" in known else [{}]
-        )
-        best: tuple[float, dict[str, Any], Floats] | None = None
-        for fields in tried:
+        best: tuple[float, float, dict[str, Any], Floats] | None = None
+        for fields in _tried(self.config):
             config = from_dict(base.config_class, fields)
             log_p = _out_of_fold(base, config, samples, there, fold, setting)
-            likelihood = float(log_p[there, samples.label[there]].mean())
+            temperature = fit_temperature(log_p[there], label)
+            log_p[there] = log_softmax(log_p[there] / temperature)
+            likelihood = float(log_p[there, label].mean())
             if best is None or likelihood > best[0]:
-                best = likelihood, fields, log_p
+                best = likelihood, temperature, fields, log_p
         assert best is not None
-        likelihood, fields, log_p = best
+        likelihood, temperature, fields, log_p = best
         model = base(from_dict(base.config_class, fields))
         model.fit(samples.take(there), setting)
-        said = "".join(f", {name} {value:g}" for name, value in fields.items())
+        said = "".join(f", {name} {value}" for name, value in fields.items())
         note = f"{samples.modalities[0].name}: out-of-fold NLL {-likelihood:.4f}{said}"
-        return Part(model, log_p, note)
+        return Part(model, temperature, log_p, note)
 
     def _of_each(self, samples: Samples) -> dict[int, Floats]:
         """Log-probability ``[n, K]`` by each model, whether or not the modality is there."""
         return {
-            i: model.log_probability(samples.only([self.modalities[i].name]))
+            i: log_softmax(
+                model.log_probability(samples.only([self.modalities[i].name]))
+                / self._temperature[i]
+            )
             for i, model in self._models.items()
         }
 
     def state(self) -> State:
-        """Frequencies of the classes, and the state of each model."""
-        state = {"seen": self._seen, "log_prior": self._log_prior}
+        """Frequencies of the classes, and state and temperature of each model."""
+        state = {
+            "seen": self._seen,
+            "log_prior": self._log_prior,
+            "temperature": self._temperature,
+        }
         for i, model in self._models.items():
             state.update({f"modality{i}/{name}": a for name, a in model.state().items()})
         return state
 
     def _restore(self, state: State) -> None:
         self._seen, self._log_prior = state["seen"], state["log_prior"]
+        self._temperature = state["temperature"]
         base = COHORT_MODELS.load(self.config.base)
         self._models = {}
         for i, modality in enumerate(self.modalities):
@@ -139,6 +154,17 @@ class SingleModels(CohortModel):
             if own:
                 self._models[i] = base(base.config_class())
                 self._models[i].restore((modality,), self.classes, own)
+
+
+def _tried(config: SingleConfig) -> list[dict[str, Any]]:
+    """Configurations of the base model to choose from."""
+    if config.base == "lda":
+        return [{"shrinkage": shrinkage} for shrinkage in ("auto", 0.5, 0.9)]
+    if config.base == "svm":  # the best c of a Gaussian kernel is larger, features being many
+        return [{"c": 10 * c} for c in config.strengths]
+    if config.base in ("logistic", "elastic-net"):
+        return [{"c": c} for c in config.strengths]
+    return [{}]
 
 
 def _out_of_fold(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.stats import loguniform, uniform
 
 from genomix_cli.cohorts.dataset import Floats
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_ITERATIONS = 2000
-# Largest slope of the mean loss that counts as flat; columns have SD 1.
-FLAT = 1e-4
 
 
 class Linear(NamedTuple):
@@ -119,7 +116,7 @@ def ridge_logistic(x: Floats, y: NDArray[np.int64], c: float, balanced: bool = F
     from sklearn.linear_model import LogisticRegression
 
     weight = balanced_weights(y, balanced)
-    model = LogisticRegression(C=c, tol=FLAT, max_iter=MAX_ITERATIONS)
+    model = LogisticRegression(C=c, tol=1e-5, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, y, sample_weight=weight)
@@ -179,14 +176,15 @@ def elastic_net(
     weight: Floats,
     c: float,
     l1_ratio: float,
-    flat: float = FLAT,
+    flat: float = 1e-5,
 ) -> Linear:
     """Minimise ``c sum of losses + l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2``.
 
     Accelerated proximal gradient (Beck & Teboulle 2009, doi:10.1137/080716542) that starts anew
-    where the momentum points uphill (O'Donoghue & Candes 2015, doi:10.1007/s10208-013-9150-3).
-    With more columns than samples it is many times faster than coordinates or samples one by one
-    in stochastic order, and the result depends on no seed.
+    where the momentum points uphill (O'Donoghue & Candes 2015, doi:10.1007/s10208-013-9150-3), and
+    whose step grows until it overshoots: the softmax of a good fit is far flatter than its bound.
+    With more columns than samples it needs a few hundred steps, where a stochastic solver needs
+    thousands of passes; and the result depends on no seed.
 
     Parameters
     ----------
@@ -200,45 +198,69 @@ def elastic_net(
     flat : float
         Largest slope of the mean loss at which it stops.
     """
-    n, k = len(x), int(y.max()) + 1
-    design = np.concatenate([x, np.ones((n, 1))], axis=1)
-    penalised = np.ones(design.shape[1])
-    penalised[-1] = 0  # the intercept
-    lasso = (l1_ratio / (c * n)) * penalised
-    ridge = ((1 - l1_ratio) / (c * n)) * penalised
-    # The curvature of the softmax is at most 1/2 (Boehning 1992, doi:10.1007/BF00048682).
-    step = 1 / (0.5 * _largest_eigenvalue(design, weight / n) + ridge.max())
-    target = np.eye(k)[y]
-    share = (weight / n)[:, None]
-    w = ahead = np.zeros((k, design.shape[1]))
-    momentum = 1.0
+    loss = _Loss.of(x, y, weight, c, l1_ratio)
+    n, k = loss.target.shape
+    w = ahead = np.zeros((k, loss.design.shape[1]))
+    z = z_ahead = np.zeros((n, k))
+    step, momentum = 2 * n / float(np.sum(loss.design**2)), 1.0
     for _ in range(MAX_ITERATIONS):
-        p = np.exp(log_softmax(design @ ahead.T))
-        slope = (share * (p - target)).T @ design + ridge * ahead
-        moved = ahead - step * slope
-        new = np.sign(moved) * np.maximum(np.abs(moved) - step * lasso, 0)
-        if np.abs(new - ahead).max() <= flat * step:
-            return Linear(np.ascontiguousarray(new[:, :-1]), new[:, -1].copy())
-        if np.sum((ahead - new) * (new - w)) > 0:
+        new, z_new, step = loss.descend(ahead, z_ahead, 1.1 * step)
+        moved = new - ahead
+        if np.abs(moved).max() <= flat * step:
+            return _without_ones(new)
+        if np.sum(moved * (new - w)) < 0:
             momentum = 1.0
         later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = new + ((momentum - 1) / later) * (new - w)
-        w, momentum = new, later
-    return Linear(np.ascontiguousarray(w[:, :-1]), w[:, -1].copy(), converged=False)
+        share = (momentum - 1) / later
+        ahead, z_ahead = new + share * (new - w), z_new + share * (z_new - z)
+        w, z, momentum = new, z_new, later
+    return _without_ones(w, converged=False)
 
 
-def _largest_eigenvalue(x: Floats, weight: Floats) -> float:
-    """Of ``x' diag(weight) x``, a little above rather than below."""
-    d = x.shape[1]
-    if d < 3:
-        return float(np.linalg.eigvalsh((x.T * weight) @ x)[-1])
+class _Loss(NamedTuple):
+    """Of the elastic net, per sample; the last column of the design is ones, without penalty.
 
-    def apply(v: Floats) -> Floats:
-        return x.T @ (weight * (x @ v.ravel()))
+    Coefficients are w ``[k, d + 1]``, logits z ``[n, k]``.
+    """
 
-    product = LinearOperator((d, d), matvec=apply, dtype=np.float64)
-    found = eigsh(product, k=1, v0=np.ones(d), tol=1e-3, return_eigenvectors=False)
-    return 1.01 * float(found[0])
+    design: Floats
+    target: Floats
+    weight: Floats
+    lasso: Floats
+    ridge: Floats
+
+    @classmethod
+    def of(
+        cls, x: Floats, y: NDArray[np.int64], weight: Floats, c: float, l1_ratio: float
+    ) -> _Loss:
+        design = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+        penalty = np.append(np.full(x.shape[1], 1 / (c * len(x))), 0)
+        target = np.eye(int(y.max()) + 1)[y]
+        return cls(design, target, weight / len(x), l1_ratio * penalty, (1 - l1_ratio) * penalty)
+
+    def smooth(self, w: Floats, z: Floats) -> float:
+        """All but the absolute values."""
+        own = (self.target * log_softmax(z)).sum(1)
+        return float((self.ridge * w**2).sum() / 2 - self.weight @ own)
+
+    def descend(self, w: Floats, z: Floats, step: float) -> tuple[Floats, Floats, float]:
+        """The next w and z, and the step, halved until the loss lies below its parabola."""
+        here = self.smooth(w, z)
+        error = self.weight[:, None] * (np.exp(log_softmax(z)) - self.target)
+        slope = error.T @ self.design + self.ridge * w
+        while True:
+            new = w - step * slope
+            new = np.sign(new) * np.maximum(np.abs(new) - step * self.lasso, 0)
+            moved, z_new = new - w, self.design @ new.T
+            parabola = here + np.sum(slope * moved) + np.sum(moved**2) / (2 * step)
+            # Near the end the difference is rounding, of either sign.
+            if self.smooth(new, z_new) <= parabola + 1e-13 * (1 + abs(here)):
+                return new, z_new, step
+            step /= 2
+
+
+def _without_ones(w: Floats, converged: bool = True) -> Linear:
+    return Linear(np.ascontiguousarray(w[:, :-1]), w[:, -1].copy(), converged)
 
 
 @dataclass(frozen=True)
@@ -261,37 +283,43 @@ class LDA(LinearModel):
     """Linear discriminant analysis: normal classes of one covariance, which is shrunk.
 
     Ledoit & Wolf 2004, A well-conditioned estimator for large-dimensional covariance matrices.
-    doi:10.1016/S0047-259X(03)00096-4. Its intensity is that of the covariance within classes, all
-    classes taken together.
+    doi:10.1016/S0047-259X(03)00096-4. As scikit-learn's least-squares solver has it, with each
+    class's covariance shrunk by itself; but by Cholesky, an order faster with many columns.
     """
 
     config_class = LDAConfig
     space: ClassVar[Mapping[str, Any]] = {
-        "shrinkage": ["auto", 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9],
+        "shrinkage": ["auto", 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97],
         "balanced": [False, True],
     }
 
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
-        from sklearn.covariance import ledoit_wolf_shrinkage
-
         count = np.bincount(y)
-        prior = np.full(len(count), 1 / len(count)) if self.config.balanced else count / len(y)
+        share = count / len(y)
+        prior = np.full(len(count), 1 / len(count)) if self.config.balanced else share
         mean = np.stack([x[y == k].mean(0) for k in range(len(count))])
-        within = x - mean[y]
-        shrinkage = self.config.shrinkage
-        if shrinkage == "auto":
-            shrinkage = float(ledoit_wolf_shrinkage(within, assume_centered=True))
-            shrinkage = max(shrinkage, 1e-6)
-        covariance = shrunk(within, shrinkage)
+        covariance = np.zeros((x.shape[1], x.shape[1]))
+        for k in range(len(count)):
+            covariance += share[k] * shrunk(x[y == k] - mean[k], self.config.shrinkage)
+        # Never quite singular, also where no class varies.
+        covariance.flat[:: len(covariance) + 1] += 1e-9
         coefficients = cho_solve(cho_factor(covariance), mean.T).T
         intercepts = np.log(prior) - (coefficients * mean).sum(1) / 2
         return Linear(np.ascontiguousarray(coefficients), intercepts)
 
 
-def shrunk(centred: Floats, shrinkage: float) -> Floats:
-    """Covariance ``[d, d]`` of centred columns, moved towards its mean variance times identity."""
-    covariance = (1 - shrinkage) * (centred.T @ centred) / len(centred)
-    # Never quite singular, also where no class varies.
-    variance = max(float(np.mean(centred**2)), 1e-6)
-    covariance.flat[:: len(covariance) + 1] += shrinkage * variance
+def shrunk(centred: Floats, shrinkage: float | Literal["auto"]) -> Floats:
+    """Covariance ``[d, d]`` of centred columns, drawn towards a multiple of the identity.
+
+    With ``auto`` it is the correlations that are drawn, by as much as Ledoit and Wolf say.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    if shrinkage == "auto" and len(centred) > 1:
+        sd = centred.std(0)
+        sd[sd == 0] = 1
+        return ledoit_wolf(centred / sd, assume_centered=True)[0] * np.outer(sd, sd)
+    share = 0.0 if shrinkage == "auto" else shrinkage
+    covariance = (1 - share) * (centred.T @ centred) / len(centred)
+    covariance.flat[:: len(covariance) + 1] += share * np.mean(centred**2)
     return covariance

@@ -113,6 +113,7 @@ class SVM(FlatModel):
             gamma=self.config.gamma / x.shape[1],
             class_weight="balanced" if self.config.balanced else None,
             cache_size=500,
+            random_state=seed,
         )
         weights, intercepts = np.zeros((len(own), len(x))), np.empty(len(own))
         for row, one in enumerate(own):

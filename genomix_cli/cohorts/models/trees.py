@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from scipy.stats import loguniform
 from genomix_cli.cohorts.dataset import Floats
 from genomix_cli.cohorts.models.base import Fitted, Setting, State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
-from genomix_cli.config import Count, NotNegative, Positive, Share
+from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import MissingExtraError
 
 # Samples times trees that walk down together: what the cache of a core holds.
-CHUNK = 1 << 15
+CHUNK = 1 << 17
 
 
 class Tree(NamedTuple):
@@ -87,7 +87,8 @@ class Forest(NamedTuple):
         sums = []
         for start in range(0, max(1, len(x)), size):
             leaves = self.leaves(x[start : start + size])
-            value = self.value[leaves].reshape(len(leaves), -1, every * self.value.shape[1])
+            rounds = (len(leaves), len(self.root) // every, every * self.value.shape[1])
+            value = self.value[leaves].reshape(rounds)
             sums.append(value.sum(1))
         return np.concatenate(sums)
 
@@ -204,16 +205,19 @@ class BoostingConfig:
         Penalty on the squares of leaf values.
     column_share : float
         Share of the columns that a split (of LightGBM: a tree) looks at.
+    bins : int
+        Of each column; time grows with them where columns are many and samples few.
     balanced : bool
         Every class counts the same, however rare.
     """
 
-    rounds: Count = 200
-    learning_rate: Positive = 0.05
-    leaves: Count = 15
+    rounds: Count = 100
+    learning_rate: Positive = 0.1
+    leaves: Annotated[int, Within(2)] = 15
     min_leaf: Count = 10
     l2: NotNegative = 1.0
-    column_share: Share = 0.5
+    column_share: Share = 0.3
+    bins: Annotated[int, Within(3, 255)] = 31
     balanced: bool = False
 
 
@@ -248,10 +252,11 @@ class GradientBoosting(ForestModel):
         model = HistGradientBoostingClassifier(
             max_iter=config.rounds,
             learning_rate=config.learning_rate,
-            max_leaf_nodes=max(2, config.leaves),
+            max_leaf_nodes=config.leaves,
             min_samples_leaf=config.min_leaf,
             l2_regularization=config.l2,
             max_features=max(config.column_share, 1 / x.shape[1]),
+            max_bins=config.bins,
             early_stopping=False,
             random_state=setting.seed,
         )
@@ -307,10 +312,11 @@ class LightGBM(FlatModel):
             "objective": "multiclass",
             "num_class": int(y.max()) + 1,
             "learning_rate": config.learning_rate,
-            "num_leaves": max(2, config.leaves),
+            "num_leaves": config.leaves,
             "min_data_in_leaf": config.min_leaf,
             "lambda_l2": config.l2,
             "feature_fraction": max(config.column_share, 1e-6),
+            "max_bin": config.bins,
             "seed": setting.seed,
             "num_threads": setting.threads,
             "deterministic": True,
