@@ -163,7 +163,8 @@ def judge(
     log_p = np.stack([model.log_probability(test) for model in trained.models])
     shuffled = None
     if entrant.control:
-        shuffled = _shuffled(train.only(entrant.modalities), test, entrant, trained, setting)
+        wrong = replace(samples, label=shuffled_labels(samples, setting.seed))
+        shuffled = _shuffled(wrong.take(~held_out), test, entrant, trained, setting)
     part = Part(
         trained.fit,
         np.flatnonzero(held_out),
@@ -177,13 +178,21 @@ def judge(
     return part, trained
 
 
+def shuffled_labels(samples: Samples, seed: int) -> NDArray[np.int64]:
+    """Labels ``[n]`` dealt anew among all samples, those held out too.
+
+    A model trained on some of them can say nothing of the others, whichever direction it happens to
+    take; judged by the true labels it could seem to, since classes lie along few directions.
+    """
+    return np.random.default_rng([seed, 1]).permutation(samples.label)
+
+
 def _shuffled(
     train: Samples, test: Samples, entrant: Entrant, trained: Trained, setting: Setting
 ) -> Floats:
     """Probabilities after training on labels that say nothing ``[t, K]``."""
-    rng = np.random.default_rng([setting.seed, 1])
     model = build(entrant.model, {**entrant.arch, **trained.fit.chosen})
-    model.fit(replace(train, label=rng.permutation(train.label)), replace(setting, logs=None))
+    model.fit(train.only(entrant.modalities), replace(setting, logs=None))
     return np.exp(model.log_probability(test))
 
 

@@ -27,6 +27,7 @@ from genomix_cli.cohorts.protocol import (
     load_part,
     outcome,
     save_part,
+    shuffled_labels,
     train_entrant,
 )
 from genomix_cli.cohorts.runs import RunConfig, save_run
@@ -36,6 +37,7 @@ from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.provenance import Provenance, environment
 from genomix_cli.shards.cohort import Cohort, open_cohort
 from genomix_cli.training.checkpoints import resolve_device
+from genomix_cli.training.loop import first_process
 
 log = logging.getLogger("genomix")
 
@@ -200,9 +202,10 @@ def _drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
 
 def _own_folder(request: TrainRequest) -> Path:
     """Of the processes that train together only the first writes where it was asked to."""
-    if int(os.environ.get("LOCAL_RANK", "0")):
-        return Path(tempfile.mkdtemp(prefix="genomix-"))
-    return request.output
+    if first_process():
+        return request.output
+    log.setLevel(logging.ERROR)
+    return Path(tempfile.mkdtemp(prefix="genomix-"))
 
 
 def _open_run(request: TrainRequest, samples: Samples, held_out: HeldOut) -> None:
@@ -322,6 +325,7 @@ def _study(
         names=samples.names,
         classes=samples.classes,
         label=samples.label,
+        shuffled_label=shuffled_labels(samples, request.seed),
         patient=samples.patient,
         fold=held_out.fold,
         tested=held_out.fold != "",
