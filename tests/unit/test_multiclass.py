@@ -9,7 +9,14 @@ import pytest
 from sklearn import metrics as oracle
 
 from genomix_cli.training import metrics as binary
-from genomix_cli.training.multiclass import CLASS_METRICS, METRICS, Ranked, percentile, replicate
+from genomix_cli.training.multiclass import (
+    CLASS_METRICS,
+    METRICS,
+    Ranked,
+    calibration_floor,
+    percentile,
+    replicate,
+)
 
 
 def data(seed: int, n: int = 300, k: int = 4, decimals: int = 2) -> tuple[np.ndarray, ...]:
@@ -203,3 +210,22 @@ def _population(rng: np.random.Generator, patients: int) -> tuple[np.ndarray, ..
 
 def _rng() -> np.random.Generator:
     return np.random.default_rng(11)
+
+
+def test_the_floor_is_the_error_of_a_calibrated_model():
+    rng = np.random.default_rng(3)
+    p = rng.dirichlet(np.ones(3), 400)
+    draws = (rng.random((200, 400, 1)) > p.cumsum(1)).sum(2).clip(0, 2)
+    expected = np.mean([METRICS["calibration_error"](label, p) for label in draws])
+    assert calibration_floor(p) == pytest.approx(expected, rel=0.05)
+
+
+def test_the_interval_of_a_calibration_error_is_not_all_above_it():
+    """Draws are noisier than the data, so their percentiles are."""
+    rng = np.random.default_rng(4)
+    p = rng.dirichlet(np.ones(3), 400)
+    label = (rng.random((400, 1)) > p.cumsum(1)).sum(1).clip(0, 2)
+    found = replicate(label, [p], np.arange(400), 200, rng, ("calibration_error",))
+    value, low, high = found.interval(0, "calibration_error")
+    assert 0 <= low < value <= high
+    assert np.mean(found.draws["calibration_error"]) > value
