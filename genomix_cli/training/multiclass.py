@@ -194,8 +194,8 @@ class Tally:
 
     def _area(self, at: _Order) -> tuple[FloatArray, FloatArray]:
         """AUROC and AUPRC ``[B]`` of a class: only groups of scores that hold it are visited."""
-        above = _summed(self._weights[:, at.order])
-        own = _summed(self._weights[:, at.own])
+        above = _summed(np.take(self._weights, at.order, axis=1))
+        own = _summed(np.take(self._weights, at.own, axis=1))
         before, until = own[:, at.own_start], own[:, at.own_end]
         weight = until - before
         called = above[:, at.end]
@@ -209,7 +209,7 @@ class Tally:
     def calibration_error(self) -> FloatArray:
         """Of the predicted class, in bins of equal mass ``[B]``; equal probabilities share one."""
         order, gap, next_step = self._ranked.confidence
-        w = self._weights[:, order]
+        w = np.take(self._weights, order, axis=1)
         mass, excess = _summed(w), _summed(w * gap)
         middle = mass[:, 1:] - w / 2
         edges = np.arange(1, N_BINS) / N_BINS * self.total[:, None]
