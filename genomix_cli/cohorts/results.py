@@ -87,6 +87,8 @@ class Comparison:
     Attributes
     ----------
     other : str
+    metric : str
+        That the verdict is by.
     differences : dict of str to Interval
         This model less the other, of each metric.
     verdict : str
@@ -95,6 +97,7 @@ class Comparison:
     """
 
     other: str
+    metric: str
     differences: dict[str, Interval]
     verdict: str
 
@@ -418,7 +421,8 @@ def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> SetSummary:
 def _compared(tested: _Tested, i: int, best: int) -> Comparison:
     differences = {name: tested.found.difference(i, best, name) for name in METRICS}
     name = tested.study.outcomes[best].name
-    return Comparison(name, differences, verdict(differences[tested.metric], tested.metric))
+    metric = tested.metric
+    return Comparison(name, metric, differences, verdict(differences[metric], metric))
 
 
 def verdict(difference: Interval, metric: str) -> str:
@@ -524,7 +528,7 @@ def _headline(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeResul
         return f"A simpler model wins: {other}, against {said(main, metric)}: {difference}."
     return (
         f"{said(main, metric)} and the best baseline, {other}, are not told apart: {difference}. "
-        "Nothing here speaks for the more complex one."
+        "These samples do not show that the more complex one is worth it."
     )
 
 

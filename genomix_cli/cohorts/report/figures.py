@@ -328,7 +328,7 @@ def attention(study: Study, results: Results) -> Picture | None:
 
 
 def mean_attention(by_class: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float64]:
-    """Mean over classes ``[K, M, M]`` by their samples, without classes that have none: ``[M, M]``."""
+    """Mean of ``[K, M, M]`` over classes by their samples, where there are any: ``[M, M]``."""
     weight = np.asarray(counts, np.float64)[:, None, None] * np.isfinite(by_class)
     total = weight.sum(0)
     summed = (np.nan_to_num(by_class) * weight).sum(0)

@@ -168,8 +168,8 @@ def everything(study: Study, results: Results) -> str:
         text += "<h3>mean ± SD over seeds</h3>\n"
         text += table(["model", *TITLES], map(_over_seeds, results.outcomes))
     return text + paragraph(
-        "Macro: plain mean over classes; weighted: by their samples (weighted recall is accuracy). AUROC and AUPRC: mean of each "
-        "class against the rest. Brier score: summed over classes, 0 to 2. Calibration error: of "
+        "Macro: plain mean over classes; weighted: by their samples (weighted recall is accuracy). "
+        "AUROC and AUPRC: mean of each class against the rest. Brier score: summed over classes, 0 to 2. Calibration error: of "
         "the predicted class, 15 bins of equal mass; noise alone makes it larger than 0. Less is "
         "better of log loss, Brier score and calibration error."
     )
