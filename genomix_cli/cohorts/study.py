@@ -74,7 +74,8 @@ class Outcome:
         float32 ``[K, M, M]``: mean over the held-out samples of each class, of modality (row) to
         modality, in the order of `modalities`.
     shuffled : NDArray, optional
-        float64 ``[n, K]``: probability after training on shuffled labels.
+        float64 ``[n, K]``: probability after training on shuffled labels, to be judged by
+        `Study.shuffled_label`.
     """
 
     name: str
@@ -123,6 +124,8 @@ class Study:
     classes : tuple of str
     label : NDArray
         int64 ``[n]``.
+    shuffled_label : NDArray
+        int64 ``[n]``: labels dealt anew among the samples, for the control.
     patient : NDArray
         int64 ``[n]``: what a bootstrap draws.
     fold : NDArray
@@ -152,6 +155,7 @@ class Study:
     names: NDArray[Any]
     classes: tuple[str, ...]
     label: NDArray[np.int64]
+    shuffled_label: NDArray[np.int64]
     patient: NDArray[np.int64]
     fold: NDArray[Any]
     tested: NDArray[np.bool_]

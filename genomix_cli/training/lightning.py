@@ -122,10 +122,12 @@ def run(
         trainer.fit(module, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    # Among several processes the first one's folder may be gone as soon as it has read its own.
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     task.module.load_state_dict(
         {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
     )
+    trainer.strategy.barrier()
     assert best.best_model_score is not None
     return FitResult(float(best.best_model_score), trainer.current_epoch, tuple(module.history))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,11 @@ class FitResult:
     best: float
     epochs: int
     history: tuple[dict[str, float], ...] = ()
+
+
+def first_process() -> bool:
+    """Whether this process is the one that writes, of those that DDP started to train together."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def fit(

@@ -1,0 +1,141 @@
+"""Models of cohorts: time per sample, and how time and memory of training grow with the cohort.
+
+::
+
+    python benchmarks/cohort_models.py latency
+    python benchmarks/cohort_models.py scale --model omics-transformer
+
+The accuracies are those of `genomix train`: benchmarks/cohort_models.sh has the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.cohorts.dataset import Samples, read_samples
+from genomix_cli.cohorts.entrants import preset
+from genomix_cli.cohorts.models.base import CohortModel, Setting
+from genomix_cli.cohorts.parameters import read_parameters
+from genomix_cli.cohorts.runs import build
+from genomix_cli.cohorts.simulate import CohortRequest, simulate_cohort
+from genomix_cli.registry import COHORT_MODELS
+from genomix_cli.shards.cohort import open_cohort
+
+SIZES = (1_000, 10_000, 100_000)
+
+
+def simulated(samples: int, seed: int, folder: Path) -> Samples:
+    """Samples of the `stillwell` preset: 110 features of four modalities."""
+    path = folder / "c.h5mu"
+    simulate_cohort(CohortRequest(path, read_parameters("stillwell", samples=samples), seed=seed))
+    with open_cohort(path) as cohort:
+        return read_samples(cohort)
+
+
+def short(name: str, **fields: Any) -> CohortModel:
+    """A model that learns for an epoch, where it learns in epochs."""
+    known = COHORT_MODELS.load(name).config_class.__dataclass_fields__
+    brief = {key: value for key, value in fields.items() if key in known}
+    return build(name, {**preset(name), **brief})
+
+
+def latency(seed: int) -> None:
+    """Milliseconds from raw values of one sample to its probabilities, one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        samples = simulated(1_000, seed, Path(folder))
+    print("| model | p50, ms | p99, ms |\n|---|---|---|")
+    for name in COHORT_MODELS:
+        model = short(name, epochs=1)
+        model.fit(samples, Setting(seed=seed))
+        times = []
+        for i in range(320):
+            one = samples.take(np.array([i]))
+            started = time.perf_counter()
+            model.log_probability(one)
+            times.append(1e3 * (time.perf_counter() - started))
+        p50, p99 = np.percentile(times[20:], [50, 99])
+        print(f"| `{name}` | {p50:.2f} | {p99:.2f} |", flush=True)
+
+
+def once(name: str, samples: int, seed: int) -> None:
+    """Seconds and MiB of one epoch, in a process of its own: one line of JSON."""
+    import torch
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        data = simulated(samples, seed, Path(folder))
+        short(name, epochs=1).fit(data.take(np.arange(200)), Setting())  # imports and caches
+        before = peak()
+        started = time.perf_counter()
+        short(name, epochs=1, patience=0).fit(data, Setting(seed=seed))
+        seconds = time.perf_counter() - started
+    print(json.dumps({"seconds": seconds, "peak": peak(), "before": before}))
+
+
+def peak() -> float:
+    """Largest resident memory so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def scale(name: str, rounds: int, seed: int) -> None:
+    """Time and memory of an epoch against the samples, and the exponent with its interval."""
+    print("| samples | seconds of an epoch | peak MiB | of it before training |")
+    print("|---|---|---|---|")
+    points: list[tuple[int, float]] = []
+    for samples in SIZES:
+        found = []
+        for i in range(rounds):
+            command = [sys.executable, __file__, "once", "--model", name]
+            command += ["--samples", str(samples), "--seed", str(seed + i)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found.append(json.loads(done.stdout.splitlines()[-1]))
+        points += [(samples, one["seconds"]) for one in found]
+        seconds, most, before = (
+            np.median([one[key] for one in found]) for key in ("seconds", "peak", "before")
+        )
+        print(f"| {samples:,} | {seconds:.1f} | {most:.0f} | {before:.0f} |", flush=True)
+    slope, half = exponent(points)
+    print(f"\nseconds ~ samples^{slope:.2f} [{slope - half:.2f}, {slope + half:.2f}]")
+
+
+def exponent(points: list[tuple[int, float]]) -> tuple[float, float]:
+    """Slope of log y on log x by least squares, and half of its 95 % interval (Student's t)."""
+    from scipy.stats import linregress, t
+
+    x, y = np.log(np.array(points, float)).T
+    fit = linregress(x, y)
+    return float(fit.slope), float(t.ppf(0.975, len(x) - 2) * fit.stderr)
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("latency", "scale", "once"))
+    parser.add_argument("--model", default="omics-transformer")
+    parser.add_argument("--samples", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    if given.what == "latency":
+        latency(given.seed)
+    elif given.what == "scale":
+        scale(given.model, given.rounds, given.seed)
+    else:
+        once(given.model, given.samples, given.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Models of one matrix: the features of all modalities side by side, and which modalities lack.
+
+Letters: n samples, d columns of the matrix, M modalities, K classes, k of them in the fit.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+from genomix_cli.cohorts.models.base import CohortModel, Differentiable, Fitted, Setting, State
+from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor, fit_preprocessor
+from genomix_cli.training.calibration import log_softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Matrix = NDArray[np.float32]
+
+# Of a class that was not in the fit, beside those that were.
+UNSEEN = float(np.log(1e-9))
+
+
+class FlatModel(CohortModel):
+    """A model of the matrix; a subclass says which.
+
+    The matrix has the values of :class:`Preprocessor`, then a column for each modality that some
+    training samples lack: 1 where it is lacking.
+    """
+
+    _preprocessor: Preprocessor
+    _lacking: NDArray[np.int64]
+    _seen: NDArray[np.int64]
+    _log_prior: Floats
+
+    @abstractmethod
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+        """Fit to ``[n, d]`` and classes ``[n]`` numbered 0 to k - 1, all of which are there."""
+
+    @abstractmethod
+    def _logits(self, x: Matrix) -> Floats:
+        """``[n, k]``, up to a constant of each sample; finite."""
+
+    @abstractmethod
+    def _learned(self) -> State:
+        """What `_logits` needs."""
+
+    @abstractmethod
+    def _relearn(self, state: State) -> None:
+        """From `_learned`."""
+
+    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+        self._preprocessor = fit_preprocessor(samples)
+        self._lacking = np.flatnonzero(samples.present.any(0) & ~samples.present.all(0))
+        self._seen, y = np.unique(samples.label, return_inverse=True)
+        self._log_prior = np.log(np.bincount(y) / len(y))
+        if not self._informed:
+            return Fitted(len(self._seen))
+        return self._learn(self._matrix(samples), y, setting)
+
+    @property
+    def _informed(self) -> bool:
+        """Whether there was anything to learn: two classes, and a column."""
+        width = len(self._lacking) + sum(len(m.features) for m in self._preprocessor.kept)
+        return len(self._seen) > 1 and width > 0
+
+    def _matrix(self, samples: Samples) -> Matrix:
+        lacks = ~samples.present[:, self._lacking]
+        values = self._preprocessor.transform(samples).flat()
+        return np.concatenate([values, lacks.astype(np.float32)], axis=1)
+
+    def log_probability(self, samples: Samples) -> Floats:
+        """Of the logits; where there was nothing to learn from, the frequency of each class."""
+        if self._informed:
+            logits = self._logits(self._matrix(samples))
+        else:
+            logits = np.tile(self._log_prior, (len(samples), 1))
+        return all_classes(logits, self._seen, len(self.classes))
+
+    def state(self) -> State:
+        """Preprocessing, classes of the fit and their frequency, and what the model learned."""
+        learned = self._learned() if self._informed else {}
+        return {
+            **{f"input/{name}": array for name, array in self._preprocessor.state().items()},
+            "lacking": self._lacking,
+            "seen": self._seen,
+            "log_prior": self._log_prior,
+            **{f"model/{name}": np.ascontiguousarray(array) for name, array in learned.items()},
+        }
+
+    def _restore(self, state: State) -> None:
+        self._preprocessor = Preprocessor.restore(self.modalities, under(state, "input/"))
+        self._lacking, self._seen = state["lacking"], state["seen"]
+        self._log_prior = state["log_prior"]
+        if self._informed:
+            self._relearn(under(state, "model/"))
+
+    def _differentiable(self, logits: Callable[[Tensor], Tensor]) -> Differentiable:
+        """From a function of the matrix ``[B, d]`` to logits ``[B, k]``, in torch."""
+        return _DifferentiableMatrix(
+            self._preprocessor, self._lacking, self._seen, len(self.classes), logits
+        )
+
+
+class _DifferentiableMatrix(Differentiable):
+    def __init__(
+        self,
+        preprocessor: Preprocessor,
+        lacking: NDArray[np.int64],
+        seen: NDArray[np.int64],
+        n_classes: int,
+        logits: Callable[[Tensor], Tensor],
+    ) -> None:
+        self._preprocessor = preprocessor
+        self._lacking, self._seen, self._n_classes = lacking, seen, n_classes
+        self._logits = logits
+
+    @property
+    def kept(self) -> tuple[Modality, ...]:
+        """Modalities with the features of the columns of `encode`."""
+        return self._preprocessor.kept
+
+    def encode(self, samples: Samples) -> Encoded:
+        """Values as the model sees them."""
+        return self._preprocessor.transform(samples)
+
+    def logits(self, values: Any, observed: Any, present: Any) -> Tensor:
+        """Logits ``[B, K]``."""
+        import torch
+
+        lacks = ~present[:, torch.from_numpy(self._lacking)]
+        matrix = torch.cat([*values, lacks.to(values[0].dtype)], dim=1)
+        logits = self._logits(matrix)
+        if len(self._seen) == self._n_classes:
+            return logits
+        unseen = torch.logsumexp(logits, 1, keepdim=True) + UNSEEN
+        columns = [unseen[:, 0]] * self._n_classes
+        for column, k in enumerate(self._seen):
+            columns[k] = logits[:, column]
+        return torch.stack(columns, dim=1)
+
+
+def all_classes(logits: Floats, seen: NDArray[np.int64], n_classes: int) -> Floats:
+    """Log-probabilities ``[n, K]`` from the logits ``[n, k]`` of the classes in the fit."""
+    result = np.full((len(logits), n_classes), UNSEEN)
+    result[:, seen] = log_softmax(logits)
+    return log_softmax(result)
+
+
+def balanced_weights(y: NDArray[np.int64], balanced: bool) -> Floats:
+    """Weight of each sample ``[n]``, of mean 1: with `balanced`, all classes sum to the same."""
+    if not balanced:
+        return np.ones(len(y))
+    count = np.bincount(y)
+    return (len(y) / (len(count) * count))[y]
+
+
+def under(state: State, start: str) -> State:
+    """The part of a state whose names start so, without that start."""
+    return {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}

@@ -1,0 +1,300 @@
+"""Models that look at each modality alone: the best of them, and all of them put together.
+
+Letters: n samples, M modalities, K classes, k of them in the fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import loguniform
+
+from genomix_cli.cohorts.dataset import Floats, Samples
+from genomix_cli.cohorts.models.base import CohortModel, Fitted, Setting, State
+from genomix_cli.cohorts.models.flat import all_classes, under
+from genomix_cli.cohorts.models.linear import Linear, ridge_logistic
+from genomix_cli.cohorts.splits import folds_of
+from genomix_cli.config import Count, Positive, from_dict
+from genomix_cli.registry import COHORT_MODELS
+from genomix_cli.training.calibration import log_softmax
+
+Base = Literal[
+    "logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting", "lightgbm"
+]
+# Below it a probability is no more evidence: of a class that was not in an inner fold, say.
+LEAST = float(np.log(1e-4))
+
+
+@dataclass(frozen=True)
+class SingleConfig:
+    """Attributes of `BestSingle`, and what `LateFusion` has of it.
+
+    Attributes
+    ----------
+    base : str
+        Name of the model of each modality.
+    strengths : tuple of float
+        Field ``c`` of the base model, if it has one; chosen for each modality by the out-of-fold
+        likelihood.
+    folds : int
+        Inner folds, of the training samples.
+    """
+
+    base: Base = "logistic"
+    strengths: tuple[Positive, ...] = (0.001, 0.01, 0.1, 1.0)
+    folds: Count = 5
+
+
+class Part(NamedTuple):
+    """What was learned of a modality.
+
+    Attributes
+    ----------
+    model : CohortModel
+        Fitted to all training samples that have it.
+    out_of_fold : NDArray
+        ``[n, K]``: log-probability by models that did not see the sample; NaN without modality.
+    note : str
+    """
+
+    model: CohortModel
+    out_of_fold: Floats
+    note: str
+
+
+class SingleModels(CohortModel):
+    """A model for each modality, fitted to the samples that have it."""
+
+    _models: dict[int, CohortModel]
+    _seen: NDArray[np.int64]
+    _log_prior: Floats
+
+    def _fit_parts(self, samples: Samples, setting: Setting) -> dict[int, Part]:
+        """Of each modality that can be learned from."""
+        config: SingleConfig = self.config
+        n_folds = max(2, min(config.folds, len(np.unique(samples.patient))))
+        fold = folds_of(samples, n_folds, setting.seed)
+        self._seen, count = np.unique(samples.label, return_counts=True)
+        prior = np.log(count / count.sum())[None]
+        self._log_prior = all_classes(prior, self._seen, len(samples.classes))[0]
+        parts = {}
+        for i, modality in enumerate(samples.modalities):
+            there = samples.present[:, i]
+            if len(np.unique(fold[there])) < 2:
+                continue
+            own = samples.only([modality.name])
+            parts[i] = self._fit_part(own, there, fold, setting)
+        self._models = {i: part.model for i, part in parts.items()}
+        return parts
+
+    def _fit_part(
+        self, samples: Samples, there: NDArray[np.bool_], fold: NDArray[np.int64], setting: Setting
+    ) -> Part:
+        """Of samples with one modality, which some lack."""
+        base = COHORT_MODELS.load(self.config.base)
+        known = {field.name for field in dataclasses.fields(base.config_class)}
+        tried: list[dict[str, Any]] = (
+            [{"c": c} for c in self.config.strengths] if "c" in known else [{}]
+        )
+        best: tuple[float, dict[str, Any], Floats] | None = None
+        for fields in tried:
+            config = from_dict(base.config_class, fields)
+            log_p = _out_of_fold(base, config, samples, there, fold, setting)
+            likelihood = float(log_p[there, samples.label[there]].mean())
+            if best is None or likelihood > best[0]:
+                best = likelihood, fields, log_p
+        assert best is not None
+        likelihood, fields, log_p = best
+        model = base(from_dict(base.config_class, fields))
+        model.fit(samples.take(there), setting)
+        said = "".join(f", {name} {value:g}" for name, value in fields.items())
+        note = f"{samples.modalities[0].name}: out-of-fold NLL {-likelihood:.4f}{said}"
+        return Part(model, log_p, note)
+
+    def _of_each(self, samples: Samples) -> dict[int, Floats]:
+        """Log-probability ``[n, K]`` by each model, whether or not the modality is there."""
+        return {
+            i: model.log_probability(samples.only([self.modalities[i].name]))
+            for i, model in self._models.items()
+        }
+
+    def state(self) -> State:
+        """Frequencies of the classes, and the state of each model."""
+        state = {"seen": self._seen, "log_prior": self._log_prior}
+        for i, model in self._models.items():
+            state.update({f"modality{i}/{name}": a for name, a in model.state().items()})
+        return state
+
+    def _restore(self, state: State) -> None:
+        self._seen, self._log_prior = state["seen"], state["log_prior"]
+        base = COHORT_MODELS.load(self.config.base)
+        self._models = {}
+        for i, modality in enumerate(self.modalities):
+            own = under(state, f"modality{i}/")
+            if own:
+                self._models[i] = base(base.config_class())
+                self._models[i].restore((modality,), self.classes, own)
+
+
+def _out_of_fold(
+    base: type[CohortModel],
+    config: Any,
+    samples: Samples,
+    there: NDArray[np.bool_],
+    fold: NDArray[np.int64],
+    setting: Setting,
+) -> Floats:
+    """Log-probability ``[n, K]`` of each sample by a model of the other folds."""
+    log_p = np.full((len(samples), len(samples.classes)), np.nan)
+    for i in np.unique(fold[there]):
+        held_out = there & (fold == i)
+        model = base(config)
+        model.fit(samples.take(there & (fold != i)), setting)
+        log_p[held_out] = model.log_probability(samples.take(held_out))
+    return log_p
+
+
+class BestSingle(SingleModels):
+    """The modality that tells most of the classes, alone.
+
+    It is the one with the best out-of-fold likelihood over all training samples, those that lack it
+    having the frequencies of the classes. A sample without it gets the next best that it has.
+    """
+
+    config_class = SingleConfig
+    space: ClassVar[Mapping[str, Any]] = {
+        "base": ["logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting"],
+    }
+
+    _order: NDArray[np.int64]
+
+    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+        parts = self._fit_parts(samples, setting)
+        rows = np.arange(len(samples))
+        score = {}
+        for i, part in parts.items():
+            log_p = np.where(samples.present[:, [i]], part.out_of_fold, self._log_prior)
+            score[i] = log_p[rows, samples.label].mean()
+        self._order = np.array(sorted(score, key=lambda i: -score[i]), np.int64)
+        notes = tuple(parts[int(i)].note for i in self._order)
+        if notes:
+            notes = (f"chose {notes[0]}", *notes[1:])
+        sizes = (_size(model) for model in self._models.values())
+        return Fitted(sum(sizes), notes=notes)
+
+    def log_probability(self, samples: Samples) -> Floats:
+        """Of the best modality that each sample has."""
+        result = np.tile(self._log_prior, (len(samples), 1))
+        each = self._of_each(samples)
+        for i in map(int, self._order[::-1]):
+            there = samples.present[:, i]
+            result[there] = each[i][there]
+        return result
+
+    def state(self) -> State:
+        """Of all modalities, and their order."""
+        return {**super().state(), "order": self._order}
+
+    def _restore(self, state: State) -> None:
+        self._order = state["order"]
+        super()._restore(state)
+
+
+@dataclass(frozen=True)
+class LateFusionConfig(SingleConfig):
+    """Attributes beside those of `SingleConfig`.
+
+    Attributes
+    ----------
+    combine : str
+        ``stacking``: logistic regression on the out-of-fold log-probabilities; ``product``: of the
+        posteriors, as if modalities were independent given the class.
+    stack_c : float
+        Inverse strength of the penalty of that regression.
+    """
+
+    combine: Literal["stacking", "product"] = "stacking"
+    stack_c: Positive = 0.1
+
+
+class LateFusion(SingleModels):
+    """A model for each modality, and one that puts their probabilities together.
+
+    Wolpert 1992, Stacked generalization. doi:10.1016/S0893-6080(05)80023-1. It sees no feature, so
+    no interaction of features of two modalities.
+    """
+
+    config_class = LateFusionConfig
+    space: ClassVar[Mapping[str, Any]] = {
+        "base": ["logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting"],
+        "combine": ["stacking", "stacking", "product"],
+        "stack_c": loguniform(1e-3, 10),
+    }
+
+    _stack: Linear
+
+    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+        parts = self._fit_parts(samples, setting)
+        notes = tuple(part.note for part in parts.values())
+        size = sum(_size(model) for model in self._models.values())
+        if not self._stacked:
+            return Fitted(size, notes=notes)
+        x = self._evidence({i: part.out_of_fold for i, part in parts.items()}, samples.present)
+        y = np.searchsorted(self._seen, samples.label)
+        self._stack = ridge_logistic(x, y, self.config.stack_c)
+        size += self._stack.coefficients.size + self._stack.intercepts.size
+        return Fitted(size, converged=self._stack.converged, notes=notes)
+
+    @property
+    def _stacked(self) -> bool:
+        possible = len(self._seen) > 1 and bool(self._models)
+        return possible and self.config.combine == "stacking"
+
+    def _evidence(self, each: dict[int, Floats], present: NDArray[np.bool_]) -> Floats:
+        """What the regression sees, float64 ``[n, models (K + 1)]``.
+
+        Log-probabilities, 0 where the modality is lacking, and whether it is.
+        """
+        columns = []
+        for i, log_p in each.items():
+            bounded = np.maximum(log_p, LEAST)
+            centred = bounded - bounded.mean(1, keepdims=True)
+            there = present[:, [i]]
+            columns += [np.where(there, centred, 0), ~there]
+        return np.concatenate(columns, axis=1).astype(np.float64)
+
+    def log_probability(self, samples: Samples) -> Floats:
+        """By what the modalities that a sample has say."""
+        each = self._of_each(samples)
+        if self._stacked:
+            logits = self._stack.logits(self._evidence(each, samples.present))
+            return all_classes(logits, self._seen, len(self.classes))
+        result = np.tile(self._log_prior, (len(samples), 1))
+        for i, log_p in each.items():
+            result += np.where(samples.present[:, [i]], log_p - self._log_prior, 0)
+        return log_softmax(result)
+
+    def state(self) -> State:
+        """Of all modalities, and of the regression."""
+        if not self._stacked:
+            return super().state()
+        stack = {
+            "stack/coefficients": self._stack.coefficients,
+            "stack/intercepts": self._stack.intercepts,
+        }
+        return {**super().state(), **stack}
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        if self._stacked:
+            self._stack = Linear(state["stack/coefficients"], state["stack/intercepts"])
+
+
+def _size(model: CohortModel) -> int:
+    """Numbers that a base model learned."""
+    return sum(a.size for name, a in model.state().items() if name.startswith("model/"))

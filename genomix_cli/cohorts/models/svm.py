@@ -1,0 +1,169 @@
+"""Support vector machines, one against the rest for each class.
+
+Letters: n samples, d columns, s support vectors, k classes in the fit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import loguniform
+
+from genomix_cli.cohorts.dataset import Floats
+from genomix_cli.cohorts.models.base import Differentiable, Fitted, Setting, State
+from genomix_cli.cohorts.models.flat import FlatModel, Matrix
+from genomix_cli.config import Positive
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_ITERATIONS = 10_000
+# Samples whose kernel is computed at once.
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class SVMConfig:
+    """Attributes of `SVM`.
+
+    Attributes
+    ----------
+    kernel : str
+        ``linear``: squared hinge loss; ``rbf``: hinge loss and a Gaussian kernel.
+    c : float
+        Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn.
+    gamma : float
+        Of the Gaussian kernel ``exp(-gamma |a - b|^2 / d)``.
+    balanced : bool
+        Every class counts the same, however rare.
+    """
+
+    kernel: Literal["linear", "rbf"] = "rbf"
+    c: Positive = 1.0
+    gamma: Positive = 1.0
+    balanced: bool = False
+
+
+class SVM(FlatModel):
+    """Support vector machines by scikit-learn; the softmax of the distances is the probability.
+
+    Cortes & Vapnik 1995, Support-vector networks. doi:10.1007/BF00994018. One machine per class
+    (Rifkin & Klautau 2004, In defense of one-vs-all classification), so that there is a number for
+    each; temperature scaling makes it a probability.
+    """
+
+    config_class = SVMConfig
+    space: ClassVar[Mapping[str, Any]] = {
+        "kernel": ["linear", "rbf"],
+        "c": loguniform(1e-4, 100),
+        "gamma": loguniform(0.03, 3),
+        "balanced": [False, True],
+    }
+
+    # Linear: coefficients [k, d]. Gaussian: support vectors [s, d] and dual coefficients [k, s].
+    _support: NDArray[Any]
+    _weights: Floats
+    _intercepts: Floats
+
+    @property
+    def _linear(self) -> bool:
+        return self.config.kernel == "linear"
+
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+        # Of two classes one machine knows both.
+        classes = range(int(y.max()) + 1) if y.max() > 1 else [1]
+        learn = self._learn_linear if self._linear else self._learn_gaussian
+        converged = learn(x.astype(np.float64), [y == k for k in classes], setting.seed)
+        size = self._support.size + self._weights.size + self._intercepts.size
+        return Fitted(size, converged=converged)
+
+    def _learn_linear(self, x: Floats, own: list[NDArray[np.bool_]], seed: int) -> bool:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import LinearSVC
+
+        machine = LinearSVC(
+            C=self.config.c,
+            dual="auto",
+            class_weight="balanced" if self.config.balanced else None,
+            random_state=seed,
+            max_iter=MAX_ITERATIONS,
+        )
+        weights, intercepts, converged = [], [], True
+        for one in own:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                machine.fit(x, one)
+            converged &= int(np.max(machine.n_iter_)) < MAX_ITERATIONS
+            weights.append(machine.coef_[0])
+            intercepts.append(float(machine.intercept_[0]))
+        self._support = np.empty((0, x.shape[1]), np.float32)
+        self._weights, self._intercepts = np.stack(weights), np.array(intercepts)
+        return converged
+
+    def _learn_gaussian(self, x: Floats, own: list[NDArray[np.bool_]], seed: int) -> bool:
+        from sklearn.svm import SVC
+
+        machine = SVC(
+            C=self.config.c,
+            gamma=self.config.gamma / x.shape[1],
+            class_weight="balanced" if self.config.balanced else None,
+            cache_size=500,
+        )
+        weights, intercepts = np.zeros((len(own), len(x))), np.empty(len(own))
+        for row, one in enumerate(own):
+            machine.fit(x, one)
+            weights[row, machine.support_] = machine.dual_coef_[0]
+            intercepts[row] = machine.intercept_[0]
+        support = np.flatnonzero((weights != 0).any(0))
+        self._support = x[support].astype(np.float32)
+        self._weights = np.ascontiguousarray(weights[:, support])
+        self._intercepts = intercepts
+        return True
+
+    def _logits(self, x: Matrix) -> Floats:
+        chunks = [x[i : i + CHUNK].astype(np.float64) for i in range(0, max(1, len(x)), CHUNK)]
+        distance = np.concatenate([self._basis(chunk) @ self._weights.T for chunk in chunks])
+        distance += self._intercepts
+        return np.concatenate([-distance, distance], 1) / 2 if len(self._seen) == 2 else distance
+
+    def _basis(self, x: Floats) -> Floats:
+        """What the weights are of: the columns, or the kernel with each support vector."""
+        if self._linear:
+            return x
+        support = self._support.astype(np.float64)
+        squared = (x**2).sum(1)[:, None] + (support**2).sum(1) - 2 * x @ support.T
+        return np.exp(-self.config.gamma / x.shape[1] * squared)
+
+    def _learned(self) -> State:
+        return {
+            "support": self._support,
+            "weights": self._weights,
+            "intercepts": self._intercepts,
+        }
+
+    def _relearn(self, state: State) -> None:
+        self._support, self._weights = state["support"], state["weights"]
+        self._intercepts = state["intercepts"]
+
+    def differentiable(self) -> Differentiable:
+        """The distances, in torch."""
+        import torch
+
+        if not self._informed:
+            raise NotImplementedError
+        arrays = (self._support, self._weights, self._intercepts)
+        support, weights, intercepts = (torch.from_numpy(a) for a in arrays)
+
+        def logits(x: Tensor) -> Tensor:
+            if not self._linear:
+                squared = ((x[:, None] - support.to(x)) ** 2).sum(-1)
+                x = torch.exp(-self.config.gamma / x.shape[1] * squared)
+            distance = x @ weights.to(x).T + intercepts.to(x)
+            return torch.cat([-distance, distance], 1) / 2 if len(self._seen) == 2 else distance
+
+        return self._differentiable(logits)

@@ -1,0 +1,345 @@
+"""Ensembles of trees: random forest and gradient boosting.
+
+Letters: n samples, d columns, T trees, N nodes of all trees, v numbers in a leaf, k classes in the
+fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import loguniform
+
+from genomix_cli.cohorts.dataset import Floats
+from genomix_cli.cohorts.models.base import Fitted, Setting, State
+from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
+from genomix_cli.config import Count, NotNegative, Positive, Share
+from genomix_cli.errors import MissingExtraError
+
+# Samples times trees that walk down together: what the cache of a core holds.
+CHUNK = 1 << 15
+
+
+class Tree(NamedTuple):
+    """One tree; node 0 is the root.
+
+    Attributes
+    ----------
+    feature, left, right : NDArray
+        int ``[nodes]``; a leaf has itself as both children.
+    threshold : NDArray
+        float ``[nodes]``: at most this goes left.
+    value : NDArray
+        float ``[nodes, v]``; of leaves.
+    """
+
+    feature: NDArray[Any]
+    left: NDArray[Any]
+    right: NDArray[Any]
+    threshold: NDArray[Any]
+    value: NDArray[Any]
+
+
+class Forest(NamedTuple):
+    """Trees one after the other.
+
+    Attributes
+    ----------
+    feature : NDArray
+        int32 ``[N]``.
+    threshold : NDArray
+        float64 ``[N]``: at most this goes left.
+    children : NDArray
+        int32 ``[N, 2]``: left and right; a leaf has itself as both.
+    value : NDArray
+        float64 ``[N, v]``.
+    root : NDArray
+        int64 ``[T]``.
+    """
+
+    feature: NDArray[np.int32]
+    threshold: Floats
+    children: NDArray[np.int32]
+    value: Floats
+    root: NDArray[np.int64]
+
+    def leaves(self, x: Matrix) -> NDArray[np.int64]:
+        """The leaf of each sample in each tree ``[n, T]``."""
+        row = np.repeat(np.arange(len(x)) * x.shape[1], len(self.root))
+        node = np.tile(self.root, len(x))
+        values, children = np.ascontiguousarray(x).ravel(), self.children.ravel()
+        walking = np.arange(len(node))
+        while len(walking):
+            here = node[walking]
+            right = values[row[walking] + self.feature[here]] > self.threshold[here]
+            there = children[2 * here + right]
+            node[walking] = there
+            walking = walking[there != here]
+        return node.reshape(len(x), len(self.root))
+
+    def __call__(self, x: Matrix, every: int = 1) -> Floats:
+        """Sum of the values ``[n, every * v]`` of all trees, or of each `every`-th by itself."""
+        size = max(1, CHUNK // len(self.root))
+        sums = []
+        for start in range(0, max(1, len(x)), size):
+            leaves = self.leaves(x[start : start + size])
+            value = self.value[leaves].reshape(len(leaves), -1, every * self.value.shape[1])
+            sums.append(value.sum(1))
+        return np.concatenate(sums)
+
+
+def joined(trees: Sequence[Tree]) -> Forest:
+    """Trees as one."""
+    size = np.array([len(tree.feature) for tree in trees])
+    root = np.cumsum(size) - size
+    children = [np.stack([t.left, t.right], 1) + r for t, r in zip(trees, root, strict=True)]
+    return Forest(
+        np.concatenate([tree.feature for tree in trees]).astype(np.int32),
+        np.concatenate([tree.threshold for tree in trees]).astype(np.float64),
+        np.concatenate(children).astype(np.int32),
+        np.concatenate([tree.value for tree in trees]).astype(np.float64),
+        root.astype(np.int64),
+    )
+
+
+class ForestModel(FlatModel):
+    """A model whose trees are arrays, so that nothing is pickled and nothing of it ages."""
+
+    _forest: Forest
+
+    def _learned(self) -> State:
+        return self._forest._asdict()
+
+    def _relearn(self, state: State) -> None:
+        self._forest = Forest(**state)
+
+
+@dataclass(frozen=True)
+class RandomForestConfig:
+    """Attributes of `RandomForest`.
+
+    Attributes
+    ----------
+    trees : int
+    min_leaf : int
+        Samples in a leaf, at least.
+    max_features : float or str
+        Share of the columns that each split looks at, or their square root in number.
+    balanced : bool
+        Every class counts the same, however rare.
+    """
+
+    trees: Count = 500
+    min_leaf: Count = 1
+    max_features: Literal["sqrt"] | Share = "sqrt"
+    balanced: bool = False
+
+
+class RandomForest(ForestModel):
+    """Breiman 2001, Random forests. doi:10.1023/A:1010933404324, by scikit-learn.
+
+    The frequency of each class counts as one more tree, so that no probability is 0.
+    """
+
+    config_class = RandomForestConfig
+    space: ClassVar[Mapping[str, Any]] = {
+        "trees": [500, 1000],
+        "min_leaf": [1, 2, 3, 5, 10],
+        "max_features": ["sqrt", 0.05, 0.1, 0.2, 0.4],
+        "balanced": [False, True],
+    }
+
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+        from sklearn.ensemble import RandomForestClassifier
+
+        config: RandomForestConfig = self.config
+        model = RandomForestClassifier(
+            config.trees,
+            min_samples_leaf=config.min_leaf,
+            max_features=config.max_features,
+            class_weight="balanced" if config.balanced else None,
+            random_state=setting.seed,
+            n_jobs=setting.threads,
+        )
+        model.fit(x, y)
+        self._forest = joined([_tree(fitted.tree_) for fitted in model.estimators_])
+        return Fitted(sum(a.size for a in self._forest))
+
+    def _logits(self, x: Matrix) -> Floats:
+        return np.log(self._forest(x) + np.exp(self._log_prior))
+
+
+def _tree(tree: Any) -> Tree:
+    """Of scikit-learn's (public) ``tree_``; values become frequencies of classes."""
+    here = np.arange(tree.node_count)
+    leaf = tree.children_left < 0
+    value = tree.value[:, 0, :]
+    return Tree(
+        np.where(leaf, 0, tree.feature),
+        np.where(leaf, here, tree.children_left),
+        np.where(leaf, here, tree.children_right),
+        tree.threshold,
+        value / value.sum(1, keepdims=True),
+    )
+
+
+@dataclass(frozen=True)
+class BoostingConfig:
+    """Attributes of `GradientBoosting` and `LightGBM`.
+
+    Attributes
+    ----------
+    rounds : int
+        Trees for each class.
+    learning_rate : float
+    leaves : int
+        In a tree, at most.
+    min_leaf : int
+        Samples in a leaf, at least.
+    l2 : float
+        Penalty on the squares of leaf values.
+    column_share : float
+        Share of the columns that a split (of LightGBM: a tree) looks at.
+    balanced : bool
+        Every class counts the same, however rare.
+    """
+
+    rounds: Count = 200
+    learning_rate: Positive = 0.05
+    leaves: Count = 15
+    min_leaf: Count = 10
+    l2: NotNegative = 1.0
+    column_share: Share = 0.5
+    balanced: bool = False
+
+
+BOOSTING_SPACE: dict[str, Any] = {
+    "rounds": [50, 100, 200, 400],
+    "learning_rate": loguniform(0.01, 0.3),
+    "leaves": [4, 8, 15, 31],
+    "min_leaf": [5, 10, 20, 40],
+    "l2": loguniform(0.01, 30),
+    "column_share": [0.05, 0.1, 0.3, 0.6, 1.0],
+    "balanced": [False, True],
+}
+
+
+class GradientBoosting(ForestModel):
+    """Gradient boosting on histograms, by scikit-learn.
+
+    Friedman 2001, Greedy function approximation: a gradient boosting machine.
+    doi:10.1214/aos/1013203451
+    """
+
+    config_class = BoostingConfig
+    space: ClassVar[Mapping[str, Any]] = BOOSTING_SPACE
+
+    _start: Floats
+
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        config: BoostingConfig = self.config
+        model = HistGradientBoostingClassifier(
+            max_iter=config.rounds,
+            learning_rate=config.learning_rate,
+            max_leaf_nodes=max(2, config.leaves),
+            min_samples_leaf=config.min_leaf,
+            l2_regularization=config.l2,
+            max_features=max(config.column_share, 1 / x.shape[1]),
+            early_stopping=False,
+            random_state=setting.seed,
+        )
+        with threadpool_limits(setting.threads, user_api="openmp"):
+            model.fit(x, y, sample_weight=balanced_weights(y, config.balanced))
+        # Private of scikit-learn: `_predictors` and `_baseline_prediction`.
+        trees = [_boosted(tree.nodes) for each in model._predictors for tree in each]
+        self._forest = joined(trees)
+        self._start = np.asarray(model._baseline_prediction, np.float64).ravel()
+        return Fitted(sum(a.size for a in self._forest))
+
+    def _logits(self, x: Matrix) -> Floats:
+        raw = self._start + self._forest(x, every=len(self._start))
+        # Of two classes there is one tree each round, for the second.
+        return np.concatenate([-raw, raw], 1) / 2 if len(self._start) == 1 else raw
+
+    def _learned(self) -> State:
+        return {**super()._learned(), "start": self._start}
+
+    def _relearn(self, state: State) -> None:
+        self._start = state["start"]
+        super()._relearn({name: array for name, array in state.items() if name != "start"})
+
+
+def _boosted(nodes: NDArray[Any]) -> Tree:
+    """Of the structured array of nodes of scikit-learn's (private) TreePredictor."""
+    leaf = nodes["is_leaf"].astype(bool)
+    here = np.arange(len(nodes))
+    return Tree(
+        np.where(leaf, 0, nodes["feature_idx"]),
+        np.where(leaf, here, nodes["left"]),
+        np.where(leaf, here, nodes["right"]),
+        nodes["num_threshold"],
+        nodes["value"][:, None],
+    )
+
+
+class LightGBM(FlatModel):
+    """Ke et al. 2017, LightGBM: a highly efficient gradient boosting decision tree (NeurIPS 30).
+
+    Stored as LightGBM's own text, without the parameters at its end: they name the threads.
+    """
+
+    config_class = BoostingConfig
+    space: ClassVar[Mapping[str, Any]] = BOOSTING_SPACE
+
+    _booster: Any
+
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+        lightgbm = _lightgbm()
+        config: BoostingConfig = self.config
+        parameters = {
+            "objective": "multiclass",
+            "num_class": int(y.max()) + 1,
+            "learning_rate": config.learning_rate,
+            "num_leaves": max(2, config.leaves),
+            "min_data_in_leaf": config.min_leaf,
+            "lambda_l2": config.l2,
+            "feature_fraction": max(config.column_share, 1e-6),
+            "seed": setting.seed,
+            "num_threads": setting.threads,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+        data = lightgbm.Dataset(x, y, weight=balanced_weights(y, config.balanced))
+        text = lightgbm.train(parameters, data, config.rounds).model_to_string()
+        self._text = text[: text.index("\nparameters:") + 1]
+        self._booster = lightgbm.Booster(model_str=self._text)
+        # Of each split a feature, a threshold and two children; of each leaf a value.
+        leaves = sum(tree["num_leaves"] for tree in self._booster.dump_model()["tree_info"])
+        return Fitted(5 * leaves - 4 * self._booster.num_trees())
+
+    def _logits(self, x: Matrix) -> Floats:
+        return np.asarray(self._booster.predict(x, raw_score=True, num_threads=1))
+
+    def _learned(self) -> State:
+        return {"text": np.frombuffer(self._text.encode(), np.uint8)}
+
+    def _relearn(self, state: State) -> None:
+        self._text = state["text"].tobytes().decode()
+        self._booster = _lightgbm().Booster(model_str=self._text)
+
+
+def _lightgbm() -> Any:
+    """The package, which takes seconds to import."""
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise MissingExtraError("lightgbm", "lightgbm") from error
+    return lightgbm
