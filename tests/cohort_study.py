@@ -81,6 +81,7 @@ def study(  # noqa: PLR0913
         "names": np.array([f"S{i:05d}" for i in range(n)]),
         "classes": tuple(classes or (f"class {c}" for c in "ABCDEFGHIJ"[:k])),
         "label": label,
+        "shuffled_label": rng.permutation(label),
         "patient": np.arange(n),
         "fold": fold,
         "tested": tested,

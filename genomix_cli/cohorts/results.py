@@ -128,7 +128,7 @@ class CeilingGap:
 
 @dataclass(frozen=True)
 class Control:
-    """A model that learned from shuffled labels.
+    """A model that learned from shuffled labels, judged by those of the samples held out.
 
     Attributes
     ----------
@@ -138,8 +138,7 @@ class Control:
     chance : float
         ``1 / K``: what balanced accuracy it can.
     above : bool
-        Whether one is above that, over patients and, where there are three folds or more, over
-        folds too (t): one shuffle may point the right way by luck, in all patients at once.
+        Whether the interval of one is above that.
     """
 
     accuracy: Interval
@@ -277,16 +276,11 @@ class _Tested:
     def __init__(self, study: Study, metric: str, draws: int | None, seed: int) -> None:
         self.study, self.metric = study, metric
         rows = self.rows = study.tested
-        self.label, self.patient, self.fold = study.label[rows], study.patient[rows], study.fold
-        self.fold = study.fold[rows]
+        self.label, self.patient = study.label[rows], study.patient[rows]
         self.first = [outcome.probability[0][rows] for outcome in study.outcomes]
-        # What else is judged, after the models: name to place.
-        self.place: dict[Any, int] = {}
+        # The ceilings come after the models: modalities to place.
+        self.place: dict[frozenset[str], int] = {}
         models = list(self.first)
-        for i, outcome in enumerate(study.outcomes):
-            if outcome.shuffled is not None:
-                self.place["shuffled", i] = len(models)
-                models.append(outcome.shuffled[rows])
         for modalities, posterior in study.ceilings.items():
             self.place[frozenset(modalities)] = len(models)
             models.append(np.asarray(posterior[rows], np.float64))
@@ -294,7 +288,16 @@ class _Tested:
         self.draws = int(np.clip(WORK / max(work, 1), LEAST_DRAWS, DRAWS))
         self.draws = self.draws if draws is None else draws
         rng = np.random.default_rng(seed)
-        self.found: Replicates = replicate(self.label, models, self.patient, self.draws, rng)
+        self.found = replicate(self.label, models, self.patient, self.draws, rng)
+        wrong = {
+            i: o.shuffled[rows] for i, o in enumerate(study.outcomes) if o.shuffled is not None
+        }
+        # Outcome to its place among those that learned from shuffled labels.
+        self.shuffled = {i: place for place, i in enumerate(wrong)}
+        if wrong:
+            label, names = study.shuffled_label[rows], (MAIN, BALANCED)
+            models = list(wrong.values())
+            self.control = replicate(label, models, self.patient, self.draws, rng, names)
 
     def ceiling(self, outcome: Outcome) -> int | None:
         """Place of the ceiling of what a model saw."""
@@ -483,38 +486,29 @@ def leaks(found: Replicates, model: int, ceiling: int, held: int) -> bool:
 
 
 def _control(tested: _Tested, i: int) -> Control | None:
-    place = tested.place.get(("shuffled", i))
-    outcome = tested.study.outcomes[i]
-    if place is None or outcome.shuffled is None:
+    place = tested.shuffled.get(i)
+    if place is None:
         return None
-    accuracy, balanced = (tested.found.interval(place, m) for m in ("accuracy", BALANCED))
-    p = outcome.shuffled[tested.rows]
-    majority = float(np.bincount(tested.label).max() / len(tested.label))
-    chance = 1 / len(np.unique(tested.label))
-    above = any(
-        interval.low > limit and _above_in_folds(tested, p, name, limit)
-        for interval, name, limit in (
-            (accuracy, "accuracy", majority),
-            (balanced, BALANCED, chance),
-        )
-    )
+    found, label = tested.control, tested.study.shuffled_label[tested.rows]
+    accuracy, balanced = (found.interval(place, m) for m in (MAIN, BALANCED))
+    majority = float(np.bincount(label).max() / len(label))
+    chance = 1 / len(np.unique(label))
+    above = accuracy.low > majority or balanced.low > chance
     return Control(accuracy, balanced, majority, chance, above)
 
 
-def _above_in_folds(tested: _Tested, p: NDArray[np.float64], name: str, limit: float) -> bool:
-    """Whether the mean over folds, each of which learned anew, is above by a t interval."""
-    names = np.unique(tested.fold)
-    if len(names) < 3:
-        return True
-    from scipy.stats import t
-
-    here = [tested.fold == fold for fold in names]
-    values = np.array([METRICS[name](tested.label[rows], p[rows]) for rows in here])
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return bool(values.mean() - t.ppf(0.975, len(values) - 1) * error > limit)
-
-
 def _headline(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeResult | None) -> str:
+    mains = [row.against_best for row in outcomes if row.main and row.against_best is not None]
+    first = _first_against_best(outcomes, metric, best)
+    if len(mains) < 2:
+        return first
+    above = sum(compared.verdict == BEATS for compared in mains)
+    return f"{first} Of {len(mains)} models asked for, {above} beat it."
+
+
+def _first_against_best(
+    outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeResult | None
+) -> str:
     main = next((outcome for outcome in outcomes if outcome.main), None)
     if main is None:
         return "Nothing but baselines." if best is None else f"The best is {said(best, metric)}."
@@ -557,7 +551,7 @@ def _warnings(
     ]
     found += [
         f"{outcome.name} is above chance after learning from shuffled labels: labels reach it "
-        "some other way, or the shuffle was lucky (repeat with another seed)"
+        "some other way, or one shuffle in twenty or so was lucky (repeat with another seed)"
         for outcome in outcomes
         if outcome.shuffled is not None and outcome.shuffled.above
     ]

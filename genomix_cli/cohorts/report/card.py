@@ -42,7 +42,7 @@ def card(study: Study, results: Results) -> str:
 
 def _plain(text: str) -> str:
     """Names as they are, whatever Markdown would make of them."""
-    for sign in "\\`*_<>|[]":
+    for sign in "\\`*_<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
 

@@ -19,8 +19,10 @@ PARENT = {
     "parent_name": "genomix",
     "parent_description": "Models of cohorts, judged on samples they did not learn from.",
 }
-COLUMNS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "nll", "brier")
-COLUMNS += ("calibration_error",)
+COLUMNS = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc"),
+    *("nll", "brier", "calibration_error"),
+)
 
 
 def write_multiqc(results: Results, folder: Path, name: str | None = None) -> tuple[Path, ...]:

@@ -169,8 +169,9 @@ def everything(study: Study, results: Results) -> str:
         text += table(["model", *TITLES], map(_over_seeds, results.outcomes))
     return text + paragraph(
         "Macro: plain mean over classes; weighted: by their samples (weighted recall is accuracy). "
-        "AUROC and AUPRC: mean of each class against the rest. Brier score: summed over classes, 0 to 2. Calibration error: of "
-        "the predicted class, 15 bins of equal mass; noise alone makes it larger than 0. Less is "
+        "AUROC and AUPRC: mean of each class against the rest. Brier score: summed over classes, 0 "
+        "to 2. Calibration error: of the predicted class, 15 bins of equal mass; noise alone makes "
+        "it larger than 0. Less is "
         "better of log loss, Brier score and calibration error."
     )
 
@@ -263,8 +264,8 @@ def control(study: Study, results: Results) -> str:
         return ""
     columns = ("model", "accuracy", "largest class", "balanced accuracy", "chance", "above chance")
     return table(columns, rows) + paragraph(
-        "Learned from shuffled labels, and judged by the true ones: no better than chance, or the "
-        "labels reach the model some other way. It may be below: what it learned points anywhere."
+        "All labels dealt anew among the samples, and everything repeated: no better than chance, "
+        "or the labels reach the model some other way."
     )
 
 
