@@ -55,7 +55,8 @@ def _table(results: Results, rows: Mapping[str, OutcomeResult]) -> dict[str, Any
     return PARENT | {
         "id": "genomix_models",
         "section_name": "Models",
-        "description": results.headline,
+        # The same for all runs, whose rows share a table.
+        "description": "With the difference to the best baseline of the same run.",
         "plot_type": "table",
         "pconfig": {
             "id": "genomix_models_table",
@@ -86,7 +87,7 @@ def _others(results: Results) -> dict[str, Any]:
     count, text = {"format": "{:,.0f}", "scale": False}, {"scale": False}
     return {
         "difference": {
-            "title": f"less {results.best}",
+            "title": "less best baseline",
             "description": f"{title} less that of the best baseline",
             "format": "{:+,.3f}",
             "scale": False,
