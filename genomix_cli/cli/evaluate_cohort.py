@@ -1,0 +1,184 @@
+"""``genomix evaluate``: predictions for samples of a cohort against their labels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
+
+if TYPE_CHECKING:
+    from genomix_cli.cohorts.evaluate import Evaluation
+    from genomix_cli.training.metrics import Interval
+
+
+def evaluate_cohort(
+    scored: Path,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="Cohort with labels and patients; default: the table's column label.",
+            metavar="COHORT.h5mu",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Which one, of a table of several.")
+    ] = None,
+    modalities: Annotated[
+        str, typer.Option(help="That the model saw, comma-separated, for the Bayes ceiling.")
+    ] = "",
+    versus: Annotated[
+        Path | None, typer.Option("--vs", help="Another table, for paired differences.")
+    ] = None,
+    versus_model: Annotated[
+        str | None,
+        typer.Option("--vs-model", help="Which one of --vs, or another of the same table."),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option("--bootstrap", min=0, help="Draws for the intervals; 0: none.")
+    ] = 1000,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="TSV of the metrics.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="JSON of everything, with provenance.")
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    config: Config = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Say how good predictions for samples are, each metric with an interval.
+
+    Intervals are 95 %, from a bootstrap of whole patients. Where the cohort is simulated, the Bayes
+    posterior of the modalities that the model saw is beside it; who is above it has found a leak.
+    """
+    from genomix_cli.cohorts.evaluate import (
+        EvaluateRequest,
+        evaluate_cohort,
+        write_json,
+        write_tsv,
+    )
+
+    request = EvaluateRequest(
+        scored=scored,
+        cohort=cohort,
+        model=model,
+        modalities=tuple(modalities.replace(",", " ").split()),
+        versus=versus,
+        versus_model=versus_model,
+        draws=draws,
+        seed=seed,
+    )
+    evaluation = evaluate_cohort(request)
+    if output:
+        write_tsv(evaluation, output, force=force)
+    if json:
+        write_json(evaluation, request, json, force=force)
+    _render(evaluation)
+
+
+def _render(evaluation: Evaluation) -> None:
+    """Tables on stdout; a terminal gets them drawn."""
+    show = _draw if sys.stdout.isatty() else _print
+    show(*_cells(evaluation))
+    typer.echo("")
+    show(*_class_cells(evaluation))
+    typer.echo("")
+    for line in _lines(evaluation):
+        typer.echo(line)
+
+
+def _lines(evaluation: Evaluation) -> Iterator[str]:
+    """What was counted, and what stands out."""
+    counts = evaluation.counts
+    left_out = [
+        f"{counts.unlabelled:,} without a label" if counts.unlabelled else "",
+        f"{counts.unscored:,} without a prediction" if counts.unscored else "",
+        f"{counts.not_in_other:,} not in the other table" if counts.not_in_other else "",
+    ]
+    note = "; ".join(part for part in left_out if part)
+    yield f"{counts.used:,} of {counts.samples:,} samples" + (f" ({note})" if note else "")
+    if counts.not_in_table:
+        yield f"{counts.not_in_table:,} more samples of the cohort have a label, and no prediction"
+    if evaluation.draws:
+        yield f"95 % intervals from {evaluation.draws:,} draws of {evaluation.patients:,} patients"
+    sets = evaluation.sets
+    if sets is not None:
+        yield (
+            f"prediction sets hold the right class in {_text(sets.coverage)}, with {sets.size:.2f} "
+            f"classes; {sets.abstained:.1%} abstained, accuracy of the others "
+            f"{_text(sets.answered) or 'unknown'}"
+        )
+    ceiling = evaluation.ceiling
+    if ceiling is not None:
+        said = "above it: a leak" if ceiling.leak else "not above it"
+        yield (
+            f"Bayes ceiling given {' + '.join(ceiling.modalities)}: accuracy "
+            f"{_text(ceiling.accuracy_gap, sign=True)}, log loss "
+            f"{_text(ceiling.nll_gap, sign=True)}; {said}"
+        )
+
+
+def _cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, without the columns that nothing fills."""
+    from genomix_cli.training.multiclass import METRICS
+
+    header = ["metric", "value", "Bayes ceiling", "other", "difference"]
+    rows = [
+        [
+            METRICS[m.name].title,
+            _text(m.score),
+            _text(m.ceiling),
+            _text(m.other),
+            _text(m.difference, sign=True),
+        ]
+        for m in evaluation.metrics
+    ]
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def _class_cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+    names = list(evaluation.classes[0].metrics)
+    rows = [
+        [
+            *(each.name, f"{each.support:,}"),
+            *(_text(each.metrics[name]) for name in names),
+            *([_text(each.coverage)] if evaluation.sets else []),
+        ]
+        for each in evaluation.classes
+    ]
+    return ["class", "samples", *names, *(["coverage"] if evaluation.sets else [])], rows
+
+
+def _text(interval: Interval | None, sign: bool = False) -> str:
+    if interval is None or interval.value != interval.value:  # NaN
+        return ""
+    form = "+.3f" if sign else ".3f"
+    text = format(interval.value, form)
+    if interval.low == interval.low:  # not NaN
+        text += f" [{interval.low:{form}}, {interval.high:{form}}]"
+    return text
+
+
+def _print(header: list[str], rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in [header, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _draw(header: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

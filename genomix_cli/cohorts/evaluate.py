@@ -1,0 +1,647 @@
+"""Predictions for samples against labels: how good they are, and how sure one can be of that.
+
+Letters: n samples, K classes.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Floats
+from genomix_cli.cohorts.results import NAN, ClassScore, leaks, plain, share
+from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.shards.cohort import PATIENT, Cohort, open_cohort
+from genomix_cli.training.metrics import Interval
+from genomix_cli.training.multiclass import CLASS_METRICS, METRICS, Replicates, replicate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("genomix")
+
+PREDICTIONS = "predictions.parquet"
+PROBABILITY, SAMPLE, LABEL, SETS = "p:", "sample", "label", "set"
+FEW_PATIENTS = 30
+# Probabilities come with six digits.
+SUM_TOLERANCE = 1e-3
+_PARTS = ("score", "ceiling", "other", "difference")
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What to evaluate.
+
+    Attributes
+    ----------
+    scored : Path
+        Table of `genomix score cohort.h5mu`, or a run folder, or its ``predictions.parquet``.
+    cohort : Path, optional
+        Labels and patients; without it the table's own column ``label``, each sample a patient.
+    model : str, optional
+        Which one, of a table of several.
+    versus : Path, optional
+        Another table, compared sample by sample.
+    versus_model : str, optional
+        Which one of that; without `versus` another one of the same table.
+    modalities : tuple of str
+        That the model saw, for the Bayes ceiling; empty: as the run says, or all of the cohort.
+    draws : int
+        Bootstrap draws; 0: no intervals.
+    seed : int
+    """
+
+    scored: Path
+    cohort: Path | None = None
+    model: str | None = None
+    versus: Path | None = None
+    versus_model: str | None = None
+    modalities: tuple[str, ...] = ()
+    draws: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's predictions as a table holds them.
+
+    Attributes
+    ----------
+    path : Path
+    model : str, optional
+    names : NDArray
+        str ``[n]``.
+    classes : tuple of str
+    probability : NDArray
+        float64 ``[n, K]``; rows of NaN where nothing was predicted.
+    sets : NDArray, optional
+        bool ``[n, K]``.
+    label : NDArray, optional
+        str ``[n]``, empty where unknown.
+    """
+
+    path: Path
+    model: str | None
+    names: NDArray[Any]
+    classes: tuple[str, ...]
+    probability: Floats
+    sets: NDArray[np.bool_] | None
+    label: NDArray[Any] | None
+
+
+class Counts(NamedTuple):
+    """What became of the samples of the table."""
+
+    samples: int
+    unlabelled: int
+    unscored: int
+    not_in_other: int
+    used: int
+    #: Samples of the cohort with a label that the table does not have.
+    not_in_table: int
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric.
+
+    Attributes
+    ----------
+    name : str
+    score : Interval
+    ceiling : Interval, optional
+        Of the Bayes posterior.
+    other, difference : Interval, optional
+        Of the other table, and this one less the other.
+    """
+
+    name: str
+    score: Interval
+    ceiling: Interval | None = None
+    other: Interval | None = None
+    difference: Interval | None = None
+
+
+@dataclass(frozen=True)
+class CeilingCheck:
+    """Predictions against the Bayes posterior.
+
+    Attributes
+    ----------
+    modalities : tuple of str
+    accuracy_gap, nll_gap : Interval
+        The predictions' less the posterior's.
+    leak : bool
+        Whether they are above it by more than chance allows.
+    """
+
+    modalities: tuple[str, ...]
+    accuracy_gap: Interval
+    nll_gap: Interval
+    leak: bool
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Prediction sets.
+
+    Attributes
+    ----------
+    coverage : Interval
+        Share that holds the right class (Wilson).
+    size : float
+        Mean number of classes.
+    abstained : float
+        Share that does not hold exactly one class.
+    answered : Interval
+        Accuracy on the others (Wilson).
+    """
+
+    coverage: Interval
+    size: float
+    abstained: float
+    answered: Interval
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of an evaluation.
+
+    Attributes
+    ----------
+    model, versus : str, optional
+        Names, where a table has them.
+    counts : Counts
+    patients : int
+        What the bootstrap drew.
+    draws : int
+    classes : tuple of ClassScore
+    metrics : tuple of MetricResult
+    confusion : NDArray
+        int64 ``[K, K]``: samples of a class (row) by predicted class.
+    ceiling : CeilingCheck, optional
+    sets : Sets, optional
+    """
+
+    model: str | None
+    versus: str | None
+    counts: Counts
+    patients: int
+    draws: int
+    classes: tuple[ClassScore, ...]
+    metrics: tuple[MetricResult, ...]
+    confusion: NDArray[np.int64]
+    ceiling: CeilingCheck | None = None
+    sets: Sets | None = None
+
+
+class _Truth(NamedTuple):
+    """Of each sample of the table: label (index of its classes, -1 unknown), patient, posterior."""
+
+    label: NDArray[np.int64]
+    patient: NDArray[np.int64]
+    posterior: Floats | None
+    modalities: tuple[str, ...]
+    not_in_table: int
+
+
+def evaluate_cohort(request: EvaluateRequest) -> Evaluation:
+    """Read predictions and labels and evaluate them.
+
+    Raises
+    ------
+    UsageError
+        If a file, model or modality does not exist.
+    DataError
+        If a table cannot be read or is none of predictions, if samples come twice or are not in
+        the cohort, if classes differ, or nothing has both a label and a prediction.
+    MissingExtraError
+        If Parquet is to be read and pyarrow is not installed, or a cohort and anndata is not.
+    """
+    scored = read_predictions(request.scored, request.model)
+    other = _other(request, scored)
+    truth = _truth(request, scored)
+    return _evaluate(scored, other, truth, request)
+
+
+def _other(request: EvaluateRequest, scored: Predictions) -> Predictions | None:
+    """The second table, with the classes of the first in its order."""
+    if request.versus is None and request.versus_model is None:
+        return None
+    other = read_predictions(request.versus or request.scored, request.versus_model)
+    if set(other.classes) != set(scored.classes):
+        raise DataError(
+            "its classes differ from those of the other table",
+            where=other.path,
+            expected=", ".join(scored.classes),
+            found=", ".join(other.classes),
+        )
+    order = [other.classes.index(name) for name in scored.classes]
+    place = {name: i for i, name in enumerate(other.names)}
+    rows = np.array([place.get(name, -1) for name in scored.names])
+    found = np.where(rows[:, None] >= 0, other.probability[rows][:, order], np.nan)
+    return Predictions(
+        other.path, other.model, scored.names, scored.classes, found, sets=None, label=None
+    )
+
+
+def read_predictions(path: Path, model: str | None = None) -> Predictions:
+    """Read a table of predictions.
+
+    Parameters
+    ----------
+    path : Path
+        TSV, TSV.gz, Parquet, or a run folder with ``predictions.parquet``. Of several seeds the
+        first is taken, and said to be.
+    model : str, optional
+        Of a table of several.
+
+    Raises
+    ------
+    UsageError, DataError, MissingExtraError
+        See :func:`evaluate_cohort`.
+    """
+    path = Path(path)
+    path = path / PREDICTIONS if path.is_dir() else path
+    if not path.is_file():
+        raise UsageError("no such file", where=path, hint="make one: genomix score cohort.h5mu")
+    table = _read_table(path)
+    columns = [str(name) for name in table]
+    classes = tuple(name[len(PROBABILITY) :] for name in columns if name.startswith(PROBABILITY))
+    if SAMPLE not in table or len(classes) < 2:
+        raise DataError(
+            "is no table of predictions",
+            where=path,
+            expected=f"columns {SAMPLE} and {PROBABILITY}<class> of each class",
+            found=", ".join(columns)[:100],
+            hint="make one: genomix score cohort.h5mu",
+        )
+    table, model = _one_model(table, model, path)
+    names = table[SAMPLE].astype(str).to_numpy()
+    _refuse_twice(names, path)
+    label = table[LABEL].fillna("").astype(str).to_numpy() if LABEL in table else None
+    probability = _probability(table[[f"{PROBABILITY}{name}" for name in classes]], path)
+    sets = None
+    if SETS in table:
+        texts = table[SETS].fillna("").astype(str)
+        sets = _parse_sets(texts, classes, path)
+    return Predictions(path, model, names, classes, probability, sets, label)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    with path.open("rb") as file:
+        parquet = file.read(4) == b"PAR1"
+    try:
+        if parquet:
+            return pd.read_parquet(path)
+        # Names are text, whatever they look like.
+        text = {SAMPLE: str, LABEL: str, SETS: str, "predicted": str, "model": str, "fold": str}
+        return pd.read_csv(
+            path,
+            sep="\t",
+            dtype=text,  # type: ignore[arg-type]
+            keep_default_na=False,
+            na_values=[""],
+            compression="gzip" if _is_gzip(path) else None,
+        )
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"cannot be read as a table: {reason}", where=path) from error
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _one_model(
+    table: pd.DataFrame, model: str | None, path: Path
+) -> tuple[pd.DataFrame, str | None]:
+    """The rows of one model and of its first seed."""
+    if "model" in table:
+        there = list(dict.fromkeys(table["model"].astype(str)))
+        if model is None and len(there) > 1:
+            raise UsageError("holds several models", where=path, hint=f"--model {_listed(there)}")
+        model = there[0] if model is None and there else model
+        if model not in there:
+            raise UsageError(f"no model {model}", where=path, expected=_listed(there))
+        table = table[table["model"].astype(str) == model]
+    elif model is not None:
+        raise UsageError(f"no model {model}", where=path, found="a table without a column model")
+    if "seed" in table and table["seed"].nunique() > 1:
+        first = table["seed"].iloc[0]
+        log.info("%s: seed %s of %d", path, first, table["seed"].nunique())
+        table = table[table["seed"] == first]
+    return table, model
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return " or ".join(names[:most]) + (f" ... ({len(names)})" if len(names) > most else "")
+
+
+def _refuse_twice(names: NDArray[Any], path: Path) -> None:
+    unique, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(
+            f"sample {unique[counts > 1][0]} is there more than once",
+            where=path,
+            found=f"{int((counts > 1).sum()):,} such samples",
+        )
+
+
+def _probability(columns: pd.DataFrame, path: Path) -> Floats:
+    import pandas as pd
+
+    try:
+        found = columns.apply(pd.to_numeric).to_numpy(np.float64)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"a probability is no number: {error}", where=path) from error
+    known = ~np.isnan(found).any(1)
+    off = known & ((found < 0).any(1) | (np.abs(found.sum(1) - 1) > SUM_TOLERANCE))
+    if off.any():
+        row = int(np.flatnonzero(off)[0])
+        raise DataError(
+            "probabilities do not sum to 1",
+            where=f"{path}, row {row + 1}",
+            found=", ".join(f"{p:g}" for p in found[row]),
+        )
+    return np.where(known[:, None], found, np.nan)
+
+
+def _parse_sets(texts: Iterable[str], classes: Sequence[str], path: Path) -> NDArray[np.bool_]:
+    """Sets written as ``A,B``, bool ``[n, K]``; a class may have commas in its name."""
+    known: dict[str, list[str] | None] = {}
+    found = []
+    for text in texts:
+        if text not in known:
+            known[text] = _members(text, classes)
+        members = known[text]
+        if members is None:
+            raise DataError(
+                f"{text!r} is no set of its classes", where=path, expected=", ".join(classes)
+            )
+        found.append([name in members for name in classes])
+    return np.array(found, bool).reshape(len(found), len(classes))
+
+
+def _members(text: str, classes: Sequence[str]) -> list[str] | None:
+    """The classes of a text, in the one way that uses all of it; None if there is none."""
+    if not text:
+        return []
+    for name in classes:
+        if text == name:
+            return [name]
+        if text.startswith(f"{name},"):
+            rest = _members(text[len(name) + 1 :], [c for c in classes if c != name])
+            if rest:
+                return [name, *rest]
+    return None
+
+
+def _truth(request: EvaluateRequest, scored: Predictions) -> _Truth:
+    if request.cohort is not None:
+        with open_cohort(request.cohort) as cohort:
+            return _of_cohort(cohort, request, scored)
+    if request.modalities:
+        raise UsageError("without a cohort there is no ceiling", where="--modalities")
+    if scored.label is None:
+        raise UsageError(
+            "has no labels", where=scored.path, hint="give the cohort that has: --cohort"
+        )
+    label = _codes(scored.label, scored, scored.path)
+    return _Truth(label, np.arange(len(label)), None, (), 0)
+
+
+def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.int64]:
+    """Labels as indices of the table's classes, -1 where empty."""
+    code = {name: k for k, name in enumerate(scored.classes)} | {"": -1}
+    strange = sorted(set(names) - set(code))
+    if strange:
+        raise DataError(
+            f"samples are of class {_listed(strange)}, which the predictions do not know",
+            where=where,
+            expected=_listed(scored.classes),
+        )
+    return np.array([code[name] for name in names], np.int64)
+
+
+def _of_cohort(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> _Truth:
+    import pandas as pd
+
+    rows = cohort.obs.index.astype(str).get_indexer(pd.Index(scored.names))
+    if (rows < 0).any():
+        strange = scored.names[rows < 0]
+        raise DataError(
+            f"sample {strange[0]} is not in the cohort",
+            where=scored.path,
+            found=f"{len(strange):,} of {len(rows):,} samples that are not in {cohort.path.name}",
+        )
+    names = np.array([*cohort.classes, ""], object)[cohort.labels]
+    if not (cohort.labels >= 0).any():
+        raise DataError("has no labels", where=cohort.path)
+    patient = np.arange(len(cohort.obs))
+    if PATIENT in cohort.obs:
+        codes = np.asarray(cohort.obs[PATIENT].cat.codes, np.int64)
+        # Who is unknown is a patient of their own.
+        patient = np.where(codes < 0, len(codes) + patient, codes)
+    modalities = _seen(cohort, request, scored)
+    left_out = np.ones(len(names), bool)
+    left_out[rows] = False
+    return _Truth(
+        _codes(names[rows], scored, cohort.path),
+        patient[rows],
+        _posterior(cohort, modalities, scored, rows),
+        modalities,
+        int((left_out & (cohort.labels >= 0)).sum()),
+    )
+
+
+def _seen(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> tuple[str, ...]:
+    """Modalities that the model saw: as asked for, as its run says, or all."""
+    unknown = [name for name in request.modalities if name not in cohort.modalities]
+    if unknown:
+        expected = _listed(cohort.modalities)
+        raise UsageError(f"no modality {unknown[0]}", where=cohort.path, expected=expected)
+    wanted = set(request.modalities or _of_run(scored) or cohort.modalities)
+    return tuple(name for name in cohort.modalities if name in wanted)
+
+
+def _of_run(scored: Predictions) -> tuple[str, ...]:
+    """What the ``metrics.json`` beside the predictions of a run says that the model saw."""
+    path = scored.path.parent / "metrics.json"
+    if scored.path.name != PREDICTIONS or not path.is_file():
+        return ()
+    try:
+        outcomes = json.loads(path.read_text())["outcomes"]
+        return next((tuple(o["modalities"]) for o in outcomes if o["name"] == scored.model), ())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("is damaged", where=path) from error
+
+
+def _posterior(
+    cohort: Cohort, modalities: tuple[str, ...], scored: Predictions, rows: NDArray[np.intp]
+) -> Floats | None:
+    found = cohort.posterior(modalities)
+    if found is None:
+        if cohort.truth is not None:
+            log.warning("%s has no Bayes posterior given %s", cohort.path, " + ".join(modalities))
+        return None
+    if set(cohort.classes) != set(scored.classes):
+        log.warning("no Bayes ceiling: the classes of %s are others", cohort.path)
+        return None
+    order = [cohort.classes.index(name) for name in scored.classes]
+    return np.asarray(found, np.float64)[rows][:, order]
+
+
+def _evaluate(
+    scored: Predictions, other: Predictions | None, truth: _Truth, request: EvaluateRequest
+) -> Evaluation:
+    used, counts = _usable(scored, other, truth)
+    label, patient = truth.label[used], truth.patient[used]
+    models = [scored.probability[used]]
+    for more in (truth.posterior, None if other is None else other.probability):
+        if more is not None:
+            models.append(more[used])
+    patients = len(np.unique(patient))
+    if request.draws and patients < FEW_PATIENTS:
+        log.warning("only %d patients to draw: the intervals are rough", patients)
+    rng = np.random.default_rng(request.seed)
+    found = replicate(label, models, patient, request.draws, rng)
+    bayes = None if truth.posterior is None else 1
+    beside = None if other is None else len(models) - 1
+    k = len(scored.classes)
+    sets = None if scored.sets is None else scored.sets[used]
+    predicted = models[0].argmax(1)
+    return Evaluation(
+        model=scored.model,
+        versus=None if other is None else other.model,
+        counts=counts,
+        patients=patients,
+        draws=request.draws,
+        classes=tuple(_classes(found, scored.classes, label, sets)),
+        metrics=tuple(_metric(found, name, bayes, beside) for name in METRICS),
+        confusion=np.bincount(label * k + predicted, minlength=k * k).reshape(k, k),
+        ceiling=None if bayes is None else _check(found, bayes, truth.modalities),
+        sets=None if sets is None else _sets(sets, label, predicted),
+    )
+
+
+def _usable(
+    scored: Predictions, other: Predictions | None, truth: _Truth
+) -> tuple[NDArray[np.bool_], Counts]:
+    labelled = truth.label >= 0
+    there = np.isfinite(scored.probability).all(1)
+    compared = there if other is None else np.isfinite(other.probability).all(1)
+    used = labelled & there & compared
+    counts = Counts(
+        samples=len(labelled),
+        unlabelled=int((~labelled).sum()),
+        unscored=int((labelled & ~there).sum()),
+        not_in_other=int((labelled & there & ~compared).sum()),
+        used=int(used.sum()),
+        not_in_table=truth.not_in_table,
+    )
+    if not counts.used:
+        raise DataError(
+            "no sample has both a label and a prediction",
+            where=scored.path,
+            found=f"{counts.samples:,} samples: {counts.unlabelled:,} without a label, "
+            f"{counts.unscored:,} labelled but without a prediction"
+            + (f", {counts.not_in_other:,} not in the other table" if other is not None else ""),
+        )
+    return used, counts
+
+
+def _metric(found: Replicates, name: str, bayes: int | None, beside: int | None) -> MetricResult:
+    return MetricResult(
+        name,
+        found.interval(0, name),
+        None if bayes is None else found.interval(bayes, name),
+        None if beside is None else found.interval(beside, name),
+        None if beside is None else found.difference(0, beside, name),
+    )
+
+
+def _check(found: Replicates, bayes: int, modalities: tuple[str, ...]) -> CeilingCheck:
+    accuracy, nll = (found.difference(0, bayes, name) for name in ("accuracy", "nll"))
+    return CeilingCheck(modalities, accuracy, nll, leaks(found, 0, bayes, 1))
+
+
+def _classes(
+    found: Replicates,
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    sets: NDArray[np.bool_] | None,
+) -> Iterator[ClassScore]:
+    for k, name in enumerate(names):
+        own = label == k
+        metrics = {metric: found.class_interval(0, k, metric) for metric in CLASS_METRICS}
+        coverage = NAN if sets is None else share(sets[own, k])
+        yield ClassScore(name, int(own.sum()), metrics, coverage)
+
+
+def _sets(sets: NDArray[np.bool_], label: NDArray[np.int64], predicted: NDArray[np.intp]) -> Sets:
+    size = sets.sum(1)
+    single = size == 1
+    return Sets(
+        share(sets[np.arange(len(label)), label]),
+        float(size.mean()),
+        float((~single).mean()),
+        share((predicted == label)[single]),
+    )
+
+
+def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
+    """Write a line per metric, of all classes and of each; what does not apply is empty."""
+    with atomic_path(path, force=force) as draft, draft.open("w", newline="") as handle:
+        table = csv.writer(handle, delimiter="\t", lineterminator="\n")
+        parts = [f"{part}_{name}" for part in _PARTS for name in Interval._fields]
+        table.writerow(["metric", "class", "samples", *parts])
+        for metric in evaluation.metrics:
+            values = [v for part in _PARTS for v in getattr(metric, part) or NAN]
+            table.writerow([metric.name, "", evaluation.counts.used, *map(_text, values)])
+        if evaluation.sets is not None:
+            coverage = [*evaluation.sets.coverage, *(NAN * 3)]
+            table.writerow(["coverage", "", evaluation.counts.used, *map(_text, coverage)])
+        for each in evaluation.classes:
+            for name, interval in {**each.metrics, "coverage": each.coverage}.items():
+                if not np.isnan(interval.value):
+                    values = [*interval, *(NAN * 3)]
+                    table.writerow([name, each.name, each.support, *map(_text, values)])
+
+
+def _text(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"
+
+
+def write_json(
+    evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
+) -> None:
+    """Write everything, and how it was made."""
+    inputs = {"scored": request.scored, "cohort": request.cohort, "versus": request.versus}
+    files = {role: file for role, file in inputs.items() if file is not None}
+    settings = {key: value for key, value in asdict(request).items() if key not in inputs}
+    made = Provenance.of(settings, files, request.seed).to_dict()
+    report = {
+        **plain(evaluation),
+        "counts": evaluation.counts._asdict(),
+        "metrics": {
+            m.name: {part: plain(getattr(m, part)) for part in _PARTS} for m in evaluation.metrics
+        },
+        "provenance": made,
+    }
+    with atomic_path(path, force=force) as draft:
+        draft.write_text(json.dumps(report, indent=1) + "\n")

@@ -1,0 +1,5 @@
+"""What came of a comparison of models, for people: a page, a model card, and files for MultiQC."""
+
+from genomix_cli.cohorts.report.page import write_report
+
+__all__ = ["write_report"]
