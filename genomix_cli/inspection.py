@@ -43,6 +43,8 @@ _GZIP = b"\x1f\x8b"
 _MUDATA = b"MuData"
 
 COHORT = "cohort"
+# Of a trained model of cohorts; metrics.json has more.
+SHOWN_METRICS = ("accuracy", "macro_f1", "auroc", "nll", "calibration_error")
 _PICTURED = "a cohort (.h5mu) for --plots and --beside"
 
 KINDS = (
@@ -139,7 +141,9 @@ def _start(path: Path) -> bytes:
 
 def _folder(path: Path, top: int) -> Report:
     if (path / "config.json").is_file():
-        return _model(path)
+        domain = _json(path / "config.json")
+        is_cohorts = isinstance(domain, dict) and domain.get("domain") == "cohorts"
+        return (_cohort_model if is_cohorts else _model)(path)
     if (path / "manifest.json").is_file():
         return _simulated(path)
     if (path / "train.json").is_file():
@@ -169,6 +173,55 @@ def _model(path: Path) -> Report:
     if config.demonstration:
         facts["purpose"] = "demonstration: not for real conclusions"
     return Report(path, "model", facts | _made(config.provenance), tuple(_metrics(path)))
+
+
+def _cohort_model(path: Path) -> Report:
+    from genomix_cli.cohorts.runs import read_run_config
+    from genomix_cli.training.checkpoints import weights_file
+
+    config = read_run_config(path)
+    facts: dict[str, Any] = {
+        "model": config.model,
+        "numbers stored": _parameters(weights_file(path)),
+        "training samples": sum(config.counts),
+        "architecture": _pairs(config.arch),
+        "temperature": config.temperature,
+        "prediction sets": f"cover {config.level:.1%} of each class ({config.calibration})",
+        **_headline(path),
+    }
+    modalities = tuple((m.name, m.kind, len(m.features)) for m in config.modalities)
+    classes = tuple(zip(config.classes, config.counts, config.thresholds, strict=True))
+    tables = (
+        Table("modalities", ("modality", "kind", "features"), modalities),
+        Table("classes", ("class", "training samples", "least p in a set"), classes),
+        *_cohort_metrics(path),
+    )
+    return Report(path, "model of cohorts", facts | _made(config.provenance), tables)
+
+
+def _cohort_metrics(path: Path) -> Iterator[Table]:
+    """What the run folder says of samples held out: a row per model, and its baselines."""
+    found = _judged(path).get("outcomes", [])
+    names = [name for name in SHOWN_METRICS if found and name in found[0]["metrics"]]
+    rows = tuple(
+        (outcome["name"], *(outcome["metrics"][name]["interval"]["value"] for name in names))
+        for outcome in found
+    )
+    if rows:
+        yield Table("held out", ("model", *names), rows)
+
+
+def _headline(path: Path) -> dict[str, Any]:
+    """What came of the comparison, and what to mind, in words."""
+    judged = _judged(path)
+    said = {"result": judged.get("headline"), "mind": judged.get("warnings")}
+    return {name: text for name, text in said.items() if text}
+
+
+def _judged(path: Path) -> dict[str, Any]:
+    file = path / "metrics.json"
+    found = _json(file) if file.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _parameters(weights: Path) -> int:

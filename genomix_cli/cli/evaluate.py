@@ -1,4 +1,4 @@
-"""``genomix evaluate``: scores against labels."""
+"""``genomix evaluate``: scores against labels, here of variants."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genomix_cli.cli.by_input import SCORED_COHORTS, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
 from genomix_cli.variants.tags import PROBABILITY
 
@@ -26,11 +27,21 @@ _NAMES = {
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("evaluate")(evaluate)
+    from genomix_cli.cli.evaluate_cohort import evaluate_cohort
+
+    add_command(
+        app,
+        "evaluate",
+        {VARIANTS: evaluate, SCORED_COHORTS: evaluate_cohort},
+        help="Say how good scores are, of variants or of the samples of a cohort.",
+        argument=typer.Argument(
+            help="Scored VCF, or scores of samples (TSV, Parquet, run folder).", metavar="SCORED"
+        ),
+    )
 
 
 def evaluate(
-    scored: Annotated[Path, typer.Argument(help="Scored VCF.", metavar="SCORED.vcf")],
+    scored: Path,
     score_info: Annotated[
         str, typer.Option(help="INFO key of the scores, one per ALT.")
     ] = PROBABILITY,
@@ -65,7 +76,7 @@ def evaluate(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Say how good scores are: AUROC, AUPRC, ranking, calibration, each with an interval.
+    """AUROC, AUPRC, ranking, calibration, each with an interval.
 
     Intervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where there are fewer
     than five): neighbours share their surroundings and are no independent evidence. Ranking

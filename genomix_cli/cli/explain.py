@@ -1,13 +1,13 @@
-"""``genomix explain``: why variants score as they do."""
+"""``genomix explain``: why an input scores as it does, here variants."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genomix_cli.cli.by_input import COHORTS, VARIANTS, add_command
 from genomix_cli.cli.options import (
     Config,
     Contacts,
@@ -23,6 +23,7 @@ from genomix_cli.cli.options import (
     Verbose,
     parse_tracks,
 )
+from genomix_cli.cli.summary import print_table
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,11 +34,19 @@ _BASELINES = {"ref": ("ref",), "shuffle": ("shuffle",), "both": ("ref", "shuffle
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("explain")(explain)
+    from genomix_cli.cli.explain_cohort import explain_cohort
+
+    add_command(
+        app,
+        "explain",
+        {VARIANTS: explain, COHORTS: explain_cohort},
+        help="Say why variants, or the samples of a cohort, score as they do.",
+        argument=typer.Argument(help="VCF, or cohort (.h5mu).", metavar="INPUT"),
+    )
 
 
 def explain(
-    variants: Annotated[Path, typer.Argument(help="VCF.", metavar="VARIANTS.vcf")],
+    variants: Path,
     fasta: Fasta,
     output: Annotated[Path, typer.Option("-o", "--output", help="TSV of attributions to write.")],
     model: Model = "gmt-mini-sim",
@@ -128,14 +137,4 @@ def _render(summaries: tuple[Summary, ...]) -> None:
         (s.variant, f"{s.probability:.4f}", s.baseline, f"{s.change:+.3f}", f"{s.error:.2%}")
         for s in summaries
     ]
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*header)
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-        return
-    for row in (header, *rows):
-        typer.echo("\t".join(row))
+    print_table(header, rows)

@@ -1,15 +1,15 @@
-"""``genomix score``: a VCF in, the same VCF with scores out."""
+"""``genomix score``: here a VCF in, the same VCF with scores out."""
 
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genomix_cli.cli.by_input import COHORTS, VARIANTS, add_command
 from genomix_cli.cli.options import (
     Config,
     Contacts,
@@ -24,6 +24,7 @@ from genomix_cli.cli.options import (
     Verbose,
     parse_tracks,
 )
+from genomix_cli.cli.summary import show
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,19 +35,24 @@ log = logging.getLogger("genomix")
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("score")(score)
+    from genomix_cli.cli.score_cohort import score_cohort
+
+    add_command(
+        app,
+        "score",
+        {VARIANTS: score, COHORTS: score_cohort},
+        help="Score variants, or the samples of a cohort: the input says which.",
+        argument=typer.Argument(
+            help="VCF, VCF.gz or BCF (- is standard input), or cohort (.h5mu).",
+            metavar="INPUT",
+            allow_dash=True,
+        ),
+    )
 
 
 def score(
     ctx: typer.Context,
-    variants: Annotated[
-        Path,
-        typer.Argument(
-            help="VCF, VCF.gz or BCF; - is standard input.",
-            metavar="VARIANTS.vcf",
-            allow_dash=True,
-        ),
-    ],
+    variants: Path,
     output: Annotated[
         Path,
         typer.Option(
@@ -129,7 +135,7 @@ def score(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Score every allele of a VCF; records come back in order, with GENOMIX_* INFO fields.
+    """Records come back in order, with GENOMIX_* INFO fields.
 
     Alleles that cannot be scored get '.' and a GENOMIX_REASON.
     """
@@ -174,31 +180,13 @@ def score(
         )
     )
     if log.isEnabledFor(logging.INFO):
-        _render(summary)
+        show(_rows(summary))
 
 
 def _typed(ctx: typer.Context, name: str) -> bool:
     """Whether an option stands on the command line."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _render(summary: ScoreSummary) -> None:
-    """The summary on stderr: a table on a terminal, lines elsewhere."""
-    if not sys.stderr.isatty():
-        for name, value, note in _rows(summary):
-            log.info("%s: %s%s", name, value, f" ({note})" if note else "")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    for row in _rows(summary):
-        table.add_row(*row)
-    Console(stderr=True).print(table)
 
 
 def _rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""``genomix train``: fit a model to a shard."""
+"""``genomix train``: fit a model, here to a shard of variants."""
 
 from __future__ import annotations
 
@@ -7,17 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
+from genomix_cli.cli.by_input import COHORTS, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose
 from genomix_cli.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("train")(train)
+    from genomix_cli.cli.train_cohort import train_cohort
+
+    add_command(
+        app,
+        "train",
+        {VARIANTS: train, COHORTS: train_cohort},
+        help="Train a model of variants, or of a cohort: the input says which.",
+        argument=typer.Argument(
+            help="Genome shard of `prepare variants`, or cohort (.h5mu).", metavar="INPUT"
+        ),
+    )
 
 
 def train(
-    shard: Annotated[Path, typer.Argument(help="Genome shard from `genomix prepare variants`.")],
+    shard: Path,
     output: Annotated[Path, typer.Option("-o", "--output", help="Run folder to write.")],
     valid_contigs: Annotated[
         str, typer.Option(help="Contigs for early stopping and calibration, comma-separated.")
@@ -75,7 +86,7 @@ def train(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model; whole contigs are held out for validation and test."""
+    """Whole contigs are held out for validation and test."""
     settings = parse_settings(arch)
     import torch
 

@@ -20,6 +20,7 @@ from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.training.calibration import Platt
 
 FORMAT = "genomix-model"
+DOMAIN = "variants"
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
@@ -91,7 +92,7 @@ def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
     data = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "domain": "variants",
+        "domain": DOMAIN,
         **asdict(config),
         "calibration": config.calibration._asdict(),
     }
@@ -144,6 +145,10 @@ def read_config(folder: Path) -> ModelConfig:
         raise DataError(f"cannot be read: {error}", where=path) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise DataError("is not a genomix model", where=path, expected=f"format {FORMAT!r}")
+    if data.get("domain", DOMAIN) != DOMAIN:
+        raise DataError(
+            f"is a model of {data['domain']}", where=path, expected=f"a model of {DOMAIN}"
+        )
     if data.get("format_version", 0) > FORMAT_VERSION:
         raise DataError(
             "was written by a newer genomix",

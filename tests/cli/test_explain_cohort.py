@@ -1,0 +1,289 @@
+"""``genomix explain`` of a cohort: attributions, attention, drivers and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genomix_cli.cohorts import attribution
+from genomix_cli.cohorts.attribution import attribute, driver_auprc, planted_drivers
+from genomix_cli.cohorts.dataset import Samples, read_samples
+from genomix_cli.cohorts.explain import feature_importance
+from genomix_cli.cohorts.runs import Run, load_run
+from genomix_cli.cohorts.study import Importance
+from genomix_cli.shards.cohort import open_cohort
+from tests import cohort_runs
+from tests.cohort_files import modality, write_cohort
+from tests.conftest import Ended
+from tests.linear_model import registered
+
+pytest.importorskip("captum")
+pytest.importorskip("lightning")
+
+Here = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def linear() -> Iterator[None]:
+    with registered():
+        yield
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cohort_runs.planted(tmp_path_factory.mktemp("cohort") / "cohort.h5mu")
+
+
+@pytest.fixture(scope="module")
+def run(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cohort_runs.train(cohort, tmp_path_factory.mktemp("run") / "straight")
+
+
+@pytest.fixture(scope="module")
+def samples(cohort: Path) -> Samples:
+    with open_cohort(cohort) as opened:
+        return read_samples(opened)
+
+
+@pytest.fixture
+def loaded(run: Path) -> Run:
+    return load_run(run)
+
+
+@pytest.fixture
+def explain(genomix_here: Here, cohort: Path, run: Path, tmp_path: Path) -> Here:
+    def call(*arguments: object, model: Path = run) -> Ended:
+        out = ["-o", tmp_path / "why.tsv"]
+        return genomix_here("explain", cohort, "-m", model, *out, "--device", "cpu", *arguments)
+
+    return call
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", comment="#")
+
+
+def test_of_a_linear_model_an_attribution_is_value_times_weight(
+    loaded: Run, samples: Samples
+) -> None:
+    surface = loaded.model.differentiable()
+    target = np.arange(len(samples)) % 3
+    found = attribute(surface, samples, target, steps=2)
+    x = surface.encode(samples).flat()
+    weights = loaded.model.weights  # type: ignore[attr-defined]
+    np.testing.assert_allclose(
+        np.concatenate(found.values, axis=1), x * weights[:, target].T, atol=1e-6
+    )
+    np.testing.assert_allclose(found.change, (x @ weights)[np.arange(len(x)), target], atol=1e-5)
+    assert found.error.max() < 1e-4
+
+
+def test_of_a_network_attributions_add_up(
+    cohort: Path, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"epochs": 3, "width": 16, "layers": 2, "batch_size": 32}
+    mlp = load_run(cohort_runs.train(cohort, tmp_path / "mlp", "mlp", **settings))
+    some = samples.take(np.arange(0, 60))
+    target = mlp.model.log_probability(some).argmax(1)
+    few = attribute(mlp.model.differentiable(), some, target, steps=16)
+    assert few.error.max() < 0.01
+    again = attribute(mlp.model.differentiable(), some, target, steps=16)
+    assert all((a == b).all() for a, b in zip(few.values, again.values, strict=True))
+    # A sample's attributions do not depend on the others.
+    one = attribute(mlp.model.differentiable(), some.take(np.array([33])), target[[33]], steps=16)
+    np.testing.assert_allclose(one.values[0][0], few.values[0][33], atol=1e-6)
+    # Some do not add up in the first place, and are followed in more steps.
+    monkeypatch.setattr(attribution, "MORE_STEPS", ())
+    assert attribute(mlp.model.differentiable(), some, target, steps=16).error.max() > 0.01
+
+
+def test_importance_is_the_mean_size_and_drivers_are_found(
+    cohort: Path, loaded: Run, samples: Samples
+) -> None:
+    with open_cohort(cohort) as opened:
+        drivers = planted_drivers(opened)
+    # An interaction drives too.
+    assert drivers["calls"].tolist() == [True, True, False, False, False]
+    found = feature_importance(loaded.model, samples, drivers)
+    known = samples.take(samples.present.any(1))
+    target = loaded.model.log_probability(known).argmax(1)
+    values = attribute(loaded.model.differentiable(), known, target).values
+    by_name = {(each.modality, each.feature): each for each in found}
+    size = np.abs(values[0][:, 2]).mean()
+    assert by_name["expression", "expression2"] == Importance(
+        "expression", "expression2", size, True
+    )
+    sizes = [each.importance for each in found]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(found) == 13
+    assert driver_auprc(found) == {"expression": (1.0, 3 / 8), "calls": (1.0, 2 / 5)}
+
+
+def test_drivers_that_a_model_left_out_are_not_found() -> None:
+    found = [Importance("m", "a", 3.0, True), Importance("m", "b", 2.0, False)]
+    found += [Importance("m", "c", 0.0, True), Importance("m", "d", 0.0, False)]
+    # At 0 both come together: two of four are drivers there.
+    assert driver_auprc(found) == {"m": (pytest.approx((1 + 2 / 4) / 2), 0.5)}
+    everything = [Importance("m", "a", 3.0, True), Importance("n", "b", 2.0, None)]
+    assert driver_auprc(everything) == {}
+
+
+def test_a_measured_cohort_has_no_drivers(tmp_path: Path) -> None:
+    rows = ["a", "b"]
+    values = {"x": modality(np.eye(2), "other", rows, {"driver": [True, False]})}
+    path = write_cohort(tmp_path / "c.h5mu", values, {"sample": rows})
+    with open_cohort(path) as opened:
+        assert planted_drivers(opened) == {}
+
+
+def test_the_table_has_what_was_measured(
+    explain: Here, loaded: Run, samples: Samples, tmp_path: Path
+) -> None:
+    done = explain("--samples", "S004", "--samples", "S000", "--summary", tmp_path / "s.tsv")
+    assert done.code == 0, done.err
+    why = read(tmp_path / "why.tsv")
+    assert list(why) == [
+        *("sample", "modality", "feature", "value", "attribution", "class", "probability"),
+        "completeness_error",
+    ]
+    assert list(dict.fromkeys(why["sample"])) == ["S000", "S004"]
+    four = why[why["sample"] == "S004"]
+    measured = sum(int(np.isfinite(values[4]).sum()) for values in samples.values.values())
+    assert len(four) == measured
+    assert four["attribution"].abs().is_monotonic_decreasing
+    row = four.set_index("feature").loc["copy_number_calls3"]
+    assert row["value"] == samples.values["calls"][4, 3]
+    p = loaded.probability(samples)[4]
+    assert (four["class"] == samples.classes[p.argmax()]).all()
+    assert four["probability"].to_numpy() == pytest.approx(p.max(), rel=1e-5)
+    logit = loaded.model.logits(loaded.model.differentiable().encode(samples).flat())[4].max()  # type: ignore[attr-defined]
+    assert four["attribution"].sum() == pytest.approx(logit, rel=1e-4)
+    assert set(why[why["sample"] == "S000"]["modality"]) == {"expression"}
+    assert done.out.splitlines()[2].split("\t")[:2] == ["S004", samples.classes[p.argmax()]]
+    summary = read(tmp_path / "s.tsv")
+    assert list(summary) == ["modality", "feature", "mean_abs_attribution", "driver"]
+    assert len(summary) == 13
+    assert summary["mean_abs_attribution"].is_monotonic_decreasing
+    assert summary["driver"].sum() == 5
+    assert "drivers of expression: AUPRC " in done.err
+    assert "(0.375 by chance)" in done.err
+
+
+def test_a_class_can_be_asked_for(explain: Here, tmp_path: Path) -> None:
+    explain("--class", "B, late", "--top", 3)
+    why = read(tmp_path / "why.tsv").groupby("sample").first()
+    assert set(why["class"]) == {"B, late"}
+    assert len(why) == 3
+    everything = explain("--class", "B, late", "--max-samples", 1000, "--force")
+    assert everything.code == 0
+    p = read(tmp_path / "why.tsv").groupby("sample").first()["probability"]
+    assert set(why.index) == set(p.nlargest(3).index)
+    assert "was measured of 1 samples: left out" in everything.err
+
+
+def test_of_many_samples_some_are_taken_evenly(explain: Here, tmp_path: Path) -> None:
+    done = explain("--max-samples", 5)
+    assert "explaining 5 of 120 samples, evenly" in done.err
+    names = list(dict.fromkeys(read(tmp_path / "why.tsv")["sample"]))
+    assert names == ["S000", "S030", "S060", "S089", "S119"]
+
+
+def test_attention_is_a_mean_whose_rows_sum_to_one(
+    explain: Here, loaded: Run, samples: Samples, tmp_path: Path
+) -> None:
+    done = explain("--attention", tmp_path / "a.tsv", "--max-samples", 1000)
+    assert done.code == 0, done.err
+    lines = (tmp_path / "a.tsv").read_text().splitlines()
+    assert lines[0].startswith("## genomix explain {")
+    assert "descriptive" in lines[1]
+    assert "no measure of importance" in lines[1]
+    table = read(tmp_path / "a.tsv")
+    assert list(table) == ["class", "from", "to", "mean_attention", "samples"]
+    rows = table.groupby(["class", "from"])["mean_attention"].sum()
+    np.testing.assert_allclose(rows, 1, atol=1e-5)
+    own = loaded.probability(samples).argmax(1) == 0
+    known = np.isfinite(samples.values["expression"]).any(1)
+    both, calls = own & known & samples.present[:, 1], own & known
+    cell = table.set_index(["class", "from", "to"]).loc["A", "expression", "calls"]
+    assert cell["samples"] == calls.sum()
+    # A third of the attention to another modality, none to one that is not there.
+    assert cell["mean_attention"] == pytest.approx(both.sum() / calls.sum() / 3, rel=1e-4)
+
+
+def test_pictures(explain: Here, tmp_path: Path) -> None:
+    pictures = ["--plot-dir", tmp_path / "drawn", "--samples", "S004", "--samples", "S000"]
+    assert explain(*pictures).code == 0
+    drawn = sorted((tmp_path / "drawn").iterdir())
+    assert [path.name for path in drawn] == ["S000.png", "S004.png"]
+    first = [path.read_bytes() for path in drawn]
+    assert all(data.startswith(b"\x89PNG") for data in first)
+    again = explain(*pictures, "--force")
+    assert again.code == 0
+    assert [path.read_bytes() for path in drawn] == first
+
+
+def test_attributions_that_do_not_add_up_are_an_exit_code(
+    explain: Here, cohort: Path, tmp_path: Path
+) -> None:
+    jumping = cohort_runs.train(cohort, tmp_path / "jumping", jump=3.0)
+    done = explain("--class", "A", model=jumping)
+    assert done.code == 3
+    assert "do not add up to the change of their logit" in done.err
+    assert "--allow-incomplete" in done.err
+    errors = read(tmp_path / "why.tsv")["completeness_error"]
+    assert errors.max() > 0.01
+    assert explain("--class", "A", "--allow-incomplete", "--force", model=jumping).code == 0
+
+
+def test_a_model_without_gradients_says_which_have_them(
+    explain: Here, cohort: Path, tmp_path: Path
+) -> None:
+    plain = cohort_runs.train(cohort, tmp_path / "plain", "plain")
+    done = explain(model=plain)
+    assert done.code == 2
+    assert "plain has no gradients" in done.err
+    assert "a run of " in done.err
+    assert "mlp" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "why.tsv").exists()
+    with pytest.raises(NotImplementedError):
+        feature_importance(load_run(plain).model, Samples(*[None] * 8))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--samples", "S4"], "no sample 'S4' (--samples)"),
+        (["--class", "a"], "did you mean 'A'?"),
+        (["--samples", "S007"], "nothing that the model knows was measured of S007"),
+        (["--fasta", "x.fa"], "--fasta is for variants, and"),
+        (["--max-variants", "3"], "--max-variants is for variants, and"),
+    ],
+)
+def test_mistakes_are_one_line(
+    explain: Here, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = explain(*arguments)
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "why.tsv").exists()
+
+
+def test_a_model_without_attention_says_so(explain: Here, cohort: Path, tmp_path: Path) -> None:
+    mlp = cohort_runs.train(cohort, tmp_path / "mlp", "mlp", epochs=1, width=4)
+    done = explain("--attention", tmp_path / "a.tsv", "--top", 2, model=mlp)
+    assert done.code == 2
+    assert "mlp has no attention" in done.err
+
+
+def test_an_output_is_not_replaced_unasked(explain: Here, tmp_path: Path) -> None:
+    (tmp_path / "why.tsv").write_text("mine")
+    done = explain("--top", 2)
+    assert done.code == 2
+    assert "already exists; add --force" in done.err
+    assert (tmp_path / "why.tsv").read_text() == "mine"

@@ -1,0 +1,97 @@
+"""A cohort model whose gradients and attention are known by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+from genomix_cli.cohorts.models.base import CohortModel, Differentiable, Fitted, Setting, State
+from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor, fit_preprocessor
+from genomix_cli.registry import COHORT_MODELS
+from genomix_cli.training.calibration import log_softmax
+
+NAMES = {"plain": "Plain", "straight": "Straight"}
+
+
+@dataclass(frozen=True)
+class PlainConfig:
+    """`jump` is added to the first class where the first value is positive: no gradient sees it."""
+
+    jump: float = 0.0
+
+
+class Plain(CohortModel):
+    """Logits are the product of encoded values with the classes' means: no gradients offered."""
+
+    config_class = PlainConfig
+
+    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+        self.preprocessor = fit_preprocessor(samples)
+        x = self.preprocessor.transform(samples).flat()
+        classes = range(len(self.classes))
+        self.weights = np.stack([x[samples.label == k].mean(0) for k in classes], 1)
+        return Fitted(self.weights.size)
+
+    def logits(self, x: Any) -> Any:
+        return x @ self.weights + self.config.jump * (x[:, :1] > 0) * np.eye(len(self.classes))[0]
+
+    def log_probability(self, samples: Samples) -> Floats:
+        return log_softmax(self.logits(self.preprocessor.transform(samples).flat()))
+
+    def state(self) -> State:
+        return {**self.preprocessor.state(), "weights": np.ascontiguousarray(self.weights)}
+
+    def _restore(self, state: State) -> None:
+        self.preprocessor = Preprocessor.restore(self.modalities, state)
+        self.weights = state["weights"]
+
+
+class Straight(Plain):
+    """The same with gradients, and with attention: most to itself, the rest shared."""
+
+    def differentiable(self) -> Differentiable:
+        return _Straight(self)
+
+    def attention(self, samples: Samples) -> NDArray[np.float32]:
+        both = samples.present[:, :, None] & samples.present[:, None, :]
+        raw = both * (1 + np.eye(both.shape[1]))
+        total = np.maximum(raw.sum(2, keepdims=True), 1)
+        return np.where(both, raw / total, np.nan).astype(np.float32)
+
+
+class _Straight(Differentiable):
+    def __init__(self, model: Straight) -> None:
+        self.model = model
+
+    @property
+    def kept(self) -> tuple[Modality, ...]:
+        return self.model.preprocessor.kept
+
+    def encode(self, samples: Samples) -> Encoded:
+        return self.model.preprocessor.transform(samples)
+
+    def logits(self, values: Any, observed: Any, present: Any) -> Any:
+        assert all(v.shape == o.shape for v, o in zip(values, observed, strict=True))
+        x = torch.cat(values, dim=1)
+        first = torch.eye(len(self.model.classes))[0]
+        jump = self.model.config.jump * (x[:, :1] > 0) * first
+        return x @ torch.from_numpy(self.model.weights) + jump
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """``plain`` and ``straight`` are models of the registry meanwhile."""
+    for name, attribute in NAMES.items():
+        COHORT_MODELS._entries[name] = f"tests.linear_model:{attribute}"
+    try:
+        yield
+    finally:
+        for name in NAMES:
+            del COHORT_MODELS._entries[name]
