@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +14,12 @@ from genomix_cli.cli.train import parse_settings
 from genomix_cli.errors import UsageError
 from genomix_cli.registry import COHORT_MODELS
 
+if TYPE_CHECKING:
+    from genomix_cli.cohorts.results import Results
+    from genomix_cli.training.metrics import Interval
+
+SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
+log = logging.getLogger("genomix")
 _NAMES = ", ".join(COHORT_MODELS)
 
 
@@ -83,6 +91,7 @@ def train_cohort(
     from genomix_cli.cohorts.entrants import Contest
     from genomix_cli.cohorts.protocol import Rules
     from genomix_cli.cohorts.train import TrainRequest, train_cohort
+    from genomix_cli.training.loop import first_process
 
     if threads:
         torch.set_num_threads(threads)
@@ -95,7 +104,7 @@ def train_cohort(
         control=control,
     )
     rules = Rules(trials, inner_folds, level, calibration, tuple(range(seed, seed + seeds)))
-    train_cohort(
+    found = train_cohort(
         TrainRequest(
             cohort=cohort,
             output=output,
@@ -112,6 +121,8 @@ def train_cohort(
             resume=resume,
         )
     )
+    if first_process():
+        _render(found)
 
 
 def _names(value: str) -> tuple[str, ...]:
@@ -133,6 +144,40 @@ def _variations(values: list[str] | None) -> dict[str, tuple[Any, ...]]:
         name: tuple(_value(each) for each in _names(listed))
         for name, listed in parse_pairs(values, "--vary", "A,B,...").items()
     }
+
+
+def _render(found: Results) -> None:
+    """A row per model on stdout, and what to make of it on stderr."""
+    from genomix_cli.training.multiclass import METRICS
+
+    header = ("model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline")
+    rows = [
+        (
+            row.name,
+            *(_text(row.metrics[name].interval) for name in SHOWN),
+            str(row.trials),
+            "" if row.against_best is None else row.against_best.verdict,
+        )
+        for row in found.outcomes
+    ]
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+    else:
+        for row in (header, *rows):
+            typer.echo("\t".join(row))
+    for warning in found.warnings:
+        log.warning(warning)
+    log.info(found.headline)
+
+
+def _text(interval: Interval) -> str:
+    return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def _value(text: str) -> Any:

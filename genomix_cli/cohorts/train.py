@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples, read_samples
@@ -30,6 +32,7 @@ from genomix_cli.cohorts.protocol import (
     shuffled_labels,
     train_entrant,
 )
+from genomix_cli.cohorts.results import Results, results, write_rows
 from genomix_cli.cohorts.runs import RunConfig, save_run
 from genomix_cli.cohorts.study import Outcome, Study
 from genomix_cli.config import to_dict
@@ -87,17 +90,18 @@ class TrainRequest:
     resume: bool = False
 
 
-def train_cohort(request: TrainRequest) -> dict[str, Any]:
+def train_cohort(request: TrainRequest) -> Results:
     """Tune, train and judge; write the run folder.
 
-    It holds ``config.json`` and ``model.safetensors`` (what `score` reads), ``metrics.json``,
-    ``predictions.parquet`` (of samples held out), ``report.html``, ``README.md`` (the model card),
-    ``*_mqc.json`` (for MultiQC) and ``train.json`` (the request).
+    It holds ``config.json`` and ``model.safetensors`` (what `score` reads), ``metrics.json`` and
+    ``models.tsv``, ``predictions.parquet`` (of samples held out), ``report.html``, ``README.md``
+    (the model card), ``*_mqc.json`` (for MultiQC), ``timing.json`` and ``train.json`` (the
+    request). Only the report, the table and the two last have times in them.
 
     Returns
     -------
-    dict
-        The content of ``metrics.json``.
+    Results
+        What ``metrics.json`` holds.
 
     Raises
     ------
@@ -128,7 +132,9 @@ def train_cohort(request: TrainRequest) -> dict[str, Any]:
     parts, last = _compete(samples, held_out, entrants, request, setting, drivers)
     study = _study(request, samples, held_out, entrants, parts, ceilings)
     _final(samples, held_out, entrants, parts, last, request, setting)
-    return _write(study, request)
+    found = results(study)
+    _write(study, found, request)
+    return found
 
 
 def _check_extras() -> None:
@@ -195,7 +201,7 @@ def _drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
     """Planted drivers of each modality, where the cohort was simulated."""
     if cohort.truth is None:
         return {}
-    from genomix_cli.cohorts.explain import planted_drivers
+    from genomix_cli.cohorts.attribution import planted_drivers
 
     return planted_drivers(cohort)
 
@@ -313,7 +319,7 @@ def _study(
     parts: list[list[Part]],
     ceilings: dict[tuple[str, ...], NDArray[np.float64]],
 ) -> Study:
-    from genomix_cli.cohorts.explain import driver_auprc
+    from genomix_cli.cohorts.attribution import driver_auprc
 
     outcomes: list[Outcome] = [
         outcome(samples, entrant, request.rules, own)
@@ -382,28 +388,46 @@ def _final(
     save_run(request.output, model, config)
 
 
-def _write(study: Study, request: TrainRequest) -> dict[str, Any]:
+def _write(study: Study, found: Results, request: TrainRequest) -> None:
     """Metrics, predictions, report, model card; the parts have done their work."""
-    raise NotImplementedError
+    from genomix_cli.cohorts.report import card, write_multiqc, write_report
+
+    folder = request.output
+    metrics = found.to_dict()
+    # Times differ from run to run, and the same input is to give the same bytes.
+    timing = {row["name"]: row.pop("seconds") for row in metrics["outcomes"]}
+    _write_json(folder / "metrics.json", metrics)
+    _write_json(folder / "timing.json", timing)
+    write_rows(found.rows(), folder / "models.tsv")
+    predictions(study).to_parquet(folder / "predictions.parquet", index=False)
+    write_multiqc(found, folder)
+    write_report(study, found, folder / "report.html")
+    (folder / "README.md").write_text(card(study, found))
+    shutil.rmtree(folder / "parts")
+
+
+def predictions(study: Study) -> pd.DataFrame:
+    """Predictions of the samples held out, by model and seed; sets are those of the first seed."""
+    rows = np.flatnonzero(study.tested)
+    classes = np.array(study.classes)
+    tables = []
+    for each in study.outcomes:
+        sets = [",".join(classes[own]) for own in each.sets[rows]]
+        for s, seed in enumerate(study.seeds):
+            p = each.probability[s, rows]
+            columns: dict[str, Any] = {
+                "model": each.name,
+                "seed": seed,
+                "sample": study.names[rows],
+                "fold": study.fold[rows],
+                "label": classes[study.label[rows]],
+                "predicted": classes[p.argmax(1)],
+                **{f"p:{name}": p[:, k] for k, name in enumerate(study.classes)},
+                "set": sets if s == 0 else None,
+            }
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=1) + "\n")
-
-
-def predictions(study: Study) -> Iterator[dict[str, Any]]:
-    """Out-of-fold predictions, a table per outcome and seed."""
-    for each in study.outcomes:
-        for s, seed in enumerate(study.seeds):
-            rows = np.flatnonzero(study.tested)
-            p = each.probability[s, rows]
-            yield {
-                "model": np.full(len(rows), each.name),
-                "seed": np.full(len(rows), seed),
-                "sample": study.names[rows],
-                "fold": study.fold[rows],
-                "label": np.array(study.classes)[study.label[rows]],
-                "predicted": np.array(study.classes)[p.argmax(1)],
-                **{f"p:{name}": p[:, k] for k, name in enumerate(study.classes)},
-                "set": [",".join(np.array(study.classes)[own]) for own in each.sets[rows]],
-            }
