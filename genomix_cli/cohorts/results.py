@@ -32,7 +32,7 @@ from genomix_cli.training.multiclass import (
 MAIN, BALANCED = "accuracy", "balanced_accuracy"
 DRAWS = 1_000
 # Fewer draws where samples x models x classes are so many that intervals are narrow anyway.
-LEAST_DRAWS, WORK = 200, 2e9
+LEAST_DRAWS, WORK = 200, 1e9
 FEW_PATIENTS = 30
 BEATS, LEVEL, BELOW = "beats", "not told apart", "below"
 NAN = Interval(float("nan"), float("nan"), float("nan"))
