@@ -32,8 +32,10 @@ from genomix_cli.training.multiclass import (
 MAIN, BALANCED = "accuracy", "balanced_accuracy"
 DRAWS = 1_000
 # Fewer draws where samples x models x classes are so many that intervals are narrow anyway.
-LEAST_DRAWS, WORK = 200, 2e9
+LEAST_DRAWS, WORK = 200, 1e9
 FEW_PATIENTS = 30
+# What is above a ceiling by less is above it by the digits of a table.
+ROUNDING = 1e-4
 BEATS, LEVEL, BELOW = "beats", "not told apart", "below"
 NAN = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -480,7 +482,7 @@ def leaks(found: Replicates, model: int, ceiling: int, held: int) -> bool:
         sign = 1 if METRICS[name].larger_is_better else -1
         above = sign * found.difference(model, ceiling, name).value
         spread = (found.draws[name][model] - found.draws[name][ceiling]).std()
-        if found.draws[name].shape[1] > 1 and above > z * spread:
+        if found.draws[name].shape[1] > 1 and above > max(z * spread, ROUNDING):
             return True
     return False
 

@@ -116,6 +116,12 @@ def test_a_leak_is_reported(tmp_path, cohort):
     assert found.ceiling.leak
 
 
+def test_the_ceiling_itself_in_six_digits_is_no_leak(tmp_path, cohort):
+    posterior = np.array([[float(f"{v:.6g}") for v in row] for row in _truth()[1]])
+    found = _evaluate(scored=_write(_frame(posterior), tmp_path / "t.tsv"), cohort=cohort)
+    assert not found.ceiling.leak
+
+
 def test_without_a_cohort_the_labels_are_the_tables(tmp_path):
     p, label = _predictions(), np.array(CLASSES)[_truth()[0]]
     found = _evaluate(scored=_write(_frame(p, label=label), tmp_path / "t.tsv"))

@@ -83,7 +83,7 @@ def overview(results: Results) -> Picture:
         if row.ceiling is not None and results.metric in ("accuracy", "nll"):
             bayes = getattr(row.ceiling, results.metric).value
             ax.plot([bayes, bayes], [y - 0.38, y + 0.38], color=BAYES, lw=1.2)
-    ax.set_yticks(at, [short(row.name, 48) for row in rows])
+    ax.set_yticks(at, [short(row.name, 60) for row in rows])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_xlabel(METRICS[results.metric].title)
     ax.grid(axis="x", color=PALE, lw=0.6)

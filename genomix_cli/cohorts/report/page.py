@@ -39,8 +39,12 @@ th.text { text-align: left; } .tight { font-size: 0.72rem; }
 .tight th, .tight td { padding: 0.15rem 0.35rem; }
 .scale { display: inline-block; width: 7rem; text-align: left; }
 .bar { display: inline-block; height: 0.7rem; background: #0072B2; }
+@page { margin: 12mm; }
 @media print { body { margin: 0; max-width: none; font-size: 11px; } nav { display: none; }
-  .wide { overflow: visible; } table { font-size: 8px; } th, td { padding: 0.1rem 0.3rem; }
+  .wide { overflow: visible; } table { font-size: 7.3px; } th, td { padding: 0.1rem 0.25rem; }
+  td.text { min-width: 4.5rem; }
+  .note, figcaption, .warn { font-size: 10px; } .head { font-size: 13px; }
+  table.tight { font-size: 5.8px; } .tight th, .tight td { padding: 0.1rem; }
   figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
