@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from genomix_cli.cohorts.attribution import (
     importances,
     planted_drivers,
 )
-from genomix_cli.cohorts.dataset import Floats, Modality, Samples, aligned, read_samples
+from genomix_cli.cohorts.dataset import Floats, Samples, aligned, read_samples
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.cohorts.score import cell, score_samples
@@ -171,6 +172,15 @@ class Explanation:
     attribution: Attribution
     importances: tuple[Importance, ...]
     attention: NDArray[np.float32] | None
+
+    @cached_property
+    def columns(self) -> tuple[list[int], ...]:
+        """Of each modality, where the features that the model looks at are among all."""
+        found = []
+        for modality, kept in zip(self.samples.modalities, self.attribution.kept, strict=True):
+            place = {name: i for i, name in enumerate(modality.features)}
+            found.append([place[name] for name in kept.features])
+        return tuple(found)
 
     def rows(self) -> tuple[Explained, ...]:
         """A line per sample."""
@@ -439,21 +449,15 @@ def reasons(explanation: Explanation, row: int) -> list[Reason]:
     """Measured features of a sample by the size of their attribution."""
     samples, found = explanation.samples, explanation.attribution
     listed = [
-        Reason(modality.name, kept.features[j], float(values[column]), float(attributions[row, j]))
-        for modality, kept, attributions in zip(
-            samples.modalities, found.kept, found.values, strict=True
+        Reason(kept.name, kept.features[j], float(values[column]), float(attributions[row, j]))
+        for kept, attributions, columns in zip(
+            found.kept, found.values, explanation.columns, strict=True
         )
-        for values in (samples.values[modality.name][row],)
-        for j, column in enumerate(_columns_of(modality, kept))
+        for values in (samples.values[kept.name][row],)
+        for j, column in enumerate(columns)
         if np.isfinite(values[column])
     ]
     return sorted(listed, key=lambda reason: -abs(reason.attribution))
-
-
-def _columns_of(modality: Modality, kept: Modality) -> list[int]:
-    """Where the features that the model looks at are among all."""
-    place = {name: i for i, name in enumerate(modality.features)}
-    return [place[name] for name in kept.features]
 
 
 def _summary_table(
