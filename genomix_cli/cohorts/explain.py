@@ -26,10 +26,21 @@ from genomix_cli.cohorts.attribution import (
     importances,
     planted_drivers,
 )
-from genomix_cli.cohorts.dataset import Floats, Modality, Samples, aligned, read_samples
+from genomix_cli.cohorts.dataset import Samples, aligned, read_samples
+from genomix_cli.cohorts.explanation import (
+    ATTENTION_COLUMNS,
+    ATTENTION_NOTE,
+    COLUMNS,
+    Explained,
+    Explanation,
+    attention_rows,
+    attribution_rows,
+    reasons,
+    summary_table,
+)
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.runs import Run, load_run
-from genomix_cli.cohorts.score import cell, score_samples
+from genomix_cli.cohorts.score import score_samples
 from genomix_cli.cohorts.study import Importance
 from genomix_cli.cohorts.text import unknown_name
 from genomix_cli.errors import CheckError, MissingExtraError, UsageError
@@ -41,21 +52,6 @@ from genomix_cli.training.checkpoints import resolve_device
 
 log = logging.getLogger("genomix")
 
-COLUMNS = (
-    "sample",
-    "modality",
-    "feature",
-    "value",
-    "attribution",
-    "class",
-    "probability",
-    "completeness_error",
-)
-ATTENTION_COLUMNS = ("class", "from", "to", "mean_attention", "samples")
-ATTENTION_NOTE = (
-    "cross-modal attention, descriptive: where the model looked, mean over the samples of a "
-    "predicted class; it is no measure of importance"
-)
 # Features in a picture.
 DRAWN = 20
 # Samples between two signs of life.
@@ -112,27 +108,6 @@ class ExplainRequest:
     force: bool = False
 
 
-class Explained(NamedTuple):
-    """One line about one sample.
-
-    Attributes
-    ----------
-    sample, of_class : str
-    probability : float
-        Of the class, calibrated.
-    change : float
-        Its logit less that of the mean training sample.
-    error : float
-        Completeness error, a share of the change.
-    """
-
-    sample: str
-    of_class: str
-    probability: float
-    change: float
-    error: float
-
-
 class ExplainSummary(NamedTuple):
     """What was found.
 
@@ -145,46 +120,6 @@ class ExplainSummary(NamedTuple):
 
     samples: tuple[Explained, ...]
     driver_auprc: dict[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Everything that is written.
-
-    Attributes
-    ----------
-    samples : Samples
-        The explained ones.
-    predicted : NDArray
-        int64 ``[n]``.
-    probability : NDArray
-        float64 ``[n]``: of the class that is explained.
-    attribution : Attribution
-    importances : tuple of Importance
-    attention : NDArray or None
-        float32 ``[n, M, M]``.
-    """
-
-    samples: Samples
-    predicted: NDArray[np.int64]
-    probability: Floats
-    attribution: Attribution
-    importances: tuple[Importance, ...]
-    attention: NDArray[np.float32] | None
-
-    def rows(self) -> tuple[Explained, ...]:
-        """A line per sample."""
-        found = self.attribution
-        return tuple(
-            Explained(
-                str(name),
-                self.samples.classes[found.target[i]],
-                float(self.probability[i]),
-                float(found.change[i]),
-                float(error),
-            )
-            for i, (name, error) in enumerate(zip(self.samples.names, found.error, strict=True))
-        )
 
 
 def explain_cohort(request: ExplainRequest) -> ExplainSummary:
@@ -398,9 +333,9 @@ def _write(
     """Every table and picture."""
     provenance = json.dumps(_provenance(request, run).to_dict(), sort_keys=True)
     tables: list[tuple[Sequence[str], str, Iterable[Sequence[str]]]] = [
-        (COLUMNS, "", _attribution_rows(explanation)),
-        _summary_table(explanation.importances),
-        (ATTENTION_COLUMNS, ATTENTION_NOTE, _attention_rows(explanation)),
+        (COLUMNS, "", attribution_rows(explanation)),
+        summary_table(explanation.importances),
+        (ATTENTION_COLUMNS, ATTENTION_NOTE, attention_rows(explanation)),
     ]
     for draft, (columns, note, rows) in zip(drafts, tables, strict=True):
         if draft is not None:
@@ -415,108 +350,6 @@ def _write(
 def _provenance(request: ExplainRequest, run: Run) -> Provenance:
     settings = {"steps": request.steps, "class": request.of_class}
     return Provenance.of(settings, {"cohort": request.cohort, "model": run.path})
-
-
-def _attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Measured features of each sample, what moved it most first."""
-    for i, line in enumerate(explanation.rows()):
-        end = (cell(line.of_class), f"{line.probability:.6g}", f"{line.error:.3g}")
-        for reason in reasons(explanation, i):
-            place = (cell(line.sample), cell(reason.modality), cell(reason.feature))
-            yield (*place, f"{reason.value:.6g}", f"{reason.attribution:.6g}", *end)
-
-
-class Reason(NamedTuple):
-    """A measured feature of a sample, and what it contributed in logits."""
-
-    modality: str
-    feature: str
-    value: float
-    attribution: float
-
-
-def reasons(explanation: Explanation, row: int) -> list[Reason]:
-    """Measured features of a sample by the size of their attribution."""
-    samples, found = explanation.samples, explanation.attribution
-    listed = [
-        Reason(modality.name, kept.features[j], float(values[column]), float(attributions[row, j]))
-        for modality, kept, attributions in zip(
-            samples.modalities, found.kept, found.values, strict=True
-        )
-        for values in (samples.values[modality.name][row],)
-        for j, column in enumerate(_columns_of(modality, kept))
-        if np.isfinite(values[column])
-    ]
-    return sorted(listed, key=lambda reason: -abs(reason.attribution))
-
-
-def _columns_of(modality: Modality, kept: Modality) -> list[int]:
-    """Where the features that the model looks at are among all."""
-    place = {name: i for i, name in enumerate(modality.features)}
-    return [place[name] for name in kept.features]
-
-
-def _summary_table(
-    found: Sequence[Importance],
-) -> tuple[Sequence[str], str, Iterable[Sequence[str]]]:
-    """Columns, note and rows; drivers where they are known."""
-    known = any(each.driver is not None for each in found)
-    columns = ("modality", "feature", "mean_abs_attribution", *(["driver"] if known else []))
-    rows = (
-        (
-            cell(each.modality),
-            cell(each.feature),
-            f"{each.importance:.6g}",
-            *([_flag(each.driver)] if known else []),
-        )
-        for each in found
-    )
-    return columns, "", rows
-
-
-def _flag(value: bool | None) -> str:
-    return "" if value is None else str(int(value))
-
-
-class Attention(NamedTuple):
-    """Mean attention of the samples of a predicted class.
-
-    Attributes
-    ----------
-    of_class : str
-    mean : NDArray
-        float64 ``[M, M]``: of each modality (row) to each, rows sum to 1 over the samples that
-        have the row's modality; NaN in the row of one that none has.
-    samples : NDArray
-        int ``[M]``: samples that have it.
-    """
-
-    of_class: str
-    mean: Floats
-    samples: NDArray[np.int64]
-
-
-def mean_attention(explanation: Explanation) -> Iterator[Attention]:
-    """Of each class that was predicted."""
-    if explanation.attention is None:
-        return
-    present = explanation.samples.present
-    for k in np.unique(explanation.predicted):
-        own = explanation.predicted == k
-        count = present[own].sum(0)
-        # A modality that a sample lacks gets no attention from the others.
-        total = np.nan_to_num(explanation.attention[own].astype(np.float64)).sum(0)
-        mean = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
-        yield Attention(explanation.samples.classes[k], mean, count)
-
-
-def _attention_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    names = [modality.name for modality in explanation.samples.modalities]
-    for each in mean_attention(explanation):
-        for i, start in enumerate(names):
-            for j, end in enumerate(names if each.samples[i] else ()):
-                mean = f"{each.mean[i, j]:.6g}"
-                yield (each.of_class, start, end, mean, str(each.samples[i]))
 
 
 def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None:

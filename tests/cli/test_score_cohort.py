@@ -298,3 +298,22 @@ def test_inspect_says_what_a_run_is(run: Path, genomix_here: Here) -> None:
     assert any(line.split() == ["expression", "expression", "8"] for line in lines)
     assert any(line.split() == ["temperature", "1.5000"] for line in lines)
     assert any("cover 80.0% of each class (split)" in line for line in lines)
+
+
+def test_inspect_says_how_good_a_run_was(run: Path, genomix_here: Here, tmp_path: Path) -> None:
+    judged = tmp_path / "run"
+    shutil.copytree(run, judged)
+    interval = {"value": 0.75, "low": 0.5, "high": 1.0}
+    outcomes = [
+        {"name": name, "metrics": {"accuracy": {"interval": interval}, "odd": {}}}
+        for name in ("mlp", "logistic")
+    ]
+    metrics = {"headline": "they are not told apart", "warnings": [], "outcomes": outcomes}
+    (judged / "metrics.json").write_text(json.dumps(metrics))
+    lines = genomix_here("inspect", judged).out.splitlines()
+    assert "  result            they are not told apart" in lines
+    assert [line.split() for line in lines[-3:]] == [
+        ["model", "accuracy"],
+        ["mlp", "0.7500"],
+        ["logistic", "0.7500"],
+    ]

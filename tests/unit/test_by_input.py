@@ -53,6 +53,8 @@ def test_a_cohort_is_known_by_its_content(cohort: Path, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "shard.h5", "w") as file:
         file["contigs"] = [1]
     assert not is_cohort(tmp_path / "shard.h5")
+    modality(np.eye(2), "other", ["a", "b"]).write_h5ad(tmp_path / "x.h5ad")
+    assert is_cohort(tmp_path / "x.h5ad")
 
 
 def test_scores_of_a_cohort_are_known_by_their_content(tmp_path: Path) -> None:
