@@ -149,7 +149,8 @@ def fit_preprocessor(
         mean = np.where(seen, raw, 0).sum(0, dtype=np.float64) / count
         centred = np.where(seen, raw - mean, 0)
         sd = np.sqrt((centred**2).sum(0, dtype=np.float64) / count)
-        columns = np.flatnonzero(sd > 1e-6 * np.maximum(1, np.abs(mean)))
+        # Relative to the mean, as units may be of any size; and not too small for float32.
+        columns = np.flatnonzero(sd > np.maximum(1e-6 * np.abs(mean), 1e-30))
         if select is not None and 0 < top_k < len(columns):
             z = (centred[:, columns] / sd[columns]).astype(np.float32)
             columns = columns[select(z, samples.label, top_k, seed)]
