@@ -102,7 +102,8 @@ def build(name: str, arch: Mapping[str, Any], *, where: object = None) -> Cohort
 
 def save_run(folder: Path, model: CohortModel, config: RunConfig) -> None:
     """Write weights and configuration into an existing folder."""
-    state = {name: np.ascontiguousarray(array) for name, array in model.state().items()}
+    # ascontiguousarray would give a scalar, as batch norm has them, an axis.
+    state = {name: np.asarray(array, order="C") for name, array in model.state().items()}
     (folder / WEIGHTS).write_bytes(save(state))
     data = {
         "format": FORMAT,
