@@ -47,7 +47,7 @@ class SingleConfig:
 
     base: Base = "logistic"
     strengths: tuple[Positive, ...] = (0.001, 0.01, 0.1, 1.0)
-    folds: Count = 5
+    folds: Count = 3
 
 
 class Part(NamedTuple):
@@ -194,7 +194,7 @@ class BestSingle(SingleModels):
 
     config_class = SingleConfig
     space: ClassVar[Mapping[str, Any]] = {
-        "base": ["logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting"],
+        "base": ["logistic", "elastic-net", "lda", "svm"],
     }
 
     _order: NDArray[np.int64]
@@ -257,7 +257,7 @@ class LateFusion(SingleModels):
 
     config_class = LateFusionConfig
     space: ClassVar[Mapping[str, Any]] = {
-        "base": ["logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting"],
+        "base": ["logistic", "elastic-net", "lda", "svm"],
         "combine": ["stacking", "stacking", "product"],
         "stack_c": loguniform(1e-3, 10),
     }
