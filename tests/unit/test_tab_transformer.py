@@ -31,8 +31,10 @@ def test_without_attention_it_is_a_perceptron_on_tokens_and_values() -> None:
     net.branch.layers = torch.nn.ModuleList()
     tokens = torch.cat(net.tokens(batch), 1).flatten(1)
     first, _, _, last = net.branch.head
-    hidden = first(torch.cat([tokens, plain_values(batch)], 1))
-    wanted = last(torch.nn.functional.gelu(hidden))
+    torch.nn.init.ones_(net.branch.linear.weight)
+    values = plain_values(batch)
+    hidden = first(torch.cat([tokens, values], 1))
+    wanted = last(torch.nn.functional.gelu(hidden)) + net.branch.linear(values)
     torch.testing.assert_close(net(batch).logits, wanted)
 
 

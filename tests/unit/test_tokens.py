@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.network import Inputs
+from genomix_cli.cohorts.models.tab_transformer import TabTransformer, TabTransformerConfig
 from genomix_cli.cohorts.models.tokens import CohortTokens, FeatureTokens, plain_values
+from tests.network_samples import exclusive_or
 
 B, D = 5, 6
 
@@ -84,3 +87,10 @@ def test_plain_values_are_zero_where_missing_and_say_what_is_there() -> None:
     observed = (torch.tensor([[True, False]]), every(1, 2))
     got = plain_values(Inputs(values, observed, torch.tensor([[True, False]])))
     assert got.tolist() == [[5, 0, 0, 0, 1, 0]]
+
+
+def test_few_samples_are_seen_more_often() -> None:
+    config = TabTransformerConfig(width=8, epochs=2, patience=0, batch_size=20, steps=15)
+    fitted = TabTransformer(config).fit(exclusive_or(60, 0), Setting())
+    # 50 or so of them to learn from are 3 steps in each epoch, and 5 such are 15.
+    assert len(fitted.curve) == 5

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
-from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output
+from genomix_cli.cohorts.models.network import Inputs, Output
 from genomix_cli.cohorts.models.tab_transformer import TabBranch, check_heads
-from genomix_cli.cohorts.models.tokens import CohortTokens, plain_values
+from genomix_cli.cohorts.models.tokens import CohortTokens, TokenLearning, TokenModel, plain_values
 from genomix_cli.config import Count, Share
 from genomix_cli.nn.transformer import (
     AttentionPool,
@@ -29,8 +29,8 @@ from genomix_cli.nn.transformer import (
 
 
 @dataclass(frozen=True)
-class OmicsTransformerConfig(Learning):
-    """Attributes beside those of `Learning`.
+class OmicsTransformerConfig(TokenLearning):
+    """Attributes beside those of `TokenLearning`.
 
     Attributes
     ----------
@@ -269,18 +269,21 @@ class OmicsNetwork(nn.Module):
         return Output(self.fusion(torch.stack(votes, dim=1)), attention)
 
 
-class OmicsTransformer(NetworkModel):
+class OmicsTransformer(TokenModel):
     """See `OmicsNetwork`."""
 
     config_class = OmicsTransformerConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "learning_rate": 2e-3,
-            "weight_decay": 0.1,
-            "epochs": 12,
-            "patience": 5,
+            "batch_size": 64,
+            "weight_decay": 1.0,
+            "epochs": 8,
+            "patience": 4,
+            "steps": 400,
             "modality_dropout": 0.05,
-            "value_dropout": 0.1,
+            "value_dropout": 0.2,
+            "dropout": 0.3,
         },
         "large": {
             "width": 64,
@@ -295,10 +298,10 @@ class OmicsTransformer(NetworkModel):
     space: ClassVar[Mapping[str, Any]] = {
         "width": [8, 16, 32],
         "layers": [1, 2],
-        "dropout": [0.1, 0.2, 0.3],
+        "dropout": [0.1, 0.3, 0.5],
         "learning_rate": [5e-4, 1e-3, 2e-3],
         "weight_decay": [1e-2, 1e-1, 1.0],
-        "value_dropout": [0.0, 0.1, 0.2],
+        "value_dropout": [0.0, 0.2, 0.5],
     }
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:

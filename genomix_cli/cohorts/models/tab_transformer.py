@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
-from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output
-from genomix_cli.cohorts.models.tokens import CohortTokens, plain_values
+from genomix_cli.cohorts.models.network import Inputs, Output
+from genomix_cli.cohorts.models.tokens import CohortTokens, TokenLearning, TokenModel, plain_values
 from genomix_cli.config import Count, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.nn.transformer import SelfAttentionBlock, feed_forward, visible
 
 
 @dataclass(frozen=True)
-class TabTransformerConfig(Learning):
-    """Attributes beside those of `Learning`.
+class TabTransformerConfig(TokenLearning):
+    """Attributes beside those of `TokenLearning`.
 
     Attributes
     ----------
@@ -63,6 +63,8 @@ def check_heads(width: int, heads: int) -> None:
 class TabBranch(nn.Module):
     """Attention among all tokens; then all of them, and the plain values, into a hidden layer.
 
+    What many values say in sum has a way of its own: a linear function beside the hidden layer.
+
     Parameters
     ----------
     tokens, width, heads, layers : int
@@ -90,12 +92,14 @@ class TabBranch(nn.Module):
             SelfAttentionBlock(width, heads, dropout) for _ in range(layers)
         )
         self.head = feed_forward(tokens * width + values, hidden, out, dropout)
+        self.linear = nn.Linear(values, out)
+        nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Tensor, mask: Tensor, values: Tensor) -> Tensor:
         """From ``[B, N, d]``, ``[B, 1, 1, N]`` and the plain values."""
         for layer in self.layers:
             x = layer(x, mask)
-        return self.head(torch.cat([x.flatten(1), values], dim=1))
+        return self.head(torch.cat([x.flatten(1), values], dim=1)) + self.linear(values)
 
 
 class TabNetwork(nn.Module):
@@ -106,8 +110,8 @@ class TabNetwork(nn.Module):
     2021, arXiv:2106.11959, and both go into the final layers.
 
     Further deviations: layers are pre-norm; there is one hidden layer behind them, with a GELU, not
-    two; numbers are standardised by the training samples in place of a layer norm over features;
-    nothing is pre-trained.
+    two, and a linear function beside it; numbers are standardised by the training samples in place
+    of a layer norm over features; nothing is pre-trained.
     """
 
     def __init__(
@@ -134,28 +138,31 @@ class TabNetwork(nn.Module):
         return Output(self.branch(tokens, mask, plain_values(inputs)))
 
 
-class TabTransformer(NetworkModel):
+class TabTransformer(TokenModel):
     """See `TabNetwork`."""
 
     config_class = TabTransformerConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "learning_rate": 2e-3,
-            "weight_decay": 0.1,
-            "epochs": 12,
-            "patience": 5,
+            "batch_size": 64,
+            "weight_decay": 1.0,
+            "epochs": 8,
+            "patience": 4,
+            "steps": 400,
             "modality_dropout": 0.05,
-            "value_dropout": 0.1,
+            "value_dropout": 0.2,
+            "dropout": 0.3,
         },
         "large": {"width": 64, "heads": 8, "layers": 4, "hidden": 256, "max_tokens": 256},
     }
     space: ClassVar[Mapping[str, Any]] = {
         "width": [8, 16, 32],
         "layers": [1, 2, 3],
-        "dropout": [0.0, 0.1, 0.3],
+        "dropout": [0.1, 0.3, 0.5],
         "learning_rate": [5e-4, 1e-3, 2e-3, 4e-3],
         "weight_decay": [1e-2, 1e-1, 1.0],
-        "value_dropout": [0.0, 0.1, 0.2],
+        "value_dropout": [0.0, 0.2, 0.5],
     }
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:

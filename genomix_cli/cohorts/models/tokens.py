@@ -6,12 +6,42 @@ Letters: B batch, M modalities, k features of a modality, N tokens of it, d widt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.cohorts.models.network import Inputs
+from genomix_cli.cohorts.models.base import Epoch, Setting
+from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Part
+
+
+@dataclass(frozen=True)
+class TokenLearning(Learning):
+    """Attributes beside those of `Learning`.
+
+    Attributes
+    ----------
+    steps : int
+        At least: where samples are few, `epochs` and `patience` are as many times longer. 0: they
+        never are.
+    """
+
+    steps: int = 0
+
+
+class TokenModel(NetworkModel):
+    """A network that sees few samples more often: attention has hardly begun in its first steps."""
+
+    def learn(
+        self, module: nn.Module, train: Part, valid: Part, member: int, setting: Setting
+    ) -> list[Epoch]:
+        """Train for so many epochs or so many steps, whichever is longer."""
+        config: TokenLearning = self.config
+        steps = config.epochs * -(-len(train.label) // config.batch_size)
+        times = max(1.0, config.steps / steps)
+        epochs, patience = round(times * config.epochs), round(times * config.patience)
+        return self.stage(module, train, valid, member, setting, epochs=epochs, patience=patience)
 
 
 class FeatureTokens(nn.Module):
