@@ -1,0 +1,309 @@
+"""Three ways for modalities to speak to each other, side by side, and their votes combined.
+
+Letters: B batch, M modalities, N tokens of a modality, d width of a token, s of a summary, H heads,
+R branches, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genomix_cli.cohorts.dataset import Modality
+from genomix_cli.cohorts.models.network import Inputs, Output
+from genomix_cli.cohorts.models.tab_transformer import TabBranch, check_heads
+from genomix_cli.cohorts.models.tokens import CohortTokens, TokenLearning, TokenModel, plain_values
+from genomix_cli.config import Count, Share
+from genomix_cli.nn.transformer import (
+    AttentionPool,
+    CrossAttentionBlock,
+    SelfAttentionBlock,
+    attention_weights,
+    feed_forward,
+    visible,
+)
+
+
+@dataclass(frozen=True)
+class OmicsTransformerConfig(TokenLearning):
+    """Attributes beside those of `TokenLearning`.
+
+    Attributes
+    ----------
+    width, heads : int
+        Of a token, and of all attention.
+    layers : int
+        Of each modality's encoder.
+    latents : int
+        Of the Perceiver.
+    summary : int
+        Width of the summary of a modality, and of a latent.
+    hidden : int
+        Width of the hidden layers before the logits.
+    dropout : float
+    max_tokens : int
+        Tokens of a modality at most; one with more features is projected to so many.
+    encoders : str
+        ``specific``: each modality has an encoder of its own; ``generic``: all share one.
+    fusion : str
+        How the branches' votes become one: ``gate``, ``average`` or ``stacking``, as in `Fusion`.
+    cross_modal : bool
+        Whether there is the branch of cross-modal attention.
+    """
+
+    width: Count = 16
+    heads: Count = 2
+    layers: Count = 1
+    latents: Count = 8
+    summary: Count = 64
+    hidden: Count = 64
+    dropout: Share = 0.1
+    max_tokens: Count = 64
+    encoders: Literal["specific", "generic"] = "specific"
+    fusion: Literal["gate", "average", "stacking"] = "gate"
+    cross_modal: bool = True
+
+    def __post_init__(self) -> None:
+        check_heads(self.width, self.heads)
+        check_heads(self.summary, self.heads)
+
+
+class PerceiverBranch(nn.Module):
+    """Perceiver IO (Jaegle et al. 2021, arXiv:2107.14795): latents read all tokens.
+
+    Parameters
+    ----------
+    config : OmicsTransformerConfig
+    n_classes : int
+        K.
+    """
+
+    def __init__(self, config: OmicsTransformerConfig, n_classes: int) -> None:
+        super().__init__()
+        width, heads, dropout = config.summary, config.heads, config.dropout
+        self.latents = nn.Parameter(0.02 * torch.randn(config.latents, width))
+        self.query = nn.Parameter(0.02 * torch.randn(1, width))
+        self.read = CrossAttentionBlock(width, config.width, heads, dropout)
+        self.process = SelfAttentionBlock(width, heads, dropout)
+        self.answer = CrossAttentionBlock(width, width, heads, dropout)
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n_classes))
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Logits ``[B, K]`` from ``[B, sum of N, d]`` and ``[B, 1, 1, sum of N]``."""
+        batch = len(tokens)
+        latents = self.process(self.read(self.latents.expand(batch, -1, -1), tokens, mask))
+        return self.head(self.answer(self.query.expand(batch, -1, -1), latents)[:, 0])
+
+
+class Summary(nn.Module):
+    """A modality in one vector: tokens pooled by attention, and all of them side by side.
+
+    Attention alone gives a mean; that weak evidence of many features adds up is for the other part.
+    """
+
+    def __init__(self, tokens: int, config: OmicsTransformerConfig) -> None:
+        super().__init__()
+        width = config.summary
+        self.pool = AttentionPool(config.width, config.heads)
+        self.pooled = nn.Linear(config.width, width)
+        self.all = nn.Linear(tokens * config.width, width)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), feed_forward(width, width, width, config.dropout)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, N, d]`` to ``[B, s]``."""
+        summary = self.pooled(self.pool(x)) + self.all(x.flatten(1))
+        return summary + self.mlp(summary)
+
+
+class CrossModalBranch(nn.Module):
+    """Summaries of modalities attend to each other.
+
+    Beside what a summary hears of the others goes its product with a projection of the summary
+    itself: what two modalities say together is then one multiplication away.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        N of each modality.
+    config : OmicsTransformerConfig
+    n_classes : int
+        K.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], config: OmicsTransformerConfig, n_classes: int
+    ) -> None:
+        super().__init__()
+        width, self.n_heads = config.summary, config.heads
+        self.summaries = nn.ModuleList(Summary(n, config) for n in sizes)
+        self.identity = nn.Parameter(width**-0.5 * torch.randn(len(sizes), width))
+        self.absent = nn.Parameter(width**-0.5 * torch.randn(len(sizes), width))
+        self.norm = nn.LayerNorm(width)
+        self.project = nn.Linear(width, 4 * width)
+        self.out = nn.Linear(2 * width, width)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), feed_forward(width, 2 * width, width, config.dropout)
+        )
+        self.head = feed_forward(len(sizes) * width, config.hidden, n_classes, config.dropout)
+
+    def forward(self, tokens: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``[B, K]``, and attention of each modality to each ``[B, M, M]``."""
+        own = torch.stack(
+            [summary(x) for summary, x in zip(self.summaries, tokens, strict=True)], dim=1
+        )
+        x = torch.where(present[..., None], own + self.identity, self.absent)  # [B, M, s]
+        q, k, v, gate = (
+            t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            for t in self.project(self.norm(x)).chunk(4, dim=-1)
+        )
+        weights = attention_weights(q, k, visible(present))  # [B, H, M, M]
+        heard = weights @ v
+        both = torch.cat([heard, heard * gate], dim=1)  # [B, 2 H, M, s / H]
+        x = x + self.out(both.transpose(1, 2).flatten(-2))
+        x = x + self.mlp(x)
+        return self.head(x.flatten(1)), weights.mean(1)
+
+
+class Fusion(nn.Module):
+    """Logits of R branches to logits ``[B, R, K]`` -> ``[B, K]``.
+
+    ``average``: their mean. ``gate``: a mean whose weights, a softmax, depend linearly on all
+    log-probabilities. ``stacking``: a linear function of all log-probabilities (Wolpert 1992,
+    doi:10.1016/S0893-6080(05)80023-1), here learned together with the branches, not from
+    predictions of samples that they did not see. Both learned kinds begin as the average.
+    """
+
+    def __init__(self, kind: str, branches: int, n_classes: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.learned: nn.Linear | None = None
+        if kind == "gate":
+            self.learned = nn.Linear(branches * n_classes, branches)
+            nn.init.zeros_(self.learned.weight)
+            nn.init.zeros_(self.learned.bias)
+        elif kind == "stacking":
+            self.learned = nn.Linear(branches * n_classes, n_classes)
+            nn.init.zeros_(self.learned.bias)
+            with torch.no_grad():
+                self.learned.weight.copy_(torch.eye(n_classes).repeat(1, branches) / branches)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """See the class."""
+        if self.learned is None:
+            return logits.mean(1)
+        learned = self.learned(logits.log_softmax(-1).flatten(1))
+        if self.kind == "stacking":
+            return learned
+        return torch.einsum("br,brk->bk", learned.softmax(-1), logits)
+
+
+class OmicsNetwork(nn.Module):
+    """Multi-modal transformer for genomic data integration (Stillwell, a preprint without a DOI).
+
+    Features become tokens by a learned linear map, each modality's tokens go through a transformer
+    of its own, and three branches vote on what comes out: a TabTransformer, a Perceiver IO, and
+    cross-modal attention among summaries of the modalities.
+
+    The paper gives neither sizes nor formulas of its parts. Choices and deviations: where it says
+    linear projection, tokens are those of `FeatureTokens`; `CrossModalBranch` has, beside
+    attention, products of what attends and what is attended to, and `Summary`, beside learned
+    attention, a linear function of all tokens; the TabTransformer's final layers see the plain
+    values too; the branches learn together, from the loss of the fused logits alone; of a modality
+    that is absent no token is attended to, and a learned token stands in its place elsewhere.
+    ``encoders="generic"`` shares the transformers in front of the branches, not the embeddings of
+    features and the summaries, which cannot be shared among modalities of different sizes.
+    """
+
+    def __init__(
+        self, config: OmicsTransformerConfig, modalities: tuple[Modality, ...], n_classes: int
+    ) -> None:
+        super().__init__()
+        features = [len(modality.features) for modality in modalities]
+        self.tokens = CohortTokens(features, config.width, config.max_tokens)
+        self.encoders = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    SelfAttentionBlock(config.width, config.heads, config.dropout)
+                    for _ in range(config.layers)
+                )
+            )
+            for _ in (modalities if config.encoders == "specific" else modalities[:1])
+        )
+        self.tab = TabBranch(
+            sum(self.tokens.sizes),
+            sum(features) + len(features),
+            n_classes,
+            width=config.width,
+            heads=config.heads,
+            layers=1,
+            hidden=config.hidden,
+            dropout=config.dropout,
+        )
+        self.perceiver = PerceiverBranch(config, n_classes)
+        self.cross: CrossModalBranch | None = None
+        if config.cross_modal:
+            self.cross = CrossModalBranch(self.tokens.sizes, config, n_classes)
+        self.fusion = Fusion(config.fusion, 3 if config.cross_modal else 2, n_classes)
+
+    def encode(self, inputs: Inputs) -> list[Tensor]:
+        """Tokens of each modality in the context of that modality ``[B, N, d]``."""
+        # Features of a modality are missing together or not, so nothing in it needs a mask.
+        return [self.encoders[i % len(self.encoders)](x) for i, x in enumerate(self.tokens(inputs))]
+
+    def forward(self, inputs: Inputs) -> Output:
+        """Logits ``[B, K]``, and attention ``[B, M, M]`` where modalities attend to each other."""
+        tokens = self.encode(inputs)
+        joined = torch.cat(tokens, dim=1)
+        mask = visible(self.tokens.present(inputs))
+        votes = [self.tab(joined, mask, plain_values(inputs)), self.perceiver(joined, mask)]
+        attention = None
+        if self.cross is not None:
+            vote, attention = self.cross(tokens, inputs.present)
+            votes.append(vote)
+        return Output(self.fusion(torch.stack(votes, dim=1)), attention)
+
+
+class OmicsTransformer(TokenModel):
+    """See `OmicsNetwork`."""
+
+    config_class = OmicsTransformerConfig
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "learning_rate": 2e-3,
+            "batch_size": 64,
+            "weight_decay": 1.0,
+            "epochs": 8,
+            "patience": 4,
+            "steps": 400,
+            "modality_dropout": 0.05,
+            "value_dropout": 0.2,
+            "dropout": 0.3,
+        },
+        "large": {
+            "width": 64,
+            "heads": 8,
+            "layers": 3,
+            "latents": 32,
+            "summary": 128,
+            "hidden": 256,
+            "max_tokens": 256,
+        },
+    }
+    space: ClassVar[Mapping[str, Any]] = {
+        "width": [8, 16, 32],
+        "layers": [1, 2],
+        "dropout": [0.1, 0.3, 0.5],
+        "learning_rate": [5e-4, 1e-3, 2e-3],
+        "weight_decay": [1e-2, 1e-1, 1.0],
+        "value_dropout": [0.0, 0.2, 0.5],
+    }
+
+    def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
+        """The network."""
+        return OmicsNetwork(self.config, modalities, n_classes)

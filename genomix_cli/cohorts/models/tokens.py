@@ -1,0 +1,143 @@
+"""Measured values as tokens of a transformer.
+
+Letters: B batch, M modalities, k features of a modality, N tokens of it, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.cohorts.models.base import Epoch, Setting
+from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Part
+
+
+@dataclass(frozen=True)
+class TokenLearning(Learning):
+    """Attributes beside those of `Learning`.
+
+    Attributes
+    ----------
+    steps : int
+        At least: where samples are few, `epochs` and `patience` are as many times longer. 0: they
+        never are.
+    """
+
+    steps: int = 0
+
+
+class TokenModel(NetworkModel):
+    """A network that sees few samples more often: attention has hardly begun in its first steps."""
+
+    def learn(
+        self, module: nn.Module, train: Part, valid: Part, member: int, setting: Setting
+    ) -> list[Epoch]:
+        """Train for so many epochs or so many steps, whichever is longer."""
+        config: TokenLearning = self.config
+        steps = config.epochs * -(-len(train.label) // config.batch_size)
+        times = max(1.0, config.steps / steps)
+        epochs, patience = round(times * config.epochs), round(times * config.patience)
+        return self.stage(module, train, valid, member, setting, epochs=epochs, patience=patience)
+
+
+class FeatureTokens(nn.Module):
+    """Each feature of a modality a token: an embedding, and the value times a direction.
+
+    The tokens of numeric features of Gorishniy et al. 2021, Revisiting deep learning models for
+    tabular data. arXiv:2106.11959. Beside them, each feature has a token for where its value is
+    missing, and a modality one token for where it is missing as a whole.
+
+    A deviation: of a modality with more than `max_tokens` features, tokens stand for `max_tokens`
+    learned linear combinations of the values (a missing one counts as the training mean), since
+    attention is quadratic in the tokens.
+
+    Parameters
+    ----------
+    features : int
+        k; without any, there is one token that says no more than that the modality is there.
+    width : int
+        d.
+    max_tokens : int
+    """
+
+    def __init__(self, features: int, width: int, max_tokens: int) -> None:
+        super().__init__()
+        self.tokens = max(1, min(features, max_tokens))
+        self.project: nn.Linear | None = None
+        if features > max_tokens:
+            self.project = nn.Linear(features, max_tokens, bias=False)
+            # Standardised values stay so, whatever their number.
+            nn.init.normal_(self.project.weight, std=features**-0.5)
+        scale = width**-0.5
+        self.embedding = nn.Parameter(scale * torch.randn(self.tokens, width))
+        self.direction = nn.Parameter(scale * torch.randn(self.tokens, width))
+        self.missing = nn.Parameter(scale * torch.randn(self.tokens, width))
+        self.absent = nn.Parameter(scale * torch.randn(width))
+
+    def forward(self, values: Tensor, observed: Tensor, present: Tensor) -> Tensor:
+        """Tokens ``[B, N, d]``.
+
+        Parameters
+        ----------
+        values, observed : Tensor
+            float32 and bool ``[B, k]``.
+        present : Tensor
+            bool ``[B]``.
+        """
+        values = values * observed
+        if self.project is not None:
+            values, observed = self.project(values), observed.any(-1, keepdim=True)
+        elif not values.shape[1]:
+            values, observed = F.pad(values, (0, 1)), F.pad(observed, (0, 1))
+        x = torch.addcmul(self.embedding, values[..., None], self.direction)
+        x = torch.where(observed[..., None], x, self.missing)
+        return torch.where(present[:, None, None], x, self.absent)
+
+
+class CohortTokens(nn.Module):
+    """:class:`FeatureTokens` of each modality.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Tokens of each modality.
+    """
+
+    def __init__(self, features: Sequence[int], width: int, max_tokens: int) -> None:
+        super().__init__()
+        self.modalities = nn.ModuleList(FeatureTokens(k, width, max_tokens) for k in features)
+        self.sizes = tuple(max(1, min(k, max_tokens)) for k in features)
+
+    def forward(self, inputs: Inputs) -> list[Tensor]:
+        """Of each modality ``[B, N, d]``."""
+        return [
+            tokens(values, observed, inputs.present[:, i])
+            for i, (tokens, values, observed) in enumerate(
+                zip(self.modalities, inputs.values, inputs.observed, strict=True)
+            )
+        ]
+
+    def present(self, inputs: Inputs) -> Tensor:
+        """Which of all tokens ``[B, sum of N]`` are of modalities that a sample has."""
+        return torch.cat(
+            [inputs.present[:, i, None].expand(-1, n) for i, n in enumerate(self.sizes)], dim=1
+        )
+
+
+def plain_values(inputs: Inputs) -> Tensor:
+    """All values side by side, 0 where missing, and which modalities there are.
+
+    Returns
+    -------
+    Tensor
+        float32 ``[B, sum of k + M]``.
+    """
+    values = [
+        v * o * inputs.present[:, i, None]
+        for i, (v, o) in enumerate(zip(inputs.values, inputs.observed, strict=True))
+    ]
+    return torch.cat([*values, inputs.present.float()], dim=1)
