@@ -21,6 +21,8 @@ from genomix_cli.cohorts.dataset import Modality
 
 # No feature: where one is missing, and between chromosomes, so that convolutions stay inside one.
 EMPTY = -1
+# Numbers read at each step of the recurrence: more of them learn the samples by heart.
+READ = 4
 # Steps of the recurrence along the genome, at most; longer profiles are pooled.
 RECURRENT_STEPS = 64
 
@@ -37,17 +39,20 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class MLPEncoder(nn.Module):
-    """Dense layers with batch norm and dropout, the second a residual, then layer norm."""
+    """Two dense layers with batch norm and dropout between, a residual, then layer norm."""
 
     def __init__(self, modality: Modality, width: int, dropout: float) -> None:
         super().__init__()
-        self.first = _dense(len(modality.features), width, dropout)
-        self.second = _dense(width, width, dropout)
+        self.first = nn.Linear(len(modality.features), width)
+        self.second = nn.Sequential(
+            BatchNorm(width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, width)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """``[B, d]`` -> ``[B, w]``; a missing value is the mean."""
         x = self.first(values)
+        # What is linear in the values stays so: much of what few samples can teach is.
         return self.norm(x + self.second(x))
 
 
@@ -165,8 +170,9 @@ class CopyNumberEncoder(nn.Module):
         self.pool = nn.MaxPool1d(-(-length // RECURRENT_STEPS), ceil_mode=True)
         steps = -(-length // -(-length // RECURRENT_STEPS))
         self.recur = nn.GRU(channels, channels // 2, batch_first=True, bidirectional=True)
+        self.read = nn.Linear(channels, READ)
         self.drop = nn.Dropout(dropout)
-        self.out = nn.Linear(steps * channels, width)
+        self.out = nn.Linear(steps * READ, width)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
@@ -175,7 +181,7 @@ class CopyNumberEncoder(nn.Module):
         # cuDNN has no gradient of a recurrence outside training, which attributions need.
         with torch.backends.cudnn.flags(enabled=self.training):
             x = x + self.recur(x)[0]
-        return self.norm(self.out(self.drop(x.flatten(1))))
+        return self.norm(self.out(self.drop(self.read(x).flatten(1))))
 
 
 def encoder_of(modality: Modality, width: int, dropout: float, *, generic: bool) -> nn.Module:
@@ -251,9 +257,3 @@ def _natural(contig: str) -> tuple[bool, int, str]:
     """Sorts 2 before 10 before X, with or without ``chr``."""
     name = re.sub("^chr", "", contig, flags=re.IGNORECASE)
     return (not name.isdigit(), int(name) if name.isdigit() else 0, name)
-
-
-def _dense(inside: int, outside: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inside, outside), BatchNorm(outside), nn.ReLU(), nn.Dropout(dropout)
-    )
