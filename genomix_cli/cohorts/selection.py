@@ -58,7 +58,7 @@ def elastic_net(
 def _path(
     x: NDArray[np.float64], y: NDArray[np.float64], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Step at which each feature enters (`STEPS`: never), and the norm of its coefficients there."""
+    """Step at which each feature enters (`STEPS`: never), and its coefficients' norm there."""
     from sklearn.linear_model import enet_path
 
     entered, size = np.full(x.shape[1], STEPS), np.zeros(x.shape[1])
@@ -94,9 +94,7 @@ def _indicators(label: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asfortranarray((of_class - of_class.mean(0))[:, spread > 0] / spread[spread > 0])
 
 
-def _variance_ratio(
-    values: NDArray[np.float32], label: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _variance_ratio(values: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.float64]:
     """Variance between the classes as a share of all ``[d]``, of values of mean 0."""
     z = values.astype(np.float64)
     between = np.zeros(z.shape[1])

@@ -12,8 +12,8 @@ Where it leaves open, or this departs from it:
   missing is a learned direction instead. With K = 500 the space is small, 16 dimensions.
 - Each other omics is attended to by itself, the answers are normalised and added. A mean over
   hundreds of features would be lost beside the token otherwise.
-- Primary is the first modality of kind ``expression``, else the one that the configuration names,
-  else the first of the file, so that cohorts without expression can be learned from.
+- Primary is the modality that the configuration names, else the first of kind ``expression``, else
+  the first of the file, so that cohorts without expression can be learned from.
 - The mean and the present features of an omics that a sample lacks are not attended to. Where the
   primary is lacking, its tokens are those of missing values, and still ask the others.
 - A linear layer beside the residual MLP sees the values of all modalities (`linear`), which the
@@ -46,7 +46,7 @@ from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, O
 from genomix_cli.cohorts.preprocessing import Selector
 from genomix_cli.cohorts.selection import elastic_net
 from genomix_cli.config import Count, NotNegative, Share
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class CrossModalSubtypeConfig(Learning):
     Attributes
     ----------
     primary : str
-        Modality of the primary stream where none is of kind ``expression``; empty: the first.
+        Modality of the primary stream; empty, or not there: the first of kind ``expression``, else
+        the first of the file.
     space : int
         Dimensions of a token.
     heads : int
@@ -94,9 +95,7 @@ class FeatureTokens(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """``[B, d]`` -> ``[B, d, s]``."""
-        moved = torch.where(
-            observed[..., None], values[..., None] * self.direction, self.missing
-        )
+        moved = torch.where(observed[..., None], values[..., None] * self.direction, self.missing)
         return self.origin + moved
 
 
@@ -148,7 +147,9 @@ class CrossModalSubtypeNetwork(nn.Module):
         super().__init__()
         self.primary = primary_of(modalities, config.primary)
         sizes = [len(modality.features) for modality in modalities]
-        self.tokens = nn.ModuleList(FeatureTokens(size, config.space) for size in sizes)
+        self.tokens = nn.ModuleDict(
+            {str(i): FeatureTokens(size, config.space) for i, size in enumerate(sizes) if size}
+        )
         self.enrichments = nn.ModuleDict(
             {
                 str(i): Enrichment(config.space, config.heads)
@@ -175,10 +176,11 @@ class CrossModalSubtypeNetwork(nn.Module):
 
     def enriched(self, inputs: Inputs) -> Tensor:
         """Tokens of the primary modality ``[B, P, s]`` with what the others add."""
-        pairs = zip(inputs.values, inputs.observed, strict=True)
-        tokens = [embed(*pair) for embed, pair in zip(self.tokens, pairs, strict=True)]
-        primary = tokens[self.primary]
-        added = primary
+        tokens = {
+            int(i): embed(inputs.values[int(i)], inputs.observed[int(i)])
+            for i, embed in self.tokens.items()
+        }
+        primary = added = tokens[self.primary]
         for i, enrich in self.enrichments.items():
             added = added + enrich(primary, tokens[int(i)], inputs.present[:, int(i)])
         return self.norm(added)
@@ -217,8 +219,16 @@ class CrossModalSubtype(NetworkModel):
 
 
 def primary_of(modalities: tuple[Modality, ...], named: str) -> int:
-    """Index of the modality that asks the others; one with features, if there is any."""
-    able = [i for i, modality in enumerate(modalities) if modality.features] or [0]
+    """Index of the modality that asks the others; one that has features.
+
+    Raises
+    ------
+    DataError
+        If none has.
+    """
+    able = [i for i, modality in enumerate(modalities) if modality.features]
+    if not able:
+        raise DataError("no feature of any modality varies among the samples to learn from")
     ways = (
         [i for i in able if modalities[i].name == named],
         [i for i in able if modalities[i].kind == "expression"],

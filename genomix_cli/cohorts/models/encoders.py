@@ -28,7 +28,7 @@ RECURRENT_STEPS = 64
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm that a batch of one passes too: having no spread, it takes what was seen so far."""
+    """Batch norm that takes a batch of one, which has no spread, by what was seen so far."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C]`` or ``[B, C, L]``."""
@@ -64,6 +64,8 @@ class Track(nn.Module):
     places : NDArray
         int64 ``[C, L]``: the feature at each place of each channel, or `EMPTY`.
     """
+
+    places: Tensor
 
     def __init__(self, places: NDArray[np.int64]) -> None:
         super().__init__()
