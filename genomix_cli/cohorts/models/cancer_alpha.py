@@ -1,0 +1,277 @@
+"""Cancer Alpha: an encoder for each kind of omics, and attention between them.
+
+No publication of it has a DOI that we know of, so what it states stands here. Methylation: dense
+layers with batch norm and dropout, to 128 numbers. Fragments: convolutions over the lengths, and
+global average pooling. Copy number: convolutions and a recurrence along the genome. Each with
+residuals and layer norm; then multi-head attention between modalities [1]_; a head of dropout,
+batch norm and a linear layer; focal loss [2]_ plus a weight times a term that asks for sparse
+attention; AdamW, a schedule, clipped gradients; each encoder first alone, then all jointly.
+
+Where it leaves open, or this departs from it:
+
+- A place on an axis is learned beside the values (`encoders.Stem`), as the mean over all lengths
+  would otherwise forget at which length something was.
+- The output of the recurrence is read at every place, which the paper does not say.
+- A modality may attend to itself too: one that is alone has nothing else. Every modality has its
+  own projections to queries, keys and values.
+- Sparse attention means a small entropy of each row.
+- A modality that a sample lacks is a learned token, which attends to those that are there; nothing
+  attends to it. The sample is left out of that encoder and of its batch norm.
+- Other kinds than those three have the dense encoder.
+
+Letters: B batch, M modalities, K classes, w width, H heads, e = w / H.
+
+References
+----------
+.. [1] Vaswani A et al. Attention is all you need. arXiv:1706.03762
+.. [2] Lin TY et al. Focal loss for dense object detection. doi:10.1109/ICCV.2017.324
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from genomix_cli.cohorts.dataset import Modality
+from genomix_cli.cohorts.models.base import Epoch, Setting
+from genomix_cli.cohorts.models.encoders import BatchNorm, encoder_of
+from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output, Part
+from genomix_cli.config import Count, NotNegative, Share
+from genomix_cli.errors import UsageError
+
+# Keeps the logarithm, and its gradient, finite where attention is 0.
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class CancerAlphaConfig(Learning):
+    """Attributes beside those of `Learning`.
+
+    Attributes
+    ----------
+    width : int
+        Of the vector of a modality.
+    heads : int
+        A divisor of `width`.
+    layers : int
+        Of attention between modalities.
+    dropout : float
+    sparsity : float
+        Weight of the mean entropy of attention in the loss, per nat.
+    training : str
+        ``progressive``: each encoder alone for `alone_epochs`, then all for `joint_epochs`;
+        ``end-to-end``: all for `epochs`.
+    alone_epochs, joint_epochs : int
+        At most.
+    encoders : str
+        ``specific`` to the kind of a modality, or the dense one for all (``generic``).
+    cross_attention : bool
+        Without it modalities meet in the last linear layer only.
+    """
+
+    focal: NotNegative = 1.0
+    width: Count = 128
+    heads: Count = 4
+    layers: Count = 1
+    dropout: Share = 0.2
+    sparsity: NotNegative = 0.01
+    training: Literal["progressive", "end-to-end"] = "progressive"
+    alone_epochs: Count = 15
+    joint_epochs: Count = 20
+    encoders: Literal["specific", "generic"] = "specific"
+    cross_attention: bool = True
+
+
+class Mixed(NamedTuple):
+    """What comes out of a layer of attention: vectors ``[B, M, w]``, weights ``[B, H, M, M]``."""
+
+    x: Tensor
+    attention: Tensor
+
+
+class CrossModalLayer(nn.Module):
+    """Multi-head attention between modalities, then dense layers; residuals and layer norm."""
+
+    def __init__(self, n_modalities: int, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(n_modalities))
+        self.out = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.dense = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+        self.last_norm = nn.LayerNorm(width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, present: Tensor) -> Mixed:
+        """``[B, M, w]`` and bool ``[B, M]``, true for at least one modality of each sample."""
+        projected = [project(x[:, i]) for i, project in enumerate(self.qkv)]
+        parts = torch.stack(projected, 1).unflatten(-1, (3, self.heads, -1))  # [B, M, 3, H, e]
+        q, k, v = parts.permute(2, 0, 3, 1, 4)  # [B, H, M, e] each
+        scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+        attention = scores.masked_fill(~present[:, None, None], -torch.inf).softmax(-1)
+        mixed = (attention.to(v.dtype) @ v).transpose(1, 2).flatten(2)  # [B, M, w]
+        x = self.norm(x + self.drop(self.out(mixed)))
+        return Mixed(self.last_norm(x + self.drop(self.dense(x))), attention)
+
+
+class CancerAlphaNetwork(nn.Module):
+    """Encoders, attention between modalities, head."""
+
+    def __init__(
+        self, config: CancerAlphaConfig, modalities: tuple[Modality, ...], n_classes: int
+    ) -> None:
+        super().__init__()
+        generic = config.encoders == "generic"
+        # One without a feature that varies has nothing to encode: it is as if always missing.
+        self.encoders = nn.ModuleDict(
+            {
+                str(i): encoder_of(modality, config.width, config.dropout, generic=generic)
+                for i, modality in enumerate(modalities)
+                if modality.features
+            }
+        )
+        count, width = len(modalities), config.width
+        self.sparsity = config.sparsity
+        self.missing = nn.Parameter(0.02 * torch.randn(count, width))
+        self.layers = nn.ModuleList(
+            CrossModalLayer(count, width, config.heads, config.dropout)
+            for _ in range(config.layers * config.cross_attention)
+        )
+        self.head = head(count * width, n_classes, config.dropout)
+
+    def forward(self, inputs: Inputs) -> Output:
+        """Logits ``[B, K]``, attention ``[B, M, M]`` (mean over heads and layers), penalty."""
+        x, there = self.encode(inputs)
+        # Where nothing is there, all are nothing alike.
+        readable = there | ~there.any(1, keepdim=True)
+        weights = []
+        for layer in self.layers:
+            x, attention = layer(x, readable)
+            weights.append(attention)
+        logits = self.head(x.flatten(1))
+        if not weights:
+            return Output(logits)
+        attention = torch.stack(weights, 1)  # [B, layers, H, M, M]
+        penalty = self.sparsity * attention_entropy(attention.mean((1, 2)), there)
+        return Output(logits, attention.mean((1, 2)), penalty)
+
+    def encode(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """A vector per modality ``[B, M, w]``, and bool ``[B, M]``: which come from values."""
+        tokens, there = [], torch.zeros_like(inputs.present)
+        for i, missing in enumerate(self.missing):
+            token = missing.expand(len(inputs.present), -1)
+            rows = inputs.present[:, i]
+            if str(i) in self.encoders and rows.any():
+                found = self.encoders[str(i)](inputs.values[i][rows], inputs.observed[i][rows])
+                token = token.index_put((rows,), found.to(token.dtype))
+                there[:, i] = rows
+            tokens.append(token)
+        return torch.stack(tokens, 1), there
+
+
+class Alone(nn.Module):
+    """One encoder with a head of its own; takes `Inputs` with that modality only."""
+
+    def __init__(self, encoder: nn.Module, width: int, n_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head(width, n_classes, dropout)
+
+    def forward(self, inputs: Inputs) -> Output:
+        """Logits ``[B, K]``."""
+        return Output(self.head(self.encoder(inputs.values[0], inputs.observed[0])))
+
+
+class CancerAlpha(NetworkModel):
+    """See the text of this file."""
+
+    config_class = CancerAlphaConfig
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "default": {},
+        "end-to-end": {"training": "end-to-end"},
+        "no-cross-attention": {"cross_attention": False},
+        "generic-encoders": {"encoders": "generic"},
+    }
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": [3e-4, 1e-3, 3e-3],
+        "weight_decay": [1e-2, 1e-1, 1.0],
+        "dropout": [0.1, 0.2, 0.4],
+        "width": [64, 128],
+        "focal": [0.0, 1.0, 2.0],
+        "sparsity": [0.0, 0.01, 0.1],
+    }
+
+    def __init__(self, config: CancerAlphaConfig) -> None:
+        if config.width % config.heads:
+            raise UsageError(
+                f"width {config.width} is not a multiple of heads {config.heads}",
+                hint="choose a width that is",
+            )
+        super().__init__(config)
+
+    def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
+        """The network."""
+        return CancerAlphaNetwork(self.config, modalities, n_classes)
+
+    def learn(
+        self, module: nn.Module, train: Part, valid: Part, member: int, setting: Setting
+    ) -> list[Epoch]:
+        """All at once, or each encoder alone before."""
+        if self.config.training == "end-to-end":
+            return self.stage(module, train, valid, member, setting)
+        assert isinstance(module, CancerAlphaNetwork)
+        curve = []
+        for i, modality in enumerate(self.modalities):
+            if str(i) in module.encoders:
+                parts = _only(train, i), _only(valid, i)
+                if all(len(part.label) for part in parts):
+                    alone = self._alone(module.encoders[str(i)], setting.seed + 1000 * member + i)
+                    curve += self.stage(
+                        alone,
+                        *parts,
+                        member,
+                        setting,
+                        name=modality.name,
+                        epochs=self.config.alone_epochs,
+                    )
+        epochs = self.config.joint_epochs
+        return curve + self.stage(module, train, valid, member, setting, epochs=epochs)
+
+    def _alone(self, encoder: nn.Module, seed: int) -> Alone:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return Alone(encoder, self.config.width, len(self.classes), self.config.dropout)
+
+
+def head(width: int, n_classes: int, dropout: float) -> nn.Sequential:
+    """Dropout, batch norm and a linear layer: ``[B, w]`` -> ``[B, K]``."""
+    return nn.Sequential(nn.Dropout(dropout), BatchNorm(width), nn.Linear(width, n_classes))
+
+
+def attention_entropy(attention: Tensor, present: Tensor) -> Tensor:
+    """Mean entropy, in nats, of the rows of modalities that are there; 0 if none is.
+
+    Parameters
+    ----------
+    attention : Tensor
+        ``[B, M, M]``; rows sum to 1.
+    present : Tensor
+        bool ``[B, M]``.
+    """
+    entropy = -(attention * attention.clamp_min(TINY).log()).sum(-1)  # [B, M]
+    return (entropy * present).sum() / present.sum().clamp_min(1)
+
+
+def _only(part: Part, i: int) -> Part:
+    """Samples that have a modality, with nothing but it."""
+    rows = torch.nonzero(part.inputs.present[:, i])[:, 0]
+    own = part.inputs.take(rows)
+    return Part(
+        Inputs((own.values[i],), (own.observed[i],), own.present[:, i : i + 1]), part.label[rows]
+    )
