@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from functools import cache
 from typing import Any
 
@@ -21,19 +20,6 @@ from genomix_cli.registry import COHORT_MODELS
 from genomix_cli.training.calibration import log_softmax
 from tests.cohort_samples import easy, with_gaps, without
 
-# Temporary: while some models are being written elsewhere.
-PENDING = {
-    name
-    for name, module in {
-        "omics-transformer": "omics_transformer",
-        "cancer-alpha": "cancer_alpha",
-        "cross-modal-subtype": "cross_modal_subtype",
-        "tab-transformer": "tab_transformer",
-    }.items()
-    if importlib.util.find_spec(f"genomix_cli.cohorts.models.{module}") is None
-}
-NAMES = [name for name in COHORT_MODELS if name not in PENDING]
-
 # What makes a fit short, for those that have the field.
 SMALL: dict[str, Any] = {
     "epochs": 3,
@@ -46,7 +32,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=list(COHORT_MODELS))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
