@@ -7,7 +7,13 @@ import torch
 from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.network import Inputs
 from genomix_cli.cohorts.models.tab_transformer import TabTransformer, TabTransformerConfig
-from genomix_cli.cohorts.models.tokens import CohortTokens, FeatureTokens, plain_values
+from genomix_cli.cohorts.models.tokens import (
+    CohortTokens,
+    FeatureTokens,
+    TokenLearning,
+    plain_values,
+    thinned,
+)
 from tests.network_samples import exclusive_or
 
 B, D = 5, 6
@@ -94,3 +100,14 @@ def test_few_samples_are_seen_more_often() -> None:
     fitted = TabTransformer(config).fit(exclusive_or(60, 0), Setting())
     # 50 or so of them to learn from are 3 steps in each epoch, and 5 such are 15.
     assert len(fitted.curve) == 5
+
+
+def test_only_wide_modalities_are_thinned_and_keep_their_mean() -> None:
+    config = TokenLearning(max_tokens=3, wide_dropout=0.75)
+    values = (torch.ones(2, 3), torch.ones(50, 400))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        narrow, wide = thinned(Inputs(values, (), torch.ones(1, 2)), config).values
+    assert torch.equal(narrow, values[0])
+    assert sorted(set(wide.flatten().tolist())) == [0, 4]
+    assert 0.95 < float(wide.mean()) < 1.05

@@ -15,9 +15,16 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, Output
-from genomix_cli.cohorts.models.tab_transformer import TabBranch, check_heads
-from genomix_cli.cohorts.models.tokens import CohortTokens, TokenLearning, TokenModel, plain_values
-from genomix_cli.config import Count, Share
+from genomix_cli.cohorts.models.tab_transformer import TabBranch
+from genomix_cli.cohorts.models.tokens import (
+    CohortTokens,
+    TokenLearning,
+    TokenModel,
+    check_heads,
+    plain_values,
+    thinned,
+)
+from genomix_cli.config import Count
 from genomix_cli.nn.transformer import (
     AttentionPool,
     CrossAttentionBlock,
@@ -34,8 +41,6 @@ class OmicsTransformerConfig(TokenLearning):
 
     Attributes
     ----------
-    width, heads : int
-        Of a token, and of all attention.
     layers : int
         Of each modality's encoder.
     latents : int
@@ -44,9 +49,6 @@ class OmicsTransformerConfig(TokenLearning):
         Width of the summary of a modality, and of a latent.
     hidden : int
         Width of the hidden layers before the logits.
-    dropout : float
-    max_tokens : int
-        Tokens of a modality at most; one with more features is projected to so many.
     encoders : str
         ``specific``: each modality has an encoder of its own; ``generic``: all share one.
     fusion : str
@@ -55,20 +57,16 @@ class OmicsTransformerConfig(TokenLearning):
         Whether there is the branch of cross-modal attention.
     """
 
-    width: Count = 16
-    heads: Count = 2
     layers: Count = 1
     latents: Count = 8
     summary: Count = 64
     hidden: Count = 64
-    dropout: Share = 0.1
-    max_tokens: Count = 64
     encoders: Literal["specific", "generic"] = "specific"
     fusion: Literal["gate", "average", "stacking"] = "gate"
     cross_modal: bool = True
 
     def __post_init__(self) -> None:
-        check_heads(self.width, self.heads)
+        super().__post_init__()
         check_heads(self.summary, self.heads)
 
 
@@ -213,9 +211,10 @@ class OmicsNetwork(nn.Module):
     The paper gives neither sizes nor formulas of its parts. Choices and deviations: where it says
     linear projection, tokens are those of `FeatureTokens`; `CrossModalBranch` has, beside
     attention, products of what attends and what is attended to, and `Summary`, beside learned
-    attention, a linear function of all tokens; the TabTransformer's final layers see the plain
-    values too; the branches learn together, from the loss of the fused logits alone; of a modality
-    that is absent no token is attended to, and a learned token stands in its place elsewhere.
+    attention, a linear function of all tokens; beside the TabTransformer's final layers is a linear
+    function of the plain values; the branches learn together, from the loss of the fused logits
+    alone; of a modality that is absent no token is attended to, and a learned token stands in its
+    place elsewhere.
     ``encoders="generic"`` shares the transformers in front of the branches, not the embeddings of
     features and the summaries, which cannot be shared among modalities of different sizes.
     """
@@ -225,6 +224,7 @@ class OmicsNetwork(nn.Module):
     ) -> None:
         super().__init__()
         features = [len(modality.features) for modality in modalities]
+        self.config = config
         self.tokens = CohortTokens(features, config.width, config.max_tokens)
         self.encoders = nn.ModuleList(
             nn.Sequential(
@@ -258,6 +258,8 @@ class OmicsNetwork(nn.Module):
 
     def forward(self, inputs: Inputs) -> Output:
         """Logits ``[B, K]``, and attention ``[B, M, M]`` where modalities attend to each other."""
+        if self.training:
+            inputs = thinned(inputs, self.config)
         tokens = self.encode(inputs)
         joined = torch.cat(tokens, dim=1)
         mask = visible(self.tokens.present(inputs))
@@ -276,14 +278,11 @@ class OmicsTransformer(TokenModel):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "learning_rate": 2e-3,
-            "batch_size": 64,
-            "weight_decay": 1.0,
-            "epochs": 8,
+            "weight_decay": 0.1,
+            "epochs": 6,
             "patience": 4,
-            "steps": 400,
+            "steps": 300,
             "modality_dropout": 0.05,
-            "value_dropout": 0.2,
-            "dropout": 0.3,
         },
         "large": {
             "width": 64,
@@ -301,7 +300,7 @@ class OmicsTransformer(TokenModel):
         "dropout": [0.1, 0.3, 0.5],
         "learning_rate": [5e-4, 1e-3, 2e-3],
         "weight_decay": [1e-2, 1e-1, 1.0],
-        "value_dropout": [0.0, 0.2, 0.5],
+        "value_dropout": [0.0, 0.1, 0.3],
     }
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:

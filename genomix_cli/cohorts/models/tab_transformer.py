@@ -14,9 +14,14 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, Output
-from genomix_cli.cohorts.models.tokens import CohortTokens, TokenLearning, TokenModel, plain_values
-from genomix_cli.config import Count, Share
-from genomix_cli.errors import UsageError
+from genomix_cli.cohorts.models.tokens import (
+    CohortTokens,
+    TokenLearning,
+    TokenModel,
+    plain_values,
+    thinned,
+)
+from genomix_cli.config import Count
 from genomix_cli.nn.transformer import SelfAttentionBlock, feed_forward, visible
 
 
@@ -26,44 +31,18 @@ class TabTransformerConfig(TokenLearning):
 
     Attributes
     ----------
-    width, heads : int
-        Of a token, and of attention.
     layers : int
         Of attention.
     hidden : int
         Width of the hidden layer behind them.
-    dropout : float
-    max_tokens : int
-        Tokens of a modality at most; one with more features is projected to so many.
     """
 
-    width: Count = 16
-    heads: Count = 2
     layers: Count = 2
     hidden: Count = 64
-    dropout: Share = 0.1
-    max_tokens: Count = 64
-
-    def __post_init__(self) -> None:
-        check_heads(self.width, self.heads)
-
-
-def check_heads(width: int, heads: int) -> None:
-    """Heads share the width in equal parts.
-
-    Raises
-    ------
-    UsageError
-        If they cannot.
-    """
-    if width % heads:
-        raise UsageError(f"a width of {width} does not divide among {heads} heads")
 
 
 class TabBranch(nn.Module):
-    """Attention among all tokens; then all of them, and the plain values, into a hidden layer.
-
-    What many values say in sum has a way of its own: a linear function beside the hidden layer.
+    """Attention among all tokens; then all of them into a hidden layer, the plain values beside it.
 
     Parameters
     ----------
@@ -91,7 +70,7 @@ class TabBranch(nn.Module):
         self.layers = nn.ModuleList(
             SelfAttentionBlock(width, heads, dropout) for _ in range(layers)
         )
-        self.head = feed_forward(tokens * width + values, hidden, out, dropout)
+        self.head = feed_forward(tokens * width, hidden, out, dropout)
         self.linear = nn.Linear(values, out)
         nn.init.zeros_(self.linear.weight)
 
@@ -99,7 +78,7 @@ class TabBranch(nn.Module):
         """From ``[B, N, d]``, ``[B, 1, 1, N]`` and the plain values."""
         for layer in self.layers:
             x = layer(x, mask)
-        return self.head(torch.cat([x.flatten(1), values], dim=1)) + self.linear(values)
+        return self.head(x.flatten(1)) + self.linear(values)
 
 
 class TabNetwork(nn.Module):
@@ -107,11 +86,11 @@ class TabNetwork(nn.Module):
 
     arXiv:2012.06678. Its transformer sees categories alone, and numbers go beside it into the
     final layers. Here, where all features are numbers, each is a token too, as in Gorishniy et al.
-    2021, arXiv:2106.11959, and both go into the final layers.
+    2021, arXiv:2106.11959.
 
-    Further deviations: layers are pre-norm; there is one hidden layer behind them, with a GELU, not
-    two, and a linear function beside it; numbers are standardised by the training samples in place
-    of a layer norm over features; nothing is pre-trained.
+    Further deviations: layers are pre-norm; all contextual embeddings go into one hidden layer with
+    a GELU, not two layers, and the plain numbers into a linear function beside it; these are
+    standardised by the training samples, not by a layer norm over features; nothing is pre-trained.
     """
 
     def __init__(
@@ -119,6 +98,7 @@ class TabNetwork(nn.Module):
     ) -> None:
         super().__init__()
         features = [len(modality.features) for modality in modalities]
+        self.config = config
         self.tokens = CohortTokens(features, config.width, config.max_tokens)
         self.branch = TabBranch(
             sum(self.tokens.sizes),
@@ -133,6 +113,8 @@ class TabNetwork(nn.Module):
 
     def forward(self, inputs: Inputs) -> Output:
         """Logits ``[B, K]``."""
+        if self.training:
+            inputs = thinned(inputs, self.config)
         tokens = torch.cat(self.tokens(inputs), dim=1)
         mask = visible(self.tokens.present(inputs))
         return Output(self.branch(tokens, mask, plain_values(inputs)))
@@ -145,14 +127,11 @@ class TabTransformer(TokenModel):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "learning_rate": 2e-3,
-            "batch_size": 64,
-            "weight_decay": 1.0,
-            "epochs": 8,
+            "weight_decay": 0.1,
+            "epochs": 6,
             "patience": 4,
-            "steps": 400,
+            "steps": 300,
             "modality_dropout": 0.05,
-            "value_dropout": 0.2,
-            "dropout": 0.3,
         },
         "large": {"width": 64, "heads": 8, "layers": 4, "hidden": 256, "max_tokens": 256},
     }
@@ -162,7 +141,7 @@ class TabTransformer(TokenModel):
         "dropout": [0.1, 0.3, 0.5],
         "learning_rate": [5e-4, 1e-3, 2e-3, 4e-3],
         "weight_decay": [1e-2, 1e-1, 1.0],
-        "value_dropout": [0.0, 0.2, 0.5],
+        "value_dropout": [0.0, 0.1, 0.3],
     }
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.models.base import Epoch, Setting
 from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Part
+from genomix_cli.config import Count, Share
+from genomix_cli.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,39 @@ class TokenLearning(Learning):
     Attributes
     ----------
     steps : int
-        At least: where samples are few, `epochs` and `patience` are as many times longer. 0: they
-        never are.
+        At least: where samples are few, `epochs` and `patience` are as many times longer. 0: never.
+    width, heads : int
+        Of a token, and of attention.
+    max_tokens : int
+        Tokens of a modality at most; one with more features is projected to so many.
+    wide_dropout : float
+        Share of the values of such a modality that count as the mean, in training: enough are left,
+        and all together could tell any two samples apart.
+    dropout : float
+        Elsewhere.
     """
 
     steps: int = 0
+    width: Count = 16
+    heads: Count = 2
+    max_tokens: Count = 64
+    wide_dropout: Share = 0.5
+    dropout: Share = 0.1
+
+    def __post_init__(self) -> None:
+        check_heads(self.width, self.heads)
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Heads share the width in equal parts.
+
+    Raises
+    ------
+    UsageError
+        If they cannot.
+    """
+    if width % heads:
+        raise UsageError(f"a width of {width} does not divide among {heads} heads")
 
 
 class TokenModel(NetworkModel):
@@ -126,6 +156,16 @@ class CohortTokens(nn.Module):
         return torch.cat(
             [inputs.present[:, i, None].expand(-1, n) for i, n in enumerate(self.sizes)], dim=1
         )
+
+
+def thinned(inputs: Inputs, config: TokenLearning) -> Inputs:
+    """For training: see `wide_dropout`. What stays is larger, so that sums do not shrink."""
+    return inputs._replace(
+        values=tuple(
+            F.dropout(v, config.wide_dropout) if v.shape[1] > config.max_tokens else v
+            for v in inputs.values
+        )
+    )
 
 
 def plain_values(inputs: Inputs) -> Tensor:
