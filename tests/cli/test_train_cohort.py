@@ -1,0 +1,260 @@
+"""``genomix train`` of a cohort: from the file to the report, resumed, and mistakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genomix_cli.cohorts.dataset import read_samples
+from genomix_cli.cohorts.runs import load_run
+from genomix_cli.shards.cohort import open_cohort
+from tests.cohort_files import modality, write_cohort
+from tests.cohort_runs import planted
+from tests.conftest import Ended, Genomix
+
+Here = Callable[..., Ended]
+
+QUICK = ["--trials", "2", "--folds", "3", "--threads", "1", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return planted(tmp_path_factory.mktemp("cohort") / "c.h5mu", n=90)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory, genomix: Genomix) -> Path:
+    path = tmp_path_factory.mktemp("simulated") / "s.h5mu"
+    genomix("simulate", "cohort", path, "--preset", "stillwell", "-n", 300, "--seed", 1, "-q")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(cohort: Path, tmp_path_factory: pytest.TempPathFactory, genomix: Genomix) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "lda"
+    genomix("train", cohort, "-o", folder, "--model", "lda", "--baselines", "logistic", *QUICK)
+    return folder
+
+
+def test_a_run_folder_is_whole(run: Path, cohort: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert [row["name"] for row in metrics["outcomes"]] == ["lda", "logistic"]
+    accuracy = metrics["outcomes"][0]["metrics"]["accuracy"]["interval"]
+    assert 0.6 < accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    assert metrics["outcomes"][0]["shuffled"]["accuracy"]["low"] < 0.4
+    assert metrics["headline"]
+    page = (run / "report.html").read_text()
+    assert metrics["headline"].split(":")[0] in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert (run / "README.md").read_text().startswith("# ")
+    assert json.loads((run / "genomix_mqc.json").read_text())["plot_type"] == "table"
+    assert not (run / "parts").exists()
+
+
+def test_the_table_is_the_metrics_of_the_predictions(run: Path, cohort: Path) -> None:
+    predictions = pd.read_parquet(run / "predictions.parquet")
+    assert list(predictions["model"].unique()) == ["lda", "logistic"]
+    own = predictions[predictions["model"] == "lda"]
+    assert len(own) == 90
+    assert own["sample"].is_unique
+    assert sorted(own["fold"].unique()) == ["1", "2", "3"]
+    metrics = json.loads((run / "metrics.json").read_text())["outcomes"][0]["metrics"]
+    right = (own["predicted"] == own["label"]).mean()
+    assert metrics["accuracy"]["interval"]["value"] == pytest.approx(right)
+    p = own.filter(like="p:").to_numpy()
+    np.testing.assert_allclose(p.sum(1), 1)
+    with open_cohort(cohort) as opened:
+        label = dict(zip(opened.obs.index, opened.obs["label"].astype(str), strict=True))
+    assert all(label[row.sample] == row.label for row in own.itertuples())
+
+
+def test_the_model_that_is_kept_scores(run: Path, cohort: Path) -> None:
+    loaded = load_run(run)
+    assert sum(loaded.config.counts) == 90
+    with open_cohort(cohort) as opened:
+        samples = read_samples(opened)
+    right = (loaded.probability(samples).argmax(1) == samples.label).mean()
+    assert right > 0.8
+
+
+def test_the_same_command_gives_the_same_bytes(
+    run: Path, cohort: Path, tmp_path: Path, genomix: Genomix
+) -> None:
+    again = tmp_path / "lda"
+    genomix("train", cohort, "-o", again, "--model", "lda", "--baselines", "logistic", *QUICK)
+    for name in ("model.safetensors", "metrics.json", "predictions.parquet"):
+        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_an_interrupted_run_goes_on(run: Path, cohort: Path, tmp_path: Path, here: Here) -> None:
+    from genomix_cli.cohorts import train
+
+    folder, kept = tmp_path / "lda", []
+    save = train.save_part
+
+    def save_two(path: Path, part: object) -> None:
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+        kept.append(path)
+        save(path, part)  # type: ignore[arg-type]
+
+    arguments = ["train", cohort, "-o", folder, "--model", "lda", "--baselines", "logistic", *QUICK]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "save_part", save_two)
+        assert here(*arguments).code == 130
+    assert sorted(path.name for path in (folder / "parts").iterdir()) == ["00-00.npz", "01-00.npz"]
+    assert here(*arguments).code == 2
+    assert "other settings" in here(*arguments, "--resume", "--level", "0.8").err
+    ended = here(*arguments, "--resume")
+    assert ended.code == 0
+    assert ended.err.count(", fold ") == 4
+    for name in ("model.safetensors", "metrics.json", "predictions.parquet"):
+        assert (folder / name).read_bytes() == (run / name).read_bytes(), name
+
+
+@pytest.fixture
+def here(genomix_here: Here) -> Here:
+    """The command line in this process."""
+    return genomix_here
+
+
+def test_a_held_out_split_stays_unseen_by_the_model_that_is_kept(
+    cohort: Path, tmp_path: Path, here: Here
+) -> None:
+    split = tmp_path / "split.tsv"
+    rows = [f"S{i:03d}\t{'test' if i >= 60 else 'train'}" for i in range(90)]
+    split.write_text("\n".join(["sample\tsplit", *rows]) + "\n")
+    folder = tmp_path / "run"
+    ended = here(
+        *["train", cohort, "-o", folder, "--model", "logistic", "--baselines", "none"],
+        *["--hold-out", split, "--calibration", "split", "--seeds", "2", *QUICK],
+    )
+    assert ended.code == 0, ended.err
+    assert sum(load_run(folder).config.counts) == 60
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert set(predictions["sample"]) == {f"S{i:03d}" for i in range(60, 90)}
+    assert list(predictions["seed"].unique()) == [0, 1]
+
+
+def test_variations_are_rows_and_the_kept_one_is_chosen_inside(
+    simulated: Path, tmp_path: Path, here: Here
+) -> None:
+    folder = tmp_path / "run"
+    ended = here(
+        *["train", simulated, "-o", folder, "--model", "logistic", "--baselines", "none"],
+        *["--vary", "c=1e-9,0.1", "--vary", "modalities=chromatin,methylation+chromatin"],
+        *["--no-control", *QUICK],
+    )
+    assert ended.code == 0, ended.err
+    lines = [line.split("\t") for line in ended.out.splitlines()]
+    assert [line[0] for line in lines] == [
+        "model",
+        "logistic c=1e-09 chromatin",
+        "logistic c=0.1 chromatin",
+        "logistic c=1e-09 methylation+chromatin",
+        "logistic c=0.1 methylation+chromatin",
+    ]
+    kept = load_run(folder).config
+    assert kept.arch["c"] == 0.1
+    assert [m.name for m in kept.modalities] == ["methylation", "chromatin"]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    ceilings = [row["ceiling"]["accuracy"]["value"] for row in metrics["outcomes"]]
+    assert ceilings[0] == ceilings[1] < ceilings[2] == ceilings[3]
+    assert not any(row["ceiling"]["leak"] for row in metrics["outcomes"])
+
+
+def test_a_network_has_curves_attention_and_drivers(
+    simulated: Path, tmp_path: Path, here: Here
+) -> None:
+    pytest.importorskip("lightning")
+    folder = tmp_path / "run"
+    ended = here(
+        *["train", simulated, "-o", folder, "--baselines", "none", "--trials", "1", "--folds", "2"],
+        *["--inner-folds", "2", "--set", "epochs=2", "--set", "steps=0", "--threads", "1"],
+    )
+    assert ended.code == 0, ended.err
+    page = (folder / "report.html").read_text()
+    assert "not importance" in page.lower()
+    assert "AUPRC" in page
+    outcome = json.loads((folder / "metrics.json").read_text())["outcomes"][0]
+    assert outcome["parameters"] > 1000
+
+
+def test_processes_that_share_batches_write_once(
+    simulated: Path, tmp_path: Path, genomix: Genomix
+) -> None:
+    pytest.importorskip("lightning")
+    folder = tmp_path / "run"
+    ended = genomix(
+        *["train", simulated, "-o", folder, "--model", "mlp", "--baselines", "none", "--seed", "3"],
+        *["--trials", "1", "--folds", "2", "--inner-folds", "2", "--set", "epochs=2"],
+        *["--no-control", "--devices", "2", "--device", "cpu"],
+    )
+    assert ended.stdout.count("mlp") == 1
+    assert ended.stderr.count("to keep: all 300 samples") == 1
+    assert len(pd.read_parquet(folder / "predictions.parquet")) == 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "logistics"], 2, "unknown cohort model 'logistics'"),
+        (["--preset", "huge"], 2, "omics-transformer has no preset 'huge'"),
+        (["--set", "focal=-1"], 2, "'focal' is -1"),
+        (["--set", "focall=1"], 2, "unknown key 'focall'"),
+        (["--vary", "focall=1,2"], 2, "unknown key 'focall'"),
+        (["--vary", "top_k"], 2, "expected NAME=A,B"),
+        (["--baselines", "forest"], 2, "unknown cohort model 'forest'"),
+        (["--modalities", "expression,cnv"], 2, "no modality cnv"),
+        (["--vary", "modalities=cnv"], 2, "no modality cnv"),
+        (["--hold-out", "batch"], 2, "no batches to hold out"),
+        (["--hold-out", "nowhere.tsv"], 2, "nowhere.tsv: cannot be read"),
+        (["--folds", "60"], 2, "too many folds"),
+        (["--calibration", "none"], 2, "expected cross or split"),
+        (["--valid-contigs", "chr2"], 2, "is for variants"),
+        (["--resume"], 2, "there is no run to resume"),
+        (["--device", "cuda:7"], 2, "no such GPU"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], code: int, message: str, cohort: Path, tmp_path: Path, here: Here
+) -> None:
+    ended = here("train", cohort, "-o", tmp_path / "run", *arguments)
+    assert ended.code == code, ended.err
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([None] * 12, "has no labels"),
+        (["a"] * 12, "needs at least two classes"),
+        (["a"] * 11 + ["b"], "class b has one patient only"),
+    ],
+)
+def test_a_cohort_that_teaches_nothing_is_refused(
+    labels: list[str | None], message: str, tmp_path: Path, here: Here
+) -> None:
+    rows = [f"S{i}" for i in range(12)]
+    values = modality(np.random.default_rng(0).normal(size=(12, 3)), "expression", rows)
+    obs = {"sample": rows, "label": pd.Categorical(labels, categories=["a", "b"])}
+    path = write_cohort(tmp_path / "c.h5mu", {"rna": values}, obs)  # type: ignore[arg-type]
+    ended = here("train", path, "-o", tmp_path / "run", "--model", "logistic", "--folds", "2")
+    assert ended.code == 1
+    assert message in ended.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_use_is_not_written_to(run: Path, cohort: Path, here: Here) -> None:
+    before = (run / "train.json").read_bytes()
+    ended = here("train", cohort, "-o", run, "--model", "lda", *QUICK)
+    assert ended.code == 2
+    assert "is not empty" in ended.err
+    assert (run / "train.json").read_bytes() == before
