@@ -73,11 +73,12 @@ class CancerAlphaConfig(Learning):
         Without it modalities meet in the last linear layer only.
     """
 
-    focal: NotNegative = 1.0
+    focal: NotNegative = 2.0
+    value_dropout: Share = 0.2
     width: Count = 128
     heads: Count = 4
     layers: Count = 1
-    dropout: Share = 0.2
+    dropout: Share = 0.4
     sparsity: NotNegative = 0.01
     training: Literal["progressive", "end-to-end"] = "progressive"
     alone_epochs: Count = 15
@@ -201,9 +202,9 @@ class CancerAlpha(NetworkModel):
     space: ClassVar[Mapping[str, Any]] = {
         "learning_rate": [3e-4, 1e-3, 3e-3],
         "weight_decay": [1e-2, 1e-1, 1.0],
-        "dropout": [0.1, 0.2, 0.4],
-        "width": [64, 128],
-        "focal": [0.0, 1.0, 2.0],
+        "dropout": [0.2, 0.4, 0.6],
+        "value_dropout": [0.0, 0.2, 0.4],
+        "focal": [0.0, 2.0],
         "sparsity": [0.0, 0.01, 0.1],
     }
 

@@ -9,15 +9,13 @@ Where it leaves open, or this departs from it:
 
 - The elastic net sees the training samples of a fold only; the paper does not say.
 - A token is a feature: its value times a learned direction plus a learned origin. A value that is
-  missing is a learned direction instead. With K = 500 the space is small, 16 dimensions.
+  missing is a learned direction instead. With K = 500 the space is small, 8 dimensions.
 - Each other omics is attended to by itself, the answers are normalised and added. A mean over
   hundreds of features would be lost beside the token otherwise.
 - Primary is the modality that the configuration names, else the first of kind ``expression``, else
   the first of the file, so that cohorts without expression can be learned from.
-- The mean and the present features of an omics that a sample lacks are not attended to. Where the
-  primary is lacking, its tokens are those of missing values, and still ask the others.
-- A linear layer beside the residual MLP sees the values of all modalities (`linear`), which the
-  paper does not have; with it off the others reach the answer through the primary alone.
+- An omics that a sample lacks adds nothing. Where the primary is lacking, its tokens are those of
+  missing values, and still ask the others.
 
 The mass that the primary's tokens put on another modality's features is 1 for every modality, as
 each has a softmax of its own. So there is no attention of modality to modality to show, and
@@ -66,22 +64,20 @@ class CrossModalSubtypeConfig(Learning):
         Of the residual MLP.
     dropout : float
         Of the flattened tokens, and in the MLP.
-    linear : bool
-        Whether a linear layer sees all values too.
     """
 
     weight_decay: NotNegative = 1.0
     batch_size: Count = 64
-    epochs: Count = 30
-    value_dropout: Share = 0.2
+    epochs: Count = 25
+    patience: int = 8
+    value_dropout: Share = 0.1
     top_k: int = 500
     primary: str = ""
-    space: Count = 16
-    heads: Count = 2
+    space: Count = 8
+    heads: Count = 1
     width: Count = 128
     layers: Count = 2
     dropout: Share = 0.4
-    linear: bool = True
 
 
 class FeatureTokens(nn.Module):
@@ -165,14 +161,10 @@ class CrossModalSubtypeNetwork(nn.Module):
             nn.LayerNorm(config.width),
             nn.Linear(config.width, n_classes),
         )
-        self.linear = nn.Linear(sum(sizes) + len(sizes), n_classes) if config.linear else None
 
     def forward(self, inputs: Inputs) -> Output:
         """Logits ``[B, K]``."""
-        logits = self.mlp(self.enriched(inputs).flatten(1))
-        if self.linear is not None:
-            logits = logits + self.linear(torch.cat([*inputs.values, inputs.present.float()], -1))
-        return Output(logits)
+        return Output(self.mlp(self.enriched(inputs).flatten(1)))
 
     def enriched(self, inputs: Inputs) -> Tensor:
         """Tokens of the primary modality ``[B, P, s]`` with what the others add."""
@@ -193,14 +185,13 @@ class CrossModalSubtype(NetworkModel):
     select: ClassVar[Selector | None] = staticmethod(elastic_net)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "default": {},
-        "paper": {"linear": False},
         "ensemble": {"members": 5},
     }
     space: ClassVar[Mapping[str, Any]] = {
         "top_k": [300, 500, 1000, 1500],
         "learning_rate": [3e-4, 1e-3, 3e-3],
         "weight_decay": [1e-1, 1.0, 3.0],
-        "value_dropout": [0.0, 0.2, 0.4],
+        "value_dropout": [0.0, 0.1, 0.3],
         "dropout": [0.2, 0.4, 0.6],
         "layers": [1, 2],
     }
