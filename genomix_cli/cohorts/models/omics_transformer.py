@@ -202,19 +202,19 @@ class Fusion(nn.Module):
 
 
 class OmicsNetwork(nn.Module):
-    """Multi-modal transformer for genomic data integration (Stillwell, a preprint without a DOI).
+    """Multi-modal transformer for genomic data integration (Stillwell).
 
     Features become tokens by a learned linear map, each modality's tokens go through a transformer
     of its own, and three branches vote on what comes out: a TabTransformer, a Perceiver IO, and
     cross-modal attention among summaries of the modalities.
 
-    The paper gives neither sizes nor formulas of its parts. Choices and deviations: where it says
-    linear projection, tokens are those of `FeatureTokens`; `CrossModalBranch` has, beside
-    attention, products of what attends and what is attended to, and `Summary`, beside learned
-    attention, a linear function of all tokens; beside the TabTransformer's final layers is a linear
-    function of the plain values; the branches learn together, from the loss of the fused logits
-    alone; of a modality that is absent no token is attended to, and a learned token stands in its
-    place elsewhere.
+    Built from an outline of the paper: sizes, and how the parts connect, are our choices. Known
+    deviations: where it says linear projection, tokens are those of `FeatureTokens`;
+    `CrossModalBranch` has, beside attention, products of what attends and what is attended to, and
+    `Summary`, beside learned attention, a linear function of all tokens; beside the
+    TabTransformer's final layers is a linear function of the plain values; the branches learn
+    together, from the loss of the fused logits alone; of a modality that is absent no token is
+    attended to, and a learned token stands in its place elsewhere.
 
     ``encoders="generic"`` shares the transformers in front of the branches, not the embeddings of
     features and the summaries, which cannot be shared among modalities of different sizes.
