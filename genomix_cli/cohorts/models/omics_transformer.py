@@ -202,19 +202,20 @@ class Fusion(nn.Module):
 
 
 class OmicsNetwork(nn.Module):
-    """Multi-modal transformer for genomic data integration (Stillwell, a preprint without a DOI).
+    """Multi-modal transformer for genomic data integration (Stillwell).
 
     Features become tokens by a learned linear map, each modality's tokens go through a transformer
     of its own, and three branches vote on what comes out: a TabTransformer, a Perceiver IO, and
     cross-modal attention among summaries of the modalities.
 
-    The paper gives neither sizes nor formulas of its parts. Choices and deviations: where it says
-    linear projection, tokens are those of `FeatureTokens`; `CrossModalBranch` has, beside
-    attention, products of what attends and what is attended to, and `Summary`, beside learned
-    attention, a linear function of all tokens; beside the TabTransformer's final layers is a linear
-    function of the plain values; the branches learn together, from the loss of the fused logits
-    alone; of a modality that is absent no token is attended to, and a learned token stands in its
-    place elsewhere.
+    Built from an outline of the paper: sizes, and how the parts connect, are our choices. Known
+    deviations: where it says linear projection, tokens are those of `FeatureTokens`;
+    `CrossModalBranch` has, beside attention, products of what attends and what is attended to, and
+    `Summary`, beside learned attention, a linear function of all tokens; beside the
+    TabTransformer's final layers is a linear function of the plain values; the branches learn
+    together, from the loss of the fused logits alone; of a modality that is absent no token is
+    attended to, and a learned token stands in its place elsewhere.
+
     ``encoders="generic"`` shares the transformers in front of the branches, not the embeddings of
     features and the summaries, which cannot be shared among modalities of different sizes.
     """
@@ -253,7 +254,7 @@ class OmicsNetwork(nn.Module):
 
     def encode(self, inputs: Inputs) -> list[Tensor]:
         """Tokens of each modality in the context of that modality ``[B, N, d]``."""
-        # Features of a modality are missing together or not, so nothing in it needs a mask.
+        # A modality is there or not as a whole, so nothing inside it needs a mask.
         return [self.encoders[i % len(self.encoders)](x) for i, x in enumerate(self.tokens(inputs))]
 
     def forward(self, inputs: Inputs) -> Output:
@@ -281,7 +282,7 @@ class OmicsTransformer(TokenModel):
             "weight_decay": 0.1,
             "epochs": 6,
             "patience": 4,
-            "steps": 300,
+            "steps": 200,
             "modality_dropout": 0.05,
         },
         "large": {

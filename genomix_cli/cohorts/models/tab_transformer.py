@@ -130,7 +130,7 @@ class TabTransformer(TokenModel):
             "weight_decay": 0.1,
             "epochs": 6,
             "patience": 4,
-            "steps": 300,
+            "steps": 200,
             "modality_dropout": 0.05,
         },
         "large": {"width": 64, "heads": 8, "layers": 4, "hidden": 256, "max_tokens": 256},
