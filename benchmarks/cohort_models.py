@@ -4,8 +4,10 @@
 
     python benchmarks/cohort_models.py latency
     python benchmarks/cohort_models.py scale --model omics-transformer
+    python benchmarks/cohort_models.py table RUN
 
-The accuracies are those of `genomix train`: benchmarks/cohort_models.sh has the commands.
+The accuracies are those of `genomix train`: benchmarks/cohort_models.sh has the commands, and
+`table` prints what a run folder says, as in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -120,10 +122,45 @@ def exponent(points: list[tuple[int, float]]) -> tuple[float, float]:
     return float(fit.slope), float(t.ppf(0.975, len(x) - 2) * fit.stderr)
 
 
+def table(run: Path) -> None:
+    """The models of a run folder, the most accurate first."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    timing = json.loads((run / "timing.json").read_text())
+    print(f"{metrics['headline']}\n")
+    print("| model | accuracy | macro F1 | AUROC | log loss | to the best baseline | s per fit |")
+    print("|---|---|---|---|---|---|---|")
+    rows = metrics["outcomes"]
+    for row in sorted(rows, key=lambda row: -value(row, "accuracy")):
+        cells = [f"`{row['name']}`" + (" *" if row["main"] else ""), interval(row, "accuracy")]
+        cells += [f"{value(row, name):.3f}" for name in ("macro_f1", "auroc", "nll")]
+        cells += [(row["against_best"] or {}).get("verdict", "is it")]
+        print("|", " | ".join([*cells, f"{timing[row['name']]:.0f}"]), "|")
+    for row in rows:
+        if row["ceiling"]:
+            bayes, gap = row["ceiling"]["accuracy"], row["ceiling"]["accuracy_gap"]
+            print(f"\n{row['name']}: Bayes {bayes['value']:.4f}, gap {gap['value']:+.4f}", end="")
+            print(f" [{gap['low']:+.4f}, {gap['high']:+.4f}]")
+    control = rows[0]["shuffled"]
+    if control:
+        print(f"\nlabels shuffled: {control['accuracy']}")
+
+
+def value(row: dict[str, Any], name: str) -> float:
+    """A metric of the first seed."""
+    return float(row["metrics"][name]["interval"]["value"])
+
+
+def interval(row: dict[str, Any], name: str) -> str:
+    """It, with its interval."""
+    found = row["metrics"][name]["interval"]
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("latency", "scale", "once"))
+    parser.add_argument("what", choices=("latency", "scale", "once", "table"))
+    parser.add_argument("run", nargs="?", type=Path)
     parser.add_argument("--model", default="omics-transformer")
     parser.add_argument("--samples", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -133,6 +170,8 @@ def main() -> None:
         latency(given.seed)
     elif given.what == "scale":
         scale(given.model, given.rounds, given.seed)
+    elif given.what == "table":
+        table(given.run)
     else:
         once(given.model, given.samples, given.seed)
 

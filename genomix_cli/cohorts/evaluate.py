@@ -263,7 +263,7 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
         TSV, TSV.gz, Parquet, or a run folder with ``predictions.parquet``. Of several seeds the
         first is taken, and said to be.
     model : str, optional
-        Of a table of several.
+        Of a table of several; by default the first, which in a run folder is what was asked for.
 
     Raises
     ------
@@ -334,7 +334,7 @@ def _one_model(
     if "model" in table:
         there = list(dict.fromkeys(table["model"].astype(str)))
         if model is None and len(there) > 1:
-            raise UsageError("holds several models", where=path, hint=f"--model {_listed(there)}")
+            log.info("%s: %s; --model %s", path, there[0], _listed(there[1:]))
         model = there[0] if model is None and there else model
         if model not in there:
             raise UsageError(f"no model {model}", where=path, expected=_listed(there))

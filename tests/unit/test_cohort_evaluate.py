@@ -160,8 +160,7 @@ def _several(path: Path) -> Path:
 
 def test_a_run_folder_holds_several_models_and_seeds(tmp_path, caplog):
     _several(tmp_path / "predictions.parquet")
-    with pytest.raises(UsageError, match="several models; --model m0 or m1"):
-        _evaluate(scored=tmp_path)
+    assert _evaluate(scored=tmp_path).model == "m0"
     with caplog.at_level(logging.INFO, logger="genomix"):
         found = _evaluate(scored=tmp_path, model="m1", versus_model="m0")
     assert (found.model, found.versus) == ("m1", "m0")
