@@ -26,7 +26,8 @@ def evaluate_cohort(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Which one, of a table of several; default: the first.")
+        str | None,
+        typer.Option("--model", "-m", help="Which one, of a table of several; default: the first."),
     ] = None,
     modalities: Annotated[
         str, typer.Option(help="That the model saw, comma-separated, for the Bayes ceiling.")

@@ -34,6 +34,8 @@ from genomix_cli.training.checkpoints import resolve_device
 from genomix_cli.training.loop import FitConfig, fit
 
 PREDICT_BATCH = 512
+# The stage in which the whole network learns.
+JOINT = "joint"
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,8 @@ class NetworkModel(CohortModel):
         self.device = torch.device("cpu")
         self._preprocessor: Preprocessor | None = None
         self._members: list[nn.Module] = []
+        # Whether the last epoch that was allowed was the best one.
+        self._improving = False
 
     @abstractmethod
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
@@ -288,7 +292,7 @@ class NetworkModel(CohortModel):
         member: int,
         setting: Setting,
         *,
-        name: str = "joint",
+        name: str = JOINT,
         epochs: int = 0,
         patience: int | None = None,
     ) -> list[Epoch]:
@@ -322,6 +326,9 @@ class NetworkModel(CohortModel):
                 task, loader, valid_loader, fit_config, folder, resolve_device(setting.device), seed
             )
         module.to(setting.device).eval()
+        nll = [-point["log_likelihood"] for point in result.history]
+        if name == JOINT and int(np.argmin(nll)) == fit_config.epochs - 1:
+            self._improving = True
         return [
             Epoch(
                 stage=name,
@@ -345,14 +352,14 @@ class NetworkModel(CohortModel):
         )
         n_folds = max(2, round(1 / max(config.valid_share, 1e-3)), config.members)
         fold = folds_of(samples, n_folds, setting.seed)
-        self._members, curve = [], []
+        self._members, self._improving, curve = [], False, []
         for member in range(config.members):
             train, valid = (_part(whole, rows) for rows in (fold != member, fold == member))
             module = self._build(setting.seed + 1000 * member)
             curve += self.learn(module, train, valid, member, setting)
             self._members.append(module.to(self.device).eval())
         parameters = sum(p.numel() for m in self._members for p in m.parameters())
-        return Fitted(parameters, tuple(curve), _converged(curve, config))
+        return Fitted(parameters, tuple(curve), converged=not self._improving)
 
     def _build(self, seed: int) -> nn.Module:
         assert self._preprocessor is not None
@@ -469,13 +476,3 @@ def _mean(outputs: Sequence[Output]) -> Output:
     logits = torch.stack([output.logits for output in outputs]).mean(0)
     attention = [output.attention for output in outputs if output.attention is not None]
     return Output(logits, torch.stack(attention).mean(0) if attention else None)
-
-
-def _converged(curve: Sequence[Epoch], config: Learning) -> bool:
-    """Whether every member's best epoch is not its last allowed one."""
-    joint = [epoch for epoch in curve if epoch.stage == "joint"]
-    for member in range(config.members):
-        own = [epoch.valid_nll for epoch in joint if epoch.member == member]
-        if len(own) >= config.epochs and int(np.argmin(own)) == len(own) - 1:
-            return False
-    return True
