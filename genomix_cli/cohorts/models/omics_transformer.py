@@ -272,6 +272,17 @@ class OmicsNetwork(nn.Module):
         return Output(self.fusion(torch.stack(votes, dim=1)), attention)
 
 
+SMALL = {
+    "learning_rate": 2e-3,
+    "weight_decay": 0.1,
+    "epochs": 8,
+    "patience": 4,
+    "steps": 300,
+    "modality_dropout": 0.05,
+    "value_dropout": 0.2,
+}
+
+
 class OmicsTransformer(TokenModel):
     """See `OmicsNetwork`."""
 
