@@ -79,7 +79,8 @@ def from_dict(cls: type[T], data: Mapping[str, Any], *, where: object = None) ->
             problems.append(f"{name!r} is {data[name]!r}, not {_type_name(hints[name])}")
         values[name] = value
     if problems:
-        raise UsageError(f"invalid {cls.__name__}: {', '.join(problems)}", where=where)
+        hint = f"known: {', '.join(fields)}" if set(data) - set(fields) else None
+        raise UsageError(f"invalid {cls.__name__}: {', '.join(problems)}", where=where, hint=hint)
     return cls(**values)
 
 

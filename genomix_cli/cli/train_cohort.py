@@ -65,7 +65,7 @@ def train_cohort(
         float, typer.Option(min=0.5, max=0.999, help="Coverage of the prediction sets.")
     ] = 0.9,
     control: Annotated[
-        bool, typer.Option(" /--no-control", help="No fit to shuffled labels.")
+        bool, typer.Option(" /--no-control", help="No fit to shuffled labels.", show_default=False)
     ] = True,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
     resume: Annotated[
