@@ -123,7 +123,9 @@ def test_without_cross_modal_attention_two_branches_vote() -> None:
 @pytest.mark.parametrize("fusion", ["gate", "average", "stacking"])
 def test_every_parameter_learns(fusion: str) -> None:
     net = network(fusion=fusion).train()
-    net(inputs(SIZES)).logits.square().sum().backward()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # dropout may hide the only sample that teaches a token
+        net(inputs(SIZES)).logits.square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
