@@ -25,7 +25,7 @@ docs:  ## the pages on formats as the code has them
 	git diff --exit-code docs/shard_format.md docs/cohort_format.md
 
 test:
-	$(BIN)/pytest -q --deselect tests/test_quality.py
+	$(BIN)/pytest -q -n auto --deselect tests/test_quality.py
 
 format:
 	$(BIN)/ruff check --fix .

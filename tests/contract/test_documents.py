@@ -31,7 +31,7 @@ def test_the_first_screen_is_two_commands() -> None:
     assert title == "# genomix"
     assert sentence.count(".") == 1
     assert "genomix score test_data/variants.vcf.gz" in first
-    assert second.strip().endswith("pytest -q")
+    assert second.strip().endswith("pytest -q -n auto")
 
 
 @pytest.mark.parametrize("example", examples())

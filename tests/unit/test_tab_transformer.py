@@ -49,7 +49,9 @@ def test_values_of_an_absent_modality_change_nothing() -> None:
 
 def test_every_parameter_learns() -> None:
     net = network().train()
-    net(inputs(SIZES)).logits.square().sum().backward()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # dropout may hide the only sample that teaches a token
+        net(inputs(SIZES)).logits.square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
