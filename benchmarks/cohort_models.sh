@@ -3,14 +3,15 @@
 #
 # OUT is a folder for cohorts and run folders; a run that stopped goes on. DATA, if given, holds real
 # cohorts as `genomix prepare cohort` writes them: tcga.h5mu with tcga_split.tsv (sample, split),
-# metabric_pam50.h5mu and metabric_intclust.h5mu. About four hours on one core.
+# metabric_both.h5mu (PAM50 and claudin-low; the 997 samples with copy number and mutations) and
+# metabric_intclust.h5mu. About two hours on one core.
 set -euo pipefail
 
 out=$1 data=${2:-}
 mkdir -p "$out"
 
 simulate() { # NAME ARGUMENTS...
-    [[ -f $out/$1.h5mu ]] || genomix simulate cohort "$out/$1.h5mu" -n 20000 --seed 3 "${@:2}" -q
+    [[ -f $out/$1.h5mu ]] || genomix simulate cohort "$out/$1.h5mu" -n 20000 --seed 3 -q "${@:2}"
 }
 
 train() { # COHORT RUN ARGUMENTS...
@@ -26,7 +27,7 @@ split() { # SAMPLES THAT TEACH
         for (i = 1; i <= 20000; i++) printf "S%05d\t%s\n", i, i <= n ? "train" : "test" }'
 }
 split 10000 > "$out/half.tsv"
-split 4000 > "$out/fifth.tsv"
+split 1000 > "$out/small.tsv"
 
 simple=random-forest,gradient-boosting,lightgbm,svm,lda,logistic,late-fusion,best-single
 
@@ -34,31 +35,29 @@ simulate stillwell --preset stillwell
 train "$out/stillwell.h5mu" stillwell --hold-out "$out/half.tsv" --trials 4 \
     --baselines "tab-transformer,mlp,$simple"
 
+simulate stillwell_2 --preset stillwell --seed 4
+train "$out/stillwell_2.h5mu" ensemble --hold-out "$out/half.tsv" --trials 1 --preset ensemble \
+    --baselines svm,logistic,gradient-boosting,lda --no-control
+
 simulate stillwell_syn --preset stillwell --synergy
-train "$out/stillwell_syn.h5mu" synergy --hold-out "$out/half.tsv" --trials 2 \
-    --baselines "cancer-alpha,cross-modal-subtype,tab-transformer,mlp,$simple"
-train "$out/stillwell_syn.h5mu" synergy_parts --hold-out "$out/half.tsv" --trials 1 --baselines none \
-    --no-control --vary cross_modal=true,false --vary encoders=specific,generic
+train "$out/stillwell_syn.h5mu" synergy --hold-out "$out/half.tsv" --trials 1 \
+    --baselines "cancer-alpha,cross-modal-subtype,tab-transformer,mlp,${simple#*,}"
 
 simulate cancer-alpha --preset cancer-alpha
-train "$out/cancer-alpha.h5mu" cancer_alpha --model cancer-alpha --hold-out "$out/fifth.tsv" --trials 1 \
-    --vary training=progressive,end-to-end
-train "$out/cancer-alpha.h5mu" cancer_alpha_parts --model cancer-alpha --hold-out "$out/fifth.tsv" \
+train "$out/cancer-alpha.h5mu" cancer_alpha --model cancer-alpha --hold-out "$out/small.tsv" --trials 1 \
+    --vary training=progressive,end-to-end --baselines lightgbm,svm,logistic,late-fusion
+train "$out/cancer-alpha.h5mu" cancer_alpha_parts --model cancer-alpha --hold-out "$out/small.tsv" \
     --trials 1 --baselines none --no-control --vary cross_attention=true,false \
     --vary encoders=specific,generic
 
 if [[ -n $data ]]; then
-    networks=omics-transformer,cancer-alpha,tab-transformer,mlp
-    linear=svm,lda,elastic-net,logistic,late-fusion,best-single
-    train "$data/tcga.h5mu" tcga --hold-out "$data/tcga_split.tsv" --trials 6 \
-        --model cross-modal-subtype --baselines "$networks,lightgbm,random-forest,$linear"
-    train "$data/tcga.h5mu" tcga_k --hold-out "$data/tcga_split.tsv" --trials 1 \
-        --model cross-modal-subtype --baselines none --no-control --vary top_k=300,500,1000 \
-        --vary modalities=mrna,mrna+meth,mrna+meth+mirna
-    for cohort in metabric_pam50 metabric_intclust; do
-        train "$data/$cohort.h5mu" "$cohort" --trials 3 --model cross-modal-subtype \
-            --baselines "omics-transformer,lightgbm,$linear"
-    done
+    linear=svm,lda,logistic,late-fusion,best-single
+    train "$data/tcga.h5mu" tcga --hold-out "$data/tcga_split.tsv" --trials 3 \
+        --model cross-modal-subtype --baselines "omics-transformer,cancer-alpha,mlp,lightgbm,$linear"
+    train "$data/metabric_both.h5mu" metabric_pam50 --trials 1 --model cross-modal-subtype \
+        --baselines "omics-transformer,lightgbm,$linear"
+    train "$data/metabric_intclust.h5mu" metabric_intclust --trials 1 --model cross-modal-subtype \
+        --baselines "omics-transformer,$linear"
 fi
 
 python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" latency

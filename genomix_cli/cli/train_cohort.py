@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose, parse_pairs
-from genomix_cli.cli.train import parse_settings
 from genomix_cli.errors import UsageError
 from genomix_cli.registry import COHORT_MODELS
 
@@ -98,7 +97,7 @@ def train_cohort(
     contest = Contest(
         model=model,
         preset=preset,
-        arch=parse_settings(arch),
+        arch={name: _value(text) for name, text in parse_pairs(arch, "--set", "VALUE").items()},
         vary=_variations(vary),
         baselines=_baselines(baselines),
         control=control,
@@ -181,6 +180,7 @@ def _text(interval: Interval) -> str:
 
 
 def _value(text: str) -> Any:
+    """As TOML has it, but a word needs no quotes."""
     import tomllib
 
     try:

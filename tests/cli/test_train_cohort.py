@@ -207,6 +207,8 @@ def test_processes_that_share_batches_write_once(
         (["--preset", "huge"], 2, "omics-transformer has no preset 'huge'"),
         (["--set", "focal=-1"], 2, "'focal' is -1"),
         (["--set", "focall=1"], 2, "unknown key 'focall'"),
+        (["--set", "fusion=sum"], 2, "'fusion' is 'sum', not 'gate' or 'average' or 'stacking'"),
+        (["--set", "fusion"], 2, "expected NAME=VALUE"),
         (["--vary", "focall=1,2"], 2, "unknown key 'focall'"),
         (["--vary", "top_k"], 2, "expected NAME=A,B"),
         (["--baselines", "forest"], 2, "unknown cohort model 'forest'"),
