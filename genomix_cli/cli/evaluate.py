@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from genomix_cli.cli.by_input import SCORED_COHORTS, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
+from genomix_cli.cli.summary import print_table
 from genomix_cli.variants.tags import PROBABILITY
 
 if TYPE_CHECKING:
@@ -128,10 +128,7 @@ def _render(evaluation: Evaluation) -> None:
             f"{evaluation.n_units:,} {evaluation.units}"
         )
     header, rows = _cells(evaluation)
-    if sys.stdout.isatty():
-        _draw(header, rows)
-    else:
-        _print(header, rows)
+    print_table(header, rows, aligned=True)
     typer.echo("\n".join(lines))
 
 
@@ -160,20 +157,3 @@ def _text(interval: Interval | None, sign: bool = False) -> str:
     if interval.low == interval.low:  # not NaN
         text += f" [{interval.low:{form}}, {interval.high:{form}}]"
     return text
-
-
-def _print(header: list[str], rows: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in [header, *rows]:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        typer.echo("  ".join(cells).rstrip())
-
-
-def _draw(header: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
+from genomix_cli.cli.summary import print_table
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.evaluate import Evaluation
@@ -86,10 +86,9 @@ def evaluate_cohort(
 
 def _render(evaluation: Evaluation) -> None:
     """Tables on stdout; a terminal gets them drawn."""
-    show = _draw if sys.stdout.isatty() else _print
-    show(*_cells(evaluation))
+    print_table(*_cells(evaluation), aligned=True)
     typer.echo("")
-    show(*_class_cells(evaluation))
+    print_table(*_class_cells(evaluation), aligned=True)
     typer.echo("")
     for line in _lines(evaluation):
         typer.echo(line)
@@ -166,20 +165,3 @@ def _text(interval: Interval | None, sign: bool = False) -> str:
     if interval.low == interval.low:  # not NaN
         text += f" [{interval.low:{form}}, {interval.high:{form}}]"
     return text
-
-
-def _print(header: list[str], rows: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in [header, *rows]:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        typer.echo("  ".join(cells).rstrip())
-
-
-def _draw(header: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

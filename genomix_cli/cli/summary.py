@@ -29,12 +29,24 @@ def show(rows: Iterable[tuple[str, str, str]]) -> None:
     Console(stderr=True).print(table)
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows on stdout: drawn on a terminal, tab-separated elsewhere."""
-    if not sys.stdout.isatty():
-        for row in (header, *rows):
-            typer.echo("\t".join(row))
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool = False
+) -> None:
+    """Rows on stdout: drawn on a terminal; elsewhere tab-separated, or `aligned` by spaces."""
+    if sys.stdout.isatty():
+        _draw(header, rows)
         return
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for row in lines:
+        if aligned:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            typer.echo("  ".join(cells).rstrip())
+        else:
+            typer.echo("\t".join(row))
+
+
+def _draw(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose, parse_pairs
+from genomix_cli.cli.summary import print_table
 from genomix_cli.errors import UsageError
 from genomix_cli.registry import COHORT_MODELS
 
@@ -159,17 +159,7 @@ def _render(found: Results) -> None:
         )
         for row in found.outcomes
     ]
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*header)
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-    else:
-        for row in (header, *rows):
-            typer.echo("\t".join(row))
+    print_table(header, rows)
     for warning in found.warnings:
         log.warning(warning)
     log.info(found.headline)

@@ -18,7 +18,13 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.provenance import sha256
 from genomix_cli.registry import COHORT_MODELS
 from genomix_cli.training.calibration import at_temperature
-from genomix_cli.training.checkpoints import FORMAT, FORMAT_VERSION, WEIGHTS, weights_file
+from genomix_cli.training.checkpoints import (
+    FORMAT,
+    FORMAT_VERSION,
+    WEIGHTS,
+    read_plain,
+    weights_file,
+)
 from genomix_cli.training.conformal import prediction_sets
 
 DOMAIN = "cohorts"
@@ -153,22 +159,7 @@ def read_run_config(folder: Path) -> RunConfig:
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise UsageError("is not a run folder", where=folder, hint="make one: genomix train")
-    try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", where=path) from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("domain") != DOMAIN:
-        raise DataError("is not a model of cohorts", where=path, hint="train one: genomix train")
-    if data.get("format_version", 0) > FORMAT_VERSION:
-        raise DataError(
-            "was written by a newer genomix",
-            where=path,
-            expected=f"format version {FORMAT_VERSION} or less",
-            found=str(data["format_version"]),
-            hint="upgrade: pip install -U genomix-toolkit",
-        )
-    for key in ("format", "format_version", "domain"):
-        data.pop(key, None)
+    data = read_plain(path, DOMAIN)
     try:
         data["modalities"] = tuple(from_dict(Modality, m, where=path) for m in data["modalities"])
         return from_dict(RunConfig, data, where=path)

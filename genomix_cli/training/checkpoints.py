@@ -139,16 +139,32 @@ def read_config(folder: Path) -> ModelConfig:
         If it is damaged, of another kind, or of a newer version.
     """
     path = folder / "config.json"
+    data = read_plain(path, DOMAIN)
+    try:
+        data["tracks"] = tuple(from_dict(TrackSpec, t, where=path) for t in data["tracks"])
+        data["calibration"] = Platt(**data["calibration"])
+        return from_dict(ModelConfig, data, where=path)
+    except (KeyError, TypeError, UsageError) as error:
+        raise DataError(f"is damaged: {error}", where=path) from error
+
+
+def read_plain(path: Path, domain: str) -> dict[str, Any]:
+    """The settings in a ``config.json``, for the class of its domain.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, is of another format or domain, or of a newer version.
+    """
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read: {error}", where=path) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise DataError("is not a genomix model", where=path, expected=f"format {FORMAT!r}")
-    if data.get("domain", DOMAIN) != DOMAIN:
-        raise DataError(
-            f"is a model of {data['domain']}", where=path, expected=f"a model of {DOMAIN}"
-        )
+    if data.get("domain", DOMAIN) != domain:
+        found = data.get("domain", DOMAIN)
+        raise DataError(f"is a model of {found}", where=path, expected=f"a model of {domain}")
     if data.get("format_version", 0) > FORMAT_VERSION:
         raise DataError(
             "was written by a newer genomix",
@@ -157,14 +173,7 @@ def read_config(folder: Path) -> ModelConfig:
             found=str(data["format_version"]),
             hint="upgrade: pip install -U genomix-toolkit",
         )
-    for key in ("format", "format_version", "domain"):
-        data.pop(key, None)
-    try:
-        data["tracks"] = tuple(from_dict(TrackSpec, t, where=path) for t in data["tracks"])
-        data["calibration"] = Platt(**data["calibration"])
-        return from_dict(ModelConfig, data, where=path)
-    except (KeyError, TypeError, UsageError) as error:
-        raise DataError(f"is damaged: {error}", where=path) from error
+    return {k: v for k, v in data.items() if k not in ("format", "format_version", "domain")}
 
 
 def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedModel:

@@ -229,7 +229,7 @@ def damage(run: Path, how: str) -> None:
         ("weights cut", "the weights do not fit the configuration"),
         ("other width", "the weights do not fit the configuration"),
         ("newer", "written by a newer genomix"),
-        ("of variants", "is not a model of cohorts"),
+        ("of variants", "is a model of variants (expected a model of cohorts)"),
         ("key gone", "is damaged"),
         ("no JSON", "cannot be read"),
     ],
