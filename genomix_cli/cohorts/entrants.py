@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.runs import build
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import MissingExtraError, UsageError
 from genomix_cli.registry import COHORT_MODELS
 
 # Not a field of any model: which modalities it sees, joined by +.
@@ -70,16 +71,21 @@ class Contest:
     control: bool = True
 
     def check(self) -> None:
-        """Refuse names, presets and fields that do not exist, before any file is read.
+        """Refuse what cannot be, before any file is read.
 
         Raises
         ------
         UsageError
+            If a name, preset or field does not exist.
+        MissingExtraError
+            If a model needs a package that is not installed.
         """
         for combination in self._combinations():
             build(self.model, {**self._start(), **combination}, where="--set or --vary")
-        for name in self.baselines:
-            COHORT_MODELS.load(name)
+        for name in (self.model, *self.baselines):
+            for package, extra in COHORT_MODELS.load(name).needs.items():
+                if find_spec(package) is None:
+                    raise MissingExtraError(package, extra)
 
     def entrants(self, samples: Samples) -> list[Entrant]:
         """The model in each variation, then the baselines on all modalities of `samples`.

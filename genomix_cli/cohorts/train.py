@@ -118,7 +118,7 @@ def train_cohort(request: TrainRequest) -> Results:
         samples, kept = _labelled(cohort, request)
         entrants = request.contest.entrants(samples)
         held_out = hold_out(cohort, samples, kept, request.hold_out, request.folds, request.seed)
-        ceilings = _ceilings(cohort, kept, entrants)
+        ceilings = _ceilings(cohort, samples, kept, entrants)
         drivers = _drivers(cohort)
     setting = Setting(
         seed=request.seed,
@@ -186,14 +186,16 @@ def _without_empty_classes(samples: Samples) -> Samples:
 
 
 def _ceilings(
-    cohort: Cohort, kept: NDArray[np.int64], entrants: list[Entrant]
+    cohort: Cohort, samples: Samples, kept: NDArray[np.int64], entrants: list[Entrant]
 ) -> dict[tuple[str, ...], NDArray[np.float64]]:
     """Bayes posterior for the modalities of each entrant, where the file has it."""
+    # A class that no sample has is not among those of the samples.
+    columns = [cohort.classes.index(name) for name in samples.classes]
     found = {}
     for subset in dict.fromkeys(entrant.modalities for entrant in entrants):
         posterior = cohort.posterior(subset) if cohort.truth is not None else None
         if posterior is not None:
-            found[subset] = np.asarray(posterior[kept], np.float64)
+            found[subset] = np.asarray(posterior[np.ix_(kept, columns)], np.float64)
     return found
 
 

@@ -22,7 +22,7 @@ from genomix_cli.cohorts.protocol import (
 from genomix_cli.cohorts.splits import folds_of
 from genomix_cli.cohorts.study import Importance
 from genomix_cli.cohorts.tuning import candidates, tune
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import MissingExtraError, UsageError
 from tests.toy_model import line_of_samples, relabelled, toy_registered
 
 TOY = Entrant("toy", "toy", {}, modalities=("first", "second"))
@@ -211,6 +211,17 @@ def test_a_contest_lists_each_combination_then_the_baselines(seen: list[Any]) ->
     assert found[1].fixed == {"sharpness", "noise"}
     assert [entrant.control for entrant in found] == [True, False, False, False, False]
     assert [entrant.main for entrant in found] == [True] * 4 + [False]
+
+
+def test_a_package_that_is_not_there_is_said_at_once(
+    seen: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genomix_cli.cohorts.entrants.find_spec", lambda name: None)
+    Contest("toy", baselines=("logistic",)).check()
+    with pytest.raises(MissingExtraError, match=r"lightning is not installed.*\[train\]"):
+        Contest("toy", baselines=("logistic", "mlp")).check()
+    with pytest.raises(MissingExtraError, match="lightgbm is not installed"):
+        Contest("lightgbm").check()
 
 
 @pytest.mark.parametrize(

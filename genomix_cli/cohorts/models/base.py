@@ -109,6 +109,8 @@ class CohortModel(ABC):
     space : mapping
         Field to the values that tuning draws from: a list, or a frozen distribution of
         `scipy.stats`, as `sklearn.model_selection.ParameterSampler` takes them.
+    needs : mapping
+        Packages that fitting needs beyond those of cohorts, and the extra that brings each.
     modalities, classes : tuple
         Of the samples it was fitted to.
     """
@@ -116,6 +118,7 @@ class CohortModel(ABC):
     config_class: ClassVar[type]
     presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
     space: ClassVar[Mapping[str, Any]] = {}
+    needs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -6,7 +6,7 @@ Letters: B batch, M modalities, d features of a modality that are kept, K classe
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -261,6 +261,7 @@ class NetworkModel(CohortModel):
     """
 
     config_class: ClassVar[type] = Learning
+    needs: ClassVar[Mapping[str, str]] = {"lightning": "train"}
     select: ClassVar[Selector | None] = None
 
     def __init__(self, config: Any) -> None:

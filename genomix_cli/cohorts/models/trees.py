@@ -301,6 +301,7 @@ class LightGBM(FlatModel):
     """
 
     config_class = BoostingConfig
+    needs: ClassVar[Mapping[str, str]] = {"lightgbm": "lightgbm"}
     space: ClassVar[Mapping[str, Any]] = BOOSTING_SPACE
 
     _booster: Any
