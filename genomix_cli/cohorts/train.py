@@ -195,7 +195,7 @@ def _ceilings(
     for subset in dict.fromkeys(entrant.modalities for entrant in entrants):
         posterior = cohort.posterior(subset) if cohort.truth is not None else None
         if posterior is not None:
-            found[subset] = np.asarray(posterior[np.ix_(kept, columns)], np.float64)
+            found[subset] = np.asarray(posterior[kept][:, columns], np.float64)
     return found
 
 
