@@ -274,6 +274,12 @@ class NetworkModel(CohortModel):
         Initial weights come from the global generator, which the caller has seeded.
         """
 
+    @property
+    def joint_epochs(self) -> int:
+        """Epochs of the stage ``joint``, at most."""
+        epochs: int = self.config.epochs
+        return epochs
+
     def learn(
         self, module: nn.Module, train: Part, valid: Part, member: int, setting: Setting
     ) -> list[Epoch]:
@@ -352,7 +358,9 @@ class NetworkModel(CohortModel):
             curve += self.learn(module, train, valid, member, setting)
             self._members.append(module.to(self.device).eval())
         parameters = sum(p.numel() for m in self._members for p in m.parameters())
-        return Fitted(parameters, tuple(curve), _converged(curve, config))
+        return Fitted(
+            parameters, tuple(curve), _converged(curve, config.members, self.joint_epochs)
+        )
 
     def _build(self, seed: int) -> nn.Module:
         assert self._preprocessor is not None
@@ -471,11 +479,11 @@ def _mean(outputs: Sequence[Output]) -> Output:
     return Output(logits, torch.stack(attention).mean(0) if attention else None)
 
 
-def _converged(curve: Sequence[Epoch], config: Learning) -> bool:
+def _converged(curve: Sequence[Epoch], members: int, epochs: int) -> bool:
     """Whether every member's best epoch is not its last allowed one."""
     joint = [epoch for epoch in curve if epoch.stage == "joint"]
-    for member in range(config.members):
+    for member in range(members):
         own = [epoch.valid_nll for epoch in joint if epoch.member == member]
-        if len(own) >= config.epochs and int(np.argmin(own)) == len(own) - 1:
+        if len(own) >= epochs and int(np.argmin(own)) == len(own) - 1:
             return False
     return True
