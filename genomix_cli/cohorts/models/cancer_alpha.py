@@ -216,6 +216,12 @@ class CancerAlpha(NetworkModel):
             )
         super().__init__(config)
 
+    @property
+    def joint_epochs(self) -> int:
+        """Fewer where the encoders have learned before."""
+        config: CancerAlphaConfig = self.config
+        return config.joint_epochs if config.training == "progressive" else config.epochs
+
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
         """The network."""
         return CancerAlphaNetwork(self.config, modalities, n_classes)
@@ -241,7 +247,7 @@ class CancerAlpha(NetworkModel):
                         name=modality.name,
                         epochs=self.config.alone_epochs,
                     )
-        epochs = self.config.joint_epochs
+        epochs = self.joint_epochs
         return curve + self.stage(module, train, valid, member, setting, epochs=epochs)
 
     def _alone(self, encoder: nn.Module, seed: int) -> Alone:
