@@ -289,6 +289,13 @@ def test_progressive_training_takes_each_encoder_alone_first(samples: Samples) -
     assert shapes[0] == shapes[1]
 
 
+def test_progressive_training_that_still_improves_at_its_last_epoch_has_not_converged(
+    samples: Samples,
+) -> None:
+    # One epoch, and its last is its best.
+    assert not CancerAlpha(SMALL).fit(samples, Setting()).converged
+
+
 def test_alone_an_encoder_learns_and_the_rest_stays_as_it_was(samples: Samples) -> None:
     """The joint stage then starts from encoders that have learned."""
     seen: dict[str, dict[str, torch.Tensor]] = {}
