@@ -80,21 +80,29 @@ class Ended(NamedTuple):
     err: str
 
 
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[logging.Logger]:
+    """A test that runs commands in this process leaves the log as it was: its stream is closed."""
+    log = logging.getLogger("genomix")
+    before = log.handlers[:], log.level, log.propagate
+    yield log
+    log.handlers[:], log.level, log.propagate = before
+
+
 @pytest.fixture
 def genomix_here(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], own_log: logging.Logger
 ) -> Iterator[Callable[..., Ended]]:
     """``genomix_here("score", vcf)`` is the command line in this process, where torch is loaded."""
     from genomix_cli.cli.main import main
 
-    log = logging.getLogger("genomix")
-    before = signal.getsignal(signal.SIGTERM), log.handlers[:], log.level, log.propagate
+    before = signal.getsignal(signal.SIGTERM)
     for name in [name for name in os.environ if name.startswith("GENOMIX_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)
 
     def run(*arguments: object) -> Ended:
-        log.handlers.clear()
+        own_log.handlers.clear()
         monkeypatch.setattr("sys.argv", ["genomix", *map(str, arguments)])
         capfd.readouterr()
         with pytest.raises(SystemExit) as stop:
@@ -103,8 +111,7 @@ def genomix_here(
         return Ended(int(stop.value.code or 0), *capfd.readouterr())
 
     yield run
-    signal.signal(signal.SIGTERM, before[0])
-    log.handlers[:], log.level, log.propagate = before[1:]
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
