@@ -49,8 +49,9 @@ def train_cohort(
     folds: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 5,
     inner_folds: Annotated[int, typer.Option(min=2, help="Folds inside, for tuning.")] = 3,
     trials: Annotated[
-        int, typer.Option(min=1, help="Configurations tried for each model and fold; 1: none.")
-    ] = 10,
+        int,
+        typer.Option(min=1, help="Configurations tried for each model and fold; 1: its default."),
+    ] = 5,
     seeds: Annotated[
         int, typer.Option(min=1, help="Seeds of the last fit, for its own spread.")
     ] = 1,

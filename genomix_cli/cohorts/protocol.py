@@ -50,7 +50,7 @@ class Rules:
         Of the last fit; tuning uses the first.
     """
 
-    trials: int = 10
+    trials: int = 5
     inner_folds: int = 3
     level: float = 0.9
     calibration: str = "cross"
