@@ -42,6 +42,10 @@ train "$out/stillwell_2.h5mu" ensemble --hold-out "$out/half.tsv" --trials 1 --p
 simulate stillwell_syn --preset stillwell --synergy
 train "$out/stillwell_syn.h5mu" synergy --hold-out "$out/half.tsv" --trials 1 \
     --baselines "cancer-alpha,cross-modal-subtype,tab-transformer,mlp,${simple#*,}"
+for part in cross_modal=false encoders=generic; do
+    train "$out/stillwell_syn.h5mu" "synergy_$part" --hold-out "$out/half.tsv" --trials 1 \
+        --inner-folds 2 --baselines none --no-control --set "$part"
+done
 
 simulate cancer-alpha --preset cancer-alpha
 train "$out/cancer-alpha.h5mu" cancer_alpha --model cancer-alpha --hold-out "$out/small.tsv" --trials 1 \
@@ -55,9 +59,9 @@ if [[ -n $data ]]; then
     train "$data/tcga.h5mu" tcga --hold-out "$data/tcga_split.tsv" --trials 3 \
         --model cross-modal-subtype --baselines "omics-transformer,cancer-alpha,mlp,lightgbm,$linear"
     train "$data/metabric_both.h5mu" metabric_pam50 --trials 1 --model cross-modal-subtype \
-        --baselines "omics-transformer,lightgbm,$linear"
+        --set primary=copy_number --baselines "omics-transformer,lightgbm,$linear"
     train "$data/metabric_intclust.h5mu" metabric_intclust --trials 1 --model cross-modal-subtype \
-        --baselines "omics-transformer,$linear"
+        --set primary=copy_number --baselines "$linear"
 fi
 
 python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" latency
