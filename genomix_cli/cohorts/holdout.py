@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.splits import folds_of
+from genomix_cli.cohorts.text import open_table
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.shards.cohort import BATCH, Cohort
 
@@ -140,28 +139,22 @@ def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
 
 def _read_table(path: Path) -> list[tuple[str, str]]:
     """Sample and fold of each line: the columns of these names, else the first two."""
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else open(path, newline="") as handle:
-            sample = handle.readline()
-            delimiter = "\t" if "\t" in sample else ","
-            header = [cell.strip() for cell in sample.rstrip("\r\n").split(delimiter)]
-            lines = list(csv.reader(handle, delimiter=delimiter))
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}"
+    if not path.exists():
         raise UsageError(
-            problem, where=path, expected="folds, batch, or a table of samples and folds"
-        ) from error
-    if len(header) < 2:
-        raise DataError("is no table of samples and folds", where=path, expected="two columns")
-    first = header.index("sample") if "sample" in header else 0
-    second = next((header.index(name) for name in ("fold", "split") if name in header), 1)
+            "cannot be read: no such file",
+            where=path,
+            expected="folds, batch, or a table of samples and folds",
+        )
     rows = []
-    for number, line in enumerate(lines, start=2):
-        if not line:
-            continue
-        if len(line) <= max(first, second) or not line[second].strip():
-            raise DataError("has no fold", where=f"{path}, line {number}")
-        rows.append((line[first].strip(), line[second].strip()))
+    with open_table(path) as table:
+        if len(table.columns) < 2:
+            raise DataError("is no table of samples and folds", where=path, expected="two columns")
+        first, second = table.find("sample") or 0, table.find("fold", "split")
+        for line, cells in table.rows():
+            sample, fold = cells[first].strip(), cells[1 if second is None else second].strip()
+            if not fold:
+                raise DataError("has no fold", where=f"{path}, line {line}")
+            rows.append((sample, fold))
     return rows
 
 

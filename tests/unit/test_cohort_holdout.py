@@ -138,3 +138,18 @@ def test_a_class_that_a_fold_takes_away_is_said(
     with caplog.at_level(logging.WARNING, "genomix"):
         hold_out(cohort(), SAMPLES, EVERY, path, 5, 0)
     assert "fold a leaves no x to learn from" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"sample\tfold\nS\xff\ta\n", "is not text in UTF-8"),
+        (gzip.compress(b"sample\tfold\nS000\ta\n" * 99, mtime=0)[:40], "is cut short or damaged"),
+        (b"sample\tfold\nS000\n", "another number of columns"),
+    ],
+)
+def test_a_damaged_table_is_one_line(data: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "split.tsv"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        hold_out(cohort(), SAMPLES, EVERY, str(path), 5, 0)
