@@ -9,11 +9,10 @@ import typer
 
 from genomix_cli.cli.by_input import SCORED_COHORTS, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
-from genomix_cli.cli.summary import print_table
+from genomix_cli.cli.summary import metric_table, print_table
 from genomix_cli.variants.tags import PROBABILITY
 
 if TYPE_CHECKING:
-    from genomix_cli.training.metrics import Interval
     from genomix_cli.variants.evaluate import Evaluation
 
 _NAMES = {
@@ -127,33 +126,5 @@ def _render(evaluation: Evaluation) -> None:
             f"95 % intervals from {evaluation.draws:,} draws of "
             f"{evaluation.n_units:,} {evaluation.units}"
         )
-    header, rows = _cells(evaluation)
-    print_table(header, rows, aligned=True)
+    print_table(*metric_table(evaluation.metrics, _NAMES, digits=4, unknown="nan"), aligned=True)
     typer.echo("\n".join(lines))
-
-
-def _cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, without the columns that nothing fills."""
-    header = ["metric", "value", "Bayes ceiling", "other", "difference"]
-    rows = [
-        [
-            _NAMES[m.name],
-            _text(m.score),
-            _text(m.ceiling),
-            _text(m.other),
-            _text(m.difference, sign=True),
-        ]
-        for m in evaluation.metrics
-    ]
-    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
-
-
-def _text(interval: Interval | None, sign: bool = False) -> str:
-    if interval is None:
-        return ""
-    form = "+.4f" if sign else ".4f"
-    text = format(interval.value, form)
-    if interval.low == interval.low:  # not NaN
-        text += f" [{interval.low:{form}}, {interval.high:{form}}]"
-    return text

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
-from genomix_cli.cli.summary import print_table
+from genomix_cli.cli.summary import interval_text, metric_table, print_table
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.evaluate import Evaluation
-    from genomix_cli.training.metrics import Interval
 
 
 def evaluate_cohort(
@@ -86,7 +85,10 @@ def evaluate_cohort(
 
 def _render(evaluation: Evaluation) -> None:
     """Tables on stdout; a terminal gets them drawn."""
-    print_table(*_cells(evaluation), aligned=True)
+    from genomix_cli.training.multiclass import METRICS
+
+    titles = {name: metric.title for name, metric in METRICS.items()}
+    print_table(*metric_table(evaluation.metrics, titles), aligned=True)
     typer.echo("")
     print_table(*_class_cells(evaluation), aligned=True)
     typer.echo("")
@@ -111,37 +113,18 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     sets = evaluation.sets
     if sets is not None:
         yield (
-            f"prediction sets hold the right class in {_text(sets.coverage)}, with {sets.size:.2f} "
-            f"classes; {sets.abstained:.1%} abstained, accuracy of the others "
-            f"{_text(sets.answered) or 'unknown'}"
+            f"prediction sets hold the right class in {interval_text(sets.coverage)}, with "
+            f"{sets.size:.2f} classes; {sets.abstained:.1%} abstained, accuracy of the others "
+            f"{interval_text(sets.answered) or 'unknown'}"
         )
     ceiling = evaluation.ceiling
     if ceiling is not None:
         said = "above it: a leak" if ceiling.leak else "not above it"
         yield (
             f"Bayes ceiling given {' + '.join(ceiling.modalities)}: accuracy "
-            f"{_text(ceiling.accuracy_gap, sign=True)}, log loss "
-            f"{_text(ceiling.nll_gap, sign=True)}; {said}"
+            f"{interval_text(ceiling.accuracy_gap, sign=True)}, log loss "
+            f"{interval_text(ceiling.nll_gap, sign=True)}; {said}"
         )
-
-
-def _cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, without the columns that nothing fills."""
-    from genomix_cli.training.multiclass import METRICS
-
-    header = ["metric", "value", "Bayes ceiling", "other", "difference"]
-    rows = [
-        [
-            METRICS[m.name].title,
-            _text(m.score),
-            _text(m.ceiling),
-            _text(m.other),
-            _text(m.difference, sign=True),
-        ]
-        for m in evaluation.metrics
-    ]
-    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _class_cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
@@ -149,19 +132,9 @@ def _class_cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             *(each.name, f"{each.support:,}"),
-            *(_text(each.metrics[name]) for name in names),
-            *([_text(each.coverage)] if evaluation.sets else []),
+            *(interval_text(each.metrics[name]) for name in names),
+            *([interval_text(each.coverage)] if evaluation.sets else []),
         ]
         for each in evaluation.classes
     ]
     return ["class", "samples", *names, *(["coverage"] if evaluation.sets else [])], rows
-
-
-def _text(interval: Interval | None, sign: bool = False) -> str:
-    if interval is None or interval.value != interval.value:  # NaN
-        return ""
-    form = "+.3f" if sign else ".3f"
-    text = format(interval.value, form)
-    if interval.low == interval.low:  # not NaN
-        text += f" [{interval.low:{form}}, {interval.high:{form}}]"
-    return text

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from genomix_cli.training.metrics import Interval, MetricResult
 
 log = logging.getLogger("genomix")
 
@@ -54,3 +58,35 @@ def _draw(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def metric_table(
+    metrics: Sequence[MetricResult], titles: Mapping[str, str], digits: int = 3, unknown: str = ""
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of metrics, without the columns that nothing fills."""
+    header = ["metric", "value", "Bayes ceiling", "other", "difference"]
+    rows = [
+        [
+            titles[m.name],
+            *(interval_text(x, digits, unknown=unknown) for x in (m.score, m.ceiling, m.other)),
+            interval_text(m.difference, digits, unknown=unknown, sign=True),
+        ]
+        for m in metrics
+    ]
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def interval_text(
+    interval: Interval | None, digits: int = 3, *, unknown: str = "", sign: bool = False
+) -> str:
+    """``0.912 [0.880, 0.941]``; the value alone without an interval, `unknown` if it is NaN."""
+    if interval is None:
+        return ""
+    if interval.value != interval.value:  # NaN
+        return unknown
+    form = f"{'+' if sign else ''}.{digits}f"
+    text = format(interval.value, form)
+    if interval.low == interval.low:  # not NaN
+        text += f" [{interval.low:{form}}, {interval.high:{form}}]"
+    return text

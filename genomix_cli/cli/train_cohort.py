@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose, parse_pairs
-from genomix_cli.cli.summary import print_table
+from genomix_cli.cli.summary import interval_text, print_table
 from genomix_cli.errors import UsageError
 from genomix_cli.registry import COHORT_MODELS
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.results import Results
-    from genomix_cli.training.metrics import Interval
 
 SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 log = logging.getLogger("genomix")
@@ -154,7 +153,7 @@ def _render(found: Results) -> None:
     rows = [
         (
             row.name,
-            *(_text(row.metrics[name].interval) for name in SHOWN),
+            *(interval_text(row.metrics[name].interval, digits=4) for name in SHOWN),
             str(row.trials),
             "" if row.against_best is None else row.against_best.verdict,
         )
@@ -164,10 +163,6 @@ def _render(found: Results) -> None:
     for warning in found.warnings:
         log.warning(warning)
     log.info(found.headline)
-
-
-def _text(interval: Interval) -> str:
-    return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def _value(text: str) -> Any:

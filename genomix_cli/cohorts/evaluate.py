@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats
 from genomix_cli.cohorts.results import NAN, ClassScore, leaks, plain, share
+from genomix_cli.cohorts.text import GZIP, first_bytes
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.shards.cohort import PATIENT, Cohort, open_cohort
-from genomix_cli.training.metrics import Interval
+from genomix_cli.training.metrics import Interval, MetricResult
 from genomix_cli.training.multiclass import CLASS_METRICS, METRICS, Replicates, replicate
 
 if TYPE_CHECKING:
@@ -108,27 +109,6 @@ class Counts(NamedTuple):
     used: int
     #: Samples of the cohort with a label that the table does not have.
     not_in_table: int
-
-
-@dataclass(frozen=True)
-class MetricResult:
-    """One metric.
-
-    Attributes
-    ----------
-    name : str
-    score : Interval
-    ceiling : Interval, optional
-        Of the Bayes posterior.
-    other, difference : Interval, optional
-        Of the other table, and this one less the other.
-    """
-
-    name: str
-    score: Interval
-    ceiling: Interval | None = None
-    other: Interval | None = None
-    difference: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -300,10 +280,9 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
 def _read_table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    with path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
+    start = first_bytes(path)
     try:
-        if parquet:
+        if start.startswith(b"PAR1"):
             return pd.read_parquet(path)
         # Names are text, whatever they look like.
         text = {SAMPLE: str, LABEL: str, SETS: str, "predicted": str, "model": str, "fold": str}
@@ -313,18 +292,13 @@ def _read_table(path: Path) -> pd.DataFrame:
             dtype=text,  # type: ignore[arg-type]
             keep_default_na=False,
             na_values=[""],
-            compression="gzip" if _is_gzip(path) else None,
+            compression="gzip" if start.startswith(GZIP) else None,
         )
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     except (OSError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"cannot be read as a table: {reason}", where=path) from error
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
 
 
 def _one_model(

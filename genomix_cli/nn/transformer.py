@@ -109,9 +109,10 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
     Returns
     -------
     Tensor
-        ``[B, H, Q, N]``; rows sum to 1.
+        float32 ``[B, H, Q, N]``; rows sum to 1.
     """
-    scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
+    # A softmax in half precision would lose digits.
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(-1)

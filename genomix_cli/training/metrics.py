@@ -7,6 +7,7 @@ number of times each unit was drawn: nothing is copied or sorted anew.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -36,6 +37,27 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric, beside what it is compared with.
+
+    Attributes
+    ----------
+    name : str
+    score : Interval
+    ceiling : Interval, optional
+        The same metric of the true probabilities.
+    other, difference : Interval, optional
+        Of the other scores, and these less the other.
+    """
+
+    name: str
+    score: Interval
+    ceiling: Interval | None = None
+    other: Interval | None = None
+    difference: Interval | None = None
 
 
 class Units(NamedTuple):

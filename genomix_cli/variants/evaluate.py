@@ -21,6 +21,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.training.metrics import (
     Interval,
     Metric,
+    MetricResult,
     Units,
     auprc,
     auroc,
@@ -93,27 +94,6 @@ class Counts(NamedTuple):
     not_in_other: int
     used: int
     positives: int
-
-
-@dataclass(frozen=True)
-class MetricResult:
-    """One metric.
-
-    Attributes
-    ----------
-    name : str
-    score : Interval
-    ceiling : Interval or None
-        The same metric of the true probabilities.
-    other, difference : Interval or None
-        Of the other file, and this file less the other.
-    """
-
-    name: str
-    score: Interval
-    ceiling: Interval | None = None
-    other: Interval | None = None
-    difference: Interval | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor
 
 State = dict[str, NDArray[Any]]
 
@@ -186,16 +187,25 @@ class CohortModel(ABC):
 
 
 class Differentiable(ABC):
-    """From encoded values to logits, with gradients."""
+    """From encoded values to logits, with gradients.
 
-    @abstractmethod
-    def encode(self, samples: Samples) -> Any:
-        """`genomix_cli.cohorts.preprocessing.Encoded` of samples."""
+    Parameters
+    ----------
+    preprocessor : Preprocessor
+        Of the fitted model.
+    """
+
+    def __init__(self, preprocessor: Preprocessor) -> None:
+        self._preprocessor = preprocessor
+
+    def encode(self, samples: Samples) -> Encoded:
+        """Values as the model sees them."""
+        return self._preprocessor.transform(samples)
 
     @property
-    @abstractmethod
     def kept(self) -> tuple[Modality, ...]:
         """Modalities with the features of the columns of `encode`."""
+        return self._preprocessor.kept
 
     @abstractmethod
     def logits(self, values: Any, observed: Any, present: Any) -> Any:

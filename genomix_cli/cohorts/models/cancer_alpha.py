@@ -42,6 +42,7 @@ from genomix_cli.cohorts.models.encoders import BatchNorm, encoder_of
 from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output, Part
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.errors import UsageError
+from genomix_cli.nn.transformer import attention_weights
 
 # Keeps the logarithm, and its gradient, finite where attention is 0.
 TINY = 1e-12
@@ -114,8 +115,7 @@ class CrossModalLayer(nn.Module):
         projected = [project(x[:, i]) for i, project in enumerate(self.qkv)]
         parts = torch.stack(projected, 1).unflatten(-1, (3, self.heads, -1))  # [B, M, 3, H, e]
         q, k, v = parts.permute(2, 0, 3, 1, 4)  # [B, H, M, e] each
-        scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
-        attention = scores.masked_fill(~present[:, None, None], -torch.inf).softmax(-1)
+        attention = attention_weights(q, k, present[:, None, None])
         mixed = (attention.to(v.dtype) @ v).transpose(1, 2).flatten(2)  # [B, M, w]
         x = self.norm(x + self.drop(self.out(mixed)))
         return Mixed(self.last_norm(x + self.drop(self.dense(x))), attention)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable, Fitted, Setting, State
-from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor, fit_preprocessor
+from genomix_cli.cohorts.preprocessing import Preprocessor, fit_preprocessor
 from genomix_cli.training.calibration import log_softmax
 
 if TYPE_CHECKING:
@@ -116,18 +116,9 @@ class _DifferentiableMatrix(Differentiable):
         n_classes: int,
         logits: Callable[[Tensor], Tensor],
     ) -> None:
-        self._preprocessor = preprocessor
+        super().__init__(preprocessor)
         self._lacking, self._seen, self._n_classes = lacking, seen, n_classes
         self._logits = logits
-
-    @property
-    def kept(self) -> tuple[Modality, ...]:
-        """Modalities with the features of the columns of `encode`."""
-        return self._preprocessor.kept
-
-    def encode(self, samples: Samples) -> Encoded:
-        """Values as the model sees them."""
-        return self._preprocessor.transform(samples)
 
     def logits(self, values: Any, observed: Any, present: Any) -> Tensor:
         """Logits ``[B, K]``."""

@@ -431,17 +431,8 @@ class DifferentiableNetwork(Differentiable):
     """See `NetworkModel.differentiable`."""
 
     def __init__(self, preprocessor: Preprocessor, members: Sequence[nn.Module]) -> None:
-        self._preprocessor = preprocessor
+        super().__init__(preprocessor)
         self._members = members
-
-    @property
-    def kept(self) -> tuple[Modality, ...]:
-        """Modalities with the features of the columns of `encode`."""
-        return self._preprocessor.kept
-
-    def encode(self, samples: Samples) -> Encoded:
-        """Values as the networks see them."""
-        return self._preprocessor.transform(samples)
 
     def logits(self, values: Any, observed: Any, present: Any) -> Tensor:
         """Mean logits ``[B, K]``."""

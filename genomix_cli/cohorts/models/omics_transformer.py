@@ -161,7 +161,7 @@ class CrossModalBranch(nn.Module):
             for t in self.project(self.norm(x)).chunk(4, dim=-1)
         )
         weights = attention_weights(q, k, visible(present))  # [B, H, M, M]
-        heard = weights @ v
+        heard = weights.to(v.dtype) @ v
         both = torch.cat([heard, heard * gate], dim=1)  # [B, 2 H, M, s / H]
         x = x + self.out(both.transpose(1, 2).flatten(-2))
         x = x + self.mlp(x)
