@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.cohorts.models.base import Epoch
-from genomix_cli.cohorts.study import FoldFit, Importance, Outcome, Study
+from genomix_cli.cohorts.train import WORDING
+from genomix_cli.comparison.study import Epoch, FoldFit, Importance, Outcome, Study
 from genomix_cli.training.conformal import class_thresholds, prediction_sets
 
 MODALITIES = ("methylation", "copy_number", "fragmentomics", "chromatin")
@@ -77,12 +77,13 @@ def study(  # noqa: PLR0913
             )
         )
     data: dict[str, Any] = {
-        "cohort": "still.h5mu",
+        "data": "still.h5mu",
+        "wording": WORDING,
         "names": np.array([f"S{i:05d}" for i in range(n)]),
         "classes": tuple(classes or (f"class {c}" for c in "ABCDEFGHIJ"[:k])),
         "label": label,
         "shuffled_label": rng.permutation(label),
-        "patient": np.arange(n),
+        "unit": np.arange(n),
         "fold": fold,
         "tested": tested,
         "held_out_by": "stratified folds",

@@ -14,7 +14,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.registry import COHORT_MODELS
 
 if TYPE_CHECKING:
-    from genomix_cli.cohorts.results import Results
+    from genomix_cli.comparison.results import Results
 
 SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 log = logging.getLogger("genomix")

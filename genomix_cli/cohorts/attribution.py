@@ -22,7 +22,7 @@ from torch import Tensor
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import Differentiable
 from genomix_cli.cohorts.preprocessing import Encoded
-from genomix_cli.cohorts.study import Importance
+from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.shards.cohort import Cohort
 from genomix_cli.training.metrics import auprc

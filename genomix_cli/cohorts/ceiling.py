@@ -9,9 +9,7 @@ import numpy as np
 
 from genomix_cli.cohorts.generative.shared import Floats, Ints
 from genomix_cli.cohorts.generative.world import Subset
-from genomix_cli.training.metrics import auroc
-
-Z95 = 1.959963984540054
+from genomix_cli.training.metrics import auroc, wilson
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,3 @@ def _late_fusion(prior: Floats, subset: Subset, posteriors: Mapping[Subset, Floa
     log_prior = np.log(prior)
     with np.errstate(divide="ignore"):
         return log_prior + sum(np.log(posteriors[(name,)]) - log_prior for name in subset)
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `n`.
-
-    Wilson EB. Probable inference. J Am Stat Assoc 1927. doi:10.1080/01621459.1927.10502953
-    """
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return float(centre - half), float(centre + half)

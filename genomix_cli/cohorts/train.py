@@ -32,9 +32,9 @@ from genomix_cli.cohorts.protocol import (
     shuffled_labels,
     train_entrant,
 )
-from genomix_cli.cohorts.results import Results, results, write_rows
 from genomix_cli.cohorts.runs import RunConfig, save_run
-from genomix_cli.cohorts.study import Outcome, Study
+from genomix_cli.comparison.results import Results, results, write_rows
+from genomix_cli.comparison.study import Outcome, Study, Wording
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.provenance import Provenance, environment
@@ -45,6 +45,14 @@ from genomix_cli.training.loop import first_process
 log = logging.getLogger("genomix")
 
 BASELINES = ("logistic", "late-fusion", "best-single")
+WORDING = Wording(
+    units="patients",
+    about="Imputation, scaling and selection are part of it. A sample may lack values or whole "
+    "modalities.",
+    data="cohort.h5mu",
+    answer="A row per sample: the probability of each class (`p:<class>`), the most probable one, "
+    "the prediction set, and whether to abstain.",
+)
 # Samples whose attributions make the feature table.
 EXPLAINED = 200
 
@@ -329,12 +337,13 @@ def _study(
     ]
     importances = parts[0][0].importances
     return Study(
-        cohort=request.cohort.name,
+        data=request.cohort.name,
+        wording=WORDING,
         names=samples.names,
         classes=samples.classes,
         label=samples.label,
         shuffled_label=shuffled_labels(samples, request.seed),
-        patient=samples.patient,
+        unit=samples.patient,
         fold=held_out.fold,
         tested=held_out.fold != "",
         held_out_by=held_out.by,
@@ -392,7 +401,7 @@ def _final(
 
 def _write(study: Study, found: Results, request: TrainRequest) -> None:
     """Metrics, predictions, report, model card; the parts have done their work."""
-    from genomix_cli.cohorts.report import card, write_multiqc, write_report
+    from genomix_cli.comparison.report import card, write_multiqc, write_report
 
     folder = request.output
     metrics = found.to_dict()

@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+# Standard deviations that hold 95 % of a normal distribution.
+Z95 = 1.959963984540054
 FloatArray = npt.NDArray[np.float64]
 
 #: Below this many contigs, intervals come from loci instead.
@@ -371,3 +373,13 @@ def _codes(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else float("nan")
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `n`.
+
+    Wilson EB. Probable inference. J Am Stat Assoc 1927. doi:10.1080/01621459.1927.10502953
+    """
+    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    return float(centre - half), float(centre + half)

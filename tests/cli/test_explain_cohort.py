@@ -14,7 +14,7 @@ from genomix_cli.cohorts.attribution import attribute, driver_auprc, planted_dri
 from genomix_cli.cohorts.dataset import Samples, read_samples
 from genomix_cli.cohorts.explain import feature_importance
 from genomix_cli.cohorts.runs import Run, load_run
-from genomix_cli.cohorts.study import Importance
+from genomix_cli.comparison.study import Importance
 from genomix_cli.shards.cohort import open_cohort
 from tests import cohort_runs
 from tests.cohort_files import modality, write_cohort

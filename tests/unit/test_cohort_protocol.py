@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from genomix_cli.cohorts.entrants import Contest, Entrant
-from genomix_cli.cohorts.models.base import Epoch, Setting
+from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.protocol import (
     Rules,
     judge,
@@ -20,8 +20,8 @@ from genomix_cli.cohorts.protocol import (
     train_entrant,
 )
 from genomix_cli.cohorts.splits import folds_of
-from genomix_cli.cohorts.study import Importance
 from genomix_cli.cohorts.tuning import candidates, tune
+from genomix_cli.comparison.study import Epoch, Importance
 from genomix_cli.errors import MissingExtraError, UsageError
 from tests.toy_model import line_of_samples, relabelled, toy_registered
 

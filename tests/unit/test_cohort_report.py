@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from genomix_cli.cohorts.report import write_report
-from genomix_cli.cohorts.report.card import card
-from genomix_cli.cohorts.report.curves import (
+from genomix_cli.comparison.report import write_report
+from genomix_cli.comparison.report.card import card
+from genomix_cli.comparison.report.curves import (
     GRID,
     precision_recall,
     reliability,
     roc,
 )
-from genomix_cli.cohorts.report.figures import mean_attention, short
-from genomix_cli.cohorts.report.multiqc import write_multiqc
-from genomix_cli.cohorts.results import results
+from genomix_cli.comparison.report.figures import mean_attention, short
+from genomix_cli.comparison.report.multiqc import write_multiqc
+from genomix_cli.comparison.results import results
 from tests.cohort_study import study
 
 VOID = {"meta", "img", "br"}
@@ -110,7 +110,7 @@ def test_any_study_has_a_page_and_a_card(tmp_path, fields):
 
 def test_names_are_escaped(tmp_path):
     name = '<script>alert(1)</script> & "more"'
-    given = study(k=2, classes=(name, "b | *c*"), mains=(name,), cohort=f"{name}.h5mu")
+    given = study(k=2, classes=(name, "b | *c*"), mains=(name,), data=f"{name}.h5mu")
     page = _page(tmp_path, given, command=f"genomix train '{name}'")
     assert name in page.text
     assert not [tag for tag, _ in page.seen if tag == "script"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genomix_cli.cohorts.results import results, share, verdict, write_rows
+from genomix_cli.comparison.results import results, share, verdict, write_rows
 from genomix_cli.training.metrics import Interval
 from genomix_cli.training.multiclass import METRICS
 from tests.cohort_study import MODALITIES, softmax, study
@@ -189,10 +189,10 @@ def test_patients_are_drawn_whole():
         uncalibrated=row.uncalibrated[:, ten],
         sets=row.sets[ten],
     )
-    fields = ("names", "label", "shuffled_label", "patient", "fold", "tested")
+    fields = ("names", "label", "shuffled_label", "unit", "fold", "tested")
     many = replace(given, outcomes=(copied,), **{f: getattr(given, f)[ten] for f in fields})
     one, other = _results(given), _results(many)
-    assert other.patients == one.patients == 180
+    assert other.units == one.units == 180
     assert other.samples == 1800
     for name in ("accuracy", "auroc", "nll"):
         expected = one.outcomes[0].metrics[name].interval

@@ -1,128 +1,41 @@
-"""Paper, pens and colours: what all pictures share."""
+"""Paper, pens and colours: what pictures of cohorts share with all others, and among them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures.view import ALL, CLASSES, View, members
 from genomix_cli.cohorts.overview import UNKNOWN
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.comparison import canvas
+from genomix_cli.comparison.canvas import COLOURS as COLOURS
+from genomix_cli.comparison.canvas import DASHES as DASHES
+from genomix_cli.comparison.canvas import GAIN as GAIN
+from genomix_cli.comparison.canvas import GREY as GREY
+from genomix_cli.comparison.canvas import INK as INK
+from genomix_cli.comparison.canvas import LONGEST as LONGEST
+from genomix_cli.comparison.canvas import LOSS as LOSS
+from genomix_cli.comparison.canvas import MARKERS as MARKERS
+from genomix_cli.comparison.canvas import PALE as PALE
+from genomix_cli.comparison.canvas import Look as Look
+from genomix_cli.comparison.canvas import Picture as Picture
+from genomix_cli.comparison.canvas import grid as grid
+from genomix_cli.comparison.canvas import head as head
+from genomix_cli.comparison.canvas import save as save
+from genomix_cli.comparison.canvas import short as short
+from genomix_cli.comparison.canvas import style as style
 
-# Okabe and Ito's, which the colour-blind tell apart, without yellow, which paper swallows.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))
-MARKERS = "o^sDvP*"
-GREY, PALE, INK = "#9A9A9A", "#E9E9E9", "#333333"
-GAIN, LOSS = "#B2182B", "#2166AC"
 # Of two cohorts.
 FIRST, SECOND = COLOURS[:2]
-LONGEST = 26
-
-STYLE = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8.5,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "legend.fontsize": 7.5,
-    "legend.frameon": False,
-    "figure.constrained_layout.w_pad": 0.06,
-    "figure.constrained_layout.h_pad": 0.06,
-    "savefig.dpi": 160,
-}
-
-
-class Look(NamedTuple):
-    """How a group is drawn."""
-
-    colour: str
-    dash: Any
-    marker: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure.
-
-    Attributes
-    ----------
-    name : str
-        Of its file, without ``.png``.
-    caption : str
-    figure : Figure
-        Of matplotlib.
-    """
-
-    name: str
-    caption: str
-    figure: Any
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each group; beyond seven the colours come again, dashed, with another marker."""
-    found: dict[str, Look] = {}
-    for i, name in enumerate(dict.fromkeys(n for n in names if n not in (UNKNOWN, ALL))):
-        turn, colour = divmod(i, len(COLOURS))
-        marker = MARKERS[(colour + turn) % len(MARKERS)]
-        found[name] = Look(COLOURS[colour], DASHES[turn % len(DASHES)], marker)
+    """A look for each group, and for those without a class and all together."""
+    found = canvas.looks(name for name in names if name not in (UNKNOWN, ALL))
     return found | {UNKNOWN: Look(GREY, "-", "x"), ALL: Look(COLOURS[0], "-", "o")}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Our own settings of matplotlib, whatever the user's are.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "cohorts") from error
-    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **STYLE}
-    del settings["backend"]
-    with matplotlib.rc_context(settings):
-        yield
-
-
-def grid(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Any, Any]:
-    """A figure of `size` inches, and its axes ``[rows, columns]``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def save(picture: Picture, folder: Path) -> Path:
-    """Write a picture; the same figure gives the same bytes."""
-    path = folder / f"{picture.name}.png"
-    picture.figure.savefig(path, format="png", metadata={"Software": None})
-    return path
-
-
-def short(text: str, longest: int = LONGEST) -> str:
-    """A name that fits."""
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
-
-
-def head(ax: Any, text: str) -> None:
-    """A title at the left."""
-    ax.set_title(text, loc="left", fontsize=9, fontweight="bold", color=INK)
 
 
 def name_rows(axes: Any, views: Sequence[View]) -> None:

@@ -23,6 +23,7 @@ from genomix_cli.cohorts.figures.beside import marginal_distributions
 from genomix_cli.cohorts.figures.canvas import Look, Picture, looks, save, style
 from genomix_cli.cohorts.figures.view import View, classes_of, view
 from genomix_cli.cohorts.overview import Listing
+from genomix_cli.comparison.canvas import PAGE_STYLE
 from genomix_cli.errors import UsageError
 from genomix_cli.progress import track
 from genomix_cli.provenance import atomic_path
@@ -194,20 +195,6 @@ def file_names(modalities: Sequence[str]) -> dict[str, str]:
     return found
 
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; margin: 2rem auto; max-width: 76rem;
-       padding: 0 1rem; }
-figure { margin: 1.2rem 0 2rem; } img { max-width: 100%; height: auto; }
-figcaption { color: #555; font-size: 0.88rem; max-width: 60rem; }
-h2 { border-bottom: 1px solid #ddd; margin-top: 2.5rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; margin: 0.5rem 0; }
-th, td { padding: 0.15rem 0.7rem; text-align: right; border-bottom: 1px solid #eee; }
-th:first-child, td:first-child, td.text { text-align: left; }
-nav a { margin-right: 1rem; }
-"""
-
-
 def page(
     names: Sequence[str], sections: Mapping[str, Sequence[Picture]], listings: Sequence[Listing]
 ) -> str:
@@ -224,7 +211,7 @@ def page(
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
         f'<meta name="viewport" content="width=device-width">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n"
+        f"<title>{title}</title>\n<style>{PAGE_STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n"
         f'<nav>{links}<a href="#tables">tables</a></nav>\n{body}'
         f'<h2 id="tables">tables</h2>\n{tables}</body>\n</html>\n'
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor
+from genomix_cli.comparison.study import Epoch
 
 State = dict[str, NDArray[Any]]
 
@@ -45,29 +46,6 @@ class Setting:
     threads: int = 1
     precision: str = "auto"
     logs: Path | None = None
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A point of a training curve.
-
-    Attributes
-    ----------
-    stage : str
-        ``joint``, or the encoder that learns alone.
-    member : int
-        Of an ensemble.
-    epoch : int
-        From 1.
-    train_loss, valid_nll, valid_accuracy : float
-    """
-
-    stage: str
-    member: int
-    epoch: int
-    train_loss: float
-    valid_nll: float
-    valid_accuracy: float
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,10 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
-from genomix_cli.cohorts.models.base import Epoch, Setting
+from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.encoders import BatchNorm, encoder_of
 from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output, Part
+from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.nn.transformer import attention_weights

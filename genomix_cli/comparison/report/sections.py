@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.cohorts.results import BEATS, BELOW, OutcomeResult, Results, in_words
-from genomix_cli.cohorts.study import Study
+from genomix_cli.comparison.results import BEATS, BELOW, OutcomeResult, Results, in_words
+from genomix_cli.comparison.study import Study
 from genomix_cli.training.metrics import Interval
 from genomix_cli.training.multiclass import METRICS
 
@@ -138,7 +138,7 @@ def _seconds(value: float) -> Html:
 def _legend(results: Results) -> str:
     text = (
         f"Brackets: 95 % interval of {results.draws:,} bootstrap draws of "
-        f"{results.patients:,} patients ({results.samples:,} samples held out), seed "
+        f"{results.units:,} {results.unit_name} ({results.samples:,} samples held out), seed "
         f"{results.seeds[0]}; differences are paired. "
     )
     if len(results.seeds) > 1:

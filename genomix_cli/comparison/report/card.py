@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from genomix_cli.cohorts.results import OutcomeResult, Results, in_words
-from genomix_cli.cohorts.study import Study
+from genomix_cli.comparison.results import OutcomeResult, Results, in_words
+from genomix_cli.comparison.study import Study
 from genomix_cli.training.metrics import Interval
 from genomix_cli.training.multiclass import METRICS
 
@@ -21,21 +21,21 @@ def card(study: Study, results: Results) -> str:
     ----------
     study : Study
     results : Results
-        Of :func:`genomix_cli.cohorts.results.results`.
+        Of :func:`genomix_cli.comparison.results.results`.
     """
     row = next((each for each in results.outcomes if each.main), results.outcomes[0])
     parts = (
-        f"# {_plain(row.name)} on {_plain(results.cohort)}",
+        f"# {_plain(row.name)} on {_plain(results.data)}",
         _plain(results.headline),
         "\n".join(f"> {_plain(text)}" for text in results.warnings),
-        _model(row),
+        _model(study, row),
         _data(study, results),
         _protocol(study, results, row),
         _results(results),
         _ceiling(row),
         _trust(study, row),
         _limits(study, results, row),
-        _use(row),
+        _use(study),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -60,11 +60,11 @@ def _range(interval: Interval, sign: bool = False) -> str:
     return _plain(in_words(interval, sign))
 
 
-def _model(row: OutcomeResult) -> str:
+def _model(study: Study, row: OutcomeResult) -> str:
     saw = ", ".join(map(_plain, row.modalities))
     return (
-        f"## Model\n\n`{row.model}`, {row.parameters:,} numbers learned, from {saw}. Imputation, "
-        "scaling and selection are part of it. A sample may lack values or whole modalities."
+        f"## Model\n\n`{row.model}`, {row.parameters:,} numbers learned, from {saw}. "
+        f"{study.wording.about}"
     )
 
 
@@ -75,8 +75,8 @@ def _data(study: Study, results: Results) -> str:
     ]
     simulated = " It is simulated." if study.ceilings else ""
     return (
-        f"## Data\n\n{_plain(study.cohort)}: {len(study.label):,} samples with a class, of "
-        f"{len(np.unique(study.patient)):,} patients.{simulated}\n\n"
+        f"## Data\n\n{_plain(study.data)}: {len(study.label):,} samples with a class, of "
+        f"{len(np.unique(study.unit)):,} {study.wording.units}.{simulated}\n\n"
         + _table(("class", "samples", "tested"), rows)
     )
 
@@ -84,11 +84,11 @@ def _data(study: Study, results: Results) -> str:
 def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
     seeds = ", ".join(map(str, study.seeds))
     return (
-        f"## Protocol\n\n{results.samples:,} samples of {results.patients:,} patients held out by "
-        f"{_plain(study.held_out_by)}; everything that learns from data (imputation, scaling, "
+        f"## Protocol\n\n{results.samples:,} samples of {results.units:,} {results.unit_name} held out "
+        f"by {_plain(study.held_out_by)}; everything that learns from data (imputation, scaling, "
         f"selection, tuning with {row.trials:,} trials, the temperature: {study.calibration}) did "
         f"so without them, and the baselines had the same folds. Seeds: {seeds}. Intervals: 95 %, "
-        f"{results.draws:,} bootstrap draws of patients, first seed."
+        f"{results.draws:,} bootstrap draws of {results.unit_name}, first seed."
     )
 
 
@@ -151,9 +151,8 @@ def _limits(study: Study, results: Results, row: OutcomeResult) -> str:
     return "## Limits\n\n" + "\n".join(f"- {point}" for point in points)
 
 
-def _use(row: OutcomeResult) -> str:
+def _use(study: Study) -> str:
     return (
-        "## Use\n\n```\ngenomix score cohort.h5mu --model RUN_FOLDER -o predictions.tsv\n```\n\n"
-        "A row per sample: the probability of each class (`p:<class>`), the most probable one, "
-        "the prediction set, and whether to abstain."
+        f"## Use\n\n```\ngenomix score {study.wording.data} --model RUN_FOLDER "
+        f"-o predictions.tsv\n```\n\n{study.wording.answer}"
     )

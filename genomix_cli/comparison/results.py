@@ -1,7 +1,8 @@
 """From a comparison of models to numbers: metrics, differences, ceilings, controls, in words too.
 
-Every interval is 95 %, of a bootstrap over patients, of the first seed; how much the seed changes
-is said beside it and never mixed into it. All models share the draws, so differences are paired.
+Every interval is 95 %, of a bootstrap over patients (or what else is one unit), of the first seed;
+how much the seed changes is said beside it and never mixed into it. All models share the draws, so
+differences are paired.
 
 Letters: n samples tested, S seeds, K classes.
 """
@@ -17,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.ceiling import wilson
-from genomix_cli.cohorts.study import Outcome, Study
+from genomix_cli.comparison.study import Outcome, Study
 from genomix_cli.provenance import atomic_path
-from genomix_cli.training.metrics import Interval
+from genomix_cli.training.metrics import Interval, wilson
 from genomix_cli.training.multiclass import (
     CLASS_METRICS,
     METRICS,
@@ -33,7 +33,7 @@ MAIN, BALANCED = "accuracy", "balanced_accuracy"
 DRAWS = 1_000
 # Fewer draws where samples x models x classes are so many that intervals are narrow anyway.
 LEAST_DRAWS, WORK = 200, 1e9
-FEW_PATIENTS = 30
+FEW_UNITS = 30
 # What is above a ceiling by less is above it by the digits of a table.
 ROUNDING = 1e-4
 BEATS, LEVEL, BELOW = "beats", "not told apart", "below"
@@ -47,7 +47,7 @@ class Score:
     Attributes
     ----------
     interval : Interval
-        Of the first seed, over patients.
+        Of the first seed, over units.
     seed_mean, seed_sd : float
         Over seeds; the SD is NaN for a single one.
     """
@@ -238,9 +238,12 @@ class Results:
         By which baselines are ranked and verdicts given.
     best : str, optional
         Name of the best baseline.
-    cohort : str
-    samples, patients : int
+    data : str
+    samples : int
         Tested.
+    units : int
+        Of them, that a bootstrap draws: patients, or what `unit_name` says.
+    unit_name : str
     classes : tuple of str
     counts : tuple of int
         Samples tested of each class.
@@ -254,9 +257,10 @@ class Results:
     warnings: tuple[str, ...]
     metric: str
     best: str | None
-    cohort: str
+    data: str
     samples: int
-    patients: int
+    units: int
+    unit_name: str
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     seeds: tuple[int, ...]
@@ -278,7 +282,7 @@ class _Tested:
     def __init__(self, study: Study, metric: str, draws: int | None, seed: int) -> None:
         self.study, self.metric = study, metric
         rows = self.rows = study.tested
-        self.label, self.patient = study.label[rows], study.patient[rows]
+        self.label, self.unit = study.label[rows], study.unit[rows]
         self.first = [outcome.probability[0][rows] for outcome in study.outcomes]
         # The ceilings come after the models: modalities to place.
         self.place: dict[frozenset[str], int] = {}
@@ -290,7 +294,7 @@ class _Tested:
         self.draws = int(np.clip(WORK / max(work, 1), LEAST_DRAWS, DRAWS))
         self.draws = self.draws if draws is None else draws
         rng = np.random.default_rng(seed)
-        self.found = replicate(self.label, models, self.patient, self.draws, rng)
+        self.found = replicate(self.label, models, self.unit, self.draws, rng)
         wrong = {
             i: o.shuffled[rows] for i, o in enumerate(study.outcomes) if o.shuffled is not None
         }
@@ -299,7 +303,7 @@ class _Tested:
         if wrong:
             label, names = study.shuffled_label[rows], (MAIN, BALANCED)
             models = list(wrong.values())
-            self.control = replicate(label, models, self.patient, self.draws, rng, names)
+            self.control = replicate(label, models, self.unit, self.draws, rng, names)
 
     def ceiling(self, outcome: Outcome) -> int | None:
         """Place of the ceiling of what a model saw."""
@@ -328,15 +332,16 @@ def results(
     held = sum(tested.ceiling(outcome) is not None for outcome in study.outcomes)
     outcomes = tuple(_outcome(tested, i, best, held) for i in range(len(study.outcomes)))
     counts = np.bincount(tested.label, minlength=len(study.classes))
-    patients = len(np.unique(tested.patient))
+    units = len(np.unique(tested.unit))
     return Results(
         headline=_headline(outcomes, metric, None if best is None else outcomes[best]),
-        warnings=tuple(_warnings(outcomes, patients, counts, study)),
+        warnings=tuple(_warnings(outcomes, units, counts, study)),
         metric=metric,
         best=None if best is None else study.outcomes[best].name,
-        cohort=study.cohort,
+        data=study.data,
         samples=len(tested.label),
-        patients=patients,
+        units=units,
+        unit_name=study.wording.units,
         classes=study.classes,
         counts=tuple(map(int, counts)),
         seeds=study.seeds,
@@ -544,7 +549,7 @@ def in_words(interval: Interval, sign: bool = False) -> str:
 
 
 def _warnings(
-    outcomes: Sequence[OutcomeResult], patients: int, counts: NDArray[np.int64], study: Study
+    outcomes: Sequence[OutcomeResult], units: int, counts: NDArray[np.int64], study: Study
 ) -> Sequence[str]:
     found = [
         f"{outcome.name} is above the Bayes ceiling of what it saw, which nothing can be: a leak"
@@ -557,8 +562,8 @@ def _warnings(
         for outcome in outcomes
         if outcome.shuffled is not None and outcome.shuffled.above
     ]
-    if patients < FEW_PATIENTS:
-        found.append(f"only {patients} patients were tested: the intervals are rough")
+    if units < FEW_UNITS:
+        found.append(f"only {units} {study.wording.units} were tested: the intervals are rough")
     few = [f"{c} ({n})" for c, n in zip(study.classes, counts, strict=True) if n < 10]
     if few:
         found.append(f"fewer than 10 samples were tested of {', '.join(few)}")

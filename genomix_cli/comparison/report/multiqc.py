@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genomix_cli.cohorts.results import OutcomeResult, Results, plain
+from genomix_cli.comparison.results import OutcomeResult, Results, plain
 from genomix_cli.provenance import atomic_path
 from genomix_cli.training.multiclass import METRICS
 
 PARENT = {
     "parent_id": "genomix",
     "parent_name": "genomix",
-    "parent_description": "Models of cohorts, judged on samples they did not learn from.",
+    "parent_description": "Models, judged on samples they did not learn from.",
 }
 COLUMNS = (
     *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc"),
@@ -34,9 +34,9 @@ def write_multiqc(results: Results, folder: Path, name: str | None = None) -> tu
     folder : Path
     name : str, optional
         Of the run, before the names of its models, so that runs do not meet; by default the
-        cohort's.
+        file's.
     """
-    name = results.cohort.removesuffix(".h5mu") if name is None else name
+    name = results.data.rpartition(".")[0] if name is None else name
     written = []
     for file, content in sections(results, name).items():
         with atomic_path(Path(folder) / file) as draft:

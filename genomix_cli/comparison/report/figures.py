@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures.canvas import (
+from genomix_cli.comparison.canvas import (
     COLOURS,
     DASHES,
     GREY,
@@ -22,7 +22,7 @@ from genomix_cli.cohorts.figures.canvas import (
     head,
     looks,
 )
-from genomix_cli.cohorts.report.curves import (
+from genomix_cli.comparison.report.curves import (
     Line,
     defined,
     macro,
@@ -30,8 +30,8 @@ from genomix_cli.cohorts.report.curves import (
     reliability,
     roc,
 )
-from genomix_cli.cohorts.results import OutcomeResult, Results
-from genomix_cli.cohorts.study import Outcome, Study
+from genomix_cli.comparison.results import OutcomeResult, Results
+from genomix_cli.comparison.study import Outcome, Study
 from genomix_cli.training.multiclass import CLASS_METRICS, METRICS, Ranked
 
 WIDTH = 9.0
@@ -91,7 +91,8 @@ def overview(results: Results) -> Picture:
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     caption = (
-        f"{METRICS[results.metric].title.capitalize()} with 95 % intervals over patients. "
+        f"{METRICS[results.metric].title.capitalize()} with 95 % intervals over "
+        f"{results.unit_name}. "
         "Blue: asked for; orange: the best baseline; grey: the other baselines."
     )
     if any(row.ceiling for row in rows):

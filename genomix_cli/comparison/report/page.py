@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genomix_cli import __version__
-from genomix_cli.cohorts.figures.canvas import Picture, style
-from genomix_cli.cohorts.figures.page import STYLE
-from genomix_cli.cohorts.report import figures, sections
-from genomix_cli.cohorts.results import Results
-from genomix_cli.cohorts.study import Study
+from genomix_cli.comparison.canvas import PAGE_STYLE, Picture, style
+from genomix_cli.comparison.report import figures, sections
+from genomix_cli.comparison.results import Results
+from genomix_cli.comparison.study import Study
 from genomix_cli.provenance import atomic_path, command_line
 
 MARK = '<meta name="generator" content="genomix train">'
@@ -21,7 +20,7 @@ MARK = '<meta name="generator" content="genomix train">'
 SALT = "genomix"
 
 LOOK = (
-    STYLE
+    PAGE_STYLE
     + """
 body { max-width: 84rem; } h1 { margin-bottom: 0.2rem; } .sub { color: #555; margin-top: 0; }
 .head { font-size: 1.2rem; line-height: 1.4; border-left: 4px solid #0072B2;
@@ -78,7 +77,7 @@ def write_report(study: Study, results: Results, path: Path, command: str | None
     ----------
     study : Study
     results : Results
-        Of :func:`genomix_cli.cohorts.results.results`.
+        Of :func:`genomix_cli.comparison.results.results`.
     path : Path
         Replaced if it exists.
     command : str, optional
@@ -111,7 +110,7 @@ def page(study: Study, results: Results, command: str) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
         '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{html.escape(study.cohort)}: models</title>\n<style>{LOOK}</style></head>\n"
+        f"<title>{html.escape(study.data)}: models</title>\n<style>{LOOK}</style></head>\n"
         f"<body>\n{_top(study, results)}<nav>{links}</nav>\n{body}"
         f'<p class="note">genomix {__version__}</p>\n</body>\n</html>\n'
     )
@@ -119,12 +118,12 @@ def page(study: Study, results: Results, command: str) -> str:
 
 def _top(study: Study, results: Results) -> str:
     counts = (
-        f"{results.samples:,} samples of {results.patients:,} patients held out by "
+        f"{results.samples:,} samples of {results.units:,} {results.unit_name} held out by "
         f"{study.held_out_by}, {len(results.classes)} classes, {len(results.outcomes)} models"
     )
     warnings = "".join(f"<li>{html.escape(text)}</li>\n" for text in results.warnings)
     return (
-        f"<h1>{html.escape(study.cohort)}</h1>\n<p class='sub'>{html.escape(counts)}</p>\n"
+        f"<h1>{html.escape(study.data)}</h1>\n<p class='sub'>{html.escape(counts)}</p>\n"
         f'<p class="head">{html.escape(results.headline)}</p>\n'
         + (f'<div class="warn"><ul>{warnings}</ul></div>\n' if warnings else "")
     )

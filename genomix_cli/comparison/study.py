@@ -11,8 +11,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.dataset import Floats
-from genomix_cli.cohorts.models.base import Epoch
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A point of a training curve.
+
+    Attributes
+    ----------
+    stage : str
+        ``joint``, or the encoder that learns alone.
+    member : int
+        Of an ensemble.
+    epoch : int
+        From 1.
+    train_loss, valid_nll, valid_accuracy : float
+    """
+
+    stage: str
+    member: int
+    epoch: int
+    train_loss: float
+    valid_nll: float
+    valid_accuracy: float
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What the report calls things.
+
+    Attributes
+    ----------
+    units : str
+        What a bootstrap draws, and folds keep together.
+    about : str
+        What the model card adds on the model.
+    data : str
+        The argument of ``genomix score``.
+    answer : str
+        What ``genomix score`` writes.
+    """
+
+    units: str
+    about: str
+    data: str
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -117,8 +161,9 @@ class Study:
 
     Attributes
     ----------
-    cohort : str
+    data : str
         Name of the file.
+    wording : Wording
     names : NDArray
         str ``[n]``: samples with a label.
     classes : tuple of str
@@ -126,8 +171,8 @@ class Study:
         int64 ``[n]``.
     shuffled_label : NDArray
         int64 ``[n]``: labels dealt anew among the samples, for the control.
-    patient : NDArray
-        int64 ``[n]``: what a bootstrap draws.
+    unit : NDArray
+        int64 ``[n]``: what a bootstrap draws, as patients.
     fold : NDArray
         str ``[n]``: in which the sample was held out; empty if it never was.
     tested : NDArray
@@ -151,12 +196,13 @@ class Study:
         Of the request, plain data.
     """
 
-    cohort: str
+    data: str
+    wording: Wording
     names: NDArray[Any]
     classes: tuple[str, ...]
     label: NDArray[np.int64]
     shuffled_label: NDArray[np.int64]
-    patient: NDArray[np.int64]
+    unit: NDArray[np.int64]
     fold: NDArray[Any]
     tested: NDArray[np.bool_]
     held_out_by: str

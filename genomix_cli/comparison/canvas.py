@@ -1,0 +1,131 @@
+"""Paper, pens and colours of all pictures, and the look of the pages that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genomix_cli.errors import MissingExtraError
+
+# Okabe and Ito's, which the colour-blind tell apart, without yellow, which paper swallows.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))
+MARKERS = "o^sDvP*"
+GREY, PALE, INK = "#9A9A9A", "#E9E9E9", "#333333"
+GAIN, LOSS = "#B2182B", "#2166AC"
+LONGEST = 26
+
+PAGE_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; margin: 2rem auto; max-width: 76rem;
+       padding: 0 1rem; }
+figure { margin: 1.2rem 0 2rem; } img { max-width: 100%; height: auto; }
+figcaption { color: #555; font-size: 0.88rem; max-width: 60rem; }
+h2 { border-bottom: 1px solid #ddd; margin-top: 2.5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.85rem; margin: 0.5rem 0; }
+th, td { padding: 0.15rem 0.7rem; text-align: right; border-bottom: 1px solid #eee; }
+th:first-child, td:first-child, td.text { text-align: left; }
+nav a { margin-right: 1rem; }
+"""
+
+STYLE = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "figure.constrained_layout.w_pad": 0.06,
+    "figure.constrained_layout.h_pad": 0.06,
+    "savefig.dpi": 160,
+}
+
+
+class Look(NamedTuple):
+    """How a group is drawn."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure.
+
+    Attributes
+    ----------
+    name : str
+        Of its file, without ``.png``.
+    caption : str
+    figure : Figure
+        Of matplotlib.
+    """
+
+    name: str
+    caption: str
+    figure: Any
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each group; beyond seven the colours come again, dashed, with another marker."""
+    found: dict[str, Look] = {}
+    for i, name in enumerate(dict.fromkeys(names)):
+        turn, colour = divmod(i, len(COLOURS))
+        marker = MARKERS[(colour + turn) % len(MARKERS)]
+        found[name] = Look(COLOURS[colour], DASHES[turn % len(DASHES)], marker)
+    return found
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Our own settings of matplotlib, whatever the user's are.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "cohorts") from error
+    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **STYLE}
+    del settings["backend"]
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def grid(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Any, Any]:
+    """A figure of `size` inches, and its axes ``[rows, columns]``."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def save(picture: Picture, folder: Path) -> Path:
+    """Write a picture; the same figure gives the same bytes."""
+    path = folder / f"{picture.name}.png"
+    picture.figure.savefig(path, format="png", metadata={"Software": None})
+    return path
+
+
+def short(text: str, longest: int = LONGEST) -> str:
+    """A name that fits."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def head(ax: Any, text: str) -> None:
+    """A title at the left."""
+    ax.set_title(text, loc="left", fontsize=9, fontweight="bold", color=INK)
