@@ -26,12 +26,13 @@ import numpy as np
 
 from genomix_cli.cohorts.dataset import Samples, read_samples
 from genomix_cli.cohorts.entrants import preset
-from genomix_cli.cohorts.models.base import CohortModel, Setting
+from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.parameters import read_parameters
 from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.simulate import CohortRequest, simulate_cohort
 from genomix_cli.registry import COHORT_MODELS
 from genomix_cli.shards.cohort import open_cohort
+from genomix_cli.training.setting import Setting
 
 SIZES = (1_000, 10_000, 100_000)
 

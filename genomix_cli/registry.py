@@ -74,6 +74,29 @@ COHORT_MODELS = Registry(
     },
 )
 
+# What was published first, then what it has to beat.
+SEQUENCE_CLASSIFIERS = Registry(
+    "classifier of sequences",
+    {
+        "transformer": "genomix_cli.sequences.models.transformer:Transformer",
+        "cnn": "genomix_cli.sequences.models.cnn:CNN",
+        "kmer-logistic": "genomix_cli.sequences.models.kmers:KmerLogistic",
+        "pca-logistic": "genomix_cli.sequences.models.components:PCALogistic",
+        "pca-svm": "genomix_cli.sequences.models.components:PCASVM",
+        "majority": "genomix_cli.sequences.models.majority:Majority",
+    },
+)
+
+SEQUENCE_TASKS = Registry(
+    "task of sequences",
+    {
+        "classify": "genomix_cli.sequences.classify:train_classifiers",
+        "contrast": "genomix_cli.sequences.contrast:train_contrast",
+        "diffuse": "genomix_cli.sequences.diffuse:train_diffusion",
+        "align": "genomix_cli.sequences.align:train_alignment",
+    },
+)
+
 SIMULATORS = Registry(
     "simulator",
     {

@@ -9,12 +9,12 @@ import h5py
 import numpy as np
 
 from genomix_cli.cohorts.dataset import read_samples
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.runs import RunConfig, build, save_run
 from genomix_cli.config import to_dict
 from genomix_cli.shards.cohort import add_samples, add_truth, open_cohort
 from genomix_cli.training.calibration import at_temperature
 from genomix_cli.training.conformal import class_thresholds
+from genomix_cli.training.setting import Setting
 from tests.cohort_files import modality, write_cohort
 
 CLASSES = ("A", "B, late", "C")

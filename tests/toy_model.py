@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
-from genomix_cli.cohorts.models.base import CohortModel, Fitted, Setting, State
+from genomix_cli.cohorts.models.base import CohortModel, State
+from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive
 from genomix_cli.registry import COHORT_MODELS
 from genomix_cli.training.calibration import log_softmax
+from genomix_cli.training.setting import Setting
 
 
 @dataclass(frozen=True)

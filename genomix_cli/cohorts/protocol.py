@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.entrants import Entrant
-from genomix_cli.cohorts.models.base import CohortModel, Setting
+from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.splits import folds_of
 from genomix_cli.cohorts.tuning import tune
@@ -26,6 +26,7 @@ from genomix_cli.comparison.study import Epoch, FoldFit, Importance, Outcome
 from genomix_cli.provenance import atomic_path
 from genomix_cli.training.calibration import at_temperature, fit_temperature
 from genomix_cli.training.conformal import class_thresholds, prediction_sets
+from genomix_cli.training.setting import Setting
 
 log = logging.getLogger("genomix")
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.dataset import Samples, read_samples
 from genomix_cli.cohorts.entrants import Contest, Entrant
 from genomix_cli.cohorts.holdout import FOLDS, HeldOut, hold_out
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.protocol import (
     Part,
     Rules,
@@ -41,6 +40,7 @@ from genomix_cli.provenance import Provenance, environment
 from genomix_cli.shards.cohort import Cohort, open_cohort
 from genomix_cli.training.checkpoints import resolve_device
 from genomix_cli.training.loop import first_process
+from genomix_cli.training.setting import Setting
 
 log = logging.getLogger("genomix")
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.splits import folds_of
 from genomix_cli.registry import COHORT_MODELS
 from genomix_cli.training.calibration import at_temperature, fit_temperature
+from genomix_cli.training.setting import Setting
 
 log = logging.getLogger("genomix")
 

@@ -38,6 +38,26 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """What a fit says of itself.
+
+    Attributes
+    ----------
+    parameters : int
+        Numbers that were learned.
+    curve : tuple of Epoch
+        Empty for what does not learn in epochs.
+    converged : bool
+        False where it stopped at its limit while still improving.
+    """
+
+    parameters: int
+    curve: tuple[Epoch, ...] = ()
+    converged: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
 class Wording:
     """What the report calls things.
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from genomix_cli.shards import cohort
-from genomix_cli.shards.schema import GENOME, WINDOWS, Array, Layout
+from genomix_cli.shards.schema import GENOME, SEQUENCES, WINDOWS, Array, Layout
 
 _INTRODUCTION = """\
 # Shard formats
@@ -40,12 +40,21 @@ shard.signal("chr22", 340_000, 342_000)          # value float32 [track, 2000], 
 shard.contacts("chr22", 17_000_000, 20)          # float32 [20, 20]
 shard.variants.pos, shard.variants.label         # columns, read-only views
 ```
+
+```python
+from genomix_cli.shards.sequences import open_sequences
+
+sequences = open_sequences("sequences.h5")
+sequences.codes                                  # uint8 [n, length], a read-only memory map
+sequences.label("population")                    # classes ("ACB", ...), int64 [n], -1 unknown
+sequences.take([0, 5]).names                     # str [2]
+```
 """
 
 
 def render() -> str:
     """The whole page, Markdown."""
-    return "\n".join([_INTRODUCTION, _PYTHON, *map(_layout, (GENOME, WINDOWS))])
+    return "\n".join([_INTRODUCTION, _PYTHON, *map(_layout, (GENOME, WINDOWS, SEQUENCES))])
 
 
 def _layout(layout: Layout) -> str:

@@ -31,7 +31,11 @@ from genomix_cli.shards.schema import (
 )
 
 _KINDS: dict[str, Any] = {"text": str, "json": str, "integer": (int, np.integer)}
-_PREPARE = "run: genomix prepare variants"
+
+
+def _made_by(layout: Layout) -> str:
+    several = [other for other in LAYOUTS.values() if other.prepare == layout.prepare]
+    return f"run: {layout.prepare}" + (f" --layout {layout.name}" if len(several) > 1 else "")
 
 
 class Place(NamedTuple):
@@ -64,7 +68,7 @@ def check(path: Path, layout: Layout) -> Contents:
         attribute or array is missing or not what the table says.
     """
     path = Path(path)
-    with _open_hdf5(path) as file:
+    with _open_hdf5(path, layout) as file:
         _check_format(file, path, layout)
         attributes = _read_attributes(file, path, layout)
         places = dict(_read_places(file, path, layout, attributes))
@@ -84,7 +88,7 @@ def format_of(path: Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _open_hdf5(path: Path) -> h5py.File:
+def _open_hdf5(path: Path, layout: Layout = GENOME) -> h5py.File:
     if not path.is_file():
         raise DataError("no such file", where=path)
     try:
@@ -95,7 +99,7 @@ def _open_hdf5(path: Path) -> h5py.File:
             hint = "copy it again, or prepare it again"
             raise DataError("is cut short", where=path, hint=hint) from error
         raise DataError(f"cannot be read as HDF5: {error}", where=path) from error
-    raise DataError("is not HDF5", where=path, expected="a genomix shard", hint=_PREPARE)
+    raise DataError("is not HDF5", where=path, expected="a genomix shard", hint=_made_by(layout))
 
 
 def _check_format(file: h5py.File, path: Path, layout: Layout) -> None:
@@ -107,7 +111,7 @@ def _check_format(file: h5py.File, path: Path, layout: Layout) -> None:
             where=path,
             expected=f"{layout.format} (the {layout.name} layout)",
             found=f"{found} (the {other.name} layout)" if other else f"format {found!r}",
-            hint=f"{_PREPARE} --layout {layout.name}",
+            hint=_made_by(layout),
         )
     version = file.attrs.get("format_version")
     if not isinstance(version, (int, np.integer)) or version < 1:
@@ -137,7 +141,9 @@ def _read_attributes(file: h5py.File, path: Path, layout: Layout) -> dict[str, A
     if values.get("bin_size", BIN_SIZE) != BIN_SIZE:
         problems.append(f"bin_size is {values['bin_size']}, not {BIN_SIZE}")
     if problems:
-        raise DataError(f"invalid attributes: {', '.join(problems)}", where=path, hint=_PREPARE)
+        raise DataError(
+            f"invalid attributes: {', '.join(problems)}", where=path, hint=_made_by(layout)
+        )
     return values
 
 
@@ -146,7 +152,7 @@ def _read_places(
 ) -> Iterator[tuple[str, Place]]:
     """Every array of the table that is there, checked; a word of a shape is one number."""
     contigs = [name for name, _ in attributes["contigs"]]
-    sizes: dict[tuple[str, str], int] = {("", "track"): len(attributes["tracks"])}
+    sizes: dict[tuple[str, str], int] = {("", "track"): len(attributes.get("tracks", ()))}
     for array in layout.arrays:
         for contig in contigs if CONTIG in array.path else [""]:
             name = array.path.replace(CONTIG, contig)
@@ -154,27 +160,27 @@ def _read_places(
             if dataset is None and not array.required:
                 continue
             if not isinstance(dataset, h5py.Dataset):
-                raise DataError(f"lacks the dataset {name}", where=path, hint=_PREPARE)
-            _check_dataset(dataset, array, path)
-            _check_shape(dataset, array, path, sizes, contig)
+                raise DataError(f"lacks the dataset {name}", where=path, hint=_made_by(layout))
+            _check_dataset(dataset, array, path, layout)
+            _check_shape(dataset, array, path, sizes, contig, layout)
             yield name, Place(dataset.id.get_offset(), dataset.shape, dataset.dtype)
 
 
-def _check_dataset(dataset: h5py.Dataset, array: Array, path: Path) -> None:
+def _check_dataset(dataset: h5py.Dataset, array: Array, path: Path, layout: Layout) -> None:
     if not array.has_dtype(dataset.dtype):
         raise DataError(
             f"{dataset.name} has another type",
             where=path,
             expected=array.dtype,
             found=str(dataset.dtype),
-            hint=_PREPARE,
+            hint=_made_by(layout),
         )
     if dataset.size and dataset.id.get_offset() is None:
         raise DataError(
             f"{dataset.name} is not contiguous",
             where=path,
             expected="a contiguous, uncompressed dataset",
-            hint=f"{_PREPARE}, or h5repack -l CONTI",
+            hint=f"{_made_by(layout)}, or h5repack -l CONTI",
         )
 
 
@@ -184,6 +190,7 @@ def _check_shape(
     path: Path,
     sizes: dict[tuple[str, str], int],
     contig: str,
+    layout: Layout,
 ) -> None:
     """Compare with the sizes met so far; the first array that uses a word sets its size."""
     words, shape = array.shape, dataset.shape
@@ -199,7 +206,7 @@ def _check_shape(
             where=path,
             expected=", ".join(f"{w} = {n}" for w, n in zip(words, expected, strict=True)),
             found=str(list(shape)),
-            hint=_PREPARE,
+            hint=_made_by(layout),
         )
 
 
@@ -208,7 +215,7 @@ def _scope(word: str, contig: str) -> str:
     return "" if word == "track" else contig
 
 
-class _Mapped:
+class Mapped:
     """The arrays of a checked file, as read-only views of one memory map."""
 
     def __init__(self, path: Path, contents: Contents) -> None:
@@ -275,7 +282,7 @@ class Shard:
         self.assembly: str = attributes["assembly"]
         self.tissues = tuple(attributes["tissues"])
         self.provenance: dict[str, Any] = attributes["provenance"]
-        self._arrays = _Mapped(self.path, contents)
+        self._arrays = Mapped(self.path, contents)
         self._contigs = {name: self._load(name) for name in self.contigs}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -296,7 +303,9 @@ class Shard:
         tiled = np.array_equal(np.cumsum(lengths) - lengths, offset) and lengths.sum() == n_bases
         if not tiled or arrays.signal.shape[1] != -(-n_bases // BIN_SIZE):
             raise DataError(
-                f"the blocks of {contig} do not cover its arrays", where=self.path, hint=_PREPARE
+                f"the blocks of {contig} do not cover its arrays",
+                where=self.path,
+                hint=_made_by(GENOME),
             )
         return arrays
 
@@ -430,7 +439,7 @@ def open_windows(path: Path) -> Windows:
         If the file is not a whole, valid file that this version can read.
     """
     contents = check(path, WINDOWS)
-    arrays = _Mapped(path, contents)
+    arrays = Mapped(path, contents)
     names = ("kmers", "signal", "observed", "start")
     kmers, signal, observed, start = (arrays[f"/windows/{name}"] for name in names)
     return Windows(kmers, signal, observed, start, arrays.variants(), contents.attributes)

@@ -78,6 +78,8 @@ class Layout:
     arrays : tuple of Array
     history : tuple of str
         What each version changed, the first first.
+    prepare : str
+        The command that makes one.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Layout:
     attributes: tuple[Attribute, ...]
     arrays: tuple[Array, ...]
     history: tuple[str, ...]
+    prepare: str = "genomix prepare variants"
 
     def array(self, path: str) -> Array:
         """The row of the table for `path`."""
@@ -283,4 +286,101 @@ WINDOWS = Layout(
     history=("First version.",),
 )
 
-LAYOUTS = {layout.format: layout for layout in (GENOME, WINDOWS)}
+SEQUENCES = Layout(
+    name="sequences",
+    format="genomix-sequences",
+    version=1,
+    text="Sequences of equal length, one per row, with what is known of each. "
+    "Made by `genomix prepare sequences` and `genomix simulate sequences`.",
+    attributes=(
+        Attribute("format", "text", "Which kind of file this is."),
+        Attribute("format_version", "integer", "Version of the format, see the history below."),
+        Attribute(
+            "aligned",
+            "integer",
+            "1: column i is the same place in every row, as in genotypes; 0: it is not.",
+        ),
+        Attribute("label", "text", "Name of the phenotype to classify by default; may be empty."),
+        Attribute(
+            "phenotypes",
+            "json",
+            "List of objects: `name`, and `categories`, a list of names, or null for a number.",
+        ),
+        Attribute("splits", "json", "Names that `/sequences/split` points to, as train and test."),
+        Attribute("assembly", "text", "Name of the assembly as the user gave it; may be empty."),
+        Attribute("contigs", "json", "List of `[name, length]`; length 0 where it is unknown."),
+        Attribute("provenance", "json", "Version, command, settings, and sha256 of each input."),
+    ),
+    arrays=(
+        Array(
+            "/sequences/codes",
+            "uint8",
+            ("sequence", "base"),
+            "Sets of bases: A 1, C 2, G 4, T 8 and their sums (IUPAC letters), N 15.",
+        ),
+        Array("/sequences/name", "bytes", ("sequence",), "UTF-8; unique."),
+        Array(
+            "/sequences/group",
+            "int32",
+            ("sequence",),
+            "Sequences that folds keep together: haplotypes of a person, relatives, a locus.",
+        ),
+        Array("/sequences/split", "int16", ("sequence",), "Index into `splits`; -1: none."),
+        Array(
+            "/sequences/contig",
+            "int16",
+            ("sequence",),
+            "Index into `contigs` of a sequence that is a window of the genome.",
+            required=False,
+        ),
+        Array(
+            "/sequences/start", "int64", ("sequence",), "0-based first base of it.", required=False
+        ),
+        Array(
+            "/sequences/strand",
+            "int8",
+            ("sequence",),
+            "1, or -1 where the sequence is the reverse complement of the assembly.",
+            required=False,
+        ),
+        Array(
+            "/columns/contig",
+            "int16",
+            ("base",),
+            "Aligned sequences: index into `contigs` of each column.",
+            required=False,
+        ),
+        Array("/columns/pos", "int64", ("base",), "0-based position of it.", required=False),
+        Array(
+            "/columns/site",
+            "int32",
+            ("base",),
+            "Which variant site it is, from 0; -1 for a base beside one.",
+            required=False,
+        ),
+        Array("/columns/ref", "uint8", ("base",), "Set of REF.", required=False),
+        Array(
+            "/columns/alt",
+            "uint8",
+            ("base",),
+            "Set of all ALT alleles; 0 for a base beside a site.",
+            required=False,
+        ),
+        Array(
+            "/phenotypes/number",
+            "float32",
+            ("sequence", "number"),
+            "Numeric phenotypes, in the order of `phenotypes`; NaN where unknown.",
+        ),
+        Array(
+            "/phenotypes/category",
+            "int16",
+            ("sequence", "category"),
+            "Index into the phenotype's `categories`, in the order of `phenotypes`; -1: unknown.",
+        ),
+    ),
+    history=("First version.",),
+    prepare="genomix prepare sequences",
+)
+
+LAYOUTS = {layout.format: layout for layout in (GENOME, WINDOWS, SEQUENCES)}

@@ -16,7 +16,6 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genomix_cli.cohorts.dataset import Modality, Samples, read_samples
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.cancer_alpha import (
     CancerAlpha,
     CancerAlphaConfig,
@@ -38,6 +37,7 @@ from genomix_cli.cohorts.models.encoders import (
 from genomix_cli.cohorts.models.network import Inputs
 from genomix_cli.errors import UsageError
 from genomix_cli.shards.cohort import open_cohort
+from genomix_cli.training.setting import Setting
 from tests.cohort_files import every_kind
 
 SMALL = CancerAlphaConfig(

@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, LinearSVC
 
-from genomix_cli.cohorts.models.base import CohortModel, Setting
+from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.models.flat import UNSEEN, all_classes, balanced_weights
 from genomix_cli.cohorts.models.linear import elastic_net, ridge_logistic
 from genomix_cli.cohorts.models.trees import Tree, joined
@@ -21,6 +21,7 @@ from genomix_cli.cohorts.preprocessing import fit_preprocessor
 from genomix_cli.cohorts.runs import build
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.training.calibration import log_softmax
+from genomix_cli.training.setting import Setting
 from tests.cohort_samples import easy, with_gaps, without
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.models import network
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.mlp import MLP, MLPConfig
 from genomix_cli.cohorts.models.network import (
     Batches,
@@ -27,6 +26,7 @@ from genomix_cli.cohorts.models.network import (
 )
 from genomix_cli.cohorts.preprocessing import fit_preprocessor
 from genomix_cli.comparison.study import Epoch
+from genomix_cli.training.setting import Setting
 from tests.cohort_samples import easy, with_gaps
 
 SMALL = MLPConfig(width=8, layers=1, epochs=3, batch_size=32, learning_rate=3e-3)

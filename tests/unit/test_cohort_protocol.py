@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from genomix_cli.cohorts.entrants import Contest, Entrant
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.protocol import (
     Rules,
     judge,
@@ -23,6 +22,7 @@ from genomix_cli.cohorts.splits import folds_of
 from genomix_cli.cohorts.tuning import candidates, tune
 from genomix_cli.comparison.study import Epoch, Importance
 from genomix_cli.errors import MissingExtraError, UsageError
+from genomix_cli.training.setting import Setting
 from tests.toy_model import line_of_samples, relabelled, toy_registered
 
 TOY = Entrant("toy", "toy", {}, modalities=("first", "second"))

@@ -15,7 +15,6 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genomix_cli.cohorts.dataset import Modality, Samples, read_samples
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.cross_modal_subtype import (
     CrossModalSubtype,
     CrossModalSubtypeConfig,
@@ -29,6 +28,7 @@ from genomix_cli.cohorts.preprocessing import fit_preprocessor
 from genomix_cli.cohorts.selection import elastic_net
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.shards.cohort import open_cohort
+from genomix_cli.training.setting import Setting
 from tests.cohort_files import every_kind
 
 SMALL = CrossModalSubtypeConfig(space=4, heads=2, width=8, layers=1, epochs=2, batch_size=16)

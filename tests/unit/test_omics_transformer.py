@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.network import Inputs
 from genomix_cli.cohorts.models.omics_transformer import (
     Fusion,
@@ -18,6 +17,7 @@ from genomix_cli.cohorts.models.omics_transformer import (
     OmicsTransformerConfig,
 )
 from genomix_cli.errors import UsageError
+from genomix_cli.training.setting import Setting
 from tests.network_samples import exclusive_or, inputs, modalities
 
 SIZES = (4, 9, 3)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.tab_transformer import (
     TabNetwork,
     TabTransformer,
@@ -14,6 +13,7 @@ from genomix_cli.cohorts.models.tab_transformer import (
 )
 from genomix_cli.cohorts.models.tokens import plain_values
 from genomix_cli.errors import UsageError
+from genomix_cli.training.setting import Setting
 from tests.network_samples import exclusive_or, inputs, modalities
 
 SIZES = (4, 9, 3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.network import Inputs
 from genomix_cli.cohorts.models.tab_transformer import TabTransformer, TabTransformerConfig
 from genomix_cli.cohorts.models.tokens import (
@@ -14,6 +13,7 @@ from genomix_cli.cohorts.models.tokens import (
     plain_values,
     thinned,
 )
+from genomix_cli.training.setting import Setting
 from tests.network_samples import exclusive_or
 
 B, D = 5, 6

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,56 +14,10 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor
-from genomix_cli.comparison.study import Epoch
+from genomix_cli.comparison.study import Fitted
+from genomix_cli.training.setting import Setting
 
 State = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where and how a model learns; nothing in it may change what it learns, but for the seed.
-
-    Attributes
-    ----------
-    seed : int
-    device : str
-        ``cpu``, ``cuda`` or ``cuda:N``.
-    devices : int
-        GPUs, or processes on a CPU, that share each batch.
-    threads : int
-        For libraries that ask.
-    precision : str
-        ``auto``: bf16 where a GPU has it, fp32 elsewhere; or a Lightning precision.
-    logs : Path, optional
-        Folder for TensorBoard logs; none are kept otherwise.
-    """
-
-    seed: int = 0
-    device: str = "cpu"
-    devices: int = 1
-    threads: int = 1
-    precision: str = "auto"
-    logs: Path | None = None
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a fit says of itself.
-
-    Attributes
-    ----------
-    parameters : int
-        Numbers that were learned.
-    curve : tuple of Epoch
-        Empty for what does not learn in epochs.
-    converged : bool
-        False where it stopped at its limit while still improving.
-    """
-
-    parameters: int
-    curve: tuple[Epoch, ...] = ()
-    converged: bool = True
-    notes: tuple[str, ...] = field(default=())
 
 
 class CohortModel(ABC):

@@ -37,13 +37,13 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.encoders import BatchNorm, encoder_of
 from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output, Part
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.nn.transformer import attention_weights
+from genomix_cli.training.setting import Setting
 
 # Keeps the logarithm, and its gradient, finite where attention is 0.
 TINY = 1e-12

@@ -17,10 +17,12 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import loguniform, uniform
 
 from genomix_cli.cohorts.dataset import Floats
-from genomix_cli.cohorts.models.base import Differentiable, Fitted, Setting, State
+from genomix_cli.cohorts.models.base import Differentiable, State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
+from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive, Share, Within
 from genomix_cli.training.calibration import log_softmax
+from genomix_cli.training.setting import Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,20 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
-from genomix_cli.cohorts.models.base import (
-    CohortModel,
-    Differentiable,
-    Epoch,
-    Fitted,
-    Setting,
-    State,
-)
+from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
 from genomix_cli.cohorts.objectives import class_weights, focal_loss
 from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor, Selector, fit_preprocessor
 from genomix_cli.cohorts.splits import folds_of
+from genomix_cli.comparison.study import Epoch, Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.training.checkpoints import resolve_device
 from genomix_cli.training.loop import FitConfig, fit
+from genomix_cli.training.setting import Setting
 
 PREDICT_BATCH = 512
 # The stage in which the whole network learns.

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from scipy.stats import loguniform
 
 from genomix_cli.cohorts.dataset import Floats
-from genomix_cli.cohorts.models.base import Differentiable, Fitted, Setting, State
+from genomix_cli.cohorts.models.base import Differentiable, State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix
+from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive
+from genomix_cli.training.setting import Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.cohorts.models.base import Setting
 from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Part
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, Share
 from genomix_cli.errors import UsageError
+from genomix_cli.training.setting import Setting
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from scipy.stats import loguniform
 
 from genomix_cli.cohorts.dataset import Floats
-from genomix_cli.cohorts.models.base import Fitted, Setting, State
+from genomix_cli.cohorts.models.base import State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
+from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import MissingExtraError
+from genomix_cli.training.setting import Setting
 
 # Samples times trees that walk down together: what the cache of a core holds.
 CHUNK = 1 << 17

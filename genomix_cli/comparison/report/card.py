@@ -84,11 +84,12 @@ def _data(study: Study, results: Results) -> str:
 def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
     seeds = ", ".join(map(str, study.seeds))
     return (
-        f"## Protocol\n\n{results.samples:,} samples of {results.units:,} {results.unit_name} held out "
-        f"by {_plain(study.held_out_by)}; everything that learns from data (imputation, scaling, "
-        f"selection, tuning with {row.trials:,} trials, the temperature: {study.calibration}) did "
-        f"so without them, and the baselines had the same folds. Seeds: {seeds}. Intervals: 95 %, "
-        f"{results.draws:,} bootstrap draws of {results.unit_name}, first seed."
+        f"## Protocol\n\n{results.samples:,} samples of {results.units:,} {results.unit_name} "
+        f"held out by {_plain(study.held_out_by)}; everything that learns from data (imputation, "
+        f"scaling, selection, tuning with {row.trials:,} trials, the temperature: "
+        f"{study.calibration}) did so without them, and the baselines had the same folds. Seeds: "
+        f"{seeds}. Intervals: 95 %, {results.draws:,} bootstrap draws of {results.unit_name}, "
+        "first seed."
     )
 
 

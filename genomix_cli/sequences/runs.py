@@ -1,0 +1,169 @@
+"""A trained run of sequences on disk: ``config.json`` beside ``model.safetensors``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256 as digest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.provenance import sha256
+from genomix_cli.sequences.models.base import State
+from genomix_cli.shards.sequences import Columns, Sequences
+from genomix_cli.training.checkpoints import (
+    FORMAT,
+    FORMAT_VERSION,
+    WEIGHTS,
+    read_plain,
+    weights_file,
+)
+
+DOMAIN = "sequences"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything beside the weights that a run needs to be used.
+
+    Attributes
+    ----------
+    task : str
+        ``classify``, ``contrast``, ``diffuse`` or ``align``.
+    model : str
+        Name in the registry of classifiers, or of the task.
+    arch : dict
+        Fields of the model's configuration class.
+    length : int
+        Bases of a sequence.
+    columns : str
+        Digest of the places of the columns, where sequences are aligned; empty otherwise.
+    label : str
+        Name of the phenotype that was learned, if one was.
+    classes : tuple of str
+        Of it.
+    facts : dict
+        What only this task has: temperature, thresholds, phenotypes.
+    provenance : dict
+    """
+
+    task: str
+    model: str
+    arch: Mapping[str, Any]
+    length: int
+    columns: str = ""
+    label: str = ""
+    classes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as it lies on disk.
+
+    Attributes
+    ----------
+    config : RunConfig
+    state : dict of str to NDArray
+    path : Path
+    sha256 : str
+        Digest of the weights file.
+    """
+
+    config: RunConfig
+    state: State
+    path: Path
+    sha256: str
+
+
+def columns_digest(columns: Columns | None, contigs: Mapping[str, int]) -> str:
+    """Digest of the places and reference alleles of columns; empty without them."""
+    if columns is None:
+        return ""
+    names = np.array(list(contigs))[columns.contig]
+    text = "\n".join(map(str, zip(names, columns.pos.tolist(), columns.ref.tolist(), strict=True)))
+    return digest(text.encode()).hexdigest()
+
+
+def check_fits(config: RunConfig, sequences: Sequences, where: object) -> None:
+    """Refuse sequences that a run cannot read.
+
+    Raises
+    ------
+    DataError
+        If they are of another length, or their columns are other places.
+    """
+    if sequences.length != config.length:
+        raise DataError(
+            "sequences of another length than in training",
+            where=where,
+            expected=f"{config.length:,} bases",
+            found=f"{sequences.length:,}",
+        )
+    found = columns_digest(sequences.columns, sequences.contigs)
+    if config.columns and found != config.columns:
+        raise DataError(
+            "the columns are not the sites of training",
+            where=where,
+            hint="prepare it with --like the training file",
+        )
+
+
+def save_run(folder: Path, config: RunConfig, state: State) -> None:
+    """Write weights and configuration into an existing folder."""
+    # ascontiguousarray would give a scalar, as batch norm has them, an axis.
+    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
+    (folder / WEIGHTS).write_bytes(save(arrays))
+    data = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "domain": DOMAIN,
+        **to_dict(config),
+    }
+    (folder / "config.json").write_text(json.dumps(data, indent=1, default=list) + "\n")
+
+
+def read_run(folder: Path, *tasks: str) -> StoredRun:
+    """Read and check a run folder.
+
+    Parameters
+    ----------
+    folder : Path
+    *tasks : str
+        Those that will do; none given: all.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it is of another task.
+    DataError
+        If its files are damaged, of another domain, or of a newer version.
+    """
+    folder = Path(folder)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UsageError("is not a run folder", where=folder, hint="make one: genomix train")
+    try:
+        config = from_dict(RunConfig, read_plain(path, DOMAIN), where=path)
+    except (KeyError, TypeError, UsageError) as error:
+        raise DataError(f"is damaged: {error}", where=path) from error
+    if tasks and config.task not in tasks:
+        raise UsageError(
+            "is a run of another task",
+            where=folder,
+            expected=" or ".join(tasks),
+            found=config.task,
+        )
+    weights = weights_file(folder)
+    try:
+        state = load_file(str(weights))
+    except Exception as error:  # safetensors raises its own type
+        raise DataError(f"is damaged: {error}", where=weights) from error
+    return StoredRun(config, state, folder, sha256(weights))
