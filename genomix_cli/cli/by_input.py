@@ -75,8 +75,8 @@ def is_cohort(path: Path) -> bool:
         return start.startswith(_MUDATA)
 
 
-def is_scored_cohort(path: Path) -> bool:
-    """Whether a path is a run folder of cohorts, or a table with a row per sample."""
+def is_scored_classes(path: Path) -> bool:
+    """Whether a path is a run folder of cohorts or sequences, or a table with a row per sample."""
     if path.is_dir():
         return _domain_of_run(path) != "variants"
     start = _start(path)
@@ -115,7 +115,7 @@ def _domain_of_run(folder: Path) -> str:
 
 VARIANTS = Domain("variants", "of variants", lambda path: True)
 COHORTS = Domain("cohorts", "a cohort", is_cohort)
-SCORED_COHORTS = Domain("cohorts", "of a cohort", is_scored_cohort)
+SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
 
 
 class Own(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genomix_cli.cli.by_input import SCORED_COHORTS, VARIANTS, add_command
+from genomix_cli.cli.by_input import SCORED_CLASSES, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
 from genomix_cli.cli.summary import metric_table, print_table
 from genomix_cli.variants.tags import PROBABILITY
@@ -26,13 +26,13 @@ _NAMES = {
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    from genomix_cli.cli.evaluate_cohort import evaluate_cohort
+    from genomix_cli.cli.evaluate_classes import evaluate_classes
 
     add_command(
         app,
         "evaluate",
-        {VARIANTS: evaluate, SCORED_COHORTS: evaluate_cohort},
-        help="Say how good scores are, of variants or of the samples of a cohort.",
+        {VARIANTS: evaluate, SCORED_CLASSES: evaluate_classes},
+        help="Say how good scores are, of variants, of samples of a cohort or of sequences.",
         argument=typer.Argument(
             help="Scored VCF, or scores of samples (TSV, Parquet, run folder).", metavar="SCORED"
         ),

@@ -19,7 +19,7 @@ from genomix_cli.cli.by_input import (
     Domain,
     add_command,
     is_cohort,
-    is_scored_cohort,
+    is_scored_classes,
 )
 from genomix_cli.cli.options import Config, Device, Seed
 from genomix_cli.errors import UsageError
@@ -59,28 +59,28 @@ def test_a_cohort_is_known_by_its_content(cohort: Path, tmp_path: Path) -> None:
 
 def test_scores_of_a_cohort_are_known_by_their_content(tmp_path: Path) -> None:
     table = "sample\tpredicted\tp:A\n"
-    assert is_scored_cohort(written(tmp_path / "a", table))
-    assert is_scored_cohort(written(tmp_path / "b", gzip.compress(table.encode())))
-    assert is_scored_cohort(written(tmp_path / "c", b"PAR1 ..."))
-    assert is_scored_cohort(tmp_path)
+    assert is_scored_classes(written(tmp_path / "a", table))
+    assert is_scored_classes(written(tmp_path / "b", gzip.compress(table.encode())))
+    assert is_scored_classes(written(tmp_path / "c", b"PAR1 ..."))
+    assert is_scored_classes(tmp_path)
     for domain in ("cohorts", "variants"):
         (tmp_path / domain).mkdir()
         written(tmp_path / domain / "config.json", json.dumps({"domain": domain}))
-    assert is_scored_cohort(tmp_path / "cohorts")
-    assert not is_scored_cohort(tmp_path / "variants")
+    assert is_scored_classes(tmp_path / "cohorts")
+    assert not is_scored_classes(tmp_path / "variants")
     vcf = "##fileformat=VCFv4.2\n"
-    assert not is_scored_cohort(written(tmp_path / "d", vcf))
-    assert not is_scored_cohort(written(tmp_path / "e", gzip.compress(vcf.encode())))
-    assert not is_scored_cohort(written(tmp_path / "f", b"\x1f\x8b cut"))
-    assert not is_scored_cohort(written(tmp_path / "g", "samples\tx\n"))
-    assert not is_scored_cohort(tmp_path / "absent.tsv")
+    assert not is_scored_classes(written(tmp_path / "d", vcf))
+    assert not is_scored_classes(written(tmp_path / "e", gzip.compress(vcf.encode())))
+    assert not is_scored_classes(written(tmp_path / "f", b"\x1f\x8b cut"))
+    assert not is_scored_classes(written(tmp_path / "g", "samples\tx\n"))
+    assert not is_scored_classes(tmp_path / "absent.tsv")
 
 
 def test_a_pipe_is_not_read(tmp_path: Path) -> None:
     """It can be read only once, by the command."""
     os.mkfifo(tmp_path / "pipe")
     assert not is_cohort(tmp_path / "pipe")
-    assert not is_scored_cohort(tmp_path / "pipe")
+    assert not is_scored_classes(tmp_path / "pipe")
 
 
 def first(

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.dataset import Floats
-from genomix_cli.cohorts.text import GZIP, first_bytes
 from genomix_cli.comparison.results import NAN, ClassScore, leaks, plain, share
+from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.shards.cohort import PATIENT, Cohort, open_cohort
+from genomix_cli.shards.sequences import Sequences, is_sequences, open_sequences
 from genomix_cli.training.metrics import Interval, MetricResult
 from genomix_cli.training.multiclass import CLASS_METRICS, METRICS, Replicates, replicate
 
@@ -32,7 +32,8 @@ log = logging.getLogger("genomix")
 
 PREDICTIONS = "predictions.parquet"
 PROBABILITY, SAMPLE, LABEL, SETS = "p:", "sample", "label", "set"
-FEW_PATIENTS = 30
+FEW_UNITS = 30
+GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
 # Probabilities come with six digits.
 SUM_TOLERANCE = 1e-3
 _PARTS = ("score", "ceiling", "other", "difference")
@@ -45,9 +46,13 @@ class EvaluateRequest:
     Attributes
     ----------
     scored : Path
-        Table of `genomix score cohort.h5mu`, or a run folder, or its ``predictions.parquet``.
-    cohort : Path, optional
-        Labels and patients; without it the table's own column ``label``, each sample a patient.
+        Table of `genomix score` of a cohort or of sequences, or a run folder, or its
+        ``predictions.parquet``.
+    data : Path, optional
+        Cohort or file of sequences with labels, and with patients or groups; without it the table's
+        own column ``label``, each sample by itself.
+    label : str
+        Phenotype of a file of sequences; empty: what the run learned, or the file's.
     model : str, optional
         Which one, of a table of several.
     versus : Path, optional
@@ -62,7 +67,8 @@ class EvaluateRequest:
     """
 
     scored: Path
-    cohort: Path | None = None
+    data: Path | None = None
+    label: str = ""
     model: str | None = None
     versus: Path | None = None
     versus_model: str | None = None
@@ -161,8 +167,10 @@ class Evaluation:
     model, versus : str, optional
         Names, where a table has them.
     counts : Counts
-    patients : int
+    units : int
         What the bootstrap drew.
+    unit_name : str
+        ``patients``, ``groups`` or ``samples``.
     draws : int
     classes : tuple of ClassScore
     metrics : tuple of MetricResult
@@ -175,7 +183,8 @@ class Evaluation:
     model: str | None
     versus: str | None
     counts: Counts
-    patients: int
+    units: int
+    unit_name: str
     draws: int
     classes: tuple[ClassScore, ...]
     metrics: tuple[MetricResult, ...]
@@ -185,16 +194,17 @@ class Evaluation:
 
 
 class _Truth(NamedTuple):
-    """Of each sample of the table: label (index of its classes, -1 unknown), patient, posterior."""
+    """Of each sample of the table: label (index of its classes, -1 unknown), unit, posterior."""
 
     label: NDArray[np.int64]
-    patient: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    unit_name: str
     posterior: Floats | None
     modalities: tuple[str, ...]
     not_in_table: int
 
 
-def evaluate_cohort(request: EvaluateRequest) -> Evaluation:
+def evaluate_classes(request: EvaluateRequest) -> Evaluation:
     """Read predictions and labels and evaluate them.
 
     Raises
@@ -203,7 +213,7 @@ def evaluate_cohort(request: EvaluateRequest) -> Evaluation:
         If a file, model or modality does not exist.
     DataError
         If a table cannot be read or is none of predictions, if samples come twice or are not in
-        the cohort, if classes differ, or nothing has both a label and a prediction.
+        the data, if classes differ, or nothing has both a label and a prediction.
     MissingExtraError
         If Parquet is to be read and pyarrow is not installed, or a cohort and anndata is not.
     """
@@ -248,12 +258,12 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
     Raises
     ------
     UsageError, DataError, MissingExtraError
-        See :func:`evaluate_cohort`.
+        See :func:`evaluate_classes`.
     """
     path = Path(path)
     path = path / PREDICTIONS if path.is_dir() else path
     if not path.is_file():
-        raise UsageError("no such file", where=path, hint="make one: genomix score cohort.h5mu")
+        raise UsageError("no such file", where=path, hint="make one: genomix score")
     table = _read_table(path)
     columns = [str(name) for name in table]
     classes = tuple(name[len(PROBABILITY) :] for name in columns if name.startswith(PROBABILITY))
@@ -263,7 +273,7 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
             where=path,
             expected=f"columns {SAMPLE} and {PROBABILITY}<class> of each class",
             found=", ".join(columns)[:100],
-            hint="make one: genomix score cohort.h5mu",
+            hint="make one: genomix score",
         )
     table, model = _one_model(table, model, path)
     names = table[SAMPLE].astype(str).to_numpy()
@@ -280,9 +290,10 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
 def _read_table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    start = first_bytes(path)
+    with path.open("rb") as handle:
+        start = handle.read(4)
     try:
-        if start.startswith(b"PAR1"):
+        if start.startswith(PARQUET):
             return pd.read_parquet(path)
         # Names are text, whatever they look like.
         text = {SAMPLE: str, LABEL: str, SETS: str, "predicted": str, "model": str, "fold": str}
@@ -386,17 +397,17 @@ def _members(text: str, classes: Sequence[str]) -> list[str] | None:
 
 
 def _truth(request: EvaluateRequest, scored: Predictions) -> _Truth:
-    if request.cohort is not None:
-        with open_cohort(request.cohort) as cohort:
+    if request.data is not None and is_sequences(request.data):
+        return _of_sequences(open_sequences(request.data), request, scored)
+    if request.data is not None:
+        with open_cohort(request.data) as cohort:
             return _of_cohort(cohort, request, scored)
     if request.modalities:
         raise UsageError("without a cohort there is no ceiling", where="--modalities")
     if scored.label is None:
-        raise UsageError(
-            "has no labels", where=scored.path, hint="give the cohort that has: --cohort"
-        )
+        raise UsageError("has no labels", where=scored.path, hint="give the file that has: --data")
     label = _codes(scored.label, scored, scored.path)
-    return _Truth(label, np.arange(len(label)), None, (), 0)
+    return _Truth(label, np.arange(len(label)), "samples", None, (), 0)
 
 
 def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.int64]:
@@ -412,17 +423,29 @@ def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.
     return np.array([code[name] for name in names], np.int64)
 
 
-def _of_cohort(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> _Truth:
+def _rows(known: Any, scored: Predictions, path: Path) -> NDArray[np.intp]:
+    """Of each sample of the table, where the data has it."""
     import pandas as pd
 
-    rows = cohort.obs.index.astype(str).get_indexer(pd.Index(scored.names))
+    rows = pd.Index(known).astype(str).get_indexer(pd.Index(scored.names))
     if (rows < 0).any():
         strange = scored.names[rows < 0]
         raise DataError(
-            f"sample {strange[0]} is not in the cohort",
+            f"sample {strange[0]} is not in the data",
             where=scored.path,
-            found=f"{len(strange):,} of {len(rows):,} samples that are not in {cohort.path.name}",
+            found=f"{len(strange):,} of {len(rows):,} samples that are not in {path.name}",
         )
+    return rows
+
+
+def _not_in_table(rows: NDArray[np.intp], label: NDArray[np.int64]) -> int:
+    left_out = np.ones(len(label), bool)
+    left_out[rows] = False
+    return int((left_out & (label >= 0)).sum())
+
+
+def _of_cohort(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> _Truth:
+    rows = _rows(cohort.obs.index, scored, cohort.path)
     names = np.array([*cohort.classes, ""], object)[cohort.labels]
     if not (cohort.labels >= 0).any():
         raise DataError("has no labels", where=cohort.path)
@@ -432,15 +455,25 @@ def _of_cohort(cohort: Cohort, request: EvaluateRequest, scored: Predictions) ->
         # Who is unknown is a patient of their own.
         patient = np.where(codes < 0, len(codes) + patient, codes)
     modalities = _seen(cohort, request, scored)
-    left_out = np.ones(len(names), bool)
-    left_out[rows] = False
     return _Truth(
         _codes(names[rows], scored, cohort.path),
         patient[rows],
+        "patients",
         _posterior(cohort, modalities, scored, rows),
         modalities,
-        int((left_out & (cohort.labels >= 0)).sum()),
+        _not_in_table(rows, cohort.labels),
     )
+
+
+def _of_sequences(sequences: Sequences, request: EvaluateRequest, scored: Predictions) -> _Truth:
+    assert request.data is not None
+    if request.modalities:
+        raise UsageError("sequences have no modalities", where="--modalities")
+    rows = _rows(sequences.names, scored, request.data)
+    classes, label = sequences.label(request.label)
+    names = np.array([*classes, ""], object)[label]
+    codes = _codes(names[rows], scored, request.data)
+    return _Truth(codes, sequences.group[rows], "groups", None, (), _not_in_table(rows, label))
 
 
 def _seen(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> tuple[str, ...]:
@@ -484,16 +517,16 @@ def _evaluate(
     scored: Predictions, other: Predictions | None, truth: _Truth, request: EvaluateRequest
 ) -> Evaluation:
     used, counts = _usable(scored, other, truth)
-    label, patient = truth.label[used], truth.patient[used]
+    label, unit = truth.label[used], truth.unit[used]
     models = [scored.probability[used]]
     for more in (truth.posterior, None if other is None else other.probability):
         if more is not None:
             models.append(more[used])
-    patients = len(np.unique(patient))
-    if request.draws and patients < FEW_PATIENTS:
-        log.warning("only %d patients to draw: the intervals are rough", patients)
+    units = len(np.unique(unit))
+    if request.draws and units < FEW_UNITS:
+        log.warning("only %d %s to draw: the intervals are rough", units, truth.unit_name)
     rng = np.random.default_rng(request.seed)
-    found = replicate(label, models, patient, request.draws, rng)
+    found = replicate(label, models, unit, request.draws, rng)
     bayes = None if truth.posterior is None else 1
     beside = None if other is None else len(models) - 1
     k = len(scored.classes)
@@ -503,7 +536,8 @@ def _evaluate(
         model=scored.model,
         versus=None if other is None else other.model,
         counts=counts,
-        patients=patients,
+        units=units,
+        unit_name=truth.unit_name,
         draws=request.draws,
         classes=tuple(_classes(found, scored.classes, label, sets)),
         metrics=tuple(_metric(found, name, bayes, beside) for name in METRICS),
@@ -605,7 +639,7 @@ def write_json(
     evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
 ) -> None:
     """Write everything, and how it was made."""
-    inputs = {"scored": request.scored, "cohort": request.cohort, "versus": request.versus}
+    inputs = {"scored": request.scored, "data": request.data, "versus": request.versus}
     files = {role: file for role, file in inputs.items() if file is not None}
     settings = {key: value for key, value in asdict(request).items() if key not in inputs}
     made = Provenance.of(settings, files, request.seed).to_dict()

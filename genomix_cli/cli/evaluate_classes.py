@@ -1,4 +1,4 @@
-"""``genomix evaluate``: predictions for samples of a cohort against their labels."""
+"""``genomix evaluate``: predictions for samples of a cohort, or for sequences, against labels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
 from genomix_cli.cli.summary import interval_text, metric_table, print_table
 
 if TYPE_CHECKING:
-    from genomix_cli.cohorts.evaluate import Evaluation
+    from genomix_cli.comparison.evaluate import Evaluation
 
 
-def evaluate_cohort(
+def evaluate_classes(
     scored: Path,
-    cohort: Annotated[
+    data: Annotated[
         Path | None,
         typer.Option(
-            help="Cohort with labels and patients; default: the table's column label.",
-            metavar="COHORT.h5mu",
+            "--data",
+            "--cohort",
+            help="Cohort or sequences with labels, and patients or groups; default: the table's "
+            "column label.",
+            metavar="FILE",
         ),
     ] = None,
+    label: Annotated[str, typer.Option(help="Of sequences: phenotype; default: the file's.")] = "",
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="Which one, of a table of several; default: the first."),
@@ -53,21 +57,23 @@ def evaluate_cohort(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Say how good predictions for samples are, each metric with an interval.
+    """Say how good predictions of classes are, each metric with an interval.
 
-    Intervals are 95 %, from a bootstrap of whole patients. Where the cohort is simulated, the Bayes
-    posterior of the modalities that the model saw is beside it; who is above it has found a leak.
+    Intervals are 95 %, from a bootstrap of whole patients or groups. Where a cohort is simulated,
+    the Bayes posterior of the modalities that the model saw is beside it; who is above it has found
+    a leak.
     """
-    from genomix_cli.cohorts.evaluate import (
+    from genomix_cli.comparison.evaluate import (
         EvaluateRequest,
-        evaluate_cohort,
+        evaluate_classes,
         write_json,
         write_tsv,
     )
 
     request = EvaluateRequest(
         scored=scored,
-        cohort=cohort,
+        data=data,
+        label=label,
         model=model,
         modalities=tuple(modalities.replace(",", " ").split()),
         versus=versus,
@@ -75,7 +81,7 @@ def evaluate_cohort(
         draws=draws,
         seed=seed,
     )
-    evaluation = evaluate_cohort(request)
+    evaluation = evaluate_classes(request)
     if output:
         write_tsv(evaluation, output, force=force)
     if json:
@@ -107,9 +113,10 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     note = "; ".join(part for part in left_out if part)
     yield f"{counts.used:,} of {counts.samples:,} samples" + (f" ({note})" if note else "")
     if counts.not_in_table:
-        yield f"{counts.not_in_table:,} more samples of the cohort have a label, and no prediction"
+        yield f"{counts.not_in_table:,} more samples of the data have a label, and no prediction"
     if evaluation.draws:
-        yield f"95 % intervals from {evaluation.draws:,} draws of {evaluation.patients:,} patients"
+        drawn = f"{evaluation.draws:,} draws of {evaluation.units:,} {evaluation.unit_name}"
+        yield f"95 % intervals from {drawn}"
     sets = evaluation.sets
     if sets is not None:
         yield (

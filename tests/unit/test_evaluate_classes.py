@@ -15,16 +15,18 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from genomix_cli.cli.evaluate_cohort import evaluate_cohort as command
-from genomix_cli.cohorts.evaluate import (
+from genomix_cli.cli.evaluate_classes import evaluate_classes as command
+from genomix_cli.comparison.evaluate import (
     EvaluateRequest,
-    evaluate_cohort,
+    evaluate_classes,
     read_predictions,
     write_json,
     write_tsv,
 )
 from genomix_cli.errors import DataError, GenomixError, UsageError
+from genomix_cli.provenance import Provenance
 from genomix_cli.shards.cohort import add_samples, add_truth
+from genomix_cli.shards.sequences import Phenotype, Sequences, write_sequences
 from genomix_cli.training.multiclass import METRICS
 from tests.cohort_files import modality, write_cohort
 from tests.cohort_study import softmax
@@ -85,16 +87,16 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def _evaluate(**fields):
-    return evaluate_cohort(EvaluateRequest(**({"draws": 100} | fields)))
+    return evaluate_classes(EvaluateRequest(**({"draws": 100} | fields)))
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz", "t.parquet"])
 def test_every_kind_of_table_gives_the_metrics_of_its_numbers(tmp_path, cohort, name):
     p = _predictions()
-    found = _evaluate(scored=_write(_frame(p), tmp_path / name), cohort=cohort)
+    found = _evaluate(scored=_write(_frame(p), tmp_path / name), data=cohort)
     label = _truth()[0][10:]
     assert found.counts == (N, 10, 0, 0, N - 10, 0)
-    assert found.patients == (N - 10) // 2
+    assert found.units == (N - 10) // 2
     for metric in found.metrics:
         assert metric.score.value == pytest.approx(METRICS[metric.name](label, p[10:]))
         assert metric.ceiling.value == pytest.approx(
@@ -112,20 +114,20 @@ def test_every_kind_of_table_gives_the_metrics_of_its_numbers(tmp_path, cohort, 
 
 def test_a_leak_is_reported(tmp_path, cohort):
     p = 0.6 * np.eye(3)[_truth()[0]] + 0.4 * _truth()[1]
-    found = _evaluate(scored=_write(_frame(p), tmp_path / "t.tsv"), cohort=cohort)
+    found = _evaluate(scored=_write(_frame(p), tmp_path / "t.tsv"), data=cohort)
     assert found.ceiling.leak
 
 
 def test_the_ceiling_itself_in_six_digits_is_no_leak(tmp_path, cohort):
     posterior = np.array([[float(f"{v:.6g}") for v in row] for row in _truth()[1]])
-    found = _evaluate(scored=_write(_frame(posterior), tmp_path / "t.tsv"), cohort=cohort)
+    found = _evaluate(scored=_write(_frame(posterior), tmp_path / "t.tsv"), data=cohort)
     assert not found.ceiling.leak
 
 
 def test_without_a_cohort_the_labels_are_the_tables(tmp_path):
     p, label = _predictions(), np.array(CLASSES)[_truth()[0]]
     found = _evaluate(scored=_write(_frame(p, label=label), tmp_path / "t.tsv"))
-    assert found.counts.used == found.patients == N
+    assert found.counts.used == found.units == N
     assert found.ceiling is None
     value = next(m for m in found.metrics if m.name == "macro_f1").score.value
     assert value == pytest.approx(METRICS["macro_f1"](_truth()[0], p))
@@ -136,7 +138,7 @@ def test_differences_are_paired_with_the_other_table(tmp_path, cohort):
     order = np.random.default_rng(0).permutation(N)[:100]
     other = _frame(q[order], [f"S{i:03d}" for i in order])
     first = _write(_frame(p), tmp_path / "p.tsv")
-    found = _evaluate(scored=first, cohort=cohort, versus=_write(other, tmp_path / "q.tsv"))
+    found = _evaluate(scored=first, data=cohort, versus=_write(other, tmp_path / "q.tsv"))
     both = np.isin(np.arange(N), order) & (np.arange(N) >= 10)
     assert found.counts.used == both.sum()
     assert found.counts.not_in_other == N - 10 - both.sum()
@@ -175,16 +177,16 @@ def test_the_ceiling_is_that_of_what_the_run_says_it_saw(tmp_path, cohort, caplo
     _several(tmp_path / "predictions.parquet")
     outcomes = [{"name": "m0", "modalities": ["b"]}, {"name": "m1", "modalities": ["b", "a"]}]
     (tmp_path / "metrics.json").write_text(json.dumps({"outcomes": outcomes}))
-    assert _evaluate(scored=tmp_path, cohort=cohort, model="m1").ceiling is not None
+    assert _evaluate(scored=tmp_path, data=cohort, model="m1").ceiling is not None
     logging.getLogger("genomix").propagate = True
-    assert _evaluate(scored=tmp_path, cohort=cohort, model="m0").ceiling is None
+    assert _evaluate(scored=tmp_path, data=cohort, model="m0").ceiling is None
     assert "no Bayes posterior given b" in caplog.text
 
 
 def test_what_was_not_scored_is_counted(tmp_path, cohort):
     frame = _frame(_predictions()[:100]).astype(object)
     frame.loc[20:24, [c for c in frame if c != "sample"]] = ""
-    found = _evaluate(scored=_write(frame, tmp_path / "t.tsv"), cohort=cohort)
+    found = _evaluate(scored=_write(frame, tmp_path / "t.tsv"), data=cohort)
     assert found.counts == (100, 10, 5, 0, 85, 20)
 
 
@@ -198,7 +200,7 @@ def test_a_sample_called_na_is_a_sample(tmp_path):
 
 BROKEN = {
     "once": (lambda f: pd.concat([f, f[:2]]), "S000 is there more than once.*2 such"),
-    "strange": (lambda f: f.assign(sample=["X", *f["sample"][1:]]), "X is not in the cohort"),
+    "strange": (lambda f: f.assign(sample=["X", *f["sample"][1:]]), "X is not in the data"),
     "columns": (lambda f: f.drop(columns="sample"), "no table of predictions"),
     "classes": (
         lambda f: f.rename(columns={"p:LumA": "p:luma"}).drop(columns="set"),
@@ -216,7 +218,7 @@ def test_a_bad_table_is_refused_in_one_line(tmp_path, cohort, name):
     spoil, message = BROKEN[name]
     path = _write(spoil(_frame(_predictions())), tmp_path / "t.tsv")
     with pytest.raises(DataError, match=message) as caught:
-        _evaluate(scored=path, cohort=cohort)
+        _evaluate(scored=path, data=cohort)
     assert "\n" not in str(caught.value)
 
 
@@ -234,22 +236,22 @@ def test_what_is_no_table_is_refused(tmp_path):
 
 def test_options_that_do_not_fit_are_refused(tmp_path, cohort):
     path = _write(_frame(_predictions()), tmp_path / "t.tsv")
-    with pytest.raises(UsageError, match="has no labels; give the cohort"):
+    with pytest.raises(UsageError, match="has no labels; give the file"):
         _evaluate(scored=path)
     with pytest.raises(UsageError, match="no modality c"):
-        _evaluate(scored=path, cohort=cohort, modalities=("c",))
+        _evaluate(scored=path, data=cohort, modalities=("c",))
     with pytest.raises(UsageError, match="without a cohort"):
         _evaluate(scored=path, modalities=("a",))
     other = _frame(_predictions()).rename(columns={"p:LumA": "p:luma"}).drop(columns="set")
     with pytest.raises(DataError, match="classes differ"):
-        _evaluate(scored=path, cohort=cohort, versus=_write(other, tmp_path / "o.tsv"))
+        _evaluate(scored=path, data=cohort, versus=_write(other, tmp_path / "o.tsv"))
 
 
 def test_the_files_say_the_same(tmp_path, cohort):
     request = EvaluateRequest(
-        _write(_frame(_predictions()), tmp_path / "t.tsv"), cohort=cohort, draws=50
+        _write(_frame(_predictions()), tmp_path / "t.tsv"), data=cohort, draws=50
     )
-    found = evaluate_cohort(request)
+    found = evaluate_classes(request)
     write_tsv(found, tmp_path / "m.tsv")
     write_json(found, request, tmp_path / "m.json")
     rows = list(csv.DictReader((tmp_path / "m.tsv").open(), delimiter="\t"))
@@ -262,7 +264,7 @@ def test_the_files_say_the_same(tmp_path, cohort):
         data["classes"][1]["metrics"]["recall"]["value"], rel=1e-5
     )
     assert data["counts"]["unlabelled"] == 10
-    assert data["provenance"]["inputs"].keys() == {"scored t.tsv", "cohort cohort.h5mu"}
+    assert data["provenance"]["inputs"].keys() == {"scored t.tsv", "data cohort.h5mu"}
     with pytest.raises(GenomixError, match="already exists"):
         write_tsv(found, tmp_path / "m.tsv")
 
@@ -277,3 +279,29 @@ def test_the_command_prints_what_it_found(tmp_path, cohort):
     for text in ("macro F1", "Bayes ceiling", "110 of 120 samples (10 without a label)", "LumB"):
         assert text in found.output
     assert (tmp_path / "o").is_file()
+
+
+def test_labels_of_sequences_are_taken_by_name_and_drawn_by_group(tmp_path):
+    """Two sequences of a group: half as many units; the label is the phenotype asked for."""
+    frame = _frame(_predictions()).drop(columns="label", errors="ignore")
+    names = frame["sample"].to_numpy(str)
+    n = len(names)
+    kinds = tuple(c[2:] for c in frame if c.startswith("p:"))
+    truth = np.arange(n) % len(kinds)
+    sequences = Sequences(
+        names=names[::-1],
+        codes=np.ones((n, 4), np.uint8),
+        group=np.arange(n) // 2,
+        split=np.full(n, ""),
+        phenotypes=(Phenotype("kind", kinds, truth[::-1].astype(np.int16)),),
+    )
+    write_sequences(tmp_path / "s.h5", sequences, Provenance.of({}, {}, 0))
+    scored = _write(frame, tmp_path / "t.tsv")
+    found = _evaluate(scored=scored, data=tmp_path / "s.h5", label="kind")
+    assert (found.units, found.unit_name) == (-(-n // 2), "groups")
+    probability = frame[[f"p:{kind}" for kind in kinds]].to_numpy()
+    known = np.isfinite(probability).all(1)
+    accuracy = next(m for m in found.metrics if m.name == "accuracy").score.value
+    assert accuracy == pytest.approx((probability.argmax(1) == truth)[known].mean())
+    with pytest.raises(UsageError, match="no phenotype 'colour'"):
+        _evaluate(scored=scored, data=tmp_path / "s.h5", label="colour")
