@@ -75,6 +75,19 @@ def is_cohort(path: Path) -> bool:
         return start.startswith(_MUDATA)
 
 
+def is_sequences(path: Path) -> bool:
+    """Whether a file is one of sequences."""
+    if not _start(path).startswith(_HDF5):
+        return False
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return file.attrs.get("format") == "genomix-sequences"
+    except OSError:  # damaged; the command says so
+        return False
+
+
 def is_scored_classes(path: Path) -> bool:
     """Whether a path is a run folder of cohorts or sequences, or a table with a row per sample."""
     if path.is_dir():
@@ -115,6 +128,7 @@ def _domain_of_run(folder: Path) -> str:
 
 VARIANTS = Domain("variants", "of variants", lambda path: True)
 COHORTS = Domain("cohorts", "a cohort", is_cohort)
+SEQUENCES = Domain("sequences", "of sequences", is_sequences)
 SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
 
 

@@ -207,3 +207,23 @@ def parse_pairs(values: list[str] | None, option: str, what: str) -> dict[str, s
             raise UsageError(f"{name} was given twice", where=option)
         pairs[name] = rest
     return pairs
+
+
+def parse_names(value: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def parse_value(text: str) -> Any:
+    """As TOML has it, but a word needs no quotes."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def parse_fields(values: list[str] | None) -> dict[str, Any]:
+    """``--set`` of a model, repeated."""
+    return {name: parse_value(text) for name, text in parse_pairs(values, "--set", "VALUE").items()}

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from genomix_cli.comparison.results import Results
     from genomix_cli.training.metrics import Interval, MetricResult
 
 log = logging.getLogger("genomix")
+# Metrics of the table of models.
+SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 
 
 def show(rows: Iterable[tuple[str, str, str]]) -> None:
@@ -90,3 +93,23 @@ def interval_text(
     if interval.low == interval.low:  # not NaN
         text += f" [{interval.low:{form}}, {interval.high:{form}}]"
     return text
+
+
+def print_results(found: Results) -> None:
+    """A row per model on stdout, and what to make of it on stderr."""
+    from genomix_cli.training.multiclass import METRICS
+
+    header = ("model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline")
+    rows = [
+        (
+            row.name,
+            *(interval_text(row.metrics[name].interval, digits=4) for name in SHOWN),
+            str(row.trials),
+            "" if row.against_best is None else row.against_best.verdict,
+        )
+        for row in found.outcomes
+    ]
+    print_table(header, rows)
+    for warning in found.warnings:
+        log.warning(warning)
+    log.info(found.headline)

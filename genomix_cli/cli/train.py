@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genomix_cli.cli.by_input import COHORTS, VARIANTS, add_command
+from genomix_cli.cli.by_input import COHORTS, SEQUENCES, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose
 from genomix_cli.errors import UsageError
 
@@ -15,14 +15,17 @@ from genomix_cli.errors import UsageError
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     from genomix_cli.cli.train_cohort import train_cohort
+    from genomix_cli.cli.train_sequences import train_sequences
 
     add_command(
         app,
         "train",
-        {VARIANTS: train, COHORTS: train_cohort},
-        help="Train a model of variants, or of a cohort: the input says which.",
+        {VARIANTS: train, COHORTS: train_cohort, SEQUENCES: train_sequences},
+        help="Train a model of variants, of a cohort or of sequences: the input says which.",
         argument=typer.Argument(
-            help="Genome shard of `prepare variants`, or cohort (.h5mu).", metavar="INPUT"
+            help="Genome shard of `prepare variants`, cohort (.h5mu), or file of "
+            "`prepare sequences`.",
+            metavar="INPUT",
         ),
     )
 

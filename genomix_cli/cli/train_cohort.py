@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose, parse_pairs
-from genomix_cli.cli.summary import interval_text, print_table
+from genomix_cli.cli.options import (
+    Config,
+    Device,
+    Quiet,
+    Seed,
+    Threads,
+    Verbose,
+    parse_names,
+    parse_pairs,
+    parse_value,
+)
+from genomix_cli.cli.summary import print_results
 from genomix_cli.errors import UsageError
 from genomix_cli.registry import COHORT_MODELS
 
-if TYPE_CHECKING:
-    from genomix_cli.comparison.results import Results
-
-SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
-log = logging.getLogger("genomix")
 _NAMES = ", ".join(COHORT_MODELS)
 
 
@@ -97,7 +101,9 @@ def train_cohort(
     contest = Contest(
         model=model,
         preset=preset,
-        arch={name: _value(text) for name, text in parse_pairs(arch, "--set", "VALUE").items()},
+        arch={
+            name: parse_value(text) for name, text in parse_pairs(arch, "--set", "VALUE").items()
+        },
         vary=_variations(vary),
         baselines=_baselines(baselines),
         control=control,
@@ -108,7 +114,7 @@ def train_cohort(
             cohort=cohort,
             output=output,
             contest=contest,
-            modalities=_names(modalities),
+            modalities=parse_names(modalities),
             hold_out=hold_out,
             folds=folds,
             rules=rules,
@@ -121,16 +127,12 @@ def train_cohort(
         )
     )
     if first_process():
-        _render(found)
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+        print_results(found)
 
 
 def _baselines(value: str) -> tuple[str, ...]:
     if value != "all":
-        return () if value == "none" else _names(value)
+        return () if value == "none" else parse_names(value)
     from importlib.util import find_spec
 
     # The one that needs an extra of its own; asked for by name, its absence is an error.
@@ -140,36 +142,6 @@ def _baselines(value: str) -> tuple[str, ...]:
 def _variations(values: list[str] | None) -> dict[str, tuple[Any, ...]]:
     """``top_k=300,500`` as numbers, ``modalities=a,a+b`` as text."""
     return {
-        name: tuple(_value(each) for each in _names(listed))
+        name: tuple(parse_value(each) for each in parse_names(listed))
         for name, listed in parse_pairs(values, "--vary", "A,B,...").items()
     }
-
-
-def _render(found: Results) -> None:
-    """A row per model on stdout, and what to make of it on stderr."""
-    from genomix_cli.training.multiclass import METRICS
-
-    header = ("model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline")
-    rows = [
-        (
-            row.name,
-            *(interval_text(row.metrics[name].interval, digits=4) for name in SHOWN),
-            str(row.trials),
-            "" if row.against_best is None else row.against_best.verdict,
-        )
-        for row in found.outcomes
-    ]
-    print_table(header, rows)
-    for warning in found.warnings:
-        log.warning(warning)
-    log.info(found.headline)
-
-
-def _value(text: str) -> Any:
-    """As TOML has it, but a word needs no quotes."""
-    import tomllib
-
-    try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        return text
