@@ -101,9 +101,7 @@ def train_cohort(
     contest = Contest(
         model=model,
         preset=preset,
-        arch={
-            name: parse_value(text) for name, text in parse_pairs(arch, "--set", "VALUE").items()
-        },
+        arch=parse_fields(arch),
         vary=_variations(vary),
         baselines=_baselines(baselines),
         control=control,

@@ -120,9 +120,7 @@ def train_sequences(
         output=output,
         task=task,
         preset=preset,
-        arch={
-            name: parse_value(text) for name, text in parse_pairs(arch, "--set", "VALUE").items()
-        },
+        arch=parse_fields(arch),
         label=label,
         hold_out=hold_out,
         init=Path(init) if init else None,
