@@ -14,6 +14,7 @@ from genomix_cli.cli.options import (
     Seed,
     Threads,
     Verbose,
+    parse_fields,
     parse_names,
     parse_pairs,
     parse_value,

@@ -14,6 +14,7 @@ from genomix_cli.cli.options import (
     Seed,
     Threads,
     Verbose,
+    parse_fields,
     parse_names,
 )
 from genomix_cli.cli.summary import print_results, print_table
