@@ -33,6 +33,7 @@ _MUDATA = b"MuData"
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _SUFFIX = ".h5mu"
+_SEQUENCES = "genomix-sequences"
 
 # Newer Typer carries its own copy of Click: these are subclasses and bases in both copies.
 MissingParameter: Any = next(
@@ -75,6 +76,20 @@ def is_cohort(path: Path) -> bool:
         return start.startswith(_MUDATA)
 
 
+def is_sequences(path: Path) -> bool:
+    """Whether a file is one of sequences, by what it says of itself."""
+    start = _start(path)
+    if not start.startswith(_HDF5):
+        return False
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return bool(file.attrs.get("format") == _SEQUENCES)
+    except OSError:  # damaged; the command says so
+        return _SEQUENCES.encode() in start
+
+
 def is_scored_cohort(path: Path) -> bool:
     """Whether a path is a run folder of cohorts, or a table with a row per sample."""
     if path.is_dir():
@@ -115,6 +130,7 @@ def _domain_of_run(folder: Path) -> str:
 
 VARIANTS = Domain("variants", "of variants", lambda path: True)
 COHORTS = Domain("cohorts", "a cohort", is_cohort)
+SEQUENCES = Domain("sequences", "a file of sequences", is_sequences)
 SCORED_COHORTS = Domain("cohorts", "of a cohort", is_scored_cohort)
 
 
