@@ -33,6 +33,7 @@ _MUDATA = b"MuData"
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _SUFFIX = ".h5mu"
+_SEQUENCES = "genomix-sequences"
 
 # Newer Typer carries its own copy of Click: these are subclasses and bases in both copies.
 MissingParameter: Any = next(
@@ -76,16 +77,17 @@ def is_cohort(path: Path) -> bool:
 
 
 def is_sequences(path: Path) -> bool:
-    """Whether a file is one of sequences."""
-    if not _start(path).startswith(_HDF5):
+    """Whether a file is one of sequences, by what it says of itself."""
+    start = _start(path)
+    if not start.startswith(_HDF5):
         return False
     import h5py
 
     try:
         with h5py.File(path) as file:
-            return file.attrs.get("format") == "genomix-sequences"
+            return bool(file.attrs.get("format") == _SEQUENCES)
     except OSError:  # damaged; the command says so
-        return False
+        return _SEQUENCES.encode() in start
 
 
 def is_scored_classes(path: Path) -> bool:
@@ -128,7 +130,7 @@ def _domain_of_run(folder: Path) -> str:
 
 VARIANTS = Domain("variants", "of variants", lambda path: True)
 COHORTS = Domain("cohorts", "a cohort", is_cohort)
-SEQUENCES = Domain("sequences", "of sequences", is_sequences)
+SEQUENCES = Domain("sequences", "a file of sequences", is_sequences)
 SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
 
 

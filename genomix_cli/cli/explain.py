@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genomix_cli.cli.by_input import COHORTS, VARIANTS, add_command
+from genomix_cli.cli.by_input import COHORTS, SEQUENCES, VARIANTS, add_command
 from genomix_cli.cli.options import (
     Config,
     Contacts,
@@ -35,13 +35,14 @@ _BASELINES = {"ref": ("ref",), "shuffle": ("shuffle",), "both": ("ref", "shuffle
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     from genomix_cli.cli.explain_cohort import explain_cohort
+    from genomix_cli.cli.explain_sequences import explain_sequences
 
     add_command(
         app,
         "explain",
-        {VARIANTS: explain, COHORTS: explain_cohort},
-        help="Say why variants, or the samples of a cohort, score as they do.",
-        argument=typer.Argument(help="VCF, or cohort (.h5mu).", metavar="INPUT"),
+        {VARIANTS: explain, COHORTS: explain_cohort, SEQUENCES: explain_sequences},
+        help="Say why variants, the samples of a cohort, or sequences score as they do.",
+        argument=typer.Argument(help="VCF, cohort (.h5mu), or sequences (.h5).", metavar="INPUT"),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genomix_cli.cli.by_input import COHORTS, VARIANTS, add_command
+from genomix_cli.cli.by_input import COHORTS, SEQUENCES, VARIANTS, add_command
 from genomix_cli.cli.options import (
     Config,
     Contacts,
@@ -36,14 +36,15 @@ log = logging.getLogger("genomix")
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     from genomix_cli.cli.score_cohort import score_cohort
+    from genomix_cli.cli.score_sequences import score_sequences
 
     add_command(
         app,
         "score",
-        {VARIANTS: score, COHORTS: score_cohort},
-        help="Score variants, or the samples of a cohort: the input says which.",
+        {VARIANTS: score, COHORTS: score_cohort, SEQUENCES: score_sequences},
+        help="Score variants, the samples of a cohort, or sequences: the input says which.",
         argument=typer.Argument(
-            help="VCF, VCF.gz or BCF (- is standard input), or cohort (.h5mu).",
+            help="VCF, VCF.gz or BCF (- is standard input), cohort (.h5mu), or sequences (.h5).",
             metavar="INPUT",
             allow_dash=True,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genomix_cli import __version__
@@ -51,8 +51,9 @@ th.text { text-align: left; } .tight { font-size: 0.72rem; }
 
 Draw = Callable[[Study, Results], "Picture | None"]
 Write = Callable[[Study, Results], str]
-# Title of each section, its tables, and its figures, which come first.
-SECTIONS: tuple[tuple[str, tuple[Draw, ...], tuple[Write, ...]], ...] = (
+# Title of a section, its figures, and its tables, which come after them.
+Section = tuple[str, tuple[Draw, ...], tuple[Write, ...]]
+SECTIONS: tuple[Section, ...] = (
     ("models", (), (sections.models,)),
     ("at a glance", (lambda _, results: figures.overview(results),), ()),
     ("against the ceiling", (), (sections.ceilings,)),
@@ -70,7 +71,13 @@ SECTIONS: tuple[tuple[str, tuple[Draw, ...], tuple[Write, ...]], ...] = (
 )
 
 
-def write_report(study: Study, results: Results, path: Path, command: str | None = None) -> Path:
+def write_report(
+    study: Study,
+    results: Results,
+    path: Path,
+    command: str | None = None,
+    extra: Sequence[Section] = (),
+) -> Path:
     """Write the report; the same study and command give the same bytes.
 
     Parameters
@@ -82,23 +89,25 @@ def write_report(study: Study, results: Results, path: Path, command: str | None
         Replaced if it exists.
     command : str, optional
         How to make it again; by default the command line that runs.
+    extra : sequence of Section
+        What only this domain has; it comes after the table of models.
 
     Raises
     ------
     MissingExtraError
         If matplotlib is not installed.
     """
-    text = page(study, results, command_line() if command is None else command)
+    text = page(study, results, command_line() if command is None else command, extra)
     with atomic_path(Path(path)) as draft:
         draft.write_text(text, encoding="utf-8")
     return Path(path)
 
 
-def page(study: Study, results: Results, command: str) -> str:
+def page(study: Study, results: Results, command: str, extra: Sequence[Section] = ()) -> str:
     """The whole page."""
     parts: list[tuple[str, str]] = []
     with style():
-        for title, draws, writes in SECTIONS:
+        for title, draws, writes in (*SECTIONS[:2], *extra, *SECTIONS[2:]):
             pictures = [picture for draw in draws if (picture := draw(study, results)) is not None]
             body = "".join(map(_figure, pictures))
             body += "".join(write(study, results) for write in writes)

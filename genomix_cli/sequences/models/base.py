@@ -120,3 +120,7 @@ class SequenceClassifier(ABC):
             If it has no gradient.
         """
         raise NotImplementedError
+
+    def background(self) -> NDArray[np.float32] | None:
+        """Mean base composition of each column in training ``[L, 4]``, where it was learned."""
+        return None

@@ -13,7 +13,8 @@ Letters: B batch, L bases, T tokens, d width, s block of tokens, N blocks, m sit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -36,13 +37,11 @@ COUNTED = 256
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
-    """Shape of an encoder.
+class EncoderShape:
+    """Shape of an encoder, whatever it reads.
 
     Attributes
     ----------
-    length : int
-        L, of the sequences it reads.
     stem : {"kmers", "motifs", "loci"}
         How bases become tokens: overlapping 3-mers; convolutions of the width of a motif, pooled;
         or, for aligned sequences, a projection of each run of sites that is that run's own.
@@ -59,7 +58,6 @@ class EncoderConfig:
         Of the stem "loci": columns of a token.
     """
 
-    length: Count
     stem: Literal["kmers", "motifs", "loci"] = "kmers"
     width: Count = 128
     heads: Count = 4
@@ -72,6 +70,24 @@ class EncoderConfig:
     motif_width: Count = 15
     pool: Count = 4
     sites: Count = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(EncoderShape):
+    """An encoder.
+
+    Attributes
+    ----------
+    length : int
+        L, of the sequences it reads.
+    """
+
+    length: Count
+
+
+def shape_of(arch: Mapping[str, Any]) -> dict[str, Any]:
+    """Those fields of a configuration that say an encoder's shape."""
+    return {f.name: arch[f.name] for f in fields(EncoderShape) if f.name in arch}
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -1,0 +1,144 @@
+"""Integrated Gradients of a classifier of sequences: how much each base moved its class.
+
+Sundararajan et al. 2017 (arXiv:1703.01365), over the probabilities of A, C, G and T at every base.
+The path is a straight line from a baseline to the sequence, by the midpoint rule. Attributions are
+logits of the class asked for, before calibration.
+
+Letters: n sequences, L bases, S steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.genome.iupac import HIDDEN, SETS, composition, from_bases, to_bases
+from genomix_cli.genome.shuffle import dinucleotide_shuffle
+from genomix_cli.sequences.models.base import SequenceClassifier
+
+STEPS = 64
+#: Completeness error that is put up with, a share of the change.
+TOLERANCE = 0.01
+# Where it is exceeded, the path is followed again in so many times the steps.
+MORE_STEPS = (4, 16)
+# Changes smaller than this many logits are compared to it: their relative error says nothing.
+SMALLEST_CHANGE = 0.1
+# Shuffled sequences of which the mean is the baseline.
+SHUFFLES = 20
+# Bases that are computed at a time.
+CELLS = 2**18
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each base contributed to each sequence's class.
+
+    Attributes
+    ----------
+    values : NDArray
+        float64 ``[n, L]``, in logits.
+    target : NDArray
+        int64 ``[n]``: the class.
+    change : NDArray
+        float64 ``[n]``: its logit less that of the baseline, which the values should sum to.
+    """
+
+    values: Floats
+    target: NDArray[np.int64]
+    change: Floats
+
+    @property
+    def error(self) -> Floats:
+        """Completeness error ``[n]``: |sum - change| as a share of |change| (0.1 if less)."""
+        missed: Floats = np.abs(self.values.sum(1) - self.change)
+        return missed / np.maximum(np.abs(self.change), SMALLEST_CHANGE)
+
+
+def attribute(
+    model: SequenceClassifier,
+    p: NDArray[np.float32],
+    baseline: NDArray[np.float32],
+    target: NDArray[np.int64],
+    *,
+    steps: int = STEPS,
+    device: str = "cpu",
+) -> Attribution:
+    """Attribute the logits of a class to the bases of each sequence.
+
+    Where the attributions of a sequence miss the change by more than `TOLERANCE`, its path is
+    followed again in four, then in sixteen times as many steps.
+
+    Parameters
+    ----------
+    model : SequenceClassifier
+        On `device`.
+    p, baseline : NDArray
+        float32 ``[n, L, 4]``: where the paths end and start.
+    target : NDArray
+        int64 ``[n]``.
+    steps : int
+    device : str
+
+    Raises
+    ------
+    NotImplementedError
+        If the model has no gradient.
+    """
+    found = Attribution(np.zeros(p.shape[:2]), target, np.zeros(len(p)))
+    left = np.arange(len(p))
+    for factor in (1, *MORE_STEPS):
+        for i in left:
+            start, end = (torch.from_numpy(array[i]).to(device) for array in (baseline, p))
+            found.values[i], found.change[i] = _integrate(
+                model, start, end, int(target[i]), factor * steps
+            )
+        left = np.flatnonzero(~(found.error <= TOLERANCE))
+    return found
+
+
+def _integrate(
+    model: SequenceClassifier, start: Any, end: Any, target: int, steps: int
+) -> tuple[Floats, float]:
+    """Attributions of a sequence ``[L]`` and the change of its logit."""
+    places = (torch.arange(steps, device=end.device) + 0.5) / steps
+    total = torch.zeros_like(end, dtype=torch.float64)
+    for some in places.split(max(1, CELLS // len(end))):
+        on_path = (start + some[:, None, None] * (end - start)).requires_grad_()
+        logit = model.logits_of(on_path)[:, target].sum()
+        total += torch.autograd.grad(logit, on_path)[0].double().sum(0)
+    values = (total / steps * (end - start).double()).sum(-1)
+    with torch.no_grad():
+        first, last = model.logits_of(torch.stack([start, end]))[:, target].double()
+    return values.cpu().numpy(), float(last - first)
+
+
+def compositions(
+    codes: NDArray[np.uint8], background: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Probabilities of bases ``[n, L, 4]``; what is not known is as the mean of its column.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``.
+    background : NDArray or None
+        float32 ``[L, 4]``; None: all bases alike, as in N.
+    """
+    p = composition()[codes]
+    unknown = (codes == HIDDEN) | (codes == SETS - 1)
+    mean = np.full((codes.shape[1], 4), 0.25, np.float32) if background is None else background
+    return np.where(unknown[..., None], mean, p)
+
+
+def shuffled_mean(
+    codes: NDArray[np.uint8], rng: np.random.Generator, times: int = SHUFFLES
+) -> NDArray[np.float32]:
+    """Mean composition of shuffles that keep dinucleotides: float32 ``[L, 4]`` of ``[L]``."""
+    bases = to_bases(codes)
+    drawn = np.stack([dinucleotide_shuffle(bases, rng) for _ in range(times)])
+    return compositions(from_bases(drawn), None).mean(0)

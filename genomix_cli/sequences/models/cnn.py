@@ -1,0 +1,96 @@
+"""A plain convolutional classifier, about as large as the transformer it is compared with.
+
+Letters: B batch, L bases, d filters, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, Share
+from genomix_cli.genome.iupac import composition
+from genomix_cli.sequences.models.network import Network, NetworkClassifier, NetworkConfig
+
+
+@dataclass(frozen=True)
+class CNNConfig(NetworkConfig):
+    """Shape of the network.
+
+    Attributes
+    ----------
+    filters, motif_width : int
+        Of the first layer, as wide as a motif.
+    width : int
+        Filters of the last layer.
+    pool : int
+        Positions made one after the first two layers.
+    dropout : float
+    """
+
+    filters: Count = 256
+    motif_width: Count = 15
+    width: Count = 128
+    pool: Count = 4
+    dropout: Share = 0.2
+
+
+class Convolutions(Network):
+    """Three layers of convolution, then the mean and the largest of each filter, then a head."""
+
+    composition: Tensor
+
+    def __init__(self, config: CNNConfig, n_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("composition", torch.from_numpy(composition()), persistent=False)
+        shapes = (
+            (4, config.filters, config.motif_width),
+            (config.filters, config.filters, 7),
+            (config.filters, config.width, 5),
+        )
+        self.layers = nn.ModuleList(_layer(*shape) for shape in shapes)
+        self.pool = config.pool
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Sequential(self.dropout, nn.Linear(2 * config.width, n_classes))
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """``[B, 2 d]``."""
+        return self.embed_soft(self.composition[codes.long()])
+
+    def embed_soft(self, p: Tensor) -> Tensor:
+        """The same from probabilities of bases ``[B, L, 4]``."""
+        x = p.transpose(1, 2)
+        for layer in self.layers[:-1]:
+            # Short sequences are pooled as far as they go.
+            x = self.dropout(F.max_pool1d(layer(x), self.pool, ceil_mode=True))
+        x = self.layers[-1](x)
+        return torch.cat([x.mean(-1), x.amax(-1)], -1)
+
+
+def _layer(channels: int, filters: int, width: int) -> nn.Sequential:
+    convolution = nn.Conv1d(channels, filters, width, padding=width // 2)
+    return nn.Sequential(convolution, nn.BatchNorm1d(filters), nn.GELU())
+
+
+class CNN(NetworkClassifier):
+    """Convolutions, pooled over the sequence, after DeepBind (doi:10.1038/nbt.3300) and its heirs.
+
+    The first layer is as wide as a motif; batch norm, GELU, three layers and both kinds of pooling
+    are later custom. By default 650,000 weights, as the transformer's preset ``motifs``.
+    """
+
+    config_class = CNNConfig
+    trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"learning_rate": 3e-4},
+        {"dropout": 0.4},
+        {"weight_decay": 0.1, "smoothing": 0.1},
+        {"learning_rate": 2e-3},
+    )
+
+    def build(self, length: int, n_classes: int) -> Convolutions:
+        """The convolutions."""
+        return Convolutions(self.config, n_classes)

@@ -1,0 +1,306 @@
+"""Principal components of the base composition of columns, and a linear classifier of them.
+
+What is learned is linear in the bases, so it is kept as one weight for each base of each column,
+however many components there were.
+
+Letters: n sequences, L bases, d columns (4 L), c components, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.config import Count, Positive
+from genomix_cli.genome.iupac import HIDDEN, SETS, composition
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
+from genomix_cli.sequences.models.linear import Linear, learn_linear
+from genomix_cli.training.calibration import log_softmax
+from genomix_cli.training.setting import Setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Bases whose composition is written out at once.
+CELLS = 2**23
+# The smaller side of the matrix up to which its products are decomposed exactly.
+EXACT = 6000
+EXTRA, POWERS = 20, 4
+
+
+@dataclass(frozen=True)
+class ComponentsConfig:
+    """Attributes of the classifiers of principal components.
+
+    Attributes
+    ----------
+    components : int or "all"
+    c : float
+        Inverse strength of the penalty, per sum of losses; the largest component has variance 1
+        for the logistic regression, the mean sequence length 1 for the machines.
+    rare : float
+        Added to the variance of a column, so that rare alleles do not drown the others.
+    """
+
+    components: Count | Literal["all"] = 30
+    c: Positive = 1.0
+    rare: Positive = 0.0075
+
+
+class Components(SequenceClassifier):
+    """Centred, scaled composition of columns, its principal components, a linear classifier.
+
+    Patterson et al. 2006, Population structure and eigenanalysis, doi:10.1371/journal.pgen.0020190,
+    for any bases. Unknown and hidden bases are as the mean of their column.
+    """
+
+    config_class = ComponentsConfig
+    needs: ClassVar[Mapping[str, str]] = {"sklearn": "cohorts"}
+    kind: ClassVar[Literal["logistic", "svm"]]
+
+    _mean: NDArray[np.float32]
+    _weight: NDArray[np.float32]
+    _intercept: Floats
+
+    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+        codes = train.sequences.codes
+        matrix = Standardised.of(codes, self.config.rare)
+        wanted = self.config.components
+        found = principal(matrix, codes, None if wanted == "all" else wanted, setting.seed)
+        scores = found.scores
+        unit = _unit(scores, self.kind)
+        linear = learn_linear(
+            scores / unit,
+            train.label,
+            len(self.classes),
+            kind=self.kind,
+            c=self.config.c,
+            seed=setting.seed,
+        )
+        self._mean = matrix.mean
+        self._keep(matrix, found.weights(linear.coefficients / unit), linear)
+        size = linear.coefficients.size + linear.intercepts.size
+        return Fitted(size, converged=linear.converged)
+
+    def _keep(self, matrix: Standardised, weight: Floats, linear: Linear) -> None:
+        """As weights of the bases themselves."""
+        scaled = weight.reshape(*matrix.mean.shape, -1) * matrix.scale[:, None, None]
+        self._weight = scaled.astype(np.float32)  # [L, 4, K]
+        self._intercept = linear.intercepts
+
+    def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
+        """Of the softmax of the logits, or distances."""
+        found = np.empty((len(codes), len(self.classes)))
+        weight = self._weight.reshape(-1, len(self.classes)).astype(np.float64)
+        step = max(1, CELLS // (4 * max(codes.shape[1], 1)))
+        for start in range(0, len(codes), step):
+            x = centred(codes[start : start + step], self._mean)
+            logits = x.reshape(len(x), -1).astype(np.float64) @ weight
+            found[start : start + step] = log_softmax(logits + self._intercept)
+        return found
+
+    def logits_of(self, p: Any) -> Tensor:
+        """See the base class."""
+        import torch
+
+        mean, weight = (torch.from_numpy(a).to(p) for a in (self._mean, self._weight))
+        intercept = torch.from_numpy(self._intercept).to(p)
+        return torch.einsum("blx,lxk->bk", p - mean, weight) + intercept
+
+    def background(self) -> NDArray[np.float32]:
+        """What the columns are centred by."""
+        return self._mean
+
+    def state(self) -> State:
+        """Mean composition, and weights of the bases."""
+        return {"mean": self._mean, "weight": self._weight, "intercept": self._intercept}
+
+    def _restore(self, state: State) -> None:
+        self._mean, self._weight = state["mean"], state["weight"]
+        self._intercept = state["intercept"]
+        if self._weight.shape != (self.length, 4, len(self.classes)):
+            raise ValueError("weights of other columns or classes")
+
+
+class PCALogistic(Components):
+    """Principal components and softmax regression."""
+
+    kind = "logistic"
+    trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"components": 100},
+        {"components": 60, "c": 10.0},
+        {"components": 300},
+        {"components": "all", "c": 10.0},
+    )
+
+
+class PCASVM(Components):
+    """Principal components and linear support vector machines, one against the rest."""
+
+    kind = "svm"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {"components": "all", "c": 3.0}}
+    trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"components": 100},
+        {"components": 300},
+        {"c": 0.3},
+        {"c": 30.0},
+    )
+
+
+def _unit(scores: Floats, kind: str) -> float:
+    """What scores are divided by, so that `c` means the same for any data."""
+    square = scores**2
+    size = square.mean(0).max(initial=0) if kind == "logistic" else square.sum(1).mean()
+    return float(np.sqrt(size)) or 1.0
+
+
+def centred(codes: NDArray[np.uint8], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Composition of bases less the mean of their column; 0 where a base is not known.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``.
+    mean : NDArray
+        float32 ``[L, 4]``.
+
+    Returns
+    -------
+    NDArray
+        float32 ``[n, L, 4]``.
+    """
+    x = composition()[codes] - mean
+    x[(codes == HIDDEN) | (codes == SETS - 1)] = 0
+    return x
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """How columns are centred and scaled.
+
+    Attributes
+    ----------
+    mean : NDArray
+        float32 ``[L, 4]``, of what is known.
+    scale : NDArray
+        float32 ``[L]``; 0 for a column that does not vary.
+    """
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, codes: NDArray[np.uint8], rare: float) -> Standardised:
+        """From training sequences."""
+        table = composition()
+        table[SETS - 1] = 0
+        shape = (codes.shape[1], 4)
+        total, square, known = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
+        step = max(1, CELLS // (4 * codes.shape[1]))
+        for start in range(0, len(codes), step):
+            p = table[codes[start : start + step]]
+            total, square = total + p.sum(0), square + (p**2).sum(0)
+            known += p.any(-1).sum(0)
+        mean = total / np.maximum(known, 1)[:, None]
+        variance = (square / np.maximum(known, 1)[:, None] - mean**2).sum(-1) / 2
+        scale = np.where(variance > 1e-9, (np.maximum(variance, 0) + rare) ** -0.5, 0.0)
+        return cls(mean.astype(np.float32), scale.astype(np.float32))
+
+    def columns(self, codes: NDArray[np.uint8]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Blocks of columns ``[n, some]`` of the standardised matrix ``[n, d]``, and where."""
+        step = max(1, CELLS // (4 * max(len(codes), 1)))
+        for start in range(0, codes.shape[1], step):
+            some = slice(start, start + step)
+            x = centred(codes[:, some], self.mean[some]) * self.scale[some, None]
+            yield slice(4 * start, 4 * start + 4 * x.shape[1]), x.reshape(len(x), -1)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Principal components.
+
+    Attributes
+    ----------
+    scores : NDArray
+        float64 ``[n, c]``, the largest component first.
+    weights : callable
+        From coefficients of the components ``[c, K]`` to those of the columns ``[d, K]``: the
+        loadings themselves need not fit into memory.
+    """
+
+    scores: Floats
+    weights: Callable[[Floats], Floats]
+
+
+def principal(
+    matrix: Standardised, codes: NDArray[np.uint8], wanted: int | None, seed: int
+) -> Principal:
+    """Components of the standardised matrix.
+
+    From the products of sequences or of columns, whichever are fewer; where both are many, by a
+    randomised decomposition (Halko et al. 2011, doi:10.1137/090771806).
+
+    Parameters
+    ----------
+    matrix : Standardised
+    codes : NDArray
+        uint8 ``[n, L]``.
+    wanted : int or None
+        Components; None: all with a variance.
+    seed : int
+        Of the randomised one.
+    """
+    n, d = len(codes), matrix.mean.size
+    if d < n and d <= EXACT:
+        whole = np.concatenate([x for _, x in matrix.columns(codes)], 1).astype(np.float64)
+        loadings = _largest(whole.T @ whole, wanted)[1]
+        return Principal(whole @ loadings, lambda coefficients: loadings @ coefficients)
+    if n <= EXACT:
+        gram = np.zeros((n, n))
+        for _, x in matrix.columns(codes):
+            gram += x @ x.T
+        value, vector = _largest(gram, wanted)
+        scores = vector * np.sqrt(value)
+    else:
+        scores = _randomised(matrix, codes, min(wanted or EXACT // 6, EXACT), seed)
+
+    def weights(coefficients: Floats) -> Floats:
+        dual = (scores / (scores**2).sum(0)) @ coefficients
+        found = np.empty((d, coefficients.shape[1]))
+        for where, x in matrix.columns(codes):
+            found[where] = x.T @ dual
+        return found
+
+    return Principal(scores, weights)
+
+
+def _largest(square: Floats, wanted: int | None) -> tuple[Floats, Floats]:
+    """Eigenvalues and vectors of a symmetric matrix, the largest first."""
+    value, vector = np.linalg.eigh(square)
+    kept = np.flatnonzero(value > 1e-6 * max(value[-1], 1e-12))[::-1][:wanted]
+    vector = vector[:, kept]
+    # Either sign will do, but the same each time.
+    return value[kept], vector * np.sign(vector[np.abs(vector).argmax(0), np.arange(len(kept))])
+
+
+def _randomised(matrix: Standardised, codes: NDArray[np.uint8], wanted: int, seed: int) -> Floats:
+    rng = np.random.default_rng(seed)
+    basis = rng.normal(size=(len(codes), wanted + EXTRA))
+    for _ in range(POWERS):
+        basis = np.linalg.qr(basis)[0]
+        moved = np.zeros_like(basis)
+        for _, x in matrix.columns(codes):
+            moved += x @ (x.T @ basis)
+        basis = moved
+    basis = np.linalg.qr(basis)[0]
+    inner = np.zeros((basis.shape[1], basis.shape[1]))
+    for _, x in matrix.columns(codes):
+        part = x.T @ basis
+        inner += part.T @ part
+    value, vector = _largest(inner, wanted)
+    return basis @ (vector * np.sqrt(value))

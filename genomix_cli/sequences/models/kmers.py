@@ -1,0 +1,183 @@
+"""Counts of k-mers and logistic regression: what a model of sequences has to beat.
+
+Letters: n sequences, L bases, d k-mers, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.config import Positive, Within
+from genomix_cli.genome.iupac import HIDDEN, SETS, composition, to_bases
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
+from genomix_cli.sequences.models.linear import Linear, learn_linear
+from genomix_cli.training.calibration import log_softmax
+from genomix_cli.training.setting import Setting
+
+# Sequences that are counted at once, and distinct ambiguous words.
+COUNTED, WORDS = 256, 2048
+
+
+@dataclass(frozen=True)
+class KmerConfig:
+    """Attributes of `KmerLogistic`.
+
+    Attributes
+    ----------
+    k : int
+    c : float
+        Inverse strength of the penalty, per sum of losses.
+    canonical : bool
+        Count a k-mer and its reverse complement as one; aligned sequences have one strand.
+    """
+
+    k: Annotated[int, Within(1, 8)] = 6
+    c: Positive = 1e-3
+    canonical: bool = True
+
+
+class KmerLogistic(SequenceClassifier):
+    """Square roots of k-mer counts, standardised, and softmax regression.
+
+    The square root makes the spread of a count the same whatever its mean. A word with ambiguous
+    letters counts as a share of each k-mer that it may be.
+    """
+
+    config_class = KmerConfig
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"k6": {}, "k3": {"k": 3, "c": 1.0}}
+    trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"c": 1e-2},
+        {"c": 3e-4},
+        {"c": 1e-1},
+        {"c": 10.0},
+    )
+    needs: ClassVar[Mapping[str, str]] = {"sklearn": "cohorts"}
+
+    _mean: Floats
+    _scale: Floats
+    _linear: Linear
+
+    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+        strands = self.config.canonical and not train.sequences.aligned
+        self._classes_of = kmer_classes(self.config.k, strands)
+        x = np.sqrt(self._counts(train.sequences.codes))
+        self._mean, sd = x.mean(0), x.std(0)
+        self._scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 1e-9)
+        self._linear = learn_linear(
+            (x - self._mean) * self._scale,
+            train.label,
+            len(self.classes),
+            kind="logistic",
+            c=self.config.c,
+            seed=setting.seed,
+        )
+        size = self._linear.coefficients.size + self._linear.intercepts.size
+        return Fitted(size, converged=self._linear.converged)
+
+    def _counts(self, codes: NDArray[np.uint8]) -> Floats:
+        """Of each k-mer, or pair of them, that is counted as one ``[n, d]``."""
+        n_columns = int(self._classes_of.max()) + 1
+        found = np.zeros((len(codes), n_columns))
+        for start in range(0, len(codes), COUNTED):
+            counts = count_kmers(codes[start : start + COUNTED], self.config.k)
+            rows = np.zeros((n_columns, len(counts)))
+            np.add.at(rows, self._classes_of, counts.T)
+            found[start : start + COUNTED] = rows.T
+        return found
+
+    def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
+        """Of the softmax."""
+        found = np.empty((len(codes), len(self.classes)))
+        for start in range(0, len(codes), COUNTED):
+            x = np.sqrt(self._counts(codes[start : start + COUNTED]))
+            logits = self._linear.logits((x - self._mean) * self._scale)
+            found[start : start + COUNTED] = log_softmax(logits)
+        return found
+
+    def state(self) -> State:
+        """Which k-mers are one, how counts are standardised, and the coefficients."""
+        return {
+            "classes_of": self._classes_of,
+            "mean": self._mean,
+            "scale": self._scale,
+            "coefficients": np.ascontiguousarray(self._linear.coefficients),
+            "intercepts": self._linear.intercepts,
+        }
+
+    def _restore(self, state: State) -> None:
+        self._classes_of = state["classes_of"]
+        self._mean, self._scale = state["mean"], state["scale"]
+        self._linear = Linear(state["coefficients"], state["intercepts"])
+        if self._linear.coefficients.shape != (len(self._mean), len(self.classes)):
+            raise ValueError("coefficients of other k-mers or classes")
+
+
+def kmer_classes(k: int, canonical: bool) -> NDArray[np.int64]:
+    """Column of each k-mer ``[4^k]``: its own, or one with its reverse complement."""
+    ids = np.arange(4**k)
+    if not canonical:
+        return ids
+    digits = ids[:, None] // 4 ** np.arange(k) % 4  # last base first
+    other = (3 - digits) @ 4 ** np.arange(k)[::-1]
+    return np.unique(np.minimum(ids, other), return_inverse=True)[1].reshape(-1)
+
+
+def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
+    """How often each k-mer occurs, overlapping ones too.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases. A word that may be several k-mers is shared among them; one
+        with a hidden base is none.
+    k : int
+
+    Returns
+    -------
+    NDArray
+        float64 ``[n, 4^k]``; the first base is the most significant digit, A0 C1 G2 T3.
+    """
+    n, length = codes.shape
+    counts = np.zeros((n, 4**k))
+    if length < k:
+        return counts
+    bases = to_bases(codes).astype(np.int64)
+    clean, known = _words(bases, k, 4), _words((bases < 4).astype(np.int64), k, 2) == 2**k - 1
+    rows = np.broadcast_to(np.arange(n)[:, None], clean.shape)
+    np.add.at(counts, (rows[known], clean[known]), 1)
+    if not known.all():
+        _share_out(codes, ~known, k, counts)
+    return counts
+
+
+def _words(digits: NDArray[np.int64], k: int, base: int) -> NDArray[np.int64]:
+    """Numbers that k digits in a row make ``[n, L - k + 1]``."""
+    width = digits.shape[1] - k + 1
+    found = np.zeros((len(digits), width), np.int64)
+    for i in range(k):
+        found = found * base + digits[:, i : i + width]
+    return found
+
+
+def _share_out(codes: NDArray[np.uint8], which: NDArray[np.bool_], k: int, counts: Floats) -> None:
+    """Add words with ambiguous letters to the counts, each distinct word worked out once."""
+    rows, columns = np.nonzero(which)
+    words = _words(codes.astype(np.int64), k, SETS)[rows, columns]
+    distinct, index = np.unique(words, return_inverse=True)
+    table = composition().astype(np.float64)
+    table[HIDDEN] = 0
+    times = np.zeros((len(codes), len(distinct)))
+    np.add.at(times, (rows, index.reshape(-1)), 1)
+    for start in range(0, len(distinct), WORDS):
+        some = distinct[start : start + WORDS]
+        shares = np.ones((len(some), 1))
+        for i in range(k):
+            letter = table[some // SETS ** (k - 1 - i) % SETS]
+            shares = (shares[:, :, None] * letter[:, None, :]).reshape(len(some), -1)
+        counts += times[:, start : start + WORDS] @ shares

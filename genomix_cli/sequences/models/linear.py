@@ -1,0 +1,80 @@
+"""Linear heads by scikit-learn, as plain arrays.
+
+Letters: n sequences, d columns, K classes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+
+MAX_ITERATIONS = 1000
+# Logit of a class that training had none of.
+NEVER = -30.0
+
+
+class Linear(NamedTuple):
+    """Coefficients ``[d, K]`` and intercepts ``[K]``, float64."""
+
+    coefficients: Floats
+    intercepts: Floats
+    converged: bool = True
+
+    def logits(self, x: NDArray[np.floating]) -> Floats:
+        """``[n, K]``."""
+        return x.astype(np.float64) @ self.coefficients + self.intercepts
+
+
+def learn_linear(
+    x: Floats,
+    label: NDArray[np.int64],
+    n_classes: int,
+    *,
+    kind: Literal["logistic", "svm"],
+    c: float,
+    seed: int,
+) -> Linear:
+    """Softmax regression, or support vector machines, one against the rest.
+
+    Parameters
+    ----------
+    x : NDArray
+        float64 ``[n, d]``.
+    label : NDArray
+        int64 ``[n]``.
+    n_classes : int
+        Those that `label` lacks get a logit that is hardly ever the largest.
+    kind : {"logistic", "svm"}
+        L2 penalty; the machines have a squared hinge loss.
+    c : float
+        Inverse strength of the penalty, per sum of losses.
+    seed : int
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    seen = np.unique(label)
+    coefficients = np.zeros((x.shape[1], n_classes))
+    intercepts = np.full(n_classes, NEVER)
+    if len(seen) == 1:
+        intercepts[seen] = 0.0
+        return Linear(coefficients, intercepts)
+    if kind == "logistic":
+        machine = LogisticRegression(C=c, max_iter=MAX_ITERATIONS)
+    else:
+        machine = LinearSVC(C=c, dual="auto", max_iter=MAX_ITERATIONS, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        machine.fit(x, label)
+    weights, bias = machine.coef_.T, machine.intercept_
+    if len(seen) == 2:
+        weights, bias = np.concatenate([-weights, weights], 1) / 2, np.array([-1, 1]) * bias / 2
+    coefficients[:, seen], intercepts[seen] = weights, bias
+    converged = int(np.max(machine.n_iter_)) < MAX_ITERATIONS
+    return Linear(coefficients, intercepts, converged)

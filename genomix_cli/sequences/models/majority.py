@@ -1,0 +1,41 @@
+"""The most frequent class, whatever the sequence: what every classifier has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
+from genomix_cli.training.setting import Setting
+
+
+@dataclass(frozen=True)
+class MajorityConfig:
+    """Nothing to choose."""
+
+
+class Majority(SequenceClassifier):
+    """Each class as often as in training, with one more of each so that none is impossible."""
+
+    config_class = MajorityConfig
+
+    _log_share: Floats
+
+    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+        counts = np.bincount(train.label, minlength=len(self.classes)) + 1.0
+        self._log_share = np.log(counts / counts.sum())
+        return Fitted(len(counts))
+
+    def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
+        """The same for all."""
+        return np.tile(self._log_share, (len(codes), 1))
+
+    def state(self) -> State:
+        """Logarithms of the shares."""
+        return {"log_share": self._log_share}
+
+    def _restore(self, state: State) -> None:
+        self._log_share = state["log_share"].reshape(len(self.classes))

@@ -1,0 +1,264 @@
+"""Networks that classify sequences: what they share is how they learn; each says what it computes.
+
+Letters: n sequences, B batch, L bases, d width, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genomix_cli.comparison.study import Epoch, Fitted, Floats
+from genomix_cli.config import Share
+from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
+from genomix_cli.sequences.learning import (
+    PREDICT_BATCH,
+    Batch,
+    Learning,
+    Part,
+    curve,
+    learn,
+)
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
+from genomix_cli.training.checkpoints import resolve_device
+from genomix_cli.training.setting import Setting
+
+# Relative gain of the likelihood in the last epoch at which it had better gone on.
+IMPROVING = 0.01
+
+_COMPLEMENT = torch.from_numpy(reverse_complement(np.arange(SETS)[:, None])[:, 0])
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Learning):
+    """How a network learns classes; the configuration of each model adds what it is.
+
+    Attributes
+    ----------
+    smoothing : float
+        Share of a label that is spread over all classes.
+    hide : float
+        Share of the bases that a sequence hides, each time it is learned from.
+    reverse_complement : bool
+        Learn from either strand, answer with the mean of both; aligned sequences have one.
+    """
+
+    smoothing: Share = 0.0
+    hide: Share = 0.0
+    reverse_complement: bool = True
+
+
+class Network(nn.Module, ABC):
+    """From bases to an embedding and to logits.
+
+    Attributes
+    ----------
+    head : nn.Module
+        Embedding ``[B, d]`` to logits ``[B, K]``.
+    """
+
+    head: nn.Module
+
+    @abstractmethod
+    def embed(self, codes: Tensor) -> Tensor:
+        """Sets of bases uint8 ``[B, L]`` to ``[B, d]``."""
+
+    @abstractmethod
+    def embed_soft(self, p: Tensor) -> Tensor:
+        """The same from probabilities of A, C, G and T ``[B, L, 4]``, with a gradient."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Logits ``[B, K]`` of sets of bases ``[B, L]``."""
+        return self.head(self.embed(codes))
+
+    def soft(self, p: Tensor) -> Tensor:
+        """Logits ``[B, K]`` from probabilities of bases ``[B, L, 4]``."""
+        return self.head(self.embed_soft(p))
+
+
+def opposite(codes: Tensor) -> Tensor:
+    """Sets of bases ``[B, L]`` of the other strand."""
+    return _COMPLEMENT.to(codes.device)[codes.flip(-1).long()]
+
+
+def on_both(function: Callable[[Tensor], Tensor], codes: Tensor, both: bool) -> Tensor:
+    """What a function of sets of bases gives, or its mean over both strands."""
+    if not both:
+        return function(codes)
+    return (function(codes) + function(opposite(codes))) / 2
+
+
+class Predictions(NamedTuple):
+    """Of a validation batch, on the CPU."""
+
+    logits: Tensor
+    label: Tensor
+
+
+class ClassTask:
+    """Labelled sequences as a `genomix_cli.training.loop.Task`.
+
+    Parameters
+    ----------
+    module : Network
+    config : NetworkConfig
+    seed : int
+        Of what is hidden, and of strands.
+    """
+
+    module: nn.Module
+
+    def __init__(self, module: Network, config: NetworkConfig, seed: int) -> None:
+        self.module = module
+        self._config = config
+        self._seed = seed
+        self._generator: torch.Generator | None = None
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy."""
+        if self._generator is None:
+            self._generator = torch.Generator(batch.codes.device).manual_seed(self._seed)
+        logits = self.module(varied(batch.codes, self._config, self._generator))
+        loss = F.cross_entropy(logits, batch.target, label_smoothing=self._config.smoothing)
+        return {"loss": loss}
+
+    def predict(self, batch: Batch) -> Predictions:
+        """Logits, on the CPU."""
+        logits = on_both(self.module, batch.codes, self._config.reverse_complement)
+        return Predictions(logits.float().cpu(), batch.target.cpu())
+
+    def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
+        """Mean log-likelihood and accuracy over all validation batches."""
+        logits = torch.cat([p.logits for p in predictions])
+        label = torch.cat([p.label for p in predictions])
+        log_p = torch.log_softmax(logits, -1).gather(1, label[:, None])
+        accuracy = (logits.argmax(-1) == label).float().mean()
+        return {"log_likelihood": float(log_p.mean()), "accuracy": float(accuracy)}
+
+
+def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> Tensor:
+    """Sets of bases ``[B, L]`` as a network meets them in training: of any strand, some hidden."""
+    device = codes.device
+    if config.reverse_complement:
+        turn = torch.rand(len(codes), 1, generator=generator, device=device) < 0.5
+        codes = torch.where(turn, opposite(codes), codes)
+    if config.hide:
+        draw = torch.rand(codes.shape, generator=generator, device=device)
+        codes = codes.masked_fill(draw < config.hide, HIDDEN)
+    return codes
+
+
+class NetworkClassifier(SequenceClassifier):
+    """A classifier that is a network; a subclass says which."""
+
+    config_class: ClassVar[type] = NetworkConfig
+    needs: ClassVar[Mapping[str, str]] = {"lightning": "train"}
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.device = torch.device("cpu")
+        self.module: Network
+
+    @abstractmethod
+    def build(self, length: int, n_classes: int) -> Network:
+        """The network; its initial weights come from the global generator, which is seeded."""
+
+    def prepare(self, train: Labelled) -> None:
+        """Set in a new network what is not learned by gradients."""
+
+    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+        if train.sequences.aligned:
+            self.config = replace(self.config, reverse_complement=False)
+        config: NetworkConfig = self.config
+        self.device = resolve_device(setting.device)
+        self.module = self._built(setting.seed)
+        self.prepare(train)
+        result = learn(
+            ClassTask(self.module, config, setting.seed),
+            Part(train.sequences.codes, train.label),
+            Part(valid.sequences.codes, valid.label),
+            config,
+            setting,
+            "log_likelihood",
+            resume=_interrupted(setting.logs),
+            quiet=setting.logs is None,
+        )
+        self.module.to(self.device).eval()
+        points = curve(result)
+        learned = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        return Fitted(learned, points, converged=not _still_improving(points, config.epochs))
+
+    def _built(self, seed: int) -> Network:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.build(self.length, len(self.classes))
+
+    def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
+        """Of the logits, in batches."""
+        logits = [part.double().cpu() for part in self._run(self.module, codes)]
+        if not logits:
+            return np.empty((0, len(self.classes)))
+        return torch.log_softmax(torch.cat(logits), dim=-1).numpy()
+
+    def embedding(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the last layer sees of each sequence float32 ``[n, d]``."""
+        found = [part.float().cpu() for part in self._run(self.module.embed, codes)]
+        return torch.cat(found).numpy()
+
+    def _run(
+        self, function: Callable[[Tensor], Tensor], codes: NDArray[np.uint8]
+    ) -> Iterator[Tensor]:
+        both = self.config.reverse_complement
+        with torch.inference_mode():
+            for start in range(0, len(codes), PREDICT_BATCH):
+                # A copy: the codes may lie in a read-only map.
+                batch = torch.from_numpy(np.array(codes[start : start + PREDICT_BATCH]))
+                yield on_both(function, batch.to(self.device), both)
+
+    def logits_of(self, p: Any) -> Tensor:
+        """See the base class; probabilities of the other strand are read backwards both ways."""
+        logits = self.module.soft(p)
+        if not self.config.reverse_complement:
+            return logits
+        return (logits + self.module.soft(p.flip(1, 2))) / 2
+
+    def to(self, device: str) -> None:
+        """Move the network."""
+        self.device = resolve_device(device)
+        self.module.to(self.device)
+
+    def state(self) -> State:
+        """Weights by their names in the network."""
+        return {
+            name: tensor.detach().cpu().contiguous().numpy()
+            for name, tensor in self.module.state_dict().items()
+        }
+
+    def _restore(self, state: State) -> None:
+        self.module = self._built(0)
+        arrays = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
+        self.module.load_state_dict(arrays)
+        self.module.to(self.device).eval()
+
+
+def _interrupted(logs: Path | None) -> Path | None:
+    """The checkpoint that an interrupted fit with the same logs has left."""
+    path = None if logs is None else logs / "checkpoints" / "last.ckpt"
+    return path if path is not None and path.is_file() else None
+
+
+def _still_improving(points: tuple[Epoch, ...], epochs: int) -> bool:
+    """Whether the last epoch that was allowed was better than all by more than a little."""
+    if len(points) < max(epochs, 2):
+        return False
+    before = min(point.valid_nll for point in points[:-1])
+    return points[-1].valid_nll < (1 - IMPROVING) * before

@@ -1,0 +1,132 @@
+"""The transformer of sequences as a classifier: fine-tuned, from scratch, or probed.
+
+Letters: B batch, L bases, d width, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genomix_cli.errors import UsageError
+from genomix_cli.sequences.models.base import Labelled, State
+from genomix_cli.sequences.models.encoder import (
+    PRESETS,
+    Encoder,
+    EncoderConfig,
+    EncoderShape,
+    LocusStem,
+    shape_of,
+)
+from genomix_cli.sequences.models.network import Network, NetworkClassifier, NetworkConfig
+
+ENCODER = "encoder."
+# How each preset of the encoder learns; the first is the default.
+_LEARNING: dict[str, dict[str, Any]] = {
+    "motifs": {},
+    "genomai": {},
+    "loci": {"hide": 0.7, "epochs": 30, "batch_size": 64},
+    "long": {},
+    "large": {"learning_rate": 5e-4},
+}
+
+
+@dataclass(frozen=True)
+class TransformerConfig(NetworkConfig, EncoderShape):
+    """An encoder with a linear head.
+
+    Attributes
+    ----------
+    freeze : bool
+        Learn the head alone: a linear probe of the encoder.
+    """
+
+    freeze: bool = False
+
+
+class TransformerNetwork(Network):
+    """Encoder, dropout, linear head."""
+
+    def __init__(self, config: TransformerConfig, length: int, n_classes: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(EncoderConfig(length=length, **shape_of(asdict(config))))
+        self.head = nn.Linear(config.width, n_classes)
+        self.dropout = nn.Dropout(config.dropout)
+        self.frozen = config.freeze
+        if config.freeze:
+            self.encoder.requires_grad_(False)
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Embedding ``[B, d]``."""
+        return self.encoder(codes)
+
+    def embed_soft(self, p: Tensor) -> Tensor:
+        """The same from probabilities of bases ``[B, L, 4]``."""
+        return self.encoder.soft(p)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Logits ``[B, K]``."""
+        return self.head(self.dropout(self.embed(codes)))
+
+    def train(self, mode: bool = True) -> TransformerNetwork:
+        """A frozen encoder stays as it answers."""
+        super().train(mode)
+        self.encoder.train(mode and not self.frozen)
+        return self
+
+
+class Transformer(NetworkClassifier):
+    """The encoder of `genomix_cli.sequences.models.encoder` and a linear head.
+
+    Attributes
+    ----------
+    start : dict of str to NDArray
+        Weights of an encoder to start from, keys ``encoder.*``; empty: from scratch.
+    """
+
+    config_class = TransformerConfig
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        name: {**PRESETS[name], **learning} for name, learning in _LEARNING.items()
+    }
+    trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"learning_rate": 3e-4},
+        {"dropout": 0.3},
+        {"weight_decay": 0.1, "smoothing": 0.1},
+        {"learning_rate": 2e-3},
+    )
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.start: State = {}
+
+    def build(self, length: int, n_classes: int) -> TransformerNetwork:
+        """Encoder and head."""
+        return TransformerNetwork(self.config, length, n_classes)
+
+    def prepare(self, train: Labelled) -> None:
+        """Take the encoder's weights over, or what its stem has to know of the columns."""
+        encoder = self._encoder
+        if isinstance(encoder.stem, LocusStem) and not train.sequences.aligned:
+            raise UsageError(
+                "the stem loci is for aligned sequences, and these are not", hint="--preset motifs"
+            )
+        if self.start:
+            found = {k.removeprefix(ENCODER): torch.from_numpy(v) for k, v in self.start.items()}
+            encoder.load_state_dict(found)
+        elif isinstance(encoder.stem, LocusStem):
+            encoder.stem.learn_frequencies(train.sequences.codes)
+
+    @property
+    def _encoder(self) -> Encoder:
+        assert isinstance(self.module, TransformerNetwork)
+        return self.module.encoder
+
+    def background(self) -> NDArray[np.float32] | None:
+        """Of the stem for aligned sequences."""
+        stem = self._encoder.stem
+        return stem.mean.float().cpu().numpy() if isinstance(stem, LocusStem) else None
