@@ -84,11 +84,12 @@ class CNN(NetworkClassifier):
     """
 
     config_class = CNNConfig
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {"learning_rate": 2e-3}}
     trials: ClassVar[tuple[dict[str, Any], ...]] = (
         {"learning_rate": 3e-4},
         {"dropout": 0.4},
         {"weight_decay": 0.1, "smoothing": 0.1},
-        {"learning_rate": 2e-3},
+        {"learning_rate": 4e-3},
     )
 
     def build(self, length: int, n_classes: int) -> Convolutions:

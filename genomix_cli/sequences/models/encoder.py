@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ KMERS = 4**K
 RARE = 0.0025
 # Sequences whose bases are counted at once.
 COUNTED = 256
+# Places that a further convolution of the stem "motifs" sees.
+TOWER_WIDTH = 5
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class EncoderShape:
     across : int
         Layers in which the blocks' means attend to each other.
     motifs, motif_width, pool : int
-        Of the stem "motifs": filters, their width in bases, tokens made one.
+        Of the stem "motifs": filters, their width in bases, places made one.
+    tower : int
+        Further convolutions of the stem "motifs", of 5 places each and pooled as the first.
     sites : int
         Of the stem "loci": columns of a token.
     """
@@ -69,6 +73,7 @@ class EncoderShape:
     motifs: Count = 256
     motif_width: Count = 15
     pool: Count = 4
+    tower: int = 0
     sites: Count = 256
 
 
@@ -90,13 +95,29 @@ def shape_of(arch: Mapping[str, Any]) -> dict[str, Any]:
     return {f.name: arch[f.name] for f in fields(EncoderShape) if f.name in arch}
 
 
+MOTIFS = {"stem": "motifs", "motifs": 320, "layers": 2, "expansion": 2, "dropout": 0.2}
 PRESETS: dict[str, dict[str, Any]] = {
     "genomai": {},
-    "motifs": {"stem": "motifs", "block": 256},
+    "motifs": {**MOTIFS, "tower": 1, "block": 64},
     "loci": {"stem": "loci", "layers": 0, "block": 256},
-    "long": {"stem": "motifs", "across": 2, "pool": 8},
-    "large": {"stem": "motifs", "width": 256, "heads": 8, "layers": 6, "motifs": 512},
+    "long": {**MOTIFS, "tower": 2, "across": 2},
+    "large": {**MOTIFS, "tower": 1, "width": 256, "heads": 8, "layers": 6, "motifs": 512},
 }
+
+
+class Stemmed(NamedTuple):
+    """What a stem makes of sequences.
+
+    Attributes
+    ----------
+    tokens : Tensor
+        ``[B, T, d]``: for the transformer.
+    content : Tensor or None
+        ``[B, d]``: what goes to the embedding past the transformer.
+    """
+
+    tokens: Tensor
+    content: Tensor | None = None
 
 
 class Stem(nn.Module, ABC):
@@ -112,11 +133,11 @@ class Stem(nn.Module, ABC):
     composition: Tensor
 
     @abstractmethod
-    def forward(self, codes: Tensor) -> Tensor:
-        """Sets of bases uint8 ``[B, L]`` to ``[B, T, d]``."""
+    def forward(self, codes: Tensor) -> Stemmed:
+        """What sets of bases uint8 ``[B, L]`` are made to."""
 
     @abstractmethod
-    def soft(self, p: Tensor) -> Tensor:
+    def soft(self, p: Tensor) -> Stemmed:
         """The same from probabilities of A, C, G and T ``[B, L, 4]``, with a gradient."""
 
 
@@ -132,18 +153,18 @@ class KmerStem(Stem):
         self.register_buffer("mixture", mixture, persistent=False)
         self.n_tokens = config.length - K + 1
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Sets of bases ``[B, L]`` to ``[B, T, d]``."""
+    def forward(self, codes: Tensor) -> Stemmed:
+        """See `Stem`."""
         ids = codes.long()
         ids = (ids[:, :-2] * SETS + ids[:, 1:-1]) * SETS + ids[:, 2:]
-        return F.embedding(ids, self.mixture @ self.embedding)
+        return Stemmed(F.embedding(ids, self.mixture @ self.embedding))
 
-    def soft(self, p: Tensor) -> Tensor:
-        """The same from probabilities of bases ``[B, L, 4]``."""
+    def soft(self, p: Tensor) -> Stemmed:
+        """See `Stem`."""
         runs = p[:, :-2], p[:, 1:-1], p[:, 2:]
         kmers = torch.einsum("bta,btc,btg->btacg", *runs).flatten(2)
         hidden = 1 - kmers.sum(-1, keepdim=True)
-        return torch.cat([kmers, hidden], -1) @ self.embedding
+        return Stemmed(torch.cat([kmers, hidden], -1) @ self.embedding)
 
 
 def composed_kmers(p: Tensor) -> Tensor:
@@ -153,26 +174,47 @@ def composed_kmers(p: Tensor) -> Tensor:
 
 
 class MotifStem(Stem):
-    """Filters as wide as a motif over the bases, the largest of each few places: T = L / pool."""
+    """Filters as wide as a motif over the bases, the largest of each few places; then fewer, wider.
+
+    After Basset and its heirs (Kelley et al. 2016, doi:10.1101/gr.200535.115). How much of each
+    motif a sequence has, wherever, goes to the embedding
+    past the transformer: most of what
+    DNA says of cell types is that.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.register_buffer("composition", torch.from_numpy(composition()), persistent=False)
-        width = config.motif_width
-        self.filters = nn.Conv1d(4, config.motifs, width, padding=width // 2)
-        self.norm = nn.BatchNorm1d(config.motifs)
-        self.project = nn.Linear(config.motifs, config.width)
         self.pool = config.pool
-        self.n_tokens = (config.length + 2 * (width // 2) - width + 1) // config.pool
+        widths = [4, config.motifs, *[config.width] * config.tower]
+        spans = [config.motif_width, *[TOWER_WIDTH] * config.tower]
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(before, after, span, padding=span // 2), nn.BatchNorm1d(after), nn.GELU()
+            )
+            for before, after, span in zip(widths, widths[1:], spans, strict=False)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.project = nn.Identity() if config.tower else nn.Linear(config.motifs, config.width)
+        self.content_of = nn.Linear(2 * config.motifs, config.width)
+        self.n_tokens = config.length
+        for span in spans:
+            self.n_tokens = (self.n_tokens + 2 * (span // 2) - span + 1) // config.pool
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Sets of bases ``[B, L]`` to ``[B, T, d]``."""
+    def soft(self, p: Tensor) -> Stemmed:
+        """See `Stem`."""
+        x = first = self._layer(0, p.transpose(1, 2))  # [B, motifs, L / pool]
+        for i in range(1, len(self.layers)):
+            x = self._layer(i, self.dropout(x))
+        content = self.content_of(torch.cat([first.mean(-1), first.amax(-1)], -1))
+        return Stemmed(self.project(x.transpose(1, 2)), content)
+
+    def _layer(self, i: int, x: Tensor) -> Tensor:
+        return F.max_pool1d(self.layers[i](x), self.pool)
+
+    def forward(self, codes: Tensor) -> Stemmed:
+        """See `Stem`."""
         return self.soft(self.composition[codes.long()])
-
-    def soft(self, p: Tensor) -> Tensor:
-        """The same from probabilities of bases ``[B, L, 4]``."""
-        found = F.gelu(self.norm(self.filters(p.transpose(1, 2))))
-        return self.project(F.max_pool1d(found, self.pool).transpose(1, 2))
 
 
 class LocusStem(Stem):
@@ -180,6 +222,8 @@ class LocusStem(Stem):
 
     Bases are compared with how often each occurs in that column (Patterson et al. 2006,
     doi:10.1371/journal.pgen.0020190), which :meth:`learn_frequencies` takes from training data.
+    What sites say each for themselves, which is most of what genotypes say, needs no transformer:
+    their sum is the content.
     """
 
     mean: Tensor
@@ -216,21 +260,22 @@ class LocusStem(Stem):
         self.mean.copy_(torch.from_numpy(mean))
         self.scale.copy_(torch.from_numpy(scale))
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Sets of bases ``[B, L]`` to ``[B, T, d]``; hidden and unknown ones say nothing."""
+    def forward(self, codes: Tensor) -> Stemmed:
+        """See `Stem`; hidden and unknown bases say nothing."""
         known = (codes != 0) & (codes != SETS - 1)
         return self._project(self.composition[codes.long()], known)
 
-    def soft(self, p: Tensor) -> Tensor:
-        """The same from probabilities of bases ``[B, L, 4]``."""
+    def soft(self, p: Tensor) -> Stemmed:
+        """See `Stem`."""
         return self._project(p, None)
 
-    def _project(self, p: Tensor, known: Tensor | None) -> Tensor:
+    def _project(self, p: Tensor, known: Tensor | None) -> Stemmed:
         x = (p - self.mean) * self.scale[:, None]
         if known is not None:
             x = x * known[..., None]
         x = F.pad(x, (0, 0, 0, self.padding)).reshape(len(p), self.n_tokens, -1)  # [B, T, 4 m]
-        return torch.einsum("btx,txd->btd", x, self.weight)
+        tokens = torch.einsum("btx,txd->btd", x, self.weight)
+        return Stemmed(tokens, tokens.sum(1))
 
 
 STEMS: dict[str, type[Stem]] = {"kmers": KmerStem, "motifs": MotifStem, "loci": LocusStem}
@@ -259,35 +304,37 @@ class Encoder(nn.Module):
         self.stem: Stem = STEMS[config.stem](config)
         if self.stem.n_tokens < 1:
             raise UsageError("sequences too short for a token", found=f"{config.length} bases")
-        self.position = nn.Parameter(torch.randn(config.block, config.width) * 0.02)
+        if not config.layers and config.stem == "loci":
+            # Their sum is all there is.
+            self.register_parameter("position", None)
+            self.pool = None
+        else:
+            self.position = nn.Parameter(torch.randn(config.block, config.width) * 0.02)
+            self.pool = AttentionPool(config.width, config.heads)
         shape = (config.width, config.heads, config.dropout, config.expansion)
         self.layers = nn.ModuleList(SelfAttentionBlock(*shape) for _ in range(config.layers))
         self.across = nn.ModuleList(SelfAttentionBlock(*shape) for _ in range(config.across))
-        self.pool = AttentionPool(config.width, config.heads)
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Embedding ``[B, d]`` of sets of bases uint8 ``[B, L]``."""
-        return self.pooled(self.stem(codes))
+        return self.read(codes)[0]
 
     def soft(self, p: Tensor) -> Tensor:
         """Embedding from probabilities of A, C, G and T float32 ``[B, L, 4]``, with a gradient."""
-        return self.pooled(self.stem.soft(p))
+        return self._read(self.stem.soft(p))[0]
 
-    def tokens(self, codes: Tensor) -> Tensor:
-        """Tokens ``[B, T, d]`` after the transformer."""
-        return self.trunk(self.stem(codes))
+    def read(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding ``[B, d]`` and tokens ``[B, T, d]`` of sets of bases, computed once."""
+        return self._read(self.stem(codes))
 
-    def pooled(self, x: Tensor) -> Tensor:
-        """Stem's tokens ``[B, T, d]`` to the embedding ``[B, d]``.
-
-        Loci are summed too, as they come: what sites say each for themselves, which is most of what
-        genotypes say, needs no transformer.
-        """
-        if self.config.stem != "loci":
-            return self.norm(self.pool(self.trunk(x)))
-        alone = x.sum(1)
-        return self.norm(alone + self.pool(self.trunk(x)) if self.layers else alone)
+    def _read(self, stemmed: Stemmed) -> tuple[Tensor, Tensor]:
+        tokens, content = stemmed
+        if self.pool is None:
+            return self.norm(content), tokens
+        tokens = self.trunk(tokens)
+        pooled = self.pool(tokens)
+        return self.norm(pooled if content is None else content + pooled), tokens
 
     def trunk(self, x: Tensor) -> Tensor:
         """The transformer, block by block: ``[B, T, d]`` to the same."""

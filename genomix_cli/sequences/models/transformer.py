@@ -28,10 +28,10 @@ from genomix_cli.sequences.models.network import Network, NetworkClassifier, Net
 ENCODER = "encoder."
 # How each preset of the encoder learns; the first is the default.
 _LEARNING: dict[str, dict[str, Any]] = {
-    "motifs": {},
+    "motifs": {"learning_rate": 2e-3},
     "genomai": {},
     "loci": {"hide": 0.7, "epochs": 30, "batch_size": 64},
-    "long": {},
+    "long": {"learning_rate": 2e-3},
     "large": {"learning_rate": 5e-4},
 }
 
@@ -97,7 +97,7 @@ class Transformer(NetworkClassifier):
         {"learning_rate": 3e-4},
         {"dropout": 0.3},
         {"weight_decay": 0.1, "smoothing": 0.1},
-        {"learning_rate": 2e-3},
+        {"learning_rate": 4e-3},
     )
 
     def __init__(self, config: TransformerConfig) -> None:
