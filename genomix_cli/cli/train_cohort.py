@@ -69,7 +69,7 @@ def train_cohort(
         float, typer.Option(min=0.5, max=0.999, help="Coverage of the prediction sets.")
     ] = 0.9,
     control: Annotated[
-        bool, typer.Option(" /--no-control", help="No fit to shuffled labels.", show_default=False)
+        bool, typer.Option("--control/--no-control", help="Also fit to shuffled labels.")
     ] = True,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
     resume: Annotated[

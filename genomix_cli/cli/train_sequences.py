@@ -63,18 +63,13 @@ def train_sequences(
         str, typer.Option(help="Also learn from so many of each class, as 1,5,10,50.")
     ] = "",
     few_shot_repeats: Annotated[int, typer.Option(min=2, help="Draws of each number.")] = 5,
-    augment: Annotated[
-        str | None, typer.Option(help="Run of diffuse whose sequences join the training part.")
-    ] = None,
-    augment_share: Annotated[
-        float, typer.Option(min=0.0, help="Made-up sequences for each real one.")
-    ] = 0.5,
     level: Annotated[
         float, typer.Option(min=0.5, max=0.999, help="Coverage of the prediction sets.")
     ] = 0.9,
     control: Annotated[
-        bool, typer.Option(" /--no-control", help="No fit to shuffled labels.", show_default=False)
-    ] = True,
+        bool,
+        typer.Option("--control/--no-control", help="Also fit networks to shuffled labels."),
+    ] = False,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")
@@ -107,12 +102,10 @@ def train_sequences(
     if task == CLASSIFY:
         options = {
             "model": model,
-            "baselines": baselines,
+            "baselines": _baselines(baselines),
             "trials": trials,
             "few_shot": _counts(few_shot),
             "few_shot_repeats": few_shot_repeats,
-            "augment": augment,
-            "augment_share": augment_share,
             "level": level,
             "control": control,
         }
@@ -136,6 +129,12 @@ def train_sequences(
         print_results(found)
     else:
         print_table(found.columns, found.rows)
+
+
+def _baselines(value: str) -> tuple[str, ...] | None:
+    if value == "all":
+        return tuple(name for name in SEQUENCE_CLASSIFIERS if name != "transformer")
+    return {"auto": None, "none": ()}.get(value, parse_names(value))
 
 
 def _counts(text: str) -> tuple[int, ...]:
