@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats
-from genomix_cli.cohorts.text import GZIP, first_bytes
 from genomix_cli.comparison.results import NAN, ClassScore, leaks, plain, share
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.genome.text import GZIP, first_bytes
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.shards.cohort import PATIENT, Cohort, open_cohort
 from genomix_cli.training.metrics import Interval, MetricResult
