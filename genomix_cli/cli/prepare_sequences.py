@@ -25,7 +25,7 @@ def sequences(
         typer.Argument(
             metavar="INPUT...",
             help="FASTA, VCF or BCF, or a table with a column of sequences; told by content. "
-            "-: a VCF on standard input.",
+            "- and pipes: a VCF.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (HDF5).")],
@@ -49,7 +49,10 @@ def sequences(
         str | None, typer.Option(help="Column of the classes to learn by default.")
     ] = None,
     group: Annotated[
-        str | None, typer.Option(help="Column of what folds keep together: family, locus, site.")
+        str | None,
+        typer.Option(
+            help="Column of what folds keep together, as family; of windows also: contig."
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Column that says train, validation or test.")

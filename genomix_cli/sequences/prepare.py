@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,12 @@ from genomix_cli.sequences.inputs.metadata import (
 )
 from genomix_cli.sequences.inputs.table import read_table
 from genomix_cli.sequences.inputs.vcf import read_vcf
+from genomix_cli.sequences.splits import TEST
 from genomix_cli.shards.sequences import Phenotype, Sequences, sequences_writer
 
 log = logging.getLogger("genomix")
 
+CONTIG = "contig"
 FASTA, VCF, TABLE = "FASTA", "VCF", "table"
 _VCF_START = b"##fileformat=VCF"
 _EXAMPLES = 3
@@ -62,8 +64,8 @@ class PrepareRequest:
     Attributes
     ----------
     inputs : tuple of Path
-        FASTA, VCF or BCF (``-``: standard input), or tables with a column of sequences; told by
-        content, and all of one kind.
+        FASTA, VCF or BCF, or a table with a column of sequences; told by content, and all of one
+        kind. ``-`` (standard input) and pipes are VCF.
     output : Path
     table : Path, optional
         What is known of the sequences or people, a row for each.
@@ -74,7 +76,7 @@ class PrepareRequest:
     make_ids : bool
         Number the sequences of a FASTA or table.
     label, group, split : str, optional
-        Columns of the table.
+        Columns of the table. Of windows, `group` may be ``contig`` without one.
     keep : tuple of str
         Its columns that become phenotypes; all others without any.
     categorical, numeric : tuple of str
@@ -154,7 +156,7 @@ class PrepareRequest:
         return {
             role: path
             for role, path in files.items()
-            if path is not None and str(path) != STANDARD_STREAM
+            if path is not None and str(path) != STANDARD_STREAM and not path.is_fifo()
         }
 
 
@@ -227,14 +229,14 @@ def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
     _check_options(request, kind)
     table = None if request.table is None else read_metadata(request.table, request.id_column)
     if table is not None:
-        table.check(request.roles)
+        table.check(_roles(request, table))
     with atomic_path(request.output, force=request.force) as draft:
         found = _read(request, kind, draft.parent)
         table = table or found.metadata
         matched = Matched()
         if table is not None:
             matched = match(table, found.units, request.allow_unmatched)
-        facts = _known(found, table, request.roles)
+        facts = _known(request, found, table)
         sequences = _sequences(request, found, facts)
         _write(draft, request, kind, found, sequences)
     summary = _summary(request, kind, found, facts, matched, sequences)
@@ -282,7 +284,7 @@ def _kind(request: PrepareRequest) -> str:
 
 
 def _kind_of(path: Path) -> str:
-    if str(path) == STANDARD_STREAM:
+    if str(path) == STANDARD_STREAM or path.is_fifo():
         return VCF
     if not path.exists():
         raise UsageError("no such file", where=path)
@@ -311,6 +313,8 @@ def _check_options(request: PrepareRequest, kind: str) -> None:
     if request.table is not None and kind == TABLE:
         raise UsageError("the input is a table itself", where="--table", hint="join the two first")
     asked = [*request.roles.named.values(), *(["--id-column"] if request.id_column else [])]
+    if request.group == CONTIG and (request.window or request.bed):
+        asked = [option for option in asked if option != "--group"]
     if asked and request.table is None and kind != TABLE:
         raise UsageError("needs a table", where=asked[0], hint="add --table")
 
@@ -323,11 +327,24 @@ def _read(request: PrepareRequest, kind: str, folder: Path) -> Found:
     return read_table(request.inputs[0], request, folder)
 
 
-def _known(found: Found, table: Metadata | None, roles: Roles) -> Known:
+def _roles(request: PrepareRequest, table: Metadata | None) -> Roles:
+    """What the columns are for; the contig of windows is none."""
+    is_contig = request.group == CONTIG and (request.window or request.bed)
+    if is_contig and (table is None or CONTIG not in table.columns):
+        return replace(request.roles, group=None)
+    return request.roles
+
+
+def _known(request: PrepareRequest, found: Found, table: Metadata | None) -> Known:
+    roles, n = _roles(request, table), len(found.names)
     if table is None:
-        n = len(found.names)
-        return Known((), [""] * n, np.full(n, "", "U1"), {})
-    return known(table, table.rows(found.units), roles)
+        facts = Known((), [""] * n, np.full(n, "", "U1"), {})
+    else:
+        facts = known(table, table.rows(found.units), roles)
+    if roles.group != request.group and found.windows is not None:
+        contigs = list(found.contigs)
+        facts = facts._replace(group=[contigs[i] for i in found.windows.contig])
+    return facts
 
 
 def _sequences(request: PrepareRequest, found: Found, facts: Known) -> Sequences:
@@ -395,7 +412,7 @@ def _summary(
         unused_rows=len(matched.unused_rows),
         left_out=found.left_out.counts,
         examples=found.left_out.examples,
-        warnings=_warnings(found, sequences, classes, matched),
+        warnings=_warnings(request, found, sequences, classes, matched),
     )
 
 
@@ -414,7 +431,11 @@ def _described(phenotype: Phenotype) -> str:
 
 
 def _warnings(
-    found: Found, sequences: Sequences, classes: dict[str, int], matched: Matched
+    request: PrepareRequest,
+    found: Found,
+    sequences: Sequences,
+    classes: dict[str, int],
+    matched: Matched,
 ) -> list[str]:
     """What is in order here, and may not be in training."""
     warnings = []
@@ -427,17 +448,22 @@ def _warnings(
         )
     if len(classes) == 1:
         warnings.append(f"{sequences.default_label} has one class only")
-    if found.facts.get("windows overlap"):
+    if found.facts.get("windows overlap") and request.group is None:
         warnings.append(
-            "windows overlap: part them by contig or region for training "
-            "(a --table with a --group or --split)"
+            "windows overlap: those in training and in test may share bases; "
+            "to keep contigs whole: --group contig"
         )
-    for names, what in (
+    names = set(sequences.split.tolist()) - {""}
+    if names and not names & set(TEST):
+        warnings.append(
+            f"no split is called {TEST[0]}: training will not go by {', '.join(sorted(names))}"
+        )
+    for unmatched, what in (
         (matched.without_row, "sequences or people have no row in the table and stay unlabelled"),
         (matched.unused_rows, "rows of the table have no sequence"),
     ):
-        if names:
-            warnings.append(f"{len(names):,} {what}, as {', '.join(names[:_EXAMPLES])}")
+        if unmatched:
+            warnings.append(f"{len(unmatched):,} {what}, as {', '.join(unmatched[:_EXAMPLES])}")
     return warnings
 
 

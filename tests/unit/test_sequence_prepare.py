@@ -368,6 +368,9 @@ class TestFasta:
         # one:12, short:0, gap:9; then gap:3 and gap:6.
         assert (crossing, unknown) == (3, 2)
         assert any("overlap" in warning for warning in summary.warnings)
+        apart, summary = prepare(tmp_path / "c.h5", path, window=4, stride=3, group="contig")
+        assert apart.group.tolist() == [0, 0, 0, 0, 1]
+        assert not summary.warnings
         apart, summary = prepare(tmp_path / "b.h5", path, window=4, max_n=1)
         assert len(apart) == 6
         assert not summary.warnings
@@ -415,6 +418,7 @@ class TestTables:
         assert found.group.tolist() == [i // 2 for i in range(50)]
         assert found.split.tolist() == ["", *["train"] * 49]
         assert [p.name for p in found.phenotypes] == ["cls", "age"]
+        assert "no split is called test" in summary.warnings[0]
         assert summary.not_used == {"note": "50 categories of 50 values"}
         assert (summary.classes, summary.unlabelled) == ({"a": 25, "b": 25}, 0)
 
@@ -470,6 +474,7 @@ class TestTables:
                 {"label": "Y"},
                 "no column 'Y' .--label.*did you mean 'y'",
             ),
+            ("id,sequence\na,ACGT\n", {"group": "contig"}, "no column 'contig'"),
             ("id,sequence,y\na,ACGT,NA\n", {"label": "y"}, "no value of y for any sequence"),
         ],
     )

@@ -22,6 +22,7 @@ from genomix_cli.shards.sequences import Phenotype
 ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
 # A column with more categories than this, or than one for two sequences, names the sequences.
 MOST_CATEGORIES, FEW_CATEGORIES = 1000, 20
+MOST_SPLITS = 100
 _MOST_CODES = np.iinfo(np.int16).max
 
 
@@ -241,12 +242,16 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
             not_used[name] = made
         else:
             found.append(made)
-    return Known(
-        tuple(found),
-        _cells(table, roles.group, rows),
-        np.array(_cells(table, roles.split, rows), np.str_),
-        not_used,
-    )
+    split = np.array(_cells(table, roles.split, rows), np.str_)
+    n_splits = len(np.unique(split))
+    if n_splits > MOST_SPLITS:
+        raise DataError(
+            f"{roles.split} has too many values for a split",
+            where=table.path,
+            expected="train, validation, test",
+            found=f"{n_splits:,}",
+        )
+    return Known(tuple(found), _cells(table, roles.group, rows), split, not_used)
 
 
 def _cells(table: Metadata, name: str | None, rows: NDArray[np.int64]) -> list[str]:
