@@ -448,7 +448,7 @@ def _warnings(
         )
     if len(classes) == 1:
         warnings.append(f"{sequences.default_label} has one class only")
-    if found.facts.get("windows overlap") and request.group is None:
+    if found.facts.get("stride", found.length) < found.length and request.group is None:
         warnings.append(
             "windows overlap: those in training and in test may share bases; "
             "to keep contigs whole: --group contig"

@@ -67,10 +67,13 @@ def test_standard_input_in_any_compression(folder: Path, genomix: Genomix) -> No
     first, second = (open_sequences(folder / name) for name in ("a.h5", "b.h5"))
     assert np.array_equal(first.codes, second.codes)
     assert provenance_of(folder / "a.h5")["inputs"].keys() == {"metadata samples.csv"}
+    pipe = ["prepare", "sequences", "/dev/stdin", "--samples", "samples.csv", "-q", "-o", "c.h5"]
+    genomix(*pipe, stdin=VCF, cwd=folder)
+    assert np.array_equal(open_sequences(folder / "c.h5").codes, first.codes)
     cut = VCF[: VCF.rindex("\t")]
-    process = genomix(*command, "-o", "c.h5", stdin=cut, cwd=folder, code=1)
+    process = genomix(*command, "-o", "d.h5", stdin=cut, cwd=folder, code=1)
     assert "standard input:6 (1:9): another number of columns" in process.stderr
-    assert not (folder / "c.h5").exists()
+    assert not (folder / "d.h5").exists()
 
 
 def test_an_output_is_not_replaced_unasked(folder: Path, genomix_here: Here) -> None:

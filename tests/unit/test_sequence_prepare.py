@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.iupac import decode, encode
 from genomix_cli.sequences.inputs import spool
+from genomix_cli.sequences.inputs.fasta import window_starts
+from genomix_cli.sequences.inputs.found import LeftOut
 from genomix_cli.sequences.inputs.genotypes import parse
 from genomix_cli.sequences.inputs.spool import ColumnSpool, RowSpool
 from genomix_cli.sequences.inputs.vcf import alleles
@@ -313,6 +315,17 @@ def test_pieces_on_disk_are_the_whole(tmp_path: Path, monkeypatch: pytest.Monkey
         assert np.array_equal(np.concatenate(blocks), whole)
     assert len(columns) == 50
     assert not list(tmp_path.iterdir())
+
+
+@given(st.text(alphabet="AN", max_size=30), st.integers(1, 5), st.integers(1, 5))
+def test_unknown_bases_are_counted(letters: str, length: int, stride: int) -> None:
+    left_out = LeftOut()
+    found = window_starts(encode(letters), "c", length, stride, 0.5, left_out)
+    every = range(0, len(letters), stride)
+    whole = [i for i in every if i + length <= len(letters)]
+    known = [i for i in whole if letters[i : i + length].count("N") <= length / 2]
+    assert found.tolist() == known
+    assert sum(left_out.counts.values()) == len(every) - len(known)
 
 
 class TestFasta:

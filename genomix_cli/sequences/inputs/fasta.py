@@ -88,7 +88,8 @@ def records(path: Path) -> Iterator[Record]:
                 letters += _joined(part)
                 part = []
                 if start:
-                    yield Record(name, start, bytes(letters))
+                    record, letters = Record(name, start, bytes(letters)), bytearray()
+                    yield record
                 elif letters:
                     raise _no_fasta(path)
                 words = text[1:].split(None, 1)
@@ -143,7 +144,7 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
                 raise DataError(f"{record.name!r} is there twice", where=f"{path}:{record.line}")
             contigs.add(record.name)
             codes = encode(record.letters, f"{path}:{record.line}: {record.name}")
-            starts = _starts(codes, record.name, length, stride, request.max_n, left_out)
+            starts = window_starts(codes, record.name, length, stride, request.max_n, left_out)
             if len(starts):
                 views = np.lib.stride_tricks.sliding_window_view(codes, length)
                 step = max(PIECE // length, 1)
@@ -155,7 +156,6 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
     ticker.close()
     if not names:
         raise DataError("no window is left", where=paths[0], found=str(left_out))
-    facts = {"windows overlap": True} if stride < length else {}
     return Found(
         rows="windows",
         names=names,
@@ -165,11 +165,11 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
         contigs=places.contigs,
         windows=places.windows(),
         left_out=left_out,
-        facts=facts,
+        facts={"stride": stride},
     )
 
 
-def _starts(
+def window_starts(
     codes: NDArray[np.uint8], contig: str, length: int, stride: int, max_n: float, left_out: LeftOut
 ) -> NDArray[np.int64]:
     """Where the windows of a contig begin that are whole and known, int64 ``[n]``."""
@@ -178,11 +178,33 @@ def _starts(
     crossing = len(every) - len(whole)
     if crossing:
         left_out.add(CROSSES, f"{contig}:{every[len(whole)]}", crossing)
-    unknown = np.concatenate([[0], np.cumsum(codes == ANY, dtype=np.int32)])
-    is_gap = unknown[whole + length] - unknown[whole] > max_n * length
+    unknown = _Unknown(codes)
+    is_gap = unknown.before(whole + length) - unknown.before(whole) > max_n * length
     if is_gap.any():
         left_out.add(UNKNOWN, f"{contig}:{whole[is_gap][0]}", int(is_gap.sum()))
     return whole[~is_gap]
+
+
+class _Unknown:
+    """Counts unknown bases, which come in runs: a running sum would take four bytes for each base.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[bases]``.
+    """
+
+    def __init__(self, codes: NDArray[np.uint8]) -> None:
+        is_unknown = np.concatenate([[False], codes == ANY, [False]])
+        edges = np.flatnonzero(is_unknown[1:] != is_unknown[:-1])
+        self._starts, self._ends = edges[::2], edges[1::2]
+        self._sums = np.concatenate([[0], np.cumsum(self._ends - self._starts)])
+
+    def before(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many there are before each position."""
+        runs = np.searchsorted(self._starts, position)
+        reach = np.concatenate([[0], self._ends])[runs]
+        return self._sums[runs] - np.maximum(reach - position, 0)
 
 
 def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Found:
