@@ -298,6 +298,8 @@ def _kind_of(path: Path) -> str:
         return VCF
     if not start.strip():
         raise DataError("is empty or damaged", where=path)
+    if b"\0" in start:
+        raise DataError("is not text", where=path, expected="a FASTA, a VCF, a BCF or a table")
     return FASTA if start.lstrip().startswith(b">") else TABLE
 
 

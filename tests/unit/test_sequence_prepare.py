@@ -573,11 +573,12 @@ def test_requests_that_contradict_themselves(tmp_path: Path) -> None:
     refused(tmp_path, "an input is given twice", fasta, fasta)
     refused(tmp_path, "no such file", tmp_path / "absent.fa")
     refused(tmp_path, "is a folder", tmp_path)
+    refused(tmp_path, "unaligned.h5: is not text", _unaligned(tmp_path, fasta))
     refused(tmp_path, "its sequences are not aligned", people, like=_unaligned(tmp_path, fasta))
 
 
 def _unaligned(folder: Path, fasta: Path) -> Path:
-    prepare(folder / "unaligned.h5", fasta)
+    prepare(folder / "unaligned.h5", fasta, force=True)
     return folder / "unaligned.h5"
 
 
