@@ -22,6 +22,7 @@ from genomix_cli.variants.tags import DIFFERENCE, HEADER_PREFIX, PROBABILITY, RE
 
 if TYPE_CHECKING:
     from genomix_cli.genome.vcf import Record
+    from genomix_cli.shards.sequences import Sequences
 
 # Lines that `score` puts into the header, ##genomixKey=value, and what they are called here.
 HEADER_LINES = {
@@ -48,8 +49,8 @@ SHOWN_METRICS = ("accuracy", "macro_f1", "auroc", "nll", "calibration_error")
 _PICTURED = "a cohort (.h5mu) for --plots and --beside"
 
 KINDS = (
-    "a model or run folder, a simulated genome, a shard, a cohort, a VCF, a FASTA, a bigWig or a "
-    "contact map"
+    "a model or run folder, a simulated genome, a shard, a cohort, a file of sequences, a VCF, a "
+    "FASTA, a bigWig or a contact map"
 )
 
 
@@ -141,9 +142,9 @@ def _start(path: Path) -> bytes:
 
 def _folder(path: Path, top: int) -> Report:
     if (path / "config.json").is_file():
-        domain = _json(path / "config.json")
-        is_cohorts = isinstance(domain, dict) and domain.get("domain") == "cohorts"
-        return (_cohort_model if is_cohorts else _model)(path)
+        config = _json(path / "config.json")
+        domain = config.get("domain") if isinstance(config, dict) else None
+        return _MODELS.get(str(domain), _model)(path)
     if (path / "manifest.json").is_file():
         return _simulated(path)
     if (path / "train.json").is_file():
@@ -197,6 +198,30 @@ def _cohort_model(path: Path) -> Report:
         *_cohort_metrics(path),
     )
     return Report(path, "model of cohorts", facts | _made(config.provenance), tables)
+
+
+def _sequence_run(path: Path) -> Report:
+    from genomix_cli.sequences.runs import read_run
+    from genomix_cli.training.checkpoints import weights_file
+
+    config = read_run(path).config
+    facts: dict[str, Any] = {
+        "task": config.task,
+        "model": config.model,
+        "numbers stored": _parameters(weights_file(path)),
+        "length": config.length,
+        "sequences": "aligned" if config.columns else "not aligned",
+        "architecture": _pairs(config.arch),
+    }
+    if config.label:
+        facts |= {"label": config.label, "classes": list(config.classes)}
+    facts |= _headline(path)
+    tables = tuple(_cohort_metrics(path))
+    return Report(path, "model of sequences", facts | _made(config.provenance), tables)
+
+
+# A model of variants says no domain.
+_MODELS = {"cohorts": _cohort_model, "sequences": _sequence_run}
 
 
 def _cohort_metrics(path: Path) -> Iterator[Table]:
@@ -275,7 +300,64 @@ def _hdf5(path: Path, top: int) -> Report:
         return _shard(path)
     if found == "genomix-windows":
         return _windows(path)
+    if found == "genomix-sequences":
+        return _sequences(path)
     return _cohort(path) if is_cohort(path) else _contacts(path)
+
+
+def _sequences(path: Path) -> Report:
+    from genomix_cli.shards.sequences import open_sequences, provenance_of
+
+    found = open_sequences(path)
+    n_groups = len(np.unique(found.group))
+    facts: dict[str, Any] = {
+        "sequences": len(found),
+        "length": found.length,
+        "aligned": "no",
+        "groups": "none" if n_groups == len(found) else n_groups,
+        "assembly": found.assembly or "not stated",
+        "label": found.default_label or "none",
+    }
+    if found.columns is not None:
+        sites = int((found.columns.site >= 0).sum())
+        facts["aligned"] = f"{sites:,} sites on {_listed(list(found.contigs))}"
+    if found.windows is not None:
+        facts["windows of"] = _listed(list(found.contigs))
+    tables = tuple(table for table in _sequence_tables(found) if table.rows)
+    return Report(path, "sequences", facts | _made(provenance_of(path)), tables)
+
+
+def _sequence_tables(found: Sequences) -> Iterator[Table]:
+    """Phenotypes, the classes of the label in each split."""
+    phenotypes = []
+    for phenotype in found.phenotypes:
+        values = phenotype.values
+        if phenotype.categories is None:
+            known = values[np.isfinite(values)]
+            what = f"{known.min():g} to {known.max():g}" if len(known) else "-"
+            phenotypes.append((phenotype.name, "number", len(known), what))
+        else:
+            known = values[values >= 0]
+            what = _listed(list(phenotype.categories))
+            phenotypes.append((phenotype.name, "category", len(known), what))
+    yield Table("phenotypes", ("phenotype", "kind", "known", "values"), tuple(phenotypes))
+    splits = sorted({str(name) for name in found.split} - {""})
+    yield Table(
+        "splits", ("split", "sequences"), tuple((s, int((found.split == s).sum())) for s in splits)
+    )
+    if found.default_label:
+        names, label = found.label()
+        masks = [found.split == split for split in splits]
+        counts = [
+            np.bincount(label[(label >= 0) & m], minlength=len(names)) for m in (True, *masks)
+        ]
+        rows = tuple(zip(names, *(column.tolist() for column in counts), strict=True))
+        yield Table(f"classes of {found.default_label}", ("class", "sequences", *splits), rows)
+
+
+def _listed(names: list[str]) -> str:
+    """``2 (a, b)``."""
+    return f"{len(names):,} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
 def _cohort(path: Path) -> Report:

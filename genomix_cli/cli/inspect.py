@@ -41,7 +41,7 @@ def inspect(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Say what a file is: a VCF and its scores, a model, a shard, a cohort, a FASTA, a bigWig."""
+    """Say what a file is: a VCF and its scores, a model, a shard, sequences, a cohort, a FASTA."""
     from genomix_cli.inspection import inspect as describe
     from genomix_cli.inspection import look_closer
 

@@ -20,21 +20,24 @@ from genomix_cli.cli.options import (
     parse_pairs,
     parse_tracks,
 )
+from genomix_cli.cli.prepare_sequences import sequences
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.prepare import PrepareSummary as CohortSummary
     from genomix_cli.variants.prepare import PrepareSummary
 
 app = typer.Typer(
-    name="prepare", help="Turn raw files into shards and cohorts.", no_args_is_help=True
+    name="prepare", help="Turn raw files into shards, cohorts and sequences.", no_args_is_help=True
 )
 
 log = logging.getLogger("genomix")
 
+app.command("sequences")(sequences)
+
 
 @app.callback()
 def _group() -> None:
-    """Turn raw files into shards and cohorts."""
+    """Turn raw files into shards, cohorts and sequences."""
 
 
 @app.command("variants")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from genomix_cli.cohorts.clinical import Clinical, read_clinical
 from genomix_cli.cohorts.mutations import Coverage, sequenced_samples, whole_exomes
-from genomix_cli.cohorts.text import is_missing, open_table, open_text
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.arms import ALIASES, ASSEMBLIES
+from genomix_cli.genome.text import is_missing, open_table, open_text
 
 log = logging.getLogger("genomix")
 

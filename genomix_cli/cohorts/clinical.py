@@ -13,8 +13,8 @@ import numpy as np
 
 from genomix_cli.cohorts.samples import LeftOut, Spelling, parse_barcode, pick_samples
 from genomix_cli.cohorts.tables import place
-from genomix_cli.cohorts.text import first_bytes, is_missing, open_table, unknown_name
 from genomix_cli.errors import DataError
+from genomix_cli.genome.text import first_bytes, is_missing, open_table, unknown_name
 from genomix_cli.shards.cohort import BATCH, LABEL, PATIENT
 
 if TYPE_CHECKING:

@@ -41,9 +41,9 @@ from genomix_cli.cohorts.explanation import (
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.cohorts.score import score_samples
-from genomix_cli.cohorts.text import unknown_name
 from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import CheckError, MissingExtraError, UsageError
+from genomix_cli.genome.text import unknown_name
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import COHORT_MODELS

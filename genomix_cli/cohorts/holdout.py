@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.splits import folds_of
-from genomix_cli.cohorts.text import open_table
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.text import open_table
 from genomix_cli.shards.cohort import BATCH, Cohort
 
 log = logging.getLogger("genomix")

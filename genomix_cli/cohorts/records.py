@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.tables import number
-from genomix_cli.cohorts.text import first_bytes, open_table
 from genomix_cli.errors import DataError
+from genomix_cli.genome.text import first_bytes, open_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.text import MISSING, TextTable, is_missing, open_table, unknown_name
 from genomix_cli.errors import DataError
 from genomix_cli.genome.parquet import require_pyarrow
+from genomix_cli.genome.text import MISSING, TextTable, is_missing, open_table, unknown_name
 from genomix_cli.progress import Ticker
 from genomix_cli.shards.cohort import Kind
 
@@ -133,7 +133,7 @@ def read_matrix(
     MissingExtraError
         If it is Parquet and pyarrow is not installed.
     """
-    from genomix_cli.cohorts.text import first_bytes
+    from genomix_cli.genome.text import first_bytes
 
     read = _read_parquet if first_bytes(path).startswith(b"PAR1") else _read_text
     table = read(path, kind, id_column, skip)

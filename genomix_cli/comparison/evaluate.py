@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.results import NAN, ClassScore, leaks, plain, share
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.genome.text import GZIP
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.shards.cohort import PATIENT, Cohort, open_cohort
 from genomix_cli.shards.sequences import Sequences, is_sequences, open_sequences

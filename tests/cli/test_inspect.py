@@ -114,3 +114,40 @@ def test_what_can_go_wrong_with_cohorts(cohort: Path, genomix: Any, tmp_path: Pa
     short.write_bytes(cohort.read_bytes()[:20_000])
     assert "cut short" in genomix("inspect", short, code=1).stderr
     assert not drawn.exists()
+
+
+def test_sequences(genomix: Any, tmp_path: Path) -> None:
+    rows = [f"s{i},{'ACGT'[i % 4] * 5},{'ab'[i % 2]},{i},{'test' * (i > 3)}" for i in range(6)]
+    table = tmp_path / "a.csv"
+    table.write_text("id,sequence,cls,age,part\n" + "\n".join(rows))
+    options = ["--label", "cls", "--split", "part", "--assembly", "toy"]
+    genomix("prepare", "sequences", table, *options, "-o", tmp_path / "a.h5", "-q")
+    first, *lines = genomix("inspect", tmp_path / "a.h5").stdout.splitlines()
+    assert first.endswith("a.h5: sequences")
+    facts = [" ".join(line.split()) for line in lines]
+    for fact in ("sequences 6", "length 5", "aligned no", "groups none", "assembly toy"):
+        assert fact in facts
+    assert "age number 6 0 to 5" in facts
+    assert "cls category 6 2 (a, b)" in facts
+    assert "test 2" in facts
+    assert "a 3 1" in facts
+
+
+def test_a_run_of_sequences(genomix_here: Any, tmp_path: Path) -> None:
+    from genomix_cli.sequences.runs import RunConfig, save_run
+
+    config = RunConfig("classify", "toy", {"k": 3}, 50, label="cls", classes=("a", "b"))
+    save_run(tmp_path, config, {"weight": np.zeros((2, 5), np.float32)})
+    (tmp_path / "metrics.json").write_text('{"headline": "better than nothing", "outcomes": []}')
+    ended = genomix_here("inspect", tmp_path)
+    assert ended.code == 0, ended.err
+    first, *lines = ended.out.splitlines()
+    assert first.endswith(": model of sequences")
+    facts = [" ".join(line.split()) for line in lines]
+    for fact in (
+        *("task classify", "model toy", "numbers stored 10", "length 50", "architecture k 3"),
+        *("sequences not aligned", "label cls", "classes a, b", "result better than nothing"),
+    ):
+        assert fact in facts
+    (tmp_path / "config.json").write_text('{"domain": "sequences"}')
+    assert "config.json" in genomix_here("inspect", tmp_path).err

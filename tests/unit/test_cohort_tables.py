@@ -20,8 +20,8 @@ from genomix_cli.cohorts.modality import (
     without_empty,
 )
 from genomix_cli.cohorts.tables import read_matrix
-from genomix_cli.cohorts.text import is_missing, open_table
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.text import is_missing, open_table
 from genomix_cli.shards.cohort import KINDS
 
 OTHER, BETA = KINDS["other"], KINDS["methylation"]

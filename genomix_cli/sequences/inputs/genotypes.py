@@ -1,0 +1,154 @@
+"""Genotypes of one VCF record: both alleles of each sample in a byte.
+
+The lower four bits are the set of bases of the first allele, the upper four that of the second. A
+genotype whose phase is not known has both of its alleles in each.
+
+Letters: n samples.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.iupac import ANY
+
+Bytes = NDArray[np.uint8]
+
+KEY = "GT"
+_TAB, _COLON, _SLASH, _BAR, _DOT, _ZERO = b"\t:/|.0"
+_GENOTYPE = re.compile(r"[/|]?(\d+|\.)(?:([/|])(\d+|\.))?")
+# Digits that a character can be; more alleles than bases are not SNVs.
+_PADDING = b"\t" * 4
+
+
+class Genotypes(NamedTuple):
+    """Genotypes of a record.
+
+    Attributes
+    ----------
+    first, second : NDArray
+        uint8 ``[n]``: set of each allele, 15 where it is missing. Of a haploid one both are alike.
+    in_order : NDArray
+        bool ``[n]``: whether `first` and `second` are known to be in this order.
+    phased, unphased : int
+        Called diploid genotypes that are phased; heterozygous ones that are not.
+    """
+
+    first: Bytes
+    second: Bytes
+    in_order: NDArray[np.bool_]
+    phased: int
+    unphased: int
+
+    @property
+    def packed(self) -> Bytes:
+        """uint8 ``[n]``: both alleles in a byte."""
+        both = self.first | self.second
+        first = np.where(self.in_order, self.first, both)
+        second = np.where(self.in_order, self.second, both)
+        return first | second << 4
+
+    @property
+    def missing(self) -> float:
+        """Share of genotypes that are not whole."""
+        return float(((self.first == ANY) | (self.second == ANY)).mean())
+
+    @property
+    def rare(self) -> float:
+        """Share of the called alleles that are not the most frequent one."""
+        counts = np.bincount(np.concatenate([self.first, self.second]), minlength=ANY + 1)[:ANY]
+        return 1 - float(counts.max()) / max(float(counts.sum()), 1)
+
+
+def has_genotypes(rest: str) -> bool:
+    """Whether FORMAT, at the start of what follows INFO, begins with GT as the VCF says it must."""
+    return rest.startswith(("GT\t", "GT:"))
+
+
+def parse(rest: str, n: int, alleles: Sequence[int], where: object) -> Genotypes:
+    """Read the genotypes of a line.
+
+    Parameters
+    ----------
+    rest : str
+        From FORMAT on.
+    n : int
+        Samples.
+    alleles : sequence of int
+        Set of each allele of the record, REF first.
+    where : object
+        For messages.
+
+    Raises
+    ------
+    DataError
+        If there are more or fewer than n, or one is no genotype of one or two alleles.
+    """
+    raw = np.frombuffer(rest.encode("utf-8", "surrogateescape") + _PADDING, np.uint8)
+    starts = _starts(raw, n, where)
+    first, separator, second, after = (raw[starts + i] for i in range(4))
+    sets = np.zeros(256, np.uint8)
+    sets[_DOT] = ANY
+    sets[_ZERO : _ZERO + min(len(alleles), 10)] = alleles[:10]
+    haploid = _ends(separator)
+    barred = separator == _BAR
+    diploid = (barred | (separator == _SLASH)) & _ends(after)
+    a, b = sets[first], np.where(haploid, sets[first], sets[second])
+    for i in np.flatnonzero(~((haploid | diploid) & (a > 0) & (b > 0))):
+        text = raw[starts[i] : _end(raw, starts[i])].tobytes().decode("utf-8", "replace")
+        a[i], b[i], haploid[i], barred[i] = _read_one(text, alleles, where)
+    called = ~haploid & (a != ANY) & (b != ANY)
+    phased = int((called & barred).sum())
+    unphased = int((called & ~barred & (a != b)).sum())
+    return Genotypes(a, b, barred & ~haploid, phased, unphased)
+
+
+def _starts(raw: Bytes, n: int, where: object) -> NDArray[np.intp]:
+    """Where the field of each sample begins."""
+    short = len(raw) - len(_PADDING) == 2 + 4 * n
+    if short and (raw[2 : 2 + 4 * n : 4] == _TAB).all():
+        return np.arange(3, 3 + 4 * n, 4)
+    tabs = np.flatnonzero(raw[: -len(_PADDING)] == _TAB)
+    if len(tabs) != n:
+        raise DataError(
+            "another number of columns than the header",
+            where=where,
+            expected=f"{n:,} samples",
+            found=f"{len(tabs):,}",
+        )
+    return tabs + 1
+
+
+def _ends(character: Bytes) -> NDArray[np.bool_]:
+    return (character == _TAB) | (character == _COLON)
+
+
+def _end(raw: Bytes, start: int) -> int:
+    """Where a genotype ends."""
+    return start + int(np.argmax(_ends(raw[start:])))
+
+
+def _read_one(text: str, alleles: Sequence[int], where: object) -> tuple[int, int, bool, bool]:
+    """A genotype of unusual spelling: both sets, whether it is haploid, whether it is phased."""
+    match = _GENOTYPE.fullmatch(text)
+    if match is None:
+        raise DataError(
+            "no genotype of one or two alleles", where=where, expected="0/1", found=repr(text[:40])
+        )
+    numbers = [match[1], match[1] if match[3] is None else match[3]]
+    for number in numbers:
+        if number != "." and int(number) >= len(alleles):
+            raise DataError(
+                "a genotype of an allele that is not there",
+                where=where,
+                expected=f"0 to {len(alleles) - 1}",
+                found=text,
+            )
+    first, second = (ANY if number == "." else alleles[int(number)] for number in numbers)
+    return first, second, match[3] is None, match[2] == "|"
