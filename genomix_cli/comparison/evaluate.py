@@ -34,7 +34,7 @@ log = logging.getLogger("genomix")
 PREDICTIONS = "predictions.parquet"
 PROBABILITY, SAMPLE, LABEL, SETS = "p:", "sample", "label", "set"
 FEW_UNITS = 30
-GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
+PARQUET = b"PAR1"
 # Probabilities come with six digits.
 SUM_TOLERANCE = 1e-3
 _PARTS = ("score", "ceiling", "other", "difference")
