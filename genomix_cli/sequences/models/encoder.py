@@ -262,16 +262,26 @@ class Encoder(nn.Module):
         """Tokens ``[B, T, d]`` after the transformer."""
         return self.trunk(self.stem(codes))
 
+    def read(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding ``[B, d]`` and tokens ``[B, T, d]`` of sets of bases, computed once."""
+        x = self.stem(codes)
+        tokens = self.trunk(x)
+        return self._summary(x, tokens), tokens
+
     def pooled(self, x: Tensor) -> Tensor:
-        """Stem's tokens ``[B, T, d]`` to the embedding ``[B, d]``.
+        """Stem's tokens ``[B, T, d]`` to the embedding ``[B, d]``."""
+        return self._summary(x, self.trunk(x) if self.layers or self.config.stem != "loci" else x)
+
+    def _summary(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """Embedding ``[B, d]`` from the stem's tokens and the transformer's.
 
         Loci are summed too, as they come: what sites say each for themselves, which is most of what
         genotypes say, needs no transformer.
         """
         if self.config.stem != "loci":
-            return self.norm(self.pool(self.trunk(x)))
+            return self.norm(self.pool(tokens))
         alone = x.sum(1)
-        return self.norm(alone + self.pool(self.trunk(x)) if self.layers else alone)
+        return self.norm(alone + self.pool(tokens) if self.layers else alone)
 
     def trunk(self, x: Tensor) -> Tensor:
         """The transformer, block by block: ``[B, T, d]`` to the same."""
