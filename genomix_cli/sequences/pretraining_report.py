@@ -243,7 +243,7 @@ def _accuracies(probes: Probes) -> Picture:
     names = ["majority" if name == "none" else name for name in names]
     ax.set_yticks(range(len(rows)), [short(name, 44) for name in names])
     ax.set_xlabel("accuracy")
-    caption = f"Accuracy on {probes.label} with 95 % intervals; orange: baselines without a network."
+    caption = f"Accuracy on {probes.label} with 95 % intervals; orange: baselines, no network."
     return Picture("accuracy", caption, figure)
 
 

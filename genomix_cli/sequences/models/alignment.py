@@ -29,7 +29,7 @@ from genomix_cli.sequences.views import Views
 
 @dataclass(frozen=True)
 class AlignConfig(Learning, Views, EncoderConfig):
-    """The encoder, the view that is learned from, how it learns, and:
+    """The encoder, the view that is learned from, how it learns, and what follows.
 
     Attributes
     ----------

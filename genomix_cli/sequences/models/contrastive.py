@@ -19,7 +19,7 @@ from genomix_cli.sequences.views import Views
 
 @dataclass(frozen=True)
 class ContrastConfig(Learning, Views, EncoderConfig):
-    """The encoder, the views, how it learns, and:
+    """The encoder, the views, how it learns, and what follows.
 
     Attributes
     ----------
