@@ -216,13 +216,17 @@ def train_alignment(request: TrainRequest) -> AlignSummary:
     split = _with_phenotypes(split, values)
     open_folder(request)
     module, learned = _learn(sequences, split, values, phenotypes, config, request, start)
-    if not first_process():
-        return _summary(request, by, split, phenotypes, module, learned, (), (0, 0))
     rows = _some(split.test, COMPARED, request.setting.seed)
+    # Every process that trains takes part in the control too, and only the first judges.
+    control = (
+        (_control(sequences, split, rows, values, phenotypes, config, request),)
+        if config.control
+        else ()
+    )
+    if not first_process():
+        return _summary(request, by, split, phenotypes, module, learned, control, (0, 0))
     profiles, _ = distinct(values[rows])
-    found = _judge(sequences, split, rows, values, phenotypes, module, request)
-    if config.control:
-        found += (_control(sequences, split, rows, values, phenotypes, config, request),)
+    found = _judge(sequences, split, rows, values, phenotypes, module, request) + control
     summary = _summary(
         request, by, split, phenotypes, module, learned, found, (len(profiles), len(rows))
     )

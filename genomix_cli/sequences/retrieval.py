@@ -5,6 +5,7 @@ Letters: n sequences, M distinct profiles, P phenotypes, B batch, d width, p of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
@@ -88,6 +89,24 @@ class Retrieved:
 
     profiles: pd.DataFrame
     sequences: pd.DataFrame
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Name and kind (``str``, ``int`` or ``float``) of each column of `profiles`."""
+        kinds = {"i": "int", "f": "float"}
+        return [(str(n), kinds.get(dtype.kind, "str")) for n, dtype in self.profiles.dtypes.items()]
+
+    @property
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Rows of `profiles` as text; nothing for what is missing."""
+        for row in self.profiles.itertuples(index=False):
+            yield tuple(_text(value) for value in row)
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def compare(
@@ -252,7 +271,12 @@ def load_alignment(
 
 
 def retrieve(
-    run_folder: Path, sequences: Sequences, where: object, *, device: str = "cpu", top: int = 10
+    run_folder: Path,
+    sequences: Sequences,
+    where: object = None,
+    *,
+    device: str = "cpu",
+    top: int = 10,
 ) -> Retrieved:
     """The profiles most similar to each sequence, and the sequences most similar to each profile.
 
@@ -263,7 +287,7 @@ def retrieve(
     run_folder : Path
         Of the task ``align``.
     sequences : Sequences
-    where : object
+    where : object, optional
         Their file, for messages.
     device : str
     top : int

@@ -81,7 +81,7 @@ class TestModule:
         values = torch.tensor([[0, 0.5], [1, 0.5], [0, 0.9], [NAN, 0.5], [0, NAN]])
         vectors = own.profile(values)[0]
         far = (vectors[:, None] - vectors[None]).norm(dim=-1) + torch.eye(5)
-        assert float(far.min()) > 1e-3
+        assert far.min().item() > 1e-3
 
     def test_attention_is_that_of_the_block(self):
         """Values of one token after the other: what comes out is the attention to it."""
@@ -222,7 +222,7 @@ def test_linear_scores_find_a_profile_that_is_there():
     [("kmers", (2, 5)), ("motifs", (1, 19)), ("loci", (20, 30))],
 )
 def test_tokens_cover_bases(stem, expected):
-    encoder = Encoder(EncoderConfig(30, stem=stem, width=8, heads=2, layers=0, sites=10))
+    encoder = Encoder(EncoderConfig(length=30, stem=stem, width=8, heads=2, layers=0, sites=10))
     assert covered(encoder, 2) == expected
 
 
@@ -257,6 +257,10 @@ def test_a_run_learns_stores_and_retrieves(tmp_path):
     names = np.array(label.categories)[label.values]
     assert (best["kind"].to_numpy() == names).mean() > 0.8
     assert len(found.sequences) == 30
+    assert [kind for _, kind in found.columns] == ["str", "int", "str", "float", "float"]
+    rows = list(found.rows)
+    assert len(rows) == 480
+    assert rows[0][:3] == ("S0", "1", best["kind"].iloc[0])
     # Phenotypes of the sequences that are asked about are not looked at.
     bare = replace(sequences, phenotypes=())
     again = retrieve(request.output, bare, request.data)

@@ -108,6 +108,17 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert weights[0] == weights[1]
 
 
+def test_a_run_goes_on_from_its_last_checkpoint(tmp_path):
+    asked = request(unaligned(60), tmp_path, epochs=1)
+    train_contrast(asked)
+    before = (asked.output / "model.safetensors").read_bytes()
+    (asked.output / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match="is not empty"):
+        train_contrast(asked)
+    train_contrast(replace(asked, resume=True))
+    assert (asked.output / "model.safetensors").read_bytes() == before
+
+
 def test_genotypes_are_read_by_loci_and_compared_with_the_rates_of_the_paper(tmp_path):
     asked = TrainRequest(
         written(aligned(), tmp_path),
