@@ -18,11 +18,12 @@ from torch import Tensor
 
 from genomix_cli.comparison.results import write_rows
 from genomix_cli.comparison.study import Epoch
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError
 from genomix_cli.sequences.contrast import (
     CHECKPOINT_EVERY,
     architecture,
     arrays,
+    check_views,
     one_split,
     with_preset,
     with_unlabelled,
@@ -240,12 +241,11 @@ def configuration(request: TrainRequest, sequences: Sequences) -> AlignConfig:
     Raises
     ------
     UsageError
-        If fields do not exist, or aligned sequences are to be turned round.
+        If fields do not exist, or do not go with these sequences.
     """
     known = asdict(GENOTYPE_VIEWS if sequences.aligned else DNA_VIEWS)
     config = request.config(AlignConfig, PRESETS, **known, length=sequences.length)
-    if sequences.aligned and config.reverse_complement:
-        raise UsageError("aligned sequences have no other strand", where="--set reverse_complement")
+    check_views(config, config, sequences)
     return config
 
 

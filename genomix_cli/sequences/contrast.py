@@ -23,7 +23,7 @@ from genomix_cli.sequences.embeddings import Start, begin, embed, start_from
 from genomix_cli.sequences.learning import Batch, Part, curve, learn
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.contrastive import ContrastConfig, Contrastive
-from genomix_cli.sequences.models.encoder import PRESETS, Encoder
+from genomix_cli.sequences.models.encoder import PRESETS, Encoder, EncoderConfig
 from genomix_cli.sequences.objectives import info_nce, two_view_logits
 from genomix_cli.sequences.probes import (
     LINEAR,
@@ -43,7 +43,7 @@ from genomix_cli.sequences.probes import (
 from genomix_cli.sequences.request import TrainRequest, last_checkpoint, open_folder, write_json
 from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
 from genomix_cli.sequences.splits import TEST, VALID, Split, splits
-from genomix_cli.sequences.views import GENOTYPES, Views, generator_of, view
+from genomix_cli.sequences.views import GENOTYPES, SHORTEST, Views, generator_of, view
 from genomix_cli.shards.sequences import Sequences, open_sequences
 from genomix_cli.training.loop import first_process
 from genomix_cli.training.setting import Setting
@@ -255,15 +255,39 @@ def configuration(request: TrainRequest, sequences: Sequences) -> ContrastConfig
     Raises
     ------
     UsageError
-        If fields do not exist, or aligned sequences are to be turned round.
+        If fields do not exist, or do not go with these sequences.
     """
     known: dict[str, Any] = {"length": sequences.length}
     if sequences.aligned:
         known |= {**asdict(GENOTYPES), "batch_size": 256, "paper_rates": True}
     config = request.config(ContrastConfig, PRESETS, **known)
-    if sequences.aligned and config.reverse_complement:
-        raise UsageError("aligned sequences have no other strand", where="--set reverse_complement")
+    check_views(config, config, sequences)
     return config
+
+
+def check_views(encoder: EncoderConfig, views: Views, sequences: Sequences) -> None:
+    """Refuse what cannot be done with these sequences.
+
+    Raises
+    ------
+    UsageError
+        If aligned sequences are to be turned round, others to be read by loci, or crops are too
+        short for a token.
+    """
+    if sequences.aligned and views.reverse_complement:
+        raise UsageError("aligned sequences have no other strand", where="--set reverse_complement")
+    if encoder.stem == "loci" and not sequences.aligned:
+        raise UsageError(
+            "the stem loci is for aligned sequences, and these are not", hint="--preset motifs"
+        )
+    shortest = SHORTEST if encoder.stem == "kmers" else encoder.pool + 1
+    if not sequences.aligned and round(views.crop * sequences.length) < shortest:
+        raise UsageError(
+            "crops are too short for a token",
+            where="--set crop",
+            expected=f"{shortest} bases or more of {sequences.length}",
+            found=f"{views.crop:g}",
+        )
 
 
 def own_label(sequences: Sequences, name: str) -> NDArray[np.int64] | None:

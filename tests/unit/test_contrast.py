@@ -169,6 +169,11 @@ def test_mistakes_are_said_in_a_line(tmp_path):
         train_contrast(replace(asked, hold_out="folds:3"))
     with pytest.raises(UsageError, match="is a number"):
         train_contrast(replace(asked, options={"probe": ("level",)}))
+    other = request(unaligned(60), tmp_path)
+    with pytest.raises(UsageError, match="for aligned sequences"):
+        train_contrast(replace(other, preset="loci"))
+    with pytest.raises(UsageError, match="crops are too short"):
+        train_contrast(replace(other, preset="motifs", arch={"crop": 0.05}))
     assert not asked.output.exists()
 
 
