@@ -46,13 +46,7 @@ def _verdict(probes: Probes) -> str:
     best = max((r for r in probes.rows if r.baseline), key=lambda r: r.accuracy.value)
     assert own.less_linear is not None
     low, high = own.less_linear[1:]
-    says = (
-        "beats the best linear baseline"
-        if low > 0
-        else "loses to the best linear baseline"
-        if high < 0
-        else "is not told apart from the best linear baseline"
-    )
+    says = _says(low > 0, high < 0)
     return (
         f"On {probes.label} ({probes.classes} classes) a linear probe of the pre-trained encoder "
         f"{says}: accuracy {in_words(own.accuracy)} against {in_words(best.accuracy)} "
@@ -68,12 +62,16 @@ def align_headline(summary: AlignSummary) -> str:
         key=lambda row: row.recalls.to_profiles[0].share.value,
     )
     mine, other = own.recalls.to_profiles[0], best.recalls.to_profiles[0]
-    says = "finds" if mine.share.value > other.share.value else "does not find"
+    says = _says(mine.share.low > other.share.high, mine.share.high < other.share.low)
     return (
-        f"The alignment {says} more right profiles than the best linear baseline: recall@1 "
-        f"{in_words(mine.share)} against {in_words(other.share)} ({best.name}); chance is "
-        f"{mine.chance:.3f}."
+        f"From a sequence to its profile the alignment {says}: recall@1 {in_words(mine.share)} "
+        f"against {in_words(other.share)} ({best.name}); chance is {mine.chance:.3f}."
     )
+
+
+def _says(better: bool, worse: bool) -> str:
+    verb = "beats" if better else "loses to" if worse else "is not told apart from"
+    return f"{verb} the best linear baseline"
 
 
 def write_contrast_report(summary: ContrastSummary, path: Path) -> None:
@@ -219,6 +217,7 @@ def _curve(curve: Sequence[Epoch]) -> Picture:
     right.set_ylim(0, 1)
     for ax in (left, right):
         ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
     caption = (
         "Loss in nats, and how often the most alike of a validation batch is the right one. The "
         "task is only as hard as the batch is large, and says little of what was learned."
