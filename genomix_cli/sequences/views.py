@@ -50,9 +50,10 @@ class Views:
     reverse_complement: bool = True
 
 
-# Genotypes: populations differ by a few alleles in a thousand, which mutations would drown; two
-# views that share few sites can only agree by ancestry.
-GENOTYPES = Views(mask=0.5, span=1, crop=1.0, mutate=0.0, reverse_complement=False)
+# Genotypes: two views that share few sites can only agree by ancestry. Mutations, to alleles that
+# hardly anybody has, do no harm where ancestry is spread over thousands of sites (measured:
+# docs/contrastive.md).
+GENOTYPES = Views(mask=0.5, span=1, crop=1.0, mutate=0.1, reverse_complement=False)
 
 
 def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator) -> Tensor:
