@@ -118,7 +118,7 @@ def mutated(codes: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     """
     draw = torch.rand(codes.shape, generator=generator, device=codes.device)
     # Given that it is below the rate, a draw over the rate is uniform: it chooses what comes.
-    which = (draw / rate * _N_OTHERS.to(codes.device)[codes.long()]).long()
+    which = ((draw / rate).clamp(max=1) * _N_OTHERS.to(codes.device)[codes.long()]).long()
     other = _OTHERS.to(codes.device)[codes.long(), which.clamp(max=_OTHERS.shape[1] - 1)]
     return torch.where(draw < rate, other, codes)
 
