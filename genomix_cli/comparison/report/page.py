@@ -109,7 +109,7 @@ def page(study: Study, results: Results, command: str, extra: Sequence[Section] 
     with style():
         for title, draws, writes in (*SECTIONS[:2], *extra, *SECTIONS[2:]):
             pictures = [picture for draw in draws if (picture := draw(study, results)) is not None]
-            body = "".join(map(_figure, pictures))
+            body = "".join(map(embedded, pictures))
             body += "".join(write(study, results) for write in writes)
             if body:
                 parts.append((title, body))
@@ -138,7 +138,8 @@ def _top(study: Study, results: Results) -> str:
     )
 
 
-def _figure(picture: Picture) -> str:
+def embedded(picture: Picture) -> str:
+    """A picture inside the page; the same figure gives the same bytes."""
     import matplotlib
 
     caption = html.escape(picture.caption)

@@ -1,0 +1,209 @@
+"""DNA and phenotypes in one space: two towers that are compared, and cross-attention between them.
+
+The towers never see each other: a sequence's vector is the same whatever its phenotype, or else the
+comparison would find what it was given. Cross-attention, in which phenotypes read DNA, is a second
+opinion on a pair: do these belong together? It learns from pairs that do and pairs that do not (as
+image-text matching in ALBEF, Li et al. 2021, arXiv:2107.07651), ranks anew what the towers found,
+and shows where each phenotype looks.
+
+Letters: B batch, L bases, T tokens of DNA, P phenotypes, d width, p of what is compared, H heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, NotNegative, Positive, Share
+from genomix_cli.nn.transformer import CrossAttentionBlock, SelfAttentionBlock, attention_weights
+from genomix_cli.sequences.learning import Learning
+from genomix_cli.sequences.models.contrastive import head
+from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
+from genomix_cli.sequences.objectives import Temperature
+from genomix_cli.sequences.views import Views
+
+
+@dataclass(frozen=True)
+class AlignConfig(Learning, Views, EncoderConfig):
+    """The encoder, the view that is learned from, how it learns, and what follows.
+
+    Attributes
+    ----------
+    projection : int
+        p.
+    temperature : float
+        At the start; it is learned.
+    phenotype_layers : int
+        Of the transformer over phenotypes.
+    phenotype_dropout : float
+        How often a phenotype that is known is hidden in training; one always stays.
+    matching : float
+        Weight of the loss of cross-attention beside the contrastive one.
+    control : bool
+        Also learn from phenotypes that were given to other people, for the report.
+    """
+
+    projection: Count = 128
+    temperature: Positive = 0.1
+    phenotype_layers: int = 2
+    phenotype_dropout: Share = 0.0
+    matching: NotNegative = 0.5
+    control: bool = True
+
+
+class PhenotypeSpec(NamedTuple):
+    """A phenotype as the tower knows it.
+
+    Attributes
+    ----------
+    name : str
+    categories : tuple of str or None
+        None for a number.
+    mean, sd : float
+        Of the training sequences, for a number.
+    """
+
+    name: str
+    categories: tuple[str, ...] | None
+    mean: float = 0.0
+    sd: float = 1.0
+
+
+class PhenotypeTower(nn.Module):
+    """A token per phenotype, and a small transformer over them.
+
+    A category has an embedding; a number, in standard deviations from the mean, a direction; what
+    is not known is a mask token. Each phenotype has a token of its own added, which says which.
+    """
+
+    def __init__(self, phenotypes: tuple[PhenotypeSpec, ...], config: AlignConfig) -> None:
+        super().__init__()
+        d = config.width
+        sizes = [len(p.categories) if p.categories else 1 for p in phenotypes]
+        self.values = nn.ParameterList(torch.randn(size, d) * 0.5 for size in sizes)
+        self.which = nn.Parameter(torch.randn(len(phenotypes), d) * 0.5)
+        self.missing = nn.Parameter(torch.zeros(d))
+        self.is_number = [p.categories is None for p in phenotypes]
+        shape = (d, config.heads, config.dropout, 2)
+        self.layers = nn.ModuleList(
+            SelfAttentionBlock(*shape) for _ in range(config.phenotype_layers)
+        )
+        self.norm = nn.LayerNorm(d)
+
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors ``[B, d]`` and tokens ``[B, P, d]``.
+
+        Parameters
+        ----------
+        values : Tensor
+            float32 ``[B, P]``: index of the category, or the standardised number; NaN: not known.
+        """
+        known = ~values.isnan()
+        filled = values.nan_to_num()
+        tokens = [
+            x[:, None] * table if is_number else table[x.long()]
+            for x, table, is_number in zip(filled.T, self.values, self.is_number, strict=True)
+        ]
+        x = torch.where(known[..., None], torch.stack(tokens, 1), self.missing) + self.which
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x.mean(1)), x
+
+
+class Alignment(nn.Module):
+    """The two towers and what lies between them; see the top of this file.
+
+    Parameters
+    ----------
+    phenotypes : tuple of PhenotypeSpec
+    config : AlignConfig
+    """
+
+    def __init__(self, phenotypes: tuple[PhenotypeSpec, ...], config: AlignConfig) -> None:
+        super().__init__()
+        d = config.width
+        self.config = config
+        self.encoder = Encoder(config)
+        self.phenotypes = PhenotypeTower(phenotypes, config)
+        self.dna_head = head(d, config.projection)
+        self.phenotype_head = head(d, config.projection)
+        self.scale = Temperature(config.temperature)
+        self.reader = CrossAttentionBlock(d, d, config.heads, config.dropout)
+        self.match_head = nn.Sequential(nn.LayerNorm(2 * d), head(2 * d, 1))
+
+    def dna(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of length 1 ``[B, p]``, embeddings ``[B, d]`` and tokens ``[B, T, d]``."""
+        embedding, tokens = self.encoder.read(codes)
+        return _unit(self.dna_head(embedding)), embedding, tokens
+
+    def profile(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of length 1 ``[B, p]`` and tokens ``[B, P, d]`` of phenotypes ``[B, P]``."""
+        vector, tokens = self.phenotypes(values)
+        return _unit(self.phenotype_head(vector)), tokens
+
+    def match(self, phenotypes: Tensor, embedding: Tensor, dna: Tensor) -> Tensor:
+        """Logit ``[B]`` that phenotypes' tokens ``[B, P, d]`` and a sequence belong together."""
+        read = self.reader(phenotypes, dna).mean(1)
+        return self.match_head(torch.cat([read, embedding], 1))[:, 0]
+
+    def attention(self, phenotypes: Tensor, dna: Tensor) -> Tensor:
+        """Where each phenotype looks: ``[B, P, T]``, mean over heads; rows sum to 1."""
+        reader = self.reader
+        query = reader.query(reader.norm(phenotypes))
+        key = reader.key_value(reader.context_norm(dna)).chunk(2, dim=-1)[0]
+        q, k = (t.unflatten(-1, (reader.n_heads, -1)).transpose(1, 2) for t in (query, key))
+        return attention_weights(q, k).mean(1)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x.float(), dim=-1)
+
+
+def same_profile(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Which pairs have the same profile, and which agree in all that both are known of: ``[B, B]``.
+
+    Parameters
+    ----------
+    values : Tensor
+        float32 ``[B, P]``, NaN where unknown.
+    """
+    a, b = values[:, None], values[None]
+    gap_a, gap_b = a.isnan(), b.isnan()
+    same = ((a == b) | (gap_a & gap_b)).all(-1)
+    return same, ((a == b) | gap_a | gap_b).all(-1)
+
+
+def hide_phenotypes(values: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Phenotypes ``[B, P]`` of which some are as if not known; one that is known always stays."""
+    draw = torch.rand(values.shape, generator=generator, device=values.device)
+    most = torch.where(values.isnan(), -1.0, draw).argmax(1, keepdim=True)
+    stays = torch.zeros_like(values, dtype=torch.bool).scatter_(1, most, True)
+    return values.masked_fill((draw < rate) & ~stays, torch.nan)
+
+
+def hard_negatives(
+    logits: Tensor, allowed: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """For each row of similarities a wrong column, the more alike the likelier (as in ALBEF).
+
+    Parameters
+    ----------
+    logits : Tensor
+        ``[B, B]``.
+    allowed : Tensor
+        bool ``[B, B]``: what is wrong.
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor, Tensor
+        int64 ``[B]``, and bool ``[B]``: whether there is any.
+    """
+    has = allowed.any(1)
+    weight = logits.detach().float().masked_fill(~allowed, -torch.inf).softmax(1)
+    weight = torch.where(has[:, None], weight, torch.ones_like(weight))
+    return torch.multinomial(weight, 1, generator=generator)[:, 0], has

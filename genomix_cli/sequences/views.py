@@ -1,0 +1,166 @@
+"""Views of sequences: what contrastive learning takes to leave a sequence the same.
+
+Each kind of change has a rate, and 0 turns it off. All is drawn from a generator that is passed in.
+
+Letters: B batch, L bases, C bases of a crop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genomix_cli.config import Count, Share, Within
+from genomix_cli.errors import UsageError
+from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
+
+# Bases that a crop has at least: a 3-mer.
+SHORTEST = 3
+
+
+@dataclass(frozen=True)
+class Views:
+    """How much of a sequence a view changes. The defaults are the rates of GenomAI.
+
+    Attributes
+    ----------
+    mask : float
+        Share of the bases that is hidden.
+    span : int
+        Bases that are hidden together; spans may run into each other. At 1, places are hidden one
+        by one; below 3, what a neighbouring 3-mer has of a base may give it away.
+    crop : float
+        Share of the sequence that is kept, in one piece. Of aligned sequences the rest is hidden,
+        so that columns stay where they are.
+    mutate : float
+        Share of the bases that is changed to another.
+    reverse_complement : bool
+        Whether half of the views are of the other strand; aligned sequences have none.
+    """
+
+    mask: Share = 0.15
+    span: Count = 6
+    crop: Annotated[float, Within(0, 1, above=True)] = 0.8
+    mutate: Share = 0.1
+    reverse_complement: bool = True
+
+
+# Genotypes: two views that share few sites can only agree by ancestry. Mutations, to alleles that
+# hardly anybody has, do no harm where ancestry is spread over thousands of sites (measured:
+# docs/contrastive.md).
+GENOTYPES = Views(mask=0.5, span=1, crop=1.0, mutate=0.1, reverse_complement=False)
+
+
+def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator) -> Tensor:
+    """One view of each sequence.
+
+    Parameters
+    ----------
+    codes : Tensor
+        uint8 ``[B, L]``: sets of bases.
+    views : Views
+    aligned : bool
+        Whether columns are places, which nothing may move.
+    generator : torch.Generator
+        On the device of `codes`.
+
+    Returns
+    -------
+    Tensor
+        uint8 ``[B, C]``; C is L where sequences are aligned.
+
+    Raises
+    ------
+    UsageError
+        If aligned sequences are to be turned round.
+    """
+    if aligned and views.reverse_complement:
+        raise UsageError(
+            "aligned sequences have no other strand", where="--set reverse_complement=false"
+        )
+    if views.crop < 1:
+        codes = cropped(codes, views.crop, aligned, generator)
+    if views.reverse_complement:
+        codes = turned(codes, generator)
+    if views.mutate:
+        codes = mutated(codes, views.mutate, generator)
+    return masked(codes, views.mask, views.span, generator) if views.mask else codes
+
+
+def cropped(codes: Tensor, share: float, hide: bool, generator: torch.Generator) -> Tensor:
+    """A piece of each sequence, all of one length: ``[B, C]``; or the rest hidden: ``[B, L]``."""
+    n, length = codes.shape
+    size = min(max(round(share * length), SHORTEST), length)
+    start = torch.randint(0, length - size + 1, (n, 1), generator=generator, device=codes.device)
+    if hide:
+        place = torch.arange(length, device=codes.device)
+        return codes.masked_fill((place < start) | (place >= start + size), HIDDEN)
+    return codes.gather(1, start + torch.arange(size, device=codes.device))
+
+
+def turned(codes: Tensor, generator: torch.Generator) -> Tensor:
+    """The reverse complement of each with probability 1/2."""
+    other = _COMPLEMENT.to(codes.device)[codes.flip(1).long()]
+    turn = torch.rand((len(codes), 1), generator=generator, device=codes.device) < 0.5
+    return torch.where(turn, other, codes)
+
+
+def mutated(codes: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Each base changed to another with probability `rate`.
+
+    A set of several bases becomes another set of as many, so that a heterozygote stays one; any
+    base (N) and a hidden one stay what they are.
+    """
+    draw = torch.rand(codes.shape, generator=generator, device=codes.device)
+    # Given that it is below the rate, a draw over the rate is uniform: it chooses what comes.
+    which = ((draw / rate).clamp(max=1) * _N_OTHERS.to(codes.device)[codes.long()]).long()
+    other = _OTHERS.to(codes.device)[codes.long(), which.clamp(max=_OTHERS.shape[1] - 1)]
+    return torch.where(draw < rate, other, codes)
+
+
+def masked(codes: Tensor, share: float, span: int, generator: torch.Generator) -> Tensor:
+    """Spans hidden, so that each base is with probability `share`, at the ends as in the middle."""
+    n, length = codes.shape
+    # A base stays if none of the `span` places begins a span from which it would be hidden.
+    begins = 1 - (1 - share) ** (1 / span)
+    draw = torch.rand((n, length + span - 1), generator=generator, device=codes.device)
+    hidden = draw < begins
+    if span > 1:
+        hidden = F.max_pool1d(hidden.float()[:, None], span, stride=1)[:, 0] > 0
+    return codes.masked_fill(hidden, HIDDEN)
+
+
+def generator_of(seed: int, rows: Tensor, device: torch.device) -> torch.Generator:
+    """A generator that a batch has of its own, so that a resumed run draws what it would have.
+
+    Parameters
+    ----------
+    seed : int
+    rows : Tensor
+        int64 ``[B]``: which sequences, in an order that no other epoch has.
+    device : torch.device
+    """
+    first = rows[:8].tolist()
+    state = np.random.SeedSequence([seed, *first]).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
+
+
+def _others() -> tuple[Tensor, Tensor]:
+    """For each set the others of as many bases ``[16, 5]``, and how many these are ``[16]``."""
+    sizes = [code.bit_count() for code in range(SETS)]
+    table, counts = torch.zeros(SETS, 5, dtype=torch.uint8), torch.zeros(SETS)
+    for code in range(SETS):
+        others = [other for other in range(SETS) if sizes[other] == sizes[code] and other != code]
+        counts[code] = len(others)
+        others += [code] * (5 - len(others))
+        table[code] = torch.tensor(others, dtype=torch.uint8)
+    return table, counts
+
+
+_OTHERS, _N_OTHERS = _others()
+_COMPLEMENT = torch.from_numpy(reverse_complement(np.arange(SETS, dtype=np.uint8)[:, None])[:, 0])
