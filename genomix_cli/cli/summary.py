@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -113,3 +113,15 @@ def print_results(found: Results) -> None:
     for warning in found.warnings:
         log.warning(warning)
     log.info(found.headline)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of plain data as a table on stdout; numbers with four digits, nothing for None."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    print_table(names, [[_cell(row.get(name)) for name in names] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -17,13 +17,15 @@ from genomix_cli.cli.options import (
     parse_fields,
     parse_names,
 )
-from genomix_cli.cli.summary import print_results, print_table
+from genomix_cli.cli.summary import print_results, print_rows
 from genomix_cli.errors import UsageError
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS, SEQUENCE_TASKS
 
 _TASKS = ", ".join(SEQUENCE_TASKS)
 _NAMES = ", ".join(SEQUENCE_CLASSIFIERS)
 CLASSIFY = "classify"
+# What tasks do with the phenotypes that are named.
+_PHENOTYPES = {"contrast": "probe", "align": "phenotypes", "diffuse": "conditions"}
 
 
 def train_sequences(
@@ -63,6 +65,13 @@ def train_sequences(
         str, typer.Option(help="Also learn from so many of each class, as 1,5,10,50.")
     ] = "",
     few_shot_repeats: Annotated[int, typer.Option(min=2, help="Draws of each number.")] = 5,
+    phenotypes: Annotated[
+        str,
+        typer.Option(
+            help="Of align and diffuse: which to align or to condition on; of contrast: which to "
+            "probe; comma-separated; default: all, the label, the label."
+        ),
+    ] = "",
     level: Annotated[
         float, typer.Option(min=0.5, max=0.999, help="Coverage of the prediction sets.")
     ] = 0.9,
@@ -99,8 +108,10 @@ def train_sequences(
     if threads:
         torch.set_num_threads(threads)
     options: dict[str, Any] = {}
+    if phenotypes:
+        options = {_PHENOTYPES.get(task, "phenotypes"): parse_names(phenotypes)}
     if task == CLASSIFY:
-        options = {
+        options |= {
             "model": model,
             "baselines": _baselines(baselines),
             "trials": trials,
@@ -127,8 +138,8 @@ def train_sequences(
         return
     if task == CLASSIFY:
         print_results(found)
-    else:
-        print_table(found.columns, found.rows)
+    elif found is not None:
+        print_rows(found.rows())
 
 
 def _baselines(value: str) -> tuple[str, ...] | None:

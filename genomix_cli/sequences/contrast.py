@@ -95,7 +95,9 @@ class ContrastTask:
         a, b = self._vectors(batch, self._seed + 1)
         logits, partner = two_view_logits(a, b, self._network.scale())
         loss = F.cross_entropy(logits, partner, reduction="sum")
-        return Agreement(float(loss), int((logits.argmax(1) == partner).sum()), len(logits))
+        return Agreement(
+            float(loss.detach()), int((logits.argmax(1) == partner).sum()), len(logits)
+        )
 
     def metrics(self, predictions: list[Agreement]) -> dict[str, float]:
         """Minus the mean loss, and the share of views whose partner was the most alike."""

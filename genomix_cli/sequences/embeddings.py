@@ -147,7 +147,7 @@ def embed(encoder: Encoder, codes: NDArray[np.uint8], say: str = "") -> NDArray[
     say : str
         What to call it while it works; empty: nothing.
     """
-    device = encoder.position.device
+    device = encoder.norm.weight.device
     parts = range(0, len(codes), PREDICT_BATCH)
     found = np.empty((len(codes), encoder.config.width), np.float32)
     with torch.inference_mode():
