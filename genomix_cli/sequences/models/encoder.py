@@ -31,7 +31,7 @@ from genomix_cli.nn.transformer import AttentionPool, SelfAttentionBlock, visibl
 K = 3
 KMERS = 4**K
 # Added to the variance of a site, so that alleles hardly anybody has do not drown the others.
-RARE = 0.0025
+RARE = 0.02
 # Sequences whose bases are counted at once.
 COUNTED = 256
 
@@ -195,6 +195,25 @@ class LocusStem(Stem):
         self.register_buffer("scale", torch.ones(config.length))
         weight = torch.randn(self.n_tokens, config.sites * 4, config.width)
         self.weight = nn.Parameter(weight * (4 * config.length) ** -0.5)
+        # Shared by the tokens, so that their sum has it once.
+        self.bias = nn.Parameter(torch.zeros(config.width))
+
+    def start_from(self, weights: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
+        """Let the first k of the width, summed over tokens, be ``x @ weights + bias``, others 0.
+
+        Parameters
+        ----------
+        weights : NDArray
+            ``[4 L, k]``, of the standardised columns.
+        bias : NDArray
+            ``[k]``.
+        """
+        flat = torch.zeros(self.weight.shape[0] * self.weight.shape[1], self.weight.shape[2])
+        flat[: len(weights), : weights.shape[1]] = torch.from_numpy(weights)
+        with torch.no_grad():
+            self.weight.copy_(flat.view_as(self.weight))
+            self.bias.zero_()
+            self.bias[: len(bias)] = torch.from_numpy(bias)
 
     def learn_frequencies(self, codes: NDArray[np.uint8]) -> None:
         """Mean and spread of the bases in every column of sets ``[n, L]``; unknown ones count not.
@@ -230,7 +249,7 @@ class LocusStem(Stem):
         if known is not None:
             x = x * known[..., None]
         x = F.pad(x, (0, 0, 0, self.padding)).reshape(len(p), self.n_tokens, -1)  # [B, T, 4 m]
-        return torch.einsum("btx,txd->btd", x, self.weight)
+        return torch.einsum("btx,txd->btd", x, self.weight) + self.bias / self.n_tokens
 
 
 STEMS: dict[str, type[Stem]] = {"kmers": KmerStem, "motifs": MotifStem, "loci": LocusStem}

@@ -13,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genomix_cli.config import Share
 from genomix_cli.errors import UsageError
 from genomix_cli.sequences.models.base import Labelled, State
+from genomix_cli.sequences.models.discriminants import discriminants
 from genomix_cli.sequences.models.encoder import (
     PRESETS,
+    RARE,
     Encoder,
     EncoderConfig,
     EncoderShape,
@@ -26,11 +29,14 @@ from genomix_cli.sequences.models.encoder import (
 from genomix_cli.sequences.models.network import Network, NetworkClassifier, NetworkConfig
 
 ENCODER = "encoder."
+# What the discriminants, scaled to a spread of 1, are multiplied with to be logits, and what the
+# head's weights of the rest of the width are.
+SHARPNESS, SMALL = 15.0, 0.1
 # How each preset of the encoder learns; the first is the default.
 _LEARNING: dict[str, dict[str, Any]] = {
     "motifs": {},
     "genomai": {},
-    "loci": {"hide": 0.7, "epochs": 30, "batch_size": 64},
+    "loci": {"hide": 0.5, "epochs": 4, "batch_size": 64, "learning_rate": 3e-7},
     "long": {},
     "large": {"learning_rate": 5e-4},
 }
@@ -44,9 +50,13 @@ class TransformerConfig(NetworkConfig, EncoderShape):
     ----------
     freeze : bool
         Learn the head alone: a linear probe of the encoder.
+    shrinkage : float
+        The stem for aligned sequences starts from linear discriminants of the training part, whose
+        covariance is drawn towards the identity by this share; 0: from small random numbers.
     """
 
     freeze: bool = False
+    shrinkage: Share = 0.5
 
 
 class TransformerNetwork(Network):
@@ -120,6 +130,26 @@ class Transformer(NetworkClassifier):
             encoder.load_state_dict(found)
         elif isinstance(encoder.stem, LocusStem):
             encoder.stem.learn_frequencies(train.sequences.codes)
+            self._start_from_discriminants(encoder.stem, train)
+
+    def _start_from_discriminants(self, stem: LocusStem, train: Labelled) -> None:
+        """Stem and head as they classify linearly: gradients, from a random start, end below it.
+
+        The norm between them shifts and scales all classes of a sequence alike, so that which is
+        the largest stays.
+        """
+        k, config = len(self.classes), self.config
+        if not config.shrinkage or k > config.width:
+            return
+        found = discriminants(train, k, config.shrinkage, RARE, 0)
+        size = float(np.abs(found.intercepts).mean()) or 1.0
+        stem.start_from(found.coefficients / size, found.intercepts / size)
+        head = self.module.head
+        assert isinstance(head, nn.Linear)
+        with torch.no_grad():
+            head.weight.mul_(SMALL)
+            head.weight[:, :k] = SHARPNESS * torch.eye(k)
+            head.bias.zero_()
 
     @property
     def _encoder(self) -> Encoder:
