@@ -47,10 +47,10 @@ def _within(scores: Floats, label: NDArray[np.int64], n_classes: int, shrinkage:
     for k in there:
         mean[k] = scores[label == k].mean(0)
     rest = scores - mean[label]
-    covariance = rest.T @ rest / len(scores)
+    covariance: Floats = rest.T @ rest / len(scores)
     size = np.trace(covariance) / len(covariance)
     # Of one sequence a class nothing varies within classes: all directions are alike then.
     size = size or float(np.mean(scores**2)) or 1.0
     covariance = (1 - shrinkage) * covariance + shrinkage * size * np.eye(len(covariance))
-    coefficients = np.linalg.solve(covariance, mean.T)
+    coefficients = np.linalg.solve(covariance, mean.T).astype(np.float64)
     return Linear(coefficients, -(coefficients * mean.T).sum(0) / 2)

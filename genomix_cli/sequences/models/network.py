@@ -157,6 +157,13 @@ def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> 
     return codes
 
 
+class _Start(NamedTuple):
+    """A network before it learns: log loss on validation sequences, and its weights."""
+
+    nll: float
+    weights: dict[str, Tensor]
+
+
 class NetworkClassifier(SequenceClassifier):
     """A classifier that is a network; a subclass says which."""
 
@@ -172,8 +179,9 @@ class NetworkClassifier(SequenceClassifier):
     def build(self, length: int, n_classes: int) -> Network:
         """The network; its initial weights come from the global generator, which is seeded."""
 
-    def prepare(self, train: Labelled) -> None:
-        """Set in a new network what is not learned by gradients."""
+    def prepare(self, train: Labelled) -> bool:
+        """Set in a new network what is not learned by gradients; whether it classifies already."""
+        return False
 
     def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
         if train.sequences.aligned:
@@ -181,7 +189,7 @@ class NetworkClassifier(SequenceClassifier):
         config: NetworkConfig = self.config
         self.device = resolve_device(setting.device)
         self.module = self._built(setting.seed)
-        self.prepare(train)
+        start = self._judged(valid) if self.prepare(train) else None
         result = learn(
             ClassTask(self.module, config, setting.seed),
             Part(train.sequences.codes, train.label),
@@ -195,7 +203,19 @@ class NetworkClassifier(SequenceClassifier):
         self.module.to(self.device).eval()
         points = curve(result)
         learned = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        if start is not None and start.nll < min(point.valid_nll for point in points):
+            # Its first epoch was none: what it started from validates best.
+            self.module.load_state_dict(start.weights)
+            return Fitted(learned, points)
         return Fitted(learned, points, converged=not _still_improving(points, config.epochs))
+
+    def _judged(self, valid: Labelled) -> _Start:
+        """Of what the network starts from."""
+        self.module.to(self.device).eval()
+        log_p = self.log_probability(valid.sequences.codes)
+        nll = -float(log_p[np.arange(len(log_p)), valid.label].mean())
+        weights = {name: t.detach().clone() for name, t in self.module.state_dict().items()}
+        return _Start(nll, weights)
 
     def _built(self, seed: int) -> Network:
         with torch.random.fork_rng(devices=[]):

@@ -5,6 +5,7 @@ Letters: B batch, L bases, d width, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -110,6 +111,19 @@ class Transformer(NetworkClassifier):
         {"learning_rate": 2e-3},
     )
 
+    # Of the stem for aligned sequences, which starts from linear discriminants.
+    aligned_trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"shrinkage": 0.9},
+        {"shrinkage": 0.2},
+        {"hide": 0.9, "learning_rate": 1e-6},
+        {"shrinkage": 0.0, "hide": 0.9, "learning_rate": 1e-3, "epochs": 30},
+    )
+
+    @classmethod
+    def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """What matters to the stem."""
+        return cls.aligned_trials if arch.get("stem") == "loci" else cls.trials
+
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
         self.start: State = {}
@@ -118,7 +132,7 @@ class Transformer(NetworkClassifier):
         """Encoder and head."""
         return TransformerNetwork(self.config, length, n_classes)
 
-    def prepare(self, train: Labelled) -> None:
+    def prepare(self, train: Labelled) -> bool:
         """Take the encoder's weights over, or what its stem has to know of the columns."""
         encoder = self._encoder
         if isinstance(encoder.stem, LocusStem) and not train.sequences.aligned:
@@ -130,9 +144,10 @@ class Transformer(NetworkClassifier):
             encoder.load_state_dict(found)
         elif isinstance(encoder.stem, LocusStem):
             encoder.stem.learn_frequencies(train.sequences.codes)
-            self._start_from_discriminants(encoder.stem, train)
+            return self._start_from_discriminants(encoder.stem, train)
+        return False
 
-    def _start_from_discriminants(self, stem: LocusStem, train: Labelled) -> None:
+    def _start_from_discriminants(self, stem: LocusStem, train: Labelled) -> bool:
         """Stem and head as they classify linearly: gradients, from a random start, end below it.
 
         The norm between them shifts and scales all classes of a sequence alike, so that which is
@@ -140,7 +155,7 @@ class Transformer(NetworkClassifier):
         """
         k, config = len(self.classes), self.config
         if not config.shrinkage or k > config.width:
-            return
+            return False
         found = discriminants(train, k, config.shrinkage, RARE, 0)
         size = float(np.abs(found.intercepts).mean()) or 1.0
         stem.start_from(found.coefficients / size, found.intercepts / size)
@@ -150,6 +165,7 @@ class Transformer(NetworkClassifier):
             head.weight.mul_(SMALL)
             head.weight[:, :k] = SHARPNESS * torch.eye(k)
             head.bias.zero_()
+        return True
 
     @property
     def _encoder(self) -> Encoder:
