@@ -83,6 +83,7 @@ SEQUENCE_CLASSIFIERS = Registry(
         "kmer-logistic": "genomix_cli.sequences.models.kmers:KmerLogistic",
         "pca-logistic": "genomix_cli.sequences.models.components:PCALogistic",
         "pca-svm": "genomix_cli.sequences.models.components:PCASVM",
+        "lda": "genomix_cli.sequences.models.discriminants:Discriminants",
         "majority": "genomix_cli.sequences.models.majority:Majority",
     },
 )

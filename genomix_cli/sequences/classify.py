@@ -236,7 +236,7 @@ def _entrants(request: TrainRequest, options: Options, sequences: Sequences) -> 
 
 def _usual_baselines(aligned: bool) -> tuple[str, ...]:
     if aligned:
-        return ("majority", "kmer-logistic:k3", "pca-logistic", "pca-svm")
+        return ("majority", "kmer-logistic:k3", "pca-logistic", "pca-svm", "lda")
     return ("majority", "kmer-logistic:k3", "kmer-logistic:k6", "pca-logistic")
 
 
@@ -259,7 +259,9 @@ def _from_run(request: TrainRequest, options: Options, sequences: Sequences) -> 
         raise UsageError(
             f"{', '.join(clash)} of an encoder that is trained already cannot be set", where="--set"
         )
-    arch = {**arch, **shape, **request.arch}
+    # The steps of a preset that starts from a solution are too small for a head that does not.
+    steps = {"learning_rate": 1e-3, "epochs": 30} if stem == "loci" else {}
+    arch = {**arch, **steps, **shape, **request.arch}
     fixed = frozenset(request.arch)
     return Entrant(f"{TRANSFORMER} {PRETRAINED}", TRANSFORMER, arch, fixed, True, start)
 

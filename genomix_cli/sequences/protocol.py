@@ -179,7 +179,8 @@ def check_extras(names: Iterable[str]) -> None:
 def candidates(one: Entrant, trials: int) -> list[dict[str, Any]]:
     """Configurations to try: the entrant's own, then those of its model that change anything."""
     found = [dict(one.arch)]
-    for fields in SEQUENCE_CLASSIFIERS.load(one.model).trials:
+    kind = SEQUENCE_CLASSIFIERS.load(one.model)
+    for fields in kind.trials if one.start else kind.tries(one.arch):
         changed = {key: value for key, value in fields.items() if key not in one.fixed}
         candidate = {**one.arch, **changed}
         if candidate not in found:

@@ -66,6 +66,11 @@ class SequenceClassifier(ABC):
         self.classes: tuple[str, ...] = ()
         self.length = 0
 
+    @classmethod
+    def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """Those of `trials` that say something for a configuration that starts as `arch`."""
+        return cls.trials
+
     def fit(
         self, train: Labelled, valid: Labelled, classes: tuple[str, ...], setting: Setting
     ) -> Fitted:

@@ -19,7 +19,7 @@ from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Count, Positive
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
-from genomix_cli.sequences.models.linear import Linear, learn_linear
+from genomix_cli.sequences.models.linear import NEVER, Linear, learn_linear, learn_pairs
 from genomix_cli.training.calibration import log_softmax
 from genomix_cli.training.setting import Setting
 
@@ -31,6 +31,8 @@ CELLS = 2**23
 # The smaller side of the matrix up to which its products are decomposed exactly.
 EXACT = 6000
 EXTRA, POWERS = 20, 4
+# How nearly a vote for one of a pair is all or nothing: margins are 1.
+STEEP = 10.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,19 @@ class ComponentsConfig:
     rare: Positive = 0.0075
 
 
+@dataclass(frozen=True)
+class MachinesConfig(ComponentsConfig):
+    """Attributes of `PCASVM`.
+
+    Attributes
+    ----------
+    pairs : bool
+        A machine for each pair of classes, which vote; else one for each against the rest.
+    """
+
+    pairs: bool = True
+
+
 class Components(SequenceClassifier):
     """Centred, scaled composition of columns, its principal components, a linear classifier.
 
@@ -66,6 +81,7 @@ class Components(SequenceClassifier):
     _mean: NDArray[np.float32]
     _weight: NDArray[np.float32]
     _intercept: Floats
+    _votes: Floats
 
     def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
         codes = train.sequences.codes
@@ -74,35 +90,40 @@ class Components(SequenceClassifier):
         found = principal(matrix, codes, None if wanted == "all" else wanted, setting.seed)
         scores = found.scores
         unit = _unit(scores, self.kind)
-        linear = learn_linear(
-            scores / unit,
-            train.label,
-            len(self.classes),
-            kind=self.kind,
-            c=self.config.c,
-            seed=setting.seed,
-        )
-        self._mean = matrix.mean
-        self._keep(matrix, found.weights(linear.coefficients / unit), linear)
+        linear = self._solve(scores / unit, train.label, setting.seed)
+        self._mean, self._intercept = matrix.mean, linear.intercepts
+        weight = found.weights(linear.coefficients / unit)
+        scaled = weight.reshape(*matrix.mean.shape, -1) * matrix.scale[:, None, None]
+        self._weight = scaled.astype(np.float32)
         size = linear.coefficients.size + linear.intercepts.size
         return Fitted(size, converged=linear.converged)
 
-    def _keep(self, matrix: Standardised, weight: Floats, linear: Linear) -> None:
-        """As weights of the bases themselves."""
-        scaled = weight.reshape(*matrix.mean.shape, -1) * matrix.scale[:, None, None]
-        self._weight = scaled.astype(np.float32)  # [L, 4, K]
-        self._intercept = linear.intercepts
+    def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> Linear:
+        """Coefficients of the components; sets who votes for whom, if they do."""
+        n_classes, config = len(self.classes), self.config
+        self._votes = np.zeros((0, n_classes))
+        seen = np.unique(label)
+        if getattr(config, "pairs", False) and len(seen) > 2:
+            linear, self._votes = learn_pairs(scores, label, n_classes, c=config.c)
+            return linear
+        return learn_linear(scores, label, n_classes, kind=self.kind, c=config.c, seed=seed)
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
         """Of the softmax of the logits, or distances."""
         found = np.empty((len(codes), len(self.classes)))
-        weight = self._weight.reshape(-1, len(self.classes)).astype(np.float64)
+        weight = self._weight.reshape(self._mean.size, -1).astype(np.float64)
         step = max(1, CELLS // (4 * max(codes.shape[1], 1)))
         for start in range(0, len(codes), step):
             x = centred(codes[start : start + step], self._mean)
-            logits = x.reshape(len(x), -1).astype(np.float64) @ weight
-            found[start : start + step] = log_softmax(logits + self._intercept)
+            values = x.reshape(len(x), -1).astype(np.float64) @ weight + self._intercept
+            if len(self._votes):
+                values = np.tanh(STEEP * values) @ self._votes + self._absent()
+            found[start : start + step] = log_softmax(values)
         return found
+
+    def _absent(self) -> Floats:
+        """Logits ``[K]`` of classes that nobody can vote for, which training had none of."""
+        return np.where(self._votes.any(0), 0.0, NEVER - len(self.classes))
 
     def logits_of(self, p: Any) -> Tensor:
         """See the base class."""
@@ -110,7 +131,11 @@ class Components(SequenceClassifier):
 
         mean, weight = (torch.from_numpy(a).to(p) for a in (self._mean, self._weight))
         intercept = torch.from_numpy(self._intercept).to(p)
-        return torch.einsum("blx,lxk->bk", p - mean, weight) + intercept
+        values = torch.einsum("blx,lxk->bk", p - mean, weight) + intercept
+        if not len(self._votes):
+            return values
+        votes, absent = (torch.from_numpy(a).to(p) for a in (self._votes, self._absent()))
+        return torch.tanh(STEEP * values) @ votes + absent
 
     def background(self) -> NDArray[np.float32]:
         """What the columns are centred by."""
@@ -118,12 +143,18 @@ class Components(SequenceClassifier):
 
     def state(self) -> State:
         """Mean composition, and weights of the bases."""
-        return {"mean": self._mean, "weight": self._weight, "intercept": self._intercept}
+        return {
+            "mean": self._mean,
+            "weight": self._weight,
+            "intercept": self._intercept,
+            "votes": self._votes,
+        }
 
     def _restore(self, state: State) -> None:
         self._mean, self._weight = state["mean"], state["weight"]
-        self._intercept = state["intercept"]
-        if self._weight.shape != (self.length, 4, len(self.classes)):
+        self._intercept, self._votes = state["intercept"], state["votes"]
+        n_values = len(self._votes) or len(self.classes)
+        if self._weight.shape != (self.length, 4, n_values):
             raise ValueError("weights of other columns or classes")
 
 
@@ -140,15 +171,16 @@ class PCALogistic(Components):
 
 
 class PCASVM(Components):
-    """Principal components and linear support vector machines, one against the rest."""
+    """Principal components and linear support vector machines that vote."""
 
+    config_class = MachinesConfig
     kind = "svm"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {"components": "all", "c": 3.0}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {"components": "all", "c": 10.0}}
     trials: ClassVar[tuple[dict[str, Any], ...]] = (
-        {"components": 100},
+        {"rare": 0.02},
         {"components": 300},
-        {"c": 0.3},
-        {"c": 30.0},
+        {"pairs": False},
+        {"c": 1.0},
     )
 
 

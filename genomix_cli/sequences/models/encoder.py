@@ -31,7 +31,7 @@ from genomix_cli.nn.transformer import AttentionPool, SelfAttentionBlock, visibl
 K = 3
 KMERS = 4**K
 # Added to the variance of a site, so that alleles hardly anybody has do not drown the others.
-RARE = 0.0025
+RARE = 0.0075
 # Sequences whose bases are counted at once.
 COUNTED = 256
 # Places that a further convolution of the stem "motifs" sees.

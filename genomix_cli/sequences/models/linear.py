@@ -78,3 +78,39 @@ def learn_linear(
     coefficients[:, seen], intercepts[seen] = weights, bias
     converged = int(np.max(machine.n_iter_)) < MAX_ITERATIONS
     return Linear(coefficients, intercepts, converged)
+
+
+def learn_pairs(
+    x: Floats, label: NDArray[np.int64], n_classes: int, *, c: float
+) -> tuple[Linear, Floats]:
+    """Support vector machines, one for each pair of classes, and whom each votes for.
+
+    Parameters
+    ----------
+    x : NDArray
+        float64 ``[n, d]``.
+    label : NDArray
+        int64 ``[n]``, of three classes or more.
+    n_classes : int
+        K.
+    c : float
+        As in :func:`learn_linear`; of a hinge loss.
+
+    Returns
+    -------
+    Linear
+        ``[d, P]`` for P pairs.
+    NDArray
+        float64 ``[P, K]``: 1 for the class of a pair that a positive value speaks for, -1 for the
+        other.
+    """
+    from itertools import combinations
+
+    from sklearn.svm import SVC
+
+    seen = np.unique(label)
+    machine = SVC(kernel="linear", C=c, cache_size=500, random_state=0).fit(x, label)
+    votes = np.zeros((len(machine.intercept_), n_classes))
+    for i, (first, second) in enumerate(combinations(seen, 2)):
+        votes[i, first], votes[i, second] = 1, -1
+    return Linear(np.asarray(machine.coef_).T, machine.intercept_), votes

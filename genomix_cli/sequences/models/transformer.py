@@ -5,6 +5,7 @@ Letters: B batch, L bases, d width, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ ENCODER = "encoder."
 _LEARNING: dict[str, dict[str, Any]] = {
     "motifs": {"learning_rate": 2e-3},
     "genomai": {},
-    "loci": {"hide": 0.7, "epochs": 30, "batch_size": 64},
+    "loci": {"hide": 0.5, "epochs": 30, "batch_size": 64},
     "long": {"learning_rate": 2e-3},
     "large": {"learning_rate": 5e-4},
 }
@@ -99,6 +100,19 @@ class Transformer(NetworkClassifier):
         {"weight_decay": 0.1, "smoothing": 0.1},
         {"learning_rate": 4e-3},
     )
+
+    # Of the stem for aligned sequences.
+    aligned_trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"hide": 0.8},
+        {"weight_decay": 0.1, "smoothing": 0.1},
+        {"learning_rate": 3e-4},
+        {"width": 256},
+    )
+
+    @classmethod
+    def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """What matters to the stem."""
+        return cls.aligned_trials if arch.get("stem") == "loci" else cls.trials
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)

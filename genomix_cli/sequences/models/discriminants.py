@@ -1,0 +1,74 @@
+"""Linear discriminants of aligned sequences, or of any that are compared column by column.
+
+Letters: n sequences, c components, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.config import Count, Positive, Share
+from genomix_cli.sequences.models.components import Components, ComponentsConfig
+from genomix_cli.sequences.models.linear import NEVER, Linear
+
+
+@dataclass(frozen=True)
+class DiscriminantsConfig(ComponentsConfig):
+    """Attributes of `Discriminants`.
+
+    Attributes
+    ----------
+    shrinkage : float
+        Share of the identity in the covariance within classes.
+    """
+
+    components: Count | Literal["all"] = "all"
+    rare: Positive = 0.02
+    shrinkage: Share = 0.5
+
+
+class Discriminants(Components):
+    """Fisher's discriminants of all principal components.
+
+    The covariance within classes is drawn towards a multiple of the identity (Friedman 1989,
+    doi:10.1080/01621459.1989.10478752), since there are far fewer sequences than columns. Classes
+    count alike, whatever their share.
+    """
+
+    config_class = DiscriminantsConfig
+    kind = "svm"
+    trials: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"shrinkage": 0.9},
+        {"shrinkage": 0.2},
+        {"rare": 0.0075},
+        {"components": 300},
+    )
+
+    def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> Linear:
+        self._votes = np.zeros((0, len(self.classes)))
+        return discriminants(scores, label, len(self.classes), self.config.shrinkage)
+
+
+def discriminants(
+    scores: Floats, label: NDArray[np.int64], n_classes: int, shrinkage: float
+) -> Linear:
+    """Discriminant functions of components float64 ``[n, c]``, as logits of the classes."""
+    there = np.unique(label)
+    mean = np.zeros((n_classes, scores.shape[1]))
+    for k in there:
+        mean[k] = scores[label == k].mean(0)
+    rest = scores - mean[label]
+    covariance = rest.T @ rest / len(scores)
+    size = np.trace(covariance) / len(covariance)
+    # Of one sequence a class nothing varies within classes: all directions are alike then.
+    size = size or float(np.mean(scores**2)) or 1.0
+    covariance = (1 - shrinkage) * covariance + shrinkage * size * np.eye(len(covariance))
+    coefficients = np.linalg.solve(covariance, mean.T).astype(np.float64)
+    intercepts = np.full(n_classes, NEVER)
+    intercepts[there] = -(coefficients * mean.T).sum(0)[there] / 2
+    return Linear(coefficients, intercepts)

@@ -1,0 +1,200 @@
+"""Every registered classifier of sequences keeps the same promises."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load, save
+
+from genomix_cli.config import from_dict, to_dict
+from genomix_cli.genome.iupac import ANY
+from genomix_cli.provenance import Provenance
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.sequences.attribution import compositions
+from genomix_cli.sequences.classifiers import load_classifier, save_classifier
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
+from genomix_cli.sequences.protocol import Entrant, Rules, candidates, train_entrant
+from genomix_cli.shards.sequences import Sequences
+from genomix_cli.training.setting import Setting
+from tests.sequence_samples import genotypes, labelled, motifs
+
+pytest.importorskip("lightning")
+pytest.importorskip("sklearn")
+
+# What makes a network small, for those that have the field.
+SMALL: dict[str, Any] = {
+    "epochs": 12,
+    "batch_size": 16,
+    "learning_rate": 5e-3,
+    "width": 16,
+    "layers": 1,
+    "motifs": 32,
+    "filters": 32,
+    "motif_width": 9,
+    "sites": 32,
+}
+KINDS = ("dna", "genotypes")
+DATA = {"dna": motifs(n=300, length=40), "genotypes": genotypes()}
+LATER = {"dna": motifs(n=120, length=40, seed=1), "genotypes": genotypes(n=120, seed=1)}
+
+
+@pytest.fixture(params=list(SEQUENCE_CLASSIFIERS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def arch(name: str, kind: str) -> dict[str, Any]:
+    model_class = SEQUENCE_CLASSIFIERS.load(name)
+    fields = {field.name for field in dataclasses.fields(model_class.config_class)}
+    small = {field: value for field, value in SMALL.items() if field in fields}
+    if name == "transformer":
+        small |= {"stem": "loci" if kind == "genotypes" else "motifs", "block": 64}
+        small |= {"layers": 0, "hide": 0.5} if kind == "genotypes" else {}
+    return {**next(iter(model_class.presets.values())), **small}
+
+
+def make(name: str, kind: str) -> SequenceClassifier:
+    model_class = SEQUENCE_CLASSIFIERS.load(name)
+    return model_class(from_dict(model_class.config_class, arch(name, kind)))
+
+
+def parts(kind: str) -> tuple[Labelled, Labelled]:
+    data = labelled(DATA[kind])
+    last = np.arange(len(data.label)) % 6 == 5
+    return data.take(~last), data.take(last)
+
+
+@cache
+def fitted(name: str, kind: str) -> SequenceClassifier:
+    model = make(name, kind)
+    model.fit(*parts(kind), DATA[kind].label()[0], Setting(seed=3))
+    return model
+
+
+def check(log_p: np.ndarray, sequences: Sequences) -> None:
+    assert log_p.shape == (len(sequences), 3)
+    assert log_p.dtype == np.float64
+    assert np.isfinite(log_p).all()
+    np.testing.assert_allclose(np.logaddexp.reduce(log_p, axis=1), 0, atol=1e-9)
+
+
+def test_config_round_trips(name: str) -> None:
+    model_class = SEQUENCE_CLASSIFIERS.load(name)
+    for preset in model_class.presets.values():
+        config = from_dict(model_class.config_class, preset)
+        assert from_dict(model_class.config_class, to_dict(config)) == config
+
+
+def test_what_tuning_tries_are_configurations_of_their_own(name: str) -> None:
+    model_class = SEQUENCE_CLASSIFIERS.load(name)
+    for preset in model_class.presets.values():
+        tried = candidates(Entrant(name, name, preset), 100)
+        assert len(tried) == len({str(fields) for fields in tried})
+        for fields in tried:
+            from_dict(model_class.config_class, fields)
+
+
+def test_learns_what_is_easy(name: str, kind: str) -> None:
+    later = LATER[kind]
+    log_p = fitted(name, kind).log_probability(later.codes)
+    check(log_p, later)
+    if name == "majority" or (kind, name[:3]) == ("dna", "pca"):  # motifs lie anywhere
+        return
+    # Base composition differs too little between populations for k-mers to say much.
+    least = 0.4 if (kind, name) == ("genotypes", "kmer-logistic") else 0.75
+    assert (log_p.argmax(1) == later.label()[1]).mean() > least
+
+
+def test_the_same_seed_gives_the_same_bytes(name: str, kind: str) -> None:
+    """Whatever the global generators, and without touching those."""
+    first = save(fitted(name, kind).state())
+    np.random.seed(12345)  # noqa: NPY002
+    torch.manual_seed(999)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    again = make(name, kind)
+    again.fit(*parts(kind), DATA[kind].label()[0], Setting(seed=3))
+    assert save(again.state()) == first
+    assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_what_is_stored_answers_alike(name: str, kind: str) -> None:
+    model, later = fitted(name, kind), LATER[kind]
+    stored = save(model.state())
+    model_class = SEQUENCE_CLASSIFIERS.load(name)
+    again = model_class(from_dict(model_class.config_class, to_dict(model.config)))
+    again.restore(later.length, model.classes, load(stored))
+    found, expected = (m.log_probability(later.codes) for m in (again, model))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    assert save(again.state()) == stored
+
+
+def test_a_run_folder_answers_alike(name: str, kind: str, tmp_path) -> None:
+    entrant = Entrant(name, name, {**arch(name, kind), **({"epochs": 1} if _learns(name) else {})})
+    train, valid = parts(kind)
+    classes, later = DATA[kind].label()[0], LATER[kind]
+    trained = train_entrant(entrant, train, valid, classes, Rules(trials=1), Setting())
+    made = Provenance("a test")
+    save_classifier(tmp_path, name, trained, DATA[kind], "kind", (5, 5, 5), 0.9, made)
+    classifier = load_classifier(tmp_path)
+    assert classifier.classes == classes
+    assert classifier.run.config.label == "kind"
+    assert bool(classifier.run.config.columns) == (kind == "genotypes")
+    p = classifier.probability(later.codes)
+    np.testing.assert_array_equal(p.argmax(1), trained.model.log_probability(later.codes).argmax(1))
+    assert save(classifier.model.state()) == save(trained.model.state())
+
+
+def _learns(name: str) -> bool:
+    return name in ("transformer", "cnn")
+
+
+def test_an_answer_does_not_depend_on_the_other_sequences(name: str, kind: str) -> None:
+    model, codes = fitted(name, kind), LATER[kind].codes
+    together = model.log_probability(codes)
+    some = np.array([17, 3, 100])
+    np.testing.assert_allclose(model.log_probability(codes[some]), together[some], atol=1e-5)
+    np.testing.assert_allclose(model.log_probability(codes[17:18]), together[[17]], atol=1e-5)
+
+
+def test_unknown_bases_are_no_crash(name: str, kind: str) -> None:
+    later = LATER[kind].take(np.arange(2))
+    check(fitted(name, kind).log_probability(np.full_like(later.codes, ANY)), later)
+
+
+def test_either_strand_answers_alike(name: str) -> None:
+    """But for principal components, which read columns as places."""
+    from genomix_cli.genome.iupac import reverse_complement
+
+    if name.startswith("pca"):
+        pytest.skip("reads columns as places")
+    codes = LATER["dna"].codes
+    model = fitted(name, "dna")
+    found = model.log_probability(reverse_complement(codes))
+    np.testing.assert_allclose(found, model.log_probability(codes), atol=1e-4)
+
+
+def test_gradients_lead_to_what_it_answers(name: str, kind: str) -> None:
+    model, codes = fitted(name, kind), LATER[kind].codes[:8]
+    background = model.background() if kind == "genotypes" else None
+    p = torch.from_numpy(compositions(codes, background)).requires_grad_()
+    try:
+        logits = model.logits_of(p)
+    except NotImplementedError:
+        assert name in ("majority", "kmer-logistic")
+        return
+    found = torch.log_softmax(logits.detach().double(), -1).numpy()
+    if background is not None or not (codes == ANY).any() or name in ("transformer", "cnn"):
+        np.testing.assert_allclose(found, model.log_probability(codes), atol=1e-3)
+    (gradient,) = torch.autograd.grad(logits[:, 0].sum(), p)
+    assert bool((gradient != 0).any())

@@ -1,0 +1,40 @@
+"""Run folders of small classifiers of sequences, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.provenance import Provenance
+from genomix_cli.sequences.classifiers import save_classifier
+from genomix_cli.sequences.protocol import Entrant, Rules, preset_of, train_entrant
+from genomix_cli.shards.sequences import Sequences
+from genomix_cli.training.setting import Setting
+from tests.sequence_samples import labelled
+
+SMALL: dict[str, dict[str, Any]] = {
+    "transformer": {"epochs": 4, "batch_size": 16, "learning_rate": 3e-3, "width": 16, "layers": 1}
+    | {"motifs": 16, "motif_width": 9, "sites": 32, "block": 64},
+    "cnn": {"epochs": 2, "batch_size": 16, "filters": 16, "width": 8},
+}
+
+
+def trained(folder: Path, sequences: Sequences, model: str, **arch: Any) -> Path:
+    """A run folder of a model that learned from five sixths of some sequences."""
+    data = labelled(sequences)
+    last = np.arange(len(data.label)) % 6 == 5
+    fields = {**preset_of(model, aligned=sequences.aligned)[2], **SMALL.get(model, {}), **arch}
+    found = train_entrant(
+        Entrant(model, model, fields),
+        data.take(~last),
+        data.take(last),
+        sequences.label()[0],
+        Rules(trials=1),
+        Setting(seed=1),
+    )
+    folder.mkdir()
+    made = Provenance("a test")
+    save_classifier(folder, model, found, sequences, "kind", (1, 1, 1), 0.9, made)
+    return folder
