@@ -100,7 +100,7 @@ def page(study: Study, results: Results, command: str) -> str:
     with style():
         for title, draws, writes in SECTIONS:
             pictures = [picture for draw in draws if (picture := draw(study, results)) is not None]
-            body = "".join(map(_figure, pictures))
+            body = "".join(map(figure_html, pictures))
             body += "".join(write(study, results) for write in writes)
             if body:
                 parts.append((title, body))
@@ -129,7 +129,8 @@ def _top(study: Study, results: Results) -> str:
     )
 
 
-def _figure(picture: Picture) -> str:
+def figure_html(picture: Picture) -> str:
+    """A picture inside a page, with its caption."""
     import matplotlib
 
     caption = html.escape(picture.caption)

@@ -65,10 +65,10 @@ class Condition:
 
 
 class Mix(NamedTuple):
-    """Combinations of conditions float32 ``[k, C]`` that occur, and how often ``[k]``."""
+    """Combinations of conditions float32 ``[k, C]`` that occur, and how often: int64 ``[k]``."""
 
     values: NDArray[np.float32]
-    count: NDArray[np.int64]
+    weight: NDArray[np.int64]
 
 
 def conditions_of(
@@ -163,7 +163,7 @@ def wanted_values(
         If a name or value is unknown.
     """
     if not wanted:
-        share = mix.count / mix.count.sum()
+        share = mix.weight / mix.weight.sum()
         return mix.values[np.random.default_rng([seed, 1]).choice(len(share), n, p=share)]
     names = [condition.name for condition in conditions]
     row = np.full(len(names), np.nan, np.float32)

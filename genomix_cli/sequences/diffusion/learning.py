@@ -116,7 +116,8 @@ class DiffusionTask:
     def __init__(
         self, module: Averaged, options: DiffusionOptions, strands: bool, seed: int
     ) -> None:
-        self.module = module
+        self.module: nn.Module = module
+        self._both = module
         self.options = options
         self.strands = strands
         self.seed = seed
@@ -124,15 +125,15 @@ class DiffusionTask:
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The bound, in nats per base, with the noise of this step."""
         # The average is one step behind: the loop tells nobody when a step is done.
-        self.module.follow()
+        self._both.follow()
         # From step and batch alone: a run that was resumed draws what it would have drawn.
-        rng = _generator(self.seed, int(self.module.steps), *batch.rows[:1].tolist())
+        rng = _generator(self.seed, int(self._both.steps), *batch.rows[:1].tolist())
         codes = self._strand(batch.codes, rng)
         values = self._dropped(batch.target, rng)
         when = spread(len(codes), torch.rand((), generator=rng))
         order = torch.rand(codes.shape, generator=rng)
         noised = hide(codes, when.to(codes.device), order.to(codes.device))
-        logits = self.module.denoiser(noised.bases, values)
+        logits = self._both.denoiser(noised.bases, values)
         return {"loss": surprise(logits, noised).mean()}
 
     def _strand(self, codes: Tensor, rng: torch.Generator) -> Tensor:
@@ -160,7 +161,7 @@ class DiffusionTask:
         when = spread(len(batch.codes), torch.rand((), generator=rng)).to(device)
         order = torch.rand(batch.codes.shape, generator=rng).to(device)
         noised = hide(batch.codes, when, order)
-        logits = self.module.average(noised.bases, batch.target)
+        logits = self._both.average(noised.bases, batch.target)
         right = (logits.argmax(-1) == to_bases(batch.codes)) & noised.scored
         accuracy = right.sum(1) / noised.scored.sum(1).clamp(min=1)
         return torch.stack([surprise(logits, noised), accuracy], 1).cpu()

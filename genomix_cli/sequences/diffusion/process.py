@@ -92,7 +92,7 @@ def surprise(logits: Tensor, noised: Noised) -> Tensor:
 
 
 def spread(n: int, offset: Tensor) -> Tensor:
-    """n times in [0, 1), one in each n-th of it: float ``[n]`` from one uniform number.
+    """N times in [0, 1), one in each n-th of it: float ``[n]`` from one uniform number.
 
     As evenly as a batch allows, which makes the loss less noisy (Kingma et al. 2021,
     arXiv:2107.00630, appendix I.1).
@@ -257,8 +257,8 @@ def posterior(
     """Probability of each base given all that was observed, each place hidden once.
 
     The places are dealt into `groups`; those of one are hidden together and predicted from the
-    others, and the prediction is multiplied by what was observed there. A place about which
-    nothing was observed is hidden all the time.
+    others, and the prediction is multiplied by what was observed there. A place where several
+    bases are as likely is hidden all the time, one of which all is known never.
 
     Parameters
     ----------
@@ -281,11 +281,13 @@ def posterior(
         rows = slice(low, low + CHUNK)
         likelihood = evidence[rows]
         group = np.random.default_rng([seed, low]).random(likelihood.shape[:2]).argsort(1) % groups
-        silent = np.ptp(likelihood, axis=-1) == 0
+        silent = (likelihood == likelihood.max(-1, keepdims=True)).sum(-1) > 1
+        doubted = (likelihood > 0).sum(-1) > 1
         observed = np.where(silent, HIDDEN, likelihood.argmax(-1))
         known = torch.from_numpy(values[rows]).to(device)
         for g in range(groups):
-            bases = torch.from_numpy(np.where(group == g, HIDDEN, observed)).to(device)
+            now = (group == g) & doubted
+            bases = torch.from_numpy(np.where(now, HIDDEN, observed)).to(device)
             with torch.inference_mode():
                 p = predict(bases, known).double().softmax(-1).cpu().numpy() * likelihood
             found[rows][group == g] = (p / p.sum(-1, keepdims=True))[group == g]

@@ -69,7 +69,7 @@ def save_diffusion(
     facts = {
         "conditions": [asdict(condition) for condition in conditions],
         "mix": [[_or_none(v) for v in row] for row in mix.values.tolist()],
-        "count": mix.count.tolist(),
+        "count": mix.weight.tolist(),
         **_layout(sequences),
     }
     label = sequences.default_label if sequences.default_label in _names(conditions) else ""
@@ -131,9 +131,7 @@ def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
         mix = Mix(values, np.array(facts["count"], np.int64))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=folder) from error
-    return Diffusion(
-        denoiser.to(device).eval(), conditions, mix, run.config, device, run.sha256
-    )
+    return Diffusion(denoiser.to(device).eval(), conditions, mix, run.config, device, run.sha256)
 
 
 def columns_of(facts: Mapping[str, Any]) -> dict[str, Any]:
