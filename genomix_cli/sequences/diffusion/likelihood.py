@@ -126,12 +126,14 @@ def likelihoods(
         chain = chains.pooled.lower(order)
         nats[f"Markov chain, order {order}"] = -chain.log_likelihood(codes) / known
     if chains.by_class:
-        top = chains.pooled.order
-
-        def of_class(k: int, rows: NDArray[np.int64]) -> Floats:
-            return -chains.of(k).log_likelihood(codes[rows]) / known[rows]
-
-        nats[f"Markov chain of each class, order {top}"] = per_class(label, len(codes), of_class)
+        # Of the orders the one that does best here, which flatters it.
+        each = {
+            f"Markov chain of each class, order {order}": _by_class(chains, order, codes, label)
+            / known
+            for order in range(chains.pooled.order + 1)
+        }
+        name = min(each, key=lambda name: each[name].mean())
+        nats[name] = each[name]
     best = min((name for name in nats if name not in models), key=lambda name: nats[name].mean())
     return [
         Likelihood(
@@ -141,6 +143,17 @@ def likelihoods(
         )
         for name, value in nats.items()
     ]
+
+
+def _by_class(
+    chains: Chains, order: int, codes: NDArray[np.uint8], label: NDArray[np.int64] | None
+) -> Floats:
+    """Nats of each sequence ``[n]`` under the chain of its class."""
+
+    def compute(k: int, rows: NDArray[np.int64]) -> Floats:
+        return -chains.of(k).lower(order).log_likelihood(codes[rows])
+
+    return per_class(label, len(codes), compute)
 
 
 @dataclass(frozen=True)
