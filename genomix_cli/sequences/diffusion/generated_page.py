@@ -61,7 +61,7 @@ def _classified(evaluation: GeneratedEvaluation) -> str:
 def _differences(evaluation: GeneratedEvaluation) -> str:
     others = [each for each in evaluation.entrants if each.less_chain]
     rows = [
-        [METRICS[name].title, *(cell(each.less_chain[name], 4, sign=True) for each in others)]
+        [METRICS[name].title, *(cell(each.less_chain.get(name), 4, sign=True) for each in others)]
         for name in others[0].less_chain
     ]
     note = "Each metric less that of the Markov chain of all sequences, on the same replicates."
