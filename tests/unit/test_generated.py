@@ -197,7 +197,8 @@ def test_what_is_like_real_is_told_from_what_is_not(real: Path, tmp_path: Path) 
     assert own.less_chain["class_accuracy"].low > 0.2
     assert own.metrics["class_accuracy"].low > 0.9
     assert chain.metrics["class_accuracy"].value < 0.75
-    assert by["Markov chain, order 5, of each class"].metrics["class_accuracy"].value > 0.8
+    by_class = by["Markov chain, order 5, of each class"].metrics["class_accuracy"].value
+    assert by_class > chain.metrics["class_accuracy"].value + 0.1
     assert own.less_real["copies"].value == 0
     assert "copies" not in by[TRAINING].metrics
     assert "energy" in by["held-out sequences"].metrics

@@ -16,6 +16,8 @@ from genomix_cli.sequences.diffusion.markov import Floats, kmer_numbers
 
 # Sequences whose k-mers are counted at once.
 COUNTED = 1024
+# Sets the stream of the bootstrap apart from all others of the same seed.
+BOOTSTRAP = 0xB007
 
 
 def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
@@ -153,6 +155,7 @@ def redraws(n: int, draws: int, seed: tuple[int, ...]) -> Floats:
     NDArray
         float64 ``[1 + draws, n]``.
     """
-    rng = np.random.default_rng(list(seed))
+    # A stream of its own: that of the sequences' generator would tie the draws to their classes.
+    rng = np.random.default_rng([*seed, BOOTSTRAP])
     drawn = rng.multinomial(n, np.full(n, 1 / n), draws) if draws else np.empty((0, n))
     return np.concatenate([np.ones((1, n)), drawn])
