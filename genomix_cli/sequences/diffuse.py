@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.results import plain
@@ -45,12 +47,15 @@ from genomix_cli.sequences.diffusion.page import (
     write_page,
 )
 from genomix_cli.sequences.diffusion.process import bound
-from genomix_cli.sequences.diffusion.stored import build, save_diffusion
+from genomix_cli.sequences.diffusion.stored import TASK, build, save_diffusion
 from genomix_cli.sequences.learning import Part, curve, learn
 from genomix_cli.sequences.request import TrainRequest, last_checkpoint, open_folder, write_json
+from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.splits import Split, splits
 from genomix_cli.shards.sequences import Sequences, open_sequences
 from genomix_cli.training.loop import first_process
+
+log = logging.getLogger("genomix")
 
 # Of the chains that likelihoods are compared with; those of five bases also restore and generate.
 HIGHEST = 8
@@ -143,6 +148,8 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
         conditions=[condition.kind for condition in data.conditions],
     )
     denoiser = build(config, request.setting.seed)
+    if request.init:
+        start_from(denoiser, request.init)
     folder = open_folder(request)
     strands = options.strands and not data.sequences.aligned
     module = Averaged(denoiser, options.average)
@@ -156,6 +163,27 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
     summary = _judge(module.average, data, options, request, strands, epochs)
     _write(folder, summary)
     return summary
+
+
+def start_from(denoiser: Denoiser, folder: Path) -> None:
+    """Take over the weights of another diffusion run, wherever name and shape agree.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run, or none of its weights fit.
+    """
+    state = read_run(folder, TASK).state
+    own = denoiser.state_dict()
+    fits = {
+        name: torch.from_numpy(array)
+        for name, array in state.items()
+        if name in own and own[name].shape == array.shape
+    }
+    if not fits:
+        raise UsageError("no weight of it fits", where=folder, expected="a model of this shape")
+    denoiser.load_state_dict(fits, strict=False)
+    log.info("%s: started from %s of %s arrays", folder, f"{len(fits):,}", f"{len(own):,}")
 
 
 def _learn(

@@ -186,6 +186,9 @@ def test_restoring_counts_hidden_bases_alone_and_wrong_ones_among_all() -> None:
 def test_any_length_fits_the_patches(length: int) -> None:
     denoiser = build(DenoiserConfig(length, (3, 0), **TINY), 0)
     values = torch.tensor([[2.0, -0.3], [torch.nan, torch.nan]])
+    with torch.no_grad():
+        for block in denoiser.blocks:
+            block.film.weight.normal_(generator=torch.Generator().manual_seed(0))
     logits = denoiser(torch.full((2, length), 4), values)
     assert logits.shape == (2, length, 4)
     assert not torch.allclose(logits[0], logits[1])

@@ -17,6 +17,8 @@ from genomix_cli.shards.sequences import Phenotype, Sequences
 
 # Different combinations of values that a run keeps, to draw from.
 KEPT = 1000
+# Sets their draw apart from others of the same seed.
+MIXED = 0xC0D
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def wanted_values(
     """
     if not wanted:
         share = mix.weight / mix.weight.sum()
-        return mix.values[np.random.default_rng([seed, 1]).choice(len(share), n, p=share)]
+        return mix.values[np.random.default_rng([seed, MIXED]).choice(len(share), n, p=share)]
     names = [condition.name for condition in conditions]
     row = np.full(len(names), np.nan, np.float32)
     for name, value in wanted.items():

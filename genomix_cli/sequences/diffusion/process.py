@@ -34,6 +34,8 @@ from genomix_cli.sequences.diffusion.model import BASES, HIDDEN
 Predict = Callable[[Tensor, Tensor], Tensor]
 # Sequences computed at once; random numbers are drawn for as many, so it is part of the seed.
 CHUNK = 128
+# Each of them draws from a stream of its own, so that none is tied to another by the seed.
+BOUND, FILL, DEAL = 1, 2, 3
 _TO_BASE = torch.from_numpy(iupac.to_bases(np.arange(iupac.SETS))).long()
 
 
@@ -140,7 +142,7 @@ def bound(
     nats = np.zeros(len(codes))
     for low in track(range(0, len(codes), CHUNK), "bounding the likelihood"):
         rows = slice(low, low + CHUNK)
-        rng = np.random.default_rng([seed, low])
+        rng = np.random.default_rng([seed, low, BOUND])
         chunk = torch.from_numpy(np.ascontiguousarray(codes[rows])).to(device)
         offset = rng.random(len(chunk))
         for draw in range(draws):
@@ -205,7 +207,7 @@ def fill(
     filled = np.empty_like(codes)
     for low in track(range(0, len(codes), CHUNK), "sampling sequences"):
         rows = slice(low, low + CHUNK)
-        rng = np.random.default_rng([seed, low])
+        rng = np.random.default_rng([seed, low, FILL])
         order = rng.random((CHUNK, codes.shape[1]))[: len(codes[rows])]
         uniform = rng.random((CHUNK, codes.shape[1]))[: len(order)]
         chunk = torch.from_numpy(np.ascontiguousarray(codes[rows])).to(device)
@@ -280,7 +282,10 @@ def posterior(
     for low in range(0, len(evidence), CHUNK):
         rows = slice(low, low + CHUNK)
         likelihood = evidence[rows]
-        group = np.random.default_rng([seed, low]).random(likelihood.shape[:2]).argsort(1) % groups
+        group = (
+            np.random.default_rng([seed, low, DEAL]).random(likelihood.shape[:2]).argsort(1)
+            % groups
+        )
         silent = (likelihood == likelihood.max(-1, keepdims=True)).sum(-1) > 1
         doubted = (likelihood > 0).sum(-1) > 1
         observed = np.where(silent, HIDDEN, likelihood.argmax(-1))
