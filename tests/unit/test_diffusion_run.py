@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from genomix_cli.errors import UsageError
 from genomix_cli.provenance import Provenance
-from genomix_cli.sequences.diffuse import DiffusionSummary
+from genomix_cli.sequences.diffuse import DiffusionSummary, start_from, train_diffusion
 from genomix_cli.sequences.diffusion import profiles
-from genomix_cli.sequences.diffusion.stored import load_diffusion
+from genomix_cli.sequences.diffusion.stored import build, load_diffusion
 from genomix_cli.sequences.request import TrainRequest
 from genomix_cli.sequences.simulate import SimulateRequest, generate, simulate_sequences
 from genomix_cli.shards.sequences import Columns, open_sequences, write_sequences
@@ -141,6 +142,21 @@ def test_numbers_are_conditions_too_and_aligned_columns_come_back(
     assert [condition.kind for condition in model.conditions] == [2, 0]
 
 
+def test_a_run_starts_from_the_weights_of_another(
+    run: tuple[Path, DiffusionSummary], tmp_path: Path
+) -> None:
+    taken = load_diffusion(run[0]).denoiser.state_dict()
+    longer = build(replace(load_diffusion(run[0]).denoiser.config, length=50), 5)
+    before = {name: value.clone() for name, value in longer.state_dict().items()}
+    start_from(longer, run[0])
+    after = longer.state_dict()
+    assert torch.equal(after["stem.weight"], taken["stem.weight"])
+    # Positions of other sequences do not fit.
+    assert torch.equal(after["position"], before["position"])
+    with pytest.raises(UsageError, match="not a run folder"):
+        start_from(longer, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -151,8 +167,6 @@ def test_numbers_are_conditions_too_and_aligned_columns_come_back(
     ],
 )
 def test_mistakes_are_told(data: Path, tmp_path: Path, change: dict, said: str) -> None:
-    from genomix_cli.sequences.diffuse import train_diffusion
-
     request = TrainRequest(data=data, output=tmp_path / "run", task="diffuse")
     with pytest.raises(UsageError, match=said):
         train_diffusion(replace(request, **change))
