@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Threads, Verbose
+from genomix_cli.cli.simulate_sequences import sequences
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -192,6 +193,9 @@ def fit(
         force=force,
     )
     _render_fit(fit_cohort(request))
+
+
+app.command("sequences")(sequences)
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -176,7 +176,7 @@ def test_either_strand_answers_alike(name: str) -> None:
     """But for principal components, which read columns as places."""
     from genomix_cli.genome.iupac import reverse_complement
 
-    if name.startswith("pca"):
+    if name in ("pca-logistic", "pca-svm", "lda"):
         pytest.skip("reads columns as places")
     codes = LATER["dna"].codes
     model = fitted(name, "dna")

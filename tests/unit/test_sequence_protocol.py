@@ -67,7 +67,8 @@ def test_a_run_folder_has_everything(folder: Path) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     rows = {row["name"]: row for row in metrics["outcomes"]}
     assert list(rows) == [
-        *("transformer loci", "majority", "kmer-logistic k3", "pca-logistic", "pca-svm")
+        *("transformer loci", "majority", "kmer-logistic k3", "pca-logistic", "pca-svm"),
+        "lda",
     ]
     assert rows["transformer loci"]["metrics"]["accuracy"]["interval"]["value"] > 0.8
     assert rows["transformer loci"]["shuffled"] is None
@@ -75,7 +76,7 @@ def test_a_run_folder_has_everything(folder: Path) -> None:
     assert "few examples" in (folder / "report.html").read_text()
     few = pd.read_csv(folder / "few_shot.tsv", sep="\t")
     assert set(few["examples"]) == {1, 5}
-    assert len(few) == 10
+    assert len(few) == 12
 
 
 def test_what_is_kept_is_what_was_judged(folder: Path) -> None:

@@ -1,0 +1,226 @@
+"""Markov chains of bases: what a generator of DNA has to beat, fitted, drawn from, and inverted.
+
+Letters: n sequences, L bases, k order, S = 4^k contexts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome import iupac
+
+BASES = 4
+ORDER = 5
+# Observations that the next lower order counts for.
+STRENGTH = 10.0
+# Sequences whose forward probabilities are held at once.
+CHUNK = 32
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MarkovChain:
+    """A chain of order k, and all lower ones for where the context is short or unknown.
+
+    Attributes
+    ----------
+    tables : tuple of NDArray
+        Of order 0 to k: float64 ``[4^j, 4]``, probability of A, C, G, T after a context, of which
+        the last base counts least.
+    """
+
+    tables: tuple[Floats, ...]
+
+    @property
+    def order(self) -> int:
+        """K."""
+        return len(self.tables) - 1
+
+    def lower(self, order: int) -> MarkovChain:
+        """The chain of a lower order, from the same data."""
+        return MarkovChain(self.tables[: order + 1])
+
+    def log_likelihood(self, codes: NDArray[np.uint8]) -> Floats:
+        """Log-probability of the known bases of each sequence: nats, float64 ``[n]``.
+
+        After an unknown base the context is what follows it.
+
+        Parameters
+        ----------
+        codes : NDArray
+            uint8 ``[n, L]``: sets of bases.
+        """
+        bases = iupac.to_bases(codes)
+        total = np.zeros(len(bases))
+        for i in range(bases.shape[1]):
+            known = bases[:, i] < BASES
+            for order, rows, context in _contexts(bases, i, self.order):
+                rows = rows & known
+                total[rows] += np.log(self.tables[order][context[rows], bases[rows, i]])
+        return total
+
+    def sample(self, n: int, length: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Sequences of the chain: sets of one base each, uint8 ``[n, length]``."""
+        bases = np.zeros((n, length), np.int64)
+        context = np.zeros(n, np.int64)
+        for i in range(length):
+            order = min(i, self.order)
+            cumulative = self.tables[order][context].cumsum(1)
+            bases[:, i] = (cumulative[:, :-1] < rng.random((n, 1))).sum(1)
+            context = (context * BASES + bases[:, i]) % BASES ** min(i + 1, self.order)
+        return iupac.from_bases(bases)
+
+    def posterior(self, evidence: Floats) -> Floats:
+        """Probability of each base given all observations: forward-backward, exact.
+
+        Rabiner 1989, doi:10.1109/5.18626; the hidden state is the context.
+
+        Parameters
+        ----------
+        evidence : NDArray
+            float64 ``[n, L, 4]``: probability of what was observed, for each base that may be true.
+
+        Returns
+        -------
+        NDArray
+            float64 ``[n, L, 4]``.
+        """
+        found = np.empty(evidence.shape)
+        for low in range(0, len(evidence), CHUNK):
+            found[low : low + CHUNK] = self._posterior(evidence[low : low + CHUNK])
+        return found
+
+    def _posterior(self, evidence: Floats) -> Floats:
+        n, length, _ = evidence.shape
+        tables = [self.tables[min(i, self.order)].astype(np.float32) for i in range(length)]
+        forward = [np.ones((n, 1), np.float32)]
+        for i in range(length - 1):
+            joint = forward[i][:, :, None] * tables[i] * evidence[:, i, None].astype(np.float32)
+            forward.append(_scaled(self._shift(joint)))
+        found = np.empty(evidence.shape)
+        backward = np.ones((n, self._after(length - 1)), np.float32)
+        for i in reversed(range(length)):
+            # What follows is known by the context after this base.
+            later = self._unshift(backward, forward[i].shape[1])
+            later = later * tables[i] * evidence[:, i, None].astype(np.float32)
+            found[:, i] = np.einsum("nc,ncb->nb", forward[i], later)
+            backward = _scaled(later.sum(-1))
+        return found / found.sum(-1, keepdims=True)
+
+    def _after(self, i: int) -> int:
+        """Contexts that there may be after place i."""
+        return int(BASES ** min(i + 1, self.order))
+
+    def _shift(self, joint: NDArray[Any]) -> NDArray[Any]:
+        """Contexts and the base after them ``[n, S, 4]`` to the next contexts."""
+        n, contexts, _ = joint.shape
+        if contexts < BASES**self.order:
+            return joint.reshape(n, -1)
+        # The base that leaves the context comes first in its number.
+        return joint.reshape(n, min(BASES, contexts * BASES), -1).sum(1)
+
+    def _unshift(self, backward: NDArray[Any], contexts: int) -> NDArray[Any]:
+        """What the next contexts ``[n, S']`` are worth, to contexts and the base after them."""
+        n = len(backward)
+        if contexts < BASES**self.order:
+            return backward.reshape(n, contexts, BASES)
+        whole = np.tile(backward, (1, contexts * BASES // backward.shape[1]))
+        return whole.reshape(n, contexts, BASES)
+
+
+def _scaled(x: NDArray[Any]) -> NDArray[Any]:
+    return x / x.sum(1, keepdims=True)
+
+
+def _contexts(
+    bases: NDArray[np.uint8], i: int, highest: int
+) -> Iterable[tuple[int, NDArray[np.bool_], NDArray[np.int64]]]:
+    """Order, rows and number of the longest known context before place i, up to an order."""
+    context = np.zeros(len(bases), np.int64)
+    open_rows = np.ones(len(bases), bool)
+    for order in range(min(i, highest) + 1):
+        more = open_rows & (bases[:, i - order - 1] < BASES) if order < min(i, highest) else None
+        yield order, (open_rows if more is None else open_rows & ~more), context
+        if more is not None:
+            context = context + np.where(more, bases[:, i - order - 1], 0).astype(np.int64) * (
+                BASES**order
+            )
+            open_rows = more
+
+
+def fit_markov(
+    codes: NDArray[np.uint8],
+    order: int = ORDER,
+    *,
+    strands: bool = False,
+    prior: MarkovChain | None = None,
+) -> MarkovChain:
+    """A chain fitted to sequences; rare contexts lean on the next lower order.
+
+    ``p_j(b | c) = (count(c b) + a p_{j-1}(b | c')) / (count(c) + a)`` with c' the context without
+    its first base: MacKay & Peto 1995, doi:10.1017/S1351324900000218.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases.
+    order : int
+    strands : bool
+        Count reverse complements too.
+    prior : MarkovChain, optional
+        To lean on instead, as a class on all of them.
+    """
+    counts = _counts(codes, order)
+    if strands:
+        others = _counts(iupac.reverse_complement(codes), order)
+        counts = [a + b for a, b in zip(counts, others, strict=True)]
+    tables: list[Floats] = []
+    lean = np.full((1, BASES), 1 / BASES)
+    for j, count in enumerate(counts):
+        if prior is not None:
+            lean = prior.tables[j]
+        elif j:
+            lean = np.tile(tables[-1], (BASES, 1))
+        table = count + STRENGTH * lean
+        tables.append(table / table.sum(1, keepdims=True))
+    return MarkovChain(tuple(tables))
+
+
+def _counts(codes: NDArray[np.uint8], order: int) -> list[Floats]:
+    """How often each base follows each context of order 0 to k: ``[4^j, 4]`` each."""
+    bases = iupac.to_bases(codes)
+    found = []
+    for j in range(order + 1):
+        word = kmer_numbers(bases, j + 1)
+        count = np.bincount(word[word >= 0], minlength=BASES ** (j + 1))
+        found.append(count.reshape(-1, BASES).astype(np.float64))
+    return found
+
+
+def kmer_numbers(bases: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
+    """Number of the k-mer that starts at each place, its first base counting most; -1: unknown.
+
+    Parameters
+    ----------
+    bases : NDArray
+        uint8 ``[n, L]``: 0 to 3, 4 unknown.
+    k : int
+
+    Returns
+    -------
+    NDArray
+        int64 ``[n, L - k + 1]``.
+    """
+    places = bases.shape[1] - k + 1
+    number = np.zeros((len(bases), max(places, 0)), np.int64)
+    known = np.ones(number.shape, bool)
+    for i in range(k if places > 0 else 0):
+        each = bases[:, i : i + places]
+        number = number * BASES + each
+        known &= each < BASES
+    return np.where(known, number, -1)

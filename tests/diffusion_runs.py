@@ -1,0 +1,56 @@
+"""A small trained diffusion model for tests: two classes, one rich in G and C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from genomix_cli.genome import iupac
+from genomix_cli.provenance import Provenance
+from genomix_cli.sequences.diffuse import DiffusionSummary, train_diffusion
+from genomix_cli.sequences.request import TrainRequest
+from genomix_cli.sequences.splits import TEST, TRAIN, VALID
+from genomix_cli.shards.sequences import Phenotype, Sequences, write_sequences
+
+CLASSES = ("poor", "rich")
+LENGTH = 30
+
+
+def two_classes(path: Path, n: int = 600, seed: int = 0) -> Path:
+    """Sequences of which the class says the share of G and C."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(n) % 2
+    strong = rng.random((n, LENGTH)) < np.where(label, 0.8, 0.2)[:, None]
+    bases = np.where(
+        strong, 1 + rng.integers(0, 2, strong.shape), 3 * rng.integers(0, 2, strong.shape)
+    )
+    sequences = Sequences(
+        names=np.array([f"s{i}" for i in range(n)]),
+        codes=iupac.from_bases(bases),
+        group=np.arange(n),
+        split=np.array([TRAIN[0], TRAIN[0], VALID[0], TEST[0]])[np.arange(n) // 2 % 4],
+        phenotypes=(
+            Phenotype("class", CLASSES, label.astype(np.int16)),
+            Phenotype("size", None, rng.random(n).astype(np.float32)),
+        ),
+        default_label="class",
+    )
+    write_sequences(path, sequences, Provenance.of({}, {}))
+    return path
+
+
+def trained(data: Path, folder: Path, **options: object) -> DiffusionSummary:
+    """A run of seconds."""
+    quick = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01, "draws": 2, "judged": 40}
+    request = TrainRequest(
+        data=data,
+        output=folder,
+        task="diffuse",
+        preset="tiny",
+        arch={"channels": 8, "width": 16, "heads": 2},
+        options={**quick, **options},
+    )
+    summary = train_diffusion(request)
+    assert summary is not None
+    return summary
