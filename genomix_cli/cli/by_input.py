@@ -131,6 +131,7 @@ def _domain_of_run(folder: Path) -> str:
 VARIANTS = Domain("variants", "of variants", lambda path: True)
 COHORTS = Domain("cohorts", "a cohort", is_cohort)
 SEQUENCES = Domain("sequences", "a file of sequences", is_sequences)
+GENERATED = Domain("generated sequences", "a file of sequences", is_sequences)
 SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
 
 

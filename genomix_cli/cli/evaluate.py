@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genomix_cli.cli.by_input import SCORED_CLASSES, VARIANTS, add_command
+from genomix_cli.cli.by_input import GENERATED, SCORED_CLASSES, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
 from genomix_cli.cli.summary import metric_table, print_table
 from genomix_cli.variants.tags import PROBABILITY
@@ -27,14 +27,17 @@ _NAMES = {
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     from genomix_cli.cli.evaluate_classes import evaluate_classes
+    from genomix_cli.cli.evaluate_sequences import evaluate_generated
 
     add_command(
         app,
         "evaluate",
-        {VARIANTS: evaluate, SCORED_CLASSES: evaluate_classes},
-        help="Say how good scores are, of variants, of samples of a cohort or of sequences.",
+        {VARIANTS: evaluate, SCORED_CLASSES: evaluate_classes, GENERATED: evaluate_generated},
+        help="Say how good scores are, of variants, of samples or of sequences; or generated DNA.",
         argument=typer.Argument(
-            help="Scored VCF, or scores of samples (TSV, Parquet, run folder).", metavar="SCORED"
+            help="Scored VCF; scores of samples or sequences (TSV, Parquet, run folder); or "
+            "generated sequences (.h5).",
+            metavar="SCORED",
         ),
     )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from genomix_cli.sequences.generated import GeneratedEvaluation
 
 
-def evaluate_generated_command(
+def evaluate_generated(
     generated: Path,
     real: Annotated[
         Path,
@@ -50,7 +50,8 @@ def evaluate_generated_command(
     Spectrum of 6-mers, profiles and GC of single sequences, motifs, classes as a classifier sees
     them, and how close each comes to the nearest training sequence.
     """
-    from genomix_cli.sequences.generated import GeneratedRequest, evaluate_generated
+    from genomix_cli.sequences.generated import GeneratedRequest
+    from genomix_cli.sequences.generated import evaluate_generated as compare
 
     request = GeneratedRequest(
         generated=generated,
@@ -65,7 +66,7 @@ def evaluate_generated_command(
         seed=seed,
         force=force,
     )
-    render_generated(evaluate_generated(request))
+    render_generated(compare(request))
 
 
 def render_generated(evaluation: GeneratedEvaluation) -> None:

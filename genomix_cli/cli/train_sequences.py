@@ -65,6 +65,13 @@ def train_sequences(
         str, typer.Option(help="Also learn from so many of each class, as 1,5,10,50.")
     ] = "",
     few_shot_repeats: Annotated[int, typer.Option(min=2, help="Draws of each number.")] = 5,
+    augment: Annotated[
+        Path | None,
+        typer.Option(
+            help="Generated sequences that join the training part, as a row of its own.",
+            metavar="GENERATED.h5",
+        ),
+    ] = None,
     phenotypes: Annotated[
         str,
         typer.Option(
@@ -102,6 +109,7 @@ def train_sequences(
     import torch
 
     from genomix_cli.sequences.request import TrainRequest
+    from genomix_cli.training.checkpoints import resolve_device
     from genomix_cli.training.loop import first_process
     from genomix_cli.training.setting import Setting
 
@@ -117,6 +125,7 @@ def train_sequences(
             "trials": trials,
             "few_shot": _counts(few_shot),
             "few_shot_repeats": few_shot_repeats,
+            "augment": augment and str(augment),
             "level": level,
             "control": control,
         }
@@ -129,7 +138,13 @@ def train_sequences(
         label=label,
         hold_out=hold_out,
         init=Path(init) if init else None,
-        setting=Setting(seed, device, devices, threads or os.cpu_count() or 1, precision),
+        setting=Setting(
+            seed=seed,
+            device=str(resolve_device(device)),
+            devices=devices,
+            threads=threads or os.cpu_count() or 1,
+            precision=precision,
+        ),
         resume=resume,
         options=options,
     )

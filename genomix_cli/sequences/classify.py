@@ -23,8 +23,9 @@ from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.classifiers import save_classifier
+from genomix_cli.sequences.embeddings import ENCODER, start_from
 from genomix_cli.sequences.few_shot import FewShot, Plan, few_shot, section
-from genomix_cli.sequences.models.base import Labelled, State
+from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.encoder import EncoderShape, shape_of
 from genomix_cli.sequences.protocol import (
     Entrant,
@@ -43,7 +44,6 @@ from genomix_cli.sequences.protocol import (
     train_entrant,
 )
 from genomix_cli.sequences.request import TrainRequest, open_folder, write_json
-from genomix_cli.sequences.runs import check_fits, read_run
 from genomix_cli.sequences.splits import VALID_SHARE, Split, part, splits
 from genomix_cli.shards.sequences import Sequences, open_sequences
 from genomix_cli.training.checkpoints import resolve_device
@@ -53,8 +53,6 @@ from genomix_cli.training.setting import Setting
 log = logging.getLogger("genomix")
 
 TRANSFORMER, PRETRAINED = "transformer", "pre-trained"
-# Tasks whose runs have an encoder to start from.
-ENCODER_TASKS = ("contrast", "align", "classify")
 # The bases of all columns are what every classifier sees.
 SAW = ("sequences",)
 ABOUT = (
@@ -86,6 +84,9 @@ class Options:
     few_shot : tuple of int
         Examples of a class; empty: no such curves.
     few_shot_repeats : int
+    augment : str, optional
+        File of generated sequences of the same classes: what the main model learns with them too is
+        another row.
     """
 
     model: str = TRANSFORMER
@@ -95,6 +96,7 @@ class Options:
     control: bool = False
     few_shot: tuple[int, ...] = ()
     few_shot_repeats: Count = 5
+    augment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,10 @@ def _contest(request: TrainRequest) -> _Contest:
     assert plan
     data, classes, label = _labelled(request)
     entrants = _entrants(request, options, data.sequences)
+    if options.augment:
+        extra = _generated(Path(options.augment), data, classes, label)
+        name = f"{entrants[0].name} + {len(extra.label):,} generated"
+        entrants.insert(1, replace(entrants[0], name=name, extra=extra))
     check_extras(one.model for one in entrants)
     _check_pyarrow()
     by, parts = splits(data.sequences, data.label, request.hold_out, request.setting.seed)
@@ -240,15 +246,37 @@ def _usual_baselines(aligned: bool) -> tuple[str, ...]:
     return ("majority", "kmer-logistic:k3", "kmer-logistic:k6", "pca-logistic")
 
 
+def _generated(path: Path, data: Labelled, classes: tuple[str, ...], label: str) -> Labelled:
+    """Sequences of `genomix simulate sequences`, as the classes of the data number them.
+
+    Raises
+    ------
+    DataError
+        If they are of another length, or have no such classes.
+    """
+    sequences = open_sequences(path)
+    own, codes = sequences.label(label)
+    strange = sorted(set(own) - set(classes))
+    if strange or sequences.length != data.sequences.length:
+        raise DataError(
+            "cannot join the training sequences",
+            where=path,
+            expected=f"{data.sequences.length:,} bases, {label} of {', '.join(classes)}",
+            found=f"{sequences.length:,} bases, {', '.join(own)}",
+        )
+    known = np.flatnonzero(codes >= 0)
+    place = np.array([classes.index(name) for name in own], np.int64)
+    return Labelled(sequences.take(known), place[codes[known]])
+
+
 def _from_run(request: TrainRequest, options: Options, sequences: Sequences) -> Entrant:
     """The transformer, starting from the encoder of a run."""
     assert request.init is not None
     if options.model.partition(":")[0] != TRANSFORMER:
         raise UsageError("only the transformer can start from a run", where="--init")
-    run = read_run(request.init, *ENCODER_TASKS)
-    check_fits(run.config, sequences, request.data)
-    start = _encoder_state(run.state, request.init)
-    shape = shape_of(run.config.arch)
+    found = start_from(request, sequences)
+    shape = shape_of(found.config)
+    start = {f"{ENCODER}{name}": array for name, array in found.state.items()}
     presets = SEQUENCE_CLASSIFIERS.load(TRANSFORMER).presets
     stem = shape.get("stem", EncoderShape.stem)
     wanted = request.preset or options.model.partition(":")[2]
@@ -264,13 +292,6 @@ def _from_run(request: TrainRequest, options: Options, sequences: Sequences) -> 
     arch = {**arch, **steps, **shape, **request.arch}
     fixed = frozenset(request.arch)
     return Entrant(f"{TRANSFORMER} {PRETRAINED}", TRANSFORMER, arch, fixed, True, start)
-
-
-def _encoder_state(state: State, where: Path) -> State:
-    found = {name: array for name, array in state.items() if name.startswith("encoder.")}
-    if not found:
-        raise UsageError("has no encoder to start from", where=where)
-    return found
 
 
 def _compete(contest: _Contest) -> list[list[Part]]:
@@ -370,6 +391,7 @@ def _few_shot(contest: _Contest, parts: list[list[Part]]) -> FewShot | None:
     tuned = [
         replace(one, arch={**one.arch, **own[0].fit.chosen})
         for one, own in zip(contest.entrants, parts, strict=True)
+        if one.extra is None
     ]
     plan = Plan(options.few_shot, options.few_shot_repeats)
     first = contest.splits[0]

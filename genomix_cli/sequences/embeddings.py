@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,9 +27,6 @@ from genomix_cli.sequences.request import TrainRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.shards.sequences import Sequences
 from genomix_cli.training.checkpoints import resolve_device
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ENCODER = "encoder."
 # Tasks whose runs have one.
@@ -155,31 +152,4 @@ def embed(encoder: Encoder, codes: NDArray[np.uint8], say: str = "") -> NDArray[
             rows = slice(start, start + PREDICT_BATCH)
             batch = torch.from_numpy(np.array(codes[rows])).to(device)
             found[rows] = encoder(batch).float().cpu().numpy()
-    return found
-
-
-def embed_run(
-    run_folder: Path, sequences: Sequences, where: object, device: str = "cpu"
-) -> NDArray[np.float32]:
-    """What a run's encoder makes of sequences: float32 ``[n, d]``.
-
-    Raises
-    ------
-    UsageError
-        If the folder is no run, or one without an encoder.
-    DataError
-        If it cannot read these sequences.
-    """
-    stored = read_run(run_folder, *TASKS)
-    check_fits(stored.config, sequences, where)
-    return embed(encoder_of(stored, device), sequences.codes, "embedding")
-
-
-def table(sequences: Sequences, vectors: NDArray[np.float32]) -> pd.DataFrame:
-    """A row per sequence, for Parquet: ``sequence``, and its vector in ``e0``, ``e1``, ..."""
-    import pandas as pd
-
-    columns = [f"e{i}" for i in range(vectors.shape[1])]
-    found = pd.DataFrame(vectors, columns=columns)
-    found.insert(0, "sequence", sequences.names.astype(str))
     return found

@@ -179,13 +179,13 @@ def learn(
         order = np.random.default_rng([setting.seed, epoch]).permutation(len(train.codes))
         return Batches(*train, config.batch_size, order, shared=True)
 
+    device = resolve_device(setting.device)
     every = np.arange(len(valid.codes))
     valid_loader = Batches(*valid, PREDICT_BATCH, every, shared=False)
     with TemporaryDirectory(prefix="genomix-") as scratch:
         place = folder or setting.logs or Path(scratch)
-        device = resolve_device(setting.device)
         result = fit(task, loader, valid_loader, fit_config, place, device, setting.seed, resume)
-    task.module.to(setting.device).eval()
+    task.module.to(device).eval()
     return result
 
 

@@ -49,6 +49,8 @@ class Entrant:
         Asked for, not a baseline.
     start : dict of str to NDArray
         Weights of the encoder that it starts from; empty: from scratch.
+    extra : Labelled, optional
+        Sequences that join those learned from.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Entrant:
     fixed: frozenset[str] = field(default=frozenset())
     main: bool = False
     start: State = field(default_factory=dict, repr=False)
+    extra: Labelled | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -275,6 +278,8 @@ def judge(
 ) -> tuple[Part, Trained]:
     """One entrant on one split: learn from some, predict those held out."""
     train, valid = data.take(split.train), data.take(split.valid)
+    if one.extra is not None:
+        train = train.joined(one.extra)
     trained = train_entrant(one, train, valid, classes, rules, setting, split.name)
     codes = data.sequences.codes[split.test]
     shuffled = None

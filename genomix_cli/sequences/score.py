@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ from genomix_cli.genome.vcf_input import STANDARD_STREAM
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.sequences.classifiers import TASK, Classifier, of_run
+from genomix_cli.sequences.embeddings import embed as embed_codes
+from genomix_cli.sequences.embeddings import encoder_of
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.shards.sequences import Sequences, open_sequences
 from genomix_cli.training.checkpoints import resolve_device
@@ -249,7 +252,7 @@ def embeddings(
             )
         embed = model.embedding
     else:
-        embed = _encoder(run, device)
+        embed = partial(embed_codes, encoder_of(run, device))
     found: NDArray[np.float32] | None = None
     for rows in _batches(known):
         values = embed(codes[rows])
@@ -257,36 +260,6 @@ def embeddings(
             found = np.full((len(codes), values.shape[1]), np.nan, np.float32)
         found[rows] = values
     return np.empty((len(codes), 0), np.float32) if found is None else found
-
-
-def _encoder(run: StoredRun, device: str) -> Any:
-    """The encoder of a run without classes, from codes ``[n, L]`` to float32 ``[n, d]``."""
-    import torch
-
-    from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of
-
-    start = "encoder."
-    arch = shape_of(run.config.arch)
-    state = {
-        name.removeprefix(start): torch.from_numpy(np.array(array))
-        for name, array in run.state.items()
-        if name.startswith(start)
-    }
-    if not state:
-        raise UsageError("has no encoder", where=run.path)
-    with torch.random.fork_rng(devices=[]):
-        encoder = Encoder(EncoderConfig(length=run.config.length, **arch))
-    try:
-        encoder.load_state_dict(state)
-    except RuntimeError as error:
-        raise DataError("the weights do not fit the configuration", where=run.path) from error
-    encoder.to(device).eval()
-
-    def embed(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return encoder(torch.from_numpy(np.array(codes)).to(device)).float().cpu().numpy()
-
-    return embed
 
 
 def _batches(known: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:

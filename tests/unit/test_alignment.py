@@ -19,7 +19,6 @@ from genomix_cli.sequences.align import (
     shuffled,
     train_alignment,
 )
-from genomix_cli.sequences.embeddings import embed_run
 from genomix_cli.sequences.models.alignment import (
     AlignConfig,
     Alignment,
@@ -265,7 +264,6 @@ def test_a_run_learns_stores_and_retrieves(tmp_path):
     bare = replace(sequences, phenotypes=())
     again = retrieve(request.output, bare, request.data)
     assert again.profiles.equals(found.profiles)
-    assert embed_run(request.output, bare, request.data).shape == (160, 16)
 
 
 def test_numbers_alone_and_what_is_missing(tmp_path):

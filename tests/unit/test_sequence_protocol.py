@@ -293,3 +293,20 @@ def test_discriminants_are_those_of_scikit_learn() -> None:
     apart = expected.decision_function(scores)
     difference = (logits - logits[:, :1]) - (apart - apart[:, :1])
     np.testing.assert_allclose(difference, 0, atol=2e-2 * np.abs(apart).max())
+
+
+def test_generated_sequences_join_what_is_learned_from(tmp_path: Path) -> None:
+    """A row of its own; with classes that the data lack they are refused."""
+    data = motifs(n=90)
+    made = replace(motifs(n=40, seed=5), names=np.array([f"made{i}" for i in range(40)]))
+    write(tmp_path / "made.h5", made)
+    options = {"trials": 1, "model": "kmer-logistic", "baselines": [], "few_shot": ()}
+    options["augment"] = str(tmp_path / "made.h5")
+    found = run(tmp_path, data, arch={}, options=options)
+    names = [row.name for row in found.outcomes]
+    assert names == ["kmer-logistic k6", "kmer-logistic k6 + 40 generated"]
+    first, second = (row.metrics["nll"].interval.value for row in found.outcomes)
+    assert first != second
+    write(tmp_path / "made.h5", motifs(n=40, n_classes=4))
+    with pytest.raises(DataError, match="cannot join the training sequences"):
+        run(tmp_path, data, "again", arch={}, options=options)

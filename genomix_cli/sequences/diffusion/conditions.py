@@ -180,7 +180,7 @@ def wanted_values(
 
 
 def parse_conditions(conditions: Sequence[Condition], texts: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE``, or the name of a category alone where only one condition has it.
+    """``NAME=VALUE``, or a category alone, or how one and only one category begins.
 
     Raises
     ------
@@ -197,16 +197,18 @@ def parse_conditions(conditions: Sequence[Condition], texts: Sequence[str]) -> d
 
 
 def _parse(conditions: Sequence[Condition], text: str) -> tuple[str, str]:
-    owners = [c.name for c in conditions if c.categories and text in c.categories]
+    pairs = [(c.name, category) for c in conditions for category in c.categories or ()]
+    owners = [pair for pair in pairs if pair[1] == text]
+    owners = owners or [pair for pair in pairs if pair[1].startswith(text)]
     if len(owners) == 1:
-        return owners[0], text
+        return owners[0]
     name, equals, value = text.partition("=")
     if equals and name in {c.name for c in conditions} and not owners:
         return name, value
     known = [f"{c.name}={category}" for c in conditions for category in c.categories or ()]
     known += [f"{c.name}=NUMBER" for c in conditions if c.categories is None]
     raise UsageError(
-        "unknown condition" if not owners else "several conditions have this value",
+        "unknown condition" if not owners else "several conditions are called so",
         where="--condition",
         expected=" or ".join(known) or "none: the model has no condition",
         found=text,

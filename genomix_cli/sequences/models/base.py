@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -28,6 +29,21 @@ class Labelled(NamedTuple):
     def take(self, rows: Any) -> Labelled:
         """Some of them, by index or mask."""
         return Labelled(self.sequences.take(rows), self.label[rows])
+
+    def joined(self, others: Labelled) -> Labelled:
+        """These, then others of the same length, each a group of its own and of no phenotype."""
+        first, second = self.sequences, others.sequences
+        last = int(first.group.max(initial=-1)) + 1
+        sequences = replace(
+            first,
+            names=np.concatenate([first.names, second.names]),
+            codes=np.concatenate([first.codes, second.codes]),
+            group=np.concatenate([first.group, last + np.arange(len(second))]),
+            split=np.concatenate([first.split, second.split]),
+            phenotypes=(),
+            windows=None,
+        )
+        return Labelled(sequences, np.concatenate([self.label, others.label]))
 
 
 class SequenceClassifier(ABC):

@@ -1,0 +1,86 @@
+"""``genomix train`` and ``evaluate`` of sequences, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.sequence_samples import genotypes, motifs, write
+
+pytest.importorskip("lightning")
+pytest.importorskip("sklearn")
+
+TINY = ("--set", "width=16", "--set", "heads=2", "--set", "epochs=1")
+SHAPE = (*TINY, "--set", "motifs=16", "--set", "layers=1", "--threads", "1", "--device", "cpu")
+
+
+@pytest.fixture
+def dna(tmp_path: Path) -> Path:
+    return write(tmp_path / "dna.h5", motifs(n=120))
+
+
+def test_a_classifier_is_trained_scored_and_evaluated(genomix, dna, tmp_path):
+    run = tmp_path / "run"
+    done = genomix("train", dna, "-o", run, *SHAPE, "--baselines", "majority,kmer-logistic:k3")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("model")
+    assert [line.split("\t")[0] for line in lines[1:]] == [
+        *("transformer motifs", "majority", "kmer-logistic k3")
+    ]
+    scores = tmp_path / "scores.tsv"
+    genomix("score", dna, "-m", run, "-o", scores)
+    judged = genomix("evaluate", scores, "--data", dna, "--bootstrap", "20")
+    assert "accuracy" in judged.stdout
+    assert "120 of 120 samples" in judged.stdout
+    assert "sequences" in genomix("inspect", run).stdout
+
+
+def test_every_task_writes_a_run_and_a_table(genomix, dna, tmp_path):
+    from genomix_cli.registry import SEQUENCE_TASKS
+
+    shapes = {
+        "contrast": (*SHAPE, "--preset", "motifs"),
+        "align": (*SHAPE, "--preset", "motifs"),
+        "diffuse": ("--preset", "tiny", "--set", "epochs=1", "--threads", "1"),
+    }
+    assert set(SEQUENCE_TASKS) == {"classify", *shapes}
+    for task, shape in shapes.items():
+        run = tmp_path / task
+        done = genomix("train", dna, "-o", run, "--task", task, *shape)
+        assert len(done.stdout.splitlines()) > 1
+        assert json.loads((run / "config.json").read_text())["task"] == task
+        assert {"metrics.json", "report.html", "README.md"} <= {p.name for p in run.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--task", "dance"), "unknown task of sequences 'dance'"),
+        (("--label", "colour"), "no phenotype 'colour'"),
+        (("--hold-out", "some"), "no way to hold out"),
+        (("--few-shot", "0,five"), "no counts"),
+        (("--set", "widht=3"), "widht"),
+        (("--preset", "huge"), "huge"),
+        (("--modalities", "a"), "--modalities is for cohorts"),
+        (("--task", "contrast", "--preset", "loci"), "aligned"),
+        (("--baselines", "oracle"), "oracle"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(genomix, dna, tmp_path, arguments, said):
+    done = genomix("train", dna, "-o", tmp_path / "run", *arguments, code=None)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_of_one_is_refused_by_name(genomix, tmp_path):
+    whole = genotypes(n=60)
+    label = whole.phenotypes[0]
+    label.values[label.values == 2] = 1
+    label.values[0] = 2
+    data = write(tmp_path / "one.h5", whole)
+    done = genomix("train", data, "-o", tmp_path / "run", code=1)
+    assert "too few groups of sequences of class" in done.stderr
