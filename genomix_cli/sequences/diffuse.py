@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -117,6 +117,18 @@ class DiffusionSummary:
     likelihoods: tuple[Likelihood, ...]
     restored: tuple[Restored, ...]
     curve: tuple[Epoch, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of a table for the terminal: nats per base of held-out sequences."""
+        return [
+            {
+                "model": each.name,
+                "nats": each.nats.value,
+                "low": each.nats.low,
+                "high": each.nats.high,
+            }
+            for each in self.likelihoods
+        ]
 
 
 def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
