@@ -120,15 +120,7 @@ class DiffusionSummary:
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows of a table for the terminal: nats per base of held-out sequences."""
-        return [
-            {
-                "model": each.name,
-                "nats": each.nats.value,
-                "low": each.nats.low,
-                "high": each.nats.high,
-            }
-            for each in self.likelihoods
-        ]
+        return [{"model": each.name, **each.nats._asdict()} for each in self.likelihoods]
 
 
 def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
