@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Every table of docs/benchmarks.md on sequences: sequences.sh OUT DATA
+#
+# OUT is a folder for prepared files and run folders; what is done is not done again. DATA holds
+# kg1000.grch38.vcf.gz with samples.tsv (2,504 people of 1000 Genomes at 23,770 coding SNVs),
+# elements.txt.gz (47,872 DNase sites of four cell types, as DNA-Diffusion publishes them) and
+# motifs.meme (JASPAR). About three hours on one core.
+set -euo pipefail
+
+out=$1 data=$2
+mkdir -p "$out"
+
+prepare() { # NAME ARGUMENTS...
+    [[ -f $out/$1.h5 ]] || genomix prepare sequences "${@:2}" -o "$out/$1.h5"
+}
+
+train() { # FILE RUN ARGUMENTS...
+    [[ -f $out/$2/report.html ]] && return
+    local more=()
+    [[ -f $out/$2/train.json ]] && more=(--resume)
+    genomix train "$out/$1.h5" -o "$out/$2" --threads 1 "${@:3}" "${more[@]}"
+}
+
+prepare people "$data/kg1000.grch38.vcf.gz" --samples "$data/samples.tsv" --label population
+prepare elements "$data/elements.txt.gz" --label TAG --split data_label
+
+for label in population superpopulation; do
+    train people "$label" --label "$label" --trials 3
+done
+train elements elements \
+    --baselines majority,kmer-logistic:k3,kmer-logistic:k6,pca-logistic,cnn
+
+train people people_contrast --task contrast --set epochs=4 --phenotypes superpopulation,population
+train people people_align --task align --set epochs=4
+train elements elements_contrast --task contrast --preset motifs --set epochs=3 \
+    --set learning_rate=0.002
+train elements elements_few --init "$out/elements_contrast" --set epochs=3 \
+    --few-shot 1,5,10,50 --few-shot-repeats 3 --baselines kmer-logistic:k3,kmer-logistic:k6
+
+train elements diffusion --task diffuse --set epochs=8
+[[ -f $out/generated.h5 ]] || genomix simulate sequences --model "$out/diffusion" -n 2000 \
+    --steps 100 --seed 1 -o "$out/generated.h5"
+genomix evaluate "$out/generated.h5" --real "$out/elements.h5" --motifs "$data/motifs.meme" \
+    --json "$out/generated.json" --report "$out/generated.html"
