@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.attribution import Attribution
 from genomix_cli.cohorts.dataset import Floats, Samples
-from genomix_cli.cohorts.score import cell
 from genomix_cli.comparison.study import Importance
+from genomix_cli.genome.outputs import cell
 
 COLUMNS = (
     "sample",

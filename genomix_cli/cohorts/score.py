@@ -11,15 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples, aligned, read_samples
 from genomix_cli.cohorts.runs import Run, load_run
-from genomix_cli.errors import DataError, UsageError
-from genomix_cli.genome.outputs import Format, format_of, open_output
+from genomix_cli.genome.outputs import cell, open_output, table_format
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf_input import STANDARD_STREAM
 from genomix_cli.progress import track
@@ -178,22 +177,6 @@ def score_samples(run: Run, samples: Samples) -> Scores:
     return Scores(probability, run.sets(probability), measured)
 
 
-def table_format(path: Path) -> Format:
-    """The kind of table that a name asks for.
-
-    Raises
-    ------
-    UsageError
-        If it asks for something else.
-    """
-    form = format_of(path)
-    if form.is_table:
-        return form
-    if str(path) == STANDARD_STREAM or (path.exists() and not path.is_file()):
-        return Format.TSV
-    raise UsageError("is not the name of a table", where=path, expected=".tsv, .tsv.gz or .parquet")
-
-
 def _columns(run: Run) -> list[Column]:
     return [
         Column("sample", "str"),
@@ -226,20 +209,6 @@ def _lines(run: Run, samples: Samples, scores: Scores) -> Iterator[str]:
 
 def _chosen(names: Sequence[str], which: NDArray[np.bool_]) -> list[str]:
     return [name for name, here in zip(names, which, strict=True) if here]
-
-
-def cell(name: Any) -> str:
-    """A name that fits a cell of a table.
-
-    Raises
-    ------
-    DataError
-        If it does not.
-    """
-    text = str(name)
-    if "\t" in text or "\n" in text or "\r" in text:
-        raise DataError(f"{text!r} does not fit a table", hint="rename it: it has a tab or newline")
-    return text
 
 
 def _tell_unknown(samples: Samples, scores: Scores, request: ScoreRequest) -> None:

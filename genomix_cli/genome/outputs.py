@@ -101,6 +101,36 @@ def format_of(path: str | Path, letter: str | None = None) -> Format:
     return _LETTERS[letter]
 
 
+def table_format(path: Path) -> Format:
+    """The kind of table that a name asks for.
+
+    Raises
+    ------
+    UsageError
+        If it asks for something else.
+    """
+    form = format_of(path)
+    if form.is_table:
+        return form
+    if str(path) == STANDARD_STREAM or (path.exists() and not path.is_file()):
+        return Format.TSV
+    raise UsageError("is not the name of a table", where=path, expected=".tsv, .tsv.gz or .parquet")
+
+
+def cell(name: Any) -> str:
+    """A name that fits a cell of a table.
+
+    Raises
+    ------
+    DataError
+        If it does not.
+    """
+    text = str(name)
+    if "\t" in text or "\n" in text or "\r" in text:
+        raise DataError(f"{text!r} does not fit a table", hint="rename it: it has a tab or newline")
+    return text
+
+
 class Sink(Protocol):
     """Where the bytes of an output go."""
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import CheckError, UsageError
 from genomix_cli.genome.iupac import LETTERS
+from genomix_cli.genome.outputs import cell
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
@@ -33,7 +34,7 @@ from genomix_cli.sequences.attribution import (
 from genomix_cli.sequences.classifiers import Classifier, load_classifier
 from genomix_cli.sequences.models.base import SequenceClassifier
 from genomix_cli.sequences.runs import check_fits
-from genomix_cli.sequences.score import cell, known_sequences, score_codes
+from genomix_cli.sequences.score import known_sequences, score_codes
 from genomix_cli.shards.sequences import Sequences, open_sequences
 from genomix_cli.training.checkpoints import resolve_device
 

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Floats
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import UsageError
 from genomix_cli.genome.iupac import HIDDEN, SETS
-from genomix_cli.genome.outputs import Format, format_of, open_output
+from genomix_cli.genome.outputs import Format, cell, open_output, table_format
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf_input import STANDARD_STREAM
 from genomix_cli.progress import track
@@ -152,7 +152,9 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     known = known_sequences(sequences.codes)
     started, scores = time.perf_counter(), None
     if answer == RETRIEVAL:
-        _write_table(_retrieved(run, sequences), request.output, forms[0])
+        _write_table(
+            _retrieved(run, sequences, request.sequences, device), request.output, forms[0]
+        )
     elif answer == EMBEDDINGS:
         values = embeddings(run, sequences.codes, known, device)
         _write_table(_embedding_table(sequences, values), request.output, forms[0])
@@ -268,22 +270,6 @@ def _batches(known: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
         yield rows[start : start + BATCH]
 
 
-def table_format(path: Path) -> Format:
-    """The kind of table that a name asks for.
-
-    Raises
-    ------
-    UsageError
-        If it asks for something else.
-    """
-    form = format_of(path)
-    if form.is_table:
-        return form
-    if str(path) == STANDARD_STREAM or (path.exists() and not path.is_file()):
-        return Format.TSV
-    raise UsageError("is not the name of a table", where=path, expected=".tsv, .tsv.gz or .parquet")
-
-
 def _class_table(classifier: Classifier, sequences: Sequences, scores: Scores) -> Table:
     classes = classifier.classes
     columns = [
@@ -318,11 +304,11 @@ def _embedding_table(sequences: Sequences, values: NDArray[np.float32]) -> Table
     return Table(columns, rows)
 
 
-def _retrieved(run: StoredRun, sequences: Sequences) -> Table:
+def _retrieved(run: StoredRun, sequences: Sequences, where: Path, device: str) -> Table:
     """What a run that aligns sequences with profiles finds for each."""
-    from importlib import import_module
+    from genomix_cli.sequences.retrieval import retrieve
 
-    found = import_module("genomix_cli.sequences.retrieval").retrieve(run.path, sequences)
+    found = retrieve(run.path, sequences, where, device=device)
     columns = [Column(name, kind) for name, kind in found.columns]
     return Table(columns, iter(found.rows))
 
@@ -331,20 +317,6 @@ def _write_table(table: Table, path: Path, form: Format) -> None:
     with open_output(path, form, columns=table.columns) as out:
         out.lines(["\t".join(column.name for column in table.columns)])
         out.lines("\t".join(row) for row in table.rows)
-
-
-def cell(name: Any) -> str:
-    """A name that fits a cell of a table.
-
-    Raises
-    ------
-    DataError
-        If it does not.
-    """
-    text = str(name)
-    if "\t" in text or "\n" in text or "\r" in text:
-        raise DataError(f"{text!r} does not fit a table", hint="rename it: it has a tab or newline")
-    return text
 
 
 def _tell_unknown(sequences: Sequences, known: NDArray[np.bool_], request: ScoreRequest) -> None:
