@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
+from genomix_cli.genome.parquet import Column
 from genomix_cli.progress import track
 from genomix_cli.sequences.learning import PREDICT_BATCH
 from genomix_cli.sequences.models.alignment import AlignConfig, Alignment, PhenotypeSpec
@@ -91,10 +92,13 @@ class Retrieved:
     sequences: pd.DataFrame
 
     @property
-    def columns(self) -> list[tuple[str, str]]:
-        """Name and kind (``str``, ``int`` or ``float``) of each column of `profiles`."""
-        kinds = {"i": "int", "f": "float"}
-        return [(str(n), kinds.get(dtype.kind, "str")) for n, dtype in self.profiles.dtypes.items()]
+    def columns(self) -> list[Column]:
+        """Of `profiles`."""
+        kinds: dict[str, Literal["int", "float"]] = {"i": "int", "f": "float"}
+        return [
+            Column(str(name), kinds.get(dtype.kind, "str"))
+            for name, dtype in self.profiles.dtypes.items()
+        ]
 
     @property
     def rows(self) -> Iterator[tuple[str, ...]]:

@@ -309,8 +309,7 @@ def _retrieved(run: StoredRun, sequences: Sequences, where: Path, device: str) -
     from genomix_cli.sequences.retrieval import retrieve
 
     found = retrieve(run.path, sequences, where, device=device)
-    columns = [Column(name, kind) for name, kind in found.columns]
-    return Table(columns, iter(found.rows))
+    return Table(found.columns, found.rows)
 
 
 def _write_table(table: Table, path: Path, form: Format) -> None:
