@@ -24,17 +24,16 @@ train() { # FILE RUN ARGUMENTS...
 prepare people "$data/kg1000.grch38.vcf.gz" --samples "$data/samples.tsv" --label population
 prepare elements "$data/elements.txt.gz" --label TAG --split data_label
 
-for label in population superpopulation; do
-    train people "$label" --label "$label" --trials 3
-done
+train people population --label population --trials 3
+train people superpopulation --label superpopulation
 train elements elements \
     --baselines majority,kmer-logistic:k3,kmer-logistic:k6,pca-logistic,cnn
 
 train people people_contrast --task contrast --set epochs=4 --phenotypes superpopulation,population
 train people people_align --task align --set epochs=4
-train elements elements_contrast --task contrast --preset motifs --set epochs=3 \
+train elements elements_contrast --task contrast --preset motifs --set epochs=2 \
     --set learning_rate=0.002
-train elements elements_few --init "$out/elements_contrast" --set epochs=3 \
+train elements elements_few --init "$out/elements_contrast" --set epochs=2 \
     --few-shot 1,5,10,50 --few-shot-repeats 3 --baselines kmer-logistic:k3,kmer-logistic:k6
 
 train elements diffusion --task diffuse --set epochs=8

@@ -52,6 +52,12 @@ def test_every_task_writes_a_run_and_a_table(genomix, dna, tmp_path):
         assert len(done.stdout.splitlines()) > 1
         assert json.loads((run / "config.json").read_text())["task"] == task
         assert {"metrics.json", "report.html", "README.md"} <= {p.name for p in run.iterdir()}
+    vectors = genomix("score", dna, "-m", tmp_path / "contrast").stdout.splitlines()
+    assert vectors[0].split("\t") == ["sample", *(f"e{i}" for i in range(16))]
+    found = genomix("score", dna, "-m", tmp_path / "align").stdout.splitlines()
+    assert found[0].split("\t")[:2] == ["sequence", "rank"]
+    assert len(vectors) == 121
+    assert len(found) % 120 == 1
 
 
 @pytest.mark.parametrize(
