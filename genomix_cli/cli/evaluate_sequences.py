@@ -29,6 +29,13 @@ def evaluate_generated(
     motifs: Annotated[
         Path | None, typer.Option("--motifs", help="Motifs in MEME format, to compare too.")
     ] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder of a classifier; default: 5-mers and logistic regression.",
+            metavar="RUN",
+        ),
+    ] = None,
     draws: Annotated[
         int, typer.Option("--bootstrap", min=0, help="Draws for the intervals; 0: none.")
     ] = 200,
@@ -59,6 +66,7 @@ def evaluate_generated(
         label=label,
         hold_out=hold_out,
         motifs=motifs,
+        classifier=classifier,
         tsv=output,
         json=json,
         report=report,

@@ -25,6 +25,7 @@ from genomix_cli.sequences.diffusion.likelihood import fit_chains
 from genomix_cli.sequences.diffusion.markov import ORDER, Floats
 from genomix_cli.sequences.diffusion.nearest import Collection
 from genomix_cli.sequences.request import write_json
+from genomix_cli.sequences.runs import check_fits
 from genomix_cli.sequences.splits import splits
 from genomix_cli.shards.sequences import Sequences, open_sequences
 from genomix_cli.training.metrics import Interval
@@ -70,6 +71,9 @@ class GeneratedRequest:
         As in training, see `genomix_cli.sequences.request.TrainRequest`.
     motifs : Path, optional
         In MEME format.
+    classifier : Path, optional
+        Run folder of a classifier that learned from the same training sequences; default: logistic
+        regression on 5-mers, fitted here.
     tsv, json, report : Path, optional
         Files to write.
     draws : int
@@ -84,6 +88,7 @@ class GeneratedRequest:
     label: str = ""
     hold_out: str = "auto"
     motifs: Path | None = None
+    classifier: Path | None = None
     tsv: Path | None = None
     json: Path | None = None
     report: Path | None = None
@@ -170,7 +175,7 @@ def evaluate_generated(
     ----------
     request : GeneratedRequest
     classifier : Classifier, optional
-        That learned from the same training sequences. Default: logistic regression on 5-mers.
+        That learned from the same training sequences. Default: that of the request.
 
     Raises
     ------
@@ -185,7 +190,7 @@ def evaluate_generated(
     sets = _read(request)
     motifs = read_meme(request.motifs) if request.motifs else ()
     if sets.classes and classifier is None:
-        classifier = fit_words(sets.train, sets.classes)
+        classifier = _stored(request) or fit_words(sets.train, sets.classes)
     judge = Judge(
         sets.real,
         sets.classes,
@@ -330,6 +335,17 @@ def fit_words(train: Entrant, classes: tuple[str, ...]) -> Classifier:
         return model.predict_log_proba((np.sqrt(profiles.kmer_counts(codes, WORD)) - mean) / sd)
 
     return Classifier(f"logistic regression on {WORD}-mers", classes, log_probability)
+
+
+def _stored(request: GeneratedRequest) -> Classifier | None:
+    """The classifier of a run folder, if the request names one."""
+    if request.classifier is None:
+        return None
+    from genomix_cli.sequences.classifiers import load_classifier
+
+    found = load_classifier(request.classifier)
+    check_fits(found.run.config, open_sequences(request.real), request.real)
+    return Classifier(found.run.config.model, found.classes, found.model.log_probability)
 
 
 def _aligned(

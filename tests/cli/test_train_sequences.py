@@ -35,6 +35,12 @@ def test_a_classifier_is_trained_scored_and_evaluated(genomix, dna, tmp_path):
     assert "accuracy" in judged.stdout
     assert "120 of 120 samples" in judged.stdout
     assert "sequences" in genomix("inspect", run).stdout
+    # Real ones, judged as if they had been generated.
+    real = write(tmp_path / "real.h5", motifs(n=300))
+    likened = genomix("evaluate", real, "--real", real, "--classifier", run, "--bootstrap", "5")
+    assert likened.stdout.splitlines()[0].split()[:2] == ["metric", "real.h5"]
+    found = next(line for line in likened.stdout.splitlines() if line.startswith("class found"))
+    assert found.count("[") == 5
 
 
 def test_every_task_writes_a_run_and_a_table(genomix, dna, tmp_path):
