@@ -578,8 +578,8 @@ def _warnings(
 
 def plain(value: Any) -> Any:
     """Data that JSON can hold, in the order of the fields."""
-    if isinstance(value, Interval):
-        return {name: plain(number) for name, number in value._asdict().items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: plain(item) for name, item in value._asdict().items()}
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

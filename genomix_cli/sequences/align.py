@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.comparison.results import write_rows
+from genomix_cli.comparison.results import plain, write_rows
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.errors import DataError
 from genomix_cli.sequences.contrast import (
@@ -605,6 +605,6 @@ def _write(
     save_run(folder, run, arrays(module))
     attention = attention_rows(module, sequences, rows, values, phenotypes)
     write_rows(attention, folder / "attention.tsv")
-    write_json(folder / "metrics.json", asdict(summary))
+    write_json(folder / "metrics.json", plain(summary))
     write_align_report(summary, attention, folder / "report.html")
     (folder / "README.md").write_text(align_card(summary))

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genomix_cli.comparison.results import plain
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
@@ -499,6 +500,6 @@ def _write(
         provenance=request.provenance().to_dict(),
     )
     save_run(folder, run, arrays(module))
-    write_json(folder / "metrics.json", asdict(summary))
+    write_json(folder / "metrics.json", plain(summary))
     write_contrast_report(summary, folder / "report.html")
     (folder / "README.md").write_text(contrast_card(summary))

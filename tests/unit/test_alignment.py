@@ -240,7 +240,11 @@ def test_a_run_learns_stores_and_retrieves(tmp_path):
     assert towers.recalls.to_sequences[0].share.value == 1
     control = summary.retrieval[-1]
     assert control.recalls.to_profiles[0].share.value < 0.7
-    assert json.loads((request.output / "metrics.json").read_text())["profiles"] == 3
+    metrics = json.loads((request.output / "metrics.json").read_text())
+    assert metrics["profiles"] == 3
+    first = metrics["retrieval"][0]["recalls"]["to_profiles"][0]
+    assert first["k"] == 1
+    assert first["share"]["value"] == towers.recalls.to_profiles[0].share.value
     first = (request.output / "report.html").read_text()
     assert "linear baseline" in first
     assert "linear baseline" in (request.output / "README.md").read_text()
