@@ -119,9 +119,13 @@ def run(
     trainer = _trainer(config, folder, device, best)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(module, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, ckpt_path=resume, weights_only=True)
+        except SystemExit as stop:
+            # Lightning makes of Ctrl-C an exit of its own.
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from stop
+            raise
     # Among several processes the first one's folder may be gone as soon as it has read its own.
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     task.module.load_state_dict(

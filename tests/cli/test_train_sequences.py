@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import clean_environment
 from tests.sequence_samples import genotypes, motifs, write
 
 pytest.importorskip("lightning")
@@ -96,3 +100,24 @@ def test_a_class_of_one_is_refused_by_name(genomix, tmp_path):
     data = write(tmp_path / "one.h5", whole)
     done = genomix("train", data, "-o", tmp_path / "run", code=1)
     assert "too few groups of sequences of class" in done.stderr
+
+
+def test_ctrl_c_while_it_learns_is_said(dna, tmp_path):
+    shape = [each.replace("epochs=1", "epochs=2000") for each in SHAPE]
+    arguments = ["train", dna, "-o", tmp_path / "run", *shape]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genomix_cli", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+        # A shell in the background has its children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "epoch 1," in line)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(60) == 130
+    assert said
+    assert rest.strip().splitlines()[-1] == "genomix: error: interrupted"
+    assert not (tmp_path / "run" / "config.json").exists()
