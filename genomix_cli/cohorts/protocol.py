@@ -5,13 +5,12 @@ Letters: n samples, S seeds, M modalities, K classes.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,8 @@ from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.splits import folds_of
 from genomix_cli.cohorts.tuning import tune
-from genomix_cli.comparison.study import Epoch, FoldFit, Importance, Outcome
-from genomix_cli.provenance import atomic_path
+from genomix_cli.comparison.kept import load_kept, save_kept
+from genomix_cli.comparison.study import FoldFit, Importance, Outcome
 from genomix_cli.training.calibration import at_temperature, fit_temperature
 from genomix_cli.training.conformal import class_thresholds, prediction_sets
 from genomix_cli.training.setting import Setting
@@ -244,31 +243,16 @@ def _attention(samples: Samples, parts: Sequence[Part]) -> NDArray[np.float32] |
 def save_part(path: Path, part: Part) -> None:
     """Keep a fold, so that an interrupted run can go on."""
     plain = {
-        "fit": asdict(part.fit),
         "parameters": part.parameters,
         "trials": part.trials,
         "importances": [asdict(importance) for importance in part.importances],
     }
-    arrays: dict[str, Any] = {
-        name: getattr(part, name)
-        for name in ("rows", "log_probability", "thresholds", "attention", "shuffled")
-        if getattr(part, name) is not None
-    }
-    with atomic_path(path) as draft, open(draft, "wb") as handle:
-        np.savez(handle, plain=np.frombuffer(json.dumps(plain).encode(), np.uint8), **arrays)
+    names = ("rows", "log_probability", "thresholds", "attention", "shuffled")
+    save_kept(path, part.fit, plain, {name: getattr(part, name) for name in names})
 
 
 def load_part(path: Path) -> Part:
     """What :func:`save_part` kept."""
-    with np.load(path, allow_pickle=False) as arrays:
-        plain = json.loads(arrays["plain"].tobytes())
-        found = {name: arrays[name] for name in arrays.files if name != "plain"}
-    fit = plain["fit"]
-    curve = tuple(Epoch(**epoch) for epoch in fit.pop("curve"))
-    return Part(
-        fit=FoldFit(**fit, curve=curve),
-        parameters=plain["parameters"],
-        trials=plain["trials"],
-        importances=tuple(Importance(**importance) for importance in plain["importances"]),
-        **found,
-    )
+    found = load_kept(path)
+    importances = tuple(Importance(**importance) for importance in found.pop("importances"))
+    return Part(**found, importances=importances)

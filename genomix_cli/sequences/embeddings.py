@@ -8,7 +8,6 @@ Letters: n sequences, L bases, d width of the encoder.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.progress import track
 from genomix_cli.sequences.learning import PREDICT_BATCH
 from genomix_cli.sequences.models.base import State
-from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
+from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of
 from genomix_cli.sequences.request import TrainRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.shards.sequences import Sequences
@@ -79,9 +78,7 @@ def _own(stored: StoredRun) -> State:
 
 
 def _shape(stored: StoredRun) -> dict[str, Any]:
-    known = {field.name for field in fields(EncoderConfig)}
-    arch = {name: value for name, value in stored.config.arch.items() if name in known}
-    return {"length": stored.config.length, **arch}
+    return {"length": stored.config.length, **shape_of(stored.config.arch)}
 
 
 def _load(encoder: nn.Module, state: State, where: Path) -> None:

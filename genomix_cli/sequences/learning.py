@@ -19,7 +19,7 @@ from torch import Tensor
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.training.checkpoints import resolve_device
-from genomix_cli.training.loop import FitConfig, FitResult, Task, fit
+from genomix_cli.training.loop import FitConfig, FitResult, Task, fit, place
 from genomix_cli.training.setting import Setting
 
 PREDICT_BATCH = 256
@@ -100,7 +100,7 @@ class Batches:
         self._codes = codes
         self._target = np.empty((len(codes), 0), np.float32) if target is None else target
         parts = np.array_split(order, max(1, -(-len(order) // size)))
-        rank, world = _process() if shared else (0, 1)
+        rank, world = place() if shared else (0, 1)
         self._parts = [part[rank::world] for part in parts]
 
     def __len__(self) -> int:
@@ -113,13 +113,6 @@ class Batches:
                 torch.from_numpy(rows.copy()),
                 torch.from_numpy(self._target[rows]),
             )
-
-
-def _process() -> tuple[int, int]:
-    """Number of this process among those that train together, and how many there are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 class Part(NamedTuple):

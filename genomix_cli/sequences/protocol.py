@@ -5,11 +5,10 @@ Letters: n sequences, t of them held out, K classes.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.study import Epoch, Fitted, Floats, FoldFit, Outcome
+from genomix_cli.comparison.kept import load_kept, save_kept
+from genomix_cli.comparison.study import Fitted, Floats, FoldFit, Outcome
 from genomix_cli.config import from_dict
 from genomix_cli.errors import MissingExtraError, UsageError
-from genomix_cli.provenance import atomic_path
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.splits import Split
@@ -348,26 +347,11 @@ def outcome(
 
 def save_part(path: Path, part: Part) -> None:
     """Keep a split, so that an interrupted run can go on."""
-    plain = {"fit": asdict(part.fit), "parameters": part.parameters, "trials": part.trials}
-    arrays: dict[str, Any] = {
-        name: getattr(part, name)
-        for name in ("rows", "log_probability", "thresholds", "shuffled")
-        if getattr(part, name) is not None
-    }
-    with atomic_path(path) as draft, open(draft, "wb") as handle:
-        np.savez(handle, plain=np.frombuffer(json.dumps(plain).encode(), np.uint8), **arrays)
+    plain = {"parameters": part.parameters, "trials": part.trials}
+    names = ("rows", "log_probability", "thresholds", "shuffled")
+    save_kept(path, part.fit, plain, {name: getattr(part, name) for name in names})
 
 
 def load_part(path: Path) -> Part:
     """What :func:`save_part` kept."""
-    with np.load(path, allow_pickle=False) as arrays:
-        plain = json.loads(arrays["plain"].tobytes())
-        found = {name: arrays[name] for name in arrays.files if name != "plain"}
-    fit = plain["fit"]
-    curve = tuple(Epoch(**epoch) for epoch in fit.pop("curve"))
-    return Part(
-        fit=FoldFit(**fit, curve=curve),
-        parameters=plain["parameters"],
-        trials=plain["trials"],
-        **found,
-    )
+    return Part(**load_kept(path))

@@ -100,6 +100,13 @@ def first_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
+def place() -> tuple[int, int]:
+    """Number of this process among those that train together, and how many there are."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
 def fit(
     task: Task,
     train_loader: Callable[[int], Any],

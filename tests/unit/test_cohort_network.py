@@ -118,13 +118,13 @@ class TestBatches:
     def test_processes_share_each_batch(self, monkeypatch):
         parts = []
         for rank in range(3):
-            monkeypatch.setattr(network, "_process", lambda rank=rank: (rank, 3))
+            monkeypatch.setattr(network, "place", lambda rank=rank: (rank, 3))
             batches = Batches(inputs(40), torch.arange(40), 16, np.arange(40), shared=True)
             parts.append([b.label.tolist() for b in batches])
         assert [len(part) for part in parts] == [3, 3, 3]
         for i, whole in enumerate(np.array_split(np.arange(40), 3)):
             assert sorted(n for part in parts for n in part[i]) == whole.tolist()
-        monkeypatch.setattr(network, "_process", lambda: (1, 3))
+        monkeypatch.setattr(network, "place", lambda: (1, 3))
         alone = Batches(inputs(40), torch.arange(40), 16, np.arange(40), shared=False)
         assert sum(len(b.label) for b in alone) == 40
 

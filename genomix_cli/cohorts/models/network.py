@@ -25,7 +25,7 @@ from genomix_cli.cohorts.splits import folds_of
 from genomix_cli.comparison.study import Epoch, Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.training.checkpoints import resolve_device
-from genomix_cli.training.loop import FitConfig, fit
+from genomix_cli.training.loop import FitConfig, fit, place
 from genomix_cli.training.setting import Setting
 
 PREDICT_BATCH = 512
@@ -152,7 +152,7 @@ class Batches:
     ) -> None:
         self._inputs, self._label = inputs, label
         parts = np.array_split(order, max(1, -(-len(order) // size)))
-        rank, world = _process() if shared else (0, 1)
+        rank, world = place() if shared else (0, 1)
         self._parts = [torch.from_numpy(part[rank::world].copy()) for part in parts]
 
     def __len__(self) -> int:
@@ -161,13 +161,6 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         for rows in self._parts:
             yield Batch(self._inputs.take(rows), self._label[rows])
-
-
-def _process() -> tuple[int, int]:
-    """Number of this process among those that train together, and how many there are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 class ClassTask:
