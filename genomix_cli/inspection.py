@@ -427,6 +427,7 @@ def _shard(path: Path) -> Report:
     facts = {
         "contigs": _contigs(shard.contigs),
         "tracks": list(shard.tracks),
+        "cell types": list(filter(None, shard.cells)) or "not stated",
         "contacts": "yes" if shard.has_contacts else "no",
         "uncovered bins": shard.uncovered,
         "assembly": shard.assembly or "not stated",
@@ -453,6 +454,8 @@ def _labels(variants: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"variants": len(variants.pos), "labelled": int(labelled.sum())}
     if labelled.any():
         facts["positive"] = int((variants.label[labelled] > 0).sum())
+    if measured := int(np.isfinite(variants.effect).sum()):
+        facts["with an effect"] = measured
     return facts
 
 

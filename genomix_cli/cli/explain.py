@@ -25,6 +25,7 @@ from genomix_cli.cli.options import (
 )
 from genomix_cli.cli.summary import print_table
 from genomix_cli.errors import UsageError
+from genomix_cli.genome.tracks import of_one_cell
 
 if TYPE_CHECKING:
     from genomix_cli.variants.explain import Summary
@@ -112,7 +113,7 @@ def explain(
             fasta=fasta,
             model=model,
             output=output,
-            tracks=parse_tracks(track),
+            tracks=of_one_cell(parse_tracks(track)),
             contacts=contacts,
             uncovered=uncovered,  # type: ignore[arg-type]
             attention=attention,

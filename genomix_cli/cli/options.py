@@ -158,7 +158,12 @@ Fasta = Annotated[
 ]
 Tracks = Annotated[
     list[str] | None,
-    typer.Option("--track", "-t", help="NAME=FILE.bw; repeat.", envvar="GENOMIX_TRACKS"),
+    typer.Option(
+        "--track",
+        "-t",
+        help="NAME=FILE.bw, as H3K27ac=k.bw or ATAC@K562=a.bw; repeat.",
+        envvar="GENOMIX_TRACKS",
+    ),
 ]
 Uncovered = Annotated[
     str | None,

@@ -17,6 +17,7 @@ from genomix_cli.cli.options import (
     Threads,
     Tracks,
     Verbose,
+    parse_names,
     parse_pairs,
     parse_tracks,
 )
@@ -50,6 +51,10 @@ def variants(
     label_info: Annotated[
         str | None, typer.Option("--label-info", help="INFO key of the label, one value per ALT.")
     ] = None,
+    effect_info: Annotated[
+        str | None,
+        typer.Option("--effect-info", help="INFO key of a quantitative label, one per ALT."),
+    ] = None,
     probability_info: Annotated[
         str | None,
         typer.Option("--probability-info", help="INFO key of the label's true probability."),
@@ -58,7 +63,8 @@ def variants(
         Path | None,
         typer.Option(
             "--labels",
-            help="TSV: contig, pos (1-based), ref, alt, label[, weight, group, tissue].",
+            help="TSV: contig, pos (1-based), ref, alt, label and/or effect[, weight, group, "
+            "tissue].",
         ),
     ] = None,
     normalise_like: Annotated[
@@ -106,6 +112,7 @@ def variants(
         tracks=parse_tracks(track),
         contacts=contacts,
         label_info=label_info,
+        effect_info=effect_info,
         probability_info=probability_info,
         labels=labels,
         normalise_like=normalise_like,
@@ -119,6 +126,63 @@ def variants(
         stats=stats,
     )
     _render(prepare_variants(request))
+
+
+@app.command("genome")
+def genome(
+    fasta: Fasta,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Shard to write (HDF5).")],
+    track: Tracks = None,
+    contacts: Contacts = None,
+    contigs: Annotated[
+        str, typer.Option("--contigs", help="Only these contigs, comma-separated.")
+    ] = "",
+    normalise_like: Annotated[
+        str | None,
+        typer.Option("--normalise-like", help="Shard or model whose track scale to conform to."),
+    ] = None,
+    uncovered: Annotated[
+        str | None,
+        typer.Option("--uncovered", help="What bins without data are: missing (default) or zero."),
+    ] = None,
+    max_gap: Annotated[
+        int | None,
+        typer.Option("--max-gap", min=0, help="Interpolate gaps up to this many bp (500)."),
+    ] = None,
+    assembly: Annotated[
+        str, typer.Option("--assembly", help="Name of the assembly, for the record.")
+    ] = "",
+    force: Force = False,
+    config: Config = None,
+    threads: Threads = 0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """A whole genome with its tracks and contacts, for `genomix train --task pretrain`."""
+    from genomix_cli.variants.prepare_genome import PrepareGenomeRequest, prepare_genome
+
+    meaning: Any = uncovered
+    summary = prepare_genome(
+        PrepareGenomeRequest(
+            fasta=fasta,
+            output=output,
+            tracks=parse_tracks(track),
+            contacts=contacts,
+            contigs=parse_names(contigs),
+            normalise_like=normalise_like,
+            uncovered=meaning,
+            max_gap=max_gap,
+            assembly=assembly,
+            force=force,
+        )
+    )
+    bases = sum(summary.contigs.values())
+    log.info(
+        "%s: %s bases of %s contigs; %s bases of assembly gaps left out",
+        *(summary.output, f"{bases:,}", f"{len(summary.contigs):,}", f"{summary.gaps:,}"),
+    )
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in summary.observed.items())
+    log.info("bins observed: %s", shares or "no tracks")
 
 
 def _render(summary: PrepareSummary) -> None:

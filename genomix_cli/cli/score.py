@@ -26,6 +26,7 @@ from genomix_cli.cli.options import (
 )
 from genomix_cli.cli.summary import show
 from genomix_cli.errors import UsageError
+from genomix_cli.genome.tracks import of_one_cell
 
 if TYPE_CHECKING:
     from genomix_cli.variants.score_run import ScoreSummary
@@ -88,6 +89,10 @@ def score(
             metavar="SHARD.h5",
         ),
     ] = None,
+    cell: Annotated[
+        str,
+        typer.Option("--cell", help="Cell type to read of a shard, where it holds several."),
+    ] = "",
     regions: Annotated[
         str | None,
         typer.Option("--regions", "-r", help="chr1:1000-2000,chr2: records with POS in these."),
@@ -157,12 +162,15 @@ def score(
     from genomix_cli.variants.score_plan import ScoreRequest
     from genomix_cli.variants.workers import GenomeFiles
 
+    tracks = of_one_cell(parse_tracks(track))
+    if cell and genome is None:
+        raise UsageError("names the cell type to read of a shard: give --genome", where="--cell")
     chosen: dict[str, Any] = {"check_ref": check_ref, "mode": mode, "precision": precision}
     scale: Any = uncovered  # checked with the others there
     summary = score_variants(
         ScoreRequest(
             vcf=variants,
-            genome=GenomeFiles(fasta, parse_tracks(track), contacts, scale, genome),
+            genome=GenomeFiles(fasta, tracks, contacts, scale, genome, cell),
             output=output,
             output_type=output_type,
             write_index=write_index,

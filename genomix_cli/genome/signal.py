@@ -6,7 +6,7 @@ file of that assay to the same scale.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -54,7 +54,8 @@ class TrackSpec:
     Attributes
     ----------
     name : str
-        As given to ``--track NAME=FILE``.
+        As given to ``--track NAME=FILE``, or of a model's track the modality; see
+        `genomix_cli.genome.tracks`.
     quantiles : tuple of float
         1001 evenly spaced quantiles of log1p(bin mean) over covered bins.
     mean, sd : float
@@ -81,6 +82,10 @@ class TrackSpec:
         middle = (levels[1:] + levels[:-1]) / 2
         sd = max(float(middle.std().round(DECIMALS)), MIN_SD)
         return cls(name, tuple(levels.tolist()), float(middle.mean().round(DECIMALS)), sd)
+
+    def called(self, name: str) -> TrackSpec:
+        """The same distribution under another name."""
+        return self if name == self.name else replace(self, name=name)
 
 
 def log_signal(mean: NDArray[np.floating]) -> NDArray[np.float64]:

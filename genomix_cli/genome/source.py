@@ -19,6 +19,7 @@ from genomix_cli.genome.contacts import BIN, REACH, Contacts
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered, Values
+from genomix_cli.genome.tracks import read_track_name
 
 # Bins of a track that are kept: 2 Mb, 0.2 MB.
 KEPT_BINS = 40_000
@@ -109,6 +110,13 @@ class RawTrack:
         own = self.file.distribution()
         if not np.all(np.isfinite(own)):
             raise DataError("has values that are not finite", where=path)
+        # Where bases without signal count as 0, one height is a peak track.
+        if np.ptp(own) == 0 and (uncovered == "missing" or own[0] == 0):
+            raise DataError(
+                f"is {own[0]:g} everywhere: it tells a model nothing",
+                where=path,
+                hint=f"leave --track {name} out",
+            )
         self.normaliser = Normaliser(
             spec or TrackSpec.of(name, own),
             own,
@@ -255,21 +263,24 @@ class RawGenome:
         if specs is not None:
             refuse_unknown_tracks(tracks, tuple(spec.name for spec in specs))
         known = {spec.name: spec for spec in specs or ()}
+        shared: dict[str, TrackSpec] = {}
         self._fasta_path, self._contacts_path = fasta, contacts
         self._open()
         if self._contacts is not None:
             check_same_genome(self._contacts, self.contigs, contacts)
-        self._raw = {
-            name: RawTrack(
+        self._raw: dict[str, RawTrack] = {}
+        for name, path in tracks.items():
+            # Tracks of one modality are brought to one scale, that of the first.
+            modality = read_track_name(name).modality
+            self._raw[name] = RawTrack(
                 path,
-                known.get(name),
+                known.get(name) or (shared[modality].called(name) if modality in shared else None),
                 name,
                 self.contigs,
                 max_gap_bins=max_gap_bins,
                 uncovered=uncovered,
             )
-            for name, path in tracks.items()
-        }
+            shared.setdefault(modality, self._raw[name].spec)
         self.specs = specs or tuple(track.spec for track in self._raw.values())
         self.missing = frozenset(self.tracks) - set(tracks)
 

@@ -20,6 +20,8 @@ from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.contacts import from_band
 from genomix_cli.genome.signal import BIN_SIZE, Signal, TrackSpec, Uncovered
+from genomix_cli.genome.source import GenomeSource
+from genomix_cli.genome.tracks import cells, modalities, read_track_name, rows_in_cell
 from genomix_cli.shards.schema import (
     CONTIG,
     GENOME,
@@ -234,8 +236,13 @@ class Mapped:
         return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
 
     def variants(self) -> VariantTable:
-        """The table of variants."""
-        return VariantTable(*(self[f"/variants/{name}"] for name in VariantTable._fields))
+        """The table of variants; columns that an older file lacks are NaN."""
+        absent = np.full(len(self["/variants/pos"]), np.nan, np.float32)
+        columns: dict[str, Any] = {
+            name: absent if (stored := self.get(f"/variants/{name}")) is None else stored
+            for name in VariantTable._fields
+        }
+        return VariantTable(**columns)
 
 
 class _Contig(NamedTuple):
@@ -348,6 +355,32 @@ class Shard:
             signal.observed[:, into] = self._contigs[contig].observed[:, part]
         return signal
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What its tracks measure, whatever the cell type: what a model trained on it reads."""
+        return modalities(self.tracks)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cell types of its tracks; ("",) where none is named."""
+        return cells(self.tracks)
+
+    @property
+    def modality_specs(self) -> tuple[TrackSpec, ...]:
+        """The reference of each modality, under its name."""
+        first = {read_track_name(s.name).modality: s for s in reversed(self.track_specs)}
+        return tuple(first[name].called(name) for name in self.modalities)
+
+    def in_cell(self, cell: str) -> GenomeSource:
+        """The genome as one cell type sees it: a track per modality, missing where it has none."""
+        if self.tracks == self.modalities:
+            return self
+        return CellView(self, cell)
+
+    def blocks(self, contig: str) -> NDArray[np.int64]:
+        """Start and end of each stretch that is stored, int64 ``[block, 2]``."""
+        return np.array(self._contigs[contig].blocks, np.int64).reshape(-1, 3)[:, :2]
+
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
         """log(observed/expected) between 5-kb bins, ``[n_bins, n_bins]``; 0 where unknown."""
         stored = self._contigs[contig].contacts if contig in self._contigs else None
@@ -391,6 +424,46 @@ class Shard:
 
     def close(self) -> None:
         """Nothing to release: the map goes with its last view."""
+
+
+class CellView:
+    """A shard as one cell type sees it: a `GenomeSource` with a track per modality.
+
+    Parameters
+    ----------
+    shard : Shard
+    cell : str
+        A modality without a track in this cell type is missing: 0, and nowhere observed.
+    """
+
+    def __init__(self, shard: Shard, cell: str) -> None:
+        self.shard = shard
+        self.cell = cell
+        self.tracks = shard.modalities
+        self.contigs: Mapping[str, int] = shard.contigs
+        rows = rows_in_cell(shard.tracks, cell)
+        self._into = [i for i, name in enumerate(self.tracks) if name in rows]
+        self._rows = [rows[self.tracks[i]] for i in self._into]
+
+    def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """As `Shard.codes`."""
+        return self.shard.codes(contig, start, end)
+
+    def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
+        """As `Shard.signal`, a row per modality."""
+        stored = self.shard.signal(contig, first_bin, last_bin)
+        shape = len(self.tracks), last_bin - first_bin
+        value, observed = np.zeros(shape, np.float16), np.zeros(shape, np.uint8)
+        value[self._into] = stored.value[self._rows]
+        observed[self._into] = stored.observed[self._rows]
+        return Signal(value, observed)
+
+    def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
+        """As `Shard.contacts`."""
+        return self.shard.contacts(contig, start, n_bins)
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 def open_shard(path: Path) -> Shard:

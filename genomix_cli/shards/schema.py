@@ -107,7 +107,7 @@ class VariantTable(NamedTuple):
         int64 ``[V]``: 0-based position of the first base that differs.
     ref, alt : NDArray
         bytes ``[V]``: trimmed alleles, upper case; empty on the short side of an indel.
-    label, probability : NDArray
+    label, effect, probability : NDArray
         float32 ``[V]``; NaN where there is none.
     weight : NDArray
         float32 ``[V]``.
@@ -126,12 +126,19 @@ class VariantTable(NamedTuple):
     ref: NDArray[np.bytes_]
     alt: NDArray[np.bytes_]
     label: NDArray[np.float32]
+    effect: NDArray[np.float32]
     probability: NDArray[np.float32]
     weight: NDArray[np.float32]
     group: NDArray[np.int32]
     tissue: NDArray[np.int16]
     record: NDArray[np.int64]
     allele: NDArray[np.int16]
+
+    @classmethod
+    def empty(cls) -> VariantTable:
+        """A table without variants."""
+        types = {a.path.rsplit("/", 1)[1]: a.dtype for a in _VARIANTS}
+        return cls(**{name: np.empty(0, "S1" if t == "bytes" else t) for name, t in types.items()})
 
 
 _COMMON = (
@@ -145,7 +152,8 @@ _COMMON = (
     Attribute(
         "tracks",
         "json",
-        "One object per track: name, 1001 reference quantiles of log1p(bin mean), mean, sd.",
+        "One object per track: name (`[ASSAY/]TARGET[@CELL]`), 1001 reference quantiles of "
+        "log1p(bin mean), mean, sd. Tracks of one modality share a reference.",
     ),
     Attribute(
         "uncovered", "text", "`missing`: bins without data are unknown; `zero`: they count as 0."
@@ -177,6 +185,13 @@ _VARIANTS = (
     ),
     Array("/variants/label", "float32", ("variant",), "Label; NaN where there is none."),
     Array(
+        "/variants/effect",
+        "float32",
+        ("variant",),
+        "Quantitative label, ranked within a group; NaN where there is none.",
+        required=False,
+    ),
+    Array(
         "/variants/probability",
         "float32",
         ("variant",),
@@ -196,10 +211,12 @@ _VARIANTS = (
     Array("/variants/allele", "int16", ("variant",), "Which ALT of that record, from 0."),
 )
 
+_VERSION_2 = "Quantitative labels, `/variants/effect`; names of tracks may state a cell type."
+
 GENOME = Layout(
     name="genome",
     format="genomix-shard",
-    version=1,
+    version=2,
     text="Each stretch of genome once; a variant is an index into it. "
     "Read by `genomix train`; made to be mapped into memory.",
     attributes=_COMMON,
@@ -241,13 +258,13 @@ GENOME = Layout(
         ),
         *_VARIANTS,
     ),
-    history=("First version.",),
+    history=("First version.", _VERSION_2),
 )
 
 WINDOWS = Layout(
     name="windows",
     format="genomix-windows",
-    version=1,
+    version=2,
     text="One row per variant, with explicit tokens, for models of your own. "
     "0.2 MB per variant and more for the tracks: for thousands of variants, not millions.",
     attributes=(
@@ -283,7 +300,7 @@ WINDOWS = Layout(
         ),
         *_VARIANTS,
     ),
-    history=("First version.",),
+    history=("First version.", _VERSION_2),
 )
 
 SEQUENCES = Layout(

@@ -42,8 +42,10 @@ class Batch(NamedTuple):
     ----------
     window : Window
     variants : Variants
-    label, weight : Tensor
-        float32 ``[W, G]``; the weight is 0 for padding.
+    label, effect : Tensor
+        float32 ``[W, G]``: 0 or 1, and a quantity; NaN where there is none.
+    weight : Tensor
+        float32 ``[W, G]``; 0 for padding.
     group : Tensor
         int64 ``[W, G]``.
     row : Tensor
@@ -53,6 +55,7 @@ class Batch(NamedTuple):
     window: Window
     variants: Variants
     label: Tensor
+    effect: Tensor
     weight: Tensor
     group: Tensor
     row: Tensor
@@ -65,6 +68,7 @@ class Item(NamedTuple):
     offset: NDArray[np.int64]
     haplotypes: Haplotypes
     label: NDArray[np.float32]
+    effect: NDArray[np.float32]
     weight: NDArray[np.float32]
     group: NDArray[np.int64]
     row: NDArray[np.int64]
@@ -72,11 +76,12 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """A window and the rows of the variant table it scores."""
+    """A window, the rows of the variant table it scores, and the cell type it is seen in."""
 
     contig: str
     start: int
     rows: NDArray[np.int64]
+    cell: str = ""
 
 
 def place_windows(
@@ -87,6 +92,8 @@ def place_windows(
     phase: int,
     max_group: int,
     names: Sequence[str],
+    cell: NDArray[np.int64] | None = None,
+    cells: Sequence[str] = ("",),
 ) -> list[Placement]:
     """Cut `rows` into windows, every variant in the central half of its window.
 
@@ -104,11 +111,15 @@ def place_windows(
         Variants per placement at most.
     names : sequence of str
         Contig names by index.
+    cell : NDArray, optional
+        int64 ``[n]``, index into `cells`: a window is of one cell type.
+    cells : sequence of str
     """
     stride = window // 2
     anchor = (pos[rows] - phase) // stride
-    order = np.lexsort((pos[rows], anchor, contig[rows]))
-    key = np.stack([contig[rows][order], anchor[order]])
+    of_cell = np.zeros(len(rows), np.int64) if cell is None else cell[rows]
+    order = np.lexsort((pos[rows], of_cell, anchor, contig[rows]))
+    key = np.stack([contig[rows][order], anchor[order], of_cell[order]])
     cuts = np.flatnonzero(np.any(key[:, 1:] != key[:, :-1], axis=0)) + 1
     placements = []
     for part in np.split(order, cuts):
@@ -117,10 +128,23 @@ def place_windows(
         start = int(anchor[part[0]]) * stride + phase - stride // 2
         name = names[int(contig[rows[part[0]]])]
         placements += [
-            Placement(name, start, rows[part[i : i + max_group]])
+            Placement(name, start, rows[part[i : i + max_group]], cells[of_cell[part[0]]])
             for i in range(0, len(part), max_group)
         ]
     return placements
+
+
+def cells_of(shard: Shard) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The cell types that its variants are seen in, and the index of each variant's, int64 ``[V]``.
+
+    A shard with tracks of one cell type shows them to all its variants. In one with several a
+    variant is seen in its tissue, and one without a tissue, or whose tissue has no track, without
+    tracks of any cell type.
+    """
+    cells, tissue = shard.cells, shard.variants.tissue
+    if len(cells) == 1:
+        return cells, np.zeros(len(tissue), np.int64)
+    return (*shard.tissues, ""), np.where(tissue < 0, len(shard.tissues), tissue).astype(np.int64)
 
 
 class VariantDataset(Dataset[Item]):
@@ -131,7 +155,8 @@ class VariantDataset(Dataset[Item]):
     shard : Shard
         Picklable; a worker maps the file again for itself.
     rows : NDArray
-        int64: rows of the variant table to use; all must carry a label.
+        int64: rows of the variant table to use; each with a label, an effect, or both. The
+        tissue of a row is the cell type whose tracks it is seen with, where the shard has several.
     n_bins, flank : int
         What the model reads.
     max_group : int
@@ -164,6 +189,7 @@ class VariantDataset(Dataset[Item]):
         self.augment = augment
         self.seed = seed
         self.negatives = negatives
+        self.cells, self._cell = cells_of(shard)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -175,7 +201,7 @@ class VariantDataset(Dataset[Item]):
             rng = np.random.default_rng([self.seed, epoch])
             phase = CONTACT_BIN * int(rng.integers(window // 2 // CONTACT_BIN))
             drawn = rng.random(len(rows)) < self.negatives
-            rows = rows[drawn | (table.label[rows] > 0.5)]
+            rows = rows[drawn | ~(table.label[rows] <= 0.5)]
         self.placements = place_windows(
             table.contig.astype(np.int64),
             table.pos,
@@ -184,6 +210,8 @@ class VariantDataset(Dataset[Item]):
             phase,
             self.max_group,
             list(self.shard.contigs),
+            self._cell,
+            self.cells,
         )
 
     def order(self) -> list[int]:
@@ -204,6 +232,7 @@ class VariantDataset(Dataset[Item]):
             for r in place.rows
         ]
         row, label = place.rows.copy(), table.label[place.rows].copy()
+        effect = table.effect[place.rows].copy()
         weight = table.weight[place.rows]
         rng = np.random.default_rng([self.seed, self.epoch, index])
         if self.augment:
@@ -211,12 +240,14 @@ class VariantDataset(Dataset[Item]):
             alleles = [
                 a._replace(alt=a.ref) if n else a for a, n in zip(alleles, null, strict=True)
             ]
-            label[null], row[null] = 0.0, -1
+            label[null], effect[null], row[null] = 0.0, np.nan, -1
+        source = self.shard.in_cell(place.cell)
         item = Item(
-            _as_trained(load_window(self.shard, place.contig, place.start, self.n_bins)),
+            _as_trained(load_window(source, place.contig, place.start, self.n_bins)),
             np.array([a.pos for a in alleles], np.int64) - place.start,
             haplotypes(self.shard, place.contig, alleles, self.flank),
             label,
+            effect,
             weight,
             table.group[place.rows].astype(np.int64),
             row,
@@ -262,6 +293,7 @@ def collate(items: Sequence[Item]) -> Batch:
         window._replace(observed=window.observed.float()),
         variants,
         _pad([i.label for i in items], most),
+        _pad([i.effect for i in items], most),
         _pad([i.weight for i in items], most),
         _pad([i.group for i in items], most),
         _pad([i.row for i in items], most, fill=-1),

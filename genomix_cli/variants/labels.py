@@ -12,7 +12,8 @@ from genomix_cli.genome.vcf import MISSING, Record, VcfReader
 
 NAN = float("nan")
 
-_COLUMNS = ("contig", "pos", "ref", "alt", "label")
+_COLUMNS = ("contig", "pos", "ref", "alt")
+_LABELS = ("label", "effect")
 _OPTIONAL = ("weight", "group", "tissue")
 _OTHER_NAMES = {"chrom": "contig", "#chrom": "contig", "chr": "contig", "#contig": "contig"}
 
@@ -29,10 +30,11 @@ class AlleleKey(NamedTuple):
 class LabelRow(NamedTuple):
     """What a table says of an allele; NaN and empty where it says nothing."""
 
-    label: float
+    label: float = NAN
     weight: float = 1.0
     group: str = ""
     tissue: str = ""
+    effect: float = NAN
 
 
 def allele_key(contig: str, pos: int, ref: str, alt: str) -> AlleleKey:
@@ -71,16 +73,33 @@ def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
 
 
 def read_labels(path: Path) -> dict[AlleleKey, float]:
-    """The labels alone of :func:`read_label_rows`."""
-    return {key: row.label for key, row in read_label_rows(path).items()}
+    """The labels alone of :func:`read_label_rows`; of alleles with one tissue.
+
+    Raises
+    ------
+    DataError
+        Also if an allele has different labels in several tissues.
+    """
+    labels: dict[AlleleKey, float] = {}
+    for key, rows in read_label_rows(path).items():
+        values = {str(row.label) for row in rows.values()}
+        if len(values) > 1:
+            raise DataError(
+                f"{':'.join(map(str, key))} has labels of several tissues",
+                where=path,
+                found=", ".join(rows),
+                hint="keep the rows of one tissue",
+            )
+        labels[key] = next(iter(rows.values())).label
+    return labels
 
 
-def read_label_rows(path: Path) -> dict[AlleleKey, LabelRow]:
+def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
     """Read a TSV of labels.
 
-    The first line names the columns: contig (or chrom), pos (1-based), ref, alt, label, and if you
-    like weight, group, tissue; others are ignored, and so are lines before it that begin with
-    ``##``.
+    The first line names the columns: contig (or chrom), pos (1-based), ref, alt, then label (0 or
+    1), effect (a quantity), or both, and if you like weight, group, tissue; others are ignored, and
+    so are lines before it that begin with ``##``.
 
     Parameters
     ----------
@@ -88,15 +107,17 @@ def read_label_rows(path: Path) -> dict[AlleleKey, LabelRow]:
 
     Returns
     -------
-    dict of AlleleKey to LabelRow
-        The label is NaN where the file has ``.``, ``NA`` or nothing.
+    dict of AlleleKey to dict of str to LabelRow
+        The rows of each allele by tissue. The label is NaN where the file has ``.``, ``NA`` or
+        nothing.
 
     Raises
     ------
     DataError
-        If a column is missing, a value cannot be read, or an allele comes twice and differs.
+        If a column is missing, a value cannot be read, or an allele comes twice in a tissue and
+        the rows contradict each other.
     """
-    rows: dict[AlleleKey, LabelRow] = {}
+    found: dict[AlleleKey, dict[str, LabelRow]] = {}
     try:
         with path.open(newline="") as handle:
             table = csv.reader(handle, delimiter="\t")
@@ -104,29 +125,40 @@ def read_label_rows(path: Path) -> dict[AlleleKey, LabelRow]:
             index = _column_index(header, path)
             for fields in filter(None, table):
                 key, row = _label_row(fields, index, f"{path}:{table.line_num}")
+                earlier = found.setdefault(key, {}).setdefault(row.tissue, row)
                 # Compared as text, since NaN differs from itself.
-                if key in rows and str(rows[key]) != str(row):
+                if str(earlier) != str(row):
                     raise DataError(
                         f"two labels for {':'.join(map(str, key))}",
                         where=f"{path}:{table.line_num}",
+                        expected=_said(earlier),
+                        found=_said(row),
+                        hint="keep one row per allele and tissue",
                     )
-                rows[key] = row
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", where=path) from error
-    return rows
+    return found
+
+
+def _said(row: LabelRow) -> str:
+    said = {"label": row.label, "effect": row.effect, "weight": row.weight}
+    return ", ".join(f"{name} {value:g}" for name, value in said.items() if value == value)
 
 
 def _column_index(header: list[str], path: Path) -> dict[str, int]:
     names = [_OTHER_NAMES.get(name.strip().lower(), name.strip().lower()) for name in header]
     missing = [name for name in _COLUMNS if name not in names]
+    if not set(_LABELS) & set(names):
+        missing.append(" or ".join(_LABELS))
     if missing:
         raise DataError(
             f"lacks the column {', '.join(missing)}",
             where=path,
-            expected="<TAB>".join(_COLUMNS),
+            expected="<TAB>".join((*_COLUMNS, _LABELS[0])),
             found=repr("\t".join(header)[:80]),
         )
-    return {name: names.index(name) for name in (*_COLUMNS, *_OPTIONAL) if name in names}
+    known = (*_COLUMNS, *_LABELS, *_OPTIONAL)
+    return {name: names.index(name) for name in known if name in names}
 
 
 def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[AlleleKey, LabelRow]:
@@ -142,13 +174,15 @@ def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[Al
     if not (pos.isascii() and pos.isdigit()):
         raise DataError("pos is no position", where=where, expected="a whole number", found=pos)
     empty = ("", MISSING, "NA")
-    label = NAN if row["label"] in empty else _number(row["label"], "label", where)
+    label, effect = (
+        NAN if row.get(name, "") in empty else _number(row[name], name, where) for name in _LABELS
+    )
     weight = row.get("weight", "")
     group, tissue = (
         "" if row.get(name, "") in empty else row[name] for name in ("group", "tissue")
     )
     return allele_key(row["contig"], int(pos), row["ref"], row["alt"]), LabelRow(
-        label, 1.0 if weight in empty else _weight(weight, where), group, tissue
+        label, 1.0 if weight in empty else _weight(weight, where), group, tissue, effect
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.intervals import merge
 from genomix_cli.genome.signal import BIN_SIZE, TrackSpec, Uncovered
 from genomix_cli.genome.source import RawGenome
+from genomix_cli.genome.tracks import modalities, read_track_name
 from genomix_cli.genome.vcf import STANDARD_STREAM
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
@@ -56,8 +57,9 @@ class PrepareRequest:
         bigWig by track name.
     contacts : Path, optional
         .cool or .mcool.
-    label_info, probability_info : str, optional
-        INFO keys with one value per ALT: the label, and its true probability in simulated data.
+    label_info, effect_info, probability_info : str, optional
+        INFO keys with one value per ALT: the label, a quantitative label, and the label's true
+        probability in simulated data.
     labels : Path, optional
         TSV of labels keyed by contig, pos (1-based), ref, alt.
     normalise_like : str, optional
@@ -86,6 +88,7 @@ class PrepareRequest:
     tracks: Mapping[str, Path] = field(default_factory=dict)
     contacts: Path | None = None
     label_info: str | None = None
+    effect_info: str | None = None
     probability_info: str | None = None
     labels: Path | None = None
     normalise_like: str | None = None
@@ -181,8 +184,10 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
     """
     write = SHARD_LAYOUTS.load(request.layout)
     _check(request)
-    scale = _scale(request)
-    labels = LabelSource(request.label_info, request.labels, request.probability_info)
+    scale = _scale(request).of(request.tracks)
+    labels = LabelSource(
+        request.label_info, request.labels, request.probability_info, request.effect_info
+    )
     genome = RawGenome(
         request.fasta,
         request.tracks,
@@ -211,8 +216,9 @@ def _check(request: PrepareRequest) -> None:
     for path in (request.output, request.stats):
         if path is not None and not path.parent.is_dir():
             raise UsageError("no such folder", where=path.parent, hint="create it first")
-    if request.label_info is not None and request.labels is not None:
-        raise UsageError("give --label-info or --labels, not both")
+    if request.labels is not None and (request.label_info or request.effect_info):
+        option = "--label-info" if request.label_info else "--effect-info"
+        raise UsageError(f"give {option} or --labels, not both")
     if request.uncovered is not None and request.uncovered not in get_args(Uncovered):
         raise UsageError(
             "unknown meaning of bins without data",
@@ -232,6 +238,29 @@ class Scale(NamedTuple):
     specs: tuple[TrackSpec, ...] | None
     uncovered: Uncovered
     max_gap_bins: int
+
+    def of(self, tracks: Iterable[str]) -> Scale:
+        """The same for tracks of any cell type, in the order of their modalities here."""
+        if self.specs is None:
+            return self
+        known = {spec.name: spec for spec in self.specs}
+        first = {read_track_name(spec.name).modality: spec for spec in reversed(self.specs)}
+        given: dict[str, list[str]] = {name: [] for name in modalities(known)}
+        for name in tracks:
+            modality = read_track_name(name).modality
+            if modality not in given:
+                raise UsageError(
+                    f"unknown track {name}",
+                    where="--track",
+                    expected=" or ".join(given) or "no tracks",
+                )
+            given[modality].append(name)
+        specs = tuple(
+            known.get(name) or first[modality].called(name)
+            for modality, names in given.items()
+            for name in names or [modality]
+        )
+        return self._replace(specs=specs)
 
 
 def _scale(request: PrepareRequest) -> Scale:
@@ -304,7 +333,10 @@ def _provenance(request: PrepareRequest) -> Provenance:
         inputs["contacts"] = Path(str(request.contacts).split("::")[0])
     if request.labels is not None:
         inputs["labels"] = request.labels
-    settings = ("label_info", "probability_info", "flank", "layout", "k", "assembly")
+    settings = (
+        *("label_info", "effect_info", "probability_info"),
+        *("flank", "layout", "k", "assembly"),
+    )
     return Provenance.of({name: getattr(request, name) for name in settings}, inputs)
 
 
@@ -312,7 +344,7 @@ def _summary(
     request: PrepareRequest, collected: Collected, labels: LabelSource, written: Written
 ) -> PrepareSummary:
     table = collected.table
-    labelled = int(np.count_nonzero(~np.isnan(table.label)))
+    labelled = int(np.count_nonzero(~(np.isnan(table.label) & np.isnan(table.effect))))
     per_contig = np.bincount(table.contig, minlength=len(collected.contigs)).tolist()
     for name, share in written.observed.items():
         if not share:
@@ -337,7 +369,7 @@ def write_genome_layout(path: Path, job: Job) -> Written:
     with LayoutWriter(path, GENOME, job.attributes) as writer:
         for index, contig in enumerate(track(job.contigs, "writing contigs")):
             blocks = _blocks(job, index, job.contigs[contig])
-            observed += _write_contig(writer, job.source, contig, blocks)
+            observed += write_contig(writer, job.source, contig, blocks)
             bases += int((blocks[:, 1] - blocks[:, 0]).sum())
             if job.source.has_contacts:
                 writer.put("/contacts/<contig>/oe", job.source.band(contig), contig)
@@ -357,7 +389,7 @@ def _blocks(job: Job, index: int, length: int) -> NDArray[np.int64]:
     return np.column_stack([merged, np.cumsum(sizes) - sizes])
 
 
-def _write_contig(
+def write_contig(
     writer: LayoutWriter, source: RawGenome, contig: str, blocks: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Write bases and tracks of the blocks; returns the observed bins of each track."""

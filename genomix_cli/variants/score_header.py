@@ -10,6 +10,7 @@ from pathlib import Path
 
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf import Header, VcfReader
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.annotate import Annotator, Made, missing_contigs, scored_header
@@ -27,8 +28,11 @@ def absent_tracks(request: ScoreRequest, plan: Plan) -> tuple[str, ...]:
         return tuple(name for name in names if name not in request.genome.tracks)
     from genomix_cli.shards.reader import open_shard
 
-    roles = open_shard(request.genome.shard).provenance["inputs"]
-    return tuple(n for n in names if not any(role.startswith(f"track {n} ") for role in roles))
+    shard = open_shard(request.genome.shard)
+    cell = require_cell(shard.cells, request.genome.cell)
+    given = [role.split()[1] for role in shard.provenance["inputs"] if role.startswith("track ")]
+    present = rows_in_cell(given, cell)
+    return tuple(name for name in names if name not in present)
 
 
 def make_header(
@@ -86,6 +90,8 @@ def command(request: ScoreRequest, plan: Plan) -> str:
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
     if genome.shard is not None:
         words += ["--genome", genome.shard]
+    if genome.cell:
+        words += ["--cell", genome.cell]
     if genome.fasta is not None:
         words += ["--fasta", genome.fasta]
     for name, path in genome.tracks.items():
@@ -104,7 +110,9 @@ def command(request: ScoreRequest, plan: Plan) -> str:
 
 def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
     """What the scores depend on besides the inputs."""
+    cell = {"cell": request.genome.cell} if request.genome.cell else {}
     return {
+        **cell,
         "uncovered": request.genome.uncovered or plan.config.uncovered,
         "max_gap_bins": plan.config.max_gap_bins,
         "check_ref": request.check_ref,

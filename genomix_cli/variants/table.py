@@ -48,6 +48,8 @@ class LabelSource:
         TSV, see `genomix_cli.variants.labels.read_label_rows`.
     probability_info : str, optional
         INFO key of the true probability of the label, in simulated data.
+    effect_info : str, optional
+        INFO key of a quantitative label.
 
     Attributes
     ----------
@@ -60,18 +62,25 @@ class LabelSource:
         info: str | None = None,
         table: Path | None = None,
         probability_info: str | None = None,
+        effect_info: str | None = None,
     ) -> None:
         self.info = info
+        self.effect_info = effect_info
         self.probability_info = probability_info
-        self.rows: dict[AlleleKey, LabelRow] = {} if table is None else read_label_rows(table)
+        self.rows = {} if table is None else read_label_rows(table)
         self.matched: set[AlleleKey] = set()
-        self.name = f"INFO/{info}" if info else str(table) if table else None
+        key = info or effect_info
+        self.name = f"INFO/{key}" if key else str(table) if table else None
 
-    def labels(self, reader: VcfReader, record: Record) -> list[LabelRow]:
-        """The label of each ALT of a record."""
-        if self.info is not None:
-            return [LabelRow(value) for value in info_numbers(reader, record, self.info)]
-        return [self._row(record, alt) for alt in record.alts]
+    def labels(self, reader: VcfReader, record: Record) -> list[list[LabelRow]]:
+        """What is known of each ALT of a record: a row, or several of as many tissues."""
+        if self.info is None and self.effect_info is None:
+            return [self._rows(record, alt) for alt in record.alts]
+        label, effect = (
+            info_numbers(reader, record, key) if key else [NAN] * len(record.alts)
+            for key in (self.info, self.effect_info)
+        )
+        return [[LabelRow(a, effect=b)] for a, b in zip(label, effect, strict=True)]
 
     def probabilities(self, reader: VcfReader, record: Record) -> list[float]:
         """The true probability of each ALT's label, NaN where unknown."""
@@ -79,13 +88,12 @@ class LabelSource:
             return [NAN] * len(record.alts)
         return info_numbers(reader, record, self.probability_info)
 
-    def _row(self, record: Record, alt: str) -> LabelRow:
+    def _rows(self, record: Record, alt: str) -> list[LabelRow]:
         key = allele_key(record.chrom, record.pos, record.ref, alt)
-        row = self.rows.get(key)
-        if row is None:
-            return LabelRow(NAN)
+        if key not in self.rows:
+            return [LabelRow()]
         self.matched.add(key)
-        return row
+        return list(self.rows[key].values())
 
 
 class Collected(NamedTuple):
@@ -143,12 +151,34 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
             _note_examples(item, examples)
         _refuse_unusable(reader.name, checked.counts)
     table, contigs = columns.build(fasta)
-    if source.name and np.isnan(table.label).all():
+    if source.name and np.isnan(table.label).all() and np.isnan(table.effect).all():
         raise DataError(f"no variant has a label in {source.name}", where=reader.name)
     counts = {key: checked.counts[key] for key in ("records", "alleles")}
     skipped = {reason: checked.counts[reason] for reason in REASONS if checked.counts[reason]}
-    counts["used"] = len(table.pos)
+    counts["used"] = checked.counts["scored"]
+    _refuse_contradictions(table, contigs, reader.name)
     return Collected(table, contigs, tuple(columns.tissues), counts, skipped, examples)
+
+
+def _refuse_contradictions(table: VariantTable, contigs: dict[str, int], name: str) -> None:
+    """An allele that comes again in the same tissue must carry the same label."""
+    keys = table.contig, table.pos, table.ref, table.alt, table.tissue
+    order = np.lexsort(keys[::-1])
+    same = np.ones(len(order) - 1, np.bool_)
+    for key in keys:
+        same &= key[order][1:] == key[order][:-1]
+    for label in (table.label[order], table.effect[order]):
+        differ = np.flatnonzero(same & (np.abs(np.diff(label)) > 0))  # NaN is not above 0
+        if len(differ):
+            row = order[differ[0]]
+            allele = f"{table.ref[row].decode() or '-'}>{table.alt[row].decode() or '-'}"
+            raise DataError(
+                f"{len(differ):,} alleles have two labels, as "
+                f"{list(contigs)[table.contig[row]]}:{table.pos[row] + 1} {allele}",
+                where=name,
+                expected="one label per allele and tissue",
+                found=f"{label[differ[0]]:g} and {label[differ[0] + 1]:g}",
+            )
 
 
 def _note_examples(item: Checked, examples: dict[str, list[str]]) -> None:
@@ -186,6 +216,7 @@ class _Columns:
     ref: list[bytes] = field(default_factory=list)
     alt: list[bytes] = field(default_factory=list)
     label: array[float] = field(default_factory=lambda: array("f"))
+    effect: array[float] = field(default_factory=lambda: array("f"))
     probability: array[float] = field(default_factory=lambda: array("f"))
     weight: array[float] = field(default_factory=lambda: array("f"))
     group: array[int] = field(default_factory=lambda: array("q"))
@@ -194,17 +225,19 @@ class _Columns:
     allele: array[int] = field(default_factory=lambda: array("h"))
 
     def add(
-        self, number: int, item: Checked, labels: list[LabelRow], probabilities: list[float]
+        self, number: int, item: Checked, labels: list[list[LabelRow]], probabilities: list[float]
     ) -> None:
-        """Append the usable alleles of a record."""
+        """Append the usable alleles of a record, once for each tissue they are labelled in."""
         contig = self.names.setdefault(item.contig, len(self.names))
         for index, allele in enumerate(item.alleles):
-            if allele is not None:
+            if allele is None:
+                continue
+            for row in labels[index]:
                 self.contig.append(contig)
                 self.record.append(number)
                 self.allele.append(index)
                 self._add_allele(allele)
-                self._add_label(labels[index], probabilities[index])
+                self._add_label(row, probabilities[index])
 
     def _add_allele(self, allele: Allele) -> None:
         self.pos.append(allele.pos)
@@ -213,6 +246,7 @@ class _Columns:
 
     def _add_label(self, row: LabelRow, probability: float) -> None:
         self.label.append(row.label)
+        self.effect.append(row.effect)
         self.probability.append(probability)
         self.weight.append(row.weight)
         group = self.groups.setdefault(row.group, len(self.groups)) if row.group else -1
@@ -241,9 +275,10 @@ class _Columns:
             np.array(self.ref, np.bytes_),
             np.array(self.alt, np.bytes_),
             np.asarray(self.label, np.float32),
+            np.asarray(self.effect, np.float32),
             np.asarray(self.probability, np.float32),
             np.asarray(self.weight, np.float32),
-            _groups(contig, pos, np.asarray(self.group)),
+            _groups(contig, pos, np.asarray(self.group), np.asarray(self.tissue, np.int64)),
             np.asarray(self.tissue, np.int16),
             np.asarray(self.record, np.int64),
             np.asarray(self.allele, np.int16),
@@ -253,9 +288,13 @@ class _Columns:
 
 
 def _groups(
-    contig: NDArray[np.int16], pos: NDArray[np.int64], named: NDArray[np.int64]
+    contig: NDArray[np.int16],
+    pos: NDArray[np.int64],
+    named: NDArray[np.int64],
+    tissue: NDArray[np.int64],
 ) -> NDArray[np.int32]:
-    """Numbers from 0: the 50-kb locus, or the group that the user named."""
-    locus = contig.astype(np.int64) << 40 | pos // STRIDE
+    """Numbers from 0: the 50-kb locus in its tissue, or the group that the user named."""
+    place = np.unique(contig.astype(np.int64) << 40 | pos // STRIDE, return_inverse=True)[1]
+    locus = place * (tissue.max(initial=-1) + 2) + tissue + 1
     key = np.where(named >= 0, _NAMED + named, locus)
     return np.unique(key, return_inverse=True)[1].astype(np.int32)

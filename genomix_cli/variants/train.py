@@ -303,7 +303,7 @@ def _initial_module(shard: Shard, request: TrainRequest) -> Any:
         raise UsageError(
             f"{request.model} has no preset {request.preset!r}", expected=" or ".join(presets)
         )
-    arch = {**presets[request.preset], **request.arch, "tracks": list(shard.tracks)}
+    arch = {**presets[request.preset], **request.arch, "tracks": list(shard.modalities)}
     module = build_model(request.model, arch)
     if request.initial is not None:
         _load_initial(module, request.initial)
@@ -384,7 +384,7 @@ def _model_config(shard: Shard, module: Any, request: TrainRequest, platt: Platt
     return ModelConfig(
         model=request.model,
         arch=arch_of(module),
-        tracks=shard.track_specs,
+        tracks=shard.modality_specs,
         uncovered=shard.uncovered,
         max_gap_bins=shard.max_gap_bins,
         calibration=platt,

@@ -20,6 +20,7 @@ import torch
 from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
+from genomix_cli.genome.tracks import require_cell
 from genomix_cli.shards.reader import Shard, open_shard
 from genomix_cli.training.checkpoints import ModelConfig, load_model
 from genomix_cli.variants.engine import Engine, Flag, Mode, Precision, Scores, Target
@@ -40,6 +41,8 @@ class GenomeFiles:
         What bases without signal mean in these files, where not the same as in training.
     shard : Path, optional
         Of ``genomix prepare variants``, instead of all of these.
+    cell : str
+        Cell type whose tracks to read of a shard; may be left out where it holds one.
     """
 
     fasta: Path | None = None
@@ -47,6 +50,7 @@ class GenomeFiles:
     contacts: Path | None = None
     uncovered: Uncovered | None = None
     shard: Path | None = None
+    cell: str = ""
 
     def open(self, config: ModelConfig) -> GenomeSource:
         """Open the files as the model reads them.
@@ -59,7 +63,7 @@ class GenomeFiles:
             If a file cannot be read, is of another genome, or of another scale.
         """
         if self.shard is not None:
-            return _fitting(open_shard(self.shard), config)
+            return _fitting(open_shard(self.shard), config, self.cell)
         assert self.fasta is not None
         return RawGenome(
             self.fasta,
@@ -71,11 +75,12 @@ class GenomeFiles:
         )
 
 
-def _fitting(shard: Shard, config: ModelConfig) -> Shard:
-    """Refuse a shard whose tracks are not on the scale of the model's."""
-    scale = shard.track_specs, shard.uncovered, shard.max_gap_bins
+def _fitting(shard: Shard, config: ModelConfig, cell: str) -> GenomeSource:
+    """The tracks of a cell type, refused if they are not on the scale of the model's."""
+    specs = shard.modality_specs
+    scale = specs, shard.uncovered, shard.max_gap_bins
     if scale != (config.tracks, config.uncovered, config.max_gap_bins):
-        names = [", ".join(s.name for s in specs) for specs in (config.tracks, shard.track_specs)]
+        names = [", ".join(s.name for s in found) for found in (config.tracks, specs)]
         raise DataError(
             "its tracks are not on the scale of the model's",
             where=shard.path,
@@ -83,7 +88,7 @@ def _fitting(shard: Shard, config: ModelConfig) -> Shard:
             found=names[1] if names[0] != names[1] else "another scale of the same tracks",
             hint="run genomix prepare variants with --normalise-like and the model",
         )
-    return shard
+    return shard.in_cell(require_cell(shard.cells, cell))
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,10 @@ class Table(NamedTuple):
     ref: np.ndarray
     alt: np.ndarray
     label: np.ndarray
+    effect: np.ndarray
     weight: np.ndarray
     group: np.ndarray
+    tissue: np.ndarray
 
 
 class FakeShard:
@@ -47,9 +49,17 @@ class FakeShard:
             np.array(ref),
             np.array(alt),
             np.ones(n, np.float32),
+            np.full(n, np.nan, np.float32),
             np.ones(n, np.float32),
             np.zeros(n, np.int32),
+            np.full(n, -1, np.int16),
         )
+
+    cells = ("",)
+    tissues = ()
+
+    def in_cell(self, cell: str) -> FakeShard:
+        return self
 
     def codes(self, contig: str, start: int, end: int) -> np.ndarray:
         out = np.full(end - start, 4, np.uint8)

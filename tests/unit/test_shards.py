@@ -47,6 +47,7 @@ def table() -> VariantTable:
         np.array([b"A", b"", b"ACGT"]),
         np.array([b"C", b"TT", b""]),
         np.array([1.0, 0.0, np.nan]),
+        np.array([-2.5, np.nan, 0.0]),
         np.full(3, np.nan),
         np.ones(3),
         np.array([0, 1, 2]),
@@ -246,8 +247,8 @@ def _replace(name: str, values: np.ndarray) -> Callable[[h5py.File], None]:
 
 DAMAGE = {
     "newer": (
-        lambda f: f.attrs.__setitem__("format_version", 2),
-        r"newer genomix \(expected format version 1 or older, found 2\); update",
+        lambda f: f.attrs.__setitem__("format_version", 3),
+        r"newer genomix \(expected format version 2 or older, found 3\); update",
     ),
     "version zero": (lambda f: f.attrs.__setitem__("format_version", 0), "no valid format_version"),
     "version text": (lambda f: f.attrs.__setitem__("format_version", "1"), "no valid format_ver"),

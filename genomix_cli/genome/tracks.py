@@ -1,0 +1,146 @@
+"""Names of tracks: what was measured, and in which cells.
+
+``[ASSAY/]TARGET[@CELL]``, as in ``ATAC``, ``H3K27ac@K562`` or ``CUT&RUN/CTCF@GM12878``. What stands
+before the ``@`` is the modality, which is what a model knows: trained on the tracks of one cell
+type, it reads those of another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+from genomix_cli.errors import UsageError
+
+T = TypeVar("T")
+
+CELL_SIGN = "@"
+_ACCESSIBILITY = {
+    "ATAC": "ATAC-seq",
+    "DNASE": "DNase-seq",
+    "FAIRE": "FAIRE-seq",
+    "MNASE": "MNase-seq",
+}
+_OTHER_ASSAYS = {"CAGE": "CAGE", "RNA": "RNA-seq", "WGBS": "WGBS", "METHYLATION": "WGBS"}
+_HISTONE = re.compile(r"H[1-4][A-Z0-9.]*K\d+\w*", re.IGNORECASE)
+
+
+class TrackName(NamedTuple):
+    """A track's name, read.
+
+    Attributes
+    ----------
+    modality : str
+        As the model knows it: the name without the cell type.
+    assay : str
+        As ATAC-seq or ChIP-seq.
+    target : str
+        The mark or protein; empty where the assay has none.
+    cell_type : str
+        Empty: not stated, and then the track serves every cell type.
+    """
+
+    modality: str
+    assay: str
+    target: str
+    cell_type: str
+
+
+def read_track_name(name: str) -> TrackName:
+    """Read a name; a mark or protein without an assay is taken to be of ChIP-seq.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing before or after the ``@``, or more than one of them.
+    """
+    modality, sign, cell = name.partition(CELL_SIGN)
+    if not modality or (sign and not cell) or CELL_SIGN in cell:
+        raise UsageError(
+            "not the name of a track",
+            where="--track",
+            expected="[ASSAY/]TARGET[@CELL], as in H3K27ac@K562",
+            found=name,
+        )
+    assay, slash, target = modality.partition("/")
+    if slash:
+        return TrackName(modality, assay, target, cell)
+    known = _ACCESSIBILITY.get(modality.upper()) or _OTHER_ASSAYS.get(modality.upper())
+    return TrackName(modality, known or "ChIP-seq", "" if known else modality, cell)
+
+
+def is_accessibility(modality: str) -> bool:
+    """Whether a modality says where the chromatin is open."""
+    name = read_track_name(modality)
+    return name.assay in _ACCESSIBILITY.values()
+
+
+def is_histone_mark(modality: str) -> bool:
+    """Whether a modality is a modification of a histone."""
+    return _HISTONE.fullmatch(read_track_name(modality).target) is not None
+
+
+def modalities(names: Iterable[str]) -> tuple[str, ...]:
+    """The modalities of tracks, in the order in which they first come."""
+    return tuple(dict.fromkeys(read_track_name(name).modality for name in names))
+
+
+def cells(names: Iterable[str]) -> tuple[str, ...]:
+    """The cell types of tracks, in the order in which they first come; ("",) where none is named.
+
+    A track without one serves them all.
+    """
+    named = dict.fromkeys(read_track_name(name).cell_type for name in names)
+    return tuple(cell for cell in named if cell) or ("",)
+
+
+def rows_in_cell(names: Iterable[str], cell: str) -> dict[str, int]:
+    """Modality to the row of its track in `cell`: its own, else the one that serves every cell."""
+    rows: dict[str, int] = {}
+    for own in (False, True):
+        for row, name in enumerate(map(read_track_name, names)):
+            if name.cell_type == (cell if own else ""):
+                rows[name.modality] = row
+    return rows
+
+
+def require_cell(known: tuple[str, ...], cell: str) -> str:
+    """The cell type that is meant: `cell`, or the only one there is.
+
+    Raises
+    ------
+    UsageError
+        If there are several and none is named, or there is no such one.
+    """
+    if cell in known or (not cell and len(known) == 1):
+        return cell or known[0]
+    raise UsageError(
+        f"no tracks of {cell}" if cell else "has tracks of several cell types",
+        where="--cell",
+        expected=" or ".join(filter(None, known)) or "no cell type: its tracks name none",
+    )
+
+
+def of_one_cell(tracks: Mapping[str, T], option: str = "--track") -> dict[str, T]:
+    """Tracks of one cell type, by modality.
+
+    Raises
+    ------
+    UsageError
+        If they are of several cell types, or two are of one modality.
+    """
+    named = [read_track_name(name) for name in tracks]
+    several = {name.cell_type for name in named if name.cell_type}
+    if len(several) > 1:
+        raise UsageError(
+            "one cell type is scored at a time",
+            where=option,
+            found=", ".join(sorted(several)),
+            hint="give the tracks of one, and run again for the next",
+        )
+    twice = [m for m, count in Counter(n.modality for n in named).items() if count > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} was given twice", where=option)
+    return {name.modality: value for name, value in zip(named, tracks.values(), strict=True)}
