@@ -48,6 +48,13 @@ def genome(
     motifs: Annotated[
         Path | None, typer.Option("--motifs", help="Motifs in MEME format; default: 12 families.")
     ] = None,
+    rule: Annotated[
+        str,
+        typer.Option(
+            "--rule",
+            help="Of the labels: full, or contact (open, and an active promoter in reach).",
+        ),
+    ] = "full",
     seed: Seed = 0,
     force: Force = False,
     config: Config = None,
@@ -68,6 +75,7 @@ def genome(
         contig_length=length if contig_length is None else _bases(contig_length, "--contig-length"),
         variants_per_kb=variants_per_kb,
         motifs=motifs,
+        rule=rule,
         seed=seed,
         force=force,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome.motifs import Motif, best_scores
-from genomix_cli.variants.generative import Contig, Elements, Sites
+from genomix_cli.variants.generative import RULES, Contig, Elements, Rule, Sites
 
 MAX_INDEL = 10
 
@@ -187,7 +187,11 @@ def _draw_insertions(
 
 
 def draw_labelled(
-    rng: np.random.Generator, contig: Contig, per_kb: float, motifs: tuple[Motif, ...]
+    rng: np.random.Generator,
+    contig: Contig,
+    per_kb: float,
+    motifs: tuple[Motif, ...],
+    rule: Rule = RULES["full"],
 ) -> LabelledAlleles:
     """Draw variants of a contig, and label them by the rule.
 
@@ -199,21 +203,29 @@ def draw_labelled(
         Sites per 1000 bp.
     motifs : tuple of Motif
         Those planted in the contig.
+    rule : Rule
     """
     alleles = draw_alleles(rng, contig, per_kb)
     broken = motif_break(contig.codes, alleles, motifs)
     element = contig.elements.at(alleles.position)
     is_open = (element >= 0) & contig.elements.open[element]
     contact = contig.domains.contact[contig.domains.at(alleles.position)]
-    p = probability(broken.probability, is_open, contact)
+    p = probability(broken.probability, is_open, contact, rule)
     return LabelledAlleles(alleles, broken, is_open, contact, p, rng.random(len(p)) < p)
 
 
 def probability(
-    broken: NDArray[np.float64], is_open: NDArray[np.bool_], contact: NDArray[np.bool_]
+    broken: NDArray[np.float64],
+    is_open: NDArray[np.bool_],
+    contact: NDArray[np.bool_],
+    rule: Rule = RULES["full"],
 ) -> NDArray[np.float64]:
-    """0.02 + 0.94 brk open (1 if contact else 0.25), to the six decimals that the VCF states."""
-    return np.round(0.02 + 0.94 * broken * is_open * np.where(contact, 1.0, 0.25), 6)
+    """0.02 + 0.94 brk open (1 if contact else 0.25), to the six decimals that the VCF states.
+
+    `rule` may leave brk out, and has its own factor without contact.
+    """
+    cause = broken * is_open if rule.motif else is_open.astype(np.float64)
+    return np.round(0.02 + 0.94 * cause * np.where(contact, 1.0, rule.without_contact), 6)
 
 
 def motif_break(

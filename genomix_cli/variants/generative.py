@@ -41,6 +41,9 @@ Label
         p     = 0.02 + 0.94 brk open (1 if contact else 0.25)
         label ~ Bernoulli(p)
     open: POS lies in an open element. contact: an active promoter lies in the domain of POS.
+    That is the rule `full`. The rule `contact` asks what a contact map is worth: no motif has to be
+    broken (brk = 1), without contact p = 0.02, and a promoter is active with probability 0.35
+    whatever its domain, so that about half of the open elements lie in a domain without one.
     p is the Bayes-optimal score: its AUROC and AUPRC are the ceiling of any model. Many alleles
     share one p; for AUPRC their ties are broken at random, as they are in any real-valued score
     (entering ties together would put the ceiling about .015 too low).
@@ -79,6 +82,35 @@ class Stage(IntEnum):
     CONTACTS = 5
     VARIANTS = 6
     TIES = 7
+
+
+class Rule(NamedTuple):
+    """What makes a label likely; see the module's docstring.
+
+    Attributes
+    ----------
+    motif : bool
+        Whether a motif has to be broken.
+    without_contact : float
+        Factor on the probability where no active promoter lies in the domain.
+    active_promoters : float, optional
+        Probability that a promoter is active; None: as any element of its domain is open.
+    """
+
+    motif: bool = True
+    without_contact: float = 0.25
+    active_promoters: float | None = None
+
+    def formula(self) -> str:
+        """The probability in the names of the VCF's INFO keys."""
+        return (
+            f"0.02 + 0.94 * {'BREAK * ' * self.motif}OPEN * "
+            f"(1 if CONTACT else {self.without_contact:g})"
+        )
+
+
+#: By the name that ``--rule`` takes.
+RULES = {"full": Rule(), "contact": Rule(False, 0.0, 0.35)}
 
 
 class Domains(NamedTuple):
@@ -171,10 +203,15 @@ def stream(seed: int, contig: int, stage: Stage) -> np.random.Generator:
     return np.random.default_rng([seed, contig, stage])
 
 
-def draw_contig(name: str, length: int, motifs: tuple[Motif, ...], seed: int, index: int) -> Contig:
+def draw_contig(
+    name: str, length: int, motifs: tuple[Motif, ...], seed: int, index: int, rule: Rule
+) -> Contig:
     """Draw contig number `index`."""
     domains, elements = draw_layout(
-        stream(seed, index, Stage.DOMAINS), stream(seed, index, Stage.ELEMENTS), length
+        stream(seed, index, Stage.DOMAINS),
+        stream(seed, index, Stage.ELEMENTS),
+        length,
+        rule.active_promoters,
     )
     codes = draw_sequence(stream(seed, index, Stage.SEQUENCE), length)
     rng = stream(seed, index, Stage.SITES)
@@ -186,9 +223,12 @@ def draw_contig(name: str, length: int, motifs: tuple[Motif, ...], seed: int, in
 
 
 def draw_layout(
-    rng: np.random.Generator, elements_rng: np.random.Generator, length: int
+    rng: np.random.Generator,
+    elements_rng: np.random.Generator,
+    length: int,
+    active_promoters: float | None = None,
 ) -> tuple[Domains, Elements]:
-    """Domains, and the elements in them."""
+    """Domains, and the elements in them; see `Rule` for `active_promoters`."""
     draws = rng.lognormal(np.log(45_000), 0.3, length // _MIN_DOMAIN + 1)
     grid = CONTACT_BIN * np.round(draws.clip(_MIN_DOMAIN, _MAX_DOMAIN) / CONTACT_BIN)
     ends = grid.cumsum().astype(np.int64)
@@ -197,6 +237,10 @@ def draw_layout(
     end = np.append(start[1:], length)
     domains = Domains(start, end, active, np.zeros(len(start), bool))
     elements = _draw_elements(elements_rng, domains, length)
+    if active_promoters is not None:
+        active_now = elements_rng.random(len(elements.open)) < active_promoters
+        is_open = np.where(elements.promoter, active_now, elements.open)
+        elements = elements._replace(open=is_open)
     domains.contact[elements.domain[elements.promoter & elements.open]] = True
     return domains, elements
 

@@ -31,6 +31,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.training.metrics import auprc, auroc
 from genomix_cli.variants.causal import draw_labelled
 from genomix_cli.variants.generative import (
+    RULES,
     Domains,
     Stage,
     draw_contacts,
@@ -78,6 +79,8 @@ class SimulationRequest:
         Sites per 1000 bp.
     motifs : Path, optional
         MEME file; the twelve default families otherwise.
+    rule : str
+        Of the labels: a name of `genomix_cli.variants.generative.RULES`.
     seed : int
     force : bool
         Replace an earlier simulated genome.
@@ -88,6 +91,7 @@ class SimulationRequest:
     contig_length: int = 300_000
     variants_per_kb: float = 4.0
     motifs: Path | None = None
+    rule: str = "full"
     seed: int = 0
     force: bool = False
 
@@ -141,11 +145,12 @@ def simulate_genome(request: SimulationRequest) -> SimulationSummary:
         folder.mkdir()
         domains: list[Domains] = []
         contigs = track(request.lengths.items(), "simulating contigs", request.contigs)
-        with GenomeFiles(folder, request.lengths, motifs) as out:
+        rule = RULES[request.rule]
+        with GenomeFiles(folder, request.lengths, motifs, rule) as out:
             for index, (name, length) in enumerate(contigs):
-                contig = draw_contig(name, length, motifs, request.seed, index)
+                contig = draw_contig(name, length, motifs, request.seed, index, rule)
                 rng = stream(request.seed, index, Stage.VARIANTS)
-                out.write(contig, draw_labelled(rng, contig, request.variants_per_kb, motifs))
+                out.write(contig, draw_labelled(rng, contig, request.variants_per_kb, motifs, rule))
                 domains.append(contig.domains)
         pixels = (
             draw_contacts(stream(request.seed, index, Stage.CONTACTS), of_contig)
@@ -168,6 +173,10 @@ def _check(request: SimulationRequest) -> None:
             raise UsageError(
                 "out of range", where=option, expected=f"{low:,} to {high:,}", found=f"{value:,}"
             )
+    if request.rule not in RULES:
+        raise UsageError(
+            "no such rule", where="--rule", expected=" or ".join(RULES), found=request.rule
+        )
     ours = request.out_dir / "manifest.json"
     if request.force and request.out_dir.exists() and not _is_simulated(ours):
         raise UsageError(
@@ -228,6 +237,7 @@ def _write_manifest(
         "contigs": request.contigs,
         "contig_length": request.contig_length,
         "variants_per_kb": request.variants_per_kb,
+        "rule": request.rule,
         "motifs": [motif.name for motif in motifs],
     }
     inputs = {} if request.motifs is None else {"motifs": request.motifs}

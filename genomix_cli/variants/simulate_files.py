@@ -19,7 +19,7 @@ from genomix_cli import __version__
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.motifs import Motif
 from genomix_cli.variants.causal import LabelledAlleles
-from genomix_cli.variants.generative import BIN, CONTACT_BIN, Contig, Pixels, tf_name
+from genomix_cli.variants.generative import BIN, CONTACT_BIN, Contig, Pixels, Rule, tf_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ VCF_INFO = (
         "PROB",
         "A",
         "Float",
-        "True probability of LABEL 1: 0.02 + 0.94 * BREAK * OPEN * (1 if CONTACT else 0.25)",
+        "True probability of LABEL 1: {formula}",
     ),
     (
         "BREAK",
@@ -70,6 +70,8 @@ class GenomeFiles:
     lengths : dict of str to int
         Contigs in order.
     motifs : tuple of Motif
+    rule : Rule
+        Of the labels, as the VCF's header states it.
 
     Attributes
     ----------
@@ -79,7 +81,9 @@ class GenomeFiles:
         LABEL and PROB of each contig's alleles.
     """
 
-    def __init__(self, folder: Path, lengths: dict[str, int], motifs: tuple[Motif, ...]) -> None:
+    def __init__(
+        self, folder: Path, lengths: dict[str, int], motifs: tuple[Motif, ...], rule: Rule
+    ) -> None:
         self._folder = folder
         self._motifs = motifs
         self.counts: Counter[str] = Counter()
@@ -90,7 +94,7 @@ class GenomeFiles:
         self._vcf = self._open_bgzip("variants.vcf.gz")
         self._truth = self._stack.enter_context((folder / "truth.tsv").open("w"))
         self._tracks = [self._open_track(name, lengths) for name in track_names(tf_name(motifs))]
-        self._vcf.write(_vcf_header(lengths).encode())
+        self._vcf.write(_vcf_header(lengths, rule).encode())
         self._truth.write(TRUTH_HEADER)
 
     def _open_bgzip(self, name: str) -> pysam.BGZFile:
@@ -248,13 +252,14 @@ def _write_signal(handle: Any, contig: str, row: NDArray[np.float32], length: in
     )
 
 
-def _vcf_header(lengths: dict[str, int]) -> str:
+def _vcf_header(lengths: dict[str, int], rule: Rule) -> str:
     contigs = "\n".join(
         f"##contig=<ID={name},length={length},assembly=simulated>"
         for name, length in lengths.items()
     )
     info = "\n".join(
-        f'##INFO=<ID={key},Number={number},Type={kind},Description="{text}">'
+        f"##INFO=<ID={key},Number={number},Type={kind},"
+        f'Description="{text.format(formula=rule.formula())}">'
         for key, number, kind, text in VCF_INFO
     )
     return VCF_HEADER.format(version=__version__, contigs=contigs, info=info)
