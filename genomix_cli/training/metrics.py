@@ -209,6 +209,38 @@ def ranking_accuracy(
     return _paired_ranking(label, value, group, w, min_difference)
 
 
+def pearson(
+    y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Correlation of two quantities; NaN where one does not vary.
+
+    Parameters
+    ----------
+    y, score : array [n]
+    weights : array [n], optional
+    """
+    a, b, w = (np.asarray(v, np.float64) for v in (y, score, _weights(y, weights)))
+    if not w.sum() > 0:
+        return float("nan")
+    a, b = a - np.average(a, weights=w), b - np.average(b, weights=w)
+    return _ratio(float(w @ (a * b)), float(np.sqrt((w @ a**2) * (w @ b**2))))
+
+
+def spearman(
+    y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Correlation of ranks, ties sharing the mean of theirs; arguments as for :func:`pearson`."""
+    w = _weights(y, weights)
+    return pearson(_ranks(y, w), _ranks(score, w), weights=w)
+
+
+def _ranks(values: npt.ArrayLike, w: FloatArray) -> FloatArray:
+    """The weight below each value, and half of that at it."""
+    codes = _codes(values)
+    at = np.bincount(codes, w)
+    return (np.cumsum(at) - at / 2)[codes]
+
+
 def resampling_units(contig: npt.ArrayLike, pos: npt.ArrayLike) -> Units:
     """The units a bootstrap draws: whole contigs, or loci where there are fewer than five.
 

@@ -1,54 +1,46 @@
-"""Train a variant model on a shard, calibrate it, and test it on held-out contigs."""
+"""Train a variant model on a shard, calibrate it, and test it on what was held out."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.provenance import Provenance, environment
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.shards.reader import Shard, open_shard
+from genomix_cli.training.adapters import Mode, adapt, merge
 from genomix_cli.training.calibration import Platt, fit_platt
 from genomix_cli.training.checkpoints import (
     ModelConfig,
     arch_of,
     build_model,
-    load_model,
     resolve_device,
     save_model,
 )
-from genomix_cli.training.folds import Split, check_classes, split_contigs
-from genomix_cli.training.loop import FitConfig, FitResult, fit
-from genomix_cli.training.metrics import (
-    auprc,
-    auroc,
-    bootstrap,
-    brier,
-    calibration_error,
-    resampling_units,
-)
-from genomix_cli.variants.controls import CONTROLS
-from genomix_cli.variants.dataset import Batch, VariantDataset, collate
+from genomix_cli.training.loop import FitConfig, FitResult, first_process, fit, place, share
+from genomix_cli.training.memory import explain_out_of_memory
+from genomix_cli.variants.dataset import VariantDataset, collate
 from genomix_cli.variants.doctor import write_reference
-from genomix_cli.variants.objectives import variant_loss
+from genomix_cli.variants.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
+from genomix_cli.variants.inputs import BIN_SIZE
+from genomix_cli.variants.splits import Held, Holding, Rows
+from genomix_cli.variants.start import start_from
+from genomix_cli.variants.task import VariantTask, predict
 
 log = logging.getLogger("genomix")
 
-BOOTSTRAPS = 200
-# Variants that the controls are run on, at most.
-CONTROL_VARIANTS = 8_000
+# Without both classes there is no ROC curve, without effects no order.
+NEEDS_CLASSES = ("auroc", "auprc")
 
 
 @dataclass(frozen=True)
@@ -65,20 +57,26 @@ class TrainRequest:
         Names in the registry and among the model's presets.
     arch : dict
         Fields of the model's configuration that replace the preset's.
-    valid_contigs, test_contigs : tuple of str
-        Held out for early stopping and calibration, and for the final metrics.
+    held_out : Holding
+        For early stopping and calibration, and for the final metrics.
     initial : str, optional
-        A model to start from: the same architecture, though its window may be shorter.
+        A model to start from: the same architecture, though its window may be of another length,
+        and its tracks others.
+    tune : {"full", "head", "lora"}
+        What learns: everything, the head alone, or the head and low-rank adapters.
+    lora_rank : int
     resume : bool
         Go on from the last checkpoint in `output`.
     windows_per_batch, variants_per_window : int
         A batch holds at most their product of variants.
-    rank_weight : float
-        Weight of the RankNet loss.
+    rank_weight, rank_margin : float
+        Weight of the RankNet loss, and the difference of effects from which on it ranks.
     negatives : float
         Share of the negatives that an epoch draws, where positives are rare.
     valid_variants : int
-        At most this many variants of the validation contigs are used; 0: all.
+        At most this many variants of the validation part are used; 0: all.
+    train_variants : int
+        At most this many of the training part, drawn at random; 0: all.
     fit : FitConfig
     device : str
     workers : int
@@ -95,15 +93,18 @@ class TrainRequest:
     model: str = "gmt"
     preset: str = "mini"
     arch: dict[str, Any] = field(default_factory=dict)
-    valid_contigs: tuple[str, ...] = ()
-    test_contigs: tuple[str, ...] = ()
+    held_out: Holding = field(default_factory=Holding)
     initial: str | None = None
+    tune: Mode = "full"
+    lora_rank: int = 8
     resume: bool = False
     windows_per_batch: int = 1
     variants_per_window: int = 128
     rank_weight: float = 0.3
+    rank_margin: float = 0.0
     negatives: float = 1.0
     valid_variants: int = 0
+    train_variants: int = 0
     fit: FitConfig = field(default_factory=FitConfig)
     device: str = "auto"
     workers: int = 0
@@ -112,68 +113,17 @@ class TrainRequest:
     checkpointing: bool = False
 
 
-class Predictions(NamedTuple):
-    """Logits of variants by row of the shard's table."""
-
-    row: NDArray[np.int64]
-    logit: NDArray[np.float32]
-
-
-class VariantTask:
-    """Labelled variants as a `genomix_cli.training.loop.Task`.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A `VariantModule`.
-    labels : NDArray
-        float32: label of every row of the table.
-    rank_weight : float
-    """
-
-    def __init__(self, module: nn.Module, labels: NDArray[np.float32], rank_weight: float) -> None:
-        self.module = module
-        self.labels = labels
-        self.rank_weight = rank_weight
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss and its parts."""
-        logits = self.module(batch.window, batch.variants)
-        loss = variant_loss(logits, batch.label, batch.group, batch.weight, self.rank_weight)
-        return {"loss": loss.total, "bce": loss.bce, "rank": loss.rank}
-
-    def predict(self, batch: Batch) -> Predictions:
-        """Logits by row, on the CPU."""
-        logits = self.module(batch.window, batch.variants)
-        used = batch.row >= 0
-        return Predictions(batch.row[used].cpu().numpy(), logits[used].float().cpu().numpy())
-
-    def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
-        """AUROC and AUPRC over all validation batches."""
-        joined = join(predictions)
-        label = self.labels[joined.row]
-        return {"auroc": auroc(label, joined.logit), "auprc": auprc(label, joined.logit)}
-
-
-def join(predictions: list[Predictions]) -> Predictions:
-    """Concatenate, in the order of the table."""
-    row = np.concatenate([p.row for p in predictions])
-    logit = np.concatenate([p.logit for p in predictions])
-    order = np.argsort(row, kind="stable")
-    return Predictions(row[order], logit[order])
-
-
 def train_variants(request: TrainRequest) -> dict[str, Any]:
-    """Train, calibrate on the validation contigs, and test on the test contigs.
+    """Train, calibrate on the validation part, and test on the test part.
 
     Writes into the run folder ``config.json`` and ``model.safetensors`` (what `score` reads),
-    ``metrics.json``, ``predictions.tsv`` of the held-out contigs, ``train.json`` (the request),
-    ``checkpoints/`` and ``logs/``.
+    ``metrics.json``, ``predictions.tsv`` of what was held out, ``train.json`` (the request),
+    ``checkpoints/`` and ``logs/``. Of several processes only the first writes.
 
     Returns
     -------
     dict
-        The content of ``metrics.json``.
+        The content of ``metrics.json``; empty in the other processes.
 
     Raises
     ------
@@ -183,28 +133,34 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         If the shard has no labels, or a part lacks positives or negatives.
     """
     shard = open_shard(request.shard)
-    split, rows = _labelled_rows(shard, request)
-    rows["valid"] = _thin(rows["valid"], request.valid_variants)
     device = resolve_device(request.device)
     with torch.random.fork_rng():
         torch.manual_seed(request.seed)
-        module = _initial_module(shard, request)
-    _open_run(request)
-    count = sum(p.numel() for p in module.parameters())
-    contigs = ", ".join(split.train)
-    log.info("training %s (%s parameters) on %s", request.model, f"{count:,}", contigs)
-    task = VariantTask(module, shard.variants.label, request.rank_weight)
+        module = initial_module(shard, request)
+    held, rows = _labelled_rows(shard, request, module.n_bins * BIN_SIZE // 2)
+    _open_run(request, held)
+    generator = torch.Generator().manual_seed(request.seed)
+    count = adapt(module, request.tune, request.lora_rank, generator=generator)
+    log.info(
+        "training %s (%s parameters, %s learn) on %s variants, %s beside what is held out left out",
+        *(request.model, f"{count.total:,}", f"{count.learn:,}"),
+        *(f"{len(rows[part]):,}" for part in ("train", "beside")),
+    )
+    task = VariantTask(module, shard.variants, request.rank_weight, request.rank_margin)
     best = _fit(task, shard, rows, request, device)
+    if not first_process():
+        return {}
+    merge(module)
     metrics = _finish(task, shard, rows, request)
     metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
-    _write_json(request.output / "metrics.json", metrics)
+    write_json(request.output / "metrics.json", metrics)
     return metrics
 
 
 def _fit(
     task: VariantTask,
     shard: Shard,
-    rows: dict[str, NDArray[np.int64]],
+    rows: dict[str, Rows],
     request: TrainRequest,
     device: torch.device,
 ) -> FitResult:
@@ -212,92 +168,144 @@ def _fit(
     train = _dataset(shard, rows["train"], task.module, request, augment=True)
     valid = _dataset(shard, rows["valid"], task.module, request, augment=False)
     last = request.output / "checkpoints" / "last.ckpt"
-    result = fit(
-        task,
-        lambda epoch: _loader(train, request, epoch),
-        _loader(valid, request, 0),
-        request.fit,
-        request.output,
-        device,
-        request.seed,
-        last if request.resume else None,
-    )
+    with explain_out_of_memory(_advice(request, task.module)):
+        result = fit(
+            task,
+            lambda epoch: _loader(train, request, epoch),
+            lambda: _loader(valid, request, 0),
+            request.fit,
+            request.output,
+            device,
+            request.seed,
+            last if request.resume else None,
+        )
     task.module.to(device).eval()
     return result
 
 
-def _finish(
-    task: VariantTask,
-    shard: Shard,
-    rows: dict[str, NDArray[np.int64]],
-    request: TrainRequest,
-) -> dict[str, Any]:
-    """Calibrate, save the model, and measure it on the contigs held out."""
+def _advice(request: TrainRequest, module: Any) -> str:
+    """What to change when memory does not suffice."""
+    windows, variants = request.windows_per_batch, request.variants_per_window
+    kb = module.n_bins * BIN_SIZE // 1000
+    smaller = (
+        f"--windows-per-batch {windows // 2}"
+        if windows > 1
+        else f"--variants-per-window {max(1, variants // 2)}"
+    )
+    steps = [smaller]
+    if not request.checkpointing:
+        steps.append("--gradient-checkpointing")
+    if module.n_bins > 400:
+        steps.append(f"--set n_bins={max(400, module.n_bins // 800 * 400)}")
+    return (
+        f"with --windows-per-batch {windows} x --variants-per-window {variants} of {kb}-kb windows; "
+        f"try {', then '.join(steps)}"
+    )
 
-    def loader(part: NDArray[np.int64]) -> DataLoader[Any]:
+
+def _finish(
+    task: VariantTask, shard: Shard, rows: dict[str, Rows], request: TrainRequest
+) -> dict[str, Any]:
+    """Calibrate, save the model, and measure it on what was held out."""
+
+    def loader(part: Rows) -> DataLoader[Any]:
         return _loader(_dataset(shard, part, task.module, request, augment=False), request, 0)
 
-    held_out = {
+    predictions = {
         part: predict(task, loader(rows[part])) for part in ("valid", "test") if len(rows[part])
     }
-    valid = held_out["valid"]
-    platt = fit_platt(valid.logit, shard.variants.label[valid.row])
+    valid, label = predictions["valid"], shard.variants.label
+    known = np.isfinite(label[valid.row])
+    platt = fit_platt(valid.logit[known], label[valid.row][known]) if known.any() else Platt()
     save_model(request.output, task.module, _model_config(shard, task.module, request, platt))
     write_reference(request.output)
-    metrics = _report(shard, held_out, platt, request)
-    if len(rows["test"]):
-        some = _thin(rows["test"], CONTROL_VARIANTS)
-        metrics["controls"] = _controls(task, shard, some, lambda: loader(some), request.seed)
+    frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}
+    write_predictions(request.output / "predictions.tsv", frames.values())
+    metrics: dict[str, Any] = {
+        part: metrics_of(table, request.seed) for part, table in frames.items()
+    }
+    tested = rows["test"][np.isfinite(label[rows["test"]])]
+    if len(tested):
+        some = thin(tested, CONTROL_VARIANTS)
+        metrics["controls"] = controls(task, shard, some, lambda: loader(some), request.seed)
     return metrics
 
 
-def predict(
-    task: VariantTask,
-    loader: DataLoader[Any],
-    alter: Callable[[Batch], Batch] = lambda batch: batch,
-) -> Predictions:
-    """Logits of every variant the loader brings, each batch altered first; see `CONTROLS`."""
-    device = next(task.module.parameters()).device
-    with torch.inference_mode():
-        return join([task.predict(_to(alter(batch), device)) for batch in loader])
-
-
-def _to(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    return type(batch)(*(_to(part, device) for part in batch))
-
-
 def _labelled_rows(
-    shard: Shard, request: TrainRequest
-) -> tuple[Split, dict[str, NDArray[np.int64]]]:
+    shard: Shard, request: TrainRequest, margin: int
+) -> tuple[Held, dict[str, Rows]]:
     """Rows of the variant table in each part of the split."""
     table = shard.variants
-    labelled = np.isfinite(table.label)
-    if not labelled.any():
+    usable = np.flatnonzero(np.isfinite(table.label) | np.isfinite(table.effect))
+    if not len(usable):
         raise DataError(
             "has no labelled variants",
             where=request.shard,
-            hint="prepare it with --label-info or --labels",
+            hint="prepare it with --label-info, --effect-info or --labels",
         )
     names = np.array(list(shard.contigs))[table.contig]
-    present = [c for c in shard.contigs if (names == c).any()]
-    if not request.valid_contigs:
+    present = [c for c in shard.contigs if (names[usable] == c).any()]
+    held = request.held_out.parts(present)
+    if not held.valid:
         raise UsageError(
-            "no contigs to validate on",
+            "nothing to validate on",
             where="--valid-contigs",
-            expected=f"one or more of {', '.join(present)}",
+            expected=f"one or more of {', '.join(present)}, or --valid-regions BED",
         )
-    split = split_contigs(present, request.valid_contigs, request.test_contigs)
-    check_classes(split, names, table.label)
-    rows = {
-        part: np.flatnonzero(labelled & np.isin(names, contigs))
-        for part, contigs in split._asdict().items()
-    }
-    return split, rows
+    rows = held.rows(names, table.pos, usable, margin)
+    rows["valid"] = thin(rows["valid"], request.valid_variants)
+    if 0 < request.train_variants < len(rows["train"]):
+        rng = np.random.default_rng([request.seed, request.train_variants])
+        rows["train"] = np.sort(rng.choice(rows["train"], request.train_variants, replace=False))
+    check_parts(table.label, rows, request.fit.monitor, tested=bool(held.test))
+    return held, rows
 
 
-def _initial_module(shard: Shard, request: TrainRequest) -> Any:
+def check_parts(
+    label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, tested: bool
+) -> None:
+    """Make sure that each part has variants, and both classes if one is to be told from the other.
+
+    Raises
+    ------
+    DataError
+        Naming every part that lacks something.
+    UsageError
+        If there is no label to monitor by.
+    """
+    problems = []
+    for part in ("train", "valid", "test"):
+        known = label[rows[part]]
+        known = known[np.isfinite(known)]
+        positive = int((known > 0.5).sum())
+        if not len(rows[part]) and (part != "test" or tested):
+            problems.append(f"{part} has no labelled variants")
+        elif len(known) and not 0 < positive < len(known):
+            missing = "negatives" if positive else "positives"
+            problems.append(f"{part} has no {missing} of {len(known):,} labels")
+        elif part == "valid" and not len(known) and monitor in NEEDS_CLASSES:
+            raise UsageError(
+                f"there is no label of 0 or 1 to compute {monitor} of",
+                where="--monitor",
+                hint="rank the effects: --monitor ranking",
+            )
+    if problems:
+        raise DataError(
+            f"every part needs both classes: {'; '.join(problems)}",
+            hint="hold out other contigs or regions",
+        )
+
+
+def initial_module(shard: Shard, request: TrainRequest) -> Any:
+    """The model as it starts to learn.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or preset, or the model to start from is of another one.
+    DataError
+        If the shard's tracks are not on the scale of the model to start from.
+    """
     presets = VARIANT_MODELS.load(request.model).presets
     if request.preset not in presets:
         raise UsageError(
@@ -306,25 +314,17 @@ def _initial_module(shard: Shard, request: TrainRequest) -> Any:
     arch = {**presets[request.preset], **request.arch, "tracks": list(shard.modalities)}
     module = build_model(request.model, arch)
     if request.initial is not None:
-        _load_initial(module, request.initial)
+        start_from(module, request.initial, shard)
     if request.checkpointing:
         module.gradient_checkpointing = True
     return module
 
 
-def _load_initial(module: nn.Module, name: str) -> None:
-    """Start from the weights of a trained model; the window may be of another length."""
-    try:
-        module.load_state_dict(load_model(name).module.state_dict())
-    except RuntimeError as error:
-        raise UsageError(
-            "is of another architecture", where=name, hint="use its --model, --preset and --set"
-        ) from error
-
-
-def _open_run(request: TrainRequest) -> None:
+def _open_run(request: TrainRequest, held: Held) -> None:
     """Create the run folder and say in it what is run."""
     folder = request.output
+    if not first_process():
+        return
     if request.resume and not (folder / "train.json").is_file():
         raise UsageError("there is no run to resume", where=folder)
     if not request.resume and folder.exists() and any(folder.iterdir()):
@@ -332,20 +332,28 @@ def _open_run(request: TrainRequest) -> None:
             "is not empty", where=folder, hint="choose another folder, or go on with --resume"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    provenance = Provenance.of(_plain(request), {"shard": request.shard}, request.seed)
-    _write_json(folder / "train.json", {**provenance.to_dict(), "environment": environment()})
+    provenance = Provenance.of(plain(request), {"shard": request.shard}, request.seed)
+    said = {name: str(part) for name, part in held._asdict().items()}
+    run = {**provenance.to_dict(), "held_out": said, "environment": environment()}
+    write_json(folder / "train.json", run)
 
 
-def _plain(request: TrainRequest) -> dict[str, Any]:
-    """The request as JSON has it, names of files without their folders."""
-    plain = asdict(request)
-    for name in ("shard", "output", "initial"):
-        plain[name] = plain[name] and Path(plain[name]).name
-    return json.loads(json.dumps(plain))
+def plain(request: Any) -> dict[str, Any]:
+    """A request as JSON has it, names of files without their folders."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: shown(part) for name, part in value.items()}
+        return value.name if isinstance(value, Path) else value
+
+    settings = shown(asdict(request))
+    if settings.get("initial"):
+        settings["initial"] = Path(settings["initial"]).name
+    return json.loads(json.dumps(settings))
 
 
 def _dataset(
-    shard: Shard, rows: NDArray[np.int64], module: Any, request: TrainRequest, *, augment: bool
+    shard: Shard, rows: Rows, module: Any, request: TrainRequest, *, augment: bool
 ) -> VariantDataset:
     return VariantDataset(
         shard,
@@ -364,23 +372,24 @@ def _loader(dataset: VariantDataset, request: TrainRequest, epoch: int) -> DataL
     return DataLoader(
         dataset,
         batch_size=request.windows_per_batch,
-        sampler=dataset.order(),
+        sampler=share(dataset.order(), *place(), pad=dataset.augment),
         collate_fn=collate,
         num_workers=request.workers,
     )
 
 
-def _thin(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def thin(rows: Rows, most: int) -> Rows:
     """At most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
     if not most or len(rows) <= most:
         return rows
-    stretches = np.array_split(rows, -(-len(rows) // 500))
-    keep = np.linspace(0, len(stretches) - 1, max(1, most // 500)).round().astype(int)
+    size = min(500, most)
+    stretches = np.array_split(rows, -(-len(rows) // size))
+    keep = np.linspace(0, len(stretches) - 1, max(1, most // size)).round().astype(int)
     return np.concatenate([stretches[i] for i in np.unique(keep)])
 
 
 def _model_config(shard: Shard, module: Any, request: TrainRequest, platt: Platt) -> ModelConfig:
-    provenance = Provenance.of(_plain(request), {"shard": request.shard}, request.seed)
+    provenance = Provenance.of(plain(request), {"shard": request.shard}, request.seed)
     return ModelConfig(
         model=request.model,
         arch=arch_of(module),
@@ -394,72 +403,12 @@ def _model_config(shard: Shard, module: Any, request: TrainRequest, platt: Platt
     )
 
 
-def _report(
-    shard: Shard, held_out: dict[str, Predictions], platt: Platt, request: TrainRequest
-) -> dict[str, Any]:
-    """Metrics of each part, and its predictions as a table beside them."""
-    metrics: dict[str, Any] = {}
-    frames = []
-    for part, predictions in held_out.items():
-        frame = _frame(shard, part, predictions, platt)
-        frames.append(frame)
-        metrics[part] = dict(_part_metrics(frame, request.seed))
+def write_predictions(path: Path, frames: Any) -> None:
+    """Write the tables of :func:`genomix_cli.variants.held_out.frame`, one after another."""
     table = pd.concat(frames)
-    table.to_csv(request.output / "predictions.tsv", sep="\t", index=False, float_format="%.6g")
-    return metrics
+    table.to_csv(path, sep="\t", index=False, float_format="%.6g")
 
 
-def _controls(
-    task: VariantTask,
-    shard: Shard,
-    rows: NDArray[np.int64],
-    loader: Callable[[], DataLoader[Any]],
-    seed: int,
-) -> dict[str, Any]:
-    """AUROC on some test variants as they are, and under each control."""
-    table = shard.variants
-    units = resampling_units(table.contig[rows], table.pos[rows])
-    controls: dict[str, Any] = {"variants": len(rows)}
-    for name, alter in {"as_is": lambda batch: batch, **CONTROLS}.items():
-        logit = predict(task, loader(), alter).logit
-        rng = np.random.default_rng(seed)
-        interval = bootstrap(auroc, table.label[rows], logit, units.ids, BOOTSTRAPS, rng)
-        controls[name] = interval._asdict()
-    return controls
-
-
-def _frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd.DataFrame:
-    table, rows = shard.variants, predictions.row
-    return pd.DataFrame(
-        {
-            "part": part,
-            "contig": np.array(list(shard.contigs))[table.contig[rows]],
-            "pos": table.pos[rows] + 1,
-            "ref": np.char.decode(table.ref[rows]),
-            "alt": np.char.decode(table.alt[rows]),
-            "label": table.label[rows],
-            "probability": table.probability[rows],
-            "logit": predictions.logit,
-            "score": platt.apply(predictions.logit),
-        }
-    )
-
-
-def _part_metrics(frame: pd.DataFrame, seed: int) -> Iterator[tuple[str, Any]]:
-    """Each metric with its interval; the ceiling too, where the truth is known."""
-    label, score = frame["label"].to_numpy(), frame["score"].to_numpy()
-    units = resampling_units(frame["contig"].to_numpy(), frame["pos"].to_numpy())
-    yield "variants", len(frame)
-    yield "prevalence", float(label.mean())
-    yield "intervals_by", units.kind
-    functions = {"auroc": auroc, "auprc": auprc, "brier": brier, "ece": calibration_error}
-    truth = frame["probability"].to_numpy()
-    for name, function in functions.items():
-        rng = np.random.default_rng(seed)
-        yield name, bootstrap(function, label, score, units.ids, BOOTSTRAPS, rng)._asdict()
-        if np.isfinite(truth).all():
-            yield f"bayes_{name}", function(label, truth)
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write plain data, with a line per value."""
     path.write_text(json.dumps(data, indent=1) + "\n")

@@ -14,6 +14,7 @@ H heads, C contact bins of 5 kb, k k-mer length, r radius in bases.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -388,6 +389,38 @@ class GMT(VariantModule):
         self.offsets = nn.Parameter(0.02 * torch.randn(n_tokens, d))
         self.norm = nn.LayerNorm(d)
         self.head = nn.Sequential(nn.Linear(d, d // 2), nn.GELU(), nn.Linear(d // 2, 1))
+
+    def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> dict[str, Tensor]:
+        """Weights of a GMT with other tracks, arranged for this one's.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Its state.
+        tracks : sequence of str
+            Its modalities. One that it lacks keeps the weights it has here.
+        """
+        d = self.config.d_model
+        own = self.state_dict()
+        new = {name: value for name, value in state.items() if not name.startswith("tracks.")}
+        new |= {name: value for name, value in own.items() if name.startswith("tracks.")}
+        new["tracks.absent"] = own["tracks.absent"].clone()
+        for name in ("fusion.embedding", "fusion.mix.weight"):
+            new[name] = own[name].clone()
+        pairs = [(0, 0)] + [
+            (1 + i, 1 + tracks.index(name))
+            for i, name in enumerate(self.config.tracks)
+            if name in tracks
+        ]
+        for i, j in pairs:
+            new["fusion.embedding"][i] = state["fusion.embedding"][j]
+            here, there = slice(i * d, (i + 1) * d), slice(j * d, (j + 1) * d)
+            new["fusion.mix.weight"][:, here] = state["fusion.mix.weight"][:, there]
+        for i, j in ((i - 1, j - 1) for i, j in pairs[1:]):
+            new["tracks.absent"][i] = state["tracks.absent"][j]
+            for part in ("weight", "bias"):
+                new[f"tracks.project.{i}.{part}"] = state[f"tracks.project.{j}.{part}"]
+        return new
 
     def window(self, window: Window) -> Context:
         """Run the window stream; shapes in `Window` and `Context`."""
