@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
@@ -15,7 +16,9 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
-from genomix_cli.training.loop import FitConfig, FitResult, Task
+from genomix_cli.errors import UsageError
+from genomix_cli.training.loop import FitConfig, FitResult, Task, place
+from genomix_cli.training.strategies import check_strategy, shard, strategy_of
 
 log = logging.getLogger("genomix")
 
@@ -36,13 +39,26 @@ class LightningTask(pl.LightningModule):
         self._losses: list[Tensor] = []
         self.history: list[dict[str, float]] = []
 
+    @property
+    def _shares_validation(self) -> bool:
+        return place()[1] > 1 and getattr(self.task, "shares_validation", False)
+
+    def configure_model(self) -> None:
+        """Leave each device its part of the module, if it is to be shared."""
+        if _sharded(self.settings):
+            assert self.device_mesh is not None
+            shard(self.module, self.device_mesh["data_parallel"])
+
     def train_dataloader(self) -> Any:
         """The loader of the current epoch (reloaded each epoch)."""
         return self._train_loader(self.trainer.current_epoch)
 
     def val_dataloader(self) -> Any:
-        """The validation loader."""
-        return self._valid_loader
+        """The validation loader; where processes share it, of equal length in each."""
+        loader = self._valid_loader() if callable(self._valid_loader) else self._valid_loader
+        if not self._shares_validation:
+            return loader
+        return Evened(loader, [int(n) for n in gathered(len(loader))])
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         """Loss of one batch, with its parts logged."""
@@ -54,10 +70,15 @@ class LightningTask(pl.LightningModule):
 
     def validation_step(self, batch: Any, index: int) -> None:
         """Keep the predictions: ranking metrics need all of them."""
-        self._predictions.append(self.task.predict(batch))
+        surplus = isinstance(batch, Surplus)
+        predicted = self.task.predict(batch.batch if surplus else batch)
+        if not surplus:
+            self._predictions.append(predicted)
 
     def on_validation_epoch_end(self) -> None:
         """Compute and log the metrics of all validation batches."""
+        if self._shares_validation:
+            self._predictions = [p for part in gathered(self._predictions) for p in part]
         metrics = self.task.metrics(self._predictions)
         self._predictions = []
         self.log_dict(metrics)
@@ -88,6 +109,55 @@ class LightningTask(pl.LightningModule):
         }
 
 
+class Surplus(NamedTuple):
+    """A batch that only keeps step with the other processes."""
+
+    batch: Any
+
+
+class Evened:
+    """As many batches in every process: a layer shared by FSDP is gathered by all or by none.
+
+    Parameters
+    ----------
+    loader : iterable
+    lengths : list of int
+        Batches in each process.
+
+    Raises
+    ------
+    UsageError
+        If a process has none.
+    """
+
+    def __init__(self, loader: Any, lengths: list[int]) -> None:
+        if min(lengths) == 0:
+            raise UsageError(
+                "fewer validation batches than processes",
+                where="--devices",
+                expected=f"at most {sum(lengths)}",
+                found=str(len(lengths)),
+            )
+        self._loader, self._length = loader, max(lengths)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Any]:
+        batch = None
+        for batch in self._loader:
+            yield batch
+        for _ in range(self._length - len(self._loader)):
+            yield Surplus(batch)
+
+
+def gathered(value: Any) -> list[Any]:
+    """The values of all processes, by rank, in each of them."""
+    values = [None] * place()[1]
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
 def warmup_cosine(step: int, total: int, warmup: float) -> float:
     """Factor on the peak rate: linear warm-up, then a cosine down to 2 %."""
     first = max(1, round(total * warmup))
@@ -115,10 +185,33 @@ def run(
         save_last=True,
         enable_version_counter=False,
     )
-    module = LightningTask(task, train_loader, valid_loader, config)
-    trainer = _trainer(config, folder, device, best)
+    precision = _precision(config.precision, device)
+    check_strategy(config, task.module, device, precision)
+    plain = task.module
+    if _sharded(config) or precision in ("bf16-true", "16-true"):
+        # A module once shared among devices, or rounded, cannot be made whole again.
+        task.module = copy.deepcopy(plain)
+    try:
+        module = LightningTask(task, train_loader, valid_loader, config)
+        trainer = _trainer(config, folder, device, best)
+        _fit(trainer, module, resume)
+    finally:
+        task.module = plain
+    # Among several processes the first one's folder may be gone as soon as it has read its own.
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    plain.load_state_dict(
+        {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
+    )
+    trainer.strategy.barrier()
+    assert best.best_model_score is not None
+    return FitResult(float(best.best_model_score), trainer.current_epoch, tuple(module.history))
+
+
+def _fit(trainer: pl.Trainer, module: LightningTask, resume: Path | None) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
+        # Nothing works in place on what a module gives.
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
         try:
             trainer.fit(module, ckpt_path=resume, weights_only=True)
         except SystemExit as stop:
@@ -126,14 +219,10 @@ def run(
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from stop
             raise
-    # Among several processes the first one's folder may be gone as soon as it has read its own.
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-    task.module.load_state_dict(
-        {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
-    )
-    trainer.strategy.barrier()
-    assert best.best_model_score is not None
-    return FitResult(float(best.best_model_score), trainer.current_epoch, tuple(module.history))
+
+
+def _sharded(config: FitConfig) -> bool:
+    return config.devices > 1 and config.strategy == "fsdp"
 
 
 def _trainer(
@@ -157,7 +246,10 @@ def _trainer(
         max_epochs=config.epochs,
         accelerator="gpu" if cuda else "cpu",
         devices=[device.index or 0] if cuda and config.devices == 1 else config.devices,
-        strategy="auto" if config.devices == 1 else "ddp_find_unused_parameters_true",
+        strategy=strategy_of(config),
+        # Loaders give each process its part; and a sharded module gathers in no inference mode.
+        use_distributed_sampler=False,
+        inference_mode=not _sharded(config),
         sync_batchnorm=config.devices > 1 and cuda,
         precision=_precision(config.precision, device),  # type: ignore[arg-type]
         gradient_clip_val=config.clip,

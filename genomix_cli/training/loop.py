@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from genomix_cli.errors import MissingExtraError, UsageError
+
+T = TypeVar("T")
+
+STRATEGIES = ("auto", "ddp", "fsdp")
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,12 @@ class FitConfig:
     accumulate : int
         Batches per optimiser step.
     devices : int
-        GPUs, or processes on a CPU, among which Lightning's DDP shares the work. Each runs the
-        whole command; the task's loaders give each its part.
+        GPUs, or processes on a CPU, that share the work. Each runs the whole command; the task's
+        loaders give each its part (see :func:`share`).
+    strategy : str
+        Among several devices: ``ddp``, each holds the model; ``fsdp``, each holds a part of its
+        weights, gradients and optimiser state, and layers are gathered while they compute;
+        ``auto``: ddp.
     quiet : bool
         For many short fits: no line per epoch, and logs for TensorBoard only at level debug.
     """
@@ -58,11 +66,17 @@ class FitConfig:
     checkpoint_every: int = 5
     accumulate: int = 1
     devices: int = 1
+    strategy: str = "auto"
     quiet: bool = False
 
 
 class Task(Protocol):
-    """What the loop needs to know of a domain."""
+    """What the loop needs to know of a domain.
+
+    A task whose validation loader gives each process only its part says so by an attribute
+    ``shares_validation = True``: `metrics` then gets the predictions of all processes, in each of
+    them. Without it every process validates on everything.
+    """
 
     module: nn.Module
 
@@ -107,6 +121,31 @@ def place() -> tuple[int, int]:
     return 0, 1
 
 
+def share(items: Sequence[T], rank: int, world: int, *, pad: bool) -> list[T]:
+    """What one process takes of the items: every `world`-th, from the one at `rank` on.
+
+    So the processes' next items together are the next `world` of one process alone.
+
+    Parameters
+    ----------
+    items : sequence
+    rank, world : int
+        See :func:`place`.
+    pad : bool
+        Repeat the first items, so that all processes get equally many: needed in training, where
+        they step together. Without it nothing is repeated, as in validation.
+
+    Returns
+    -------
+    list
+    """
+    items = list(items)
+    if pad and items:
+        missing = -len(items) % world
+        items += (items * (missing // len(items) + 1))[:missing]
+    return items[rank::world]
+
+
 def fit(
     task: Task,
     train_loader: Callable[[int], Any],
@@ -124,8 +163,9 @@ def fit(
     task : Task
     train_loader : callable
         From the epoch to its data loader.
-    valid_loader : iterable
-        Validation batches.
+    valid_loader : iterable or callable
+        Validation batches; or from nothing to them, called among the processes that train
+        together, so that it can ask for its :func:`place`.
     config : FitConfig
     folder : Path
         For ``checkpoints/`` and ``logs/``.
@@ -140,7 +180,7 @@ def fit(
     MissingExtraError
         If Lightning is not installed.
     UsageError
-        If the checkpoint to resume from is not there.
+        If the checkpoint to resume from is not there, or the strategy cannot work.
     """
     try:
         import lightning.pytorch  # noqa: F401

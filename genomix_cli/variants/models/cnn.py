@@ -64,6 +64,7 @@ class CNN(VariantModule):
 
     config_class = CNNConfig
     presets = PRESETS
+    head_parameters = ("head",)
 
     def __init__(self, config: CNNConfig) -> None:
         super().__init__()

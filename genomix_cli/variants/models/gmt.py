@@ -194,6 +194,9 @@ class KmerEmbedding(nn.Module):
 class Layer(nn.Module):
     """A pre-norm transformer layer that both streams run through."""
 
+    # Each gathers the layer's parameters where devices share it, as ``forward`` would.
+    forward_methods = ("context", "key_value", "read")
+
     def __init__(self, config: GMTConfig) -> None:
         super().__init__()
         d = config.d_model
@@ -365,6 +368,9 @@ class GMT(VariantModule):
 
     config_class = GMTConfig
     presets = PRESETS
+    shard_layers = (Layer,)
+    # What the window stream alone does not teach.
+    head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
     positions: Tensor
 
     def __init__(self, config: GMTConfig) -> None:
@@ -525,7 +531,8 @@ class GMT(VariantModule):
         """Variant stream from allele embeddings; `bins` int64 ``[W, G]``; logits ``[W, G]``."""
         # alt - ref is a small difference of large numbers: keep it in full precision.
         with torch.autocast(bins.device.type, enabled=False):
-            tokens = self.alleles(Alleles(*(t.float() for t in alleles)))
+            dtype = self.alleles.pool.weight.dtype
+            tokens = self.alleles(Alleles(*(t.to(dtype) for t in alleles)))
         return self._read(context, tokens, bins)
 
     def _read(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:

@@ -1,0 +1,168 @@
+"""How much of a pre-trained model learns: all of it, its head, or low-rank changes to layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from genomix_cli.errors import UsageError
+
+Mode = Literal["full", "head", "lora"]
+
+
+class Learnable(NamedTuple):
+    """Numbers that learn, and all there are, adapters among them."""
+
+    learn: int
+    total: int
+
+
+class LowRank(nn.Module):
+    """W + alpha / r B A, with B zero at first (LoRA; Hu et al. 2021, arXiv:2106.09685).
+
+    Deviation: r is at most the smaller side of W.
+
+    Parameters
+    ----------
+    weight : Tensor
+        ``[out, in]``.
+    rank : int
+        r.
+    alpha : float
+    generator : torch.Generator
+        Of A, on the CPU.
+    """
+
+    def __init__(self, weight: Tensor, rank: int, alpha: float, generator: torch.Generator) -> None:
+        super().__init__()
+        n_out, n_in = weight.shape
+        rank = min(rank, n_out, n_in)
+        self.scale = alpha / rank
+        down = (2 * torch.rand(rank, n_in, generator=generator) - 1) / math.sqrt(n_in)
+        self.down = nn.Parameter(down.to(weight))
+        self.up = nn.Parameter(weight.new_zeros(n_out, rank))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """``[out, in]`` -> the same."""
+        return weight + self.scale * (self.up @ self.down)
+
+
+def adapt(
+    module: nn.Module,
+    mode: Mode,
+    rank: int = 8,
+    alpha: float = 16.0,
+    head: Sequence[str] | None = None,
+    *,
+    generator: torch.Generator | None = None,
+) -> Learnable:
+    """Choose what of a module learns, in place; its outputs stay as they are.
+
+    Statistics that batch normalisation keeps go on following the data in every mode.
+
+    Parameters
+    ----------
+    module : nn.Module
+    mode : str
+        ``full``: everything; ``head``: the head alone; ``lora``: the head, and low-rank adapters
+        on the weights of every linear layer outside it, whose own weights stay.
+    rank, alpha : int, float
+        Of the adapters.
+    head : sequence of str, optional
+        Names of the parameters and parts that make up the head; else the module's
+        ``head_parameters``.
+    generator : torch.Generator, optional
+        Of the adapters' initial weights; seeded with 0 where none is given.
+
+    Returns
+    -------
+    Learnable
+
+    Raises
+    ------
+    UsageError
+        If the mode, a name in `head`, or the rank makes no sense, or the module is adapted already.
+    """
+    if mode not in get_args(Mode):
+        raise UsageError("cannot adapt so", expected=" or ".join(get_args(Mode)), found=str(mode))
+    if is_adapted(module):
+        raise UsageError("has low-rank adapters already", where=type(module).__name__)
+    if mode == "full":
+        module.requires_grad_(True)
+        return learnable(module)
+    names = _head(module, head)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(_within(name, names))
+    if mode == "lora":
+        _add_adapters(module, rank, alpha, names, generator or torch.Generator().manual_seed(0))
+    return learnable(module)
+
+
+def merge(module: nn.Module) -> None:
+    """Fold adapters into the weights, in place: outputs stay, everything may learn again."""
+    for part in module.modules():
+        if not _has_adapter(part):
+            continue
+        assert isinstance(part, nn.Linear)
+        parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)
+        # The order that the layer was made with, and its state dict had.
+        bias = part.bias
+        del part.bias
+        part.register_parameter("bias", bias)
+    module.requires_grad_(True)
+
+
+def is_adapted(module: nn.Module) -> bool:
+    """Whether some layer carries an adapter."""
+    return any(_has_adapter(part) for part in module.modules())
+
+
+def learnable(module: nn.Module) -> Learnable:
+    """Count the parameters."""
+    counts = [(p.numel() * p.requires_grad, p.numel()) for p in module.parameters()]
+    return Learnable(sum(learn for learn, _ in counts), sum(total for _, total in counts))
+
+
+def _has_adapter(part: nn.Module) -> bool:
+    if not parametrize.is_parametrized(part, "weight"):
+        return False
+    assert isinstance(part.parametrizations, nn.ModuleDict)
+    return any(isinstance(p, LowRank) for p in part.parametrizations["weight"].children())
+
+
+def _add_adapters(
+    module: nn.Module, rank: int, alpha: float, head: Sequence[str], generator: torch.Generator
+) -> None:
+    if rank < 1 or not alpha > 0:
+        raise UsageError(f"adapters of rank {rank} and alpha {alpha:g} change nothing")
+    linear = [
+        part
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear) and not _within(name, head)
+    ]
+    for part in linear:
+        adapter = LowRank(part.weight, rank, alpha, generator)
+        parametrize.register_parametrization(part, "weight", adapter)
+
+
+def _head(module: nn.Module, head: Sequence[str] | None) -> Sequence[str]:
+    names = getattr(module, "head_parameters", ()) if head is None else head
+    if not names:
+        raise UsageError(
+            f"{type(module).__name__} does not say what its head is", hint="let everything learn"
+        )
+    known = [name for name, _ in module.named_parameters()]
+    missing = [head for head in names if not any(_within(name, [head]) for name in known)]
+    if missing:
+        raise UsageError(f"{type(module).__name__} has no {', '.join(missing)}")
+    return names
+
+
+def _within(name: str, prefixes: Sequence[str]) -> bool:
+    """Whether a parameter is one of the parts named, or inside one."""
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
