@@ -8,8 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from genomix_cli.cli.by_input import COHORTS, SEQUENCES, VARIANTS, add_command
-from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose
+from genomix_cli.cli.options import Config, Device, Quiet, Seed, Threads, Verbose, parse_names
 from genomix_cli.errors import UsageError
+
+TUNES = ("full", "head", "lora")
+MONITORS = ("auroc", "auprc", "ranking")
+STRATEGIES = ("auto", "ddp", "fsdp")
+NAMED = "named"
+METRICS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
 
 
 def register(app: typer.Typer) -> None:
@@ -35,10 +41,22 @@ def train(
     output: Annotated[Path, typer.Option("-o", "--output", help="Run folder to write.")],
     valid_contigs: Annotated[
         str, typer.Option(help="Contigs for early stopping and calibration, comma-separated.")
-    ],
+    ] = "",
     test_contigs: Annotated[
         str, typer.Option(help="Contigs for the final metrics, comma-separated.")
     ] = "",
+    valid_regions: Annotated[
+        Path | None, typer.Option(help="BED of regions for early stopping and calibration.")
+    ] = None,
+    test_regions: Annotated[
+        Path | None, typer.Option(help="BED of regions for the final metrics.")
+    ] = None,
+    hold_out: Annotated[
+        str, typer.Option(help="named (the contigs and regions above), or folds:5 in turn.")
+    ] = NAMED,
+    fold_by: Annotated[
+        str, typer.Option(help="What folds are made of: contig, or blocks of a length as 1Mb.")
+    ] = "contig",
     model: Annotated[str, typer.Option(help="gmt or cnn.")] = "gmt",
     preset: Annotated[str, typer.Option(help="mini, base or paper.")] = "mini",
     arch: Annotated[
@@ -46,6 +64,10 @@ def train(
         typer.Option("--set", help="Field of the architecture, as n_bins=400; repeat."),
     ] = None,
     init: Annotated[str | None, typer.Option(help="Model to start from.")] = None,
+    tune: Annotated[
+        str, typer.Option(help="What learns: full, head, or lora (the head and adapters).")
+    ] = "full",
+    lora_rank: Annotated[int, typer.Option(min=1, help="Rank of the adapters.")] = 8,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")
     ] = False,
@@ -53,6 +75,9 @@ def train(
     learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak rate of AdamW.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(min=0.0, help="Of AdamW.")] = 0.01,
     rank_weight: Annotated[float, typer.Option(min=0.0, help="Weight of RankNet.")] = 0.3,
+    rank_margin: Annotated[
+        float, typer.Option(min=0.0, help="Effects that differ by no more are not ranked.")
+    ] = 0.0,
     negatives: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the negatives an epoch draws.")
     ] = 1.0,
@@ -62,9 +87,9 @@ def train(
     ] = 128,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches per optimiser step.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
-    monitor: Annotated[str, typer.Option(help="auroc or auprc, on the validation contigs.")] = (
-        "auroc"
-    ),
+    monitor: Annotated[
+        str, typer.Option(help="To stop by: auroc, auprc, or ranking (of effects).")
+    ] = "auroc",
     patience: Annotated[
         int, typer.Option(min=0, help="Validations without gain; 0: no limit.")
     ] = 5,
@@ -73,6 +98,9 @@ def train(
     ] = 1,
     valid_variants: Annotated[
         int, typer.Option(min=0, help="Validation variants at most; 0: all.")
+    ] = 0,
+    train_variants: Annotated[
+        int, typer.Option(min=0, help="Training variants at most, at random; 0: all.")
     ] = 0,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs.")] = 5,
     gradient_checkpointing: Annotated[
@@ -83,18 +111,35 @@ def train(
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Reading processes.")] = 0,
     device: Device = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs, or processes on a CPU, that share the work.")
+    ] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="Among several devices: ddp, or fsdp (each holds a part).")
+    ] = "auto",
     threads: Threads = 0,
     seed: Seed = 0,
     config: Config = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Whole contigs are held out for validation and test."""
+    """Contigs or regions are held out for validation and test, whole loci at a time."""
     settings = parse_settings(arch)
+    folds = _folds(hold_out)
+    for option, value, known in (
+        ("--tune", tune, TUNES),
+        ("--monitor", monitor, MONITORS),
+        ("--strategy", strategy, STRATEGIES),
+    ):
+        if value not in known:
+            raise UsageError("unknown", where=option, expected=" or ".join(known), found=value)
     import torch
 
-    from genomix_cli.training.loop import FitConfig
-    from genomix_cli.variants.train import TrainRequest, train_variants
+    from genomix_cli.training.loop import FitConfig, first_process
+    from genomix_cli.variants.cross_validate import cross_validate
+    from genomix_cli.variants.splits import Holding
+    from genomix_cli.variants.train import TrainRequest
+    from genomix_cli.variants.train import train_variants as learn
 
     if threads:
         torch.set_num_threads(threads)
@@ -108,32 +153,40 @@ def train(
         validations_per_epoch=validations_per_epoch,
         checkpoint_every=checkpoint_every,
         accumulate=accumulate,
+        devices=devices,
+        strategy=strategy,
     )
-    metrics = train_variants(
-        TrainRequest(
-            shard=shard,
-            output=output,
-            model=model,
-            preset=preset,
-            arch=settings,
-            valid_contigs=_names(valid_contigs),
-            test_contigs=_names(test_contigs),
-            initial=init,
-            resume=resume,
-            windows_per_batch=windows_per_batch,
-            variants_per_window=variants_per_window,
-            rank_weight=rank_weight,
-            negatives=negatives,
-            valid_variants=valid_variants,
-            fit=fit,
-            device=device,
-            workers=workers,
-            seed=seed,
-            demonstration=demonstration,
-            checkpointing=gradient_checkpointing,
-        )
+    mode: Any = tune
+    request = TrainRequest(
+        shard=shard,
+        output=output,
+        model=model,
+        preset=preset,
+        arch=settings,
+        held_out=Holding(
+            parse_names(valid_contigs), parse_names(test_contigs), valid_regions, test_regions
+        ),
+        initial=init,
+        tune=mode,
+        lora_rank=lora_rank,
+        resume=resume,
+        windows_per_batch=windows_per_batch,
+        variants_per_window=variants_per_window,
+        rank_weight=rank_weight,
+        rank_margin=rank_margin,
+        negatives=negatives,
+        valid_variants=valid_variants,
+        train_variants=train_variants,
+        fit=fit,
+        device=device,
+        workers=workers,
+        seed=seed,
+        demonstration=demonstration,
+        checkpointing=gradient_checkpointing,
     )
-    _render(metrics)
+    metrics = cross_validate(request, folds, fold_by) if folds else learn(request)
+    if first_process():
+        _render(metrics)
 
 
 def parse_settings(values: list[str] | None) -> dict[str, Any]:
@@ -157,17 +210,31 @@ def parse_settings(values: list[str] | None) -> dict[str, Any]:
     return settings
 
 
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+def _folds(hold_out: str) -> int:
+    """The number of folds; 0 where parts are named."""
+    kind, _, number = hold_out.partition(":")
+    if hold_out == NAMED:
+        return 0
+    if kind != "folds" or not number.isdecimal() or int(number) < 3:
+        raise UsageError(
+            "unknown",
+            where="--hold-out",
+            expected=f"{NAMED}, or folds:N with 3 or more",
+            found=hold_out,
+        )
+    return int(number)
 
 
 def _render(metrics: dict[str, Any]) -> None:
+    """Part, metric, value, interval, ceiling; over folds: mean and standard deviation."""
     for part in ("valid", "test"):
-        for name in ("auroc", "auprc", "brier", "ece"):
-            if part in metrics:
-                value = metrics[part][name]
-                line = (
-                    f"{part}\t{name}\t{value['value']:.4f}\t{value['low']:.4f}\t{value['high']:.4f}"
-                )
+        for name in METRICS:
+            if name in metrics.get(part, {}):
+                found = metrics[part][name]
+                line = [f"{found[key]:.4f}" for key in ("value", "low", "high")]
                 ceiling = metrics[part].get(f"bayes_{name}")
-                typer.echo(line + (f"\t{ceiling:.4f}" if ceiling is not None else ""))
+                if ceiling is not None:
+                    line.append(f"{ceiling:.4f}")
+                typer.echo("\t".join([part, name, *line]))
+    for name, found in metrics.get("mean", {}).items():
+        typer.echo(f"folds\t{name}\t{found['mean']:.4f}\t{found['sd']:.4f}")

@@ -2,87 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
-from genomix_cli.errors import DataError, UsageError
-from genomix_cli.genome.intervals import ContigNames
-
-
-class Split(NamedTuple):
-    """Contigs of each part, in the order of the data."""
-
-    train: tuple[str, ...]
-    valid: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-def split_contigs(
-    contigs: Iterable[str], valid: Iterable[str] = (), test: Iterable[str] = ()
-) -> Split:
-    """Hold out `valid` and `test`; the rest trains.
-
-    ``chr1`` and ``1`` mean the same contig.
-
-    Parameters
-    ----------
-    contigs : iterable of str
-        The contigs there are.
-    valid, test : iterable of str
-        Those held out.
-
-    Raises
-    ------
-    UsageError
-        If a contig is unknown or in both parts, or none is left to train on.
-    """
-    known = tuple(contigs)
-    held = {"valid": _find(known, valid, "valid"), "test": _find(known, test, "test")}
-    both = [name for name in held["valid"] if name in held["test"]]
-    if both:
-        raise UsageError(f"{', '.join(both)} cannot be in both valid and test contigs")
-    train = tuple(n for n in known if n not in held["valid"] and n not in held["test"])
-    if not train:
-        raise UsageError(
-            "no contig is left to train on",
-            found=f"{len(known)} contigs, all held out",
-            hint="hold out fewer",
-        )
-    return Split(train, held["valid"], held["test"])
-
-
-def check_classes(split: Split, contig: npt.ArrayLike, label: npt.ArrayLike) -> None:
-    """Make sure that each part that has contigs has positives and negatives.
-
-    Parameters
-    ----------
-    split : Split
-    contig : array of str [n]
-        Contig of each labelled variant.
-    label : float array [n]
-        Positive where > 0.5; NaN: unlabelled, not counted.
-
-    Raises
-    ------
-    DataError
-        Naming every part that lacks a class.
-    """
-    contig, label = np.asarray(contig), np.asarray(label, np.float64)
-    problems = []
-    for part, names in split._asdict().items():
-        inside = np.isin(contig, names) & ~np.isnan(label)
-        positive = int((label[inside] > 0.5).sum())
-        if names and not 0 < positive < inside.sum():
-            missing = "no negatives" if positive else "no positives"
-            problems.append(f"{part} ({', '.join(names)}) has {missing} of {inside.sum():,} labels")
-    if problems:
-        raise DataError(
-            f"every part needs both classes: {'; '.join(problems)}",
-            hint="choose other contigs to hold out",
-        )
+from genomix_cli.errors import UsageError
 
 
 def contig_folds(n_folds: int, sizes: Mapping[str, int]) -> tuple[tuple[str, ...], ...]:
@@ -119,17 +41,3 @@ def contig_folds(n_folds: int, sizes: Mapping[str, int]) -> tuple[tuple[str, ...
         load[fold] += sizes[name]
         count[fold] += 1
     return tuple(tuple(n for n in sizes if fold_of[n] == i) for i in range(n_folds))
-
-
-def _find(known: tuple[str, ...], names: Iterable[str], part: str) -> tuple[str, ...]:
-    """The data's own spelling of `names`, in the data's order."""
-    own = ContigNames(known, "the data")
-    asked = list(names)
-    found = {name: own.find(name) for name in asked}
-    unknown = [name for name, match in found.items() if match is None]
-    if unknown:
-        raise UsageError(
-            f"unknown {part} contigs: {', '.join(unknown)}",
-            expected=f"some of {', '.join(known[:30])}",
-        )
-    return tuple(name for name in known if name in found.values())

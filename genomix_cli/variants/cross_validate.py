@@ -53,7 +53,7 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
     if request.held_out != Holding():
         raise UsageError(
             "folds decide what is held out",
-            where="--folds",
+            where="--hold-out",
             hint="leave --valid-contigs, --test-contigs and the regions out",
         )
     paths = _open_folder(request, n_folds, by)

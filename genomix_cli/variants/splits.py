@@ -32,7 +32,9 @@ class HeldOut:
         self._regions = regions
 
     @classmethod
-    def of(cls, known: Iterable[str], contigs: Iterable[str], bed: Path | None = None) -> HeldOut:
+    def of(
+        cls, known: Iterable[str], contigs: Iterable[str], bed: Path | None = None, part: str = ""
+    ) -> HeldOut:
         """Whole contigs, and the regions of a BED file.
 
         Parameters
@@ -41,6 +43,8 @@ class HeldOut:
             Contigs of the data; ``chr1`` and ``1`` mean the same.
         contigs : iterable of str
         bed : Path, optional
+        part : str
+            What it is held out for, as a message should say it.
 
         Raises
         ------
@@ -53,7 +57,7 @@ class HeldOut:
         unknown = [name for name in contigs if names.find(name) is None]
         if unknown:
             raise UsageError(
-                f"unknown contigs to hold out: {', '.join(unknown)}",
+                f"unknown {part} contigs: {', '.join(unknown)}".replace("  ", " "),
                 expected=f"some of {', '.join(list(names)[:30])}",
             )
         whole = [Interval(names.require(name), START, END) for name in contigs]
@@ -133,8 +137,8 @@ class Holding:
             If a file cannot be read, or has nothing of the data.
         """
         known = tuple(known)
-        valid = HeldOut.of(known, self.valid_contigs, self.valid_regions)
-        test = HeldOut.of(known, self.test_contigs, self.test_regions)
+        valid = HeldOut.of(known, self.valid_contigs, self.valid_regions, "valid")
+        test = HeldOut.of(known, self.test_contigs, self.test_regions, "test")
         both = [
             interval
             for name, pairs in test._regions.by_contig.items()
@@ -143,9 +147,8 @@ class Holding:
         ]
         if both:
             raise UsageError(
-                "valid and test share parts of the genome",
-                where="--valid-contigs, --valid-regions",
-                found=f"{len(both)} stretches of test are in valid too",
+                "a part of the genome cannot be in both valid and test",
+                found=f"{len(both)} contigs or regions",
             )
         return Held(valid, test)
 

@@ -197,10 +197,8 @@ def _advice(request: TrainRequest, module: Any) -> str:
         steps.append("--gradient-checkpointing")
     if module.n_bins > 400:
         steps.append(f"--set n_bins={max(400, module.n_bins // 800 * 400)}")
-    return (
-        f"with --windows-per-batch {windows} x --variants-per-window {variants} of {kb}-kb windows; "
-        f"try {', then '.join(steps)}"
-    )
+    batch = f"--windows-per-batch {windows} x --variants-per-window {variants} of {kb}-kb windows"
+    return f"with {batch}; try {', then '.join(steps)}"
 
 
 def _finish(
@@ -261,9 +259,7 @@ def _labelled_rows(
     return held, rows
 
 
-def check_parts(
-    label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, tested: bool
-) -> None:
+def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, tested: bool) -> None:
     """Make sure that each part has variants, and both classes if one is to be told from the other.
 
     Raises
@@ -273,6 +269,12 @@ def check_parts(
     UsageError
         If there is no label to monitor by.
     """
+    if not len(rows["train"]):
+        raise UsageError(
+            "nothing is left to train on",
+            found=f"{len(rows['beside']):,} variants too near to what is held out",
+            hint="hold out less",
+        )
     problems = []
     for part in ("train", "valid", "test"):
         known = label[rows[part]]

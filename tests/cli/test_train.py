@@ -97,7 +97,7 @@ def test_a_longer_window_starts_from_a_shorter_one(
     ("arguments", "said"),
     [
         (["--valid-contigs", "chr9"], "unknown valid contigs: chr9"),
-        (["--valid-contigs", "chr1,chr2"], "no contig is left to train on"),
+        (["--valid-contigs", "chr1,chr2"], "nothing is left to train on"),
         (["--test-contigs", "chr2"], "both valid and test"),
         (["--model", "resnet"], "unknown variant model 'resnet'"),
         (["--preset", "huge"], "no preset 'huge'"),
