@@ -199,6 +199,9 @@ def kircher(data: Path) -> Iterator[Label]:
         if not 0 <= at < len(sequence) or sequence[at] != ref:
             continue
         if alt == "-":
+            # Which base of a run is deleted makes no difference: the first row of them stays.
+            while at and sequence[at - 1] == ref:
+                at -= 1
             if at == 0 or sequence[at - 1] == "N":
                 continue
             at, ref, alt = at - 1, sequence[at - 1 : at + 1], sequence[at - 1]
