@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
+from genomix_cli.shards.reader import open_shard
 from tests.conftest import Ended, Genomix
 
 pytest.importorskip("lightning")
@@ -137,3 +139,113 @@ def test_weights_of_another_architecture_are_refused(
     wider = [*SMALL, "--set", "d_model=32"]
     done = here("train", shard, "-o", tmp_path / "x", *wider, "--init", run)
     assert "another architecture" in done.err
+
+
+def test_regions_are_held_out_and_their_neighbours_left_out(
+    shard: Path, tmp_path: Path, here: Here
+) -> None:
+    regions = tmp_path / "test.bed"
+    regions.write_text("chr1\t100000\t150000\n")
+    folder = tmp_path / "gmt"
+    done = here("train", shard, "-o", folder, *SMALL, "--epochs", "1", "--test-regions", regions)
+    predictions = pd.read_csv(folder / "predictions.tsv", sep="\t")
+    tested = predictions[predictions["part"] == "test"]
+    assert tested["contig"].eq("chr1").all()
+    assert tested["pos"].between(100_001, 150_000).all()
+    table = open_shard(shard).variants
+    near = (table.contig == 0) & (table.pos >= 90_000) & (table.pos < 160_000)
+    beside = int(near.sum()) - len(tested)
+    train = int((table.contig == 0).sum()) - int(near.sum())
+    assert f"learn) on {train:,} variants, {beside:,} beside" in done.err
+    held = json.loads((folder / "train.json").read_text())["held_out"]
+    assert held == {"valid": "chr2", "test": "chr1:100001-150000"}
+
+
+def test_folds_test_every_variant_once(shard: Path, tmp_path: Path, here: Here) -> None:
+    folder = tmp_path / "cv"
+    arguments = [a for a in SMALL if a not in ("--valid-contigs", "chr2")]
+    options = ["--hold-out", "folds:3", "--fold-by", "100kb", "--epochs", "1"]
+    done = here("train", shard, "-o", folder, *arguments, *options)
+    predictions = pd.read_csv(folder / "predictions.tsv", sep="\t")
+    table = open_shard(shard).variants
+    assert len(predictions) == len(table.pos)
+    assert not predictions.duplicated(["contig", "pos", "ref", "alt"]).any()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    values = [fold["auroc"]["value"] for fold in metrics["folds"]]
+    assert metrics["mean"]["auroc"]["mean"] == pytest.approx(sum(values) / 3)
+    assert metrics["mean"]["auroc"]["folds"] == 3
+    assert f"folds\tauroc\t{sum(values) / 3:.4f}\t" in done.out
+    # Each block is of one fold, and a fold stops by the next.
+    held = [
+        json.loads((folder / f"fold-{i}" / "train.json").read_text())["held_out"] for i in range(3)
+    ]
+    assert [h["valid"] for h in held] == [held[(i + 1) % 3]["test"] for i in range(3)]
+    # What is done is not done again.
+    (folder / "metrics.json").unlink()
+    again = here("train", shard, "-o", folder, *arguments, *options, "--resume")
+    assert "epoch" not in again.err
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+
+
+@pytest.mark.parametrize("tune", ["head", "lora"])
+def test_a_part_of_the_model_learns(
+    run: Path, shard: Path, tmp_path: Path, here: Here, tune: str
+) -> None:
+    folder = tmp_path / "gmt"
+    options = ["--epochs", "1", "--init", run, "--tune", tune, "--lora-rank", "2"]
+    here("train", shard, "-o", folder, *SMALL, *options)
+    before = load_file(run / "model.safetensors")
+    after = load_file(folder / "model.safetensors")
+    assert list(before) == list(after)
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert any(name.startswith("head.") for name in changed)
+    assert ("layers.0.attention.qkv.weight" in changed) == (tune == "lora")
+    assert not any(name.startswith("sequence.") for name in changed)
+
+
+def test_effects_alone_are_ranked(tiny_genome: Path, tmp_path: Path, here: Here) -> None:
+    shard, folder = tmp_path / "effects.h5", tmp_path / "gmt"
+    vcf, fasta = tiny_genome / "variants.vcf.gz", tiny_genome / "genome.fa.gz"
+    here(
+        *["prepare", "variants", "--vcf", vcf, "-f", fasta, "--effect-info", "DELTA"],
+        *["-t", f"ATAC={tiny_genome / 'ATAC.bw'}", "-o", shard, "-q"],
+    )
+    done = here("train", shard, "-o", folder, *SMALL, "--epochs", "1")
+    assert done.code == 2
+    assert "rank the effects: --monitor ranking" in done.err
+    options = ["--epochs", "1", "--monitor", "ranking", "--rank-margin", "0.5"]
+    here("train", shard, "-o", folder, *SMALL, *options)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert "auroc" not in metrics["valid"]
+    assert -1 <= metrics["valid"]["spearman"]["value"] <= 1
+    assert 0 <= metrics["best_validation"]["ranking"] <= 1
+
+
+def test_a_checkpoint_of_another_preset_is_told_apart(
+    run: Path, shard: Path, tmp_path: Path, here: Here
+) -> None:
+    other = [a.replace("d_model=16", "d_model=32") for a in SMALL]
+    done = here("train", shard, "-o", tmp_path / "gmt", *other, "--init", run)
+    assert done.code == 2
+    assert "another architecture: d_model=16 instead of 32" in done.err
+    done = here(
+        "train", shard, "-o", tmp_path / "gmt", *SMALL[-6:], "--model", "cnn", "--init", run
+    )
+    assert done.code == 2
+    assert "of another architecture: a gmt" in done.err
+    assert not (tmp_path / "gmt").exists()
+
+
+def test_tracks_on_another_scale_are_told_apart(
+    run: Path, tiny_genome: Path, tmp_path: Path, here: Here
+) -> None:
+    shard = tmp_path / "other.h5"
+    here(
+        *["prepare", "variants", "--vcf", tiny_genome / "variants.vcf.gz", "-q"],
+        *["-f", tiny_genome / "genome.fa.gz", "-t", f"ATAC={tiny_genome / 'CTCF.bw'}"],
+        *["--label-info", "LABEL", "-o", shard],
+    )
+    done = here("train", shard, "-o", tmp_path / "gmt", *SMALL, "--init", run)
+    assert done.code == 1
+    assert f"ATAC is on another scale than in {run}" in done.err
+    assert f"--normalise-like {run}" in done.err

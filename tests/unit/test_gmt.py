@@ -162,3 +162,27 @@ def test_all_faults_of_a_configuration_are_said_together() -> None:
         GMTConfig(tracks=TRACKS, k=9, n_bins=401, radius=25)
     for fault in ("k=9", "n_bins=401", "radius=25"):
         assert fault in str(caught.value)
+
+
+def test_weights_go_with_their_modality() -> None:
+    """Tracks in another order, one gone and one new, give what the old model gave."""
+    old = make_model()
+    names = ("CTCF", "WGBS", "ATAC", "H3K27ac")
+    new = make_model(replace(SMALL, tracks=names))
+    new.load_state_dict(new.adopt(old.state_dict(), TRACKS))
+    window, variants = make_window(), make_variants(old, 4)
+    # H3K4me3 is missing for the old model, and WGBS for the new one.
+    observed = window.observed.clone()
+    observed[:, 2] = 0
+    order = [TRACKS.index(n) if n in TRACKS else 2 for n in names]
+    seen = Window(window.codes, window.signal[:, order], observed[:, order], window.contacts)
+    with torch.inference_mode():
+        wider = new.fusion.mix.weight.detach().clone()
+        d = SMALL.d_model
+        torch.testing.assert_close(wider[:, 3 * d : 4 * d], old.fusion.mix.weight[:, d : 2 * d])
+        # An absent track is a token like any other; made the same, the two models agree.
+        new.tracks.absent[1] = old.tracks.absent[2]
+        new.fusion.embedding[2] = old.fusion.embedding[3]
+        new.fusion.mix.weight[:, 2 * d : 3 * d] = old.fusion.mix.weight[:, 3 * d : 4 * d]
+        expected = old(window._replace(observed=observed), variants)
+        torch.testing.assert_close(new(seen, variants), expected, atol=1e-5, rtol=0)

@@ -481,3 +481,25 @@ def test_a_single_variant_has_no_ceiling(tmp_path: Path) -> None:
     summary = simulate_genome(SimulationRequest(tmp_path / "x", 1, 100_000, variants_per_kb=0.01))
     assert summary.counts["records"] == 1
     assert json.loads((tmp_path / "x" / "manifest.json").read_text())["bayes"]["auroc"] is None
+
+
+def test_under_the_contact_rule_only_contacts_tell_open_sites_apart(tmp_path: Path) -> None:
+    out = tmp_path / "genome"
+    asked = SimulationRequest(out, contigs=2, contig_length=303_030, seed=3, rule="contact")
+    simulate_genome(asked)
+    found = list(read_alleles(out))
+    for allele in found:
+        both = allele.is_open and allele.contact
+        assert allele.prob == pytest.approx(0.96 if both else 0.02)
+    of_open = [allele.contact for allele in found if allele.is_open]
+    assert 0.2 < sum(of_open) / len(of_open) < 0.8
+    with pysam.VariantFile(str(out / "variants.vcf.gz")) as vcf:
+        assert "0.02 + 0.94 * OPEN * (1 if CONTACT else 0)" in str(vcf.header)
+    assert json.loads((out / "manifest.json").read_text())["provenance"]["config"]["rule"] == (
+        "contact"
+    )
+
+
+def test_an_unknown_rule_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--rule.*full or contact"):
+        simulate_genome(SimulationRequest(tmp_path / "g", rule="random"))
