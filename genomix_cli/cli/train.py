@@ -39,7 +39,9 @@ def train(
     test_contigs: Annotated[
         str, typer.Option(help="Contigs for the final metrics, comma-separated.")
     ] = "",
-    model: Annotated[str, typer.Option(help="gmt or cnn.")] = "gmt",
+    model: Annotated[
+        str, typer.Option(help="gmt, or a baseline: cnn, deepsea, basset, enformer, epigept.")
+    ] = "gmt",
     preset: Annotated[str, typer.Option(help="mini, base or paper.")] = "mini",
     arch: Annotated[
         list[str] | None,
