@@ -49,7 +49,7 @@ class BassetConfig:
     tracks: tuple[str, ...]
     n_bins: int = 2000
     bases: int = 600
-    widths: tuple[int, ...] = (96, 96, 128)
+    widths: tuple[int, ...] = (64, 64, 96)
     hidden: int = 192
     head: int = 128
     dropout: float = 0.1

@@ -50,10 +50,10 @@ class DeepSEAConfig:
     tracks: tuple[str, ...]
     n_bins: int = 2000
     bases: int = 1000
-    widths: tuple[int, ...] = (64, 96, 128)
+    widths: tuple[int, ...] = (64, 64, 96)
     hidden: int = 128
     head: int = 128
-    dropouts: tuple[float, ...] = (0.0, 0.0, 0.2)
+    dropouts: tuple[float, ...] = (0.0, 0.0, 0.1)
     use_sequence: bool = True
     use_tracks: bool = True
 

@@ -7,7 +7,7 @@ output at the token of the variant instead of 5,313 tracks at 896 places; the sa
 ref and alt, and a head of its own sees alt - ref and ref; tracks are projected and added to the
 tokens, and those near the variant join at the head; sinusoidal positions, which count from the
 variant, as it always lies in the middle, in place of relative ones; keys as wide as values;
-dropout is the same for ref and alt. `mini` reads 3,200 bp and is narrower.
+dropout is the same for ref and alt. `mini` reads 2,944 bp and is narrower.
 
 Letters: V variants, M tracks, B bases around the variant, T tokens, C channels, d width.
 """
@@ -22,7 +22,14 @@ from torch import Tensor, nn
 
 from genomix_cli.nn.positions import sinusoidal
 from genomix_cli.nn.transformer import SelfAttentionBlock
-from genomix_cli.variants.models.siamese import SiameseModel, check, pair_dropout, token_tracks
+from genomix_cli.variants.models.siamese import (
+    POSITION_SCALE,
+    SiameseModel,
+    check,
+    keep_variance,
+    pair_dropout,
+    token_tracks,
+)
 
 STEM_KERNEL, TOWER_KERNEL = 15, 5
 
@@ -55,9 +62,9 @@ class EnformerConfig:
 
     tracks: tuple[str, ...]
     n_bins: int = 2000
-    bases: int = 3200
-    widths: tuple[int, ...] = (32, 40, 48, 64, 80, 96, 128)
-    n_layers: int = 3
+    bases: int = 2944
+    widths: tuple[int, ...] = (24, 32, 40, 48, 64, 96, 128)
+    n_layers: int = 2
     n_heads: int = 4
     head: int = 128
     dropout: float = 0.0
@@ -157,7 +164,7 @@ class Enformer(SiameseModel):
             ]
         self.tower = nn.Sequential(*stages)
         self.tracks = nn.Linear(2 * len(config.tracks), width)
-        positions = sinusoidal(config.bases // config.token, width)
+        positions = POSITION_SCALE * sinusoidal(config.bases // config.token, width)
         self.register_buffer("positions", positions, persistent=False)
         self.layers = nn.ModuleList(
             SelfAttentionBlock(width, config.n_heads, config.dropout)
@@ -166,6 +173,7 @@ class Enformer(SiameseModel):
         self.pointwise = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(config.dropout)
         )
+        keep_variance(self.tower)
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ Deviations: the measured tracks of each bin, projected, stand in for 712 factors
 variant's bin instead of 8 signals at each; the same network reads ref and alt, and a head of its
 own sees alt - ref, ref and the tracks nearby; batch normalisation after each convolution;
 pre-norm layers, twice as wide inside (1,024 in the paper, for 968); dropout is the same for ref
-and alt. `mini` reads 3,050 bp in bins of 50 bp after three convolutions, the first of them wide
+and alt. `mini` reads 3,100 bp in bins of 100 bp after three convolutions, the first of them wide
 enough for a motif.
 
 Letters: V variants, M tracks, B bases around the variant, T bins, d width.
@@ -24,7 +24,14 @@ from torch import Tensor, nn
 
 from genomix_cli.nn.positions import sinusoidal
 from genomix_cli.nn.transformer import SelfAttentionBlock
-from genomix_cli.variants.models.siamese import SiameseModel, check, pair_dropout, token_tracks
+from genomix_cli.variants.models.siamese import (
+    POSITION_SCALE,
+    SiameseModel,
+    check,
+    keep_variance,
+    pair_dropout,
+    token_tracks,
+)
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,12 @@ class EpiGePTConfig:
 
     tracks: tuple[str, ...]
     n_bins: int = 2000
-    bases: int = 3050
+    bases: int = 3100
     kernels: tuple[int, ...] = (11, 5, 5)
-    widths: tuple[int, ...] = (48, 96, 96)
-    pools: tuple[int, ...] = (5, 5, 2)
+    widths: tuple[int, ...] = (48, 64, 96)
+    pools: tuple[int, ...] = (5, 5, 4)
     d_tracks: int = 32
-    n_layers: int = 3
+    n_layers: int = 2
     n_heads: int = 4
     head: int = 128
     dropout: float = 0.0
@@ -134,12 +141,13 @@ class EpiGePT(SiameseModel):
             n_in = n_out
         self.convolutions = nn.Sequential(*stages, nn.Dropout(config.dropout))
         self.tracks = nn.Linear(2 * len(config.tracks), config.d_tracks)
-        positions = sinusoidal(config.bases // config.bin, config.width)
+        positions = POSITION_SCALE * sinusoidal(config.bases // config.bin, config.width)
         self.register_buffer("positions", positions, persistent=False)
         self.layers = nn.ModuleList(
             SelfAttentionBlock(config.width, config.n_heads, config.dropout)
             for _ in range(config.n_layers)
         )
+        keep_variance(self.convolutions)
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:

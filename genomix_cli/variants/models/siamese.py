@@ -18,6 +18,8 @@ from genomix_cli.variants.models.base import VariantModule, Variants, Window
 
 # One SNV moves what a network says of the haplotype by about a tenth of what places differ by.
 DIFFERENCE_GAIN = 4.0
+# Of positions, as they are added to tokens: at 1 they would outweigh one SNV by far.
+POSITION_SCALE = 0.2
 # Bins of tracks on each side of the variant's own that the head reads.
 NEAR_BINS = 6
 # Places at which the tracks of a token are sampled.
@@ -94,6 +96,18 @@ def pair_dropout(module: nn.Module) -> nn.Module:
             if isinstance(child, nn.Dropout):
                 setattr(parent, name, PairedDropout(child.p))
     return module
+
+
+def keep_variance(module: nn.Module) -> None:
+    """Convolutions that keep the variance of what they read (He et al. 2015, arXiv:1502.01852).
+
+    torch's own start shrinks it stage by stage until one SNV is lost in rounding. Those without a
+    bias are scores of attention, and left alone.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv1d) and part.bias is not None:
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            nn.init.zeros_(part.bias)
 
 
 class SiameseModel(VariantModule):
