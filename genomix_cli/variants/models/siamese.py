@@ -16,8 +16,8 @@ from genomix_cli.errors import UsageError
 from genomix_cli.variants.inputs import BIN_SIZE
 from genomix_cli.variants.models.base import VariantModule, Variants, Window
 
-# One SNV moves what a network says of the haplotype by about a tenth of what places differ by.
-DIFFERENCE_GAIN = 4.0
+# Share of the running mean that a batch replaces, as in batch normalisation.
+MOMENTUM = 0.1
 # Of positions, as they are added to tokens: at 1 they would outweigh one SNV by far.
 POSITION_SCALE = 0.2
 # Bins of tracks on each side of the variant's own that the head reads.
@@ -110,6 +110,27 @@ def keep_variance(module: nn.Module) -> None:
             nn.init.zeros_(part.bias)
 
 
+class RunningScale(nn.Module):
+    """Features over their root mean square of the batches so far; 0 stays 0.
+
+    One SNV moves what a network says of a haplotype by a tenth or less of what haplotypes differ
+    by: at its own scale the difference would be learned last.
+    """
+
+    mean_square: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A first guess; batches of training replace it soon.
+        self.register_buffer("mean_square", torch.tensor(0.01))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[V, F]`` -> the same."""
+        if self.training and len(x):
+            self.mean_square.lerp_(x.detach().square().mean(), MOMENTUM)
+        return x * (self.mean_square + 1e-8).rsqrt()
+
+
 class SiameseModel(VariantModule):
     """Both haplotypes through `encode`; then the head on alt - ref, ref and the tracks nearby.
 
@@ -128,6 +149,7 @@ class SiameseModel(VariantModule):
         self.flank = config.bases // 2
         near = (2 * NEAR_BINS + 1) * 2 * len(config.tracks)
         self.norm = nn.LayerNorm(features)
+        self.scale = RunningScale()
         self.head = nn.Sequential(
             nn.Linear(2 * features + near, config.head),
             nn.ReLU(),
@@ -173,7 +195,7 @@ class SiameseModel(VariantModule):
         ref, alt = self.norm(features).chunk(2)
         step = BIN_SIZE * torch.arange(-NEAR_BINS, NEAR_BINS + 1, device=offset.device)
         near = tracks_at(tracks, offset[..., None] + step).flatten(0, 1).flatten(1)
-        return torch.cat([DIFFERENCE_GAIN * (alt - ref), ref, near], dim=-1)
+        return torch.cat([self.scale(alt - ref), ref, near], dim=-1)
 
 
 def check(kind: str, problems: dict[str, bool]) -> None:
