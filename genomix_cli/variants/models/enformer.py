@@ -146,6 +146,7 @@ class Enformer(SiameseModel):
 
     config_class = EnformerConfig
     presets = PRESETS
+    positions: Tensor
 
     def __init__(self, config: EnformerConfig) -> None:
         width = config.widths[-1]

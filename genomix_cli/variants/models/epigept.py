@@ -126,6 +126,7 @@ class EpiGePT(SiameseModel):
 
     config_class = EpiGePTConfig
     presets = PRESETS
+    positions: Tensor
 
     def __init__(self, config: EpiGePTConfig) -> None:
         super().__init__(config, config.width)
