@@ -50,6 +50,10 @@ VARIANT_MODELS = Registry(
     {
         "gmt": "genomix_cli.variants.models.gmt:GMT",
         "cnn": "genomix_cli.variants.models.cnn:CNN",
+        "deepsea": "genomix_cli.variants.models.deepsea:DeepSEA",
+        "basset": "genomix_cli.variants.models.basset:Basset",
+        "enformer": "genomix_cli.variants.models.enformer:Enformer",
+        "epigept": "genomix_cli.variants.models.epigept:EpiGePT",
     },
 )
 

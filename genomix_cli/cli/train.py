@@ -57,7 +57,9 @@ def train(
     fold_by: Annotated[
         str, typer.Option(help="What folds are made of: contig, or blocks of a length as 1Mb.")
     ] = "contig",
-    model: Annotated[str, typer.Option(help="gmt or cnn.")] = "gmt",
+    model: Annotated[
+        str, typer.Option(help="gmt, or a baseline: cnn, deepsea, basset, enformer, epigept.")
+    ] = "gmt",
     preset: Annotated[str, typer.Option(help="mini, base or paper.")] = "mini",
     arch: Annotated[
         list[str] | None,

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.variants.inputs import BIN_SIZE
 from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.models.siamese import measured_tracks, onehot, tracks_at
 
 
 @dataclass(frozen=True)
@@ -83,29 +82,20 @@ class CNN(VariantModule):
 
     def window(self, window: Window) -> Tensor:
         """Tracks and where they were observed, ``[W, 2 M, N]``."""
-        tracks = torch.cat([window.signal * window.observed, window.observed], dim=1)
-        return tracks if self.config.use_tracks else torch.zeros_like(tracks)
+        return measured_tracks(window, self.config.use_tracks)
 
     def variants(self, context: Tensor, variants: Variants) -> Tensor:
         """Logits, float ``[W, G]``."""
-        tracks = self._tracks_around(context, variants.offset)
+        step = torch.arange(self.config.bases, device=context.device) - self.flank
+        tracks = tracks_at(context, variants.offset[..., None] + step)
         ref = self._encode(variants.ref, tracks)
         alt = self._encode(variants.alt, tracks)
         return self.head(torch.cat([alt - ref, ref], dim=-1)).squeeze(-1)
 
-    def _tracks_around(self, tracks: Tensor, offset: Tensor) -> Tensor:
-        """Tracks at the bases around each variant, ``[W, G, 2 M, B]``; edges repeat."""
-        step = torch.arange(self.config.bases, device=offset.device) - self.flank
-        bins = ((offset[..., None] + step) // BIN_SIZE).clamp(0, self.n_bins - 1)
-        rows = torch.arange(len(tracks), device=offset.device)[:, None, None]
-        return tracks.transpose(1, 2)[rows, bins].transpose(-1, -2)
-
     def _encode(self, codes: Tensor, tracks: Tensor) -> Tensor:
         """``[W, G, H]`` and ``[W, G, 2 M, B]`` -> ``[W, G, hidden]``."""
-        onehot = F.one_hot(codes[..., : self.config.bases].long(), 5)[..., :4].to(tracks.dtype)
-        if not self.config.use_sequence:
-            onehot = torch.zeros_like(onehot)
-        x = torch.cat([onehot.transpose(-1, -2), tracks], dim=2)
+        sequence = onehot(codes, self.config.bases, self.config.use_sequence)
+        x = torch.cat([sequence.to(tracks.dtype), tracks], dim=2)
         y = self.dense(self.convolutions(x.flatten(0, 1)).flatten(1))
         return y.unflatten(0, x.shape[:2])
 

@@ -1,0 +1,161 @@
+"""A network like EpiGePT, on both haplotypes.
+
+After Gao et al. 2024 (doi:10.1186/s13059-024-03449-7): five convolutions with pooling (3, 5, 5, 3
+and 3 wide; 4, 4, 2, 2 and 2) turn 128 kb into 1,000 bins of 128 bp; the state of transcription
+factors in each bin is concatenated to its 256 channels; 12 layers of a transformer read the bins.
+Deviations: the measured tracks of each bin, projected, stand in for 712 factors; one output at the
+variant's bin instead of 8 signals at each; the same network reads ref and alt, and a head of its
+own sees alt - ref, ref and the tracks nearby; batch normalisation after each convolution;
+pre-norm layers, twice as wide inside (1,024 in the paper, for 968), of 4 heads instead of 8 (968
+channels do not divide by 16); dropout is the same for ref and alt. `mini` reads 3,100 bp in bins of 100 bp after three convolutions, the first of them wide
+enough for a motif.
+
+Letters: V variants, M tracks, B bases around the variant, T bins, d width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genomix_cli.nn.positions import sinusoidal
+from genomix_cli.nn.transformer import SelfAttentionBlock
+from genomix_cli.variants.models.siamese import (
+    POSITION_SCALE,
+    SiameseModel,
+    check,
+    keep_variance,
+    pair_dropout,
+    token_tracks,
+)
+
+
+@dataclass(frozen=True)
+class EpiGePTConfig:
+    """Architecture of an EpiGePT.
+
+    Attributes
+    ----------
+    tracks : tuple of str
+        Names of the tracks, in the order of the input.
+    n_bins : int
+        Bins of 50 bp in the window that tracks are taken from.
+    bases : int
+        Bases around the variant, a multiple of the product of `pools`; of an odd multiple, the
+        variant lies in the middle of a bin.
+    kernels, widths, pools : tuple of int
+        Width, channels and pooling of each convolution.
+    d_tracks : int
+        Width that a bin's tracks are projected to.
+    n_layers, n_heads : int
+        The transformer; its width is that of the last convolution and of the tracks together.
+    head : int
+        Width of the head.
+    dropout : float
+        After the third and the last convolution, and in the transformer.
+    use_sequence, use_tracks : bool
+        Ablations: what is switched off never reaches the model.
+    """
+
+    tracks: tuple[str, ...]
+    n_bins: int = 2000
+    bases: int = 3100
+    kernels: tuple[int, ...] = (11, 5, 5)
+    widths: tuple[int, ...] = (48, 64, 96)
+    pools: tuple[int, ...] = (5, 5, 4)
+    d_tracks: int = 32
+    n_layers: int = 2
+    n_heads: int = 4
+    head: int = 128
+    dropout: float = 0.0
+    use_sequence: bool = True
+    use_tracks: bool = True
+
+    @property
+    def bin(self) -> int:
+        """Bases of a bin."""
+        return math.prod(self.pools)
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.widths[-1] + self.d_tracks
+
+    def __post_init__(self) -> None:
+        depths = {len(self.kernels), len(self.widths), len(self.pools)}
+        heads = 2 * self.n_heads
+        check(
+            "EpiGePT",
+            {
+                "kernels, widths and pools are not equally many": len(depths) > 1 or depths == {0},
+                f"bases={self.bases} is no multiple of {self.bin}": bool(self.bases % self.bin),
+                f"width {self.width} is no multiple of 2 x n_heads={self.n_heads}": bool(
+                    self.width % heads
+                ),
+            },
+        )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "mini": {},
+    "paper": {
+        "bases": 128_000,
+        "kernels": (3, 5, 5, 3, 3),
+        "widths": (32, 64, 96, 128, 256),
+        "pools": (4, 4, 2, 2, 2),
+        "d_tracks": 712,
+        "n_layers": 12,
+        "n_heads": 4,
+        "head": 256,
+        "dropout": 0.1,
+    },
+}
+
+
+class EpiGePT(SiameseModel):
+    """Convolutions to bins, the tracks of each, and a transformer, shared by both haplotypes.
+
+    Parameters
+    ----------
+    config : EpiGePTConfig
+    """
+
+    config_class = EpiGePTConfig
+    presets = PRESETS
+    positions: Tensor
+
+    def __init__(self, config: EpiGePTConfig) -> None:
+        super().__init__(config, config.width)
+        stages: list[nn.Module] = []
+        n_in = 4
+        for kernel, n_out, pool in zip(config.kernels, config.widths, config.pools, strict=True):
+            stages += [
+                nn.Conv1d(n_in, n_out, kernel, padding="same"),
+                nn.BatchNorm1d(n_out),
+                nn.ReLU(),
+                nn.MaxPool1d(pool),
+            ]
+            n_in = n_out
+        self.convolutions = nn.Sequential(*stages, nn.Dropout(config.dropout))
+        self.tracks = nn.Linear(2 * len(config.tracks), config.d_tracks)
+        positions = POSITION_SCALE * sinusoidal(config.bases // config.bin, config.width)
+        self.register_buffer("positions", positions, persistent=False)
+        self.layers = nn.ModuleList(
+            SelfAttentionBlock(config.width, config.n_heads, config.dropout)
+            for _ in range(config.n_layers)
+        )
+        keep_variance(self.convolutions)
+        pair_dropout(self)
+
+    def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
+        """``[2 V, 4, B]`` -> ``[2 V, d]``: the bin that the variant lies in."""
+        state = self.tracks(token_tracks(tracks, offset, self.config.bases, self.config.bin))
+        sequence = self.convolutions(haplotypes).transpose(1, 2)
+        x = torch.cat([sequence, torch.cat([state, state])], dim=-1) + self.positions
+        for layer in self.layers:
+            x = layer(x)
+        return x[:, self.flank // self.config.bin]

@@ -1,0 +1,211 @@
+"""What the baselines share: one network reads both haplotypes, the head sees what changed.
+
+Letters: W windows, G variants per window, V = W G, M tracks, N bins, B bases around the variant,
+H haplotype bases, L places, T tokens, F features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.errors import UsageError
+from genomix_cli.variants.inputs import BIN_SIZE
+from genomix_cli.variants.models.base import VariantModule, Variants, Window
+
+# Share of the running mean that a batch replaces, as in batch normalisation.
+MOMENTUM = 0.1
+# Of positions, as they are added to tokens: at 1 they would outweigh one SNV by far.
+POSITION_SCALE = 0.2
+# Bins of tracks on each side of the variant's own that the head reads.
+NEAR_BINS = 6
+# Places at which the tracks of a token are sampled.
+SAMPLES = 4
+
+
+def measured_tracks(window: Window, use: bool) -> Tensor:
+    """Tracks and where they were observed, float ``[W, 2 M, N]``; zeros unless `use`."""
+    tracks = torch.cat([window.signal * window.observed, window.observed], dim=1)
+    return tracks if use else torch.zeros_like(tracks)
+
+
+def tracks_at(tracks: Tensor, places: Tensor) -> Tensor:
+    """Tracks ``[W, 2 M, N]`` at places in bases, int64 ``[W, G, L]``: ``[W, G, 2 M, L]``.
+
+    Beyond the window its first and last bin repeat.
+    """
+    bins = (places // BIN_SIZE).clamp(0, tracks.shape[-1] - 1)
+    rows = torch.arange(len(tracks), device=places.device)[:, None, None]
+    return tracks.transpose(1, 2)[rows, bins].transpose(-1, -2)
+
+
+def token_tracks(tracks: Tensor, offset: Tensor, bases: int, size: int) -> Tensor:
+    """Mean tracks of each token of `size` bases around each variant.
+
+    Parameters
+    ----------
+    tracks : Tensor
+        ``[W, 2 M, N]``.
+    offset : Tensor
+        int64 ``[W, G]``: of the variant, which is base number `bases` // 2 of its own.
+    bases, size : int
+        B, and B / T.
+
+    Returns
+    -------
+    Tensor
+        ``[V, T, 2 M]``.
+    """
+    sample = torch.arange(bases // size * SAMPLES, device=offset.device)
+    places = offset[..., None] + (2 * sample + 1) * size // (2 * SAMPLES) - bases // 2
+    means = tracks_at(tracks, places).unflatten(-1, (-1, SAMPLES)).mean(-1)
+    return means.flatten(0, 1).transpose(1, 2)
+
+
+def onehot(codes: Tensor, bases: int, use: bool) -> Tensor:
+    """The first `bases` of haplotypes ``[..., H]``, float32 ``[..., 4, B]``; zeros unless `use`."""
+    hot = F.one_hot(codes[..., :bases].long(), 5)[..., :4].float().transpose(-1, -2)
+    return hot if use else torch.zeros_like(hot)
+
+
+class PairedDropout(nn.Module):
+    """Dropout whose mask is the same for ref and alt, the halves of a batch.
+
+    Masks of their own would differ by far more than the two haplotypes do.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[2 V, ...]`` -> the same."""
+        if not self.training or not self.rate:
+            return x
+        mask = F.dropout(torch.ones_like(x[: len(x) // 2]), self.rate)
+        return x * torch.cat([mask, mask])
+
+
+def pair_dropout(module: nn.Module) -> nn.Module:
+    """`module` with every dropout in it a `PairedDropout`."""
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(parent, name, PairedDropout(child.p))
+    return module
+
+
+def keep_variance(module: nn.Module) -> None:
+    """Convolutions that keep the variance of what they read (He et al. 2015, arXiv:1502.01852).
+
+    torch's own start shrinks it stage by stage until one SNV is lost in rounding. Those without a
+    bias are scores of attention, and left alone.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv1d) and part.bias is not None:
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            nn.init.zeros_(part.bias)
+
+
+class RunningScale(nn.Module):
+    """Features over their root mean square of the batches so far; 0 stays 0.
+
+    One SNV moves what a network says of a haplotype by a tenth or less of what haplotypes differ
+    by: at its own scale the difference would be learned last.
+    """
+
+    mean_square: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A first guess; batches of training replace it soon.
+        self.register_buffer("mean_square", torch.tensor(0.01))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[V, F]`` -> the same."""
+        if self.training and len(x):
+            self.mean_square.lerp_(x.detach().square().mean(), MOMENTUM)
+        return x * (self.mean_square + 1e-8).rsqrt()
+
+
+class SiameseModel(VariantModule):
+    """Both haplotypes through `encode`; then the head on alt - ref, ref and the tracks nearby.
+
+    Parameters
+    ----------
+    config
+        With `tracks`, `n_bins`, `bases`, `head`, `use_sequence` and `use_tracks`.
+    features : int
+        F, the width of what `encode` returns.
+    """
+
+    def __init__(self, config: Any, features: int) -> None:
+        super().__init__()
+        self.config = config
+        self.n_bins = config.n_bins
+        self.flank = config.bases // 2
+        near = (2 * NEAR_BINS + 1) * 2 * len(config.tracks)
+        self.norm = nn.LayerNorm(features)
+        self.scale = RunningScale()
+        self.head = nn.Sequential(
+            nn.Linear(2 * features + near, config.head),
+            nn.ReLU(),
+            nn.Linear(config.head, config.head // 2),
+            nn.ReLU(),
+            nn.Linear(config.head // 2, 1),
+        )
+
+    def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
+        """Features of each haplotype.
+
+        Parameters
+        ----------
+        haplotypes : Tensor
+            ``[2 V, 4, B]``: ref of all variants, then alt of all.
+        tracks, offset : Tensor
+            ``[W, 2 M, N]``, and the variants' places in it ``[W, G]``.
+
+        Returns
+        -------
+        Tensor
+            ``[2 V, F]``.
+        """
+        raise NotImplementedError
+
+    def window(self, window: Window) -> Tensor:
+        """Tracks and where they were observed, ``[W, 2 M, N]``."""
+        return measured_tracks(window, self.config.use_tracks)
+
+    def variants(self, context: Tensor, variants: Variants) -> Tensor:
+        """Logits, float ``[W, G]``."""
+        both = torch.stack([variants.ref, variants.alt])
+        # alt - ref is a small difference of large numbers: keep it in full precision.
+        with torch.autocast(context.device.type, enabled=False):
+            # One pass, so that batch statistics are those of ref and alt alike.
+            haplotypes = onehot(both, self.config.bases, self.config.use_sequence).flatten(0, 2)
+            features = self.encode(haplotypes, context, variants.offset)
+            logits = self.head(self._read(features, context, variants.offset))
+        return logits.view(variants.offset.shape)
+
+    def _read(self, features: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
+        """What the head sees, from features ``[2 V, F]``: ``[V, 2 F + near]``."""
+        ref, alt = self.norm(features).chunk(2)
+        step = BIN_SIZE * torch.arange(-NEAR_BINS, NEAR_BINS + 1, device=offset.device)
+        near = tracks_at(tracks, offset[..., None] + step).flatten(0, 1).flatten(1)
+        return torch.cat([self.scale(alt - ref), ref, near], dim=-1)
+
+
+def check(kind: str, problems: dict[str, bool]) -> None:
+    """Report all that is wrong with a configuration together.
+
+    Raises
+    ------
+    UsageError
+        If any of `problems` holds.
+    """
+    wrong = [problem for problem, holds in problems.items() if holds]
+    if wrong:
+        raise UsageError(f"invalid {kind}: {', '.join(wrong)}")
