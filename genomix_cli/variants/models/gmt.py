@@ -14,7 +14,7 @@ H heads, C contact bins of 5 kb, k k-mer length, r radius in bases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -460,17 +460,18 @@ class GMT(VariantModule):
         x, cache = fused, []
         *layers, last = self.layers
         for layer, prior in zip(layers, priors, strict=False):
-            x, key_value = self._run(layer, x, prior)
+            assert isinstance(layer, Layer)
+            x, key_value = self._run(layer.context, x, prior)
             cache.append(key_value)
         assert isinstance(last, Layer)
         cache.append(last.key_value(x))  # nothing reads the tokens it would give
         return Context(cache, priors, fused)
 
-    def _run(self, layer: nn.Module, x: Tensor, bias: Tensor) -> tuple[Tensor, KeyValue]:
-        assert isinstance(layer, Layer)
+    def _run(self, part: Callable[..., Any], *inputs: Any) -> Any:
+        """Run a part of a layer, whose inner values may be computed again in the backward pass."""
         if self.gradient_checkpointing and self.training:
-            return checkpoint(layer.context, x, bias, use_reentrant=False)
-        return layer.context(x, bias)
+            return checkpoint(part, *inputs, use_reentrant=False)
+        return part(*inputs)
 
     def _drop_modalities(self, window: Window) -> tuple[Tensor, Tensor]:
         """Which tracks are there (bool ``[W, M]``), and the contacts after dropout."""
@@ -546,7 +547,8 @@ class GMT(VariantModule):
             assert isinstance(layer, Layer)
             own = prior.transpose(1, 2)[rows, contact_bin].transpose(1, 2)  # [W, H, G, C]
             # Of the last layer only the [CLS] is read.
-            y = layer.read(y, key_value, own, 1 if i == len(self.layers) - 1 else None)
+            n_tokens = 1 if i == len(self.layers) - 1 else None
+            y = self._run(layer.read, y, key_value, own, n_tokens)
         return self.head(self.norm(y[:, :, 0])).squeeze(-1)
 
     def _with_cls(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
