@@ -85,7 +85,7 @@ class TrainRequest:
     demonstration : bool
         Mark the weights as not meant for real conclusions.
     checkpointing : bool
-        Recompute the window stream in the backward pass to save memory.
+        Recompute both streams in the backward pass to save memory.
     """
 
     shard: Path
