@@ -106,7 +106,7 @@ def span_kmers(
 
 
 class HiddenBins(NamedTuple):
-    """Hidden bins of tracks: bool `bins` ``[M, N]``, and the modality that is hidden whole, or -1."""
+    """Hidden bins bool `bins` ``[M, N]``, and the modality that is hidden whole, or -1."""
 
     bins: NDArray[np.bool_]
     whole: int

@@ -61,8 +61,8 @@ from genomix_cli.variants.pretrain_metrics import (
 )
 from genomix_cli.variants.sampling import (
     SPANS,
+    Batch,
     Draw,
-    Item,
     MaskedWindows,
     Places,
     Reading,
@@ -180,7 +180,7 @@ class Pretraining(nn.Module):
         self.gmt = gmt
         self.heads = Reconstruction(gmt.config, span)
 
-    def forward(self, item: Item, bases: bool = True) -> Outputs:
+    def forward(self, item: Batch, bases: bool = True) -> Outputs:
         """Tell what is hidden; without `bases`, k-mers and bins only."""
         context, tokens = self.gmt.tokens(item.window)
         asked = item.kmers[:, :, 0] >= 0  # [W, S]
@@ -222,7 +222,7 @@ class PretrainTask:
         self._weight, self._seed = track_weight, seed
         self._scale = math.log(4) * module.gmt.config.k
 
-    def losses(self, item: Item) -> dict[str, Tensor]:
+    def losses(self, item: Batch) -> dict[str, Tensor]:
         """The loss and its parts."""
         with _own_randomness(self._seed, item.draw):
             told = self._network(item)
@@ -235,11 +235,11 @@ class PretrainTask:
         loss = kmers + self._weight * (bins + bases)
         return {"loss": loss, "kmers": kmers, "bins": bins, "bases": bases}
 
-    def _kmer_nats(self, told: Outputs, item: Item) -> Tensor:
+    def _kmer_nats(self, told: Outputs, item: Batch) -> Tensor:
         ids = item.kmers[item.kmers[:, :, 0] >= 0]
         return F.cross_entropy(told.kmers.flatten(0, 1).float(), ids.flatten(), reduction="none")
 
-    def predict(self, item: Item) -> Told:
+    def predict(self, item: Batch) -> Told:
         """What is told of a validation batch."""
         told = self._network(item, bases=False)
         nats = self._kmer_nats(told, item)

@@ -38,10 +38,12 @@ def headline(summary: PretrainSummary) -> str:
         own, *chains = summary.kmers
         best = min(chains, key=lambda row: row.nats_per_base.value)
         mine, other = own.nats_per_base, best.nats_per_base
-        verb = "less" if mine.high < other.low else "more" if mine.low > other.high else "no other"
+        verb = "not told apart from"
+        if mine.high < other.low or mine.low > other.high:
+            verb = "less than" if mine.high < other.low else "more than"
         said.append(
-            f"A base of a hidden span costs {mine.value:.4f} nats, {verb} than the {other.value:.4f} "
-            f"of a {best.name} that knows both neighbours."
+            f"A base of a hidden span costs {mine.value:.4f} nats, {verb} the "
+            f"{other.value:.4f} of a {best.name} that knows both neighbours."
         )
     return " ".join(said) or "Nothing that was held out could be judged."
 
@@ -99,9 +101,10 @@ def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
         )
     with style():
         body += "<h2>training</h2>\n" + embedded(_curve(summary))
+    counts = summary.windows
     under = (
-        f"{summary.windows['to draw from']:,} windows of {summary.windows['each of bases']:,} bases "
-        f"to draw from, {summary.windows['validated on']:,} held out; preset {summary.preset}, "
+        f"{counts['to draw from']:,} windows of {counts['each of bases']:,} bases to draw from, "
+        f"{counts['validated on']:,} held out; preset {summary.preset}, "
         f"{summary.parameters:,} parameters"
     )
     title = f"{html.escape(summary.data)}: pre-training"

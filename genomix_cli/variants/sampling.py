@@ -201,31 +201,9 @@ def _measured(tracks: Sequence[str], modalities: Sequence[str], cell: str) -> li
 
 
 class Item(NamedTuple):
-    """A window with what is hidden of it; also a batch of them, as tensors with W in front.
+    """A window with what is hidden of it, as arrays; see `Batch`."""
 
-    Attributes
-    ----------
-    window : WindowArrays or Window
-        As the model sees it.
-    queries : Variants
-        ``[G]``: S hidden spans, then P bases of hidden bins; both alleles are the reference. The
-        bases around a place are those of the genome: its tracks are asked for, not they.
-    kmers : NDArray
-        int64 ``[S, O]``: ids inside each span, -1 where they are not asked for.
-    signal : NDArray
-        float32 ``[M, N]``: the tracks before anything was hidden.
-    scored : NDArray
-        bool ``[M, N]``: bins that are hidden and were really measured.
-    bins : NDArray
-        int64 ``[P]``: bin of each place; -1: none was left.
-    simple : NDArray
-        float32 ``[M, N]``, for validation: what a simple guess says. A line between the nearest
-        known bins; where a whole modality is hidden, the mean of the others.
-    draw : NDArray
-        int64 ``[4]``: epoch, number of the draw, index of the cell type, what is hidden.
-    """
-
-    window: WindowArrays | Window
+    window: WindowArrays
     queries: Variants
     kmers: NDArray[np.int64]
     signal: NDArray[np.float32]
@@ -233,6 +211,41 @@ class Item(NamedTuple):
     bins: NDArray[np.int64]
     simple: NDArray[np.float32]
     draw: NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """Windows with what is hidden of them.
+
+    Attributes
+    ----------
+    window : Window
+        As the model sees it.
+    queries : Variants
+        ``[W, G]``: S hidden spans, then P bases of hidden bins; both alleles are the reference. The
+        bases around a place are those of the genome: its tracks are asked for, not they.
+    kmers : Tensor
+        int64 ``[W, S, O]``: ids inside each span, -1 where they are not asked for.
+    signal : Tensor
+        float32 ``[W, M, N]``: the tracks before anything was hidden.
+    scored : Tensor
+        bool ``[W, M, N]``: bins that are hidden and were really measured.
+    bins : Tensor
+        int64 ``[W, P]``: bin of each place; -1: none was left.
+    simple : Tensor
+        float32 ``[W, M, N]``, for validation: what a simple guess says. A line between the nearest
+        known bins; where a whole modality is hidden, the mean of the others.
+    draw : Tensor
+        int64 ``[W, 4]``: epoch, number of the draw, index of the cell type, what is hidden.
+    """
+
+    window: Window
+    queries: Variants
+    kmers: Tensor
+    signal: Tensor
+    scored: Tensor
+    bins: Tensor
+    simple: Tensor
+    draw: Tensor
 
 
 @dataclass(frozen=True)
@@ -386,15 +399,16 @@ def _simple(
     return np.repeat(mean[None], len(signal), axis=0).astype(np.float32)
 
 
-def stack(items: Sequence[Item]) -> Item:
+def stack(items: Sequence[Item]) -> Batch:
     """A batch."""
-    window = Window(*(_stack([i.window[f] for i in items]) for f in range(4)))
-    queries = Variants(
-        *(torch.stack(parts) for parts in zip(*(i.queries for i in items), strict=True))
+
+    def stacked(field: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(item, field) for item in items]))
+
+    windows = zip(*(item.window for item in items), strict=True)
+    queries = zip(*(item.queries for item in items), strict=True)
+    return Batch(
+        Window(*(torch.from_numpy(np.stack(parts)) for parts in windows)),
+        Variants(*map(torch.stack, queries)),
+        *map(stacked, Batch._fields[2:]),
     )
-    rest = (_stack([item[field] for item in items]) for field in range(2, len(Item._fields)))
-    return Item(window, queries, *rest)  # type: ignore[arg-type]
-
-
-def _stack(arrays: Sequence[NDArray[np.generic]]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays))
