@@ -194,8 +194,8 @@ class Pretraining(nn.Module):
             cls = tokens.new_zeros(*queries.offset.shape, tokens.shape[-1])
         kmers = self.heads.kmers(cls[:, :n_spans][asked], self.gmt.local)
         if not self.gmt.config.tracks:
-            empty = tokens.new_zeros(len(tokens), 0, 1)
-            return Outputs(kmers, empty, empty)
+            none = tokens.new_zeros(len(tokens), 0, tokens.shape[1])
+            return Outputs(kmers, none, none[:, :, : item.bins.shape[1]])
         return Outputs(kmers, *self.heads.tracks(tokens, cls[:, n_spans:]))
 
 

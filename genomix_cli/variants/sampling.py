@@ -106,7 +106,8 @@ def find_places(shard: Shard, n_bins: int, held: HeldOut, max_n: float, *, valid
             else:
                 found.append((index, start))
                 free = start + window
-    places = Places(*np.array(found, np.int64).reshape(-1, 2).T, unknown, touched)
+    contig, first = np.array(found, np.int64).reshape(-1, 2).T
+    places = Places(contig, first, unknown, touched)
     if not found:
         raise _nothing(shard, places, window, max_n, valid)
     return places
@@ -329,11 +330,11 @@ class MaskedWindows(Dataset[Item]):
     def _hide(
         self, draw: Draw, observed: NDArray[np.bool_], rng: np.random.Generator
     ) -> HiddenBins:
-        if self.training:
-            return hide_tracks(observed.any(1), self.reading.n_bins, self.masking, rng)
-        if draw.hidden == SPANS:
-            return hide_tracks(observed.any(1), self.reading.n_bins, self.masking, rng, joint=True)
-        return hide_modality(len(observed), self.reading.n_bins, draw.hidden)
+        n_tracks, n_bins = observed.shape
+        if draw.hidden != SPANS:
+            return hide_modality(n_tracks, n_bins, draw.hidden)
+        measured = np.asarray(observed.any(1))
+        return hide_tracks(measured, n_bins, self.masking, rng, joint=not self.training)
 
     def _hide_bases(
         self, draw: Draw, codes: NDArray[np.uint8], rng: np.random.Generator
