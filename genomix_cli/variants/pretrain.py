@@ -218,14 +218,19 @@ class PretrainTask:
 
     def __init__(self, module: Pretraining, track_weight: float, seed: int) -> None:
         self.module: nn.Module = module
-        self._network = module
         self._weight, self._seed = track_weight, seed
         self._scale = math.log(4) * module.gmt.config.k
+
+    @property
+    def network(self) -> Pretraining:
+        """The module, which the fit loop may put another one in the place of."""
+        assert isinstance(self.module, Pretraining)
+        return self.module
 
     def losses(self, item: Batch) -> dict[str, Tensor]:
         """The loss and its parts."""
         with _own_randomness(self._seed, item.draw):
-            told = self._network(item)
+            told = self.network(item)
         kmers = self._kmer_nats(told, item)
         kmers = kmers.mean() / self._scale if kmers.numel() else told.bins.sum() * 0
         bins = track_error(told.bins, item.signal, item.scored)
@@ -241,7 +246,7 @@ class PretrainTask:
 
     def predict(self, item: Batch) -> Told:
         """What is told of a validation batch."""
-        told = self._network(item, bases=False)
+        told = self.network(item, bases=False)
         nats = self._kmer_nats(told, item)
         asked = item.kmers[:, :, 0] >= 0
         n_each = item.kmers.shape[2]
@@ -273,7 +278,7 @@ class PretrainTask:
         loss += self._weight * float(np.mean(parts)) if parts else 0.0
         return {
             MONITOR: -loss,
-            "nats_per_base": nats / self._network.gmt.config.k,
+            "nats_per_base": nats / self.network.gmt.config.k,
             "r_spans": _mean_r(tracks, ~whole),
             "r_whole": _mean_r(tracks, whole),
         }
@@ -459,7 +464,7 @@ def _reading(gmt: GMT, request: PretrainRequest) -> Reading:
 
 def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest) -> FitResult:
     """Train; the task's module ends with the weights that validated best."""
-    reading = _reading(task._network.gmt, request)
+    reading = _reading(task.network.gmt, request)
     contigs, cells = list(shard.contigs), shard.cells
 
     def loader(epoch: int) -> DataLoader[Any]:
@@ -490,7 +495,7 @@ def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainReques
 def _valid_windows(
     task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest
 ) -> MaskedWindows:
-    reading = _reading(task._network.gmt, request)
+    reading = _reading(task.network.gmt, request)
     return MaskedWindows(
         shard, parts.draws, request.masking, reading, request.seed, 0, training=False
     )
@@ -521,7 +526,7 @@ def _judge(
     with torch.inference_mode():
         batches = track(_valid_loader(task, shard, parts, request), "judging")
         told = join([task.predict(_to(batch, device)) for batch in batches])
-    gmt = task._network.gmt
+    gmt = task.network.gmt
     index = {name: i for i, name in enumerate(shard.contigs)}
     places = [(index[d.contig], max(0, d.start)) for d in parts.draws]
     units = resampling_units(*np.array(places).T).ids
@@ -578,7 +583,7 @@ def _chains(
     request: PretrainRequest,
 ) -> tuple[KmerRow, ...]:
     """Markov chains of the training windows, on the same hidden spans."""
-    reading = _reading(task._network.gmt, request)
+    reading = _reading(task.network.gmt, request)
     train = draw_epoch(parts.train, list(shard.contigs), ("",), COUNTED, request.seed, 0)
     length = reading.n_bins * BIN_SIZE
     counts = count_bases(shard.codes(d.contig, d.start, d.start + length) for d in train)
@@ -611,6 +616,7 @@ def _open_run(request: PretrainRequest) -> None:
     """Create the run folder and say in it what is run."""
     folder, before = request.output, request.output / "train.json"
     if not first_process():
+        log.setLevel(logging.ERROR)
         return
     asked = _plain(request)
     if request.resume:

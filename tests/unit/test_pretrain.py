@@ -316,3 +316,39 @@ def test_mistakes_are_said(asked: PretrainRequest, change: dict[str, object], sa
     with pytest.raises(UsageError, match=says):
         pretrain(replace(asked, **change))
     assert not asked.output.exists()
+
+
+def test_options_of_the_command_reach_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer import Typer
+    from typer.testing import CliRunner
+
+    from genomix_cli.cli.pretrain import pretrain as command
+
+    class Summary:
+        def rows(self) -> list[dict[str, object]]:
+            return [{"hidden": "ATAC, spans", "r": 0.5, "simple guess": None}]
+
+    found: list[PretrainRequest] = []
+    monkeypatch.setattr(module, "pretrain", lambda request: found.append(request) or Summary())
+    app = Typer()
+    app.command()(command)
+    options = "--valid-contigs chr1,chr2 --set n_bins=800 --span 8 --mask-share 0.1"
+    options += " --track-mask 0.2 --track-weight 3 --max-n 1 --epochs 7 --devices 2"
+    options += " --windows-per-epoch 9 --windows-per-batch 3 --gradient-checkpointing --resume"
+    ended = CliRunner().invoke(
+        app, ["genome.h5", "-o", str(tmp_path / "run"), "--init", "before", *options.split()]
+    )
+    assert ended.exit_code == 0, ended.output
+    assert "ATAC, spans\t0.5" in ended.output
+    (request,) = found
+    assert request.valid_contigs == ("chr1", "chr2")
+    assert request.arch == {"n_bins": 800}
+    assert request.masking == Masking(share=0.1, span=8, track_share=0.2)
+    assert (request.track_weight, request.max_n, request.initial) == (3, 1, "before")
+    assert (request.windows_per_epoch, request.windows_per_batch) == (9, 3)
+    assert (request.fit.epochs, request.fit.devices, request.fit.patience) == (7, 2, 0)
+    assert request.fit.monitor == MONITOR
+    assert request.checkpointing
+    assert request.resume
