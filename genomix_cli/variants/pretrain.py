@@ -196,7 +196,7 @@ class Pretraining(nn.Module):
         if not self.gmt.config.tracks:
             none = tokens.new_zeros(len(tokens), 0, tokens.shape[1])
             return Outputs(kmers, none, none[:, :, : item.bins.shape[1]])
-        return Outputs(kmers, *self.heads.tracks(tokens, cls[:, n_spans:]))
+        return Outputs(kmers, *self.heads.tracks(tokens, cls[:, n_spans:], item.line))
 
 
 def track_error(predicted: Tensor, truth: Tensor, scored: Tensor) -> Tensor:

@@ -210,6 +210,7 @@ class Item(NamedTuple):
     signal: NDArray[np.float32]
     scored: NDArray[np.bool_]
     bins: NDArray[np.int64]
+    line: NDArray[np.float32]
     simple: NDArray[np.float32]
     draw: NDArray[np.int64]
 
@@ -232,9 +233,11 @@ class Batch(NamedTuple):
         bool ``[W, M, N]``: bins that are hidden and were really measured.
     bins : Tensor
         int64 ``[W, P]``: bin of each place; -1: none was left.
+    line : Tensor
+        float32 ``[W, M, N]``: a line between the nearest known bins; 0 without any.
     simple : Tensor
-        float32 ``[W, M, N]``, for validation: what a simple guess says. A line between the nearest
-        known bins; where a whole modality is hidden, the mean of the others.
+        float32 ``[W, M, N]``, for validation: what a simple guess says. The line, or the mean of
+        the others where a whole modality is hidden.
     draw : Tensor
         int64 ``[W, 4]``: epoch, number of the draw, index of the cell type, what is hidden.
     """
@@ -245,6 +248,7 @@ class Batch(NamedTuple):
     signal: Tensor
     scored: Tensor
     bins: Tensor
+    line: Tensor
     simple: Tensor
     draw: Tensor
 
@@ -315,6 +319,7 @@ class MaskedWindows(Dataset[Item]):
         known = observed & ~hidden.bins
         codes, spans = self._hide_bases(draw, window.codes, rng)
         places = self._places(scored, rng)
+        line = interpolate(signal, known)
         seen = WindowArrays(codes, signal * known, known.astype(np.float32), window.contacts)
         return Item(
             seen,
@@ -323,7 +328,8 @@ class MaskedWindows(Dataset[Item]):
             signal,
             scored,
             places,
-            signal if self.training else _simple(signal, known, draw.hidden),
+            line,
+            line if draw.hidden == SPANS else _mean_of_others(signal, known),
             np.array([self.epoch, index, self.shard.cells.index(draw.cell), draw.hidden], np.int64),
         )
 
@@ -391,11 +397,8 @@ class MaskedWindows(Dataset[Item]):
         return Variants(*map(torch.from_numpy, (offset, ref, ref, length, length)))
 
 
-def _simple(
-    signal: NDArray[np.float32], known: NDArray[np.bool_], hidden: int
-) -> NDArray[np.float32]:
-    if hidden == SPANS:
-        return interpolate(signal, known)
+def _mean_of_others(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Where all known modalities are those that are not hidden, ``[M, N]``."""
     mean = (signal * known).sum(0) / np.maximum(known.sum(0), 1)
     return np.repeat(mean[None], len(signal), axis=0).astype(np.float32)
 

@@ -581,6 +581,7 @@ class Reconstruction(nn.Module):
             self.norm_token, self.norm_base = nn.LayerNorm(d), nn.LayerNorm(d)
             self.bin_tracks = nn.Linear(d, len(config.tracks))
             self.base_tracks = nn.Linear(d, len(config.tracks))
+            self.trust = nn.Linear(d, len(config.tracks))
         self.register_buffer("spelled", _spelled(k), persistent=False)
 
     def kmers(self, spans: Tensor, embedding: KmerEmbedding) -> Tensor:
@@ -589,13 +590,30 @@ class Reconstruction(nn.Module):
         rows = embedding.weight[: len(self.spelled)] * (embedding.gain / embedding.weight.shape[1])
         return self.query(hidden) @ torch.cat([rows, self.spelled], dim=1).T
 
-    def tracks(self, tokens: Tensor, bases: Tensor) -> tuple[Tensor, Tensor]:
+    def tracks(self, tokens: Tensor, bases: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
         """Tracks of every bin from the window's tokens, and of some from the [CLS] of a base.
 
-        ``[W, N, d]`` and ``[W, P, d]`` -> ``[W, M, N]`` and ``[W, M, P]``.
+        A bin is told as a line between its known neighbours, as far as the token trusts it, and
+        what the token adds: smoothness, which any track has, need not be learned first.
+
+        Parameters
+        ----------
+        tokens : Tensor
+            ``[W, N, d]``.
+        bases : Tensor
+            ``[W, P, d]``.
+        line : Tensor
+            ``[W, M, N]``; 0 where a modality has no known bin.
+
+        Returns
+        -------
+        bins, bases : Tensor
+            ``[W, M, N]`` and ``[W, M, P]``.
         """
-        by_bin = self.bin_tracks(self.norm_token(tokens))
-        return by_bin.transpose(1, 2), self.base_tracks(self.norm_base(bases)).transpose(1, 2)
+        tokens = self.norm_token(tokens)
+        trust, added = torch.sigmoid(self.trust(tokens)), self.bin_tracks(tokens)
+        by_base = self.base_tracks(self.norm_base(bases))
+        return (trust.transpose(1, 2) * line + added.transpose(1, 2)), by_base.transpose(1, 2)
 
 
 def _spelled(k: int) -> Tensor:
