@@ -16,6 +16,8 @@ from genomix_cli.errors import UsageError
 
 BASES = "ACGT"
 UNKNOWN_BASE = 4
+# What pre-training hides from a network; no genome holds it.
+HIDDEN_BASE = 5
 MIN_K, MAX_K = 3, 8
 
 _CODE_OF_BYTE = bytes(

@@ -48,6 +48,8 @@ class ModelConfig:
         Name of the reference assembly trained on.
     demonstration : bool
         True for weights that are not meant for real conclusions.
+    pretrained_only : bool
+        True for weights to start training from, which score nothing yet.
     provenance : dict
         How the model was made.
     """
@@ -60,6 +62,7 @@ class ModelConfig:
     calibration: Platt = field(default_factory=lambda: Platt(1.0, 0.0))
     assembly: str = ""
     demonstration: bool = False
+    pretrained_only: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -97,6 +100,22 @@ def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
         "calibration": config.calibration._asdict(),
     }
     (folder / "config.json").write_text(json.dumps(data, indent=1, default=list) + "\n")
+
+
+def refuse_pretrained(config: ModelConfig, folder: Path) -> None:
+    """Refuse to score with a model that was pre-trained only.
+
+    Raises
+    ------
+    UsageError
+        Naming the command that trains it.
+    """
+    if config.pretrained_only:
+        raise UsageError(
+            "was pre-trained only, and scores nothing yet",
+            where=folder,
+            hint=f"train it on labelled variants: genomix train SHARD --init {folder}",
+        )
 
 
 def build_model(name: str, arch: Mapping[str, Any], *, where: object = None) -> Any:

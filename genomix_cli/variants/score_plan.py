@@ -19,6 +19,7 @@ from genomix_cli.training.checkpoints import (
     ModelConfig,
     model_folder,
     read_config,
+    refuse_pretrained,
     resolve_devices,
     weights_file,
 )
@@ -208,6 +209,7 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
     format = format_of(request.output, request.output_type)
     folder = model_folder(request.model)
     config, digest = read_config(folder), sha256(weights_file(folder))
+    refuse_pretrained(config, folder)
     devices = resolve_devices(request.device, request.devices)
     on_gpu = devices[0].type == "cuda"
     stride = int(config.arch["n_bins"]) * BIN_SIZE // 2

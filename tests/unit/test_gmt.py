@@ -149,7 +149,9 @@ def test_embeddings_come_out_at_unit_scale() -> None:
     assert out.std().item() == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.parametrize(("preset", "millions"), [("mini", 1.63), ("base", 42.74), ("paper", 403.7)])
+@pytest.mark.parametrize(
+    ("preset", "millions"), [("mini", 1.63), ("base", 42.74), ("paper", 403.7)]
+)
 def test_presets_have_the_published_size(preset: str, millions: float) -> None:
     with torch.device("meta"):
         model = GMT(GMTConfig(tracks=TRACKS, **PRESETS[preset]))

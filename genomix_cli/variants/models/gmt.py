@@ -24,7 +24,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genomix_cli.errors import UsageError
-from genomix_cli.genome.alphabet import unknown_id, vocabulary_size
+from genomix_cli.genome.alphabet import (
+    HIDDEN_BASE,
+    UNKNOWN_BASE,
+    mask_id,
+    unknown_id,
+    vocabulary_size,
+)
 from genomix_cli.nn.attention import (
     KeyValue,
     MultiHeadAttention,
@@ -169,16 +175,20 @@ class KmerEmbedding(nn.Module):
         self.gain = ((vocabulary_size(k) + width) / 2) ** 0.5
 
     def ids(self, codes: Tensor) -> Tensor:
-        """k-mer ids, stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``."""
+        """k-mer ids, stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``.
+
+        One that touches a hidden base is MASK, else one that touches an unknown base UNKNOWN.
+        """
         n = codes.shape[-1] - self.k + 1
         codes = codes.to(torch.int32)
         ids = torch.zeros_like(codes[..., :n])
-        unknown = torch.zeros_like(ids, dtype=torch.bool)
+        highest = torch.zeros_like(ids)
         for j in range(self.k):
             base = codes[..., j : j + n]
             ids = ids * 4 + base
-            unknown |= base > 3
-        return ids.masked_fill(unknown, unknown_id(self.k)).long()
+            highest = torch.maximum(highest, base)
+        ids = ids.masked_fill(highest >= UNKNOWN_BASE, unknown_id(self.k))
+        return ids.masked_fill(highest >= HIDDEN_BASE, mask_id(self.k)).long()
 
     def forward(self, ids: Tensor) -> Tensor:
         """``[...]`` -> ``[..., width]``."""
@@ -448,6 +458,21 @@ class GMT(VariantModule):
 
     def encode(self, sequence: Tensor, window: Window) -> Context:
         """Window stream from the bins' sequence embeddings ``[W, N, d_sequence]``."""
+        context, x = self._all_but_last(sequence, window)
+        last = self.layers[-1]
+        assert isinstance(last, Layer)
+        context.layers.append(last.key_value(x))  # nothing reads the tokens it would give
+        return context
+
+    def tokens(self, window: Window) -> tuple[Context, Tensor]:
+        """Window stream with the tokens of its last layer, ``[W, N, d]``, for pre-training."""
+        context, x = self._all_but_last(self.embed_window(window.codes), window)
+        x, key_value = self._run(self.layers[-1], x, context.priors[-1])
+        context.layers.append(key_value)
+        return context, x
+
+    def _all_but_last(self, sequence: Tensor, window: Window) -> tuple[Context, Tensor]:
+        """The context without the last layer, and the tokens that this layer reads."""
         config = self.config
         tokens = self.sequence_in(4.0 * sequence)[:, :, None]
         if not config.use_sequence:
@@ -458,14 +483,11 @@ class GMT(VariantModule):
         fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
         priors = self.prior(contacts)
         x, cache = fused, []
-        *layers, last = self.layers
-        for layer, prior in zip(layers, priors, strict=False):
+        for layer, prior in zip(self.layers[:-1], priors, strict=False):
             assert isinstance(layer, Layer)
             x, key_value = self._run(layer.context, x, prior)
             cache.append(key_value)
-        assert isinstance(last, Layer)
-        cache.append(last.key_value(x))  # nothing reads the tokens it would give
-        return Context(cache, priors, fused)
+        return Context(cache, priors, fused), x
 
     def _run(self, part: Callable[..., Any], *inputs: Any) -> Any:
         """Run a part of a layer, whose inner values may be computed again in the backward pass."""
@@ -525,8 +547,14 @@ class GMT(VariantModule):
         bins = (variants.offset // BIN_SIZE).repeat(1, 2)
         with torch.autocast(bins.device.type, enabled=False):
             tokens = self.alleles.with_null(self.embed_alleles(variants))
-        logits, null = self._read(context, tokens, bins).chunk(2, dim=1)
+        logits, null = self._score(context, tokens, bins).chunk(2, dim=1)
         return logits, null
+
+    def represent(self, context: Context, variants: Variants) -> Tensor:
+        """What the head reads of each variant: its final [CLS], ``[W, G, d]``."""
+        with torch.autocast(variants.offset.device.type, enabled=False):
+            tokens = self.alleles(self.embed_alleles(variants))
+        return self._read(context, tokens, variants.offset // BIN_SIZE)
 
     def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
         """Variant stream from allele embeddings; `bins` int64 ``[W, G]``; logits ``[W, G]``."""
@@ -534,10 +562,14 @@ class GMT(VariantModule):
         with torch.autocast(bins.device.type, enabled=False):
             dtype = self.alleles.pool.weight.dtype
             tokens = self.alleles(Alleles(*(t.to(dtype) for t in alleles)))
-        return self._read(context, tokens, bins)
+        return self._score(context, tokens, bins)
+
+    def _score(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
+        """Allele tokens ``[W, G, T - 1, d]``: logits ``[W, G]``."""
+        return self.head(self.norm(self._read(context, tokens, bins))).squeeze(-1)
 
     def _read(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
-        """Allele tokens ``[W, G, T - 1, d]`` through the layers: logits ``[W, G]``."""
+        """Allele tokens ``[W, G, T - 1, d]`` through the layers: the [CLS], ``[W, G, d]``."""
         y = self._with_cls(context, tokens, bins)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
         contact_bin = bins // BINS_PER_CONTACT
@@ -549,7 +581,7 @@ class GMT(VariantModule):
             # Of the last layer only the [CLS] is read.
             n_tokens = 1 if i == len(self.layers) - 1 else None
             y = self._run(layer.read, y, key_value, own, n_tokens)
-        return self.head(self.norm(y[:, :, 0])).squeeze(-1)
+        return y[:, :, 0]
 
     def _with_cls(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
         """The [CLS] and allele tokens of each variant, ``[W, G, T, d]``."""
@@ -559,3 +591,75 @@ class GMT(VariantModule):
         cls = (self.cls + context.fused[rows, bins])[:, :, None]
         positions = (self.positions * self.position_scale)[bins][:, :, None]
         return torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions
+
+
+class Reconstruction(nn.Module):
+    """What pre-training reads from a GMT: hidden k-mers and hidden bins of tracks.
+
+    A hidden span is read as if it were an allele: its [CLS], through the same variant stream that
+    scores variants, must tell each k-mer wholly inside it. So must the [CLS] of a base of a hidden
+    bin tell the tracks there. The tokens of the window tell all hidden bins. k-mers are compared
+    with their embeddings among the alleles', and with the bases that spell them, since most of what
+    can be learned of real DNA is in single bases.
+
+    Parameters
+    ----------
+    config : GMTConfig
+    span : int
+        Bases of a hidden span, at least k.
+    """
+
+    spelled: Tensor
+
+    def __init__(self, config: GMTConfig, span: int) -> None:
+        super().__init__()
+        d, k = config.d_model, config.k
+        self.span = span
+        self.n_kmers = span - k + 1
+        self.norm_span = nn.LayerNorm(d)
+        self.place = nn.Parameter(0.02 * torch.randn(self.n_kmers, d))
+        self.query = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, config.d_local + 4 * k))
+        if config.tracks:
+            self.norm_token, self.norm_base = nn.LayerNorm(d), nn.LayerNorm(d)
+            self.bin_tracks = nn.Linear(d, len(config.tracks))
+            self.base_tracks = nn.Linear(d, len(config.tracks))
+            self.trust = nn.Linear(d, len(config.tracks))
+        self.register_buffer("spelled", _spelled(k), persistent=False)
+
+    def kmers(self, spans: Tensor, embedding: KmerEmbedding) -> Tensor:
+        """Logits of each k-mer in each span: [CLS] ``[n, d]`` -> ``[n, n_kmers, 4^k]``."""
+        hidden = self.norm_span(spans)[:, None] + self.place
+        rows = embedding.weight[: len(self.spelled)] * (embedding.gain / embedding.weight.shape[1])
+        return self.query(hidden) @ torch.cat([rows, self.spelled], dim=1).T
+
+    def tracks(self, tokens: Tensor, bases: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
+        """Tracks of every bin from the window's tokens, and of some from the [CLS] of a base.
+
+        A bin is told as a line between its known neighbours, as far as the token trusts it, and
+        what the token adds: smoothness, which any track has, need not be learned first.
+
+        Parameters
+        ----------
+        tokens : Tensor
+            ``[W, N, d]``.
+        bases : Tensor
+            ``[W, P, d]``.
+        line : Tensor
+            ``[W, M, N]``; 0 where a modality has no known bin.
+
+        Returns
+        -------
+        bins, bases : Tensor
+            ``[W, M, N]`` and ``[W, M, P]``.
+        """
+        tokens = self.norm_token(tokens)
+        trust, added = torch.sigmoid(self.trust(tokens)), self.bin_tracks(tokens)
+        by_base = self.base_tracks(self.norm_base(bases))
+        return (trust.transpose(1, 2) * line + added.transpose(1, 2)), by_base.transpose(1, 2)
+
+
+def _spelled(k: int) -> Tensor:
+    """The bases of every k-mer as 0 and 1, ``[4^k, 4 k]``."""
+    ids = torch.arange(4**k)[:, None]
+    bases = ids // 4 ** torch.arange(k - 1, -1, -1) % 4
+    return F.one_hot(bases, 4).flatten(1).float()

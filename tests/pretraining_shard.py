@@ -1,0 +1,87 @@
+"""A genome shard in memory: random bases, tracks that follow them, several cell types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from genomix_cli.genome.signal import Signal, TrackSpec
+from genomix_cli.genome.tracks import cells, modalities, rows_in_cell
+
+BIN = 50
+
+
+class FakeShard:
+    """Contigs chr1 and chr2; a stretch of chr1 is a gap, as `gap` says."""
+
+    uncovered, max_gap_bins, assembly = "missing", 10, "made-up"
+
+    def __init__(
+        self,
+        tracks: tuple[str, ...] = ("ATAC@A", "ATAC@B", "CTCF@A"),
+        length: int = 200_000,
+        gap: tuple[int, int] = (0, 0),
+        path: Path = Path("genome.h5"),
+    ) -> None:
+        rng = np.random.default_rng(0)
+        self.path, self.tracks = path, tracks
+        self.contigs = {"chr1": length, "chr2": length // 2}
+        self.sequence = {
+            name: rng.integers(0, 4, n).astype(np.uint8) for name, n in self.contigs.items()
+        }
+        self.sequence["chr1"][slice(*gap)] = 4
+        self.gap = gap
+        self.row_of = {name: i for i, name in enumerate(tracks)}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return modalities(self.tracks)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return cells(self.tracks)
+
+    @property
+    def modality_specs(self) -> tuple[TrackSpec, ...]:
+        quantiles = tuple(np.linspace(0, 1, 1001).round(6).tolist())
+        return tuple(TrackSpec(name, quantiles, 0.5, 0.3) for name in self.modalities)
+
+    def in_cell(self, cell: str) -> View:
+        return View(self, cell)
+
+    def blocks(self, contig: str) -> np.ndarray:
+        length, (low, high) = self.contigs[contig], self.gap
+        if contig != "chr1" or low == high:
+            return np.array([[0, length]])
+        return np.array([[0, low], [high, length]])
+
+    def codes(self, contig: str, start: int, end: int) -> np.ndarray:
+        out = np.full(end - start, 4, np.uint8)
+        low, high = max(start, 0), min(end, self.contigs[contig])
+        if low < high:
+            out[low - start : high - start] = self.sequence[contig][low:high]
+        return out
+
+
+class View:
+    """One cell type of a `FakeShard`."""
+
+    def __init__(self, shard: FakeShard, cell: str) -> None:
+        self.shard, self.codes = shard, shard.codes
+        self.rows = rows_in_cell(shard.tracks, cell)
+
+    def signal(self, contig: str, first: int, last: int) -> Signal:
+        """The share of G and C in each bin, in steps of the track's number; the edge is unknown."""
+        codes = self.shard.codes(contig, first * BIN, last * BIN).reshape(-1, BIN)
+        names = self.shard.modalities
+        value = np.zeros((len(names), last - first), np.float16)
+        observed = np.zeros(value.shape, np.uint8)
+        for i, name in enumerate(names):
+            if name in self.rows:
+                value[i] = (np.isin(codes, (1, 2)).mean(1) - 0.5) * 10 + self.rows[name]
+                observed[i] = (codes < 4).all(1)
+        return Signal(value, observed)
+
+    def contacts(self, contig: str, start: int, n_bins: int) -> np.ndarray:
+        return np.random.default_rng(start % 2**32).normal(size=(n_bins, n_bins)).astype(np.float32)
