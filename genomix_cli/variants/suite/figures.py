@@ -25,7 +25,7 @@ from genomix_cli.comparison.canvas import (
 from genomix_cli.comparison.report.curves import BINS, precision_recall, roc
 from genomix_cli.training.metrics import Interval, wilson
 from genomix_cli.variants.suite.entrants import Entrant
-from genomix_cli.variants.suite.measures import MEASURES
+from genomix_cli.variants.suite.measures import MEASURES, without_ties
 from genomix_cli.variants.suite.results import StratumResult, Suite, SuiteResults
 
 WIDTH = 9.0
@@ -86,7 +86,7 @@ def curves(suite: Suite) -> Picture | None:
     results, truth = suite.results, suite.truth
     if results.main != "auroc":
         return None
-    figure, axes = grid(1, 2, (WIDTH, 3.9))
+    figure, axes = grid(1, 2, (WIDTH, 5.0))
     kinds = ((roc, "auroc", "false positive rate", "true positive rate"),)
     kinds += ((precision_recall, "auprc", "recall", "precision"),)  # type: ignore[assignment]
     for ax, (draw, metric, x, y) in zip(axes[0], kinds, strict=True):
@@ -98,11 +98,12 @@ def curves(suite: Suite) -> Picture | None:
             ax.plot(line.x, line.y, color=pen.colour, ls=pen.dash, lw=1.3, label=label)
         if metric in results.ceiling:
             known = np.isfinite(truth.label)
-            line = draw(truth.label[known] > 0.5, truth.probability[known])
+            coin = without_ties(truth.probability[known], np.random.default_rng(0))
+            line = draw(truth.label[known] > 0.5, coin)
             label = f"ceiling {results.ceiling[metric].value:.3f}"
             ax.plot(line.x, line.y, color="#000000", ls=(0, (4, 1.5)), lw=1.0, label=label)
         ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y, aspect="equal")
-        ax.legend(loc="lower right" if draw is roc else "upper right")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return Picture("curves", "ROC and precision-recall curves, with their areas.", figure)
 
 
