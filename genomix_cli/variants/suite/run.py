@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from genomix_cli.comparison.canvas import style
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.provenance import atomic_path
 from genomix_cli.shards.reader import Shard, open_shard
@@ -74,6 +75,8 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
     """
     request.check()
     _check_output(request)
+    with style():  # matplotlib is there, or the work would be for nothing
+        pass
     shard = open_shard(request.shard)
     parts = cut_parts(shard, request)
     models = open_models(request, shard, resolve_device(request.device))
@@ -109,11 +112,11 @@ def _evaluate(shard: Shard, parts: Parts, models: list[Model], request: SuiteReq
     main = _main_measure(truth, request, shard)
     peaks = read_peaks(request.peaks, shard) if request.peaks else call_peaks(shard, parts.train)
     notes = [*parts.notes]
-    entrants = [
-        *score_models(models, parts.test, truth.has_labels),
-        *score_baselines(*_baselines(shard, parts, peaks, main, request, notes)),
-        *score_columns(request, shard, parts.test),
-    ]
+    # What can fail for want of a file or a package comes first, what takes longest last.
+    columns = [*score_columns(request, shard, parts.test)]
+    baselines = [*score_baselines(*_baselines(shard, parts, peaks, main, request, notes))]
+    scored = score_models(models, parts.test, truth.has_labels)
+    entrants = [*scored, *baselines, *columns]
     draws = Draws(truth, request.draws, request.seed)
     if request.draws and draws.n_units < FEW_UNITS:
         notes.append(f"only {draws.n_units} {draws.kind} to draw: the intervals are rough")
