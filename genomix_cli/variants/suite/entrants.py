@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.progress import track
 from genomix_cli.registry import VARIANT_BASELINES
 from genomix_cli.shards.reader import Shard
@@ -118,7 +119,7 @@ class Model:
 
     def windows(self, rows: Rows) -> int:
         """How many places its windows of these rows have."""
-        stride = self.loaded.module.n_bins * 50 // 2
+        stride = self.loaded.module.n_bins * BIN_SIZE // 2
         table = self.shard.variants
         return len(np.unique(table.contig[rows].astype(np.int64) << 40 | table.pos[rows] // stride))
 
