@@ -57,6 +57,17 @@ VARIANT_MODELS = Registry(
     },
 )
 
+# What a model of variants has to beat.
+VARIANT_BASELINES = Registry(
+    "variant baseline",
+    {
+        "kmer-logistic": "genomix_cli.variants.suite.baselines.kmers:predict",
+        "position": "genomix_cli.variants.suite.baselines.boosting:position",
+        "tracks": "genomix_cli.variants.suite.baselines.boosting:tracks",
+        "nearest-peak": "genomix_cli.variants.suite.baselines.nearest:predict",
+    },
+)
+
 # The three published designs first, then what they have to beat.
 COHORT_MODELS = Registry(
     "cohort model",

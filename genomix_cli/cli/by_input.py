@@ -34,6 +34,7 @@ _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
+_SHARD = "genomix-shard"
 
 # Newer Typer carries its own copy of Click: these are subclasses and bases in both copies.
 MissingParameter: Any = next(
@@ -78,6 +79,15 @@ def is_cohort(path: Path) -> bool:
 
 def is_sequences(path: Path) -> bool:
     """Whether a file is one of sequences, by what it says of itself."""
+    return _is_format(path, _SEQUENCES)
+
+
+def is_genome_shard(path: Path) -> bool:
+    """Whether a file is a genome shard, by what it says of itself."""
+    return _is_format(path, _SHARD)
+
+
+def _is_format(path: Path, name: str) -> bool:
     start = _start(path)
     if not start.startswith(_HDF5):
         return False
@@ -85,9 +95,9 @@ def is_sequences(path: Path) -> bool:
 
     try:
         with h5py.File(path) as file:
-            return bool(file.attrs.get("format") == _SEQUENCES)
+            return bool(file.attrs.get("format") == name)
     except OSError:  # damaged; the command says so
-        return _SEQUENCES.encode() in start
+        return name.encode() in start
 
 
 def is_scored_classes(path: Path) -> bool:
@@ -132,6 +142,7 @@ VARIANTS = Domain("variants", "of variants", lambda path: True)
 COHORTS = Domain("cohorts", "a cohort", is_cohort)
 SEQUENCES = Domain("sequences", "a file of sequences", is_sequences)
 GENERATED = Domain("generated sequences", "a file of sequences", is_sequences)
+SHARDS = Domain("genome shards", "a genome shard", is_genome_shard)
 SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
 
 

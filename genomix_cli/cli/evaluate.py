@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genomix_cli.cli.by_input import GENERATED, SCORED_CLASSES, VARIANTS, add_command
+from genomix_cli.cli.by_input import GENERATED, SCORED_CLASSES, SHARDS, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
 from genomix_cli.cli.summary import metric_table, print_table
 from genomix_cli.variants.tags import PROBABILITY
@@ -28,15 +28,22 @@ def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     from genomix_cli.cli.evaluate_classes import evaluate_classes
     from genomix_cli.cli.evaluate_sequences import evaluate_generated
+    from genomix_cli.cli.evaluate_suite import evaluate_suite
 
     add_command(
         app,
         "evaluate",
-        {VARIANTS: evaluate, SCORED_CLASSES: evaluate_classes, GENERATED: evaluate_generated},
-        help="Say how good scores are, of variants, of samples or of sequences; or generated DNA.",
+        {
+            VARIANTS: evaluate,
+            SHARDS: evaluate_suite,
+            SCORED_CLASSES: evaluate_classes,
+            GENERATED: evaluate_generated,
+        },
+        help="Say how good scores are, of variants, of samples or of sequences; or models of "
+        "variants on a shard; or generated DNA.",
         argument=typer.Argument(
-            help="Scored VCF; scores of samples or sequences (TSV, Parquet, run folder); or "
-            "generated sequences (.h5).",
+            help="Scored VCF; genome shard (.h5); scores of samples or sequences (TSV, Parquet, "
+            "run folder); or generated sequences (.h5).",
             metavar="SCORED",
         ),
     )

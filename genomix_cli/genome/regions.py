@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 END = 2**62
 START = -1
 
-_BED = (".bed", ".bed.gz", ".bed.bgz")
+_BED = tuple(
+    kind + compressed
+    for kind in (".bed", ".narrowpeak", ".broadpeak")
+    for compressed in ("", ".gz", ".bgz")
+)
 # A comma before three digits is one of thousands, any other begins the next region.
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
 _REGION = re.compile(

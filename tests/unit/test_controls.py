@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from genomix_cli.variants.controls import remove_variant, swap_alleles, withhold_tracks
+from genomix_cli.variants.controls import (
+    remove_variant,
+    swap_alleles,
+    withhold_contacts,
+    withhold_tracks,
+)
 from genomix_cli.variants.dataset import Batch
 from genomix_cli.variants.models.base import Variants, Window
 
@@ -15,7 +20,7 @@ def make_batch() -> Batch:
     lengths = torch.tensor([[1, 2, 3]])
     variants = Variants(torch.tensor([[5, 6, 7]]), codes[0], codes[1], lengths, lengths + 1)
     window = Window(*(torch.rand(1, 4, generator=rng) for _ in range(4)))
-    return Batch(window, variants, *(torch.rand(1, 3, generator=rng) for _ in range(4)))
+    return Batch(window, variants, *(torch.rand(1, 3, generator=rng) for _ in range(5)))
 
 
 def test_swapping_twice_is_the_original() -> None:
@@ -43,3 +48,11 @@ def test_without_tracks_the_sequence_is_left() -> None:
     assert not window.contacts.any()
     assert window.codes is batch.window.codes
     assert withhold_tracks(batch).variants is batch.variants
+
+
+def test_without_contacts_the_tracks_are_left() -> None:
+    batch = make_batch()
+    window = withhold_contacts(batch).window
+    assert not window.contacts.any()
+    assert window.observed is batch.window.observed
+    assert window.signal is batch.window.signal

@@ -1,0 +1,71 @@
+"""A variant model without training: it reads the first track at the variant, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.shards.reader import Shard
+from genomix_cli.training.checkpoints import ModelConfig, save_model
+from genomix_cli.variants.models.base import VariantModule, Variants, Window
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    """`sign` -1 turns the scores around."""
+
+    sign: float = 1.0
+    n_bins: int = 200
+    tracks: tuple[str, ...] = ()
+
+
+class Toy(VariantModule):
+    """The logit is the signal of the first track in the variant's bin."""
+
+    config_class = ToyConfig
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.n_bins = config.n_bins
+        self.flank = 16
+        self.scale = torch.nn.Parameter(torch.tensor(config.sign))
+
+    def window(self, window: Window) -> Tensor:
+        return window.signal[:, 0] * window.observed[:, 0]
+
+    def variants(self, context: Any, variants: Variants) -> Tensor:
+        return self.scale * context.gather(1, variants.offset // BIN_SIZE)
+
+
+def save_toy(
+    folder: Path, shard: Shard, valid: str = "chr3", test: str = "chr4", **settings: Any
+) -> Path:
+    """A run folder of the toy, which says that it held out these contigs."""
+    folder.mkdir()
+    arch = {"tracks": list(shard.modalities), **settings}
+    module = Toy(ToyConfig(**{**arch, "tracks": shard.modalities}))
+    config = ModelConfig("toy", arch, shard.modality_specs, shard.uncovered, shard.max_gap_bins)
+    save_model(folder, module, config)
+    held = {"valid_contigs": valid.split(","), "test_contigs": test.split(",")}
+    (folder / "train.json").write_text(json.dumps({"config": held}))
+    return folder
+
+
+@contextmanager
+def toy_registered() -> Iterator[None]:
+    """``toy`` is a model of the registry meanwhile."""
+    VARIANT_MODELS._entries["toy"] = "tests.toy_variant_model:Toy"
+    try:
+        yield
+    finally:
+        del VARIANT_MODELS._entries["toy"]
