@@ -7,8 +7,8 @@ Deviations: the measured tracks of each bin, projected, stand in for 712 factors
 variant's bin instead of 8 signals at each; the same network reads ref and alt, and a head of its
 own sees alt - ref, ref and the tracks nearby; batch normalisation after each convolution;
 pre-norm layers, twice as wide inside (1,024 in the paper, for 968), of 4 heads instead of 8 (968
-channels do not divide by 16); dropout is the same for ref and alt. `mini` reads 3,100 bp in bins of 100 bp after three convolutions, the first of them wide
-enough for a motif.
+channels do not divide by 16); dropout is the same for ref and alt. `mini` reads 3,100 bp in bins
+of 100 bp after three convolutions, the first of them wide enough for a motif.
 
 Letters: V variants, M tracks, B bases around the variant, T bins, d width.
 """

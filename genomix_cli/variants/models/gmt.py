@@ -467,7 +467,9 @@ class GMT(VariantModule):
     def tokens(self, window: Window) -> tuple[Context, Tensor]:
         """Window stream with the tokens of its last layer, ``[W, N, d]``, for pre-training."""
         context, x = self._all_but_last(self.embed_window(window.codes), window)
-        x, key_value = self._run(self.layers[-1], x, context.priors[-1])
+        last = self.layers[-1]
+        assert isinstance(last, Layer)
+        x, key_value = self._run(last.context, x, context.priors[-1])
         context.layers.append(key_value)
         return context, x
 
