@@ -26,7 +26,7 @@ from genomix_cli.training.metrics import (
 )
 from genomix_cli.variants.dataset import VariantDataset, collate
 from genomix_cli.variants.inputs import BIN_SIZE
-from genomix_cli.variants.train import VariantTask, predict
+from genomix_cli.variants.task import VariantTask, predict
 
 DRAWS = 1000
 BOOSTING = "gradient boosting on tracks"
@@ -51,7 +51,7 @@ def logits(run: str, shard: Shard, rows: np.ndarray) -> np.ndarray:
         shard, rows, n_bins=module.n_bins, flank=module.flank, max_group=512, augment=False, seed=0
     )
     loader = DataLoader(data, collate_fn=collate)
-    return predict(VariantTask(module, shard.variants.label, 0.0), loader).logit
+    return predict(VariantTask(module, shard.variants, 0.0), loader).logit
 
 
 def boosted_tracks(shard: Shard, contig: str, rows: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from genomix_cli.training.folds import contig_folds
 
 Rows = NDArray[np.int64]
 CONTIG = "contig"
+# Neighbours of a thinned part that stay together: about what shares a window.
+STRETCH = 500
 _UNITS = {"kb": 1_000, "mb": 1_000_000}
 
 
@@ -79,6 +81,16 @@ class HeldOut:
         # Regions are sorted and apart: the one before the end of the stretch is the only candidate.
         before = np.searchsorted(found[:, 0], pos + margin, side="right") - 1
         return (before >= 0) & (found[before.clip(0), 1] > pos - margin)
+
+    def mask(
+        self, names: Iterable[str], contig: NDArray[np.integer], pos: Rows
+    ) -> NDArray[np.bool_]:
+        """Which rows of a table lie in it, bool ``[n]``; `contig` counts into `names`."""
+        inside = np.zeros(len(pos), np.bool_)
+        for index, name in enumerate(names):
+            here = np.flatnonzero(contig == index)
+            inside[here] = self.inside(name, pos[here])
+        return inside
 
     def touches(self, contig: str, start: int, end: int) -> bool:
         """Whether a stretch shares a base with it."""
@@ -264,3 +276,13 @@ def parse_length(text: str) -> int:
             "not a length", where="--fold-by", expected="contig, or a length as 1Mb", found=text
         )
     return int(number) * _UNITS.get(unit, 1)
+
+
+def thin(rows: Rows, most: int) -> Rows:
+    """At most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
+    if not most or len(rows) <= most:
+        return rows
+    size = min(STRETCH, most)
+    stretches = np.array_split(rows, -(-len(rows) // size))
+    keep = np.linspace(0, len(stretches) - 1, max(1, most // size)).round().astype(int)
+    return np.concatenate([stretches[i] for i in np.unique(keep)])

@@ -33,7 +33,7 @@ from genomix_cli.variants.dataset import VariantDataset, collate
 from genomix_cli.variants.doctor import write_reference
 from genomix_cli.variants.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
 from genomix_cli.variants.inputs import BIN_SIZE
-from genomix_cli.variants.splits import Held, Holding, Rows
+from genomix_cli.variants.splits import Held, Holding, Rows, thin
 from genomix_cli.variants.start import start_from
 from genomix_cli.variants.task import VariantTask, predict
 
@@ -151,7 +151,7 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     if not first_process():
         return {}
     merge(module)
-    metrics = _finish(task, shard, rows, request)
+    metrics = _finish(task, shard, rows, held, request)
     metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
     write_json(request.output / "metrics.json", metrics)
     return metrics
@@ -202,7 +202,7 @@ def _advice(request: TrainRequest, module: Any) -> str:
 
 
 def _finish(
-    task: VariantTask, shard: Shard, rows: dict[str, Rows], request: TrainRequest
+    task: VariantTask, shard: Shard, rows: dict[str, Rows], held: Held, request: TrainRequest
 ) -> dict[str, Any]:
     """Calibrate, save the model, and measure it on what was held out."""
 
@@ -215,7 +215,7 @@ def _finish(
     valid, label = predictions["valid"], shard.variants.label
     known = np.isfinite(label[valid.row])
     platt = fit_platt(valid.logit[known], label[valid.row][known]) if known.any() else Platt()
-    save_model(request.output, task.module, _model_config(shard, task.module, request, platt))
+    save_model(request.output, task.module, _model_config(shard, task.module, request, held, platt))
     write_reference(request.output)
     frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}
     write_predictions(request.output / "predictions.tsv", frames.values())
@@ -334,10 +334,14 @@ def _open_run(request: TrainRequest, held: Held) -> None:
             "is not empty", where=folder, hint="choose another folder, or go on with --resume"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    provenance = Provenance.of(plain(request), {"shard": request.shard}, request.seed)
+    write_json(folder / "train.json", {**_provenance(request, held), "environment": environment()})
+
+
+def _provenance(request: TrainRequest, held: Held) -> dict[str, Any]:
+    """How it is made; of what is held out the stretches themselves, not the names of files."""
     said = {name: str(part) for name, part in held._asdict().items()}
-    run = {**provenance.to_dict(), "held_out": said, "environment": environment()}
-    write_json(folder / "train.json", run)
+    settings = {**plain(request), "held_out": said}
+    return Provenance.of(settings, {"shard": request.shard}, request.seed).to_dict()
 
 
 def plain(request: Any) -> dict[str, Any]:
@@ -380,18 +384,9 @@ def _loader(dataset: VariantDataset, request: TrainRequest, epoch: int) -> DataL
     )
 
 
-def thin(rows: Rows, most: int) -> Rows:
-    """At most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
-    if not most or len(rows) <= most:
-        return rows
-    size = min(500, most)
-    stretches = np.array_split(rows, -(-len(rows) // size))
-    keep = np.linspace(0, len(stretches) - 1, max(1, most // size)).round().astype(int)
-    return np.concatenate([stretches[i] for i in np.unique(keep)])
-
-
-def _model_config(shard: Shard, module: Any, request: TrainRequest, platt: Platt) -> ModelConfig:
-    provenance = Provenance.of(plain(request), {"shard": request.shard}, request.seed)
+def _model_config(
+    shard: Shard, module: Any, request: TrainRequest, held: Held, platt: Platt
+) -> ModelConfig:
     return ModelConfig(
         model=request.model,
         arch=arch_of(module),
@@ -401,7 +396,7 @@ def _model_config(shard: Shard, module: Any, request: TrainRequest, platt: Platt
         calibration=platt,
         assembly=shard.assembly,
         demonstration=request.demonstration,
-        provenance=provenance.to_dict(),
+        provenance=_provenance(request, held),
     )
 
 

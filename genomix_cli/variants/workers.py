@@ -63,7 +63,9 @@ class GenomeFiles:
             If a file cannot be read, is of another genome, or of another scale.
         """
         if self.shard is not None:
-            return _fitting(open_shard(self.shard), config, self.cell)
+            shard = open_shard(self.shard)
+            refuse_other_scale(shard, config)
+            return shard.in_cell(require_cell(shard.cells, self.cell))
         assert self.fasta is not None
         return RawGenome(
             self.fasta,
@@ -75,8 +77,13 @@ class GenomeFiles:
         )
 
 
-def _fitting(shard: Shard, config: ModelConfig, cell: str) -> GenomeSource:
-    """The tracks of a cell type, refused if they are not on the scale of the model's."""
+def refuse_other_scale(shard: Shard, config: ModelConfig) -> None:
+    """Refuse a shard whose tracks are not on the scale of the model's.
+
+    Raises
+    ------
+    DataError
+    """
     specs = shard.modality_specs
     scale = specs, shard.uncovered, shard.max_gap_bins
     if scale != (config.tracks, config.uncovered, config.max_gap_bins):
@@ -88,7 +95,6 @@ def _fitting(shard: Shard, config: ModelConfig, cell: str) -> GenomeSource:
             found=names[1] if names[0] != names[1] else "another scale of the same tracks",
             hint="run genomix prepare variants with --normalise-like and the model",
         )
-    return shard.in_cell(require_cell(shard.cells, cell))
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_regions_are_held_out_and_their_neighbours_left_out(
     beside = int(near.sum()) - len(tested)
     train = int((table.contig == 0).sum()) - int(near.sum())
     assert f"learn) on {train:,} variants, {beside:,} beside" in done.err
-    held = json.loads((folder / "train.json").read_text())["held_out"]
+    held = json.loads((folder / "train.json").read_text())["config"]["held_out"]
     assert held == {"valid": "chr2", "test": "chr1:100001-150000"}
 
 
@@ -177,7 +177,8 @@ def test_folds_test_every_variant_once(shard: Path, tmp_path: Path, here: Here) 
     assert f"folds\tauroc\t{sum(values) / 3:.4f}\t" in done.out
     # Each block is of one fold, and a fold stops by the next.
     held = [
-        json.loads((folder / f"fold-{i}" / "train.json").read_text())["held_out"] for i in range(3)
+        json.loads((folder / f"fold-{i}" / "train.json").read_text())["config"]["held_out"]
+        for i in range(3)
     ]
     assert [h["valid"] for h in held] == [held[(i + 1) % 3]["test"] for i in range(3)]
     # What is done is not done again.

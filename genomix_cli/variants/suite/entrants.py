@@ -24,8 +24,8 @@ from genomix_cli.variants.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.suite.baselines.base import BaselineTask, Prediction
 from genomix_cli.variants.suite.columns import read_columns
 from genomix_cli.variants.suite.request import SuiteRequest
-from genomix_cli.variants.train import VariantTask, predict
-from genomix_cli.variants.workers import _fitting
+from genomix_cli.variants.task import VariantTask, predict
+from genomix_cli.variants.workers import refuse_other_scale
 
 log = logging.getLogger("genomix")
 
@@ -114,7 +114,7 @@ class Model:
         used: Dataset[Any] = data if shuffled is None else ShuffledTracks(data, shuffled)
         loader = DataLoader(used, collate_fn=collate)
         batches = cast("DataLoader[Any]", track(loader, what, len(data)))
-        task = VariantTask(module, self.shard.variants.label, 0.0)
+        task = VariantTask(module, self.shard.variants, 0.0)
         return predict(task, batches, alter).logit.astype(np.float64)
 
     def windows(self, rows: Rows) -> int:
@@ -137,7 +137,7 @@ def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> li
     models: list[Model] = []
     for name, path in zip(_names(request.models), request.models, strict=True):
         loaded = load_model(path, device)
-        _fitting(shard, loaded.config, shard.cells[0])
+        refuse_other_scale(shard, loaded.config)
         models.append(Model(name, loaded, shard))
     return models
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, GenomixError, UsageError
-from genomix_cli.genome.intervals import ContigNames, canonical
-from genomix_cli.genome.regions import Regions
+from genomix_cli.genome.regions import END, START, Interval, Regions
 from genomix_cli.shards.reader import Shard
 from genomix_cli.training.checkpoints import model_folder, read_config
+from genomix_cli.variants.splits import HeldOut, thin
 from genomix_cli.variants.suite.request import SuiteRequest
 
 log = logging.getLogger("genomix")
@@ -24,66 +23,31 @@ log = logging.getLogger("genomix")
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
-# Neighbours of a thinned part that stay together: about what shares a window.
-STRETCH = 500
 
-
-@dataclass(frozen=True)
-class Cut:
-    """A part of a genome: whole contigs, and regions.
-
-    Attributes
-    ----------
-    contigs : frozenset of str
-        Canonical names.
-    regions : Regions, optional
-    """
-
-    contigs: frozenset[str] = frozenset()
-    regions: Regions | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.contigs) or self.regions is not None
-
-    def mask(self, shard: Shard) -> Mask:
-        """Which rows of the variant table are in it."""
-        table = shard.variants
-        inside = np.zeros(len(table.pos), np.bool_)
-        for index, name in enumerate(shard.contigs):
-            here = table.contig == index
-            if canonical(name) in self.contigs:
-                inside |= here
-            found = None if self.regions is None else self.regions.find(name)
-            if found is not None:
-                inside |= here & covered(found, table.pos)
-        return inside
-
-
-def covered(intervals: NDArray[np.int64], pos: NDArray[np.int64]) -> Mask:
-    """Whether positions are in sorted intervals ``[n, 2]`` that do not overlap."""
-    i = np.searchsorted(intervals[:, 0], pos, side="right") - 1
-    return (i >= 0) & (pos < intervals[np.maximum(i, 0), 1])
-
-
-class HeldOut(NamedTuple):
+class Kept(NamedTuple):
     """What a run kept for validation and for its own test.
 
     Attributes
     ----------
     run : str
-    valid, test : Cut
+    valid, test : HeldOut
     initial : str
         The model it started from, of which nothing is known here; empty: none.
     """
 
     run: str
-    valid: Cut
-    test: Cut
+    valid: HeldOut
+    test: HeldOut
     initial: str
 
     def mask(self, shard: Shard) -> Mask:
         """Rows that it did not learn from."""
-        return self.valid.mask(shard) | self.test.mask(shard)
+        return mask(self.valid, shard) | mask(self.test, shard)
+
+
+def mask(part: HeldOut, shard: Shard) -> Mask:
+    """Which rows of the variant table are in a part."""
+    return part.mask(shard.contigs, shard.variants.contig, shard.variants.pos)
 
 
 class Parts(NamedTuple):
@@ -95,7 +59,7 @@ class Parts(NamedTuple):
     notes: tuple[str, ...]
 
 
-def held_out(name: str) -> HeldOut:
+def held_out(name: str) -> Kept:
     """Read from a run folder, or from a model that ships, what it did not learn from.
 
     Raises
@@ -108,10 +72,10 @@ def held_out(name: str) -> HeldOut:
     folder = model_folder(name)
     settings = _settings(folder)
     try:
-        parts = [_cut(settings, part) for part in ("valid", "test")]
+        parts = [_part(settings, part) for part in ("valid", "test")]
     except (GenomixError, TypeError, AttributeError) as error:
         raise DataError(f"what was held out cannot be read: {error}", where=folder) from error
-    return HeldOut(Path(name).name, parts[0], parts[1], str(settings.get("initial") or ""))
+    return Kept(Path(name).name, parts[0], parts[1], str(settings.get("initial") or ""))
 
 
 def _settings(folder: Path) -> Mapping[str, Any]:
@@ -124,11 +88,13 @@ def _settings(folder: Path) -> Mapping[str, Any]:
         raise DataError(f"cannot be read: {error}", where=path) from error
 
 
-def _cut(settings: Mapping[str, Any], part: str) -> Cut:
-    contigs = frozenset(canonical(name) for name in settings.get(f"{part}_contigs") or ())
-    text = settings.get(f"{part}_regions") or ""
-    text = text if isinstance(text, str) else ",".join(text)
-    return Cut(contigs, Regions.parse(text) if text else None)
+def _part(settings: Mapping[str, Any], part: str) -> HeldOut:
+    """As `genomix_cli.variants.train` says it; runs of before named contigs alone."""
+    said = settings.get("held_out")
+    if said is not None:
+        return HeldOut(Regions.parse(said[part]) if said[part] else Regions([]))
+    names = settings.get(f"{part}_contigs") or ()
+    return HeldOut(Regions(Interval(name, START, END) for name in names))
 
 
 def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
@@ -148,12 +114,12 @@ def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
         raise DataError("has no labelled variants", where=request.shard, hint=hint)
     runs = [held_out(name) for name in request.models]
     first = runs[0]
-    inside = _test_cut(shard, request, first).mask(shard) & usable
+    inside = mask(_test_part(shard, request, first), shard) & usable
     if not inside.any():
         raise DataError("no labelled variants in the test part", where=request.shard)
     test = thin(np.flatnonzero(inside), request.variants)
     notes = [note for run in runs for note in _check_leak(shard, run, test, request.trust_runs)]
-    valid = first.valid.mask(shard) & usable & ~inside
+    valid = mask(first.valid, shard) & usable & ~inside
     train = usable & ~inside & ~first.mask(shard)
     if not first.valid:
         # Nothing says what the run kept for validation.
@@ -167,22 +133,18 @@ def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
     )
 
 
-def _test_cut(shard: Shard, request: SuiteRequest, first: HeldOut) -> Cut:
-    if request.test_regions is not None:
-        return Cut(regions=Regions.read(request.test_regions))
-    if not request.test_contigs:
-        if first.test:
-            return first.test
-        raise UsageError(
-            f"{first.run} names no test part",
-            where="--test-contigs",
-            expected=f"one or more of {', '.join(list(shard.contigs)[:30])}",
-        )
-    names = ContigNames(shard.contigs, request.shard)
-    return Cut(frozenset(canonical(names.require(name)) for name in request.test_contigs))
+def _test_part(shard: Shard, request: SuiteRequest, first: Kept) -> HeldOut:
+    asked = HeldOut.of(shard.contigs, request.test_contigs, request.test_regions, "test")
+    if asked or first.test:
+        return asked or first.test
+    raise UsageError(
+        f"{first.run} names no test part",
+        where="--test-contigs",
+        expected=f"one or more of {', '.join(list(shard.contigs)[:30])}",
+    )
 
 
-def _check_leak(shard: Shard, run: HeldOut, test: Rows, trusted: bool) -> list[str]:
+def _check_leak(shard: Shard, run: Kept, test: Rows, trusted: bool) -> list[str]:
     """Refuse a run that learned from the test part; say what else is to be known of it.
 
     Contigs are told apart by their names: what a run learned from in another genome counts too.
@@ -202,7 +164,7 @@ def _check_leak(shard: Shard, run: HeldOut, test: Rows, trusted: bool) -> list[s
             f"{run.run} is trusted not to have learned from {len(leaked):,} test variants that "
             "it does not say it held out"
         )
-    valid = int((run.valid.mask(shard) & ~run.test.mask(shard))[test].sum())
+    valid = int((mask(run.valid, shard) & ~mask(run.test, shard))[test].sum())
     if valid:
         notes.append(
             f"{run.run} was stopped and calibrated on {valid:,} of the test variants: its figures "
@@ -213,16 +175,6 @@ def _check_leak(shard: Shard, run: HeldOut, test: Rows, trusted: bool) -> list[s
             f"{run.run} began from {run.initial}, of which it is not known what it learned from"
         )
     return notes
-
-
-def thin(rows: Rows, most: int) -> Rows:
-    """At most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
-    if not most or len(rows) <= most:
-        return rows
-    size = min(STRETCH, most)
-    stretches = np.array_split(rows, -(-len(rows) // size))
-    keep = np.linspace(0, len(stretches) - 1, max(1, most // size)).round().astype(int)
-    return np.concatenate([stretches[i] for i in np.unique(keep)])
 
 
 def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
