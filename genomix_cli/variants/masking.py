@@ -19,7 +19,7 @@ from genomix_cli.genome.alphabet import HIDDEN_BASE, UNKNOWN_BASE, kmer_ids
 from genomix_cli.variants.inputs import BIN_SIZE
 
 # Of windows with tracks: a whole modality is hidden, or the spans of one modality alone are.
-WHOLE, ALONE = 0.25, 0.25
+WHOLE, ALONE = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def hide_tracks(
     if not masking.track_share or not measured.any():
         return HiddenBins(bins, -1)
     chosen = int(rng.choice(np.flatnonzero(measured)))
-    kind = 0.5 if joint else rng.random()
+    kind = ALONE if joint else rng.random()
     spans = _bin_spans(n_bins, masking, rng)
     if kind < ALONE:
         bins[chosen] = spans

@@ -42,7 +42,7 @@ from genomix_cli.training.loop import FitConfig, FitResult, first_process, fit, 
 from genomix_cli.training.metrics import resampling_units
 from genomix_cli.variants.inputs import BIN_SIZE
 from genomix_cli.variants.masking import Masking
-from genomix_cli.variants.models.gmt import GMT, PRESETS, Reconstruction
+from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
 from genomix_cli.variants.pretrain_metrics import (
     ORDER,
     HiddenKmers,
@@ -174,6 +174,9 @@ class Pretraining(nn.Module):
     gmt : GMT
     span : int
     """
+
+    # What several devices may share layer by layer.
+    shard_layers = (Layer,)
 
     def __init__(self, gmt: GMT, span: int) -> None:
         super().__init__()
