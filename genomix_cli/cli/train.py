@@ -15,6 +15,16 @@ TUNES = ("full", "head", "lora")
 MONITORS = ("auroc", "auprc", "ranking")
 STRATEGIES = ("auto", "ddp", "fsdp")
 NAMED = "named"
+LABELS, PRETRAIN = "labels", "pretrain"
+PRETRAIN_ONLY = (
+    *("windows_per_epoch", "mask_share", "span", "track_mask", "track_weight"),
+    *("spans_per_window", "places_per_window", "max_n", "valid_windows"),
+)
+LABELS_ONLY = (
+    *("model", "test_contigs", "test_regions", "hold_out", "fold_by", "tune", "lora_rank"),
+    *("rank_weight", "rank_margin", "negatives", "variants_per_window", "monitor"),
+    *("validations_per_epoch", "valid_variants", "train_variants", "demonstration"),
+)
 METRICS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
 
 
@@ -39,6 +49,11 @@ def register(app: typer.Typer) -> None:
 def train(
     shard: Path,
     output: Annotated[Path, typer.Option("-o", "--output", help="Run folder to write.")],
+    ctx: typer.Context,
+    task: Annotated[
+        str,
+        typer.Option(help="labels (learn labelled variants), or pretrain (hidden bases, tracks)."),
+    ] = LABELS,
     valid_contigs: Annotated[
         str, typer.Option(help="Contigs for early stopping and calibration, comma-separated.")
     ] = "",
@@ -111,6 +126,29 @@ def train(
     demonstration: Annotated[
         bool, typer.Option("--demonstration", help="Mark the weights as not for real conclusions.")
     ] = False,
+    windows_per_epoch: Annotated[int, typer.Option(min=1, help="Windows drawn.")] = 1000,
+    mask_share: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Share of the bases hidden; 0: none.")
+    ] = 0.15,
+    span: Annotated[int, typer.Option(min=1, help="Bases of a hidden span; k at least.")] = 12,
+    track_mask: Annotated[
+        float, typer.Option(min=0.0, max=0.8, help="Share of a track's bins hidden; 0: none.")
+    ] = 0.15,
+    track_weight: Annotated[
+        float, typer.Option(min=0.0, help="Weight of the tracks beside the k-mers.")
+    ] = 1.0,
+    spans_per_window: Annotated[
+        int, typer.Option(min=1, help="Hidden spans that are asked for.")
+    ] = 16,
+    places_per_window: Annotated[
+        int, typer.Option(min=1, help="Bases of hidden bins whose tracks are asked for.")
+    ] = 16,
+    max_n: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of unknown bases a window may have.")
+    ] = 0.1,
+    valid_windows: Annotated[
+        int, typer.Option(min=1, help="Windows held out that are judged, at most.")
+    ] = 32,
     workers: Annotated[int, typer.Option(min=0, help="Reading processes.")] = 0,
     device: Device = "auto",
     devices: Annotated[
@@ -125,7 +163,17 @@ def train(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Contigs or regions are held out for validation and test, whole loci at a time."""
+    """Contigs or regions are held out for validation and test, whole loci at a time.
+
+    With --task pretrain, hidden bases and hidden bins of tracks are learned instead of labels.
+    """
+    options = dict(locals())
+    _refuse_other_task(ctx, task)
+    if task == PRETRAIN:
+        from genomix_cli.cli.pretrain import pretrain
+
+        pretrain(options)
+        return
     settings = parse_settings(arch)
     folds = _folds(hold_out)
     for option, value, known in (
@@ -210,6 +258,17 @@ def parse_settings(values: list[str] | None) -> dict[str, Any]:
                 "not a setting", where="--set", expected="KEY=VALUE", found=value
             ) from error
     return settings
+
+
+def _refuse_other_task(ctx: typer.Context, task: str) -> None:
+    """Refuse an option that was typed for the other task."""
+    others = {LABELS: PRETRAIN_ONLY, PRETRAIN: LABELS_ONLY}
+    if task not in others:
+        raise UsageError("unknown", where="--task", expected=" or ".join(others), found=task)
+    for name in others[task]:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"means nothing to --task {task}", where=f"--{name.replace('_', '-')}")
 
 
 def _folds(hold_out: str) -> int:

@@ -38,7 +38,8 @@ from genomix_cli.training.checkpoints import (
     resolve_device,
     save_model,
 )
-from genomix_cli.training.loop import FitConfig, FitResult, first_process, fit, place
+from genomix_cli.training.loop import FitConfig, FitResult, first_process, fit, place, share
+from genomix_cli.training.memory import explain_out_of_memory
 from genomix_cli.training.metrics import resampling_units
 from genomix_cli.variants.inputs import BIN_SIZE
 from genomix_cli.variants.masking import Masking
@@ -440,7 +441,7 @@ def _parts(shard: Shard, gmt: GMT, request: PretrainRequest) -> Parts:
             where="--valid-contigs",
             expected=f"one or more of {', '.join(shard.contigs)}; or --valid-regions",
         )
-    held = HeldOut.of(tuple(shard.contigs), request.valid_contigs, request.valid_regions)
+    held = HeldOut.of(shard.contigs, request.valid_contigs, request.valid_regions)
     train, valid = (
         find_places(shard, gmt.n_bins, held, request.max_n, valid=valid) for valid in (False, True)
     )
@@ -476,23 +477,33 @@ def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainReques
         windows = MaskedWindows(
             shard, draws, request.masking, reading, request.seed, epoch, training=True
         )
-        rank, world = place()
-        return _loader(windows, request, list(range(n))[rank : n - n % world : world])
+        return _loader(windows, request, share(range(n), *place(), pad=True))
 
     last = request.output / "checkpoints" / "last.ckpt"
     device = resolve_device(request.device)
-    result = fit(
-        task,
-        loader,
-        _valid_loader(task, shard, parts, request),
-        request.fit,
-        request.output,
-        device,
-        request.seed,
-        last if request.resume and last.is_file() else None,
-    )
+    with explain_out_of_memory(_advice(request)):
+        result = fit(
+            task,
+            loader,
+            _valid_loader(task, shard, parts, request),
+            request.fit,
+            request.output,
+            device,
+            request.seed,
+            last if request.resume and last.is_file() else None,
+        )
     task.module.to(device).eval()
     return result
+
+
+def _advice(request: PretrainRequest) -> str:
+    """What to change when memory does not suffice."""
+    windows = request.windows_per_batch
+    steps = [f"--windows-per-batch {windows // 2}"] if windows > 1 else []
+    if not request.checkpointing:
+        steps.append("--gradient-checkpointing")
+    steps.append("--set n_bins=400")
+    return f"with --windows-per-batch {windows}; try {', then '.join(steps)}"
 
 
 def _valid_windows(
