@@ -212,33 +212,43 @@ def ranking_accuracy(
 def pearson(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Correlation of two quantities; NaN where one does not vary.
+    """Pearson's correlation; NaN where one of the two does not vary.
 
     Parameters
     ----------
     y, score : array [n]
     weights : array [n], optional
+        Non-negative weights; default 1.
     """
-    a, b, w = (np.asarray(v, np.float64) for v in (y, score, _weights(y, weights)))
+    a, b = np.asarray(y, np.float64), np.asarray(score, np.float64)
+    w = _weights(y, weights)
     if not w.sum() > 0:
         return float("nan")
-    a, b = a - np.average(a, weights=w), b - np.average(b, weights=w)
-    return _ratio(float(w @ (a * b)), float(np.sqrt((w @ a**2) * (w @ b**2))))
+    a, b = a - w @ a / w.sum(), b - w @ b / w.sum()
+    scale = np.sqrt((w @ a**2) * (w @ b**2))
+    # Below this all that varies is rounding.
+    return float(w @ (a * b) / scale) if scale > 1e-12 else float("nan")
 
 
 def spearman(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Correlation of ranks, ties sharing the mean of theirs; arguments as for :func:`pearson`."""
+    """Spearman's correlation: Pearson's of ranks, ties sharing the middle of theirs.
+
+    Parameters
+    ----------
+    y, score, weights
+        As for :func:`pearson`; an item of weight 2 has the ranks of two.
+    """
     w = _weights(y, weights)
-    return pearson(_ranks(y, w), _ranks(score, w), weights=w)
+    return pearson(_middle_ranks(y, w), _middle_ranks(score, w), weights=w)
 
 
-def _ranks(values: npt.ArrayLike, w: FloatArray) -> FloatArray:
-    """The weight below each value, and half of that at it."""
+def _middle_ranks(values: npt.ArrayLike, w: FloatArray) -> FloatArray:
+    """Weighted middle ranks as shares of the whole weight."""
     codes = _codes(values)
-    at = np.bincount(codes, w)
-    return (np.cumsum(at) - at / 2)[codes]
+    mass = np.bincount(codes, w)
+    return ((np.cumsum(mass) - mass / 2) / max(float(mass.sum()), 1e-300))[codes]
 
 
 def resampling_units(contig: npt.ArrayLike, pos: npt.ArrayLike) -> Units:

@@ -40,7 +40,7 @@ from genomix_cli.training.checkpoints import (
 )
 from genomix_cli.training.loop import FitConfig, FitResult, first_process, fit, place, share
 from genomix_cli.training.memory import explain_out_of_memory
-from genomix_cli.training.metrics import resampling_units
+from genomix_cli.training.metrics import pearson, resampling_units
 from genomix_cli.variants.inputs import BIN_SIZE
 from genomix_cli.variants.masking import Masking
 from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
@@ -57,7 +57,6 @@ from genomix_cli.variants.pretrain_metrics import (
     join,
     kmer_row,
     markov_told,
-    pearson,
     track_rows,
 )
 from genomix_cli.variants.sampling import (

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, kmer_ids
-from genomix_cli.training.metrics import Interval, bootstrap, bootstrap_difference
+from genomix_cli.training.metrics import Interval, bootstrap, bootstrap_difference, pearson
 
 # Longest memory of the Markov chains that k-mers are compared with.
 ORDER = 3
@@ -67,19 +67,6 @@ def join(told: Sequence[Told]) -> Told:
         HiddenTracks(*map(np.concatenate, zip(*(t.tracks for t in told), strict=True))),
         HiddenKmers(*map(np.concatenate, zip(*(t.kmers for t in told), strict=True))),
     )
-
-
-def pearson(
-    y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
-) -> float:
-    """Correlation of two arrays ``[n]``; NaN where one of them does not vary."""
-    a, b = np.asarray(y, np.float64), np.asarray(score, np.float64)
-    w = np.ones(a.shape) if weights is None else np.asarray(weights, np.float64)
-    if w.sum() <= 0:
-        return math.nan
-    a, b = a - w @ a / w.sum(), b - w @ b / w.sum()
-    scale = math.sqrt((w @ a**2) * (w @ b**2))
-    return float(w @ (a * b)) / scale if scale > 1e-9 else math.nan
 
 
 def _mean(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:

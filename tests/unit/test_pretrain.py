@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.regions import END, START, Interval, Regions
 from genomix_cli.training.checkpoints import load_model, read_config, refuse_pretrained
 from genomix_cli.training.loop import FitConfig
+from genomix_cli.training.metrics import pearson
 from genomix_cli.variants import pretrain as module
 from genomix_cli.variants.masking import Masking
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
@@ -27,7 +29,7 @@ from genomix_cli.variants.pretrain import (
     pretrain,
     track_error,
 )
-from genomix_cli.variants.pretrain_metrics import Markov, pearson
+from genomix_cli.variants.pretrain_metrics import Markov
 from genomix_cli.variants.sampling import (
     SPANS,
     Batch,
@@ -39,6 +41,7 @@ from genomix_cli.variants.sampling import (
     validation_draws,
 )
 from genomix_cli.variants.splits import HeldOut
+from tests.conftest import Ended
 from tests.pretraining_shard import FakeShard
 
 N_BINS, K, FLANK = 400, 6, 24
@@ -321,36 +324,44 @@ def test_mistakes_are_said(asked: PretrainRequest, change: dict[str, object], sa
 
 
 def test_options_of_the_command_reach_the_request(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genomix_here: Callable[..., Ended]
 ) -> None:
-    from typer import Typer
-    from typer.testing import CliRunner
-
-    from genomix_cli.cli.pretrain import pretrain as command
-
     class Summary:
         def rows(self) -> list[dict[str, object]]:
             return [{"hidden": "ATAC, spans", "r": 0.5, "simple guess": None}]
 
     found: list[PretrainRequest] = []
     monkeypatch.setattr(module, "pretrain", lambda request: found.append(request) or Summary())
-    app = Typer()
-    app.command()(command)
     options = "--valid-contigs chr1,chr2 --set n_bins=800 --span 8 --mask-share 0.1"
     options += " --track-mask 0.2 --track-weight 3 --max-n 1 --epochs 7 --devices 2"
     options += " --windows-per-epoch 9 --windows-per-batch 3 --gradient-checkpointing --resume"
-    ended = CliRunner().invoke(
-        app, ["genome.h5", "-o", str(tmp_path / "run"), "--init", "before", *options.split()]
-    )
-    assert ended.exit_code == 0, ended.output
-    assert "ATAC, spans\t0.5" in ended.output
+    command = ["train", "genome.h5", "--task", "pretrain", "-o", tmp_path / "run"]
+    ended = genomix_here(*command, "--init", "before", "--strategy", "fsdp", *options.split())
+    assert ended.code == 0, ended.err
+    assert "ATAC, spans\t0.5" in ended.out
     (request,) = found
     assert request.valid_contigs == ("chr1", "chr2")
     assert request.arch == {"n_bins": 800}
     assert request.masking == Masking(share=0.1, span=8, track_share=0.2)
     assert (request.track_weight, request.max_n, request.initial) == (3, 1, "before")
     assert (request.windows_per_epoch, request.windows_per_batch) == (9, 3)
-    assert (request.fit.epochs, request.fit.devices, request.fit.patience) == (7, 2, 0)
+    assert (request.fit.epochs, request.fit.devices, request.fit.strategy) == (7, 2, "fsdp")
     assert request.fit.monitor == MONITOR
     assert request.checkpointing
     assert request.resume
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--task pretrain --negatives 0.5", "--negatives: means nothing to --task pretrain"),
+        ("--span 8", "--span: means nothing to --task labels"),
+        ("--task both", "--task: unknown"),
+    ],
+)
+def test_options_of_the_other_task_are_refused(
+    tmp_path: Path, genomix_here: Callable[..., Ended], options: str, said: str
+) -> None:
+    ended = genomix_here("train", "genome.h5", "-o", tmp_path / "run", *options.split())
+    assert ended.code == 2
+    assert said in ended.err

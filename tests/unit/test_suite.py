@@ -18,7 +18,13 @@ from hypothesis import strategies as st
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import decode
 from genomix_cli.shards.reader import Shard, open_shard
-from genomix_cli.training.metrics import auroc, bootstrap_difference, resampling_units
+from genomix_cli.training.metrics import (
+    auroc,
+    bootstrap_difference,
+    pearson,
+    resampling_units,
+    spearman,
+)
 from genomix_cli.variants.controls import ShuffledTracks, derangement
 from genomix_cli.variants.dataset import VariantDataset
 from genomix_cli.variants.prepare import PrepareRequest, prepare_variants
@@ -27,7 +33,6 @@ from genomix_cli.variants.suite.baselines.base import BaselineTask
 from genomix_cli.variants.suite.baselines.boosting import position_features, track_features
 from genomix_cli.variants.suite.baselines.kmers import kmer_changes
 from genomix_cli.variants.suite.columns import read_columns
-from genomix_cli.variants.suite.correlations import pearson, spearman
 from genomix_cli.variants.suite.entrants import Entrant, _names
 from genomix_cli.variants.suite.measures import MEASURES, Draws, interval
 from genomix_cli.variants.suite.parts import cut_parts, thin

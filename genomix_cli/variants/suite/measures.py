@@ -19,10 +19,11 @@ from genomix_cli.training.metrics import (
     auroc,
     brier,
     calibration_error,
+    pearson,
     ranking_accuracy,
     resampling_units,
+    spearman,
 )
-from genomix_cli.variants.suite.correlations import pearson, spearman
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.shards.reader import Shard
-from genomix_cli.training.metrics import auroc
-from genomix_cli.variants.suite.correlations import spearman
+from genomix_cli.training.metrics import auroc, spearman
 from genomix_cli.variants.suite.peaks import Peaks
 
 FloatArray = NDArray[np.float64]
