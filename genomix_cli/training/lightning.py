@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
 from genomix_cli.errors import UsageError
-from genomix_cli.training.loop import FitConfig, FitResult, Task, place
+from genomix_cli.training.loop import FitConfig, FitResult, Task, first_process, place
 from genomix_cli.training.strategies import check_strategy, shard, strategy_of
 
 log = logging.getLogger("genomix")
@@ -86,7 +86,8 @@ class LightningTask(pl.LightningModule):
         self._losses = []
         self.history.append({**metrics, "train_loss": loss})
         said = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        level = logging.DEBUG if self.settings.quiet else logging.INFO
+        quiet = self.settings.quiet or not first_process()
+        level = logging.DEBUG if quiet else logging.INFO
         log.log(level, "epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
 
     def configure_optimizers(self) -> Any:

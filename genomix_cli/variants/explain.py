@@ -23,7 +23,12 @@ from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.vcf import Header, Record, VcfReader
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.training.checkpoints import LoadedModel, load_model, resolve_device
+from genomix_cli.training.checkpoints import (
+    LoadedModel,
+    load_model,
+    refuse_pretrained,
+    resolve_device,
+)
 from genomix_cli.variants.alleles import REASONS
 from genomix_cli.variants.attribution import BASELINES, N_SHUFFLES, Attributor, Inputs, to_inputs
 from genomix_cli.variants.checks import CheckedVariants, blocks
@@ -148,6 +153,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
     loaded = load_model(request.model, resolve_device(request.device))
+    refuse_pretrained(loaded.config, loaded.path)
     if not isinstance(loaded.module, GMT):
         raise UsageError(
             "has no attributions", where=request.model, expected="gmt", found=loaded.config.model

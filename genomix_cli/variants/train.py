@@ -171,8 +171,8 @@ def _fit(
     with explain_out_of_memory(_advice(request, task.module)):
         result = fit(
             task,
-            lambda epoch: _loader(train, request, epoch),
-            lambda: _loader(valid, request, 0),
+            lambda epoch: _loader(train, request, place(), epoch),
+            lambda: _loader(valid, request, place()),
             request.fit,
             request.output,
             device,
@@ -207,7 +207,7 @@ def _finish(
     """Calibrate, save the model, and measure it on what was held out."""
 
     def loader(part: Rows) -> DataLoader[Any]:
-        return _loader(_dataset(shard, part, task.module, request, augment=False), request, 0)
+        return _loader(_dataset(shard, part, task.module, request, augment=False), request)
 
     predictions = {
         part: predict(task, loader(rows[part])) for part in ("valid", "test") if len(rows[part])
@@ -373,12 +373,15 @@ def _dataset(
     )
 
 
-def _loader(dataset: VariantDataset, request: TrainRequest, epoch: int) -> DataLoader[Any]:
+def _loader(
+    dataset: VariantDataset, request: TrainRequest, own: tuple[int, int] = (0, 1), epoch: int = 0
+) -> DataLoader[Any]:
+    """The part of an epoch that falls to one of several processes; by default all of it."""
     dataset.set_epoch(epoch)
     return DataLoader(
         dataset,
         batch_size=request.windows_per_batch,
-        sampler=share(dataset.order(), *place(), pad=dataset.augment),
+        sampler=share(dataset.order(), *own, pad=dataset.augment),
         collate_fn=collate,
         num_workers=request.workers,
     )

@@ -250,3 +250,19 @@ def test_tracks_on_another_scale_are_told_apart(
     assert done.code == 1
     assert f"ATAC is on another scale than in {run}" in done.err
     assert f"--normalise-like {run}" in done.err
+
+
+def test_two_processes_train_one_model(
+    run: Path, shard: Path, tmp_path: Path, genomix: Genomix
+) -> None:
+    """DDP on a CPU: each takes its windows, the first judges all variants and speaks alone."""
+    folder = tmp_path / "two"
+    few = ["--epochs", "1", "--train-variants", "200"]
+    done = genomix("train", shard, "-o", folder, *SMALL, *few, "--devices", "2")
+    assert done.stderr.count("epoch 0") == 1
+    one, two = (pd.read_csv(r / "predictions.tsv", sep="\t") for r in (run, folder))
+    assert one[["contig", "pos", "ref", "alt"]].equals(two[["contig", "pos", "ref", "alt"]])
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["valid"]["auroc"]["value"] == pytest.approx(
+        metrics["best_validation"]["auroc"], abs=1e-4
+    )

@@ -18,7 +18,7 @@ from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.progress import track
 from genomix_cli.registry import VARIANT_BASELINES
 from genomix_cli.shards.reader import Shard
-from genomix_cli.training.checkpoints import LoadedModel, load_model
+from genomix_cli.training.checkpoints import LoadedModel, load_model, refuse_pretrained
 from genomix_cli.variants.controls import ShuffledTracks
 from genomix_cli.variants.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.suite.baselines.base import BaselineTask, Prediction
@@ -137,6 +137,7 @@ def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> li
     models: list[Model] = []
     for name, path in zip(_names(request.models), request.models, strict=True):
         loaded = load_model(path, device)
+        refuse_pretrained(loaded.config, loaded.path)
         refuse_other_scale(shard, loaded.config)
         models.append(Model(name, loaded, shard))
     return models
