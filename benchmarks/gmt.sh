@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# What docs/benchmarks.md says of GMT beside its baselines, of contacts, of pre-training, and of real data.
+# About four hours on two CPU cores. WORK is a folder for 3 GB; DATA holds the public files that
+# benchmarks/real_data.py names, and may be left out.
+set -euo pipefail
+
+WORK=${1:?usage: benchmarks/gmt.sh WORK [DATA]}
+DATA=${2:-}
+HERE=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$WORK"
+export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1 OMP_NUM_THREADS=1
+
+# GMT and the four published baselines: the same shard, parts, draws, loss and stopping; about ten
+# minutes of one core each, which is fewer variants for the dear ones.
+genomix simulate genome "$WORK/sim" --contigs 10 --contig-length 5M --variants-per-kb 20 --seed 20261121
+genomix prepare variants --config "$WORK/sim/genomix.toml" -o "$WORK/sim.h5"
+same=(--set n_bins=400 --windows-per-batch 4 --variants-per-window 128 --negatives 0.15 --epochs 1
+      --learning-rate 1.2e-3 --patience 0 --valid-contigs chr9 --test-contigs chr10 --seed 1)
+eight=(--valid-variants 4000 --validations-per-epoch 8)
+four=(--valid-variants 3000 --validations-per-epoch 4)
+genomix train "$WORK/sim.h5" -o "$WORK/gmt" "${same[@]}" "${eight[@]}"
+genomix train "$WORK/sim.h5" -o "$WORK/basset" --model basset "${same[@]}" "${eight[@]}"
+genomix train "$WORK/sim.h5" -o "$WORK/deepsea" --model deepsea "${same[@]}" "${four[@]}" --train-variants 350000
+genomix train "$WORK/sim.h5" -o "$WORK/epigept" --model epigept "${same[@]}" "${four[@]}" --train-variants 180000
+genomix train "$WORK/sim.h5" -o "$WORK/enformer" --model enformer "${same[@]}" "${four[@]}" --train-variants 100000
+models=(-m "$WORK/gmt" -m "$WORK/basset" -m "$WORK/deepsea" -m "$WORK/epigept" -m "$WORK/enformer")
+genomix evaluate "$WORK/sim.h5" --suite "${models[@]}" -m gmt-mini-sim --variants 16000 -o "$WORK/suite"
+
+# Contacts: labels that the map alone explains, with it and without, at +-50 kb.
+genomix simulate genome "$WORK/contact" --contigs 10 --contig-length 5M --variants-per-kb 8 --rule contact --seed 31
+genomix prepare variants --config "$WORK/contact/genomix.toml" -o "$WORK/contact.h5"
+for use in true false; do
+    genomix train "$WORK/contact.h5" -o "$WORK/contacts-$use" --set use_contacts=$use --windows-per-batch 1 \
+        --variants-per-window 128 --learning-rate 1e-3 --negatives 0.25 --epochs 1 --valid-variants 6000 \
+        --validations-per-epoch 6 --patience 0 --valid-contigs chr9 --test-contigs chr10 --seed 1
+done
+genomix evaluate "$WORK/contact.h5" --suite -m "$WORK/contacts-true" -m "$WORK/contacts-false" \
+    --variants 16000 -o "$WORK/suite-contacts"
+
+# Pre-training: a thousand labels, with it and without.
+python "$HERE/few_labels.py" "$WORK/sim" "$WORK/few.vcf"
+tracks=()
+for name in ATAC H3K27ac H3K4me3 CTCF; do tracks+=(-t "$name=$WORK/sim/$name.bw"); done
+genomix prepare variants --vcf "$WORK/few.vcf" --label-info LABEL --probability-info PROB -f "$WORK/sim/genome.fa.gz" \
+    "${tracks[@]}" --contacts "$WORK/sim/contacts.cool" --normalise-like "$WORK/sim.h5" -o "$WORK/few.h5"
+pretrain=(--task pretrain --set n_bins=400 --windows-per-batch 2 --valid-windows 8 --spans-per-window 8
+          --places-per-window 32 --track-weight 2 --seed 1)
+genomix train "$WORK/sim.h5" "${pretrain[@]}" -o "$WORK/few-pre" --valid-contigs chr9,chr10 \
+    --epochs 8 --windows-per-epoch 400
+few=(--set n_bins=400 --windows-per-batch 8 --epochs 16 --learning-rate 1e-3 --valid-variants 2000 --patience 0
+     --valid-contigs chr9 --test-contigs chr10 --seed 1)
+genomix train "$WORK/few.h5" -o "$WORK/few-scratch" "${few[@]}"
+genomix train "$WORK/few.h5" -o "$WORK/few-pretrained" "${few[@]}" --init "$WORK/few-pre"
+genomix evaluate "$WORK/few.h5" --suite -m "$WORK/few-pretrained" -m "$WORK/few-scratch" -o "$WORK/suite-few"
+
+[[ -n $DATA ]] || exit 0
+
+# Real data: chr22 and DHS to pre-train on, saturation mutagenesis and allele-specific accessibility.
+real=$WORK/real
+python "$HERE/real_data.py" "$DATA" "$real"
+tracks=()
+for file in "$real"/tracks/*.bw; do tracks+=(-t "$(basename "$file" .bw)=$file"); done
+genomix prepare genome -f "$real/genome.fa" "${tracks[@]}" -o "$real/genome.h5" --assembly hg38-parts
+genomix prepare variants --vcf "$real/variants.vcf" --labels "$real/labels.tsv" -f "$real/genome.fa" "${tracks[@]}" \
+    --normalise-like "$real/genome.h5" -o "$real/real.h5"
+genomix train "$real/genome.h5" "${pretrain[@]}" -o "$real/pre" --valid-regions "$real/pretrain.bed" --max-n 0.35 \
+    --epochs 10 --windows-per-epoch 500
+tune=(--set n_bins=400 --windows-per-batch 4 --variants-per-window 128 --negatives 0.35 --rank-weight 1
+      --rank-margin 0.05 --monitor ranking --patience 4 --validations-per-epoch 2 --epochs 3
+      --valid-regions "$real/valid.bed" --test-regions "$real/test.bed" --seed 1)
+genomix train "$real/real.h5" -o "$real/ft" --init "$real/pre" "${tune[@]}" --learning-rate 4e-4
+genomix train "$real/real.h5" -o "$real/ft-scratch" "${tune[@]}" --learning-rate 1e-3
+genomix score "$real/variants.vcf" -f "$real/genome.fa" -m gmt-mini-sim --regions-file "$real/test.bed" \
+    -o "$real/sim_scored.vcf"
+genomix evaluate "$real/real.h5" --suite -m "$real/ft" -m "$real/ft-scratch" --vcf "$real/sim_scored.vcf" \
+    --info GENOMIX_P -o "$real/suite"
