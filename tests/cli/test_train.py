@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from genomix_cli.shards.reader import open_shard
@@ -266,3 +267,19 @@ def test_two_processes_train_one_model(
     assert metrics["valid"]["auroc"]["value"] == pytest.approx(
         metrics["best_validation"]["auroc"], abs=1e-4
     )
+
+
+def test_out_of_memory_names_the_batch_to_try(
+    shard: Path, tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr("genomix_cli.variants.train.fit", fit)
+    done = here("train", shard, "-o", tmp_path / "run", *SMALL, "--windows-per-batch", "4")
+    assert done.code == 1
+    assert (
+        "ran out of memory with --windows-per-batch 4 x --variants-per-window 64 of 20-kb windows; "
+        "try --windows-per-batch 2, then --gradient-checkpointing"
+    ) in done.err
+    assert "Traceback" not in done.err
