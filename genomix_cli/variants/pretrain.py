@@ -543,8 +543,7 @@ def _judge(
     index = {name: i for i, name in enumerate(shard.contigs)}
     places = [(index[d.contig], max(0, d.start)) for d in parts.draws]
     units = resampling_units(*np.array(places).T).ids
-    cells, modalities = shard.cells, shard.modalities
-    tracks = track_rows(told.tracks, units, cells, modalities, request.seed)
+    tracks = track_rows(told.tracks, units, shard.tracks, request.seed)
     kmers: tuple[KmerRow, ...] = ()
     if len(told.kmers.nats):
         kmers = (kmer_row("model", told.kmers, units, gmt.config.k, request.seed),)
@@ -561,8 +560,8 @@ def _judge(
             "left out: unknown bases": parts.train.mostly_unknown,
             "validated on": len({(d.contig, d.start) for d in parts.draws}),
         },
-        cells=cells,
-        modalities=modalities,
+        cells=shard.cells,
+        modalities=shard.modalities,
         masking=request.masking,
         best={MONITOR: result.best, "epochs": result.epochs},
         curve=result.history,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, kmer_ids
+from genomix_cli.genome.tracks import cells, modalities, rows_in_cell
 from genomix_cli.training.metrics import Interval, bootstrap, bootstrap_difference, pearson
 
 # Longest memory of the Markov chains that k-mers are compared with.
@@ -112,15 +113,26 @@ class KmerRow:
 def track_rows(
     told: HiddenTracks,
     units: NDArray[np.int64],
-    cells: Sequence[str],
-    names: Sequence[str],
+    tracks: Sequence[str],
     seed: int,
 ) -> tuple[TrackRow, ...]:
-    """A row for every modality, cell type and way of hiding; `units` by draw, to resample."""
+    """A row for every track, in each cell type that it serves, and way of hiding.
+
+    Parameters
+    ----------
+    told : HiddenTracks
+    units : NDArray
+        int64, by draw: what the bootstrap draws.
+    tracks : sequence of str
+        As the shard names them.
+    seed : int
+    """
+    names = modalities(tracks)
     return tuple(
         _track_row(told, units, (cell, i), (name, m), hidden, seed)
-        for i, cell in enumerate(cells)
+        for i, cell in enumerate(cells(tracks))
         for m, name in enumerate(names)
+        if name in rows_in_cell(tracks, cell)
         for hidden in (SPANS, WHOLE)
     )
 
