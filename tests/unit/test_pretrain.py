@@ -15,6 +15,7 @@ import torch
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.regions import END, START, Interval, Regions
+from genomix_cli.genome.signal import Signal
 from genomix_cli.training.checkpoints import load_model, read_config, refuse_pretrained
 from genomix_cli.training.loop import FitConfig
 from genomix_cli.training.metrics import pearson
@@ -42,7 +43,7 @@ from genomix_cli.variants.sampling import (
 )
 from genomix_cli.variants.splits import HeldOut
 from tests.conftest import Ended
-from tests.pretraining_shard import FakeShard
+from tests.pretraining_shard import FakeShard, View
 
 N_BINS, K, FLANK = 400, 6, 24
 READING = Reading(N_BINS, K, FLANK, spans=4, places=4)
@@ -297,11 +298,22 @@ def test_without_tracks_kmers_alone_are_learned(
 def test_a_track_that_is_nowhere_observed_has_no_r(
     asked: PretrainRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shard = FakeShard(tracks=("ATAC@A", "CTCF@B"))
+    measured = View.signal
+
+    def signal(view: View, contig: str, first: int, last: int) -> Signal:
+        found = measured(view, contig, first, last)
+        found.observed[1] = 0  # CTCF
+        return found
+
+    monkeypatch.setattr(View, "signal", signal)
+    shard = FakeShard()
     monkeypatch.setattr(module, "open_shard", lambda _: shard)
     found = pretrain(replace(asked, fit=replace(asked.fit, epochs=1), windows_per_epoch=4))
     assert "CTCF@A is nowhere observed" in " ".join(found.notes)
     metrics = json.loads((asked.output / "metrics.json").read_text())
+    named = {(row["cell"], row["modality"]) for row in metrics["tracks"]}
+    # There is no CTCF@B, and nothing to say of it.
+    assert named == {("A", "ATAC"), ("B", "ATAC"), ("A", "CTCF")}
     missing = [r for r in metrics["tracks"] if (r["cell"], r["modality"]) == ("A", "CTCF")]
     assert missing
     assert all(row["r"]["value"] is None for row in missing)
