@@ -141,7 +141,8 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     _open_run(request, held)
     generator = torch.Generator().manual_seed(request.seed)
     count = adapt(module, request.tune, request.lora_rank, generator=generator)
-    log.info(
+    log.log(
+        logging.INFO if first_process() else logging.DEBUG,
         "training %s (%s parameters, %s learn) on %s variants, %s beside what is held out left out",
         *(request.model, f"{count.total:,}", f"{count.learn:,}"),
         *(f"{len(rows[part]):,}" for part in ("train", "beside")),
