@@ -20,9 +20,9 @@ eight=(--valid-variants 4000 --validations-per-epoch 8)
 four=(--valid-variants 3000 --validations-per-epoch 4)
 genomix train "$WORK/sim.h5" -o "$WORK/gmt" "${same[@]}" "${eight[@]}"
 genomix train "$WORK/sim.h5" -o "$WORK/basset" --model basset "${same[@]}" "${eight[@]}"
-genomix train "$WORK/sim.h5" -o "$WORK/deepsea" --model deepsea "${same[@]}" "${four[@]}" --train-variants 350000
-genomix train "$WORK/sim.h5" -o "$WORK/epigept" --model epigept "${same[@]}" "${four[@]}" --train-variants 180000
-genomix train "$WORK/sim.h5" -o "$WORK/enformer" --model enformer "${same[@]}" "${four[@]}" --train-variants 100000
+genomix train "$WORK/sim.h5" -o "$WORK/deepsea" --model deepsea "${same[@]}" "${four[@]}" --train-variants 250000
+genomix train "$WORK/sim.h5" -o "$WORK/epigept" --model epigept "${same[@]}" "${four[@]}" --train-variants 120000
+genomix train "$WORK/sim.h5" -o "$WORK/enformer" --model enformer "${same[@]}" "${four[@]}" --train-variants 70000
 models=(-m "$WORK/gmt" -m "$WORK/basset" -m "$WORK/deepsea" -m "$WORK/epigept" -m "$WORK/enformer")
 genomix evaluate "$WORK/sim.h5" --suite "${models[@]}" -m gmt-mini-sim --variants 16000 -o "$WORK/suite"
 

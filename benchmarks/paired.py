@@ -1,0 +1,98 @@
+"""Runs on the same held-out variants, from their predictions.tsv: each against the first.
+
+    python benchmarks/paired.py RUN RUN [RUN ...]
+
+Prints a Markdown table: AUROC and AUPRC with 95 % intervals over loci of 100 kb, the first run's
+less each other's under the same draws, the Bayes ceiling where it is known, and how much of the gap
+between another run and the ceiling the first one closes. Runs must have tested the same variants.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from genomix_cli.training.metrics import (
+    Interval,
+    auprc,
+    auroc,
+    bootstrap,
+    bootstrap_difference,
+    resampling_units,
+)
+
+DRAWS = 1000
+KEYS = ["contig", "pos", "ref", "alt"]
+
+
+def predictions(run: str) -> pd.DataFrame:
+    """Labelled variants of the test part, sorted."""
+    types = {"ref": str, "alt": str}
+    path = Path(run) / "predictions.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, na_values={"label": ""})
+    table = table[(table["part"] == "test") & table["label"].notna()]
+    return table.sort_values(KEYS).reset_index(drop=True)
+
+
+def show(value: Interval) -> str:
+    """A value with its interval."""
+    return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
+
+
+def main() -> None:
+    """Read, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+")
+    tables = {Path(run).name: predictions(run) for run in parser.parse_args().runs}
+    (name, first), *_ = tables.items()
+    label, ours = first["label"].to_numpy(), first["logit"].to_numpy()
+    units = resampling_units(first["contig"].to_numpy(), first["pos"].to_numpy())
+    truth = pd.to_numeric(first["probability"], errors="coerce").to_numpy()
+    known = bool(np.isfinite(truth).all())
+    coin = truth + 1e-9 * np.random.default_rng(0).random(len(truth))
+    print(f"{len(first):,} variants, prevalence {label.mean():.4f}, {units.n_units} {units.kind}\n")
+    print(f"| model | AUROC | AUPRC | AUROC of {name} less this | of the gap to the ceiling |")
+    print("|---|---|---|---|---|")
+    if known:
+        print(f"| Bayes ceiling | {auroc(label, coin):.4f} | {auprc(label, coin):.4f} | | |")
+    for run, table in tables.items():
+        if not table[KEYS].equals(first[KEYS]):
+            raise SystemExit(f"{run} was tested on other variants than {name}")
+        score = table["logit"].to_numpy()
+        scores = [
+            bootstrap(metric, label, score, units.ids, DRAWS, np.random.default_rng(0))
+            for metric in (auroc, auprc)
+        ]
+        less, closed = "", ""
+        if run != name:
+            rng = np.random.default_rng(0)
+            less = show(bootstrap_difference(auroc, label, ours, score, units.ids, DRAWS, rng))
+            if known:
+                closed = show(share(label, ours, score, coin, units.ids))
+        print(f"| {run} | {show(scores[0])} | {show(scores[1])} | {less} | {closed} |")
+
+
+def share(
+    label: np.ndarray, ours: np.ndarray, theirs: np.ndarray, ceiling: np.ndarray, ids: np.ndarray
+) -> Interval:
+    """(ours - theirs) / (ceiling - theirs) in AUROC, under the same draws of loci."""
+
+    def closed(w: np.ndarray) -> float:
+        a, b, c = (auroc(label, s, weights=w) for s in (ours, theirs, ceiling))
+        return (a - b) / (c - b)
+
+    rng = np.random.default_rng(0)
+    n = int(ids.max()) + 1
+    draws = [
+        closed(np.bincount(rng.integers(0, n, n), minlength=n)[ids].astype(float))
+        for _ in range(DRAWS)
+    ]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(closed(np.ones(len(label))), float(low), float(high))
+
+
+if __name__ == "__main__":
+    main()
