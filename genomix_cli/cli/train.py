@@ -23,7 +23,13 @@ PRETRAIN_ONLY = (
 LABELS_ONLY = (
     *("model", "test_contigs", "test_regions", "hold_out", "fold_by", "tune", "lora_rank"),
     *("rank_weight", "rank_margin", "negatives", "variants_per_window", "monitor"),
-    *("validations_per_epoch", "valid_variants", "train_variants", "demonstration"),
+    *(
+        "validations_per_epoch",
+        "valid_variants",
+        "test_variants",
+        "train_variants",
+        "demonstration",
+    ),
 )
 METRICS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
 
@@ -116,6 +122,7 @@ def train(
     valid_variants: Annotated[
         int, typer.Option(min=0, help="Validation variants at most; 0: all.")
     ] = 0,
+    test_variants: Annotated[int, typer.Option(min=0, help="Test variants at most; 0: all.")] = 0,
     train_variants: Annotated[
         int, typer.Option(min=0, help="Training variants at most, at random; 0: all.")
     ] = 0,
@@ -226,6 +233,7 @@ def train(
         rank_margin=rank_margin,
         negatives=negatives,
         valid_variants=valid_variants,
+        test_variants=test_variants,
         train_variants=train_variants,
         fit=fit,
         device=device,

@@ -75,6 +75,8 @@ class TrainRequest:
         Share of the negatives that an epoch draws, where positives are rare.
     valid_variants : int
         At most this many variants of the validation part are used; 0: all.
+    test_variants : int
+        The same of the test part.
     train_variants : int
         At most this many of the training part, drawn at random; 0: all.
     fit : FitConfig
@@ -104,6 +106,7 @@ class TrainRequest:
     rank_margin: float = 0.0
     negatives: float = 1.0
     valid_variants: int = 0
+    test_variants: int = 0
     train_variants: int = 0
     fit: FitConfig = field(default_factory=FitConfig)
     device: str = "auto"
@@ -253,6 +256,7 @@ def _labelled_rows(
         )
     rows = held.rows(names, table.pos, usable, margin)
     rows["valid"] = thin(rows["valid"], request.valid_variants)
+    rows["test"] = thin(rows["test"], request.test_variants)
     if 0 < request.train_variants < len(rows["train"]):
         rng = np.random.default_rng([request.seed, request.train_variants])
         rows["train"] = np.sort(rng.choice(rows["train"], request.train_variants, replace=False))
