@@ -30,7 +30,11 @@ from genomix_cli.variants.dataset import VariantDataset
 from genomix_cli.variants.prepare import PrepareRequest, prepare_variants
 from genomix_cli.variants.simulate import SimulationRequest, simulate_genome
 from genomix_cli.variants.suite.baselines.base import BaselineTask
-from genomix_cli.variants.suite.baselines.boosting import position_features, track_features
+from genomix_cli.variants.suite.baselines.boosting import (
+    _boosted,
+    position_features,
+    track_features,
+)
 from genomix_cli.variants.suite.baselines.kmers import kmer_changes
 from genomix_cli.variants.suite.columns import read_columns
 from genomix_cli.variants.suite.entrants import Entrant, _names
@@ -526,3 +530,16 @@ def test_models_are_told_apart_by_their_folders(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     paths = tuple(str(tmp_path / name) for name in ("a/gmt", "b/gmt", "c/tracks", "c"))
     assert _names(paths) == [*paths[:3], "c"]  # a baseline is called tracks too
+
+
+def test_boosting_bears_tracks_that_were_never_measured(shard: Shard) -> None:
+    rows = np.arange(60)
+    target = (np.arange(len(shard.variants.pos)) % 2).astype(np.float64)
+    task = BaselineTask(shard, rows, rows[:0], rows, target, True, None, 0)
+
+    def partly(which: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.full(len(which), np.nan), target[which]])
+
+    assert auroc(target[rows], _boosted(task, partly).score) == 1
+    nothing = _boosted(task, lambda which: np.full((len(which), 2), np.nan)).score
+    assert (nothing == 0.5).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from genomix_cli.genome.signal import BIN_SIZE
@@ -70,23 +72,29 @@ def track_features(task: BaselineTask, rows: Rows) -> FloatArray:
     return found
 
 
-def _boosted(task: BaselineTask, features: object) -> Prediction:
+def _boosted(task: BaselineTask, features: Callable[[Rows], FloatArray]) -> Prediction:
     """Histogram gradient boosting (Ke et al. 2017), the penalty chosen on the validation part."""
     require_sklearn()
 
     def fit(x: FloatArray, y: FloatArray, strength: float) -> Predict:
-        from sklearn.ensemble import (
-            HistGradientBoostingClassifier,
-            HistGradientBoostingRegressor,
-        )
+        # A column that was never measured cannot be cut into bins.
+        known = ~np.isnan(x).all(0)
+        if not known.any():
+            return lambda other: np.full(len(other), y.mean())
+        predict = _fit_boosting(task, x[:, known], y, strength)
+        return lambda other: predict(other[:, known])
 
-        # Early stopping would hold out single variants, whose neighbours train.
-        settings = {"l2_regularization": strength, "early_stopping": False}
-        if not task.is_label:
-            model = HistGradientBoostingRegressor(random_state=task.seed, **settings).fit(x, y)
-            return lambda other: model.predict(other)
-        chosen = HistGradientBoostingClassifier(random_state=task.seed, **settings)
-        chosen.fit(x, y > 0.5)
-        return lambda other: chosen.predict_proba(other)[:, 1]
+    return fit_tuned(task, features, fit, STRENGTHS, "L2 of the leaves")
 
-    return fit_tuned(task, features, fit, STRENGTHS, "L2 of the leaves")  # type: ignore[arg-type]
+
+def _fit_boosting(task: BaselineTask, x: FloatArray, y: FloatArray, strength: float) -> Predict:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    # Early stopping would hold out single variants, whose neighbours train.
+    settings = {"l2_regularization": strength, "early_stopping": False}
+    if not task.is_label:
+        model = HistGradientBoostingRegressor(random_state=task.seed, **settings).fit(x, y)
+        return lambda other: model.predict(other)
+    chosen = HistGradientBoostingClassifier(random_state=task.seed, **settings)
+    chosen.fit(x, y > 0.5)
+    return lambda other: chosen.predict_proba(other)[:, 1]
