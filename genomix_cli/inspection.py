@@ -173,6 +173,8 @@ def _model(path: Path) -> Report:
     )
     if config.demonstration:
         facts["purpose"] = "demonstration: not for real conclusions"
+    if config.pretrained_only:
+        facts["purpose"] = "to start from (--init): pre-trained only"
     return Report(path, "model", facts | _made(config.provenance), tuple(_metrics(path)))
 
 
