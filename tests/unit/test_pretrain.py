@@ -16,6 +16,7 @@ import torch
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.regions import END, START, Interval, Regions
 from genomix_cli.genome.signal import Signal
+from genomix_cli.inspection import inspect
 from genomix_cli.training.checkpoints import load_model, read_config, refuse_pretrained
 from genomix_cli.training.loop import FitConfig
 from genomix_cli.training.metrics import pearson
@@ -276,6 +277,7 @@ def test_a_run_and_the_same_run_interrupted_and_resumed(
     assert [spec.name for spec in config.tracks] == ["ATAC", "CTCF"]
     with pytest.raises(UsageError, match="pre-trained only"):
         refuse_pretrained(config, asked.output)
+    assert inspect(asked.output).facts["purpose"].endswith("pre-trained only")
     started = module._new(FakeShard(), replace(asked, initial=str(asked.output)))
     first = load_model(asked.output).module.state_dict()
     for name, value in started.gmt.state_dict().items():
