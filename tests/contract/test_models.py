@@ -12,6 +12,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.training.adapters import adapt, merge
 from genomix_cli.training.checkpoints import ModelConfig, arch_of, load_model, save_model
 from genomix_cli.variants.inputs import MAX_ALLELE
 from genomix_cli.variants.models.base import Variants, Window
@@ -119,3 +120,18 @@ def test_a_newer_format_is_refused(name: str, tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
     with pytest.raises(DataError, match=r"newer genomix.*version 1 or less.*found 99"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["head", "lora"])
+def test_a_part_of_it_can_learn(name: str, mode: str) -> None:
+    """A model says what its head is; adapters change nothing at first, and merge away."""
+    model = make(name)
+    keys = list(model.state_dict())
+    with torch.inference_mode():
+        before = model(*inputs(model))
+    count = adapt(model, mode, rank=2)
+    assert 0 < count.learn < count.total
+    with torch.inference_mode():
+        torch.testing.assert_close(model(*inputs(model)), before)
+    merge(model)
+    assert list(model.state_dict()) == keys

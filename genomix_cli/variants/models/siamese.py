@@ -142,6 +142,8 @@ class SiameseModel(VariantModule):
         F, the width of what `encode` returns.
     """
 
+    head_parameters = ("head",)
+
     def __init__(self, config: Any, features: int) -> None:
         super().__init__()
         self.config = config
