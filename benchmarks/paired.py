@@ -4,7 +4,7 @@
 
 Prints a Markdown table: AUROC and AUPRC with 95 % intervals over loci of 100 kb, the first run's
 less each other's under the same draws, the Bayes ceiling where it is known, and how much of the gap
-between another run and the ceiling the first one closes. Runs must have tested the same variants.
+between another run and the ceiling the first one closes. On the variants that all of them tested.
 """
 
 from __future__ import annotations
@@ -47,20 +47,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+")
     tables = {Path(run).name: predictions(run) for run in parser.parse_args().runs}
+    indexed = [table.set_index(KEYS).index for table in tables.values()]
+    common = indexed[0]
+    for other in indexed[1:]:
+        common = common.intersection(other)
+    tables = {run: table.set_index(KEYS).loc[common].reset_index() for run, table in tables.items()}
     (name, first), *_ = tables.items()
     label, ours = first["label"].to_numpy(), first["logit"].to_numpy()
     units = resampling_units(first["contig"].to_numpy(), first["pos"].to_numpy())
     truth = pd.to_numeric(first["probability"], errors="coerce").to_numpy()
     known = bool(np.isfinite(truth).all())
+    # Of many equal probabilities AUPRC takes all or none at once: a coin decides among them.
     coin = truth + 1e-9 * np.random.default_rng(0).random(len(truth))
     print(f"{len(first):,} variants, prevalence {label.mean():.4f}, {units.n_units} {units.kind}\n")
     print(f"| model | AUROC | AUPRC | AUROC of {name} less this | of the gap to the ceiling |")
     print("|---|---|---|---|---|")
     if known:
-        print(f"| Bayes ceiling | {auroc(label, coin):.4f} | {auprc(label, coin):.4f} | | |")
+        print(f"| Bayes ceiling | {auroc(label, truth):.4f} | {auprc(label, coin):.4f} | | |")
     for run, table in tables.items():
-        if not table[KEYS].equals(first[KEYS]):
-            raise SystemExit(f"{run} was tested on other variants than {name}")
         score = table["logit"].to_numpy()
         scores = [
             bootstrap(metric, label, score, units.ids, DRAWS, np.random.default_rng(0))
@@ -71,7 +75,7 @@ def main() -> None:
             rng = np.random.default_rng(0)
             less = show(bootstrap_difference(auroc, label, ours, score, units.ids, DRAWS, rng))
             if known:
-                closed = show(share(label, ours, score, coin, units.ids))
+                closed = show(share(label, ours, score, truth, units.ids))
         print(f"| {run} | {show(scores[0])} | {show(scores[1])} | {less} | {closed} |")
 
 
