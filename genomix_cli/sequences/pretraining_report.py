@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genomix_cli import __version__
 from genomix_cli.comparison.canvas import (
     GREY,
     Picture,
@@ -19,10 +18,9 @@ from genomix_cli.comparison.canvas import (
     short,
     style,
 )
-from genomix_cli.comparison.report.page import LOOK, MARK, embedded
+from genomix_cli.comparison.report.page import embedded, html_table, write_page
 from genomix_cli.comparison.results import in_words
 from genomix_cli.comparison.study import Epoch
-from genomix_cli.provenance import atomic_path, command_line
 from genomix_cli.sequences.probes import LINEAR, ProbeRow
 from genomix_cli.sequences.retrieval import Recall
 
@@ -85,7 +83,7 @@ def write_contrast_report(summary: ContrastSummary, path: Path) -> None:
     with style():
         parts = [("training", embedded(_curve(summary.curve)) + _views(summary))]
         for probes in summary.probes:
-            body = embedded(_accuracies(probes)) + _probe_table(probes)
+            body = embedded(_accuracies(probes)) + _probehtml_table(probes)
             body += embedded(_few(probes)) if probes.few else ""
             parts.insert(len(parts) - 1, (f"probes of {probes.label}", body))
     _page(
@@ -126,33 +124,12 @@ def _page(
         f"{summary.parameters:,} parameters, learned temperature {summary.temperature:.3f}"
     )
     body = "".join(f"<h2>{html.escape(name)}</h2>\n{text}" for name, text in parts)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in summary.notes)
-    text = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{html.escape(data)}: {title}</title>\n<style>{LOOK}</style></head>\n<body>\n"
-        f"<h1>{html.escape(data)}: {title}</h1>\n"
-        f'<p class="head">{html.escape(headline)}</p>\n<p class="sub">{html.escape(under)}</p>\n'
-        + (f'<div class="warn"><ul>{notes}</ul></div>\n' if notes else "")
-        + f"{body}<h2>how to repeat</h2>\n<pre>{html.escape(command_line())}</pre>\n"
-        f'<p class="note">genomix {__version__}</p>\n</body>\n</html>\n'
-    )
-    with atomic_path(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    lines = (
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
-        for row in rows
-    )
-    return f'<div class="wide"><table><tr>{top}</tr>\n{"".join(lines)}</table></div>\n'
+    write_page(path, f"{data}: {title}", headline, under, body, summary.notes)
 
 
 def _views(summary: ContrastSummary) -> str:
     rows = [(name.replace("_", " "), str(value)) for name, value in summary.views.items()]
-    return _table(("change of a view", "rate"), rows)
+    return html_table(("change of a view", "rate"), rows)
 
 
 PROBE_COLUMNS = (
@@ -169,13 +146,13 @@ def _cells(row: ProbeRow) -> tuple[str, ...]:
     )
 
 
-def _probe_table(probes: Probes) -> str:
+def _probehtml_table(probes: Probes) -> str:
     note = (
         f'<p class="note">{probes.sequences:,} sequences held out; in brackets 95 % intervals of a '
         "bootstrap over groups. “Untrained” is the same encoder with its first random weights: "
         "what pre-training adds is what is above it.</p>\n"
     )
-    return _table(PROBE_COLUMNS, map(_cells, probes.rows)) + note
+    return html_table(PROBE_COLUMNS, map(_cells, probes.rows)) + note
 
 
 def _recall_tables(summary: AlignSummary) -> str:
@@ -188,7 +165,7 @@ def _recall_tables(summary: AlignSummary) -> str:
         columns = ["", *(f"recall@{r.k}" for r in rows[0][1])]
         cells = [(name, *(in_words(r.share) for r in found)) for name, found in rows]
         cells.append(("chance", *(f"{r.chance:.3f}" for r in rows[0][1])))
-        text += f"<h3>{html.escape(title)}</h3>\n" + _table(columns, cells)
+        text += f"<h3>{html.escape(title)}</h3>\n" + html_table(columns, cells)
     return text + (
         '<p class="note">Share of queries with a right answer among the first k; in brackets 95 % '
         "intervals of a bootstrap over groups. Right is what agrees in all phenotypes known of "

@@ -34,7 +34,6 @@ from genomix_cli.training.checkpoints import (
     ModelConfig,
     arch_of,
     build_model,
-    load_model,
     resolve_device,
     save_model,
 )
@@ -72,6 +71,7 @@ from genomix_cli.variants.sampling import (
     validation_draws,
 )
 from genomix_cli.variants.splits import HeldOut
+from genomix_cli.variants.start import start_from
 
 log = logging.getLogger("genomix")
 
@@ -411,20 +411,14 @@ def _new(shard: Shard, request: PretrainRequest) -> Pretraining:
     request.masking.check(gmt.config.k)
     module = Pretraining(gmt, request.masking.span)
     if request.initial is not None:
-        _start_from(module, request.initial)
+        _start_from(module, request.initial, shard)
     gmt.gradient_checkpointing = request.checkpointing
     return module
 
 
-def _start_from(module: Pretraining, name: str) -> None:
+def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
     """Weights of a model of the same architecture; its heads too, where it has such."""
-    loaded = load_model(name)
-    try:
-        module.gmt.load_state_dict(loaded.module.state_dict())
-    except RuntimeError as error:
-        raise UsageError(
-            "is of another architecture", where=name, hint="use its --preset and --set"
-        ) from error
+    loaded = start_from(module.gmt, name, shard)
     heads = loaded.path / HEADS
     if heads.is_file():
         try:

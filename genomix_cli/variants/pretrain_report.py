@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genomix_cli import __version__
 from genomix_cli.comparison.canvas import Picture, grid, head, looks, short, style
-from genomix_cli.comparison.report.page import LOOK, MARK, embedded
+from genomix_cli.comparison.report.page import embedded, html_table, write_page
 from genomix_cli.comparison.results import in_words
-from genomix_cli.provenance import atomic_path, command_line
 from genomix_cli.training.metrics import Interval
 
 if TYPE_CHECKING:
@@ -87,14 +84,14 @@ def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
     """
     body = ""
     if summary.tracks:
-        body += "<h2>tracks</h2>\n" + _table(TRACK_COLUMNS, track_cells(summary))
+        body += "<h2>tracks</h2>\n" + html_table(TRACK_COLUMNS, track_cells(summary))
         body += (
             '<p class="note">Pearson correlation with what was measured, over hidden bins of '
             "windows held out; in brackets 95 % intervals of a bootstrap over loci. A line between "
             "the nearest bins left and right is what any smooth track allows.</p>\n"
         )
     if summary.kmers:
-        body += "<h2>hidden bases</h2>\n" + _table(KMER_COLUMNS, kmer_cells(summary))
+        body += "<h2>hidden bases</h2>\n" + html_table(KMER_COLUMNS, kmer_cells(summary))
         body += (
             '<p class="note">Markov chains of the training windows sum over what is hidden between '
             "a k-mer and the known bases on both sides: 1.386 nats are a guess among four.</p>\n"
@@ -107,29 +104,8 @@ def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
         f"{counts['validated on']:,} held out; preset {summary.preset}, "
         f"{summary.parameters:,} parameters"
     )
-    title = f"{html.escape(summary.data)}: pre-training"
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in summary.notes)
-    text = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{title}</title>\n<style>{LOOK}</style></head>\n<body>\n<h1>{title}</h1>\n"
-        f'<p class="head">{html.escape(headline(summary))}</p>\n'
-        f'<p class="sub">{html.escape(under)}</p>\n'
-        + (f'<div class="warn"><ul>{notes}</ul></div>\n' if notes else "")
-        + f"{body}<h2>how to repeat</h2>\n<pre>{html.escape(command_line())}</pre>\n"
-        f'<p class="note">genomix {__version__}</p>\n</body>\n</html>\n'
-    )
-    with atomic_path(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    lines = (
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
-        for row in rows
-    )
-    return f'<div class="wide"><table><tr>{top}</tr>\n{"".join(lines)}</table></div>\n'
+    title = f"{summary.data}: pre-training"
+    write_page(path, title, headline(summary), under, body, summary.notes)
 
 
 def _curve(summary: PretrainSummary) -> Picture:

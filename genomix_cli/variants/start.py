@@ -14,7 +14,7 @@ _FREE = ("n_bins", "tracks", "dropout", "modality_dropout")
 _ABLATIONS = ("use_sequence", "use_tracks", "use_contacts")
 
 
-def start_from(module: Any, name: str, shard: Shard) -> None:
+def start_from(module: Any, name: str, shard: Shard) -> LoadedModel:
     """Load the weights of `name`; tracks go by their modality, and a new one starts afresh.
 
     Parameters
@@ -24,6 +24,11 @@ def start_from(module: Any, name: str, shard: Shard) -> None:
         A run folder, or a model that ships.
     shard : Shard
         What it will learn from.
+
+    Returns
+    -------
+    LoadedModel
+        Where the weights come from.
 
     Raises
     ------
@@ -47,6 +52,7 @@ def start_from(module: Any, name: str, shard: Shard) -> None:
             )
         state = module.adopt(state, known)
     module.load_state_dict(state)
+    return loaded
 
 
 def _refuse_another(module: Any, loaded: LoadedModel, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from genomix_cli import __version__
@@ -151,3 +151,42 @@ def embedded(picture: Picture) -> str:
         f'<figure><img src="data:image/svg+xml;base64,{source}" alt="{caption}">\n'
         f"<figcaption>{caption}</figcaption></figure>\n"
     )
+
+
+def write_page(
+    path: Path, title: str, headline: str, under: str, body: str, notes: Sequence[str] = ()
+) -> None:
+    """Write a report of one model: its first line says in words what came out.
+
+    Parameters
+    ----------
+    path : Path
+    title, headline, under : str
+        Text, and what stands small below the headline.
+    body : str
+        HTML.
+    notes : sequence of str
+        Warnings, above the body.
+    """
+    title, warnings = html.escape(title), "".join(f"<li>{html.escape(n)}</li>" for n in notes)
+    text = (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{title}</title>\n<style>{LOOK}</style></head>\n<body>\n<h1>{title}</h1>\n"
+        f'<p class="head">{html.escape(headline)}</p>\n<p class="sub">{html.escape(under)}</p>\n'
+        + (f'<div class="warn"><ul>{warnings}</ul></div>\n' if warnings else "")
+        + f"{body}<h2>how to repeat</h2>\n<pre>{html.escape(command_line())}</pre>\n"
+        f'<p class="note">genomix {__version__}</p>\n</body>\n</html>\n'
+    )
+    with atomic_path(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of text, which scrolls by itself where it is wide."""
+    top = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    lines = (
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
+        for row in rows
+    )
+    return f'<div class="wide"><table><tr>{top}</tr>\n{"".join(lines)}</table></div>\n'
