@@ -10,21 +10,22 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$WORK"
 export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1 OMP_NUM_THREADS=1
 
-# GMT and the four published baselines: the same shard, parts, draws, loss and stopping; about ten
-# minutes of one core each, which is fewer variants for the dear ones.
+# GMT and the four published baselines: the same shard, parts, loss and stopping, and about the same
+# time of one core, which is fewer variants for the dear ones.
 genomix simulate genome "$WORK/sim" --contigs 10 --contig-length 5M --variants-per-kb 20 --seed 20261121
 genomix prepare variants --config "$WORK/sim/genomix.toml" -o "$WORK/sim.h5"
 same=(--set n_bins=400 --windows-per-batch 4 --variants-per-window 128 --negatives 0.15 --epochs 1
       --learning-rate 1.2e-3 --patience 0 --valid-contigs chr9 --test-contigs chr10 --seed 1)
 eight=(--valid-variants 4000 --validations-per-epoch 8)
-four=(--valid-variants 3000 --validations-per-epoch 4)
+four=(--valid-variants 3000 --validations-per-epoch 4 --test-variants 16000)
 genomix train "$WORK/sim.h5" -o "$WORK/gmt" "${same[@]}" "${eight[@]}"
 genomix train "$WORK/sim.h5" -o "$WORK/basset" --model basset "${same[@]}" "${eight[@]}"
 genomix train "$WORK/sim.h5" -o "$WORK/deepsea" --model deepsea "${same[@]}" "${four[@]}" --train-variants 250000
 genomix train "$WORK/sim.h5" -o "$WORK/epigept" --model epigept "${same[@]}" "${four[@]}" --train-variants 120000
 genomix train "$WORK/sim.h5" -o "$WORK/enformer" --model enformer "${same[@]}" "${four[@]}" --train-variants 70000
-models=(-m "$WORK/gmt" -m "$WORK/basset" -m "$WORK/deepsea" -m "$WORK/epigept" -m "$WORK/enformer")
-genomix evaluate "$WORK/sim.h5" --suite "${models[@]}" -m gmt-mini-sim --variants 16000 -o "$WORK/suite"
+python "$HERE/paired.py" "$WORK"/{gmt,basset,deepsea,epigept,enformer}
+genomix evaluate "$WORK/sim.h5" --suite -m "$WORK/gmt" -m gmt-mini-sim --variants 16000 \
+    --vcf "$WORK/sim/variants.vcf.gz" --info BREAK --info DELTA -o "$WORK/suite"
 
 # Contacts: labels that the map alone explains, with it and without, at +-50 kb.
 genomix simulate genome "$WORK/contact" --contigs 10 --contig-length 5M --variants-per-kb 8 --rule contact --seed 31
@@ -34,8 +35,7 @@ for use in true false; do
         --variants-per-window 128 --learning-rate 1e-3 --negatives 0.25 --epochs 1 --valid-variants 6000 \
         --validations-per-epoch 6 --patience 0 --valid-contigs chr9 --test-contigs chr10 --seed 1
 done
-genomix evaluate "$WORK/contact.h5" --suite -m "$WORK/contacts-true" -m "$WORK/contacts-false" \
-    --variants 16000 -o "$WORK/suite-contacts"
+python "$HERE/paired.py" "$WORK/contacts-true" "$WORK/contacts-false"
 
 # Pre-training: a thousand labels, with it and without.
 python "$HERE/few_labels.py" "$WORK/sim" "$WORK/few.vcf"
@@ -51,7 +51,7 @@ few=(--set n_bins=400 --windows-per-batch 8 --epochs 16 --learning-rate 1e-3 --v
      --valid-contigs chr9 --test-contigs chr10 --seed 1)
 genomix train "$WORK/few.h5" -o "$WORK/few-scratch" "${few[@]}"
 genomix train "$WORK/few.h5" -o "$WORK/few-pretrained" "${few[@]}" --init "$WORK/few-pre"
-genomix evaluate "$WORK/few.h5" --suite -m "$WORK/few-pretrained" -m "$WORK/few-scratch" -o "$WORK/suite-few"
+python "$HERE/paired.py" "$WORK/few-pretrained" "$WORK/few-scratch"
 
 [[ -n $DATA ]] || exit 0
 
@@ -66,11 +66,18 @@ genomix prepare variants --vcf "$real/variants.vcf" --labels "$real/labels.tsv" 
 genomix train "$real/genome.h5" "${pretrain[@]}" -o "$real/pre" --valid-regions "$real/pretrain.bed" --max-n 0.35 \
     --epochs 10 --windows-per-epoch 500
 tune=(--set n_bins=400 --windows-per-batch 4 --variants-per-window 128 --negatives 0.35 --rank-weight 1
-      --rank-margin 0.05 --monitor ranking --patience 4 --validations-per-epoch 2 --epochs 3
-      --valid-regions "$real/valid.bed" --test-regions "$real/test.bed" --seed 1)
-genomix train "$real/real.h5" -o "$real/ft" --init "$real/pre" "${tune[@]}" --learning-rate 4e-4
-genomix train "$real/real.h5" -o "$real/ft-scratch" "${tune[@]}" --learning-rate 1e-3
+      --rank-margin 0.05 --monitor ranking --valid-regions "$real/valid.bed" --test-regions "$real/test.bed" --seed 1)
+genomix train "$real/real.h5" -o "$real/ft" --init "$real/pre" "${tune[@]}" --learning-rate 4e-4 --epochs 3 \
+    --patience 4 --validations-per-epoch 2
+like=()
+for name in ATAC@K562 ATAC@GM12878 ATAC@MCF7 H3K27ac@K562 CTCF@GM12878; do
+    like+=(-t "$name=$real/tracks/$name.bw")
+done
+genomix prepare variants --vcf "$real/variants.vcf" --labels "$real/labels.tsv" -f "$real/genome.fa" "${like[@]}" \
+    --normalise-like gmt-mini-sim -o "$real/like_sim.h5"
+genomix train "$real/like_sim.h5" -o "$real/ft-sim" --init gmt-mini-sim "${tune[@]}" --learning-rate 2e-4 --epochs 2 \
+    --patience 6 --validations-per-epoch 4
 genomix score "$real/variants.vcf" -f "$real/genome.fa" -m gmt-mini-sim --regions-file "$real/test.bed" \
     -o "$real/sim_scored.vcf"
-genomix evaluate "$real/real.h5" --suite -m "$real/ft" -m "$real/ft-scratch" --vcf "$real/sim_scored.vcf" \
-    --info GENOMIX_P -o "$real/suite"
+genomix evaluate "$real/real.h5" --suite -m "$real/ft" --vcf "$real/sim_scored.vcf" --info GENOMIX_P \
+    --info GENOMIX_DL -o "$real/suite"
