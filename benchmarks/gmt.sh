@@ -81,3 +81,6 @@ genomix score "$real/variants.vcf" -f "$real/genome.fa" -m gmt-mini-sim --region
     -o "$real/sim_scored.vcf"
 genomix evaluate "$real/real.h5" --suite -m "$real/ft" --vcf "$real/sim_scored.vcf" --info GENOMIX_P \
     --info GENOMIX_DL -o "$real/suite"
+# The controls of the weights that ship, for their card; they never saw a real base.
+genomix evaluate "$real/like_sim.h5" --suite -m gmt-mini-sim --test-regions "$real/test.bed" --trust-runs \
+    --variants 8000 --baselines none -o "$real/suite-card"
