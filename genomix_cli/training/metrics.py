@@ -251,6 +251,14 @@ def _middle_ranks(values: npt.ArrayLike, w: FloatArray) -> FloatArray:
     return ((np.cumsum(mass) - mass / 2) / max(float(mass.sum()), 1e-300))[codes]
 
 
+def without_ties(score: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
+    """Ranks of scores ``[n]``, equal ones in random order: what a coin would make of them."""
+    value = np.asarray(score, np.float64)
+    rank = np.empty(len(value))
+    rank[np.lexsort((rng.random(len(value)), value))] = np.arange(len(value))
+    return rank
+
+
 def resampling_units(contig: npt.ArrayLike, pos: npt.ArrayLike) -> Units:
     """The units a bootstrap draws: whole contigs, or loci where there are fewer than five.
 

@@ -72,6 +72,7 @@ from genomix_cli.variants.sampling import (
 )
 from genomix_cli.variants.splits import HeldOut
 from genomix_cli.variants.start import start_from
+from genomix_cli.variants.task import to_device
 
 log = logging.getLogger("genomix")
 
@@ -532,7 +533,7 @@ def _judge(
     device = next(task.module.parameters()).device
     with torch.inference_mode():
         batches = track(_valid_loader(task, shard, parts, request), "judging")
-        told = join([task.predict(_to(batch, device)) for batch in batches])
+        told = join([task.predict(to_device(batch, device)) for batch in batches])
     gmt = task.network.gmt
     index = {name: i for i, name in enumerate(shard.contigs)}
     places = [(index[d.contig], max(0, d.start)) for d in parts.draws]
@@ -563,12 +564,6 @@ def _judge(
         kmers=kmers,
         notes=tuple(_notes(tracks, shard)),
     )
-
-
-def _to(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    return type(batch)(*(_to(part, device) for part in batch))
 
 
 def _notes(tracks: tuple[TrackRow, ...], shard: Shard) -> Iterator[str]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.motifs import (
@@ -28,7 +27,7 @@ from genomix_cli.genome.motifs import (
 )
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.training.metrics import auprc, auroc
+from genomix_cli.training.metrics import auprc, auroc, without_ties
 from genomix_cli.variants.causal import draw_labelled
 from genomix_cli.variants.generative import (
     RULES,
@@ -216,18 +215,11 @@ def _summarise(request: SimulationRequest, out: GenomeFiles) -> SimulationSummar
         counts=dict(out.counts) | {"alleles": len(label), "positives": int(label.sum())},
         prevalence=float(label.mean()),
         auroc=auroc(label, score),
-        auprc=auprc(label, _without_ties(score, stream(request.seed, 0, Stage.TIES))),
+        auprc=auprc(label, without_ties(score, stream(request.seed, 0, Stage.TIES))),
         auroc_by_contig={
             name: auroc(out.labels[name], out.probabilities[name]) for name in out.labels
         },
     )
-
-
-def _without_ties(score: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Ranks of the scores, equal ones in random order."""
-    rank = np.empty(len(score), np.int64)
-    rank[np.lexsort((rng.random(len(score)), score))] = np.arange(len(score))
-    return rank
 
 
 def _write_manifest(

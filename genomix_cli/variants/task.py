@@ -104,10 +104,11 @@ def predict(
     """Logits of every variant that `batches` brings, each batch altered first."""
     device = next(task.module.parameters()).device
     with torch.inference_mode():
-        return join(task.predict(_to(alter(batch), device)) for batch in batches)
+        return join(task.predict(to_device(alter(batch), device)) for batch in batches)
 
 
-def _to(batch: Any, device: torch.device) -> Any:
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A tensor, or nested named tuples of them, on a device."""
     if isinstance(batch, Tensor):
         return batch.to(device)
-    return type(batch)(*(_to(part, device) for part in batch))
+    return type(batch)(*(to_device(part, device) for part in batch))

@@ -23,9 +23,9 @@ from genomix_cli.comparison.canvas import (
     short,
 )
 from genomix_cli.comparison.report.curves import BINS, precision_recall, roc
-from genomix_cli.training.metrics import Interval, wilson
+from genomix_cli.training.metrics import Interval, wilson, without_ties
 from genomix_cli.variants.suite.entrants import Entrant
-from genomix_cli.variants.suite.measures import MEASURES, without_ties
+from genomix_cli.variants.suite.measures import MEASURES
 from genomix_cli.variants.suite.results import StratumResult, Suite, SuiteResults
 
 WIDTH = 9.0

@@ -213,10 +213,3 @@ def interval(replicates: FloatArray) -> Interval:
         return Interval(float(replicates[0]), float("nan"), float("nan"))
     low, high = np.percentile(draws, [2.5, 97.5])
     return Interval(float(replicates[0]), float(low), float(high))
-
-
-def without_ties(score: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Ranks of scores ``[n]``, equal ones in random order: what a coin would make of them."""
-    rank = np.empty(len(score))
-    rank[np.lexsort((rng.random(len(score)), score))] = np.arange(len(score))
-    return rank

@@ -13,6 +13,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.provenance import atomic_path
 from genomix_cli.shards.reader import Shard, open_shard
 from genomix_cli.training.checkpoints import resolve_device
+from genomix_cli.training.metrics import without_ties
 from genomix_cli.variants.suite.baselines.base import BaselineTask
 from genomix_cli.variants.suite.entrants import (
     Entrant,
@@ -30,7 +31,6 @@ from genomix_cli.variants.suite.measures import (
     Measure,
     Truth,
     interval,
-    without_ties,
 )
 from genomix_cli.variants.suite.parts import Parts, Rows, cut_parts
 from genomix_cli.variants.suite.peaks import Peaks, call_peaks, read_peaks
