@@ -21,7 +21,7 @@ imports:
 	$(BIN)/lint-imports
 
 docs:  ## the pages on formats as the code has them
-	$(BIN)/python -m genomix_cli.shards.docs docs/shard_format.md docs/cohort_format.md
+	$(BIN)/python -m genomix_cli.formats.docs docs/shard_format.md docs/cohort_format.md
 	git diff --exit-code docs/shard_format.md docs/cohort_format.md
 
 test:

@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 
 from genomix_cli.cohorts.dataset import Samples, read_samples
-from genomix_cli.cohorts.entrants import preset
 from genomix_cli.cohorts.models.base import CohortModel
-from genomix_cli.cohorts.parameters import read_parameters
 from genomix_cli.cohorts.runs import build
-from genomix_cli.cohorts.simulate import CohortRequest, simulate_cohort
+from genomix_cli.cohorts.simulate.cohort import CohortRequest, simulate_cohort
+from genomix_cli.cohorts.simulate.parameters import read_parameters
+from genomix_cli.cohorts.train.entrants import preset
+from genomix_cli.formats.cohort import open_cohort
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.registry import COHORT_MODELS
-from genomix_cli.shards.cohort import open_cohort
-from genomix_cli.training.setting import Setting
 
 SIZES = (1_000, 10_000, 100_000)
 

@@ -14,9 +14,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import DataLoader
 
-from genomix_cli.shards.reader import Shard, open_shard
-from genomix_cli.training.checkpoints import load_model
-from genomix_cli.training.metrics import (
+from genomix_cli.comparison.metrics.binary import (
     Interval,
     auprc,
     auroc,
@@ -24,9 +22,11 @@ from genomix_cli.training.metrics import (
     bootstrap_difference,
     resampling_units,
 )
-from genomix_cli.variants.dataset import VariantDataset, collate
-from genomix_cli.variants.inputs import BIN_SIZE
-from genomix_cli.variants.task import VariantTask, predict
+from genomix_cli.formats.genome_shard import Shard, open_shard
+from genomix_cli.learning.checkpoints import load_model
+from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.train.dataset import VariantDataset, collate
+from genomix_cli.variants.train.task import VariantTask, predict
 
 DRAWS = 1000
 BOOSTING = "gradient boosting on tracks"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genomix_cli.training.metrics import (
+from genomix_cli.comparison.metrics.binary import (
     Interval,
     auprc,
     auroc,

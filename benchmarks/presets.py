@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from genomix_cli.genome.signal import BIN_SIZE
-from genomix_cli.training.checkpoints import resolve_device
-from genomix_cli.variants.doctor import MadeUpGenome
-from genomix_cli.variants.engine import Engine, Target
-from genomix_cli.variants.inputs import Allele
+from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
+from genomix_cli.variants.records.inputs import Allele
+from genomix_cli.variants.score.doctor import MadeUpGenome
+from genomix_cli.variants.score.engine import Engine, Target
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")
 GENOME, SPACING, VARIANTS = 3.1e9, 600, 5e6

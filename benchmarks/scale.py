@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from chr22 import run
 
-from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
+from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 
 LENGTH = 30_000_000

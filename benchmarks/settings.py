@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genomix_cli.genome.vcf import VcfReader
+from genomix_cli.genome.vcf.reader import VcfReader
 
 SETTINGS = {
     "--mode centred": ["--mode", "centred"],

@@ -24,11 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genomix_cli.training.checkpoints import resolve_device
-from genomix_cli.training.memory import is_out_of_memory
-from genomix_cli.variants.inputs import BIN_SIZE, MARGIN, MAX_ALLELE
+from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.memory import is_out_of_memory
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT, PRESETS, GMTConfig
+from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, MAX_ALLELE
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")
 MIB = 2**20

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.variants.tags import DIFFERENCE, HEADER_PREFIX, PROBABILITY, REASON
+from genomix_cli.variants.score.tags import DIFFERENCE, HEADER_PREFIX, PROBABILITY, REASON
 
 if TYPE_CHECKING:
-    from genomix_cli.genome.vcf import Record
-    from genomix_cli.shards.sequences import Sequences
+    from genomix_cli.formats.sequences import Sequences
+    from genomix_cli.genome.vcf.reader import Record
 
 # Lines that `score` puts into the header, ##genomixKey=value, and what they are called here.
 HEADER_LINES = {
@@ -155,9 +155,9 @@ def _folder(path: Path, top: int) -> Report:
 
 
 def _model(path: Path) -> Report:
+    from genomix_cli.learning.checkpoints import read_config, weights_file
     from genomix_cli.provenance import sha256
-    from genomix_cli.training.checkpoints import read_config, weights_file
-    from genomix_cli.variants.background import load_background
+    from genomix_cli.variants.score.background import load_background
 
     config = read_config(path)
     facts: dict[str, Any] = {
@@ -180,7 +180,7 @@ def _model(path: Path) -> Report:
 
 def _cohort_model(path: Path) -> Report:
     from genomix_cli.cohorts.runs import read_run_config
-    from genomix_cli.training.checkpoints import weights_file
+    from genomix_cli.learning.checkpoints import weights_file
 
     config = read_run_config(path)
     facts: dict[str, Any] = {
@@ -203,8 +203,8 @@ def _cohort_model(path: Path) -> Report:
 
 
 def _sequence_run(path: Path) -> Report:
+    from genomix_cli.learning.checkpoints import weights_file
     from genomix_cli.sequences.runs import read_run
-    from genomix_cli.training.checkpoints import weights_file
 
     config = read_run(path).config
     facts: dict[str, Any] = {
@@ -294,8 +294,8 @@ def _simulated(path: Path) -> Report:
 
 
 def _hdf5(path: Path, top: int) -> Report:
-    from genomix_cli.shards.cohort import is_cohort
-    from genomix_cli.shards.reader import format_of
+    from genomix_cli.formats.cohort import is_cohort
+    from genomix_cli.formats.genome_shard import format_of
 
     found = format_of(path)
     if found == "genomix-shard":
@@ -308,7 +308,7 @@ def _hdf5(path: Path, top: int) -> Report:
 
 
 def _sequences(path: Path) -> Report:
-    from genomix_cli.shards.sequences import open_sequences, provenance_of
+    from genomix_cli.formats.sequences import open_sequences, provenance_of
 
     found = open_sequences(path)
     n_groups = len(np.unique(found.group))
@@ -363,8 +363,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _cohort(path: Path) -> Report:
-    from genomix_cli.cohorts.overview import overview
-    from genomix_cli.shards.cohort import open_cohort
+    from genomix_cli.cohorts.inspect.overview import overview
+    from genomix_cli.formats.cohort import open_cohort
 
     with open_cohort(path) as cohort:
         found = overview(cohort)
@@ -400,10 +400,10 @@ def look_closer(
     DataError
         If the two have no modality in common.
     """
-    from genomix_cli.cohorts.compare import compare, listing
     from genomix_cli.cohorts.figures import called, check_folder, draw_cohorts
-    from genomix_cli.cohorts.overview import Listing
-    from genomix_cli.shards.cohort import open_cohort
+    from genomix_cli.cohorts.inspect.compare import compare, listing
+    from genomix_cli.cohorts.inspect.overview import Listing
+    from genomix_cli.formats.cohort import open_cohort
 
     if report.kind != COHORT:
         raise UsageError(f"is a {report.kind}", where=report.path, expected=_PICTURED)
@@ -423,7 +423,7 @@ def look_closer(
 
 
 def _shard(path: Path) -> Report:
-    from genomix_cli.shards.reader import open_shard
+    from genomix_cli.formats.genome_shard import open_shard
 
     shard = open_shard(path)
     facts = {
@@ -439,7 +439,7 @@ def _shard(path: Path) -> Report:
 
 
 def _windows(path: Path) -> Report:
-    from genomix_cli.shards.reader import open_windows
+    from genomix_cli.formats.genome_shard import open_windows
 
     windows = open_windows(path)
     facts = {
@@ -550,7 +550,7 @@ def _number(text: str) -> float | None:
 
 
 def _vcf(path: Path, top: int) -> Report:
-    from genomix_cli.genome.vcf import VcfReader
+    from genomix_cli.genome.vcf.reader import VcfReader
 
     tally = _Tally(top)
     with VcfReader(path) as reader:

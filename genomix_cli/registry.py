@@ -61,10 +61,10 @@ VARIANT_MODELS = Registry(
 VARIANT_BASELINES = Registry(
     "variant baseline",
     {
-        "kmer-logistic": "genomix_cli.variants.suite.baselines.kmers:predict",
-        "position": "genomix_cli.variants.suite.baselines.boosting:position",
-        "tracks": "genomix_cli.variants.suite.baselines.boosting:tracks",
-        "nearest-peak": "genomix_cli.variants.suite.baselines.nearest:predict",
+        "kmer-logistic": "genomix_cli.variants.evaluate.suite.baselines.kmers:predict",
+        "position": "genomix_cli.variants.evaluate.suite.baselines.boosting:position",
+        "tracks": "genomix_cli.variants.evaluate.suite.baselines.boosting:tracks",
+        "nearest-peak": "genomix_cli.variants.evaluate.suite.baselines.nearest:predict",
     },
 )
 
@@ -106,18 +106,18 @@ SEQUENCE_CLASSIFIERS = Registry(
 SEQUENCE_TASKS = Registry(
     "task of sequences",
     {
-        "classify": "genomix_cli.sequences.classify:train_classifiers",
-        "contrast": "genomix_cli.sequences.contrast:train_contrast",
-        "diffuse": "genomix_cli.sequences.diffuse:train_diffusion",
-        "align": "genomix_cli.sequences.align:train_alignment",
+        "classify": "genomix_cli.sequences.train.classifiers:train_classifiers",
+        "contrast": "genomix_cli.sequences.pretrain.contrast:train_contrast",
+        "diffuse": "genomix_cli.sequences.generate.train:train_diffusion",
+        "align": "genomix_cli.sequences.pretrain.align:train_alignment",
     },
 )
 
 SIMULATORS = Registry(
     "simulator",
     {
-        "genome": "genomix_cli.variants.simulate:simulate_genome",
-        "cohort": "genomix_cli.cohorts.simulate:simulate_cohort",
+        "genome": "genomix_cli.variants.simulate.genome:simulate_genome",
+        "cohort": "genomix_cli.cohorts.simulate.cohort:simulate_cohort",
     },
 )
 
@@ -125,19 +125,19 @@ SIMULATORS = Registry(
 COHORT_MODALITIES = Registry(
     "modality of a simulated cohort",
     {
-        "methylation": "genomix_cli.cohorts.generative.methylation:Methylation",
-        "copy_number": "genomix_cli.cohorts.generative.copy_number:CopyNumber",
-        "fragmentomics": "genomix_cli.cohorts.generative.fragments:Fragments",
-        "chromatin": "genomix_cli.cohorts.generative.chromatin:Chromatin",
-        "expression": "genomix_cli.cohorts.generative.expression:Expression",
-        "mutations": "genomix_cli.cohorts.generative.mutations:Mutations",
+        "methylation": "genomix_cli.cohorts.simulate.methylation:Methylation",
+        "copy_number": "genomix_cli.cohorts.simulate.copy_number:CopyNumber",
+        "fragmentomics": "genomix_cli.cohorts.simulate.fragments:Fragments",
+        "chromatin": "genomix_cli.cohorts.simulate.chromatin:Chromatin",
+        "expression": "genomix_cli.cohorts.simulate.expression:Expression",
+        "mutations": "genomix_cli.cohorts.simulate.mutations:Mutations",
     },
 )
 
 SHARD_LAYOUTS = Registry(
     "shard layout",
     {
-        "genome": "genomix_cli.variants.prepare:write_genome_layout",
-        "windows": "genomix_cli.variants.prepare:write_windows_layout",
+        "genome": "genomix_cli.variants.prepare.shard:write_genome_layout",
+        "windows": "genomix_cli.variants.prepare.shard:write_windows_layout",
     },
 )

@@ -8,8 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from genomix_cli.formats.cohort import add_samples, add_truth, draft_cohort
 from genomix_cli.provenance import Provenance
-from genomix_cli.shards.cohort import add_samples, add_truth, draft_cohort
 
 Columns = dict[str, list[Any]]
 

@@ -11,10 +11,10 @@ import numpy as np
 from genomix_cli.cohorts.dataset import read_samples
 from genomix_cli.cohorts.runs import RunConfig, build, save_run
 from genomix_cli.config import to_dict
-from genomix_cli.shards.cohort import add_samples, add_truth, open_cohort
-from genomix_cli.training.calibration import at_temperature
-from genomix_cli.training.conformal import class_thresholds
-from genomix_cli.training.setting import Setting
+from genomix_cli.formats.cohort import add_samples, add_truth, open_cohort
+from genomix_cli.learning.calibration import at_temperature
+from genomix_cli.learning.conformal import class_thresholds
+from genomix_cli.learning.fit_settings import Setting
 from tests.cohort_files import modality, write_cohort
 
 CLASSES = ("A", "B, late", "C")

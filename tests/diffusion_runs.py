@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
 from genomix_cli.genome import iupac
 from genomix_cli.provenance import Provenance
-from genomix_cli.sequences.diffuse import DiffusionSummary, train_diffusion
-from genomix_cli.sequences.request import TrainRequest
-from genomix_cli.sequences.splits import TEST, TRAIN, VALID
-from genomix_cli.shards.sequences import Phenotype, Sequences, write_sequences
+from genomix_cli.sequences.generate.train import DiffusionSummary, train_diffusion
+from genomix_cli.sequences.train.request import TrainRequest
+from genomix_cli.sequences.train.splits import TEST, TRAIN, VALID
 
 CLASSES = ("poor", "rich")
 LENGTH = 30

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
-from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor, fit_preprocessor
+from genomix_cli.cohorts.models.preprocessing import Encoded, Preprocessor, fit_preprocessor
 from genomix_cli.comparison.study import Fitted
+from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.registry import COHORT_MODELS
-from genomix_cli.training.calibration import log_softmax
-from genomix_cli.training.setting import Setting
 
 NAMES = {"plain": "Plain", "straight": "Straight"}
 

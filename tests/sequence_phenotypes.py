@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from genomix_cli.formats.sequences import Columns, Phenotype, Sequences, write_sequences
 from genomix_cli.provenance import Provenance
-from genomix_cli.shards.sequences import Columns, Phenotype, Sequences, write_sequences
 
 
 def unaligned(n: int = 240, length: int = 40, n_classes: int = 3, seed: int = 0) -> Sequences:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.provenance import Provenance
-from genomix_cli.sequences.classifiers import save_classifier
-from genomix_cli.sequences.protocol import Entrant, Rules, preset_of, train_entrant
-from genomix_cli.shards.sequences import Sequences
-from genomix_cli.training.setting import Setting
+from genomix_cli.sequences.train.protocol import Entrant, Rules, preset_of, train_entrant
+from genomix_cli.sequences.trained import save_classifier
 from tests.sequence_samples import labelled
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from genomix_cli.genome.iupac import ANY, encode
-from genomix_cli.provenance import Provenance
-from genomix_cli.sequences.models.base import Labelled
-from genomix_cli.shards.sequences import (
+from genomix_cli.formats.sequences import (
     Columns,
     Phenotype,
     Sequences,
     Windows,
     write_sequences,
 )
+from genomix_cli.genome.iupac import ANY, encode
+from genomix_cli.provenance import Provenance
+from genomix_cli.sequences.models.base import Labelled
 
 MOTIFS = ("TGACTCA", "CACGTG", "GATAAGG", "CCAAT")
 

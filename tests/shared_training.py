@@ -1,4 +1,4 @@
-"""Training that processes share, run by tests/unit/test_strategies.py as a script of its own.
+"""Training that processes share, run by tests/unit/learning/test_strategies.py as a script of its own.
 
     python shared_training.py FOLDER
 
@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.errors import UsageError
-from genomix_cli.training.adapters import adapt
-from genomix_cli.training.loop import FitConfig, fit, place, share
-from genomix_cli.variants.inputs import MAX_ALLELE
+from genomix_cli.learning.adapters import adapt
+from genomix_cli.learning.loop import FitConfig, fit, place, share
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
+from genomix_cli.variants.records.inputs import MAX_ALLELE
 
 WIDTH = 6
 ONCE = FitConfig(

@@ -13,9 +13,9 @@ from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import CohortModel, State
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive
+from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.registry import COHORT_MODELS
-from genomix_cli.training.calibration import log_softmax
-from genomix_cli.training.setting import Setting
 
 
 @dataclass(frozen=True)

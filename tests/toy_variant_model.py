@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.learning.checkpoints import ModelConfig, save_model
 from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.shards.reader import Shard
-from genomix_cli.training.checkpoints import ModelConfig, save_model
 from genomix_cli.variants.models.base import VariantModule, Variants, Window
 
 

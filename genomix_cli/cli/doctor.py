@@ -34,7 +34,7 @@ def doctor(
     quiet: Quiet = False,
 ) -> None:
     """Run a model on this device against stored answers; exit code 3 when it cannot be trusted."""
-    from genomix_cli.variants.doctor import examine, summarise, write_reference
+    from genomix_cli.variants.score.doctor import examine, summarise, write_reference
 
     if store:
         write_reference(model)

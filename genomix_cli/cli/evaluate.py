@@ -10,10 +10,10 @@ import typer
 from genomix_cli.cli.by_input import GENERATED, SCORED_CLASSES, SHARDS, VARIANTS, add_command
 from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
 from genomix_cli.cli.summary import metric_table, print_table
-from genomix_cli.variants.tags import PROBABILITY
+from genomix_cli.variants.score.tags import PROBABILITY
 
 if TYPE_CHECKING:
-    from genomix_cli.variants.evaluate import Evaluation
+    from genomix_cli.variants.evaluate.scores import Evaluation
 
 _NAMES = {
     "auroc": "AUROC",
@@ -91,7 +91,7 @@ def evaluate(
     than five): neighbours share their surroundings and are no independent evidence. Ranking
     accuracy compares only variants of the same 50-kb locus, so the place alone does not help.
     """
-    from genomix_cli.variants.evaluate import (
+    from genomix_cli.variants.evaluate.scores import (
         EvaluateRequest,
         evaluate_scores,
         write_json,

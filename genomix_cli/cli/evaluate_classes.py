@@ -91,7 +91,7 @@ def evaluate_classes(
 
 def _render(evaluation: Evaluation) -> None:
     """Tables on stdout; a terminal gets them drawn."""
-    from genomix_cli.training.multiclass import METRICS
+    from genomix_cli.comparison.metrics.multiclass import METRICS
 
     titles = {name: metric.title for name, metric in METRICS.items()}
     print_table(*metric_table(evaluation.metrics, titles), aligned=True)

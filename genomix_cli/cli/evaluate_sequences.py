@@ -11,7 +11,7 @@ from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
 from genomix_cli.cli.summary import interval_text, print_table
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.generated import GeneratedEvaluation
+    from genomix_cli.sequences.generate.evaluate import GeneratedEvaluation
 
 
 def evaluate_generated(
@@ -57,8 +57,8 @@ def evaluate_generated(
     Spectrum of 6-mers, profiles and GC of single sequences, motifs, classes as a classifier sees
     them, and how close each comes to the nearest training sequence.
     """
-    from genomix_cli.sequences.generated import GeneratedRequest
-    from genomix_cli.sequences.generated import evaluate_generated as compare
+    from genomix_cli.sequences.generate.evaluate import GeneratedRequest
+    from genomix_cli.sequences.generate.evaluate import evaluate_generated as compare
 
     request = GeneratedRequest(
         generated=generated,
@@ -79,7 +79,7 @@ def evaluate_generated(
 
 def render_generated(evaluation: GeneratedEvaluation) -> None:
     """A table on stdout, a column for each set of sequences, and what to make of it."""
-    from genomix_cli.sequences.diffusion.entrants import METRICS
+    from genomix_cli.sequences.generate.entrants import METRICS
 
     entrants = evaluation.entrants
     rows = [

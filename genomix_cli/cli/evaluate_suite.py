@@ -22,7 +22,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.registry import VARIANT_BASELINES
 
 if TYPE_CHECKING:
-    from genomix_cli.variants.suite.results import SuiteResults
+    from genomix_cli.variants.evaluate.suite.results import SuiteResults
 
 # Metrics of the table on stdout, those that there are.
 _SHOWN = ("auroc", "auprc", "ranking_accuracy", "spearman", "spearman_absolute", "pearson")
@@ -86,8 +86,8 @@ def evaluate_suite(
     Models and baselines are compared on the same variants by paired bootstrap. A model that has
     learned from one of them is refused.
     """
-    from genomix_cli.variants.suite.request import SuiteRequest
-    from genomix_cli.variants.suite.run import evaluate_suite as evaluate
+    from genomix_cli.variants.evaluate.suite.request import SuiteRequest
+    from genomix_cli.variants.evaluate.suite.run import evaluate_suite as evaluate
 
     if output is None:
         raise UsageError("no folder for the report", where="--output", expected="-o FOLDER")
@@ -116,7 +116,7 @@ def evaluate_suite(
 
 def _render(results: SuiteResults) -> None:
     """A row per entrant on stdout."""
-    from genomix_cli.variants.suite.measures import MEASURES
+    from genomix_cli.variants.evaluate.suite.measures import MEASURES
 
     shown = [name for name in _SHOWN if name in results.first.metrics]
     rows = [

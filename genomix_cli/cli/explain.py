@@ -28,7 +28,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.tracks import of_one_cell
 
 if TYPE_CHECKING:
-    from genomix_cli.variants.explain import Summary
+    from genomix_cli.variants.explain.alleles import Summary
 
 _BASELINES = {"ref": ("ref",), "shuffle": ("shuffle",), "both": ("ref", "shuffle")}
 
@@ -103,7 +103,7 @@ def explain(
         )
     import torch
 
-    from genomix_cli.variants.explain import ExplainRequest, explain_variants
+    from genomix_cli.variants.explain.alleles import ExplainRequest, explain_variants
 
     if threads:
         torch.set_num_threads(threads)

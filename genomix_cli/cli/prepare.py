@@ -24,8 +24,8 @@ from genomix_cli.cli.options import (
 from genomix_cli.cli.prepare_sequences import sequences
 
 if TYPE_CHECKING:
-    from genomix_cli.cohorts.prepare import PrepareSummary as CohortSummary
-    from genomix_cli.variants.prepare import PrepareSummary
+    from genomix_cli.cohorts.prepare.cohort import PrepareSummary as CohortSummary
+    from genomix_cli.variants.prepare.shard import PrepareSummary
 
 app = typer.Typer(
     name="prepare", help="Turn raw files into shards, cohorts and sequences.", no_args_is_help=True
@@ -102,7 +102,7 @@ def variants(
     quiet: Quiet = False,
 ) -> None:
     """Variants with the sequence, tracks and contacts around them, for `genomix train`."""
-    from genomix_cli.variants.prepare import PrepareRequest, prepare_variants
+    from genomix_cli.variants.prepare.shard import PrepareRequest, prepare_variants
 
     meaning: Any = uncovered
     request = PrepareRequest(
@@ -159,7 +159,7 @@ def genome(
     quiet: Quiet = False,
 ) -> None:
     """A whole genome with its tracks and contacts, for `genomix train --task pretrain`."""
-    from genomix_cli.variants.prepare_genome import PrepareGenomeRequest, prepare_genome
+    from genomix_cli.variants.prepare.genome import PrepareGenomeRequest, prepare_genome
 
     meaning: Any = uncovered
     summary = prepare_genome(
@@ -311,8 +311,8 @@ def cohort(
     quiet: Quiet = False,
 ) -> None:
     """Omics tables and a clinical table in one file, which mudata and scanpy open as it is."""
-    from genomix_cli.cohorts.mutations import PROTEIN_CHANGING
-    from genomix_cli.cohorts.prepare import PrepareRequest, prepare_cohort
+    from genomix_cli.cohorts.prepare.cohort import PrepareRequest, prepare_cohort
+    from genomix_cli.cohorts.prepare.mutations import PROTEIN_CHANGING
 
     request = PrepareRequest(
         output=output,

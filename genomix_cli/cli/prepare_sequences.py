@@ -11,7 +11,7 @@ import typer
 from genomix_cli.cli.options import Config, Fasta, Force, Quiet, Verbose
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.prepare import PrepareSummary
+    from genomix_cli.sequences.prepare.sequences import PrepareSummary
 
 # Classes that are listed.
 SHOWN = 12
@@ -123,7 +123,7 @@ def sequences(
     quiet: Quiet = False,
 ) -> None:
     """Sequences of one length with labels and phenotypes: records, windows, or people's SNVs."""
-    from genomix_cli.sequences.prepare import PrepareRequest, prepare_sequences
+    from genomix_cli.sequences.prepare.sequences import PrepareRequest, prepare_sequences
 
     request = PrepareRequest(
         inputs=tuple(inputs),

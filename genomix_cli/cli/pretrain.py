@@ -19,10 +19,10 @@ def pretrain(options: Mapping[str, Any]) -> None:
     """
     import torch
 
-    from genomix_cli.training.loop import FitConfig, first_process
-    from genomix_cli.variants.masking import Masking
-    from genomix_cli.variants.pretrain import MONITOR, PretrainRequest
-    from genomix_cli.variants.pretrain import pretrain as run
+    from genomix_cli.learning.loop import FitConfig, first_process
+    from genomix_cli.variants.train.pretrain.masking import Masking
+    from genomix_cli.variants.train.pretrain.run import MONITOR, PretrainRequest
+    from genomix_cli.variants.train.pretrain.run import pretrain as run
 
     def chosen(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}

@@ -29,7 +29,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.tracks import of_one_cell
 
 if TYPE_CHECKING:
-    from genomix_cli.variants.score_run import ScoreSummary
+    from genomix_cli.variants.score.blocks import ScoreSummary
 
 log = logging.getLogger("genomix")
 
@@ -157,10 +157,10 @@ def score(
         track = track if _typed(ctx, "track") else None
         contacts = contacts if _typed(ctx, "contacts") else None
         uncovered = uncovered if _typed(ctx, "uncovered") else None
-    from genomix_cli.variants.cutting import Part
-    from genomix_cli.variants.score import score_variants
-    from genomix_cli.variants.score_plan import ScoreRequest
-    from genomix_cli.variants.workers import GenomeFiles
+    from genomix_cli.variants.records.cutting import Part
+    from genomix_cli.variants.score.plan import ScoreRequest
+    from genomix_cli.variants.score.vcf import score_variants
+    from genomix_cli.variants.score.workers import GenomeFiles
 
     tracks = of_one_cell(parse_tracks(track))
     if cell and genome is None:
@@ -200,8 +200,8 @@ def _typed(ctx: typer.Context, name: str) -> bool:
 
 def _rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
     """Name, value and note."""
-    from genomix_cli.variants.alleles import REASONS
-    from genomix_cli.variants.score_run import STAGES
+    from genomix_cli.variants.records.alleles import REASONS
+    from genomix_cli.variants.score.blocks import STAGES
 
     again = f"{summary.resumed:,} by an earlier run" if summary.resumed else ""
     yield "records", f"{summary.records:,}", again

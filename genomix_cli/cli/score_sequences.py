@@ -14,7 +14,7 @@ from genomix_cli.cli.score_cohort import set_threads
 from genomix_cli.cli.summary import show
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.score import ScoreSummary
+    from genomix_cli.sequences.score.sequences import ScoreSummary
 
 log = logging.getLogger("genomix")
 
@@ -51,8 +51,8 @@ def score_sequences(
     single class; contrast: embeddings; align: what is retrieved. A sequence of N alone has empty
     cells.
     """
-    from genomix_cli.sequences.score import ScoreRequest
-    from genomix_cli.sequences.score import score_sequences as score
+    from genomix_cli.sequences.score.sequences import ScoreRequest
+    from genomix_cli.sequences.score.sequences import score_sequences as score
 
     set_threads(threads)
     summary = score(ScoreRequest(sequences, model, output, embeddings, stats, device))

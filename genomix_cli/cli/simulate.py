@@ -14,9 +14,9 @@ from genomix_cli.cli.simulate_sequences import sequences
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from genomix_cli.cohorts.fit import FitSummary
-    from genomix_cli.cohorts.simulate import CohortSummary
-    from genomix_cli.variants.simulate import SimulationSummary
+    from genomix_cli.cohorts.fit.cohort import FitSummary
+    from genomix_cli.cohorts.simulate.cohort import CohortSummary
+    from genomix_cli.variants.simulate.genome import SimulationSummary
 
 app = typer.Typer(name="simulate", help="Simulate data with a known truth.", no_args_is_help=True)
 
@@ -66,7 +66,7 @@ def genome(
 
     Sizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.
     """
-    from genomix_cli.variants.simulate import SimulationRequest, simulate_genome
+    from genomix_cli.variants.simulate.genome import SimulationRequest, simulate_genome
 
     n, length = parse_size(size)
     request = SimulationRequest(
@@ -117,7 +117,7 @@ def cohort(
 
     Without --preset, --params says everything: `--print-params` of a preset is where to start.
     """
-    from genomix_cli.cohorts.parameters import presets, read_parameters, to_yaml
+    from genomix_cli.cohorts.simulate.parameters import presets, read_parameters, to_yaml
 
     if preset is None and params is None:
         raise UsageError(
@@ -132,7 +132,7 @@ def cohort(
         return
     if output is None:
         raise UsageError("no file to write to", expected="genomix simulate cohort OUT.h5mu ...")
-    from genomix_cli.cohorts.simulate import CohortRequest, simulate_cohort
+    from genomix_cli.cohorts.simulate.cohort import CohortRequest, simulate_cohort
 
     request = CohortRequest(
         output=output,
@@ -185,7 +185,7 @@ def fit(
     The file says which were estimated and which are defaults. Tables are read as `genomix prepare
     cohort` reads them.
     """
-    from genomix_cli.cohorts.fit import FitRequest, fit_cohort
+    from genomix_cli.cohorts.fit.cohort import FitRequest, fit_cohort
 
     if output is None:
         raise UsageError("no file to write to", expected="genomix simulate fit ... -o params.yaml")
@@ -208,7 +208,7 @@ app.command("sequences")(sequences)
 
 def parse_size(size: str) -> tuple[int, int]:
     """Contigs and contig length of a size's name, or of a total length."""
-    from genomix_cli.variants.simulate import SIZES
+    from genomix_cli.variants.simulate.genome import SIZES
 
     if size in SIZES:
         return SIZES[size]

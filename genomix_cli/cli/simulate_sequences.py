@@ -12,7 +12,7 @@ from genomix_cli.cli.options import Config, Device, Force, Quiet, Seed, Threads,
 from genomix_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.simulate import SimulateSummary
+    from genomix_cli.sequences.generate.simulate import SimulateSummary
 
 log = logging.getLogger("genomix")
 
@@ -64,7 +64,7 @@ def sequences(
         raise UsageError("the file says them itself", where="--condition", hint="leave it out")
     import torch
 
-    from genomix_cli.sequences.simulate import SimulateRequest, simulate_sequences
+    from genomix_cli.sequences.generate.simulate import SimulateRequest, simulate_sequences
 
     if threads:
         torch.set_num_threads(threads)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from genomix_cli.comparison.metrics.binary import Interval, MetricResult
     from genomix_cli.comparison.results import Results
-    from genomix_cli.training.metrics import Interval, MetricResult
 
 log = logging.getLogger("genomix")
 # Metrics of the table of models.
@@ -97,7 +97,7 @@ def interval_text(
 
 def print_results(found: Results) -> None:
     """A row per model on stdout, and what to make of it on stderr."""
-    from genomix_cli.training.multiclass import METRICS
+    from genomix_cli.comparison.metrics.multiclass import METRICS
 
     header = ("model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline")
     rows = [

@@ -192,11 +192,11 @@ def train(
             raise UsageError("unknown", where=option, expected=" or ".join(known), found=value)
     import torch
 
-    from genomix_cli.training.loop import FitConfig, first_process
-    from genomix_cli.variants.cross_validate import cross_validate
-    from genomix_cli.variants.splits import Holding
-    from genomix_cli.variants.train import TrainRequest
-    from genomix_cli.variants.train import train_variants as learn
+    from genomix_cli.learning.loop import FitConfig, first_process
+    from genomix_cli.variants.train.cross_validate import cross_validate
+    from genomix_cli.variants.train.splits import Holding
+    from genomix_cli.variants.train.supervised import TrainRequest
+    from genomix_cli.variants.train.supervised import train_variants as learn
 
     if threads:
         torch.set_num_threads(threads)

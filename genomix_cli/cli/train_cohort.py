@@ -92,10 +92,10 @@ def train_cohort(
         )
     import torch
 
-    from genomix_cli.cohorts.entrants import Contest
-    from genomix_cli.cohorts.protocol import Rules
-    from genomix_cli.cohorts.train import TrainRequest, train_cohort
-    from genomix_cli.training.loop import first_process
+    from genomix_cli.cohorts.train.classifiers import TrainRequest, train_cohort
+    from genomix_cli.cohorts.train.entrants import Contest
+    from genomix_cli.cohorts.train.protocol import Rules
+    from genomix_cli.learning.loop import first_process
 
     if threads:
         torch.set_num_threads(threads)

@@ -108,10 +108,10 @@ def train_sequences(
 
     import torch
 
-    from genomix_cli.sequences.request import TrainRequest
-    from genomix_cli.training.checkpoints import resolve_device
-    from genomix_cli.training.loop import first_process
-    from genomix_cli.training.setting import Setting
+    from genomix_cli.learning.checkpoints import resolve_device
+    from genomix_cli.learning.fit_settings import Setting
+    from genomix_cli.learning.loop import first_process
+    from genomix_cli.sequences.train.request import TrainRequest
 
     if threads:
         torch.set_num_threads(threads)

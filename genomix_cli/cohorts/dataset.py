@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.shards.cohort import BATCH, PATIENT, Cohort
+from genomix_cli.formats.cohort import BATCH, PATIENT, Cohort
 
 log = logging.getLogger("genomix")
 
@@ -29,7 +29,7 @@ class Modality:
     ----------
     name : str
     kind : str
-        Name of a `genomix_cli.shards.cohort.Kind`.
+        Name of a `genomix_cli.formats.cohort.Kind`.
     features : tuple of str
     readout : tuple of str
         Of fragments: ``length``, ``short`` or ``long`` for each feature; empty otherwise.

@@ -15,17 +15,17 @@ from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.provenance import sha256
-from genomix_cli.registry import COHORT_MODELS
-from genomix_cli.training.calibration import at_temperature
-from genomix_cli.training.checkpoints import (
+from genomix_cli.learning.calibration import at_temperature
+from genomix_cli.learning.checkpoints import (
     FORMAT,
     FORMAT_VERSION,
     WEIGHTS,
     read_plain,
     weights_file,
 )
-from genomix_cli.training.conformal import prediction_sets
+from genomix_cli.learning.conformal import prediction_sets
+from genomix_cli.provenance import sha256
+from genomix_cli.registry import COHORT_MODELS
 
 DOMAIN = "cohorts"
 

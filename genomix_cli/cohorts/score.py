@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples, aligned, read_samples
 from genomix_cli.cohorts.runs import Run, load_run
-from genomix_cli.genome.outputs import cell, open_output, table_format
+from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.genome.parquet import Column
-from genomix_cli.genome.vcf_input import STANDARD_STREAM
+from genomix_cli.genome.vcf.input import STANDARD_STREAM
+from genomix_cli.genome.vcf.writer import cell, open_output, table_format
+from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.shards.cohort import open_cohort
-from genomix_cli.training.checkpoints import resolve_device
 
 log = logging.getLogger("genomix")
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.metrics.binary import Interval, MetricResult
+from genomix_cli.comparison.metrics.multiclass import CLASS_METRICS, METRICS, Replicates, replicate
 from genomix_cli.comparison.results import NAN, ClassScore, leaks, plain, share
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
-from genomix_cli.genome.text import GZIP
+from genomix_cli.formats.cohort import PATIENT, Cohort, open_cohort
+from genomix_cli.formats.sequences import Sequences, is_sequences, open_sequences
+from genomix_cli.genome.tables import GZIP
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.shards.cohort import PATIENT, Cohort, open_cohort
-from genomix_cli.shards.sequences import Sequences, is_sequences, open_sequences
-from genomix_cli.training.metrics import Interval, MetricResult
-from genomix_cli.training.multiclass import CLASS_METRICS, METRICS, Replicates, replicate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.study import Outcome, Study
-from genomix_cli.provenance import atomic_path
-from genomix_cli.training.metrics import Interval, wilson
-from genomix_cli.training.multiclass import (
+from genomix_cli.comparison.metrics.binary import Interval, wilson
+from genomix_cli.comparison.metrics.multiclass import (
     CLASS_METRICS,
     METRICS,
     Replicates,
     calibration_floor,
     replicate,
 )
+from genomix_cli.comparison.study import Outcome, Study
+from genomix_cli.provenance import atomic_path
 
 MAIN, BALANCED = "accuracy", "balanced_accuracy"
 DRAWS = 1_000
@@ -320,7 +320,8 @@ def results(
     study : Study
         `probability` finite for every sample tested.
     metric : str
-        Of `genomix_cli.training.multiclass.METRICS`: ranks the baselines and gives verdicts.
+        Of `genomix_cli.comparison.metrics.multiclass.METRICS`: ranks the baselines and gives
+        verdicts.
         Accuracy is the one that the Bayes rule is a ceiling of.
     draws : int, optional
         Of the bootstrap; by default 1,000, or fewer for very large studies.

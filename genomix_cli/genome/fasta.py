@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
-from genomix_cli.genome.bgzf import END, HEADER_SIZE, is_bgzf
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.readahead import ReadAhead
+from genomix_cli.genome.vcf.bgzf import END, HEADER_SIZE, is_bgzf
 from genomix_cli.provenance import atomic_path
 
 log = logging.getLogger("genomix")

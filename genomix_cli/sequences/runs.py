@@ -14,16 +14,16 @@ from safetensors.numpy import load_file, save
 
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.provenance import sha256
-from genomix_cli.sequences.models.base import State
-from genomix_cli.shards.sequences import Columns, Sequences
-from genomix_cli.training.checkpoints import (
+from genomix_cli.formats.sequences import Columns, Sequences
+from genomix_cli.learning.checkpoints import (
     FORMAT,
     FORMAT_VERSION,
     WEIGHTS,
     read_plain,
     weights_file,
 )
+from genomix_cli.provenance import sha256
+from genomix_cli.sequences.models.base import State
 
 DOMAIN = "sequences"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genomix_cli.shards.reader import open_shard
+from genomix_cli.formats.genome_shard import open_shard
 from tests.conftest import Ended, Genomix
 from tests.toy_variant_model import save_toy, toy_registered
 

@@ -22,8 +22,8 @@ def model(tiny_genome: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from genomix_cli.genome.bigwig import BigWig
     from genomix_cli.genome.signal import TrackSpec
-    from genomix_cli.training.calibration import Platt
-    from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
+    from genomix_cli.learning.calibration import Platt
+    from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
     from genomix_cli.variants.models.gmt import GMT, GMTConfig
 
     with torch.random.fork_rng():
@@ -56,7 +56,7 @@ def command(tiny_genome: Path, model: Path) -> tuple[object, ...]:
 
 def _alleles(folder: Path, n: int) -> list[str]:
     """An SNV, an insertion and a deletion of the VCF."""
-    from genomix_cli.genome.vcf import VcfReader
+    from genomix_cli.genome.vcf.reader import VcfReader
 
     found: dict[int, str] = {}
     with VcfReader(folder / "variants.vcf.gz") as reader:
@@ -127,7 +127,7 @@ def test_outputs_say_how_they_were_made_and_repeat(
 def test_the_probability_is_that_of_score(
     genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
 ) -> None:
-    from genomix_cli.genome.vcf import VcfReader
+    from genomix_cli.genome.vcf.reader import VcfReader
 
     names = _alleles(tiny_genome, 3)
     sites = {tuple(name.split(":")[:2]) for name in names}
@@ -194,8 +194,8 @@ def test_the_highest_scores_are_chosen(
     genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
 ) -> None:
     lines = (tmp_path / "scored.vcf").open("w")
-    from genomix_cli.genome.vcf import VcfReader
-    from genomix_cli.variants.annotate import with_scores
+    from genomix_cli.genome.vcf.reader import VcfReader
+    from genomix_cli.variants.score.annotate import with_scores
 
     scores = [0.1, 0.9, 0.3, 0.8]
     names = []

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genomix_cli.cohorts import attribution
-from genomix_cli.cohorts.attribution import attribute, driver_auprc, planted_drivers
 from genomix_cli.cohorts.dataset import Samples, read_samples
-from genomix_cli.cohorts.explain import feature_importance
+from genomix_cli.cohorts.explain import attribution
+from genomix_cli.cohorts.explain.attribution import attribute, driver_auprc, planted_drivers
+from genomix_cli.cohorts.explain.samples import feature_importance
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.comparison.study import Importance
-from genomix_cli.shards.cohort import open_cohort
+from genomix_cli.formats.cohort import open_cohort
 from tests import cohort_runs
 from tests.cohort_files import modality, write_cohort
 from tests.conftest import Ended

@@ -109,7 +109,7 @@ def test_mistakes_are_one_line(
 def test_attributions_that_do_not_add_up_are_an_exit_code(
     explain: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from genomix_cli.sequences import attribution
+    from genomix_cli.sequences.explain import attribution
 
     monkeypatch.setattr(attribution, "MORE_STEPS", ())
     monkeypatch.setattr(attribution, "SMALLEST_CHANGE", 1e-9)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genomix_cli.shards.reader import open_shard, open_windows
+from genomix_cli.formats.genome_shard import open_shard, open_windows
 from tests.conftest import Genomix
 
 CHR22 = "hg38_chr22"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genomix_cli.shards.cohort import open_cohort
+from genomix_cli.formats.cohort import open_cohort
 from tests.conftest import Ended, Genomix
 
 Here = Callable[..., Ended]

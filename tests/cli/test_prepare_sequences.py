@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genomix_cli.shards.sequences import open_sequences, provenance_of
+from genomix_cli.formats.sequences import open_sequences, provenance_of
 from tests.conftest import Ended, Genomix
 
 Here = Callable[..., Ended]

@@ -23,7 +23,7 @@ import pytest
 import torch
 
 from genomix_cli.genome.signal import TrackSpec
-from genomix_cli.training.checkpoints import ModelConfig, arch_of, save_model
+from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from tests.conftest import Ended
 

@@ -19,7 +19,7 @@ import pytest
 
 from genomix_cli.cohorts.dataset import aligned, read_samples
 from genomix_cli.cohorts.runs import load_run
-from genomix_cli.shards.cohort import open_cohort
+from genomix_cli.formats.cohort import open_cohort
 from tests import cohort_runs
 from tests.cohort_files import modality, write_cohort
 from tests.conftest import Ended, clean_environment

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from genomix_cli.cohorts.parameters import presets
+from genomix_cli.cohorts.simulate.parameters import presets
 from tests.conftest import Genomix
 
 TINY = """\

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genomix_cli.formats.sequences import open_sequences, provenance_of
 from genomix_cli.genome import iupac
-from genomix_cli.shards.sequences import open_sequences, provenance_of
 from tests.conftest import Ended
 from tests.diffusion_runs import trained, two_classes
 

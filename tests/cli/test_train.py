@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from genomix_cli.shards.reader import open_shard
+from genomix_cli.formats.genome_shard import open_shard
 from tests.conftest import Ended, Genomix
 
 pytest.importorskip("lightning")
@@ -275,7 +275,7 @@ def test_out_of_memory_names_the_batch_to_try(
     def fit(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr("genomix_cli.variants.train.fit", fit)
+    monkeypatch.setattr("genomix_cli.variants.train.supervised.fit", fit)
     done = here("train", shard, "-o", tmp_path / "run", *SMALL, "--windows-per-batch", "4")
     assert done.code == 1
     assert (

@@ -12,7 +12,7 @@ import pytest
 
 from genomix_cli.cohorts.dataset import read_samples
 from genomix_cli.cohorts.runs import load_run
-from genomix_cli.shards.cohort import open_cohort
+from genomix_cli.formats.cohort import open_cohort
 from tests.cohort_files import modality, write_cohort
 from tests.cohort_runs import planted
 from tests.conftest import Ended, Genomix
@@ -92,7 +92,7 @@ def test_the_same_command_gives_the_same_bytes(
 
 
 def test_an_interrupted_run_goes_on(run: Path, cohort: Path, tmp_path: Path, here: Here) -> None:
-    from genomix_cli.cohorts import train
+    from genomix_cli.cohorts.train import classifiers as train
 
     folder, kept = tmp_path / "lda", []
     save = train.save_part

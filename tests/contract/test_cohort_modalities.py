@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from genomix_cli.cohorts.generative.shared import draw_samples
-from genomix_cli.cohorts.parameters import parse
+from genomix_cli.cohorts.simulate.parameters import parse
+from genomix_cli.cohorts.simulate.shared import draw_samples
+from genomix_cli.formats.cohort import KINDS
 from genomix_cli.registry import COHORT_MODALITIES
-from genomix_cli.shards.cohort import KINDS
 
 NAMES = list(COHORT_MODALITIES)
 

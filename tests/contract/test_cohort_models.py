@@ -16,9 +16,9 @@ from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.runs import RunConfig, load_run, save_run
 from genomix_cli.config import from_dict, to_dict
+from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.registry import COHORT_MODELS
-from genomix_cli.training.calibration import log_softmax
-from genomix_cli.training.setting import Setting
 from tests.cohort_samples import easy, with_gaps, without
 
 # What makes a fit short, for those that have the field.

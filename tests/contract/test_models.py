@@ -11,12 +11,12 @@ from torch import nn
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError
 from genomix_cli.genome.signal import TrackSpec
+from genomix_cli.learning.adapters import adapt, merge
+from genomix_cli.learning.checkpoints import ModelConfig, arch_of, load_model, save_model
 from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.training.adapters import adapt, merge
-from genomix_cli.training.checkpoints import ModelConfig, arch_of, load_model, save_model
-from genomix_cli.variants.inputs import MAX_ALLELE
 from genomix_cli.variants.models.base import Variants, Window
-from genomix_cli.variants.objectives import weighted_bce
+from genomix_cli.variants.records.inputs import MAX_ALLELE
+from genomix_cli.variants.train.objectives import weighted_bce
 
 TRACKS = ("ATAC", "CTCF")
 SPECS = tuple(TrackSpec(t, tuple(float(i) for i in range(1001)), 0.5, 2.0) for t in TRACKS)

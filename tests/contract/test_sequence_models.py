@@ -12,15 +12,15 @@ import torch
 from safetensors.numpy import load, save
 
 from genomix_cli.config import from_dict, to_dict
+from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.iupac import ANY
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
-from genomix_cli.sequences.attribution import compositions
-from genomix_cli.sequences.classifiers import load_classifier, save_classifier
+from genomix_cli.sequences.explain.attribution import compositions
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
-from genomix_cli.sequences.protocol import Entrant, Rules, candidates, train_entrant
-from genomix_cli.shards.sequences import Sequences
-from genomix_cli.training.setting import Setting
+from genomix_cli.sequences.train.protocol import Entrant, Rules, candidates, train_entrant
+from genomix_cli.sequences.trained import load_classifier, save_classifier
 from tests.sequence_samples import genotypes, labelled, motifs
 
 pytest.importorskip("lightning")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from genomix_cli.genome.outputs import Format, format_of, open_output
-from genomix_cli.genome.regions import Regions
-from genomix_cli.genome.vcf import VcfReader
+from genomix_cli.genome.vcf.reader import VcfReader
+from genomix_cli.genome.vcf.regions import Regions
+from genomix_cli.genome.vcf.writer import Format, format_of, open_output
 
 # As htslib would write it too, so that a round trip through BCF can be compared byte by byte.
 TEXT = r"""##fileformat=VCFv4.3

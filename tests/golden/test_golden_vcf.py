@@ -24,17 +24,17 @@ import pytest
 import torch
 from scipy.stats import percentileofscore
 
-from genomix_cli.genome.vcf import Record, VcfReader
+from genomix_cli.genome.vcf.reader import Record, VcfReader
+from genomix_cli.learning.calibration import Platt
+from genomix_cli.learning.checkpoints import WEIGHTS, ModelConfig, save_model
 from genomix_cli.provenance import sha256
 from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.training.calibration import Platt
-from genomix_cli.training.checkpoints import WEIGHTS, ModelConfig, save_model
-from genomix_cli.variants.background import Background
 from genomix_cli.variants.models.base import VariantModule, Variants, Window
-from genomix_cli.variants.score import score_variants
-from genomix_cli.variants.score_plan import ScoreRequest
-from genomix_cli.variants.score_run import ScoreSummary
-from genomix_cli.variants.workers import GenomeFiles
+from genomix_cli.variants.score.background import Background
+from genomix_cli.variants.score.blocks import ScoreSummary
+from genomix_cli.variants.score.plan import ScoreRequest
+from genomix_cli.variants.score.vcf import score_variants
+from genomix_cli.variants.score.workers import GenomeFiles
 
 FOLDER = Path(__file__).parent / "vcf"
 EXPECTED = FOLDER / "expected.vcf"

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genomix_cli.genome.vcf import VcfReader
+from genomix_cli.comparison.metrics.binary import auroc
+from genomix_cli.genome.vcf.reader import VcfReader
+from genomix_cli.learning.checkpoints import PRETRAINED, load_model, read_config, weights_file
 from genomix_cli.provenance import sha256
-from genomix_cli.training.checkpoints import PRETRAINED, load_model, read_config, weights_file
-from genomix_cli.training.metrics import auroc
-from genomix_cli.variants.background import load_background
-from genomix_cli.variants.doctor import examine
+from genomix_cli.variants.score.background import load_background
+from genomix_cli.variants.score.doctor import examine
 from tests.conftest import ROOT, Ended
 
 MODELS = sorted(path.parent for path in PRETRAINED.glob("*/config.json"))

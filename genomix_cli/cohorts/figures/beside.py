@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.compare import NAMES, Marginals, ks_distance, marginals
 from genomix_cli.cohorts.figures import canvas
 from genomix_cli.cohorts.figures.canvas import Picture
 from genomix_cli.cohorts.figures.values import UNITS
-from genomix_cli.shards.cohort import Cohort
+from genomix_cli.cohorts.inspect.compare import NAMES, Marginals, ks_distance, marginals
+from genomix_cli.formats.cohort import Cohort
 
 BINS = 60
 

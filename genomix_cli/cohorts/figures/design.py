@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.figures import canvas
 from genomix_cli.cohorts.figures.canvas import Picture
 from genomix_cli.cohorts.figures.view import ALL, CLASSES, classes_of
-from genomix_cli.cohorts.overview import (
+from genomix_cli.cohorts.inspect.overview import (
     absent_by_batch,
     combinations,
     confounding,
     crosstab,
 )
-from genomix_cli.cohorts.pieces import draw_rows, pieces
-from genomix_cli.shards.cohort import BATCH, Cohort
+from genomix_cli.cohorts.inspect.pieces import draw_rows, pieces
+from genomix_cli.formats.cohort import BATCH, Cohort
 
 SAMPLES = 1_500
 COMBINATIONS = 25

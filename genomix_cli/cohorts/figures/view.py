@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.overview import UNKNOWN, groups
-from genomix_cli.cohorts.pieces import draw_rows, read_rows
-from genomix_cli.shards.cohort import BATCH, LABEL, Cohort, Kind
+from genomix_cli.cohorts.inspect.overview import UNKNOWN, groups
+from genomix_cli.cohorts.inspect.pieces import draw_rows, read_rows
+from genomix_cli.formats.cohort import BATCH, LABEL, Cohort, Kind
 
 if TYPE_CHECKING:
     import pandas as pd

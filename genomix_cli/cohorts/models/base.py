@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
-from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor
+from genomix_cli.cohorts.models.preprocessing import Encoded, Preprocessor
 from genomix_cli.comparison.study import Fitted
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.fit_settings import Setting
 
 State = dict[str, NDArray[Any]]
 

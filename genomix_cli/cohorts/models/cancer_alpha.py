@@ -42,8 +42,8 @@ from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, O
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.errors import UsageError
-from genomix_cli.nn.transformer import attention_weights
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.layers.transformer import attention_weights
 
 # Keeps the logarithm, and its gradient, finite where attention is 0.
 TINY = 1e-12

@@ -41,8 +41,8 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output
-from genomix_cli.cohorts.preprocessing import Selector
-from genomix_cli.cohorts.selection import elastic_net
+from genomix_cli.cohorts.models.preprocessing import Selector
+from genomix_cli.cohorts.models.selection import elastic_net
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.errors import DataError, UsageError
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
-from genomix_cli.cohorts.preprocessing import Preprocessor, fit_preprocessor
+from genomix_cli.cohorts.models.preprocessing import Preprocessor, fit_preprocessor
 from genomix_cli.comparison.study import Fitted
-from genomix_cli.training.calibration import log_softmax
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.learning.fit_settings import Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

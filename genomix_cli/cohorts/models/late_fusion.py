@@ -17,12 +17,12 @@ from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.models.base import CohortModel, State
 from genomix_cli.cohorts.models.flat import all_classes, under
 from genomix_cli.cohorts.models.linear import Linear, ridge_logistic
-from genomix_cli.cohorts.splits import folds_of
+from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, Positive, from_dict
+from genomix_cli.learning.calibration import fit_temperature, log_softmax
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.registry import COHORT_MODELS
-from genomix_cli.training.calibration import fit_temperature, log_softmax
-from genomix_cli.training.setting import Setting
 
 Base = Literal[
     "logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting", "lightgbm"

@@ -21,8 +21,8 @@ from genomix_cli.cohorts.models.base import Differentiable, State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive, Share, Within
-from genomix_cli.training.calibration import log_softmax
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.learning.fit_settings import Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,14 +19,19 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
-from genomix_cli.cohorts.objectives import class_weights, focal_loss
-from genomix_cli.cohorts.preprocessing import Encoded, Preprocessor, Selector, fit_preprocessor
-from genomix_cli.cohorts.splits import folds_of
+from genomix_cli.cohorts.models.objectives import class_weights, focal_loss
+from genomix_cli.cohorts.models.preprocessing import (
+    Encoded,
+    Preprocessor,
+    Selector,
+    fit_preprocessor,
+)
+from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.comparison.study import Epoch, Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share
-from genomix_cli.training.checkpoints import resolve_device
-from genomix_cli.training.loop import FitConfig, fit, place
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.loop import FitConfig, fit, place
 
 PREDICT_BATCH = 512
 # The stage in which the whole network learns.
@@ -164,7 +169,7 @@ class Batches:
 
 
 class ClassTask:
-    """Labelled samples as a `genomix_cli.training.loop.Task`.
+    """Labelled samples as a `genomix_cli.learning.loop.Task`.
 
     Parameters
     ----------

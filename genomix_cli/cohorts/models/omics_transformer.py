@@ -25,7 +25,7 @@ from genomix_cli.cohorts.models.tokens import (
     thinned,
 )
 from genomix_cli.config import Count
-from genomix_cli.nn.transformer import (
+from genomix_cli.learning.layers.transformer import (
     AttentionPool,
     CrossAttentionBlock,
     SelfAttentionBlock,

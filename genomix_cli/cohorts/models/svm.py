@@ -19,7 +19,7 @@ from genomix_cli.cohorts.models.base import Differentiable, State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.fit_settings import Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

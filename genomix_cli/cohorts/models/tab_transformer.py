@@ -22,7 +22,7 @@ from genomix_cli.cohorts.models.tokens import (
     thinned,
 )
 from genomix_cli.config import Count
-from genomix_cli.nn.transformer import SelfAttentionBlock, feed_forward, visible
+from genomix_cli.learning.layers.transformer import SelfAttentionBlock, feed_forward, visible
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, P
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, Share
 from genomix_cli.errors import UsageError
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.fit_settings import Setting
 
 
 @dataclass(frozen=True)

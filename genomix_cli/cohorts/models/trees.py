@@ -20,7 +20,7 @@ from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import MissingExtraError
-from genomix_cli.training.setting import Setting
+from genomix_cli.learning.fit_settings import Setting
 
 # Samples times trees that walk down together: what the cache of a core holds.
 CHUNK = 1 << 17

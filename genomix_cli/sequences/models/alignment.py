@@ -19,12 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, NotNegative, Positive, Share
-from genomix_cli.nn.transformer import CrossAttentionBlock, SelfAttentionBlock, attention_weights
-from genomix_cli.sequences.learning import Learning
+from genomix_cli.learning.layers.transformer import (
+    CrossAttentionBlock,
+    SelfAttentionBlock,
+    attention_weights,
+)
 from genomix_cli.sequences.models.contrastive import head
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
-from genomix_cli.sequences.objectives import Temperature
-from genomix_cli.sequences.views import Views
+from genomix_cli.sequences.pretrain.objectives import Temperature
+from genomix_cli.sequences.pretrain.views import Views
+from genomix_cli.sequences.train.learning import Learning
 
 
 @dataclass(frozen=True)

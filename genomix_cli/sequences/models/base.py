@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Fitted, Floats
-from genomix_cli.shards.sequences import Sequences
-from genomix_cli.training.setting import Setting
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.learning.fit_settings import Setting
 
 State = dict[str, NDArray[Any]]
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Count, Positive
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition
+from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.models.linear import NEVER, Linear, learn_linear, learn_pairs
-from genomix_cli.training.calibration import log_softmax
-from genomix_cli.training.setting import Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

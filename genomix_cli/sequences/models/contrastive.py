@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, Positive
-from genomix_cli.sequences.learning import Learning
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
-from genomix_cli.sequences.objectives import Temperature
-from genomix_cli.sequences.views import Views
+from genomix_cli.sequences.pretrain.objectives import Temperature
+from genomix_cli.sequences.pretrain.views import Views
+from genomix_cli.sequences.train.learning import Learning
 
 
 @dataclass(frozen=True)

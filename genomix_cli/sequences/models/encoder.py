@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from genomix_cli.config import Count, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.iupac import SETS, composition
-from genomix_cli.nn.transformer import AttentionPool, SelfAttentionBlock, visible
+from genomix_cli.learning.layers.transformer import AttentionPool, SelfAttentionBlock, visible
 
 K = 3
 KMERS = 4**K

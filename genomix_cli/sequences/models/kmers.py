@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Positive, Within
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition, to_bases
+from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.models.linear import Linear, learn_linear
-from genomix_cli.training.calibration import log_softmax
-from genomix_cli.training.setting import Setting
 
 # Sequences that are counted at once, and distinct ambiguous words.
 COUNTED, WORDS = 256, 2048

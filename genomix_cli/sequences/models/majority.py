@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.learning.fit_settings import Setting
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
-from genomix_cli.training.setting import Setting
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ from torch import Tensor, nn
 from genomix_cli.comparison.study import Epoch, Fitted, Floats
 from genomix_cli.config import Share
 from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
-from genomix_cli.sequences.learning import (
+from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
+from genomix_cli.sequences.train.learning import (
     PREDICT_BATCH,
     Batch,
     Learning,
@@ -28,9 +31,6 @@ from genomix_cli.sequences.learning import (
     curve,
     learn,
 )
-from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
-from genomix_cli.training.checkpoints import resolve_device
-from genomix_cli.training.setting import Setting
 
 # Relative gain of the likelihood in the last epoch at which it had better gone on.
 IMPROVING = 0.01
@@ -105,7 +105,7 @@ class Predictions(NamedTuple):
 
 
 class ClassTask:
-    """Labelled sequences as a `genomix_cli.training.loop.Task`.
+    """Labelled sequences as a `genomix_cli.learning.loop.Task`.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Variants(NamedTuple):
     offset : Tensor
         int64 ``[W, G]``: bases from the start of the window.
     ref, alt : Tensor
-        uint8 ``[W, G, H]``: haplotypes, see `genomix_cli.variants.inputs.Haplotypes`.
+        uint8 ``[W, G, H]``: haplotypes, see `genomix_cli.variants.records.inputs.Haplotypes`.
     ref_len, alt_len : Tensor
         int64 ``[W, G]``.
     """

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.nn.positions import sinusoidal
-from genomix_cli.nn.transformer import SelfAttentionBlock
+from genomix_cli.learning.layers.positions import sinusoidal
+from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 from genomix_cli.variants.models.siamese import (
     POSITION_SCALE,
     SiameseModel,

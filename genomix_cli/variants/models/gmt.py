@@ -31,15 +31,15 @@ from genomix_cli.genome.alphabet import (
     unknown_id,
     vocabulary_size,
 )
-from genomix_cli.nn.attention import (
+from genomix_cli.learning.layers.attention import (
     KeyValue,
     MultiHeadAttention,
     biased_attention,
     read_only_attention,
 )
-from genomix_cli.nn.positions import sinusoidal
-from genomix_cli.variants.inputs import BIN_SIZE, CONTACT_BIN, MARGIN
+from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.records.inputs import BIN_SIZE, CONTACT_BIN, MARGIN
 
 BINS_PER_CONTACT = CONTACT_BIN // BIN_SIZE
 

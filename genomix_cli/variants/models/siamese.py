@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.errors import UsageError
-from genomix_cli.variants.inputs import BIN_SIZE
 from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.records.inputs import BIN_SIZE
 
 # Share of the running mean that a batch replaces, as in batch normalisation.
 MOMENTUM = 0.1

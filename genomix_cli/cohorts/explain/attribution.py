@@ -1,0 +1,238 @@
+"""Integrated Gradients of a cohort model: how much each feature of a sample moved its class.
+
+Sundararajan et al. 2017 (arXiv:1703.01365), over the encoded values, which are 0 for the mean of
+the training samples: that is the baseline. Which values and modalities a sample has stays as it is
+along the path, so attributions say what the values did, not that they were measured. They are
+logits of the class asked for, before calibration.
+
+Letters: n samples, M modalities, d features of a modality, k of them kept, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+from genomix_cli.cohorts.models.base import Differentiable
+from genomix_cli.cohorts.models.preprocessing import Encoded
+from genomix_cli.comparison.metrics.binary import auprc
+from genomix_cli.comparison.study import Importance
+from genomix_cli.errors import MissingExtraError
+from genomix_cli.formats.cohort import Cohort
+
+STEPS = 64
+#: Completeness error that is put up with, a share of the change.
+TOLERANCE = 0.01
+# Where it is exceeded, the path is followed again in so many times the steps.
+MORE_STEPS = (4, 16)
+# Changes smaller than this many logits are compared to it: their relative error says nothing.
+SMALLEST_CHANGE = 0.1
+# Samples whose paths are followed together, and values that are computed at a time.
+SAMPLES = 16
+VALUES = 2**22
+MOST_ROWS = 512
+
+#: Modality to bool ``[d]``: which features the class or an interaction drives.
+Drivers = Mapping[str, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each feature contributed to each sample's class.
+
+    Attributes
+    ----------
+    kept : tuple of Modality
+        Modalities with the features that the model looks at.
+    values : tuple of NDArray
+        float64 ``[n, k]`` of each, in logits; 0 where the sample has no value.
+    target : NDArray
+        int64 ``[n]``: the class.
+    change : NDArray
+        float64 ``[n]``: its logit less that of the baseline, which the values should sum to.
+    """
+
+    kept: tuple[Modality, ...]
+    values: tuple[Floats, ...]
+    target: NDArray[np.int64]
+    change: Floats
+
+    @property
+    def error(self) -> Floats:
+        """Completeness error ``[n]``: |sum - change| as a share of |change| (0.1 if less)."""
+        total = sum(values.sum(1) for values in self.values)
+        missed: Floats = np.abs(total - self.change)
+        return missed / np.maximum(np.abs(self.change), SMALLEST_CHANGE)
+
+
+def attribute(
+    surface: Differentiable,
+    samples: Samples,
+    target: NDArray[np.int64],
+    *,
+    steps: int = STEPS,
+    device: str | torch.device = "cpu",
+) -> Attribution:
+    """Attribute the logits of a class to the features, for each sample.
+
+    Where the attributions of a sample miss the change by more than `TOLERANCE`, its path is
+    followed again in four, then in sixteen times as many steps: gradients jump at the kinks of a
+    network.
+
+    Parameters
+    ----------
+    surface : Differentiable
+    samples : Samples
+        One or more, with the modalities of the fit.
+    target : NDArray
+        int64 ``[n]``: index of the class.
+    steps : int
+        Of the path, by the midpoint rule.
+    device : str or torch.device
+        Where the model is.
+
+    Raises
+    ------
+    MissingExtraError
+        If captum is not installed.
+    """
+    encoded = surface.encode(samples)
+    width = sum(values.shape[1] for values in encoded.values)
+    rows = int(np.clip(VALUES // max(width, 1), SAMPLES, MOST_ROWS))
+    values = tuple(np.zeros(each.shape) for each in encoded.values)
+    found = Attribution(surface.kept, values, target, np.zeros(len(samples)))
+    left = np.arange(len(samples))
+    for factor in (1, *MORE_STEPS):
+        for chunk in np.array_split(left, -(-len(left) // SAMPLES)):
+            path = _path(encoded, target, chunk, device)
+            parts, found.change[chunk] = _integrate(surface, path, factor * steps, rows)
+            for array, part in zip(values, parts, strict=True):
+                array[chunk] = part
+        left = np.flatnonzero(~(found.error <= TOLERANCE))
+        if not len(left):
+            break
+    return found
+
+
+class _Path(NamedTuple):
+    """Where the paths of some samples end, and what stays as it is on the way."""
+
+    values: tuple[Tensor, ...]
+    observed: tuple[Tensor, ...]
+    present: Tensor
+    target: Tensor
+
+
+def _path(
+    encoded: Encoded, target: NDArray[np.int64], rows: NDArray[Any], device: str | torch.device
+) -> _Path:
+    def move(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array[rows]).to(device)
+
+    values, observed = (tuple(map(move, arrays)) for arrays in encoded[:2])
+    return _Path(values, observed, move(encoded.present), move(target))
+
+
+def _integrate(
+    surface: Differentiable, path: _Path, steps: int, rows: int
+) -> tuple[tuple[Floats, ...], Floats]:
+    """Attributions of each modality ``[n, k]``, and the change of the logit ``[n]``."""
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError as error:
+        raise MissingExtraError("captum", "explain") from error
+    n = len(path.values)
+
+    def logits(*tensors: Tensor) -> Tensor:
+        found: Tensor = surface.logits(tensors[:n], tensors[n : 2 * n], tensors[-1])
+        return found
+
+    start = tuple(map(torch.zeros_like, path.values))
+    still = (*path.observed, path.present)
+    # cuDNN has no gradient of recurrent layers outside of training.
+    with torch.backends.cudnn.flags(enabled=False):
+        found = IntegratedGradients(logits).attribute(
+            path.values,
+            start,
+            target=path.target,
+            additional_forward_args=still,
+            n_steps=steps,
+            method="riemann_middle",
+            internal_batch_size=rows,
+        )
+        with torch.no_grad():
+            moved = logits(*path.values, *still) - logits(*start, *still)
+    change = moved.gather(1, path.target[:, None])[:, 0]
+    return tuple(map(_array, found)), _array(change)
+
+
+def _array(tensor: Tensor) -> Floats:
+    return tensor.detach().double().cpu().numpy()
+
+
+def spread_rows(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most so many of `rows`, evenly: a cohort may be sorted by class."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
+
+
+def importances(
+    attribution: Attribution, modalities: Sequence[Modality], drivers: Drivers | None = None
+) -> tuple[Importance, ...]:
+    """Mean absolute attribution of each feature of `modalities`, the largest first.
+
+    A feature that the model left out has 0. `drivers` are in the order of these features.
+    """
+    found: list[Importance] = []
+    for modality, kept, values in zip(
+        modalities, attribution.kept, attribution.values, strict=True
+    ):
+        mean = dict(zip(kept.features, np.abs(values).mean(0), strict=True))
+        planted = (drivers or {}).get(modality.name)
+        for i, feature in enumerate(modality.features):
+            driver = None if planted is None else bool(planted[i])
+            size = float(mean.get(feature, 0.0))
+            found.append(Importance(modality.name, feature, size, driver))
+    return tuple(sorted(found, key=lambda each: -each.importance))
+
+
+def planted_drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
+    """Which features drive the classes of a simulated cohort; nothing of one that was measured."""
+    drivers: dict[str, NDArray[np.bool_]] = {}
+    for name in cohort.modalities if cohort.truth is not None else ():
+        table = cohort.features(name)
+        said = []
+        if "driver" in table:
+            said.append(np.asarray(table["driver"], bool))
+        if "interaction" in table:
+            said.append(np.asarray(table["interaction"]) >= 0)
+        if said:
+            drivers[name] = np.logical_or.reduce(said)
+    return drivers
+
+
+def driver_auprc(found: Sequence[Importance]) -> dict[str, tuple[float, float]]:
+    """How well importance finds the planted drivers of each modality.
+
+    Returns
+    -------
+    dict
+        Modality to the AUPRC of importance against drivers, and the share of drivers, which is
+        what chance reaches. A modality in which all features are drivers, or none is, is left out.
+    """
+    result = {}
+    for name in dict.fromkeys(each.modality for each in found):
+        own = [each for each in found if each.modality == name and each.driver is not None]
+        share = float(np.mean([bool(each.driver) for each in own])) if own else 0.0
+        if 0 < share < 1:
+            planted = [bool(each.driver) for each in own]
+            result[name] = (auprc(planted, [each.importance for each in own]), share)
+    return result

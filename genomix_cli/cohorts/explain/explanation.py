@@ -1,0 +1,202 @@
+"""Explained samples as rows of tables: attributions, mean sizes, and attention.
+
+Letters: n samples, M modalities, k features that a model looks at, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Floats, Samples
+from genomix_cli.cohorts.explain.attribution import Attribution
+from genomix_cli.comparison.study import Importance
+from genomix_cli.genome.vcf.writer import cell
+
+COLUMNS = (
+    "sample",
+    "modality",
+    "feature",
+    "value",
+    "attribution",
+    "class",
+    "probability",
+    "completeness_error",
+)
+ATTENTION_COLUMNS = ("class", "from", "to", "mean_attention", "samples")
+ATTENTION_NOTE = (
+    "cross-modal attention, descriptive: where the model looked, mean over the samples of a "
+    "predicted class; it is no measure of importance"
+)
+
+
+class Explained(NamedTuple):
+    """One line about one sample.
+
+    Attributes
+    ----------
+    sample, of_class : str
+    probability : float
+        Of the class, calibrated.
+    change : float
+        Its logit less that of the mean training sample.
+    error : float
+        Completeness error, a share of the change.
+    """
+
+    sample: str
+    of_class: str
+    probability: float
+    change: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that is written.
+
+    Attributes
+    ----------
+    samples : Samples
+        The explained ones.
+    predicted : NDArray
+        int64 ``[n]``.
+    probability : NDArray
+        float64 ``[n]``: of the class that is explained.
+    attribution : Attribution
+    importances : tuple of Importance
+    attention : NDArray or None
+        float32 ``[n, M, M]``.
+    """
+
+    samples: Samples
+    predicted: NDArray[np.int64]
+    probability: Floats
+    attribution: Attribution
+    importances: tuple[Importance, ...]
+    attention: NDArray[np.float32] | None
+
+    @cached_property
+    def columns(self) -> tuple[list[int], ...]:
+        """Of each modality, where the features that the model looks at are among all."""
+        found = []
+        for modality, kept in zip(self.samples.modalities, self.attribution.kept, strict=True):
+            place = {name: i for i, name in enumerate(modality.features)}
+            found.append([place[name] for name in kept.features])
+        return tuple(found)
+
+    def rows(self) -> tuple[Explained, ...]:
+        """A line per sample."""
+        found = self.attribution
+        return tuple(
+            Explained(
+                str(name),
+                self.samples.classes[found.target[i]],
+                float(self.probability[i]),
+                float(found.change[i]),
+                float(error),
+            )
+            for i, (name, error) in enumerate(zip(self.samples.names, found.error, strict=True))
+        )
+
+
+def attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
+    """Measured features of each sample, what moved it most first."""
+    for i, line in enumerate(explanation.rows()):
+        end = (cell(line.of_class), f"{line.probability:.6g}", f"{line.error:.3g}")
+        for reason in reasons(explanation, i):
+            place = (cell(line.sample), cell(reason.modality), cell(reason.feature))
+            yield (*place, f"{reason.value:.6g}", f"{reason.attribution:.6g}", *end)
+
+
+class Reason(NamedTuple):
+    """A measured feature of a sample, and what it contributed in logits."""
+
+    modality: str
+    feature: str
+    value: float
+    attribution: float
+
+
+def reasons(explanation: Explanation, row: int) -> list[Reason]:
+    """Measured features of a sample by the size of their attribution."""
+    samples, found = explanation.samples, explanation.attribution
+    listed = [
+        Reason(kept.name, kept.features[j], float(values[column]), float(attributions[row, j]))
+        for kept, attributions, columns in zip(
+            found.kept, found.values, explanation.columns, strict=True
+        )
+        for values in (samples.values[kept.name][row],)
+        for j, column in enumerate(columns)
+        if np.isfinite(values[column])
+    ]
+    return sorted(listed, key=lambda reason: -abs(reason.attribution))
+
+
+def summary_table(
+    found: Sequence[Importance],
+) -> tuple[Sequence[str], str, Iterable[Sequence[str]]]:
+    """Columns, note and rows; drivers where they are known."""
+    known = any(each.driver is not None for each in found)
+    columns = ("modality", "feature", "mean_abs_attribution", *(["driver"] if known else []))
+    rows = (
+        (
+            cell(each.modality),
+            cell(each.feature),
+            f"{each.importance:.6g}",
+            *([_flag(each.driver)] if known else []),
+        )
+        for each in found
+    )
+    return columns, "", rows
+
+
+def _flag(value: bool | None) -> str:
+    return "" if value is None else str(int(value))
+
+
+class Attention(NamedTuple):
+    """Mean attention of the samples of a predicted class.
+
+    Attributes
+    ----------
+    of_class : str
+    mean : NDArray
+        float64 ``[M, M]``: of each modality (row) to each, rows sum to 1 over the samples that
+        have the row's modality; NaN in the row of one that none has.
+    samples : NDArray
+        int ``[M]``: samples that have it.
+    """
+
+    of_class: str
+    mean: Floats
+    samples: NDArray[np.int64]
+
+
+def mean_attention(explanation: Explanation) -> Iterator[Attention]:
+    """Of each class that was predicted."""
+    if explanation.attention is None:
+        return
+    present = explanation.samples.present
+    for k in np.unique(explanation.predicted):
+        own = explanation.predicted == k
+        count = present[own].sum(0)
+        # A modality that a sample lacks gets no attention from the others.
+        total = np.nan_to_num(explanation.attention[own].astype(np.float64)).sum(0)
+        mean = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
+        yield Attention(explanation.samples.classes[k], mean, count)
+
+
+def attention_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
+    """Of each class from modality to modality; none from one that no sample has."""
+    names = [modality.name for modality in explanation.samples.modalities]
+    for each in mean_attention(explanation):
+        for i, start in enumerate(names):
+            for j, end in enumerate(names if each.samples[i] else ()):
+                mean = f"{each.mean[i, j]:.6g}"
+                yield (each.of_class, start, end, mean, str(each.samples[i]))

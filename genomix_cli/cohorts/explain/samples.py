@@ -1,0 +1,396 @@
+"""What the classes of samples rest on: tables of attributions, and a picture of each sample.
+
+Letters: n samples, M modalities, k features that a model looks at, K classes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Samples, aligned, read_samples
+from genomix_cli.cohorts.explain.attribution import (
+    STEPS,
+    TOLERANCE,
+    Attribution,
+    Drivers,
+    attribute,
+    driver_auprc,
+    importances,
+    planted_drivers,
+)
+from genomix_cli.cohorts.explain.explanation import (
+    ATTENTION_COLUMNS,
+    ATTENTION_NOTE,
+    COLUMNS,
+    Explained,
+    Explanation,
+    attention_rows,
+    attribution_rows,
+    reasons,
+    summary_table,
+)
+from genomix_cli.cohorts.models.base import CohortModel, Differentiable
+from genomix_cli.cohorts.runs import Run, load_run
+from genomix_cli.cohorts.score import score_samples
+from genomix_cli.comparison.study import Importance
+from genomix_cli.errors import CheckError, MissingExtraError, UsageError
+from genomix_cli.formats.cohort import open_cohort
+from genomix_cli.genome.tables import unknown_name
+from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.registry import COHORT_MODELS
+
+log = logging.getLogger("genomix")
+
+# Features in a picture.
+DRAWN = 20
+# Samples between two signs of life.
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """What to explain.
+
+    Attributes
+    ----------
+    cohort : Path
+    model : str
+        Run folder.
+    output : Path
+        TSV of attributions.
+    select : tuple of str
+        Names of samples; empty: all.
+    top : int, optional
+        Those with the highest probability of the class that is explained.
+    max_samples : int
+        Of more than these so many are taken, evenly through the cohort.
+    of_class : str, optional
+        Class to explain; the predicted one of each sample otherwise.
+    steps : int
+        Of the integral.
+    summary : Path, optional
+        TSV of the mean absolute attribution of each feature.
+    attention : Path, optional
+        TSV of the cross-modal attention.
+    plot_dir : Path, optional
+        Folder for one PNG per sample.
+    allow_incomplete : bool
+        Do not fail when a completeness error exceeds 1 %.
+    device : str
+    force : bool
+        Replace existing outputs.
+    """
+
+    cohort: Path
+    model: str
+    output: Path
+    select: tuple[str, ...] = ()
+    top: int | None = None
+    max_samples: int = 100
+    of_class: str | None = None
+    steps: int = STEPS
+    summary: Path | None = None
+    attention: Path | None = None
+    plot_dir: Path | None = None
+    allow_incomplete: bool = False
+    device: str = "auto"
+    force: bool = False
+
+
+class ExplainSummary(NamedTuple):
+    """What was found.
+
+    Attributes
+    ----------
+    samples : tuple of Explained
+    driver_auprc : dict
+        Of `genomix_cli.cohorts.explain.attribution.driver_auprc`; empty unless simulated.
+    """
+
+    samples: tuple[Explained, ...]
+    driver_auprc: dict[str, tuple[float, float]]
+
+
+def explain_cohort(request: ExplainRequest) -> ExplainSummary:
+    """Explain the samples asked for and write the tables and pictures.
+
+    Raises
+    ------
+    UsageError
+        If a sample or class asked for is not there, or the model has no gradients or attention.
+    CheckError
+        If a completeness error exceeds 1 %; the outputs are written all the same.
+    """
+    run = load_run(Path(request.model), str(resolve_device(request.device)))
+    surface = _surface(run)
+    with open_cohort(request.cohort) as cohort:
+        original = read_samples(cohort)
+        drivers = planted_drivers(cohort)
+    samples = aligned(original, run.config.modalities, request.cohort)
+    # Labels of the file play no part; classes are the model's from here on.
+    samples = replace(samples, classes=run.config.classes)
+    own = _in_order(drivers, original, samples)
+    with _drafts(request) as drafts:
+        explanation = _explain(run, surface, samples, own, request)
+        _write(explanation, run, request, drafts)
+    if not request.allow_incomplete:
+        _check(explanation.rows(), request)
+    return ExplainSummary(explanation.rows(), driver_auprc(explanation.importances))
+
+
+def feature_importance(
+    model: CohortModel, samples: Samples, drivers: Drivers | None = None, *, steps: int = STEPS
+) -> tuple[Importance, ...]:
+    """Mean absolute attribution of every feature to the predicted class, the largest first.
+
+    Parameters
+    ----------
+    model : CohortModel
+        Fitted.
+    samples : Samples
+        With the modalities of the fit, and not learned from.
+    drivers : mapping, optional
+        Of `genomix_cli.cohorts.explain.attribution.planted_drivers`, for simulated cohorts.
+    steps : int
+
+    Returns
+    -------
+    tuple of Importance
+        Every feature of the samples; 0 for those that the model left out.
+
+    Raises
+    ------
+    NotImplementedError
+        If the model has no gradients.
+    MissingExtraError
+        If captum is not installed.
+    """
+    surface = model.differentiable()
+    samples = samples.take(np.flatnonzero(samples.present.any(1)))
+    target = model.log_probability(samples).argmax(1)
+    found = attribute(surface, samples, target, steps=steps, device=_device(model))
+    return importances(found, samples.modalities, drivers)
+
+
+def _device(model: CohortModel) -> Any:
+    """Where a model is, if it can be anywhere but on the CPU."""
+    return getattr(model, "device", "cpu")
+
+
+def _surface(run: Run) -> Differentiable:
+    try:
+        found: Differentiable = run.model.differentiable()
+    except NotImplementedError as error:
+        others = [name for name in _with_gradients() if name != run.config.model]
+        raise UsageError(
+            f"{run.config.model} has no gradients, which attributions are made of",
+            where=run.path,
+            expected=f"a run of {' or '.join(others)}",
+        ) from error
+    return found
+
+
+def _with_gradients() -> Iterator[str]:
+    """Names of the models that have them."""
+    for name in COHORT_MODELS:
+        try:
+            known = COHORT_MODELS.load(name)
+        except (ImportError, MissingExtraError):  # of an extra that is not installed
+            continue
+        if known.differentiable is not CohortModel.differentiable:
+            yield name
+
+
+def _in_order(drivers: Drivers, original: Samples, samples: Samples) -> Drivers:
+    """Drivers of the model's features; one that the file lacks is none."""
+    there = {modality.name: modality for modality in original.modalities}
+    found = {}
+    for modality in samples.modalities:
+        if modality.name in drivers:
+            own = zip(there[modality.name].features, drivers[modality.name], strict=True)
+            known = {feature: bool(driver) for feature, driver in own}
+            found[modality.name] = np.array([known.get(name, False) for name in modality.features])
+    return found
+
+
+def _explain(
+    run: Run, surface: Differentiable, samples: Samples, drivers: Drivers, request: ExplainRequest
+) -> Explanation:
+    rows = _candidates(samples, request)
+    explained = _class(request, samples.classes)
+    if request.top is None:
+        rows = _limited(rows, request)
+    scores = score_samples(run, samples.take(rows))
+    _refuse_unmeasured(samples.names[rows[~scores.known]], request)
+    rows, known = rows[scores.known], scores.probability[scores.known]
+    if not len(rows):
+        raise UsageError("has no sample that the model knows anything of", where=request.cohort)
+    predicted = known.argmax(1)
+    target = predicted if explained is None else np.full(len(rows), explained)
+    probability = known[np.arange(len(rows)), target]
+    if request.top is not None:
+        kept = np.sort(np.argsort(-probability, kind="stable")[: request.top])
+        kept = kept[: request.max_samples]
+        rows, predicted, target = rows[kept], predicted[kept], target[kept]
+        probability = probability[kept]
+    chosen = samples.take(rows)
+    attention = run.model.attention(chosen) if request.attention or request.plot_dir else None
+    if request.attention and attention is None:
+        raise UsageError(f"{run.config.model} has no attention", where="--attention")
+    found = _attribute(surface, chosen, target, request.steps, _device(run.model))
+    sizes = importances(found, chosen.modalities, drivers)
+    return Explanation(chosen, predicted, probability, found, sizes, attention)
+
+
+def _candidates(samples: Samples, request: ExplainRequest) -> NDArray[np.intp]:
+    """Rows of the samples asked for, in the order of the cohort."""
+    if not request.select:
+        return np.arange(len(samples))
+    row = {str(name): i for i, name in enumerate(samples.names)}
+    for name in request.select:
+        if name not in row:
+            raise unknown_name(
+                name, list(row), what="sample", where=request.cohort, option="--samples"
+            )
+    return np.array(sorted({row[name] for name in request.select}))
+
+
+def _limited(rows: NDArray[np.intp], request: ExplainRequest) -> NDArray[np.intp]:
+    """At most `max_samples`, evenly through the cohort, which may be sorted by class."""
+    if len(rows) <= request.max_samples:
+        return rows
+    log.warning(
+        "explaining %d of %s samples, evenly through the cohort; see --max-samples",
+        request.max_samples,
+        f"{len(rows):,}",
+    )
+    return rows[np.linspace(0, len(rows) - 1, request.max_samples).round().astype(np.intp)]
+
+
+def _refuse_unmeasured(names: NDArray[Any], request: ExplainRequest) -> None:
+    if len(names) and request.select:
+        raise UsageError(
+            f"nothing that the model knows was measured of {names[0]}", where=request.cohort
+        )
+    if len(names):
+        log.warning(
+            "%s: nothing that the model knows was measured of %s samples: left out",
+            request.cohort,
+            f"{len(names):,}",
+        )
+
+
+def _class(request: ExplainRequest, classes: tuple[str, ...]) -> int | None:
+    """Index of the class to explain; None for the predicted one of each sample."""
+    if request.of_class is None:
+        return None
+    if request.of_class not in classes:
+        raise unknown_name(
+            request.of_class, classes, what="class", where=request.model, option="--class"
+        )
+    return classes.index(request.of_class)
+
+
+def _attribute(
+    surface: Differentiable, samples: Samples, target: NDArray[np.int64], steps: int, device: Any
+) -> Attribution:
+    """All at once to the caller, with signs of life."""
+    starts = range(0, len(samples), CHUNK)
+    parts = []
+    for start in track(starts, f"explaining {CHUNK} samples at a time"):
+        rows = np.arange(start, min(start + CHUNK, len(samples)))
+        part = attribute(surface, samples.take(rows), target[rows], steps=steps, device=device)
+        parts.append(part)
+    values = tuple(np.concatenate(own) for own in zip(*(p.values for p in parts), strict=True))
+    change = np.concatenate([part.change for part in parts])
+    return Attribution(surface.kept, values, target, change)
+
+
+@contextmanager
+def _drafts(request: ExplainRequest) -> Iterator[list[Path | None]]:
+    """Where to write the attributions, the summary and the attention; they appear together."""
+    with ExitStack() as stack:
+        yield [
+            None if path is None else stack.enter_context(atomic_path(path, force=request.force))
+            for path in (request.output, request.summary, request.attention)
+        ]
+
+
+def _write(
+    explanation: Explanation, run: Run, request: ExplainRequest, drafts: Sequence[Path | None]
+) -> None:
+    """Every table and picture."""
+    provenance = json.dumps(_provenance(request, run).to_dict(), sort_keys=True)
+    tables: list[tuple[Sequence[str], str, Iterable[Sequence[str]]]] = [
+        (COLUMNS, "", attribution_rows(explanation)),
+        summary_table(explanation.importances),
+        (ATTENTION_COLUMNS, ATTENTION_NOTE, attention_rows(explanation)),
+    ]
+    for draft, (columns, note, rows) in zip(drafts, tables, strict=True):
+        if draft is not None:
+            with draft.open("w") as handle:
+                handle.write(f"## genomix explain {provenance}\n")
+                handle.write(f"## {note}\n" if note else "")
+                handle.writelines("\t".join(row) + "\n" for row in (columns, *rows))
+    if request.plot_dir:
+        _draw(explanation, run, request.plot_dir, request.force)
+
+
+def _provenance(request: ExplainRequest, run: Run) -> Provenance:
+    settings = {"steps": request.steps, "class": request.of_class}
+    return Provenance.of(settings, {"cohort": request.cohort, "model": run.path})
+
+
+def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None:
+    from genomix_cli.cohorts.figures.reasons import SampleReasons, draw_sample
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [modality.name for modality in explanation.samples.modalities]
+    taken: set[str] = set()
+    for i, line in enumerate(track(explanation.rows(), "drawing")):
+        found = reasons(explanation, i)
+        attention = None if explanation.attention is None else explanation.attention[i]
+        title = f"{line.sample}: {line.of_class}, p = {line.probability:.3f}"
+        rest = sum(reason.attribution for reason in found[DRAWN:])
+        shown = [(r.modality, r.feature, r.value, r.attribution) for r in found[:DRAWN]]
+        drawn = SampleReasons(
+            title, run.path.name, names, shown, len(found) - len(shown), rest, attention
+        )
+        with atomic_path(folder / _file_name(line.sample, taken), force=force) as draft:
+            draw_sample(drawn, draft)
+
+
+def _file_name(sample: str, taken: set[str]) -> str:
+    """A name that any file system takes, and no other sample has."""
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in sample)[:100]
+    name, i = safe, 1
+    while name.lower() in taken:
+        i += 1
+        name = f"{safe}-{i}"
+    taken.add(name.lower())
+    return f"{name}.png"
+
+
+def _check(lines: Sequence[Explained], request: ExplainRequest) -> None:
+    failed = [line for line in lines if not line.error <= TOLERANCE]
+    if failed:
+        worst = max(failed, key=lambda line: line.error)
+        raise CheckError(
+            f"the attributions of {len(failed)} of {len(lines)} samples do not add up to the "
+            "change of their logit",
+            where=f"{worst.sample} ({worst.of_class})",
+            expected=f"a completeness error of at most {TOLERANCE:.0%}",
+            found=f"{worst.error:.2%}",
+            hint=f"the outputs are written; try --steps {4 * request.steps}, or --allow-incomplete",
+        )

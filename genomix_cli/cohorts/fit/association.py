@@ -1,0 +1,170 @@
+"""Which features differ between classes, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.simulate.shared import Floats, Ints
+
+RATE = 0.05
+
+
+@dataclass(frozen=True)
+class Association:
+    """Each feature in the class that stands out most from all others.
+
+    Attributes
+    ----------
+    of_class : NDArray
+        int64 ``[d]``: that class.
+    effect : NDArray
+        float64 ``[d]``: its mean less the mean of all others.
+    driver : NDArray
+        bool ``[d]``: whether it is more than chance, at a false discovery rate of 5 %.
+    """
+
+    of_class: Ints
+    effect: Floats
+    driver: NDArray[np.bool_]
+
+    @property
+    def typical(self) -> float:
+        """Median size of the effect of the drivers; 0 without any."""
+        return float(np.median(np.abs(self.effect[self.driver]))) if self.driver.any() else 0.0
+
+    def relative(self, steps: Floats) -> float:
+        """Median size of the effect of the drivers relative to `steps` ``[d]``; 0 without any."""
+        relative = np.abs(self.effect) / np.maximum(steps, 1e-9)
+        return float(np.median(relative[self.driver])) if self.driver.any() else 0.0
+
+    @property
+    def codes(self) -> Ints:
+        """Class of each driver, -1 of all others ``[d]``."""
+        return np.where(self.driver, self.of_class, -1)
+
+
+def associate(values: Floats, label: Ints) -> Association:
+    """Compare each class with all others by Welch's t test [1]_.
+
+    The least p-value of a feature is multiplied by the number of classes (Bonferroni), and the
+    features are chosen after Benjamini and Hochberg [2]_.
+
+    Parameters
+    ----------
+    values : NDArray
+        ``[n, d]``, NaN where missing.
+    label : NDArray
+        int64 ``[n]``; -1 is left out.
+
+    References
+    ----------
+    .. [1] Welch BL. The generalization of Student's problem. Biometrika 1947.
+       doi:10.1093/biomet/34.1-2.28
+    .. [2] Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995.
+       doi:10.1111/j.2517-6161.1995.tb02031.x
+    """
+    from scipy.stats import t as student
+
+    known = label >= 0
+    centre = np.nanmean(values, 0)
+    member = np.eye(label.max() + 1)[label[known]].T
+    shown = values[known] - centre
+    observed = (~np.isnan(shown)).astype(float)
+    filled = np.nan_to_num(shown)
+    sums = [member @ observed, member @ filled, member @ filled**2]
+    inside = _moments(*sums)
+    outside = _moments(*(part.sum(0) - part for part in sums))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = inside.error + outside.error
+        t = (inside.mean - outside.mean) / np.sqrt(error)
+        freedom = error**2 / (inside.error**2 / (inside.n - 1) + outside.error**2 / (outside.n - 1))
+        p = 2 * student.sf(np.abs(t), freedom)
+    return _strongest(np.nan_to_num(p, nan=1.0), inside.mean - outside.mean)
+
+
+def associate_rates(values: Floats, label: Ints) -> Association:
+    """As :func:`associate`, for zeros and ones: by Fisher's exact test, of more ones in a class.
+
+    References
+    ----------
+    Fisher RA. On the interpretation of chi-square from contingency tables. J R Stat Soc 1922.
+    doi:10.2307/2340521
+    """
+    from scipy.stats import hypergeom
+
+    known = label >= 0
+    member = np.eye(label.max() + 1)[label[known]].T
+    observed = (~np.isnan(values[known])).astype(float)
+    n, ones = member @ observed, member @ np.nan_to_num(values[known])
+    p = hypergeom.sf(ones - 1, n.sum(0), ones.sum(0), n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect = ones / n - (ones.sum(0) - ones) / (n.sum(0) - n)
+    return _strongest(np.nan_to_num(p, nan=1.0), np.nan_to_num(effect))
+
+
+@dataclass(frozen=True)
+class _Moments:
+    n: Floats
+    mean: Floats
+    error: Floats  # squared standard error of the mean
+
+
+def _moments(n: Floats, total: Floats, squares: Floats) -> _Moments:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = total / n
+        variance = (squares / n - mean**2) * n / (n - 1)
+        return _Moments(n, mean, np.maximum(variance, 1e-12) / n)
+
+
+def _strongest(p: Floats, effect: Floats) -> Association:
+    """The class of the least of p-values ``[K, d]``."""
+    best = p.argmin(0)
+    columns = np.arange(p.shape[1])
+    lowest = np.minimum(p[best, columns] * len(p), 1)
+    return Association(best, effect[best, columns], false_discovery(lowest) <= RATE)
+
+
+def false_discovery(p: Floats) -> Floats:
+    """Adjusted p-values of Benjamini and Hochberg ``[d]``."""
+    order = np.argsort(p)[::-1]
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
+    return np.minimum(adjusted, 1)
+
+
+def switched_off(values: Floats, label: Ints, found: Association | None) -> Floats:
+    """Values without those of the class in which each feature stands out, NaN there ``[n, d]``.
+
+    A feature that only that class has values of keeps them.
+    """
+    if found is None:
+        return values
+    left = np.where(label[:, None] == found.of_class, np.nan, values)
+    return np.where(np.isnan(left).all(0), values, left)
+
+
+def run_length(codes: Ints) -> float:
+    """Mean length of runs that were cut at random and given codes independently.
+
+    Features k apart agree more often than any two do by ``c (1 - 1 / length)^k``, where c is less
+    than 1 as some codes are wrong. The length is from k = 1, 2 and 3; features in no order, which
+    agree at k = 1 as any two do, come out at 1.
+
+    Parameters
+    ----------
+    codes : NDArray
+        int ``[d]``.
+    """
+    _, counts = np.unique(codes, return_counts=True)
+    by_chance = float(((counts / len(codes)) ** 2).sum())
+    excess = [float((codes[k:] == codes[:-k]).mean()) - by_chance for k in (1, 2, 3)]
+    # Neighbours that agree no more than three standard errors too often.
+    error = np.sqrt(by_chance * (1 - by_chance) / len(codes))
+    if excess[0] <= 3 * error:
+        return 1.0
+    stays = (excess[1] + excess[2]) / (excess[0] + excess[1])
+    # No number of features can show that a run goes on for ever.
+    return float(np.clip(1 / max(1 - stays, 1 / len(codes)), 1, len(codes) / 2))

@@ -1,0 +1,451 @@
+"""``genomix simulate fit``: the parameters of a simulated cohort, from a real one."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genomix_cli import __version__
+from genomix_cli.cohorts.fit.batches import confounding
+from genomix_cli.cohorts.fit.chromatin import fit_chromatin
+from genomix_cli.cohorts.fit.copy_number import fit_copy_number
+from genomix_cli.cohorts.fit.expression import Tied, fit_expression, tied_genes
+from genomix_cli.cohorts.fit.fragments import fit_fragments
+from genomix_cli.cohorts.fit.measured import Fitted, Measured
+from genomix_cli.cohorts.fit.methylation import fit_methylation
+from genomix_cli.cohorts.fit.mutations import fit_mutations
+from genomix_cli.cohorts.prepare.modality import beta_of_m
+from genomix_cli.cohorts.simulate.missing import WHOLE, MissingParameters
+from genomix_cli.cohorts.simulate.parameters import Batches, CohortParameters, to_yaml
+from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.cohort import BATCH, LABEL, Cohort, open_cohort
+from genomix_cli.progress import track
+from genomix_cli.provenance import atomic_path, sha256
+
+log = logging.getLogger("genomix")
+
+# What a kind of values is simulated as, and fitted by.
+FITS: dict[str, tuple[str, Callable[[Measured], Fitted]]] = {
+    "methylation": ("methylation", fit_methylation),
+    "methylation_m": ("methylation", fit_methylation),
+    "copy_number": ("copy_number", fit_copy_number),
+    "fragments": ("fragmentomics", fit_fragments),
+    "chromatin": ("chromatin", fit_chromatin),
+    "expression": ("expression", fit_expression),
+    "mutations": ("mutations", fit_mutations),
+}
+FEWEST_SAMPLES = 20
+FEWEST_FEATURES = 5
+# Of larger tables, runs of neighbours are fitted.
+MOST_FEATURES, RUNS = 20_000, 20
+DIGITS = 5
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What to fit.
+
+    Attributes
+    ----------
+    output : Path
+        YAML of parameters for ``genomix simulate cohort --params``.
+    cohort : Path, optional
+        A cohort file.
+    tables : mapping of str to Path
+        Instead: tables, by the name of a modality that ``genomix prepare cohort`` knows.
+    clinical : Path, optional
+        With tables: a table of the samples.
+    label : str, optional
+        Its column of classes.
+    modalities : tuple of str
+        Names of those to fit; default: the first of every kind that can be simulated.
+    samples : int, optional
+        That the YAML asks for; default: as many as the cohort has.
+    force : bool
+    """
+
+    output: Path
+    cohort: Path | None = None
+    tables: Mapping[str, Path] = field(default_factory=dict)
+    clinical: Path | None = None
+    label: str | None = None
+    modalities: tuple[str, ...] = ()
+    samples: int | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class FitSummary:
+    """What was fitted.
+
+    Attributes
+    ----------
+    output : Path
+    parameters : CohortParameters
+    source : dict of str to str
+        Modality of the simulator to that of the cohort.
+    fitted : dict of str to Fitted
+        By modality of the simulator.
+    notes : tuple of str
+        What holds for all of them.
+    """
+
+    output: Path
+    parameters: CohortParameters
+    source: dict[str, str]
+    fitted: dict[str, Fitted]
+    notes: tuple[str, ...]
+
+
+def fit_cohort(request: FitRequest) -> FitSummary:
+    """Fit a cohort and write the parameters.
+
+    Raises
+    ------
+    UsageError
+        If it is not said what to fit, or the output exists and `force` is false.
+    DataError
+        If there is too little to fit, or what cannot be simulated.
+    """
+    if (request.cohort is None) == (not request.tables):
+        raise UsageError(
+            "fit wants a cohort file, or tables",
+            expected="genomix simulate fit COHORT.h5mu -o params.yaml, or --methylation FILE ...",
+        )
+    if request.cohort is not None and (request.clinical or request.label):
+        raise UsageError(
+            "a cohort file has its label already",
+            where="--clinical and --label",
+            hint="they go with tables; genomix prepare cohort --label chooses a cohort's",
+        )
+    if request.output.exists() and not request.force:
+        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
+    with tempfile.TemporaryDirectory(prefix="genomix-fit-") as folder:
+        path = request.cohort or cohort_of_tables(request, Path(folder) / "tables.h5mu")
+        with open_cohort(path) as cohort:
+            if request.cohort is None:
+                # Messages are not to name a file that nobody made.
+                cohort.path = Path("tables")
+            summary = _fit(request, cohort)
+    with atomic_path(request.output, force=request.force) as draft:
+        draft.write_text(_document(request, summary))
+    return summary
+
+
+def cohort_of_tables(request: FitRequest, path: Path) -> Path:
+    """Read tables as ``genomix prepare cohort`` does, into a cohort file at `path`."""
+    from genomix_cli.cohorts.prepare.cohort import PrepareRequest, prepare_cohort
+
+    prepare_cohort(
+        PrepareRequest(
+            output=path,
+            modalities=request.tables,
+            clinical=request.clinical,
+            label=request.label,
+        )
+    )
+    return path
+
+
+def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
+    source = _sources(cohort, request.modalities)
+    if len(cohort.obs) < FEWEST_SAMPLES:
+        raise DataError(
+            "too few samples to fit anything to",
+            where=cohort.path,
+            expected=f"{FEWEST_SAMPLES} or more",
+            found=str(len(cohort.obs)),
+        )
+    classes, label = _classes(cohort)
+    batch = _batch(cohort)
+    batches = Batches(max(int(batch.max(initial=0)) + 1, 1), 0.0)
+    if batches.number > 1 and label.max(initial=-1) > 0:
+        batches = replace(batches, confounding=_rounded(confounding(label, batch)))
+    base = CohortParameters(
+        samples=request.samples or len(cohort.obs),
+        classes=classes,
+        batches=batches,
+    )
+    shared = base.build().shared
+    fitted = {}
+    for name in track(list(source), "fitting", len(source)):
+        measured, dropped = _measured(cohort, source[name], label, batch, shared)
+        model = FITS[cohort.kinds[source[name]].name][1]
+        try:
+            with warnings.catch_warnings():
+                # A class may have no value of a feature; what comes of it is looked at.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                found = model(measured)
+        except DataError as error:
+            raise DataError(
+                error.what,
+                where=f"{cohort.path} [{source[name]}]",
+                expected=error.expected,
+                found=error.found,
+                hint=error.hint,
+            ) from error
+        fitted[name] = replace(found, notes=found.notes + dropped)
+    fitted = _tie(cohort, source, fitted, label)
+    modalities = {name: _rounded(found.parameters) for name, found in fitted.items()}
+    names = {name: original for name, original in source.items() if name != original}
+    parameters = replace(base, missing=_missing(cohort, source), modalities=modalities, names=names)
+    return FitSummary(request.output, parameters, source, fitted, _notes(cohort, label))
+
+
+def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
+    """Modality of the simulator to that of the cohort, in the cohort's order."""
+    unknown = [name for name in wanted if name not in cohort.modalities]
+    if unknown:
+        raise UsageError(
+            f"has no modality {unknown[0]}",
+            where=cohort.path,
+            expected=" or ".join(cohort.modalities),
+        )
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(wanted or cohort.modalities):
+        kind = cohort.kinds[name].name
+        if kind not in FITS:
+            if wanted:
+                raise DataError(
+                    f"values of the kind {kind} cannot be simulated",
+                    where=f"{cohort.path} [{name}]",
+                    expected=" or ".join(FITS),
+                )
+            log.warning("%s: values of the kind %s cannot be simulated; left out", name, kind)
+        elif FITS[kind][0] not in found:
+            found[FITS[kind][0]] = name
+        elif wanted:
+            raise UsageError(
+                f"{found[FITS[kind][0]]} and {name} would both be the simulator's {FITS[kind][0]}",
+                where="--modalities",
+                hint="name one of them",
+            )
+        else:
+            log.warning(
+                "%s is not fitted: %s already is the simulator's %s; --modalities %s would take it",
+                *(name, found[FITS[kind][0]], FITS[kind][0], name),
+            )
+    if not found:
+        raise DataError(
+            "has no modality that can be simulated",
+            where=cohort.path,
+            expected=" or ".join(FITS),
+            found=", ".join(f"{name} ({kind.name})" for name, kind in cohort.kinds.items()),
+        )
+    return found
+
+
+def _classes(cohort: Cohort) -> tuple[dict[str, float], Ints]:
+    """Frequency of the classes with samples, and the class of each sample ``[n]``, -1 unknown."""
+    codes = cohort.labels if LABEL in cohort.obs else np.full(len(cohort.obs), -1)
+    counts = np.bincount(codes[codes >= 0], minlength=len(cohort.classes))
+    present = np.flatnonzero(counts)
+    if len(present) < 2:
+        log.warning(
+            "%s: without a label of two classes or more, nothing is fitted to differ between "
+            "classes: the YAML has two, A and B, that differ as the simulator's defaults",
+            cohort.path,
+        )
+        return {"A": 0.5, "B": 0.5}, np.full(len(codes), -1)
+    frequency = counts / counts.sum()
+    classes = {cohort.classes[k]: _rounded(float(frequency[k])) for k in present}
+    position = np.full(len(counts) + 1, -1)
+    position[present] = np.arange(len(present))
+    return classes, position[codes]
+
+
+def _batch(cohort: Cohort) -> Ints:
+    """Batch of each sample ``[n]``, of those that there are; -1 unknown."""
+    if BATCH not in cohort.obs:
+        return np.full(len(cohort.obs), -1)
+    codes = cohort.obs[BATCH].cat.remove_unused_categories().cat.codes
+    return np.asarray(codes, np.int64)
+
+
+def _missing(cohort: Cohort, source: Mapping[str, str]) -> MissingParameters:
+    """Mean rates over the modalities that are fitted."""
+    present = {name: cohort.present(original) for name, original in source.items()}
+    lost = cells = 0
+    for name, original in source.items():
+        if name not in WHOLE:
+            values = cohort.matrix(original)[present[name]]
+            lost, cells = lost + int(np.isnan(values).sum()), cells + values.size
+    some = np.any(list(present.values()), 0)
+    absent = 1 - float(np.mean([here[some].mean() for here in present.values()]))
+    return MissingParameters(_rounded(lost / max(cells, 1)), _rounded(absent))
+
+
+def _measured(
+    cohort: Cohort, name: str, label: Ints, batch: Ints, shared: Shared
+) -> tuple[Measured, tuple[str, ...]]:
+    """What there is to fit of a modality, and what of it is left out."""
+    where = f"{cohort.path} [{name}]"
+    present = cohort.present(name)
+    if present.sum() < FEWEST_SAMPLES:
+        raise DataError(
+            "too few samples to fit anything to",
+            where=where,
+            expected=f"{FEWEST_SAMPLES} or more",
+            found=str(int(present.sum())),
+        )
+    values, table = cohort.matrix(name)[present], cohort.features(name)
+    total = values.shape[1]
+    kept, notes = np.arange(total), []
+    if total > MOST_FEATURES:
+        kept = _runs(total)
+        notes.append(f"fitted to {len(kept):,} of {total:,} features, {RUNS} runs of neighbours")
+    kind = cohort.kinds[name].name
+    shown = values[:, kept].astype(float)
+    if kind == "methylation_m":
+        shown = beta_of_m(shown)
+    if kind not in ("fragments", "copy_number", "mutations"):
+        varies = _varies(shown)
+        if not varies.all():
+            notes.append(f"{int((~varies).sum()):,} features that are constant are left out")
+        kept, shown = kept[varies], shown[:, varies]
+    if kind != "fragments" and not _varies(shown).any():
+        raise DataError("all values are missing or the same", where=where)
+    if len(kept) < FEWEST_FEATURES:
+        raise DataError(
+            "too few features to fit anything to",
+            where=where,
+            expected=f"{FEWEST_FEATURES} or more",
+            found=str(len(kept)),
+        )
+    measured = Measured(shown, table.iloc[kept], total, label[present], batch[present], shared)
+    return measured, tuple(notes)
+
+
+def _varies(values: Floats) -> Any:
+    """Features with two values or more that are not the same ``[d]``."""
+    low = np.where(np.isnan(values), np.inf, values).min(0)
+    high = np.where(np.isnan(values), -np.inf, values).max(0)
+    return high > low
+
+
+def _runs(total: int) -> Ints:
+    """Runs of neighbours, evenly spaced over all features."""
+    length = MOST_FEATURES // RUNS
+    starts = np.linspace(0, total - length, RUNS).astype(int)
+    return np.unique((starts[:, None] + np.arange(length)).ravel())
+
+
+def _tie(
+    cohort: Cohort, source: Mapping[str, str], fitted: dict[str, Fitted], label: Ints
+) -> dict[str, Fitted]:
+    """Genes whose expression follows their copy number, or opposes their methylation."""
+    if "expression" not in fitted:
+        return fitted
+    expression = fitted["expression"]
+    tied = _tied_genes(cohort, source, "copy_number", 1, label) if "copy_number" in fitted else None
+    if tied is not None:
+        expression = _with(
+            expression, dosage=min(tied.genes / expression.parameters.features, 0.45)
+        )
+    tied = (
+        _tied_genes(cohort, source, "methylation", -1, label) if "methylation" in fitted else None
+    )
+    if tied is not None:
+        expression = _with(
+            expression,
+            # A gene may follow both; the model ties it to one, and leaves some to the classes.
+            silenced=min(tied.genes / expression.parameters.features, 0.45),
+            silencing=-tied.slope,
+            silenced_from=tied.level,
+        )
+    return fitted | {"expression": expression}
+
+
+def _with(found: Fitted, **values: Any) -> Fitted:
+    """The same with more parameters estimated."""
+    estimated = dict.fromkeys((*found.estimated, *values))
+    return replace(
+        found, parameters=replace(found.parameters, **values), estimated=tuple(estimated)
+    )
+
+
+def _tied_genes(
+    cohort: Cohort, source: Mapping[str, str], other: str, sign: int, label: Ints
+) -> Tied | None:
+    """The genes that another modality drives; None where that cannot be seen."""
+    pair = _same_genes(cohort, source, other)
+    both = cohort.present(source["expression"]) & cohort.present(source[other])
+    if pair is None or both.sum() < FEWEST_SAMPLES:
+        return None
+    x = cohort.matrix(source["expression"])[both][:, pair[0]].astype(float)
+    y = cohort.matrix(source[other])[both][:, pair[1]].astype(float)
+    if cohort.kinds[source[other]].name == "methylation_m":
+        y = beta_of_m(y)
+    return tied_genes(x, y, label[both], sign)
+
+
+def _same_genes(
+    cohort: Cohort, source: Mapping[str, str], other: str
+) -> tuple[list[int], list[int]] | None:
+    """Columns of the genes that expression and another modality both name; None for too few.
+
+    A name ends at a ``|``, after which TCGA's tables have the Entrez id.
+    """
+    names = [
+        [str(name).split("|")[0] for name in cohort.features(source[m]).index]
+        for m in ("expression", other)
+    ]
+    place = {name: i for i, name in enumerate(names[1])}
+    pairs = [(i, place[name]) for i, name in enumerate(names[0]) if name in place]
+    if len(pairs) < FEWEST_FEATURES:
+        return None
+    return [i for i, _ in pairs], [j for _, j in pairs]
+
+
+def _notes(cohort: Cohort, label: Ints) -> tuple[str, ...]:
+    notes = [
+        "purity keeps its default: no table of bulk values tells it from the size of effects",
+        "effects of classes are rough: every feature that differs between classes is a driver of "
+        "one, all by the typical amount, and independent of others given the class; the "
+        "cohort's Bayes accuracy is that of this model, not of the disease",
+        "missing values and modalities: mean rates over the modalities, at random (mcar)",
+    ]
+    unknown = int((label < 0).sum())
+    if label.max(initial=-1) < 0:
+        notes.append("no label: classes A and B, drivers and penetrance are defaults")
+    elif unknown:
+        notes.append(f"{unknown:,} samples without a label count for everything but classes")
+    if BATCH not in cohort.obs:
+        notes.append("no batch: one")
+    return tuple(notes)
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to five significant digits, in parameters and tuples too."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, tuple):
+        return tuple(map(_rounded, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _rounded(getattr(value, f.name)) for f in fields(value)})
+    return value
+
+
+def _document(request: FitRequest, summary: FitSummary) -> str:
+    """The YAML, and above it how it was made."""
+    inputs = [request.cohort] if request.cohort else [*request.tables.values()]
+    inputs += [request.clinical] if request.clinical else []
+    lines = [f"Parameters of `genomix simulate cohort`, fitted by genomix {__version__} to"]
+    lines += [f"  {path.name} sha256 {sha256(path)}" for path in inputs]
+    lines += [f"- {note}" for note in summary.notes]
+    for name, found in summary.fitted.items():
+        own = [f.name for f in fields(found.parameters)]
+        default = [key for key in own if key not in found.estimated]
+        lines.append(f"{name} (of {summary.source[name]})")
+        lines.append(f"- estimated: {', '.join(found.estimated)}")
+        lines.append(f"- defaults: {', '.join(default)}")
+        lines += [f"- {note}" for note in found.notes]
+    return "".join(f"# {line}\n" for line in lines) + to_yaml(summary.parameters)

@@ -1,0 +1,260 @@
+"""Expression: levels and noise of genes, and how far the class moves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genomix_cli.cohorts.fit.association import (
+    RATE,
+    Association,
+    associate,
+    false_discovery,
+    run_length,
+    switched_off,
+)
+from genomix_cli.cohorts.fit.batches import batch_spread, without_batches
+from genomix_cli.cohorts.fit.measured import Fitted, Measured
+from genomix_cli.cohorts.simulate.expression import ExpressionParameters
+from genomix_cli.cohorts.simulate.levels import Levels
+from genomix_cli.cohorts.simulate.shared import Floats, Ints
+
+QUANTILES = np.linspace(0, 1, 21)
+HIGHEST_SHIFT = 6.0
+PENETRANCES = (0.10, 0.96, 0.05)
+# Of a gene's variance within classes, what is noise at least.
+LEAST_NOISE = 0.25
+LEAST_SD = 0.01
+
+
+def fit_expression(measured: Measured) -> Fitted:
+    """Estimate :class:`ExpressionParameters` from log2 expression.
+
+    - `base`, `noise`: 21 quantiles over genes of the mean where the gene is not switched on, and
+      of the standard deviation within classes, both after what active modules add on average;
+      `coupling`: the rank correlation of the two.
+    - `drivers`, `penetrance`, `shift`: as many modules as differ between classes, active so often
+      and moved so far that the typical difference is the table's, and the variance where they
+      are switched on; rough.
+    - `module`: from how often neighbours in the file differ between classes in the same way; genes
+      in no order come out at 1.
+    - `batch_sd`: the variance component of batches.
+    """
+    default = ExpressionParameters()
+    purity = measured.shared.purity
+    raw = measured.values
+    measured = replace(measured, values=without_batches(raw, measured.label, measured.batch))
+    found = associate(measured.values, measured.label) if measured.labelled else None
+    active = Activity(default.penetrance, default.background, default.shift, purity)
+    module, drivers = default.module, default.drivers
+    estimated = ["features", "base", "noise", "coupling", "even"]
+    if found is not None:
+        module = run_length(found.codes)
+        drivers = round(found.driver.mean() * measured.total / module)
+        estimated += ["module", "drivers"]
+    if found is not None and found.driver.any():
+        active = fit_activity(*_of_drivers(measured, found), default, purity)
+        estimated += ["penetrance", "shift"]
+    if measured.shared.shape[2] > 1:
+        estimated.append("batch_sd")
+    mean, sd = _levels(measured, found)
+    mean, sd = _without_activity(mean, sd, found, active, measured.label)
+    parameters = ExpressionParameters(
+        features=measured.total,
+        module=module,
+        drivers=drivers,
+        penetrance=active.penetrance,
+        shift=active.shift,
+        base=tuple(np.quantile(mean, QUANTILES).tolist()),
+        noise=tuple(np.quantile(sd, QUANTILES).tolist()),
+        coupling=_rank_correlation(mean, sd),
+        even=True,
+        batch_sd=batch_spread(raw, measured.label, measured.batch),
+    )
+    return Fitted(parameters, tuple(estimated))
+
+
+def activity(shift: float, purity: Levels) -> Floats:
+    """What an active module adds, up and down, by level of purity: ``[2, P]``, log2."""
+    p = purity.values
+    return np.log2(p * 2.0 ** (shift * np.array([[1.0], [-1.0]])) + 1 - p)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """How often driver modules are active where they are switched on, and what that does.
+
+    Attributes
+    ----------
+    penetrance, background : float
+    shift : float
+        log2, in tumour cells.
+    purity : Levels
+    """
+
+    penetrance: float
+    background: float
+    shift: float
+    purity: Levels
+
+    def _moment(self, power: int) -> float:
+        """Moment of the size of what activity adds, up or down at even odds."""
+        sizes = np.abs(activity(self.shift, self.purity)) ** power
+        return float((sizes @ self.purity.weights).mean())
+
+    @property
+    def difference(self) -> float:
+        """Mean where a driver is switched on, less that elsewhere."""
+        return (self.penetrance - self.background) * self._moment(1)
+
+    @property
+    def mean(self) -> float:
+        """What quiet genes get on average: ups are larger than downs."""
+        both = activity(self.shift, self.purity) @ self.purity.weights
+        return self.background * float(both.mean())
+
+    def variance(self, rate: float) -> float:
+        """What activity at a rate adds to a gene's variance, mean of ups and downs."""
+        first = activity(self.shift, self.purity) @ self.purity.weights
+        return rate * self._moment(2) - rate**2 * float((first**2).mean())
+
+
+def fit_activity(
+    difference: float, excess: float, default: ExpressionParameters, purity: Levels
+) -> Activity:
+    """Penetrance and shift from what driver genes do.
+
+    Parameters
+    ----------
+    difference : float
+        Typical difference of the mean, log2, where a gene is switched on.
+    excess : float
+        Variance there less that elsewhere: a module that is active in some of the samples has
+        more of it than one that is active in all.
+    """
+    best: tuple[float, Activity] | None = None
+    for penetrance in np.arange(*PENETRANCES):
+        rest = (float(penetrance), default.background)
+        tried = Activity(*rest, _shift_of(difference, *rest, purity), purity)
+        wrong = abs(tried.variance(tried.penetrance) - tried.variance(tried.background) - excess)
+        if best is None or wrong < best[0]:
+            best = (wrong, tried)
+    assert best is not None
+    return best[1]
+
+
+def _shift_of(difference: float, penetrance: float, background: float, purity: Levels) -> float:
+    """The shift at which classes differ so much."""
+    from scipy.optimize import brentq
+
+    def short(shift: float) -> float:
+        return Activity(penetrance, background, shift, purity).difference - difference
+
+    if difference == 0 or short(HIGHEST_SHIFT) < 0:
+        return HIGHEST_SHIFT if difference else 0.0
+    return float(brentq(short, 0, HIGHEST_SHIFT))
+
+
+def _of_drivers(measured: Measured, found: Association) -> tuple[float, float]:
+    """Typical difference, and mean excess of variance, of driver genes."""
+    on = measured.label[:, None] == found.of_class
+    inside = np.nanvar(np.where(on, measured.values, np.nan), 0, ddof=1)
+    outside = within_variance(switched_off(measured.values, measured.label, found), measured.label)
+    excess = (inside - outside)[found.driver]
+    return found.typical, float(np.nanmean(excess)) if not np.isnan(excess).all() else 0.0
+
+
+def _levels(measured: Measured, found: Association | None) -> tuple[Floats, Floats]:
+    """Mean where not switched on, and standard deviation within classes ``[d]``."""
+    mean = np.nanmean(switched_off(measured.values, measured.label, found), 0)
+    return mean, np.sqrt(within_variance(measured.values, measured.label))
+
+
+def within_variance(values: Floats, label: Ints) -> Floats:
+    """Variance about the means of the classes ``[d]``; samples of no class are one more."""
+    left = np.zeros(values.shape[1])
+    freedom = np.zeros(values.shape[1])
+    for k in np.unique(label):
+        shown = values[label == k]
+        n = (~np.isnan(shown)).sum(0)
+        some = n > 0
+        left[some] += np.nanvar(shown[:, some], 0) * n[some]
+        freedom += np.maximum(n - 1, 0)
+    return left / np.maximum(freedom, 1)
+
+
+def _without_activity(
+    mean: Floats, sd: Floats, found: Association | None, active: Activity, label: Ints
+) -> tuple[Floats, Floats]:
+    """Levels and noise of the genes, less the mean and variance that active modules add."""
+    extra = np.full(len(sd), active.variance(active.background))
+    if found is not None:
+        counts = np.bincount(label[label >= 0])
+        share = (counts / counts.sum())[found.of_class]
+        on = share * active.variance(active.penetrance) + (1 - share) * extra
+        extra = np.where(found.driver, on, extra)
+    noise = np.sqrt(np.maximum(sd**2 - extra, LEAST_NOISE * sd**2))
+    return mean - active.mean, np.maximum(noise, LEAST_SD)
+
+
+def _rank_correlation(a: Floats, b: Floats) -> float:
+    """Correlation of the normal scores of two sequences."""
+    from scipy.stats import norm, rankdata
+
+    scores = [norm.ppf((rankdata(x) - 0.5) / len(x)) for x in (a, b)]
+    return float(np.clip(np.corrcoef(*scores)[0, 1], -0.99, 0.99))
+
+
+@dataclass(frozen=True)
+class Tied:
+    """Genes whose expression follows, or opposes, another modality within the classes.
+
+    Attributes
+    ----------
+    genes : int
+    slope : float
+        Their median change of expression per unit of the other, log2; 0 without any.
+    level : float
+        Their mean value of the other.
+    """
+
+    genes: int
+    slope: float
+    level: float
+
+
+def tied_genes(values: Floats, others: Floats, label: Ints, sign: int) -> Tied:
+    """Genes whose correlation has a sign, at a false discovery rate of 5 %.
+
+    Parameters
+    ----------
+    values, others : NDArray
+        ``[n, g]``: the genes' expression, and the same genes' copy number or methylation.
+    label : NDArray
+        int64 ``[n]``.
+    sign : {1, -1}
+    """
+    from scipy.stats import t as student
+
+    x, y = _centred(values, label), _centred(others, label)
+    both = ~np.isnan(x) & ~np.isnan(y)
+    x, y = np.where(both, x, 0.0), np.where(both, y, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (x * y).sum(0) / np.sqrt((x**2).sum(0) * (y**2).sum(0))
+        slope = (x * y).sum(0) / (y**2).sum(0)
+    r = np.nan_to_num(np.clip(r, -0.999999, 0.999999))
+    freedom = np.maximum(both.sum(0) - len(np.unique(label)) - 1, 1)
+    p = student.sf(sign * r * np.sqrt(freedom / (1 - r**2)), freedom)
+    tied = false_discovery(p) <= RATE
+    if not tied.any():
+        return Tied(0, 0.0, 0.0)
+    level = float(np.nanmean(others[:, tied]))
+    return Tied(int(tied.sum()), float(np.median(slope[tied])), level)
+
+
+def _centred(values: Floats, label: Ints) -> Floats:
+    centred = values.copy()
+    for k in np.unique(label):
+        centred[label == k] -= np.nanmean(values[label == k], 0)
+    return centred

@@ -1,0 +1,311 @@
+"""What a cohort file holds, as facts and small tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.inspect.pieces import pieces
+from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT, Cohort
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNKNOWN = "(unknown)"
+# Values of a modality that its median is taken of.
+MEDIAN_VALUES = 2_000_000
+
+
+class Listing(NamedTuple):
+    """A small table: its title, the names of its columns, and its rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a cohort holds.
+
+    Attributes
+    ----------
+    facts : dict of str to Any
+        Plain data.
+    tables : tuple of Listing
+    """
+
+    facts: dict[str, Any]
+    tables: tuple[Listing, ...]
+
+
+class Association(NamedTuple):
+    """How far two groupings of the samples go together.
+
+    Attributes
+    ----------
+    chi_square : float
+        Pearson's statistic.
+    freedom : int
+        Its degrees of freedom.
+    p : float
+        Of no association.
+    v : float
+        Cramer's V: 0 independent, 1 one follows from the other.
+    v_corrected : float
+        The same without its bias in small tables (Bergsma 2013, 10.1016/j.jkss.2012.10.002).
+    sparse : float
+        Share of the cells with fewer than 5 expected; p is not to be trusted above 0.2.
+    """
+
+    chi_square: float
+    freedom: int
+    p: float
+    v: float
+    v_corrected: float
+    sparse: float
+
+
+def overview(cohort: Cohort) -> Overview:
+    """Facts and tables of an open cohort; the values are read once, in pieces."""
+    return Overview(_facts(cohort), tuple(_tables(cohort)))
+
+
+def _facts(cohort: Cohort) -> dict[str, Any]:
+    obs = cohort.obs
+    facts: dict[str, Any] = {"samples": len(obs)}
+    if PATIENT in obs:
+        several = obs[PATIENT].value_counts()
+        facts["patients"] = int((several > 0).sum())
+        facts["patients with several samples"] = int((several > 1).sum())
+    facts["modalities"] = len(cohort.modalities)
+    complete = np.logical_and.reduce([cohort.present(name) for name in cohort.modalities])
+    facts["samples with all modalities"] = int(complete.sum())
+    facts["classes"] = len(cohort.classes)
+    if LABEL in obs:
+        facts["samples without a class"] = int(obs[LABEL].isna().sum())
+    if BATCH in obs:
+        facts["batches"] = len(obs[BATCH].cat.categories)
+    facts["simulated"] = "no" if cohort.truth is None else "yes"
+    return facts
+
+
+def _tables(cohort: Cohort) -> Iterator[Listing]:
+    yield _modalities(cohort)
+    yield _overlap(cohort)
+    if LABEL in cohort.obs:
+        yield _classes(cohort)
+    if BATCH in cohort.obs:
+        yield from _batches(cohort)
+    if cohort.truth is not None:
+        yield from _truth(cohort, cohort.truth)
+
+
+class _Spread:
+    """Missing values, range and median of a modality, piece by piece."""
+
+    def __init__(self, total: int) -> None:
+        # Every so many values one goes into the median; a step that shares no factor with common
+        # numbers of features, so that it does not keep meeting the same ones.
+        self._step = max(total // MEDIAN_VALUES, 1)
+        self._step += self._step > 1 and self._step % 2 == 0
+        self.missing, self.low, self.high = 0, np.inf, -np.inf
+        self._kept: list[NDArray[np.float32]] = []
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        """Count one piece."""
+        there = values[~np.isnan(values)]
+        self.missing += values.size - there.size
+        if there.size:
+            self.low, self.high = min(self.low, there.min()), max(self.high, there.max())
+            self._kept.append(there[:: self._step].copy())
+
+    def range(self) -> tuple[float | None, float | None, float | None]:
+        """Lowest value, median and highest, where there is any."""
+        if not self._kept:
+            return None, None, None
+        return float(self.low), float(np.median(np.concatenate(self._kept))), float(self.high)
+
+
+def _modalities(cohort: Cohort) -> Listing:
+    rows = []
+    for name in cohort.modalities:
+        samples, features = int(cohort.present(name).sum()), len(cohort.features(name))
+        total = samples * features
+        spread = _Spread(total)
+        for piece in pieces(cohort, name):
+            spread.add(piece.values)
+        rows.append(
+            (
+                *(name, cohort.kinds[name].name, features, samples),
+                1 - samples / max(len(cohort.obs), 1),
+                spread.missing / max(total, 1),
+                *spread.range(),
+            )
+        )
+    columns = (
+        *("modality", "kind", "features", "samples"),
+        *("without it", "values missing", "lowest", "median", "highest"),
+    )
+    return Listing(
+        "modalities (shares of samples without it, of values missing)", columns, (*rows,)
+    )
+
+
+def combinations(cohort: Cohort) -> list[tuple[tuple[str, ...], int]]:
+    """Which modalities samples have together, and how many samples; the most frequent first."""
+    present = np.array([cohort.present(name) for name in cohort.modalities]).T
+    patterns, counts = np.unique(present, axis=0, return_counts=True)
+    found = [
+        (tuple(name for name, here in zip(cohort.modalities, row, strict=True) if here), int(count))
+        for row, count in zip(patterns, counts, strict=True)
+    ]
+    return sorted(found, key=lambda item: (-item[1], -len(item[0]), item[0]))
+
+
+def _overlap(cohort: Cohort) -> Listing:
+    rows = tuple(
+        (" + ".join(names) or "none", count, count / len(cohort.obs))
+        for names, count in combinations(cohort)
+    )
+    return Listing("samples with just these modalities", ("modalities", "samples", "share"), rows)
+
+
+def _names(column: pd.Series) -> NDArray[np.object_]:
+    """A column of groups as text ``[n]``."""
+    # The code of what is missing is -1: the last.
+    return np.array([*map(str, column.cat.categories), UNKNOWN], object)[column.cat.codes]
+
+
+def groups(column: pd.Series) -> tuple[str, ...]:
+    """The groups of a column in the order of its categories, and last the unknown if there are."""
+    known = tuple(map(str, column.cat.categories))
+    return (*known, UNKNOWN) if column.isna().any() else known
+
+
+def _classes(cohort: Cohort) -> Listing:
+    labels = _names(cohort.obs[LABEL])
+    present = [cohort.present(name) for name in cohort.modalities]
+    rows = []
+    for group in groups(cohort.obs[LABEL]):
+        here = labels == group
+        per_modality = (int((here & having).sum()) for having in present)
+        rows.append((group, int(here.sum()), float(here.mean()), *per_modality))
+    columns = ("class", "samples", "share", *(f"with {name}" for name in cohort.modalities))
+    return Listing("classes", columns, (*rows,))
+
+
+def crosstab(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64]]:
+    """Batches, classes, and how many samples are of both, ``[batches, classes]``."""
+    batch, label = cohort.obs[BATCH], cohort.obs[LABEL]
+    counts = Counter(zip(_names(batch), _names(label), strict=True))
+    rows, columns = groups(batch), groups(label)
+    table = [[counts[row, column] for column in columns] for row in rows]
+    return rows, columns, np.array(table, np.int64).reshape(len(rows), len(columns))
+
+
+def _batches(cohort: Cohort) -> Iterator[Listing]:
+    if LABEL in cohort.obs and cohort.classes:
+        batches, classes, counts = crosstab(cohort)
+        rows = [
+            (batch, int(row.sum()), *map(int, row))
+            for batch, row in zip(batches, counts, strict=True)
+        ]
+        yield Listing("batches and classes", ("batch", "samples", *classes), (*rows,))
+        found = confounding(cohort)
+        if found is not None:
+            columns = ("chi-square", "df", "p", "Cramer's V", "V, bias-corrected", "cells under 5")
+            yield Listing("do classes follow batches", columns, (tuple(found),))
+    if any(not cohort.present(name).all() for name in cohort.modalities):
+        absent = tuple((batch, *shares) for batch, shares in absent_by_batch(cohort))
+        yield Listing(
+            "share of a batch without the modality", ("batch", *cohort.modalities), absent
+        )
+
+
+def absent_by_batch(cohort: Cohort) -> list[tuple[str, tuple[float, ...]]]:
+    """For each batch the share of its samples that lack each modality."""
+    names = _names(cohort.obs[BATCH])
+    present = np.array([cohort.present(name) for name in cohort.modalities])
+    return [
+        (group, tuple(float(share) for share in 1 - present[:, names == group].mean(axis=1)))
+        for group in groups(cohort.obs[BATCH])
+        if (names == group).any()
+    ]
+
+
+def confounding(cohort: Cohort) -> Association | None:
+    """How far classes follow batches, over the samples of which both are known."""
+    batches, classes, counts = crosstab(cohort)
+    return association(counts[np.array(batches) != UNKNOWN][:, np.array(classes) != UNKNOWN])
+
+
+def association(counts: NDArray[np.int64]) -> Association | None:
+    """How far rows and columns of a table of counts go together.
+
+    Parameters
+    ----------
+    counts : NDArray
+        int64 ``[rows, columns]``.
+
+    Returns
+    -------
+    Association or None
+        None where there are no two rows and two columns with samples.
+    """
+    from scipy.stats import chi2_contingency
+
+    counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
+    if min(counts.shape) < 2:
+        return None
+    found = chi2_contingency(counts, correction=False)
+    (rows, columns), n = counts.shape, int(counts.sum())
+    chi_square, freedom = float(found.statistic), int(found.dof)
+    v = np.sqrt(chi_square / n / (min(counts.shape) - 1))
+    excess = max(chi_square / n - freedom / (n - 1), 0)
+    short = min(rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)) - 1
+    corrected = np.sqrt(excess / short) if short > 0 else 0.0
+    sparse = float((found.expected_freq < 5).mean())
+    return Association(chi_square, freedom, float(found.pvalue), float(v), float(corrected), sparse)
+
+
+def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:
+    """What a simulated cohort says of itself; it may say less."""
+    latents = cohort.latents()
+    if latents is not None and len(latents):
+        rows = tuple(
+            (name, *(float(f(column)) for f in (np.nanmin, np.nanmedian, np.nanmax)))
+            for name, column in latents.items()
+        )
+        yield Listing("latent variables", ("latent", "lowest", "median", "highest"), rows)
+    bayes = _bayes(truth)
+    if bayes:
+        columns = ("given", "accuracy", "low", "high", "expected", "AUROC", "late fusion")
+        title = (
+            "Bayes-optimal: no classifier does better (late fusion: single posteriors multiplied)"
+        )
+        yield Listing(title, columns, bayes)
+    pairs = tuple(
+        (" x ".join(map(str, entry["modalities"])),)
+        for entry in truth.get("interactions", ())
+        if "modalities" in entry
+    )
+    if pairs:
+        counted = Counter(pairs).items()
+        rows = tuple((*pair, count) for pair, count in counted)
+        yield Listing("interactions planted", ("modalities", "number"), rows)
+
+
+def _bayes(truth: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:
+    """For each subset of modalities its names, and what can be reached with them."""
+    keys = ("accuracy", "low", "high", "expected", "auroc", "late_fusion")
+    return tuple(
+        (" + ".join(entry["modalities"]), *(entry.get(key) for key in keys))
+        for entry in truth.get("bayes", ())
+        if entry.get("modalities")
+    )

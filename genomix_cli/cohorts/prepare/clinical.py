@@ -1,0 +1,325 @@
+"""What is known of the samples: clinical tables, and the label, batch and patient in them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genomix_cli.cohorts.prepare.samples import LeftOut, Spelling, parse_barcode, pick_samples
+from genomix_cli.cohorts.prepare.tables import place
+from genomix_cli.errors import DataError
+from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT
+from genomix_cli.genome.tables import first_bytes, is_missing, open_table, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("genomix")
+
+#: The column of the samples, where there is one of these names; else the first.
+SAMPLE_COLUMNS = ("sample_id", "sample", "sampleid", "sample id", "tumor_sample_barcode")
+
+
+@dataclass(frozen=True)
+class Clinical:
+    """A table with a row per sample, as its file spells it.
+
+    Attributes
+    ----------
+    path : Path
+    frame : DataFrame
+        Text, None where missing; or columns that have types already. Its index are the ids.
+    """
+
+    path: Path
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns are what.
+
+    Attributes
+    ----------
+    label, batch, patient : str, optional
+        Columns; by default those of these names.
+    keep : tuple of str
+        The other columns to keep; by default all that are not empty.
+    drop_labels : tuple of str
+        Values of the label that mean that it is not known.
+    """
+
+    label: str | None = None
+    batch: str | None = None
+    patient: str | None = None
+    keep: tuple[str, ...] = ()
+    drop_labels: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> dict[str, str | None]:
+        """Column by role."""
+        return {LABEL: self.label, BATCH: self.batch, PATIENT: self.patient}
+
+
+def read_clinical(
+    path: Path, sample_column: str | None = None, duplicates: str = "error"
+) -> Clinical:
+    """Read a table of samples.
+
+    Parameters
+    ----------
+    path : Path
+        TSV or CSV, gzipped or not, or Parquet. Lines before the header that begin with ``#`` (the
+        four of cBioPortal) are passed over.
+    sample_column : str, optional
+        Column of the ids; by default one of `SAMPLE_COLUMNS`, else the first.
+    duplicates : {"error", "first"}
+
+    Raises
+    ------
+    UsageError
+        If there is no such column.
+    DataError
+        If a row is ragged or has no id, or a sample or a column comes twice.
+    """
+    is_parquet = first_bytes(path).startswith(b"PAR1")
+    columns, rows, places, header = (_parquet if is_parquet else _text)(path)
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise DataError(f"the column {twice!r} is there twice", where=place(path, header, header))
+    key = _sample_column(columns, sample_column, path)
+    seen: dict[str, int] = {}
+    kept = []
+    for number, row in zip(places, rows, strict=True):
+        name = (row[key] or "").strip()
+        where = place(path, number, header)
+        if not name:
+            raise DataError(f"no sample in the column {columns[key]}", where=where)
+        if name in seen and duplicates != "first":
+            hint = "keep the first of each: --duplicates first"
+            raise DataError(
+                f"{name} is there twice, first in line {seen[name]}", where=where, hint=hint
+            )
+        if name not in seen:
+            kept.append(row)
+        seen.setdefault(name, number)
+    if len(kept) < len(rows):
+        log.warning("%s: %d rows of a sample that came before", path, len(rows) - len(kept))
+    return Clinical(path, _frame(columns, kept, key, list(seen)))
+
+
+def _text(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int]:
+    with open_table(path) as table:
+        rows = list(table.rows())
+        if not rows:
+            raise DataError("has a header but no rows", where=path)
+        cells = [[None if is_missing(c) else c.strip() for c in row.cells] for row in rows]
+        return table.columns, cells, [row.line for row in rows], table.header
+
+
+def _parquet(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int]:
+    import pandas as pd
+
+    from genomix_cli.genome.parquet import require_pyarrow
+
+    require_pyarrow()
+    frame = pd.read_parquet(path)
+    frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    cells = [
+        [None if pd.isna(c) or is_missing(str(c)) else str(c) for c in row]
+        for row in frame.itertuples(index=False, name=None)
+    ]
+    return list(map(str, frame.columns)), cells, list(range(1, len(cells) + 1)), 0
+
+
+def _sample_column(columns: list[str], named: str | None, path: Path) -> int:
+    if named is not None:
+        if named not in columns:
+            raise unknown_name(named, columns, what="column", where=path, option="--sample-column")
+        return columns.index(named)
+    lower = [column.lower() for column in columns]
+    return next((lower.index(name) for name in SAMPLE_COLUMNS if name in lower), 0)
+
+
+def _frame(
+    columns: list[str], rows: Sequence[Sequence[Any]], key: int, names: list[str]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    frame = pd.DataFrame(cells, index=pd.Index(names, dtype=object), dtype=object)
+    return frame.drop(columns=columns[key])
+
+
+def respell(clinical: Clinical, spelling: Spelling, duplicates: str, left_out: LeftOut) -> Clinical:
+    """With a row for each sample as all tables spell it."""
+    frame = clinical.frame
+    rows = pick_samples(clinical.path.name, list(frame.index), spelling, duplicates, left_out)
+    frame = frame.iloc[list(rows.values())].set_axis(list(rows), axis=0)
+    return replace(clinical, frame=frame)
+
+
+def merge(tables: Sequence[Clinical]) -> Clinical | None:
+    """One table of several; where two have a column, the later one says what is in it."""
+    if not tables:
+        return None
+    frame = tables[0].frame
+    for table in tables[1:]:
+        again = [column for column in table.frame.columns if column in frame.columns]
+        if again:
+            log.info("%s replaces the columns %s", table.path, ", ".join(again))
+        new = [name for name in table.frame.index if name not in frame.index]
+        frame = frame.drop(columns=again).reindex([*frame.index, *new])
+        frame = frame.join(table.frame)
+    return Clinical(tables[-1].path, frame)
+
+
+def observations(
+    clinical: Clinical | None, samples: Sequence[str], spelling: Spelling, roles: Roles
+) -> pd.DataFrame:
+    """What the cohort file says of each sample.
+
+    Parameters
+    ----------
+    clinical : Clinical, optional
+    samples : sequence of str
+        In the order of the file.
+    spelling : Spelling
+        At the level of barcodes the patient is known without a column.
+    roles : Roles
+
+    Returns
+    -------
+    DataFrame
+        `label`, `batch` and `patient` as categories, then the other columns: numbers where every
+        value is one, else categories; columns without a value are left out.
+
+    Raises
+    ------
+    UsageError
+        If there is no such value to drop.
+    DataError
+        If the label has fewer than two classes.
+    """
+    import pandas as pd
+
+    index = pd.Index(list(samples), dtype=object)
+    found = pd.DataFrame(index=index)
+    table = found if clinical is None else clinical.frame.reindex(index)
+    where = None if clinical is None else clinical.path
+    columns = {role: _column(table, name, role) for role, name in roles.asked.items()}
+    for role, column in columns.items():
+        if column is not None:
+            found[role] = _categories(table[column])
+    if PATIENT not in found and spelling.level != "exact":
+        found[PATIENT] = _categories(pd.Series(list(map(_patient, samples)), index))
+    if LABEL in found:
+        found[LABEL] = _label(found[LABEL], roles.drop_labels, columns[LABEL], where)
+    for name in roles.keep or table.columns:
+        if name not in (LABEL, BATCH, PATIENT) and table[name].notna().any():
+            found[name.replace("/", "_")] = _typed(table[name])
+    return found
+
+
+def check_columns(tables: Sequence[pd.DataFrame], roles: Roles, path: Path | None) -> None:
+    """Refuse a column that no table has.
+
+    Raises
+    ------
+    UsageError
+        Listing those there are, and the nearest.
+    """
+    there = list(dict.fromkeys(str(column) for table in tables for column in table.columns))
+    asked = [(role, name) for role, name in roles.asked.items() if name is not None]
+    for role, name in [*asked, *(("keep", name) for name in roles.keep)]:
+        if name not in there:
+            raise unknown_name(name, there, what="column", where=path, option=f"--{role}")
+
+
+def _column(table: pd.DataFrame, name: str | None, role: str) -> str | None:
+    """The column that plays a role."""
+    if name is not None and name != role and role in table.columns:
+        log.warning("the column %s is not kept, since %s is to be the %s", role, name, role)
+    return name or (role if role in table.columns else None)
+
+
+def _patient(sample: str) -> str:
+    barcode = parse_barcode(sample)
+    return barcode.patient if barcode else sample
+
+
+def _label(label: pd.Series, drop: tuple[str, ...], column: object, where: object) -> pd.Series:
+    """Without the classes that mean that it is not known."""
+    classes = list(map(str, label.cat.categories))
+    for value in drop:
+        if value not in classes:
+            raise unknown_name(
+                value, classes, what=f"class of {column}", where=where, option="--drop-label"
+            )
+    label = label.cat.remove_categories(list(drop))
+    left = list(label.cat.categories)
+    if len(left) < 2:
+        raise DataError(
+            f"the label {column} has fewer than two classes among the samples",
+            where=where,
+            found=", ".join(left) or "none",
+        )
+    return label
+
+
+def _categories(column: pd.Series) -> pd.Series:
+    """Text as categories: in order of number where all are numbers, else of the alphabet."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        text = column.cat.rename_categories(list(map(str, column.cat.categories)))
+        return text.cat.remove_unused_categories()
+    text = column.map(str, na_action="ignore").astype(object)
+    classes = sorted(set(text.dropna()), key=_in_order)
+    return pd.Series(pd.Categorical(text, classes), column.index)
+
+
+def _in_order(text: str) -> tuple[float, str]:
+    number = _number(text)
+    return (np.inf if number is None else number, text)
+
+
+def _number(text: str) -> float | None:
+    # A code such as 007 is no number.
+    if re.match(r"-?0\d", text) or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """Numbers where every value is one, else categories."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return _categories(column)
+    numbers = [_number(str(cell)) for cell in column.dropna()]
+    if None in numbers:
+        return _categories(column)
+    values = column.map(float, na_action="ignore").astype(float)
+    is_whole = values.notna().all() and (values == values.round()).all()
+    # Beyond 2^53 neighbouring whole numbers are one float.
+    return values.astype(np.int64) if is_whole and values.abs().max() < 2**53 else values
+
+
+def label_counts(obs: pd.DataFrame) -> Mapping[str, int]:
+    """Samples of each class, in the order of the classes."""
+    if LABEL not in obs:
+        return {}
+    counts = obs[LABEL].value_counts(sort=False)
+    return {str(name): int(n) for name, n in counts.items()}

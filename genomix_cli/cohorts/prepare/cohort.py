@@ -1,0 +1,377 @@
+"""From real omics tables and a clinical table to a cohort file."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genomix_cli.cohorts.prepare.clinical import (
+    Clinical,
+    Roles,
+    label_counts,
+    merge,
+    observations,
+    respell,
+)
+from genomix_cli.cohorts.prepare.inputs import Inputs, read_inputs
+from genomix_cli.cohorts.prepare.modality import Modality
+from genomix_cli.cohorts.prepare.mutations import PROTEIN_CHANGING
+from genomix_cli.cohorts.prepare.samples import LeftOut, check_shared, choose_spelling, pick_samples
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.cohort import (
+    BATCH,
+    LABEL,
+    PATIENT,
+    add_matrix,
+    draft_cohort,
+    require_extra,
+)
+from genomix_cli.provenance import Provenance, atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("genomix")
+
+# Values that are written together.
+_PIECE = 1 << 22
+_EXAMPLES = 5
+_CHOICES = {
+    "samples": ("rows", "columns"),
+    "ids": ("auto", "exact", "tcga"),
+    "duplicates": ("error", "first"),
+}
+# Settings that say how the file was made; the rest are its inputs.
+_SETTINGS = (
+    *("kinds", "label", "batch", "patient", "keep", "drop_labels", "sample_column", "id_column"),
+    *("skip_columns", "samples", "bins", "assembly", "sex_chromosomes", "ids", "duplicates"),
+    *("m_to_beta", "log_transform", "mutation_classes", "only"),
+)
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """What to prepare.
+
+    Attributes
+    ----------
+    output : Path
+    modalities : mapping of str to Path
+        File by modality: a matrix (TSV, CSV, Parquet), a MAF, a .seg, a table of fragments, .h5ad.
+    kinds : mapping of str to str
+        Kind by modality (see `genomix_cli.formats.cohort.KINDS`), where its name does not say it.
+    inputs : tuple of Path
+        .h5mu and .h5ad files, whose modalities have names already.
+    study : Path, optional
+        Folder of a cBioPortal study.
+    only : tuple of str
+        Modalities of the study to read; all without any.
+    panels : tuple of Path
+        Gene-panel files that are not in the study's folder.
+    clinical : Path, optional
+    sample_column : str, optional
+        Of the clinical table.
+    label, batch, patient : str, optional
+        Columns of the clinical table.
+    keep : tuple of str
+        Its other columns to keep; all that are not empty without any.
+    drop_labels : tuple of str
+        Values of the label that mean that it is not known.
+    id_column : str, optional
+        Of the matrices: the column of names.
+    skip_columns : tuple of str
+        Columns of the matrices to leave out.
+    samples : {"rows", "columns"}, optional
+        What the samples are in every matrix; by default it is found out.
+    bins : str
+        ``arms`` or the size of the bins of segments.
+    assembly : str, optional
+        hg38 or hg19; by default as the study says, else hg38.
+    sex_chromosomes : bool
+        Whether segments of X and Y are used.
+    ids : {"auto", "exact", "tcga"}
+        How ids of samples are matched.
+    duplicates : {"error", "first"}
+    m_to_beta, log_transform : tuple of str
+        Modalities to transform.
+    mutation_classes : tuple of str
+        Variant classifications that count as a mutation; ``("all",)`` for all.
+    force : bool
+        Whether to replace `output`.
+    stats : Path, optional
+        Where to write the summary as JSON.
+    """
+
+    output: Path
+    modalities: Mapping[str, Path] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[Path, ...] = ()
+    study: Path | None = None
+    only: tuple[str, ...] = ()
+    panels: tuple[Path, ...] = ()
+    clinical: Path | None = None
+    sample_column: str | None = None
+    label: str | None = None
+    batch: str | None = None
+    patient: str | None = None
+    keep: tuple[str, ...] = ()
+    drop_labels: tuple[str, ...] = ()
+    id_column: str | None = None
+    skip_columns: tuple[str, ...] = ()
+    samples: str | None = None
+    bins: str = "arms"
+    assembly: str | None = None
+    sex_chromosomes: bool = False
+    ids: str = "auto"
+    duplicates: str = "error"
+    m_to_beta: tuple[str, ...] = ()
+    log_transform: tuple[str, ...] = ()
+    mutation_classes: tuple[str, ...] = PROTEIN_CHANGING
+    force: bool = False
+    stats: Path | None = None
+
+    @property
+    def roles(self) -> Roles:
+        """Which clinical columns are what."""
+        return Roles(self.label, self.batch, self.patient, self.keep, self.drop_labels)
+
+
+@dataclass(frozen=True)
+class ModalitySummary:
+    """What became of one omics.
+
+    Attributes
+    ----------
+    kind : str
+    samples, features : int
+    missing : int
+        Values that are missing in the samples that have the modality.
+    notes : dict
+        What was left out on the way, by reason.
+    """
+
+    kind: str
+    samples: int
+    features: int
+    missing: int
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What is in the file, and what is not.
+
+    Attributes
+    ----------
+    output : str
+    samples : int
+    modalities : dict of str to ModalitySummary
+    overlap : list of dict
+        Which modalities samples have together, and how many do: the most frequent first.
+    matched : str
+        How ids were matched: exact, sample or patient (the last two: TCGA barcodes).
+    labels : dict of str to int
+        Samples by class.
+    unlabelled, without_clinical_row : int
+        Samples whose class is not known, and of whom the clinical table has no row.
+    batches, patients : int or None
+        None where they are not known.
+    left_out : dict of str to int
+        Rows that are not in the file, by reason.
+    examples : dict of str to list of str
+        The first few of each reason.
+    """
+
+    output: str
+    samples: int
+    modalities: dict[str, ModalitySummary]
+    overlap: list[dict[str, Any]]
+    matched: str
+    labels: dict[str, int]
+    unlabelled: int
+    without_clinical_row: int
+    batches: int | None
+    patients: int | None
+    left_out: dict[str, int]
+    examples: dict[str, list[str]]
+
+    @property
+    def by(self) -> str:
+        """How ids were matched, in words."""
+        words = {"exact": "their ids", "sample": "TCGA sample", "patient": "TCGA patient"}
+        return words[self.matched]
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """Modalities whose samples are spelled alike."""
+
+    modalities: dict[str, Modality]
+    rows: dict[str, dict[str, int]]  # of each modality: its row by sample
+    obs: pd.DataFrame
+    level: str
+    left_out: LeftOut
+    without_clinical_row: int
+
+
+def prepare_cohort(request: PrepareRequest) -> PrepareSummary:
+    """Read, check and match omics tables, and write them into one cohort file.
+
+    Raises
+    ------
+    UsageError
+        If the request contradicts itself, or names what is not there.
+    DataError
+        If an input is not what it has to be.
+    """
+    _check(request)
+    inputs = read_inputs(request)
+    matched = _match(request, inputs)
+    missing = _write(request, inputs, matched)
+    summary = _summary(request, matched, missing)
+    if request.stats is not None:
+        with atomic_path(request.stats) as draft:
+            draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
+    return summary
+
+
+def _check(request: PrepareRequest) -> None:
+    """Everything that the request alone can tell, before any work."""
+    require_extra()
+    if request.output.exists() and not request.force:
+        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
+    for path in (request.output, request.stats):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError("no such folder", where=path.parent, hint="create it first")
+    if not (request.modalities or request.inputs or request.study):
+        raise UsageError("nothing to prepare", hint="give -m NAME=FILE, --study FOLDER or a file")
+    for option, allowed in _CHOICES.items():
+        found = getattr(request, option)
+        if found is not None and found not in allowed:
+            expected = " or ".join(allowed)
+            raise UsageError("unknown", where=f"--{option}", expected=expected, found=found)
+    for name in request.modalities:
+        if "/" in name or "+" in name:
+            raise UsageError(f"{name!r} cannot be the name of a modality", expected="no / and no +")
+
+
+def _match(request: PrepareRequest, inputs: Inputs) -> _Matched:
+    """One spelling, and one order, of the samples of all modalities."""
+    left_out = LeftOut()
+    names = {name: modality.samples for name, modality in inputs.modalities.items()}
+    clinical_names = {str(table.path): list(table.frame.index) for table in inputs.clinical}
+    spelling = choose_spelling(names | clinical_names, request.ids)
+    rows = {
+        name: pick_samples(name, found, spelling, request.duplicates, left_out)
+        for name, found in names.items()
+    }
+    clinical = merge([respell(t, spelling, request.duplicates, left_out) for t in inputs.clinical])
+    check_shared(rows, None if clinical is None else clinical.frame.index)
+    samples, strangers = _order(rows, clinical, left_out)
+    roles = replace(request.roles, patient=request.patient or inputs.patient)
+    obs = observations(clinical, samples, spelling, roles)
+    return _Matched(inputs.modalities, rows, obs, spelling.level, left_out, strangers)
+
+
+def _order(
+    rows: Mapping[str, Mapping[str, int]], clinical: Clinical | None, left_out: LeftOut
+) -> tuple[list[str], int]:
+    """Samples as the clinical table has them, then others as they come; and how many those are."""
+    measured = dict.fromkeys(sample for found in rows.values() for sample in found)
+    if clinical is None:
+        return list(measured), 0
+    known = dict.fromkeys(clinical.frame.index)
+    left_out.add("clinical row without a modality", [s for s in known if s not in measured])
+    first = [sample for sample in known if sample in measured]
+    others = [sample for sample in measured if sample not in known]
+    return first + others, len(others)
+
+
+def _write(request: PrepareRequest, inputs: Inputs, matched: _Matched) -> dict[str, int]:
+    """Write the file; the number of missing values of each modality."""
+    import pandas as pd
+    from anndata import AnnData
+
+    order = {
+        name: [s for s in matched.obs.index if s in rows] for name, rows in matched.rows.items()
+    }
+    empty = {
+        name: AnnData(
+            obs=pd.DataFrame(index=pd.Index(order[name], dtype=object)),
+            var=modality.features,
+            uns={"genomix": {"kind": modality.kind.name}},
+        )
+        for name, modality in matched.modalities.items()
+    }
+    settings = {name: _plain(getattr(request, name)) for name in _SETTINGS}
+    provenance = Provenance.of(settings, inputs.files)
+    missing = {}
+    with draft_cohort(request.output, empty, matched.obs, provenance, force=request.force) as file:
+        for name, modality in matched.modalities.items():
+            rows = np.array([matched.rows[name][sample] for sample in order[name]], np.intp)
+            dataset = add_matrix(file, name, "X", (len(rows), modality.values.shape[1]))
+            missing[name] = _fill(dataset, modality.values, rows)
+    return missing
+
+
+def _fill(dataset: Any, values: np.ndarray, rows: np.ndarray) -> int:
+    """Write rows of a matrix piece by piece; how many of the values are missing."""
+    step = max(_PIECE // max(values.shape[1], 1), 1)
+    missing = 0
+    for start in range(0, len(rows), step):
+        piece = values[rows[start : start + step]]
+        dataset[start : start + step] = piece
+        missing += int(np.isnan(piece).sum())
+    return missing
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _summary(
+    request: PrepareRequest, matched: _Matched, missing: Mapping[str, int]
+) -> PrepareSummary:
+    obs = matched.obs
+    modalities = {
+        name: ModalitySummary(
+            kind=modality.kind.name,
+            samples=len(matched.rows[name]),
+            features=len(modality.features),
+            missing=missing[name],
+            notes=modality.notes,
+        )
+        for name, modality in matched.modalities.items()
+    }
+    return PrepareSummary(
+        output=str(request.output),
+        samples=len(obs),
+        modalities=modalities,
+        overlap=_overlap(list(obs.index), matched.rows),
+        matched=matched.level,
+        labels=dict(label_counts(obs)),
+        unlabelled=int(obs[LABEL].isna().sum()) if LABEL in obs else len(obs),
+        without_clinical_row=matched.without_clinical_row,
+        batches=int(obs[BATCH].nunique()) if BATCH in obs else None,
+        patients=int(obs[PATIENT].nunique()) if PATIENT in obs else None,
+        left_out={reason: len(names) for reason, names in matched.left_out.names.items()},
+        examples={r: names[:_EXAMPLES] for r, names in matched.left_out.names.items()},
+    )
+
+
+def _overlap(samples: Sequence[str], rows: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """How many samples have which modalities together."""
+    counts = Counter(
+        tuple(name for name, found in rows.items() if sample in found) for sample in samples
+    )
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [{"modalities": list(names), "samples": n} for names, n in ordered]

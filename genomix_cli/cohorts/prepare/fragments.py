@@ -1,0 +1,125 @@
+"""Counts of cell-free DNA fragments with a record per line: length histograms and DELFI bins.
+
+A matrix (samples x lengths, or bins named as ``chr1:0-5000000:short``) needs no code of its own:
+see `genomix_cli.cohorts.prepare.modality.feature_table`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.prepare.modality import Modality, feature_table
+from genomix_cli.cohorts.prepare.records import (
+    BINS,
+    LENGTHS,
+    Records,
+    codes,
+    need_names,
+    read_records,
+)
+from genomix_cli.cohorts.prepare.tables import outside_domain
+from genomix_cli.errors import DataError
+from genomix_cli.formats.cohort import KINDS
+
+FRAGMENTS = KINDS["fragments"]
+# Longer than any cell-free DNA is: a column that holds something else.
+_LONGEST = 100_000
+
+
+def read_lengths(name: str, path: Path) -> Modality:
+    """Read a histogram of lengths with the columns sample, length and count.
+
+    A length that the file does not have for a sample was counted 0 times. The features are all the
+    lengths from the shortest to the longest, in base pairs.
+
+    Parameters
+    ----------
+    name : str
+        Of the modality.
+    path : Path
+
+    Raises
+    ------
+    DataError
+        With file and line: a length or count that is none, or a length that comes twice.
+    """
+    records = read_records(path, LENGTHS)
+    need_names(records, "sample")
+    length = records.positions("length")
+    _check_lengths(records, length)
+    count = _counts(records, "count")
+    row, samples = codes(records.columns["sample"].tolist())
+    first = int(length.min())
+    lengths = np.arange(first, int(length.max()) + 1)
+    cell = row * len(lengths) + length - first
+    _refuse_repeats(records, cell)
+    values = np.zeros((len(samples), len(lengths)), np.float32)
+    values.reshape(-1)[cell] = count
+    features = feature_table([str(bp) for bp in lengths], FRAGMENTS)
+    return Modality(name, FRAGMENTS, samples, features, values, path)
+
+
+def read_bins(name: str, path: Path) -> Modality:
+    """Read short (100-150 bp) and long (151-220 bp) counts of bins, a record per sample and bin.
+
+    The columns are sample, contig, start, end (0-based, half-open), short and long, as DELFI has
+    them (Cristiano et al. 2019, doi:10.1038/s41586-019-1272-6). A bin that the file does not have
+    for a sample is missing.
+
+    Parameters
+    ----------
+    name : str
+        Of the modality.
+    path : Path
+
+    Raises
+    ------
+    DataError
+        With file and line: a position or count that is none, or a bin that comes twice.
+    """
+    records = read_records(path, BINS)
+    need_names(records, "sample")
+    need_names(records, "contig")
+    start, end = records.positions("start"), records.positions("end")
+    contigs = records.columns["contig"]
+    regions = [f"{c}:{s}-{e}" for c, s, e in zip(contigs, start, end, strict=True)]
+    row, samples = codes(records.columns["sample"].tolist())
+    column, names = codes(regions)
+    _refuse_repeats(records, row * len(names) + column)
+    values = np.full((len(samples), len(names), 2), np.nan, np.float32)
+    for i, readout in enumerate(("short", "long")):
+        values[row, column, i] = _counts(records, readout)
+    features = [f"{region}:{readout}" for region in names for readout in ("short", "long")]
+    table = feature_table(features, FRAGMENTS)
+    return Modality(name, FRAGMENTS, samples, table, values.reshape(len(samples), -1), path)
+
+
+def _check_lengths(records: Records, length: NDArray[np.int64]) -> None:
+    if length.max() > _LONGEST:
+        i = int(length.argmax())
+        where = f"{records.path}:{records.lines[i]}, column length"
+        expected = f"base pairs, {_LONGEST} at most"
+        raise DataError("not a length", where=where, expected=expected, found=str(length[i]))
+
+
+def _counts(records: Records, name: str) -> NDArray[np.float32]:
+    values = records.numbers(name).astype(np.float32)
+    wrong = np.flatnonzero(FRAGMENTS.outside(values))
+    if wrong.size:
+        i = int(wrong[0])
+        where = f"{records.path}:{records.lines[i]}, column {name}"
+        raise outside_domain(FRAGMENTS, where, float(values[i]))
+    return values
+
+
+def _refuse_repeats(records: Records, cell: NDArray[np.int64]) -> None:
+    _, first = np.unique(cell, return_index=True)
+    if len(first) < len(cell):
+        again = int(np.setdiff1d(np.arange(len(cell)), first)[0])
+        line = int(records.lines[np.flatnonzero(cell == cell[again])[0]])
+        raise DataError(
+            f"counted before, in line {line}", where=f"{records.path}:{records.lines[again]}"
+        )

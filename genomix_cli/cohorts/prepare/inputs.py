@@ -1,0 +1,266 @@
+"""Every input of a cohort, read and the right way up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genomix_cli.cohorts.prepare.cbioportal import (
+    MODALITIES,
+    PATIENT_ID,
+    Study,
+    find_study,
+    study_clinical,
+    study_coverage,
+)
+from genomix_cli.cohorts.prepare.clinical import Clinical, check_columns, read_clinical
+from genomix_cli.cohorts.prepare.fragments import read_bins, read_lengths
+from genomix_cli.cohorts.prepare.modality import (
+    Modality,
+    check_log_scale,
+    feature_table,
+    log2_of,
+    m_to_beta,
+    without_empty,
+)
+from genomix_cli.cohorts.prepare.mutations import read_mutations
+from genomix_cli.cohorts.prepare.records import What, what_is
+from genomix_cli.cohorts.prepare.samples import Axis, orient
+from genomix_cli.cohorts.prepare.scverse import kind_of, read_scverse
+from genomix_cli.cohorts.prepare.segments import read_segments
+from genomix_cli.cohorts.prepare.tables import Table, read_matrix
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.cohort import KINDS, Kind, is_cohort
+
+if TYPE_CHECKING:
+    from genomix_cli.cohorts.prepare.cohort import PrepareRequest
+
+log = logging.getLogger("genomix")
+
+DEFAULT_ASSEMBLY = "hg38"
+# What files that are no matrices hold.
+_RECORD_KINDS = {
+    "calls": "mutations",
+    "segments": "copy_number",
+    "lengths": "fragments",
+    "bins": "fragments",
+}
+
+
+@dataclass
+class Inputs:
+    """What was read.
+
+    Attributes
+    ----------
+    modalities : dict of str to Modality
+        In the order in which they were asked for.
+    clinical : list of Clinical
+        Later ones say what is in a column that several have.
+    files : dict of str to Path
+        By role, for the record.
+    patient : str, optional
+        Column of the patients, where the format says which it is.
+    """
+
+    modalities: dict[str, Modality] = field(default_factory=dict)
+    clinical: list[Clinical] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+    patient: str | None = None
+
+
+def read_inputs(request: PrepareRequest) -> Inputs:
+    """Read every file of a request.
+
+    Raises
+    ------
+    UsageError, DataError
+        If one cannot be read as what it is said to be.
+    """
+    inputs = Inputs()
+    study = None if request.study is None else find_study(request.study, request.panels)
+    contents = {name: what_is(path) for name, path in request.modalities.items()}
+    _check_kinds(request, contents)
+    # What is known of the samples comes first: a wrong column is told before long work.
+    if study is not None:
+        _read_study_clinical(request, study, inputs)
+    for path in request.inputs:
+        _read_positional(request, path, inputs)
+    for name, what in contents.items():
+        if what == "hdf5":
+            _read_h5ad(request, name, inputs)
+    _read_clinical(request, inputs)
+    check_columns([table.frame for table in inputs.clinical], request.roles, request.clinical)
+    if study is not None:
+        _read_study(request, study, inputs)
+    _read_named(request, contents, inputs)
+    _refuse_unknown(request, inputs.modalities)
+    inputs.modalities = {name: _finish(request, m) for name, m in inputs.modalities.items()}
+    return inputs
+
+
+def _check_kinds(request: PrepareRequest, contents: Mapping[str, What]) -> None:
+    """Whether the kind of each file is known, and is what its content says."""
+    for name, what in contents.items():
+        own = _RECORD_KINDS.get(what)
+        if own is None and what == "matrix":
+            kind_of(name, request.kinds)
+        elif own is not None and request.kinds.get(name, own) != own:
+            raise UsageError(
+                f"{request.modalities[name]} holds {what}",
+                where=f"--kind {name}",
+                expected=own,
+                found=request.kinds[name],
+            )
+
+
+def _read_clinical(request: PrepareRequest, inputs: Inputs) -> None:
+    if request.clinical is not None:
+        table = read_clinical(request.clinical, request.sample_column, request.duplicates)
+        inputs.clinical.append(table)
+        inputs.files["clinical"] = request.clinical
+
+
+def _read_h5ad(request: PrepareRequest, name: str, inputs: Inputs) -> None:
+    path = request.modalities[name]
+    if is_cohort(path):
+        hint = f"give the file alone: genomix prepare cohort {path.name} -o ..."
+        raise UsageError(f"{name}={path} has modalities of its own", hint=hint)
+    _add_scverse(inputs, *read_scverse(path, request.kinds, name))
+    inputs.files[f"modality {name}"] = path
+
+
+def _read_positional(request: PrepareRequest, path: Path, inputs: Inputs) -> None:
+    if what_is(path) != "hdf5":
+        hint = f"name it: -m NAME={path}"
+        raise UsageError("a table needs the name of its modality", where=path, hint=hint)
+    _add_scverse(inputs, *read_scverse(path, request.kinds))
+    inputs.files[f"cohort {path.name}"] = path
+
+
+def _add_scverse(inputs: Inputs, modalities: list[Modality], clinical: Clinical) -> None:
+    for modality in modalities:
+        _refuse_second(modality.name, inputs.modalities)
+        inputs.modalities[modality.name] = modality
+    if len(clinical.frame.columns):
+        inputs.clinical.append(clinical)
+
+
+def _read_named(request: PrepareRequest, contents: Mapping[str, What], inputs: Inputs) -> None:
+    """The other files that `--modality` names."""
+    matrices: dict[str, Table] = {}
+    for name, what in contents.items():
+        path = request.modalities[name]
+        if what == "hdf5":
+            continue
+        _refuse_second(name, inputs.modalities)
+        if what == "matrix":
+            matrices[name] = _read_table(request, name, path)
+        else:
+            inputs.modalities[name] = _read_records(request, name, path, what)
+        inputs.files[f"modality {name}"] = path
+    known = {sample for m in inputs.modalities.values() for sample in m.samples}
+    known |= {sample for table in inputs.clinical for sample in table.frame.index}
+    axes = orient(matrices, known, request.samples)
+    for name, table in matrices.items():
+        kind = kind_of(name, request.kinds)
+        inputs.modalities[name] = _upright(name, table, kind, axes[name])
+    order = [name for name in inputs.modalities if name not in contents]
+    inputs.modalities = {name: inputs.modalities[name] for name in [*order, *contents]}
+
+
+def _read_table(request: PrepareRequest, name: str, path: Path) -> Table:
+    return read_matrix(
+        path,
+        kind_of(name, request.kinds),
+        id_column=request.id_column,
+        skip=request.skip_columns,
+        duplicates=request.duplicates,
+    )
+
+
+def _read_records(request: PrepareRequest, name: str, path: Path, what: What) -> Modality:
+    if what == "calls":
+        return read_mutations(name, path, request.mutation_classes)
+    if what == "segments":
+        assembly = request.assembly or DEFAULT_ASSEMBLY
+        return read_segments(name, path, request.bins, assembly, request.sex_chromosomes)
+    return (read_lengths if what == "lengths" else read_bins)(name, path)
+
+
+def _read_study_clinical(request: PrepareRequest, study: Study, inputs: Inputs) -> None:
+    clinical = study_clinical(study, request.duplicates)
+    if clinical is not None:
+        inputs.clinical.append(clinical)
+        inputs.patient = PATIENT_ID if PATIENT_ID in clinical.frame else None
+
+
+def _read_study(request: PrepareRequest, study: Study, inputs: Inputs) -> None:
+    there = [name for name in MODALITIES if name in study.files]
+    for name in request.only:
+        if name not in there:
+            found = ", ".join(there) or "nothing"
+            raise UsageError(f"the study has no {name}", where="--only", found=found)
+    asked = [name for name in there if not request.only or name in request.only]
+    log.info("%s: reads %s", study.folder, ", ".join(study.files[name].name for name in asked))
+    for name in asked:
+        _refuse_second(name, inputs.modalities)
+        inputs.modalities[name] = _study_modality(request, study, name)
+    inputs.files |= study.inputs(asked)
+
+
+def _study_modality(request: PrepareRequest, study: Study, name: str) -> Modality:
+    path = study.files[name]
+    if name == "mutations":
+        return read_mutations(name, path, request.mutation_classes, study_coverage(study))
+    if name == "segments":
+        assembly = request.assembly or study.assembly() or DEFAULT_ASSEMBLY
+        return read_segments(name, path, request.bins, assembly, request.sex_chromosomes)
+    kind = KINDS[MODALITIES[name]]
+    table = read_matrix(path, kind, skip=request.skip_columns, duplicates=request.duplicates)
+    return _upright(name, table, kind, "columns")
+
+
+def _upright(name: str, table: Table, kind: Kind, samples: Axis) -> Modality:
+    """A matrix turned so that samples are its rows."""
+    is_upright = samples == "rows"
+    own, other = (table.rows, table.columns) if is_upright else (table.columns, table.rows)
+    values = table.values if is_upright else table.values.T
+    return Modality(name, kind, own, feature_table(other, kind), values, table.path)
+
+
+def _finish(request: PrepareRequest, modality: Modality) -> Modality:
+    if modality.name in request.m_to_beta:
+        if modality.kind.name != "methylation_m":
+            raise UsageError(
+                f"{modality.name} is not of M-values",
+                where="--m-to-beta",
+                expected=f"--kind {modality.name}=methylation_m",
+                found=modality.kind.name,
+            )
+        modality = m_to_beta(modality)
+    if modality.name in request.log_transform:
+        modality = log2_of(modality)
+    check_log_scale(modality)
+    return without_empty(modality)
+
+
+def _refuse_second(name: str, modalities: Mapping[str, Modality]) -> None:
+    if name in modalities:
+        raise UsageError(f"the modality {name} comes from two inputs", hint="give one another name")
+
+
+def _refuse_unknown(request: PrepareRequest, modalities: Mapping[str, Modality]) -> None:
+    """Refuse options that speak of a modality that is not there."""
+    for option, names in (
+        ("--kind", request.kinds),
+        ("--m-to-beta", request.m_to_beta),
+        ("--log-transform", request.log_transform),
+    ):
+        for name in names:
+            if name not in modalities:
+                found = ", ".join(modalities)
+                raise UsageError(f"there is no modality {name}", where=option, found=found)

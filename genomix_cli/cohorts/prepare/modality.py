@@ -1,0 +1,157 @@
+"""One omics of a cohort on its way into the file."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.formats.cohort import KINDS, Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("genomix")
+
+Values = NDArray[np.float32]
+
+#: Above this no logarithm of an expression or accessibility is found: 2^40 reads.
+LARGEST_LOG = 40.0
+_INTERVAL = re.compile(r"(?P<contig>[^:\s]+):(?P<start>\d+)-(?P<end>\d+)(?::(?P<readout>\w+))?")
+_LENGTH = re.compile(r"(?:len_?|length_?)?(\d+)(?:bp)?", re.IGNORECASE)
+# Values that are looked at together.
+_PIECE = 1 << 24
+
+
+@dataclass(frozen=True)
+class Modality:
+    """The matrix of an omics, samples in rows.
+
+    Attributes
+    ----------
+    name : str
+    kind : Kind
+    samples : list of str
+        As the file spells them; unique.
+    features : DataFrame
+        A row per feature, its index their names.
+    values : NDArray
+        float32 ``[samples, features]``, NaN where missing; maybe a transposed view.
+    source : Path
+    notes : dict
+        Plain data on what was left out, for the summary.
+    """
+
+    name: str
+    kind: Kind
+    samples: list[str]
+    features: pd.DataFrame
+    values: Values
+    source: Path
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def feature_table(names: Sequence[str], kind: Kind) -> pd.DataFrame:
+    """The features by name, with what their names say of them.
+
+    ``chr1:0-5000000`` gives `contig`, `start` and `end`, ``chr1:0-5000000:short`` also `readout`,
+    and where the values are fragments ``167`` or ``len_167`` gives `length`.
+
+    Parameters
+    ----------
+    names : sequence of str
+    kind : Kind
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(index=pd.Index(list(names), dtype=object))
+    found = [_INTERVAL.fullmatch(name) for name in names]
+    if all(found):
+        parts = [match.groupdict() for match in found if match]
+        table["contig"] = pd.Categorical([part["contig"] for part in parts])
+        for end in ("start", "end"):
+            table[end] = np.array([int(part[end]) for part in parts], np.int64)
+        if all(part["readout"] for part in parts):
+            table["readout"] = pd.Categorical([part["readout"] for part in parts])
+    elif kind.name == "fragments":
+        lengths = [_LENGTH.fullmatch(name) for name in names]
+        if all(lengths):
+            table["length"] = np.array([int(match[1]) for match in lengths if match], np.int64)
+    return table
+
+
+def beta_of_m(values: NDArray[Any]) -> NDArray[Any]:
+    """Methylated fractions of M-values, of the same type: beta = 2^M / (2^M + 1).
+
+    Du et al. 2010, doi:10.1186/1471-2105-11-587, equation 3 solved for beta.
+    """
+    beta = np.negative(values)
+    with np.errstate(over="ignore"):
+        np.exp2(beta, out=beta)
+        beta += 1
+        np.reciprocal(beta, out=beta)
+    return beta
+
+
+def m_to_beta(modality: Modality) -> Modality:
+    """A modality of M-values as methylated fractions."""
+    return replace(modality, kind=KINDS["methylation"], values=beta_of_m(modality.values))
+
+
+def log2_of(modality: Modality) -> Modality:
+    """log2(x + 1) of every value.
+
+    Raises
+    ------
+    DataError
+        If one is negative.
+    """
+    low = float(np.nanmin(modality.values, initial=0))
+    if low < 0:
+        raise DataError(
+            f"{modality.name} has values below 0, as {low:g}: it is on a log scale already",
+            where=modality.source,
+            hint=f"leave out --log-transform {modality.name}",
+        )
+    values = modality.values + np.float32(1)
+    return replace(modality, values=np.log2(values, out=values))
+
+
+def check_log_scale(modality: Modality) -> None:
+    """Warn of values that no logarithm reaches, where the kind asks for logarithms."""
+    if modality.kind.name not in ("expression", "chromatin"):
+        return
+    top = float(np.nanmax(modality.values, initial=-np.inf))
+    if top > LARGEST_LOG:
+        log.warning(
+            "%s: values up to %g are on no log scale; take their logarithm with --log-transform %s",
+            *(modality.name, top, modality.name),
+        )
+
+
+def without_empty(modality: Modality) -> Modality:
+    """Without the samples that have no value at all: they lack the modality."""
+    known = np.zeros(len(modality.samples), bool)
+    step = max(_PIECE // max(len(known), 1), 1)
+    for start in range(0, modality.values.shape[1], step):
+        known |= ~np.isnan(modality.values[:, start : start + step]).all(axis=1)
+    if known.all():
+        return modality
+    samples = modality.samples
+    empty = [sample for sample, here in zip(samples, known, strict=True) if not here]
+    log.warning(
+        "%s: %d samples without any value lack it, as %s", modality.name, len(empty), empty[0]
+    )
+    return replace(
+        modality,
+        samples=[sample for sample, here in zip(samples, known, strict=True) if here],
+        values=modality.values[known],
+        notes=modality.notes | {"samples without a value": len(empty)},
+    )

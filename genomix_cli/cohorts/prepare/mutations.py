@@ -1,0 +1,192 @@
+"""Mutation calls (MAF) as a matrix of samples and genes: mutated, not mutated, or not looked at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.prepare.modality import Modality, feature_table
+from genomix_cli.cohorts.prepare.records import CALLS, CALLS_MORE, Records, need_names, read_records
+from genomix_cli.errors import DataError
+from genomix_cli.formats.cohort import KINDS
+
+log = logging.getLogger("genomix")
+
+#: Classes that change the protein: those that maftools counts by default (Mayakonda et al. 2018,
+#: doi:10.1101/gr.239244.118).
+PROTEIN_CHANGING = (
+    "Frame_Shift_Del",
+    "Frame_Shift_Ins",
+    "In_Frame_Del",
+    "In_Frame_Ins",
+    "Missense_Mutation",
+    "Nonsense_Mutation",
+    "Nonstop_Mutation",
+    "Splice_Site",
+    "Translation_Start_Site",
+)
+ALL_CLASSES = "all"
+# What a Mutation_Status says that is no mutation of the tumour; cBioPortal skips these too.
+_NO_MUTATION = frozenset(["loh", "wildtype", "none"])
+_SEQUENCED = "#Sequenced_Samples:"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which genes were looked at in which sample.
+
+    Attributes
+    ----------
+    panel_of : mapping of str to str
+        Panel by sample. A sample that is not here was not sequenced.
+    genes : mapping of str to tuple of str, or None
+        Genes by panel; None where all were looked at (a whole exome or genome).
+    source : str
+        Where this is known from, for the summary.
+    """
+
+    panel_of: Mapping[str, str]
+    genes: Mapping[str, tuple[str, ...] | None]
+    source: str
+
+
+def whole_exomes(samples: Collection[str], source: str) -> Coverage:
+    """Coverage of samples of which all genes were looked at."""
+    return Coverage(dict.fromkeys(samples, "all"), {"all": None}, source)
+
+
+def read_mutations(
+    name: str,
+    path: Path,
+    classes: Collection[str] = PROTEIN_CHANGING,
+    coverage: Coverage | None = None,
+) -> Modality:
+    """Read a MAF as 1 where a gene is mutated, 0 where it is not, NaN where nobody looked.
+
+    Parameters
+    ----------
+    name : str
+        Of the modality.
+    path : Path
+        MAF, gzipped or not.
+    classes : collection of str
+        Variant_Classification of the calls that count; ``("all",)`` for all of them.
+    coverage : Coverage, optional
+        By default all genes of the samples that the file's ``#Sequenced_Samples`` lists, or where
+        there is no such line of those that have a call.
+
+    Raises
+    ------
+    DataError
+        If the file is no MAF, or no call counts.
+    """
+    records = read_records(path, CALLS, CALLS_MORE)
+    need_names(records, "sample")
+    coverage = coverage or _own_coverage(records)
+    reasons = _why_not(records, classes, coverage)
+    counted = reasons == ""
+    if not counted.any():
+        raise DataError(
+            "no call counts",
+            where=path,
+            found=", ".join(f"{n} {reason}" for reason, n in _tally(reasons).items()),
+            hint="see --mutation-class",
+        )
+    values, samples, genes = _matrix(records, counted, coverage)
+    notes = _notes(records, reasons, coverage)
+    log.info("%s: %s of %s calls count", name, f"{counted.sum():,}", f"{len(counted):,}")
+    kind = KINDS["mutations"]
+    return Modality(name, kind, samples, feature_table(genes, kind), values, path, notes)
+
+
+def sequenced_samples(comments: Collection[str]) -> list[str]:
+    """The samples that a ``#Sequenced_Samples`` line of a MAF lists."""
+    return [
+        sample
+        for line in comments
+        if line.startswith(_SEQUENCED)
+        for sample in line.removeprefix(_SEQUENCED).split()
+    ]
+
+
+def _own_coverage(records: Records) -> Coverage:
+    listed = sequenced_samples(records.comments)
+    if listed:
+        return whole_exomes(listed, "#Sequenced_Samples")
+    log.warning(
+        "%s: nothing says which samples were sequenced: those without a call lack the modality",
+        records.path,
+    )
+    return whole_exomes(list(dict.fromkeys(records.columns["sample"])), "samples with a call")
+
+
+def _why_not(records: Records, classes: Collection[str], coverage: Coverage) -> NDArray[np.object_]:
+    """Why each call does not count; empty where it does."""
+    calls = records.columns
+    looked_at = {
+        panel: None if genes is None else frozenset(genes)
+        for panel, genes in coverage.genes.items()
+    }
+    reasons = np.full(len(calls), "", object)
+
+    def mark(where: Any, reason: Any) -> None:
+        where = np.asarray(where, bool) & (reasons == "")
+        reasons[where] = reason if isinstance(reason, str) else np.asarray(reason, object)[where]
+
+    if "class" in calls and ALL_CLASSES not in classes:
+        mark(~calls["class"].isin(list(classes)), calls["class"].replace("", "no class"))
+    if "status" in calls:
+        status = calls["status"]
+        mark(status.str.lower().isin(list(_NO_MUTATION)), "Mutation_Status " + status)
+    mark(calls["gene"].isin(["", "Unknown"]), "no gene")
+    mark(~calls["sample"].isin(list(coverage.panel_of)), "sample in no mutation profile")
+    panels = calls["sample"].map(coverage.panel_of)
+    off_panel = [
+        isinstance(panel, str) and (genes := looked_at[panel]) is not None and gene not in genes
+        for gene, panel in zip(calls["gene"], panels, strict=True)
+    ]
+    mark(off_panel, "gene not on the panel of the sample")
+    return reasons
+
+
+def _matrix(
+    records: Records, counted: NDArray[np.bool_], coverage: Coverage
+) -> tuple[NDArray[np.float32], list[str], list[str]]:
+    calls = records.columns[counted]
+    listed = [gene for genes in coverage.genes.values() for gene in genes or ()]
+    genes = list(dict.fromkeys([*listed, *calls["gene"]]))
+    column = {gene: i for i, gene in enumerate(genes)}
+    samples = list(coverage.panel_of)
+    row = {sample: i for i, sample in enumerate(samples)}
+    values = np.zeros((len(samples), len(genes)), np.float32)
+    panels = np.array([coverage.panel_of[sample] for sample in samples], object)
+    for panel, own in coverage.genes.items():
+        if own is not None:
+            other = np.setdiff1d(np.arange(len(genes)), [column[gene] for gene in own])
+            values[np.ix_(panels == panel, other)] = np.nan
+    values[calls["sample"].map(row), calls["gene"].map(column)] = 1
+    return values, samples, genes
+
+
+def _notes(records: Records, reasons: NDArray[np.object_], coverage: Coverage) -> dict[str, Any]:
+    calls = records.columns
+    return {
+        "calls": len(calls),
+        "calls counted": int((reasons == "").sum()),
+        "calls not counted": _tally(reasons),
+        "samples with calls": int(calls["sample"].nunique()),
+        "genes with calls": int(calls["gene"].nunique()),
+        "sequenced according to": coverage.source,
+    }
+
+
+def _tally(reasons: NDArray[np.object_]) -> dict[str, int]:
+    names, counts = np.unique(reasons[reasons != ""].astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {str(names[i]): int(counts[i]) for i in order}

@@ -1,0 +1,171 @@
+"""Tables with a record per line: calls, segments, counts; columns under their usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.prepare.tables import number
+from genomix_cli.errors import DataError
+from genomix_cli.genome.tables import first_bytes, open_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Names = Mapping[str, tuple[str, ...]]
+
+SAMPLE = ("sample", "sample_id", "sampleid", "id", "'id", "gdc_aliquot", "tumor_sample_barcode")
+CONTIG = ("contig", "chrom", "chr", "chromosome", "seqnames")
+START, END = ("start", "loc.start", "start_position"), ("end", "loc.end", "stop", "end_position")
+
+CALLS: Names = {"gene": ("hugo_symbol",), "sample": ("tumor_sample_barcode",)}
+CALLS_MORE: Names = {"class": ("variant_classification",), "status": ("mutation_status",)}
+REGION: Names = {"sample": SAMPLE, "contig": CONTIG, "start": START, "end": END}
+MEAN = ("seg.mean", "segment_mean", "seg_mean", "segmean", "value", "log2", "log2ratio", "logr")
+SEGMENTS: Names = {**REGION, "mean": MEAN}
+LENGTHS: Names = {
+    "sample": SAMPLE,
+    "length": ("length", "fragment_length", "size", "insert_size"),
+    "count": ("count", "counts", "n", "fragments"),
+}
+BINS: Names = {**REGION, "short": ("short", "n_short"), "long": ("long", "n_long")}
+
+What = Literal["calls", "segments", "lengths", "bins", "matrix", "hdf5"]
+_RECORDS: dict[What, Names] = {
+    "calls": CALLS,
+    "bins": BINS,
+    "segments": SEGMENTS,
+    "lengths": LENGTHS,
+}
+
+
+@dataclass(frozen=True)
+class Records:
+    """Some columns of a table, as text.
+
+    Attributes
+    ----------
+    path : Path
+    columns : DataFrame
+        By our names of the columns; str.
+    lines : NDArray
+        int64 ``[n]``, the line of each record.
+    comments : list of str
+        Lines before the header that begin with ``#``.
+    """
+
+    path: Path
+    columns: pd.DataFrame
+    lines: NDArray[np.int64]
+    comments: list[str]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A column as float64, NaN where missing.
+
+        Raises
+        ------
+        DataError
+            If a cell is neither.
+        """
+        cells = self.columns[name]
+        return np.array(
+            [
+                number(cell, lambda i=i: f"{self.path}:{self.lines[i]}, column {name}")  # type: ignore[misc]
+                for i, cell in enumerate(cells)
+            ],
+            np.float64,
+        )
+
+    def positions(self, name: str) -> NDArray[np.int64]:
+        """A column of whole numbers, none missing."""
+        values = self.numbers(name)
+        wrong = np.flatnonzero(~(values >= 0) | (values != np.rint(values)))
+        if wrong.size:
+            i = int(wrong[0])
+            raise DataError(
+                f"{name} is not a whole number of 0 or more",
+                where=f"{self.path}:{self.lines[i]}",
+                found=repr(self.columns[name].iloc[i]),
+            )
+        return values.astype(np.int64)
+
+
+def what_is(path: Path) -> What:
+    """What an input holds, from its content.
+
+    Returns
+    -------
+    {"calls", "segments", "lengths", "bins", "matrix", "hdf5"}
+        By the columns that the header names; anything else is a matrix.
+    """
+    start = first_bytes(path)
+    # A MuData file has a block of its own before the HDF5 signature.
+    if start.startswith((b"\x89HDF", b"MuData")):
+        return "hdf5"
+    if start.startswith(b"PAR1"):
+        return "matrix"
+    with open_table(path) as table:
+        for what, names in _RECORDS.items():
+            if all(table.find(*known) is not None for known in names.values()):
+                return what
+    return "matrix"
+
+
+def read_records(path: Path, names: Names, more: Names | None = None) -> Records:
+    """Read the columns of a table that are needed.
+
+    Parameters
+    ----------
+    path : Path
+        TSV or CSV, gzipped or not.
+    names, more : mapping of str to tuple of str
+        Our name of each column to the names it may have there; those of `more` may be absent.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or a row is ragged.
+    """
+    import pandas as pd
+
+    with open_table(path) as table:
+        found = {own: table.find(*known) for own, known in {**names, **(more or {})}.items()}
+        missing = [names[own][0] for own, i in found.items() if i is None and own in names]
+        if missing:
+            raise DataError(
+                f"lacks the column {', '.join(missing)}",
+                where=f"{path}:{table.header}",
+                found=", ".join(table.columns[:12]),
+            )
+        index = {own: i for own, i in found.items() if i is not None}
+        lines: list[int] = []
+        columns: list[list[str]] = [[] for _ in index]
+        for row in table.rows():
+            lines.append(row.line)
+            for cells, i in zip(columns, index.values(), strict=True):
+                cells.append(row.cells[i].strip())
+    if not lines:
+        raise DataError("has a header but no rows", where=path)
+    frame = pd.DataFrame(dict(zip(index, columns, strict=True)), dtype=object)
+    return Records(path, frame, np.array(lines, np.int64), table.comments)
+
+
+def codes(names: Sequence[str]) -> tuple[NDArray[np.intp], list[str]]:
+    """Each name's number, and the names, in the order in which they first come."""
+    import pandas as pd
+
+    numbers, unique = pd.factorize(np.asarray(names, dtype=object))
+    return numbers, list(map(str, unique))
+
+
+def need_names(records: Records, name: str) -> None:
+    """Refuse a record whose `name` is empty."""
+    empty = np.flatnonzero((records.columns[name] == "").to_numpy())
+    if empty.size:
+        line = records.lines[empty[0]]
+        raise DataError(f"no {name}", where=f"{records.path}:{line}")

@@ -1,0 +1,154 @@
+"""``.h5ad`` and ``.h5mu`` files of others: checked against a kind, and made dense."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genomix_cli.cohorts.prepare.clinical import Clinical
+from genomix_cli.cohorts.prepare.modality import Modality, feature_table
+from genomix_cli.cohorts.prepare.tables import outside_domain
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.cohort import KINDS, Kind, is_cohort
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+log = logging.getLogger("genomix")
+
+
+def kind_of(name: str, kinds: Mapping[str, str], stored: str | None = None) -> Kind:
+    """The kind of a modality: as asked for, as its file says, or as it is called.
+
+    Parameters
+    ----------
+    name : str
+    kinds : mapping of str to str
+        What `--kind` says.
+    stored : str, optional
+        What its file says.
+
+    Raises
+    ------
+    UsageError
+        If it is none of `KINDS`.
+    """
+    kind = kinds.get(name, stored or name)
+    if kind not in KINDS:
+        raise UsageError(
+            f"{kind} is no kind of values"
+            if name in kinds
+            else f"the modality {name} needs a kind of values",
+            expected=f"--kind {name}=KIND, one of {', '.join(KINDS)}",
+        )
+    return KINDS[kind]
+
+
+def read_scverse(
+    path: Path, kinds: Mapping[str, str], name: str | None = None
+) -> tuple[list[Modality], Clinical]:
+    """Read an `.h5ad` or `.h5mu` file.
+
+    Parameters
+    ----------
+    path : Path
+    kinds : mapping of str to str
+        Kind by modality, where the file does not say it itself.
+    name : str, optional
+        What to call the modality of an `.h5ad` file; by default as the file is called.
+
+    Returns
+    -------
+    modalities : list of Modality
+    clinical : Clinical
+        Its `obs`.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or a value is outside its domain.
+    UsageError
+        If the kind of a modality is not known.
+    """
+    try:
+        found, obs = _load(path, name or path.name.split(".")[0])
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise DataError(f"cannot be read by anndata: {text}", where=path) from error
+    modalities = [_modality(path, name, data, kinds) for name, data in found.items()]
+    return modalities, Clinical(path, _columns(obs, path))
+
+
+def _load(path: Path, name: str) -> tuple[dict[str, AnnData], pd.DataFrame]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if is_cohort(path):
+            import mudata
+
+            with mudata.set_options(pull_on_update=False):
+                data = mudata.read_h5mu(path)
+                return dict(data.mod), data.obs
+        import anndata
+
+        single = anndata.read_h5ad(path)
+        return {name: single}, single.obs
+
+
+def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) -> Modality:
+    where = f"{path} [{name}]"
+    stored = data.uns.get("genomix", {}).get("kind")
+    kind = kind_of(name, kinds, None if stored is None else str(stored))
+    if data.X is None:
+        raise DataError("has no X", where=where)
+    for what, names in (("sample", data.obs_names), ("feature", data.var_names)):
+        if not names.is_unique:
+            twice = names[names.duplicated()][0]
+            raise DataError(f"the {what} {twice} is there twice", where=where)
+    values = data.X.toarray() if hasattr(data.X, "toarray") else data.X
+    if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
+        raise DataError("X holds no numbers", where=where, found=str(values.dtype))
+    values = np.asarray(values, np.float32)
+    wrong = kind.outside(values)
+    if wrong.any():
+        i, j = (int(k[0]) for k in np.nonzero(wrong))
+        cell = f"{where}: sample {data.obs_names[i]}, feature {data.var_names[j]}"
+        raise outside_domain(kind, cell, float(values[i, j]))
+    features = feature_table(list(map(str, data.var_names)), kind)
+    features = features.join(
+        _columns(data.var, path).drop(columns=features.columns, errors="ignore")
+    )
+    notes: dict[str, Any] = {"not taken over": dropped} if (dropped := list(_more(data))) else {}
+    if dropped:
+        log.info("%s: not taken over: %s", where, ", ".join(dropped))
+    return Modality(name, kind, list(map(str, data.obs_names)), features, values, path, notes)
+
+
+def _more(data: AnnData) -> Iterator[str]:
+    """What an AnnData holds beside X, obs and var."""
+    if data.raw is not None:
+        yield "raw"
+    for slot in ("layers", "obsm", "varm", "obsp", "varp"):
+        yield from (f"{slot}[{key}]" for key in getattr(data, slot))
+
+
+def _columns(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The columns that a file can hold: numbers, and text as categories; by text names."""
+    import pandas as pd
+
+    frame = frame.set_axis(frame.index.map(str), axis=0).rename(columns=str)
+    for name in frame.columns:
+        column = frame[name]
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            continue
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            continue
+        text = column.map(lambda cell: str(cell), na_action="ignore").astype(object)
+        frame[name] = pd.Categorical(text)
+    return frame

@@ -1,0 +1,260 @@
+"""Copy-number segments (.seg) as mean log2 ratios of arms or fixed bins, and back."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.prepare.modality import Modality
+from genomix_cli.cohorts.prepare.records import SEGMENTS, Records, codes, need_names, read_records
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.cohort import KINDS
+from genomix_cli.genome.arms import ALIASES, ASSEMBLIES, arms
+from genomix_cli.genome.intervals import canonical
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("genomix")
+
+ARMS = "arms"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(bp|kb|Mb|)", re.IGNORECASE)
+_UNITS = {"": 1, "bp": 1, "kb": 1_000, "mb": 1_000_000}
+_SMALLEST_BIN = 10_000
+# DNAcopy and others number the sex chromosomes on.
+_SEX = {"23": "X", "24": "Y"}
+
+
+def bins_of(bins: str, assembly: str, sex: bool = False) -> pd.DataFrame:
+    """The bins of an assembly.
+
+    Parameters
+    ----------
+    bins : str
+        ``arms``, or a size such as ``5Mb``, ``500kb`` or ``1000000``; the last bin of a chromosome
+        ends with it.
+    assembly : str
+        hg38 or hg19, or their GRC names.
+    sex : bool
+        With X and Y.
+
+    Returns
+    -------
+    DataFrame
+        A row per bin in genome order, `contig`, `start` and `end` (0-based, half-open), its index
+        the name: ``8q``, or ``chr8:0-5000000``.
+
+    Raises
+    ------
+    UsageError
+        If the assembly or the size is not known.
+    """
+    import pandas as pd
+
+    found = arms(assembly, sex)
+    if bins == ARMS:
+        rows = [(arm.name, arm.contig, arm.start, arm.end) for arm in found]
+    else:
+        size = _size(bins)
+        lengths = {arm.contig: arm.end for arm in found}
+        rows = [
+            (f"{contig}:{start}-{end}", contig, start, end)
+            for contig, length in lengths.items()
+            for start in range(0, length, size)
+            for end in [min(start + size, length)]
+        ]
+    names, contigs, starts, ends = zip(*rows, strict=True)
+    columns = {
+        "contig": pd.Categorical(contigs),
+        "start": np.array(starts, np.int64),
+        "end": np.array(ends, np.int64),
+    }
+    return pd.DataFrame(columns, index=pd.Index(names, dtype=object))
+
+
+def _size(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if size < _SMALLEST_BIN:
+        raise UsageError(
+            "not a size of bins",
+            where="--bins",
+            expected=f"arms, or {_SMALLEST_BIN // 1000}kb or more, as 5Mb",
+            found=text,
+        )
+    return size
+
+
+def read_segments(name: str, path: Path, bins: str, assembly: str, sex: bool = False) -> Modality:
+    """Read a .seg file as the mean log2 ratio of each bin.
+
+    Parameters
+    ----------
+    name : str
+        Of the modality.
+    path : Path
+        Columns sample, contig, start, end (1-based, both ends belong to the segment) and the mean
+        log2 ratio, under the names that DNAcopy, GDC, cBioPortal or Xena give them.
+    bins, assembly, sex
+        See :func:`bins_of`.
+
+    Raises
+    ------
+    DataError
+        With file and line: a segment that ends before it starts, or beyond its chromosome.
+    """
+    features = bins_of(bins, assembly, sex)
+    records = read_records(path, SEGMENTS)
+    for column in ("sample", "contig"):
+        need_names(records, column)
+    start, end = records.positions("start") - 1, records.positions("end")
+    mean = records.numbers("mean")
+    contig = np.array([_contig(cell) for cell in records.columns["contig"]], object)
+    _check(records, contig, start, end, assembly)
+    row, samples = codes(records.columns["sample"].tolist())
+    known = ~np.isnan(mean)
+    values, used = bin_means(
+        row[known], contig[known], start[known], end[known], mean[known], features, len(samples)
+    )
+    notes = {
+        "segments": len(mean),
+        "segments without a value": int((~known).sum()),
+        "segments outside the bins": int((~used).sum()),
+        "bins": bins,
+        "assembly": ALIASES.get(assembly, assembly),
+    }
+    return Modality(name, KINDS["copy_number"], samples, features, values, path, notes)
+
+
+def _contig(name: str) -> str:
+    bare = canonical(name)
+    return f"chr{_SEX.get(bare, bare)}"
+
+
+def _check(
+    records: Records,
+    contig: NDArray[np.object_],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    assembly: str,
+) -> None:
+    table = ASSEMBLIES[ALIASES.get(assembly, assembly)]
+    lengths = {f"chr{name}": length for name, (length, _) in table.items()}
+    length = np.array([lengths.get(name, np.iinfo(np.int64).max) for name in contig])
+    for wrong, what, hint in (
+        (start < 0, "starts before base 1", None),
+        (end <= start, "ends before it starts", None),
+        (end > length, f"ends beyond {assembly}'s chromosome", "is it another --assembly?"),
+    ):
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            found = f"{contig[i]}:{start[i] + 1}-{end[i]}"
+            where = f"{records.path}:{records.lines[i]}"
+            raise DataError(f"the segment {what}", where=where, found=found, hint=hint)
+
+
+def bin_means(
+    row: NDArray[np.intp],
+    contig: NDArray[np.object_],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    mean: NDArray[np.float64],
+    bins: pd.DataFrame,
+    n_samples: int,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Mean of the segments in each bin, weighted by the bases that they share with it.
+
+    Parameters
+    ----------
+    row : NDArray
+        int ``[n]``, the sample of each segment.
+    contig, start, end, mean : NDArray
+        ``[n]``; 0-based, half-open.
+    bins : DataFrame
+        As :func:`bins_of` makes it: on a contig sorted and without overlap.
+    n_samples : int
+
+    Returns
+    -------
+    values : NDArray
+        float32 ``[n_samples, bins]``, NaN where no segment reaches.
+    used : NDArray
+        bool ``[n]``, which segments reach a bin.
+    """
+    total = np.zeros((n_samples, len(bins)))
+    bases = np.zeros((n_samples, len(bins)))
+    used = np.zeros(len(row), bool)
+    bin_contig = np.asarray(bins["contig"], object)
+    for name in dict.fromkeys(bin_contig):
+        columns = np.flatnonzero(bin_contig == name)
+        low, high = (bins[end_].to_numpy()[columns] for end_ in ("start", "end"))
+        mine = np.flatnonzero(contig == name)
+        # A pair for every bin that a segment reaches into.
+        first = np.searchsorted(high, start[mine], side="right")
+        n = np.maximum(np.searchsorted(low, end[mine], side="left") - first, 0)
+        segment = np.repeat(mine, n)
+        bin_ = np.repeat(first, n) + np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+        shared = np.minimum(end[segment], high[bin_]) - np.maximum(start[segment], low[bin_])
+        cell = row[segment] * len(columns) + bin_
+        shape = n_samples, len(columns)
+        size = n_samples * len(columns)
+        bases[:, columns] = np.bincount(cell, shared, size).reshape(shape)
+        total[:, columns] = np.bincount(cell, shared * mean[segment], size).reshape(shape)
+        used[mine] = n > 0
+    with np.errstate(invalid="ignore"):
+        return (total / bases).astype(np.float32), used
+
+
+def to_segments(
+    sample: str, bins: pd.DataFrame, values: NDArray[np.floating], tolerance: float = 0.0
+) -> pd.DataFrame:
+    """The segments of a sample's bins: runs of neighbours with one value.
+
+    Parameters
+    ----------
+    sample : str
+    bins : DataFrame
+        `contig`, `start`, `end`; sorted.
+    values : NDArray
+        ``[bins]``: log2 ratios or states; NaN belongs to no segment.
+    tolerance : float
+        Neighbours that differ by no more belong together; the segment's value is their mean,
+        weighted by length.
+
+    Returns
+    -------
+    DataFrame
+        ID, chrom, loc.start (1-based), loc.end, num.mark (bins), seg.mean: the columns of a .seg.
+    """
+    import pandas as pd
+
+    contig = np.asarray(bins["contig"], object)
+    start, end = bins["start"].to_numpy(), bins["end"].to_numpy()
+    values = np.asarray(values, float)
+    known = np.flatnonzero(~np.isnan(values))
+    before, after = known[:-1], known[1:]
+    broken = (after != before + 1) | (contig[after] != contig[before])
+    broken |= (start[after] != end[before]) | (np.abs(values[after] - values[before]) > tolerance)
+    first = np.flatnonzero(np.r_[True, broken])[: len(known)]
+    last = np.r_[first[1:], len(known)][: len(first)] - 1
+    length = (end - start)[known].astype(float)
+    if not len(known):
+        total = weight = np.empty(0)
+    else:
+        total = np.add.reduceat(values[known] * length, first)
+        weight = np.add.reduceat(length, first)
+    return pd.DataFrame(
+        {
+            "ID": sample,
+            "chrom": contig[known[first]],
+            "loc.start": start[known[first]] + 1,
+            "loc.end": end[known[last]],
+            "num.mark": last - first + 1,
+            "seg.mean": total / weight,
+        }
+    )

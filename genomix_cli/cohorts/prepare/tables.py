@@ -1,0 +1,434 @@
+"""Matrices of numbers from TSV, CSV and Parquet, with the place of every value that is wrong.
+
+The cells of a block of lines are laid out one below the other and parsed as a single column: as
+fast for a table with 450,000 columns as for one with 450,000 rows.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.formats.cohort import Kind
+from genomix_cli.genome.parquet import require_pyarrow
+from genomix_cli.genome.tables import MISSING, TextTable, is_missing, open_table, unknown_name
+from genomix_cli.progress import Ticker
+
+log = logging.getLogger("genomix")
+
+Values = NDArray[np.float32]
+
+#: Cells that are parsed together.
+BLOCK = 1 << 22
+# The spellings of a missing value that the fast parser knows; any other is read cell by cell.
+_MISSING = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
+#: Columns that describe a feature and are no sample; cBioPortal and GDC write them.
+ANNOTATIONS = frozenset(
+    [
+        "entrez_gene_id",
+        "hugo_symbol",
+        "gene_symbol",
+        "cytoband",
+        "locus_id",
+        "name",
+        "description",
+        "transcript_id",
+        "entity_stable_id",
+        "composite.element.ref",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A matrix as its file has it, whichever way up.
+
+    Attributes
+    ----------
+    path : Path
+    corner : str
+        Name of the column of ids.
+    rows, columns : list of str
+    values : NDArray
+        float32 ``[rows, columns]``, NaN where missing.
+    places : NDArray
+        int64 ``[rows]``: line of each row in a text file, number of the row in a Parquet file.
+    header : int
+        Line of the header; 0 for Parquet.
+    """
+
+    path: Path
+    corner: str
+    rows: list[str]
+    columns: list[str]
+    values: Values
+    places: NDArray[np.int64]
+    header: int
+
+    def where(self, row: int, column: int | None = None) -> str:
+        """The place of a row or a cell, as an error names it."""
+        return place(self.path, int(self.places[row]), self.header) + (
+            "" if column is None else f", column {self.columns[column]}"
+        )
+
+
+class _Block(NamedTuple):
+    """Rows that were parsed together."""
+
+    ids: list[str]
+    places: list[int]
+    values: Values
+
+
+def place(path: Path, number: int, header: int) -> str:
+    """``file.tsv:3``, or ``file.parquet: row 3`` where there are no lines."""
+    return f"{path}:{number}" if header else f"{path}: row {number}"
+
+
+def read_matrix(
+    path: Path,
+    kind: Kind,
+    *,
+    id_column: str | None = None,
+    skip: Collection[str] = (),
+    duplicates: str = "error",
+) -> Table:
+    """Read a matrix of samples and features.
+
+    Parameters
+    ----------
+    path : Path
+        TSV or CSV, gzipped or not, or Parquet; told by content.
+    kind : Kind
+        What the values are; those outside its domain are refused.
+    id_column : str, optional
+        Column of the row names; by default the first one (of Parquet: the pandas index, else the
+        first column of text).
+    skip : collection of str
+        Columns to leave out. `ANNOTATIONS` are left out too where they come right after the ids.
+    duplicates : {"error", "first"}
+        What to do with a row or column whose name was there before.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    DataError
+        With file, line and column: a cell that is no number or outside its domain, a ragged row,
+        a name that is missing or comes twice, a table without values.
+    UsageError
+        If there is no `id_column`.
+    MissingExtraError
+        If it is Parquet and pyarrow is not installed.
+    """
+    from genomix_cli.genome.tables import first_bytes
+
+    read = _read_parquet if first_bytes(path).startswith(b"PAR1") else _read_text
+    table = read(path, kind, id_column, skip)
+    if not table.rows or not table.columns:
+        missing = "rows" if table.columns else "columns of values"
+        raise DataError(f"has a header but no {missing}", where=path)
+    return _unique(table, duplicates)
+
+
+def _read_text(path: Path, kind: Kind, id_column: str | None, skip: Collection[str]) -> Table:
+    with open_table(path) as text:
+        ids, kept = _layout(text.columns, id_column, skip, path)
+        columns = [text.columns[i] for i in kept]
+        if "" in columns:
+            where = f"{path}:{text.header}"
+            raise DataError(f"column {kept[columns.index('')] + 1} has no name", where=where)
+        blocks = _text_blocks(text, kind, ids, kept) if kept else []
+        return _joined(path, text.columns[ids], columns, blocks, text.header)
+
+
+def _layout(
+    columns: list[str], id_column: str | None, skip: Collection[str], path: Path
+) -> tuple[int, list[int]]:
+    """Index of the column of ids, and of the columns of values."""
+    if id_column is not None and id_column not in columns:
+        raise unknown_name(id_column, columns, what="column", where=path, option="--id-column")
+    ids = 0 if id_column is None else columns.index(id_column)
+    kept = [i for i, name in enumerate(columns) if i != ids and name not in skip]
+    # Only what comes before the first sample describes features: a sample may be called "name".
+    while kept and columns[kept[0]].lower() in ANNOTATIONS:
+        log.info("%s: the column %s is no sample and left out", path, columns[kept[0]])
+        kept.pop(0)
+    return ids, kept
+
+
+def _text_blocks(text: TextTable, kind: Kind, ids: int, kept: list[int]) -> Iterator[_Block]:
+    """The rows of a table in blocks of about `BLOCK` cells."""
+    size = max(BLOCK // max(len(kept), 1), 1)
+    ticker = Ticker()
+    pending: list[tuple[int, str]] = []
+    done = 0
+    for line in text.lines():
+        pending.append(line)
+        if len(pending) == size:
+            done += size
+            ticker.tell(f"{text.path}: {done:,} rows")
+            yield _text_block(text, pending, kind, ids, kept)
+            pending = []
+    if pending:
+        yield _text_block(text, pending, kind, ids, kept)
+    ticker.close()
+
+
+def _text_block(
+    text: TextTable, lines: list[tuple[int, str]], kind: Kind, ids: int, kept: list[int]
+) -> _Block:
+    columns = [text.columns[i] for i in kept]
+    take = _taker(text, ids, kept)
+    names, cells = [], []
+    for number, line in lines:
+        name, rest = take(number, line)
+        names.append(_name(name, f"{text.path}:{number}"))
+        cells.append(rest)
+
+    def where(row: int, column: int) -> str:
+        return f"{text.path}:{lines[row][0]}, column {columns[column]}"
+
+    values = _numbers(cells, len(kept), where)
+    _check_domain(values, kind, where)
+    return _Block(names, [number for number, _ in lines], values)
+
+
+def _taker(text: TextTable, ids: int, kept: list[int]) -> Callable[[int, str], tuple[str, str]]:
+    """What takes the name off a line, and puts each cell of its values on a line of its own."""
+    n, first = len(text.columns), kept[0]
+    is_tail = kept == list(range(first, n)) and ids < first
+    # A gene without a symbol goes by its Entrez id.
+    spare = [i for i in range(first) if i != ids and text.columns[i].lower() in ANNOTATIONS]
+
+    def take(number: int, line: str) -> tuple[str, str]:
+        if is_tail and '"' not in line:
+            *front, rest = line.split(text.delimiter, first)
+            found = len(front) + rest.count(text.delimiter) + 1
+            values = rest.replace(text.delimiter, "\n")
+        else:
+            front = text.split(line)
+            found = len(front)
+            values = "\n".join(front[i] for i in kept if i < found)
+        if found != n:
+            raise text.ragged(number, found)
+        return next((front[i] for i in (ids, *spare) if front[i].strip()), ""), values
+
+    return take
+
+
+def _name(cell: str, where: str) -> str:
+    name = cell.strip()
+    if not name:
+        raise DataError("the row has no name", where=where, hint="which column is it? --id-column")
+    return name
+
+
+Where = Callable[[int, int], str]
+
+
+def _numbers(rows: list[str], width: int, where: Where) -> Values:
+    """Cells, each on a line of its own, as float32 ``[rows, width]``."""
+    import pandas as pd
+
+    try:
+        column = pd.read_csv(
+            io.BytesIO("\n".join([*rows, ""]).encode()),
+            header=None,
+            sep="\x01",
+            quoting=3,
+            dtype=np.float32,
+            na_values=_MISSING,
+            keep_default_na=False,
+            skip_blank_lines=False,
+        )
+        return column.to_numpy().reshape(len(rows), width)
+    except ValueError:
+        return _numbers_one_by_one(rows, width, where)
+
+
+def _numbers_one_by_one(rows: list[str], width: int, where: Where) -> Values:
+    """As :func:`_numbers`, slower, and it knows which cell is wrong."""
+    values = np.empty((len(rows), width), np.float32)
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row.split("\n")):
+            values[i, j] = number(cell, lambda i=i, j=j: where(i, j))  # type: ignore[misc]
+    return values
+
+
+def number(cell: str, where: Callable[[], str]) -> float:
+    """A cell as a number, NaN where it is missing.
+
+    Raises
+    ------
+    DataError
+        If it is neither.
+    """
+    try:
+        # Python reads 1_000 as a thousand; nobody who writes tables means that.
+        return float("x" if "_" in cell else cell)
+    except ValueError as error:
+        if is_missing(cell):
+            return np.nan
+        raise DataError(
+            "not a number",
+            where=where(),
+            found=repr(cell[:40]),
+            hint="leave a column that is no sample or feature out: --skip-column",
+        ) from error
+
+
+def _check_domain(values: Values, kind: Kind, where: Where) -> None:
+    wrong = kind.outside(values)
+    if wrong.any():
+        i, j = (int(k[0]) for k in np.nonzero(wrong))
+        raise outside_domain(kind, where(i, j), float(values[i, j]))
+
+
+def outside_domain(kind: Kind, where: str, found: float) -> DataError:
+    """A value that its kind does not allow."""
+    is_fraction = kind.name == "methylation"
+    return DataError(
+        f"not a value of {kind.name}",
+        where=where,
+        expected=kind.domain,
+        found=f"{found:g}",
+        hint="M-values are --kind NAME=methylation_m" if is_fraction else None,
+    )
+
+
+def _joined(
+    path: Path, corner: str, columns: list[str], blocks: Iterable[_Block], header: int
+) -> Table:
+    """One table of its blocks, which grows in place as they come."""
+    ids: list[str] = []
+    places: list[int] = []
+    values = np.empty((0, len(columns)), np.float32)
+    for block in blocks:
+        start = len(ids)
+        ids += block.ids
+        places += block.places
+        values.resize((len(ids), len(columns)), refcheck=False)
+        values[start:] = block.values
+    return Table(path, corner, ids, columns, values, np.array(places, np.int64), header)
+
+
+def _read_parquet(path: Path, kind: Kind, id_column: str | None, skip: Collection[str]) -> Table:
+    require_pyarrow()
+    parquet, pa = import_module("pyarrow.parquet"), import_module("pyarrow")
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            first = id_column or _parquet_index(file.schema_arrow)
+            ids, kept = _layout(names, first, skip, path)
+            columns = [names[i] for i in kept]
+            blocks = _parquet_blocks(file, kind, path, ids, kept)
+            return _joined(path, names[ids], columns, blocks, header=0)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"cannot be read: {' '.join(str(error).split())}", where=path) from error
+
+
+def _parquet_index(schema: Any) -> str | None:
+    """The column that pandas keeps the index in, else the first of text."""
+    index = (schema.pandas_metadata or {}).get("index_columns", [])
+    if index and isinstance(index[0], str):
+        return index[0]
+    texts = ("string", "large_string", "dictionary")
+    return next((f.name for f in schema if str(f.type).startswith(texts)), None)
+
+
+def _parquet_blocks(
+    file: Any, kind: Kind, path: Path, ids: int, kept: list[int]
+) -> Iterator[_Block]:
+    done = 0
+    for batch in file.iter_batches(max(BLOCK // max(len(kept), 1), 1)):
+        yield _parquet_block(batch, done, kind, path, ids, kept)
+        done += batch.num_rows
+
+
+def _parquet_block(
+    batch: Any, done: int, kind: Kind, path: Path, ids: int, kept: list[int]
+) -> _Block:
+    names = [
+        _name("" if name is None else str(name), f"{path}: row {done + i}")
+        for i, name in enumerate(batch.column(ids).to_pylist(), 1)
+    ]
+
+    def where(row: int, column: int) -> str:
+        return f"{path}: row {done + row + 1}, column {batch.schema.names[kept[column]]}"
+
+    values = np.empty((batch.num_rows, len(kept)), np.float32)
+    for j, i in enumerate(kept):
+        values[:, j] = _parquet_column(batch.column(i), j, where)
+    _check_domain(values, kind, where)
+    return _Block(names, list(range(done + 1, done + 1 + batch.num_rows)), values)
+
+
+def _parquet_column(column: Any, j: int, where: Where) -> Values:
+    kind = str(column.type)
+    if kind.startswith(("string", "large_string", "dictionary")):
+        cells = ["" if cell is None else str(cell) for cell in column.to_pylist()]
+        return np.array([number(c, lambda i=i: where(i, j)) for i, c in enumerate(cells)])  # type: ignore[misc]
+    if not kind.startswith(("int", "uint", "float", "double", "halffloat", "bool", "decimal")):
+        raise DataError("not a column of numbers", where=where(0, j), found=kind)
+    return np.asarray(column.cast("float64").to_numpy(zero_copy_only=False), np.float32)
+
+
+def _unique(table: Table, duplicates: str) -> Table:
+    """Without a second row or column of a name, or an error that says where it is."""
+    rows, columns = _repeated(table.rows), _repeated(table.columns)
+    if not rows and not columns:
+        return table
+    if duplicates != "first":
+        raise _duplicate(table, rows, columns)
+    log.warning(
+        "%s: %d rows and %d columns whose name came before are left out, as %s",
+        *(table.path, len(rows), len(columns)),
+        ", ".join([table.rows[i] for i in rows[:3]] or [table.columns[i] for i in columns[:3]]),
+    )
+    r = np.setdiff1d(np.arange(len(table.rows)), rows)
+    c = np.setdiff1d(np.arange(len(table.columns)), columns)
+    return replace(
+        table,
+        rows=[table.rows[i] for i in r],
+        columns=[table.columns[i] for i in c],
+        values=table.values[np.ix_(r, c)],
+        places=table.places[r],
+    )
+
+
+def _repeated(names: Sequence[str]) -> list[int]:
+    """Index of each name that was there before."""
+    if len(set(names)) == len(names):
+        return []
+    seen: Counter[str] = Counter()
+    found = []
+    for i, name in enumerate(names):
+        if seen[name]:
+            found.append(i)
+        seen[name] += 1
+    return found
+
+
+def _duplicate(table: Table, rows: list[int], columns: list[int]) -> DataError:
+    hint = "keep the first of each: --duplicates first"
+    if rows:
+        name = table.rows[rows[0]]
+        first = table.places[table.rows.index(name)]
+        what = f"{name} is there twice, first in {'line' if table.header else 'row'} {first}"
+        return DataError(what, where=table.where(rows[0]), hint=hint)
+    name = table.columns[columns[0]]
+    where = f"{table.path}:{table.header}" if table.header else table.path
+    return DataError(f"the column {name} is there twice", where=where, hint=hint)

@@ -1,0 +1,289 @@
+"""``genomix simulate cohort``: several omics of many samples, and the best that anyone could do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.simulate.ceiling import Ceiling, ceilings
+from genomix_cli.cohorts.simulate.joint_model import Observed, Subset, World
+from genomix_cli.cohorts.simulate.parameters import CohortParameters, plain
+from genomix_cli.cohorts.simulate.shared import Floats, Samples, draw_samples, joined
+from genomix_cli.formats.cohort import (
+    BATCH,
+    LABEL,
+    TRUTH,
+    add_matrix,
+    add_samples,
+    add_truth,
+    bayes_key,
+    draft_cohort,
+)
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance
+
+if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
+    from anndata import AnnData
+
+# Samples at a time; each piece has a generator of its own, so threads change nothing.
+PIECE = 1000
+
+
+@dataclass(frozen=True)
+class CohortRequest:
+    """What to simulate.
+
+    Attributes
+    ----------
+    output : Path
+    parameters : CohortParameters
+    seed : int
+        Of the samples.
+    preset : str or None
+        For the record.
+    threads : int
+        0: one per core.
+    force : bool
+    """
+
+    output: Path
+    parameters: CohortParameters
+    seed: int = 0
+    preset: str | None = None
+    threads: int = 0
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class CohortSummary:
+    """What was simulated.
+
+    Attributes
+    ----------
+    output : Path
+    samples : int
+    features : dict of str to int
+        Of each modality.
+    classes : dict of str to int
+        Samples of each.
+    ceilings : tuple of Ceiling
+        What a model can reach with each set of modalities.
+    """
+
+    output: Path
+    samples: int
+    features: dict[str, int]
+    classes: dict[str, int]
+    ceilings: tuple[Ceiling, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some consecutive samples.
+
+    Attributes
+    ----------
+    observed : dict of str to Observed
+    posteriors : dict of tuple to NDArray
+        ``[n, K]`` for each set of modalities.
+    """
+
+    observed: dict[str, Observed]
+    posteriors: dict[Subset, Floats]
+
+
+def simulate_cohort(request: CohortRequest) -> CohortSummary:
+    """Simulate a cohort into a ``.h5mu`` file.
+
+    Raises
+    ------
+    UsageError
+        If the output exists and `force` is false, or parameters contradict each other.
+    """
+    world = request.parameters.build()
+    rng = np.random.default_rng([request.seed, 0])
+    samples, absent = draw_present(world, request.parameters.samples, rng)
+    obs = _obs(world, samples)
+    called = request.parameters.called
+    modalities = {
+        called(name): _empty(world, name, obs[~absent[name]]) for name in world.modalities
+    }
+    provenance = Provenance.of(
+        {"preset": request.preset, **plain(request.parameters)}, {}, seed=request.seed
+    )
+    with draft_cohort(request.output, modalities, obs, provenance, force=request.force) as file:
+        found = _fill(file, world, samples, absent, request)
+        label = samples.label
+        posteriors = {
+            tuple(map(called, subset)): posterior for subset, posterior in found.posteriors.items()
+        }
+        table = ceilings(world.shared.prior, posteriors, label)
+        add_samples(file, {TRUTH: np.column_stack(list(found.latents.values()))})
+        add_samples(file, {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()})
+        add_truth(file, _truth(request, world, found.latents, table))
+    return CohortSummary(
+        request.output,
+        len(samples),
+        {name: modality.n_vars for name, modality in modalities.items()},
+        {name: int((label == k).sum()) for k, name in enumerate(world.shared.classes)},
+        table,
+    )
+
+
+def draw_present(
+    world: World, n: int, rng: np.random.Generator
+) -> tuple[Samples, dict[str, NDArray[np.bool_]]]:
+    """Draw samples, and which of them lack each modality; one that lacks all is drawn again."""
+    kept: list[Samples] = []
+    lacks: list[NDArray[np.bool_]] = []
+    while sum(map(len, kept)) < n:
+        samples = draw_samples(world.shared, n, rng)
+        absent = np.stack(
+            [world.missing.draw_modality(samples, rng) for _ in world.modalities], axis=1
+        )
+        some: NDArray[np.bool_] = ~np.all(absent, axis=1)
+        kept.append(samples[some])
+        lacks.append(absent[some])
+    samples, absent = joined(kept)[:n], np.concatenate(lacks)[:n]
+    return samples, dict(zip(world.modalities, absent.T, strict=True))
+
+
+def _obs(world: World, samples: Samples) -> pd.DataFrame:
+    """The table of samples."""
+    import pandas as pd
+
+    width = max(len(str(len(samples))), 5)
+    frame = pd.DataFrame(index=[f"S{i:0{width}d}" for i in range(1, len(samples) + 1)])
+    classes = pd.Index(world.shared.classes)
+    frame[LABEL] = pd.Categorical.from_codes(samples.label.tolist(), classes)
+    batches = world.shared.shape[2]
+    if batches > 1:
+        names = pd.Index([f"batch{b + 1}" for b in range(batches)])
+        frame[BATCH] = pd.Categorical.from_codes(samples.batch.tolist(), names)
+    return frame
+
+
+def _empty(world: World, name: str, obs: pd.DataFrame) -> AnnData:
+    """A modality without its values."""
+    from anndata import AnnData
+
+    process = world.processes[name]
+    modality = AnnData(obs=obs[[]], var=process.features())
+    modality.uns["genomix"] = {"kind": process.kind}
+    return modality
+
+
+@dataclass(frozen=True)
+class _Found:
+    latents: dict[str, Floats]
+    posteriors: dict[Subset, Floats]
+
+
+def _fill(
+    file: h5py.File,
+    world: World,
+    samples: Samples,
+    absent: dict[str, NDArray[np.bool_]],
+    request: CohortRequest,
+) -> _Found:
+    """Simulate piece by piece, and write the matrices as they come."""
+    shared, n = world.shared, len(samples)
+    latents: dict[str, Floats] = {"purity": shared.purity.values[samples.purity]}
+    for i in range(len(shared.interactions)):
+        latents[f"interaction{i}"] = samples.bits[:, i].astype(float)
+    posteriors = {s: np.empty((n, len(shared.classes))) for s in world.subsets()}
+    written = dict.fromkeys(world.modalities, 0)
+    rows = {name: int((~lacks).sum()) for name, lacks in absent.items()}
+    starts = range(0, n, PIECE)
+    pieces = _pieces(world, samples, absent, request)
+    for start, piece in zip(starts, track(pieces, "simulating", len(starts)), strict=True):
+        here = slice(start, min(start + PIECE, n))
+        for subset, values in piece.posteriors.items():
+            posteriors[subset][here] = values
+        for name, observed in piece.observed.items():
+            called = request.parameters.called(name)
+            written[name] += _write(file, called, observed, written[name], rows[name])
+            for latent, values in observed.drawn.latents.items():
+                latents.setdefault(latent, np.empty(n))[here] = values
+    return _Found(latents, posteriors)
+
+
+def _pieces(
+    world: World,
+    samples: Samples,
+    absent: dict[str, NDArray[np.bool_]],
+    request: CohortRequest,
+) -> Iterator[Piece]:
+    """Pieces in order, several being made at a time (NumPy lets go of the interpreter's lock)."""
+
+    def piece(start: int) -> Piece:
+        rows = slice(start, start + PIECE)
+        rng = np.random.default_rng([request.seed, 1, start])
+        here = {name: lacks[rows] for name, lacks in absent.items()}
+        observed = world.draw(samples[rows], here, rng)
+        return Piece(observed, world.posteriors(observed))
+
+    threads = request.threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+        # Few pieces ahead: memory stays bounded.
+        ahead = []
+        try:
+            for start in range(0, len(samples), PIECE):
+                ahead.append(pool.submit(piece, start))
+                if len(ahead) > threads:
+                    yield ahead.pop(0).result()
+            while ahead:
+                yield ahead.pop(0).result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _write(file: h5py.File, name: str, observed: Observed, start: int, rows: int) -> int:
+    """Write a piece of a modality; how many rows that were."""
+    here = ~observed.absent
+    matrices: dict[str, NDArray[Any]] = {"X": observed.values[here].astype(np.float32)}
+    for layer, values in observed.drawn.layers.items():
+        matrices[f"layers/{layer}"] = values[here]
+    for where, values in matrices.items():
+        path = f"mod/{name}/{where}"
+        dataset = (
+            file[path]
+            if start and path in file
+            else add_matrix(file, name, where, (rows, values.shape[1]), str(values.dtype))
+        )
+        dataset[start : start + len(values)] = values
+    return int(here.sum())
+
+
+def _truth(
+    request: CohortRequest,
+    world: World,
+    latents: dict[str, Floats],
+    table: tuple[Ceiling, ...],
+) -> dict[str, Any]:
+    """What the file says of how it was made."""
+    return {
+        "latents": list(latents),
+        "bayes": [asdict(ceiling) for ceiling in table],
+        "interactions": [
+            {
+                "modalities": [request.parameters.called(m) for m in (pair.first, pair.second)],
+                "code": dict(zip(world.shared.classes, pair.code, strict=True)),
+            }
+            for pair in world.shared.interactions
+        ],
+        "mask": asdict(request.parameters.missing),
+        "preset": request.preset,
+        "parameters": plain(request.parameters),
+        "seed": request.seed,
+    }

@@ -1,0 +1,244 @@
+"""Expression: genes of the class's own modules, genes under dosage, genes under silencing.
+
+What the cells of a sample, a share p of them tumour, express together of gene j, on a log2 scale ::
+
+    x ~ N(base[j] + delta[batch, j] + change, sd[j]^2)
+
+Three kinds of genes, each tied to one hidden thing, so that the posterior stays exact, differ in
+their change:
+
+- own: a module is shifted up or down where it is active: ``log2(p 2^shift + 1 - p)``
+- dosage: with c copies of its bin, ``log2((p max(c, .2) + 2 (1 - p)) / 2)`` [1]_
+- silenced: with mean methylation m of its promoter's block,
+  ``-silencing (p m + (1 - p) m0 - silenced_from)`` [2]_
+
+In a cohort without copy number (or methylation) the genes that it would drive belong to modules.
+
+References
+----------
+.. [1] Fehrmann RSN et al. Gene expression analysis identifies global gene dosage sensitivity in
+   cancer. Nat Genet 2015. doi:10.1038/ng.3173
+.. [2] Jones PA. Functions of DNA methylation. Nat Rev Genet 2012. doi:10.1038/nrg3230
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from genomix_cli.cohorts.simulate.blocks import BlockProcess, Blocks
+from genomix_cli.cohorts.simulate.chromatin import batch_shift
+from genomix_cli.cohorts.simulate.copy_number import COPIES, CopyNumber
+from genomix_cli.cohorts.simulate.drivers import NONE, choose_drivers
+from genomix_cli.cohorts.simulate.emissions import GaussianEmission
+from genomix_cli.cohorts.simulate.methylation import Methylation, block_of_features
+from genomix_cli.cohorts.simulate.process import Drawn
+from genomix_cli.cohorts.simulate.profiles import even_quantiles
+from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Count, NotNegative, Positive, Share, Within
+from genomix_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEAST_COPIES = 0.2
+
+
+@dataclass(frozen=True)
+class ExpressionParameters:
+    """Parameters of the expression model.
+
+    Attributes
+    ----------
+    features : int
+        Genes.
+    dosage, silenced : float
+        Shares of the genes that copy number, and promoter methylation, drive.
+    module : float
+        Mean number of own genes in a module (geometric).
+    drivers : int
+        Driver modules.
+    penetrance, background : float
+        As for methylation.
+    shift : float
+        What an active module's genes gain or lose in tumour cells, log2.
+    silencing : float
+        What full methylation of its promoter takes from a gene, log2.
+    silenced_from : float
+        Methylation of the promoter at which a gene has its base.
+    base : tuple of float
+        Mean expression: quantiles over genes, evenly spaced from the lowest to the highest.
+    noise : tuple of float
+        sd[j]: likewise.
+    even : bool
+        Whether genes take both at even steps, so that they are those of a real table whatever the
+        world's seed; else at random.
+    coupling : float
+        With `even`: correlation of the ranks of base and noise, as normal scores.
+    batch_sd : float
+        Standard deviation of delta.
+    """
+
+    features: Count = 110
+    dosage: Share = 0.2
+    silenced: Share = 0.1
+    module: Annotated[float, Within(1)] = 4.0
+    drivers: Annotated[int, Within(0)] = 20
+    penetrance: Share = 0.7
+    background: Share = 0.05
+    shift: float = 2.0
+    silencing: float = 3.0
+    silenced_from: float = 0.0
+    base: tuple[float, ...] = (3.0, 5.5, 7.0, 8.5, 12.0)
+    noise: tuple[Positive, ...] = (0.4, 0.7, 0.9, 1.2, 2.0)
+    even: bool = False
+    coupling: Annotated[float, Within(-1, 1)] = 0.0
+    batch_sd: NotNegative = 0.15
+
+
+@dataclass(frozen=True)
+class Tie:
+    """The genes that show a process, and how: its name, the columns ``[d]``, their law."""
+
+    process: str
+    genes: Ints
+    emission: GaussianEmission
+
+
+class Expression(BlockProcess):
+    """Expression of every gene; see the module for the model, Methylation for the arguments.
+
+    Parameters
+    ----------
+    copy_number : CopyNumber, optional
+    methylation : Methylation, optional
+        The processes that drive genes, where the cohort has them.
+    """
+
+    name = kind = "expression"
+    Parameters = ExpressionParameters
+
+    def __init__(
+        self,
+        parameters: ExpressionParameters,
+        shared: Shared,
+        share: float,
+        rng: np.random.Generator,
+        copy_number: CopyNumber | None = None,
+        methylation: Methylation | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self.shared = shared
+        n = parameters.features
+        base, self.sd = _levels(parameters, rng)
+        self.base = base.reshape(-1, 1, 1, 1) + batch_shift(shared, n, parameters.batch_sd, rng)
+        dosage = round(parameters.dosage * n) if copy_number else 0
+        silenced = round(parameters.silenced * n) if methylation else 0
+        if dosage + silenced >= n:
+            raise UsageError(
+                "no gene is left to the classes",
+                where="expression",
+                expected="dosage and silenced below 1 together",
+                found=f"{parameters.dosage:g} and {parameters.silenced:g}",
+            )
+        self.own = np.arange(n - dosage - silenced)
+        self.unit = block_of_features(len(self.own), parameters.module, rng)
+        self.blocks, self.sign = self._modules(share, rng)
+        self.readers = {self.name: self._of_modules()}
+        self.ties: list[Tie] = []
+        if methylation and silenced:
+            genes = np.arange(silenced) + len(self.own)
+            self.ties.append(self._of_promoters(methylation, genes, rng))
+        if copy_number and dosage:
+            genes = np.arange(n - dosage, n)
+            self.ties.append(self._of_dosage(copy_number, genes, rng))
+
+    def _modules(self, share: float, rng: np.random.Generator) -> tuple[Blocks, Ints]:
+        """Modules of the own genes, and whether each goes up (1) or down (-1)."""
+        p, units = self.parameters, int(self.unit.max()) + 1
+        drivers = choose_drivers(
+            self.shared, self.name, units, p.drivers, share, p.penetrance, p.background, rng
+        )
+        quiet = np.tile([1.0, 0.0], (units, 1))
+        return Blocks(drivers, quiet, 1 - quiet), rng.choice([-1, 1], units)
+
+    def _of_modules(self) -> GaussianEmission:
+        purity = self.shared.purity.values
+        shift = self.parameters.shift * self.sign[self.unit]
+        mean = np.log2(purity * 2.0 ** (shift[:, None, None] * np.arange(2)[:, None]) + 1 - purity)
+        return self._emission(self.own, self.unit, len(self.sign), mean)
+
+    def _of_dosage(self, process: CopyNumber, genes: Ints, rng: np.random.Generator) -> Tie:
+        bins = rng.integers(0, len(process.bins), len(genes))
+        purity = self.shared.purity.values
+        copies = np.maximum(np.arange(COPIES), LEAST_COPIES)[:, None]
+        mean = np.log2((purity * copies + 2 * (1 - purity)) / 2)
+        emission = self._emission(genes, bins, len(process.bins), np.tile(mean, (len(genes), 1, 1)))
+        process.readers[self.name] = emission
+        return Tie(process.name, genes, emission)
+
+    def _of_promoters(self, process: Methylation, genes: Ints, rng: np.random.Generator) -> Tie:
+        blocks = rng.integers(0, len(process.normal), len(genes))
+        purity = self.shared.purity.values
+        # A promoter is as methylated as the first CpG of its block.
+        level = process.level[np.searchsorted(process.unit, blocks)]
+        normal = level[np.arange(len(genes)), process.normal[blocks]][:, None, None]
+        methylated = purity * level[:, :, None] + (1 - purity) * normal
+        mean = -self.parameters.silencing * (methylated - self.parameters.silenced_from)
+        emission = self._emission(genes, blocks, len(process.normal), mean)
+        process.readers[self.name] = emission
+        return Tie(process.name, genes, emission)
+
+    def _emission(self, genes: Ints, unit: Ints, units: int, mean: Floats) -> GaussianEmission:
+        """Of some genes, with tumour and normal cells' mean ``[d, S, P]`` above the base."""
+        whole = self.base[genes] + mean[..., None]
+        return GaussianEmission(unit, units, whole, self.sd[genes], genes)
+
+    def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
+        """See :class:`Process`."""
+        hidden[self.name] = self.blocks.draw(samples, rng)
+        own = Tie(self.name, self.own, self.readers[self.name])
+        values = np.empty((len(samples), self.parameters.features))
+        for tie in (own, *self.ties):
+            state = hidden[tie.process][:, tie.emission.unit]
+            values[:, tie.genes] = tie.emission.draw(state, samples, rng)
+        return Drawn(values, values)
+
+    def features(self) -> pd.DataFrame:
+        """See :class:`Process`."""
+        import pandas as pd
+
+        frame = self.blocks.drivers.columns(self.unit)
+        up = self.sign[self.unit] > 0
+        frame["direction"] = np.where(frame["driver"], np.where(up, "up", "down"), "")
+        frame.insert(0, "driven_by", "class")
+        tied = [
+            pd.DataFrame(
+                {
+                    "driven_by": tie.process,
+                    "driver": False,
+                    "driver_class": "",
+                    "interaction": NONE,
+                    "unit": tie.emission.unit,
+                    "direction": "",
+                }
+            )
+            for tie in self.ties
+        ]
+        frame = pd.concat([frame, *tied])
+        frame.index = pd.Index([f"gene{i:05d}" for i in range(len(frame))])
+        return frame
+
+
+def _levels(parameters: ExpressionParameters, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Base and standard deviation of every gene ``[d]``."""
+    n, p = parameters.features, parameters
+    if p.even:
+        a = rng.normal(size=n)
+        b = p.coupling * a + np.sqrt(1 - p.coupling**2) * rng.normal(size=n)
+        ranks = [np.argsort(np.argsort(scores)) for scores in (a, b)]
+        return even_quantiles(p.base, ranks[0]), even_quantiles(p.noise, ranks[1])
+    base = np.interp(rng.random(n), np.linspace(0, 1, len(p.base)), p.base)
+    return base, np.interp(rng.random(n), np.linspace(0, 1, len(p.noise)), p.noise)

@@ -1,0 +1,168 @@
+"""All modalities of a cohort together: draws, and the Bayes-optimal posterior."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.simulate.missing import Missing
+from genomix_cli.cohorts.simulate.process import Drawn, Process
+from genomix_cli.cohorts.simulate.shared import Floats, Samples, Shared
+from genomix_cli.registry import COHORT_MODALITIES
+
+Subset = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A modality of some samples, as it is measured.
+
+    Attributes
+    ----------
+    drawn : Drawn
+        What would be there if nothing were missing.
+    absent : NDArray
+        bool ``[n]``: samples without the modality.
+    missing : NDArray
+        bool ``[n, d]``: missing values, of the others too.
+    """
+
+    drawn: Drawn
+    absent: NDArray[np.bool_]
+    missing: NDArray[np.bool_]
+
+    @property
+    def values(self) -> Floats:
+        """Values ``[n, d]``, NaN where missing."""
+        return np.where(self.missing, np.nan, self.drawn.values)
+
+    @property
+    def data(self) -> NDArray[Any]:
+        """What the likelihood is computed from ``[n, d]``."""
+        return np.where(self.missing, np.nan, self.drawn.data)
+
+
+class World:
+    """Everything that is common to all samples of a cohort.
+
+    Parameters
+    ----------
+    shared : Shared
+    missing : Missing
+    parameters : mapping of str to dataclass
+        Of each modality, in the order of the file.
+    shares : float
+        Share of each modality's drivers that interactions switch on.
+    seed : int
+        Of what is drawn once: drivers, profiles, baselines.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        missing: Missing,
+        parameters: Mapping[str, Any],
+        share: float,
+        seed: int,
+    ) -> None:
+        self.shared = shared
+        self.missing = missing
+        built: dict[str, Process] = {}
+        # Registry order: what drives another modality is built, and drawn, before it.
+        for number, name in enumerate(COHORT_MODALITIES):
+            if name in parameters:
+                model = COHORT_MODALITIES.load(name)
+                rng = np.random.default_rng([seed, number])
+                wanted = inspect.signature(model).parameters
+                drivers = {other: built[other] for other in built if other in wanted}
+                built[name] = model(parameters[name], shared, share, rng, **drivers)
+        self._drawn_in = tuple(built)
+        self.processes = {name: built[name] for name in parameters}
+
+    @property
+    def modalities(self) -> Subset:
+        """Names, in the order of the file."""
+        return tuple(self.processes)
+
+    def subsets(self) -> Iterator[Subset]:
+        """Every non-empty set of modalities, the small ones first."""
+        for size in range(1, len(self.modalities) + 1):
+            yield from combinations(self.modalities, size)
+
+    def draw(
+        self, samples: Samples, absent: Mapping[str, NDArray[np.bool_]], rng: np.random.Generator
+    ) -> dict[str, Observed]:
+        """Draw all modalities of some samples."""
+        hidden: dict[str, NDArray[np.int64]] = {}
+        found = {}
+        for name in self._drawn_in:
+            drawn = self.processes[name].draw(samples, rng, hidden)
+            missing = self.missing.draw_values(name, drawn.values.shape, samples, rng)
+            missing |= absent[name][:, None] | np.isnan(drawn.values)
+            found[name] = Observed(drawn, absent[name], missing)
+        return {name: found[name] for name in self.modalities}
+
+    def posteriors(self, observed: Mapping[str, Observed]) -> dict[Subset, Floats]:
+        """Bayes-optimal posterior of the classes ``[n, K]`` given every set of modalities.
+
+        Everything that the file holds of those modalities is used: values, and what is missing.
+        """
+        data = {name: found.data for name, found in observed.items()}
+        masks = {name: self._of_mask(name, found) for name, found in observed.items()}
+        of_process: dict[tuple[str, Subset], Floats] = {}
+        prior = self.shared.log_prior()
+        found = {}
+        for subset in self.subsets():
+            total = prior + self._of_others(subset, observed)
+            for name in subset:
+                total = total + masks[name]
+            for process in self.processes:
+                readers = tuple(n for n in subset if n in self.processes[process].readers)
+                if readers:
+                    key = (process, readers)
+                    if key not in of_process:
+                        of_process[key] = self._of_process(process, readers, data)
+                    total = total + of_process[key]
+            found[subset] = _normalised(total)
+        return found
+
+    def _of_others(self, subset: Subset, observed: Mapping[str, Observed]) -> Floats:
+        """Log-likelihood of there being a sample at all ``[n, 1, P, B, 1, ...]``.
+
+        Who lacks every modality is no sample. So one that lacks all of `subset` has another.
+        """
+        lacks = np.all([observed[name].absent for name in subset], axis=0)
+        others = len(self.modalities) - len(subset)
+        with np.errstate(divide="ignore"):
+            another = np.log1p(-(self.missing.of_modality**others)) if others else np.float64(0)
+        found = np.where(lacks[:, None, None], another, 0)
+        return found.reshape(len(lacks), 1, *found.shape[1:], *[1] * len(self.shared.interactions))
+
+    def _of_process(
+        self, process: str, readers: Subset, data: Mapping[str, NDArray[Any]]
+    ) -> Floats:
+        """Log-likelihood of what some modalities show of a process ``[n, K, P, B, 2, ...]``."""
+        n = len(next(iter(data.values())))
+        shown = {name: data[name] for name in readers}
+        own = self.processes[process].log_likelihood(shown, n)
+        return self.shared.in_bits(own, process)
+
+    def _of_mask(self, name: str, found: Observed) -> Floats:
+        """Log-likelihood of what is missing ``[n, 1, P, B, 1, ...]``."""
+        lost = found.missing & ~np.isnan(found.drawn.values)
+        features = (~np.isnan(found.drawn.values)).sum(1)
+        mask = self.missing.log_likelihood(name, found.absent, lost.sum(1), features)
+        return mask.reshape(len(mask), 1, *mask.shape[1:], *[1] * len(self.shared.interactions))
+
+
+def _normalised(joint: Floats) -> Floats:
+    """Posterior ``[n, K]`` of log joint probabilities ``[n, K, P, B, 2, ...]``."""
+    flat = joint.reshape(*joint.shape[:2], -1)
+    likelihood = np.exp(flat - flat.max((1, 2), keepdims=True)).sum(2)
+    return likelihood / likelihood.sum(1, keepdims=True)

@@ -1,0 +1,109 @@
+"""What is not measured: single values, and whole modalities.
+
+A value, or a modality of a sample, is missing with probability ``expit(logit(rate) + strength z)``:
+
+- mcar: z = 0, completely at random
+- mar: z rises evenly from -1 in the first batch to 1 in the last: at random given the batch
+- mnar: z is the standardised tumour purity, which nobody observes, with the sign turned: a sample
+  with few tumour cells fails more often
+
+The pattern of missing values says something of batch and purity, and so of the class; the
+Bayes-optimal posterior makes use of it. Fragment counts are missing as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.simulate.methylation import expit, logit
+from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
+from genomix_cli.config import Within
+
+WHOLE = ("fragmentomics",)
+
+
+@dataclass(frozen=True)
+class MissingParameters:
+    """Parameters of missingness.
+
+    Attributes
+    ----------
+    values, modalities : float
+        Rates of missing values, and of missing modalities, where z = 0.
+    mechanism : {"mcar", "mar", "mnar"}
+    strength : float
+        Log odds per unit of z.
+    """
+
+    values: Annotated[float, Within(0, 0.99)] = 0.0
+    modalities: Annotated[float, Within(0, 0.99)] = 0.0
+    mechanism: Literal["mcar", "mar", "mnar"] = "mcar"
+    strength: float = 1.0
+
+
+class Missing:
+    """Draws masks, and says how likely they were."""
+
+    def __init__(self, parameters: MissingParameters, shared: Shared) -> None:
+        self.parameters = parameters
+        z = parameters.strength * self._scores(shared)
+        self.of_value = _shifted(parameters.values, z)
+        self.of_modality = _shifted(parameters.modalities, z)
+
+    def _scores(self, shared: Shared) -> Floats:
+        """The score z ``[P, B]``."""
+        _, purities, batches = shared.shape
+        if self.parameters.mechanism == "mar" and batches > 1:
+            return np.tile(np.linspace(-1, 1, batches), (purities, 1))
+        if self.parameters.mechanism == "mnar":
+            z = (shared.purity.mean - shared.purity.values) / max(shared.purity.sd, 1e-9)
+            return np.tile(z[:, None], (1, batches))
+        return np.zeros((purities, batches))
+
+    def draw_modality(self, samples: Samples, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Whether each sample lacks a modality ``[n]``."""
+        return rng.random(len(samples)) < self.of_modality[samples.purity, samples.batch]
+
+    def draw_values(
+        self, modality: str, shape: tuple[int, int], samples: Samples, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Which values are missing ``[n, d]``."""
+        if modality in WHOLE or self.parameters.values == 0:
+            return np.zeros(shape, bool)
+        return rng.random(shape) < self.of_value[samples.purity, samples.batch][:, None]
+
+    def log_likelihood(
+        self, modality: str, absent: NDArray[np.bool_], missing: Ints, features: Ints
+    ) -> Floats:
+        """Of the pattern of a modality ``[n, P, B]``.
+
+        Parameters
+        ----------
+        modality : str
+        absent : NDArray
+            bool ``[n]``: samples without the modality.
+        missing : NDArray
+            int ``[n]``: missing values of the others.
+        features : NDArray
+            int ``[n]``: values that could have been missing.
+        """
+        total = _bernoulli(absent[:, None, None], self.of_modality)
+        if modality in WHOLE or self.parameters.values == 0:
+            return total
+        lost, kept = missing[:, None, None], (features - missing)[:, None, None]
+        values = lost * np.log(self.of_value) + kept * np.log1p(-self.of_value)
+        return total + np.where(absent[:, None, None], 0, values)
+
+
+def _shifted(rate: float, z: Floats) -> Floats:
+    return expit(logit(np.full_like(z, rate)) + z) if rate else np.zeros_like(z)
+
+
+def _bernoulli(event: NDArray[np.bool_], rate: Floats) -> Floats:
+    """Log probability of `event`; a rate of 0 never sees one."""
+    with np.errstate(divide="ignore"):
+        return np.where(event, np.log(rate), np.log1p(-rate))

@@ -1,0 +1,289 @@
+"""The parameters of a simulated cohort: presets, a YAML file over them, options over both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.cohorts.simulate.joint_model import World
+from genomix_cli.cohorts.simulate.levels import beta_levels
+from genomix_cli.cohorts.simulate.missing import Missing, MissingParameters
+from genomix_cli.cohorts.simulate.shared import Interaction, Shared, batch_law, class_codes
+from genomix_cli.config import Count, Positive, Share, from_dict, to_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.cohort import require_extra
+from genomix_cli.registry import COHORT_MODALITIES
+
+DIFFICULTIES = ("easy", "medium", "hard")
+_CHOICES = ("difficulty", "synergy")
+
+
+@dataclass(frozen=True)
+class Purity:
+    """Tumour purity ~ Beta(`a`, `b`), on so many `nodes` of its quadrature."""
+
+    a: Positive = 6.0
+    b: Positive = 4.0
+    nodes: Count = 12
+
+
+@dataclass(frozen=True)
+class Batches:
+    """So many batches (`number`), and how far the class decides them (`confounding`, kappa)."""
+
+    number: Count = 1
+    confounding: Share = 0.0
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Exclusive-ors between pairs of modalities, and the `share` of the drivers that show them."""
+
+    share: Share = 0.0
+    pairs: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class CohortParameters:
+    """Everything that decides a cohort but the seed.
+
+    Attributes
+    ----------
+    samples : int
+    classes : dict of str to float
+        Frequency of each class; they need not sum to 1.
+    world : int
+        Seed of what is common to all samples, so that cohorts of one preset share a ceiling.
+    penetrance : float, optional
+        For all modalities that have such a parameter and do not set it.
+    purity : Purity
+    batches : Batches
+    missing : MissingParameters
+    interactions : Interactions
+    modalities : dict of str to dict
+        Parameters of each modality; what is not set has its default.
+    names : dict of str to str
+        What modalities are called in the file, where it is not as here: as in a real cohort, so
+        that the two can be put side by side.
+    """
+
+    samples: Count = 1000
+    classes: dict[str, Any] = field(default_factory=lambda: {"A": 0.5, "B": 0.5})
+    world: int = 0
+    penetrance: Share | None = None
+    purity: Purity = field(default_factory=Purity)
+    batches: Batches = field(default_factory=Batches)
+    missing: MissingParameters = field(default_factory=MissingParameters)
+    interactions: Interactions = field(default_factory=Interactions)
+    modalities: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def called(self, modality: str) -> str:
+        """What a modality is called in the file."""
+        return self.names.get(modality, modality)
+
+    def build(self) -> World:
+        """The world that these parameters describe."""
+        frequency = np.array(list(self.classes.values()), float)
+        prior = frequency / frequency.sum()
+        pairs = self.interactions.pairs if self.interactions.share else ()
+        codes = class_codes(list(prior), len(pairs))
+        shared = Shared(
+            tuple(self.classes),
+            prior,
+            beta_levels(self.purity.a, self.purity.b, self.purity.nodes),
+            batch_law(len(prior), self.batches.number, self.batches.confounding),
+            tuple(Interaction(a, b, code) for (a, b), code in zip(pairs, codes, strict=True)),
+        )
+        return World(
+            shared,
+            Missing(self.missing, shared),
+            self.modalities,
+            self.interactions.share,
+            self.world,
+        )
+
+
+def presets() -> dict[str, Path]:
+    """The presets that ship, by name."""
+    folder = Path(str(files("genomix_cli.cohorts.simulate"))) / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_parameters(
+    preset: str | None = None,
+    file: Path | None = None,
+    *,
+    difficulty: str = "medium",
+    synergy: bool = False,
+    samples: int | None = None,
+) -> CohortParameters:
+    """Parameters of a preset, of a file, or of a file over a preset.
+
+    Raises
+    ------
+    UsageError
+        If there is no such preset or difficulty, or a parameter is not what it should be.
+    DataError
+        If the file is not YAML.
+    MissingExtraError
+        If what cohorts need is not installed.
+    """
+    require_extra()
+    settings: dict[str, Any] = {}
+    for path in (_preset(preset), file):
+        if path is not None:
+            settings = merged(settings, read_yaml(path))
+    chosen = _chosen(settings, difficulty, synergy, where=file or f"preset {preset}")
+    if samples is not None:
+        chosen["samples"] = samples
+    return parse(chosen, where=file or f"preset {preset}")
+
+
+def _preset(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    known = presets()
+    if name not in known:
+        raise UsageError(
+            "unknown preset", where="--preset", expected=" or ".join(known), found=name
+        )
+    return known[name]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or is something else.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"is not YAML: {error}", where=path) from error
+    if not isinstance(found, dict):
+        raise DataError("is not a mapping", where=path, expected="key: value", found=str(found))
+    return found
+
+
+def to_yaml(parameters: CohortParameters) -> str:
+    """The parameters as a file that :func:`read_parameters` reads back."""
+    import yaml
+
+    return yaml.safe_dump(plain(parameters), sort_keys=False, default_flow_style=None)
+
+
+def plain(parameters: CohortParameters) -> dict[str, Any]:
+    """Plain data, every default filled in."""
+    data = to_dict(parameters)
+    data["modalities"] = {name: to_dict(own) for name, own in parameters.modalities.items()}
+    return data
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the entries of `over`, table by table; classes are replaced as a whole."""
+    found = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+        found[key] = merged(found[key], value) if both and key != "classes" else value
+    return found
+
+
+def _chosen(settings: dict[str, Any], difficulty: str, synergy: bool, where: object) -> Any:
+    """The settings of one difficulty, with or without synergy."""
+    if difficulty not in DIFFICULTIES:
+        raise UsageError("unknown difficulty", expected=" or ".join(DIFFICULTIES), found=difficulty)
+    layers = [settings]
+    if synergy:
+        if "synergy" not in settings:
+            raise UsageError(
+                "has no synergy", where=where, hint="set interactions: {share: ..., pairs: ...}"
+            )
+        layers.append(settings["synergy"])
+    found: dict[str, Any] = {}
+    for layer in layers:
+        found = merged(found, {k: v for k, v in layer.items() if k not in _CHOICES})
+        found = merged(found, layer.get("difficulty", {}).get(difficulty, {}))
+    return found
+
+
+def parse(settings: dict[str, Any], where: object) -> CohortParameters:
+    """Turn plain settings into parameters.
+
+    Parameters
+    ----------
+    settings : dict
+    where : object
+        What an error should name: a file or a preset.
+
+    Raises
+    ------
+    UsageError
+        Naming all problems of a table together.
+    """
+    typed = dict(settings)
+    hints = {"purity": Purity, "batches": Batches, "missing": MissingParameters}
+    for name, cls in {**hints, "interactions": Interactions}.items():
+        if name in typed:
+            typed[name] = from_dict(
+                cls, _mapping(typed[name], where, name), where=f"{where}: {name}"
+            )
+    modalities = _mapping(typed.get("modalities", {}), where, "modalities")
+    typed["modalities"] = {
+        name: _modality(name, own, settings.get("penetrance"), where)
+        for name, own in modalities.items()
+    }
+    parameters = from_dict(CohortParameters, typed, where=where)
+    _check(parameters, where)
+    return parameters
+
+
+def _modality(name: str, settings: Any, penetrance: float | None, where: object) -> Any:
+    cls = COHORT_MODALITIES.load(name).Parameters
+    settings = dict(_mapping(settings or {}, where, name))
+    if penetrance is not None and any(f.name == "penetrance" for f in fields(cls)):
+        settings.setdefault("penetrance", penetrance)
+    return from_dict(cls, settings, where=f"{where}: {name}")
+
+
+def _mapping(value: Any, where: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            "is not a table", where=f"{where}: {name}", expected="key: value", found=str(value)
+        )
+    return value
+
+
+def _check(parameters: CohortParameters, where: object) -> None:
+    """What the types do not say."""
+    problems = []
+    frequencies = parameters.classes.values()
+    if len(frequencies) < 2:
+        problems.append("there are fewer than two classes")
+    if not all(isinstance(f, (int, float)) and f > 0 for f in frequencies):
+        problems.append("a class is not a name with a frequency above 0")
+    if not parameters.modalities:
+        problems.append("there are no modalities")
+    if parameters.interactions.share and not parameters.interactions.pairs:
+        problems.append("interactions have a share, but there are no pairs")
+    for pair in parameters.interactions.pairs:
+        if len(set(pair)) != 2 or not set(pair) <= set(parameters.modalities):
+            problems.append(f"{list(pair)} is no pair of two modalities of the cohort")
+    names = [parameters.called(name) for name in parameters.modalities]
+    if not all(isinstance(name, str) and not {"/", "+"} & set(name) for name in names):
+        problems.append("a name is no text without / and +")
+    elif len(set(names)) < len(names) or not set(parameters.names) <= set(parameters.modalities):
+        problems.append("names are not one each for modalities of the cohort")
+    if problems:
+        raise UsageError("; ".join(problems), where=where)

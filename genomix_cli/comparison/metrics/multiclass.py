@@ -1,0 +1,435 @@
+"""How good probabilities of several classes are, under any weights, and over bootstrap draws.
+
+Every metric is a function of weighted sums, so that a bootstrap replicate is the same data under
+the number of times each patient was drawn: scores are sorted once, and all replicates of a block
+are one matrix product and one cumulative sum per class.
+
+Absent classes, as scikit-learn has it (``zero_division=0``, no `labels`): an item of weight 0 is
+not there; a class that is neither a label nor predicted is left out of macro averages; one that is
+predicted but never a label counts 0 in macro precision, recall and F1, and is left out of balanced
+accuracy. AUROC and AUPRC are averaged over the classes for which they are defined.
+
+Letters: n samples, K classes, B sets of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from genomix_cli.comparison.metrics.binary import FloatArray, Interval
+
+N_BINS = 15
+#: Least probability that the log-likelihood sees, as in scikit-learn.
+EPSILON = float(np.finfo(np.float64).eps)
+# Weights of a block of draws: fits the caches.
+_BLOCK = 2**18
+
+
+class _Order(NamedTuple):
+    """Samples in falling order of a class's probability, and where its own are.
+
+    Attributes
+    ----------
+    order : NDArray
+        intp ``[n]``.
+    own : NDArray
+        intp ``[n_k]``: the samples of the class in that order.
+    start, end : NDArray
+        intp ``[g]``: in `order`, where groups of equal scores with a sample of the class begin and
+        end; all that are above such a group come before its start.
+    own_start, own_end : NDArray
+        intp ``[g]``: the same in `own`.
+    """
+
+    order: npt.NDArray[np.intp]
+    own: npt.NDArray[np.intp]
+    start: npt.NDArray[np.intp]
+    end: npt.NDArray[np.intp]
+    own_start: npt.NDArray[np.intp]
+    own_end: npt.NDArray[np.intp]
+
+
+class Ranked:
+    """Labels and probabilities with everything that no weights can change.
+
+    Parameters
+    ----------
+    label : array
+        int ``[n]``, from 0.
+    probability : array
+        float64 ``[n, K]``, rows sum to 1, no NaN.
+    """
+
+    def __init__(self, label: npt.ArrayLike, probability: npt.ArrayLike) -> None:
+        self.label = np.asarray(label, np.int64)
+        self.probability = np.asarray(probability, np.float64)
+        self.n, self.k = self.probability.shape
+        self.predicted = self.probability.argmax(1) if self.n else np.zeros(0, np.intp)
+
+    @cached_property
+    def sums(self) -> FloatArray:
+        """What is only added up ``[n, 3 K + 2]``: labels, predictions, hits, NLL, Brier."""
+        classes = np.arange(self.k)
+        true = (self.label[:, None] == classes).astype(np.float64)
+        predicted = (self.predicted[:, None] == classes).astype(np.float64)
+        own = self.probability[np.arange(self.n), self.label]
+        nll = -np.log(np.clip(own, EPSILON, 1 - EPSILON))
+        brier = ((self.probability - true) ** 2).sum(1)
+        return np.column_stack([true, predicted, true * predicted, nll, brier])
+
+    @cached_property
+    def orders(self) -> tuple[_Order, ...]:
+        """Of each class."""
+        return tuple(_order(self.label == k, self.probability[:, k]) for k in range(self.k))
+
+    @cached_property
+    def confidence(self) -> tuple[npt.NDArray[np.intp], FloatArray, npt.NDArray[np.intp]]:
+        """Rising order of the largest probability, its excess over the hit, next step of each."""
+        top = self.probability.max(1) if self.n else np.zeros(0)
+        order = np.argsort(top, kind="stable")
+        gap = (top - (self.predicted == self.label))[order]
+        return order, gap, _next_step(top[order])
+
+    def under(self, weights: npt.ArrayLike | None = None) -> Tally:
+        """The same under weights ``[n]`` or ``[B, n]``; default 1 each."""
+        w = np.ones(self.n) if weights is None else np.asarray(weights, np.float64)
+        return Tally(self, np.atleast_2d(w))
+
+
+def _order(own: npt.NDArray[np.bool_], score: FloatArray) -> _Order:
+    order = np.argsort(-score, kind="stable")
+    place = np.flatnonzero(own[order])
+    value = score[order]
+    first = np.flatnonzero(np.concatenate(([True], value[1:] != value[:-1]))[: len(value)])
+    group = np.searchsorted(first, place, side="right") - 1
+    own_start = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1]))[: len(group)])
+    group = group[own_start]
+    start, end = first[group], np.append(first, len(value))[group + 1]
+    own_end = np.append(own_start, len(place))[1:]
+    return _Order(order, order[place], start, end, own_start, own_end)
+
+
+def _next_step(value: FloatArray) -> npt.NDArray[np.intp]:
+    """For each place in a rising row the first from there that begins a new value ``[n + 1]``."""
+    begins = np.flatnonzero(np.concatenate(([True], value[1:] != value[:-1]))[: len(value)])
+    begins = np.append(begins, len(value))
+    return begins[np.searchsorted(begins, np.arange(len(value) + 1))]
+
+
+class Tally:
+    """Sums under ``B`` sets of weights; each is made when it is first asked for.
+
+    Parameters
+    ----------
+    ranked : Ranked
+    weights : NDArray
+        float64 ``[B, n]``, not negative.
+
+    Attributes
+    ----------
+    total : NDArray
+        ``[B]``.
+    true, predicted, hit : NDArray
+        ``[B, K]``.
+    """
+
+    def __init__(self, ranked: Ranked, weights: FloatArray) -> None:
+        self._ranked, self._weights = ranked, weights
+        k = ranked.k
+        sums = weights @ ranked.sums
+        self.total = weights.sum(1)
+        self.true, self.predicted = sums[:, :k], sums[:, k : 2 * k]
+        self.hit, self._nll, self._brier = sums[:, 2 * k : 3 * k], sums[:, -2], sums[:, -1]
+
+    @cached_property
+    def precision(self) -> FloatArray:
+        """Of each class ``[B, K]``; 0 where it is not predicted."""
+        return _share(self.hit, self.predicted, 0)
+
+    @cached_property
+    def recall(self) -> FloatArray:
+        """Of each class ``[B, K]``; 0 where it is no label."""
+        return _share(self.hit, self.true, 0)
+
+    @cached_property
+    def f1(self) -> FloatArray:
+        """Of each class ``[B, K]``; 0 where it is no label."""
+        return _share(2 * self.hit, self.true + self.predicted, 0)
+
+    @cached_property
+    def there(self) -> npt.NDArray[np.bool_]:
+        """Whether a class is a label or predicted ``[B, K]``."""
+        return (self.true > 0) | (self.predicted > 0)
+
+    @property
+    def nll(self) -> FloatArray:
+        """Mean negative log-likelihood ``[B]``."""
+        return _share(self._nll, self.total)
+
+    @property
+    def brier(self) -> FloatArray:
+        """Mean over samples of the squared error summed over classes ``[B]``."""
+        return _share(self._brier, self.total)
+
+    @cached_property
+    def _areas(self) -> tuple[FloatArray, FloatArray]:
+        both = [self._area(order) for order in self._ranked.orders]
+        return np.stack([a for a, _ in both], 1), np.stack([a for _, a in both], 1)
+
+    @property
+    def auroc(self) -> FloatArray:
+        """Of each class against the rest ``[B, K]``; NaN where there are not both."""
+        return self._areas[0]
+
+    @property
+    def auprc(self) -> FloatArray:
+        """Of each class ``[B, K]``: average precision; NaN where it is no label."""
+        return self._areas[1]
+
+    def _area(self, at: _Order) -> tuple[FloatArray, FloatArray]:
+        """AUROC and AUPRC ``[B]`` of a class: only groups of scores that hold it are visited."""
+        above = _summed(np.take(self._weights, at.order, axis=1))
+        own = _summed(np.take(self._weights, at.own, axis=1))
+        before, until = own[:, at.own_start], own[:, at.own_end]
+        weight = until - before
+        called = above[:, at.end]
+        others = above[:, -1:] - own[:, -1:]
+        below = others - (called - until + above[:, at.start] - before) / 2
+        auroc = _share((weight * below).sum(1), own[:, -1] * others[:, 0])
+        auprc = _share((weight * _share(until, called, 0)).sum(1), own[:, -1])
+        return auroc, auprc
+
+    @cached_property
+    def calibration_error(self) -> FloatArray:
+        """Of the predicted class, in bins of equal mass ``[B]``; equal probabilities share one."""
+        order, gap, next_step = self._ranked.confidence
+        w = np.take(self._weights, order, axis=1)
+        mass, excess = _summed(w), _summed(w * gap)
+        middle = mass[:, 1:] - w / 2
+        edges = np.arange(1, N_BINS) / N_BINS * self.total[:, None]
+        rows = zip(middle, edges, strict=True)
+        cut = next_step[np.array([np.searchsorted(m, e) for m, e in rows]).reshape(edges.shape)]
+        ends = np.zeros((len(w), 1), np.intp)
+        cut = np.concatenate([ends, cut, ends + len(order)], 1)
+        at_cut = np.take_along_axis(excess, cut, 1)
+        return _share(np.abs(np.diff(at_cut, axis=1)).sum(1), self.total)
+
+
+def _summed(values: FloatArray) -> FloatArray:
+    """Cumulative sums of rows, from 0: ``[B, n]`` to ``[B, n + 1]``."""
+    found = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=found[:, 1:])
+    return found
+
+
+def _share(part: FloatArray, whole: FloatArray, otherwise: float = np.nan) -> FloatArray:
+    return np.divide(part, whole, out=np.full(np.shape(part), float(otherwise)), where=whole > 0)
+
+
+def _mean(values: FloatArray, counts: FloatArray | npt.NDArray[np.bool_]) -> FloatArray:
+    """Mean over classes under `counts` ``[B, K]``; NaN where nothing counts."""
+    weight = np.asarray(counts, np.float64)
+    return _share((np.where(weight > 0, values, 0) * weight).sum(1), weight.sum(1))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that says how good probabilities are.
+
+    Call it as ``metric(label, probability, weights=None)`` with int ``[n]``, float64 ``[n, K]`` and
+    optionally float ``[n]``: a float, NaN where it is undefined.
+
+    Attributes
+    ----------
+    function : callable
+        Of a :class:`Tally`, ``[B]``.
+    larger_is_better : bool
+    title : str
+    noise_adds : bool
+        A sum of absolute values, which noise makes larger: a draw, twice as noisy as the data, lies
+        above the value. Intervals then reflect the percentiles at the value (Davison and Hinkley
+        1997, doi:10.1017/CBO9780511802843, section 5.2.1), which halves the bias or better.
+    """
+
+    function: Callable[[Tally], FloatArray]
+    larger_is_better: bool
+    title: str
+    noise_adds: bool = False
+
+    def __call__(
+        self,
+        label: npt.ArrayLike,
+        probability: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+    ) -> float:
+        """Its value; see the class."""
+        return float(self.function(Ranked(label, probability).under(weights))[0])
+
+
+#: Of all classes together; averages over classes are plain (macro) or by samples (weighted).
+METRICS: Mapping[str, Metric] = {
+    "accuracy": Metric(lambda t: _share(t.hit.sum(1), t.total), True, "accuracy"),
+    "balanced_accuracy": Metric(lambda t: _mean(t.recall, t.true > 0), True, "balanced accuracy"),
+    "macro_f1": Metric(lambda t: _mean(t.f1, t.there), True, "macro F1"),
+    "weighted_f1": Metric(lambda t: _mean(t.f1, t.true), True, "weighted F1"),
+    "macro_precision": Metric(lambda t: _mean(t.precision, t.there), True, "macro precision"),
+    "weighted_precision": Metric(lambda t: _mean(t.precision, t.true), True, "weighted precision"),
+    "macro_recall": Metric(lambda t: _mean(t.recall, t.there), True, "macro recall"),
+    "weighted_recall": Metric(lambda t: _mean(t.recall, t.true), True, "weighted recall"),
+    "auroc": Metric(lambda t: _mean(t.auroc, np.isfinite(t.auroc)), True, "AUROC"),
+    "auprc": Metric(lambda t: _mean(t.auprc, np.isfinite(t.auprc)), True, "AUPRC"),
+    "nll": Metric(lambda t: t.nll, False, "log loss"),
+    "brier": Metric(lambda t: t.brier, False, "Brier score"),
+    "calibration_error": Metric(lambda t: t.calibration_error, False, "calibration error", True),
+}
+#: Of each class ``[B, K]``; NaN where a class has none.
+CLASS_METRICS: Mapping[str, Callable[[Tally], FloatArray]] = {
+    "precision": lambda t: np.where(t.predicted > 0, t.precision, np.nan),
+    "recall": lambda t: np.where(t.true > 0, t.recall, np.nan),
+    "f1": lambda t: np.where(t.there, t.f1, np.nan),
+    "auroc": lambda t: t.auroc,
+    "auprc": lambda t: t.auprc,
+}
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Metrics of models on the data, and on every bootstrap draw.
+
+    Attributes
+    ----------
+    value, draws : dict of str to NDArray
+        Name of a metric to ``[models]`` and ``[models, D]``.
+    class_value, class_draws : dict of str to NDArray
+        ``[models, K]`` and ``[models, K, D]``.
+    """
+
+    value: dict[str, FloatArray]
+    draws: dict[str, FloatArray]
+    class_value: dict[str, FloatArray]
+    class_draws: dict[str, FloatArray]
+
+    def interval(self, model: int, metric: str) -> Interval:
+        """A metric of a model with its 95 % interval."""
+        value, draws = self.value[metric][model], self.draws[metric][model]
+        if METRICS[metric].noise_adds:
+            value, low, high = _reflected(percentile(value, draws))
+            return Interval(value, float(np.maximum(low, 0)), float(np.maximum(high, value)))
+        return percentile(value, draws)
+
+    def difference(self, model: int, other: int, metric: str) -> Interval:
+        """One model less another, both on the same draws."""
+        value, draws = self.value[metric], self.draws[metric]
+        found = percentile(value[model] - value[other], draws[model] - draws[other])
+        return _reflected(found) if METRICS[metric].noise_adds else found
+
+    def class_interval(self, model: int, k: int, metric: str) -> Interval:
+        """A metric of a class with its 95 % interval."""
+        return percentile(self.class_value[metric][model, k], self.class_draws[metric][model, k])
+
+
+def _reflected(interval: Interval) -> Interval:
+    value, low, high = interval
+    return Interval(value, 2 * value - high, 2 * value - low)
+
+
+def percentile(value: float, draws: FloatArray) -> Interval:
+    """A value with the 2.5th and 97.5th percentile of draws, the undefined ones left out."""
+    draws = draws[np.isfinite(draws)]
+    if not len(draws) or not np.isfinite(value):
+        return Interval(float(value), float("nan"), float("nan"))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high))
+
+
+def calibration_floor(probability: npt.ArrayLike) -> float:
+    """Calibration error that a perfectly calibrated model is expected to show, by chance alone.
+
+    The gap of a bin is then normal around 0 with the variance of its Bernoulli draws.
+
+    Parameters
+    ----------
+    probability : array
+        float64 ``[n, K]``.
+    """
+    top = np.sort(np.asarray(probability, np.float64).max(1))
+    if not len(top):
+        return float("nan")
+    bins = np.minimum((np.arange(len(top)) + 0.5) / len(top) * N_BINS, N_BINS - 1).astype(np.int64)
+    variance = np.bincount(bins, top * (1 - top), N_BINS)
+    return float(np.sqrt(2 * variance / np.pi).sum() / len(top))
+
+
+def replicate(
+    label: npt.ArrayLike,
+    probabilities: Sequence[npt.ArrayLike],
+    units: npt.ArrayLike,
+    draws: int,
+    rng: np.random.Generator,
+    metrics: Sequence[str] = tuple(METRICS),
+) -> Replicates:
+    """Every metric of several models on the same bootstrap draws of whole units.
+
+    Parameters
+    ----------
+    label : array
+        int ``[n]``.
+    probabilities : sequence of array
+        float64 ``[n, K]`` of each model.
+    units : array
+        ``[n]``: what is drawn, as patients are.
+    draws : int
+    rng : numpy.random.Generator
+    metrics : sequence of str
+        Of `METRICS`; those of classes are always there.
+    """
+    models = [Ranked(label, p) for p in probabilities]
+    n, k = np.shape(probabilities[0])
+    ones = np.ones((1, n))
+    whole = [_measured(model.under(ones), metrics) for model in models]
+    parts = [
+        [_measured(model.under(weights), metrics) for model in models]
+        for weights in drawn(units, draws, rng)
+    ]
+    empty: FloatArray = np.zeros((0, k))
+
+    def rows(i: int, name: str, by_class: bool) -> FloatArray:
+        blocks = [part[i][by_class][name] for part in parts]
+        start = empty if by_class else empty[:, 0]
+        return np.concatenate([start, *blocks]).T
+
+    every, names = range(len(models)), (tuple(metrics), tuple(CLASS_METRICS))
+    return Replicates(
+        {m: np.array([w[0][m][0] for w in whole]) for m in names[0]},
+        {m: np.array([rows(i, m, False) for i in every]) for m in names[0]},
+        {m: np.array([w[1][m][0] for w in whole]) for m in names[1]},
+        {m: np.array([rows(i, m, True) for i in every]) for m in names[1]},
+    )
+
+
+def _measured(
+    tally: Tally, metrics: Sequence[str]
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    return (
+        {name: METRICS[name].function(tally) for name in metrics},
+        {name: function(tally) for name, function in CLASS_METRICS.items()},
+    )
+
+
+def drawn(units: npt.ArrayLike, draws: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """How often each item is drawn, in blocks of draws ``[B, n]``; units are drawn whole."""
+    ids = np.unique(np.asarray(units), return_inverse=True)[1].reshape(-1)
+    count = int(ids.max(initial=-1)) + 1
+    size = max(_BLOCK // max(len(ids), 1), 1)
+    for start in range(0, draws if count else 0, size):
+        rows = min(size, draws - start)
+        times = [
+            np.bincount(rng.integers(0, count, count), minlength=count)[ids] for _ in range(rows)
+        ]
+        yield np.array(times, np.float64)

@@ -1,7 +1,0 @@
-"""What came of a comparison of models, for people: a page, a model card, and files for MultiQC."""
-
-from genomix_cli.comparison.report.card import card
-from genomix_cli.comparison.report.multiqc import write_multiqc
-from genomix_cli.comparison.report.page import write_report
-
-__all__ = ["card", "write_multiqc", "write_report"]

@@ -1,0 +1,518 @@
+"""Open shards: one gate that checks everything, then plain views of a memory map."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.config import from_dict
+from genomix_cli.errors import DataError
+from genomix_cli.formats.schema import (
+    CONTIG,
+    GENOME,
+    LAYOUTS,
+    WINDOWS,
+    Array,
+    Layout,
+    VariantTable,
+)
+from genomix_cli.genome.alphabet import UNKNOWN_BASE
+from genomix_cli.genome.contacts import BIN as CONTACT_BIN
+from genomix_cli.genome.contacts import from_band
+from genomix_cli.genome.signal import BIN_SIZE, Signal, TrackSpec, Uncovered
+from genomix_cli.genome.source import GenomeSource
+from genomix_cli.genome.tracks import cells, modalities, read_track_name, rows_in_cell
+
+_KINDS: dict[str, Any] = {"text": str, "json": str, "integer": (int, np.integer)}
+
+
+def _made_by(layout: Layout) -> str:
+    several = [other for other in LAYOUTS.values() if other.prepare == layout.prepare]
+    return f"run: {layout.prepare}" + (f" --layout {layout.name}" if len(several) > 1 else "")
+
+
+class Place(NamedTuple):
+    """Where an array lies in the file; `offset` is None for an empty one."""
+
+    offset: int | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Contents(NamedTuple):
+    """A file that passed the gate: its attributes, decoded, and where its arrays lie."""
+
+    attributes: dict[str, Any]
+    places: dict[str, Place]
+
+
+def check(path: Path, layout: Layout) -> Contents:
+    """Check a file against the table of its layout.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Layout
+
+    Raises
+    ------
+    DataError
+        If the file is not HDF5, is cut short, is of another kind or a newer version, or an
+        attribute or array is missing or not what the table says.
+    """
+    path = Path(path)
+    with _open_hdf5(path, layout) as file:
+        _check_format(file, path, layout)
+        attributes = _read_attributes(file, path, layout)
+        places = dict(_read_places(file, path, layout, attributes))
+    return Contents(attributes, places)
+
+
+def format_of(path: Path) -> str | None:
+    """The root attribute `format` of an HDF5 file, or None if it has none.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is not HDF5.
+    """
+    with _open_hdf5(Path(path)) as file:
+        found = file.attrs.get("format")
+    return found if isinstance(found, str) else None
+
+
+def _open_hdf5(path: Path, layout: Layout = GENOME) -> h5py.File:
+    if not path.is_file():
+        raise DataError("no such file", where=path)
+    try:
+        if h5py.is_hdf5(path):
+            return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "truncated" in str(error):
+            hint = "copy it again, or prepare it again"
+            raise DataError("is cut short", where=path, hint=hint) from error
+        raise DataError(f"cannot be read as HDF5: {error}", where=path) from error
+    raise DataError("is not HDF5", where=path, expected="a genomix shard", hint=_made_by(layout))
+
+
+def _check_format(file: h5py.File, path: Path, layout: Layout) -> None:
+    found = file.attrs.get("format")
+    if not isinstance(found, str) or found != layout.format:
+        other = LAYOUTS.get(str(found))
+        raise DataError(
+            "is HDF5, but not the kind that is needed here",
+            where=path,
+            expected=f"{layout.format} (the {layout.name} layout)",
+            found=f"{found} (the {other.name} layout)" if other else f"format {found!r}",
+            hint=_made_by(layout),
+        )
+    version = file.attrs.get("format_version")
+    if not isinstance(version, (int, np.integer)) or version < 1:
+        raise DataError("has no valid format_version", where=path, found=repr(version))
+    if version > layout.version:
+        raise DataError(
+            "was written by a newer genomix",
+            where=path,
+            expected=f"format version {layout.version} or older",
+            found=str(version),
+            hint="update genomix: pip install -U genomix-toolkit",
+        )
+
+
+def _read_attributes(file: h5py.File, path: Path, layout: Layout) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    problems = []
+    for attribute in layout.attributes:
+        value = file.attrs.get(attribute.name)
+        if not isinstance(value, _KINDS[attribute.kind]):
+            problems.append(f"{attribute.name} is {type(value).__name__}, not {attribute.kind}")
+            continue
+        try:
+            values[attribute.name] = json.loads(value) if attribute.kind == "json" else value
+        except json.JSONDecodeError:
+            problems.append(f"{attribute.name} is not JSON")
+    if values.get("bin_size", BIN_SIZE) != BIN_SIZE:
+        problems.append(f"bin_size is {values['bin_size']}, not {BIN_SIZE}")
+    if problems:
+        raise DataError(
+            f"invalid attributes: {', '.join(problems)}", where=path, hint=_made_by(layout)
+        )
+    return values
+
+
+def _read_places(
+    file: h5py.File, path: Path, layout: Layout, attributes: Mapping[str, Any]
+) -> Iterator[tuple[str, Place]]:
+    """Every array of the table that is there, checked; a word of a shape is one number."""
+    contigs = [name for name, _ in attributes["contigs"]]
+    sizes: dict[tuple[str, str], int] = {("", "track"): len(attributes.get("tracks", ()))}
+    for array in layout.arrays:
+        for contig in contigs if CONTIG in array.path else [""]:
+            name = array.path.replace(CONTIG, contig)
+            dataset = file.get(name)
+            if dataset is None and not array.required:
+                continue
+            if not isinstance(dataset, h5py.Dataset):
+                raise DataError(f"lacks the dataset {name}", where=path, hint=_made_by(layout))
+            _check_dataset(dataset, array, path, layout)
+            _check_shape(dataset, array, path, sizes, contig, layout)
+            yield name, Place(dataset.id.get_offset(), dataset.shape, dataset.dtype)
+
+
+def _check_dataset(dataset: h5py.Dataset, array: Array, path: Path, layout: Layout) -> None:
+    if not array.has_dtype(dataset.dtype):
+        raise DataError(
+            f"{dataset.name} has another type",
+            where=path,
+            expected=array.dtype,
+            found=str(dataset.dtype),
+            hint=_made_by(layout),
+        )
+    if dataset.size and dataset.id.get_offset() is None:
+        raise DataError(
+            f"{dataset.name} is not contiguous",
+            where=path,
+            expected="a contiguous, uncompressed dataset",
+            hint=f"{_made_by(layout)}, or h5repack -l CONTI",
+        )
+
+
+def _check_shape(
+    dataset: h5py.Dataset,
+    array: Array,
+    path: Path,
+    sizes: dict[tuple[str, str], int],
+    contig: str,
+    layout: Layout,
+) -> None:
+    """Compare with the sizes met so far; the first array that uses a word sets its size."""
+    words, shape = array.shape, dataset.shape
+    for word, size in zip(words, shape, strict=False):
+        if isinstance(word, str):
+            sizes.setdefault((_scope(word, contig), word), size)
+    expected = tuple(
+        sizes.get((_scope(word, contig), word)) if isinstance(word, str) else word for word in words
+    )
+    if expected != shape:
+        raise DataError(
+            f"{dataset.name} has another shape",
+            where=path,
+            expected=", ".join(f"{w} = {n}" for w, n in zip(words, expected, strict=True)),
+            found=str(list(shape)),
+            hint=_made_by(layout),
+        )
+
+
+def _scope(word: str, contig: str) -> str:
+    """Tracks are the same everywhere; bases, bins and blocks are counted per contig."""
+    return "" if word == "track" else contig
+
+
+class Mapped:
+    """The arrays of a checked file, as read-only views of one memory map."""
+
+    def __init__(self, path: Path, contents: Contents) -> None:
+        self._places = contents.places
+        with open(path, "rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def get(self, name: str) -> NDArray[Any] | None:
+        """An array, or None if the file does not have it."""
+        return self[name] if name in self._places else None
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        offset, shape, dtype = self._places[name]
+        if offset is None:
+            return np.empty(shape, dtype)
+        return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
+
+    def variants(self) -> VariantTable:
+        """The table of variants; columns that an older file lacks are NaN."""
+        absent = np.full(len(self["/variants/pos"]), np.nan, np.float32)
+        columns: dict[str, Any] = {
+            name: absent if (stored := self.get(f"/variants/{name}")) is None else stored
+            for name in VariantTable._fields
+        }
+        return VariantTable(**columns)
+
+
+class _Contig(NamedTuple):
+    """The arrays of one contig; `blocks` holds start, end, offset, and `ends` the ends again."""
+
+    blocks: list[list[int]]
+    ends: list[int]
+    codes: NDArray[np.uint8]
+    signal: NDArray[np.float16]
+    observed: NDArray[np.uint8]
+    contacts: NDArray[np.float16] | None
+
+
+class Shard:
+    """A genome shard: a `GenomeSource`, and the variants in it.
+
+    Pickles by path, so that each worker maps the file for itself. Use :func:`open_shard`.
+
+    Attributes
+    ----------
+    path : Path
+    contigs : dict of str to int
+        Contigs in the order that `variants.contig` counts, and their lengths.
+    track_specs : tuple of TrackSpec
+    tracks : tuple of str
+    uncovered : {"missing", "zero"}
+    max_gap_bins : int
+    assembly : str
+    tissues : tuple of str
+    provenance : dict
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path).absolute()
+        contents = check(self.path, GENOME)
+        attributes = contents.attributes
+        self.contigs: dict[str, int] = dict(attributes["contigs"])
+        self.track_specs = tuple(
+            from_dict(TrackSpec, spec, where=self.path) for spec in attributes["tracks"]
+        )
+        self.tracks = tuple(spec.name for spec in self.track_specs)
+        self.uncovered: Uncovered = attributes["uncovered"]
+        self.max_gap_bins = int(attributes["max_gap_bins"])
+        self.assembly: str = attributes["assembly"]
+        self.tissues = tuple(attributes["tissues"])
+        self.provenance: dict[str, Any] = attributes["provenance"]
+        self._arrays = Mapped(self.path, contents)
+        self._contigs = {name: self._load(name) for name in self.contigs}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Shard, (self.path,)
+
+    def _load(self, contig: str) -> _Contig:
+        blocks = self._arrays[f"/sequence/{contig}/blocks"]
+        arrays = _Contig(
+            blocks.tolist(),
+            blocks[:, 1].tolist(),
+            self._arrays[f"/sequence/{contig}/codes"],
+            self._arrays[f"/tracks/{contig}/signal"],
+            self._arrays[f"/tracks/{contig}/observed"],
+            self._arrays.get(f"/contacts/{contig}/oe"),
+        )
+        start, end, offset = blocks.T
+        lengths, n_bases = end - start, len(arrays.codes)
+        tiled = np.array_equal(np.cumsum(lengths) - lengths, offset) and lengths.sum() == n_bases
+        if not tiled or arrays.signal.shape[1] != -(-n_bases // BIN_SIZE):
+            raise DataError(
+                f"the blocks of {contig} do not cover its arrays",
+                where=self.path,
+                hint=_made_by(GENOME),
+            )
+        return arrays
+
+    @cached_property
+    def variants(self) -> VariantTable:
+        """The table of variants; views of the file, read-only."""
+        return self._arrays.variants()
+
+    @property
+    def has_contacts(self) -> bool:
+        """Whether a contact map was given."""
+        return any(contig.contacts is not None for contig in self._contigs.values())
+
+    def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Bases as uint8 ``[end - start]``; N (4) outside the blocks.
+
+        A read-only view of the file where one block holds them all.
+        """
+        whole = self._inside(contig, start, end, 1)
+        if whole is not None:
+            return self._contigs[contig].codes[whole]
+        codes = np.full(end - start, UNKNOWN_BASE, np.uint8)
+        for into, part in self._parts(contig, start, end, 1):
+            codes[into] = self._contigs[contig].codes[part]
+        return codes
+
+    def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
+        """Tracks over bins ``first_bin .. last_bin``; 0 and not observed outside the blocks.
+
+        float16 and uint8 ``[M, N]``; read-only views of the file where one block holds them all.
+        """
+        whole = self._inside(contig, first_bin, last_bin, BIN_SIZE)
+        if whole is not None:
+            stored = self._contigs[contig]
+            return Signal(stored.signal[:, whole], stored.observed[:, whole])
+        shape = len(self.tracks), last_bin - first_bin
+        signal = Signal(np.zeros(shape, np.float16), np.zeros(shape, np.uint8))
+        for into, part in self._parts(contig, first_bin, last_bin, BIN_SIZE):
+            signal.value[:, into] = self._contigs[contig].signal[:, part]
+            signal.observed[:, into] = self._contigs[contig].observed[:, part]
+        return signal
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What its tracks measure, whatever the cell type: what a model trained on it reads."""
+        return modalities(self.tracks)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cell types of its tracks; ("",) where none is named."""
+        return cells(self.tracks)
+
+    @property
+    def modality_specs(self) -> tuple[TrackSpec, ...]:
+        """The reference of each modality, under its name."""
+        first = {read_track_name(s.name).modality: s for s in reversed(self.track_specs)}
+        return tuple(first[name].called(name) for name in self.modalities)
+
+    def in_cell(self, cell: str) -> GenomeSource:
+        """The genome as one cell type sees it: a track per modality, missing where it has none."""
+        if self.tracks == self.modalities:
+            return self
+        return CellView(self, cell)
+
+    def blocks(self, contig: str) -> NDArray[np.int64]:
+        """Start and end of each stretch that is stored, int64 ``[block, 2]``."""
+        return np.array(self._contigs[contig].blocks, np.int64).reshape(-1, 3)[:, :2]
+
+    def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
+        """log(observed/expected) between 5-kb bins, ``[n_bins, n_bins]``; 0 where unknown."""
+        stored = self._contigs[contig].contacts if contig in self._contigs else None
+        if stored is None:
+            return np.zeros((n_bins, n_bins), np.float32)
+        return from_band(stored, start // CONTACT_BIN, n_bins)
+
+    def _inside(self, contig: str, start: int, end: int, unit: int) -> slice | None:
+        """Where ``start .. end``, in units of `unit` bases, is stored, if in one block."""
+        found = self._contigs.get(contig)
+        if found is None:
+            return None
+        i = bisect_right(found.ends, start * unit)
+        if i == len(found.ends):
+            return None
+        low, high, offset = found.blocks[i]
+        # The last bin of a contig may be cut short by its end.
+        if start * unit < low or end > -(-high // unit):
+            return None
+        shift = (offset - low) // unit
+        return slice(start + shift, end + shift)
+
+    def _parts(self, contig: str, start: int, end: int, unit: int) -> Iterator[tuple[slice, slice]]:
+        """Where ``start .. end``, in units of `unit` bases, meets the blocks.
+
+        Yields
+        ------
+        into, part : slice
+            Of the answer, and of the stored array.
+        """
+        found = self._contigs.get(contig)
+        if found is None:
+            return
+        for low, high, offset in found.blocks[bisect_right(found.ends, start * unit) :]:
+            low, high = low // unit, -(-high // unit)
+            if low >= end:
+                break
+            left, right = max(start, low), min(end, high)
+            shift = offset // unit - low
+            yield slice(left - start, right - start), slice(left + shift, right + shift)
+
+    def close(self) -> None:
+        """Nothing to release: the map goes with its last view."""
+
+
+class CellView:
+    """A shard as one cell type sees it: a `GenomeSource` with a track per modality.
+
+    Parameters
+    ----------
+    shard : Shard
+    cell : str
+        A modality without a track in this cell type is missing: 0, and nowhere observed.
+    """
+
+    def __init__(self, shard: Shard, cell: str) -> None:
+        self.shard = shard
+        self.cell = cell
+        self.tracks = shard.modalities
+        self.contigs: Mapping[str, int] = shard.contigs
+        rows = rows_in_cell(shard.tracks, cell)
+        self._into = [i for i, name in enumerate(self.tracks) if name in rows]
+        self._rows = [rows[self.tracks[i]] for i in self._into]
+
+    def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """As `Shard.codes`."""
+        return self.shard.codes(contig, start, end)
+
+    def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
+        """As `Shard.signal`, a row per modality."""
+        stored = self.shard.signal(contig, first_bin, last_bin)
+        shape = len(self.tracks), last_bin - first_bin
+        value, observed = np.zeros(shape, np.float16), np.zeros(shape, np.uint8)
+        value[self._into] = stored.value[self._rows]
+        observed[self._into] = stored.observed[self._rows]
+        return Signal(value, observed)
+
+    def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
+        """As `Shard.contacts`."""
+        return self.shard.contacts(contig, start, n_bins)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def open_shard(path: Path) -> Shard:
+    """Open a shard of the genome layout.
+
+    Raises
+    ------
+    DataError
+        If the file is not a whole, valid shard that this version can read.
+    """
+    return Shard(path)
+
+
+class Windows(NamedTuple):
+    """A shard of the windows layout, arrays as views of a memory map.
+
+    Attributes
+    ----------
+    kmers : NDArray
+        uint16 ``[V, bases]``.
+    signal : NDArray
+        float16 ``[V, M, N]``.
+    observed : NDArray
+        uint8 ``[V, M, N]``.
+    start : NDArray
+        int64 ``[V]``: first base of each window.
+    variants : VariantTable
+    attributes : dict
+        Of the root, decoded.
+    """
+
+    kmers: NDArray[np.uint16]
+    signal: NDArray[np.float16]
+    observed: NDArray[np.uint8]
+    start: NDArray[np.int64]
+    variants: VariantTable
+    attributes: dict[str, Any]
+
+
+def open_windows(path: Path) -> Windows:
+    """Open a shard of the windows layout.
+
+    Raises
+    ------
+    DataError
+        If the file is not a whole, valid file that this version can read.
+    """
+    contents = check(path, WINDOWS)
+    arrays = Mapped(path, contents)
+    names = ("kmers", "signal", "observed", "start")
+    kmers, signal, observed, start = (arrays[f"/windows/{name}"] for name in names)
+    return Windows(kmers, signal, observed, start, arrays.variants(), contents.attributes)

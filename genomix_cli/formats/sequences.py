@@ -1,0 +1,310 @@
+"""The file of sequences: opened through the gate, written whole.
+
+Letters: n sequences, L bases of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.genome_shard import Contents, Mapped, check, format_of
+from genomix_cli.formats.schema import SEQUENCES
+from genomix_cli.formats.writer import LayoutWriter
+from genomix_cli.provenance import Provenance, atomic_path
+
+
+@dataclass(frozen=True)
+class Phenotype:
+    """What is known of the sequences: a number, or a category.
+
+    Attributes
+    ----------
+    name : str
+    categories : tuple of str or None
+        None for a number.
+    values : NDArray
+        float32 ``[n]``, NaN where unknown; or int16 ``[n]``, index of the category, -1 where
+        unknown.
+    """
+
+    name: str
+    categories: tuple[str, ...] | None
+    values: NDArray[Any]
+
+
+class Windows(NamedTuple):
+    """Where each sequence lies in the genome.
+
+    Attributes
+    ----------
+    contig : NDArray
+        int16 ``[n]``: index into the file's contigs.
+    start : NDArray
+        int64 ``[n]``: 0-based.
+    strand : NDArray
+        int8 ``[n]``: 1 or -1.
+    """
+
+    contig: NDArray[np.int16]
+    start: NDArray[np.int64]
+    strand: NDArray[np.int8]
+
+
+class Columns(NamedTuple):
+    """Where each column of aligned sequences lies.
+
+    Attributes
+    ----------
+    contig : NDArray
+        int16 ``[L]``: index into the file's contigs.
+    pos : NDArray
+        int64 ``[L]``: 0-based.
+    site : NDArray
+        int32 ``[L]``: variant site, or -1 for a base beside one.
+    ref, alt : NDArray
+        uint8 ``[L]``: sets of bases; `alt` is 0 beside a site.
+    """
+
+    contig: NDArray[np.int16]
+    pos: NDArray[np.int64]
+    site: NDArray[np.int32]
+    ref: NDArray[np.uint8]
+    alt: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences of equal length, or some of them.
+
+    Attributes
+    ----------
+    names : NDArray
+        str ``[n]``; unique.
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases, see `genomix_cli.genome.iupac`.
+    group : NDArray
+        int64 ``[n]``: folds keep a group together.
+    split : NDArray
+        str ``[n]``: as the file names it (``train``), or empty.
+    phenotypes : tuple of Phenotype
+    default_label : str
+        Name of the phenotype to classify by, or empty.
+    contigs : dict of str to int
+        Lengths; 0 where unknown.
+    assembly : str
+    windows : Windows, optional
+    columns : Columns, optional
+        Of aligned sequences.
+    """
+
+    names: NDArray[Any]
+    codes: NDArray[np.uint8]
+    group: NDArray[np.int64]
+    split: NDArray[Any]
+    phenotypes: tuple[Phenotype, ...] = ()
+    default_label: str = ""
+    contigs: dict[str, int] = field(default_factory=dict)
+    assembly: str = ""
+    windows: Windows | None = None
+    columns: Columns | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def length(self) -> int:
+        """Bases of each."""
+        return self.codes.shape[1]
+
+    @property
+    def aligned(self) -> bool:
+        """Whether a column is the same place in all of them."""
+        return self.columns is not None
+
+    def take(self, rows: Any) -> Sequences:
+        """Some sequences, by index or mask."""
+        rows = np.asarray(rows)
+        windows = self.windows and Windows(*(values[rows] for values in self.windows))
+        return replace(
+            self,
+            names=self.names[rows],
+            codes=self.codes[rows],
+            group=self.group[rows],
+            split=self.split[rows],
+            phenotypes=tuple(replace(p, values=p.values[rows]) for p in self.phenotypes),
+            windows=windows,
+        )
+
+    def phenotype(self, name: str) -> Phenotype:
+        """What is known under a name.
+
+        Raises
+        ------
+        UsageError
+            If there is no such phenotype.
+        """
+        for phenotype in self.phenotypes:
+            if phenotype.name == name:
+                return phenotype
+        names = [phenotype.name for phenotype in self.phenotypes]
+        raise UsageError(f"no phenotype {name!r}", expected=" or ".join(names) or "none is there")
+
+    def label(self, name: str = "") -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """Classes that occur, and the class of each sequence int64 ``[n]``, -1 where unknown.
+
+        Parameters
+        ----------
+        name : str
+            Of a categorical phenotype; default: the file's.
+
+        Raises
+        ------
+        UsageError
+            If there is none, or it is a number.
+        """
+        if not (name or self.default_label):
+            raise UsageError("the file names no label", where="--label", hint="name a phenotype")
+        phenotype = self.phenotype(name or self.default_label)
+        if phenotype.categories is None:
+            raise UsageError(
+                f"{phenotype.name} is a number", where="--label", expected="a categorical phenotype"
+            )
+        there = np.unique(phenotype.values[phenotype.values >= 0])
+        label = np.full(len(self), -1, np.int64)
+        known = phenotype.values >= 0
+        label[known] = np.searchsorted(there, phenotype.values[known])
+        return tuple(phenotype.categories[k] for k in there), label
+
+
+def is_sequences(path: Path) -> bool:
+    """Whether a file says that it is one of sequences."""
+    try:
+        return format_of(path) == SEQUENCES.format
+    except DataError:
+        return False
+
+
+def open_sequences(path: Path) -> Sequences:
+    """Open a file of sequences; `codes` is a read-only view of a memory map.
+
+    Raises
+    ------
+    DataError
+        If the gate refuses it: not HDF5, cut short, of another kind or a newer version, or its
+        tables do not fit each other.
+    """
+    path = Path(path)
+    contents = check(path, SEQUENCES)
+    arrays = Mapped(path, contents)
+    attributes = contents.attributes
+    names = np.char.decode(arrays["/sequences/name"], "utf-8")
+    if len(np.unique(names)) < len(names):
+        raise DataError("has two sequences of one name", where=path, hint="prepare it again")
+    splits = np.array([*attributes["splits"], ""])
+    sequences = Sequences(
+        names=names,
+        codes=arrays["/sequences/codes"],
+        group=arrays["/sequences/group"].astype(np.int64),
+        split=splits[arrays["/sequences/split"]],
+        phenotypes=_phenotypes(path, attributes["phenotypes"], arrays),
+        default_label=attributes["label"],
+        contigs=dict(attributes["contigs"]),
+        assembly=attributes["assembly"],
+        windows=_optional(Windows, contents, arrays, "sequences"),
+        columns=_optional(Columns, contents, arrays, "columns"),
+    )
+    if bool(attributes["aligned"]) != sequences.aligned:
+        raise DataError("says of itself what its columns do not", where=path, found="aligned")
+    return sequences
+
+
+def provenance_of(path: Path) -> dict[str, Any]:
+    """How a file was made."""
+    return check(Path(path), SEQUENCES).attributes["provenance"]
+
+
+def _optional(kind: Any, contents: Contents, arrays: Mapped, folder: str) -> Any:
+    paths = [f"/{folder}/{name}" for name in kind._fields]
+    if not all(path in contents.places for path in paths):
+        return None
+    return kind(*(arrays[path] for path in paths))
+
+
+def _phenotypes(path: Path, listed: Items[Any], arrays: Mapped) -> tuple[Phenotype, ...]:
+    number, category = arrays["/phenotypes/number"], arrays["/phenotypes/category"]
+    found: list[Phenotype] = []
+    numbers = categories = 0
+    for each in listed:
+        if each["categories"] is None:
+            found.append(Phenotype(each["name"], None, number[:, numbers]))
+            numbers += 1
+        else:
+            values = category[:, categories]
+            found.append(Phenotype(each["name"], tuple(each["categories"]), values))
+            categories += 1
+            if len(values) and not -1 <= values.min() <= values.max() < len(each["categories"]):
+                raise DataError(f"{each['name']} has codes without a category", where=path)
+    if (numbers, categories) != (number.shape[1], category.shape[1]):
+        raise DataError("does not name its phenotypes", where=path, hint="prepare it again")
+    return tuple(found)
+
+
+def write_sequences(
+    path: Path, sequences: Sequences, provenance: Provenance, *, force: bool = True
+) -> None:
+    """Write a whole file of sequences; it appears by rename.
+
+    Raises
+    ------
+    UsageError
+        If it exists and `force` is false.
+    OSError
+        If the disk is full.
+    """
+    with (
+        atomic_path(path, force=force) as draft,
+        sequences_writer(draft, sequences, provenance) as file,
+    ):
+        file.put("/sequences/codes", sequences.codes)
+
+
+def sequences_writer(path: Path, sequences: Sequences, provenance: Provenance) -> LayoutWriter:
+    """A file of which all but ``/sequences/codes`` is written; the caller does that.
+
+    So that codes which do not fit memory can be written in pieces: `sequences.codes` is not read.
+    """
+    splits = sorted({str(name) for name in sequences.split} - {""})
+    index = {name: i for i, name in enumerate(splits)} | {"": -1}
+    attributes = {
+        "aligned": int(sequences.aligned),
+        "label": sequences.default_label,
+        "phenotypes": [
+            {"name": p.name, "categories": p.categories and list(p.categories)}
+            for p in sequences.phenotypes
+        ],
+        "splits": splits,
+        "assembly": sequences.assembly,
+        "contigs": list(map(list, sequences.contigs.items())),
+        "provenance": provenance.to_dict(),
+    }
+    file = LayoutWriter(path, SEQUENCES, attributes)
+    file.put("/sequences/name", np.char.encode(sequences.names.astype(str), "utf-8"))
+    file.put("/sequences/group", sequences.group)
+    file.put("/sequences/split", np.array([index[str(name)] for name in sequences.split], "i2"))
+    for folder, table in (("sequences", sequences.windows), ("columns", sequences.columns)):
+        if table is not None:
+            for name, values in table._asdict().items():
+                file.put(f"/{folder}/{name}", values)
+    n = len(sequences)
+    numbers = [p.values for p in sequences.phenotypes if p.categories is None]
+    categories = [p.values for p in sequences.phenotypes if p.categories is not None]
+    file.put("/phenotypes/number", np.array(numbers, np.float32).reshape(-1, n).T)
+    file.put("/phenotypes/category", np.array(categories, np.int16).reshape(-1, n).T)
+    return file

@@ -1,0 +1,148 @@
+"""Write the HDF5 contracts: only what the schema names, in the type the schema names."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.formats.schema import CONTIG, Array, Layout, VariantTable
+
+# Arrays start at multiples of this, so that mapped numbers are aligned.
+ALIGNMENT = 64
+
+
+class _Disk(io.RawIOBase):
+    """A new file for HDF5, which does not survive a full disk: it aborts, or fails to close.
+
+    So the first error is kept, later writes are dropped, HDF5 closes as if all were well, and the
+    error is raised when it is done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = io.FileIO(path, "w+")
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def readinto(self, buffer: Any) -> int:
+        return self._file.readinto(buffer)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class LayoutWriter:
+    """An HDF5 file of one layout; the same calls give the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Layout
+    attributes : mapping
+        A value for every attribute of the layout but `format` and `format_version`.
+
+    Raises
+    ------
+    OSError
+        If the disk is full: from `create` or `put`, or at the end.
+    """
+
+    def __init__(self, path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
+        self.layout = layout
+        self._disk = _Disk(path)
+        self._file = h5py.File(
+            self._disk,
+            "w",
+            libver=("earliest", "v110"),
+            alignment_threshold=ALIGNMENT,
+            alignment_interval=ALIGNMENT,
+        )
+        fixed = {"format": layout.format, "format_version": layout.version}
+        values = {**attributes, **fixed}
+        for attribute in layout.attributes:
+            value = values.pop(attribute.name)
+            is_json = attribute.kind == "json"
+            self._file.attrs[attribute.name] = json.dumps(value) if is_json else value
+        if values:
+            raise ValueError(f"not in the schema: {', '.join(values)}")
+
+    def __enter__(self) -> LayoutWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        self._disk.close()
+        self._raise_disk_error()
+
+    def _raise_disk_error(self) -> None:
+        if self._disk.error is not None:
+            raise self._disk.error
+
+    def create(self, path: str, shape: tuple[int, ...], contig: str = "") -> h5py.Dataset:
+        """A dataset to fill piece by piece.
+
+        Parameters
+        ----------
+        path : str
+            As in the schema, with ``<contig>``.
+        shape : tuple of int
+        contig : str
+        """
+        array = self.layout.array(path)
+        return self._create(array, shape, np.dtype(array.dtype), contig)
+
+    def put(self, path: str, values: NDArray[Any], contig: str = "") -> None:
+        """A whole dataset; byte strings keep their width, other values are cast."""
+        array = self.layout.array(path)
+        dtype = values.dtype if array.dtype == "bytes" else np.dtype(array.dtype)
+        self._create(array, values.shape, dtype, contig)[...] = values
+
+    def put_variants(self, table: VariantTable) -> None:
+        """The table of variants."""
+        for name, column in table._asdict().items():
+            self.put(f"/variants/{name}", column)
+
+    def _create(
+        self, array: Array, shape: tuple[int, ...], dtype: np.dtype, contig: str
+    ) -> h5py.Dataset:
+        self._raise_disk_error()
+        fits = [want in (size, str(want)) for size, want in zip(shape, array.shape, strict=True)]
+        if not (all(fits) and array.has_dtype(dtype)):
+            raise ValueError(f"{array.path} is {array.dtype} {array.shape}, not {dtype} {shape}")
+        path = array.path.replace(CONTIG, contig)
+        return self._file.create_dataset(path, shape, dtype, track_times=False)

@@ -1,0 +1,350 @@
+"""What a VCF comes from: a file or standard input, as it is, compressed, or BCF.
+
+Text is read in large blocks that are cut into lines at once: reading line by line takes several
+times as long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import logging
+import os
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.vcf import bgzf
+from genomix_cli.genome.vcf.regions import END, Regions
+
+log = logging.getLogger("genomix")
+
+STANDARD_STREAM = "-"
+BCF = b"BCF\x02"
+GZIP = b"\x1f\x8b"
+
+#: Bytes of text that are cut into lines at a time.
+BLOCK = 1 << 18
+#: Lines that come together where there are no blocks.
+LINES = 1000
+# Regions nearer than this are read in one go: as much is decompressed at least.
+NEAR = 1 << 15
+
+
+class Input:
+    """An open file, not yet read.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, or ``-`` for standard input.
+
+    Attributes
+    ----------
+    name : str
+        As messages name it.
+    is_bcf : bool
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, is empty, or is truncated as far as can be told from its end.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = "standard input" if str(path) == STANDARD_STREAM else str(path)
+        self.is_file = str(path) != STANDARD_STREAM and self.path.is_file()
+        self._raw = _open(path, self.name)
+        try:
+            self.stream = _Stream(self._raw, self.name)
+            if not self.stream.start:
+                raise DataError("is empty", where=self.name, expected="a VCF header")
+            self.is_bgzf = bgzf.is_bgzf(self.stream.start)
+            if self.is_bgzf and self.is_file:
+                _refuse_truncated(self.path)
+            self.is_bcf = self.stream.peek(len(BCF)) == BCF
+        except BaseException:
+            self.close()
+            raise
+        self._count = 0
+        self._saw_return = False
+
+    def __enter__(self) -> Input:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if str(self.path) != STANDARD_STREAM:
+            self._raw.close()
+
+    def blocks(self) -> Iterator[list[str]]:
+        """Text as lists of lines without their ends, which are line feeds and nothing else.
+
+        Raises
+        ------
+        DataError
+            If it is damaged or truncated, with the line.
+        """
+        for data in self._text():
+            lines = data.decode("utf-8", "surrogateescape").split("\n")
+            if b"\r" in data:
+                lines = self._without_returns(lines)
+            self._count += len(lines)
+            yield lines
+
+    def _text(self) -> Iterator[bytes]:
+        """Bytes cut at line ends."""
+        parts: list[bytes] = []
+        for data in self._decompressed():
+            end = data.rfind(b"\n")
+            if end < 0:
+                parts.append(data)
+                continue
+            parts.append(data[:end])
+            yield b"".join(parts)
+            parts = [data[end + 1 :]]
+        if rest := b"".join(parts):
+            yield rest
+
+    def _decompressed(self) -> Iterator[bytes]:
+        stream: Any = io.BufferedReader(self.stream, BLOCK)
+        if self.stream.start.startswith(GZIP):
+            stream = gzip.GzipFile(fileobj=stream)
+        # Of a pipe, what is there is taken at once.
+        read = stream.read if self.is_file else stream.read1
+        where = lambda: f"{self.name}:{self._count + 1}"  # noqa: E731
+        try:
+            while data := read(BLOCK):
+                yield data
+        except EOFError as error:
+            raise truncated(where()) from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(f"is damaged: {error}", where=where()) from error
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", where=self.name) from error
+        if self.is_bgzf and not self.stream.complete:
+            raise truncated(where())
+
+    def _without_returns(self, lines: list[str]) -> list[str]:
+        ended = [line.endswith("\r") for line in lines]
+        if any(ended) and not self._saw_return:
+            self._saw_return = True
+            log.warning("%s: Windows line ends; written back as plain ones", self.name)
+        return [line.removesuffix("\r") for line in lines]
+
+
+def open_input(path: str | Path) -> Input:
+    """Open a file or standard input; see :class:`Input`."""
+    return Input(path)
+
+
+class _Stream(io.RawIOBase):
+    """Raw bytes of a stream whose start is known in advance and whose end is remembered.
+
+    Standard input cannot be rewound after its format is told, nor its last block looked up.
+    """
+
+    def __init__(self, raw: Any, name: str) -> None:
+        self._raw = raw
+        self._name = name
+        self.start = self._ahead = self._end = b""
+        while len(self.start) < bgzf.HEADER_SIZE and self._more():
+            pass
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._ahead:
+            count = min(len(buffer), len(self._ahead))
+            buffer[:count] = self._ahead[:count]
+            self._ahead = self._ahead[count:]
+        else:
+            count = self._raw.readinto(buffer) or 0
+        last = bytes(buffer[max(0, count - len(bgzf.END)) : count])
+        self._end = (self._end + last)[-len(bgzf.END) :]
+        return count
+
+    def peek(self, count: int) -> bytes:
+        """The first bytes, decompressed; fewer where there are no more, or they are damaged."""
+        while True:
+            if not self.start.startswith(GZIP):
+                return self.start[:count]
+            try:
+                data = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(self.start, count)
+            except zlib.error:
+                return b""
+            if len(data) == count or len(self.start) > BLOCK or not self._more():
+                return data
+
+    def _more(self) -> bool:
+        """Take in more of the start."""
+        try:
+            data: bytes = self._raw.read(1 << 14)
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", where=self._name) from error
+        self.start += data or b""
+        self._ahead = self.start
+        return bool(data)
+
+    @property
+    def complete(self) -> bool:
+        """Whether BGZF's end mark came last."""
+        return self._end == bgzf.END
+
+
+def _open(path: str | Path, name: str) -> Any:
+    if str(path) == STANDARD_STREAM:
+        # Without Python's buffer: a thread that waits in it for more would keep us from ending.
+        return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=name) from error
+
+
+def _refuse_truncated(path: Path) -> None:
+    """Look for BGZF's end mark before hours of work, where the file can be looked at twice."""
+    with open(path, "rb") as file:
+        file.seek(-min(len(bgzf.END), os.path.getsize(path)), os.SEEK_END)
+        if file.read() != bgzf.END:
+            raise truncated(path)
+
+
+def truncated(where: object) -> DataError:
+    """What to say of a file that ends too early."""
+    return DataError(
+        "the compressed file ends too early: it is truncated",
+        where=where,
+        hint="copy or download it again",
+    )
+
+
+class BcfInput:
+    """A BCF read by htslib, as lines.
+
+    Parameters
+    ----------
+    source : Input
+        Stays open; it belongs to the caller.
+    index : Path, optional
+    """
+
+    def __init__(self, source: Input, index: Path | None = None) -> None:
+        from genomix_cli.genome.vcf.htslib import BcfFile
+
+        self._source = source
+        self._feeder: _Feeder | None = None
+        if source.is_file:
+            self.file = BcfFile(source.path, source.name, index)
+            return
+        self._feeder = _Feeder(source.stream)
+        try:
+            self.file = BcfFile(self._feeder.descriptor, source.name)
+        except BaseException:
+            self._feeder.close()
+            raise
+
+    def blocks(self) -> Iterator[list[str]]:
+        """Records as lists of lines."""
+        yield from in_blocks(iter(self.file))
+        if self._feeder is not None:
+            self._feeder.join()
+            if self._feeder.error is not None:
+                problem = f"cannot be read: {self._feeder.error.strerror}"
+                raise DataError(problem, where=self._source.name)
+            if self._source.is_bgzf and not self._source.stream.complete:
+                raise truncated(self._source.name)
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        self.file.close()
+        if self._feeder is not None:
+            self._feeder.close()
+
+
+class _Feeder(threading.Thread):
+    """Hands a stream on to htslib, which wants a descriptor that it reads from the start."""
+
+    def __init__(self, stream: _Stream) -> None:
+        super().__init__(daemon=True, name="bcf input")
+        self._stream = stream
+        self.error: OSError | None = None
+        self.descriptor, self._end = os.pipe()
+        self.start()
+
+    def run(self) -> None:
+        buffer = memoryview(bytearray(1 << 16))
+        # Broken by htslib's end, when it has found the data damaged.
+        with contextlib.suppress(BrokenPipeError), open(self._end, "wb", buffering=0) as pipe:
+            while count := self._read(buffer):
+                rest = buffer[:count]
+                while rest:
+                    rest = rest[pipe.write(rest) :]
+
+    def _read(self, buffer: memoryview) -> int:
+        try:
+            return self._stream.readinto(buffer)
+        except OSError as error:
+            self.error = error
+            return 0
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def in_blocks(lines: Iterator[str]) -> Iterator[list[str]]:
+    """Lines in lists, which cost less to hand on."""
+    while block := list(islice(lines, LINES)):
+        yield block
+
+
+def jump(file: Any, regions: Regions) -> Iterator[list[str]]:
+    """Lines that an indexed file has in or near regions, in the file's order.
+
+    Parameters
+    ----------
+    file : BcfFile or IndexedText
+    regions : Regions
+    """
+    found = ((contig, regions.find(contig)) for contig in file.contigs)
+    wanted = {contig: intervals for contig, intervals in found if intervals is not None}
+    for contig in file.in_order(wanted):
+        intervals = wanted[contig]
+        pending: tuple[int, int] | None = None
+        for start, end in [*intervals.tolist(), (END * 2, END * 2)]:
+            if pending is not None and start - pending[1] < NEAR:
+                pending = pending[0], end
+                continue
+            if pending is not None:
+                yield from _span(file, contig, *pending)
+            pending = start, end
+
+
+def _span(file: Any, contig: str, start: int, end: int) -> Iterator[list[str]]:
+    """Lines whose POS lies in an interval: htslib gives those too that reach into it."""
+    found = file.fetch(contig, max(start, 0), None if end >= END else end)
+    try:
+        for block in in_blocks(found):
+            yield [line for line in block if start < int(line.split("\t", 2)[1]) <= end]
+    except ValueError as error:
+        raise DataError("is not what its index says", where=file.name) from error
+
+
+def find_index(path: Path) -> Path | None:
+    """The index of a file where htslib looks for it; a warning if it is older than the file."""
+    names = (Path(f"{path}{suffix}") for suffix in (".csi", ".tbi"))
+    index = next((name for name in names if name.is_file()), None)
+    if index is not None and index.stat().st_mtime < path.stat().st_mtime:
+        log.warning("%s: older than the file it is the index of", index)
+    return index

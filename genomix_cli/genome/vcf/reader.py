@@ -1,0 +1,291 @@
+"""VCF as text, in and out, leaving untouched whatever is not asked to change.
+
+Lines are split by hand up to INFO; everything behind it passes as it is, and so do bytes that are
+no UTF-8. Specification: https://samtools.github.io/hts-specs/VCFv4.4.pdf
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.vcf.input import STANDARD_STREAM, BcfInput, Input, find_index, jump
+from genomix_cli.genome.vcf.regions import Regions
+
+__all__ = [
+    "COLUMNS",
+    "MISSING",
+    "STANDARD_STREAM",
+    "Header",
+    "Record",
+    "VcfReader",
+    "contig_line",
+    "info_line",
+]
+
+log = logging.getLogger("genomix")
+
+MAGIC = "##fileformat=VCF"
+COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
+MISSING = "."
+# Longer numbers are no positions, and Python refuses the longest.
+POS_DIGITS = 18
+
+_INFO = 7
+_CONTIG = re.compile(r'##contig=<(?:[^",]*(?:"[^"]*")?,)*?ID=([^,>]+)')
+
+
+class Header(NamedTuple):
+    """The lines before the records.
+
+    Attributes
+    ----------
+    meta : tuple of str
+        The ``##`` lines.
+    columns : str
+        The ``#CHROM`` line.
+    """
+
+    meta: tuple[str, ...]
+    columns: str
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Contigs that are declared."""
+        found = (_CONTIG.match(line) for line in self.meta)
+        return tuple(match[1] for match in found if match)
+
+    def without(self, *starts: str) -> Header:
+        """The header without the ``##`` lines that begin with any of `starts`."""
+        return self._replace(meta=tuple(m for m in self.meta if not m.startswith(starts)))
+
+    def plus(self, lines: Iterable[str]) -> Header:
+        """The header with more ``##`` lines; a line break in one becomes a space."""
+        return self._replace(meta=(*self.meta, *(" ".join(m.splitlines()) for m in lines)))
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines, without their ends."""
+        return [*self.meta, self.columns]
+
+    def __str__(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines)
+
+
+def info_line(
+    key: str, number: str, kind: str, description: str, *, source: str = "", version: str = ""
+) -> str:
+    """A ``##INFO`` line."""
+    fields = {"ID": key, "Number": number, "Type": kind, "Description": _quoted(description)}
+    if source:
+        fields |= {"Source": _quoted(source), "Version": _quoted(version)}
+    return f"##INFO=<{','.join(f'{name}={value}' for name, value in fields.items())}>"
+
+
+def _quoted(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def contig_line(name: str, length: int | None) -> str:
+    """A ``##contig`` line."""
+    return f"##contig=<ID={name}{'' if length is None else f',length={length}'}>"
+
+
+class Record(NamedTuple):
+    """One line.
+
+    Attributes
+    ----------
+    line : int
+        Where it stands in the file, from 1; 0 where this is not known, as in a BCF.
+    pos : int
+        1-based, as the file has it.
+    fields : list of str
+        The eight fixed columns and, if there are more, the rest of the line.
+    """
+
+    line: int
+    pos: int
+    fields: list[str]
+
+    @property
+    def chrom(self) -> str:
+        """Contig."""
+        return self.fields[0]
+
+    @property
+    def ref(self) -> str:
+        """REF as spelled."""
+        return self.fields[3]
+
+    @property
+    def alts(self) -> list[str]:
+        """ALT as spelled; ``["."]`` when there is none."""
+        return self.fields[4].split(",")
+
+    def info(self, key: str) -> str | None:
+        """The value of an INFO key: None when absent, empty for a flag."""
+        for entry in self.fields[_INFO].split(";"):
+            name, _, value = entry.partition("=")
+            if name == key:
+                return value
+        return None
+
+
+class VcfReader:
+    """Records of a VCF, one after another.
+
+    Plain, gzip, BGZF and BCF are told apart by their content. Windows line ends are accepted, with
+    a warning. Empty lines are passed over.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, or ``-`` for standard input.
+    regions : Regions, optional
+        Only records whose POS lies in them. Where an index (``.csi``, ``.tbi``) lies beside the
+        file, the rest is not read.
+
+    Attributes
+    ----------
+    name : str
+        The file as messages name it.
+    header : Header
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, is no VCF, or is truncated; while iterating too, with the place.
+    """
+
+    def __init__(self, path: str | Path, regions: Regions | None = None) -> None:
+        self.path = Path(path)
+        self._regions = regions
+        # The line that was read last; those of an index or a BCF have no numbers.
+        self._line = 0
+        self._numbered = True
+        self._open = ExitStack()
+        try:
+            self._input = self._open.enter_context(Input(path))
+            self.name = self._input.name
+            index = find_index(self.path) if regions and self._input.is_bgzf else None
+            self._blocks = self._bcf(index) if self._input.is_bcf else self._text(index)
+        except BaseException:
+            self.close()
+            raise
+        self._records = self._parsed()
+        if regions is not None:
+            self._records = self._inside(regions)
+
+    def __enter__(self) -> VcfReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        self._open.close()
+
+    def where(self, record: Record) -> str:
+        """A place in the file, as messages name it: by the line if it is known."""
+        if record.line:
+            return f"{self.name}:{record.line}"
+        return f"{self.name} at {record.chrom}:{record.pos}"
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._records
+
+    def _text(self, index: Path | None) -> Iterator[list[str]]:
+        """The header, then blocks of lines."""
+        blocks = self._input.blocks()
+        rest = self._read_header(blocks)
+        if index is None or self._regions is None:
+            return chain([rest], blocks)
+        from genomix_cli.genome.vcf.htslib import IndexedText
+
+        file = self._open.enter_context(closing(IndexedText(self.path, index)))
+        self._numbered = False
+        return jump(file, self._regions)
+
+    def _bcf(self, index: Path | None) -> Iterator[list[str]]:
+        file = self._open.enter_context(closing(BcfInput(self._input, index)))
+        self._numbered = False
+        *meta, columns = file.file.header
+        self.header = Header(tuple(meta), columns)
+        if index is None or self._regions is None:
+            return file.blocks()
+        return jump(file.file, self._regions)
+
+    def _parsed(self) -> Iterator[Record]:
+        """Records, in one loop: a call for each would take half as long again."""
+        line, step = (self._line, 1) if self._numbered else (0, 0)
+        width, new = len(COLUMNS), tuple.__new__
+        for block in self._blocks:
+            for text in block:
+                line += step
+                fields = text.split("\t", width)
+                if len(fields) < width:
+                    if text:
+                        raise self._too_few(line, fields)
+                    continue
+                pos = fields[1]
+                if not (pos.isdigit() and pos.isascii() and len(pos) < POS_DIGITS):
+                    raise self._wrong("POS is no position", line, "a whole number", repr(pos[:40]))
+                yield new(Record, (line, int(pos), fields))
+
+    def _inside(self, regions: Regions) -> Iterator[Record]:
+        """Records of the regions; if there is no contig of them at all, this is said."""
+        seen = set(self.header.contigs)
+        yield from regions.select(_noting(self._parsed(), seen))
+        if all(regions.find(contig) is None for contig in seen):
+            names = ", ".join([*regions.by_contig][:5])
+            log.warning("%s: has no contig of the regions, as %s", self.name, names)
+
+    def _read_header(self, blocks: Iterator[list[str]]) -> list[str]:
+        """Read the header; what is left of its last block."""
+        meta: list[str] = []
+        for block in blocks:
+            for i, text in enumerate(block):
+                if not meta and not text.startswith(MAGIC):
+                    raise self._wrong("is not a VCF", 1, f"{MAGIC}v4.x", repr(text[:40]))
+                if not text.startswith("##"):
+                    self._finish_header(meta, text)
+                    return block[i + 1 :]
+                meta.append(text)
+        if not meta:
+            raise DataError("is empty", where=self.name, expected="a VCF header")
+        problem = "the #CHROM line is missing"
+        raise self._wrong(problem, len(meta), "it after the ## lines", "the end")
+
+    def _finish_header(self, meta: list[str], text: str) -> None:
+        self._line = len(meta) + 1
+        if tuple(text.split("\t", len(COLUMNS))[: len(COLUMNS)]) != COLUMNS:
+            problem = "the #CHROM line is " + ("wrong" if text.startswith("#CHROM") else "missing")
+            raise self._wrong(problem, self._line, "<TAB>".join(COLUMNS), repr(text[:60]))
+        self.header = Header(tuple(meta), text)
+
+    def _too_few(self, line: int, fields: list[str]) -> DataError:
+        problem = "too few columns"
+        return self._wrong(problem, line, f"{len(COLUMNS)} separated by tabs", str(len(fields)))
+
+    def _wrong(self, what: str, line: int, expected: str, found: str) -> DataError:
+        where = f"{self.name}:{line}" if line else self.name
+        return DataError(what, where=where, expected=expected, found=found)
+
+
+def _noting(records: Iterator[Record], seen: set[str]) -> Iterator[Record]:
+    """The records; `seen` gets their contigs."""
+    contig = None
+    for record in records:
+        if record.fields[0] != contig:
+            contig = record.fields[0]
+            seen.add(contig)
+        yield record

@@ -1,0 +1,209 @@
+"""Parts of a genome that are asked for: ``chr1:1,000-2,000,chr2``, a BED file, a list of sites."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.intervals import ContigNames, canonical, merge
+
+if TYPE_CHECKING:
+    from genomix_cli.genome.vcf.reader import Record
+
+#: A contig to its end, and from its start: POS 0 is the telomere, before the first base.
+END = 2**62
+START = -1
+
+_BED = tuple(
+    kind + compressed
+    for kind in (".bed", ".narrowpeak", ".broadpeak")
+    for compressed in ("", ".gz", ".bgz")
+)
+# A comma before three digits is one of thousands, any other begins the next region.
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
+_REGION = re.compile(
+    r"(?:\{(?P<braced>[^{}]+)\}|(?P<name>[^,:{}]+))"
+    rf"(?::(?:(?P<start>{_NUMBER})(?P<dash>-(?P<end>{_NUMBER})?)?|-(?P<until>{_NUMBER})))?"
+    r"(?:,|$)"
+)
+
+
+class Interval(NamedTuple):
+    """Bases of a contig, 0-based and half-open."""
+
+    contig: str
+    start: int
+    end: int
+
+
+class Regions:
+    """Intervals by contig, sorted and merged.
+
+    A record belongs to them if its POS does, wherever its REF ends (``--regions-overlap 0`` of
+    bcftools): regions that do not overlap never give a record twice. Contigs ``chr1`` and ``1``
+    are the same. A contig to its end includes POS 0, the telomere, which the index of a BCF alone
+    does not find.
+
+    Parameters
+    ----------
+    intervals : iterable of Interval
+        In any order; of two spellings of a contig the first stays.
+
+    Attributes
+    ----------
+    by_contig : dict of str to NDArray
+        int64 ``[n, 2]`` of start and end, 0-based and half-open.
+    """
+
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        names: dict[str, str] = {}
+        found: dict[str, list[tuple[int, int]]] = {}
+        for contig, start, end in intervals:
+            name = names.setdefault(canonical(contig), contig)
+            found.setdefault(name, []).append((start, end))
+        merged = {name: merge(*zip(*pairs, strict=True)) for name, pairs in found.items()}
+        self.by_contig = {name: pairs for name, pairs in merged.items() if len(pairs)}
+        self._names = ContigNames(self.by_contig, "the regions")
+
+    @classmethod
+    def parse(cls, text: str) -> Regions:
+        """Read ``chr1:1,000-2,000,chr2,chr3:500-,{HLA-A*01:01}:7``: 1-based, the end included.
+
+        A name with a colon goes in braces. One position is one base.
+
+        Raises
+        ------
+        UsageError
+            If it is no such list.
+        """
+        return cls(_parsed(text))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Regions:
+        """Read a file: by its name BED (0-based, half-open), else a VCF or CHROM, POS and END.
+
+        Plain or compressed. Without END (1-based, included) a line is one base, with CHROM alone
+        a whole contig. Of a VCF, every POS counts.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read, a line is wrong, or there is none.
+        """
+        is_bed = str(path).lower().endswith(_BED)
+        regions = cls(_read_lines(path, is_bed))
+        if not regions.by_contig:
+            raise DataError("has no regions", where=path)
+        return regions
+
+    def find(self, contig: str) -> NDArray[np.int64] | None:
+        """Intervals of a contig as any file spells it; None where nothing of it is asked for."""
+        name = self._names.find(contig)
+        return None if name is None else self.by_contig[name]
+
+    def select(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records whose POS lies in them."""
+        contig = None
+        starts: list[int] = []
+        ends: list[int] = []
+        for record in records:
+            if record.fields[0] != contig:
+                contig = record.fields[0]
+                intervals = self.find(contig)
+                starts, ends = [], []
+                if intervals is not None:
+                    starts, ends = intervals[:, 0].tolist(), intervals[:, 1].tolist()
+            pos = record.pos - 1
+            i = bisect_right(starts, pos) - 1
+            if i >= 0 and pos < ends[i]:
+                yield record
+
+    def __str__(self) -> str:
+        """As :meth:`parse` reads it; the same regions always give the same text."""
+        return ",".join(
+            _spelled(name, start, end)
+            for name in sorted(self.by_contig)
+            for start, end in self.by_contig[name].tolist()
+        )
+
+
+def _spelled(name: str, start: int, end: int) -> str:
+    name = f"{{{name}}}" if ":" in name else name
+    if start == START and end == END:
+        return name
+    return f"{name}:{start + 1}-{'' if end == END else end}"
+
+
+def _parsed(text: str) -> Iterator[Interval]:
+    rest = text.strip()
+    while True:
+        match = _REGION.match(rest)
+        if match is None:
+            raise UsageError(
+                "is no region",
+                where="regions",
+                expected="CONTIG, CONTIG:POS, CONTIG:FROM-TO or CONTIG:FROM-",
+                found=repr(rest[:60]),
+                hint="a contig with a colon in its name goes in braces: {HLA-A*01:01}:1-100",
+            )
+        yield _interval(match)
+        if match.end() == len(rest) and not rest.endswith(","):
+            return
+        rest = rest[match.end() :]
+
+
+def _interval(match: re.Match[str]) -> Interval:
+    numbers = {
+        key: int(match[key].replace(",", "")) for key in ("start", "end", "until") if match[key]
+    }
+    start = numbers["start"] - 1 if "start" in numbers else START
+    end = numbers.get("end", numbers.get("until", END))
+    if "start" in numbers and not match["dash"]:
+        end = start + 1
+    if end <= start:
+        raise UsageError("ends before it starts", where=f"region {match[0].rstrip(',')}")
+    return Interval(match["braced"] or match["name"], start, end)
+
+
+def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
+    from genomix_cli.genome.vcf.input import open_input
+
+    with open_input(path) as source:
+        if source.is_bcf:
+            raise DataError("is BCF", where=path, hint="write it as VCF: bcftools view")
+        columns = 3
+        for number, line in enumerate(chain.from_iterable(source.blocks()), 1):
+            if number == 1 and line.startswith("##fileformat=VCF"):
+                columns = 2  # the third is ID, which may be a number
+            if line.strip() and not line.startswith(("#", "track", "browser")):
+                yield _from_line(line.split()[:columns], is_bed, f"{path}:{number}")
+
+
+def _from_line(line: list[str], is_bed: bool, where: str) -> Interval:
+    """An interval of a line; a third column that is no number is something else than END."""
+    contig, *columns = line
+    if not columns:
+        return Interval(contig, START, END)
+    numbers = [int(text) for text in columns if text.isascii() and text.isdigit()]
+    if not columns[0].isdigit() or (is_bed and len(numbers) < 2) or (not is_bed and not numbers[0]):
+        raise DataError(
+            "is no region",
+            where=where,
+            expected="CHROM, START (0-based), END"
+            if is_bed
+            else "CHROM, POS (1-based), perhaps END",
+            found=" ".join(line)[:60],
+        )
+    start = numbers[0] if is_bed else numbers[0] - 1
+    end = numbers[-1] if len(numbers) > 1 else start + 1
+    if end < start:
+        raise DataError("ends before it starts", where=where, found=" ".join(line)[:60])
+    return Interval(contig, start, end)

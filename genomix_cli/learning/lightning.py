@@ -1,0 +1,284 @@
+"""The Lightning side of the fit loop; imported only where training happens."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
+
+from genomix_cli.errors import UsageError
+from genomix_cli.learning.loop import FitConfig, FitResult, Task, first_process, place
+from genomix_cli.learning.strategies import check_strategy, shard, strategy_of
+
+log = logging.getLogger("genomix")
+
+
+class LightningTask(pl.LightningModule):
+    """A `Task` with optimiser, schedule and logging."""
+
+    def __init__(
+        self, task: Task, train_loader: Callable[[int], Any], valid_loader: Any, config: FitConfig
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.module = task.module
+        self.settings = config
+        self._train_loader = train_loader
+        self._valid_loader = valid_loader
+        self._predictions: list[Any] = []
+        self._losses: list[Tensor] = []
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def _shares_validation(self) -> bool:
+        return place()[1] > 1 and getattr(self.task, "shares_validation", False)
+
+    def configure_model(self) -> None:
+        """Leave each device its part of the module, if it is to be shared."""
+        if _sharded(self.settings):
+            assert self.device_mesh is not None
+            shard(self.module, self.device_mesh["data_parallel"])
+
+    def train_dataloader(self) -> Any:
+        """The loader of the current epoch (reloaded each epoch)."""
+        return self._train_loader(self.trainer.current_epoch)
+
+    def val_dataloader(self) -> Any:
+        """The validation loader; where processes share it, of equal length in each."""
+        loader = self._valid_loader() if callable(self._valid_loader) else self._valid_loader
+        if not self._shares_validation:
+            return loader
+        return Evened(loader, [int(n) for n in gathered(len(loader))])
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        """Loss of one batch, with its parts logged."""
+        losses = self.task.losses(batch)
+        if not self.settings.quiet:
+            self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        self._losses.append(losses["loss"].detach())
+        return losses["loss"]
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        """Keep the predictions: ranking metrics need all of them."""
+        surplus = isinstance(batch, Surplus)
+        predicted = self.task.predict(batch.batch if surplus else batch)
+        if not surplus:
+            self._predictions.append(predicted)
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute and log the metrics of all validation batches."""
+        if self._shares_validation:
+            self._predictions = [p for part in gathered(self._predictions) for p in part]
+        metrics = self.task.metrics(self._predictions)
+        self._predictions = []
+        self.log_dict(metrics)
+        loss = float(torch.stack(self._losses).mean()) if self._losses else math.nan
+        self._losses = []
+        self.history.append({**metrics, "train_loss": loss})
+        said = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        quiet = self.settings.quiet or not first_process()
+        level = logging.DEBUG if quiet else logging.INFO
+        log.log(level, "epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW (no decay on vectors) with linear warm-up and a cosine."""
+        config = self.settings
+        decayed = [p for p in self.module.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in self.module.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: warmup_cosine(step, total, config.warmup)
+        )
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class Surplus(NamedTuple):
+    """A batch that only keeps step with the other processes."""
+
+    batch: Any
+
+
+class Evened:
+    """As many batches in every process: a layer shared by FSDP is gathered by all or by none.
+
+    Parameters
+    ----------
+    loader : iterable
+    lengths : list of int
+        Batches in each process.
+
+    Raises
+    ------
+    UsageError
+        If a process has none.
+    """
+
+    def __init__(self, loader: Any, lengths: list[int]) -> None:
+        if min(lengths) == 0:
+            raise UsageError(
+                "fewer validation batches than processes",
+                where="--devices",
+                expected=f"at most {sum(lengths)}",
+                found=str(len(lengths)),
+            )
+        self._loader, self._length = loader, max(lengths)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Any]:
+        batch = None
+        for batch in self._loader:
+            yield batch
+        for _ in range(self._length - len(self._loader)):
+            yield Surplus(batch)
+
+
+def gathered(value: Any) -> list[Any]:
+    """The values of all processes, by rank, in each of them."""
+    values = [None] * place()[1]
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def warmup_cosine(step: int, total: int, warmup: float) -> float:
+    """Factor on the peak rate: linear warm-up, then a cosine down to 2 %."""
+    first = max(1, round(total * warmup))
+    if step < first:
+        return (step + 1) / first
+    done = min(1.0, (step - first) / max(1, total - first))
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def run(
+    task: Task,
+    train_loader: Callable[[int], Any],
+    valid_loader: Any,
+    config: FitConfig,
+    folder: Path,
+    device: torch.device,
+    resume: Path | None,
+) -> FitResult:
+    """See `genomix_cli.learning.loop.fit`."""
+    best = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="best",
+        monitor=config.monitor,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    precision = _precision(config.precision, device)
+    check_strategy(config, task.module, device, precision)
+    plain = task.module
+    if _sharded(config) or precision in ("bf16-true", "16-true"):
+        # A module once shared among devices, or rounded, cannot be made whole again.
+        task.module = copy.deepcopy(plain)
+    try:
+        module = LightningTask(task, train_loader, valid_loader, config)
+        trainer = _trainer(config, folder, device, best)
+        _fit(trainer, module, resume)
+    finally:
+        task.module = plain
+    # Among several processes the first one's folder may be gone as soon as it has read its own.
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    plain.load_state_dict(
+        {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
+    )
+    trainer.strategy.barrier()
+    assert best.best_model_score is not None
+    return FitResult(float(best.best_model_score), trainer.current_epoch, tuple(module.history))
+
+
+def _fit(trainer: pl.Trainer, module: LightningTask, resume: Path | None) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        # Nothing works in place on what a module gives.
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
+        try:
+            trainer.fit(module, ckpt_path=resume, weights_only=True)
+        except SystemExit as stop:
+            # Lightning makes of Ctrl-C an exit of its own.
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from stop
+            raise
+
+
+def _sharded(config: FitConfig) -> bool:
+    return config.devices > 1 and config.strategy == "fsdp"
+
+
+def _trainer(
+    config: FitConfig, folder: Path, device: torch.device, best: ModelCheckpoint
+) -> pl.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    callbacks: list[Callback] = [best]
+    if config.checkpoint_every:
+        callbacks.append(
+            ModelCheckpoint(
+                folder / "checkpoints",
+                filename="{epoch}",
+                every_n_epochs=config.checkpoint_every,
+                save_top_k=-1,
+            )
+        )
+    if config.patience:
+        callbacks.append(EarlyStopping(config.monitor, mode="max", patience=config.patience))
+    cuda = device.type == "cuda"
+    return pl.Trainer(
+        max_epochs=config.epochs,
+        accelerator="gpu" if cuda else "cpu",
+        devices=[device.index or 0] if cuda and config.devices == 1 else config.devices,
+        strategy=strategy_of(config),
+        # Loaders give each process its part; and a sharded module gathers in no inference mode.
+        use_distributed_sampler=False,
+        inference_mode=not _sharded(config),
+        sync_batchnorm=config.devices > 1 and cuda,
+        precision=_precision(config.precision, device),  # type: ignore[arg-type]
+        gradient_clip_val=config.clip,
+        accumulate_grad_batches=config.accumulate,
+        val_check_interval=1.0 / config.validations_per_epoch,
+        callbacks=callbacks,
+        logger=_loggers(folder, config),
+        default_root_dir=folder,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+
+
+def _loggers(folder: Path, config: FitConfig) -> Any:
+    if config.quiet and not log.isEnabledFor(logging.DEBUG):
+        return False
+    return [
+        CSVLogger(folder, name="logs", version=""),
+        TensorBoardLogger(folder, name="logs", version=""),
+    ]
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    return "32-true"

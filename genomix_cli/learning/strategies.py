@@ -1,0 +1,117 @@
+"""How several devices learn one model: each a copy of it (DDP), or each a part of it (FSDP).
+
+Lightning's FSDPStrategy works on GPUs only, and its wrapping changes the module for good. So FSDP
+is PyTorch's second implementation, `torch.distributed.fsdp.fully_shard` (Zhao et al. 2023,
+arXiv:2304.11277), through Lightning's ModelParallelStrategy: the same code runs on GPUs (NCCL) and
+among processes on a CPU (gloo).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import nn
+
+from genomix_cli.errors import UsageError
+from genomix_cli.learning.loop import STRATEGIES, FitConfig
+
+# Of Trainer(precision=...); fp16 under FSDP would need gradients scaled across processes.
+SHARDED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
+
+
+def check_strategy(
+    config: FitConfig, module: nn.Module, device: torch.device, precision: str
+) -> None:
+    """Refuse what cannot work, before processes start.
+
+    Raises
+    ------
+    UsageError
+        If the strategy is unknown, or does not go with the model, the devices or the precision.
+    """
+    if config.strategy not in STRATEGIES:
+        expected = " or ".join(STRATEGIES)
+        raise UsageError(f"no {config.strategy!r}", where="--strategy", expected=expected)
+    if device.type == "cuda" and config.devices > torch.cuda.device_count():
+        raise UsageError(
+            "more devices than there are",
+            where="--devices",
+            expected=f"at most {torch.cuda.device_count()}",
+            found=str(config.devices),
+        )
+    if device.type not in ("cpu", "cuda") and config.devices > 1:
+        raise UsageError(f"{device.type} devices cannot share a model", where="--devices")
+    if config.strategy == "fsdp":
+        _check_sharding(config, module, precision)
+
+
+def _check_sharding(config: FitConfig, module: nn.Module, precision: str) -> None:
+    if config.devices < 2:
+        raise UsageError(
+            "fsdp shares the model among several devices",
+            where="--strategy",
+            hint="give --devices 2 or more, or leave --strategy at auto",
+        )
+    if not layers_of(module):
+        raise UsageError(
+            f"{type(module).__name__} has no layers that fsdp could share",
+            where="--strategy",
+            hint="use ddp",
+        )
+    if precision not in SHARDED_PRECISIONS:
+        raise UsageError(
+            "does not go with fsdp",
+            where="--precision",
+            expected=" or ".join(SHARDED_PRECISIONS),
+            found=precision,
+        )
+
+
+def strategy_of(config: FitConfig) -> Any:
+    """What `lightning.pytorch.Trainer` takes as its strategy."""
+    if config.devices == 1:
+        return "auto"
+    if config.strategy == "fsdp":
+        return ModelParallelStrategy(
+            data_parallel_size=config.devices,
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
+        )
+    return "ddp_find_unused_parameters_true"
+
+
+def layers_of(module: nn.Module) -> list[nn.Module]:
+    """The layers that are gathered one at a time, by the module's ``shard_layers``."""
+    kinds = getattr(module, "shard_layers", ())
+    return [part for part in module.modules() if isinstance(part, kinds)]
+
+
+def shard(module: nn.Module, mesh: Any) -> None:
+    """Leave of each parameter a part on each device of `mesh`, in place.
+
+    A layer's parameters are gathered while it computes, and those outside all layers while
+    ``forward`` of the whole module does. Other methods of a layer that compute have to be named in
+    its ``forward_methods``.
+    """
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    _lengthen_scalars(module)
+    for layer in layers_of(module):
+        fully_shard(layer, mesh=mesh)
+        for name in getattr(layer, "forward_methods", ()):
+            register_fsdp_forward_method(layer, name)
+    fully_shard(module, mesh=mesh)
+
+
+def _lengthen_scalars(module: nn.Module) -> None:
+    """Parameters without an axis get one of length 1, for there is none to share them along.
+
+    `nn.Module.load_state_dict` takes that for a scalar.
+    """
+    for part in module.modules():
+        for name, value in list(part.named_parameters(recurse=False)):
+            if value.ndim == 0:
+                long = nn.Parameter(value.detach().reshape(1), requires_grad=value.requires_grad)
+                setattr(part, name, long)

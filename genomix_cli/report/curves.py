@@ -1,0 +1,104 @@
+"""The points of ROC, precision-recall and reliability curves, few enough to draw.
+
+Letters: n samples, K classes, g places of the grid.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from genomix_cli.comparison.metrics.binary import wilson
+
+FloatArray = npt.NDArray[np.float64]
+
+GRID = np.linspace(0, 1, 201)
+# Bins of a reliability curve, and the fewest samples of one.
+BINS, PER_BIN = 15, 20
+
+
+class Line(NamedTuple):
+    """A curve ``[g]``."""
+
+    x: FloatArray
+    y: FloatArray
+
+
+class Reliability(NamedTuple):
+    """Bins of equal mass of the predicted class's probability ``[bins]``."""
+
+    confidence: FloatArray
+    accuracy: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def _counts(own: npt.NDArray[np.bool_], score: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Positives and negatives at or above each distinct score, from none to all."""
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.diff(score[order]) != 0, True)
+    hits, misses = np.cumsum(own[order])[last], np.cumsum(~own[order])[last]
+    return np.append(0.0, hits), np.append(0.0, misses)
+
+
+def roc(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
+    """True positive rate at each false positive rate of the grid.
+
+    Parameters
+    ----------
+    own : NDArray
+        bool ``[n]``, of both kinds.
+    score : NDArray
+        float64 ``[n]``.
+    """
+    hits, misses = _counts(own, score)
+    x, y = misses / misses[-1], hits / hits[-1]
+    # At a vertical step interpolation takes its upper end, but for x = 0, where all begin.
+    last = np.append(np.diff(x) > 0, True)
+    return Line(np.append(0.0, GRID), np.append(0.0, np.interp(GRID, x[last], y[last])))
+
+
+def precision_recall(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
+    """Precision where each recall of the grid is first reached, without interpolation.
+
+    Parameters
+    ----------
+    own, score
+        As for :func:`roc`.
+    """
+    hits, misses = _counts(own, score)
+    recall, precision = hits[1:] / hits[-1], hits[1:] / (hits[1:] + misses[1:])
+    first = np.searchsorted(recall, np.maximum(GRID, recall[0]) - 1e-12)
+    return Line(GRID, precision[np.minimum(first, len(recall) - 1)])
+
+
+def defined(label: npt.NDArray[np.int64], k: int) -> list[int]:
+    """Classes that some samples are of and some are not."""
+    counts = np.bincount(label, minlength=k)
+    return [i for i in range(k) if 0 < counts[i] < len(label)]
+
+
+def macro(lines: list[Line]) -> Line:
+    """Mean of curves on the same grid."""
+    return Line(lines[0].x, np.mean([line.y for line in lines], axis=0))
+
+
+def reliability(label: npt.NDArray[np.int64], probability: FloatArray) -> Reliability:
+    """How often the predicted class is right, by its probability, with Wilson's intervals.
+
+    Parameters
+    ----------
+    label : NDArray
+        int64 ``[n]``.
+    probability : NDArray
+        float64 ``[n, K]``.
+    """
+    top = probability.max(1)
+    right = probability.argmax(1) == label
+    parts = np.array_split(np.argsort(top, kind="stable"), max(min(BINS, len(top) // PER_BIN), 1))
+    accuracy = np.array([right[part].mean() for part in parts])
+    limits = [wilson(a, len(part)) for a, part in zip(accuracy, parts, strict=True)]
+    low, high = np.array(limits).T
+    return Reliability(np.array([top[part].mean() for part in parts]), accuracy, low, high)

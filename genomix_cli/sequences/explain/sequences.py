@@ -1,0 +1,404 @@
+"""What the classes of sequences rest on: an attribution of every base, in genome coordinates.
+
+Letters: n sequences, L bases, K classes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.errors import CheckError, UsageError
+from genomix_cli.formats.sequences import Sequences, open_sequences
+from genomix_cli.genome.iupac import LETTERS
+from genomix_cli.genome.vcf.writer import cell
+from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.sequences.explain.attribution import (
+    STEPS,
+    TOLERANCE,
+    Attribution,
+    attribute,
+    compositions,
+    shuffled_mean,
+)
+from genomix_cli.sequences.models.base import SequenceClassifier
+from genomix_cli.sequences.runs import check_fits
+from genomix_cli.sequences.score.sequences import known_sequences, score_codes
+from genomix_cli.sequences.trained import Classifier, load_classifier
+
+log = logging.getLogger("genomix")
+
+AUTO, UNIFORM, MEAN, SHUFFLE = "auto", "uniform", "mean", "shuffle"
+BASELINES = (AUTO, UNIFORM, MEAN, SHUFFLE)
+COLUMNS = (
+    *("sample", "position", "contig", "pos", "strand", "base", "ref", "alt"),
+    *("attribution", "class", "probability", "completeness_error"),
+)
+SITE_COLUMNS = ("position", "contig", "pos", "ref", "alt", "mean_abs_attribution", "mean")
+NOTE = (
+    "position: base or column of the sequence, from 1; pos: place on the contig, from 1; base: the "
+    "letter of the sequence as it is in the file; strand: of the sequence"
+)
+# Samples that a message names.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """What to explain.
+
+    Attributes
+    ----------
+    sequences : Path
+    model : str
+        Run folder.
+    output : Path
+        TSV of attributions.
+    select : tuple of str
+        Names of sequences; empty: all.
+    most : int
+        Of more than these so many are taken, evenly through the file.
+    of_class : str, optional
+        Class to explain; the predicted one of each sequence otherwise.
+    steps : int
+        Of the integral.
+    baseline : str
+        ``uniform``: each base alike; ``mean``: of the column, for aligned sequences; ``shuffle``:
+        mean of shuffles that keep dinucleotides; ``auto``: mean if aligned, else uniform.
+    summary : Path, optional
+        TSV of the mean absolute attribution of each column of aligned sequences.
+    allow_incomplete : bool
+        Do not fail when a completeness error exceeds 1 %.
+    device : str
+    seed : int
+        Of the shuffles.
+    force : bool
+        Replace existing outputs.
+    """
+
+    sequences: Path
+    model: str
+    output: Path
+    select: tuple[str, ...] = ()
+    most: int = 20
+    of_class: str | None = None
+    steps: int = STEPS
+    baseline: str = AUTO
+    summary: Path | None = None
+    allow_incomplete: bool = False
+    device: str = "auto"
+    seed: int = 0
+    force: bool = False
+
+
+class Explained(NamedTuple):
+    """One line about one sequence.
+
+    Attributes
+    ----------
+    sample, of_class : str
+    probability : float
+        Of the class, calibrated.
+    change : float
+        Its logit less that of the baseline.
+    error : float
+        Completeness error, a share of the change.
+    """
+
+    sample: str
+    of_class: str
+    probability: float
+    change: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that is written.
+
+    Attributes
+    ----------
+    sequences : Sequences
+        The explained ones.
+    classes : tuple of str
+    probability : NDArray
+        float64 ``[n]``: of the class that is explained.
+    attribution : Attribution
+    """
+
+    sequences: Sequences
+    classes: tuple[str, ...]
+    probability: Floats
+    attribution: Attribution
+
+    def rows(self) -> tuple[Explained, ...]:
+        """A line per sequence."""
+        found = self.attribution
+        return tuple(
+            Explained(str(name), self.classes[found.target[i]], float(p), float(change), float(e))
+            for i, (name, p, change, e) in enumerate(
+                zip(self.sequences.names, self.probability, found.change, found.error, strict=True)
+            )
+        )
+
+
+def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
+    """Explain the sequences asked for and write the tables.
+
+    Raises
+    ------
+    UsageError
+        If a sequence or class asked for is not there, the baseline does not suit the file, or the
+        model has no gradient.
+    DataError
+        If the file or run is damaged, or they do not fit each other.
+    CheckError
+        If a completeness error exceeds 1 %; the outputs are written all the same.
+    """
+    device = str(resolve_device(request.device))
+    classifier = load_classifier(Path(request.model), device)
+    sequences = open_sequences(request.sequences)
+    check_fits(classifier.run.config, sequences, request.sequences)
+    if request.baseline not in BASELINES:
+        raise UsageError(
+            "unknown baseline",
+            where="--baseline",
+            expected=" or ".join(BASELINES),
+            found=request.baseline,
+        )
+    if request.summary and not sequences.aligned:
+        raise UsageError("is for aligned sequences, whose columns are places", where="--summary")
+    explanation = _explain(classifier, sequences, request, device)
+    _write(explanation, classifier, request)
+    if not request.allow_incomplete:
+        _check(explanation.rows(), request)
+    return explanation.rows()
+
+
+def _explain(
+    classifier: Classifier, sequences: Sequences, request: ExplainRequest, device: str
+) -> Explanation:
+    explained = _class(request, classifier.classes)
+    rows = _candidates(sequences, request)
+    chosen = sequences.take(rows)
+    known = known_sequences(chosen.codes)
+    _tell_unknown(chosen.names[~known], request)
+    chosen = chosen.take(known)
+    if not len(chosen):
+        raise UsageError("has no known base in what to explain", where=request.sequences)
+    scores = score_codes(classifier, chosen.codes, np.ones(len(chosen), bool))
+    target = scores.probability.argmax(1)
+    if explained is not None:
+        target = np.full(len(chosen), explained)
+    probability = scores.probability[np.arange(len(chosen)), target]
+    found = _attribute(classifier.model, chosen, target, request, device)
+    return Explanation(chosen, classifier.classes, probability, found)
+
+
+def _attribute(
+    model: SequenceClassifier,
+    sequences: Sequences,
+    target: NDArray[np.int64],
+    request: ExplainRequest,
+    device: str,
+) -> Attribution:
+    background = model.background() if sequences.aligned else None
+    if sequences.aligned and background is None:
+        background = compositions(sequences.codes, None).mean(0)
+    parts = []
+    rng = np.random.default_rng(request.seed)
+    try:
+        for i in track(range(len(sequences)), "explaining sequences"):
+            codes = sequences.codes[i : i + 1]
+            start = _baseline(codes[0], background, request, rng)
+            p = compositions(codes, background)
+            own = target[i : i + 1]
+            steps = request.steps
+            parts.append(attribute(model, p, start[None], own, steps=steps, device=device))
+    except NotImplementedError as error:
+        raise UsageError(
+            "the model has no gradients, which attributions are made of",
+            where=request.model,
+            expected=f"a run of {' or '.join(_with_gradients())}",
+        ) from error
+    return Attribution(
+        np.concatenate([part.values for part in parts]),
+        target,
+        np.concatenate([part.change for part in parts]),
+    )
+
+
+def _baseline(
+    codes: NDArray[np.uint8],
+    background: NDArray[np.float32] | None,
+    request: ExplainRequest,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Where the path of a sequence starts ``[L, 4]``."""
+    aligned, kind = background is not None, request.baseline
+    if (kind == MEAN and not aligned) or (kind == SHUFFLE and aligned):
+        fits = "are not aligned: there is no mean of a column" if kind == MEAN else "are aligned"
+        raise UsageError(f"the sequences {fits}", where=f"--baseline {kind}", hint="use auto")
+    if kind == SHUFFLE:
+        return shuffled_mean(codes, rng)
+    if background is not None and kind in (AUTO, MEAN):
+        return background.astype(np.float32)
+    return np.full((len(codes), 4), 0.25, np.float32)
+
+
+def _with_gradients() -> Iterator[str]:
+    """Names of the models that have them."""
+    for name in SEQUENCE_CLASSIFIERS:
+        if SEQUENCE_CLASSIFIERS.load(name).logits_of is not SequenceClassifier.logits_of:
+            yield name
+
+
+def _class(request: ExplainRequest, classes: tuple[str, ...]) -> int | None:
+    if request.of_class is None:
+        return None
+    if request.of_class not in classes:
+        raise _unknown("class", request.of_class, classes, "--class")
+    return classes.index(request.of_class)
+
+
+def _unknown(what: str, name: str, known: Sequence[str], option: str) -> UsageError:
+    close = difflib.get_close_matches(name, list(known), 1)
+    hint = f"did you mean {close[0]!r}?" if close else None
+    return UsageError(f"no {what} {name!r}", where=option, hint=hint)
+
+
+def _candidates(sequences: Sequences, request: ExplainRequest) -> NDArray[np.intp]:
+    """Rows to explain, in the order of the file."""
+    rows = np.arange(len(sequences))
+    if request.select:
+        place = {str(name): i for i, name in enumerate(sequences.names)}
+        for name in request.select:
+            if name not in place:
+                raise _unknown("sequence", name, list(place), "--names")
+        rows = np.array(sorted({place[name] for name in request.select}))
+    if len(rows) <= request.most:
+        return rows
+    log.info("explaining %d of %s sequences, evenly", request.most, f"{len(rows):,}")
+    return rows[np.linspace(0, len(rows) - 1, request.most).round().astype(np.intp)]
+
+
+def _tell_unknown(names: NDArray[np.str_], request: ExplainRequest) -> None:
+    if len(names):
+        named = ", ".join(map(str, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
+        log.warning(
+            "%s: no base is known of %d (%s): left out", request.sequences, len(names), named
+        )
+
+
+class Places(NamedTuple):
+    """Where the bases of a sequence are; 0 and empty where that is not known.
+
+    Attributes
+    ----------
+    contig : list of str
+        ``[L]``.
+    pos : NDArray
+        int64 ``[L]``: 1-based.
+    strand : str
+        ``+``, ``-`` or empty.
+    ref, alt : list of str
+        ``[L]``: letters of aligned columns.
+    """
+
+    contig: list[str]
+    pos: NDArray[np.int64]
+    strand: str
+    ref: list[str]
+    alt: list[str]
+
+
+def places(sequences: Sequences, row: int) -> Places:
+    """Where the bases of a sequence are in the genome, by its window or by the columns."""
+    n, names = sequences.length, list(sequences.contigs)
+    nothing = [""] * n
+    if sequences.columns is not None:
+        columns = sequences.columns
+        contig = [names[i] for i in columns.contig]
+        ref = [LETTERS[code] for code in columns.ref]
+        alt = [LETTERS[code] if code else "" for code in columns.alt]
+        return Places(contig, columns.pos.astype(np.int64) + 1, "+", ref, alt)
+    if sequences.windows is None:
+        return Places(nothing, np.zeros(n, np.int64), "", nothing, nothing)
+    windows = sequences.windows
+    start, forward = int(windows.start[row]), windows.strand[row] >= 0
+    pos = np.arange(start + 1, start + n + 1)
+    contig = [names[int(windows.contig[row])]] * n
+    ordered = pos if forward else pos[::-1]
+    return Places(contig, ordered, "+" if forward else "-", nothing, nothing)
+
+
+def _attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
+    """Every base of every sequence, in order."""
+    sequences = explanation.sequences
+    for i, line in enumerate(explanation.rows()):
+        where = places(sequences, i)
+        end = (cell(line.of_class), f"{line.probability:.6g}", f"{line.error:.3g}")
+        for j, value in enumerate(explanation.attribution.values[i]):
+            yield (
+                cell(line.sample),
+                str(j + 1),
+                where.contig[j],
+                str(where.pos[j]) if where.contig[j] else "",
+                where.strand,
+                LETTERS[sequences.codes[i, j]],
+                where.ref[j],
+                where.alt[j],
+                f"{value:.6g}",
+                *end,
+            )
+
+
+def _site_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
+    """Columns by the mean size of their attribution."""
+    values, where = explanation.attribution.values, places(explanation.sequences, 0)
+    size, mean = np.abs(values).mean(0), values.mean(0)
+    for j in np.argsort(-size, kind="stable"):
+        place = (where.contig[j], str(where.pos[j]), where.ref[j], where.alt[j])
+        yield (str(j + 1), *place, f"{size[j]:.6g}", f"{mean[j]:.6g}")
+
+
+def _write(explanation: Explanation, classifier: Classifier, request: ExplainRequest) -> None:
+    settings = {"steps": request.steps, "class": request.of_class, "baseline": request.baseline}
+    inputs = {"sequences": request.sequences, "model": classifier.run.path}
+    made = json.dumps(Provenance.of(settings, inputs, request.seed).to_dict(), sort_keys=True)
+    tables: list[tuple[Path, Sequence[str], str, Iterator[Sequence[str]]]] = [
+        (request.output, COLUMNS, NOTE, _attribution_rows(explanation))
+    ]
+    if request.summary:
+        tables.append((request.summary, SITE_COLUMNS, "", _site_rows(explanation)))
+    for path, columns, note, rows in tables:
+        with atomic_path(path, force=request.force) as draft, draft.open("w") as handle:
+            handle.write(f"## genomix explain {made}\n")
+            handle.write(f"## {note}\n" if note else "")
+            handle.writelines("\t".join(row) + "\n" for row in (columns, *rows))
+
+
+def _check(lines: Sequence[Explained], request: ExplainRequest) -> None:
+    failed = [line for line in lines if not line.error <= TOLERANCE]
+    if failed:
+        worst = max(failed, key=lambda line: line.error)
+        raise CheckError(
+            f"the attributions of {len(failed)} of {len(lines)} sequences do not add up to the "
+            "change of their logit",
+            where=f"{worst.sample} ({worst.of_class})",
+            expected=f"a completeness error of at most {TOLERANCE:.0%}",
+            found=f"{worst.error:.2%}",
+            hint=f"the outputs are written; try --steps {4 * request.steps}, or --allow-incomplete",
+        )

@@ -1,0 +1,292 @@
+"""Generated sets of sequences beside real ones: what each is like, with intervals.
+
+Letters: n sequences, L bases, K classes, M motifs, R replicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import Z95, Interval
+from genomix_cli.genome import iupac
+from genomix_cli.genome.motifs import Motif, scan
+from genomix_cli.progress import track
+from genomix_cli.sequences.generate import profiles
+from genomix_cli.sequences.generate.markov import Floats
+from genomix_cli.sequences.generate.nearest import Collection
+
+SPECTRUM, PROFILE = 6, 4
+# A sequence that shares this much of its words with one of training is a near copy of it.
+COPY = 0.5
+# Motifs that are looked for at once.
+SCANNED = 32
+
+
+class Metric(NamedTuple):
+    """What is measured, and which way is better.
+
+    Attributes
+    ----------
+    title : str
+    larger : bool or None
+        Whether more is better; None: nearer to the real value is.
+    """
+
+    title: str
+    larger: bool | None
+
+
+METRICS = {
+    "spectrum": Metric("6-mer spectrum, Jensen-Shannon (bits)", False),
+    "spectrum_by_class": Metric("6-mer spectrum by class (bits)", False),
+    "energy": Metric("4-mer profiles of sequences, energy distance", False),
+    "gc_distance": Metric("GC of sequences, Wasserstein", False),
+    "gc_mean": Metric("GC, mean", None),
+    "gc_sd": Metric("GC, SD between sequences", None),
+    "motif_rates": Metric("motif hit rates, mean |log2 ratio|", False),
+    "motif_correlation": Metric("motif hit rates, correlation", True),
+    "motif_contrast": Metric("motifs, class less mean, correlation", True),
+    "class_accuracy": Metric("class found by the classifier", True),
+    "nearest": Metric("nearest training sequence, share of 12-mers", None),
+    "copies": Metric(f"share with {COPY:.0%} or more from one training sequence", None),
+}
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A set of sequences.
+
+    Attributes
+    ----------
+    name : str
+    codes : NDArray
+        uint8 ``[n, L]``.
+    label : NDArray
+        int64 ``[n]``; -1 unknown.
+    """
+
+    name: str
+    codes: NDArray[np.uint8]
+    label: NDArray[np.int64]
+
+    @cached_property
+    def words(self) -> NDArray[np.float32]:
+        """6-mers of each sequence."""
+        return profiles.kmer_counts(self.codes, SPECTRUM)
+
+    @cached_property
+    def profile(self) -> NDArray[np.float32]:
+        """4-mers of each sequence, as shares."""
+        return profiles.frequencies(profiles.kmer_counts(self.codes, PROFILE))
+
+    @cached_property
+    def gc(self) -> Floats:
+        """GC of each sequence."""
+        return profiles.gc(self.codes)
+
+    @cached_property
+    def inside(self) -> NDArray[np.float32]:
+        """Distances of profiles ``[n, n]``."""
+        return profiles.distances_inside(self.profile)
+
+
+class Draws(NamedTuple):
+    """A value in the data ``[0]``, and in bootstrap replicates ``[1:]``: float64 ``[1 + R]``."""
+
+    values: Floats
+
+    def interval(self) -> Interval:
+        """The value, give or take what the replicates spread.
+
+        Not their percentiles: a replicate has fewer different sequences than the data, so all its
+        distances are a little too large.
+        """
+        value = float(self.values[0])
+        if len(self.values) < 3 or np.isnan(value):
+            return Interval(value, float("nan"), float("nan"))
+        half = Z95 * float(np.nanstd(self.values[1:], ddof=1))
+        return Interval(value, value - half, value + half)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What entrants are judged by.
+
+    Attributes
+    ----------
+    real : Entrant
+        Held-out sequences, with as many of each class as the generated ones, in proportion.
+    classes : tuple of str
+    collection : Collection or None
+        Of the training sequences.
+    motifs : tuple of Motif
+    classify : callable or None
+        Sets of bases ``[n, L]`` to log-probabilities ``[n, K]``.
+    draws : int
+        R.
+    seed : int
+    """
+
+    real: Entrant
+    classes: tuple[str, ...]
+    collection: Collection | None
+    motifs: tuple[Motif, ...] = ()
+    classify: Callable[[NDArray[np.uint8]], Floats] | None = None
+    draws: int = 200
+    seed: int = 0
+
+    @cached_property
+    def weight(self) -> Floats:
+        """Replicates of the real sequences ``[1 + R, m]``: the same for all entrants."""
+        return profiles.redraws(len(self.real.codes), self.draws, (self.seed, 0))
+
+    @cached_property
+    def hits(self) -> NDArray[np.float32]:
+        """Which real sequences have each motif ``[m, M]``."""
+        return motif_hits(self.real.codes, self.motifs)
+
+    def measure(self, entrant: Entrant, number: int) -> dict[str, Draws]:
+        """All metrics of one entrant.
+
+        Parameters
+        ----------
+        entrant : Entrant
+        number : int
+            Of its own among all, for the seed.
+        """
+        w = profiles.redraws(len(entrant.codes), self.draws, (self.seed, 1 + number))
+        found = {
+            "spectrum": self._spectrum(entrant, w),
+            "energy": self._energy(entrant, w),
+            "gc_distance": profiles.wasserstein(entrant.gc, self.real.gc, w, self.weight),
+            **_moments(entrant.gc, w),
+            **self._copies(entrant, w),
+        }
+        if self.classes:
+            found["spectrum_by_class"] = self._by_class(entrant, w)
+        if self.motifs:
+            found |= self._motifs(entrant, w)
+        if self.classify is not None:
+            right = self.classify(entrant.codes).argmax(1) == entrant.label
+            found["class_accuracy"] = _mean(right.astype(np.float64), w)
+        return {name: Draws(found[name]) for name in METRICS if name in found}
+
+    def itself(self) -> dict[str, Draws]:
+        """The real sequences: what does not compare two sets, and the rest between two halves."""
+        n = len(self.real.codes)
+        order = np.random.default_rng([self.seed, 99]).permutation(n)
+        first, second = (
+            Entrant("half", self.real.codes[rows], self.real.label[rows])
+            for rows in (order[: n // 2], order[n // 2 :])
+        )
+        halves = Judge(first, self.classes, None, (), None, self.draws, self.seed)
+        apart = halves.measure(second, 0)
+        both = apart | self.measure_alone()
+        return {name: both[name] for name in METRICS if name in both}
+
+    def measure_alone(self) -> dict[str, Draws]:
+        """What is said of the real sequences without another set."""
+        w = self.weight
+        found = {**_moments(self.real.gc, w), **self._copies(self.real, w)}
+        if self.classify is not None:
+            right = self.classify(self.real.codes).argmax(1) == self.real.label
+            found["class_accuracy"] = _mean(right.astype(np.float64), w)
+        return {name: Draws(values) for name, values in found.items()}
+
+    def _spectrum(self, entrant: Entrant, w: Floats) -> Floats:
+        return profiles.jensen_shannon(w @ entrant.words, self.weight @ self.real.words)
+
+    def _by_class(self, entrant: Entrant, w: Floats) -> Floats:
+        parts = []
+        for k in np.unique(entrant.label[entrant.label >= 0]):
+            own, real = entrant.label == k, self.real.label == k
+            if own.any() and real.any():
+                parts.append(
+                    profiles.jensen_shannon(
+                        w[:, own] @ entrant.words[own], self.weight[:, real] @ self.real.words[real]
+                    )
+                )
+        return np.mean(parts, 0) if parts else np.full(len(w), np.nan)
+
+    def _energy(self, entrant: Entrant, w: Floats) -> Floats:
+        between = profiles.distances(entrant.profile, self.real.profile)
+        return profiles.energy(between, entrant.inside, self.real.inside, w, self.weight)
+
+    def _copies(self, entrant: Entrant, w: Floats) -> dict[str, Floats]:
+        if self.collection is None:
+            return {}
+        share = self.collection.nearest(entrant.codes)
+        return {"nearest": _mean(share, w), "copies": _mean((share >= COPY).astype(float), w)}
+
+    def _motifs(self, entrant: Entrant, w: Floats) -> dict[str, Floats]:
+        hits = motif_hits(entrant.codes, self.motifs)
+        there = [k for k in range(len(self.classes)) if (entrant.label == k).any()]
+        masks = [(entrant.label == k, self.real.label == k) for k in there]
+        if not masks:
+            masks = [(np.ones(len(entrant.codes), bool), np.ones(len(self.real.codes), bool))]
+        rates = np.stack([_rates(hits[own], w[:, own]) for own, _ in masks], 1)  # [R, K, M]
+        real = np.stack([_rates(self.hits[own], self.weight[:, own]) for _, own in masks], 1)
+        apart = np.abs(np.log2(rates / real)).mean((1, 2))
+        found = {
+            "motif_rates": apart,
+            "motif_correlation": np.mean(
+                [_correlation(rates[:, k], real[:, k]) for k in range(len(masks))], 0
+            ),
+        }
+        if len(masks) > 1:
+            contrast, expected = (x - x.mean(1, keepdims=True) for x in (rates, real))
+            found["motif_contrast"] = _correlation(
+                contrast.reshape(len(w), -1), expected.reshape(len(w), -1)
+            )
+        return found
+
+
+def _mean(value: Floats, w: Floats) -> Floats:
+    return w @ value / w.sum(1)
+
+
+def _moments(value: Floats, w: Floats) -> dict[str, Floats]:
+    mean = _mean(value, w)
+    return {"gc_mean": mean, "gc_sd": np.sqrt(np.maximum(_mean(value**2, w) - mean**2, 0))}
+
+
+def _rates(hits: NDArray[np.float32], w: Floats) -> Floats:
+    """Share of sequences with each motif ``[R, M]``, drawn a little away from 0 and 1."""
+    return (w @ hits + 0.5) / (w.sum(1, keepdims=True) + 1)
+
+
+def _correlation(x: Floats, y: Floats) -> Floats:
+    """Pearson's, along the last axis."""
+    x, y = (z - z.mean(-1, keepdims=True) for z in (x, y))
+    scale = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return (x * y).sum(-1) / np.where(scale > 0, scale, np.nan)
+
+
+def motif_hits(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> NDArray[np.float32]:
+    """Whether each sequence has a site of each motif, of either strand: 0 or 1, float32 ``[n, M]``.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases.
+    motifs : sequence of Motif
+    """
+    bases = iupac.to_bases(codes)
+    # An unknown base between two sequences: no site reaches from one into the other.
+    apart = np.pad(bases, ((0, 0), (0, 1)), constant_values=4)
+    hits = np.zeros((len(codes), len(motifs)), np.float32)
+    for low in track(range(0, len(motifs), SCANNED), "looking for motifs"):
+        found = scan(apart.ravel(), motifs[low : low + SCANNED])
+        hits[found.start // apart.shape[1], low + found.motif] = 1
+    return hits
+
+
+def difference(first: Mapping[str, Draws], second: Mapping[str, Draws], name: str) -> Draws:
+    """A metric of one entrant less that of another, on the same replicates of the real ones."""
+    return Draws(first[name].values - second[name].values)

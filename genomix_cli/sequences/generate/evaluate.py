@@ -1,0 +1,467 @@
+"""How like real sequences generated ones are: beside Markov chains, and beside more real ones.
+
+Letters: n sequences, L bases, K classes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.results import plain, write_rows
+from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.formats.sequences import Sequences, open_sequences
+from genomix_cli.genome.motifs import read_meme
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.sequences.generate import profiles
+from genomix_cli.sequences.generate.entrants import Draws, Entrant, Judge, difference
+from genomix_cli.sequences.generate.evaluation_page import write_generated_page
+from genomix_cli.sequences.generate.likelihood import fit_chains
+from genomix_cli.sequences.generate.markov import ORDER, Floats
+from genomix_cli.sequences.generate.nearest import Collection
+from genomix_cli.sequences.runs import check_fits
+from genomix_cli.sequences.train.request import write_json
+from genomix_cli.sequences.train.splits import splits
+
+log = logging.getLogger("genomix")
+
+# Sequences of a set that are compared, at most: distances are between all pairs.
+COMPARED = 4000
+# Words of the classifier that is fitted where none is given.
+WORD = 5
+REAL, TRAINING = "held-out sequences", "training sequences"
+
+
+class Classifier(NamedTuple):
+    """Who says which class a sequence looks like.
+
+    Attributes
+    ----------
+    name : str
+    classes : tuple of str
+    log_probability : callable
+        Sets of bases uint8 ``[n, L]`` to float ``[n, K]``.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    log_probability: Callable[[NDArray[np.uint8]], Floats]
+
+
+@dataclass(frozen=True)
+class GeneratedRequest:
+    """What was asked for.
+
+    Attributes
+    ----------
+    generated : Path
+        File of sequences of `genomix simulate sequences`.
+    real : Path
+        File of real ones.
+    label : str
+        Phenotype that is the condition; empty: the real file's.
+    hold_out : str
+        As in training, see `genomix_cli.sequences.train.request.TrainRequest`.
+    motifs : Path, optional
+        In MEME format.
+    classifier : Path, optional
+        Run folder of a classifier that learned from the same training sequences; default: logistic
+        regression on 5-mers, fitted here.
+    tsv, json, report : Path, optional
+        Files to write.
+    draws : int
+        Bootstrap replicates.
+    seed : int
+        As in training, where it parts the sequences.
+    force : bool
+    """
+
+    generated: Path
+    real: Path
+    label: str = ""
+    hold_out: str = "auto"
+    motifs: Path | None = None
+    classifier: Path | None = None
+    tsv: Path | None = None
+    json: Path | None = None
+    report: Path | None = None
+    draws: int = 200
+    seed: int = 0
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class EntrantResult:
+    """One set of sequences, judged.
+
+    Attributes
+    ----------
+    name : str
+    n : int
+    metrics : dict of str to Interval
+        By name in `genomix_cli.sequences.generate.entrants.METRICS`.
+    less_chain : dict of str to Interval
+        Each metric less that of the Markov chain of all sequences.
+    less_real : dict of str to Interval
+        Each metric that needs no second set, less that of held-out sequences.
+    """
+
+    name: str
+    n: int
+    metrics: dict[str, Interval]
+    less_chain: dict[str, Interval] = field(default_factory=dict)
+    less_real: dict[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GeneratedEvaluation:
+    """What came of it.
+
+    Attributes
+    ----------
+    generated, real : str
+        Names of the files.
+    held_out_by : str
+    classes : tuple of str
+    classifier : str
+        Name; empty without classes.
+    motifs : int
+    counts : dict of str to int
+        Sequences that were read, and those left out of the comparison.
+    entrants : tuple of EntrantResult
+        The generated ones, chains, training sequences, and the held-out ones beside themselves.
+    headline : str
+    """
+
+    generated: str
+    real: str
+    held_out_by: str
+    classes: tuple[str, ...]
+    classifier: str
+    motifs: int
+    counts: dict[str, int]
+    entrants: tuple[EntrantResult, ...]
+    headline: str
+
+
+class _Sets(NamedTuple):
+    """Sequences to compare, and those that were learned from."""
+
+    generated: Entrant
+    real: Entrant
+    train: Entrant
+    classes: tuple[str, ...]
+    held_out_by: str
+    aligned: bool
+
+
+def evaluate_generated(
+    request: GeneratedRequest, classifier: Classifier | None = None
+) -> GeneratedEvaluation:
+    """Compare generated sequences with held-out real ones, and write what is asked for.
+
+    Beside them stand sequences of Markov chains of order 5, of all training sequences and of each
+    class, and training sequences themselves: nobody who learned from those can be expected to come
+    nearer than they do. All sets have the same number of each class.
+
+    Parameters
+    ----------
+    request : GeneratedRequest
+    classifier : Classifier, optional
+        That learned from the same training sequences. Default: that of the request.
+
+    Raises
+    ------
+    UsageError
+        If outputs exist, or the label does not.
+    DataError
+        If the files do not fit each other, or have too few sequences of a class.
+    """
+    for path in filter(None, (request.tsv, request.json, request.report)):
+        if path.exists() and not request.force:
+            raise UsageError("already exists", where=path, hint="add --force to replace it")
+    sets = _read(request)
+    motifs = read_meme(request.motifs) if request.motifs else ()
+    if sets.classes and classifier is None:
+        classifier = _stored(request) or fit_words(sets.train, sets.classes)
+    judge = Judge(
+        sets.real,
+        sets.classes,
+        Collection(sets.train.codes),
+        motifs,
+        classifier and _aligned(classifier, sets.classes, request),
+        request.draws,
+        request.seed,
+    )
+    entrants = _entrants(sets, request.seed)
+    measured = [judge.measure(entrant, i) for i, entrant in enumerate(entrants)]
+    # That training sequences are among the training sequences is no news.
+    for name in ("nearest", "copies"):
+        del measured[-1][name]
+    evaluation = _evaluation(request, sets, entrants, measured, judge, classifier)
+    _write(request, evaluation, entrants, judge)
+    return evaluation
+
+
+def _read(request: GeneratedRequest) -> _Sets:
+    generated, real = open_sequences(request.generated), open_sequences(request.real)
+    if generated.length != real.length:
+        raise DataError(
+            "sequences of another length than the real ones",
+            where=request.generated,
+            expected=f"{real.length:,} bases",
+            found=f"{generated.length:,}",
+        )
+    named = request.label or real.default_label
+    classes, label = real.label(named) if named else ((), None)
+    held_out_by, found = splits(real, label, request.hold_out, request.seed)
+    label = np.full(len(real), -1) if label is None else label
+    train, test = found[0].train, found[0].test
+    own = _own_label(generated, named, classes)
+    if (own < 0).any():
+        if classes:
+            log.warning("generated sequences without a class: classes are not told apart")
+        classes, own, label = (), np.full(len(own), -1), np.full(len(real), -1)
+    rows, chosen = _matched(own, label[test], request.seed)
+    return _Sets(
+        Entrant(request.generated.name, generated.codes[rows], own[rows]),
+        Entrant(REAL, real.codes[test[chosen]], label[test[chosen]]),
+        Entrant(TRAINING, real.codes[train], label[train]),
+        classes,
+        held_out_by,
+        real.aligned,
+    )
+
+
+def _own_label(generated: Sequences, named: str, classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """Class of each generated sequence, as the real ones number them; -1 where it has none."""
+    found = np.full(len(generated), -1)
+    phenotype = next((p for p in generated.phenotypes if p.name == named), None)
+    if phenotype is None or phenotype.categories is None:
+        return found
+    index = {name: k for k, name in enumerate(classes)}
+    table = np.array([*(index.get(name, -1) for name in phenotype.categories), -1])
+    return table[phenotype.values]
+
+
+def _matched(
+    own: NDArray[np.int64], real: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of two sets with the same number of each class, as many as there are of both.
+
+    Raises
+    ------
+    DataError
+        If that is hardly any.
+    """
+    rng = np.random.default_rng([seed, 7])
+    kinds = np.unique(own)
+    mine, theirs = (np.array([(x == k).sum() for k in kinds]) for x in (own, real))
+    # The mix of the generated ones stays; how many is what the rarer side has.
+    share = min(1.0, float((theirs / mine).min()), COMPARED / mine.sum())
+    counts = np.floor(mine * share + 1e-9).astype(int)
+    if counts.min() < 20:
+        raise DataError(
+            "too few sequences of a class to compare",
+            expected="20 of each class, generated and held out",
+            found=str(int(min(mine.min(), theirs.min()))),
+        )
+    picked = [
+        np.sort(
+            np.concatenate(
+                [
+                    rng.choice(np.flatnonzero(x == k), n, replace=False)
+                    for k, n in zip(kinds, counts, strict=True)
+                ]
+            )
+        )
+        for x in (own, real)
+    ]
+    return picked[0], picked[1]
+
+
+def _entrants(sets: _Sets, seed: int) -> list[Entrant]:
+    """The generated ones, chains that learned from the same sequences, and some of those."""
+    label = sets.generated.label
+    known = sets.train.label if sets.classes else None
+    chains = fit_chains(sets.train.codes, known, strands=not sets.aligned)
+    n, length = sets.generated.codes.shape
+    rng = np.random.default_rng([seed, 8])
+    name = f"Markov chain, order {ORDER}"
+    found = [sets.generated, Entrant(name, chains.pooled.sample(n, length, rng), label)]
+    if chains.by_class:
+        codes = np.empty_like(sets.generated.codes)
+        for k in np.unique(label):
+            rows = label == k
+            codes[rows] = chains.of(int(k)).sample(int(rows.sum()), length, rng)
+        found.append(Entrant(f"{name}, of each class", codes, label))
+    rows = np.zeros(n, np.int64)
+    for k in np.unique(label):
+        own = (
+            np.flatnonzero(sets.train.label == k)
+            if sets.classes
+            else np.arange(len(sets.train.codes))
+        )
+        wanted = int((label == k).sum())
+        rows[label == k] = rng.choice(own, wanted, replace=wanted > len(own))
+    return [*found, Entrant(TRAINING, sets.train.codes[rows], label)]
+
+
+def fit_words(train: Entrant, classes: tuple[str, ...]) -> Classifier:
+    """Logistic regression on 5-mers: a classifier of its own kind, that no generator has seen.
+
+    Raises
+    ------
+    MissingExtraError
+        If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MissingExtraError("scikit-learn", "cohorts") from error
+    rows = np.flatnonzero(train.label >= 0)
+    x = np.sqrt(profiles.kmer_counts(train.codes[rows], WORD))
+    mean, sd = x.mean(0), x.std(0) + 1e-3
+    model = LogisticRegression(C=0.01, max_iter=100).fit((x - mean) / sd, train.label[rows])
+
+    def log_probability(codes: NDArray[np.uint8]) -> Floats:
+        return model.predict_log_proba((np.sqrt(profiles.kmer_counts(codes, WORD)) - mean) / sd)
+
+    return Classifier(f"logistic regression on {WORD}-mers", classes, log_probability)
+
+
+def _stored(request: GeneratedRequest) -> Classifier | None:
+    """The classifier of a run folder, if the request names one."""
+    if request.classifier is None:
+        return None
+    from genomix_cli.sequences.trained import load_classifier
+
+    found = load_classifier(request.classifier)
+    check_fits(found.run.config, open_sequences(request.real), request.real)
+    return Classifier(found.run.config.model, found.classes, found.model.log_probability)
+
+
+def _aligned(
+    classifier: Classifier, classes: tuple[str, ...], request: GeneratedRequest
+) -> Callable[[NDArray[np.uint8]], Floats]:
+    """The classifier's answer in the order of the file's classes."""
+    lacking = [name for name in classes if name not in classifier.classes]
+    if lacking:
+        raise DataError(
+            "the classifier does not know every class",
+            where=request.real,
+            expected=", ".join(classes),
+            found=", ".join(classifier.classes),
+        )
+    order = [classifier.classes.index(name) for name in classes]
+    return lambda codes: np.asarray(classifier.log_probability(codes))[:, order]
+
+
+def _evaluation(
+    request: GeneratedRequest,
+    sets: _Sets,
+    entrants: list[Entrant],
+    measured: list[dict[str, Draws]],
+    judge: Judge,
+    classifier: Classifier | None,
+) -> GeneratedEvaluation:
+    alone = judge.measure_alone()
+    results = []
+    for i, (entrant, own) in enumerate(zip(entrants, measured, strict=True)):
+        less_chain = (
+            {} if i == 1 else {m: difference(own, measured[1], m) for m in own if m in measured[1]}
+        )
+        results.append(
+            EntrantResult(
+                entrant.name,
+                len(entrant.codes),
+                _intervals(own),
+                _intervals(less_chain),
+                _intervals({m: difference(own, alone, m) for m in alone if m in own}),
+            )
+        )
+    results.append(EntrantResult(REAL, len(sets.real.codes), _intervals(judge.itself())))
+    return GeneratedEvaluation(
+        request.generated.name,
+        request.real.name,
+        sets.held_out_by,
+        sets.classes,
+        classifier.name if classifier and sets.classes else "",
+        len(judge.motifs),
+        {
+            "compared": len(sets.generated.codes),
+            "left_out": len(open_sequences(request.generated)) - len(sets.generated.codes),
+            "training": len(sets.train.codes),
+        },
+        tuple(results),
+        _headline(results[0]),
+    )
+
+
+def _intervals(draws: dict[str, Draws]) -> dict[str, Interval]:
+    return {name: each.interval() for name, each in draws.items()}
+
+
+def _headline(own: EntrantResult) -> str:
+    """Against the chain, distance by distance, and whether more is copied than by chance."""
+    said = []
+    names = {"spectrum": "6-mer spectrum", "energy": "profiles of single sequences"}
+    for name, words in names.items():
+        apart = own.less_chain[name]
+        verdict = "nearer" if apart.high < 0 else "farther" if apart.low > 0 else "as near"
+        than = "as" if verdict == "as near" else "than"
+        said.append(f"{words}: {verdict} {than} the Markov chain")
+    copied = own.less_real["nearest"]
+    more = "more" if copied.low > 0 else "no more"
+    said.append(f"{more} like a training sequence than held-out ones are")
+    return "; ".join(said)
+
+
+def _write(
+    request: GeneratedRequest,
+    evaluation: GeneratedEvaluation,
+    entrants: list[Entrant],
+    judge: Judge,
+) -> None:
+    if request.tsv:
+        write_rows(_rows(evaluation), request.tsv, force=request.force)
+    if request.json:
+        inputs = {"generated": request.generated, "real": request.real}
+        inputs |= {"motifs": request.motifs} if request.motifs else {}
+        settings = {"hold_out": request.hold_out, "draws": request.draws, "label": request.label}
+        found = {
+            **plain(evaluation),
+            "provenance": Provenance.of(settings, inputs, request.seed).to_dict(),
+        }
+        with atomic_path(request.json, force=request.force) as draft:
+            write_json(draft, found)
+    if request.report:
+        write_generated_page(request.report, evaluation, [*entrants, judge.real])
+
+
+def _rows(evaluation: GeneratedEvaluation) -> list[dict[str, object]]:
+    return [
+        {
+            "set": each.name,
+            "sequences": each.n,
+            "metric": name,
+            **value._asdict(),
+            **_part("less_chain", each.less_chain.get(name)),
+            **_part("less_held_out", each.less_real.get(name)),
+        }
+        for each in evaluation.entrants
+        for name, value in each.metrics.items()
+    ]
+
+
+def _part(name: str, value: Interval | None) -> dict[str, float]:
+    if value is None:
+        return {name: float("nan")}
+    return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}

@@ -1,0 +1,177 @@
+"""How the denoiser learns: hidden bases, dropped conditions, both strands, averaged weights.
+
+Letters: B batch, L bases, C conditions.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, NotNegative, Positive, Share
+from genomix_cli.genome import iupac
+from genomix_cli.sequences.generate.model import Denoiser
+from genomix_cli.sequences.generate.process import hide, spread, surprise, to_bases
+from genomix_cli.sequences.train.learning import Batch, Learning
+
+_COMPLEMENT = torch.from_numpy(iupac.reverse_complement(np.arange(iupac.SETS)[:, None])[:, 0])
+MONITOR = "log_likelihood"
+
+
+@dataclass(frozen=True)
+class DiffusionOptions:
+    """How a diffusion model learns and is judged.
+
+    Attributes
+    ----------
+    conditions : tuple of str
+        Phenotypes to generate by; none given: the label, if the file has one.
+    free : bool
+        Without any condition.
+    strands : bool
+        Also learn from reverse complements; never of aligned sequences.
+    drop : float
+        How often a condition is hidden in training, which guidance needs.
+    average : float
+        Of the weights' exponential moving average, per step; 0: none.
+    learning_rate, weight_decay, batch_size, epochs, patience
+        See `genomix_cli.sequences.train.learning.Learning`.
+    draws : int
+        Passes over the held-out sequences for the bound.
+    judged : int
+        Sequences at most that accuracy against corruption is measured on.
+    """
+
+    conditions: tuple[str, ...] = ()
+    free: bool = False
+    strands: bool = True
+    drop: Share = 0.15
+    average: Share = 0.998
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 0.01
+    batch_size: Count = 64
+    epochs: Count = 10
+    patience: int = 0
+    draws: Count = 16
+    judged: Count = 512
+
+    def learning(self) -> Learning:
+        """As the loop has it."""
+        return Learning(
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            patience=self.patience,
+            warmup=0.05,
+        )
+
+
+class Averaged(nn.Module):
+    """A denoiser beside the moving average of its weights, which is what is judged and kept.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    decay : float
+        Less in the first steps, when the weights still run.
+    """
+
+    steps: Tensor
+
+    def __init__(self, denoiser: Denoiser, decay: float) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.average = copy.deepcopy(denoiser).requires_grad_(False)
+        self.decay = decay
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take in the weights as they are now."""
+        step = int(self.steps)
+        self.steps += 1
+        weight = 1 - min(self.decay, (1 + step) / (10 + step)) if step else 1.0
+        for mean, now in zip(self.average.parameters(), self.denoiser.parameters(), strict=True):
+            mean.lerp_(now, weight)
+
+
+class DiffusionTask:
+    """Predicting hidden bases.
+
+    Parameters
+    ----------
+    module : Averaged
+    options : DiffusionOptions
+    strands : bool
+        Whether reverse complements are learned from.
+    seed : int
+    """
+
+    def __init__(
+        self, module: Averaged, options: DiffusionOptions, strands: bool, seed: int
+    ) -> None:
+        self.module: nn.Module = module
+        self._both = module
+        self.options = options
+        self.strands = strands
+        self.seed = seed
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The bound, in nats per base, with the noise of this step."""
+        # The average is one step behind: the loop tells nobody when a step is done.
+        self._both.follow()
+        # From step and batch alone: a run that was resumed draws what it would have drawn.
+        rng = _generator(self.seed, int(self._both.steps), *batch.rows[:1].tolist())
+        codes = self._strand(batch.codes, rng)
+        values = self._dropped(batch.target, rng)
+        when = spread(len(codes), torch.rand((), generator=rng))
+        order = torch.rand(codes.shape, generator=rng)
+        noised = hide(codes, when.to(codes.device), order.to(codes.device))
+        logits = self._both.denoiser(noised.bases, values)
+        return {"loss": surprise(logits, noised).mean()}
+
+    def _strand(self, codes: Tensor, rng: torch.Generator) -> Tensor:
+        if not self.strands:
+            return codes
+        turn = (torch.rand(len(codes), generator=rng) < 0.5).to(codes.device)
+        other = _COMPLEMENT.to(codes.device)[codes.long()].flip(1)
+        return torch.where(turn[:, None], other, codes)
+
+    def _dropped(self, values: Tensor, rng: torch.Generator) -> Tensor:
+        """Conditions of which some are unknown: all of a sequence's, and then each by itself."""
+        n, c = values.shape
+        drop = torch.rand(n, 1, generator=rng) < self.options.drop
+        if c > 1:
+            drop = drop | (torch.rand(n, c, generator=rng) < self.options.drop)
+        return values.masked_fill(drop.to(values.device), torch.nan)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Of each sequence its estimate of the bound, and its accuracy at hidden bases ``[B, 2]``.
+
+        The noise is the same in every epoch.
+        """
+        rng = _generator(self.seed, 0, *batch.rows[:1].tolist())
+        device = batch.codes.device
+        when = spread(len(batch.codes), torch.rand((), generator=rng)).to(device)
+        order = torch.rand(batch.codes.shape, generator=rng).to(device)
+        noised = hide(batch.codes, when, order)
+        logits = self._both.average(noised.bases, batch.target)
+        right = (logits.argmax(-1) == to_bases(batch.codes)) & noised.scored
+        accuracy = right.sum(1) / noised.scored.sum(1).clamp(min=1)
+        return torch.stack([surprise(logits, noised), accuracy], 1).cpu()
+
+    def metrics(self, predictions: Iterable[Tensor]) -> dict[str, float]:
+        """Means over all sequences."""
+        nats, accuracy = torch.cat(list(predictions)).double().mean(0).tolist()
+        return {MONITOR: -nats, "accuracy": accuracy}
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))

@@ -1,0 +1,279 @@
+"""How likely held-out sequences are under a diffusion model and Markov chains, and how well each
+restores bases that are hidden or wrong.
+
+Letters: n sequences, L bases, C conditions, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import Z95, Interval
+from genomix_cli.genome import iupac
+from genomix_cli.progress import track
+from genomix_cli.sequences.generate.markov import ORDER, Floats, MarkovChain, fit_markov
+from genomix_cli.sequences.generate.process import Predict, posterior
+
+# Shares of bases that are hidden or wrong.
+RATES = (0.05, 0.15, 0.3, 0.5, 0.7)
+# Places of a sequence hidden together where every base is doubted.
+GROUPS = 8
+LN2 = float(np.log(2))
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Markov chains: one of all sequences, and one of each class that leans on it.
+
+    Attributes
+    ----------
+    pooled : MarkovChain
+    by_class : tuple of MarkovChain
+        Empty without classes.
+    """
+
+    pooled: MarkovChain
+    by_class: tuple[MarkovChain, ...] = ()
+
+    def of(self, k: int) -> MarkovChain:
+        """That of a class; of all for -1."""
+        return self.by_class[k] if self.by_class and k >= 0 else self.pooled
+
+
+def fit_chains(
+    codes: NDArray[np.uint8], label: NDArray[np.int64] | None, *, strands: bool, order: int = ORDER
+) -> Chains:
+    """Chains of sequences ``[n, L]`` and, where there are labels ``[n]``, of their classes."""
+    pooled = fit_markov(codes, order, strands=strands)
+    if label is None:
+        return Chains(pooled)
+    classes = range(int(label.max(initial=-1)) + 1)
+    return Chains(
+        pooled,
+        tuple(fit_markov(codes[label == k], order, strands=strands, prior=pooled) for k in classes),
+    )
+
+
+def per_class(
+    label: NDArray[np.int64] | None, n: int, compute: Callable[[int, NDArray[np.int64]], Floats]
+) -> Floats:
+    """What `compute` gives for the rows of each class, in the order of the rows."""
+    label = np.full(n, -1) if label is None else label
+    found: Floats | None = None
+    for k in np.unique(label):
+        rows = np.flatnonzero(label == k)
+        part = compute(int(k), rows)
+        if found is None:
+            found = np.empty((n, *part.shape[1:]))
+        found[rows] = part
+    assert found is not None
+    return found
+
+
+def mean_by_group(value: Floats, group: NDArray[np.int64]) -> Interval:
+    """Mean with a 95 % interval from the spread between groups, which need not be independent
+    inside.
+
+    Parameters
+    ----------
+    value : NDArray
+        ``[n]``.
+    group : NDArray
+        int64 ``[n]``.
+    """
+    mean = float(value.mean())
+    _, index = np.unique(group, return_inverse=True)
+    total = np.bincount(index, value - mean)
+    if len(total) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    error = np.sqrt((total**2).sum() * len(total) / (len(total) - 1)) / len(value)
+    return Interval(mean, float(mean - Z95 * error), float(mean + Z95 * error))
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What a base costs under a model.
+
+    Attributes
+    ----------
+    name : str
+    nats : Interval
+        Per base: a bound for diffusion, exact for chains.
+    less_best_chain : Interval or None
+        Difference to the best chain on the same sequences; below 0 is better.
+    """
+
+    name: str
+    nats: Interval
+    less_best_chain: Interval | None
+
+
+def likelihoods(
+    models: Mapping[str, Floats],
+    chains: Chains,
+    codes: NDArray[np.uint8],
+    label: NDArray[np.int64] | None,
+    group: NDArray[np.int64],
+) -> list[Likelihood]:
+    """Nats per base of diffusion models ``[n]`` each, beside those of chains of all orders."""
+    known = np.maximum((iupac.to_bases(codes) < 4).sum(1), 1)
+    nats: dict[str, Floats] = dict(models)
+    for order in range(chains.pooled.order + 1):
+        chain = chains.pooled.lower(order)
+        nats[f"Markov chain, order {order}"] = -chain.log_likelihood(codes) / known
+    if chains.by_class:
+        # Of the orders the one that does best here, which flatters it.
+        each = {
+            f"Markov chain of each class, order {order}": _by_class(chains, order, codes, label)
+            / known
+            for order in range(chains.pooled.order + 1)
+        }
+        name = min(each, key=lambda name: each[name].mean())
+        nats[name] = each[name]
+    best = min((name for name in nats if name not in models), key=lambda name: nats[name].mean())
+    return [
+        Likelihood(
+            name,
+            mean_by_group(value, group),
+            None if name == best else mean_by_group(value - nats[best], group),
+        )
+        for name, value in nats.items()
+    ]
+
+
+def _by_class(
+    chains: Chains, order: int, codes: NDArray[np.uint8], label: NDArray[np.int64] | None
+) -> Floats:
+    """Nats of each sequence ``[n]`` under the chain of its class."""
+
+    def compute(k: int, rows: NDArray[np.int64]) -> Floats:
+        return -chains.of(k).lower(order).log_likelihood(codes[rows])
+
+    return per_class(label, len(codes), compute)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """How many bases a model gets right.
+
+    Attributes
+    ----------
+    name : str
+    damage : str
+        ``hidden``: it is known which; ``wrong``: it is not.
+    rate : float
+        Share of damaged bases.
+    accuracy : Interval
+        Of hidden bases; of all bases where some are wrong.
+    """
+
+    name: str
+    damage: str
+    rate: float
+    accuracy: Interval
+
+
+Posterior = Callable[[Floats], Floats]
+
+
+def restorers(
+    predict: Predict,
+    values: NDArray[np.float32],
+    chains: Chains,
+    label: NDArray[np.int64] | None,
+    seed: int,
+    device: str,
+) -> dict[str, Posterior]:
+    """Ways to the probability of each base from evidence ``[n, L, 4]``, by name."""
+
+    def by_diffusion(evidence: Floats) -> Floats:
+        # Where what is known is sure, one pass says all.
+        groups = GROUPS if ((evidence > 0) & (evidence < 1)).any() else 1
+        return posterior(predict, evidence, values, groups, seed, device)
+
+    def by_chain(evidence: Floats) -> Floats:
+        return per_class(
+            label, len(evidence), lambda k, rows: chains.of(k).posterior(evidence[rows])
+        )
+
+    def by_frequency(evidence: Floats) -> Floats:
+        return per_class(
+            label, len(evidence), lambda k, rows: chains.of(k).lower(0).posterior(evidence[rows])
+        )
+
+    return {
+        "diffusion": by_diffusion,
+        f"Markov chain, order {chains.pooled.order}": by_chain,
+        "most frequent base": by_frequency,
+    }
+
+
+def restored(
+    ways: Mapping[str, Posterior],
+    codes: NDArray[np.uint8],
+    group: NDArray[np.int64],
+    seed: int,
+    rates: Sequence[float] = RATES,
+) -> list[Restored]:
+    """Accuracy of each way at each rate of hidden, and of wrong bases.
+
+    Parameters
+    ----------
+    ways : mapping
+        Of :func:`restorers`.
+    codes : NDArray
+        uint8 ``[n, L]``; unknown bases are neither damaged nor judged.
+    group : NDArray
+        int64 ``[n]``.
+    seed : int
+    rates : sequence of float
+    """
+    truth = iupac.to_bases(codes)
+    found = []
+    for i, rate in enumerate(track(rates, "restoring bases")):
+        rng = np.random.default_rng([seed, i])
+        hit = (rng.random(truth.shape) < rate) & (truth < 4)
+        wrong = np.where(hit, (truth + rng.integers(1, 4, truth.shape)) % 4, truth)
+        damages = {
+            "hidden": (evidence_of(np.where(hit, 4, truth), 0), hit),
+            "wrong": (evidence_of(wrong, rate), truth < 4),
+        }
+        for damage, (evidence, judged) in damages.items():
+            for name, way in ways.items():
+                right = way(evidence).argmax(-1) == truth
+                found.append(Restored(name, damage, rate, _share(right, judged, group)))
+        left = _share(wrong == truth, truth < 4, group)
+        found.append(Restored("as it is", "wrong", rate, left))
+    return found
+
+
+def evidence_of(bases: NDArray[np.uint8], rate: float) -> Floats:
+    """Probability of what is seen, for each true base ``[..., 4]``; all alike where it is hidden.
+
+    Parameters
+    ----------
+    bases : NDArray
+        uint8 ``[n, L]``: 0 to 3, 4 hidden.
+    rate : float
+        How often a base is seen as another one, each of the three alike.
+    """
+    table = np.full((5, 4), rate / 3)
+    table[range(4), range(4)] = 1 - rate
+    table[4] = 1.0
+    return table[bases]
+
+
+def _share(
+    right: NDArray[np.bool_], judged: NDArray[np.bool_], group: NDArray[np.int64]
+) -> Interval:
+    """Share of judged bases that are right, with an interval from the spread between groups."""
+    share = float((right & judged).sum() / max(judged.sum(), 1))
+    # Ratio of two sums: its linearised error.
+    each = ((right & judged).sum(1) - share * judged.sum(1)) * len(judged) / max(judged.sum(), 1)
+    spread = mean_by_group(each, group)
+    half = spread.high - spread.value
+    return Interval(share, float(share - half), float(share + half))

@@ -1,0 +1,205 @@
+"""The denoiser: which base stands where one is hidden, given the others and a condition.
+
+Letters: B batch, L bases, w width at bases, P bases of a patch, T patches, d width of tokens,
+C conditions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, Share
+from genomix_cli.errors import UsageError
+from genomix_cli.learning.layers.transformer import SelfAttentionBlock
+
+BASES = 4
+HIDDEN = 4
+# Tokens that attend to each other; the cost grows with their square.
+MOST_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Shape of a denoiser.
+
+    Attributes
+    ----------
+    length : int
+        L.
+    conditions : tuple of int
+        Categories of each condition; 0 for a number.
+    channels, kernel, blocks : int
+        At single bases: w, width of the convolutions, and how many follow the transformer.
+    patch : int
+        Bases that become one token.
+    width, heads, layers, expansion : int
+        Of the transformer over tokens: d, its heads, its layers, hidden width in d.
+    dropout : float
+    """
+
+    length: Count
+    conditions: tuple[int, ...] = ()
+    channels: Count = 64
+    kernel: Count = 7
+    blocks: Count = 2
+    patch: Count = 4
+    width: Count = 128
+    heads: Count = 4
+    layers: int = 4
+    expansion: Count = 2
+    dropout: Share = 0.0
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {},
+    "tiny": {"channels": 16, "kernel": 5, "blocks": 1, "width": 32, "layers": 1},
+    "large": {"channels": 256, "blocks": 4, "width": 512, "heads": 8, "layers": 12, "expansion": 4},
+}
+
+
+class Conditions(nn.Module):
+    """What is known of a sequence as one vector: the sum over conditions, null where unknown.
+
+    Parameters
+    ----------
+    kinds : tuple of int
+        As in :class:`DenoiserConfig`.
+    width : int
+    """
+
+    def __init__(self, kinds: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.kinds = kinds
+        self.null = nn.Parameter(torch.randn(len(kinds), width) * 0.02)
+        self.known = nn.ModuleList(
+            nn.Embedding(kind, width)
+            if kind
+            else nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
+            for kind in kinds
+        )
+        self.start = nn.Parameter(torch.randn(width) * 0.02)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """From float ``[B, C]`` (index of a category, a standardised number, NaN) to ``[B, d]``."""
+        total = self.start.expand(len(values), -1)
+        for i, (kind, embed) in enumerate(zip(self.kinds, self.known, strict=True)):
+            unknown = values[:, i].isnan()
+            value = values[:, i].nan_to_num()
+            vector = embed(value.long()) if kind else embed(value[:, None])
+            total = total + torch.where(unknown[:, None], self.null[i], vector)
+        return total
+
+
+class BaseBlock(nn.Module):
+    """Residual convolution at single bases: ``[B, w, L]`` to the same.
+
+    The condition scales and shifts its channels (Perez et al. 2018, arXiv:1709.07871), at first not
+    at all. A class says only thousandths of a nat of each base: without a short way from it to the
+    bases, that was not learned.
+    """
+
+    def __init__(self, channels: int, kernel: int, dropout: float, width: int) -> None:
+        super().__init__()
+        self.film = nn.Linear(width, 2 * channels)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        self.norm = nn.GroupNorm(1, channels)
+        self.conv = nn.Conv1d(channels, channels, kernel, padding="same")
+        self.mix = nn.Conv1d(channels, channels, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalised, scaled by the condition ``[B, d]``, convolved, mixed, added."""
+        scale, shift = self.film(condition)[:, :, None].chunk(2, dim=1)
+        h = self.norm(x) * (1 + scale) + shift
+        return x + self.dropout(self.mix(F.gelu(self.conv(h))))
+
+
+class Denoiser(nn.Module):
+    """Convolutions at bases, a transformer over patches of them, and convolutions back at bases.
+
+    Motifs are local and exact, what surrounds them (composition, class, repeats) is coarse: so
+    attention sees patches, and the bases beside a hidden one reach it past the transformer. Time is
+    no input: the share of hidden bases says it (Sahoo et al. 2024, arXiv:2406.07524, section 3.2).
+
+    Parameters
+    ----------
+    config : DenoiserConfig
+
+    Raises
+    ------
+    UsageError
+        If heads do not divide the width, or the sequences are too long.
+    """
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        if config.width % config.heads:
+            raise UsageError(
+                "heads do not divide the width", found=f"{config.heads} of {config.width}"
+            )
+        n_tokens = -(-config.length // config.patch)
+        if n_tokens > MOST_TOKENS:
+            raise UsageError(
+                "sequences too long for diffusion",
+                expected=f"at most {MOST_TOKENS * config.patch:,} bases",
+                found=f"{config.length:,}",
+                hint="cut shorter windows, or give larger patches: --set patch=16",
+            )
+        self.config = config
+        w, d = config.channels, config.width
+        self.padding = n_tokens * config.patch - config.length
+        self.stem = nn.Conv1d(BASES + 1, w, config.kernel, padding="same")
+        self.local = BaseBlock(w, config.kernel, config.dropout, d)
+        self.down = nn.Conv1d(w, d, config.patch, stride=config.patch)
+        self.position = nn.Parameter(torch.randn(n_tokens, d) * 0.02)
+        self.condition = Conditions(config.conditions, d)
+        shape = (d, config.heads, config.dropout, config.expansion)
+        self.layers = nn.ModuleList(SelfAttentionBlock(*shape) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(d)
+        self.up = nn.Linear(d, config.patch * w)
+        self.blocks = nn.ModuleList(
+            BaseBlock(w, config.kernel, config.dropout, d) for _ in range(config.blocks)
+        )
+        self.head = nn.Sequential(nn.GroupNorm(1, w), nn.GELU(), nn.Conv1d(w, BASES, 1))
+
+    def forward(self, bases: Tensor, values: Tensor) -> Tensor:
+        """Logits of A, C, G and T at every place.
+
+        Parameters
+        ----------
+        bases : Tensor
+            int64 ``[B, L]``: 0 to 3, and 4 where it is hidden.
+        values : Tensor
+            float32 ``[B, C]``: conditions, see :class:`Conditions`.
+
+        Returns
+        -------
+        Tensor
+            ``[B, L, 4]``.
+        """
+        known = F.one_hot(bases, BASES + 1).to(self.position.dtype).transpose(1, 2)
+        # Beyond the end of the sequence there is nothing, not even something hidden.
+        condition = self.condition(values)
+        local = self.local(self.stem(F.pad(known, (0, self.padding))), condition)  # [B, w, T P]
+        coarse = self.tokens(self.down(local).transpose(1, 2), condition)
+        back = self.up(self.norm(coarse)).unflatten(-1, (self.config.patch, -1))  # [B, T, P, w]
+        x = local + back.flatten(1, 2).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x, condition)
+        return self.head(x).transpose(1, 2)[:, : self.config.length]
+
+    def tokens(self, x: Tensor, condition: Tensor) -> Tensor:
+        """The transformer over patches ``[B, T, d]``; the condition ``[B, d]`` is in all of them.
+
+        It is also a token of its own, to attend to.
+        """
+        x = torch.cat([condition[:, None], x + self.position + condition[:, None]], 1)
+        for layer in self.layers:
+            x = layer(x)
+        return x[:, 1:]

@@ -1,0 +1,82 @@
+"""How close each sequence comes to the nearest one of a collection: exact, by shared k-mers.
+
+Letters: n sequences, N of the collection, L bases, k word length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome import iupac
+from genomix_cli.progress import track
+from genomix_cli.sequences.generate.markov import Floats, kmer_numbers
+
+# Long enough that chance shares few: 4^12 is more than the words of most collections.
+WORD = 12
+# Sequences that are looked up at once.
+ASKED = 64
+
+
+class Collection:
+    """Sequences to be found again, by an inverted index of their words.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[N, L]``: sets of bases.
+    word : int
+        k.
+    """
+
+    def __init__(self, codes: NDArray[np.uint8], word: int = WORD) -> None:
+        self._word = word
+        self._size = len(codes)
+        row, number = words(codes, word)
+        order = number.argsort(kind="stable")
+        self._number, self._row = number[order], row[order].astype(np.int32)
+
+    def nearest(self, codes: NDArray[np.uint8]) -> Floats:
+        """Largest share of a sequence's words that one sequence of the collection has.
+
+        1 for a copy, of either strand, wherever it lies; a substitution loses at most k words, a
+        gap little. Chance gives a few per cent.
+
+        Parameters
+        ----------
+        codes : NDArray
+            uint8 ``[n, L]``.
+
+        Returns
+        -------
+        NDArray
+            float64 ``[n]``; 0 for a sequence without a whole word.
+        """
+        found = np.zeros(len(codes))
+        for low in track(range(0, len(codes), ASKED), "looking for copies"):
+            found[low : low + ASKED] = self._nearest(codes[low : low + ASKED])
+        return found
+
+    def _nearest(self, codes: NDArray[np.uint8]) -> Floats:
+        row, number = words(codes, self._word)
+        first = self._number.searchsorted(number, "left")
+        many = self._number.searchsorted(number, "right") - first
+        # All places of the index that hold one of these words, one after the other.
+        start = np.repeat(first - np.append(0, many.cumsum()[:-1]), many)
+        owner = self._row[start + np.arange(len(start))]
+        shared = np.bincount(
+            np.repeat(row, many) * self._size + owner, minlength=len(codes) * self._size
+        )
+        most = shared.reshape(len(codes), -1).max(1, initial=0)
+        return most / np.maximum(np.bincount(row, minlength=len(codes)), 1)
+
+
+def words(codes: NDArray[np.uint8], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Different words of each sequence: its row, and the word's number, of the smaller strand."""
+    bases = iupac.to_bases(codes)
+    forward = kmer_numbers(bases, k)
+    backward = kmer_numbers(iupac.to_bases(iupac.reverse_complement(codes)), k)[:, ::-1]
+    number = np.sort(np.minimum(forward, backward), 1)
+    new = number >= 0
+    new[:, 1:] &= number[:, 1:] != number[:, :-1]
+    return np.nonzero(new)[0], number[new]

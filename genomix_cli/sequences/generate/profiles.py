@@ -1,0 +1,161 @@
+"""Sets of sequences as profiles, and how far two sets are apart.
+
+Every distance takes how often each sequence counts, so that a bootstrap replicate is the same data
+under other weights.
+
+Letters: n, m sequences, L bases, D different k-mers, R replicates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome import iupac
+from genomix_cli.sequences.generate.markov import Floats, kmer_numbers
+
+# Sequences whose k-mers are counted at once.
+COUNTED = 1024
+# Sets the stream of the bootstrap apart from all others of the same seed.
+BOOTSTRAP = 0xB007
+
+
+def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
+    """How often each k-mer occurs in each sequence, either strand counting alike.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases; a k-mer with an unknown base is none.
+    k : int
+
+    Returns
+    -------
+    NDArray
+        float32 ``[n, D]``: a k-mer and its reverse complement are one.
+    """
+    column, size = _canonical(k)
+    counts = np.zeros((len(codes), size), np.float32)
+    for low in range(0, len(codes), COUNTED):
+        number = kmer_numbers(iupac.to_bases(codes[low : low + COUNTED]), k)
+        row, place = np.nonzero(number >= 0)
+        flat = row * size + column[number[row, place]]
+        found = np.bincount(flat, minlength=len(number) * size)
+        counts[low : low + COUNTED] = found.reshape(-1, size)
+    return counts
+
+
+def _canonical(k: int) -> tuple[NDArray[np.int64], int]:
+    """Column of each of the 4^k k-mers, and how many columns there are."""
+    number = np.arange(4**k)
+    digits = number[:, None] // 4 ** np.arange(k) % 4
+    # Written backwards with A for T: the digits, last first, are those of the first base first.
+    other = ((3 - digits) * 4 ** np.arange(k)[::-1]).sum(1)
+    smaller, column = np.unique(np.minimum(number, other), return_inverse=True)
+    return column, len(smaller)
+
+
+def frequencies(counts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each sequence's counts ``[n, D]`` as shares."""
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+
+
+def jensen_shannon(p: Floats, q: Floats) -> Floats:
+    """Jensen-Shannon divergence of spectra ``[..., D]``, in bits: 0 alike, 1 nothing shared.
+
+    Lin 1991, doi:10.1109/18.61115. The spectra need not be normalised.
+    """
+    p, q = (x / x.sum(-1, keepdims=True) for x in (p, q))
+    return _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
+
+
+def _entropy(p: Floats) -> Floats:
+    return -(p * np.log2(np.where(p > 0, p, 1))).sum(-1)
+
+
+def distances(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Euclidean distance of each row of ``[n, D]`` to each of ``[m, D]``: float32 ``[n, m]``."""
+    square = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    return np.sqrt(np.maximum(square, 0, out=square), out=square)
+
+
+def distances_inside(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distance of each row of ``[n, D]`` to each other: ``[n, n]``, exactly 0 to itself."""
+    found = distances(x, x)
+    np.fill_diagonal(found, 0)
+    return found
+
+
+def energy(
+    between: NDArray[np.float32],
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    weight: Floats,
+    other: Floats,
+) -> Floats:
+    """Energy distance of two sets as a share of its largest: 0 the same law, 1 two points.
+
+    ``(2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|`` over pairs of different sequences, so that
+    its mean is 0 for two samples of one law: Szekely & Rizzo 2013, doi:10.1016/j.jspi.2013.03.018.
+    It is 0 only if the laws of single sequences agree, not just their means.
+
+    Parameters
+    ----------
+    between, first, second : NDArray
+        ``[n, m]`` of :func:`distances`, ``[n, n]`` and ``[m, m]`` of :func:`distances_inside`.
+    weight, other : NDArray
+        ``[R, n]`` and ``[R, m]``.
+
+    Returns
+    -------
+    NDArray
+        float64 ``[R]``.
+    """
+    across = _mean_pair(between, weight, other)
+    inside = _mean_pair(first, weight) + _mean_pair(second, other)
+    return 1 - inside / (2 * across)
+
+
+def _mean_pair(distance: NDArray[np.float32], w: Floats, v: Floats | None = None) -> Floats:
+    right = w if v is None else v
+    total = ((w.astype(np.float32) @ distance) * right).sum(1, dtype=np.float64)
+    pairs = w.sum(1) * right.sum(1)
+    if v is None:
+        # A sequence drawn twice is no pair of different ones.
+        pairs = pairs - (w**2).sum(1)
+    return total / pairs
+
+
+def gc(codes: NDArray[np.uint8]) -> Floats:
+    """Share of G and C among the known bases of each sequence ``[n]``."""
+    bases = iupac.to_bases(codes)
+    known = (bases < 4).sum(1)
+    return ((bases == 1) | (bases == 2)).sum(1) / np.maximum(known, 1)
+
+
+def wasserstein(x: Floats, y: Floats, weight: Floats, other: Floats) -> Floats:
+    """First Wasserstein distance of numbers ``[n]`` and ``[m]`` under weights ``[R, n], [R, m]``.
+
+    The area between the two cumulative distributions: float64 ``[R]``.
+    """
+    values = np.concatenate([x, y])
+    order = values.argsort(kind="stable")
+    step = np.diff(values[order])
+    left = np.concatenate([weight / weight.sum(1, keepdims=True), np.zeros(other.shape)], 1)
+    right = np.concatenate([np.zeros(weight.shape), other / other.sum(1, keepdims=True)], 1)
+    apart = np.abs((left - right)[:, order].cumsum(1)[:, :-1])
+    return (apart * step).sum(1)
+
+
+def redraws(n: int, draws: int, seed: tuple[int, ...]) -> Floats:
+    """How often each of n sequences counts: once in the first row, then in bootstrap draws.
+
+    Returns
+    -------
+    NDArray
+        float64 ``[1 + draws, n]``.
+    """
+    # A stream of its own: that of the sequences' generator would tie the draws to their classes.
+    rng = np.random.default_rng([*seed, BOOTSTRAP])
+    drawn = rng.multinomial(n, np.full(n, 1 / n), draws) if draws else np.empty((0, n))
+    return np.concatenate([np.ones((1, n)), drawn])

@@ -1,0 +1,255 @@
+"""Sequences out of a diffusion model: new ones under a condition, or damaged ones restored.
+
+Letters: n sequences, L bases, C conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.sequences import (
+    Phenotype,
+    Sequences,
+    open_sequences,
+    write_sequences,
+)
+from genomix_cli.genome import iupac
+from genomix_cli.learning.checkpoints import WEIGHTS, resolve_device
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.sequences.generate.checkpoint import Diffusion, columns_of, load_diffusion
+from genomix_cli.sequences.generate.conditions import (
+    parse_conditions,
+    phenotypes_of,
+    values_of,
+    wanted_values,
+)
+from genomix_cli.sequences.generate.likelihood import GROUPS, evidence_of
+from genomix_cli.sequences.generate.model import BASES
+from genomix_cli.sequences.generate.process import allowed, fill, guided, posterior
+from genomix_cli.sequences.runs import check_fits
+
+# Bases of a line of FASTA.
+LINE = 60
+
+
+@dataclass(frozen=True)
+class SimulateRequest:
+    """What was asked for.
+
+    Attributes
+    ----------
+    model : Path
+        Run folder of a diffusion model.
+    output : Path
+        File of sequences to write.
+    n : int
+        Sequences to generate.
+    conditions : tuple of str
+        ``NAME=VALUE``, or a category alone; empty: as often as in training.
+    denoise : Path, optional
+        File of sequences whose hidden and ambiguous bases to fill in, instead.
+    error_rate : float
+        Of its bases that are wrong; above 0 every base is doubted, and the most probable one taken.
+    fasta : Path, optional
+        To write them as text too.
+    guidance : float
+        1: as likely as the model holds them; above: more typical of the condition.
+    steps : int
+        Of sampling; 0: one base at a time.
+    seed : int
+    device : str
+    force : bool
+    """
+
+    model: Path
+    output: Path
+    n: int = 1000
+    conditions: tuple[str, ...] = ()
+    denoise: Path | None = None
+    error_rate: float = 0.0
+    fasta: Path | None = None
+    guidance: float = 1.0
+    steps: int = 0
+    seed: int = 0
+    device: str = "auto"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class SimulateSummary:
+    """What was written.
+
+    Attributes
+    ----------
+    output : Path
+    n : int
+        Sequences.
+    length : int
+    changed : int
+        Bases that were filled in or changed, when denoising.
+    counts : dict of str to int
+        Sequences of each category of the label, generated.
+    """
+
+    output: Path
+    n: int
+    length: int
+    changed: int
+    counts: dict[str, int]
+
+
+def simulate_sequences(request: SimulateRequest) -> SimulateSummary:
+    """Generate sequences, or restore those of a file; write them.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or condition, or an output exists and may not be replaced.
+    DataError
+        If the file to restore does not fit the model.
+    """
+    for path in filter(None, (request.output, request.fasta)):
+        _check_output(path, request.force)
+    model = load_diffusion(request.model, str(resolve_device(request.device)))
+    sequences, changed = (_restored if request.denoise else _generated)(model, request)
+    write_sequences(request.output, sequences, _provenance(request), force=request.force)
+    if request.fasta:
+        write_fasta(request.fasta, sequences, force=request.force)
+    return SimulateSummary(
+        request.output, len(sequences), sequences.length, changed, _counts(sequences)
+    )
+
+
+def generate(
+    run_folder: Path,
+    conditions: Mapping[str, Any] | None,
+    n: int,
+    *,
+    guidance: float = 1.0,
+    steps: int = 0,
+    seed: int = 0,
+    device: str = "cpu",
+) -> NDArray[np.uint8]:
+    """New sequences of a run.
+
+    Parameters
+    ----------
+    run_folder : Path
+    conditions : mapping of str to value, optional
+        Phenotype to its category or number; what is not named is left open. None: combinations as
+        often as in training.
+    n : int
+    guidance, steps, seed, device
+        See :class:`SimulateRequest`.
+
+    Returns
+    -------
+    NDArray
+        uint8 ``[n, L]``: sets of one base each.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model, phenotype or value.
+    """
+    model = load_diffusion(run_folder, device)
+    values = wanted_values(model.conditions, conditions or {}, model.mix, n, seed)
+    return _draw(model, values, guidance, steps, seed)
+
+
+def _draw(
+    model: Diffusion, values: NDArray[np.float32], guidance: float, steps: int, seed: int
+) -> NDArray[np.uint8]:
+    length = model.config.length
+    predict = guided(model.denoiser, guidance if model.conditions else 1.0)
+    empty = np.zeros((len(values), length), np.uint8)
+    return fill(predict, empty, values, steps or length, seed, model.device)
+
+
+def _generated(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, int]:
+    wanted = parse_conditions(model.conditions, request.conditions)
+    values = wanted_values(model.conditions, wanted, model.mix, request.n, request.seed)
+    codes = _draw(model, values, request.guidance, request.steps, request.seed)
+    width = len(str(len(codes)))
+    sequences = Sequences(
+        names=np.array([f"generated{i + 1:0{width}}" for i in range(len(codes))]),
+        codes=codes,
+        group=np.arange(len(codes)),
+        split=np.full(len(codes), ""),
+        phenotypes=phenotypes_of(model.conditions, values),
+        default_label=model.config.label,
+        **columns_of(model.config.facts),
+    )
+    return sequences, 0
+
+
+def _restored(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, int]:
+    """Each base the most probable one given all others, the file otherwise as it was."""
+    assert request.denoise is not None
+    sequences = open_sequences(request.denoise)
+    check_fits(model.config, sequences, request.denoise)
+    values = values_of(model.conditions, sequences)
+    evidence = allowed(sequences.codes).astype(np.float64)
+    groups = 1
+    if request.error_rate:
+        bases = iupac.to_bases(sequences.codes)
+        single = bases < BASES
+        evidence[single] = evidence_of(bases[single], request.error_rate)
+        groups = GROUPS
+    p = posterior(model.denoiser, evidence, values, groups, request.seed, model.device)
+    codes = iupac.from_bases(p.argmax(-1))
+    changed = int((codes != sequences.codes).sum())
+    return replace(sequences, codes=codes), changed
+
+
+def _provenance(request: SimulateRequest) -> Provenance:
+    inputs = {"model": request.model / WEIGHTS}
+    if request.denoise:
+        inputs["denoise"] = request.denoise
+    plain = {
+        name: value.name if isinstance(value, Path) else value
+        for name, value in asdict(request).items()
+        if name not in ("force", "device")
+    }
+    return Provenance.of(plain, inputs, request.seed)
+
+
+def _check_output(path: Path, force: bool) -> None:
+    """Before the work, not after it."""
+    if not path.parent.is_dir():
+        raise UsageError("no such folder", where=path.parent, hint="create it first")
+    if path.exists() and not force:
+        raise UsageError("already exists", where=path, hint="add --force to replace it")
+
+
+def _counts(sequences: Sequences) -> dict[str, int]:
+    if not sequences.default_label:
+        return {}
+    classes, label = sequences.label()
+    counts = {name: int((label == k).sum()) for k, name in enumerate(classes)}
+    return counts | ({"open": int((label < 0).sum())} if (label < 0).any() else {})
+
+
+def write_fasta(path: Path, sequences: Sequences, *, force: bool = True) -> None:
+    """Write sequences as FASTA, what is known of each behind its name."""
+    with atomic_path(path, force=force) as draft, draft.open("w") as handle:
+        for i, name in enumerate(sequences.names):
+            known = "".join(_said(phenotype, i) for phenotype in sequences.phenotypes)
+            handle.write(f">{name}{known}\n")
+            text = iupac.decode(sequences.codes[i]).replace("-", "N")
+            for low in range(0, len(text), LINE):
+                handle.write(f"{text[low : low + LINE]}\n")
+
+
+def _said(phenotype: Phenotype, row: int) -> str:
+    value = phenotype.values[row]
+    if phenotype.categories is None:
+        return "" if np.isnan(value) else f" {phenotype.name}={value:g}"
+    return "" if value < 0 else f" {phenotype.name}={phenotype.categories[value]}"

@@ -1,0 +1,343 @@
+"""Train a discrete diffusion model of sequences, and say how likely held-out ones are under it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.results import plain
+from genomix_cli.comparison.study import Epoch
+from genomix_cli.config import from_dict
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.sequences import Sequences, open_sequences
+from genomix_cli.learning.loop import first_process
+from genomix_cli.sequences.generate.checkpoint import TASK, build, save_diffusion
+from genomix_cli.sequences.generate.conditions import (
+    Condition,
+    conditions_of,
+    mix_of,
+    values_of,
+)
+from genomix_cli.sequences.generate.learning import (
+    MONITOR,
+    Averaged,
+    DiffusionOptions,
+    DiffusionTask,
+)
+from genomix_cli.sequences.generate.likelihood import (
+    Chains,
+    Likelihood,
+    Restored,
+    fit_chains,
+    likelihoods,
+    restored,
+    restorers,
+)
+from genomix_cli.sequences.generate.markov import ORDER
+from genomix_cli.sequences.generate.model import PRESETS, Denoiser, DenoiserConfig
+from genomix_cli.sequences.generate.page import (
+    likelihood_section,
+    restored_section,
+    span,
+    training_section,
+    write_page,
+)
+from genomix_cli.sequences.generate.process import bound
+from genomix_cli.sequences.runs import read_run
+from genomix_cli.sequences.train.learning import Part, curve, learn
+from genomix_cli.sequences.train.request import (
+    TrainRequest,
+    last_checkpoint,
+    open_folder,
+    write_json,
+)
+from genomix_cli.sequences.train.splits import Split, splits
+
+log = logging.getLogger("genomix")
+
+# Of the chains that likelihoods are compared with; those of five bases also restore and generate.
+HIGHEST = 8
+
+
+class Data(NamedTuple):
+    """What is learned from.
+
+    Attributes
+    ----------
+    sequences : Sequences
+    split : Split
+    held_out_by : str
+    conditions : tuple of Condition
+    values : NDArray
+        float32 ``[n, C]``.
+    label : NDArray or None
+        int64 ``[n]``.
+    """
+
+    sequences: Sequences
+    split: Split
+    held_out_by: str
+    conditions: tuple[Condition, ...]
+    values: NDArray[np.float32]
+    label: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class DiffusionSummary:
+    """What came of it; ``metrics.json`` holds the same.
+
+    Attributes
+    ----------
+    data : str
+        Name of the file.
+    held_out_by : str
+    counts : dict of str to int
+        Sequences in each part.
+    conditions : tuple of str
+    parameters : int
+    strands : bool
+        Whether reverse complements were learned from.
+    headline : str
+    likelihoods : tuple of Likelihood
+        Of held-out sequences: the model with and without its conditions, then chains.
+    restored : tuple of Restored
+        On at most `DiffusionOptions.judged` held-out sequences.
+    curve : tuple of Epoch
+    """
+
+    data: str
+    held_out_by: str
+    counts: dict[str, int]
+    conditions: tuple[str, ...]
+    parameters: int
+    strands: bool
+    headline: str
+    likelihoods: tuple[Likelihood, ...]
+    restored: tuple[Restored, ...]
+    curve: tuple[Epoch, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of a table for the terminal: nats per base of held-out sequences."""
+        return [{"model": each.name, **each.nats._asdict()} for each in self.likelihoods]
+
+
+def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
+    """Train, keep the averaged weights that validated best, judge them, write the run folder.
+
+    It holds ``config.json`` and ``model.safetensors``, ``metrics.json``, ``report.html``,
+    ``README.md`` (the model card), ``train.json`` and ``checkpoints/``.
+
+    Returns
+    -------
+    DiffusionSummary or None
+        None in processes that only share the work of another.
+
+    Raises
+    ------
+    UsageError
+        If presets, fields, phenotypes or ways to hold out do not exist, or the folder is in use.
+    DataError
+        If the file cannot be read, or a class is not in every part.
+    MissingExtraError
+        If Lightning or matplotlib is not installed.
+    """
+    options, request = _options(request)
+    data = read_data(request, options)
+    config = request.config(
+        DenoiserConfig,
+        PRESETS,
+        length=data.sequences.length,
+        conditions=[condition.kind for condition in data.conditions],
+    )
+    denoiser = build(config, request.setting.seed)
+    if request.init:
+        start_from(denoiser, request.init)
+    folder = open_folder(request)
+    strands = options.strands and not data.sequences.aligned
+    module = Averaged(denoiser, options.average)
+    epochs = _learn(module, data, options, request, strands)
+    if not first_process():
+        return None
+    mix = mix_of(data.values[data.split.train], request.setting.seed)
+    save_diffusion(
+        folder, module.average, data.conditions, mix, data.sequences, request.provenance()
+    )
+    summary = _judge(module.average, data, options, request, strands, epochs)
+    _write(folder, summary)
+    return summary
+
+
+def _options(request: TrainRequest) -> tuple[DiffusionOptions, TrainRequest]:
+    """How to learn; and the request with those fields left that say what the denoiser is."""
+    names = {field.name for field in fields(DiffusionOptions)}
+    learning = {name: value for name, value in request.arch.items() if name in names}
+    shape = {name: value for name, value in request.arch.items() if name not in names}
+    options = from_dict(DiffusionOptions, {**request.options, **learning}, where="--set")
+    return options, replace(request, arch=shape, options={**request.options, **learning})
+
+
+def start_from(denoiser: Denoiser, folder: Path) -> None:
+    """Take over the weights of another diffusion run, wherever name and shape agree.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run, or none of its weights fit.
+    """
+    state = read_run(folder, TASK).state
+    own = denoiser.state_dict()
+    fits = {
+        name: torch.from_numpy(array)
+        for name, array in state.items()
+        if name in own and own[name].shape == array.shape
+    }
+    if not fits:
+        raise UsageError("no weight of it fits", where=folder, expected="a model of this shape")
+    denoiser.load_state_dict(fits, strict=False)
+    log.info("%s: started from %s of %s arrays", folder, f"{len(fits):,}", f"{len(own):,}")
+
+
+def _learn(
+    module: Averaged,
+    data: Data,
+    options: DiffusionOptions,
+    request: TrainRequest,
+    strands: bool,
+) -> tuple[Epoch, ...]:
+    task = DiffusionTask(module, options, strands, request.setting.seed)
+
+    def part(rows: NDArray[np.int64]) -> Part:
+        return Part(data.sequences.codes[rows], data.values[rows])
+
+    result = learn(
+        task,
+        part(data.split.train),
+        part(data.split.valid),
+        options.learning(),
+        request.setting,
+        MONITOR,
+        folder=request.output,
+        resume=last_checkpoint(request),
+        quiet=False,
+    )
+    return curve(result)
+
+
+def _judge(
+    denoiser: Denoiser,
+    data: Data,
+    options: DiffusionOptions,
+    request: TrainRequest,
+    strands: bool,
+    epochs: tuple[Epoch, ...],
+) -> DiffusionSummary:
+    """How likely held-out sequences are, and how well their bases are restored."""
+    setting, split = request.setting, data.split
+    train, test = data.sequences.take(split.train), data.sequences.take(split.test)
+    label = None if data.label is None else data.label[split.test]
+    chains = fit_chains(
+        train.codes,
+        None if data.label is None else data.label[split.train],
+        strands=strands,
+        order=HIGHEST,
+    )
+    values = data.values[split.test]
+    models = {"diffusion": values}
+    if data.conditions:
+        models["diffusion, no condition"] = np.full_like(values, np.nan)
+    bounds = {
+        name: bound(denoiser, test.codes, known, options.draws, setting.seed, setting.device).nats
+        for name, known in models.items()
+    }
+    found = likelihoods(bounds, chains, test.codes, label, test.group)
+    rows = np.random.default_rng(setting.seed).permutation(len(test))[: options.judged]
+    own = None if label is None else label[rows]
+    short = Chains(
+        chains.pooled.lower(ORDER), tuple(chain.lower(ORDER) for chain in chains.by_class)
+    )
+    ways = restorers(denoiser, values[rows], short, own, setting.seed, setting.device)
+    return DiffusionSummary(
+        data=request.data.name,
+        held_out_by=data.held_out_by,
+        counts={"train": len(train), "valid": len(split.valid), "test": len(test)},
+        conditions=tuple(condition.name for condition in data.conditions),
+        parameters=sum(p.numel() for p in denoiser.parameters()),
+        strands=strands,
+        headline=_headline(found),
+        likelihoods=tuple(found),
+        restored=tuple(restored(ways, test.codes[rows], test.group[rows], setting.seed)),
+        curve=epochs,
+    )
+
+
+def _headline(found: Sequence[Likelihood]) -> str:
+    own = found[0]
+    best = next(row for row in found if row.less_best_chain is None)
+    text = (
+        f"at most {own.nats.value:.4f} nats per base, held out; {best.name} {best.nats.value:.4f}"
+    )
+    difference = own.less_best_chain
+    assert difference is not None
+    if difference.high < 0:
+        return f"diffusion is better than any Markov chain tried: {text}"
+    if difference.low > 0:
+        return f"diffusion was not shown to be better than the best Markov chain: {text}"
+    return f"diffusion and the best Markov chain cannot be told apart: {text}"
+
+
+def _write(folder: Path, summary: DiffusionSummary) -> None:
+    write_json(folder / "metrics.json", plain(summary))
+    sections = [likelihood_section(summary.likelihoods), restored_section(summary.restored)]
+    sections += [training_section(summary.curve)] if summary.curve else []
+    sub = (
+        f"{summary.counts['train']:,} sequences to learn from, {summary.counts['test']:,} held out "
+        f"by {summary.held_out_by}; {summary.parameters:,} numbers learned"
+    )
+    title = f"{summary.data}: diffusion"
+    write_page(folder / "report.html", title, sub, summary.headline, sections)
+    (folder / "README.md").write_text(card(summary), encoding="utf-8")
+
+
+def card(summary: DiffusionSummary) -> str:
+    """The model card, in Markdown."""
+    rows = "\n".join(f"| {row.name} | {span(row.nats)} |" for row in summary.likelihoods)
+    given = ", ".join(summary.conditions) or "nothing"
+    strands = "both strands" if summary.strands else "the strand given"
+    return (
+        f"# Diffusion of {summary.data}\n\n{summary.headline}\n\n## Model\n\n"
+        f"Masked discrete diffusion over single bases, {summary.parameters:,} numbers learned, "
+        f"given {given}; learned from {strands} of {summary.counts['train']:,} sequences.\n\n"
+        f"## Held-out likelihood\n\n{summary.counts['test']:,} sequences held out by "
+        f"{summary.held_out_by}. Nats per base: a bound for diffusion, exact for chains.\n\n"
+        f"| model | nats per base |\n| --- | --- |\n{rows}\n\n## Limits\n\n"
+        "- What it generates looks like its training sequences; that it works in a cell was not "
+        "tested.\n- Generated sequences may repeat training sequences: `genomix evaluate` "
+        "measures how closely.\n- For research; not for the design of anything that is given to "
+        "people.\n\n## Use\n\n```\ngenomix simulate sequences --model RUN_FOLDER -n 1000 "
+        "-o generated.h5\n```\n"
+    )
+
+
+def read_data(request: TrainRequest, options: DiffusionOptions) -> Data:
+    """The sequences, how they are parted, and what they are generated by."""
+    sequences = open_sequences(request.data)
+    label = None
+    named = request.label or sequences.default_label
+    if named and not options.free:
+        label = sequences.label(named)[1]
+    held_out_by, found = splits(sequences, label, request.hold_out, request.setting.seed)
+    if len(found) > 1:
+        raise UsageError(
+            "diffusion is judged on one part", where="--hold-out", expected="auto, splits or 0.25"
+        )
+    names = () if options.free else options.conditions or ((named,) if named else ())
+    conditions = conditions_of(sequences, found[0].train, names)
+    values = values_of(conditions, sequences)
+    return Data(sequences, found[0], held_out_by, conditions, values, label)

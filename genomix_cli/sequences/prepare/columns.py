@@ -1,0 +1,127 @@
+"""Columns of aligned sequences: variant sites, and the reference around them.
+
+Letters: S sites, L columns.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.formats.sequences import Columns
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.intervals import merge
+from genomix_cli.genome.iupac import encode
+from genomix_cli.sequences.prepare.parsed_input import MOST_CONTIGS
+
+
+class Built(NamedTuple):
+    """Columns, and where the sites are among them.
+
+    Attributes
+    ----------
+    contigs : dict of str to int
+        Lengths; 0 where unknown.
+    columns : Columns
+    places : NDArray
+        int64 ``[S]``: column of each site.
+    """
+
+    contigs: dict[str, int]
+    columns: Columns
+    places: NDArray[np.int64]
+
+
+class Sites:
+    """Variant sites in the order of the file, twelve bytes each.
+
+    Attributes
+    ----------
+    lengths : dict of str to int
+        Of contigs, as far as they are known.
+    """
+
+    def __init__(self) -> None:
+        self.lengths: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}
+        self.contig, self.pos = array("h"), array("q")
+        self.ref, self.alt = array("B"), array("B")
+
+    def add(self, contig: str, pos: int, ref: int, alt: int) -> None:
+        """One site: 0-based position, set of REF, set of all ALT.
+
+        Raises
+        ------
+        DataError
+            If there are more contigs than a file can number.
+        """
+        number = self.numbers.setdefault(contig, len(self.numbers))
+        if number > MOST_CONTIGS:
+            raise DataError("has too many contigs", expected=f"{MOST_CONTIGS:,} at most")
+        self.contig.append(number)
+        self.pos.append(pos)
+        self.ref.append(ref)
+        self.alt.append(alt)
+
+
+def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
+    """Columns of sites and `flank` bases of the reference on both sides of each.
+
+    Where sites are near each other, their flanks join: each place of the genome is one column, and
+    a site within the flank of another is a site there too. Only records at one position have a
+    column each.
+
+    Raises
+    ------
+    DataError
+        If the reference has no such contig.
+    """
+    contig = np.asarray(sites.contig, np.int16)
+    pos = np.asarray(sites.pos, np.int64)
+    ref, alt = np.asarray(sites.ref, np.uint8), np.asarray(sites.alt, np.uint8)
+    contigs = {name: sites.lengths.get(name, 0) for name in sites.numbers}
+    if fasta is not None:
+        contigs = {name: fasta.lengths[fasta.names.require(name)] for name in contigs}
+    if not flank or fasta is None:
+        site = np.arange(len(pos), dtype=np.int32)
+        return Built(contigs, Columns(contig, pos, site, ref, alt), np.arange(len(pos)))
+    parts, places, done = [], [], 0
+    for number, name in enumerate(contigs):
+        at = np.flatnonzero(contig == number)
+        around, letters = _around(fasta, name, pos[at], flank)
+        # Records at one position: the columns of the later ones come after that of the first.
+        again = np.flatnonzero(np.diff(pos[at], prepend=-1) == 0)
+        after = np.searchsorted(around, pos[at][again], "right")
+        around, letters = np.insert(around, after, pos[at][again]), np.insert(letters, after, 0)
+        place = np.searchsorted(around, pos[at])
+        place[again] = after + np.arange(len(again))
+        site = np.full(len(around), -1, np.int32)
+        site[place] = at
+        letters[place] = ref[at]
+        alternative = np.zeros(len(around), np.uint8)
+        alternative[place] = alt[at]
+        number_of = np.full(len(around), number, np.int16)
+        parts.append(Columns(number_of, around, site, letters, alternative))
+        places.append(place + done)
+        done += len(around)
+    columns = Columns(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    return Built(contigs, columns, np.concatenate(places))
+
+
+def _around(
+    fasta: Fasta, contig: str, pos: NDArray[np.int64], flank: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Positions within `flank` of any site of a contig, ascending, and the sets of their bases."""
+    length = fasta.lengths[fasta.names.require(contig)]
+    starts, ends = np.maximum(pos - flank, 0), np.minimum(pos + flank + 1, length)
+    spans = merge(starts, ends).tolist()
+    positions = np.concatenate([np.arange(start, end) for start, end in spans])
+    letters = [
+        encode(fasta.letters(contig, start, end), f"{fasta.path}: {contig}:{start}-{end}")
+        for start, end in spans
+    ]
+    return positions, np.concatenate(letters)

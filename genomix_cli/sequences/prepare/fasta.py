@@ -1,0 +1,285 @@
+"""FASTA: its records, windows along them, or the regions of a BED file.
+
+Letters: n sequences, L bases of each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.iupac import ANY, encode, reverse_complement
+from genomix_cli.genome.vcf.input import open_input
+from genomix_cli.progress import Ticker
+from genomix_cli.sequences.prepare.lengths import OneLength
+from genomix_cli.sequences.prepare.parsed_input import Found, LeftOut, Places, check_unique
+from genomix_cli.sequences.prepare.spool import PIECE, RowSpool
+
+if TYPE_CHECKING:
+    from genomix_cli.sequences.prepare.sequences import PrepareRequest
+
+CROSSES = "windows cross the end of their contig"
+UNKNOWN = "windows are mostly unknown bases"
+_BED_COMMENTS = ("#", "track", "browser")
+
+
+class Record(NamedTuple):
+    """One record: its id, the line of its header, its letters."""
+
+    name: str
+    line: int
+    letters: bytes
+
+
+class Region(NamedTuple):
+    """One line of a BED file, 0-based and half-open."""
+
+    line: int
+    contig: str
+    start: int
+    end: int
+    name: str
+    strand: int
+
+
+def read_fasta(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
+    """Read FASTA files as they are asked for.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged or empty, a letter is no base, lengths differ, an id comes twice, or
+        nothing is left.
+    UsageError
+        If there are several files and regions.
+    """
+    if request.bed is not None:
+        if len(paths) > 1:
+            raise UsageError("regions are of one FASTA", where="--bed", found=f"{len(paths)} files")
+        return _regions(paths[0], request.bed, request, folder)
+    return (_windows if request.window else _records)(paths, request, folder)
+
+
+def records(path: Path) -> Iterator[Record]:
+    """Records of a FASTA, plain, gzipped or bgzipped, one in memory at a time.
+
+    Raises
+    ------
+    DataError
+        If it is none, or ends too early.
+    """
+    name, start, letters, line = "", 0, bytearray(), 0
+    with open_input(path) as source:
+        for block in source.blocks():
+            part: list[str] = []
+            for text in block:
+                line += 1
+                if text[:1] != ">":
+                    part.append(text)
+                    continue
+                letters += _joined(part)
+                part = []
+                if start:
+                    record, letters = Record(name, start, bytes(letters)), bytearray()
+                    yield record
+                elif letters:
+                    raise _no_fasta(path)
+                words = text[1:].split(None, 1)
+                if not words:
+                    raise DataError("a record without an id", where=f"{path}:{line}")
+                name, start, letters = words[0], line, bytearray()
+            letters += _joined(part)
+            if not start and letters:
+                raise _no_fasta(path)
+    if not start:
+        raise DataError("has no records", where=path)
+    yield Record(name, start, bytes(letters))
+
+
+def _no_fasta(path: Path) -> DataError:
+    return DataError("is not a FASTA file", where=path, expected="'>' first")
+
+
+def _joined(lines: list[str]) -> bytes:
+    return "".join("".join(lines).split()).encode("utf-8", "surrogateescape")
+
+
+def _records(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
+    """A sequence per record."""
+    spool = RowSpool(folder)
+    lengths = OneLength("cut them into windows: --window 200 --stride 100")
+    names: list[str] = []
+    ticker = Ticker()
+    for path in paths:
+        for record in records(path):
+            where = f"{path}:{record.line}"
+            lengths.check(record.name, len(record.letters), where)
+            spool.add(encode(record.letters, f"{where}: {record.name}"))
+            made = f"sequence_{len(names) + 1}" if request.make_ids else record.name
+            names.append(made)
+            ticker.tell(f"{len(names):,} sequences")
+    ticker.close()
+    check_unique(names, paths[-1], "let them be numbered: --make-ids")
+    return Found("records", names, names, lengths.length, lambda: spool.blocks(lengths.length))
+
+
+def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
+    """Windows of one length along the records."""
+    length, stride = request.window or 0, request.stride or request.window or 0
+    spool, places, left_out = RowSpool(folder), Places(), LeftOut()
+    names: list[str] = []
+    contigs: set[str] = set()
+    ticker = Ticker()
+    for path in paths:
+        for record in records(path):
+            if record.name in contigs:
+                raise DataError(f"{record.name!r} is there twice", where=f"{path}:{record.line}")
+            contigs.add(record.name)
+            codes = encode(record.letters, f"{path}:{record.line}: {record.name}")
+            starts = window_starts(codes, record.name, length, stride, request.max_n, left_out)
+            if len(starts):
+                views = np.lib.stride_tricks.sliding_window_view(codes, length)
+                step = max(PIECE // length, 1)
+                for i in range(0, len(starts), step):
+                    spool.add(views[starts[i : i + step]])
+                places.add(record.name, len(codes), starts)
+                names += [f"{record.name}:{start}-{start + length}" for start in starts.tolist()]
+            ticker.tell(f"{record.name}: {len(names):,} windows")
+    ticker.close()
+    if not names:
+        raise DataError("no window is left", where=paths[0], found=str(left_out))
+    return Found(
+        rows="windows",
+        names=names,
+        units=names,
+        length=length,
+        blocks=lambda: spool.blocks(length),
+        contigs=places.contigs,
+        windows=places.windows(),
+        left_out=left_out,
+        facts={"stride": stride},
+    )
+
+
+def window_starts(
+    codes: NDArray[np.uint8], contig: str, length: int, stride: int, max_n: float, left_out: LeftOut
+) -> NDArray[np.int64]:
+    """Where the windows of a contig begin that are whole and known, int64 ``[n]``."""
+    every = np.arange(0, len(codes), stride)
+    whole = every[every + length <= len(codes)]
+    crossing = len(every) - len(whole)
+    if crossing:
+        left_out.add(CROSSES, f"{contig}:{every[len(whole)]}", crossing)
+    unknown = _Unknown(codes)
+    is_gap = unknown.before(whole + length) - unknown.before(whole) > max_n * length
+    if is_gap.any():
+        left_out.add(UNKNOWN, f"{contig}:{whole[is_gap][0]}", int(is_gap.sum()))
+    return whole[~is_gap]
+
+
+class _Unknown:
+    """Counts unknown bases, which come in runs: a running sum would take four bytes for each base.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[bases]``.
+    """
+
+    def __init__(self, codes: NDArray[np.uint8]) -> None:
+        is_unknown = np.concatenate([[False], codes == ANY, [False]])
+        edges = np.flatnonzero(is_unknown[1:] != is_unknown[:-1])
+        self._starts, self._ends = edges[::2], edges[1::2]
+        self._sums = np.concatenate([[0], np.cumsum(self._ends - self._starts)])
+
+    def before(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many there are before each position."""
+        runs = np.searchsorted(self._starts, position)
+        reach = np.concatenate([[0], self._ends])[runs]
+        return self._sums[runs] - np.maximum(reach - position, 0)
+
+
+def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Found:
+    """The regions of a BED file, on the strand that it says."""
+    spool, places, left_out = RowSpool(folder), Places(), LeftOut()
+    lengths = OneLength("centre windows of one length on them: --window 200")
+    regions = list(read_bed(bed))
+    if not regions:
+        raise DataError("has no regions", where=bed)
+    has_names = all(r.name for r in regions) and max(Counter(r.name for r in regions).values()) == 1
+    names: list[str] = []
+    with Fasta(path) as fasta:
+        for region in regions:
+            where = f"{bed}:{region.line}"
+            contig = fasta.names.require(region.contig)
+            start, end = _span(region, request.window)
+            if start < 0 or end > fasta.lengths[contig]:
+                left_out.add(CROSSES, where)
+                continue
+            codes = encode(fasta.letters(contig, start, end), f"{path}: {contig}:{start}-{end}")
+            if (codes == ANY).mean() > request.max_n:
+                left_out.add(UNKNOWN, where)
+                continue
+            place = f"{contig}:{start}-{end}({'+' if region.strand > 0 else '-'})"
+            names.append(region.name if has_names else place)
+            lengths.check(names[-1], end - start, where)
+            spool.add(codes if region.strand > 0 else reverse_complement(codes))
+            places.add(contig, fasta.lengths[contig], start, region.strand)
+    if not names:
+        raise DataError("no region is left", where=bed, found=str(left_out))
+    check_unique(names, bed, "give each region a name of its own in column 4")
+    return Found(
+        rows="regions",
+        names=names,
+        units=names,
+        length=lengths.length,
+        blocks=lambda: spool.blocks(lengths.length),
+        contigs=places.contigs,
+        windows=places.windows(),
+        left_out=left_out,
+    )
+
+
+def _span(region: Region, window: int | None) -> tuple[int, int]:
+    """The region, or a window of one length with the same middle."""
+    if window is None:
+        return region.start, region.end
+    start = (region.start + region.end) // 2 - window // 2
+    return start, start + window
+
+
+def read_bed(path: Path) -> Iterator[Region]:
+    """Lines of a BED file of three columns or more, plain or compressed, in their order.
+
+    Raises
+    ------
+    DataError
+        With the line: it is no region.
+    """
+    with open_input(path) as source:
+        for number, line in enumerate(chain.from_iterable(source.blocks()), 1):
+            if line.strip() and not line.startswith(_BED_COMMENTS):
+                yield _region(line.split("\t" if "\t" in line else None), number, path)
+
+
+def _region(cells: list[str], line: int, path: Path) -> Region:
+    strand = cells[5].strip() if len(cells) > 5 else "+"
+    numbers = [int(cell) for cell in cells[1:3] if cell.isascii() and cell.isdigit()]
+    if len(numbers) < 2 or numbers[1] <= numbers[0] or strand not in ("+", "-", "."):
+        raise DataError(
+            "is no region",
+            where=f"{path}:{line}",
+            expected="contig, start (0-based), end, perhaps name, score, strand (+, - or .)",
+            found=" ".join(cells)[:60],
+        )
+    name = cells[3].strip() if len(cells) > 3 else ""
+    sign = -1 if strand == "-" else 1
+    return Region(line, cells[0], numbers[0], numbers[1], "" if name == "." else name, sign)

@@ -1,0 +1,107 @@
+"""The columns of another file, so that new people can be shown to a model trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Columns, open_sequences, provenance_of
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.iupac import decode
+from genomix_cli.genome.vcf.reader import Record, VcfReader
+
+
+class Like:
+    """Finds the column of a site.
+
+    Parameters
+    ----------
+    path : Path
+        File of aligned sequences.
+
+    Attributes
+    ----------
+    name : str
+    contigs : dict of str to int
+    columns : Columns
+    n_sites : int
+    rows : str
+        What its rows are; empty where it does not say.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, or no file of sequences.
+    UsageError
+        If its sequences have no columns in common.
+    """
+
+    def __init__(self, path: Path) -> None:
+        sequences = open_sequences(path)
+        if sequences.columns is None:
+            raise UsageError(
+                "its sequences are not aligned", where=path, expected="one made from a VCF"
+            )
+        self.name = path.name
+        self.contigs = sequences.contigs
+        self.columns: Columns = sequences.columns
+        self.n_sites = int((self.columns.site >= 0).sum())
+        self.rows: str = provenance_of(path).get("config", {}).get("rows", "")
+        self._path = path
+        self._names = ContigNames(self.contigs, path)
+        self._contig: str | None = None
+        self._place: dict[int, list[int]] = {}
+
+    def find(
+        self, record: Record, sets: Sequence[int], reader: VcfReader, taken: Container[int]
+    ) -> int | None:
+        """The column of a record, or None where the file has no such site.
+
+        Parameters
+        ----------
+        record : Record
+        sets : sequence of int
+            Of its alleles, REF first.
+        reader : VcfReader
+            For messages.
+        taken : container of int
+            Columns that other records at this position have.
+
+        Raises
+        ------
+        DataError
+            If REF differs.
+        """
+        if record.chrom != self._contig:
+            self._contig = record.chrom
+            self._place = self._places(record.chrom)
+        free = [place for place in self._place.get(record.pos - 1, ()) if place not in taken]
+        if not free:
+            return None
+        # Of several, that of the same alternatives.
+        place = max(free, key=lambda place: bool(self.columns.alt[place] & sum(sets[1:])))
+        if self.columns.ref[place] != sets[0]:
+            raise DataError(
+                f"REF is not what {self.name} has",
+                where=reader.where(record),
+                expected=decode([self.columns.ref[place]]),
+                found=record.ref,
+                hint="both have to be of one assembly",
+            )
+        return place
+
+    def _places(self, contig: str) -> dict[int, list[int]]:
+        """Columns by 0-based position, of the sites of a contig."""
+        name = self._names.find(contig)
+        if name is None:
+            return {}
+        columns = self.columns
+        number = list(self.contigs).index(name)
+        at = np.flatnonzero((columns.contig == number) & (columns.site >= 0))
+        places: dict[int, list[int]] = {}
+        for pos, place in zip(columns.pos[at].tolist(), at.tolist(), strict=True):
+            places.setdefault(pos, []).append(place)
+        return places

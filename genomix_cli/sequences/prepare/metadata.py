@@ -1,0 +1,385 @@
+"""What a table knows of sequences: phenotypes, groups and splits.
+
+Letters: n sequences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Phenotype
+from genomix_cli.genome.tables import TextTable, is_missing, open_table, unknown_name
+
+#: Names of the column of ids, in any capitals; else it is the first.
+ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
+# A column with more categories than this, or than one for two sequences, names the sequences.
+MOST_CATEGORIES, FEW_CATEGORIES = 1000, 20
+MOST_SPLITS = 100
+_MOST_CODES = np.iinfo(np.int16).max
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the columns of a table are for.
+
+    Attributes
+    ----------
+    label, group, split : str, optional
+    keep : tuple of str
+        Phenotypes; without any, all that are nothing else.
+    categorical, numeric : tuple of str
+        What they are, where their values do not say it.
+    """
+
+    label: str | None = None
+    group: str | None = None
+    split: str | None = None
+    keep: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Every column that is asked for, and the option that does."""
+        single = {"--label": self.label, "--group": self.group, "--split": self.split}
+        several = {
+            "--keep": self.keep,
+            "--categorical": self.categorical,
+            "--numeric": self.numeric,
+        }
+        return {
+            **{name: option for option, names in several.items() for name in names},
+            **{name: option for option, name in single.items() if name},
+        }
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Columns of a table.
+
+    Attributes
+    ----------
+    path : Path
+    ids : list of str
+        Of the rows.
+    lines : list of int
+        Line of each row in the file.
+    columns : dict of str to list of str
+        Cells as they are, without those of the ids.
+    """
+
+    path: Path
+    ids: list[str]
+    lines: list[int]
+    columns: dict[str, list[str]]
+
+    def check(self, roles: Roles) -> None:
+        """Refuse roles of columns that are not there.
+
+        Raises
+        ------
+        UsageError
+        """
+        for name, option in roles.named.items():
+            if name not in self.columns:
+                known = list(self.columns)
+                raise unknown_name(name, known, what="column", where=self.path, option=option)
+
+    def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The row of each name, -1 where there is none."""
+        index = {name: row for row, name in enumerate(self.ids)}
+        return np.array([index.get(name, -1) for name in names], np.int64)
+
+
+class Known(NamedTuple):
+    """What is known of the sequences.
+
+    Attributes
+    ----------
+    phenotypes : tuple of Phenotype
+    group : list of str
+        ``[n]``; empty where it is not known.
+    split : NDArray
+        str ``[n]``; empty where there is none.
+    not_used : dict of str to str
+        Columns that became nothing, and why.
+    """
+
+    phenotypes: tuple[Phenotype, ...]
+    group: list[str]
+    split: NDArray[np.str_]
+    not_used: dict[str, str]
+
+
+def read_metadata(path: Path, id_column: str | None) -> Metadata:
+    """Read a table with a row per sequence or person.
+
+    Parameters
+    ----------
+    path : Path
+        TSV or CSV, gzipped or not.
+    id_column : str, optional
+        By default one of `ID_NAMES`, else the first.
+
+    Raises
+    ------
+    DataError
+        If it is no such table, has no rows, or an id is missing or comes twice.
+    UsageError
+        If there is no such column.
+    """
+    with open_table(path) as table:
+        check_header(table)
+        number = column_number(table, id_column, "--id-column")
+        if number is None:
+            number = table.find(*ID_NAMES) or 0
+        rows = list(table.rows())
+    lines = [row.line for row in rows]
+    ids = [row.cells[number].strip() for row in rows]
+    columns = {
+        name: [row.cells[i] for row in rows] for i, name in enumerate(table.columns) if i != number
+    }
+    found = Metadata(path, ids, lines, columns)
+    check_ids(found)
+    return found
+
+
+def check_header(table: TextTable) -> None:
+    """Refuse a header that is a comment, or that has a name twice.
+
+    Raises
+    ------
+    DataError
+    """
+    said = table.comments[-1] if table.comments else ""
+    if len(table.split(said)) == len(table.columns) > 1:
+        raise DataError(
+            "its header begins with #",
+            where=table.path,
+            found=said[:60],
+            hint="take the # away, or else this line would be lost",
+        )
+    twice = {name for name in table.columns if table.columns.count(name) > 1}
+    if twice:
+        raise DataError(
+            "a column is there twice", where=f"{table.path}:{table.header}", found=sorted(twice)[0]
+        )
+
+
+def column_number(table: TextTable, name: str | None, option: str) -> int | None:
+    """Which column has a name that was asked for; None for None.
+
+    Raises
+    ------
+    UsageError
+        If there is none of it.
+    """
+    if name is None:
+        return None
+    if name not in table.columns:
+        raise unknown_name(name, table.columns, what="column", where=table.path, option=option)
+    return table.columns.index(name)
+
+
+def check_ids(table: Metadata, hint: str | None = None) -> None:
+    """Refuse rows without an id, or two of one.
+
+    Raises
+    ------
+    DataError
+    """
+    if not table.ids:
+        raise DataError("has a header but no rows", where=table.path)
+    seen: dict[str, int] = {}
+    for name, line in zip(table.ids, table.lines, strict=True):
+        if not name:
+            raise DataError("the row has no id", where=f"{table.path}:{line}", hint=hint)
+        if name in seen:
+            raise DataError(
+                f"{name!r} is there twice, first in line {seen[name]}",
+                where=f"{table.path}:{line}",
+                expected="ids that are unique",
+                hint=hint or "name another column: --id-column",
+            )
+        seen[name] = line
+
+
+def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
+    """What a table knows of sequences.
+
+    Parameters
+    ----------
+    table : Metadata
+    rows : NDArray
+        int64 ``[n]``: row of each sequence, -1 for none.
+    roles : Roles
+
+    Raises
+    ------
+    UsageError
+        If there is no such column.
+    DataError
+        With the line: a value of a numeric column is no number; too many classes.
+    """
+    table.check(roles)
+    used = {roles.group, roles.split} - {roles.label, *roles.keep}
+    names = roles.keep or tuple(name for name in table.columns if name not in used)
+    if roles.label and roles.label not in names:
+        names = (roles.label, *names)
+    found = []
+    not_used: dict[str, str] = {}
+    for name in names:
+        made = _phenotype(table, name, rows, roles)
+        if isinstance(made, str):
+            not_used[name] = made
+        else:
+            found.append(made)
+    split = np.array(_cells(table, roles.split, rows), np.str_)
+    n_splits = len(np.unique(split))
+    if n_splits > MOST_SPLITS:
+        raise DataError(
+            f"{roles.split} has too many values for a split",
+            where=table.path,
+            expected="train, validation, test",
+            found=f"{n_splits:,}",
+        )
+    return Known(tuple(found), _cells(table, roles.group, rows), split, not_used)
+
+
+def _cells(table: Metadata, name: str | None, rows: NDArray[np.int64]) -> list[str]:
+    """A column, a cell for each sequence, empty where it is missing."""
+    if name is None:
+        return [""] * len(rows)
+    cells = ["" if is_missing(cell) else cell.strip() for cell in table.columns[name]]
+    return [cells[row] if row >= 0 else "" for row in rows]
+
+
+def _phenotype(
+    table: Metadata, name: str, rows: NDArray[np.int64], roles: Roles
+) -> Phenotype | str:
+    """A column as a phenotype, or why it is none."""
+    cells = _cells(table, name, rows)
+    is_asked = name in (*roles.numeric, *roles.categorical, *roles.keep, roles.label)
+    if not any(cells):
+        if is_asked:
+            raise DataError(f"no value of {name} for any sequence", where=table.path)
+        return "no values"
+    if name != roles.label and name not in roles.categorical:
+        numbers = [_number(cell) for cell in cells]
+        wrong = next((i for i, number in enumerate(numbers) if number is None), None)
+        if wrong is None:
+            return Phenotype(name, None, np.array(numbers, np.float32))
+        if name in roles.numeric:
+            raise DataError(
+                f"{name} is no number",
+                where=f"{table.path}:{table.lines[rows[wrong]]}",
+                found=repr(cells[wrong][:40]),
+            )
+    return _categorical(table.path, name, cells, is_asked)
+
+
+def _number(cell: str) -> float | None:
+    """NaN for a missing value, None for what is no finite number."""
+    if not cell:
+        return math.nan
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _categorical(path: Path, name: str, cells: list[str], is_asked: bool) -> Phenotype | str:
+    categories = sorted(set(cells) - {""}, key=_by_number)
+    n_known = sum(map(bool, cells))
+    if is_asked and len(categories) > _MOST_CODES:
+        raise DataError(
+            f"{name} has too many categories",
+            where=path,
+            expected=f"{_MOST_CODES:,} at most",
+            found=f"{len(categories):,}",
+        )
+    if not is_asked and len(categories) > max(FEW_CATEGORIES, min(MOST_CATEGORIES, n_known // 2)):
+        return f"{len(categories):,} categories of {n_known:,} values"
+    index = {category: i for i, category in enumerate(categories)} | {"": -1}
+    return Phenotype(name, tuple(categories), np.array([index[c] for c in cells], np.int16))
+
+
+def _by_number(category: str) -> tuple[bool, float, str]:
+    """Numbers in their order, before words in theirs."""
+    number = _number(category)
+    return number is None, 0.0 if number is None else number, category
+
+
+@dataclass
+class Matched:
+    """How sequences and rows of a table fit.
+
+    Attributes
+    ----------
+    without_row, unused_rows : list of str
+    """
+
+    without_row: list[str] = field(default_factory=list)
+    unused_rows: list[str] = field(default_factory=list)
+
+
+def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
+    """Compare the ids of a table with what sequences come from.
+
+    Raises
+    ------
+    DataError
+        If they differ and that is not `allowed`, or have nothing in common.
+    """
+    there, ids = set(units), set(table.ids)
+    found = Matched(
+        [name for name in dict.fromkeys(units) if name not in ids],
+        [name for name in table.ids if name not in there],
+    )
+    if len(found.unused_rows) == len(ids):
+        raise DataError(
+            "has no row of any sequence",
+            where=table.path,
+            expected=f"ids as {units[0]}",
+            found=table.ids[0],
+            hint="name the column of ids: --id-column",
+        )
+    parts = [
+        f"{len(names):,} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in (
+            ("have no row", found.without_row),
+            ("rows have no sequence", found.unused_rows),
+        )
+        if names
+    ]
+    if parts and not allowed:
+        raise DataError(
+            "the table and the sequences do not match",
+            where=table.path,
+            found=" and ".join(parts),
+            hint="to keep those without a row as unlabelled: --allow-unmatched",
+        )
+    return found
+
+
+def check_single_use(roles: Roles) -> None:
+    """Refuse a column that is to be numeric and a label, or numeric and categorical.
+
+    Raises
+    ------
+    UsageError
+    """
+    for name in roles.numeric:
+        if name in (roles.label, *roles.categorical):
+            raise UsageError(
+                f"{name} cannot be both", where="--numeric", expected="a label is categorical"
+            )

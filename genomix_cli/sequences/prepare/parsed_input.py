@@ -1,0 +1,146 @@
+"""What a reader of any input hands over.
+
+Letters: n sequences, L bases of each, U units (people, records) that they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.formats.sequences import Columns, Windows
+from genomix_cli.sequences.prepare.metadata import Metadata
+
+Codes = NDArray[np.uint8]
+
+MOST_CONTIGS = np.iinfo(np.int16).max
+
+
+class LeftOut:
+    """What is not in the output: how many by reason, and the first of each.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+    examples : dict of str to str
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.examples: dict[str, str] = {}
+
+    def add(self, reason: str, example: str, count: int = 1) -> None:
+        """Count something; nothing where `count` is 0."""
+        if count:
+            self.counts[reason] = self.counts.get(reason, 0) + count
+            self.examples.setdefault(reason, example)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} {reason}" for reason, count in self.counts.items())
+
+
+@dataclass(frozen=True)
+class Found:
+    """Sequences as an input has them; their bases are still on disk.
+
+    Attributes
+    ----------
+    rows : str
+        What a sequence is: ``records``, ``windows``, ``regions``, ``genotypes``, ``haplotypes``.
+    names : list of str
+        ``[n]``; unique.
+    units : list of str
+        ``[n]``: who or what each comes from, as a table names it.
+    length : int
+        L.
+    blocks : callable
+        Gives codes ``[m, L]``, all n of them one after another.
+    contigs : dict of str to int
+    windows, columns
+        See `genomix_cli.formats.sequences`.
+    metadata : Metadata, optional
+        Rows of a table that has the sequences too.
+    left_out : LeftOut
+    facts : dict
+        For the summary.
+    """
+
+    rows: str
+    names: list[str]
+    units: list[str]
+    length: int
+    blocks: Callable[[], Iterator[Codes]]
+    contigs: dict[str, int] = field(default_factory=dict)
+    windows: Windows | None = None
+    columns: Columns | None = None
+    metadata: Metadata | None = None
+    left_out: LeftOut = field(default_factory=LeftOut)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Places:
+    """Where windows of the genome lie, gathered one contig after another."""
+
+    def __init__(self) -> None:
+        self.contigs: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._columns: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+
+    def add(self, contig: str, length: int, starts: Any, strand: int = 1) -> None:
+        """Windows of a contig of that length, 0 where it is not known.
+
+        Raises
+        ------
+        DataError
+            If there are more contigs than the file can number.
+        """
+        self.contigs.setdefault(contig, length)
+        index = self._numbers.setdefault(contig, len(self._numbers))
+        if index > MOST_CONTIGS:
+            raise DataError("has too many contigs", expected=f"{MOST_CONTIGS:,} at most")
+        starts = np.atleast_1d(np.asarray(starts, np.int64))
+        for column, values in zip(self._columns, (index, starts, strand), strict=True):
+            column.append(np.broadcast_to(values, starts.shape))
+
+    def windows(self) -> Windows:
+        """The table of them."""
+        contig, start, strand = (
+            np.concatenate(column).astype(dtype)
+            for column, dtype in zip(self._columns, ("i2", "i8", "i1"), strict=True)
+        )
+        return Windows(contig, start, strand)
+
+
+def check_unique(names: Sequence[str], where: object, hint: str) -> None:
+    """Refuse two sequences of one name.
+
+    Raises
+    ------
+    DataError
+    """
+    twice = first_twice(names)
+    if twice is not None:
+        first = names.index(twice)
+        again = names.index(twice, first + 1)
+        raise DataError(
+            f"{twice!r} is there twice",
+            where=where,
+            expected="ids that are unique",
+            found=f"sequences {first + 1:,} and {again + 1:,}",
+            hint=hint,
+        )
+
+
+def first_twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

@@ -1,0 +1,476 @@
+"""From FASTA, tables or people's genotypes to a file of sequences.
+
+Letters: n sequences, L bases of each.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Phenotype, Sequences, sequences_writer
+from genomix_cli.genome.vcf.input import BCF, STANDARD_STREAM, open_input
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.sequences.prepare.fasta import read_fasta
+from genomix_cli.sequences.prepare.metadata import (
+    Known,
+    Matched,
+    Metadata,
+    Roles,
+    check_single_use,
+    known,
+    match,
+    read_metadata,
+)
+from genomix_cli.sequences.prepare.parsed_input import Found
+from genomix_cli.sequences.prepare.table import read_table
+from genomix_cli.sequences.prepare.vcf import read_vcf
+from genomix_cli.sequences.train.splits import TEST
+
+log = logging.getLogger("genomix")
+
+CONTIG = "contig"
+FASTA, VCF, TABLE = "FASTA", "VCF", "table"
+_VCF_START = b"##fileformat=VCF"
+_EXAMPLES = 3
+# Settings that say how the file was made; the rest are its inputs.
+_SETTINGS = (
+    *("id_column", "sequence_column", "make_ids", "label", "group", "split", "keep"),
+    *("categorical", "numeric", "allow_unmatched", "window", "stride", "max_n"),
+    *("haplotypes", "flank", "regions", "max_missing", "min_maf", "assembly"),
+)
+# Settings that only one kind of input knows, and what they are where they are not given.
+_ONLY: dict[str, dict[str, Any]] = {
+    FASTA: {"window": None, "stride": None, "bed": None, "max_n": 0.5},
+    VCF: {
+        **{"haplotypes": "auto", "flank": 0, "regions": None, "regions_file": None},
+        **{"max_missing": 1.0, "min_maf": 0.0, "like": None},
+    },
+    TABLE: {"sequence_column": None},
+}
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """What to prepare.
+
+    Attributes
+    ----------
+    inputs : tuple of Path
+        FASTA, VCF or BCF, or a table with a column of sequences; told by content, and all of one
+        kind. ``-`` (standard input) and pipes are VCF.
+    output : Path
+    table : Path, optional
+        What is known of the sequences or people, a row for each.
+    id_column : str, optional
+        Of `table`, or of the input where that is one.
+    sequence_column : str, optional
+        Of a table of sequences; default: ``sequence``.
+    make_ids : bool
+        Number the sequences of a FASTA or table.
+    label, group, split : str, optional
+        Columns of the table. Of windows, `group` may be ``contig`` without one.
+    keep : tuple of str
+        Its columns that become phenotypes; all others without any.
+    categorical, numeric : tuple of str
+        What phenotypes are, where their values do not say it.
+    allow_unmatched : bool
+        Keep sequences without a row, and pass over rows without a sequence.
+    window, stride : int, optional
+        Bases of a window along a FASTA, or around the middle of regions, and from one to the next.
+    bed : Path, optional
+        Regions of the FASTA.
+    max_n : float
+        Windows with a greater share of unknown bases are left out.
+    haplotypes : {"auto", "yes", "no"}
+        Whether people become two sequences each; ``auto``: if their genotypes are phased.
+    flank : int
+        Bases of the reference on both sides of a site.
+    fasta : Path, optional
+        Reference of a VCF.
+    regions : str, optional
+    regions_file : Path, optional
+        Where sites are used.
+    max_missing, min_maf : float
+        Share of genotypes that may be missing at a site, and of alleles that must not be the most
+        frequent one.
+    like : Path, optional
+        File of sequences whose columns to have.
+    assembly : str
+        For the record.
+    force : bool
+        Replace `output`.
+    stats : Path, optional
+        Where to write the summary as JSON.
+    """
+
+    inputs: tuple[Path, ...]
+    output: Path
+    table: Path | None = None
+    id_column: str | None = None
+    sequence_column: str | None = None
+    make_ids: bool = False
+    label: str | None = None
+    group: str | None = None
+    split: str | None = None
+    keep: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    allow_unmatched: bool = False
+    window: int | None = None
+    stride: int | None = None
+    bed: Path | None = None
+    max_n: float = 0.5
+    haplotypes: str = "auto"
+    flank: int = 0
+    fasta: Path | None = None
+    regions: str | None = None
+    regions_file: Path | None = None
+    max_missing: float = 1.0
+    min_maf: float = 0.0
+    like: Path | None = None
+    assembly: str = ""
+    force: bool = False
+    stats: Path | None = None
+
+    @property
+    def roles(self) -> Roles:
+        """What the columns of the table are for."""
+        return Roles(self.label, self.group, self.split, self.keep, self.categorical, self.numeric)
+
+    def files(self, kind: str) -> dict[str, Path]:
+        """Every file that is read, by what it is for; not standard input."""
+        numbered = len(self.inputs) > 1
+        files: dict[str, Path | None] = {
+            f"{kind} {i}" if numbered else kind: path for i, path in enumerate(self.inputs, 1)
+        }
+        files |= {"metadata": self.table, "BED": self.bed, "like": self.like}
+        files |= {"regions": self.regions_file, "reference": self.fasta if kind == VCF else None}
+        return {
+            role: path
+            for role, path in files.items()
+            if path is not None and str(path) != STANDARD_STREAM and not path.is_fifo()
+        }
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What is in the file, and what is not.
+
+    Attributes
+    ----------
+    output : str
+    kind : {"FASTA", "VCF", "table"}
+    rows : str
+        What a sequence is: records, windows, regions, rows, genotypes or haplotypes.
+    sequences, length : int
+    facts : dict
+        Of this kind of input: sites.
+    phenotypes : dict of str to str
+        Name to what it is, and of how many sequences it is known.
+    not_used : dict of str to str
+        Columns that are no phenotype, and why.
+    label : str
+    classes : dict of str to int
+        Sequences of each class of the label.
+    unlabelled : int
+    groups : int
+    splits : dict of str to int
+    without_row, unused_rows : int
+        Sequences of which the table has no row, and rows of no sequence.
+    left_out : dict of str to int
+        What is not in the file, by reason.
+    examples : dict of str to str
+        The first of each reason.
+    warnings : list of str
+    """
+
+    output: str
+    kind: str
+    rows: str
+    sequences: int
+    length: int
+    facts: dict[str, Any]
+    phenotypes: dict[str, str]
+    not_used: dict[str, str]
+    label: str
+    classes: dict[str, int]
+    unlabelled: int
+    groups: int
+    splits: dict[str, int]
+    without_row: int
+    unused_rows: int
+    left_out: dict[str, int]
+    examples: dict[str, str]
+    warnings: list[str] = field(default_factory=list)
+
+
+def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
+    """Read and check sequences and what is known of them, and write them into one file.
+
+    Memory does not grow with the bases: they go through a nameless file beside the output.
+
+    Raises
+    ------
+    UsageError
+        If the request contradicts itself, or names what is not there.
+    DataError
+        If an input is not what it has to be.
+    """
+    _check(request)
+    kind = _kind(request)
+    _check_options(request, kind)
+    table = None if request.table is None else read_metadata(request.table, request.id_column)
+    if table is not None:
+        table.check(_roles(request, table))
+    with atomic_path(request.output, force=request.force) as draft:
+        found = _read(request, kind, draft.parent)
+        table = table or found.metadata
+        matched = Matched()
+        if table is not None:
+            matched = match(table, found.units, request.allow_unmatched)
+        facts = _known(request, found, table)
+        sequences = _sequences(request, found, facts)
+        _write(draft, request, kind, found, sequences)
+    summary = _summary(request, kind, found, facts, matched, sequences)
+    if request.stats is not None:
+        with atomic_path(request.stats) as draft:
+            draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
+    return summary
+
+
+def _check(request: PrepareRequest) -> None:
+    """Everything that the request alone can tell, before any work."""
+    if request.output.exists() and not request.force:
+        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
+    for path in (request.output, request.stats):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError("no such folder", where=path.parent, hint="create it first")
+    if request.haplotypes not in ("auto", "yes", "no"):
+        raise UsageError(
+            "unknown", where="--haplotypes", expected="auto, yes or no", found=request.haplotypes
+        )
+    if request.regions is not None and request.regions_file is not None:
+        raise UsageError("give one of them", where="--regions, --regions-file")
+    if request.stride and not request.window:
+        raise UsageError("is of windows", where="--stride", hint="add --window")
+    if request.stride and request.bed is not None:
+        raise UsageError("does not go with regions", where="--stride", hint="leave out --bed")
+    if request.flank and (request.fasta is None or request.like is not None):
+        needs = "--fasta" if request.fasta is None else "the flanks of --like"
+        raise UsageError("cannot be given", where="--flank", expected=needs)
+    check_single_use(request.roles)
+
+
+def _kind(request: PrepareRequest) -> str:
+    """What all inputs are, by their first bytes."""
+    kinds = {path: _kind_of(path) for path in request.inputs}
+    first, kind = next(iter(kinds.items()))
+    if len(kinds) < len(request.inputs):
+        raise UsageError("an input is given twice", where=request.inputs[0])
+    for path, other in kinds.items():
+        if other != kind:
+            raise UsageError("inputs of several kinds", where=path, expected=kind, found=other)
+        if kind == TABLE and path != first:
+            raise UsageError("one table at a time", where=path, hint="join them first")
+    return kind
+
+
+def _kind_of(path: Path) -> str:
+    if str(path) == STANDARD_STREAM or path.is_fifo():
+        return VCF
+    if not path.exists():
+        raise UsageError("no such file", where=path)
+    if path.is_dir():
+        raise UsageError("is a folder", where=path, expected="a FASTA, a VCF or a table")
+    if not path.stat().st_size:
+        raise DataError("is empty", where=path)
+    with open_input(path) as source:
+        start = source.stream.peek(4096)
+    if start.startswith((_VCF_START, BCF)):
+        return VCF
+    if not start.strip():
+        raise DataError("is empty or damaged", where=path)
+    if b"\0" in start:
+        raise DataError("is not text", where=path, expected="a FASTA, a VCF, a BCF or a table")
+    return FASTA if start.lstrip().startswith(b">") else TABLE
+
+
+def _check_options(request: PrepareRequest, kind: str) -> None:
+    """Refuse what does nothing for this kind of input."""
+    for other, settings in _ONLY.items():
+        for name, default in settings.items():
+            if other != kind and getattr(request, name) != default:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"is for a {other}", where=option, found=f"a {kind}")
+    if request.make_ids and (kind == VCF or request.table is not None):
+        raise UsageError("ids cannot be made where they have to match", where="--make-ids")
+    if request.table is not None and kind == TABLE:
+        raise UsageError("the input is a table itself", where="--table", hint="join the two first")
+    asked = [*request.roles.named.values(), *(["--id-column"] if request.id_column else [])]
+    if request.group == CONTIG and (request.window or request.bed):
+        asked = [option for option in asked if option != "--group"]
+    if asked and request.table is None and kind != TABLE:
+        raise UsageError("needs a table", where=asked[0], hint="add --table")
+
+
+def _read(request: PrepareRequest, kind: str, folder: Path) -> Found:
+    if kind == VCF:
+        return read_vcf(request.inputs, request, folder)
+    if kind == FASTA:
+        return read_fasta(request.inputs, request, folder)
+    return read_table(request.inputs[0], request, folder)
+
+
+def _roles(request: PrepareRequest, table: Metadata | None) -> Roles:
+    """What the columns are for; the contig of windows is none."""
+    is_contig = request.group == CONTIG and (request.window or request.bed)
+    if is_contig and (table is None or CONTIG not in table.columns):
+        return replace(request.roles, group=None)
+    return request.roles
+
+
+def _known(request: PrepareRequest, found: Found, table: Metadata | None) -> Known:
+    roles, n = _roles(request, table), len(found.names)
+    if table is None:
+        facts = Known((), [""] * n, np.full(n, "", "U1"), {})
+    else:
+        facts = known(table, table.rows(found.units), roles)
+    if roles.group != request.group and found.windows is not None:
+        contigs = list(found.contigs)
+        facts = facts._replace(group=[contigs[i] for i in found.windows.contig])
+    return facts
+
+
+def _sequences(request: PrepareRequest, found: Found, facts: Known) -> Sequences:
+    """Everything but the bases."""
+    return Sequences(
+        names=np.array(found.names, np.str_),
+        codes=np.empty((0, found.length), np.uint8),
+        group=_groups(facts.group, found.units),
+        split=facts.split,
+        phenotypes=facts.phenotypes,
+        default_label=request.label or "",
+        contigs=found.contigs,
+        assembly=request.assembly,
+        windows=found.windows,
+        columns=found.columns,
+    )
+
+
+def _groups(group: list[str], units: list[str]) -> NDArray[np.int64]:
+    """Numbers of groups in the order in which they come; what is in none is one of its own."""
+    numbers: dict[tuple[str, bool], int] = {}
+    keys = ((name or unit, not name) for name, unit in zip(group, units, strict=True))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def _write(
+    draft: Path, request: PrepareRequest, kind: str, found: Found, sequences: Sequences
+) -> None:
+    settings = {name: getattr(request, name) for name in _SETTINGS}
+    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
+    provenance = Provenance.of({**plain, "rows": found.rows}, request.files(kind))
+    with sequences_writer(draft, sequences, provenance) as file:
+        dataset = file.create("/sequences/codes", (len(sequences), found.length))
+        done = 0
+        for block in found.blocks():
+            dataset[done : done + len(block)] = block
+            done += len(block)
+
+
+def _summary(
+    request: PrepareRequest,
+    kind: str,
+    found: Found,
+    facts: Known,
+    matched: Matched,
+    sequences: Sequences,
+) -> PrepareSummary:
+    classes = _classes(sequences)
+    names, counts = np.unique(sequences.split[sequences.split != ""], return_counts=True)
+    return PrepareSummary(
+        output=str(request.output),
+        kind=kind,
+        rows=found.rows,
+        sequences=len(sequences),
+        length=found.length,
+        facts=found.facts,
+        phenotypes={p.name: _described(p) for p in sequences.phenotypes},
+        not_used=facts.not_used,
+        label=sequences.default_label,
+        classes=classes,
+        unlabelled=len(sequences) - sum(classes.values()) if sequences.default_label else 0,
+        groups=len(np.unique(sequences.group)),
+        splits=dict(zip(names.tolist(), counts.tolist(), strict=True)),
+        without_row=len(matched.without_row),
+        unused_rows=len(matched.unused_rows),
+        left_out=found.left_out.counts,
+        examples=found.left_out.examples,
+        warnings=_warnings(request, found, sequences, classes, matched),
+    )
+
+
+def _classes(sequences: Sequences) -> dict[str, int]:
+    if not sequences.default_label:
+        return {}
+    names, label = sequences.label()
+    return dict(zip(names, np.bincount(label[label >= 0]).tolist(), strict=True))
+
+
+def _described(phenotype: Phenotype) -> str:
+    values = phenotype.values
+    if phenotype.categories is None:
+        return f"a number of {int(np.isfinite(values).sum()):,}"
+    return f"{len(phenotype.categories):,} categories of {int((values >= 0).sum()):,}"
+
+
+def _warnings(
+    request: PrepareRequest,
+    found: Found,
+    sequences: Sequences,
+    classes: dict[str, int],
+    matched: Matched,
+) -> list[str]:
+    """What is in order here, and may not be in training."""
+    warnings = []
+    single = [] if not classes else _single(sequences)
+    if single:
+        named = ", ".join(single[:_EXAMPLES])
+        warnings.append(
+            f"{len(single):,} classes of {sequences.default_label} have one sequence or group, "
+            f"as {named}: they cannot be both learned and judged"
+        )
+    if len(classes) == 1:
+        warnings.append(f"{sequences.default_label} has one class only")
+    if found.facts.get("stride", found.length) < found.length and request.group is None:
+        warnings.append(
+            "windows overlap: those in training and in test may share bases; "
+            "to keep contigs whole: --group contig"
+        )
+    names = set(sequences.split.tolist()) - {""}
+    if names and not names & set(TEST):
+        warnings.append(
+            f"no split is called {TEST[0]}: training will not go by {', '.join(sorted(names))}"
+        )
+    for unmatched, what in (
+        (matched.without_row, "sequences or people have no row in the table and stay unlabelled"),
+        (matched.unused_rows, "rows of the table have no sequence"),
+    ):
+        if unmatched:
+            warnings.append(f"{len(unmatched):,} {what}, as {', '.join(unmatched[:_EXAMPLES])}")
+    return warnings
+
+
+def _single(sequences: Sequences) -> list[str]:
+    """Classes all of whose sequences are in one group."""
+    names, label = sequences.label()
+    pairs = np.unique(np.stack([label, sequences.group], 1)[label >= 0], axis=0)
+    return [names[k] for k in np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(names)) == 1)]

@@ -1,0 +1,127 @@
+"""A table with a column of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genomix_cli.errors import UsageError
+from genomix_cli.genome.iupac import encode
+from genomix_cli.genome.tables import TextTable, open_table
+from genomix_cli.sequences.prepare.lengths import OneLength
+from genomix_cli.sequences.prepare.metadata import (
+    ID_NAMES,
+    Metadata,
+    check_header,
+    check_ids,
+    column_number,
+)
+from genomix_cli.sequences.prepare.parsed_input import Found, Places
+from genomix_cli.sequences.prepare.spool import RowSpool
+
+if TYPE_CHECKING:
+    from genomix_cli.sequences.prepare.sequences import PrepareRequest
+
+SEQUENCE = "sequence"
+_HINT = "name another column: --id-column, or let them be numbered: --make-ids"
+_CONTIG_NAMES = ("contig", "chrom", "chr", "chromosome")
+_STRANDS = {"+": 1, "-": -1, "1": 1, "-1": -1, ".": 1, "": 1}
+
+
+def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
+    """Read a table of sequences; every other column is known of them.
+
+    Raises
+    ------
+    DataError
+        With the line: a row of another width, a sequence of another length, a letter that is no
+        base, an id that is missing or comes twice.
+    UsageError
+        If there is no such column.
+    """
+    spool, lengths = RowSpool(folder), OneLength()
+    with open_table(path) as table:
+        check_header(table)
+        at = _sequence_column(table, request)
+        by = None if request.make_ids else _id_column(table, at, request)
+        kept = {i: name for i, name in enumerate(table.columns) if i not in (at, by)}
+        cells: dict[str, list[str]] = {name: [] for name in kept.values()}
+        ids: list[str] = []
+        lines: list[int] = []
+        for line, row in table.rows():
+            where = f"{path}:{line}"
+            ids.append(f"sequence_{len(ids) + 1}" if by is None else row[by].strip())
+            lines.append(line)
+            lengths.check(ids[-1], len(row[at].strip()), where)
+            spool.add(encode(row[at].strip(), where))
+            for i, name in kept.items():
+                cells[name].append(row[i])
+    metadata = Metadata(path, ids, lines, cells)
+    check_ids(metadata, _HINT)
+    places = _places(metadata, lengths.length, request.roles.named)
+    return Found(
+        rows="rows",
+        names=ids,
+        units=ids,
+        length=lengths.length,
+        blocks=lambda: spool.blocks(lengths.length),
+        contigs=places.contigs if isinstance(places, Places) else {},
+        windows=places.windows() if isinstance(places, Places) else None,
+        metadata=metadata,
+        facts={"coordinates not used": places} if isinstance(places, str) and places else {},
+    )
+
+
+def _sequence_column(table: TextTable, request: PrepareRequest) -> int:
+    number = column_number(table, request.sequence_column, "--sequence-column")
+    if number is None:
+        number = table.find(SEQUENCE, "seq")
+    if number is None:
+        raise UsageError(
+            "has no column of sequences",
+            where=table.path,
+            expected=SEQUENCE,
+            found=", ".join(table.columns[:10]),
+            hint="name it: --sequence-column",
+        )
+    return number
+
+
+def _id_column(table: TextTable, sequence: int, request: PrepareRequest) -> int:
+    number = column_number(table, request.id_column, "--id-column")
+    if number is None:
+        number = table.find(*ID_NAMES)
+    if number is None:
+        number = 0
+    if number == sequence:
+        raise UsageError("has no column of ids", where=table.path, hint=_HINT)
+    return number
+
+
+def _places(table: Metadata, length: int, kept: Collection[str]) -> Places | str:
+    """Coordinates, where the table has them and the sequences are what lies there; or why not.
+
+    The columns of start, end and strand are then taken out of the table, but those to be `kept`.
+    """
+    by_name = {name.lower(): name for name in table.columns}
+    contig = next((by_name[name] for name in _CONTIG_NAMES if name in by_name), None)
+    start, end, strand = (by_name.get(name) for name in ("start", "end", "strand"))
+    if contig is None or start is None or end is None:
+        return ""
+    try:
+        starts = [int(cell) for cell in table.columns[start]]
+        ends = [int(cell) for cell in table.columns[end]]
+        signs = [_STRANDS[cell] for cell in table.columns[strand]] if strand else [1] * len(starts)
+    except (ValueError, KeyError):
+        return f"{start}, {end} or {strand or 'strand'} is not one in every row"
+    off = sum(last - first != length for first, last in zip(starts, ends, strict=True))
+    if off:
+        return f"{off:,} sequences are not as long as {start} to {end}"
+    places = Places()
+    for name, first, sign in zip(table.columns[contig], starts, signs, strict=True):
+        places.add(name, 0, first, sign)
+    for column in (start, end, strand):
+        if column is not None and column not in kept:
+            del table.columns[column]
+    return places

@@ -1,0 +1,366 @@
+"""People's genotypes from a VCF: a sequence per person, a column per variant site.
+
+Letters: n people, S sites, L columns.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.alphabet import UNKNOWN_BASE
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.iupac import ANY, LETTERS, decode, from_bases
+from genomix_cli.genome.vcf.reader import Record, VcfReader
+from genomix_cli.genome.vcf.regions import Regions
+from genomix_cli.progress import Ticker
+from genomix_cli.sequences.prepare.columns import Sites, columns_of
+from genomix_cli.sequences.prepare.genotypes import Genotypes, has_genotypes, parse
+from genomix_cli.sequences.prepare.like import Like
+from genomix_cli.sequences.prepare.parsed_input import Codes, Found, LeftOut, first_twice
+from genomix_cli.sequences.prepare.spool import ColumnSpool
+
+if TYPE_CHECKING:
+    from genomix_cli.sequences.prepare.sequences import PrepareRequest
+
+GENOTYPES, HAPLOTYPES = "genotypes", "haplotypes"
+_SET = {letter: LETTERS.index(letter) for letter in "ACGT"}
+_CONTIG_LENGTH = re.compile(r"##contig=<(?:[^\"]*,)?ID=([^,>]+).*?[,<]length=(\d+)")
+_FIRST_SAMPLE = 9
+
+
+class Phase(NamedTuple):
+    """How many diploid genotypes are phased, and how many heterozygous ones are not."""
+
+    phased: int
+    unphased: int
+
+
+def read_vcf(paths: Sequence[str | Path], request: PrepareRequest, folder: Path) -> Found:
+    """Read the SNVs of one or several VCFs of the same people.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged, has no samples or others than the first, is not sorted, a genotype is
+        none, REF is not what the reference has, phased and unphased genotypes are mixed, or no
+        site is left.
+    """
+    with ExitStack() as stack:
+        regions = _asked_regions(request)
+        readers = [stack.enter_context(VcfReader(path, regions)) for path in paths]
+        fasta = stack.enter_context(Fasta(request.fasta)) if request.fasta else None
+        people = _people(readers)
+        like = None if request.like is None else Like(request.like)
+        sink = _Sink(people, request, fasta, like, folder)
+        ticker = Ticker()
+        for reader in readers:
+            sink.sites.lengths |= _lengths(reader)
+            for record in reader:
+                sink.add(record, reader)
+                if not len(sink.spool) % 100:
+                    ticker.tell(f"{reader.name}: {len(sink.spool):,} sites")
+        ticker.close()
+        if not len(sink.spool):
+            found = str(sink.left_out) or "no records"
+            raise DataError("has no site to use", where=readers[0].name, found=found)
+        return sink.found(readers[0].name)
+
+
+def _asked_regions(request: PrepareRequest) -> Regions | None:
+    if request.regions_file is not None:
+        return Regions.read(request.regions_file)
+    return None if request.regions is None else Regions.parse(request.regions)
+
+
+def _people(readers: Sequence[VcfReader]) -> list[str]:
+    first, *others = (reader.header.columns.split("\t")[_FIRST_SAMPLE:] for reader in readers)
+    name = readers[0].name
+    if not first:
+        raise DataError("has no samples", where=name, expected="genotypes of people")
+    twice = first_twice(first)
+    if twice is not None:
+        raise DataError(f"the sample {twice!r} is there twice", where=name)
+    for reader, people in zip(readers[1:], others, strict=True):
+        if people != first:
+            raise DataError(
+                "has other samples, or in another order",
+                where=reader.name,
+                expected=f"the {len(first):,} of {name}",
+                found=f"{len(people):,}",
+                hint="put them in one order: bcftools view -S",
+            )
+    return first
+
+
+def _lengths(reader: VcfReader) -> dict[str, int]:
+    """Lengths of contigs as the header has them, 0 where it does not."""
+    found = (_CONTIG_LENGTH.match(line) for line in reader.header.meta)
+    known = {match[1]: int(match[2]) for match in found if match}
+    return {contig: known.get(contig, 0) for contig in reader.header.contigs}
+
+
+class _Sink:
+    """Takes records, and keeps what becomes a column.
+
+    Parameters
+    ----------
+    people : list of str
+    request : PrepareRequest
+    fasta : Fasta, optional
+    like : Like, optional
+        Whose columns the output has.
+    folder : Path
+        For the spool.
+    """
+
+    def __init__(
+        self,
+        people: list[str],
+        request: PrepareRequest,
+        fasta: Fasta | None,
+        like: Like | None,
+        folder: Path,
+    ) -> None:
+        self.people, self.request = people, request
+        self.fasta, self.like = fasta, like
+        self.spool = ColumnSpool(folder, len(people))
+        self.sites = Sites()
+        self.left_out = LeftOut()
+        self.phase = Phase(0, 0)
+        # Column of each site of another file, in the order of the spool.
+        self.places = array("q")
+        self._seen: set[str] = set()
+        self._contig, self._pos = "", -1
+        # Columns of the position that is read, where they are another file's.
+        self._taken: set[int] = set()
+
+    def add(self, record: Record, reader: VcfReader) -> None:
+        """Take one record, or count why it is not used."""
+        self._check_order(record, reader)
+        sets = alleles(record.ref, record.fields[4])
+        reason = sets if isinstance(sets, str) else self._unfit(record)
+        if isinstance(sets, str) or reason:
+            self._leave(record, reason)
+            return
+        self._check_reference(record, sets[0], reader)
+        place = None
+        if self.like is not None:
+            place = self.like.find(record, sets, reader, self._taken)
+            if place is None:
+                self._leave(record, f"sites are not in {self.like.name}")
+                return
+        where = _Where(reader, record)
+        genotypes = parse(record.fields[8], len(self.people), sets, where)
+        reason = self._rare(genotypes)
+        if reason:
+            self._leave(record, reason)
+            return
+        self._keep(record, sets, genotypes, place)
+
+    def _keep(
+        self, record: Record, sets: list[int], genotypes: Genotypes, place: int | None
+    ) -> None:
+        self.phase = Phase(
+            self.phase.phased + genotypes.phased, self.phase.unphased + genotypes.unphased
+        )
+        self.spool.add(genotypes.packed)
+        if place is not None:
+            self.places.append(place)
+            self._taken.add(place)
+        else:
+            self.sites.add(
+                record.chrom, record.pos - 1, sets[0], int(np.bitwise_or.reduce(sets[1:]))
+            )
+
+    def _leave(self, record: Record, reason: str) -> None:
+        self.left_out.add(reason, f"{record.chrom}:{record.pos} {record.ref}>{record.fields[4]}")
+
+    def _unfit(self, record: Record) -> str:
+        """Why a SNV is not used; empty if nothing speaks against it."""
+        if len(record.fields) < _FIRST_SAMPLE or not has_genotypes(record.fields[8]):
+            return "records have no genotypes (GT)"
+        return ""
+
+    def _rare(self, genotypes: Genotypes) -> str:
+        limits = self.request
+        if limits.max_missing < 1 and genotypes.missing > limits.max_missing:
+            return "sites have too many missing genotypes (--max-missing)"
+        if limits.min_maf > 0 and genotypes.rare < limits.min_maf:
+            return "sites are too rare (--min-maf)"
+        return ""
+
+    def _check_order(self, record: Record, reader: VcfReader) -> None:
+        if record.chrom != self._contig:
+            if record.chrom in self._seen:
+                raise DataError(
+                    f"the contig {record.chrom} comes back after another",
+                    where=reader.where(record),
+                    hint="sort it: bcftools sort",
+                )
+            self._seen.add(record.chrom)
+            self._contig, self._pos = record.chrom, -1
+        elif record.pos < self._pos:
+            raise DataError(
+                "positions are not in order",
+                where=reader.where(record),
+                expected=f"{self._pos:,} or more",
+                found=f"{record.pos:,}",
+                hint="sort it: bcftools sort",
+            )
+        if record.pos != self._pos:
+            self._pos = record.pos
+            self._taken.clear()
+
+    def _check_reference(self, record: Record, ref: int, reader: VcfReader) -> None:
+        if record.pos < 1:
+            raise DataError("a SNV before the first base", where=reader.where(record))
+        if self.fasta is None:
+            return
+        base = self.fasta.fetch(record.chrom, record.pos - 1, record.pos)
+        if base[0] != UNKNOWN_BASE and from_bases(base)[0] != ref:
+            raise DataError(
+                "REF is not what the reference has",
+                where=reader.where(record),
+                expected=f"{decode(from_bases(base))} as {self.fasta.path}",
+                found=record.ref,
+                hint="take the FASTA of the VCF's assembly",
+            )
+
+    def found(self, name: str) -> Found:
+        """Everything, once the last record is in."""
+        rows = choose_rows(self.request.haplotypes, self.phase, name, self.like)
+        if self.like is None:
+            built = columns_of(self.sites, self.fasta, self.request.flank)
+            contigs, columns, places = built.contigs, built.columns, built.places
+            lacking = 0
+        else:
+            contigs, columns = self.like.contigs, self.like.columns
+            places = np.asarray(self.places, np.int64)
+            lacking = self.like.n_sites - len(places)
+        people, names = self.people, self.people
+        if rows == HAPLOTYPES:
+            people = [person for person in people for _ in "12"]
+            names = [f"{person}/{i}" for person in self.people for i in "12"]
+        # Columns of sites that nobody has are unknown, those beside sites as the reference.
+        template = np.where(columns.site >= 0, ANY, columns.ref).astype(np.uint8)
+        facts = {"sites": len(self.spool)}
+        if self.like is not None:
+            facts["sites not in the VCF"] = lacking
+        return Found(
+            rows=rows,
+            names=names,
+            units=people,
+            length=len(template),
+            blocks=_unpacker(self.spool, template, places, rows),
+            contigs=contigs,
+            columns=columns,
+            left_out=self.left_out,
+            facts=facts,
+        )
+
+
+class _Where:
+    """A place that is spelled only where there is something to say of it."""
+
+    def __init__(self, reader: VcfReader, record: Record) -> None:
+        self._reader, self._record = reader, record
+
+    def __str__(self) -> str:
+        record = self._record
+        return f"{self._reader.where(record)} ({record.chrom}:{record.pos})"
+
+
+def alleles(ref: str, alt: str) -> list[int] | str:
+    """Sets of REF and each ALT of a SNV; or why the record is none."""
+    ref, alt = ref.upper(), alt.upper()
+    if len(ref) == len(alt) == 1 and ref in _SET and alt in _SET:
+        return [_SET[ref], _SET[alt]]
+    alts = alt.split(",")
+    if "*" in alts:
+        return "records have an allele * (deleted)"
+    if any(a[:1] == "<" or "[" in a or "]" in a for a in alts):
+        return "records have a symbolic allele"
+    if alts == ["."]:
+        return "records have no ALT"
+    if any(len(a) != len(ref) for a in alts):
+        return "records are indels"
+    if len(ref) > 1:
+        return "records are of several bases"
+    if any(a not in _SET for a in (ref, *alts)):
+        return "records have an allele that is no base"
+    return [_SET[a] for a in (ref, *alts)]
+
+
+def choose_rows(asked: str, phase: Phase, name: str, like: Like | None) -> str:
+    """Whether a row is a person or a haplotype.
+
+    Parameters
+    ----------
+    asked : {"auto", "yes", "no"}
+    phase : Phase
+    name : str
+        Of the VCF.
+    like : Like, optional
+        Another file, whose rows are followed.
+
+    Raises
+    ------
+    DataError
+        If it is open and the VCF has both phased and unphased genotypes, or the other file has
+        haplotypes and this one has none.
+    """
+    if asked != "auto":
+        return HAPLOTYPES if asked == "yes" else GENOTYPES
+    found = f"{phase.phased:,} phased, {phase.unphased:,} heterozygous and not"
+    if like is not None and like.rows in (GENOTYPES, HAPLOTYPES):
+        if like.rows == HAPLOTYPES and phase.unphased:
+            raise DataError(
+                f"is not phased, and {like.name} has haplotypes",
+                where=name,
+                found=found,
+                hint="phase it, or take it as it is: --haplotypes yes",
+            )
+        return like.rows
+    if phase.phased and phase.unphased:
+        raise DataError(
+            "some genotypes are phased and some are not",
+            where=name,
+            found=found,
+            hint="say what a row is: --haplotypes no (a person, IUPAC letters) or yes",
+        )
+    return HAPLOTYPES if phase.phased else GENOTYPES
+
+
+def _unpacker(
+    spool: ColumnSpool, template: Codes, places: NDArray[np.int64], rows: str
+) -> Callable[[], Iterator[Codes]]:
+    """Blocks of rows ``[m, L]`` from packed genotypes ``[m, S]`` and the column of each site."""
+
+    def blocks() -> Iterator[Codes]:
+        for packed in spool.blocks():
+            first: Codes = packed & 15  # type: ignore[assignment]
+            second: Codes = packed >> 4  # type: ignore[assignment]
+            if rows == GENOTYPES:
+                codes = first | second
+            else:
+                codes = np.stack([first, second], 1).reshape(-1, packed.shape[1])
+            yield _scattered(codes, template, places)
+
+    return blocks
+
+
+def _scattered(sites: Codes, template: Codes, places: NDArray[np.int64]) -> Codes:
+    if sites.shape[1] == len(template) and (np.diff(places) == 1).all():
+        return sites
+    codes = np.tile(template, (len(sites), 1))
+    codes[:, places] = sites
+    return codes

@@ -1,0 +1,360 @@
+"""What a representation knows of the classes: a linear probe and k nearest neighbours on it.
+
+Beside it stand plain representations (counts of k-mers, principal components) and the encoder
+before it learned anything, which is what random projections know.
+
+Letters: n sequences, L bases, d features, K classes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.metrics.multiclass import Replicates, replicate
+from genomix_cli.errors import MissingExtraError
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.genome.iupac import HIDDEN, SETS, composition, to_bases
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+COMPONENTS = (30, 100)
+SHOTS = (1, 5, 10, 50)
+# Draws of the few labelled sequences, and their inverse strength of penalty: there is nothing to
+# choose it by.
+SHOT_DRAWS, SHOT_STRENGTH = 10, 0.1
+DRAWS = 1000
+METRICS = ("accuracy", "balanced_accuracy")
+LINEAR, NEAREST, MAJORITY = "linear", "k-NN", "majority"
+# Sequences whose k-mers are counted at once.
+COUNTED = 512
+
+
+class Parted(NamedTuple):
+    """A value per sequence, or labels, of the three parts of a split."""
+
+    train: NDArray
+    valid: NDArray
+    test: NDArray
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """How well a classifier on a representation does on sequences held out.
+
+    Attributes
+    ----------
+    features, classifier : str
+        ``pre-trained`` and ``linear``, as an example.
+    dims : int
+        d.
+    accuracy, balanced_accuracy : Interval
+        Bootstrap over groups.
+    less_linear : Interval or None
+        Accuracy less that of the best baseline that learned nothing before the probe, on the same
+        draws; None for that baseline itself.
+    baseline : bool
+        Whether it needed no pre-training.
+    """
+
+    features: str
+    classifier: str
+    dims: int
+    accuracy: Interval
+    balanced_accuracy: Interval
+    less_linear: Interval | None
+    baseline: bool
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """Accuracy of a linear probe that saw a few sequences of each class, over several draws."""
+
+    features: str
+    shots: int
+    mean: float
+    sd: float
+
+
+class Candidate(NamedTuple):
+    """A classifier's log-probabilities ``[n, K]`` of the test part."""
+
+    features: str
+    classifier: str
+    dims: int
+    log_probability: NDArray[np.float64]
+    baseline: bool
+
+
+def linear_probe(x: Parted, y: Parted, n_classes: int) -> NDArray[np.float64]:
+    """Multinomial logistic regression on standardised features, its penalty chosen on `valid`.
+
+    Parameters
+    ----------
+    x : Parted
+        float ``[n, d]`` each.
+    y : Parted
+        int64 ``[n]`` each, from 0; every class is in `train`.
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    NDArray
+        float64 ``[n, K]``: log-probabilities of the test part.
+
+    Raises
+    ------
+    MissingExtraError
+        If scikit-learn is not installed.
+    """
+    mean, sd = x.train.mean(0), x.train.std(0)
+    sd = np.where(sd > 1e-6, sd, 1.0)
+    train, valid, test = ((part - mean) / sd for part in x)
+    best: tuple[float, NDArray[np.float64]] | None = None
+    for strength in STRENGTHS:
+        model = logistic(train, y.train, strength)
+        likelihood = float(model(valid)[np.arange(len(valid)), y.valid].mean())
+        if best is None or likelihood > best[0]:
+            best = likelihood, model(test)
+    assert best is not None
+    assert best[1].shape[1] == n_classes
+    return best[1]
+
+
+def logistic(x: NDArray, y: Integers, strength: float) -> Callable[[NDArray], NDArray[np.float64]]:
+    """Fit scikit-learn's logistic regression; gives log-probabilities ``[n, classes of y]``."""
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MissingExtraError("scikit-learn", "cohorts") from error
+    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x, y)
+    return lambda other: np.asarray(model.predict_log_proba(other), np.float64)
+
+
+def nearest(x: Parted, y: Parted, n_classes: int) -> NDArray[np.float64]:
+    """Votes of the k nearest sequences of `train` by cosine, k chosen on `valid`.
+
+    Returns
+    -------
+    NDArray
+        float64 ``[n, K]``: log of the share of votes, half a vote added to each class.
+    """
+    train, valid, test = (_unit(part) for part in x)
+    choices = [k for k in NEIGHBOURS if k <= len(train)]
+    votes = _votes(train, y.train, valid, choices, n_classes)
+    right = [(v.argmax(1) == y.valid).mean() for v in votes]
+    k = choices[int(np.argmax(right))]
+    (counts,) = _votes(train, y.train, test, [k], n_classes)
+    counts = counts + 0.5
+    return np.log(counts / counts.sum(1, keepdims=True))
+
+
+def _unit(x: NDArray) -> Floats:
+    x = x.astype(np.float32)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def _votes(
+    train: Floats, y: Integers, x: Floats, choices: Sequence[int], n_classes: int
+) -> list[NDArray[np.float64]]:
+    """For each k the votes ``[n, K]``; a nearer neighbour's counts a little more, so none tie."""
+    most = max(choices)
+    weight = 1 - 1e-3 * np.arange(most) / most
+    found = [np.zeros((len(x), n_classes)) for _ in choices]
+    for start in range(0, len(x), COUNTED):
+        rows = slice(start, start + COUNTED)
+        alike = x[rows] @ train.T
+        near = np.argsort(-alike, axis=1, kind="stable")[:, :most]
+        own = (y[near][..., None] == np.arange(n_classes)) * weight[:, None]  # [rows, most, K]
+        summed = own.cumsum(1)
+        for votes, k in zip(found, choices, strict=True):
+            votes[rows] = summed[:, k - 1]
+    return found
+
+
+def majority(y: Parted, n_classes: int) -> NDArray[np.float64]:
+    """Log of each class's share of `train`, for every sequence of the test part ``[n, K]``."""
+    share = (np.bincount(y.train, minlength=n_classes) + 0.5) / (len(y.train) + n_classes / 2)
+    return np.log(np.tile(share / share.sum(), (len(y.test), 1)))
+
+
+def kmer_shares(codes: NDArray[np.uint8], k: int) -> Floats:
+    """Share of each k-mer among those of a sequence: float32 ``[n, 4^k]``.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``. For ``k`` = 3, a set of several bases counts for each of its 3-mers in
+        part; longer ones that are not exactly one k-mer are left out.
+    k : int
+    """
+    parts = range(0, len(codes), COUNTED)
+    count = _threes if k == 3 else _longer
+    counts = np.concatenate(
+        [np.zeros((0, 4**k), np.float32), *(count(codes[s : s + COUNTED], k) for s in parts)]
+    )
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1e-12)
+
+
+def _threes(codes: NDArray[np.uint8], k: int) -> Floats:
+    p = composition()
+    mixture = np.einsum("xa,yc,zg->xyzacg", p, p, p).reshape(SETS**3, 4**3)
+    return _counts(_numbers(codes, 3, SETS), SETS**3).astype(np.float32) @ mixture
+
+
+def _longer(codes: NDArray[np.uint8], k: int) -> Floats:
+    ids = _numbers(to_bases(codes) % 4, k, 4)
+    unknown = np.lib.stride_tricks.sliding_window_view(to_bases(codes) == 4, k, axis=1).any(-1)
+    return _counts(np.where(unknown, 4**k, ids), 4**k + 1)[:, :-1].astype(np.float32)
+
+
+def _numbers(digits: NDArray[np.uint8], k: int, base: int) -> Integers:
+    """Every run of k digits as one number: int64 ``[n, L - k + 1]``."""
+    length = digits.shape[1] - k + 1
+    found = np.zeros((len(digits), max(length, 0)), np.int64)
+    for i in range(k):
+        found = found * base + digits[:, i : i + length]
+    return found
+
+
+def _counts(ids: Integers, size: int) -> Integers:
+    """How often each number occurs in each row: ``[n, size]``."""
+    rows = np.arange(len(ids))[:, None] * size
+    return np.bincount((ids + rows).ravel(), minlength=len(ids) * size).reshape(-1, size)
+
+
+def plain(sequences: Sequences, rows: Parted) -> Parted:
+    """What principal components are taken of: float32 ``[n, L]`` or ``[n, 4 L]`` of each part.
+
+    Aligned sequences: the share of alleles that are not REF, -1 where nothing is known, which
+    :func:`components` fills with the mean. Others: A, C, G and T of every place.
+    """
+    table = composition()
+    columns = sequences.columns
+
+    def of(part: Integers) -> Floats:
+        codes = np.asarray(sequences.codes[part])
+        if columns is None:
+            return table[codes].reshape(len(codes), -1)
+        other = (1 - table @ table.T).astype(np.float32)
+        # A set of several bases as REF shares in itself.
+        found = other[codes, columns.ref[None]] if len(codes) else np.zeros(codes.shape, "f4")
+        found[(codes == HIDDEN) | (codes == SETS - 1)] = -1
+        return found
+
+    return Parted(*map(of, rows))
+
+
+def components(x: Parted, sizes: Sequence[int], seed: int) -> dict[int, Parted]:
+    """Principal components of centred features, for several numbers of them, by a randomised SVD.
+
+    Parameters
+    ----------
+    x : Parted
+        float32 ``[n, d]``; -1 where unknown, which becomes the mean of `train`.
+    sizes : sequence of int
+        Those that data allow are done.
+    seed : int
+    """
+    from sklearn.decomposition import PCA
+
+    unknown = [part < 0 for part in x]
+    known = np.maximum((~unknown[0]).sum(0), 1)
+    mean = np.where(unknown[0], 0, x.train).sum(0) / known
+    centred = [
+        np.where(gap, 0, part - mean).astype(np.float32)
+        for part, gap in zip(x, unknown, strict=True)
+    ]
+    limit = min(centred[0].shape) - 1
+    sizes = [size for size in sizes if size <= limit] or [max(limit, 1)]
+    pca = PCA(max(sizes), svd_solver="randomized", random_state=seed).fit(centred[0])
+    every = [pca.transform(part) for part in centred]
+    return {size: Parted(*(part[:, :size] for part in every)) for size in sizes}
+
+
+def baselines(sequences: Sequences, rows: Parted, seed: int) -> dict[str, Parted]:
+    """Representations that need no training of a network, by name."""
+    aligned = sequences.aligned
+    found = {}
+    for k in (3,) if aligned else (3, 6):
+        if sequences.length >= k:
+            found[f"{k}-mer counts"] = Parted(
+                *(kmer_shares(np.asarray(sequences.codes[part]), k) for part in rows)
+            )
+    for size, parts in components(plain(sequences, rows), COMPONENTS, seed).items():
+        found[f"PCA {size}"] = parts
+    return found
+
+
+def judged(
+    candidates: Sequence[Candidate], label: Integers, group: Integers, seed: int
+) -> tuple[ProbeRow, ...]:
+    """Accuracies on the same bootstrap draws of groups, and differences to the best baseline."""
+    probability = [_normal(each.log_probability) for each in candidates]
+    rng = np.random.default_rng(seed)
+    found = replicate(label, probability, group, DRAWS, rng, METRICS)
+    accuracy = found.value["accuracy"]
+    before = [i for i, each in enumerate(candidates) if each.baseline]
+    best = max(before, key=lambda i: accuracy[i])
+    return tuple(_row(found, i, each, best) for i, each in enumerate(candidates))
+
+
+def _normal(log_p: NDArray[np.float64]) -> NDArray[np.float64]:
+    p = np.exp(log_p)
+    return p / p.sum(1, keepdims=True)
+
+
+def _row(found: Replicates, i: int, each: Candidate, best: int) -> ProbeRow:
+    return ProbeRow(
+        features=each.features,
+        classifier=each.classifier,
+        dims=each.dims,
+        accuracy=found.interval(i, "accuracy"),
+        balanced_accuracy=found.interval(i, "balanced_accuracy"),
+        less_linear=None if i == best else found.difference(i, best, "accuracy"),
+        baseline=each.baseline,
+    )
+
+
+def few_shots(
+    features: dict[str, Parted], y: Parted, n_classes: int, seed: int
+) -> tuple[FewShot, ...]:
+    """Linear probes on a few sequences of each class; all features see the same ones."""
+    rng = np.random.default_rng([seed, 1])
+    counts = np.bincount(y.train, minlength=n_classes)
+    found = []
+    for shots in SHOTS:
+        if shots > counts.min():
+            break
+        draws = [_draw(y.train, shots, n_classes, rng) for _ in range(SHOT_DRAWS)]
+        for name, x in features.items():
+            right = [_shot(x, y, rows) for rows in draws]
+            found.append(FewShot(name, shots, float(np.mean(right)), float(np.std(right))))
+    return tuple(found)
+
+
+def _draw(y: Integers, shots: int, n_classes: int, rng: np.random.Generator) -> Integers:
+    of_class = (np.flatnonzero(y == k) for k in range(n_classes))
+    return np.concatenate([rng.permutation(rows)[:shots] for rows in of_class])
+
+
+def _shot(x: Parted, y: Parted, rows: Integers) -> float:
+    """Features are scaled by all of `train`, which needs no labels."""
+    mean, sd = x.train.mean(0), x.train.std(0)
+    sd = np.where(sd > 1e-6, sd, 1.0)
+    model = logistic((x.train[rows] - mean) / sd, y.train[rows], SHOT_STRENGTH)
+    return float((model((x.test - mean) / sd).argmax(1) == y.test).mean())

@@ -1,0 +1,152 @@
+"""Encoders of trained runs, and the vector that one gives each sequence.
+
+Every run that has an encoder stores it under ``encoder.``, whatever it was trained for.
+
+Letters: n sequences, L bases, d width of the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.progress import track
+from genomix_cli.sequences.models.base import State
+from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of
+from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
+from genomix_cli.sequences.train.learning import PREDICT_BATCH
+from genomix_cli.sequences.train.request import TrainRequest
+
+ENCODER = "encoder."
+# Tasks whose runs have one.
+TASKS = ("contrast", "align", "classify")
+
+
+class Start(NamedTuple):
+    """An encoder to start from: its shape and its weights; neither if there is none."""
+
+    config: Mapping[str, Any]
+    state: State
+
+
+def load_encoder(run_folder: Path, device: str = "cpu") -> Encoder:
+    """The encoder of a run, in evaluation mode.
+
+    Raises
+    ------
+    UsageError
+        If the folder is no run, or one without an encoder.
+    DataError
+        If its files are damaged.
+    """
+    return encoder_of(read_run(run_folder, *TASKS), device)
+
+
+def encoder_of(stored: StoredRun, device: str = "cpu") -> Encoder:
+    """The encoder of a run that was read; see :func:`load_encoder`."""
+    state = _own(stored)
+    with torch.random.fork_rng(devices=[]):
+        encoder = Encoder(from_dict(EncoderConfig, _shape(stored), where=stored.path))
+    _load(encoder, state, stored.path)
+    return encoder.to(resolve_device(device)).eval()
+
+
+def _own(stored: StoredRun) -> State:
+    state = {
+        name.removeprefix(ENCODER): array
+        for name, array in stored.state.items()
+        if name.startswith(ENCODER)
+    }
+    if not state:
+        raise UsageError(
+            "has no encoder",
+            where=stored.path,
+            expected="a run of contrast or align, or a classifier that is a transformer",
+            found=f"{stored.config.task}, {stored.config.model}",
+        )
+    return state
+
+
+def _shape(stored: StoredRun) -> dict[str, Any]:
+    return {"length": stored.config.length, **shape_of(stored.config.arch)}
+
+
+def _load(encoder: nn.Module, state: State, where: Path) -> None:
+    # Copied, since torch warns of arrays that it may not write to.
+    weights = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DataError("the weights do not fit the configuration", where=where) from error
+
+
+def start_from(request: TrainRequest, sequences: Sequences) -> Start:
+    """What ``--init`` names, checked against the data; empty without it.
+
+    Raises
+    ------
+    UsageError
+        If the run has no encoder.
+    DataError
+        If it was trained on sequences of another length or other columns.
+    """
+    if request.init is None:
+        return Start({}, {})
+    stored = read_run(request.init, *TASKS)
+    check_fits(stored.config, sequences, request.data)
+    return Start(_shape(stored), _own(stored))
+
+
+def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: TrainRequest) -> None:
+    """Weights to start from, or else what a new encoder takes from the training sequences.
+
+    Raises
+    ------
+    UsageError
+        If the encoder asked for has another shape than the one to start from.
+    """
+    if not start.state:
+        if encoder.config.stem == "loci":
+            encoder.stem.learn_frequencies(train)  # type: ignore[operator]
+        return
+    own = to_dict(encoder.config)
+    # How much is dropped out is no part of the shape.
+    other = [k for k, v in start.config.items() if k != "dropout" and own[k] != v]
+    if other:
+        raise UsageError(
+            "the encoder to start from has another shape", where="--init", found=", ".join(other)
+        )
+    _load(encoder, start.state, Path(str(request.init)))
+
+
+def embed(encoder: Encoder, codes: NDArray[np.uint8], say: str = "") -> NDArray[np.float32]:
+    """The vector of each sequence: float32 ``[n, d]``.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        In evaluation mode, which makes the vector of one independent of the others.
+    codes : NDArray
+        uint8 ``[n, L]``; may lie in a memory map.
+    say : str
+        What to call it while it works; empty: nothing.
+    """
+    device = encoder.norm.weight.device
+    parts = range(0, len(codes), PREDICT_BATCH)
+    found = np.empty((len(codes), encoder.config.width), np.float32)
+    with torch.inference_mode():
+        for start in track(parts, say) if say else parts:
+            rows = slice(start, start + PREDICT_BATCH)
+            batch = torch.from_numpy(np.array(codes[rows])).to(device)
+            found[rows] = encoder(batch).float().cpu().numpy()
+    return found

@@ -1,0 +1,337 @@
+"""How good classifiers are after a few examples of each class, and whether pre-training helps.
+
+Letters: t sequences held out, R repeats.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.metrics.multiclass import percentile
+from genomix_cli.comparison.study import Floats
+from genomix_cli.errors import UsageError
+from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.report import sections
+from genomix_cli.report.canvas import PALE, Picture, grid, looks
+from genomix_cli.sequences.models.base import Labelled
+from genomix_cli.sequences.train.protocol import Entrant, fit_once
+from genomix_cli.sequences.train.splits import Split
+
+log = logging.getLogger("genomix")
+
+SCRATCH = "from scratch"
+# How a network learns from so few: small batches, and no longer than it gets better.
+BRIEF: dict[str, Any] = {"batch_size": 32, "epochs": 40, "patience": 8}
+DRAWS = 1000
+HELPS, HURTS, UNCLEAR = "helps", "hurts", "is not shown to help"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to try.
+
+    Attributes
+    ----------
+    counts : tuple of int
+        Examples of each class; of a class with fewer all are taken.
+    repeats : int
+        Draws of examples.
+    """
+
+    counts: tuple[int, ...] = (1, 5, 10, 50)
+    repeats: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises
+        ------
+        UsageError
+            If a number is not positive.
+        """
+        if min((*self.counts, self.repeats)) < 1:
+            raise UsageError(
+                "no such number of examples or repeats",
+                where="--few-shot",
+                expected="1 or more",
+                found=", ".join(map(str, (*self.counts, self.repeats))),
+            )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A classifier after some examples of each class.
+
+    Attributes
+    ----------
+    name : str
+    count : int
+        Examples of a class.
+    hits : NDArray
+        bool ``[R, t]``: which of the sequences held out it classified rightly.
+    """
+
+    name: str
+    count: int
+    hits: NDArray[np.bool_]
+
+    @property
+    def accuracy(self) -> Floats:
+        """Of each repeat ``[R]``."""
+        return self.hits.mean(1)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What pre-training adds, at one number of examples.
+
+    Attributes
+    ----------
+    count : int
+    difference : Interval
+        Accuracy less that from scratch, on the same examples and the same sequences held out.
+    verdict : str
+        ``helps`` or ``hurts`` only where the interval excludes 0.
+    """
+
+    count: int
+    difference: Interval
+    verdict: str
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """What came of it.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+        By count, then in the order of the entrants.
+    gains : tuple of Gain
+        Of the pre-trained main model over the same from scratch; empty if nothing was pre-trained.
+    """
+
+    rows: tuple[Row, ...]
+    gains: tuple[Gain, ...]
+
+    def sentence(self) -> str:
+        """Whether pre-training helps, in words."""
+        if not self.gains:
+            return ""
+        parts = []
+        for verdict in (HELPS, HURTS, UNCLEAR):
+            own = [
+                f"{g.count} ({_signed(g.difference)})" for g in self.gains if g.verdict == verdict
+            ]
+            if own:
+                parts.append(f"{verdict} at {', '.join(own)}")
+        text = "; it ".join(parts)
+        return f"Pre-training {text} examples of a class (difference of accuracies)."
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each classifier and number of examples."""
+        found = []
+        for row in self.rows:
+            accuracy = row.accuracy
+            sd = float(accuracy.std(ddof=1)) if len(accuracy) > 1 else float("nan")
+            plain: dict[str, Any] = {
+                "name": row.name,
+                "examples": row.count,
+                "repeats": len(accuracy),
+                "accuracy": float(accuracy.mean()),
+                "sd": sd,
+            }
+            gain = next((g for g in self.gains if g.count == row.count), None)
+            if gain is not None and row.name == self.rows[0].name:
+                low, high = gain.difference.low, gain.difference.high
+                plain |= {"gain": gain.difference.value, "gain_low": low, "gain_high": high}
+                plain |= {"pretraining": gain.verdict}
+            found.append(plain)
+        return found
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def few_shot(
+    entrants: Sequence[Entrant],
+    data: Labelled,
+    split: Split,
+    classes: tuple[str, ...],
+    plan: Plan,
+    setting: Setting,
+) -> FewShot:
+    """Fit every entrant to a few examples of each class; judge all on the same sequences.
+
+    A main entrant that starts from a trained encoder is fitted from scratch too. Networks stop by
+    as many examples of the validation part.
+
+    Parameters
+    ----------
+    entrants : sequence of Entrant
+        With the configurations to use; the main ones first.
+    data : Labelled
+    split : Split
+    classes : tuple of str
+    plan : Plan
+    setting : Setting
+    """
+    setting = replace(setting, logs=None)
+    rows = []
+    every = list(_with_scratch(entrants))
+    for count in plan.counts:
+        hits: list[list[NDArray[np.bool_]]] = [[] for _ in every]
+        for repeat in range(plan.repeats):
+            rng = np.random.default_rng([setting.seed, count, repeat])
+            train, valid = (
+                data.take(examples(data.label, part, count, rng))
+                for part in (split.train, split.valid)
+            )
+            own = replace(setting, seed=setting.seed + repeat)
+            for found, one in zip(hits, every, strict=True):
+                found.append(_judged(one, train, valid, data, split.test, classes, own))
+        for found, one in zip(hits, every, strict=True):
+            rows.append(Row(one.name, count, np.array(found)))
+            mean = rows[-1].accuracy.mean()
+            log.info("%s, %d examples of a class: accuracy %.4f", one.name, count, mean)
+    return FewShot(tuple(rows), tuple(_gains(rows, every, setting.seed)))
+
+
+def _with_scratch(entrants: Sequence[Entrant]) -> Iterator[Entrant]:
+    """Entrants as they learn from few examples; those that start from something, without it too."""
+    for one in entrants:
+        known = {f.name for f in fields(SEQUENCE_CLASSIFIERS.load(one.model).config_class)}
+        few = {k: v for k, v in BRIEF.items() if k in known and k not in one.fixed}
+        brief = replace(one, arch={**one.arch, **few})
+        yield brief
+        if one.start:
+            # What is not trained cannot stay as it is.
+            arch = {**brief.arch, "freeze": False}
+            yield replace(brief, name=f"{one.name} {SCRATCH}", arch=arch, start={})
+
+
+def examples(
+    label: NDArray[np.int64], rows: NDArray[np.int64], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Up to `count` of `rows` from each class, ascending."""
+    chosen = [rng.permutation(rows[label[rows] == k])[:count] for k in np.unique(label[rows])]
+    return np.sort(np.concatenate(chosen))
+
+
+def _judged(
+    one: Entrant,
+    train: Labelled,
+    valid: Labelled,
+    data: Labelled,
+    test: NDArray[np.int64],
+    classes: tuple[str, ...],
+    setting: Setting,
+) -> NDArray[np.bool_]:
+    """Which of the sequences held out are classified rightly ``[t]``."""
+    model, _ = fit_once(one, one.arch, train, valid, classes, setting)
+    log_p = model.log_probability(data.sequences.codes[test])
+    return log_p.argmax(1) == data.label[test]
+
+
+def _gains(rows: Sequence[Row], every: Sequence[Entrant], seed: int) -> Iterator[Gain]:
+    main = every[0]
+    if not main.start:
+        return
+    by_name = {(row.name, row.count): row for row in rows}
+    for count in dict.fromkeys(row.count for row in rows):
+        row, other = by_name[main.name, count], by_name[f"{main.name} {SCRATCH}", count]
+        difference = paired(row.hits, other.hits, seed)
+        verdict = HELPS if difference.low > 0 else HURTS if difference.high < 0 else UNCLEAR
+        yield Gain(count, difference, verdict)
+
+
+def paired(
+    hits: NDArray[np.bool_], other: NDArray[np.bool_], seed: int, draws: int = DRAWS
+) -> Interval:
+    """Difference of two accuracies with its 95 % interval.
+
+    Both the repeats (examples drawn) and the sequences held out are drawn again: with few repeats
+    it is the examples that matter most.
+
+    Parameters
+    ----------
+    hits, other : NDArray
+        bool ``[R, t]``, on the same examples and sequences.
+    seed : int
+    draws : int
+    """
+    apart = hits.astype(np.float64) - other
+    rng = np.random.default_rng(seed)
+    repeats, n = apart.shape
+    found = np.empty(draws)
+    for i in range(draws):
+        times = np.bincount(rng.integers(0, n, n), minlength=n) / n
+        found[i] = (apart @ times)[rng.integers(0, repeats, repeats)].mean()
+    return percentile(float(apart.mean()), found)
+
+
+def section(found: FewShot) -> tuple[str, tuple[Callable[..., Any], ...], tuple[Any, ...]]:
+    """For the report: title, figure, and table with what to make of it."""
+    return ("few examples", (lambda *_: _picture(found),), (lambda *_: _text(found),))
+
+
+def _text(found: FewShot) -> str:
+    rows = [
+        (
+            *(each["name"], each["examples"], each["accuracy"], each["sd"]),
+            sections.interval(
+                Interval(each["gain"], each["gain_low"], each["gain_high"]), sign=True
+            )
+            if "gain" in each
+            else None,
+        )
+        for each in found.table()
+    ]
+    columns = ["model", "examples of a class", "accuracy", "SD", "less from scratch"]
+    if not found.gains:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[misc]
+    sentence = found.sentence()
+    first = f"<p><b>{html.escape(sentence)}</b></p>\n" if sentence else ""
+    return (
+        first
+        + sections.table(columns, rows)
+        + sections.paragraph(
+            "Accuracy on the same sequences held out, mean and SD over draws of examples from the "
+            "training part. Brackets: 95 % interval over draws of examples and sequences, paired."
+        )
+    )
+
+
+def _picture(found: FewShot) -> Picture:
+    names = list(dict.fromkeys(row.name for row in found.rows))
+    figure, axes = grid(1, 1, (7.5, 3.4))
+    ax, pens = axes[0, 0], looks(names)
+    for name in names:
+        own = [row for row in found.rows if row.name == name]
+        mean = [row.accuracy.mean() for row in own]
+        spread = [row.accuracy.std(ddof=1) if len(row.hits) > 1 else 0 for row in own]
+        pen = pens[name]
+        ax.errorbar(
+            *([row.count for row in own], mean, spread),
+            **{"color": pen.colour, "ls": pen.dash, "marker": pen.marker, "ms": 4, "lw": 1.3},
+            elinewidth=0.7,
+            label=name,
+        )
+    counts = sorted({row.count for row in found.rows})
+    ax.set_xscale("log")
+    ax.set_xticks(counts, list(map(str, counts)))
+    ax.minorticks_off()
+    ax.set(xlabel="examples of a class", ylabel="accuracy")
+    ax.grid(axis="y", color=PALE, lw=0.6)
+    figure.legend(loc="outside right upper")
+    return Picture("few_shot", "Accuracy after a few examples of each class; bars: SD.", figure)

@@ -1,0 +1,162 @@
+"""Which sequences are learned from, stopped by and judged: groups stay together, classes in shares.
+
+Letters: n sequences, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Sequences
+
+# What files call the three parts.
+TRAIN = ("train", "training")
+VALID = ("valid", "validation", "val", "dev")
+TEST = ("test", "testing", "heldout", "held-out")
+SHARE, VALID_SHARE = 0.25, 0.15
+
+
+class Split(NamedTuple):
+    """One way to part sequences, by index.
+
+    Attributes
+    ----------
+    name : str
+        Of what is held out.
+    train, valid, test : NDArray
+        int64.
+    """
+
+    name: str
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def splits(
+    sequences: Sequences, label: NDArray[np.int64] | None, how: str, seed: int
+) -> tuple[str, list[Split]]:
+    """Part sequences, and say in words by what.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    label : NDArray or None
+        int64 ``[n]``; sequences with -1 are in no part. None: all are used and count as one class.
+    how : str
+        See `genomix_cli.sequences.train.request.TrainRequest.hold_out`.
+    seed : int
+
+    Raises
+    ------
+    UsageError
+        If `how` is none of them, or the file has no splits.
+    DataError
+        If a class is not in every part, or there are fewer groups than parts.
+    """
+    label = np.zeros(len(sequences), np.int64) if label is None else label
+    known = np.flatnonzero(label >= 0)
+    has_splits = bool(np.isin(sequences.split, TEST).any())
+    if how == "splits" or (how == "auto" and has_splits):
+        if not has_splits:
+            raise UsageError(
+                "the file has no split named test", where="--hold-out", expected="auto, 0.25"
+            )
+        found, by = [_of_file(sequences, label, known, seed)], "the file's own split"
+    elif how.startswith("folds:") and how[6:].isdecimal() and int(how[6:]) > 1:
+        found, by = _folds(sequences, label, known, int(how[6:]), seed), f"{how[6:]} folds"
+    else:
+        share = SHARE if how == "auto" else _share(how)
+        rest, test = part(sequences.group, label, known, share, seed)
+        train, valid = part(sequences.group, label, rest, VALID_SHARE, seed + 1)
+        found, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
+    for split in found:
+        _check(split, label)
+    return by, found
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise UsageError(
+            "no way to hold out",
+            where="--hold-out",
+            expected="auto, splits, a share as 0.25, or folds:5",
+            found=text,
+        )
+    return share
+
+
+def _of_file(
+    sequences: Sequences, label: NDArray[np.int64], known: NDArray[np.int64], seed: int
+) -> Split:
+    split = sequences.split[known]
+    train, valid, test = (known[np.isin(split, names)] for names in (TRAIN, VALID, TEST))
+    if not len(valid):
+        train, valid = part(sequences.group, label, train, VALID_SHARE, seed)
+    return Split("test", train, valid, test)
+
+
+def _folds(
+    sequences: Sequences,
+    label: NDArray[np.int64],
+    known: NDArray[np.int64],
+    n_folds: int,
+    seed: int,
+) -> list[Split]:
+    found, left = [], known
+    for fold in range(n_folds):
+        left, test = part(sequences.group, label, left, 1 / (n_folds - fold), seed)
+        rest = np.setdiff1d(known, test)
+        train, valid = part(sequences.group, label, rest, VALID_SHARE, seed + 1)
+        found.append(Split(f"fold {fold + 1}", train, valid, test))
+    return found
+
+
+def part(
+    group: NDArray[np.int64],
+    label: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    share: float,
+    seed: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two parts of `rows`, ascending; the second has about `share` of each class, and whole groups.
+
+    A group goes by the class that most of its sequences have.
+    """
+    if share >= 1:
+        return rows[:0], rows
+    rng = np.random.default_rng([seed, len(rows)])
+    _, index = np.unique(group[rows], return_inverse=True)
+    n_groups = int(index.max(initial=-1)) + 1
+    counts = np.zeros((n_groups, int(label.max(initial=0)) + 1), np.int64)
+    np.add.at(counts, (index, label[rows]), 1)
+    own, size = counts.argmax(1), counts.sum(1)
+    chosen = np.zeros(n_groups, bool)
+    for k in np.unique(own):
+        members = rng.permutation(np.flatnonzero(own == k))
+        reached = np.cumsum(size[members])
+        want = round(share * reached[-1])
+        take = np.flatnonzero(reached - size[members] / 2 <= want)
+        # Where a class has several groups, each part has one of them.
+        n_taken = min(max(len(take), 1), max(len(members) - 1, 0))
+        chosen[members[:n_taken]] = True
+    return rows[~chosen[index]], rows[chosen[index]]
+
+
+def _check(split: Split, label: NDArray[np.int64]) -> None:
+    for name, rows in zip(("train", "validation", "test"), split[1:], strict=True):
+        lacking = np.setdiff1d(np.unique(label[label >= 0]), label[rows])
+        if len(lacking) or not len(rows):
+            raise DataError(
+                f"{len(lacking) or 'all'} classes have no sequence in the {name} part",
+                expected="every class in training, validation and test",
+                hint="join or leave out classes with few groups, or hold out another way",
+            )

@@ -1,0 +1,141 @@
+"""A run folder of ``genomix train`` as a classifier that is ready to score.
+
+Letters: n sequences, L bases, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.config import to_dict
+from genomix_cli.errors import DataError
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.learning.calibration import at_temperature
+from genomix_cli.learning.checkpoints import WEIGHTS
+from genomix_cli.learning.conformal import prediction_sets
+from genomix_cli.provenance import Provenance
+from genomix_cli.sequences.models.base import SequenceClassifier
+from genomix_cli.sequences.runs import RunConfig, StoredRun, columns_digest, read_run, save_run
+from genomix_cli.sequences.train.protocol import Trained, build
+
+TASK = "classify"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained, calibrated classifier.
+
+    Attributes
+    ----------
+    model : SequenceClassifier
+    run : StoredRun
+    """
+
+    model: SequenceClassifier
+    run: StoredRun
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
+        return self.run.config.classes
+
+    @property
+    def level(self) -> float:
+        """Share of sequences whose prediction set is to hold the true class."""
+        return float(self.run.config.facts["level"])
+
+    def probability(self, codes: NDArray[np.uint8]) -> Floats:
+        """Calibrated probabilities ``[n, K]`` of sets of bases uint8 ``[n, L]``."""
+        temperature = float(self.run.config.facts["temperature"])
+        return at_temperature(self.model.log_probability(codes), temperature)
+
+    def sets(self, probability: Floats) -> NDArray[np.bool_]:
+        """Prediction sets bool ``[n, K]``."""
+        return prediction_sets(probability, self.run.config.facts["thresholds"])
+
+
+def save_classifier(
+    folder: Path,
+    name: str,
+    trained: Trained,
+    sequences: Sequences,
+    label: str,
+    counts: Sequence[int],
+    level: float,
+    provenance: Provenance,
+) -> None:
+    """Write a run into an existing folder.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Of the model in the registry.
+    trained : Trained
+    sequences : Sequences
+        What it learned from.
+    label : str
+        Name of the phenotype.
+    counts : sequence of int
+        Training sequences of each class.
+    level : float
+        Of the prediction sets.
+    provenance : Provenance
+    """
+    facts: dict[str, Any] = {
+        "temperature": trained.fit.temperature,
+        "thresholds": list(map(float, trained.thresholds)),
+        "level": level,
+        "counts": list(map(int, counts)),
+    }
+    config = RunConfig(
+        task=TASK,
+        model=name,
+        arch=to_dict(trained.model.config),
+        length=sequences.length,
+        columns=columns_digest(sequences.columns, sequences.contigs),
+        label=label,
+        classes=trained.model.classes,
+        facts=facts,
+        provenance=provenance.to_dict(),
+    )
+    save_run(folder, config, trained.model.state())
+
+
+def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
+    """Load a run folder of the task ``classify``.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it is of another task.
+    DataError
+        If its files are damaged, of a newer version, or do not belong together.
+    """
+    return of_run(read_run(folder, TASK), device)
+
+
+def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
+    """The same from a run that was read."""
+    config = run.config
+    lacking = {"temperature", "thresholds", "level"} - set(config.facts)
+    if lacking:
+        where = run.path / "config.json"
+        raise DataError(f"is damaged: lacks {', '.join(sorted(lacking))}", where=where)
+    model = build(config.model, config.arch, where=run.path / "config.json")
+    try:
+        model.restore(config.length, config.classes, run.state)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"the weights do not fit the configuration: {reason}", where=run.path / WEIGHTS
+        ) from error
+    model.to(device)
+    return Classifier(model, run)

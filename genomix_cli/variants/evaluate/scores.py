@@ -1,0 +1,419 @@
+"""Scores against labels: how good they are, and how sure one can be of that."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import (
+    Interval,
+    Metric,
+    MetricResult,
+    Units,
+    auprc,
+    auroc,
+    bootstrap,
+    bootstrap_difference,
+    brier,
+    calibration_error,
+    ranking_accuracy,
+    resampling_units,
+)
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.intervals import canonical
+from genomix_cli.genome.vcf.reader import VcfReader
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.variants.records.inputs import STRIDE
+from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
+from genomix_cli.variants.score.tags import PROBABILITY
+
+log = logging.getLogger("genomix")
+
+FloatArray = NDArray[np.float64]
+
+#: Metrics that read the score as a probability.
+PROBABILITY_METRICS = ("brier", "calibration_error")
+FEW_UNITS = 10
+_PARTS = ("score", "ceiling", "other", "difference")
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What to evaluate.
+
+    Attributes
+    ----------
+    scored : Path
+        VCF with one score per ALT.
+    score_info : str
+        INFO key of the scores.
+    label_info : str
+        INFO key of the labels, unless `labels` is given.
+    labels : Path, optional
+        TSV with the columns contig, pos (1-based), ref, alt, label.
+    probability_info : str, optional
+        INFO key of the true probability of each label (simulations): the Bayes ceiling.
+    contigs : tuple of str
+        Only these; empty: all.
+    threshold : float, optional
+        Quantitative labels above it are positive.
+    versus : Path, optional
+        Another scored VCF, compared allele by allele.
+    draws : int
+        Bootstrap draws; 0: no intervals.
+    seed : int
+    """
+
+    scored: Path
+    score_info: str = PROBABILITY
+    label_info: str = "LABEL"
+    labels: Path | None = None
+    probability_info: str | None = None
+    contigs: tuple[str, ...] = ()
+    threshold: float | None = None
+    versus: Path | None = None
+    draws: int = 1000
+    seed: int = 0
+
+
+class Counts(NamedTuple):
+    """What became of the alleles of the file (of the contigs asked for)."""
+
+    alleles: int
+    unlabelled: int
+    unscored: int
+    not_in_other: int
+    used: int
+    positives: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of an evaluation.
+
+    Attributes
+    ----------
+    metrics : tuple of MetricResult
+    counts : Counts
+    contigs : tuple of str
+        Those with alleles that were used.
+    units : str
+        What the bootstrap drew.
+    n_units : int
+    draws : int
+    """
+
+    metrics: tuple[MetricResult, ...]
+    counts: Counts
+    contigs: tuple[str, ...]
+    units: str
+    n_units: int
+    draws: int
+
+    @property
+    def prevalence(self) -> float:
+        """Share of positives: the AUPRC that chance reaches."""
+        return self.counts.positives / self.counts.used
+
+
+class AlleleTable(NamedTuple):
+    """Alleles of a file; NaN where there is no value.
+
+    Attributes
+    ----------
+    contig : NDArray
+        str ``[n]``.
+    pos : NDArray
+        int64 ``[n]``, 0-based.
+    label, score : NDArray
+        float64 ``[n]``.
+    probability, other : NDArray or None
+        float64 ``[n]``: true probability of the label, score in the other file.
+    """
+
+    contig: NDArray[np.str_]
+    pos: NDArray[np.int64]
+    label: FloatArray
+    score: FloatArray
+    probability: FloatArray | None = None
+    other: FloatArray | None = None
+
+    def select(self, rows: NDArray[Any]) -> AlleleTable:
+        """The rows of a mask or an index."""
+        return AlleleTable(
+            self.contig[rows],
+            self.pos[rows],
+            self.label[rows],
+            self.score[rows],
+            None if self.probability is None else self.probability[rows],
+            None if self.other is None else self.other[rows],
+        )
+
+
+def evaluate_scores(request: EvaluateRequest) -> Evaluation:
+    """Read scores and labels and evaluate them.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, labels are not 0 or 1 (and no threshold is given), or nothing
+        is left to evaluate.
+    UsageError
+        If none of the contigs asked for is in the file.
+    """
+    return evaluate_alleles(read_alleles(request), draws=request.draws, seed=request.seed)
+
+
+def read_alleles(request: EvaluateRequest) -> AlleleTable:
+    """Every allele of the scored VCF (on the contigs asked for) with what is known of it.
+
+    Raises
+    ------
+    DataError, UsageError
+        As :func:`evaluate_scores`.
+    """
+    labels = None if request.labels is None else read_labels(request.labels)
+    others = None if request.versus is None else _read_scores(request.versus, request.score_info)
+    wanted = {canonical(name) for name in request.contigs}
+    contigs: list[str] = []
+    columns: dict[str, list[float]] = {"pos": [], "label": [], "score": [], "p": [], "other": []}
+    with VcfReader(request.scored) as reader:
+        for record in reader:
+            if wanted and canonical(record.chrom) not in wanted:
+                continue
+            keys = [allele_key(record.chrom, record.pos, record.ref, a) for a in record.alts]
+            contigs += [record.chrom] * len(keys)
+            columns["pos"] += [record.pos - 1] * len(keys)
+            columns["score"] += info_numbers(reader, record, request.score_info)
+            if labels is None:
+                columns["label"] += info_numbers(reader, record, request.label_info)
+            else:
+                columns["label"] += [labels.get(key, float("nan")) for key in keys]
+            if request.probability_info:
+                columns["p"] += info_numbers(reader, record, request.probability_info)
+            if others is not None:
+                columns["other"] += [others.get(key, float("nan")) for key in keys]
+    if wanted and not contigs:
+        raise UsageError(f"no record on {', '.join(request.contigs)}", where=request.scored)
+    number = {name: np.array(values, np.float64) for name, values in columns.items()}
+    _refuse_empty(number, request)
+    return AlleleTable(
+        np.array(contigs, np.str_),
+        number["pos"].astype(np.int64),
+        _binary(number["label"], request),
+        number["score"],
+        _ceiling(number, request),
+        number["other"] if request.versus else None,
+    )
+
+
+def _read_scores(path: Path, key: str) -> dict[AlleleKey, float]:
+    scores: dict[AlleleKey, float] = {}
+    with VcfReader(path) as reader:
+        for record in reader:
+            values = info_numbers(reader, record, key)
+            for alt, value in zip(record.alts, values, strict=True):
+                scores[allele_key(record.chrom, record.pos, record.ref, alt)] = value
+    if np.isnan(list(scores.values())).all():
+        raise DataError(f"no allele carries {key}", where=path, hint="run genomix score on it")
+    return scores
+
+
+def _refuse_empty(number: Mapping[str, FloatArray], request: EvaluateRequest) -> None:
+    """Say which of the two columns is missing altogether."""
+    if np.isnan(number["score"]).all():
+        raise DataError(
+            f"no allele carries {request.score_info}",
+            where=request.scored,
+            hint="run genomix score on it, or name the key of the scores: --score-info",
+        )
+    if np.isnan(number["label"]).all():
+        source = request.labels or f"INFO {request.label_info} of {request.scored}"
+        raise DataError(
+            "no allele has a label",
+            where=source,
+            hint="name them: --label-info KEY or --labels TSV",
+        )
+
+
+def _binary(label: FloatArray, request: EvaluateRequest) -> FloatArray:
+    known = ~np.isnan(label)
+    if request.threshold is not None:
+        return np.where(known, label > request.threshold, np.nan)
+    odd = label[known & (label != 0) & (label != 1)]
+    if len(odd):
+        raise DataError(
+            "the labels are quantities",
+            where=request.labels or f"INFO {request.label_info} of {request.scored}",
+            expected="0 or 1",
+            found=f"{odd[0]:g}",
+            hint="give --threshold: above it is positive",
+        )
+    return label
+
+
+def _ceiling(number: Mapping[str, FloatArray], request: EvaluateRequest) -> FloatArray | None:
+    """The true probabilities, if every allele that counts has one."""
+    if request.probability_info is None:
+        return None
+    counts = ~np.isnan(number["label"]) & ~np.isnan(number["score"])
+    missing = int(np.isnan(number["p"][counts]).sum())
+    if missing:
+        raise DataError(
+            f"{missing:,} of {int(counts.sum()):,} labelled alleles lack a true probability",
+            where=f"INFO {request.probability_info} of {request.scored}",
+            hint="leave --probability-info out",
+        )
+    return number["p"]
+
+
+def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation:
+    """Evaluate a table of alleles.
+
+    Ranking accuracy counts the pairs of variants that share a 50-kb locus: a model that only knows
+    the place, which their tracks give away, gets half of them right.
+
+    Parameters
+    ----------
+    table : AlleleTable
+        `label` 0, 1 or NaN.
+    draws, seed : int
+
+    Raises
+    ------
+    DataError
+        If no allele has both a label and a score, or all labels are the same.
+    """
+    used, counts = _usable(table)
+    # Sorted by score, every sort of a bootstrap replicate finds its work done.
+    used = used.select(np.argsort(used.score, kind="stable"))
+    units = resampling_units(used.contig, used.pos)
+    if draws and units.n_units < FEW_UNITS:
+        log.warning("only %d %s to draw: the intervals are rough", units.n_units, units.kind)
+    metrics = [
+        _measure(name, metric, used, units, draws, seed) for name, metric in _metrics(used).items()
+    ]
+    return Evaluation(
+        tuple(metrics),
+        counts,
+        tuple(np.unique(used.contig).tolist()),
+        units.kind,
+        units.n_units,
+        draws,
+    )
+
+
+def _usable(table: AlleleTable) -> tuple[AlleleTable, Counts]:
+    labelled = ~np.isnan(table.label)
+    scored = ~np.isnan(table.score)
+    compared = scored if table.other is None else ~np.isnan(table.other)
+    used = table.select(labelled & scored & compared)
+    positives = int((used.label > 0.5).sum())
+    counts = Counts(
+        alleles=len(labelled),
+        unlabelled=int((~labelled).sum()),
+        unscored=int((labelled & ~scored).sum()),
+        not_in_other=int((labelled & scored & ~compared).sum()),
+        used=len(used.label),
+        positives=positives,
+    )
+    if not 0 < positives < counts.used:
+        raise DataError(
+            "an evaluation needs scored alleles with both labels",
+            found=f"{positives:,} positives and {counts.used - positives:,} negatives "
+            f"of {counts.alleles:,} alleles: {counts.unlabelled:,} without a label, "
+            f"{counts.unscored:,} labelled but without a score"
+            + (f", {counts.not_in_other:,} not in the other file" if counts.not_in_other else ""),
+        )
+    return used, counts
+
+
+def _metrics(table: AlleleTable) -> dict[str, Metric]:
+    contig = np.unique(table.contig, return_inverse=True)[1].astype(np.int64)
+    locus = contig * (int(table.pos.max()) // STRIDE + 1) + table.pos // STRIDE
+    metrics: dict[str, Metric] = {
+        "auroc": auroc,
+        "auprc": auprc,
+        "ranking_accuracy": partial(ranking_accuracy, groups=locus),
+        "brier": brier,
+        "calibration_error": calibration_error,
+    }
+    scores = table.score if table.other is None else np.concatenate([table.score, table.other])
+    if scores.min() < 0 or scores.max() > 1:
+        log.warning(
+            "scores outside 0..1 are not probabilities: no Brier score and no calibration error"
+        )
+        metrics = {n: m for n, m in metrics.items() if n not in PROBABILITY_METRICS}
+    return metrics
+
+
+def _measure(
+    name: str, metric: Metric, table: AlleleTable, units: Units, draws: int, seed: int
+) -> MetricResult:
+    """One metric; every interval of every metric is over the same draws."""
+
+    def interval(score: FloatArray) -> Interval:
+        return bootstrap(metric, table.label, score, units.ids, draws, np.random.default_rng(seed))
+
+    ceiling = other = difference = None
+    if table.probability is not None:
+        ceiling = interval(table.probability)
+    if table.other is not None:
+        other = interval(table.other)
+        rng = np.random.default_rng(seed)
+        difference = bootstrap_difference(
+            metric, table.label, table.score, table.other, units.ids, draws, rng
+        )
+    return MetricResult(name, interval(table.score), ceiling, other, difference)
+
+
+def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
+    """Write one line per metric; columns that do not apply are empty."""
+    with atomic_path(path, force=force) as draft, draft.open("w", newline="") as handle:
+        table = csv.writer(handle, delimiter="\t", lineterminator="\n")
+        names = [f"{part}_{name}" for part in _PARTS for name in Interval._fields]
+        table.writerow(["metric", *names])
+        for metric in evaluation.metrics:
+            values = [v for part in _PARTS for v in getattr(metric, part) or [float("nan")] * 3]
+            table.writerow([metric.name, *("" if np.isnan(v) else f"{v:.6g}" for v in values)])
+
+
+def write_json(
+    evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
+) -> None:
+    """Write everything, and how it was made."""
+    inputs = {"scored": request.scored, "labels": request.labels, "versus": request.versus}
+    files = {role: file for role, file in inputs.items() if file is not None}
+    settings = {k: v for k, v in asdict(request).items() if k not in inputs}
+    report = {
+        "metrics": {
+            m.name: {part: _plain(getattr(m, part)) for part in _PARTS} for m in evaluation.metrics
+        },
+        "counts": evaluation.counts._asdict(),
+        "prevalence": evaluation.prevalence,
+        "contigs": list(evaluation.contigs),
+        "bootstrap": {
+            "draws": evaluation.draws,
+            "units": evaluation.units,
+            "n_units": evaluation.n_units,
+        },
+        "provenance": Provenance.of(settings, files, request.seed).to_dict(),
+    }
+    with atomic_path(path, force=force) as draft:
+        draft.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _plain(interval: Interval | None) -> dict[str, float | None] | None:
+    """JSON has no NaN."""
+    if interval is None:
+        return None
+    return {k: None if np.isnan(v) else v for k, v in interval._asdict().items()}

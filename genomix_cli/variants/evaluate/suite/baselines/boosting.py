@@ -1,0 +1,100 @@
+"""Gradient boosting on what is no sequence: the place alone, or the tracks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.variants.evaluate.suite.baselines.base import (
+    BaselineTask,
+    FloatArray,
+    Predict,
+    Prediction,
+    Rows,
+    fit_tuned,
+    require_sklearn,
+)
+from genomix_cli.variants.train.dataset import cells_of
+
+# Bins on each side of the variant's own.
+AROUND = 3
+# Squared penalty of the leaves.
+STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
+
+
+def position(task: BaselineTask) -> Prediction:
+    """Position in the contig, and the distance to the nearest other site of the table.
+
+    What labels gives away by where they were looked for: a good figure is an artefact of the data.
+    """
+    return _boosted(task, lambda rows: position_features(task, rows))
+
+
+def position_features(task: BaselineTask, rows: Rows) -> FloatArray:
+    """Base, share of the contig, bases to its nearer end and to the nearest site ``[n, 4]``."""
+    table = task.shard.variants
+    length = np.array(list(task.shard.contigs.values()), np.float64)[table.contig[rows]]
+    pos = table.pos[rows].astype(np.float64)
+    to_end = np.minimum(pos, length - pos)
+    return np.stack([pos, pos / length, to_end, _nearest_site(task)[rows]], 1)
+
+
+def _nearest_site(task: BaselineTask) -> FloatArray:
+    """Bases to the nearest other position with variants ``[V]``; inf where it is the only one."""
+    table = task.shard.variants
+    place = table.contig.astype(np.int64) << 40 | table.pos
+    sites, index = np.unique(place, return_inverse=True)
+    gap = np.diff(sites).astype(np.float64)
+    gap[np.diff(sites >> 40) > 0] = np.inf
+    nearest = np.minimum(np.r_[np.inf, gap], np.r_[gap, np.inf])
+    return nearest[index]
+
+
+def tracks(task: BaselineTask) -> Prediction:
+    """The seven bins around the variant of each modality, in its cell type; no sequence."""
+    return _boosted(task, lambda rows: track_features(task, rows))
+
+
+def track_features(task: BaselineTask, rows: Rows) -> FloatArray:
+    """Signal around variants ``[n, M * 7]``, NaN where not observed."""
+    shard, table, names = task.shard, task.shard.variants, list(task.shard.contigs)
+    cells, cell = cells_of(shard)
+    views = [shard.in_cell(name) for name in cells]
+    width = len(shard.modalities) * (2 * AROUND + 1)
+    found = np.empty((len(rows), width))
+    for out, row in zip(found, rows, strict=True):
+        own = int(table.pos[row]) // BIN_SIZE
+        contig = names[table.contig[row]]
+        signal = views[cell[row]].signal(contig, own - AROUND, own + AROUND + 1)
+        out[:] = np.where(signal.observed > 0, signal.value, np.nan).ravel()
+    return found
+
+
+def _boosted(task: BaselineTask, features: Callable[[Rows], FloatArray]) -> Prediction:
+    """Histogram gradient boosting (Ke et al. 2017), the penalty chosen on the validation part."""
+    require_sklearn()
+
+    def fit(x: FloatArray, y: FloatArray, strength: float) -> Predict:
+        # A column that was never measured cannot be cut into bins.
+        known = ~np.isnan(x).all(0)
+        if not known.any():
+            return lambda other: np.full(len(other), y.mean())
+        predict = _fit_boosting(task, x[:, known], y, strength)
+        return lambda other: predict(other[:, known])
+
+    return fit_tuned(task, features, fit, STRENGTHS, "L2 of the leaves")
+
+
+def _fit_boosting(task: BaselineTask, x: FloatArray, y: FloatArray, strength: float) -> Predict:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    # Early stopping would hold out single variants, whose neighbours train.
+    settings = {"l2_regularization": strength, "early_stopping": False}
+    if not task.is_label:
+        model = HistGradientBoostingRegressor(random_state=task.seed, **settings).fit(x, y)
+        return lambda other: model.predict(other)
+    chosen = HistGradientBoostingClassifier(random_state=task.seed, **settings)
+    chosen.fit(x, y > 0.5)
+    return lambda other: chosen.predict_proba(other)[:, 1]

@@ -1,0 +1,139 @@
+"""Sequence alone, linear: the 6-mers that an allele takes away and those that it brings.
+
+Letters: n variants, L bases of a haplotype.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.genome.alphabet import encode
+from genomix_cli.variants.evaluate.suite.baselines.base import (
+    BaselineTask,
+    FloatArray,
+    Predict,
+    Prediction,
+    Rows,
+    fit_tuned,
+    require_sklearn,
+)
+from genomix_cli.variants.records.inputs import Allele, haplotypes
+
+K = 6
+# Inverse strength of the squared penalty, per sum of losses.
+STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3)
+MAX_ITERATIONS = 200
+# Variants whose bases are fetched together.
+CHUNK = 2_000
+
+
+def predict(task: BaselineTask) -> Prediction:
+    """Logistic (of quantities: ridge) regression on counts of canonical 6-mers, standardised.
+
+    Only 6-mers that touch the allele differ between the haplotypes, so the window is K - 1 bases
+    on each side.
+    """
+    require_sklearn()
+    fit = _logistic if task.is_label else _ridge
+    return fit_tuned(
+        task, lambda rows: kmer_changes(task.shard, rows), fit, STRENGTHS, "inverse L2 strength"
+    )
+
+
+def kmer_changes(shard: Shard, rows: Rows) -> Any:
+    """How often each 6-mer, or its reverse complement, is lost and gained.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        float64 ``[n, 2 * 2080]``: lost, then gained.
+    """
+    from scipy.sparse import csr_matrix, hstack, vstack
+
+    parts = [_changes(shard, rows[i : i + CHUNK]) for i in range(0, len(rows), CHUNK)]
+    change = vstack(parts) if parts else csr_matrix((0, len(_canonical()[1])))
+    return hstack([change.maximum(0), (-change).maximum(0)]).tocsr()
+
+
+def _changes(shard: Shard, rows: Rows) -> Any:
+    """Counts on the reference less those on the alternative, sparse ``[n, 2080]``."""
+    from scipy.sparse import vstack
+
+    table, names = shard.variants, list(shard.contigs)
+    parts = []
+    for contig in np.unique(table.contig[rows]):
+        here = rows[table.contig[rows] == contig]  # sorted by contig: the order stays
+        alleles = [
+            Allele(int(table.pos[r]), encode(table.ref[r]), encode(table.alt[r])) for r in here
+        ]
+        both = haplotypes(shard, names[contig], alleles, K - 1)
+        parts.append(_counts(both.ref, both.ref_len) - _counts(both.alt, both.alt_len))
+    return vstack(parts)
+
+
+def _counts(codes: NDArray[np.uint8], length: NDArray[np.int64]) -> Any:
+    """Canonical 6-mers of haplotypes ``[n, L]``, whose alleles have `length` bases."""
+    from scipy.sparse import csr_matrix
+
+    index, kept = _canonical()
+    n, width = codes.shape
+    starts = width - K + 1
+    ids = np.zeros((n, starts), np.int64)
+    known = np.ones((n, starts), np.bool_)
+    for offset in range(K):
+        part = codes[:, offset : offset + starts]
+        known &= part < 4
+        ids = ids * 4 + np.minimum(part, 3)
+    known &= np.arange(starts) < (length + K - 1)[:, None]
+    row, column = np.nonzero(known)
+    values = np.ones(len(row))
+    return csr_matrix((values, (row, index[ids[row, column]])), shape=(n, len(kept)))
+
+
+def _canonical() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The number of each 6-mer among those that stand for both strands, and these."""
+    ids = np.arange(4**K)
+    reverse = np.zeros_like(ids)
+    for place in range(K):
+        reverse = reverse * 4 + 3 - ids // 4**place % 4
+    kept, index = np.unique(np.minimum(ids, reverse), return_inverse=True)
+    return index, kept
+
+
+def _scale(x: Any) -> FloatArray:
+    """Standard deviation of each column of a sparse matrix, 1 where it is 0."""
+    mean = np.asarray(x.mean(0)).ravel()
+    square = np.asarray(x.multiply(x).mean(0)).ravel()
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def _scaled(x: Any, scale: FloatArray) -> Any:
+    from scipy.sparse import diags
+
+    return x @ diags(1 / scale)
+
+
+def _logistic(x: Any, y: FloatArray, strength: float) -> Predict:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    scale = _scale(x)
+    model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(_scaled(x, scale), y > 0.5)
+    return lambda other: model.predict_proba(_scaled(other, scale))[:, 1]
+
+
+def _ridge(x: Any, y: FloatArray, strength: float) -> Predict:
+    from sklearn.linear_model import Ridge
+
+    scale = _scale(x)
+    model = Ridge(alpha=1 / strength, solver="lsqr").fit(_scaled(x, scale), y)
+    return lambda other: model.predict(_scaled(other, scale))

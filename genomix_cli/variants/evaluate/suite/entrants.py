@@ -1,0 +1,183 @@
+"""What is compared: models, baselines, and scores of others, each on the same test rows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.learning.checkpoints import LoadedModel, load_model, refuse_pretrained
+from genomix_cli.progress import track
+from genomix_cli.registry import VARIANT_BASELINES
+from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask, Prediction
+from genomix_cli.variants.evaluate.suite.columns import read_columns
+from genomix_cli.variants.evaluate.suite.request import SuiteRequest
+from genomix_cli.variants.score.workers import refuse_other_scale
+from genomix_cli.variants.train.controls import ShuffledTracks
+from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate
+from genomix_cli.variants.train.task import VariantTask, predict
+
+log = logging.getLogger("genomix")
+
+FloatArray = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Kind = Literal["model", "baseline", "column"]
+
+# Variants that share a pass over their window.
+GROUP = 512
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Scores of the test rows.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"model", "baseline", "column"}
+    score : NDArray
+        float64 ``[n]``; NaN where there is none.
+    probability : NDArray, optional
+        float64 ``[n]``: the score as a probability of label 1.
+    seconds : float
+    note : str
+    """
+
+    name: str
+    kind: Kind
+    score: FloatArray
+    probability: FloatArray | None = None
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def missing(self) -> int:
+        """Rows without a score."""
+        return int(np.isnan(self.score).sum())
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that fits the shard.
+
+    Attributes
+    ----------
+    name : str
+    loaded : LoadedModel
+    shard : Shard
+    """
+
+    name: str
+    loaded: LoadedModel
+    shard: Shard
+
+    def logits(
+        self,
+        rows: Rows,
+        what: str,
+        alter: Callable[[Batch], Batch] = lambda batch: batch,
+        shuffled: int | None = None,
+    ) -> FloatArray:
+        """Logits of rows, float64 ``[n]``, in the order of the table.
+
+        Parameters
+        ----------
+        rows : NDArray
+            int64, sorted.
+        what : str
+            For the progress.
+        alter : callable
+            What is done to each batch first.
+        shuffled : int, optional
+            Seed of tracks that are shuffled among the windows.
+        """
+        module = self.loaded.module
+        data = VariantDataset(
+            self.shard,
+            rows,
+            n_bins=module.n_bins,
+            flank=module.flank,
+            max_group=GROUP,
+            augment=False,
+            seed=0,
+        )
+        used: Dataset[Any] = data if shuffled is None else ShuffledTracks(data, shuffled)
+        loader = DataLoader(used, collate_fn=collate)
+        batches = cast("DataLoader[Any]", track(loader, what, len(data)))
+        task = VariantTask(module, self.shard.variants, 0.0)
+        return predict(task, batches, alter).logit.astype(np.float64)
+
+    def windows(self, rows: Rows) -> int:
+        """How many places its windows of these rows have."""
+        stride = self.loaded.module.n_bins * BIN_SIZE // 2
+        table = self.shard.variants
+        return len(np.unique(table.contig[rows].astype(np.int64) << 40 | table.pos[rows] // stride))
+
+
+def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> list[Model]:
+    """Load the models.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    DataError
+        If one is damaged, or reads other tracks than the shard has.
+    """
+    models: list[Model] = []
+    for name, path in zip(_names(request.models), request.models, strict=True):
+        loaded = load_model(path, device)
+        refuse_pretrained(loaded.config, loaded.path)
+        refuse_other_scale(shard, loaded.config)
+        models.append(Model(name, loaded, shard))
+    return models
+
+
+def _names(paths: tuple[str, ...]) -> list[str]:
+    """Last parts of the paths, or the whole where two are the same."""
+    names = [Path(path).resolve().name if Path(path).exists() else path for path in paths]
+    taken = [*VARIANT_BASELINES, *names]
+    return [n if taken.count(n) == 1 else p for n, p in zip(names, paths, strict=True)]
+
+
+def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[Entrant]:
+    """Each model's logits, and its calibrated probabilities where there are labels."""
+    for model in models:
+        start = time.monotonic()
+        logit = model.logits(rows, f"scoring with {model.name}")
+        probability = model.loaded.config.calibration.apply(logit) if has_labels else None
+        seconds = time.monotonic() - start
+        log.info("%s: %s variants in %.1f s", model.name, f"{len(rows):,}", seconds)
+        yield Entrant(model.name, "model", logit, probability, seconds)
+
+
+def score_baselines(names: tuple[str, ...], task: BaselineTask) -> Iterator[Entrant]:
+    """Each baseline, fitted on the training part."""
+    for name in names:
+        start = time.monotonic()
+        found: Prediction = VARIANT_BASELINES.load(name)(task)
+        seconds = time.monotonic() - start
+        log.info("%s: %.1f s%s", name, seconds, f" ({found.note})" if found.note else "")
+        yield Entrant(name, "baseline", found.score, found.probability, seconds, found.note)
+
+
+def score_columns(request: SuiteRequest, shard: Shard, rows: Rows) -> Iterator[Entrant]:
+    """INFO columns as they are."""
+    if request.vcf is None:
+        return
+    for key, values in read_columns(request.vcf, request.info, shard, rows).items():
+        missing = int(np.isnan(values).sum())
+        note = f"{missing:,} of {len(rows):,} variants have no value" if missing else ""
+        if missing:
+            log.warning("%s: %s; it is compared on the others", key, note)
+        yield Entrant(key, "column", values, note=note)

@@ -1,0 +1,182 @@
+"""The figures of the report.
+
+Letters: n variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.comparison.metrics.binary import Interval, wilson, without_ties
+from genomix_cli.report.canvas import (
+    COLOURS,
+    GREY,
+    INK,
+    PALE,
+    Look,
+    Picture,
+    grid,
+    head,
+    looks,
+    short,
+)
+from genomix_cli.report.curves import BINS, precision_recall, roc
+from genomix_cli.variants.evaluate.suite.entrants import Entrant
+from genomix_cli.variants.evaluate.suite.measures import MEASURES
+from genomix_cli.variants.evaluate.suite.results import StratumResult, Suite, SuiteResults
+
+WIDTH = 9.0
+# Entrants whose curves are drawn together.
+TOGETHER = 7
+KINDS = {"model": COLOURS[0], "baseline": GREY, "column": COLOURS[1]}
+
+
+def forest(results: SuiteResults) -> Picture:
+    """The main metrics of every entrant with their intervals, and the ceiling."""
+    pair = ("auroc", "auprc") if results.main == "auroc" else ("spearman_absolute", "spearman")
+    names = [name for name in pair if name in results.first.metrics]
+    rows = results.entrants
+    figure, axes = grid(1, len(names), (WIDTH, 0.9 + 0.26 * len(rows)), sharey=True)
+    at = np.arange(len(rows))[::-1]
+    for ax, name in zip(axes[0], names, strict=True):
+        for y, row in zip(at, rows, strict=True):
+            _bar(ax, y, row.metrics[name], KINDS[row.kind])
+        chance = MEASURES[name].chance
+        ax.axvline(
+            results.counts.prevalence if chance is None else chance, color=GREY, lw=0.8, ls=":"
+        )
+        if name in results.ceiling:
+            ax.axvline(results.ceiling[name].value, color="#000000", lw=1.0)
+        ax.set_yticks(at, [short(row.name, 34) for row in rows])
+        ax.set_ylim(-0.6, len(rows) - 0.4)
+        ax.set_xlabel(MEASURES[name].title)
+        _plain(ax)
+    kinds = {row.kind for row in rows}
+    caption = f"95 % intervals over {results.n_units:,} {results.units}. Blue: models"
+    caption += "; grey: baselines" if "baseline" in kinds else ""
+    caption += "; orange: scores of others" if "column" in kinds else ""
+    caption += ". Dotted: chance."
+    if results.ceiling:
+        caption += " Black line: the ceiling, of the true probabilities."
+    return Picture("forest", caption, figure)
+
+
+def _bar(ax: Any, y: float, value: Interval, colour: str) -> None:
+    if np.isfinite(value.low):
+        ax.plot([value.low, value.high], [y, y], color=colour, lw=2.2, solid_capstyle="butt")
+    ax.plot([value.value], [y], "o", color=colour, ms=5)
+
+
+def _plain(ax: Any) -> None:
+    ax.grid(axis="x", color=PALE, lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+
+
+def _pens(suite: Suite) -> dict[str, Look]:
+    return looks(entrant.name for entrant in suite.entrants[:TOGETHER])
+
+
+def curves(suite: Suite) -> Picture | None:
+    """ROC and precision-recall of the entrants, and of the truth."""
+    results, truth = suite.results, suite.truth
+    if results.main != "auroc":
+        return None
+    figure, axes = grid(1, 2, (WIDTH, 5.0))
+    kinds = ((roc, "auroc", "false positive rate", "true positive rate"),)
+    kinds += ((precision_recall, "auprc", "recall", "precision"),)  # type: ignore[assignment]
+    for ax, (draw, metric, x, y) in zip(axes[0], kinds, strict=True):
+        for entrant, found in zip(suite.entrants[:TOGETHER], results.entrants, strict=False):
+            known = np.isfinite(truth.label) & np.isfinite(entrant.score)
+            line = draw(truth.label[known] > 0.5, entrant.score[known])
+            pen = _pens(suite)[entrant.name]
+            label = f"{short(entrant.name, 22)} {found.metrics[metric].value:.3f}"
+            ax.plot(line.x, line.y, color=pen.colour, ls=pen.dash, lw=1.3, label=label)
+        if metric in results.ceiling:
+            known = np.isfinite(truth.label)
+            coin = without_ties(truth.probability[known], np.random.default_rng(0))
+            line = draw(truth.label[known] > 0.5, coin)
+            label = f"ceiling {results.ceiling[metric].value:.3f}"
+            ax.plot(line.x, line.y, color="#000000", ls=(0, (4, 1.5)), lw=1.0, label=label)
+        ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y, aspect="equal")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    return Picture("curves", "ROC and precision-recall curves, with their areas.", figure)
+
+
+def reliability(suite: Suite) -> Picture | None:
+    """How often label 1 is met, by the probability of it."""
+    shown = [e for e in suite.entrants if e.probability is not None][:TOGETHER]
+    if suite.results.main != "auroc" or not shown:
+        return None
+    columns = min(len(shown), 3)
+    lines = -(-len(shown) // columns)
+    figure, axes = grid(lines, columns, (WIDTH, 2.9 * lines))
+    for ax, entrant in zip(axes.flat, shown, strict=False):
+        x, y, low, high = _bins(entrant, suite)
+        top = 1.02 * max(x.max(), high.max())
+        ax.plot([0, top], [0, top], color=GREY, lw=0.8)
+        spread = np.abs(np.stack([y - low, high - y]))
+        ax.errorbar(x, y, spread, color=_pens(suite)[entrant.name].colour, fmt="o-", ms=3.5, lw=1.1)
+        ax.set(xlim=(0, top), ylim=(0, top), xlabel="probability", ylabel="how often 1")
+        head(ax, short(entrant.name, 34))
+    for ax in axes.flat[len(shown) :]:
+        ax.set_visible(False)
+    caption = "Reliability in bins of equal mass. Bars: 95 % (Wilson). On the line: calibrated."
+    return Picture("reliability", caption, figure)
+
+
+def _bins(entrant: Entrant, suite: Suite) -> tuple[Any, Any, Any, Any]:
+    """Mean probability, share of label 1, and its limits, of each bin."""
+    known = np.isfinite(suite.truth.label)
+    assert entrant.probability is not None
+    label, p = suite.truth.label[known] > 0.5, entrant.probability[known]
+    parts = [b for b in np.array_split(np.argsort(p, kind="stable"), BINS) if len(b)]
+    share = np.array([label[part].mean() for part in parts])
+    limits = [wilson(s, len(part)) for s, part in zip(share, parts, strict=True)]
+    low, high = np.array(limits).T
+    return np.array([p[part].mean() for part in parts]), share, low, high
+
+
+def strata(suite: Suite) -> Picture | None:
+    """The main metric in each stratum, of the models and their best rival."""
+    main = suite.results.main
+    found = [s for s in suite.results.strata if any(main in m for m in s.metrics.values())]
+    if not found:
+        return None
+    shown = list(dict.fromkeys(name for s in found for name in s.metrics))
+    pens = looks(shown)
+    height = 0.9 + (0.14 + 0.13 * len(shown)) * len(found)
+    figure, axes = grid(1, 1, (WIDTH, height))
+    ax = axes[0, 0]
+    ticks, labels = [], []
+    for y, stratum in _places(found):
+        for i, name in enumerate(shown):
+            value = stratum.metrics.get(name, {}).get(main)
+            if value is not None:
+                _bar(ax, y - 0.7 * (i + 0.5) / len(shown) + 0.35, value, pens[name].colour)
+        ticks.append(y)
+        labels.append(f"{stratum.title}: {short(stratum.name, 22)} ({stratum.n:,})")
+    chance = MEASURES[main].chance
+    ax.axvline(chance or 0.0, color=GREY, lw=0.8, ls=":")
+    ax.set_yticks(ticks, labels)
+    ax.set_ylim(min(ticks) - 0.6, max(ticks) + 0.6)
+    ax.set_xlabel(MEASURES[main].title)
+    for name in shown:
+        ax.plot([], [], "o-", color=pens[name].colour, ms=5, lw=2.2, label=short(name, 30))
+    figure.legend(loc="outside upper left", ncols=min(len(shown), 4), labelcolor=INK)
+    _plain(ax)
+    caption = "The strata that have something to tell apart, with the number of their variants."
+    return Picture("strata", caption, figure)
+
+
+def _places(found: list[StratumResult]) -> Iterator[tuple[float, StratumResult]]:
+    """From the top down, with a gap between stratifications."""
+    y, title = 0.0, found[0].title
+    for stratum in found:
+        y -= 1.0 if stratum.title == title else 1.5
+        title = stratum.title
+        yield y, stratum

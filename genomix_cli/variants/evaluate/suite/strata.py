@@ -1,0 +1,74 @@
+"""Kinds of variants that are looked at apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.formats.schema import VariantTable
+from genomix_cli.variants.evaluate.suite.peaks import Peaks
+from genomix_cli.variants.records.inputs import STRIDE
+
+Rows = NDArray[np.int64]
+
+CLASSES = ("SNV", "insertion", "deletion", "MNV")
+DISTANCES = ("in a peak", "under 500 bp", "under 5 kb", "farther")
+_LIMITS = (1, 500, 5_000)
+
+
+class Stratification(NamedTuple):
+    """Variants apart by one property: its name, the strata's names, and each row's."""
+
+    title: str
+    names: tuple[str, ...]
+    member: NDArray[np.int64]
+
+
+def stratifications(shard: Shard, rows: Rows, peaks: Peaks | None) -> Iterator[Stratification]:
+    """By class, by tissue, by distance to a peak, and by contig, where these differ."""
+    table = shard.variants
+    yield Stratification("variant class", CLASSES, variant_class(table, rows))
+    if shard.tissues:
+        yield Stratification("tissue", shard.tissues, table.tissue[rows].astype(np.int64))
+    if peaks is not None:
+        distance = peaks.distance(shard, rows)
+        yield Stratification("distance to peak", DISTANCES, np.digitize(distance, _LIMITS))
+    yield Stratification("contig", tuple(shard.contigs), table.contig[rows].astype(np.int64))
+
+
+def variant_class(table: VariantTable, rows: Rows) -> NDArray[np.int64]:
+    """Index into `CLASSES` of each row; alleles are trimmed, so an indel has an empty side."""
+    ref, alt = np.char.str_len(table.ref[rows]), np.char.str_len(table.alt[rows])
+    chosen = [(ref == 1) & (alt == 1), ref == 0, alt == 0]
+    return np.select(chosen, [0, 1, 2], 3).astype(np.int64)
+
+
+def named_groups(shard: Shard, rows: Rows) -> Stratification | None:
+    """The groups of the rows, where the user named them; the file keeps their numbers only.
+
+    A group that nobody named is a 50-kb locus in its tissue. A named one is called by its place.
+    """
+    table = shard.variants
+    group = table.group[rows]
+    contig, pos = table.contig[rows].astype(np.int64), table.pos[rows]
+    locus = contig << 40 | pos // STRIDE
+    key = np.stack([locus, table.tissue[rows].astype(np.int64)])
+    loci = np.unique(key, axis=1, return_inverse=True)[1].reshape(-1)
+    numbers, index = np.unique(group, return_inverse=True)
+    pairs = len(np.unique(np.stack([loci, index]), axis=1).T)
+    if pairs == len(numbers) == len(np.unique(loci)):
+        return None
+    first = np.full(len(numbers), np.iinfo(np.int64).max)
+    last = np.zeros(len(numbers), np.int64)
+    np.minimum.at(first, index, pos)
+    np.maximum.at(last, index, pos)
+    names = list(shard.contigs)
+    of_group = contig[np.unique(group, return_index=True)[1]]
+    called = tuple(
+        f"{names[c]}:{a + 1}-{b + 1}" for c, a, b in zip(of_group, first, last, strict=True)
+    )
+    return Stratification("group", called, index.astype(np.int64))

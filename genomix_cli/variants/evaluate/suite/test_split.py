@@ -1,0 +1,184 @@
+"""Which variants are tested, and that no model has learned from them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, GenomixError, UsageError
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
+from genomix_cli.learning.checkpoints import model_folder, read_config
+from genomix_cli.variants.evaluate.suite.request import SuiteRequest
+from genomix_cli.variants.train.splits import HeldOut, thin
+
+log = logging.getLogger("genomix")
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+
+
+class Kept(NamedTuple):
+    """What a run kept for validation and for its own test.
+
+    Attributes
+    ----------
+    run : str
+    valid, test : HeldOut
+    initial : str
+        The model it started from, of which nothing is known here; empty: none.
+    """
+
+    run: str
+    valid: HeldOut
+    test: HeldOut
+    initial: str
+
+    def mask(self, shard: Shard) -> Mask:
+        """Rows that it did not learn from."""
+        return mask(self.valid, shard) | mask(self.test, shard)
+
+
+def mask(part: HeldOut, shard: Shard) -> Mask:
+    """Which rows of the variant table are in a part."""
+    return part.mask(shard.contigs, shard.variants.contig, shard.variants.pos)
+
+
+class Parts(NamedTuple):
+    """Rows of the variant table, int64, and what to say about them."""
+
+    train: Rows
+    valid: Rows
+    test: Rows
+    notes: tuple[str, ...]
+
+
+def held_out(name: str) -> Kept:
+    """Read from a run folder, or from a model that ships, what it did not learn from.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    DataError
+        If its files are damaged.
+    """
+    folder = model_folder(name)
+    settings = _settings(folder)
+    try:
+        parts = [_part(settings, part) for part in ("valid", "test")]
+    except (GenomixError, TypeError, AttributeError) as error:
+        raise DataError(f"what was held out cannot be read: {error}", where=folder) from error
+    return Kept(Path(name).name, parts[0], parts[1], str(settings.get("initial") or ""))
+
+
+def _settings(folder: Path) -> Mapping[str, Any]:
+    path = folder / "train.json"
+    if not path.is_file():
+        return dict(read_config(folder).provenance.get("config", {}))
+    try:
+        return dict(json.loads(path.read_text())["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"cannot be read: {error}", where=path) from error
+
+
+def _part(settings: Mapping[str, Any], part: str) -> HeldOut:
+    """As `genomix_cli.variants.train.supervised` says it; runs of before named contigs alone."""
+    said = settings.get("held_out")
+    if said is not None:
+        return HeldOut(Regions.parse(said[part]) if said[part] else Regions([]))
+    names = settings.get(f"{part}_contigs") or ()
+    return HeldOut(Regions(Interval(name, START, END) for name in names))
+
+
+def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
+    """The rows to test, and those that the baselines learn from and are tuned on.
+
+    Raises
+    ------
+    UsageError
+        If the test part is not said, or a contig of it is unknown.
+    DataError
+        If it has no labelled variants, or a run learned from some of them.
+    """
+    table = shard.variants
+    usable = np.isfinite(table.label) | np.isfinite(table.effect)
+    if not usable.any():
+        hint = "prepare it with --label-info, --effect-info or --labels"
+        raise DataError("has no labelled variants", where=request.shard, hint=hint)
+    runs = [held_out(name) for name in request.models]
+    first = runs[0]
+    inside = mask(_test_part(shard, request, first), shard) & usable
+    if not inside.any():
+        raise DataError("no labelled variants in the test part", where=request.shard)
+    test = thin(np.flatnonzero(inside), request.variants)
+    notes = [note for run in runs for note in _check_leak(shard, run, test, request.trust_runs)]
+    valid = mask(first.valid, shard) & usable & ~inside
+    train = usable & ~inside & ~first.mask(shard)
+    if not first.valid:
+        # Nothing says what the run kept for validation.
+        log.warning("%s names no validation part: baselines are not tuned", first.run)
+    rng = np.random.default_rng(request.seed)
+    return Parts(
+        _some(np.flatnonzero(train), request.train_variants, rng),
+        _some(np.flatnonzero(valid), request.train_variants // 4, rng),
+        test,
+        tuple(notes),
+    )
+
+
+def _test_part(shard: Shard, request: SuiteRequest, first: Kept) -> HeldOut:
+    asked = HeldOut.of(shard.contigs, request.test_contigs, request.test_regions, "test")
+    if asked or first.test:
+        return asked or first.test
+    raise UsageError(
+        f"{first.run} names no test part",
+        where="--test-contigs",
+        expected=f"one or more of {', '.join(list(shard.contigs)[:30])}",
+    )
+
+
+def _check_leak(shard: Shard, run: Kept, test: Rows, trusted: bool) -> list[str]:
+    """Refuse a run that learned from the test part; say what else is to be known of it.
+
+    Contigs are told apart by their names: what a run learned from in another genome counts too.
+    """
+    leaked = test[~run.mask(shard)[test]]
+    notes = []
+    if len(leaked) and not trusted:
+        index = np.unique(shard.variants.contig[leaked])
+        raise DataError(
+            f"{run.run} may have learned from {len(leaked):,} of the {len(test):,} test variants",
+            where=", ".join(list(shard.contigs)[i] for i in index[:5]),
+            expected="variants of the contigs or regions that it held out",
+            hint="choose others, or say that it has not seen them with --trust-runs",
+        )
+    if len(leaked):
+        notes.append(
+            f"{run.run} is trusted not to have learned from {len(leaked):,} test variants that "
+            "it does not say it held out"
+        )
+    valid = int((mask(run.valid, shard) & ~mask(run.test, shard))[test].sum())
+    if valid:
+        notes.append(
+            f"{run.run} was stopped and calibrated on {valid:,} of the test variants: its figures "
+            "are a little too good"
+        )
+    if run.initial:
+        notes.append(
+            f"{run.run} began from {run.initial}, of which it is not known what it learned from"
+        )
+    return notes
+
+
+def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
+    """At most `most` rows drawn at random, in the order of the table."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(rng.choice(rows, most, replace=False))

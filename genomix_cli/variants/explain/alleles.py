@@ -1,0 +1,489 @@
+"""Why variants score as they do: tables in genomic coordinates, and a picture of each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NamedTuple, cast
+
+import numpy as np
+import torch
+
+from genomix_cli.errors import CheckError, UsageError
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.signal import BIN_SIZE, Uncovered
+from genomix_cli.genome.source import RawGenome
+from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.learning.checkpoints import (
+    LoadedModel,
+    load_model,
+    refuse_pretrained,
+    resolve_device,
+)
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.variants.explain.attribution import (
+    BASELINES,
+    N_SHUFFLES,
+    Attributor,
+    Inputs,
+    to_inputs,
+)
+from genomix_cli.variants.explain.explanation import Explanation, Site, picture, rows
+from genomix_cli.variants.explain.plots import draw
+from genomix_cli.variants.explain.rollout import cls_rollout
+from genomix_cli.variants.models.gmt import GMT
+from genomix_cli.variants.records.alleles import REASONS
+from genomix_cli.variants.records.checks import CheckedVariants, blocks
+from genomix_cli.variants.records.cutting import head, suited_mode
+from genomix_cli.variants.records.inputs import haplotypes, load_window
+from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
+from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
+from genomix_cli.variants.score.tags import DEMONSTRATION, HEADER_PREFIX, PROBABILITY, REASON
+
+log = logging.getLogger("genomix")
+
+TOLERANCE = 0.01
+BLOCK = 1000
+COLUMNS = (
+    "variant",
+    "baseline",
+    "feature",
+    "part",
+    "contig",
+    "start",
+    "end",
+    "base",
+    "attribution",
+    "completeness_error",
+)
+ATTENTION_COLUMNS = ("variant", "contig", "start", "end", "source", "share")
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """What to explain.
+
+    Attributes
+    ----------
+    variants : Path
+        VCF.
+    fasta : Path
+    model : str
+    output : Path
+        TSV of attributions.
+    tracks : mapping of str to Path
+    contacts : Path, optional
+    uncovered : {"missing", "zero"}, optional
+        What bases without signal mean in these files, where not the same as in training.
+    attention : Path, optional
+        TSV of the attention rollout.
+    plot_dir : Path, optional
+        Folder for one PNG per variant.
+    select : tuple of str
+        ``contig:pos:ref:alt``, 1-based; empty: all.
+    top : int, optional
+        Those with the highest ``GENOMIX_P``.
+    max_variants : int
+        More than these are not explained, with a warning.
+    baselines : tuple of str
+        Of `BASELINES`.
+    steps : int
+        Of each path.
+    allow_incomplete : bool
+        Do not fail when a completeness error exceeds 1 %.
+    device : str
+    seed : int
+        Of the shuffles.
+    force : bool
+        Replace existing outputs.
+    """
+
+    variants: Path
+    fasta: Path
+    model: str
+    output: Path
+    tracks: Mapping[str, Path]
+    contacts: Path | None = None
+    uncovered: Uncovered | None = None
+    attention: Path | None = None
+    plot_dir: Path | None = None
+    select: tuple[str, ...] = ()
+    top: int | None = None
+    max_variants: int = 20
+    baselines: tuple[str, ...] = BASELINES
+    steps: int = 64
+    allow_incomplete: bool = False
+    device: str = "auto"
+    seed: int = 0
+    force: bool = False
+
+
+class Summary(NamedTuple):
+    """One line about one variant and baseline.
+
+    Attributes
+    ----------
+    variant, baseline : str
+    probability : float
+        Calibrated.
+    change : float
+        Log-odds of the variant less those of the baseline.
+    error : float
+        Completeness error, a share of the change.
+    """
+
+    variant: str
+    baseline: str
+    probability: float
+    change: float
+    error: float
+
+
+def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
+    """Explain the alleles asked for and write the tables and pictures.
+
+    Raises
+    ------
+    UsageError
+        If an allele asked for is not in the VCF or cannot be scored, or the model has no
+        attributions.
+    CheckError
+        If a completeness error exceeds 1 %; the outputs are written all the same.
+    """
+    loaded = load_model(request.model, resolve_device(request.device))
+    refuse_pretrained(loaded.config, loaded.path)
+    if not isinstance(loaded.module, GMT):
+        raise UsageError(
+            "has no attributions", where=request.model, expected="gmt", found=loaded.config.model
+        )
+    config = loaded.config
+    source = RawGenome(
+        request.fasta,
+        request.tracks,
+        config.tracks,
+        request.contacts,
+        uncovered=request.uncovered or cast(Uncovered, config.uncovered),
+        max_gap_bins=config.max_gap_bins,
+    )
+    try:
+        _warn(loaded, source)
+        selection = select_sites(request, source.fasta)
+        summaries = _explain_all(request, loaded, source, selection)
+    finally:
+        source.close()
+    if not request.allow_incomplete:
+        _check(summaries, request)
+    return summaries
+
+
+class Selection(NamedTuple):
+    """The alleles to explain, and the windows in which `score` has them."""
+
+    sites: list[Site]
+    mode: Mode
+
+
+def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
+    """The alleles to explain, in the order of the VCF.
+
+    Raises
+    ------
+    UsageError
+        If an allele asked for is not in the VCF or cannot be scored, or none is left.
+    """
+    wanted = {_parse_name(name): name for name in request.select}
+    sites: dict[AlleleKey, tuple[Site, float]] = {}
+    # Without a choice, the first ones do: a whole-genome VCF need not be read to its end.
+    enough = request.max_variants + 1 if not (wanted or request.top) else None
+    with VcfReader(request.variants) as reader:
+        records = iter(reader)
+        first = head(records)
+        mode = scored_mode(reader.header, first)
+        alleles = _alleles(reader, chain(first, records), fasta, request.top is not None)
+        for key, site, score, reason in alleles:
+            if wanted and key not in wanted:
+                continue
+            if site is not None:
+                sites.setdefault(key, (site, score))
+            elif wanted:
+                raise UsageError(f"cannot be scored: {REASONS[reason]}", where=wanted[key])
+            if len(sites) == enough:
+                break
+    _refuse_unknown(wanted, sites, request)
+    chosen = _best(list(sites.values()), request)
+    if len(chosen) > request.max_variants:
+        log.warning("explaining the first %d alleles; see --max-variants", request.max_variants)
+    return Selection(chosen[: request.max_variants], mode)
+
+
+def scored_mode(header: Header, first: Sequence[Record]) -> Mode:
+    """The windows in which a VCF with this head was scored, or would be."""
+    stated = (mode for mode in MODES if f"{HEADER_PREFIX}Mode={mode}" in header.meta)
+    return next(stated, None) or suited_mode(first)
+
+
+class _Candidate(NamedTuple):
+    """An allele of the VCF; `site` is None where it cannot be scored, for `reason`."""
+
+    key: AlleleKey
+    site: Site | None
+    score: float
+    reason: str
+
+
+def _alleles(
+    reader: VcfReader, records: Iterable[Record], fasta: Fasta, scored: bool
+) -> Iterator[_Candidate]:
+    """Every allele, checked as `score` checks it; with its score if that is needed."""
+    for block in CheckedVariants(reader, fasta, blocks(records, BLOCK)):
+        for record, contig, alleles, reasons, _ in block:
+            n = len(record.alts)
+            scores = info_numbers(reader, record, PROBABILITY) if scored else [NAN] * n
+            for i, alt in enumerate(record.alts):
+                name = f"{record.chrom}:{record.pos}:{record.ref}:{alt}"
+                allele = alleles[i]
+                site = None if allele is None else Site(name, contig, allele)
+                key = allele_key(record.chrom, record.pos, record.ref, alt)
+                yield _Candidate(key, site, scores[i], reasons[i] or "")
+
+
+def _best(sites: Sequence[tuple[Site, float]], request: ExplainRequest) -> list[Site]:
+    """All, or those with the highest scores, still in the order of the VCF."""
+    if request.top is None:
+        return [site for site, _ in sites]
+    ranked = sorted((-score, i) for i, (_, score) in enumerate(sites) if score == score)
+    if not ranked:
+        raise UsageError(
+            f"no allele carries {PROBABILITY}, which --top goes by",
+            where=request.variants,
+            hint="run genomix score on it, or choose with --variants",
+        )
+    return [sites[i][0] for i in sorted(i for _, i in ranked[: request.top])]
+
+
+def _parse_name(name: str) -> AlleleKey:
+    contig, *rest = name.rsplit(":", 3)
+    if len(rest) != 3 or not rest[0].replace(",", "").isdigit():
+        raise UsageError(
+            "is no allele", where="--variants", expected="contig:pos:ref:alt", found=name
+        )
+    return allele_key(contig, int(rest[0].replace(",", "")), rest[1], rest[2])
+
+
+def _refuse_unknown(
+    wanted: Mapping[AlleleKey, str], sites: Mapping[AlleleKey, object], request: ExplainRequest
+) -> None:
+    absent = [name for key, name in wanted.items() if key not in sites]
+    if absent:
+        raise UsageError(f"has no allele {', '.join(absent)}", where=request.variants)
+    if not sites:
+        raise UsageError(
+            "has no allele that can be scored",
+            where=request.variants,
+            hint=f"genomix score says why in {REASON}",
+        )
+
+
+def _explain_all(
+    request: ExplainRequest, loaded: LoadedModel, source: RawGenome, selection: Selection
+) -> tuple[Summary, ...]:
+    explainer = Explainer(loaded, source, request, mode=selection.mode)
+    summaries: list[Summary] = []
+    with Writer(request, loaded, source) as writer:
+        for site in track(selection.sites, "explaining"):
+            explanation = explainer.explain(site)
+            writer.write(explanation)
+            summaries += [
+                Summary(site.name, a.baseline, explanation.probability, a.change, a.error)
+                for a in explanation.attributions
+            ]
+    return tuple(summaries)
+
+
+def _warn(loaded: LoadedModel, source: RawGenome) -> None:
+    if loaded.config.demonstration:
+        log.warning("%s", DEMONSTRATION)
+    if source.missing:
+        log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
+
+
+def _check(summaries: Sequence[Summary], request: ExplainRequest) -> None:
+    failed = [s for s in summaries if not s.error <= TOLERANCE]
+    if failed:
+        worst = max(failed, key=lambda s: s.error)
+        raise CheckError(
+            f"{len(failed)} of {len(summaries)} attributions do not add up to their change",
+            where=f"{worst.variant} (baseline {worst.baseline})",
+            expected=f"a completeness error of at most {TOLERANCE:.0%}",
+            found=f"{worst.error:.2%}",
+            hint=f"the outputs are written; try --steps {2 * request.steps}, or --allow-incomplete",
+        )
+
+
+class Explainer:
+    """Explains one allele after another with one model and one genome.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        A GMT.
+    source : RawGenome
+    request : ExplainRequest
+    mode : {"shared", "centred"}
+        Windows, as for `genomix_cli.variants.score.engine.Engine`.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        source: RawGenome,
+        request: ExplainRequest,
+        *,
+        mode: Mode = "shared",
+    ) -> None:
+        self.window_start = WINDOW_STARTS[mode]
+        self.model: GMT = loaded.module
+        self.calibration = loaded.config.calibration
+        self.source = source
+        self.request = request
+        self.device = next(self.model.parameters()).device
+        self.attributor = Attributor(self.model, slope=self.calibration.slope, steps=request.steps)
+
+    def explain(self, site: Site) -> Explanation:
+        """Explain one allele in the window that scores it."""
+        start = self.window_start(site.allele.pos, self.model.n_bins * BIN_SIZE)
+        window = load_window(self.source, site.contig, start, self.model.n_bins)
+        flank = self.model.flank
+        around = haplotypes(self.source, site.contig, [site.allele], flank)
+        inputs = to_inputs(window, around, site.allele.pos - start, self.device)
+        # Shuffles depend on the window alone, not on what else is explained.
+        seed = [self.request.seed, zlib.crc32(site.contig.encode()), start % 2**32]
+        return Explanation(
+            site,
+            start,
+            self._probability(inputs),
+            window,
+            around,
+            flank,
+            tuple(
+                self.attributor.attribute(inputs, baseline, np.random.default_rng(seed))
+                for baseline in self.request.baselines
+            ),
+            cls_rollout(self.model, *inputs) if self.request.attention else None,
+        )
+
+    @torch.no_grad()
+    def _probability(self, inputs: Inputs) -> float:
+        return float(self.calibration.apply(self.model(*inputs).double().cpu().numpy())[0, 0])
+
+
+class Writer:
+    """The outputs of one run, which appear whole when it ends without an error.
+
+    Parameters
+    ----------
+    request : ExplainRequest
+    loaded : LoadedModel
+    source : RawGenome
+    """
+
+    def __init__(self, request: ExplainRequest, loaded: LoadedModel, source: RawGenome) -> None:
+        self.request = request
+        self.tracks = source.tracks
+        self.contigs = source.contigs
+        demonstration = " (demonstration weights)" if loaded.config.demonstration else ""
+        self.note = f"{loaded.path.name}{demonstration}"
+        self.provenance = json.dumps(_provenance(request, loaded).to_dict(), sort_keys=True)
+        self._stack = ExitStack()
+        self._attention: IO[str] | None = None
+
+    def __enter__(self) -> Writer:
+        self._table = self._open(self.request.output, COLUMNS)
+        if self.request.attention:
+            note = (
+                "attention rollout, descriptive: shares of what [CLS] drew on, not what mattered; "
+                "bins off the contig are left out"
+            )
+            self._attention = self._open(self.request.attention, ATTENTION_COLUMNS, note)
+        if self.request.plot_dir:
+            self.request.plot_dir.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def _open(self, path: Path, columns: Sequence[str], note: str = "") -> IO[str]:
+        draft = self._stack.enter_context(atomic_path(path, force=self.request.force))
+        handle = self._stack.enter_context(draft.open("w"))
+        handle.write(f"## genomix explain {self.provenance}\n")
+        if note:
+            handle.write(f"## {note}\n")
+        handle.write("\t".join(columns) + "\n")
+        return handle
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, explanation: Explanation) -> None:
+        """Add one variant to every output."""
+        site = explanation.site
+        for attribution in explanation.attributions:
+            error = f"{attribution.error:.3g}"
+            for row in rows(explanation, attribution, self.tracks):
+                place = (row.feature, row.part, site.contig, row.start, row.end, row.base)
+                value = f"{row.attribution:.6g}"
+                _line(self._table, site.name, attribution.baseline, *place, value, error)
+        if self._attention and explanation.rollout:
+            self._write_attention(self._attention, explanation)
+        if self.request.plot_dir:
+            path = self.request.plot_dir / _file_name(site.name)
+            with atomic_path(path, force=self.request.force) as draft:
+                draw(picture(explanation, self.tracks, self.note), draft)
+
+    def _write_attention(self, handle: IO[str], explanation: Explanation) -> None:
+        site, rollout = explanation.site, explanation.rollout
+        assert rollout is not None
+        end = site.allele.pos + len(site.allele.ref)
+        own = f"{rollout.own.sum():.6g}"
+        _line(handle, site.name, site.contig, site.allele.pos, end, "variant", own)
+        for i, share in enumerate(rollout.bins):
+            start = explanation.start + BIN_SIZE * i
+            if 0 <= start < self.contigs[site.contig]:
+                place = (site.contig, start, start + BIN_SIZE, "bin")
+                _line(handle, site.name, *place, f"{share:.6g}")
+
+
+def _line(handle: IO[str], *fields: object) -> None:
+    handle.write("\t".join(map(str, fields)) + "\n")
+
+
+def _file_name(name: str) -> str:
+    """A name that any file system takes; long alleles are cut."""
+    contig, pos, ref, alt = name.rsplit(":", 3)
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in contig)
+    return f"{safe}_{pos}_{ref[:50]}_{alt[:50]}.png"
+
+
+def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
+    inputs = {"variants": request.variants, "fasta": request.fasta, "model": loaded.path}
+    inputs |= {f"track {name}": path for name, path in request.tracks.items()}
+    if request.contacts:
+        inputs["contacts"] = Path(str(request.contacts).partition("::")[0])
+    settings = {
+        "baselines": list(request.baselines),
+        "steps": request.steps,
+        "shuffles": N_SHUFFLES,
+        "uncovered": request.uncovered or loaded.config.uncovered,
+        "max_gap_bins": loaded.config.max_gap_bins,
+    }
+    return Provenance.of(settings, inputs, request.seed)

@@ -1,0 +1,359 @@
+"""Integrated Gradients of a GMT for one variant, down to bases and track bins.
+
+Sundararajan et al. 2017 (arXiv:1703.01365), in fp32 over the k-mer embeddings of the window and of
+both haplotypes, and over the tracks. Two baselines answer two questions:
+
+- ``ref``: the alternate haplotype becomes the reference; what did the variant do?
+- ``shuffle``: the mean of dinucleotide shuffles of the window, mean tracks, no variant; why here?
+
+Values are changes of the log-odds of the calibrated probability, so they add up to the change
+between the baseline and the variant. A k-mer's value is spread equally over its k bases.
+
+Letters: N bins, M tracks, G variants, H haplotype bases, r radius, w embedding width, k k-mer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.errors import MissingExtraError
+from genomix_cli.genome.shuffle import dinucleotide_shuffle
+from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.variants.models.gmt import GMT, Alleles
+from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, Haplotypes, WindowArrays
+from genomix_cli.variants.score.engine import window_tensors
+
+BASELINES = ("ref", "shuffle")
+N_SHUFFLES = 10
+# Changes smaller than this many log-odds are compared to it: their relative error says nothing.
+SMALLEST_CHANGE = 0.1
+# Only the variant stream moves against the reference allele: more steps cost next to nothing.
+MORE_STEPS = 4
+WINDOW_BATCH = 2
+VARIANT_BATCH = 32
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each part of the input contributed, in log-odds.
+
+    Attributes
+    ----------
+    baseline : str
+        One of `BASELINES`.
+    window : NDArray
+        float64 ``[N * 50 + 2 * MARGIN]``: bases of the reference window and its margins.
+    ref, alt : NDArray
+        float64 ``[H]``: bases of the haplotypes around the variant.
+    length : float
+        The lengths of the alleles.
+    tracks : NDArray
+        float64 ``[M, N]``.
+    change : float
+        Log-odds of the variant less those of the baseline, which the parts should sum to.
+    """
+
+    baseline: str
+    window: FloatArray
+    ref: FloatArray
+    alt: FloatArray
+    length: float
+    tracks: FloatArray
+    change: float
+
+    @property
+    def total(self) -> float:
+        """Sum of all parts."""
+        parts = (self.window, self.ref, self.alt, self.tracks)
+        return float(sum(p.sum() for p in parts)) + self.length
+
+    @property
+    def error(self) -> float:
+        """Completeness error: |total - change| as a share of |change| (of 0.1 if that is less)."""
+        return abs(self.total - self.change) / max(abs(self.change), SMALLEST_CHANGE)
+
+
+class Inputs(NamedTuple):
+    """One window with one variant as the model reads them (W = G = 1), on its device."""
+
+    window: Window
+    variants: Variants
+
+
+def to_inputs(
+    window: WindowArrays, haplotypes: Haplotypes, offset: int, device: torch.device
+) -> Inputs:
+    """Tensors of one window and one variant.
+
+    Parameters
+    ----------
+    window : WindowArrays
+    haplotypes : Haplotypes
+        One row.
+    offset : int
+        Bases from the start of the window to the variant.
+    device : torch.device
+    """
+    rows = [torch.from_numpy(a)[None].to(device) for a in haplotypes]
+    return Inputs(
+        window_tensors(window, device), Variants(torch.tensor([[offset]], device=device), *rows)
+    )
+
+
+class Attributor:
+    """Integrated Gradients with settings that stay the same over many variants.
+
+    Parameters
+    ----------
+    model : GMT
+        In evaluation mode; it is not changed.
+    slope : float
+        Of the calibration: log-odds per logit.
+    steps : int
+        Of the path, by the midpoint rule; against ``ref`` four times as many.
+    n_shuffles : int
+        Dinucleotide shuffles that the baseline ``shuffle`` is the mean of.
+    """
+
+    def __init__(
+        self, model: GMT, *, slope: float = 1.0, steps: int = 64, n_shuffles: int = N_SHUFFLES
+    ) -> None:
+        self.model = model
+        self.slope = slope
+        self.steps = steps
+        self.n_shuffles = n_shuffles
+
+    def attribute(
+        self, inputs: Inputs, baseline: str, rng: np.random.Generator | None = None
+    ) -> Attribution:
+        """Attribute the log-odds of one variant to its input.
+
+        Parameters
+        ----------
+        inputs : Inputs
+        baseline : {"ref", "shuffle"}
+        rng : numpy.random.Generator, optional
+            Draws the shuffles; needed for ``shuffle``.
+
+        Raises
+        ------
+        MissingExtraError
+            If captum is not installed.
+        """
+        # TF32 convolutions on a GPU would leave errors as large as the completeness asked for.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            if baseline == "ref":
+                return self._from_reference(inputs)
+            if baseline == "shuffle" and rng is not None:
+                return self._from_shuffles(inputs, rng)
+        raise ValueError(f"no baseline {baseline!r}, or no generator for it")
+
+    def _from_reference(self, inputs: Inputs) -> Attribution:
+        """Only the alternate haplotype moves, so the window stream runs once."""
+        model, variants = self.model, inputs.variants
+        bins = variants.offset // BIN_SIZE
+        with torch.no_grad():
+            context = model.window(inputs.window)
+            x = model.embed_alleles(variants)
+
+        def log_odds(alt: Tensor, alt_inside: Tensor, log_length: Tensor) -> Tensor:
+            # Steps of the path are variants of one window: [S, ...] -> [1, S, ...].
+            steps = len(alt)
+            moved = Alleles(
+                x.ref.expand(-1, steps, -1, -1),
+                alt[None],
+                x.ref_inside.expand(-1, steps, -1),
+                alt_inside[None],
+                log_length[None],
+            )
+            return self.slope * model.decode(context, moved, bins.expand(-1, steps))[0]
+
+        base = x._replace(alt=x.ref, alt_inside=x.ref_inside, log_length=_no_change(x))
+        moving = ("alt", "alt_inside", "log_length")
+        path = self._integrate(
+            log_odds,
+            [getattr(x, name)[0] for name in moving],
+            [getattr(base, name)[0] for name in moving],
+            MORE_STEPS * self.steps,
+            VARIANT_BATCH,
+        )
+        gradients = {name: g[None] for name, g in zip(moving, path.gradients, strict=True)}
+        local = self._local(x, base, gradients, variants)
+        return Attribution(
+            "ref",
+            np.zeros(inputs.window.codes.shape[-1]),
+            *local,
+            np.zeros(tuple(inputs.window.signal.shape[1:])),
+            path.change,
+        )
+
+    def _from_shuffles(self, inputs: Inputs, rng: np.random.Generator) -> Attribution:
+        """Window, alleles and tracks move together from a sequence and signal without features."""
+        model, window, variants = self.model, inputs.window, inputs.variants
+        bins = variants.offset // BIN_SIZE
+        shuffled = self._shuffles(window.codes, rng)
+        with torch.no_grad():
+            x = model.embed_alleles(variants)
+            base = self._mean_alleles(shuffled, variants)
+            sequence = model.embed_window(window.codes)
+            base_sequence = model.embed_window(shuffled).mean(0, keepdim=True)
+
+        def log_odds(sequence: Tensor, signal: Tensor, *alleles: Tensor) -> Tensor:
+            steps = len(signal)
+            moved = Window(*(t.expand(steps, *t.shape[1:]) for t in window))
+            context = model.encode(sequence, moved._replace(signal=signal))
+            return (
+                self.slope * model.decode(context, Alleles(*alleles), bins.expand(steps, -1))[:, 0]
+            )
+
+        path = self._integrate(
+            log_odds,
+            [sequence, window.signal, *x],
+            [base_sequence, torch.zeros_like(window.signal), *base],
+            self.steps,
+            WINDOW_BATCH,
+        )
+        by_sequence, by_signal, *by_allele = path.gradients
+        gradients = dict(zip(Alleles._fields, by_allele, strict=True))
+        return Attribution(
+            "shuffle",
+            self._window_bases(window.codes, shuffled, by_sequence[0]),
+            *self._local(x, base, gradients, variants),
+            _array(by_signal * window.signal)[0],
+            path.change,
+        )
+
+    def _integrate(
+        self,
+        log_odds: Callable[..., Tensor],
+        points: Sequence[Tensor],
+        base: Sequence[Tensor],
+        steps: int,
+        batch: int,
+    ) -> _Path:
+        """Mean gradients along the straight line from `base` to `points`, each ``[1, ...]``."""
+        try:
+            from captum.attr import IntegratedGradients
+        except ImportError as error:
+            raise MissingExtraError("captum", "explain") from error
+        method = IntegratedGradients(log_odds, multiply_by_inputs=False)
+        gradients = method.attribute(
+            tuple(points),
+            tuple(base),
+            n_steps=steps,
+            method="riemann_middle",
+            internal_batch_size=batch,
+        )
+        with torch.no_grad():
+            change = log_odds(*points) - log_odds(*base)
+        return _Path(tuple(g.detach() for g in gradients), float(change))
+
+    def _shuffles(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
+        """Shuffled windows, uint8 ``[shuffles, n]``."""
+        row = codes[0].cpu().numpy()
+        rows = np.stack([dinucleotide_shuffle(row, rng) for _ in range(self.n_shuffles)])
+        return torch.from_numpy(rows).to(codes.device)
+
+    def _mean_alleles(self, shuffled: Tensor, variants: Variants) -> Alleles:
+        """Mean embeddings of the variant's place in shuffled windows, where alt is ref."""
+        first = MARGIN + int(variants.offset) - self.model.flank
+        rows = shuffled[:, None, first : first + variants.ref.shape[-1]]
+        length = variants.ref_len.expand(len(rows), -1)
+        offset = variants.offset.expand(len(rows), -1)
+        alleles = self.model.embed_alleles(Variants(offset, rows, rows, length, length))
+        return Alleles(*(t.mean(0, keepdim=True) for t in alleles))
+
+    def _window_bases(self, codes: Tensor, shuffled: Tensor, gradient: Tensor) -> FloatArray:
+        """Attribution of the bases of a window from the gradient of its bins, ``[N, w]``.
+
+        A bin is the mean of its k-mers, so each k-mer has 1/50 of the bin's gradient.
+        """
+        ids = self.model.window_kmers(codes)[0]
+        values = self._kmer_values(ids, gradient)
+        for row in shuffled:
+            ids = self.model.window_kmers(row[None])[0]
+            values -= self._kmer_values(ids, gradient) / len(shuffled)
+        k = self.model.config.k
+        starts = MARGIN - k // 2 + np.arange(len(values))
+        return spread(starts, values, k, codes.shape[-1])
+
+    @torch.no_grad()
+    def _kmer_values(self, ids: Tensor, gradient: Tensor) -> FloatArray:
+        embedded = self.model.sequence(ids).unflatten(0, (-1, BIN_SIZE))  # [N, 50, w]
+        return _array((embedded * gradient[:, None]).sum(-1).flatten() / BIN_SIZE)
+
+    def _local(
+        self, x: Alleles, base: Alleles, gradients: dict[str, Tensor], variants: Variants
+    ) -> tuple[FloatArray, FloatArray, float]:
+        """Attribution of the bases of both haplotypes, and of the lengths of the alleles."""
+        values = {
+            name: _array(((getattr(x, name) - getattr(base, name)) * gradient)[0, 0].sum(-1))
+            for name, gradient in gradients.items()
+        }
+        inside_ref = float(values.get("ref_inside", 0.0))
+        inside_alt = float(values["alt_inside"])
+        if not int(variants.alt_len):
+            # A deleted allele has no bases: what its absence did falls on those of the reference.
+            inside_ref, inside_alt = inside_ref + inside_alt, 0.0
+        none = np.zeros(2 * self.model.config.radius)
+        ref = self._haplotype_bases(values.get("ref", none), inside_ref, variants.ref_len, variants)
+        alt = self._haplotype_bases(values["alt"], inside_alt, variants.alt_len, variants)
+        return ref, alt, float(values["log_length"])
+
+    def _haplotype_bases(
+        self, around: FloatArray, inside: float, length: Tensor, variants: Variants
+    ) -> FloatArray:
+        n = int(length)
+        starts = self.model.local_kmer_starts(length)[0, 0].cpu().numpy()
+        starts = np.concatenate([starts, self.model.flank + np.arange(n)])
+        values = np.concatenate([around, np.full(n, inside / max(n, 1))])
+        return spread(starts, values, self.model.config.k, variants.ref.shape[-1])
+
+
+class _Path(NamedTuple):
+    """Mean gradient of each input along the path, and the change of the output over it."""
+
+    gradients: tuple[Tensor, ...]
+    change: float
+
+
+def spread(starts: NDArray[np.int64], values: FloatArray, k: int, size: int) -> FloatArray:
+    """Give each of the k bases of a k-mer an equal share of its value.
+
+    Parameters
+    ----------
+    starts : NDArray
+        int64 ``[n]``: first base of each k-mer.
+    values : NDArray
+        float64 ``[n]``.
+    k : int
+    size : int
+        Bases.
+
+    Returns
+    -------
+    NDArray
+        float64 ``[size]``, of the same sum.
+    """
+    out = np.zeros(size)
+    for step in range(k):
+        np.add.at(out, starts + step, values / k)
+    return out
+
+
+def _no_change(x: Alleles) -> Tensor:
+    """The lengths of alleles when alt is ref."""
+    return x.log_length[..., :1].expand_as(x.log_length)
+
+
+def _array(tensor: Tensor) -> FloatArray:
+    return tensor.detach().double().cpu().numpy()

@@ -1,0 +1,119 @@
+"""Attention rollout of a GMT: which bins a variant's [CLS] drew on. Descriptive, no attribution.
+
+Letters: N bins, T tokens of the variant, d width, H heads, e = d/H, C contact bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT, Layer
+from genomix_cli.variants.records.inputs import BIN_SIZE
+
+
+class Rollout(NamedTuple):
+    """Shares of the final [CLS]; all together they sum to 1.
+
+    Attributes
+    ----------
+    bins : NDArray
+        float64 ``[N]``: each bin of the window.
+    own : NDArray
+        float64 ``[T]``: the variant's own tokens, [CLS] first.
+    """
+
+    bins: NDArray[np.float64]
+    own: NDArray[np.float64]
+
+
+@torch.no_grad()
+def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
+    """Follow the [CLS] of one variant back through the attention of every layer.
+
+    Abnar and Zuidema 2020 (doi:10.18653/v1/2020.acl-main.385): attention averaged over heads, half
+    of each step kept for the residual branch. Only the one row that is asked for is carried, from
+    the last layer to the first, so nothing of size layers x N x N is held.
+
+    Parameters
+    ----------
+    model : GMT
+        In evaluation mode.
+    window, variants
+        One window with one variant.
+    """
+    with _recorded(model) as streams:
+        context = model.window(window)
+        model.variants(context, variants)
+    column = torch.arange(model.n_bins, device=window.codes.device) // BINS_PER_CONTACT
+    row = column[variants.offset.flatten() // BIN_SIZE]
+    tokens = streams[0].variant.shape[0]
+    own = torch.eye(tokens, device=column.device)[0]
+    bins = torch.zeros(model.n_bins, device=column.device)
+    for module, stream, prior in reversed(
+        list(zip(model.layers, streams, context.priors, strict=True))
+    ):
+        layer = cast(Layer, module)
+        bias = prior[0][..., column]  # [H, C, N]
+        if bins.any():
+            bins = (bins + _through_window(layer, stream.window, bias[:, column], bins)) / 2
+        to_bins, to_own = _read_weights(layer, stream, bias[:, row])
+        bins = bins + own @ to_bins / 2
+        own = (own + own @ to_own) / 2
+    return Rollout(bins.double().cpu().numpy(), own.double().cpu().numpy())
+
+
+class _Streams(NamedTuple):
+    """What one layer's attention reads: window ``[N, d]`` and variant ``[T, d]`` tokens."""
+
+    window: Tensor
+    variant: Tensor
+
+
+@contextmanager
+def _recorded(model: GMT) -> Iterator[list[_Streams]]:
+    """Collect the normalised inputs of every layer, window stream and then variant stream."""
+    seen: list[list[Tensor]] = [[] for _ in model.layers]
+
+    def keep(index: int) -> Any:
+        return lambda module, args, output: seen[index].append(output)
+
+    handles = [
+        cast(Layer, layer).norm_attention.register_forward_hook(keep(i))
+        for i, layer in enumerate(model.layers)
+    ]
+    streams: list[_Streams] = []
+    try:
+        yield streams
+    finally:
+        for handle in handles:
+            handle.remove()
+    streams += [_Streams(window[0], variant[0, 0]) for window, variant in seen]
+
+
+def _through_window(layer: Layer, x: Tensor, bias: Tensor, weights: Tensor) -> Tensor:
+    """``[N]`` weights on the layer's output -> on its input; one head at a time."""
+    q, k, _ = layer.attention.project(x)
+    out = torch.zeros_like(weights)
+    for head in range(len(q)):
+        logits = q[head] @ k[head].T * q.shape[-1] ** -0.5 + bias[head]
+        out += weights @ logits.softmax(-1)
+    return out / len(q)
+
+
+def _read_weights(layer: Layer, stream: _Streams, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean attention of the variant's tokens to bins ``[T, N]`` and to themselves ``[T, T]``."""
+    q, own, _ = layer.attention.project(stream.variant)
+    _, shared, _ = layer.attention.project(stream.window)
+    scale = q.shape[-1] ** -0.5
+    outer = q @ shared.transpose(-1, -2) * scale + bias  # [H, T, N]
+    inner = q @ own.transpose(-1, -2) * scale  # [H, T, T]
+    weights = torch.cat([outer, inner], dim=-1).softmax(-1).mean(0)
+    return weights[:, : outer.shape[-1]], weights[:, outer.shape[-1] :]

@@ -1,0 +1,83 @@
+"""Start a model from the weights of another: pre-trained, or of a shorter window."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.learning.checkpoints import LoadedModel, load_model
+
+# What a model may change when it goes on from another's weights.
+_FREE = ("n_bins", "tracks", "dropout", "modality_dropout")
+_ABLATIONS = ("use_sequence", "use_tracks", "use_contacts")
+
+
+def start_from(module: Any, name: str, shard: Shard) -> LoadedModel:
+    """Load the weights of `name`; tracks go by their modality, and a new one starts afresh.
+
+    Parameters
+    ----------
+    module : VariantModule
+    name : str
+        A run folder, or a model that ships.
+    shard : Shard
+        What it will learn from.
+
+    Returns
+    -------
+    LoadedModel
+        Where the weights come from.
+
+    Raises
+    ------
+    UsageError
+        If the model is of another kind, preset or architecture, naming what differs.
+    DataError
+        If the shard has one of its tracks on another scale.
+    """
+    loaded = load_model(name)
+    _refuse_another(module, loaded, name)
+    _refuse_scale(loaded, shard, name)
+    state = loaded.module.state_dict()
+    known = tuple(spec.name for spec in loaded.config.tracks)
+    if tuple(module.config.tracks) != known:
+        if not hasattr(module, "adopt"):
+            raise UsageError(
+                "has other tracks",
+                where=name,
+                expected=", ".join(module.config.tracks),
+                found=", ".join(known),
+            )
+        state = module.adopt(state, known)
+    module.load_state_dict(state)
+    return loaded
+
+
+def _refuse_another(module: Any, loaded: LoadedModel, name: str) -> None:
+    own, other = asdict(module.config), asdict(loaded.module.config)
+    differ = [
+        f"{field}={other.get(field)} instead of {value}"
+        for field, value in own.items()
+        if field not in (*_FREE, *_ABLATIONS) and other.get(field) != value
+    ]
+    if type(module) is not type(loaded.module):
+        differ = [f"a {loaded.config.model}"]
+    if differ:
+        raise UsageError(
+            f"is of another architecture: {', '.join(differ)}",
+            where=name,
+            hint="use its --model, --preset and --set",
+        )
+
+
+def _refuse_scale(loaded: LoadedModel, shard: Shard, name: str) -> None:
+    known = {spec.name: spec for spec in loaded.config.tracks}
+    other = [s.name for s in shard.modality_specs if s.name in known and s != known[s.name]]
+    if other:
+        raise DataError(
+            f"{', '.join(other)} is on another scale than in {name}",
+            where=shard.path,
+            hint=f"prepare it with --normalise-like {name}",
+        )

@@ -1,0 +1,445 @@
+"""From a VCF, a reference, tracks, contacts and labels to a shard."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.genome_shard import check, format_of, open_shard
+from genomix_cli.formats.schema import GENOME, LAYOUTS, WINDOWS, VariantTable
+from genomix_cli.formats.writer import LayoutWriter
+from genomix_cli.genome.alphabet import MIN_K, kmer_ids
+from genomix_cli.genome.contacts import BIN as CONTACT_BIN
+from genomix_cli.genome.intervals import merge
+from genomix_cli.genome.signal import BIN_SIZE, TrackSpec, Uncovered
+from genomix_cli.genome.source import RawGenome
+from genomix_cli.genome.tracks import modalities, read_track_name
+from genomix_cli.genome.vcf.reader import STANDARD_STREAM
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.registry import SHARD_LAYOUTS
+from genomix_cli.variants.prepare.table import Collected, LabelSource, collect_variants
+from genomix_cli.variants.records.inputs import WINDOW
+
+log = logging.getLogger("genomix")
+
+DEFAULT_UNCOVERED: Uncovered = "missing"
+DEFAULT_MAX_GAP = 500
+# Ids of longer k-mers do not fit uint16.
+MAX_K = 7
+# Bases copied at a time.
+PIECE = 5_000_000
+# A window around a variant, wherever its first bin starts, and the k-mers at its ends.
+WINDOW_FLANK = WINDOW // 2 + 2 * BIN_SIZE
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """What to prepare.
+
+    Attributes
+    ----------
+    vcf : Path
+        ``-`` for standard input.
+    fasta : Path
+    output : Path
+    tracks : mapping of str to Path
+        bigWig by track name.
+    contacts : Path, optional
+        .cool or .mcool.
+    label_info, effect_info, probability_info : str, optional
+        INFO keys with one value per ALT: the label, a quantitative label, and the label's true
+        probability in simulated data.
+    labels : Path, optional
+        TSV of labels keyed by contig, pos (1-based), ref, alt.
+    normalise_like : str, optional
+        Shard or model whose track distributions to conform to.
+    uncovered : {"missing", "zero"}, optional
+        What a bin without data means; by default as in `normalise_like`, else ``"missing"``.
+    max_gap : int, optional
+        Bases: longest gap that is interpolated; by default as in `normalise_like`, else 500.
+    flank : int
+        Bases kept on each side of each variant.
+    layout : str
+        A name of `SHARD_LAYOUTS`.
+    k : int
+        Length of the k-mers of the windows layout.
+    assembly : str
+        Name of the assembly, for the record.
+    force : bool
+        Whether to replace `output`.
+    stats : Path, optional
+        Where to write the summary as JSON.
+    """
+
+    vcf: Path
+    fasta: Path
+    output: Path
+    tracks: Mapping[str, Path] = field(default_factory=dict)
+    contacts: Path | None = None
+    label_info: str | None = None
+    effect_info: str | None = None
+    probability_info: str | None = None
+    labels: Path | None = None
+    normalise_like: str | None = None
+    uncovered: Uncovered | None = None
+    max_gap: int | None = None
+    flank: int = 100_000
+    layout: str = "genome"
+    k: int = 6
+    assembly: str = ""
+    force: bool = True
+    stats: Path | None = None
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What became of every record.
+
+    Attributes
+    ----------
+    output : str
+    records, alleles, used : int
+        Records read, their ALTs, and the ALTs that went into the shard.
+    skipped : dict of str to int
+        The other ALTs by reason; with `used` they add up to `alleles`.
+    examples : dict of str to list of str
+        The first few of each reason.
+    labelled, unlabelled : int
+        Of the ALTs used.
+    labels_unused : int
+        Rows of the label table that match no record.
+    contigs : dict of str to int
+        ALTs used by contig.
+    bases : int
+        Bases of sequence stored.
+    observed : dict of str to float
+        Share of the stored bins in which each track was observed.
+    """
+
+    output: str
+    records: int
+    alleles: int
+    used: int
+    skipped: dict[str, int]
+    examples: dict[str, list[str]]
+    labelled: int
+    unlabelled: int
+    labels_unused: int
+    contigs: dict[str, int]
+    bases: int
+    observed: dict[str, float]
+
+
+class Job(NamedTuple):
+    """What a layout is written from.
+
+    Attributes
+    ----------
+    source : RawGenome
+    table : VariantTable
+    contigs : dict of str to int
+    attributes : dict
+        Of the root; see `genomix_cli.formats.schema`.
+    flank, k : int
+        As in the request.
+    """
+
+    source: RawGenome
+    table: VariantTable
+    contigs: dict[str, int]
+    attributes: dict[str, Any]
+    flank: int
+    k: int
+
+
+class Written(NamedTuple):
+    """Bases stored, and the share of bins in which each track was observed."""
+
+    bases: int
+    observed: dict[str, float]
+
+
+def prepare_variants(request: PrepareRequest) -> PrepareSummary:
+    """Check, normalise and store what a model reads of each variant.
+
+    Raises
+    ------
+    UsageError
+        If the request contradicts itself.
+    DataError
+        If an input cannot be read, or the inputs are not of one genome.
+    CheckError
+        If most REFs differ from the FASTA.
+    """
+    write = SHARD_LAYOUTS.load(request.layout)
+    _check(request)
+    scale = _scale(request).of(request.tracks)
+    labels = LabelSource(
+        request.label_info, request.labels, request.probability_info, request.effect_info
+    )
+    genome = RawGenome(
+        request.fasta,
+        request.tracks,
+        scale.specs,
+        request.contacts,
+        uncovered=scale.uncovered,
+        max_gap_bins=scale.max_gap_bins,
+    )
+    with closing(genome) as source:
+        collected = collect_variants(request.vcf, source.fasta, labels)
+        attributes = _attributes(request, scale, source, collected)
+        job = Job(source, collected.table, collected.contigs, attributes, request.flank, request.k)
+        with atomic_path(request.output, force=request.force) as draft:
+            written = write(draft, job)
+    summary = _summary(request, collected, labels, written)
+    if request.stats is not None:
+        with atomic_path(request.stats) as draft:
+            draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
+    return summary
+
+
+def _check(request: PrepareRequest) -> None:
+    """Everything that the request alone can tell, before any work."""
+    if request.output.exists() and not request.force:
+        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
+    for path in (request.output, request.stats):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError("no such folder", where=path.parent, hint="create it first")
+    if request.labels is not None and (request.label_info or request.effect_info):
+        option = "--label-info" if request.label_info else "--effect-info"
+        raise UsageError(f"give {option} or --labels, not both")
+    if request.uncovered is not None and request.uncovered not in get_args(Uncovered):
+        raise UsageError(
+            "unknown meaning of bins without data",
+            where="--uncovered",
+            expected=" or ".join(get_args(Uncovered)),
+            found=request.uncovered,
+        )
+    if not MIN_K <= request.k <= MAX_K:
+        raise UsageError(
+            "k-mer length", where="--k", expected=f"{MIN_K} to {MAX_K}", found=str(request.k)
+        )
+
+
+class Scale(NamedTuple):
+    """How tracks are normalised; `specs` is None where each file is its own reference."""
+
+    specs: tuple[TrackSpec, ...] | None
+    uncovered: Uncovered
+    max_gap_bins: int
+
+    def of(self, tracks: Iterable[str]) -> Scale:
+        """The same for tracks of any cell type, in the order of their modalities here."""
+        if self.specs is None:
+            return self
+        known = {spec.name: spec for spec in self.specs}
+        first = {read_track_name(spec.name).modality: spec for spec in reversed(self.specs)}
+        given: dict[str, list[str]] = {name: [] for name in modalities(known)}
+        for name in tracks:
+            modality = read_track_name(name).modality
+            if modality not in given:
+                raise UsageError(
+                    f"unknown track {name}",
+                    where="--track",
+                    expected=" or ".join(given) or "no tracks",
+                )
+            given[modality].append(name)
+        specs = tuple(
+            known.get(name) or first[modality].called(name)
+            for modality, names in given.items()
+            for name in names or [modality]
+        )
+        return self._replace(specs=specs)
+
+
+def _scale(request: PrepareRequest) -> Scale:
+    """The request's own settings, where they do not contradict what it conforms to."""
+    uncovered = request.uncovered or DEFAULT_UNCOVERED
+    max_gap = DEFAULT_MAX_GAP if request.max_gap is None else request.max_gap
+    own = Scale(None, uncovered, max_gap // BIN_SIZE)
+    if request.normalise_like is None:
+        return own
+    like = read_scale(request.normalise_like)
+    for option, asked, found in (
+        ("--uncovered", request.uncovered and own.uncovered, like.uncovered),
+        ("--max-gap", request.max_gap and own.max_gap_bins, like.max_gap_bins),
+    ):
+        if asked is not None and asked != found:
+            raise UsageError(
+                "contradicts --normalise-like",
+                where=option,
+                expected=str(found if option == "--uncovered" else like.max_gap_bins * BIN_SIZE),
+                hint="leave the option out",
+            )
+    return like
+
+
+def read_scale(name: str) -> Scale:
+    """How the tracks of a shard, or of a model, were normalised.
+
+    Parameters
+    ----------
+    name : str
+        A shard of any layout, a run folder, or the name of a model that ships.
+
+    Raises
+    ------
+    UsageError, DataError
+        If there is no such file or model, or it is damaged.
+    """
+    if not Path(name).is_file():
+        from genomix_cli.learning.checkpoints import model_folder, read_config
+
+        config = read_config(model_folder(name))
+        uncovered: Any = config.uncovered
+        return Scale(config.tracks, uncovered, config.max_gap_bins)
+    attributes = check(Path(name), LAYOUTS.get(format_of(Path(name)) or "", GENOME)).attributes
+    specs = tuple(from_dict(TrackSpec, spec, where=name) for spec in attributes["tracks"])
+    return Scale(specs, attributes["uncovered"], int(attributes["max_gap_bins"]))
+
+
+def _attributes(
+    request: PrepareRequest, scale: Scale, source: RawGenome, collected: Collected
+) -> dict[str, Any]:
+    return {
+        "bin_size": BIN_SIZE,
+        "assembly": request.assembly,
+        "contigs": [list(item) for item in collected.contigs.items()],
+        "tracks": [to_dict(spec) for spec in source.specs],
+        "uncovered": scale.uncovered,
+        "max_gap_bins": scale.max_gap_bins,
+        "tissues": list(collected.tissues),
+        "provenance": _provenance(request).to_dict(),
+    }
+
+
+def _provenance(request: PrepareRequest) -> Provenance:
+    inputs = {"fasta": request.fasta}
+    inputs |= {f"track {name}": path for name, path in request.tracks.items()}
+    if str(request.vcf) != STANDARD_STREAM:
+        inputs["vcf"] = request.vcf
+    if request.contacts is not None:
+        inputs["contacts"] = Path(str(request.contacts).split("::")[0])
+    if request.labels is not None:
+        inputs["labels"] = request.labels
+    settings = (
+        *("label_info", "effect_info", "probability_info"),
+        *("flank", "layout", "k", "assembly"),
+    )
+    return Provenance.of({name: getattr(request, name) for name in settings}, inputs)
+
+
+def _summary(
+    request: PrepareRequest, collected: Collected, labels: LabelSource, written: Written
+) -> PrepareSummary:
+    table = collected.table
+    labelled = int(np.count_nonzero(~(np.isnan(table.label) & np.isnan(table.effect))))
+    per_contig = np.bincount(table.contig, minlength=len(collected.contigs)).tolist()
+    for name, share in written.observed.items():
+        if not share:
+            log.warning("track %s was observed nowhere near the variants", name)
+    return PrepareSummary(
+        output=str(request.output),
+        **collected.counts,
+        skipped=collected.skipped,
+        examples=collected.examples,
+        labelled=labelled,
+        unlabelled=len(table.pos) - labelled,
+        labels_unused=len(labels.rows) - len(labels.matched),
+        contigs=dict(zip(collected.contigs, per_contig, strict=True)),
+        bases=written.bases,
+        observed=written.observed,
+    )
+
+
+def write_genome_layout(path: Path, job: Job) -> Written:
+    """Write each stretch of genome near a variant once; see `genomix_cli.formats.schema.GENOME`."""
+    bases, observed = 0, np.zeros(len(job.source.tracks))
+    with LayoutWriter(path, GENOME, job.attributes) as writer:
+        for index, contig in enumerate(track(job.contigs, "writing contigs")):
+            blocks = _blocks(job, index, job.contigs[contig])
+            observed += write_contig(writer, job.source, contig, blocks)
+            bases += int((blocks[:, 1] - blocks[:, 0]).sum())
+            if job.source.has_contacts:
+                writer.put("/contacts/<contig>/oe", job.source.band(contig), contig)
+        writer.put_variants(job.table)
+    shares = (observed / max(bases / BIN_SIZE, 1)).round(4).tolist()
+    return Written(bases, dict(zip(job.source.tracks, shares, strict=True)))
+
+
+def _blocks(job: Job, index: int, length: int) -> NDArray[np.int64]:
+    """Start, end and offset of the merged neighbourhoods of one contig's variants."""
+    rows = slice(*np.searchsorted(job.table.contig, [index, index + 1]))
+    pos, n_ref = job.table.pos[rows], np.char.str_len(job.table.ref[rows])
+    starts = np.maximum((pos - job.flank) // CONTACT_BIN * CONTACT_BIN, 0)
+    ends = -(-(pos + n_ref + job.flank) // CONTACT_BIN) * CONTACT_BIN
+    merged = merge(starts, np.minimum(ends, length))
+    sizes = merged[:, 1] - merged[:, 0]
+    return np.column_stack([merged, np.cumsum(sizes) - sizes])
+
+
+def write_contig(
+    writer: LayoutWriter, source: RawGenome, contig: str, blocks: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Write bases and tracks of the blocks; returns the observed bins of each track."""
+    n_bases = int((blocks[:, 1] - blocks[:, 0]).sum())
+    shape = len(source.tracks), -(-n_bases // BIN_SIZE)
+    writer.put("/sequence/<contig>/blocks", blocks, contig)
+    codes = writer.create("/sequence/<contig>/codes", (n_bases,), contig)
+    signal = writer.create("/tracks/<contig>/signal", shape, contig)
+    observed = writer.create("/tracks/<contig>/observed", shape, contig)
+    total = np.zeros(len(source.tracks), np.int64)
+    for start, end, offset in _pieces(blocks):
+        codes[offset : offset + end - start] = source.codes(contig, start, end)
+        first, last = start // BIN_SIZE, -(-end // BIN_SIZE)
+        part = slice(offset // BIN_SIZE, offset // BIN_SIZE + last - first)
+        piece = source.signal(contig, first, last)
+        signal[:, part], observed[:, part] = piece.value, piece.observed
+        total += piece.observed.sum(axis=1)
+    return total
+
+
+def _pieces(blocks: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """The blocks in pieces of at most `PIECE` bases."""
+    for start, end, offset in blocks.tolist():
+        for low in range(start, end, PIECE):
+            yield low, min(low + PIECE, end), offset + low - start
+
+
+def write_windows_layout(path: Path, job: Job) -> Written:
+    """Write one row per variant; see `genomix_cli.formats.schema.WINDOWS`.
+
+    Neighbouring windows overlap, so the genome is written first, aside, and windows are cut of it.
+    """
+    genome = path.with_name("genome.h5")
+    written = write_genome_layout(genome, job._replace(flank=max(job.flank, WINDOW_FLANK)))
+    shard = open_shard(genome)
+    table, names = shard.variants, list(shard.contigs)
+    n, n_bins = len(table.pos), WINDOW // BIN_SIZE
+    shape = n, len(shard.tracks), n_bins
+    starts = table.pos // BIN_SIZE * BIN_SIZE - WINDOW // 2
+    with LayoutWriter(path, WINDOWS, {**job.attributes, "k": job.k}) as writer:
+        kmers = writer.create("/windows/kmers", (n, WINDOW))
+        signal = writer.create("/windows/signal", shape)
+        observed = writer.create("/windows/observed", shape)
+        for row in track(range(n), "writing windows"):
+            contig, start = names[table.contig[row]], int(starts[row])
+            first = start - job.k // 2
+            kmers[row] = kmer_ids(shard.codes(contig, first, first + WINDOW + job.k - 1), job.k)
+            bins = shard.signal(contig, start // BIN_SIZE, start // BIN_SIZE + n_bins)
+            signal[row], observed[row] = bins
+        writer.put("/windows/start", starts)
+        writer.put_variants(table)
+    genome.unlink()
+    return written

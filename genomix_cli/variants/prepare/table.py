@@ -1,0 +1,300 @@
+"""From a VCF and labels to the table of variants of a shard."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import CheckError, DataError
+from genomix_cli.formats.schema import VariantTable
+from genomix_cli.genome.alphabet import decode
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.vcf.reader import Record, VcfReader
+from genomix_cli.progress import track
+from genomix_cli.variants.records.alleles import REASONS, REF_MISMATCH
+from genomix_cli.variants.records.checks import Checked, CheckedVariants, blocks
+from genomix_cli.variants.records.inputs import STRIDE, Allele
+from genomix_cli.variants.records.labels import (
+    NAN,
+    AlleleKey,
+    LabelRow,
+    allele_key,
+    info_numbers,
+    read_label_rows,
+)
+
+BLOCK_RECORDS = 10_000
+# Of each reason, so many records are named in the summary.
+EXAMPLES = 5
+_MOST_CONTIGS = np.iinfo(np.int16).max
+# Above any locus number: groups that the user names and loci never meet.
+_NAMED = 1 << 60
+
+
+class LabelSource:
+    """Where labels come from: an INFO key, a table, or nowhere.
+
+    Parameters
+    ----------
+    info : str, optional
+        INFO key of the label, one value per ALT.
+    table : Path, optional
+        TSV, see `genomix_cli.variants.records.labels.read_label_rows`.
+    probability_info : str, optional
+        INFO key of the true probability of the label, in simulated data.
+    effect_info : str, optional
+        INFO key of a quantitative label.
+
+    Attributes
+    ----------
+    matched : set of AlleleKey
+        Rows of the table that were asked for.
+    """
+
+    def __init__(
+        self,
+        info: str | None = None,
+        table: Path | None = None,
+        probability_info: str | None = None,
+        effect_info: str | None = None,
+    ) -> None:
+        self.info = info
+        self.effect_info = effect_info
+        self.probability_info = probability_info
+        self.rows = {} if table is None else read_label_rows(table)
+        self.matched: set[AlleleKey] = set()
+        key = info or effect_info
+        self.name = f"INFO/{key}" if key else str(table) if table else None
+
+    def labels(self, reader: VcfReader, record: Record) -> list[list[LabelRow]]:
+        """What is known of each ALT of a record: a row, or several of as many tissues."""
+        if self.info is None and self.effect_info is None:
+            return [self._rows(record, alt) for alt in record.alts]
+        label, effect = (
+            info_numbers(reader, record, key) if key else [NAN] * len(record.alts)
+            for key in (self.info, self.effect_info)
+        )
+        return [[LabelRow(a, effect=b)] for a, b in zip(label, effect, strict=True)]
+
+    def probabilities(self, reader: VcfReader, record: Record) -> list[float]:
+        """The true probability of each ALT's label, NaN where unknown."""
+        if self.probability_info is None:
+            return [NAN] * len(record.alts)
+        return info_numbers(reader, record, self.probability_info)
+
+    def _rows(self, record: Record, alt: str) -> list[LabelRow]:
+        key = allele_key(record.chrom, record.pos, record.ref, alt)
+        if key not in self.rows:
+            return [LabelRow()]
+        self.matched.add(key)
+        return list(self.rows[key].values())
+
+
+class Collected(NamedTuple):
+    """What was read from a VCF.
+
+    Attributes
+    ----------
+    table : VariantTable
+        Sorted by contig and position.
+    contigs : dict of str to int
+        Contigs with variants and their lengths, in the order of the FASTA.
+    tissues : tuple of str
+    counts : dict of str to int
+        ``records``, ``alleles`` and ``used``.
+    skipped : dict of str to int
+        Alleles by the reason they cannot be used.
+    examples : dict of str to list of str
+        The first few of each.
+    """
+
+    table: VariantTable
+    contigs: dict[str, int]
+    tissues: tuple[str, ...]
+    counts: dict[str, int]
+    skipped: dict[str, int]
+    examples: dict[str, list[str]]
+
+
+def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Collected:
+    """Read every allele of a VCF that can be used, and count the others by reason.
+
+    Parameters
+    ----------
+    vcf : str or Path
+    fasta : Fasta
+    source : LabelSource
+
+    Raises
+    ------
+    DataError
+        If the VCF cannot be read, has no records, shares no contig with the FASTA, or nothing of
+        it can be used; or if no label is found where labels were asked for.
+    CheckError
+        If most REFs differ from the FASTA.
+    """
+    columns = _Columns()
+    examples: dict[str, list[str]] = {}
+    with VcfReader(vcf) as reader:
+        checked = CheckedVariants(reader, fasta, blocks(reader, BLOCK_RECORDS))
+        counted = track(checked, "reading blocks of 10,000 variants")
+        for number, item in enumerate(item for block in counted for item in block):
+            if any(allele is not None for allele in item.alleles):
+                labels = source.labels(reader, item.record)
+                columns.add(number, item, labels, source.probabilities(reader, item.record))
+            _note_examples(item, examples)
+        _refuse_unusable(reader.name, checked.counts)
+    table, contigs = columns.build(fasta)
+    if source.name and np.isnan(table.label).all() and np.isnan(table.effect).all():
+        raise DataError(f"no variant has a label in {source.name}", where=reader.name)
+    counts = {key: checked.counts[key] for key in ("records", "alleles")}
+    skipped = {reason: checked.counts[reason] for reason in REASONS if checked.counts[reason]}
+    counts["used"] = checked.counts["scored"]
+    _refuse_contradictions(table, contigs, reader.name)
+    return Collected(table, contigs, tuple(columns.tissues), counts, skipped, examples)
+
+
+def _refuse_contradictions(table: VariantTable, contigs: dict[str, int], name: str) -> None:
+    """An allele that comes again in the same tissue must carry the same label."""
+    keys = table.contig, table.pos, table.ref, table.alt, table.tissue
+    order = np.lexsort(keys[::-1])
+    same = np.ones(len(order) - 1, np.bool_)
+    for key in keys:
+        same &= key[order][1:] == key[order][:-1]
+    for label in (table.label[order], table.effect[order]):
+        differ = np.flatnonzero(same & (np.abs(np.diff(label)) > 0))  # NaN is not above 0
+        if len(differ):
+            row = order[differ[0]]
+            allele = f"{table.ref[row].decode() or '-'}>{table.alt[row].decode() or '-'}"
+            raise DataError(
+                f"{len(differ):,} alleles have two labels, as "
+                f"{list(contigs)[table.contig[row]]}:{table.pos[row] + 1} {allele}",
+                where=name,
+                expected="one label per allele and tissue",
+                found=f"{label[differ[0]]:g} and {label[differ[0] + 1]:g}",
+            )
+
+
+def _note_examples(item: Checked, examples: dict[str, list[str]]) -> None:
+    record = item.record
+    for alt, reason in zip(record.alts, item.reasons, strict=True):
+        if reason is not None and len(noted := examples.setdefault(reason, [])) < EXAMPLES:
+            place = f"line {record.line}: " if record.line else ""
+            noted.append(f"{place}{record.chrom}:{record.pos} {record.ref}>{alt}")
+
+
+def _refuse_unusable(name: str, counts: Counter[str]) -> None:
+    if not counts["records"]:
+        raise DataError("has no records", where=name, expected="at least one variant")
+    if counts[REF_MISMATCH] > counts["scored"]:
+        raise CheckError(
+            "most REFs differ from the FASTA: this looks like another assembly",
+            where=name,
+            found=f"{counts[REF_MISMATCH]:,} of {counts[REF_MISMATCH] + counts['scored']:,}",
+            hint="give the FASTA that the variants were called against",
+        )
+    if not counts["scored"]:
+        reasons = (f"{reason} {counts[reason]:,}" for reason in REASONS if counts[reason])
+        raise DataError("no allele can be used", where=name, found=", ".join(reasons))
+
+
+@dataclass
+class _Columns:
+    """The columns while they grow: plain numbers, a few dozen bytes per variant."""
+
+    names: dict[str, int] = field(default_factory=dict)
+    tissues: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
+    contig: array[int] = field(default_factory=lambda: array("q"))
+    pos: array[int] = field(default_factory=lambda: array("q"))
+    ref: list[bytes] = field(default_factory=list)
+    alt: list[bytes] = field(default_factory=list)
+    label: array[float] = field(default_factory=lambda: array("f"))
+    effect: array[float] = field(default_factory=lambda: array("f"))
+    probability: array[float] = field(default_factory=lambda: array("f"))
+    weight: array[float] = field(default_factory=lambda: array("f"))
+    group: array[int] = field(default_factory=lambda: array("q"))
+    tissue: array[int] = field(default_factory=lambda: array("h"))
+    record: array[int] = field(default_factory=lambda: array("q"))
+    allele: array[int] = field(default_factory=lambda: array("h"))
+
+    def add(
+        self, number: int, item: Checked, labels: list[list[LabelRow]], probabilities: list[float]
+    ) -> None:
+        """Append the usable alleles of a record, once for each tissue they are labelled in."""
+        contig = self.names.setdefault(item.contig, len(self.names))
+        for index, allele in enumerate(item.alleles):
+            if allele is None:
+                continue
+            for row in labels[index]:
+                self.contig.append(contig)
+                self.record.append(number)
+                self.allele.append(index)
+                self._add_allele(allele)
+                self._add_label(row, probabilities[index])
+
+    def _add_allele(self, allele: Allele) -> None:
+        self.pos.append(allele.pos)
+        self.ref.append(decode(allele.ref).encode())
+        self.alt.append(decode(allele.alt).encode())
+
+    def _add_label(self, row: LabelRow, probability: float) -> None:
+        self.label.append(row.label)
+        self.effect.append(row.effect)
+        self.probability.append(probability)
+        self.weight.append(row.weight)
+        group = self.groups.setdefault(row.group, len(self.groups)) if row.group else -1
+        tissue = self.tissues.setdefault(row.tissue, len(self.tissues)) if row.tissue else -1
+        self.group.append(group)
+        self.tissue.append(tissue)
+
+    def build(self, fasta: Fasta) -> tuple[VariantTable, dict[str, int]]:
+        """The sorted table, and the contigs that it counts."""
+        contigs = {name: size for name, size in fasta.lengths.items() if name in self.names}
+        if len(contigs) > _MOST_CONTIGS:
+            raise DataError(
+                "variants on too many contigs",
+                where=fasta.path,
+                expected=f"at most {_MOST_CONTIGS:,}",
+                found=f"{len(contigs):,}",
+            )
+        place = {name: i for i, name in enumerate(contigs)}
+        renumber = np.array([place[name] for name in self.names], np.int16)
+        contig = renumber[np.asarray(self.contig)]
+        pos = np.asarray(self.pos, np.int64)
+        order = np.lexsort((pos, contig))
+        table = VariantTable(
+            contig,
+            pos,
+            np.array(self.ref, np.bytes_),
+            np.array(self.alt, np.bytes_),
+            np.asarray(self.label, np.float32),
+            np.asarray(self.effect, np.float32),
+            np.asarray(self.probability, np.float32),
+            np.asarray(self.weight, np.float32),
+            _groups(contig, pos, np.asarray(self.group), np.asarray(self.tissue, np.int64)),
+            np.asarray(self.tissue, np.int16),
+            np.asarray(self.record, np.int64),
+            np.asarray(self.allele, np.int16),
+        )
+        columns: Any = (column[order] for column in table)
+        return VariantTable(*columns), contigs
+
+
+def _groups(
+    contig: NDArray[np.int16],
+    pos: NDArray[np.int64],
+    named: NDArray[np.int64],
+    tissue: NDArray[np.int64],
+) -> NDArray[np.int32]:
+    """Numbers from 0: the 50-kb locus in its tissue, or the group that the user named."""
+    place = np.unique(contig.astype(np.int64) << 40 | pos // STRIDE, return_inverse=True)[1]
+    locus = place * (tissue.max(initial=-1) + 2) + tissue + 1
+    key = np.where(named >= 0, _NAMED + named, locus)
+    return np.unique(key, return_inverse=True)[1].astype(np.int32)

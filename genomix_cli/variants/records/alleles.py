@@ -1,0 +1,185 @@
+"""Which alleles can be used, and why the others cannot.
+
+`prepare`, `score` and `explain` ask the same: a variant that trains is one that scores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.variants.records.inputs import MAX_ALLELE, trim_allele
+
+MISSING_ALT = "missing_alt"
+STAR = "star"
+SYMBOLIC = "symbolic"
+BREAKEND = "breakend"
+IUPAC = "iupac"
+ALT_EQUALS_REF = "alt_equals_ref"
+TOO_LONG = "too_long"
+CONTIG_ABSENT = "contig_absent"
+OFF_CONTIG = "off_contig"
+NOT_PREPARED = "not_prepared"
+REF_MISMATCH = "ref_mismatch"
+
+# Every reason, in the order in which they are checked, as reports and documentation say it.
+REASONS = {
+    MISSING_ALT: "no ALT, or '.'",
+    STAR: "ALT is '*': another record deletes this site",
+    SYMBOLIC: "symbolic ALT such as <DEL>",
+    BREAKEND: "ALT is a breakend",
+    IUPAC: "REF or ALT has letters other than A, C, G, T",
+    ALT_EQUALS_REF: "ALT equals REF",
+    TOO_LONG: f"more than {MAX_ALLELE} bases on one side once trimmed",
+    CONTIG_ABSENT: "the contig is not in the FASTA",
+    OFF_CONTIG: "the position lies off the contig",
+    NOT_PREPARED: "the shard does not hold this place",
+    REF_MISMATCH: "REF is not what the FASTA says",
+}
+
+_BASES = re.compile(r"[ACGTacgt]+")
+_NO_BASE = re.compile(r"[^ACGT]")
+_SINGLE = frozenset("ACGT")
+# VCF 4.4, section 1.6.1: REF has the first base of an ambiguity code of the FASTA, as A for R.
+_FIRST_BASE = str.maketrans("RYSWKMBDHV", "ACCAGACAAA")
+
+
+class Reference(Protocol):
+    """What REF is compared with: a FASTA, or the stretches of one that a shard holds."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def names(self) -> ContigNames:
+        """Its contigs under any usual spelling."""
+        ...
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """Bases of each contig."""
+        ...
+
+    @property
+    def partial(self) -> bool:
+        """Whether places that read N may be places that are not held."""
+        ...
+
+    def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Codes of a stretch; what lies off the contig is unknown."""
+        ...
+
+    def letters(self, contig: str, start: int, end: int) -> str:
+        """Letters of a stretch within the contig, either case."""
+        ...
+
+
+class Stretch(NamedTuple):
+    """Letters of the reference around some records.
+
+    Attributes
+    ----------
+    letters : str
+        Upper case.
+    first : int
+        0-based position of the first of them.
+    length : int
+        Of the contig.
+    partial : bool
+        See `Reference`.
+    """
+
+    letters: str
+    first: int
+    length: int
+    partial: bool
+
+    @classmethod
+    def of(cls, reference: Reference, contig: str, start: int, end: int) -> Stretch:
+        """Read a stretch; `contig` as the reference spells it, bounds may lie off it."""
+        length = reference.lengths[contig]
+        first = min(max(start, 0), length)
+        letters = reference.letters(contig, first, max(first, min(end, length)))
+        return cls(letters.upper(), first, length, reference.partial)
+
+    def site(self, pos: int, ref: str) -> str | None:
+        """Why a site cannot be used, or None if the reference has `ref` there.
+
+        An ambiguity code of the reference counts as its first base, as the VCF specification has
+        it, and any letter that is no base as N.
+
+        Parameters
+        ----------
+        pos : int
+            0-based; within the stretch, if on the contig.
+        ref : str
+            Bases; upper or lower case.
+        """
+        end = pos + len(ref)
+        if pos < 0 or end > self.length:
+            return OFF_CONTIG
+        found = self.letters[pos - self.first : end - self.first]
+        if found == ref:
+            return None
+        ref = ref.upper()
+        if (
+            _NO_BASE.sub("N", found) == _NO_BASE.sub("N", ref)
+            or found.translate(_FIRST_BASE) == ref
+        ):
+            return None
+        return NOT_PREPARED if self.partial and not found.strip("N") else REF_MISMATCH
+
+
+def classify_allele(ref: str, alt: str) -> str | None:
+    """Why an allele cannot be used, from its spelling alone, or None if nothing speaks against it.
+
+    Parameters
+    ----------
+    ref, alt : str
+        REF and one ALT as the VCF spells them; upper or lower case.
+    """
+    if ref != alt and ref in _SINGLE and alt in _SINGLE:
+        return None
+    if alt in ("", "."):
+        return MISSING_ALT
+    if alt == "*":
+        return STAR
+    if alt[0] == "<":
+        return SYMBOLIC
+    if "[" in alt or "]" in alt or alt[0] == "." or alt[-1] == ".":
+        return BREAKEND
+    if not (_BASES.fullmatch(ref) and _BASES.fullmatch(alt)):
+        return IUPAC
+    if ref.upper() == alt.upper():
+        return ALT_EQUALS_REF
+    trimmed = trim_allele(0, ref, alt)
+    if max(len(trimmed.ref), len(trimmed.alt)) > MAX_ALLELE:
+        return TOO_LONG
+    return None
+
+
+def classify_site(reference: Reference, contig: str, pos: int, ref: str) -> str | None:
+    """Why a site cannot be used, or None if the reference has `ref` there; see `Stretch.site`.
+
+    Parameters
+    ----------
+    reference : Reference
+    contig : str
+        As the VCF spells it; ``chr1`` and ``1`` are the same.
+    pos : int
+        0-based.
+    ref : str
+        Bases; upper or lower case.
+    """
+    name = reference.names.find(contig)
+    if name is None:
+        return CONTIG_ABSENT
+    return Stretch.of(reference, name, pos, pos + len(ref)).site(pos, ref)

@@ -1,0 +1,372 @@
+"""Records of a VCF checked against the reference, block by block, before any model runs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from genomix_cli.errors import CheckError, DataError
+from genomix_cli.genome.alphabet import decode, encode
+from genomix_cli.genome.vcf.reader import Record, VcfReader
+from genomix_cli.variants.records.alleles import (
+    CONTIG_ABSENT,
+    NOT_PREPARED,
+    OFF_CONTIG,
+    REF_MISMATCH,
+    Reference,
+    Stretch,
+    classify_allele,
+)
+from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele, place_allele
+
+log = logging.getLogger("genomix")
+
+CheckRef = Literal["w", "e", "x"]
+CHECK_REF: tuple[CheckRef, ...] = ("w", "e", "x")
+
+#: The audit of REF: over this many records, unless there are too few to tell.
+AUDIT_RECORDS = 10_000
+AUDIT_LEAST = 20
+# Reference panels and sequencing never differ from their own assembly this often.
+AUDIT_SHARE = 0.2
+# By chance a third of single-base ALTs is the FASTA's base.
+SWAPPED_SHARE = 0.8
+# A block ends here too: records may carry thousands of genotypes.
+BLOCK_CHARACTERS = 1 << 26
+# Records this close, in bases, are compared with one stretch of the reference.
+NEIGHBOURHOOD = 65_536
+_REF, _ALT, _INFO = 3, 4, 7
+_CODES = {letter: encode(letter) for letter in "ACGTacgt"}
+_NO_ALLELE = (None,)
+_FINE = (None,)
+_BASES = re.compile(r"[ACGTacgt]+")
+
+
+class Checked(NamedTuple):
+    """A record, and what can be scored of it.
+
+    Attributes
+    ----------
+    record : Record
+    contig : str
+        As the FASTA spells it; empty if it has none such.
+    alleles : tuple of Allele or None
+        One per ALT, trimmed; None where it cannot be scored.
+    reasons : tuple of str or None
+        One per ALT: why it cannot be scored.
+    site : str or None
+        What is wrong with POS or REF: a key of `genomix_cli.variants.records.alleles.REASONS`.
+    """
+
+    record: Record
+    contig: str
+    alleles: tuple[Allele | None, ...]
+    reasons: tuple[str | None, ...]
+    site: str | None
+
+
+def check_records(records: Sequence[Record], reference: Reference) -> list[Checked]:
+    """Classify every ALT of some records, and place those that can be scored.
+
+    The reference is read once for neighbouring records, so they should come sorted.
+    """
+    checked: list[Checked] = []
+    first, chrom, place = 0, "", -1
+    for i, record in enumerate(records):
+        own = record.pos // NEIGHBOURHOOD
+        if own != place or record.fields[0] != chrom:
+            checked += _check_run(records[first:i], chrom, reference)
+            first, chrom, place = i, record.fields[0], own
+    checked += _check_run(records[first:], chrom, reference)
+    return checked
+
+
+def _check_run(run: Sequence[Record], chrom: str, reference: Reference) -> list[Checked]:
+    """Records of one contig that lie near each other."""
+    if not run:
+        return []
+    contig = reference.names.find(chrom)
+    if contig is None:
+        return [_classified(record, "", CONTIG_ABSENT, None) for record in run]
+    first = min([record.pos for record in run]) - 1 - MAX_SHIFT
+    last = max([record.pos - 1 + len(record.fields[_REF]) for record in run])
+    stretch = Stretch.of(reference, contig, first, last)
+    return [
+        _classified(record, contig, stretch.site(record.pos - 1, record.fields[_REF]), stretch)
+        for record in run
+    ]
+
+
+def _classified(record: Record, contig: str, site: str | None, stretch: Stretch | None) -> Checked:
+    ref, alt = record.fields[_REF], record.fields[_ALT]
+    if "," not in alt:
+        reason = classify_allele(ref, alt) or site
+        if reason is not None or stretch is None:
+            return Checked(record, contig, _NO_ALLELE, (reason,), site)
+        return Checked(record, contig, (_placed(record.pos - 1, ref, alt, stretch),), _FINE, site)
+    alts = alt.split(",")
+    reasons = tuple([classify_allele(ref, alt) or site for alt in alts])
+    alleles = tuple(
+        [
+            _placed(record.pos - 1, ref, alt, stretch) if reason is None and stretch else None
+            for alt, reason in zip(alts, reasons, strict=True)
+        ]
+    )
+    return Checked(record, contig, alleles, reasons, site)
+
+
+def _placed(pos: int, ref: str, alt: str, stretch: Stretch) -> Allele:
+    if len(ref) == 1 == len(alt):
+        return Allele(pos, _CODES[ref], _CODES[alt])
+    return place_allele(pos, ref, alt, stretch.letters, stretch.first)
+
+
+class CheckedVariants:
+    """Blocks of checked records, in the order of the file.
+
+    Parameters
+    ----------
+    reader : VcfReader
+    reference : Reference
+    blocks : iterable of list of Record
+        What `reader` gives, cut; see :func:`blocks`.
+    check_ref : {"w", "e", "x"}
+        Whether a REF that differs from the reference is counted, an error, or excluded, which is
+        for the caller to do.
+    knows_contigs : bool
+        Whether it is known already that VCF and reference have contigs in common.
+    state : mapping, optional
+        What :meth:`state` gave after an earlier part of the same file.
+
+    Attributes
+    ----------
+    counts : Counter
+        ``records``, ``alleles``, ``scored``, ``ref_mismatch_records``, and alleles by reason.
+    first_mismatch : str or None
+        Where the first record stands whose REF differs.
+    contigs : dict of str to None
+        Names in the order in which they came, as the VCF spells them.
+    first_unsorted : str or None
+        Where the first record stands that comes too late.
+
+    Raises
+    ------
+    CheckError
+        While iterating: if most REFs differ, or one does and `check_ref` is ``"e"``.
+    DataError
+        While iterating: if VCF and reference have no contig in common.
+    """
+
+    def __init__(
+        self,
+        reader: VcfReader,
+        reference: Reference,
+        blocks: Iterable[list[Record]],
+        *,
+        check_ref: CheckRef = "w",
+        knows_contigs: bool = False,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._knows_contigs = knows_contigs
+        self.reader = reader
+        self.reference = reference
+        self.check_ref = check_ref
+        state = state or {}
+        self.counts: Counter[str] = Counter(state.get("counts"))
+        self.first_mismatch: str | None = state.get("first_mismatch")
+        self.first_unsorted: str | None = state.get("first_unsorted")
+        self.contigs: dict[str, None] = dict.fromkeys(state.get("contigs", ()))
+        self._last: tuple[str, int] = tuple(state.get("last", ("", 0)))
+        self._audit = ReferenceAudit(reader, reference)
+        self._blocks = iter(blocks)
+
+    def state(self) -> dict[str, Any]:
+        """All that is known so far, as plain data."""
+        return {
+            "counts": dict(self.counts),
+            "first_mismatch": self.first_mismatch,
+            "first_unsorted": self.first_unsorted,
+            "contigs": list(self.contigs),
+            "last": list(self._last),
+        }
+
+    def __iter__(self) -> Iterator[list[Checked]]:
+        return self
+
+    def __next__(self) -> list[Checked]:
+        records = next(self._blocks)
+        self._check_order(records)
+        if not self._knows_contigs:
+            names = [*self.reader.header.contigs, *self.contigs]
+            check_contigs(names, self.reference, self.reader)
+            self._knows_contigs = True
+        block = check_records(records, self.reference)
+        self._audit.look_at(block)
+        self._count(block)
+        return block
+
+    def _check_order(self, records: Sequence[Record]) -> None:
+        contig, last = self._last
+        for record in records:
+            chrom, pos = record.fields[0], record.pos
+            if chrom != contig:
+                if chrom in self.contigs:
+                    self._note_unsorted(record)
+                self.contigs[chrom] = None
+            elif pos < last:
+                self._note_unsorted(record)
+            contig, last = chrom, pos
+        self._last = contig, last
+
+    def _note_unsorted(self, record: Record) -> None:
+        if self.first_unsorted is None:
+            self.first_unsorted = self.reader.where(record)
+            log.warning(
+                "%s: not sorted; the order is kept, but tabix cannot index it", self.first_unsorted
+            )
+
+    def _count(self, block: Sequence[Checked]) -> None:
+        reasons = Counter([reason for checked in block for reason in checked.reasons])
+        scored = reasons.pop(None, 0)
+        self.counts["records"] += len(block)
+        self.counts["alleles"] += scored + reasons.total()
+        self.counts["scored"] += scored
+        self.counts.update({reason: n for reason, n in reasons.items() if reason is not None})
+        for checked in block:
+            if checked.site == REF_MISMATCH:
+                self._note_mismatch(checked)
+
+    def _note_mismatch(self, checked: Checked) -> None:
+        self.counts["ref_mismatch_records"] += 1
+        self.first_mismatch = self.first_mismatch or self.reader.where(checked.record)
+        if self.check_ref == "e":
+            raise CheckError(
+                "REF is not what the FASTA says",
+                where=self.reader.where(checked.record),
+                **_bases(checked, self.reference),
+                hint="--check-ref w scores the others, x leaves such records out",
+            )
+
+
+def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    """Cut into blocks of `size` records, fewer where they are long; none if there are none."""
+    block: list[Record] = []
+    characters = 0
+    for record in records:
+        block.append(record)
+        characters += characters_of(record)
+        if len(block) == size or characters >= BLOCK_CHARACTERS:
+            yield block
+            block, characters = [], 0
+    if block:
+        yield block
+
+
+def characters_of(record: Record) -> int:
+    """About how long a record is: INFO and what follows it."""
+    return sum(map(len, record.fields[_INFO:]))
+
+
+class ReferenceAudit:
+    """Tells from the first records whether the VCF belongs to the FASTA at all.
+
+    Parameters
+    ----------
+    reader : VcfReader
+    reference : Reference
+    """
+
+    def __init__(self, reader: VcfReader, reference: Reference) -> None:
+        self.reader = reader
+        self.reference = reference
+        self.compared = 0
+        self.swapped = 0
+        self.differing: list[Checked] = []
+
+    def look_at(self, block: Sequence[Checked]) -> None:
+        """Take in a block, and judge by all that were seen.
+
+        Raises
+        ------
+        CheckError
+            If more than 20 % of at least 20 REFs differ.
+        """
+        before = self.compared
+        for checked in block:
+            if self.compared == AUDIT_RECORDS:
+                break
+            comparable = checked.site not in (CONTIG_ABSENT, NOT_PREPARED)
+            if not (comparable and _BASES.fullmatch(checked.record.ref)):
+                continue
+            self.compared += 1
+            if checked.site in (REF_MISMATCH, OFF_CONTIG):
+                self.differing.append(checked)
+                self.swapped += _alt_is_reference(checked, self.reference)
+        if self.compared > before:
+            self._judge()
+
+    def _judge(self) -> None:
+        count = len(self.differing)
+        if self.compared < AUDIT_LEAST or count <= AUDIT_SHARE * self.compared:
+            return
+        first = self.differing[0]
+        swapped = self.swapped >= SWAPPED_SHARE * count
+        raise CheckError(
+            f"REF differs from the FASTA in {count:,} of {self.compared:,} records: "
+            + ("REF and ALT look swapped" if swapped else "this looks like another assembly"),
+            where=self.reader.where(first.record),
+            **_bases(first, self.reference),
+            hint=f"run: bcftools norm --check-ref s --fasta-ref {self.reference.path}"
+            if swapped
+            else "give the FASTA that the variants were called against",
+        )
+
+
+def check_contigs(names: Iterable[str], reference: Reference, reader: VcfReader) -> None:
+    """Refuse a VCF that has no contig in common with the FASTA.
+
+    Raises
+    ------
+    DataError
+        With the names of both.
+    """
+    names = list(dict.fromkeys(names))
+    if any(reference.names.find(name) for name in names):
+        return
+    raise DataError(
+        f"has no contig in common with {reference.path}",
+        where=reader.name,
+        expected=_some(reference.names),
+        found=_some(names),
+        hint="give the FASTA that the variants were called against",
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _alt_is_reference(checked: Checked, reference: Reference) -> bool:
+    start = checked.record.pos - 1
+    return any(
+        _BASES.fullmatch(alt)
+        and np.array_equal(reference.fetch(checked.contig, start, start + len(alt)), encode(alt))
+        for alt in checked.record.alts
+    )
+
+
+def _bases(checked: Checked, reference: Reference) -> dict[str, str]:
+    """What the FASTA and the record have at the site, for a message."""
+    record = checked.record
+    shown = record.ref[:20]
+    start = record.pos - 1
+    expected = decode(reference.fetch(checked.contig, start, start + len(shown)))
+    if checked.site == OFF_CONTIG:
+        expected = f"POS up to {reference.lengths[checked.contig]:,}"
+    return {"expected": expected, "found": f"{shown} at {record.chrom}:{record.pos}"}

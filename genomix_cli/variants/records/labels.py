@@ -1,0 +1,202 @@
+"""Numbers that come with alleles: one per ALT in INFO, or a table keyed by allele."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.intervals import canonical
+from genomix_cli.genome.vcf.reader import MISSING, Record, VcfReader
+
+NAN = float("nan")
+
+_COLUMNS = ("contig", "pos", "ref", "alt")
+_LABELS = ("label", "effect")
+_OPTIONAL = ("weight", "group", "tissue")
+_OTHER_NAMES = {"chrom": "contig", "#chrom": "contig", "chr": "contig", "#contig": "contig"}
+
+
+class AlleleKey(NamedTuple):
+    """An allele as files agree on it: canonical contig, 1-based position, upper-case bases."""
+
+    contig: str
+    pos: int
+    ref: str
+    alt: str
+
+
+class LabelRow(NamedTuple):
+    """What a table says of an allele; NaN and empty where it says nothing."""
+
+    label: float = NAN
+    weight: float = 1.0
+    group: str = ""
+    tissue: str = ""
+    effect: float = NAN
+
+
+def allele_key(contig: str, pos: int, ref: str, alt: str) -> AlleleKey:
+    """The key of an allele; `pos` is 1-based."""
+    return AlleleKey(canonical(contig), pos, ref.upper(), alt.upper())
+
+
+def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
+    """The numbers of an INFO key, one per ALT; NaN where there is none.
+
+    Parameters
+    ----------
+    reader : VcfReader
+        For error messages.
+    record : Record
+    key : str
+
+    Raises
+    ------
+    DataError
+        If a value is no number, or there are not as many as ALTs.
+    """
+    alts, text = record.alts, record.info(key)
+    if text is None or text in ("", MISSING):
+        return [NAN] * len(alts)
+    values = text.split(",")
+    if len(values) != len(alts):
+        raise DataError(
+            f"{key} does not say which ALT it belongs to",
+            where=reader.where(record),
+            expected=f"{len(alts)} values, one per ALT",
+            found=text,
+            hint="split multi-allelic records: bcftools norm -m-",
+        )
+    return [_number(value, key, reader.where(record)) for value in values]
+
+
+def read_labels(path: Path) -> dict[AlleleKey, float]:
+    """The labels alone of :func:`read_label_rows`; of alleles with one tissue.
+
+    Raises
+    ------
+    DataError
+        Also if an allele has different labels in several tissues.
+    """
+    labels: dict[AlleleKey, float] = {}
+    for key, rows in read_label_rows(path).items():
+        values = {str(row.label) for row in rows.values()}
+        if len(values) > 1:
+            raise DataError(
+                f"{':'.join(map(str, key))} has labels of several tissues",
+                where=path,
+                found=", ".join(rows),
+                hint="keep the rows of one tissue",
+            )
+        labels[key] = next(iter(rows.values())).label
+    return labels
+
+
+def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
+    """Read a TSV of labels.
+
+    The first line names the columns: contig (or chrom), pos (1-based), ref, alt, then label (0 or
+    1), effect (a quantity), or both, and if you like weight, group, tissue; others are ignored, and
+    so are lines before it that begin with ``##``.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of AlleleKey to dict of str to LabelRow
+        The rows of each allele by tissue. The label is NaN where the file has ``.``, ``NA`` or
+        nothing.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a value cannot be read, or an allele comes twice in a tissue and
+        the rows contradict each other.
+    """
+    found: dict[AlleleKey, dict[str, LabelRow]] = {}
+    try:
+        with path.open(newline="") as handle:
+            table = csv.reader(handle, delimiter="\t")
+            header = next((row for row in table if row and not row[0].startswith("##")), [])
+            index = _column_index(header, path)
+            for fields in filter(None, table):
+                key, row = _label_row(fields, index, f"{path}:{table.line_num}")
+                earlier = found.setdefault(key, {}).setdefault(row.tissue, row)
+                # Compared as text, since NaN differs from itself.
+                if str(earlier) != str(row):
+                    raise DataError(
+                        f"two labels for {':'.join(map(str, key))}",
+                        where=f"{path}:{table.line_num}",
+                        expected=_said(earlier),
+                        found=_said(row),
+                        hint="keep one row per allele and tissue",
+                    )
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read: {error}", where=path) from error
+    return found
+
+
+def _said(row: LabelRow) -> str:
+    said = {"label": row.label, "effect": row.effect, "weight": row.weight}
+    return ", ".join(f"{name} {value:g}" for name, value in said.items() if value == value)
+
+
+def _column_index(header: list[str], path: Path) -> dict[str, int]:
+    names = [_OTHER_NAMES.get(name.strip().lower(), name.strip().lower()) for name in header]
+    missing = [name for name in _COLUMNS if name not in names]
+    if not set(_LABELS) & set(names):
+        missing.append(" or ".join(_LABELS))
+    if missing:
+        raise DataError(
+            f"lacks the column {', '.join(missing)}",
+            where=path,
+            expected="<TAB>".join((*_COLUMNS, _LABELS[0])),
+            found=repr("\t".join(header)[:80]),
+        )
+    known = (*_COLUMNS, *_LABELS, *_OPTIONAL)
+    return {name: names.index(name) for name in known if name in names}
+
+
+def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[AlleleKey, LabelRow]:
+    if len(fields) <= max(index.values()):
+        raise DataError(
+            "too few columns",
+            where=where,
+            expected=str(max(index.values()) + 1),
+            found=str(len(fields)),
+        )
+    row = {name: fields[i].strip() for name, i in index.items()}
+    pos = row["pos"]
+    if not (pos.isascii() and pos.isdigit()):
+        raise DataError("pos is no position", where=where, expected="a whole number", found=pos)
+    empty = ("", MISSING, "NA")
+    label, effect = (
+        NAN if row.get(name, "") in empty else _number(row[name], name, where) for name in _LABELS
+    )
+    weight = row.get("weight", "")
+    group, tissue = (
+        "" if row.get(name, "") in empty else row[name] for name in ("group", "tissue")
+    )
+    return allele_key(row["contig"], int(pos), row["ref"], row["alt"]), LabelRow(
+        label, 1.0 if weight in empty else _weight(weight, where), group, tissue, effect
+    )
+
+
+def _weight(text: str, where: str) -> float:
+    weight = _number(text, "weight", where)
+    if not 0 <= weight < float("inf"):
+        raise DataError("weight is not 0 or more", where=where, found=text)
+    return weight
+
+
+def _number(text: str, key: str, where: str) -> float:
+    if text == MISSING:
+        return NAN
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(f"{key} is not a number", where=where, found=repr(text)) from error

@@ -1,0 +1,262 @@
+"""Blocks of records on their way through the model, and what came of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.errors import UsageError
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.genome.vcf.writer import Output
+from genomix_cli.progress import Ticker
+from genomix_cli.variants.records.alleles import REASONS
+from genomix_cli.variants.records.checks import Checked, CheckedVariants
+from genomix_cli.variants.records.cutting import cut_blocks
+from genomix_cli.variants.records.reference import ShardReference
+from genomix_cli.variants.score.annotate import Annotator, place_of, undeclared
+from genomix_cli.variants.score.engine import Scores, Target
+from genomix_cli.variants.score.plan import Plan, ScoreRequest, device_name
+from genomix_cli.variants.score.workers import Workers
+
+log = logging.getLogger("genomix")
+
+#: Blocks that wait for each device.
+WAITING = 2
+#: Between two commits: each waits for the disk.
+COMMIT_SECONDS = 1.0
+
+#: Where the time goes, in the order of the work; all but the first and last beside one another.
+STAGES = {
+    "variants": "reading and checking variants",
+    "genome": "reading sequence, tracks and contacts",
+    "trunk": "windows through the model",
+    "alleles": "alleles through the model",
+    "writing": "writing",
+    "all": "from the first record to the last",
+}
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What came of it.
+
+    Attributes
+    ----------
+    records, alleles, scored : int
+    not_scored : dict of str to int
+        Alleles by reason, in the order of `REASONS`.
+    ref_mismatches : int
+        Records whose REF differs from the FASTA.
+    excluded : int
+        Of these, left out on request.
+    first_mismatch : str or None
+        Where the first of them stands.
+    n_in_window : int
+        Alleles scored in a window with bases that are not known.
+    windows : int
+        Windows that went through the model.
+    mode, precision, device : str
+    tracks_absent : tuple of str
+        Tracks of the model that were not given.
+    model : str
+    demonstration : bool
+        Whether the weights are for demonstration.
+    resumed : int
+        Records that an earlier run had done.
+    seconds : dict of str to float
+        By stage, see `STAGES`; of this run.
+    variants_per_second : float
+        Alleles scored in this run per second of it.
+    """
+
+    records: int
+    alleles: int
+    scored: int
+    not_scored: dict[str, int]
+    ref_mismatches: int
+    excluded: int
+    first_mismatch: str | None
+    n_in_window: int
+    windows: int
+    mode: str
+    precision: str
+    device: str
+    tracks_absent: tuple[str, ...]
+    model: str
+    demonstration: bool
+    resumed: int
+    seconds: dict[str, float]
+    variants_per_second: float
+
+
+class Run:
+    """Blocks on their way from the reader to the output, several at a time, in order.
+
+    Parameters
+    ----------
+    request : ScoreRequest
+    plan : Plan
+    reader : VcfReader
+    reference : Fasta or ShardReference
+    annotator : Annotator
+    workers : Workers
+    output : Output
+    """
+
+    def __init__(
+        self,
+        request: ScoreRequest,
+        plan: Plan,
+        reader: VcfReader,
+        reference: Fasta | ShardReference,
+        annotator: Annotator,
+        workers: Workers,
+        output: Output,
+    ) -> None:
+        self.request = request
+        self.plan = plan
+        self.reader = reader
+        self.reference = reference
+        self.annotator = annotator
+        self.workers = workers
+        self.output = output
+        self.before: Mapping[str, Any] = output.resumed or {}
+        self.windows: int = self.before.get("windows", 0)
+        self.n_in_window: int = self.before.get("n_in_window", 0)
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.logits: list[np.ndarray] = []
+        self._started = time.perf_counter()
+        self._ticker = Ticker()
+        self._committed = 0.0
+
+    @property
+    def _done_before(self) -> int:
+        return int(self.before.get("counts", {}).get("records", 0))
+
+    def score(self, records: Iterator[Record], header: Header) -> None:
+        """Take the records through, after those that an interrupted run had done."""
+        if self._done_before:
+            log.info("going on after %s records", f"{self._done_before:,}")
+            next(islice(records, self._done_before - 1, None), None)
+        self.variants = CheckedVariants(
+            self.reader,
+            self.reference,
+            cut_blocks(records, self.plan.stride),
+            check_ref=self.request.check_ref,
+            knows_contigs=True,
+            state=self.before,
+        )
+        waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
+        # The header comes once the first block is found to be in order.
+        block = self._next_block()
+        if self.output.resumed is None:
+            self.output.lines(self._first_lines(header))
+        try:
+            while block is not None:
+                future = self.workers.submit(self._targets(block))
+                waiting.append((block, self.variants.state(), future))
+                if len(waiting) > WAITING * self.workers.count:
+                    self._finish(*waiting.popleft())
+                block = self._next_block()
+            while waiting:
+                self._finish(*waiting.popleft())
+        finally:
+            self._ticker.close()
+        self.seconds["all"] = time.perf_counter() - self._started
+
+    def _first_lines(self, header: Header) -> list[str]:
+        if not self.plan.format.is_table:
+            return header.lines
+        return ["\t".join(column.name for column in self.annotator.columns)]
+
+    def _next_block(self) -> list[Checked] | None:
+        start = time.perf_counter()
+        block = next(self.variants, None)
+        self.seconds["variants"] += time.perf_counter() - start
+        if block is not None and self.request.write_index and self.variants.first_unsorted:
+            raise UsageError(
+                "is not sorted and cannot be indexed",
+                where=self.variants.first_unsorted,
+                hint="run bcftools sort first, or leave --write-index out",
+            )
+        return block
+
+    def _targets(self, block: Iterable[Checked]) -> list[Target]:
+        stride = self.plan.stride
+        return [
+            Target(checked.contig, allele, (checked.record.pos - 1) // stride)
+            for checked in block
+            for allele in checked.alleles
+            if allele is not None
+        ]
+
+    def _finish(
+        self, block: list[Checked], state: Mapping[str, Any], future: Future[Scores]
+    ) -> None:
+        scores = self.workers.result(future)
+        start = time.perf_counter()
+        self.windows += scores.windows
+        self.n_in_window += int(scores.unknown.sum())
+        for stage, spent in scores.seconds.items():
+            self.seconds[stage] += spent
+        if self.request.save_background:
+            self.logits.append(scores.logit)
+        self.output.lines(self.annotator.lines(block, scores))
+        more = {"windows": self.windows, "n_in_window": self.n_in_window}
+        records = state["counts"]["records"]
+        if time.monotonic() - self._committed < COMMIT_SECONDS:
+            self.output.end_block()
+        else:
+            self.output.commit({**state, **more, "records": records})
+            self._committed = time.monotonic()
+        self.seconds["writing"] += time.perf_counter() - start
+        rate = (records - self._done_before) / (time.perf_counter() - self._started)
+        place = place_of(block[-1].record)
+        self._ticker.tell(f"scored {records:,} records, up to {place}, {rate:,.0f} a second")
+
+    def warn(self, header: Header) -> None:
+        """What came to light record by record, each said once."""
+        mismatches = self.variants.counts["ref_mismatch_records"]
+        if mismatches:
+            where = self.variants.first_mismatch
+            fate = "left out" if self.request.check_ref == "x" else "not scored"
+            what = f"first of {mismatches:,} records whose REF is not the FASTA's"
+            log.warning("%s: %s: %s", where, what, fate)
+        late = undeclared(self.variants.contigs, header)
+        if late and not self.plan.format.is_table:
+            log.warning("the header declares no contig %s: bcftools will complain", ", ".join(late))
+
+    def summary(self, absent: tuple[str, ...]) -> ScoreSummary:
+        """Of everything that is in the output."""
+        counts, plan = self.variants.counts, self.plan
+        scored_now = counts["scored"] - self.before.get("counts", {}).get("scored", 0)
+        mismatches = counts["ref_mismatch_records"]
+        return ScoreSummary(
+            records=counts["records"],
+            alleles=counts["alleles"],
+            scored=counts["scored"],
+            not_scored={reason: counts[reason] for reason in REASONS if counts[reason]},
+            ref_mismatches=mismatches,
+            excluded=mismatches if self.request.check_ref == "x" else 0,
+            first_mismatch=self.variants.first_mismatch,
+            n_in_window=self.n_in_window,
+            windows=self.windows,
+            mode=plan.mode,
+            precision=plan.precision,
+            device=device_name(plan.devices),
+            tracks_absent=absent,
+            model=plan.name,
+            demonstration=plan.config.demonstration,
+            resumed=self._done_before,
+            seconds={stage: round(spent, 6) for stage, spent in self.seconds.items()},
+            variants_per_second=round(scored_now / max(self.seconds["all"], 1e-9), 3),
+        )

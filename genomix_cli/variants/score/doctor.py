@@ -1,0 +1,291 @@
+"""Does this device compute what it should? A model on a made-up genome, against stored answers.
+
+Users of other tools found other numbers on every card. Here the answers of the machine that
+trained a model lie beside its weights, and are compared before anyone relies on a new device.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.alphabet import encode
+from genomix_cli.genome.contacts import BIN as CONTACT_BIN
+from genomix_cli.genome.signal import BIN_SIZE, Signal
+from genomix_cli.learning.checkpoints import (
+    LoadedModel,
+    load_model,
+    model_folder,
+    resolve_device,
+    weights_file,
+)
+from genomix_cli.provenance import atomic_path
+from genomix_cli.variants.records.inputs import Allele, window_start
+from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target
+
+FILE = "reference.json"
+ALLELES = 96
+#: Largest difference of a logit that is rounding; of the spread of the logits.
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "bf16": 0.2}
+#: Rank correlation, which a rounding of that size leaves.
+LEAST_CORRELATION: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.985}
+
+
+class MadeUpGenome:
+    """A genome of one contig with random bases, tracks and contacts, the same everywhere.
+
+    Parameters
+    ----------
+    tracks : tuple of str
+    window : int
+        Bases of the model's window; the contig holds two of them.
+    """
+
+    def __init__(self, tracks: tuple[str, ...], window: int) -> None:
+        # NumPy promises the numbers of this old generator for good, of newer ones not.
+        rng = np.random.RandomState(20261121)
+        length = 2 * window
+        self.tracks = tracks
+        self.contigs: Mapping[str, int] = {"made-up": length}
+        self._codes = rng.randint(0, 4, length).astype(np.uint8)
+        self._signal = rng.standard_normal((len(tracks), length // BIN_SIZE)).astype(np.float32)
+        n = length // CONTACT_BIN
+        contacts = rng.standard_normal((n, n)).astype(np.float32)
+        self._contacts = (contacts + contacts.T) / 2
+
+    def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Bases; unknown off the contig."""
+        return _cut(self._codes, start, end, 4)
+
+    def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
+        """Tracks, all observed on the contig."""
+        value = _cut(self._signal, first_bin, last_bin, 0)
+        observed = _cut(np.ones_like(self._signal, np.bool_), first_bin, last_bin, 0)
+        return Signal(value, observed)
+
+    def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
+        """Contacts; 0 off the contig."""
+        first = start // CONTACT_BIN
+        rows = _cut(self._contacts.T, first, first + n_bins, 0)
+        return np.ascontiguousarray(_cut(rows.T, first, first + n_bins, 0))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def targets(self) -> list[Target]:
+        """Substitutions, insertions and deletions in the contig's first central halves."""
+        rng = np.random.RandomState(1)
+        length = self.contigs["made-up"]
+        alleles = []
+        for pos in np.sort(rng.randint(length // 8, length // 2, ALLELES)).tolist():
+            ref, alt = rng.randint(1, 5, 2) if rng.rand() < 0.25 else (1, 1)
+            ref_codes = self._codes[pos : pos + ref].copy()
+            alt_codes = encode("".join("ACGT"[i] for i in rng.randint(0, 4, alt)))
+            alt_codes[0] = (ref_codes[0] + 1) % 4
+            alleles.append(Allele(pos, ref_codes, alt_codes))
+        window = length // 2
+        return [Target("made-up", a, window_start(a.pos, window)) for a in alleles]
+
+
+def _cut(array: NDArray[Any], start: int, end: int, fill: int) -> NDArray[Any]:
+    """``array[..., start:end]`` with `fill` beyond its ends."""
+    out = np.full((*array.shape[:-1], end - start), fill, array.dtype)
+    low, high = max(start, 0), min(end, array.shape[-1])
+    if low < high:
+        out[..., low - start : high - start] = array[..., low:high]
+    return out
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes
+    ----------
+    sound : bool
+        Whether to trust scores from this device.
+    problems : tuple of str
+        Why not.
+    model, device, precision : str
+    versions : dict of str to str
+    difference : float
+        Largest difference of a logit from the stored one, in units of their standard deviation.
+    correlation : float
+        Of the ranks.
+    repeated, alone : float
+        Largest difference, in the same units, between two runs, and between an allele alone and
+        among others.
+    ms_per_window, ms_per_allele : float
+        An allele includes its comparison with no change.
+    """
+
+    sound: bool
+    problems: tuple[str, ...]
+    model: str
+    device: str
+    precision: str
+    versions: dict[str, str]
+    difference: float
+    correlation: float
+    repeated: float
+    alone: float
+    ms_per_window: float
+    ms_per_allele: float
+
+
+def write_reference(model: str | Path) -> None:
+    """Store a model's answers beside its weights, as a CPU gives them in float32.
+
+    Parameters
+    ----------
+    model : str or Path
+        Run folder.
+    """
+    loaded = load_model(model, "cpu")
+    scores = _answers(loaded, torch.device("cpu"), "fp32")
+    data = {
+        "model": loaded.sha256,
+        "torch": torch.__version__,
+        "logit": [round(v, 6) for v in scores.logit.tolist()],
+        "null": [round(v, 6) for v in scores.null.tolist()],
+    }
+    with atomic_path(loaded.path / FILE) as draft:
+        draft.write_text(json.dumps(data) + "\n")
+
+
+def examine(model: str, device: str, precision: str) -> Diagnosis:
+    """Run a model on a device and compare.
+
+    Parameters
+    ----------
+    model : str
+        Run folder, or the name of a model that ships.
+    device : str
+    precision : str
+        ``fp32``, ``bf16``, or ``auto`` as `score` has it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or device.
+    DataError
+        If no answers are stored, or they are those of other weights.
+    """
+    where = resolve_device(device)
+    chosen: Any = precision
+    if precision == "auto":
+        chosen = "bf16" if where.type == "cuda" else "fp32"
+    folder = model_folder(model)
+    weights_file(folder)
+    stored = _stored(folder)
+    loaded = load_model(model, where)
+    if stored["model"] != loaded.sha256:
+        raise _remake("the stored answers are those of other weights", folder)
+    expected = np.array([stored["logit"], stored["null"]])
+    spread = max(float(expected[0].std()), 1e-6)
+    _answers(loaded, where, chosen)  # the first run chooses kernels
+    scores = _answers(loaded, where, chosen)
+    again = _answers(loaded, where, chosen)
+    alone = _answers(loaded, where, chosen, slice(0, 1))
+    found = np.array([scores.logit, scores.null])
+    differences = {
+        "difference": float(np.abs(found - expected).max()) / spread,
+        "repeated": float(np.abs(scores.logit - again.logit).max()) / spread,
+        "alone": float(np.abs(scores.logit[:1] - alone.logit).max()) / spread,
+    }
+    correlation = float(np.corrcoef(_ranks(found[0]), _ranks(expected[0]))[0, 1])
+    problems = _problems(differences, correlation, chosen)
+    return Diagnosis(
+        sound=not problems,
+        problems=tuple(problems),
+        model=folder.resolve().name,
+        device=torch.cuda.get_device_name(where) if where.type == "cuda" else str(where),
+        precision=chosen,
+        versions={"torch": torch.__version__, "stored answers": f"torch {stored['torch']}"},
+        correlation=correlation,
+        ms_per_window=1e3 * again.seconds["trunk"] / again.windows,
+        ms_per_allele=1e3 * again.seconds["alleles"] / len(again.logit),
+        **differences,
+    )
+
+
+def _ranks(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    return np.argsort(np.argsort(values))
+
+
+def _problems(
+    differences: Mapping[str, float], correlation: float, precision: Precision
+) -> list[str]:
+    tolerance = TOLERANCE[precision]
+    meaning = {
+        "difference": "logits differ from the stored ones",
+        "repeated": "two runs differ",
+        "alone": "an allele alone differs from the same among others",
+    }
+    # Written so that what is no number fails.
+    problems = [
+        f"{meaning[name]} by {value:.2g} standard deviations, more than {tolerance:g}"
+        for name, value in differences.items()
+        if not value <= tolerance
+    ]
+    least = LEAST_CORRELATION[precision]
+    if not correlation >= least:
+        problems.append(f"ranks correlate by {correlation:.5f}, less than {least:g}")
+    return problems
+
+
+def _answers(
+    loaded: LoadedModel,
+    device: torch.device,
+    precision: Precision,
+    part: slice = slice(None),
+) -> Scores:
+    window = loaded.module.n_bins * BIN_SIZE
+    genome = MadeUpGenome(tuple(spec.name for spec in loaded.config.tracks), window)
+    engine = Engine(loaded.module, genome, device, precision=precision, stop=threading.Event())
+    return engine.score(genome.targets()[part])
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    path = folder / FILE
+    if not path.is_file():
+        raise _remake("no answers are stored beside the weights", folder)
+    try:
+        data: dict[str, Any] = json.loads(path.read_text())
+        if len(data["logit"]) != ALLELES or len(data["null"]) != ALLELES:
+            raise ValueError(f"not {ALLELES} alleles")
+        return data | {"torch": str(data["torch"]), "model": str(data["model"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"is damaged: {error}", where=path) from error
+
+
+def _remake(what: str, folder: Path) -> DataError:
+    return DataError(
+        what,
+        where=folder / FILE,
+        hint="where the model was trained, run: genomix doctor --store -m " + str(folder),
+    )
+
+
+def summarise(diagnosis: Diagnosis) -> Sequence[tuple[str, str]]:
+    """Name and value of everything that was found."""
+    return (
+        ("model", f"{diagnosis.model}, {diagnosis.precision}"),
+        ("device", diagnosis.device),
+        *((name, value) for name, value in diagnosis.versions.items()),
+        ("from the stored answers", f"{diagnosis.difference:.1e} standard deviations at most"),
+        ("rank correlation", f"{diagnosis.correlation:.6f}"),
+        ("between two runs", f"{diagnosis.repeated:.1e}"),
+        ("alone and among others", f"{diagnosis.alone:.1e}"),
+        ("a window", f"{diagnosis.ms_per_window:.2f} ms"),
+        ("an allele", f"{diagnosis.ms_per_allele:.3f} ms"),
+    )

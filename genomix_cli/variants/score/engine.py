@@ -1,0 +1,397 @@
+"""Logits of many alleles: one pass over each window, a few tokens per allele.
+
+Letters: N bins, G alleles.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.errors import GenomixError
+from genomix_cli.genome.alphabet import UNKNOWN_BASE
+from genomix_cli.genome.source import GenomeSource
+from genomix_cli.variants.models.base import VariantModel, Variants, Window
+from genomix_cli.variants.records.inputs import (
+    BIN_SIZE,
+    Allele,
+    Haplotypes,
+    WindowArrays,
+    centred_start,
+    haplotypes,
+    load_window,
+    mirrored_haplotypes,
+    mirrored_offset,
+    mirrored_window,
+    window_start,
+)
+
+T = TypeVar("T")
+
+Mode = Literal["shared", "centred"]
+MODES: tuple[Mode, ...] = ("shared", "centred")
+#: Where the window of a position starts.
+WINDOW_STARTS = {"shared": window_start, "centred": centred_start}
+Precision = Literal["fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+#: Alleles that go through the model together. Few shapes, for which kernels are chosen once.
+CHUNKS = (1, 4, 16, 64)
+#: Windows that are read ahead of the model.
+AHEAD = 4
+
+
+class Target(NamedTuple):
+    """An allele to score.
+
+    Attributes
+    ----------
+    contig : str
+        As the source spells it.
+    allele : Allele
+    core : int
+        Which central half of a shared window its record lies in. Alleles of different cores never
+        go through the model together, so that a file can be cut between them.
+    """
+
+    contig: str
+    allele: Allele
+    core: int
+
+
+class Scores(NamedTuple):
+    """What the model says of some alleles.
+
+    Attributes
+    ----------
+    logit : NDArray
+        float32 ``[G]``: log-odds of an effect, before calibration.
+    null : NDArray
+        float32 ``[G]``: the same had nothing changed (alt = ref).
+    unknown : NDArray
+        bool ``[G]``: whether the allele's window has bases that are not known.
+    windows : int
+        Windows that went through the trunk.
+    seconds : dict of str to float
+        Spent in each stage.
+    """
+
+    logit: NDArray[np.float32]
+    null: NDArray[np.float32]
+    unknown: NDArray[np.bool_]
+    windows: int
+    seconds: dict[str, float]
+
+
+class Flag(Protocol):
+    """A flag that another thread or process raises."""
+
+    def is_set(self) -> bool:
+        """Whether it is raised."""
+        ...
+
+
+class Stopped(Exception):  # no error: someone asked for it
+    """The flag was raised while scoring."""
+
+
+class Place(NamedTuple):
+    """A window: contig and start."""
+
+    contig: str
+    start: int
+
+
+class Work(NamedTuple):
+    """A window and alleles of it, ready for the device.
+
+    Attributes
+    ----------
+    rows : NDArray
+        int64 ``[G]``: which targets these are.
+    window : tuple of Window
+        One per strand; empty where the window is that of the work before.
+    variants : tuple of tuple of Variants
+        Chunks of each strand.
+    unknown : bool
+        Whether bases of the window are not known.
+    """
+
+    rows: NDArray[np.int64]
+    window: tuple[Window, ...]
+    variants: tuple[tuple[Variants, ...], ...]
+    unknown: bool
+
+
+class Engine:
+    """Scores alleles with one model and one genome.
+
+    The score of an allele depends on the model and on its own window alone: windows lie on a
+    fixed grid, or are centred on their allele, and the model does not let alleles see each other.
+    Inputs are read and encoded in a thread of their own while the model runs.
+
+    Parameters
+    ----------
+    model : VariantModel
+        In evaluation mode, on `device`.
+    source : GenomeSource
+        With the tracks of the model, in its order; used by one thread at a time.
+    device : torch.device
+    mode : {"shared", "centred"}
+        Windows anchored on a grid, each allele in the central half of one; or one window for
+        each 50-bp bin, in its middle.
+    precision : {"fp32", "bf16"}
+    both_strands : bool
+        Average the logits of both strands, at twice the cost.
+    stop : Flag, optional
+        Looked at before each window.
+    """
+
+    def __init__(
+        self,
+        model: VariantModel,
+        source: GenomeSource,
+        device: torch.device,
+        *,
+        mode: Mode = "shared",
+        precision: Precision = "fp32",
+        both_strands: bool = False,
+        stop: Flag | None = None,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self.device = device
+        self.mode = mode
+        self.precision = precision
+        self.both_strands = both_strands
+        self.stop = stop or threading.Event()
+        # The last window of a block is often the first of the next.
+        self._place: Place | None = None
+        self._contexts: tuple[Any, ...] = ()
+        self._unknown = False
+
+    def score(self, targets: Sequence[Target]) -> Scores:
+        """Score `targets`, in any order; cheapest when sorted.
+
+        Raises
+        ------
+        GenomixError
+            If the model gives something that is no number.
+        Stopped
+            If the flag is raised.
+        """
+        n = len(targets)
+        clock = Clock(("genome", "trunk", "alleles"))
+        scores = Scores(
+            np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, bool), 0, clock.seconds
+        )
+        windows = 0
+        with (
+            self._settings(),
+            self._memory(),
+            ahead(self._work(targets, clock), AHEAD) as works,
+        ):
+            for work in works:
+                if self.stop.is_set():
+                    raise Stopped
+                if work.window:
+                    windows += 1
+                    with clock("trunk"):
+                        self._contexts = ()  # its memory is needed now
+                        self._contexts = tuple(map(self.model.window, work.window))
+                        self._wait()
+                with clock("alleles"):
+                    scores.logit[work.rows], scores.null[work.rows] = self._logits(work)
+                scores.unknown[work.rows] = work.unknown
+        if not (np.isfinite(scores.logit).all() and np.isfinite(scores.null).all()):
+            raise GenomixError(
+                "the model gave something that is no number",
+                hint=f"is it trained? genomix doctor --device {self.device} tells whether the "
+                "device is sound",
+            )
+        return scores._replace(windows=windows)
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            # TF32 would leave other numbers on one GPU than on the next.
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            if self.precision == "bf16":
+                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
+            yield
+
+    @contextmanager
+    def _memory(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise GenomixError(
+                "not enough memory for a window and its variants",
+                where=self.device,
+                hint="try --precision bf16, another --device, or a smaller model",
+            ) from error
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _logits(self, work: Work) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of alleles and of no change, averaged over the strands."""
+        total = np.zeros((2, len(work.rows)), np.float32)
+        for context, chunks in zip(self._contexts, work.variants, strict=True):
+            pairs = [self.model.with_null(context, chunk) for chunk in chunks]
+            for row, parts in zip(total, zip(*pairs, strict=True), strict=True):
+                logits = torch.cat([part[0] for part in parts]).float().cpu().numpy()
+                row += logits[: len(row)]  # the last chunk is filled up
+        total /= len(work.variants)
+        return total[0], total[1]
+
+    def _work(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
+        """Read and encode window after window, in the order in which the targets come."""
+        for (place, _), index in self._groups(targets).items():
+            with clock("genome"):
+                window: tuple[Window, ...] = ()
+                if place != self._place:
+                    self._place, window = place, self._window(place)
+                alleles = [targets[i].allele for i in index]
+                variants = self._variants(place, alleles)
+            yield Work(np.array(index), window, variants, self._unknown)
+
+    def _groups(self, targets: Sequence[Target]) -> dict[tuple[Place, int], list[int]]:
+        size = self.model.n_bins * BIN_SIZE
+        start = WINDOW_STARTS[self.mode]
+        groups: dict[tuple[Place, int], list[int]] = {}
+        for i, (contig, allele, core) in enumerate(targets):
+            place = Place(contig, start(allele.pos, size))
+            groups.setdefault((place, core), []).append(i)
+        return groups
+
+    def _window(self, place: Place) -> tuple[Window, ...]:
+        arrays = load_window(self.source, place.contig, place.start, self.model.n_bins)
+        self._unknown = bool((arrays.codes == UNKNOWN_BASE).any())
+        strands = [arrays, mirrored_window(arrays)] if self.both_strands else [arrays]
+        return tuple(window_tensors(strand, self.device) for strand in strands)
+
+    def _variants(
+        self, place: Place, alleles: Sequence[Allele]
+    ) -> tuple[tuple[Variants, ...], ...]:
+        flank, n_bins = self.model.flank, self.model.n_bins
+        offset = np.array([allele.pos - place.start for allele in alleles], np.int64)
+        rows = haplotypes(self.source, place.contig, alleles, flank)
+        strands = [_chunks(offset, rows, self.device)]
+        if self.both_strands:
+            offset = mirrored_offset(offset, rows.ref_len, n_bins)
+            rows = mirrored_haplotypes(self.source, place.contig, alleles, flank)
+            strands.append(_chunks(offset, rows, self.device))
+        return tuple(strands)
+
+
+class Clock:
+    """Seconds spent in each stage of the work.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+    """
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        self.seconds = dict.fromkeys(stages, 0.0)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Count the block's time to `stage`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+
+def window_tensors(arrays: WindowArrays, device: torch.device) -> Window:
+    """One window as the model reads it (W = 1)."""
+    codes, *others = (_tensor(array, device)[None] for array in arrays)
+    return Window(codes, *(tensor.float() for tensor in others))
+
+
+def _tensor(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    # A tensor over memory that may not be written to is refused with a warning.
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
+
+
+def _chunks(
+    offset: NDArray[np.int64], rows: Haplotypes, device: torch.device
+) -> tuple[Variants, ...]:
+    """Tensors ``[1, G]`` with G one of `CHUNKS`, the last filled up with its last allele."""
+    return tuple(
+        Variants(*(torch.from_numpy(a[part])[None].to(device) for a in (offset, *rows)))
+        for part in chunk_rows(len(offset))
+    )
+
+
+def chunk_rows(count: int) -> Iterator[NDArray[np.int64]]:
+    """Rows of each chunk, large ones first; the last one is filled up with the last row."""
+    start = 0
+    while start < count:
+        rest = count - start
+        fitting = [size for size in CHUNKS if size <= rest]
+        # Half empty costs less than twice as many calls.
+        size = next((s for s in CHUNKS if rest <= s <= 2 * rest), fitting[-1])
+        yield np.minimum(np.arange(start, start + size), count - 1)
+        start += size
+
+
+@contextmanager
+def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+    """Let a thread make up to `depth` items before they are asked for.
+
+    Its errors are raised where its items are taken. At the end of the block it is stopped.
+
+    Parameters
+    ----------
+    items : iterable
+    depth : int
+    """
+    made: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: T | None, error: BaseException | None, last: bool) -> None:
+        while not stop.is_set():
+            try:
+                return made.put((item, error, last), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(item, None, False)
+                if stop.is_set():
+                    return
+            put(None, None, True)
+        except BaseException as error:  # given to whoever takes the items
+            put(None, error, True)
+
+    def take() -> Iterator[T]:
+        while True:
+            item, error, last = made.get()
+            if error is not None:
+                raise error
+            if last:
+                return
+            yield item  # type: ignore[misc]
+
+    thread = threading.Thread(target=make, name="genomix-ahead", daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        stop.set()
+        thread.join()

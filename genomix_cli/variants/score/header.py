@@ -1,0 +1,164 @@
+"""The header of a scored VCF: what went into the scores, and the command that gives them again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.tracks import require_cell, rows_in_cell
+from genomix_cli.genome.vcf.reader import Header, VcfReader
+from genomix_cli.provenance import Provenance
+from genomix_cli.variants.records.reference import ShardReference
+from genomix_cli.variants.score.annotate import Annotator, Made, missing_contigs, scored_header
+from genomix_cli.variants.score.plan import Plan, ScoreRequest, device_name
+from genomix_cli.variants.score.tags import DEMONSTRATION, PERCENTILE, PHRED
+
+log = logging.getLogger("genomix")
+
+
+def absent_tracks(request: ScoreRequest, plan: Plan) -> tuple[str, ...]:
+    """Tracks of the model for which there is no file."""
+    names = tuple(spec.name for spec in plan.config.tracks)
+    if request.genome.shard is None:
+        return tuple(name for name in names if name not in request.genome.tracks)
+    from genomix_cli.formats.genome_shard import open_shard
+
+    shard = open_shard(request.genome.shard)
+    cell = require_cell(shard.cells, request.genome.cell)
+    given = [role.split()[1] for role in shard.provenance["inputs"] if role.startswith("track ")]
+    present = rows_in_cell(given, cell)
+    return tuple(name for name in names if name not in present)
+
+
+def make_header(
+    request: ScoreRequest,
+    plan: Plan,
+    reader: VcfReader,
+    reference: Fasta | ShardReference,
+    annotator: Annotator,
+    absent: tuple[str, ...],
+) -> Header:
+    """The input's header with all that a reader of the scores should know.
+
+    Parameters
+    ----------
+    request : ScoreRequest
+    plan : Plan
+    reader : VcfReader
+        Of the input.
+    reference : Fasta or ShardReference
+    annotator : Annotator
+    absent : tuple of str
+        See :func:`absent_tracks`.
+    """
+    seen = _contigs(request, plan, reader, reference)
+    contigs = missing_contigs(reader.header, seen, reference.lengths)
+    made = Provenance.of(_settings(request, plan), _inputs(request))
+    facts = {
+        "Mode": plan.mode,
+        "Precision": plan.precision,
+        "Strands": "both" if request.both_strands else "forward",
+        "Device": device_name(plan.devices),
+    }
+    if plan.background is not None:
+        facts["Background"] = f"{plan.background.source}, {plan.background.count} variants"
+    if absent:
+        facts["TracksAbsent"] = ",".join(absent)
+    how = Made(
+        command(request, plan),
+        json.dumps(made.config),
+        f"{plan.name} sha256:{plan.digest}",
+        made.inputs,
+        facts,
+        warnings_of(plan, absent),
+    )
+    return scored_header(reader.header, contigs, annotator, plan.name, how)
+
+
+def command(request: ScoreRequest, plan: Plan) -> str:
+    """The command that gives these scores, with what came from a settings file spelled out.
+
+    Where the output went, and which part of the input this run was about, is left out: the parts
+    of a file have the header of the whole.
+    """
+    genome = request.genome
+    words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
+    if genome.shard is not None:
+        words += ["--genome", genome.shard]
+    if genome.cell:
+        words += ["--cell", genome.cell]
+    if genome.fasta is not None:
+        words += ["--fasta", genome.fasta]
+    for name, path in genome.tracks.items():
+        words += ["--track", f"{name}={path}"]
+    for option, value in (
+        ("--contacts", genome.contacts),
+        ("--uncovered", genome.uncovered),
+        ("--check-ref", request.check_ref),
+        ("--mode", plan.mode),
+        ("--precision", plan.precision),
+    ):
+        words += [option, value] if value is not None else []
+    words += ["--both-strands"] if request.both_strands else []
+    return shlex.join(map(str, words))
+
+
+def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
+    """What the scores depend on besides the inputs."""
+    cell = {"cell": request.genome.cell} if request.genome.cell else {}
+    return {
+        **cell,
+        "uncovered": request.genome.uncovered or plan.config.uncovered,
+        "max_gap_bins": plan.config.max_gap_bins,
+        "check_ref": request.check_ref,
+        "mode": plan.mode,
+        "precision": plan.precision,
+        "both_strands": request.both_strands,
+    }
+
+
+def _inputs(request: ScoreRequest) -> dict[str, Path]:
+    """Role to file, of everything that was read."""
+    genome = request.genome
+    inputs = {"vcf": request.vcf}
+    inputs |= {
+        role: path
+        for role, path in (("fasta", genome.fasta), ("shard", genome.shard))
+        if path is not None
+    }
+    inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
+    if genome.contacts is not None:
+        inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
+    # A pipe can be read only once.
+    return {role: path for role, path in inputs.items() if path.is_file()}
+
+
+def _contigs(
+    request: ScoreRequest, plan: Plan, reader: VcfReader, reference: Fasta | ShardReference
+) -> Iterable[str]:
+    """Contigs of the records, read ahead unless the header declares all that are likely."""
+    declared = ContigNames(reader.header.contigs, "")
+    complete = all(declared.find(name) for name in reference.names)
+    if request.is_read_once or (complete and set(plan.contigs) <= set(declared)):
+        return plan.contigs
+    with VcfReader(request.vcf) as whole:
+        return dict.fromkeys(record.chrom for record in whole)
+
+
+def warnings_of(plan: Plan, absent: tuple[str, ...]) -> list[str]:
+    """What a reader of the scores must know."""
+    texts = [DEMONSTRATION] if plan.config.demonstration else []
+    if absent and len(absent) == len(plan.config.tracks):
+        texts.append("no tracks were given: scored from sequence alone")
+    elif absent:
+        texts.append(f"{', '.join(absent)} not given: scored as if not measured")
+    if plan.background is None:
+        texts.append(
+            f"{plan.name} has no background of common variants: no {PERCENTILE}, no {PHRED}"
+        )
+    return texts

@@ -1,0 +1,239 @@
+"""What `score` is asked for, and what is decided before the first record is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from genomix_cli.errors import UsageError
+from genomix_cli.genome.signal import UNCOVERED
+from genomix_cli.genome.vcf.reader import STANDARD_STREAM, Record
+from genomix_cli.genome.vcf.regions import Regions
+from genomix_cli.genome.vcf.writer import Format, format_of
+from genomix_cli.learning.checkpoints import (
+    PRETRAINED,
+    ModelConfig,
+    model_folder,
+    read_config,
+    refuse_pretrained,
+    resolve_devices,
+    weights_file,
+)
+from genomix_cli.provenance import sha256
+from genomix_cli.variants.records.checks import CHECK_REF, CheckRef
+from genomix_cli.variants.records.cutting import Part, suited_mode
+from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.score.background import Background, load_background
+from genomix_cli.variants.score.engine import MODES, PRECISIONS, Mode, Precision
+from genomix_cli.variants.score.workers import GenomeFiles
+
+DEFAULT_MODEL = "gmt-mini-sim"
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What ``genomix score`` was asked for.
+
+    Attributes
+    ----------
+    vcf : Path
+        VCF, VCF.gz or BCF; ``-`` is standard input.
+    genome : GenomeFiles
+        The reference that the variants were called against, tracks and contacts.
+    output : Path
+        ``-`` is standard output.
+    output_type : str, optional
+        ``v``, ``z``, ``u``, ``b`` or ``t``; by default the suffix of `output` tells.
+    write_index : bool
+        Index the output too.
+    model : str
+        Run folder, or the name of a model that ships.
+    check_ref : {"w", "e", "x"}
+        REF that differs from the FASTA: a warning, an error, or the record is left out.
+    regions : str, optional
+        As bcftools takes them.
+    regions_file : Path, optional
+    shard : Part, optional
+        Score this part of the input only.
+    resume : bool
+        Go on where an interrupted run to the same output was.
+    mode : {"auto", "shared", "centred"}
+    precision : {"auto", "fp32", "bf16"}
+        ``auto``: bf16 on a GPU, fp32 on a CPU.
+    both_strands : bool
+        Average over both strands.
+    save_background : bool
+        Keep the scores as the model's background.
+    device : str
+    devices : str
+        Number of GPUs, or their indices: they share the work. Empty: `device` alone.
+    threads : int
+        CPU threads of the model; 0: as many as PyTorch chooses.
+    stats : Path, optional
+        JSON file for the summary.
+    """
+
+    vcf: Path
+    genome: GenomeFiles
+    output: Path = Path(STANDARD_STREAM)
+    output_type: str | None = None
+    write_index: bool = False
+    model: str = DEFAULT_MODEL
+    check_ref: CheckRef = "w"
+    regions: str | None = None
+    regions_file: Path | None = None
+    shard: Part | None = None
+    resume: bool = False
+    mode: Literal["auto"] | Mode = "auto"
+    precision: Literal["auto"] | Precision = "auto"
+    both_strands: bool = False
+    save_background: bool = False
+    device: str = "auto"
+    devices: str = ""
+    threads: int = 0
+    stats: Path | None = None
+
+    @property
+    def is_read_once(self) -> bool:
+        """Whether the input is a pipe: standard input, or what a shell makes of ``<(...)``."""
+        if str(self.vcf) == STANDARD_STREAM:
+            return True
+        return self.vcf.exists() and not self.vcf.is_file()
+
+
+class Plan(NamedTuple):
+    """Everything that is decided before the first record is scored.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the model.
+    config : ModelConfig
+    digest : str
+        Of the weights.
+    background : Background or None
+    devices : list of torch.device
+    mode, precision : str
+    format : Format
+    regions : Regions or None
+    stride : int
+        Bases of a core, the central half of a window.
+    contigs : tuple of str
+        Of the first records.
+    """
+
+    folder: Path
+    config: ModelConfig
+    digest: str
+    background: Background | None
+    devices: list[torch.device]
+    mode: Mode
+    precision: Precision
+    format: Format
+    regions: Regions | None
+    stride: int
+    contigs: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.folder.resolve().name
+
+
+def check_choices(request: ScoreRequest) -> None:
+    """Refuse what the request alone shows to be wrong.
+
+    Raises
+    ------
+    UsageError
+        Naming the option.
+    """
+    for option, value, choices in (
+        ("--check-ref", request.check_ref, CHECK_REF),
+        ("--uncovered", request.genome.uncovered or UNCOVERED[0], UNCOVERED),
+        ("--mode", request.mode, ("auto", *MODES)),
+        ("--precision", request.precision, ("auto", *PRECISIONS)),
+    ):
+        if value not in choices:
+            raise UsageError(
+                "not a choice", where=option, expected=" or ".join(choices), found=str(value)
+            )
+    if request.regions and request.regions_file:
+        raise UsageError("give --regions or --regions-file, not both")
+    if request.is_read_once and (request.shard or request.resume):
+        option = "--shard" if request.shard else "--resume"
+        raise UsageError("a pipe can be read only once", where=option, hint="give a file")
+    if request.save_background and (request.resume or request.shard):
+        raise UsageError("needs the scores of one whole run", where="--save-background")
+    raw: dict[str, object] = {
+        "--track": request.genome.tracks,
+        "--contacts": request.genome.contacts,
+    }
+    raw |= {"--uncovered": request.genome.uncovered, "--fasta": request.genome.fasta}
+    given = [option for option, value in raw.items() if value]
+    if request.genome.shard is not None and given:
+        raise UsageError(f"{given[0]} is in the shard of --genome already", hint="give one of them")
+    if request.save_background and model_folder(request.model).parent == PRETRAINED:
+        raise UsageError(
+            "a model that ships keeps its background", where="--save-background", hint="copy it"
+        )
+
+
+def wanted_regions(request: ScoreRequest) -> Regions | None:
+    """The regions asked for, or None for all of the file."""
+    if request.regions is not None:
+        return Regions.parse(request.regions)
+    return None if request.regions_file is None else Regions.read(request.regions_file)
+
+
+def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record]) -> Plan:
+    """Settle what the request leaves open.
+
+    Parameters
+    ----------
+    request : ScoreRequest
+    regions : Regions, optional
+    first : list of Record
+        The head of the whole file, which decides on the windows.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model, device or output type.
+    DataError
+        If the model's files are damaged or do not belong together.
+    """
+    format = format_of(request.output, request.output_type)
+    folder = model_folder(request.model)
+    config, digest = read_config(folder), sha256(weights_file(folder))
+    refuse_pretrained(config, folder)
+    devices = resolve_devices(request.device, request.devices)
+    on_gpu = devices[0].type == "cuda"
+    stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
+    mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
+    precision: Any = request.precision
+    if precision == "auto":
+        precision = "bf16" if on_gpu else "fp32"
+    background = None if request.save_background else load_background(folder, digest)
+    return Plan(
+        folder,
+        config,
+        digest,
+        background,
+        devices,
+        mode,
+        precision,
+        format,
+        regions,
+        stride,
+        tuple(dict.fromkeys(record.chrom for record in first)),
+    )
+
+
+def device_name(devices: list[torch.device]) -> str:
+    """What the scores were computed on: ``cpu``, or ``cuda`` and the name of the card."""
+    kind = devices[0].type
+    return f"{kind} {torch.cuda.get_device_name(devices[0])}" if kind == "cuda" else kind

@@ -1,0 +1,175 @@
+"""Score the alleles of a VCF and give the same VCF back with ``GENOMIX_*`` INFO fields."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from genomix_cli.config import to_dict
+from genomix_cli.errors import UsageError
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.genome.vcf.writer import open_output
+from genomix_cli.provenance import atomic_path, sha256
+from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
+from genomix_cli.variants.records.cutting import head, part_bounds
+from genomix_cli.variants.records.reference import ShardReference, open_reference
+from genomix_cli.variants.score.annotate import Annotator
+from genomix_cli.variants.score.background import Background
+from genomix_cli.variants.score.blocks import Run, ScoreSummary
+from genomix_cli.variants.score.header import absent_tracks, make_header, warnings_of
+from genomix_cli.variants.score.plan import (
+    Plan,
+    ScoreRequest,
+    check_choices,
+    make_plan,
+    wanted_regions,
+)
+from genomix_cli.variants.score.workers import EngineSpec, Workers
+
+log = logging.getLogger("genomix")
+
+
+def score_variants(request: ScoreRequest) -> ScoreSummary:
+    """Score every allele that can be scored; every record comes out, in order.
+
+    Memory does not grow with the number of variants. The first records are checked against the
+    FASTA before the model is loaded.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or device, a track is not one of the model's, or options
+        contradict each other.
+    DataError
+        If a file cannot be read or is of another genome.
+    CheckError
+        If most REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
+    """
+    check_choices(request)
+    regions = wanted_regions(request)
+    with (
+        VcfReader(request.vcf, regions) as reader,
+        open_reference(request.genome.fasta, request.genome.shard) as reference,
+        _threads(request.threads),
+        _few_collections(),
+    ):
+        records = iter(reader)
+        first = _first_records(request, records)
+        if request.is_read_once:
+            records = chain(first, records)
+        names = [*reader.header.contigs, *(record.chrom for record in first)]
+        if first:
+            check_contigs(names, reference, reader)
+        ReferenceAudit(reader, reference).look_at(check_records(first, reference))
+        plan = make_plan(request, regions, first)
+        summary = _score(request, plan, reader, records, reference)
+    if request.stats is not None:
+        _write_stats(summary, request.stats)
+    return summary
+
+
+def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Record]:
+    """The first records of the whole file, whichever of them are asked for."""
+    if request.is_read_once:
+        return head(records)
+    with VcfReader(request.vcf) as whole:
+        return head(iter(whole))
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Python looks for cycles in garbage rarely: records make none, and are many."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """PyTorch's threads for a while; 0 leaves them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _score(
+    request: ScoreRequest,
+    plan: Plan,
+    reader: VcfReader,
+    records: Iterator[Record],
+    reference: Fasta | ShardReference,
+) -> ScoreSummary:
+    annotator = Annotator(
+        plan.config.calibration,
+        plan.background,
+        table=plan.format.is_table,
+        exclude_mismatches=request.check_ref == "x",
+    )
+    absent = absent_tracks(request, plan)
+    header = make_header(request, plan, reader, reference, annotator, absent)
+    for text in warnings_of(plan, absent):
+        log.warning("%s", text)
+    spec = EngineSpec(
+        request.model, request.genome, plan.mode, plan.precision, request.both_strands
+    )
+    if request.shard is not None:
+        with VcfReader(request.vcf, plan.regions) as again:
+            bounds = part_bounds(again, request.shard, again, plan.stride)
+        records = islice(records, bounds.start, bounds.stop)
+    with ExitStack() as stack:
+        output = stack.enter_context(
+            open_output(
+                request.output,
+                plan.format,
+                columns=annotator.columns if plan.format.is_table else None,
+                index=request.write_index,
+                resume=request.resume,
+                identity=_identity(request, plan, header),
+            )
+        )
+        workers = stack.enter_context(Workers(spec, plan.devices))
+        run = Run(request, plan, reader, reference, annotator, workers, output)
+        run.score(records, header)
+    run.warn(header)
+    if request.save_background:
+        _save_background(request, plan, run)
+    return run.summary(absent)
+
+
+def _identity(request: ScoreRequest, plan: Plan, header: Header) -> str:
+    """A digest of everything that the bytes of the output depend on."""
+    parts = (header, plan.format, request.shard, request.regions, request.regions_file)
+    if request.regions_file is not None:
+        parts = (*parts, sha256(request.regions_file))  # type: ignore[assignment]
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
+    logits = np.concatenate([np.empty(0, np.float32), *run.logits])
+    if not len(logits):
+        raise UsageError("no allele was scored", where="--save-background")
+    source = f"the variants of {Path(request.vcf).name}"
+    Background.of(logits, source, plan.digest).save(plan.folder)
+
+
+def _write_stats(summary: ScoreSummary, path: Path) -> None:
+    with atomic_path(path) as draft:
+        draft.write_text(json.dumps(to_dict(summary), indent=2) + "\n")

@@ -1,0 +1,280 @@
+"""Variants of a simulated genome, and the rule that labels them.
+
+The rule is stated in :mod:`genomix_cli.variants.simulate.generative`, with the rest of the model.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome.motifs import Motif, best_scores
+from genomix_cli.variants.simulate.generative import RULES, Contig, Elements, Rule, Sites
+
+MAX_INDEL = 10
+
+_MARGIN = 100
+_EMPTY = 4
+
+
+class Alleles(NamedTuple):
+    """Alternate alleles, one row each; the rows of one record follow each other.
+
+    Attributes
+    ----------
+    position : int64[n]
+        POS (0-based) of the record.
+    start, end : int64[n]
+        The bases replaced, without the anchor base of an indel.
+    inserted : uint8[n, 10]
+        The bases put there, then 4.
+    n_inserted : int64[n]
+    """
+
+    position: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    inserted: NDArray[np.uint8]
+    n_inserted: NDArray[np.int64]
+
+
+class MotifBreak(NamedTuple):
+    """What each allele does to the best motif site of the reference.
+
+    Attributes
+    ----------
+    delta : float32[n]
+        Bits lost, 0 where nothing is.
+    motif : int64[n]
+        Index of the motif, -1 where REF has no hit.
+    probability : float64[n]
+        brk of the label rule.
+    """
+
+    delta: NDArray[np.float32]
+    motif: NDArray[np.int64]
+    probability: NDArray[np.float64]
+
+
+class LabelledAlleles(NamedTuple):
+    """Alleles with the latents, the true probability and the label of each.
+
+    Attributes
+    ----------
+    alleles : Alleles
+    broken : MotifBreak
+    open, contact : bool[n]
+    probability : float64[n]
+    label : bool[n]
+    """
+
+    alleles: Alleles
+    broken: MotifBreak
+    open: NDArray[np.bool_]
+    contact: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+    label: NDArray[np.bool_]
+
+
+def draw_alleles(rng: np.random.Generator, contig: Contig, per_kb: float) -> Alleles:
+    """Draw variants, sorted by position, one record per position."""
+    codes = contig.codes
+    position = _draw_positions(rng, len(codes), contig.elements, contig.sites, per_kb)
+    n = len(position)
+    kind = rng.choice(len(_KIND_SHARES), n, p=_KIND_SHARES)
+    size = rng.integers(1, MAX_INDEL + 1, n)
+    # A deletion that could be shifted to the left is not written as VCF wants it.
+    shiftable = codes[position] == codes[position + size]
+    kind[(kind == _Kind.DELETION) & shiftable] = _Kind.SNV
+    first = _first_allele(rng, codes, position, kind, size)
+    second = _second_allele(rng, codes, position, kind, size, first)
+    order = np.argsort(np.concatenate([first.position, second.position]), kind="stable")
+    columns: Any = zip(first, second, strict=True)
+    return Alleles(*(np.concatenate(pair)[order] for pair in columns))
+
+
+class _Kind(IntEnum):
+    SNV = 0
+    DELETION = 1
+    INSERTION = 2
+    TWO_SNVS = 3
+    SNV_AND_INSERTION = 4
+
+
+_KIND_SHARES = (0.84, 0.07, 0.05, 0.02, 0.02)
+
+
+def _draw_positions(
+    rng: np.random.Generator, length: int, elements: Elements, sites: Sites, per_kb: float
+) -> NDArray[np.int64]:
+    n = round(length / 1000 * per_kb)
+    in_site, in_element = round(0.45 * n), round(0.25 * n)
+    planted = np.flatnonzero(sites.element >= 0)
+    decoys = np.flatnonzero(sites.element < 0)
+    n_planted = round(0.8 * in_site)
+    chosen = np.concatenate(
+        [rng.choice(planted, n_planted), rng.choice(decoys, in_site - n_planted)]
+    )
+    element = rng.integers(0, len(elements.start), in_element)
+    parts = [
+        _uniform(rng, sites.start[chosen], sites.end[chosen]),
+        _uniform(rng, elements.start[element], elements.end[element]),
+        rng.integers(0, length, n - in_site - in_element),
+    ]
+    position = np.unique(np.concatenate(parts))
+    return position[(position >= _MARGIN) & (position < length - _MARGIN)]
+
+
+def _uniform(
+    rng: np.random.Generator, start: NDArray[np.int64], end: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    return start + (rng.random(len(start)) * (end - start)).astype(np.int64)
+
+
+def _first_allele(
+    rng: np.random.Generator,
+    codes: NDArray[np.uint8],
+    position: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    size: NDArray[np.int64],
+) -> Alleles:
+    substitution = (codes[position] + rng.integers(1, 4, len(position), np.uint8)) % 4
+    inserted = _draw_insertions(rng, codes[position], size)
+    deletion, insertion = kind == _Kind.DELETION, kind == _Kind.INSERTION
+    snv = ~(deletion | insertion)
+    inserted[deletion] = _EMPTY
+    inserted[snv] = _EMPTY
+    inserted[snv, 0] = substitution[snv]
+    start = np.where(snv, position, position + 1)
+    end = start + np.select([snv, deletion], [1, size], 0)
+    return Alleles(position, start, end, inserted, np.select([snv, deletion], [1, 0], size))
+
+
+def _second_allele(
+    rng: np.random.Generator,
+    codes: NDArray[np.uint8],
+    position: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    size: NDArray[np.int64],
+    first: Alleles,
+) -> Alleles:
+    """The other ALT of the records that have two: another base, or an insertion."""
+    reference = codes[position]
+    # Of the two bases that are neither REF nor the first ALT, one at random.
+    step = (first.inserted[:, 0] - reference) % 4
+    other = (reference + (step + rng.integers(0, 2, len(step), np.uint8)) % 3 + 1) % 4
+    snv, insertion = kind == _Kind.TWO_SNVS, kind == _Kind.SNV_AND_INSERTION
+    inserted = _draw_insertions(rng, reference, size)
+    inserted[snv] = _EMPTY
+    inserted[snv, 0] = other[snv]
+    start = np.where(snv, position, position + 1)
+    columns: Any = (position, start, start + snv, inserted, np.where(snv, 1, size))
+    return Alleles(*(column[snv | insertion] for column in columns))
+
+
+def _draw_insertions(
+    rng: np.random.Generator, anchor: NDArray[np.uint8], size: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Random bases, uint8[n, 10], whose last differs from the anchor (else it could be shifted)."""
+    n = len(anchor)
+    bases = rng.integers(0, 4, (n, MAX_INDEL), np.uint8)
+    bases[np.arange(n), size - 1] = (anchor + rng.integers(1, 4, n, np.uint8)) % 4
+    bases[np.arange(MAX_INDEL) >= size[:, None]] = _EMPTY
+    return bases
+
+
+def draw_labelled(
+    rng: np.random.Generator,
+    contig: Contig,
+    per_kb: float,
+    motifs: tuple[Motif, ...],
+    rule: Rule = RULES["full"],
+) -> LabelledAlleles:
+    """Draw variants of a contig, and label them by the rule.
+
+    Parameters
+    ----------
+    rng : Generator
+    contig : Contig
+    per_kb : float
+        Sites per 1000 bp.
+    motifs : tuple of Motif
+        Those planted in the contig.
+    rule : Rule
+    """
+    alleles = draw_alleles(rng, contig, per_kb)
+    broken = motif_break(contig.codes, alleles, motifs)
+    element = contig.elements.at(alleles.position)
+    is_open = (element >= 0) & contig.elements.open[element]
+    contact = contig.domains.contact[contig.domains.at(alleles.position)]
+    p = probability(broken.probability, is_open, contact, rule)
+    return LabelledAlleles(alleles, broken, is_open, contact, p, rng.random(len(p)) < p)
+
+
+def probability(
+    broken: NDArray[np.float64],
+    is_open: NDArray[np.bool_],
+    contact: NDArray[np.bool_],
+    rule: Rule = RULES["full"],
+) -> NDArray[np.float64]:
+    """0.02 + 0.94 brk open (1 if contact else 0.25), to the six decimals that the VCF states.
+
+    `rule` may leave brk out, and has its own factor without contact.
+    """
+    cause = broken * is_open if rule.motif else is_open.astype(np.float64)
+    return np.round(0.02 + 0.94 * cause * np.where(contact, 1.0, rule.without_contact), 6)
+
+
+def motif_break(
+    codes: NDArray[np.uint8], alleles: Alleles, motifs: tuple[Motif, ...]
+) -> MotifBreak:
+    """Rescan both haplotypes around each allele.
+
+    Parameters
+    ----------
+    codes : uint8[length]
+        The contig.
+    alleles : Alleles
+        At least 100 bp from the contig's ends.
+    motifs : tuple of Motif
+    """
+    flank = max(motif.width for motif in motifs) - 1
+    replaced = alleles.start[:, None] + np.arange(MAX_INDEL)
+    n_replaced = alleles.end - alleles.start
+    reference = _haplotypes(codes, alleles, codes[replaced], n_replaced, flank)
+    alternate = _haplotypes(codes, alleles, alleles.inserted, alleles.n_inserted, flank)
+    before = best_scores(reference, n_replaced, flank, motifs)
+    after = best_scores(alternate, alleles.n_inserted, flank, motifs)
+
+    rows = np.arange(len(before))
+    margin = before - np.array([motif.threshold for motif in motifs], np.float32)
+    best = margin.argmax(axis=1)
+    hit = margin[rows, best] >= 0
+    with np.errstate(invalid="ignore"):
+        delta = np.maximum(before[rows, best] - after[rows, best], 0)
+    delta = np.where(hit, delta, 0).astype(np.float32)
+    brk = np.where(hit, 1 / (1 + np.exp(-(delta.astype(np.float64) - 3) / 0.6)), 0.0)
+    return MotifBreak(delta, np.where(hit, best, -1), brk)
+
+
+def _haplotypes(
+    codes: NDArray[np.uint8],
+    alleles: Alleles,
+    middle: NDArray[np.uint8],
+    n_middle: NDArray[np.int64],
+    flank: int,
+) -> NDArray[np.uint8]:
+    """uint8[n, 2 flank + 10]: `flank` bases, `n_middle` of `middle`, `flank` bases, then 4."""
+    column = np.arange(2 * flank + MAX_INDEL)
+    after = column - flank - n_middle[:, None]
+    left = alleles.start[:, None] - flank + column
+    index = np.where(after < 0, left, alleles.end[:, None] + after)
+    haplotypes = codes[index.clip(0, len(codes) - 1)]
+    haplotypes[after >= flank] = _EMPTY
+    inside = (column >= flank) & (after < 0)
+    rows, columns = np.nonzero(inside)
+    haplotypes[rows, columns] = middle[rows, columns - flank]
+    return haplotypes

@@ -1,0 +1,256 @@
+"""A genome with a ground truth: sequence, tracks, contacts, and variants of known probability.
+
+The model, every formula of it, is stated in :mod:`genomix_cli.variants.simulate.generative`. In
+one line,
+
+    p = 0.02 + 0.94 * (motif broken) * (site open) * (1 if an active promoter touches it else 0.25)
+
+and the label of each allele is a coin with that probability, so that the AUROC and AUPRC of p are
+the ceiling of any model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genomix_cli.comparison.metrics.binary import auprc, auroc, without_ties
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.motifs import (
+    MIN_THRESHOLD_BITS,
+    Motif,
+    check_widths,
+    default_motifs,
+    read_meme,
+)
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.variants.simulate.causal import draw_labelled
+from genomix_cli.variants.simulate.files import (
+    GenomeFiles,
+    require_cooler,
+    track_names,
+    write_contacts,
+    write_settings,
+)
+from genomix_cli.variants.simulate.generative import (
+    RULES,
+    Domains,
+    Stage,
+    draw_contacts,
+    draw_contig,
+    stream,
+    tf_name,
+)
+
+log = logging.getLogger("genomix")
+
+MIN_CONTIG = 100_000
+MAX_VARIANTS_PER_KB = 20.0
+MAX_MOTIF_WIDTH = 50
+FORMAT = "genomix-simulated-genome"
+
+#: Name to number of contigs and their length.
+SIZES = {
+    "tiny": (2, 300_000),
+    "small": (4, 1_000_000),
+    "medium": (6, 5_000_000),
+    "large": (10, 10_000_000),
+}
+
+
+@dataclass(frozen=True)
+class SimulationRequest:
+    """What to simulate.
+
+    Attributes
+    ----------
+    out_dir : Path
+        Folder to create.
+    contigs : int
+        Number of contigs, called chr1, chr2, ...
+    contig_length : int
+        Length of each (bp), at least 100 kb.
+    variants_per_kb : float
+        Sites per 1000 bp.
+    motifs : Path, optional
+        MEME file; the twelve default families otherwise.
+    rule : str
+        Of the labels: a name of `genomix_cli.variants.simulate.generative.RULES`.
+    seed : int
+    force : bool
+        Replace an earlier simulated genome.
+    """
+
+    out_dir: Path
+    contigs: int = 2
+    contig_length: int = 300_000
+    variants_per_kb: float = 4.0
+    motifs: Path | None = None
+    rule: str = "full"
+    seed: int = 0
+    force: bool = False
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Contig name to length (bp)."""
+        return {f"chr{i + 1}": self.contig_length for i in range(self.contigs)}
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What was written.
+
+    Attributes
+    ----------
+    out_dir : Path
+    counts : dict of str to int
+        Bases, domains, elements, motif sites, records, alleles, positives.
+    prevalence : float
+        Share of alleles with label 1.
+    auroc, auprc : float
+        Of the true probability against the labels (NaN with one class): the ceiling of any model.
+    auroc_by_contig : dict of str to float
+    """
+
+    out_dir: Path
+    counts: dict[str, int]
+    prevalence: float
+    auroc: float
+    auprc: float
+    auroc_by_contig: dict[str, float]
+
+
+def simulate_genome(request: SimulationRequest) -> SimulationSummary:
+    """Simulate a genome into ``request.out_dir``.
+
+    Raises
+    ------
+    UsageError
+        If the request makes no sense, the parent folder is absent, or the folder exists and
+        `force` is not set (or it holds something else).
+    DataError
+        If the motif file cannot be read.
+    MissingExtraError
+        Without cooler (extra ``hic``).
+    """
+    _check(request)
+    motifs = _motifs(request)
+    require_cooler()
+    with atomic_path(request.out_dir, force=request.force) as folder:
+        folder.mkdir()
+        domains: list[Domains] = []
+        contigs = track(request.lengths.items(), "simulating contigs", request.contigs)
+        rule = RULES[request.rule]
+        with GenomeFiles(folder, request.lengths, motifs, rule) as out:
+            for index, (name, length) in enumerate(contigs):
+                contig = draw_contig(name, length, motifs, request.seed, index, rule)
+                rng = stream(request.seed, index, Stage.VARIANTS)
+                out.write(contig, draw_labelled(rng, contig, request.variants_per_kb, motifs, rule))
+                domains.append(contig.domains)
+        pixels = (
+            draw_contacts(stream(request.seed, index, Stage.CONTACTS), of_contig)
+            for index, of_contig in enumerate(domains)
+        )
+        write_contacts(folder / "contacts.cool", request.lengths, pixels)
+        write_settings(folder, tf_name(motifs))
+        summary = _summarise(request, out)
+        _write_manifest(folder / "manifest.json", request, motifs, summary)
+    return summary
+
+
+def _check(request: SimulationRequest) -> None:
+    for option, value, low, high in (
+        ("--contigs", request.contigs, 1, 10_000),
+        ("--contig-length", request.contig_length, MIN_CONTIG, 500_000_000),
+        ("--variants-per-kb", request.variants_per_kb, 0.01, MAX_VARIANTS_PER_KB),
+    ):
+        if not low <= value <= high:
+            raise UsageError(
+                "out of range", where=option, expected=f"{low:,} to {high:,}", found=f"{value:,}"
+            )
+    if request.rule not in RULES:
+        raise UsageError(
+            "no such rule", where="--rule", expected=" or ".join(RULES), found=request.rule
+        )
+    ours = request.out_dir / "manifest.json"
+    if request.force and request.out_dir.exists() and not _is_simulated(ours):
+        raise UsageError(
+            "is not a simulated genome, so --force does not replace it", where=request.out_dir
+        )
+
+
+def _is_simulated(manifest: Path) -> bool:
+    try:
+        return bool(json.loads(manifest.read_text()).get("format") == FORMAT)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
+    if request.motifs is None:
+        return default_motifs()
+    motifs = read_meme(request.motifs)
+    check_widths(motifs, MAX_MOTIF_WIDTH, request.motifs)
+    strong = tuple(motif for motif in motifs if motif.max_score >= motif.threshold)
+    if len(strong) < len(motifs):
+        log.info(
+            "%d motifs are left out: not even their best site reaches %g bits",
+            len(motifs) - len(strong),
+            MIN_THRESHOLD_BITS,
+        )
+    if not strong:
+        raise DataError("no motif is informative enough to be found", where=request.motifs)
+    return strong
+
+
+def _summarise(request: SimulationRequest, out: GenomeFiles) -> SimulationSummary:
+    label = np.concatenate(list(out.labels.values()))
+    score = np.concatenate(list(out.probabilities.values()))
+    return SimulationSummary(
+        out_dir=request.out_dir,
+        counts=dict(out.counts) | {"alleles": len(label), "positives": int(label.sum())},
+        prevalence=float(label.mean()),
+        auroc=auroc(label, score),
+        auprc=auprc(label, without_ties(score, stream(request.seed, 0, Stage.TIES))),
+        auroc_by_contig={
+            name: auroc(out.labels[name], out.probabilities[name]) for name in out.labels
+        },
+    )
+
+
+def _write_manifest(
+    path: Path, request: SimulationRequest, motifs: tuple[Motif, ...], summary: SimulationSummary
+) -> None:
+    config = {
+        "contigs": request.contigs,
+        "contig_length": request.contig_length,
+        "variants_per_kb": request.variants_per_kb,
+        "rule": request.rule,
+        "motifs": [motif.name for motif in motifs],
+    }
+    inputs = {} if request.motifs is None else {"motifs": request.motifs}
+    manifest = {
+        "format": FORMAT,
+        "format_version": 1,
+        "provenance": Provenance.of(config, inputs, request.seed).to_dict(),
+        "contigs": request.lengths,
+        "tracks": list(track_names(tf_name(motifs))),
+        "counts": summary.counts,
+        "prevalence": _rounded(summary.prevalence),
+        "bayes": {
+            "auroc": _rounded(summary.auroc),
+            "auprc": _rounded(summary.auprc),
+            "auroc_by_contig": {k: _rounded(v) for k, v in summary.auroc_by_contig.items()},
+        },
+    }
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _rounded(value: float) -> float | None:
+    """Six decimals; None (JSON has no NaN) where there is no value."""
+    return None if np.isnan(value) else round(value, 6)

@@ -1,0 +1,98 @@
+"""What a model must not be able to do: inputs altered so that the answer is known.
+
+Tracks and contacts are the same for both alleles, so a model can rank loci without reading the
+variant. These controls say how far that alone carries it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from genomix_cli.variants.records.inputs import load_window
+from genomix_cli.variants.train.dataset import Batch, Item, VariantDataset
+
+
+def swap_alleles(batch: Batch) -> Batch:
+    """Give ref as alt and alt as ref; the window stays the reference."""
+    v = batch.variants
+    swapped = v._replace(ref=v.alt, alt=v.ref, ref_len=v.alt_len, alt_len=v.ref_len)
+    return batch._replace(variants=swapped)
+
+
+def remove_variant(batch: Batch) -> Batch:
+    """Give ref as both alleles: only the place is left."""
+    v = batch.variants
+    return batch._replace(variants=v._replace(alt=v.ref, alt_len=v.ref_len))
+
+
+def withhold_tracks(batch: Batch) -> Batch:
+    """Leave tracks and contacts unmeasured: only the sequence is left."""
+    window = batch.window
+    hidden = window._replace(
+        observed=torch.zeros_like(window.observed), contacts=torch.zeros_like(window.contacts)
+    )
+    return batch._replace(window=hidden)
+
+
+def withhold_contacts(batch: Batch) -> Batch:
+    """Leave contacts unknown: of the prior only the distance is left."""
+    contacts = torch.zeros_like(batch.window.contacts)
+    return batch._replace(window=batch.window._replace(contacts=contacts))
+
+
+CONTROLS: dict[str, Callable[[Batch], Batch]] = {
+    "alleles_swapped": swap_alleles,
+    "variant_removed": remove_variant,
+    "tracks_withheld": withhold_tracks,
+}
+
+
+class ShuffledTracks(Dataset[Item]):
+    """A dataset whose windows have tracks and contacts of other places: the sequence stays.
+
+    Values stay as they come in the genome, unlike withheld ones; only their place is wrong. Every
+    window gets those of another one in the same cell type, and each window's are used once.
+
+    Parameters
+    ----------
+    dataset : VariantDataset
+        Not augmented, of at least two windows.
+    seed : int
+    """
+
+    def __init__(self, dataset: VariantDataset, seed: int) -> None:
+        self.dataset = dataset
+        places = [(place.contig, place.start) for place in dataset.placements]
+        windows = sorted(set(places))
+        donors = derangement(len(windows), np.random.default_rng(seed))
+        donor_of = {window: windows[i] for window, i in zip(windows, donors, strict=True)}
+        self.donors = [donor_of[place] for place in places]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Item:
+        item = self.dataset[index]
+        source = self.dataset.shard.in_cell(self.dataset.placements[index].cell)
+        contig, start = self.donors[index]
+        other = load_window(source, contig, start, self.dataset.n_bins)
+        signal = other.signal.astype(np.float32)
+        window = item.window._replace(
+            signal=signal, observed=other.observed, contacts=other.contacts
+        )
+        return item._replace(window=window)
+
+
+def derangement(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random permutation of ``0 .. n - 1``, at least 2, that leaves none in its place."""
+    if n < 2:
+        raise ValueError("one item cannot leave its place")
+    order = rng.permutation(n)
+    moved = np.empty(n, np.int64)
+    moved[order] = np.roll(order, 1)  # one cycle through all
+    return moved

@@ -1,0 +1,127 @@
+"""Cross-validation: every variant is tested once, by a model that saw nothing of its locus."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.provenance import Provenance
+from genomix_cli.variants.train.held_out import metrics_of
+from genomix_cli.variants.train.splits import Holding, make_folds
+from genomix_cli.variants.train.supervised import (
+    TrainRequest,
+    plain,
+    train_variants,
+    write_json,
+    write_predictions,
+)
+
+log = logging.getLogger("genomix")
+
+MEANS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
+
+
+def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, Any]:
+    """Train a model per fold, each tested on its fold and stopped by the next one.
+
+    Writes a run folder per fold (``fold-0``, ...), ``fold-0.bed``, ..., ``predictions.tsv`` of all
+    of them and ``metrics.json``: per fold, mean and standard deviation over folds, and pooled with
+    bootstrap intervals.
+
+    Parameters
+    ----------
+    request : TrainRequest
+        What it holds out must be left open.
+    n_folds : int
+    by : str
+        ``contig``, or the length of the blocks that are dealt out, as ``1Mb``.
+
+    Raises
+    ------
+    UsageError
+        If folds and held-out parts are asked for together, or there are too few units.
+    DataError
+        As `genomix_cli.variants.train.supervised.train_variants`; a fold without positives is one.
+    """
+    if request.held_out != Holding():
+        raise UsageError(
+            "folds decide what is held out",
+            where="--hold-out",
+            hint="leave --valid-contigs, --test-contigs and the regions out",
+        )
+    paths = _open_folder(request, n_folds, by)
+    results = []
+    for i in range(n_folds):
+        log.info("fold %d of %d", i + 1, n_folds)
+        held_out = Holding(valid_regions=paths[(i + 1) % n_folds], test_regions=paths[i])
+        folder = request.output / f"fold-{i}"
+        done = folder / "metrics.json"
+        if not (request.resume and done.is_file()):
+            resume = request.resume and (folder / "train.json").is_file()
+            fold = replace(request, output=folder, held_out=held_out, resume=resume)
+            train_variants(fold)
+        results.append(folder)
+    return _summarise(request, results)
+
+
+def _open_folder(request: TrainRequest, n_folds: int, by: str) -> list[Path]:
+    folder = request.output
+    paths = [folder / f"fold-{i}.bed" for i in range(n_folds)]
+    if request.resume:
+        if not all(path.is_file() for path in paths):
+            raise UsageError(f"there is no run of {n_folds} folds to resume", where=folder)
+        return paths
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError("is not empty", where=folder, hint="choose another, or --resume")
+    shard = open_shard(request.shard)
+    table = shard.variants
+    usable = np.isfinite(table.label) | np.isfinite(table.effect)
+    names = np.array(list(shard.contigs))[table.contig[usable]]
+    folds = make_folds(n_folds, by, names, table.pos[usable], shard.contigs)
+    folder.mkdir(parents=True, exist_ok=True)
+    provenance = Provenance.of(
+        {**plain(request), "folds": n_folds, "fold_by": by}, {"shard": request.shard}, request.seed
+    )
+    write_json(folder / "cross_validation.json", provenance.to_dict())
+    return folds.write(folder)
+
+
+def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
+    tables = []
+    for i, folder in enumerate(folders):
+        table = pd.read_csv(
+            folder / "predictions.tsv", sep="\t", keep_default_na=False, na_values=[""]
+        )
+        text = table[["ref", "alt", "tissue"]].fillna("")
+        tables.append(table.assign(**text, fold=i)[table["part"] == "test"])
+    pooled = pd.concat(tables)
+    write_predictions(request.output / "predictions.tsv", [pooled])
+    by_fold = [metrics_of(table, request.seed) for table in tables]
+    metrics = {
+        "test": metrics_of(pooled, request.seed),
+        "mean": _over_folds(by_fold),
+        "folds": by_fold,
+    }
+    write_json(request.output / "metrics.json", metrics)
+    return metrics
+
+
+def _over_folds(by_fold: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation (n - 1) of each metric over the folds that have it."""
+    found = {}
+    for name in MEANS:
+        values = np.array([fold[name]["value"] for fold in by_fold if name in fold])
+        if len(values) > 1:
+            found[name] = {
+                "mean": float(values.mean()),
+                "sd": float(values.std(ddof=1)),
+                "folds": len(values),
+            }
+    return found

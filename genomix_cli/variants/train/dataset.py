@@ -1,0 +1,307 @@
+"""Training and validation items: a window and a group of its variants.
+
+Letters: W windows, G variants per window, N bins, M tracks, H haplotype bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.genome.alphabet import encode
+from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.variants.records.inputs import (
+    BIN_SIZE,
+    CONTACT_BIN,
+    MAX_ALLELE,
+    Allele,
+    Haplotypes,
+    WindowArrays,
+    haplotypes,
+    load_window,
+    mirrored_haplotypes,
+    mirrored_offset,
+    mirrored_window,
+)
+
+NULL_FRACTION = 0.02
+
+
+class Batch(NamedTuple):
+    """Windows with their variants.
+
+    Attributes
+    ----------
+    window : Window
+    variants : Variants
+    label, effect : Tensor
+        float32 ``[W, G]``: 0 or 1, and a quantity; NaN where there is none.
+    weight : Tensor
+        float32 ``[W, G]``; 0 for padding.
+    group : Tensor
+        int64 ``[W, G]``.
+    row : Tensor
+        int64 ``[W, G]``: row of the shard's variant table, -1 for padding and null variants.
+    """
+
+    window: Window
+    variants: Variants
+    label: Tensor
+    effect: Tensor
+    weight: Tensor
+    group: Tensor
+    row: Tensor
+
+
+class Item(NamedTuple):
+    """One window and its variants, as arrays; the signal is float32."""
+
+    window: WindowArrays
+    offset: NDArray[np.int64]
+    haplotypes: Haplotypes
+    label: NDArray[np.float32]
+    effect: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    group: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A window, the rows of the variant table it scores, and the cell type it is seen in."""
+
+    contig: str
+    start: int
+    rows: NDArray[np.int64]
+    cell: str = ""
+
+
+def place_windows(
+    contig: NDArray[np.int64],
+    pos: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    window: int,
+    phase: int,
+    max_group: int,
+    names: Sequence[str],
+    cell: NDArray[np.int64] | None = None,
+    cells: Sequence[str] = ("",),
+) -> list[Placement]:
+    """Cut `rows` into windows, every variant in the central half of its window.
+
+    Parameters
+    ----------
+    contig, pos : NDArray
+        int64 ``[n]``, columns of the whole variant table.
+    rows : NDArray
+        int64: the rows to place; each is placed exactly once.
+    window : int
+        Bases.
+    phase : int
+        Shift of the anchors, a multiple of the contact bin in ``0 .. window / 2``.
+    max_group : int
+        Variants per placement at most.
+    names : sequence of str
+        Contig names by index.
+    cell : NDArray, optional
+        int64 ``[n]``, index into `cells`: a window is of one cell type.
+    cells : sequence of str
+    """
+    stride = window // 2
+    anchor = (pos[rows] - phase) // stride
+    of_cell = np.zeros(len(rows), np.int64) if cell is None else cell[rows]
+    order = np.lexsort((pos[rows], of_cell, anchor, contig[rows]))
+    key = np.stack([contig[rows][order], anchor[order], of_cell[order]])
+    cuts = np.flatnonzero(np.any(key[:, 1:] != key[:, :-1], axis=0)) + 1
+    placements = []
+    for part in np.split(order, cuts):
+        if not len(part):
+            continue
+        start = int(anchor[part[0]]) * stride + phase - stride // 2
+        name = names[int(contig[rows[part[0]]])]
+        placements += [
+            Placement(name, start, rows[part[i : i + max_group]], cells[of_cell[part[0]]])
+            for i in range(0, len(part), max_group)
+        ]
+    return placements
+
+
+def cells_of(shard: Shard) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The cell types that its variants are seen in, and the index of each variant's, int64 ``[V]``.
+
+    A shard with tracks of one cell type shows them to all its variants. In one with several a
+    variant is seen in its tissue, and one without a tissue, or whose tissue has no track, without
+    tracks of any cell type.
+    """
+    cells, tissue = shard.cells, shard.variants.tissue
+    if len(cells) == 1:
+        return cells, np.zeros(len(tissue), np.int64)
+    return (*shard.tissues, ""), np.where(tissue < 0, len(shard.tissues), tissue).astype(np.int64)
+
+
+class VariantDataset(Dataset[Item]):
+    """Windows of a shard, each with up to `max_group` of its variants.
+
+    Parameters
+    ----------
+    shard : Shard
+        Picklable; a worker maps the file again for itself.
+    rows : NDArray
+        int64: rows of the variant table to use; each with a label, an effect, or both. The
+        tissue of a row is the cell type whose tracks it is seen with, where the shard has several.
+    n_bins, flank : int
+        What the model reads.
+    max_group : int
+        Variants per item at most.
+    augment : bool
+        Training: random anchors, a random strand, and about 2 % null variants (alt = ref).
+    negatives : float
+        Share of the negatives that an epoch of training draws; the positives all come. Logits
+        are then too high by -log(negatives), which calibration on held-out contigs takes back.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        rows: NDArray[np.int64],
+        *,
+        n_bins: int,
+        flank: int,
+        max_group: int,
+        augment: bool,
+        seed: int,
+        negatives: float = 1.0,
+    ) -> None:
+        self.shard = shard
+        self.rows = rows
+        self.n_bins = n_bins
+        self.flank = flank
+        self.max_group = max_group
+        self.augment = augment
+        self.seed = seed
+        self.negatives = negatives
+        self.cells, self._cell = cells_of(shard)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Place the windows anew; the placement depends on seed and epoch alone."""
+        self.epoch = epoch
+        window = self.n_bins * BIN_SIZE
+        table, rows, phase = self.shard.variants, self.rows, 0
+        if self.augment:
+            rng = np.random.default_rng([self.seed, epoch])
+            phase = CONTACT_BIN * int(rng.integers(window // 2 // CONTACT_BIN))
+            drawn = rng.random(len(rows)) < self.negatives
+            rows = rows[drawn | ~(table.label[rows] <= 0.5)]
+        self.placements = place_windows(
+            table.contig.astype(np.int64),
+            table.pos,
+            rows,
+            window,
+            phase,
+            self.max_group,
+            list(self.shard.contigs),
+            self._cell,
+            self.cells,
+        )
+
+    def order(self) -> list[int]:
+        """The epoch's order of items: shuffled in training, as placed otherwise."""
+        order = np.arange(len(self))
+        if self.augment:
+            np.random.default_rng([self.seed, self.epoch, len(self)]).shuffle(order)
+        return order.tolist()
+
+    def __len__(self) -> int:
+        return len(self.placements)
+
+    def __getitem__(self, index: int) -> Item:
+        place = self.placements[index]
+        table = self.shard.variants
+        alleles = [
+            Allele(int(table.pos[r]), encode(table.ref[r]), encode(table.alt[r]))
+            for r in place.rows
+        ]
+        row, label = place.rows.copy(), table.label[place.rows].copy()
+        effect = table.effect[place.rows].copy()
+        weight = table.weight[place.rows]
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        if self.augment:
+            null = rng.random(len(row)) < NULL_FRACTION
+            alleles = [
+                a._replace(alt=a.ref) if n else a for a, n in zip(alleles, null, strict=True)
+            ]
+            label[null], effect[null], row[null] = 0.0, np.nan, -1
+        source = self.shard.in_cell(place.cell)
+        item = Item(
+            _as_trained(load_window(source, place.contig, place.start, self.n_bins)),
+            np.array([a.pos for a in alleles], np.int64) - place.start,
+            haplotypes(self.shard, place.contig, alleles, self.flank),
+            label,
+            effect,
+            weight,
+            table.group[place.rows].astype(np.int64),
+            row,
+        )
+        if self.augment and rng.random() < 0.5:
+            return reverse_strand(item, self.shard, place, alleles)
+        return item
+
+
+def _as_trained(window: WindowArrays) -> WindowArrays:
+    """Signal in float32; :func:`collate` copies the rest out of the read-only file."""
+    return window._replace(signal=window.signal.astype(np.float32))
+
+
+def reverse_strand(item: Item, shard: Shard, place: Placement, alleles: Sequence[Allele]) -> Item:
+    """The same item read from the other strand."""
+    n_bins = item.window.signal.shape[1]
+    flank = (item.haplotypes.ref.shape[1] - MAX_ALLELE) // 2
+    return item._replace(
+        window=mirrored_window(item.window),
+        offset=mirrored_offset(item.offset, item.haplotypes.ref_len, n_bins),
+        haplotypes=mirrored_haplotypes(shard, place.contig, alleles, flank),
+    )
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Stack items, padding the variants to the same number per window."""
+    most = max(len(item.offset) for item in items)
+    window = Window(
+        *(
+            torch.from_numpy(np.stack([getattr(i.window, name) for i in items]))
+            for name in WindowArrays._fields
+        )
+    )
+    variants = Variants(
+        _pad([i.offset for i in items], most),
+        _pad([i.haplotypes.ref for i in items], most),
+        _pad([i.haplotypes.alt for i in items], most),
+        _pad([i.haplotypes.ref_len for i in items], most),
+        _pad([i.haplotypes.alt_len for i in items], most),
+    )
+    return Batch(
+        window._replace(observed=window.observed.float()),
+        variants,
+        _pad([i.label for i in items], most),
+        _pad([i.effect for i in items], most),
+        _pad([i.weight for i in items], most),
+        _pad([i.group for i in items], most),
+        _pad([i.row for i in items], most, fill=-1),
+    )
+
+
+def _pad(arrays: Sequence[NDArray[np.generic]], most: int, fill: int = 0) -> Tensor:
+    out = np.full((len(arrays), most, *arrays[0].shape[1:]), fill, arrays[0].dtype)
+    for row, array in zip(out, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(out)

@@ -1,0 +1,112 @@
+"""A trained model on what was held out: metrics, controls, and its predictions as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genomix_cli.comparison.metrics.binary import (
+    auprc,
+    auroc,
+    bootstrap,
+    brier,
+    calibration_error,
+    pearson,
+    ranking_accuracy,
+    resampling_units,
+    spearman,
+)
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.learning.calibration import Platt
+from genomix_cli.variants.train.controls import CONTROLS
+from genomix_cli.variants.train.dataset import Batch
+from genomix_cli.variants.train.splits import Rows
+from genomix_cli.variants.train.task import Predictions, VariantTask, predict
+
+BOOTSTRAPS = 200
+# Variants that the controls are run on, at most.
+CONTROL_VARIANTS = 8_000
+
+BINARY = {"auroc": auroc, "auprc": auprc, "brier": brier, "ece": calibration_error}
+QUANTITATIVE = {"pearson": pearson, "spearman": spearman}
+
+
+def frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd.DataFrame:
+    """Predictions as a table with a row per variant; `pos` is 1-based."""
+    table, rows = shard.variants, predictions.row
+    tissues = np.array([*shard.tissues, ""])
+    return pd.DataFrame(
+        {
+            "part": part,
+            "contig": np.array(list(shard.contigs))[table.contig[rows]],
+            "pos": table.pos[rows] + 1,
+            "ref": np.char.decode(table.ref[rows]),
+            "alt": np.char.decode(table.alt[rows]),
+            "tissue": tissues[table.tissue[rows]],
+            "group": table.group[rows],
+            "label": table.label[rows],
+            "effect": table.effect[rows],
+            "probability": table.probability[rows],
+            "logit": predictions.logit,
+            "score": platt.apply(predictions.logit),
+        }
+    )
+
+
+def metrics_of(table: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Each metric that the labels of :func:`frame` allow, with its interval.
+
+    The Bayes ceiling too, where the truth is known.
+    """
+    units = resampling_units(table["contig"].to_numpy(), table["pos"].to_numpy())
+    metrics: dict[str, Any] = {"variants": len(table), "intervals_by": units.kind}
+    known = np.isfinite(table["label"].to_numpy())
+    if known.any():
+        metrics |= dict(_binary(table[known], units.ids[known], seed))
+    measured = np.isfinite(table["effect"].to_numpy())
+    if measured.any():
+        metrics |= dict(_quantitative(table[measured], units.ids[measured], seed))
+    return metrics
+
+
+def _binary(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, Any]]:
+    label, score = table["label"].to_numpy(), table["score"].to_numpy()
+    truth = table["probability"].to_numpy()
+    yield "labelled", len(table)
+    yield "prevalence", float((label > 0.5).mean())
+    for name, function in BINARY.items():
+        rng = np.random.default_rng(seed)
+        yield name, bootstrap(function, label, score, units, BOOTSTRAPS, rng)._asdict()
+        if np.isfinite(truth).all():
+            yield f"bayes_{name}", function(label, truth)
+
+
+def _quantitative(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, Any]]:
+    effect, logit = table["effect"].to_numpy(), table["logit"].to_numpy()
+    yield "measured", len(table)
+    for name, function in QUANTITATIVE.items():
+        rng = np.random.default_rng(seed)
+        yield name, bootstrap(function, effect, logit, units, BOOTSTRAPS, rng)._asdict()
+    yield "ranking", ranking_accuracy(effect, logit, table["group"].to_numpy())
+
+
+def controls(
+    task: VariantTask,
+    shard: Shard,
+    rows: Rows,
+    loader: Callable[[], Iterable[Batch]],
+    seed: int,
+) -> dict[str, Any]:
+    """AUROC on labelled rows as they are, and under each control."""
+    table = shard.variants
+    units = resampling_units(table.contig[rows], table.pos[rows])
+    found: dict[str, Any] = {"variants": len(rows)}
+    for name, alter in {"as_is": lambda batch: batch, **CONTROLS}.items():
+        logit = predict(task, loader(), alter).logit
+        rng = np.random.default_rng(seed)
+        interval = bootstrap(auroc, table.label[rows], logit, units.ids, BOOTSTRAPS, rng)
+        found[name] = interval._asdict()
+    return found

@@ -1,0 +1,253 @@
+"""How well a pre-trained model tells what was hidden, beside simple guesses.
+
+Letters: W windows, M tracks, N bins, O k-mers of a span, n what is judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import Interval, bootstrap, bootstrap_difference, pearson
+from genomix_cli.genome.alphabet import UNKNOWN_BASE, kmer_ids
+from genomix_cli.genome.tracks import cells, modalities, rows_in_cell
+
+# Longest memory of the Markov chains that k-mers are compared with.
+ORDER = 3
+CONTEXTS = 4**ORDER
+BOOTSTRAPS = 200
+SPANS, WHOLE = "spans", "whole"
+
+
+class HiddenTracks(NamedTuple):
+    """Hidden bins that were measured, each an array ``[n]``.
+
+    Attributes
+    ----------
+    draw, cell, modality : NDArray
+        int64.
+    whole : NDArray
+        bool: the whole modality was hidden from the window.
+    truth, model, simple : NDArray
+        float32: as measured, as predicted, and a simple guess.
+    """
+
+    draw: NDArray[np.int64]
+    cell: NDArray[np.int64]
+    modality: NDArray[np.int64]
+    whole: NDArray[np.bool_]
+    truth: NDArray[np.float32]
+    model: NDArray[np.float32]
+    simple: NDArray[np.float32]
+
+
+class HiddenKmers(NamedTuple):
+    """k-mers inside hidden spans, each an array ``[n]``: draw, nats of the truth, told right."""
+
+    draw: NDArray[np.int64]
+    nats: NDArray[np.float64]
+    right: NDArray[np.bool_]
+
+
+class Told(NamedTuple):
+    """What was told of a batch, or of all."""
+
+    tracks: HiddenTracks
+    kmers: HiddenKmers
+
+
+def join(told: Sequence[Told]) -> Told:
+    """Those of all batches as one."""
+    return Told(
+        HiddenTracks(*map(np.concatenate, zip(*(t.tracks for t in told), strict=True))),
+        HiddenKmers(*map(np.concatenate, zip(*(t.kmers for t in told), strict=True))),
+    )
+
+
+def _mean(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+    """Weighted mean of `score`, as a metric that a bootstrap takes."""
+    w = np.ones(np.shape(score)) if weights is None else np.asarray(weights, np.float64)
+    return float(w @ np.asarray(score)) / w.sum() if w.sum() > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class TrackRow:
+    """A modality in a cell type.
+
+    Attributes
+    ----------
+    cell, modality : str
+    hidden : {"spans", "whole"}
+    bins : int
+        That were hidden and had been measured.
+    r, simple_r, gain : Interval
+        Pearson correlation of the model and of the simple guess, and their difference; NaN where
+        nothing was measured, or nothing varies.
+    """
+
+    cell: str
+    modality: str
+    hidden: str
+    bins: int
+    r: Interval
+    simple_r: Interval
+    gain: Interval
+
+
+@dataclass(frozen=True)
+class KmerRow:
+    """The model or a Markov chain: nats for each base of a hidden k-mer, and k-mers told right."""
+
+    name: str
+    kmers: int
+    nats_per_base: Interval
+    accuracy: Interval
+
+
+def track_rows(
+    told: HiddenTracks,
+    units: NDArray[np.int64],
+    tracks: Sequence[str],
+    seed: int,
+) -> tuple[TrackRow, ...]:
+    """A row for every track, in each cell type that it serves, and way of hiding.
+
+    Parameters
+    ----------
+    told : HiddenTracks
+    units : NDArray
+        int64, by draw: what the bootstrap draws.
+    tracks : sequence of str
+        As the shard names them.
+    seed : int
+    """
+    names = modalities(tracks)
+    return tuple(
+        _track_row(told, units, (cell, i), (name, m), hidden, seed)
+        for i, cell in enumerate(cells(tracks))
+        for m, name in enumerate(names)
+        if name in rows_in_cell(tracks, cell)
+        for hidden in (SPANS, WHOLE)
+    )
+
+
+def _track_row(
+    told: HiddenTracks,
+    units: NDArray[np.int64],
+    cell: tuple[str, int],
+    modality: tuple[str, int],
+    hidden: str,
+    seed: int,
+) -> TrackRow:
+    rows = (told.cell == cell[1]) & (told.modality == modality[1])
+    rows &= told.whole == (hidden == WHOLE)
+    y, model, simple = told.truth[rows], told.model[rows], told.simple[rows]
+    unit = units[told.draw[rows]]
+    r, simple_r = (
+        bootstrap(pearson, y, score, unit, BOOTSTRAPS, np.random.default_rng(seed))
+        for score in (model, simple)
+    )
+    gain = bootstrap_difference(
+        pearson, y, model, simple, unit, BOOTSTRAPS, np.random.default_rng(seed)
+    )
+    return TrackRow(cell[0], modality[0], hidden, int(rows.sum()), r, simple_r, gain)
+
+
+def kmer_row(name: str, told: HiddenKmers, units: NDArray[np.int64], k: int, seed: int) -> KmerRow:
+    """Nats of each base, and how many k-mers are told right."""
+    unit = units[told.draw]
+    nats, right = (
+        bootstrap(_mean, values, values, unit, BOOTSTRAPS, np.random.default_rng(seed))
+        for values in (told.nats / k, told.right)
+    )
+    return KmerRow(name, len(told.nats), nats, right)
+
+
+class Markov:
+    """A Markov chain of bases, and what it says of a k-mer hidden between known bases.
+
+    Exact: the bases between the k-mer and what is known on either side are summed over.
+
+    Parameters
+    ----------
+    counts : NDArray
+        ``[64, 4]``: how often each base follows each three.
+    order : int
+        Bases that are looked back at, 0 to 3.
+    """
+
+    def __init__(self, counts: NDArray[np.float64], order: int) -> None:
+        shape = (4 ** (ORDER - order), 4**order, 4)
+        pooled = counts.reshape(shape).sum(0) + 1.0
+        self.next = np.tile(pooled / pooled.sum(1, keepdims=True), (4 ** (ORDER - order), 1))
+        # The step from the last three bases to the last three a base later.
+        self.step = np.zeros((CONTEXTS, CONTEXTS))
+        context = np.arange(CONTEXTS)
+        for base in range(4):
+            self.step[context, context * 4 % CONTEXTS + base] = self.next[:, base]
+
+    def kmers(self, k: int) -> NDArray[np.float64]:
+        """Probability of each k-mer after each three bases, ``[64, 4^k]``."""
+        probability = np.ones((CONTEXTS, 1))
+        context = np.arange(CONTEXTS)[:, None]
+        for _ in range(k):
+            probability = (probability[..., None] * self.next[context]).reshape(CONTEXTS, -1)
+            context = (context[..., None] * 4 + np.arange(4)).reshape(CONTEXTS, -1) % CONTEXTS
+        return probability
+
+    def posterior(
+        self, left: NDArray[np.int64], right: NDArray[np.int64], after: int, span: int, k: int
+    ) -> NDArray[np.float64]:
+        """Probability of the k-mer `after` bases into a span, ``[n, 4^k]``.
+
+        `left` and `right` int64 ``[n]``: the three bases beside the span, as numbers.
+        """
+        start = np.linalg.matrix_power(self.step, after)[left]
+        rest = np.linalg.matrix_power(self.step, span - after - k) @ self.kmers(ORDER)
+        ends = np.arange(4**k) % CONTEXTS
+        joint = start @ self.kmers(k) * rest[ends][:, right].T
+        return np.asarray(joint / joint.sum(1, keepdims=True))
+
+
+def count_bases(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """How often each base follows each three, ``[64, 4]``."""
+    counts = np.zeros(4 ** (ORDER + 1) + 2)
+    for each in codes:
+        counts += np.bincount(kmer_ids(each, ORDER + 1).astype(np.int64), minlength=len(counts))
+    return counts[:-2].reshape(CONTEXTS, 4)
+
+
+class Span(NamedTuple):
+    """A hidden span: draw, its k-mers int64 ``[O]``, and three bases on each side uint8 ``[3]``."""
+
+    draw: int
+    kmers: NDArray[np.int64]
+    left: NDArray[np.uint8]
+    right: NDArray[np.uint8]
+
+
+def markov_told(chain: Markov, spans: Sequence[Span], span: int, k: int) -> HiddenKmers:
+    """What a chain tells of spans whose neighbours are known."""
+    draw = np.array([s.draw for s in spans])
+    left, right = (
+        np.array([_number(getattr(s, side)) for s in spans]) for side in ("left", "right")
+    )
+    nats, correct = [], []
+    for after in range(span - k + 1):
+        truth = np.array([s.kmers[after] for s in spans])
+        probability = chain.posterior(left, right, after, span, k)
+        nats.append(-np.log(probability[np.arange(len(spans)), truth]))
+        correct.append(probability.argmax(1) == truth)
+    return HiddenKmers(np.tile(draw, span - k + 1), np.concatenate(nats), np.concatenate(correct))
+
+
+def _number(bases: NDArray[np.uint8]) -> int:
+    """Three bases as a number; an unknown one counts as A."""
+    known = np.where(bases < UNKNOWN_BASE, bases, 0)
+    return int(known @ np.array([16, 4, 1]))

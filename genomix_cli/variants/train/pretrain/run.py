@@ -1,0 +1,679 @@
+"""Pre-train a GMT on a genome: tell hidden k-mers and hidden bins of tracks.
+
+The loss is the cross-entropy of 6-mers wholly inside hidden spans of bases, over the log of their
+number, plus a weight times the error of hidden, measured bins of the tracks.
+
+Letters: W windows, M tracks, N bins, S spans, P places, O k-mers of a span.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from genomix_cli.comparison.metrics.binary import pearson, resampling_units
+from genomix_cli.comparison.results import plain
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.genome_shard import Shard, open_shard
+from genomix_cli.learning.checkpoints import (
+    ModelConfig,
+    arch_of,
+    build_model,
+    resolve_device,
+    save_model,
+)
+from genomix_cli.learning.loop import FitConfig, FitResult, first_process, fit, place, share
+from genomix_cli.learning.memory import explain_out_of_memory
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance, environment
+from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
+from genomix_cli.variants.models.start import start_from
+from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.train.pretrain.masking import Masking
+from genomix_cli.variants.train.pretrain.metrics import (
+    ORDER,
+    HiddenKmers,
+    HiddenTracks,
+    KmerRow,
+    Markov,
+    Span,
+    Told,
+    TrackRow,
+    count_bases,
+    join,
+    kmer_row,
+    markov_told,
+    track_rows,
+)
+from genomix_cli.variants.train.pretrain.sampling import (
+    SPANS,
+    Batch,
+    Draw,
+    MaskedWindows,
+    Places,
+    Reading,
+    draw_epoch,
+    find_places,
+    stack,
+    validation_draws,
+)
+from genomix_cli.variants.train.splits import HeldOut
+from genomix_cli.variants.train.task import to_device
+
+log = logging.getLogger("genomix")
+
+MODEL = "gmt"
+HEADS = "heads.safetensors"
+MONITOR = "minus_loss"
+# Errors above so many standard deviations count linearly: peaks must not drown the rest.
+FAR = 3.0
+# Windows that the Markov chains are counted on, at most.
+COUNTED = 500
+# What a run may differ in and still be the same.
+_FREE = ("resume", "device", "workers", "output", "checkpointing")
+
+
+@dataclass(frozen=True)
+class PretrainRequest:
+    """What ``genomix train SHARD --task pretrain`` was asked for.
+
+    Attributes
+    ----------
+    shard : Path
+        A genome shard, with or without variants.
+    output : Path
+        Run folder.
+    preset : str
+        Of GMT.
+    arch : dict
+        Fields of its configuration that replace the preset's.
+    valid_contigs : tuple of str
+        Held out, to validate on.
+    valid_regions : Path, optional
+        BED file of regions that are held out too.
+    initial : str, optional
+        A model to start from.
+    resume : bool
+        Go on from the last checkpoint in `output`.
+    masking : Masking
+    track_weight : float
+        Of the error of the tracks, beside that of the k-mers.
+    spans_per_window, places_per_window : int
+        Hidden spans, and bases of hidden bins, that are asked for through the variant stream.
+    windows_per_epoch, windows_per_batch : int
+    valid_windows : int
+        Windows to validate on in each cell type, at most.
+    max_n : float
+        Share of unknown bases above which a window is left out.
+    fit : FitConfig
+    device : str
+    workers : int
+        Processes that read.
+    seed : int
+    checkpointing : bool
+        Recompute the window stream in the backward pass to save memory.
+    """
+
+    shard: Path
+    output: Path
+    preset: str = "mini"
+    arch: dict[str, Any] = field(default_factory=dict)
+    valid_contigs: tuple[str, ...] = ()
+    valid_regions: Path | None = None
+    initial: str | None = None
+    resume: bool = False
+    masking: Masking = field(default_factory=Masking)
+    track_weight: float = 1.0
+    spans_per_window: int = 16
+    places_per_window: int = 16
+    windows_per_epoch: int = 1000
+    windows_per_batch: int = 4
+    valid_windows: int = 32
+    max_n: float = 0.1
+    fit: FitConfig = field(default_factory=lambda: FitConfig(monitor=MONITOR, patience=0))
+    device: str = "auto"
+    workers: int = 0
+    seed: int = 0
+    checkpointing: bool = False
+
+
+class Outputs(NamedTuple):
+    """What is told of a batch.
+
+    Attributes
+    ----------
+    kmers : Tensor
+        ``[asked spans, O, 4^k]``: logits.
+    bins, bases : Tensor
+        ``[W, M, N]`` and ``[W, M, P]``: tracks of each bin, and at each place.
+    """
+
+    kmers: Tensor
+    bins: Tensor
+    bases: Tensor
+
+
+class Pretraining(nn.Module):
+    """A GMT with the heads that only pre-training needs.
+
+    Parameters
+    ----------
+    gmt : GMT
+    span : int
+    """
+
+    # What several devices may share layer by layer.
+    shard_layers = (Layer,)
+
+    def __init__(self, gmt: GMT, span: int) -> None:
+        super().__init__()
+        self.gmt = gmt
+        self.heads = Reconstruction(gmt.config, span)
+
+    def forward(self, item: Batch, bases: bool = True) -> Outputs:
+        """Tell what is hidden; without `bases`, k-mers and bins only."""
+        context, tokens = self.gmt.tokens(item.window)
+        asked = item.kmers[:, :, 0] >= 0  # [W, S]
+        n_spans = asked.shape[1]
+        queries = item.queries
+        if not bases:
+            queries = type(queries)(*(t[:, :n_spans] for t in queries))
+        if asked.any() or (bases and queries.offset.shape[1]):
+            cls = self.gmt.represent(context, queries)
+        else:
+            cls = tokens.new_zeros(*queries.offset.shape, tokens.shape[-1])
+        kmers = self.heads.kmers(cls[:, :n_spans][asked], self.gmt.local)
+        if not self.gmt.config.tracks:
+            none = tokens.new_zeros(len(tokens), 0, tokens.shape[1])
+            return Outputs(kmers, none, none[:, :, : item.bins.shape[1]])
+        return Outputs(kmers, *self.heads.tracks(tokens, cls[:, n_spans:], item.line))
+
+
+def track_error(predicted: Tensor, truth: Tensor, scored: Tensor) -> Tensor:
+    """Mean squared error where `scored`, linear beyond `FAR`; 0 where nothing is."""
+    each = 2 * F.huber_loss(predicted.float(), truth, reduction="none", delta=FAR)
+    return (each * scored).sum() / scored.sum().clamp(min=1)
+
+
+class PretrainTask:
+    """Masked windows as a `genomix_cli.learning.loop.Task`.
+
+    Parameters
+    ----------
+    module : Pretraining
+    track_weight : float
+    seed : int
+        Of dropout: each batch has its own, so that a resumed run is the same run.
+    """
+
+    def __init__(self, module: Pretraining, track_weight: float, seed: int) -> None:
+        self.module: nn.Module = module
+        self._weight, self._seed = track_weight, seed
+        self._scale = math.log(4) * module.gmt.config.k
+
+    @property
+    def network(self) -> Pretraining:
+        """The module, which the fit loop may put another one in the place of."""
+        assert isinstance(self.module, Pretraining)
+        return self.module
+
+    def losses(self, item: Batch) -> dict[str, Tensor]:
+        """The loss and its parts."""
+        with _own_randomness(self._seed, item.draw):
+            told = self.network(item)
+        kmers = self._kmer_nats(told, item)
+        kmers = kmers.mean() / self._scale if kmers.numel() else told.bins.sum() * 0
+        bins = track_error(told.bins, item.signal, item.scored)
+        index = item.bins.clamp(min=0)[:, None].expand(-1, item.signal.shape[1], -1)
+        asked = item.scored.gather(2, index) & (item.bins >= 0)[:, None]
+        bases = track_error(told.bases, item.signal.gather(2, index), asked)
+        loss = kmers + self._weight * (bins + bases)
+        return {"loss": loss, "kmers": kmers, "bins": bins, "bases": bases}
+
+    def _kmer_nats(self, told: Outputs, item: Batch) -> Tensor:
+        ids = item.kmers[item.kmers[:, :, 0] >= 0]
+        return F.cross_entropy(told.kmers.flatten(0, 1).float(), ids.flatten(), reduction="none")
+
+    def predict(self, item: Batch) -> Told:
+        """What is told of a validation batch."""
+        told = self.network(item, bases=False)
+        nats = self._kmer_nats(told, item)
+        asked = item.kmers[:, :, 0] >= 0
+        n_each = item.kmers.shape[2]
+        right = told.kmers.argmax(-1) == item.kmers[asked]
+        window, modality, _ = torch.nonzero(item.scored, as_tuple=True)
+        draw = item.draw.cpu().numpy()
+        at = window.cpu().numpy()
+        of_span = np.repeat(torch.nonzero(asked)[:, 0].cpu().numpy(), n_each)
+        numbers = (
+            t[item.scored].float().cpu().numpy() for t in (item.signal, told.bins, item.simple)
+        )
+        tracks = HiddenTracks(
+            draw[at, 1], draw[at, 2], modality.cpu().numpy(), draw[at, 3] != SPANS, *numbers
+        )
+        kmers = HiddenKmers(
+            draw[of_span, 1], nats.double().cpu().numpy(), right.flatten().cpu().numpy()
+        )
+        return Told(tracks, kmers)
+
+    def metrics(self, predictions: list[Told]) -> dict[str, float]:
+        """Minus the loss, and its parts as they are read: nats of a base, k-mers, correlations."""
+        told = join(predictions)
+        tracks, whole = told.tracks, told.tracks.whole
+        far = np.abs(tracks.truth - tracks.model)
+        error = np.where(far < FAR, far**2, 2 * FAR * far - FAR**2)
+        parts = [error[rows].mean() for rows in (~whole, whole) if rows.any()]
+        nats = float(told.kmers.nats.mean()) if len(told.kmers.nats) else math.nan
+        loss = 0.0 if math.isnan(nats) else nats / self._scale
+        loss += self._weight * float(np.mean(parts)) if parts else 0.0
+        return {
+            MONITOR: -loss,
+            "nats_per_base": nats / self.network.gmt.config.k,
+            "r_spans": _mean_r(tracks, ~whole),
+            "r_whole": _mean_r(tracks, whole),
+        }
+
+
+def _mean_r(told: HiddenTracks, rows: NDArray[np.bool_]) -> float:
+    """Mean over modalities of the correlation over all cell types; NaN without any."""
+    each = [
+        pearson(told.truth[rows & own], told.model[rows & own])
+        for own in (told.modality == m for m in np.unique(told.modality))
+    ]
+    known = [r for r in each if not math.isnan(r)]
+    return float(np.mean(known)) if known else math.nan
+
+
+@contextmanager
+def _own_randomness(seed: int, draw: Tensor) -> Iterator[None]:
+    """Dropout that depends on the batch alone, not on what was drawn before."""
+    numbers = [seed, *draw[0, :2].tolist(), len(draw)]
+    devices = [draw.device] if draw.is_cuda else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+        yield
+
+
+@dataclass(frozen=True)
+class PretrainSummary:
+    """What came of it; ``metrics.json`` holds the same.
+
+    Attributes
+    ----------
+    folder, data, preset : str
+    parameters : int
+        Without the heads.
+    windows : dict of str to int
+        Windows that may be drawn, and that are validated on, and what was left out.
+    cells, modalities : tuple of str
+    masking : Masking
+    best : dict of str to float
+    curve : tuple of dict
+        Of each validation.
+    tracks : tuple of TrackRow
+    kmers : tuple of KmerRow
+        The model, then Markov chains.
+    notes : tuple of str
+    """
+
+    folder: str
+    data: str
+    preset: str
+    parameters: int
+    windows: dict[str, int]
+    cells: tuple[str, ...]
+    modalities: tuple[str, ...]
+    masking: Masking
+    best: dict[str, float]
+    curve: tuple[dict[str, float], ...]
+    tracks: tuple[TrackRow, ...]
+    kmers: tuple[KmerRow, ...]
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of a table for the terminal."""
+        tracks = [
+            {
+                "hidden": f"{row.modality}{'@' if row.cell else ''}{row.cell}, {row.hidden}",
+                "metric": "r",
+                **_cells(row.r, row.simple_r.value),
+            }
+            for row in self.tracks
+        ]
+        best = min((row.nats_per_base.value for row in self.kmers[1:]), default=math.nan)
+        kmers = [
+            {"hidden": "bases", "metric": "nats", **_cells(row.nats_per_base, best)}
+            for row in self.kmers[:1]
+        ]
+        return tracks + kmers
+
+
+def _cells(interval: Any, simple: float) -> dict[str, float]:
+    return {**interval._asdict(), "simple guess": simple}
+
+
+class Parts(NamedTuple):
+    """Windows that training draws, those that validate, and the held-out windows themselves."""
+
+    train: Places
+    valid: Places
+    draws: list[Draw]
+
+
+def pretrain(request: PretrainRequest) -> PretrainSummary:
+    """Pre-train, judge on windows held out, and write the run folder.
+
+    The run holds ``config.json`` and ``model.safetensors``, a GMT that ``genomix train --init``
+    starts from; ``heads.safetensors``, ``metrics.json``, ``report.html``, ``README.md`` (the model
+    card), ``train.json``, ``checkpoints/`` and ``logs/``.
+
+    Raises
+    ------
+    UsageError
+        If contigs, preset or fields do not exist, what is to be hidden leaks, or the run folder is
+        in use.
+    DataError
+        If a part has no windows.
+    """
+    shard = open_shard(request.shard)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(request.seed)
+        module = _new(shard, request)
+    request.masking.check(module.gmt.config.k)
+    parts = _parts(shard, module.gmt, request)
+    _open_run(request)
+    task = PretrainTask(module, request.track_weight, request.seed)
+    result = _fit(task, shard, parts, request)
+    summary = _judge(task, shard, parts, result, request)
+    if first_process():
+        _write(summary, module, shard, request)
+    return summary
+
+
+def _new(shard: Shard, request: PretrainRequest) -> Pretraining:
+    if request.preset not in PRESETS:
+        raise UsageError(f"{MODEL} has no preset {request.preset!r}", expected=" or ".join(PRESETS))
+    arch = {**PRESETS[request.preset], **request.arch, "tracks": list(shard.modalities)}
+    gmt = build_model(MODEL, arch, where="--set")
+    request.masking.check(gmt.config.k)
+    module = Pretraining(gmt, request.masking.span)
+    if request.initial is not None:
+        _start_from(module, request.initial, shard)
+    gmt.gradient_checkpointing = request.checkpointing
+    return module
+
+
+def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
+    """Weights of a model of the same architecture; its heads too, where it has such."""
+    loaded = start_from(module.gmt, name, shard)
+    heads = loaded.path / HEADS
+    if heads.is_file():
+        try:
+            module.heads.load_state_dict(load_file(str(heads)))
+        except RuntimeError:
+            log.info("its heads are for spans of another length: they start anew")
+
+
+def _parts(shard: Shard, gmt: GMT, request: PretrainRequest) -> Parts:
+    if not request.valid_contigs and request.valid_regions is None:
+        raise UsageError(
+            "nothing to validate on",
+            where="--valid-contigs",
+            expected=f"one or more of {', '.join(shard.contigs)}; or --valid-regions",
+        )
+    held = HeldOut.of(shard.contigs, request.valid_contigs, request.valid_regions)
+    train, valid = (
+        find_places(shard, gmt.n_bins, held, request.max_n, valid=valid) for valid in (False, True)
+    )
+    draws = validation_draws(valid, shard, request.valid_windows)
+    log.info(
+        "%s windows to draw from, in each of %d cell types; left out: %s that touch what is held "
+        "out, %s with more than %.0f %% of unknown bases",
+        f"{len(train.start):,}",
+        len(shard.cells),
+        f"{train.held_out:,}",
+        f"{train.mostly_unknown:,}",
+        100 * request.max_n,
+    )
+    if not shard.tracks:
+        log.warning("there are no tracks: only k-mers are learned")
+    return Parts(train, valid, draws)
+
+
+def _reading(gmt: GMT, request: PretrainRequest) -> Reading:
+    return Reading(
+        gmt.n_bins, gmt.config.k, gmt.flank, request.spans_per_window, request.places_per_window
+    )
+
+
+def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest) -> FitResult:
+    """Train; the task's module ends with the weights that validated best."""
+    reading = _reading(task.network.gmt, request)
+    contigs, cells = list(shard.contigs), shard.cells
+
+    def loader(epoch: int) -> DataLoader[Any]:
+        n = request.windows_per_epoch
+        draws = draw_epoch(parts.train, contigs, cells, n, request.seed, epoch)
+        windows = MaskedWindows(
+            shard, draws, request.masking, reading, request.seed, epoch, training=True
+        )
+        return _loader(windows, request, share(range(n), *place(), pad=True))
+
+    last = request.output / "checkpoints" / "last.ckpt"
+    device = resolve_device(request.device)
+    with explain_out_of_memory(_advice(request)):
+        result = fit(
+            task,
+            loader,
+            _valid_loader(task, shard, parts, request),
+            request.fit,
+            request.output,
+            device,
+            request.seed,
+            last if request.resume and last.is_file() else None,
+        )
+    task.module.to(device).eval()
+    return result
+
+
+def _advice(request: PretrainRequest) -> str:
+    """What to change when memory does not suffice."""
+    windows = request.windows_per_batch
+    steps = [f"--windows-per-batch {windows // 2}"] if windows > 1 else []
+    if not request.checkpointing:
+        steps.append("--gradient-checkpointing")
+    steps.append("--set n_bins=400")
+    return f"with --windows-per-batch {windows}; try {', then '.join(steps)}"
+
+
+def _valid_windows(
+    task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest
+) -> MaskedWindows:
+    reading = _reading(task.network.gmt, request)
+    return MaskedWindows(
+        shard, parts.draws, request.masking, reading, request.seed, 0, training=False
+    )
+
+
+def _valid_loader(
+    task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest
+) -> DataLoader[Any]:
+    windows = _valid_windows(task, shard, parts, request)
+    return _loader(windows, request, list(range(len(windows))))
+
+
+def _loader(windows: MaskedWindows, request: PretrainRequest, order: list[int]) -> DataLoader[Any]:
+    return DataLoader(
+        windows,
+        batch_size=request.windows_per_batch,
+        sampler=order,
+        collate_fn=stack,
+        num_workers=request.workers,
+    )
+
+
+def _judge(
+    task: PretrainTask, shard: Shard, parts: Parts, result: FitResult, request: PretrainRequest
+) -> PretrainSummary:
+    """Measure the best weights on the held-out windows."""
+    device = next(task.module.parameters()).device
+    with torch.inference_mode():
+        batches = track(_valid_loader(task, shard, parts, request), "judging")
+        told = join([task.predict(to_device(batch, device)) for batch in batches])
+    gmt = task.network.gmt
+    index = {name: i for i, name in enumerate(shard.contigs)}
+    places = [(index[d.contig], max(0, d.start)) for d in parts.draws]
+    units = resampling_units(*np.array(places).T).ids
+    tracks = track_rows(told.tracks, units, shard.tracks, request.seed)
+    kmers: tuple[KmerRow, ...] = ()
+    if len(told.kmers.nats):
+        kmers = (kmer_row("model", told.kmers, units, gmt.config.k, request.seed),)
+        kmers += _chains(task, shard, parts, units, request)
+    return PretrainSummary(
+        folder=request.output.name,
+        data=request.shard.name,
+        preset=request.preset,
+        parameters=sum(p.numel() for p in gmt.parameters()),
+        windows={
+            "to draw from": len(parts.train.start),
+            "each of bases": gmt.n_bins * BIN_SIZE,
+            "left out: touch what is held out": parts.train.held_out,
+            "left out: unknown bases": parts.train.mostly_unknown,
+            "validated on": len({(d.contig, d.start) for d in parts.draws}),
+        },
+        cells=shard.cells,
+        modalities=shard.modalities,
+        masking=request.masking,
+        best={MONITOR: result.best, "epochs": result.epochs},
+        curve=result.history,
+        tracks=tracks,
+        kmers=kmers,
+        notes=tuple(_notes(tracks, shard)),
+    )
+
+
+def _notes(tracks: tuple[TrackRow, ...], shard: Shard) -> Iterator[str]:
+    if not shard.tracks:
+        yield "there are no tracks, so only k-mers were learned"
+    for row in tracks:
+        name = f"{row.modality}{'@' if row.cell else ''}{row.cell}"
+        if row.hidden == "spans" and math.isnan(row.r.value):
+            why = "does not vary" if row.bins else "is nowhere observed"
+            yield f"{name} {why} in the windows held out: no correlation"
+
+
+def _chains(
+    task: PretrainTask,
+    shard: Shard,
+    parts: Parts,
+    units: NDArray[np.int64],
+    request: PretrainRequest,
+) -> tuple[KmerRow, ...]:
+    """Markov chains of the training windows, on the same hidden spans."""
+    reading = _reading(task.network.gmt, request)
+    train = draw_epoch(parts.train, list(shard.contigs), ("",), COUNTED, request.seed, 0)
+    length = reading.n_bins * BIN_SIZE
+    counts = count_bases(shard.codes(d.contig, d.start, d.start + length) for d in train)
+    span, k = request.masking.span, reading.k
+    spans = list(_hidden_spans(_valid_windows(task, shard, parts, request), reading.flank, span))
+    return tuple(
+        kmer_row(
+            f"Markov chain of order {order}",
+            markov_told(Markov(counts, order), spans, span, k),
+            units,
+            k,
+            request.seed,
+        )
+        for order in range(ORDER + 1)
+    )
+
+
+def _hidden_spans(windows: MaskedWindows, flank: int, span: int) -> Iterator[Span]:
+    for number, draw in enumerate(windows.draws):
+        if draw.hidden != SPANS:
+            continue
+        item = windows[number]
+        for ids, ref in zip(item.kmers, item.queries.ref.numpy(), strict=False):
+            if ids[0] >= 0:
+                right = ref[flank + span : flank + span + ORDER]
+                yield Span(number, ids, ref[flank - ORDER : flank], right)
+
+
+def _open_run(request: PretrainRequest) -> None:
+    """Create the run folder and say in it what is run."""
+    folder, before = request.output, request.output / "train.json"
+    if not first_process():
+        log.setLevel(logging.ERROR)
+        return
+    asked = _plain(request)
+    if request.resume:
+        if not before.is_file():
+            raise UsageError("there is no run to resume", where=folder)
+        if json.loads(before.read_text())["config"] != asked:
+            raise UsageError(
+                "was started with other settings", where=folder, hint="give the same, or a new -o"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise UsageError(
+            "is not empty", where=folder, hint="choose another folder, or go on with --resume"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {**_provenance(request).to_dict(), "environment": environment()}
+    _write_json(before, said)
+
+
+def _provenance(request: PretrainRequest) -> Provenance:
+    inputs = {"shard": request.shard}
+    if request.valid_regions is not None:
+        inputs["valid_regions"] = request.valid_regions
+    return Provenance.of(_plain(request), inputs, request.seed)
+
+
+def _plain(request: PretrainRequest) -> dict[str, Any]:
+    """The request as JSON has it, names of files without their folders."""
+    asked = {name: value for name, value in asdict(request).items() if name not in _FREE}
+    for name in ("shard", "valid_regions", "initial"):
+        asked[name] = asked[name] and Path(asked[name]).name
+    return json.loads(json.dumps({"task": "pretrain", **asked}))
+
+
+def _write(
+    summary: PretrainSummary, module: Pretraining, shard: Shard, request: PretrainRequest
+) -> None:
+    from genomix_cli.variants.train.pretrain.report import pretrain_card, write_pretrain_report
+
+    config = ModelConfig(
+        model=MODEL,
+        arch=arch_of(module.gmt),
+        tracks=shard.modality_specs,
+        uncovered=shard.uncovered,
+        max_gap_bins=shard.max_gap_bins,
+        assembly=shard.assembly,
+        pretrained_only=True,
+        provenance=_provenance(request).to_dict(),
+    )
+    folder = request.output
+    save_model(folder, module.gmt, config)
+    heads = {name: t.detach().cpu().contiguous() for name, t in module.heads.state_dict().items()}
+    (folder / HEADS).write_bytes(save(heads))
+    _write_json(folder / "metrics.json", plain(summary))
+    (folder / "README.md").write_text(pretrain_card(summary))
+    write_pretrain_report(summary, folder / "report.html")
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, default=str) + "\n")

@@ -1,0 +1,418 @@
+"""Windows to pre-train on: drawn evenly from a genome shard, each cell type equally often.
+
+Letters: M tracks, N bins, S spans, P places, G = S + P queries, H haplotype bases, O k-mers of a
+span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from genomix_cli.errors import DataError
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.genome.alphabet import UNKNOWN_BASE
+from genomix_cli.genome.tracks import rows_in_cell
+from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.variants.records.inputs import (
+    BIN_SIZE,
+    CONTACT_BIN,
+    MARGIN,
+    WindowArrays,
+    load_window,
+    mirrored_window,
+)
+from genomix_cli.variants.train.pretrain.masking import (
+    HiddenBins,
+    Masking,
+    clear_spans,
+    draw_spans,
+    hide_bases,
+    hide_modality,
+    hide_tracks,
+    interpolate,
+    middle_of,
+    span_kmers,
+)
+from genomix_cli.variants.train.splits import HeldOut
+
+# Bases of a contig that are counted at a time.
+PIECE = 1000 * CONTACT_BIN
+#: Validation: not one modality, but spans are hidden.
+SPANS = -1
+
+
+class Places(NamedTuple):
+    """Windows that may be drawn.
+
+    Attributes
+    ----------
+    contig : NDArray
+        int64 ``[n]``: index into the shard's contigs.
+    start : NDArray
+        int64 ``[n]``: on the contact grid; may be negative.
+    mostly_unknown, held_out : int
+        Windows left out: for their unknown bases, and since they touch the other part.
+    """
+
+    contig: NDArray[np.int64]
+    start: NDArray[np.int64]
+    mostly_unknown: int
+    held_out: int
+
+
+def find_places(shard: Shard, n_bins: int, held: HeldOut, max_n: float, *, valid: bool) -> Places:
+    """Every window on the contact grid with at least one base that is stored.
+
+    Parameters
+    ----------
+    shard : Shard
+    n_bins : int
+    held : HeldOut
+        Windows of the training part lie wholly outside of it, those to validate on wholly inside
+        and beside each other.
+    max_n : float
+        Share of unknown bases above which a window is left out. Bases that are not stored are
+        unknown.
+    valid : bool
+
+    Raises
+    ------
+    DataError
+        If there is no window, saying why.
+    """
+    window = n_bins * BIN_SIZE
+    found: list[tuple[int, int]] = []
+    unknown = touched = 0
+    for index, (name, length) in enumerate(shard.contigs.items()):
+        starts, known = _grid(shard, name, length, window)
+        free = -window
+        for start, bases in zip(starts.tolist(), known.tolist(), strict=True):
+            stop = min(start + window, length)
+            first = max(start, 0)
+            if valid and (start < free or not held.holds(name, first, stop)):
+                touched += start >= free
+            elif not valid and held.touches(name, first, stop):
+                touched += 1
+            elif bases < (1 - max_n) * window or not bases:
+                unknown += 1
+            else:
+                found.append((index, start))
+                free = start + window
+    contig, first = np.array(found, np.int64).reshape(-1, 2).T
+    places = Places(contig, first, unknown, touched)
+    if not found:
+        raise _nothing(shard, places, window, max_n, valid)
+    return places
+
+
+def _nothing(shard: Shard, places: Places, window: int, max_n: float, valid: bool) -> DataError:
+    part = "held out" if valid else "left to train on"
+    why = f"{places.held_out:,} windows are not wholly in this part, {places.mostly_unknown:,} have"
+    return DataError(
+        f"no window of {window:,} bases is {part}",
+        where=shard.path,
+        found=f"{why} more than {max_n:.0%} of unknown bases",
+        hint="hold out other parts, raise --max-n, or take shorter windows with --set n_bins",
+    )
+
+
+def _grid(
+    shard: Shard, contig: str, length: int, window: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts of the windows that meet a contig, and the known bases in each."""
+    if not len(shard.blocks(contig)):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    known = [
+        (shard.codes(contig, low, low + PIECE) < UNKNOWN_BASE).reshape(-1, CONTACT_BIN).sum(1)
+        for low in range(0, length, PIECE)
+    ]
+    width = window // CONTACT_BIN
+    counts = np.concatenate(known)[: -(-length // CONTACT_BIN)]
+    total = np.cumsum(np.pad(counts, (width, width)))
+    starts = np.arange(1 - width, len(counts)) * CONTACT_BIN
+    return starts, total[width:-1] - total[: -width - 1]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A window in a cell type.
+
+    Attributes
+    ----------
+    contig : str
+    start : int
+    cell : str
+    reverse : bool
+        Read from the other strand.
+    hidden : int
+        `SPANS`, or the modality that is hidden whole; training draws it.
+    """
+
+    contig: str
+    start: int
+    cell: str
+    reverse: bool = False
+    hidden: int = SPANS
+
+
+def draw_epoch(
+    places: Places, contigs: Sequence[str], cells: Sequence[str], n: int, seed: int, epoch: int
+) -> list[Draw]:
+    """The windows of an epoch, which depend on seed and epoch alone.
+
+    Each cell type comes equally often, whatever the number of its tracks.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    which = rng.choice(len(places.start), n, replace=n > len(places.start))
+    cell = rng.permutation(np.arange(n) % len(cells))
+    reverse = rng.random(n) < 0.5
+    return [
+        Draw(contigs[int(places.contig[w])], int(places.start[w]), cells[int(c)], bool(r))
+        for w, c, r in zip(which, cell, reverse, strict=True)
+    ]
+
+
+def validation_draws(places: Places, shard: Shard, most: int) -> list[Draw]:
+    """Evenly spaced windows in each cell type: with spans hidden, and without each modality.
+
+    `most` windows at most; a modality that a cell type does not have is not asked for.
+    """
+    kept = np.unique(np.linspace(0, len(places.start) - 1, most).round().astype(np.int64))
+    contigs = list(shard.contigs)
+    modalities = shard.modalities
+    return [
+        Draw(contigs[int(places.contig[w])], int(places.start[w]), cell, hidden=hidden)
+        for w in kept
+        for cell in shard.cells
+        for hidden in [SPANS, *_measured(shard.tracks, modalities, cell)]
+    ]
+
+
+def _measured(tracks: Sequence[str], modalities: Sequence[str], cell: str) -> list[int]:
+    rows = rows_in_cell(tracks, cell)
+    return [i for i, name in enumerate(modalities) if name in rows]
+
+
+class Item(NamedTuple):
+    """A window with what is hidden of it, as arrays; see `Batch`."""
+
+    window: WindowArrays
+    queries: Variants
+    kmers: NDArray[np.int64]
+    signal: NDArray[np.float32]
+    scored: NDArray[np.bool_]
+    bins: NDArray[np.int64]
+    line: NDArray[np.float32]
+    simple: NDArray[np.float32]
+    draw: NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """Windows with what is hidden of them.
+
+    Attributes
+    ----------
+    window : Window
+        As the model sees it.
+    queries : Variants
+        ``[W, G]``: S hidden spans, then P bases of hidden bins; both alleles are the reference. The
+        bases around a place are those of the genome: its tracks are asked for, not they.
+    kmers : Tensor
+        int64 ``[W, S, O]``: ids inside each span, -1 where they are not asked for.
+    signal : Tensor
+        float32 ``[W, M, N]``: the tracks before anything was hidden.
+    scored : Tensor
+        bool ``[W, M, N]``: bins that are hidden and were really measured.
+    bins : Tensor
+        int64 ``[W, P]``: bin of each place; -1: none was left.
+    line : Tensor
+        float32 ``[W, M, N]``: a line between the nearest known bins; 0 without any.
+    simple : Tensor
+        float32 ``[W, M, N]``, for validation: what a simple guess says. The line, or the mean of
+        the others where a whole modality is hidden.
+    draw : Tensor
+        int64 ``[W, 4]``: epoch, number of the draw, index of the cell type, what is hidden.
+    """
+
+    window: Window
+    queries: Variants
+    kmers: Tensor
+    signal: Tensor
+    scored: Tensor
+    bins: Tensor
+    line: Tensor
+    simple: Tensor
+    draw: Tensor
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model reads of a window, and is asked.
+
+    Attributes
+    ----------
+    n_bins, k, flank : int
+        Of the model; `flank` are the bases on each side of an allele.
+    spans, places : int
+        Hidden spans, and bases of hidden bins, that are asked for in each window.
+    """
+
+    n_bins: int
+    k: int
+    flank: int
+    spans: int = 16
+    places: int = 16
+
+
+class MaskedWindows(Dataset[Item]):
+    """Windows of a shard with something hidden; an item depends on seed, epoch and index alone.
+
+    Parameters
+    ----------
+    shard : Shard
+    draws : sequence of Draw
+    masking : Masking
+    reading : Reading
+    seed, epoch : int
+        Validation has the same epoch each time.
+    training : bool
+        Draw what is hidden of the tracks; otherwise each draw says it.
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        draws: Sequence[Draw],
+        masking: Masking,
+        reading: Reading,
+        seed: int,
+        epoch: int,
+        *,
+        training: bool,
+    ) -> None:
+        self.shard, self.draws = shard, draws
+        self.masking, self.reading = masking, reading
+        self.seed, self.epoch, self.training = seed, epoch, training
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, index: int) -> Item:
+        draw = self.draws[index]
+        rng = np.random.default_rng([self.seed, self.epoch, index, int(self.training)])
+        source = self.shard.in_cell(draw.cell)
+        window = load_window(source, draw.contig, draw.start, self.reading.n_bins)
+        if draw.reverse:
+            window = mirrored_window(window)
+        observed = window.observed.astype(np.bool_)
+        signal = window.signal.astype(np.float32) * observed
+        hidden = self._hide(draw, observed, rng)
+        scored = hidden.bins & observed
+        known = observed & ~hidden.bins
+        codes, spans = self._hide_bases(draw, window.codes, rng)
+        places = self._places(scored, rng)
+        line = interpolate(signal, known)
+        seen = WindowArrays(codes, signal * known, known.astype(np.float32), window.contacts)
+        return Item(
+            seen,
+            self._queries(window.codes, codes, spans, places),
+            self._kmers(window.codes, spans),
+            signal,
+            scored,
+            places,
+            line,
+            line if draw.hidden == SPANS else _mean_of_others(signal, known),
+            np.array([self.epoch, index, self.shard.cells.index(draw.cell), draw.hidden], np.int64),
+        )
+
+    def _hide(
+        self, draw: Draw, observed: NDArray[np.bool_], rng: np.random.Generator
+    ) -> HiddenBins:
+        n_tracks, n_bins = observed.shape
+        if draw.hidden != SPANS:
+            return hide_modality(n_tracks, n_bins, draw.hidden)
+        measured = np.asarray(observed.any(1))
+        return hide_tracks(measured, n_bins, self.masking, rng, joint=not self.training)
+
+    def _hide_bases(
+        self, draw: Draw, codes: NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Codes as the model sees them, and starts of the spans in them that are asked for."""
+        reading, masking = self.reading, self.masking
+        if not masking.share or draw.hidden != SPANS:
+            return codes, np.empty(0, np.int64)
+        length = reading.n_bins * BIN_SIZE
+        starts = draw_spans(length, masking.span, masking.share, reading.k, rng) + MARGIN
+        clear = clear_spans(codes, starts, masking.span, reading.flank)
+        asked = rng.permutation(clear)[: reading.spans]
+        return hide_bases(codes, starts, masking.span), asked
+
+    def _places(self, scored: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Hidden bins to ask for through the variant stream, away from the window's edge."""
+        edge = -(-self.reading.flank // BIN_SIZE)
+        bins = np.flatnonzero(scored[:, edge:-edge].any(0)) + edge
+        chosen = rng.permutation(bins)[: self.reading.places]
+        out = np.full(self.reading.places if self.masking.track_share else 0, -1, np.int64)
+        out[: len(chosen)] = chosen[: len(out)]
+        return out
+
+    def _kmers(self, codes: NDArray[np.uint8], spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        span, k = self.masking.span, self.reading.k
+        n = self.reading.spans if self.masking.share else 0
+        ids = np.full((n, span - k + 1), -1, np.int64)
+        ids[: len(spans)] = span_kmers(codes, spans, span, k)
+        return ids
+
+    def _queries(
+        self,
+        codes: NDArray[np.uint8],
+        masked: NDArray[np.uint8],
+        spans: NDArray[np.int64],
+        places: NDArray[np.int64],
+    ) -> Variants:
+        """Haplotypes as `inputs.haplotypes` cuts them, out of the window's own bases."""
+        flank, span = self.reading.flank, self.masking.span
+        n = self.reading.spans if self.masking.share else 0
+        # What is not asked for is still computed, somewhere harmless.
+        filled = np.full(n, flank, np.int64)
+        filled[: len(spans)] = spans
+        bases = middle_of(np.maximum(places, -(-flank // BIN_SIZE))) + MARGIN
+        around = np.arange(-flank, flank + span)
+        ref = np.concatenate(
+            [
+                masked[filled[:, None] + around],
+                np.pad(codes, (0, span))[bases[:, None] + around],
+            ]
+        )
+        offset = np.concatenate([filled, bases]) - MARGIN
+        length = np.repeat([span, 1], [n, len(bases)])
+        return Variants(*map(torch.from_numpy, (offset, ref, ref, length, length)))
+
+
+def _mean_of_others(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Where all known modalities are those that are not hidden, ``[M, N]``."""
+    mean = (signal * known).sum(0) / np.maximum(known.sum(0), 1)
+    return np.repeat(mean[None], len(signal), axis=0).astype(np.float32)
+
+
+def stack(items: Sequence[Item]) -> Batch:
+    """A batch."""
+
+    def stacked(field: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(item, field) for item in items]))
+
+    windows = zip(*(item.window for item in items), strict=True)
+    queries = zip(*(item.queries for item in items), strict=True)
+    return Batch(
+        Window(*(torch.from_numpy(np.stack(parts)) for parts in windows)),
+        Variants(*map(torch.stack, queries)),
+        *map(stacked, Batch._fields[2:]),
+    )

@@ -1,0 +1,288 @@
+"""What is held out: contigs, or regions of them; and folds of contigs or of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
+from genomix_cli.learning.folds import contig_folds
+
+Rows = NDArray[np.int64]
+CONTIG = "contig"
+# Neighbours of a thinned part that stay together: about what shares a window.
+STRETCH = 500
+_UNITS = {"kb": 1_000, "mb": 1_000_000}
+
+
+class HeldOut:
+    """Parts of a genome that are kept from training.
+
+    Parameters
+    ----------
+    regions : Regions
+    """
+
+    def __init__(self, regions: Regions) -> None:
+        self._regions = regions
+
+    @classmethod
+    def of(
+        cls, known: Iterable[str], contigs: Iterable[str], bed: Path | None = None, part: str = ""
+    ) -> HeldOut:
+        """Whole contigs, and the regions of a BED file.
+
+        Parameters
+        ----------
+        known : iterable of str
+            Contigs of the data; ``chr1`` and ``1`` mean the same.
+        contigs : iterable of str
+        bed : Path, optional
+        part : str
+            What it is held out for, as a message should say it.
+
+        Raises
+        ------
+        UsageError
+            If a contig is unknown.
+        DataError
+            If the file cannot be read, or none of its contigs is in the data.
+        """
+        names = ContigNames(tuple(known), "the data")
+        unknown = [name for name in contigs if names.find(name) is None]
+        if unknown:
+            raise UsageError(
+                f"unknown {part} contigs: {', '.join(unknown)}".replace("  ", " "),
+                expected=f"some of {', '.join(list(names)[:30])}",
+            )
+        whole = [Interval(names.require(name), START, END) for name in contigs]
+        parts = [] if bed is None else _of_file(bed, names)
+        return cls(Regions([*whole, *parts]))
+
+    def __bool__(self) -> bool:
+        return bool(self._regions.by_contig)
+
+    def __str__(self) -> str:
+        return str(self._regions)
+
+    def inside(self, contig: str, pos: NDArray[np.integer], margin: int = 0) -> NDArray[np.bool_]:
+        """Which positions of a contig lie in it, or within `margin` bases of it; bool ``[n]``."""
+        found = self._regions.find(contig)
+        pos = np.asarray(pos, np.int64)
+        if found is None:
+            return np.zeros(len(pos), np.bool_)
+        # Regions are sorted and apart: the one before the end of the stretch is the only candidate.
+        before = np.searchsorted(found[:, 0], pos + margin, side="right") - 1
+        return (before >= 0) & (found[before.clip(0), 1] > pos - margin)
+
+    def mask(
+        self, names: Iterable[str], contig: NDArray[np.integer], pos: Rows
+    ) -> NDArray[np.bool_]:
+        """Which rows of a table lie in it, bool ``[n]``; `contig` counts into `names`."""
+        inside = np.zeros(len(pos), np.bool_)
+        for index, name in enumerate(names):
+            here = np.flatnonzero(contig == index)
+            inside[here] = self.inside(name, pos[here])
+        return inside
+
+    def touches(self, contig: str, start: int, end: int) -> bool:
+        """Whether a stretch shares a base with it."""
+        found = self._regions.find(contig)
+        return found is not None and bool(((found[:, 0] < end) & (found[:, 1] > start)).any())
+
+    def holds(self, contig: str, start: int, end: int) -> bool:
+        """Whether a stretch lies wholly inside it."""
+        found = self._regions.find(contig)
+        return found is not None and bool(((found[:, 0] <= start) & (found[:, 1] >= end)).any())
+
+
+def _of_file(bed: Path, names: ContigNames) -> list[Interval]:
+    regions = Regions.read(bed)
+    known = {name: names.find(name) for name in regions.by_contig}
+    found = [
+        Interval(own, start, end)
+        for name, own in known.items()
+        if own is not None
+        for start, end in regions.by_contig[name].tolist()
+    ]
+    if not found:
+        raise DataError(
+            "none of its contigs is in the data",
+            where=bed,
+            expected=", ".join(list(names)[:5]),
+            found=", ".join(list(known)[:5]),
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What is held out to validate and to test on, as the user names it.
+
+    Attributes
+    ----------
+    valid_contigs, test_contigs : tuple of str
+    valid_regions, test_regions : Path, optional
+        BED files.
+    """
+
+    valid_contigs: tuple[str, ...] = ()
+    test_contigs: tuple[str, ...] = ()
+    valid_regions: Path | None = None
+    test_regions: Path | None = None
+
+    def parts(self, known: Iterable[str]) -> Held:
+        """Both parts, in the data's own names.
+
+        Raises
+        ------
+        UsageError
+            If a contig is unknown, or in both parts.
+        DataError
+            If a file cannot be read, or has nothing of the data.
+        """
+        known = tuple(known)
+        valid = HeldOut.of(known, self.valid_contigs, self.valid_regions, "valid")
+        test = HeldOut.of(known, self.test_contigs, self.test_regions, "test")
+        both = [
+            interval
+            for name, pairs in test._regions.by_contig.items()
+            for interval in pairs.tolist()
+            if valid.touches(name, *interval)
+        ]
+        if both:
+            raise UsageError(
+                "a part of the genome cannot be in both valid and test",
+                found=f"{len(both)} contigs or regions",
+            )
+        return Held(valid, test)
+
+
+class Held(NamedTuple):
+    """The parts to validate and to test on."""
+
+    valid: HeldOut
+    test: HeldOut
+
+    def rows(
+        self, names: NDArray[np.str_], pos: NDArray[np.int64], usable: Rows, margin: int
+    ) -> dict[str, Rows]:
+        """Rows of a table in each part.
+
+        Parameters
+        ----------
+        names : NDArray
+            str ``[n]``: contig of each row.
+        pos : NDArray
+            int64 ``[n]``.
+        usable : NDArray
+            int64: rows that may be used.
+        margin : int
+            Bases: what lies nearer than this to a held-out region of its contig, and not in it,
+            is in no part, since its window reaches into what is held out.
+
+        Returns
+        -------
+        dict of str to NDArray
+            int64 rows of ``train``, ``valid`` and ``test``, and of ``beside``, the ones left out.
+        """
+        part = np.full(len(names), "train", "U6")
+        for contig in np.unique(names[usable]):
+            here = usable[names[usable] == contig]
+            for out in self:
+                part[here[out.inside(contig, pos[here], margin)]] = "beside"
+            for name, out in self._asdict().items():
+                part[here[out.inside(contig, pos[here])]] = name
+        return {name: usable[part[usable] == name] for name in ("train", "valid", "test", "beside")}
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Folds for cross-validation.
+
+    Attributes
+    ----------
+    n : int
+    by : str
+        ``contig``, or the length of blocks of a contig such as ``1Mb``.
+    members : tuple of tuple of Interval
+        The stretches of each fold.
+    """
+
+    n: int
+    by: str
+    members: tuple[tuple[Interval, ...], ...] = field(repr=False)
+
+    def write(self, folder: Path) -> list[Path]:
+        """A BED file of each fold."""
+        paths = [folder / f"fold-{i}.bed" for i in range(self.n)]
+        for path, fold in zip(paths, self.members, strict=True):
+            path.write_text("".join(f"{c}\t{start}\t{end}\n" for c, start, end in fold))
+        return paths
+
+
+def make_folds(
+    n: int, by: str, contig: NDArray[np.str_], pos: NDArray[np.int64], lengths: Mapping[str, int]
+) -> Folds:
+    """Share contigs, or blocks of them, out over folds with about as many variants each.
+
+    Parameters
+    ----------
+    n : int
+    by : str
+        ``contig``, or a length such as ``1Mb``.
+    contig, pos : NDArray
+        str and int64 ``[n]``: the labelled variants.
+    lengths : mapping of str to int
+        Contigs and their lengths.
+
+    Raises
+    ------
+    UsageError
+        If `by` is no length, or there are fewer units than folds.
+    """
+    size = max(lengths.values()) if by == CONTIG else parse_length(by)
+    units: dict[str, Interval] = {}
+    counts: dict[str, int] = {}
+    for name, length in lengths.items():
+        here = np.bincount(pos[contig == name] // size)
+        for block in np.flatnonzero(here).tolist():
+            start = block * size
+            units[f"{name}:{block}"] = Interval(name, start, min(start + size, length))
+            counts[f"{name}:{block}"] = int(here[block])
+    members = contig_folds(n, counts)
+    return Folds(n, by, tuple(tuple(units[unit] for unit in fold) for fold in members))
+
+
+def parse_length(text: str) -> int:
+    """``1Mb``, ``500kb`` or a number of bases.
+
+    Raises
+    ------
+    UsageError
+        If it is none of them.
+    """
+    number, unit = text.lower().rstrip("kmb"), text.lower()[len(text.lower().rstrip("kmb")) :]
+    unit = unit if unit.endswith("b") or not unit else unit + "b"
+    if not number.isdecimal() or int(number) == 0 or unit not in {**_UNITS, "": 1, "b": 1}:
+        raise UsageError(
+            "not a length", where="--fold-by", expected="contig, or a length as 1Mb", found=text
+        )
+    return int(number) * _UNITS.get(unit, 1)
+
+
+def thin(rows: Rows, most: int) -> Rows:
+    """At most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
+    if not most or len(rows) <= most:
+        return rows
+    size = min(STRETCH, most)
+    stretches = np.array_split(rows, -(-len(rows) // size))
+    keep = np.linspace(0, len(stretches) - 1, max(1, most // size)).round().astype(int)
+    return np.concatenate([stretches[i] for i in np.unique(keep)])

@@ -1,0 +1,419 @@
+"""Train a variant model on a shard, calibrate it, and test it on what was held out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.genome_shard import Shard, open_shard
+from genomix_cli.learning.adapters import Mode, adapt, merge
+from genomix_cli.learning.calibration import Platt, fit_platt
+from genomix_cli.learning.checkpoints import (
+    ModelConfig,
+    arch_of,
+    build_model,
+    resolve_device,
+    save_model,
+)
+from genomix_cli.learning.loop import FitConfig, FitResult, first_process, fit, place, share
+from genomix_cli.learning.memory import explain_out_of_memory
+from genomix_cli.provenance import Provenance, environment
+from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.variants.models.start import start_from
+from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.score.doctor import write_reference
+from genomix_cli.variants.train.dataset import VariantDataset, collate
+from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
+from genomix_cli.variants.train.splits import Held, Holding, Rows, thin
+from genomix_cli.variants.train.task import VariantTask, predict
+
+log = logging.getLogger("genomix")
+
+# Without both classes there is no ROC curve, without effects no order.
+NEEDS_CLASSES = ("auroc", "auprc")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What ``genomix train`` was asked for.
+
+    Attributes
+    ----------
+    shard : Path
+        A genome shard with labels.
+    output : Path
+        Run folder.
+    model, preset : str
+        Names in the registry and among the model's presets.
+    arch : dict
+        Fields of the model's configuration that replace the preset's.
+    held_out : Holding
+        For early stopping and calibration, and for the final metrics.
+    initial : str, optional
+        A model to start from: the same architecture, though its window may be of another length,
+        and its tracks others.
+    tune : {"full", "head", "lora"}
+        What learns: everything, the head alone, or the head and low-rank adapters.
+    lora_rank : int
+    resume : bool
+        Go on from the last checkpoint in `output`.
+    windows_per_batch, variants_per_window : int
+        A batch holds at most their product of variants.
+    rank_weight, rank_margin : float
+        Weight of the RankNet loss, and the difference of effects from which on it ranks.
+    negatives : float
+        Share of the negatives that an epoch draws, where positives are rare.
+    valid_variants : int
+        At most this many variants of the validation part are used; 0: all.
+    test_variants : int
+        The same of the test part.
+    train_variants : int
+        At most this many of the training part, drawn at random; 0: all.
+    fit : FitConfig
+    device : str
+    workers : int
+        Processes that read; 0: read in the training process.
+    seed : int
+    demonstration : bool
+        Mark the weights as not meant for real conclusions.
+    checkpointing : bool
+        Recompute both streams in the backward pass to save memory.
+    """
+
+    shard: Path
+    output: Path
+    model: str = "gmt"
+    preset: str = "mini"
+    arch: dict[str, Any] = field(default_factory=dict)
+    held_out: Holding = field(default_factory=Holding)
+    initial: str | None = None
+    tune: Mode = "full"
+    lora_rank: int = 8
+    resume: bool = False
+    windows_per_batch: int = 1
+    variants_per_window: int = 128
+    rank_weight: float = 0.3
+    rank_margin: float = 0.0
+    negatives: float = 1.0
+    valid_variants: int = 0
+    test_variants: int = 0
+    train_variants: int = 0
+    fit: FitConfig = field(default_factory=FitConfig)
+    device: str = "auto"
+    workers: int = 0
+    seed: int = 0
+    demonstration: bool = False
+    checkpointing: bool = False
+
+
+def train_variants(request: TrainRequest) -> dict[str, Any]:
+    """Train, calibrate on the validation part, and test on the test part.
+
+    Writes into the run folder ``config.json`` and ``model.safetensors`` (what `score` reads),
+    ``metrics.json``, ``predictions.tsv`` of what was held out, ``train.json`` (the request),
+    ``checkpoints/`` and ``logs/``. Of several processes only the first writes.
+
+    Returns
+    -------
+    dict
+        The content of ``metrics.json``; empty in the other processes.
+
+    Raises
+    ------
+    UsageError
+        If contigs, preset or model do not exist, or the run folder is in use.
+    DataError
+        If the shard has no labels, or a part lacks positives or negatives.
+    """
+    shard = open_shard(request.shard)
+    device = resolve_device(request.device)
+    with torch.random.fork_rng():
+        torch.manual_seed(request.seed)
+        module = initial_module(shard, request)
+    held, rows = _labelled_rows(shard, request, module.n_bins * BIN_SIZE // 2)
+    _open_run(request, held)
+    generator = torch.Generator().manual_seed(request.seed)
+    count = adapt(module, request.tune, request.lora_rank, generator=generator)
+    log.log(
+        logging.INFO if first_process() else logging.DEBUG,
+        "training %s (%s parameters, %s learn) on %s variants, %s beside what is held out left out",
+        *(request.model, f"{count.total:,}", f"{count.learn:,}"),
+        *(f"{len(rows[part]):,}" for part in ("train", "beside")),
+    )
+    task = VariantTask(module, shard.variants, request.rank_weight, request.rank_margin)
+    best = _fit(task, shard, rows, request, device)
+    if not first_process():
+        return {}
+    merge(module)
+    metrics = _finish(task, shard, rows, held, request)
+    metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
+    write_json(request.output / "metrics.json", metrics)
+    return metrics
+
+
+def _fit(
+    task: VariantTask,
+    shard: Shard,
+    rows: dict[str, Rows],
+    request: TrainRequest,
+    device: torch.device,
+) -> FitResult:
+    """Train; the task's module ends with the weights that validated best."""
+    train = _dataset(shard, rows["train"], task.module, request, augment=True)
+    valid = _dataset(shard, rows["valid"], task.module, request, augment=False)
+    last = request.output / "checkpoints" / "last.ckpt"
+    with explain_out_of_memory(_advice(request, task.module)):
+        result = fit(
+            task,
+            lambda epoch: _loader(train, request, place(), epoch),
+            lambda: _loader(valid, request, place()),
+            request.fit,
+            request.output,
+            device,
+            request.seed,
+            last if request.resume else None,
+        )
+    task.module.to(device).eval()
+    return result
+
+
+def _advice(request: TrainRequest, module: Any) -> str:
+    """What to change when memory does not suffice."""
+    windows, variants = request.windows_per_batch, request.variants_per_window
+    kb = module.n_bins * BIN_SIZE // 1000
+    smaller = (
+        f"--windows-per-batch {windows // 2}"
+        if windows > 1
+        else f"--variants-per-window {max(1, variants // 2)}"
+    )
+    steps = [smaller]
+    if not request.checkpointing:
+        steps.append("--gradient-checkpointing")
+    if module.n_bins > 400:
+        steps.append(f"--set n_bins={max(400, module.n_bins // 800 * 400)}")
+    batch = f"--windows-per-batch {windows} x --variants-per-window {variants} of {kb}-kb windows"
+    return f"with {batch}; try {', then '.join(steps)}"
+
+
+def _finish(
+    task: VariantTask, shard: Shard, rows: dict[str, Rows], held: Held, request: TrainRequest
+) -> dict[str, Any]:
+    """Calibrate, save the model, and measure it on what was held out."""
+
+    def loader(part: Rows) -> DataLoader[Any]:
+        return _loader(_dataset(shard, part, task.module, request, augment=False), request)
+
+    predictions = {
+        part: predict(task, loader(rows[part])) for part in ("valid", "test") if len(rows[part])
+    }
+    valid, label = predictions["valid"], shard.variants.label
+    known = np.isfinite(label[valid.row])
+    platt = fit_platt(valid.logit[known], label[valid.row][known]) if known.any() else Platt()
+    save_model(request.output, task.module, _model_config(shard, task.module, request, held, platt))
+    write_reference(request.output)
+    frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}
+    write_predictions(request.output / "predictions.tsv", frames.values())
+    metrics: dict[str, Any] = {
+        part: metrics_of(table, request.seed) for part, table in frames.items()
+    }
+    tested = rows["test"][np.isfinite(label[rows["test"]])]
+    if len(tested):
+        some = thin(tested, CONTROL_VARIANTS)
+        metrics["controls"] = controls(task, shard, some, lambda: loader(some), request.seed)
+    return metrics
+
+
+def _labelled_rows(
+    shard: Shard, request: TrainRequest, margin: int
+) -> tuple[Held, dict[str, Rows]]:
+    """Rows of the variant table in each part of the split."""
+    table = shard.variants
+    usable = np.flatnonzero(np.isfinite(table.label) | np.isfinite(table.effect))
+    if not len(usable):
+        raise DataError(
+            "has no labelled variants",
+            where=request.shard,
+            hint="prepare it with --label-info, --effect-info or --labels",
+        )
+    names = np.array(list(shard.contigs))[table.contig]
+    present = [c for c in shard.contigs if (names[usable] == c).any()]
+    held = request.held_out.parts(present)
+    if not held.valid:
+        raise UsageError(
+            "nothing to validate on",
+            where="--valid-contigs",
+            expected=f"one or more of {', '.join(present)}, or --valid-regions BED",
+        )
+    rows = held.rows(names, table.pos, usable, margin)
+    rows["valid"] = thin(rows["valid"], request.valid_variants)
+    rows["test"] = thin(rows["test"], request.test_variants)
+    if 0 < request.train_variants < len(rows["train"]):
+        rng = np.random.default_rng([request.seed, request.train_variants])
+        rows["train"] = np.sort(rng.choice(rows["train"], request.train_variants, replace=False))
+    check_parts(table.label, rows, request.fit.monitor, tested=bool(held.test))
+    return held, rows
+
+
+def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, tested: bool) -> None:
+    """Make sure that each part has variants, and both classes if one is to be told from the other.
+
+    Raises
+    ------
+    DataError
+        Naming every part that lacks something.
+    UsageError
+        If there is no label to monitor by.
+    """
+    if not len(rows["train"]):
+        raise UsageError(
+            "nothing is left to train on",
+            found=f"{len(rows['beside']):,} variants too near to what is held out",
+            hint="hold out less",
+        )
+    problems = []
+    for part in ("train", "valid", "test"):
+        known = label[rows[part]]
+        known = known[np.isfinite(known)]
+        positive = int((known > 0.5).sum())
+        if not len(rows[part]) and (part != "test" or tested):
+            problems.append(f"{part} has no labelled variants")
+        elif len(known) and not 0 < positive < len(known):
+            missing = "negatives" if positive else "positives"
+            problems.append(f"{part} has no {missing} of {len(known):,} labels")
+        elif part == "valid" and not len(known) and monitor in NEEDS_CLASSES:
+            raise UsageError(
+                f"there is no label of 0 or 1 to compute {monitor} of",
+                where="--monitor",
+                hint="rank the effects: --monitor ranking",
+            )
+    if problems:
+        raise DataError(
+            f"every part needs both classes: {'; '.join(problems)}",
+            hint="hold out other contigs or regions",
+        )
+
+
+def initial_module(shard: Shard, request: TrainRequest) -> Any:
+    """The model as it starts to learn.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or preset, or the model to start from is of another one.
+    DataError
+        If the shard's tracks are not on the scale of the model to start from.
+    """
+    presets = VARIANT_MODELS.load(request.model).presets
+    if request.preset not in presets:
+        raise UsageError(
+            f"{request.model} has no preset {request.preset!r}", expected=" or ".join(presets)
+        )
+    arch = {**presets[request.preset], **request.arch, "tracks": list(shard.modalities)}
+    module = build_model(request.model, arch)
+    if request.initial is not None:
+        start_from(module, request.initial, shard)
+    if request.checkpointing:
+        module.gradient_checkpointing = True
+    return module
+
+
+def _open_run(request: TrainRequest, held: Held) -> None:
+    """Create the run folder and say in it what is run."""
+    folder = request.output
+    if not first_process():
+        return
+    if request.resume and not (folder / "train.json").is_file():
+        raise UsageError("there is no run to resume", where=folder)
+    if not request.resume and folder.exists() and any(folder.iterdir()):
+        raise UsageError(
+            "is not empty", where=folder, hint="choose another folder, or go on with --resume"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "train.json", {**_provenance(request, held), "environment": environment()})
+
+
+def _provenance(request: TrainRequest, held: Held) -> dict[str, Any]:
+    """How it is made; of what is held out the stretches themselves, not the names of files."""
+    said = {name: str(part) for name, part in held._asdict().items()}
+    settings = {**plain(request), "held_out": said}
+    return Provenance.of(settings, {"shard": request.shard}, request.seed).to_dict()
+
+
+def plain(request: Any) -> dict[str, Any]:
+    """A request as JSON has it, names of files without their folders."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: shown(part) for name, part in value.items()}
+        return value.name if isinstance(value, Path) else value
+
+    settings = shown(asdict(request))
+    if settings.get("initial"):
+        settings["initial"] = Path(settings["initial"]).name
+    return json.loads(json.dumps(settings))
+
+
+def _dataset(
+    shard: Shard, rows: Rows, module: Any, request: TrainRequest, *, augment: bool
+) -> VariantDataset:
+    return VariantDataset(
+        shard,
+        rows,
+        n_bins=module.n_bins,
+        flank=module.flank,
+        max_group=request.variants_per_window,
+        augment=augment,
+        seed=request.seed,
+        negatives=request.negatives,
+    )
+
+
+def _loader(
+    dataset: VariantDataset, request: TrainRequest, own: tuple[int, int] = (0, 1), epoch: int = 0
+) -> DataLoader[Any]:
+    """The part of an epoch that falls to one of several processes; by default all of it."""
+    dataset.set_epoch(epoch)
+    return DataLoader(
+        dataset,
+        batch_size=request.windows_per_batch,
+        sampler=share(dataset.order(), *own, pad=dataset.augment),
+        collate_fn=collate,
+        num_workers=request.workers,
+    )
+
+
+def _model_config(
+    shard: Shard, module: Any, request: TrainRequest, held: Held, platt: Platt
+) -> ModelConfig:
+    return ModelConfig(
+        model=request.model,
+        arch=arch_of(module),
+        tracks=shard.modality_specs,
+        uncovered=shard.uncovered,
+        max_gap_bins=shard.max_gap_bins,
+        calibration=platt,
+        assembly=shard.assembly,
+        demonstration=request.demonstration,
+        provenance=_provenance(request, held),
+    )
+
+
+def write_predictions(path: Path, frames: Any) -> None:
+    """Write the tables of :func:`genomix_cli.variants.train.held_out.frame`, one after another."""
+    table = pd.concat(frames)
+    table.to_csv(path, sep="\t", index=False, float_format="%.6g")
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write plain data, with a line per value."""
+    path.write_text(json.dumps(data, indent=1) + "\n")

@@ -1,0 +1,114 @@
+"""Labelled variants as something to learn, and a model's answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genomix_cli.comparison.metrics.binary import auprc, auroc, ranking_accuracy
+from genomix_cli.formats.schema import VariantTable
+from genomix_cli.variants.train.dataset import Batch
+from genomix_cli.variants.train.objectives import variant_loss
+
+
+class Predictions(NamedTuple):
+    """Logits of variants by row of the shard's table."""
+
+    row: NDArray[np.int64]
+    logit: NDArray[np.float32]
+
+
+class VariantTask:
+    """Labelled variants as a `genomix_cli.learning.loop.Task`.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A `VariantModule`.
+    table : VariantTable
+    rank_weight : float
+        Weight of the RankNet loss.
+    rank_margin : float
+        Effects that differ by no more than this are not ranked.
+    """
+
+    # Under several processes each validates its part; see `genomix_cli.learning.lightning`.
+    shares_validation = True
+
+    def __init__(
+        self, module: nn.Module, table: VariantTable, rank_weight: float, rank_margin: float = 0.0
+    ) -> None:
+        self.module = module
+        self.table = table
+        self.rank_weight = rank_weight
+        self.rank_margin = rank_margin
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss and its parts."""
+        logits = self.module(batch.window, batch.variants)
+        loss = variant_loss(
+            logits,
+            batch.label,
+            batch.effect,
+            batch.group,
+            batch.weight,
+            rank_weight=self.rank_weight,
+            margin=self.rank_margin,
+        )
+        return {"loss": loss.total, "bce": loss.bce, "rank": loss.rank}
+
+    def predict(self, batch: Batch) -> Predictions:
+        """Logits by row, on the CPU."""
+        logits = self.module(batch.window, batch.variants)
+        used = batch.row >= 0
+        return Predictions(batch.row[used].cpu().numpy(), logits[used].float().cpu().numpy())
+
+    def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
+        """Over all validation batches; those that the labels allow."""
+        row, logit = join(predictions)
+        label, effect = self.table.label[row], self.table.effect[row]
+        known, measured = np.isfinite(label), np.isfinite(effect)
+        metrics = {}
+        if known.any():
+            metrics["auroc"] = auroc(label[known], logit[known])
+            metrics["auprc"] = auprc(label[known], logit[known])
+        if measured.any():
+            metrics["ranking"] = ranking_accuracy(
+                effect[measured],
+                logit[measured],
+                self.table.group[row][measured],
+                min_difference=self.rank_margin,
+            )
+        return metrics
+
+
+def join(predictions: Iterable[Predictions]) -> Predictions:
+    """Concatenate, in the order of the table."""
+    parts = list(predictions)
+    row = np.concatenate([p.row for p in parts])
+    logit = np.concatenate([p.logit for p in parts])
+    order = np.argsort(row, kind="stable")
+    return Predictions(row[order], logit[order])
+
+
+def predict(
+    task: VariantTask,
+    batches: Iterable[Batch],
+    alter: Callable[[Batch], Batch] = lambda batch: batch,
+) -> Predictions:
+    """Logits of every variant that `batches` brings, each batch altered first."""
+    device = next(task.module.parameters()).device
+    with torch.inference_mode():
+        return join(task.predict(to_device(alter(batch), device)) for batch in batches)
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A tensor, or nested named tuples of them, on a device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    return type(batch)(*(to_device(part, device) for part in batch))

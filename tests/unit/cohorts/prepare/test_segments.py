@@ -1,0 +1,141 @@
+"""Segments into bins and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genomix_cli.cohorts.prepare.segments import bin_means, bins_of, read_segments, to_segments
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.arms import arms
+
+HEADER = "ID\tchrom\tloc.start\tloc.end\tnum.mark\tseg.mean\n"
+
+
+def seg(path: Path, *rows: tuple[object, ...], header: str = HEADER) -> Path:
+    path.write_text(header + "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    return path
+
+
+def test_bins() -> None:
+    bins = bins_of("arms", "hg38")
+    assert list(bins.index) == [arm.name for arm in arms("hg38")]
+    assert bins.loc["8q", ["contig", "start", "end"]].tolist() == ["chr8", 45_200_000, 145_138_636]
+    bins = bins_of("5Mb", "GRCh37", sex=True)
+    assert bins.index[0] == "chr1:0-5000000"
+    for contig, own in bins.groupby("contig", observed=True):
+        assert own["start"].iloc[0] == 0
+        assert (own["start"].to_numpy()[1:] == own["end"].to_numpy()[:-1]).all()
+        assert own["end"].iloc[-1] == max(
+            arm.end for arm in arms("hg19", sex=True) if arm.contig == contig
+        )
+    assert len(bins_of("500kb", "hg38")) == len(bins_of("500000", "hg38"))
+
+
+@pytest.mark.parametrize("bins", ["arm", "5 chromosomes", "10", "-5Mb", ""])
+def test_sizes_that_are_none(bins: str) -> None:
+    with pytest.raises(UsageError, match="--bins: not a size of bins"):
+        bins_of(bins, "hg38")
+    with pytest.raises(UsageError, match="unknown assembly"):
+        bins_of("arms", "mm10")
+
+
+def test_means_are_weighted_by_length() -> None:
+    bins = pd.DataFrame({"contig": ["c", "c", "d"], "start": [0, 100, 0], "end": [100, 200, 50]})
+    row = np.array([0, 0, 1, 1])
+    contig = np.array(["c", "c", "c", "e"], object)
+    start, end = np.array([0, 50, 150, 0]), np.array([50, 120, 200, 10])
+    mean = np.array([1.0, 3.0, -1.0, 9.0])
+    values, used = bin_means(row, contig, start, end, mean, bins, 2)
+    expected = [[(50 * 1 + 50 * 3) / 100, 3, np.nan], [np.nan, -1, np.nan]]
+    assert np.array_equal(values, np.array(expected, np.float32), equal_nan=True)
+    assert used.tolist() == [True, True, True, False]
+
+
+def test_a_file_to_arms(tmp_path: Path) -> None:
+    path = seg(
+        tmp_path / "a.seg",
+        ("s1", "8", 1, 45_200_000, 10, 0.5),
+        ("s1", "chr8", 45_200_001, 145_138_636, 10, -0.5),
+        ("s2", "8", 1, 145_138_636, 10, 0.25),
+        ("s2", "23", 1, 1000, 10, 0.25),
+        ("s2", "9", 1, 1000, 10, "NA"),
+    )
+    found = read_segments("cna", path, "arms", "hg38")
+    assert found.kind.name == "copy_number"
+    assert found.samples == ["s1", "s2"]
+    column = {name: i for i, name in enumerate(found.features.index)}
+    assert found.values[:, column["8p"]].tolist() == [0.5, 0.25]
+    assert found.values[:, column["8q"]].tolist() == [-0.5, 0.25]
+    assert np.isnan(found.values[:, column["9p"]]).all()
+    assert found.notes["segments without a value"] == 1
+    assert found.notes["segments outside the bins"] == 1
+    with_sex = read_segments("cna", path, "1Mb", "hg38", sex=True)
+    assert with_sex.values[1, list(with_sex.features.index).index("chrX:0-1000000")] == 0.25
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "GDC_Aliquot\tChromosome\tStart\tEnd\tNum_Probes\tSegment_Mean\n",
+        "sample\tchr\tstart\tend\tn\tvalue\n",
+        "'ID\tchrom\tloc.start\tloc.end\tnum.mark\tseg.mean\n",
+    ],
+)
+def test_the_names_of_columns(tmp_path: Path, header: str) -> None:
+    path = seg(tmp_path / "a.seg", ("s1", "1", 1, 1000, 5, 0.5), header=header)
+    assert read_segments("cna", path, "1Mb", "hg19").values[0, 0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            ("s1", "1", 500, 400, 1, 0.1),
+            ":3: the segment ends before it starts .found chr1:500-400",
+        ),
+        (("s1", "1", 0, 400, 1, 0.1), ":3: the segment starts before base 1"),
+        (
+            ("s1", "21", 1, 48_000_000, 1, 0.1),
+            ":3: the segment ends beyond hg38.*another --assembly",
+        ),
+        (("s1", "1", "x", 400, 1, 0.1), ":3, column start: not a number .found 'x'"),
+        (("s1", "1", 1.5, 400, 1, 0.1), ":3: start is not a whole number"),
+        (("s1", "1", 1, 400, 1, "gain"), ":3, column mean: not a number .found 'gain'"),
+        (("", "1", 1, 400, 1, 0.1), ":3: no sample"),
+        (("s1", "1", 1, 400, 0.1), ":3: the row has another number of columns"),
+    ],
+)
+def test_what_is_wrong_has_its_line(tmp_path: Path, row: tuple[object, ...], message: str) -> None:
+    path = seg(tmp_path / "a.seg", ("s0", "1", 1, 100, 5, 0.5), row)
+    with pytest.raises(DataError, match=message):
+        read_segments("cna", path, "arms", "hg38")
+
+
+def test_bins_back_to_segments(tmp_path: Path) -> None:
+    bins = bins_of("5Mb", "hg38")
+    values = np.full(len(bins), 0.0)
+    values[3:6], values[8] = 1.0, np.nan
+    table = to_segments("s1", bins, values)
+    assert list(table.columns) == ["ID", "chrom", "loc.start", "loc.end", "num.mark", "seg.mean"]
+    first = table[table["chrom"] == "chr1"].drop(columns="ID").to_numpy().tolist()
+    assert first[:4] == [
+        ["chr1", 1, 15_000_000, 3, 0.0],
+        ["chr1", 15_000_001, 30_000_000, 3, 1.0],
+        ["chr1", 30_000_001, 40_000_000, 2, 0.0],
+        ["chr1", 45_000_001, 248_956_422, 41, 0.0],
+    ]
+    table.to_csv(tmp_path / "a.seg", sep="\t", index=False)
+    again = read_segments("cna", tmp_path / "a.seg", "5Mb", "hg38")
+    assert np.array_equal(again.values[0], values.astype(np.float32), equal_nan=True)
+    assert to_segments("s1", bins, np.full(len(bins), np.nan)).empty
+
+
+def test_close_neighbours_are_one_segment() -> None:
+    bins = pd.DataFrame({"contig": ["c", "c"], "start": [0, 100], "end": [100, 400]})
+    table = to_segments("s", bins, np.array([0.0, 0.4]), tolerance=0.5)
+    assert len(table) == 1
+    assert table["seg.mean"].iloc[0] == pytest.approx(0.3)

@@ -1,0 +1,203 @@
+"""Metrics against scikit-learn, and intervals against what they must cover."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from genomix_cli.comparison.metrics.binary import (
+    auprc,
+    auroc,
+    bootstrap,
+    bootstrap_difference,
+    brier,
+    calibration_error,
+    ranking_accuracy,
+    resampling_units,
+)
+
+ORACLES = [
+    (auroc, roc_auc_score),
+    (auprc, average_precision_score),
+    (brier, brier_score_loss),
+]
+
+
+def _data(seed: int, n: int = 200, decimals: int = 2) -> tuple[np.ndarray, ...]:
+    """Labels, probabilities with many ties, and weights of which some are zero."""
+    rng = np.random.default_rng(seed)
+    y = rng.random(n) < 0.3
+    score = np.clip(0.3 * y + 0.6 * rng.random(n), 0, 1).round(decimals)
+    return y.astype(float), score, rng.integers(0, 4, n).astype(float)
+
+
+@pytest.mark.parametrize(("metric", "oracle"), ORACLES)
+@pytest.mark.parametrize("seed", range(5))
+def test_agrees_with_scikit_learn(metric, oracle, seed):
+    y, score, _ = _data(seed)
+    assert metric(y, score) == pytest.approx(oracle(y, score), abs=1e-12)
+
+
+@pytest.mark.parametrize(("metric", "oracle"), ORACLES)
+@pytest.mark.parametrize("seed", range(5))
+def test_agrees_with_scikit_learn_under_weights(metric, oracle, seed):
+    y, score, w = _data(seed)
+    expected = oracle(y, score, sample_weight=w)
+    assert metric(y, score, weights=w) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", [auroc, auprc, brier, calibration_error])
+def test_weights_mean_copies(metric):
+    """The bootstrap rests on this: weight k is the item k times."""
+    y, score, w = _data(3)
+    copies = np.repeat(np.arange(len(y)), w.astype(int))
+    expected = metric(y[copies], score[copies])
+    # Copies of one item fall into one bin or on both sides of its edge.
+    tolerance = 0.02 if metric is calibration_error else 1e-12
+    assert metric(y, score, weights=w) == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.parametrize("metric", [auroc, ranking_accuracy])
+def test_one_class_is_undefined(metric):
+    assert np.isnan(metric([1, 1, 1], [0.1, 0.2, 0.3]))
+    assert np.isnan(metric([0, 0], [0.1, 0.2]))
+    assert np.isnan(metric([], []))
+
+
+def test_auprc_without_positives_is_undefined():
+    assert np.isnan(auprc([0, 0], [0.1, 0.2]))
+
+
+def test_auprc_of_constant_scores_is_the_prevalence():
+    assert auprc([1, 0, 0, 0], [0.5] * 4) == pytest.approx(0.25)
+
+
+def _calibration_oracle(y: np.ndarray, p: np.ndarray, n_bins: int) -> float:
+    """Equal-mass bins of distinct probabilities, by array_split."""
+    parts = np.array_split(np.argsort(p), n_bins)
+    return sum(len(b) * abs(p[b].mean() - y[b].mean()) for b in parts) / len(y)
+
+
+def test_calibration_error_of_equal_mass_bins():
+    rng = np.random.default_rng(0)
+    p = rng.permutation(np.arange(1500) / 1500) ** 2
+    y = (rng.random(1500) < p**0.5).astype(float)
+    assert calibration_error(y, p) == pytest.approx(_calibration_oracle(y, p, 15), abs=1e-12)
+
+
+def test_calibration_error_vanishes_for_true_probabilities():
+    rng = np.random.default_rng(0)
+    p = rng.random(200_000)
+    assert calibration_error(rng.random(200_000) < p, p) < 0.006
+
+
+def test_calibration_error_of_a_constant_does_not_depend_on_the_order():
+    y = np.array([1.0] * 30 + [0.0] * 70)
+    assert calibration_error(y, np.full(100, 0.3)) == pytest.approx(0, abs=1e-12)
+
+
+def _pairs(y, score, groups, min_difference=0.0):
+    """Pairs by two loops."""
+    right = total = 0.0
+    for i in range(len(y)):
+        for j in range(len(y)):
+            if groups[i] == groups[j] and y[i] - y[j] > min_difference:
+                total += 1
+                right += (score[i] > score[j]) + 0.5 * (score[i] == score[j])
+    return right / total
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ranking_accuracy_of_binary_labels(seed):
+    y, score, _ = _data(seed, n=80, decimals=1)
+    groups = np.random.default_rng(seed).integers(0, 9, 80)
+    assert ranking_accuracy(y, score, groups) == pytest.approx(_pairs(y, score, groups))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ranking_accuracy_of_quantitative_labels(seed):
+    rng = np.random.default_rng(seed)
+    y, score, groups = rng.random(60), rng.random(60).round(1), rng.integers(0, 5, 60)
+    expected = _pairs(y, score, groups, 0.2)
+    assert ranking_accuracy(y, score, groups, min_difference=0.2) == pytest.approx(expected)
+
+
+def test_ranking_accuracy_in_one_group_is_the_auroc():
+    y, score, _ = _data(0)
+    assert ranking_accuracy(y, score) == pytest.approx(auroc(y, score))
+
+
+def test_a_group_drawn_twice_counts_its_pairs_twice():
+    y, score = np.array([1.0, 0, 1, 0]), np.array([0.9, 0.1, 0.2, 0.3])
+    metric = partial(ranking_accuracy, groups=[0, 0, 1, 1])
+    assert metric(y, score, weights=[2, 2, 1, 1]) == pytest.approx(2 / 3)
+
+
+def test_units_are_contigs_when_there_are_enough():
+    units = resampling_units(["a", "b", "c", "d", "e", "a"], [0] * 6)
+    assert (units.kind, units.n_units) == ("contigs", 5)
+    assert units.ids[0] == units.ids[5]
+
+
+def test_units_are_loci_of_one_contig_otherwise():
+    units = resampling_units(["a", "a", "a", "b"], [10, 99_999, 100_000, 10])
+    assert (units.kind, units.n_units) == ("loci of 100 kb", 3)
+    assert units.ids[0] == units.ids[1]
+    assert len(set(units.ids[[0, 2, 3]])) == 3
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    truth, covered = 0.7602, 0  # P(N(1, 1) > N(0, 1))
+    for _ in range(60):
+        y = np.arange(300) % 2
+        interval = bootstrap(auroc, y, rng.normal(size=300) + y, np.arange(300), 200, rng)
+        covered += interval.low <= truth <= interval.high
+    assert 50 <= covered <= 60
+
+
+def test_intervals_by_unit_are_wider_when_units_are_alike_inside():
+    rng = np.random.default_rng(0)
+    units = np.repeat(np.arange(20), 30)
+    y = (rng.random(20) < 0.5)[units]
+    score = rng.normal(size=20)[units] + y
+    by_unit = bootstrap(auroc, y, score, units, 200, rng)
+    one_by_one = bootstrap(auroc, y, score, np.arange(600), 200, rng)
+    assert by_unit.high - by_unit.low > 2 * (one_by_one.high - one_by_one.low)
+
+
+def test_bootstrap_repeats_with_its_generator():
+    y, score, _ = _data(0)
+    one, two = (
+        bootstrap(auprc, y, score, np.arange(200), 50, np.random.default_rng(7)) for _ in range(2)
+    )
+    assert one == two
+    assert one.value == auprc(y, score)
+
+
+def test_no_draws_give_the_value_alone():
+    y, score, _ = _data(0)
+    interval = bootstrap(auroc, y, score, np.arange(200), 0, np.random.default_rng(0))
+    assert interval.value == auroc(y, score)
+    assert np.isnan([interval.low, interval.high]).all()
+
+
+def test_paired_difference_is_narrower_than_its_parts():
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    good = rng.normal(size=400) + y
+    worse = good + 0.2 * rng.normal(size=400)
+    difference = bootstrap_difference(auroc, y, good, worse, np.arange(400), 200, rng)
+    alone = bootstrap(auroc, y, good, np.arange(400), 200, rng)
+    assert difference.value == pytest.approx(auroc(y, good) - auroc(y, worse))
+    assert difference.high - difference.low < 0.7 * (alone.high - alone.low)
+
+
+def test_difference_to_itself_is_zero():
+    y, score, _ = _data(0)
+    assert bootstrap_difference(
+        auroc, y, score, score, np.arange(200), 20, np.random.default_rng(0)
+    ) == (0.0, 0.0, 0.0)

@@ -1,0 +1,224 @@
+"""A study in numbers: verdicts, ceilings, controls, sets, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.metrics.multiclass import METRICS
+from genomix_cli.comparison.results import results, share, verdict, write_rows
+from tests.cohort_study import MODALITIES, softmax, study
+
+DRAWS = 200
+
+
+def _results(given=None, **fields):
+    return results(given or study(**fields), draws=DRAWS)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return study(), results(study(), draws=DRAWS)
+
+
+def test_values_are_the_metrics_of_the_first_seed_on_what_was_tested(made):
+    given, found = made
+    for outcome, row in zip(given.outcomes, found.outcomes, strict=True):
+        p = outcome.probability[:, given.tested]
+        label = given.label[given.tested]
+        for name, score in row.metrics.items():
+            values = [METRICS[name](label, each) for each in p]
+            assert score.interval.value == pytest.approx(values[0], abs=1e-12)
+            assert score.seed_mean == pytest.approx(np.mean(values))
+            assert score.seed_sd == pytest.approx(np.std(values, ddof=1))
+            assert score.interval.low <= score.interval.value <= score.interval.high
+
+
+def test_one_seed_has_no_spread():
+    found = _results(seeds=1)
+    assert np.isnan(found.outcomes[0].metrics["accuracy"].seed_sd)
+
+
+def test_the_best_baseline_is_compared_with_by_all_others(made):
+    _, found = made
+    accuracy = {row.name: row.metrics["accuracy"].interval.value for row in found.outcomes}
+    assert found.best == max(("logistic", "svm"), key=accuracy.__getitem__)
+    for row in found.outcomes:
+        if row.name == found.best:
+            assert row.against_best is None
+        else:
+            gap = row.against_best.differences["accuracy"].value
+            assert gap == pytest.approx(accuracy[row.name] - accuracy[found.best])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "metric", "expected"),
+    [
+        (0.01, 0.02, "accuracy", "beats"),
+        (-0.01, 0.02, "accuracy", "not told apart"),
+        (0.0, 0.02, "accuracy", "not told apart"),
+        (-0.03, -0.01, "accuracy", "below"),
+        (-0.03, -0.01, "nll", "beats"),
+        (0.01, 0.02, "nll", "below"),
+        (np.nan, np.nan, "accuracy", "not told apart"),
+    ],
+)
+def test_beats_stands_only_where_the_interval_excludes_zero(low, high, metric, expected):
+    assert verdict(Interval(0.0, low, high), metric) == expected
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [(0.9, "beats"), (0.0, "not told apart"), (-3.0, "A simpler model wins")],
+)
+def test_the_headline_says_who_wins(gain, expected):
+    found = _results(gain=gain, n=800, baselines=("logistic",), seed=3)
+    others = {"beats", "not told apart", "A simpler model wins"} - {expected}
+    assert expected in found.headline
+    assert not any(other in found.headline for other in others)
+
+
+def test_the_headline_says_how_many_of_several_beat_the_baseline():
+    found = _results(mains=("one", "two"), gain=0.9, n=600)
+    assert "Of 2 models asked for, 2 beat it." in found.headline
+
+
+def test_without_baselines_nothing_is_compared():
+    found = _results(baselines=())
+    assert found.best is None
+    assert found.outcomes[0].against_best is None
+    assert "no baseline" in found.headline
+
+
+def test_equal_models_are_seldom_said_to_differ():
+    """The verdict of two equally good models: wrong in about one of twenty studies."""
+    wrong = 0
+    for seed in range(100):
+        given = study(n=250, seeds=1, baselines=("logistic",), gain=0.0, seed=seed, shuffled=False)
+        wrong += _results(given).outcomes[0].against_best.verdict != "not told apart"
+    assert wrong <= 11
+
+
+def test_a_model_at_its_ceiling_is_no_leak_and_one_above_it_is():
+    given = study(n=1000, baselines=())
+    row, bayes = given.outcomes[0], given.ceilings[MODALITIES]
+    at = replace(row, probability=np.stack([bayes, bayes]))
+    cheat = 0.7 * bayes + 0.3 * np.eye(3)[given.label]
+    above = replace(row, probability=np.stack([cheat, cheat]))
+    for outcome, expected in ((at, False), (above, True)):
+        found = _results(replace(given, outcomes=(outcome,)))
+        assert found.outcomes[0].ceiling.leak is expected
+        assert any("leak" in text for text in found.warnings) is expected
+
+
+def test_no_leak_is_reported_of_rules_as_good_as_the_ceiling():
+    """As often as promised, or less: a coin's width around Bayes is not above it."""
+    leaks = 0
+    for seed in range(60):
+        given = study(n=300, seeds=1, baselines=(), seed=seed, shuffled=False)
+        rng = np.random.default_rng(seed)
+        near = softmax(np.log(given.ceilings[MODALITIES]) + rng.normal(0, 0.05, (300, 3)))
+        outcome = replace(given.outcomes[0], probability=near[None])
+        leaks += _results(replace(given, outcomes=(outcome,))).outcomes[0].ceiling.leak
+    assert leaks <= 6
+
+
+def test_the_ceiling_is_that_of_the_modalities_whatever_their_order():
+    given = study(baselines=())
+    turned = replace(given.outcomes[0], modalities=MODALITIES[::-1])
+    assert _results(replace(given, outcomes=(turned,))).outcomes[0].ceiling is not None
+    fewer = replace(given.outcomes[0], modalities=MODALITIES[:2])
+    assert _results(replace(given, outcomes=(fewer,))).outcomes[0].ceiling is None
+
+
+def test_the_control_is_judged_by_the_shuffled_labels():
+    given = study(n=600, baselines=())
+    row = given.outcomes[0]
+    assert not _results(given).outcomes[0].shuffled.above
+    knows = replace(row, shuffled=0.8 * np.eye(3)[given.shuffled_label] + 0.2 / 3)
+    found = _results(replace(given, outcomes=(knows,)))
+    assert found.outcomes[0].shuffled.above
+    assert any("shuffled" in text for text in found.warnings)
+    true = replace(row, shuffled=0.8 * np.eye(3)[given.label] + 0.2 / 3)
+    assert not _results(replace(given, outcomes=(true,))).outcomes[0].shuffled.above
+
+
+def test_sets_and_classes_are_counted():
+    given = study(n=300, baselines=())
+    sets = np.zeros((300, 3), bool)
+    sets[:, 0] = True
+    sets[:100] = False
+    found = _results(replace(given, outcomes=(replace(given.outcomes[0], sets=sets),))).outcomes[0]
+    label = given.label[given.tested]
+    assert found.sets.empty == pytest.approx(100 / 270)
+    assert found.sets.singletons == pytest.approx(170 / 270)
+    assert found.sets.coverage.value == pytest.approx((label[100:] == 0).sum() / 270)
+    assert found.classes[1].coverage.value == 0
+    assert [each.support for each in found.classes] == np.bincount(label).tolist()
+    assert found.confusion.sum(1).tolist() == np.bincount(label).tolist()
+
+
+def test_wilson_limits_are_those_of_the_textbook():
+    # Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E, table I.
+    low, high = share(np.arange(263) < 81)[1:]
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    assert np.isnan(share(np.zeros(0, bool)).value)
+
+
+def test_a_class_that_was_not_tested_has_no_numbers():
+    given = study(n=200, k=3, baselines=())
+    found = _results(replace(given, label=np.minimum(given.label, 1)))
+    assert found.counts[2] == 0
+    assert np.isnan(found.outcomes[0].classes[2].metrics["auroc"].value)
+    assert np.isnan(found.outcomes[0].classes[2].coverage.value)
+    assert any("class C (0)" in text for text in found.warnings)
+
+
+def test_patients_are_drawn_whole():
+    """Each sample ten times, under one patient: intervals as wide as of the single ones."""
+    given = study(n=200, seeds=1, baselines=(), shuffled=False, ceiling=False)
+    ten = np.repeat(np.arange(200), 10)
+    row = given.outcomes[0]
+    copied = replace(
+        row,
+        probability=row.probability[:, ten],
+        uncalibrated=row.uncalibrated[:, ten],
+        sets=row.sets[ten],
+    )
+    fields = ("names", "label", "shuffled_label", "unit", "fold", "tested")
+    many = replace(given, outcomes=(copied,), **{f: getattr(given, f)[ten] for f in fields})
+    one, other = _results(given), _results(many)
+    assert other.units == one.units == 180
+    assert other.samples == 1800
+    for name in ("accuracy", "auroc", "nll"):
+        expected = one.outcomes[0].metrics[name].interval
+        assert other.outcomes[0].metrics[name].interval == pytest.approx(expected, abs=1e-9)
+
+
+def test_plain_data_are_json_without_nan(made):
+    _, found = made
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert json.loads(text)["outcomes"][0]["metrics"]["auroc"]["interval"]["value"] > 0.5
+
+
+def test_the_same_study_gives_the_same_numbers(made):
+    given, found = made
+    again = results(given, draws=DRAWS)
+    assert json.dumps(again.to_dict()) == json.dumps(found.to_dict())
+
+
+def test_rows_make_a_table(made, tmp_path):
+    _, found = made
+    write_rows(found.rows(), tmp_path / "table.tsv")
+    lines = [line.split("\t") for line in (tmp_path / "table.tsv").read_text().splitlines()]
+    assert {len(line) for line in lines} == {len(lines[0])}
+    row = dict(zip(lines[0], lines[1], strict=True))
+    assert row["name"] == "omics-transformer"
+    assert float(row["accuracy"]) == pytest.approx(
+        found.outcomes[0].metrics["accuracy"].interval.value, rel=1e-5
+    )
+    assert row["main"] == "true"

@@ -1,0 +1,145 @@
+"""The file of sequences: what is written is read, and what does not fit is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import (
+    Columns,
+    Phenotype,
+    Sequences,
+    Windows,
+    is_sequences,
+    open_sequences,
+    provenance_of,
+    write_sequences,
+)
+from genomix_cli.genome.iupac import encode
+from genomix_cli.provenance import Provenance
+
+AGE = Phenotype("age", None, np.array([30, np.nan, 50], np.float32))
+SEX = Phenotype("sex", ("f", "m"), np.array([1, -1, 0], np.int16))
+SITE = Phenotype("site", ("x", "y", "z"), np.array([2, 0, 2], np.int16))
+
+
+def sequences(**changes: object) -> Sequences:
+    made = Sequences(
+        names=np.array(["a", "bé", "c/1"]),
+        codes=np.stack([encode(text) for text in ("ACGT", "RYSW", "NNNA")]),
+        group=np.array([0, 0, 1]),
+        split=np.array(["train", "", "test"]),
+        phenotypes=(AGE, SEX, SITE),
+        default_label="site",
+        contigs={"1": 9},
+        assembly="toy",
+    )
+    return replace(made, **changes)
+
+
+COLUMNS = Columns(
+    np.zeros(4, np.int16),
+    np.arange(4),
+    np.array([-1, 0, 1, -1], np.int32),
+    encode("ACGT"),
+    np.array([0, 8, 10, 0], np.uint8),
+)
+
+
+def write(path: Path, made: Sequences) -> Path:
+    write_sequences(path, made, Provenance("genomix", {"rows": "toy"}))
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    windows = Windows(np.zeros(3, np.int16), np.array([0, 2, 4]), np.array([1, -1, 1], np.int8))
+    made = sequences(windows=windows, columns=COLUMNS)
+    path = write(tmp_path / "a.h5", made)
+    found = open_sequences(path)
+    assert is_sequences(path)
+    assert found.aligned
+    for name in ("names", "codes", "group", "split"):
+        assert np.array_equal(getattr(found, name), getattr(made, name))
+    assert (found.contigs, found.assembly) == ({"1": 9}, "toy")
+    for mine, theirs in zip(found.phenotypes, made.phenotypes, strict=True):
+        assert (mine.name, mine.categories) == (theirs.name, theirs.categories)
+        assert np.array_equal(mine.values, theirs.values, equal_nan=True)
+    for table in ("windows", "columns"):
+        for mine, theirs in zip(getattr(found, table), getattr(made, table), strict=True):
+            assert np.array_equal(mine, theirs)
+    assert provenance_of(path)["config"] == {"rows": "toy"}
+
+
+def test_the_same_bytes_again(tmp_path: Path) -> None:
+    first, second = (write(tmp_path / name, sequences()).read_bytes() for name in "ab")
+    assert first == second
+
+
+def test_some_of_them(tmp_path: Path) -> None:
+    found = open_sequences(write(tmp_path / "a.h5", sequences()))
+    some = found.take([2, 0])
+    assert some.names.tolist() == ["c/1", "a"]
+    assert some.phenotype("age").values.tolist() == [50, 30]
+    assert found.take(found.split == "").names.tolist() == ["bé"]
+    assert not found.codes.flags.writeable
+
+
+def test_classes_are_those_that_occur() -> None:
+    made = sequences()
+    names, label = made.label()
+    assert (names, label.tolist()) == (("x", "z"), [1, 0, 1])
+    names, label = made.label("sex")
+    assert (names, label.tolist()) == (("f", "m"), [1, -1, 0])
+    for wrong, message in (("age", "age is a number"), ("no", "no phenotype 'no'")):
+        with pytest.raises(UsageError, match=message):
+            made.label(wrong)
+    with pytest.raises(UsageError, match="names no label"):
+        sequences(default_label="").label()
+
+
+def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
+    return lambda file: file.attrs.__setitem__(name, value)
+
+
+def code_without_category(file: h5py.File) -> None:
+    file["/phenotypes/category"][0, 0] = 7
+
+
+def two_of_one_name(file: h5py.File) -> None:
+    file["/sequences/name"][1] = b"a"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(attribute("aligned", 1), "says of itself", id="aligned"),
+        pytest.param(attribute("format_version", 99), "newer genomix", id="newer"),
+        pytest.param(attribute("phenotypes", "[]"), "does not name its phenotypes", id="unnamed"),
+        pytest.param(attribute("splits", "no json"), "splits is not JSON", id="no json"),
+        pytest.param(code_without_category, "sex has codes without a category", id="category"),
+        pytest.param(two_of_one_name, "two sequences of one name", id="names"),
+    ],
+)
+def test_the_gate(tmp_path: Path, damage: Callable[[h5py.File], None], message: str) -> None:
+    path = write(tmp_path / "a.h5", sequences())
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(DataError, match=message):
+        open_sequences(path)
+
+
+def test_other_files_are_none(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("hello")
+    assert not is_sequences(text)
+    assert not is_sequences(tmp_path / "absent.h5")
+    short = write(tmp_path / "a.h5", sequences())
+    short.write_bytes(short.read_bytes()[:-100])
+    with pytest.raises(DataError, match="cut short"):
+        open_sequences(short)

@@ -1,0 +1,55 @@
+"""Prediction sets: exact ranks, and the coverage they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genomix_cli.learning.conformal import class_thresholds, prediction_sets
+
+
+def two(p: list[float]) -> np.ndarray:
+    return np.column_stack([p, 1 - np.asarray(p)])
+
+
+def test_the_threshold_is_an_exact_rank():
+    """Of nine, at 0.8: the 8th smallest 1 - p, so the second smallest p."""
+    p = np.array([0.9, 0.1, 0.5, 0.3, 0.8, 0.7, 0.6, 0.4, 0.2])
+    assert class_thresholds(two(p), np.zeros(9, int), 0.8)[0] == 0.2
+    assert class_thresholds(two(p), np.zeros(9, int), 0.9)[0] == 0.1
+    assert class_thresholds(two(p), np.zeros(9, int), 0.5)[0] == 0.5
+
+
+@pytest.mark.parametrize(("n", "level"), [(9, 0.9), (19, 0.95), (4, 0.8), (99, 0.99)])
+def test_the_least_number_of_samples_that_can_promise_anything(n, level):
+    """``n = level / (1 - level)``, where the threshold is the smallest; one fewer has none."""
+    p = np.linspace(0.3, 0.9, n)
+    assert class_thresholds(two(p), np.zeros(n, int), level)[0] == 0.3
+    assert class_thresholds(two(p[1:]), np.zeros(n - 1, int), level)[0] == 0
+
+
+def test_a_class_without_samples_is_always_in_the_set():
+    thresholds = class_thresholds(two([0.9] * 50), np.zeros(50, int), 0.9)
+    assert thresholds.tolist() == [0.9, 0.0]
+    assert prediction_sets([[0.89, 0.0], [0.9, 0.1]], thresholds).tolist() == [
+        [False, True],
+        [True, True],
+    ]
+
+
+def test_each_class_is_covered_as_often_as_promised_however_poor_the_model():
+    """Marginally over calibration sets the coverage is ceil((n + 1) level) / (n + 1), exactly."""
+    rng = np.random.default_rng(0)
+    level, n, covered = 0.85, 30, np.zeros(3)
+    repeats = 3000
+    for _ in range(repeats):
+        y = np.repeat(np.arange(3), n + 1)
+        # Class 2 is hard, and the model is far too sure.
+        z = rng.normal(size=(len(y), 3)) * 3
+        z[np.arange(len(y)), y] += np.array([4.0, 2.0, 0.2])[y]
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        new = np.arange(len(y)) % (n + 1) == n
+        sets = prediction_sets(p[new], class_thresholds(p[~new], y[~new], level))
+        covered += sets[np.arange(3), y[new]]
+    exact = np.ceil((n + 1) * level) / (n + 1)
+    np.testing.assert_allclose(covered / repeats, exact, atol=4 * np.sqrt(0.13 / repeats))

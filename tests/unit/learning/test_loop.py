@@ -1,0 +1,117 @@
+"""The fit loop on a task small enough to know the answer."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from genomix_cli.errors import UsageError
+from genomix_cli.learning.loop import FitConfig, fit
+
+pytest.importorskip("lightning")
+
+from genomix_cli.learning.lightning import warmup_cosine
+
+CONFIG = FitConfig(epochs=4, learning_rate=0.05, patience=0, checkpoint_every=1)
+
+
+class Line:
+    """Find y = 3 x; dropout makes the outcome depend on the random state."""
+
+    def __init__(self) -> None:
+        self.module = nn.Sequential(nn.Dropout(0.2), nn.Linear(1, 1))
+        for parameter in self.module.parameters():
+            nn.init.zeros_(parameter)
+        self.scores: list[float] = []
+
+    def losses(self, batch: Tensor) -> dict[str, Tensor]:
+        return {"loss": (self.module(batch) - 3 * batch).square().mean()}
+
+    def predict(self, batch: Tensor) -> float:
+        return float((self.module(batch) - 3 * batch).square().mean())
+
+    def metrics(self, predictions: list[float]) -> dict[str, float]:
+        self.scores.append(-sum(predictions))
+        return {"auroc": self.scores[-1]}
+
+
+class WorseLater(Line):
+    """Validates ever worse after the second time."""
+
+    def metrics(self, predictions: list[float]) -> dict[str, float]:
+        self.scores.append([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0][len(self.scores)])
+        self.snapshots = [*getattr(self, "snapshots", []), self.module[1].weight.item()]
+        return {"auroc": self.scores[-1]}
+
+
+def batches(epoch: int) -> DataLoader[Tensor]:
+    rng = torch.Generator().manual_seed(epoch)
+    data = [torch.randn(16, 1, generator=rng) for _ in range(10)]
+    return DataLoader(data, batch_size=None)  # type: ignore[arg-type]
+
+
+def run(task: Line, folder: Path, config: FitConfig = CONFIG, resume: Path | None = None):
+    return fit(task, batches, batches(99), config, folder, torch.device("cpu"), 7, resume)
+
+
+def test_it_learns_and_keeps_logs_and_checkpoints(tmp_path: Path) -> None:
+    task = Line()
+    result = run(task, tmp_path)
+    assert task.scores[-1] > task.scores[0]
+    assert result.best == pytest.approx(max(task.scores), rel=1e-6)
+    kept = {p.name for p in (tmp_path / "checkpoints").iterdir()}
+    assert {"best.ckpt", "last.ckpt", "epoch=0.ckpt", "epoch=3.ckpt"} <= kept
+    assert "train/loss" in (tmp_path / "logs" / "metrics.csv").read_text()
+    assert list((tmp_path / "logs").glob("events.out.tfevents*"))
+
+
+def test_the_module_ends_with_its_best_weights(tmp_path: Path) -> None:
+    task = WorseLater()
+    run(task, tmp_path)
+    assert task.module[1].weight.item() == pytest.approx(task.snapshots[1], rel=1e-6)
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    task = WorseLater()
+    run(task, tmp_path, replace(CONFIG, epochs=8, patience=2))
+    assert len(task.scores) == 4
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator(
+    tmp_path: Path,
+) -> None:
+    first, second = Line(), Line()
+    before = torch.random.get_rng_state()
+    run(first, tmp_path / "a")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(5)
+    run(second, tmp_path / "b")
+    assert torch.equal(first.module[1].weight, second.module[1].weight)
+
+
+def test_resuming_continues_where_it_stopped(tmp_path: Path) -> None:
+    straight, stopped = Line(), Line()
+    run(straight, tmp_path / "straight")
+    checkpoint = tmp_path / "straight" / "checkpoints" / "epoch=1.ckpt"
+    run(stopped, tmp_path / "resumed", resume=checkpoint)
+    assert len(stopped.scores) == 2
+    assert stopped.scores[-1] == pytest.approx(straight.scores[-1], abs=0.05)
+
+
+def test_a_missing_checkpoint_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such checkpoint"):
+        run(Line(), tmp_path, resume=tmp_path / "none.ckpt")
+
+
+def test_the_schedule_warms_up_and_anneals() -> None:
+    factors = [warmup_cosine(step, 100, 0.1) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == pytest.approx(1.0)
+    assert factors[-1] < 0.03
+    assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
