@@ -1,4 +1,4 @@
-"""Training that processes share, run by tests/unit/learning/test_strategies.py as a script of its own.
+"""Training that processes share, run as a script by tests/unit/learning/test_strategies.py.
 
     python shared_training.py FOLDER
 

@@ -276,8 +276,8 @@ def open_output(
     """Open an output that appears whole when the block ends without an error, or not at all.
 
     Until then it is a draft beside it (see `genomix_cli.genome.vcf.drafts`). If the work is
-    interrupted or the disk full, the draft is kept as far as it was committed, and `resume` goes on from there:
-    the bytes in the end are the same. After any other error the draft is removed.
+    interrupted or the disk full, the draft is kept as far as it was committed, and `resume`
+    continues from there: the final bytes are the same. After any other error the draft is removed.
 
     Parameters
     ----------
