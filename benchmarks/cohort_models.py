@@ -31,7 +31,7 @@ from genomix_cli.cohorts.simulate.cohort import CohortRequest, simulate_cohort
 from genomix_cli.cohorts.simulate.parameters import read_parameters
 from genomix_cli.cohorts.train.entrants import preset
 from genomix_cli.formats.cohort import open_cohort
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
 SIZES = (1_000, 10_000, 100_000)
@@ -62,7 +62,7 @@ def latency(seed: int) -> None:
     print("| model | p50, ms | p99, ms |\n|---|---|---|")
     for name in COHORT_MODELS:
         model = short(name, epochs=1, steps=0)
-        model.fit(samples, Setting(seed=seed))
+        model.fit(samples, FitSettings(seed=seed))
         times = []
         for i in range(320):
             one = samples.take(np.array([i]))
@@ -81,11 +81,11 @@ def once(name: str, samples: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = simulated(samples, seed, Path(folder))
         few = data.take(np.arange(200))
-        short(name, epochs=1, steps=0).fit(few, Setting())  # imports and caches
+        short(name, epochs=1, steps=0).fit(few, FitSettings())  # imports and caches
         before = peak()
         # Processor time: the wall's depends on who else is there.
         started = time.process_time()
-        short(name, epochs=1, patience=0, steps=0).fit(data, Setting(seed=seed))
+        short(name, epochs=1, patience=0, steps=0).fit(data, FitSettings(seed=seed))
         seconds = time.process_time() - started
     print(json.dumps({"seconds": seconds, "peak": peak(), "before": before}))
 

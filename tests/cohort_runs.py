@@ -14,7 +14,7 @@ from genomix_cli.config import to_dict
 from genomix_cli.formats.cohort import add_samples, add_truth, open_cohort
 from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.conformal import class_thresholds
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.cohort_files import modality, write_cohort
 
 CLASSES = ("A", "B, late", "C")
@@ -56,7 +56,7 @@ def train(cohort: Path, folder: Path, model: str = "straight", **arch: Any) -> P
         samples = read_samples(opened)
     learned = np.arange(len(samples)) % 9 < 6
     fitted = build(model, arch)
-    fitted.fit(samples.take(learned), Setting(seed=1))
+    fitted.fit(samples.take(learned), FitSettings(seed=1))
     rest = samples.take(~learned)
     p = at_temperature(fitted.log_probability(rest), TEMPERATURE)
     folder.mkdir()

@@ -16,7 +16,7 @@ from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
 from genomix_cli.cohorts.models.preprocessing import Encoded, Preprocessor, fit_preprocessor
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
 NAMES = {"plain": "Plain", "straight": "Straight"}
@@ -34,7 +34,7 @@ class Plain(CohortModel):
 
     config_class = PlainConfig
 
-    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         self.preprocessor = fit_preprocessor(samples)
         x = self.preprocessor.transform(samples).flat()
         classes = range(len(self.classes))

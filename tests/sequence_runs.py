@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genomix_cli.formats.sequences import Sequences
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.train.protocol import Entrant, Rules, preset_of, train_entrant
 from genomix_cli.sequences.trained import save_classifier
@@ -32,7 +32,7 @@ def trained(folder: Path, sequences: Sequences, model: str, **arch: Any) -> Path
         data.take(last),
         sequences.label()[0],
         Rules(trials=1),
-        Setting(seed=1),
+        FitSettings(seed=1),
     )
     folder.mkdir()
     made = Provenance("a test")

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.adapters import adapt
-from genomix_cli.learning.loop import FitConfig, fit, place, share
+from genomix_cli.learning.loop import fit
+from genomix_cli.learning.processes import rank_and_world_size, share
+from genomix_cli.learning.task import FitConfig
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.records.inputs import MAX_ALLELE
@@ -181,7 +183,7 @@ def train(
     """Train among as many processes as there are, and say what came of it."""
 
     def loader(numbers: Sequence[int], *, pad: bool) -> Batches:
-        mine = share(numbers, *place(), pad=pad)
+        mine = share(numbers, *rank_and_world_size(), pad=pad)
         return DeepBatches(mine, task.module) if isinstance(task.module, GMT) else Batches(mine)
 
     result = fit(

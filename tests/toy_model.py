@@ -14,7 +14,7 @@ from genomix_cli.cohorts.models.base import CohortModel, State
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
 
@@ -33,7 +33,7 @@ class Toy(CohortModel):
     space: ClassVar[dict[str, Any]] = {"noise": [0.5, 2.0, 8.0], "sharpness": [1.0, 5.0]}
     seen: ClassVar[list[tuple[ToyConfig, frozenset[str], tuple[int, ...]]]] = []
 
-    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         self.seen.append((self.config, frozenset(samples.names), tuple(samples.label)))
         x = self._x(samples)
         classes = range(len(self.classes))

@@ -19,7 +19,8 @@ def pretrain(options: Mapping[str, Any]) -> None:
     """
     import torch
 
-    from genomix_cli.learning.loop import FitConfig, first_process
+    from genomix_cli.learning.processes import first_process
+    from genomix_cli.learning.task import FitConfig
     from genomix_cli.variants.train.pretrain.masking import Masking
     from genomix_cli.variants.train.pretrain.run import MONITOR, PretrainRequest
     from genomix_cli.variants.train.pretrain.run import pretrain as run

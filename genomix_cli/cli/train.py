@@ -192,7 +192,8 @@ def train(
             raise UsageError("unknown", where=option, expected=" or ".join(known), found=value)
     import torch
 
-    from genomix_cli.learning.loop import FitConfig, first_process
+    from genomix_cli.learning.processes import first_process
+    from genomix_cli.learning.task import FitConfig
     from genomix_cli.variants.train.cross_validate import cross_validate
     from genomix_cli.variants.train.splits import Holding
     from genomix_cli.variants.train.supervised import TrainRequest

@@ -95,7 +95,7 @@ def train_cohort(
     from genomix_cli.cohorts.train.classifiers import TrainRequest, train_cohort
     from genomix_cli.cohorts.train.entrants import Contest
     from genomix_cli.cohorts.train.protocol import Rules
-    from genomix_cli.learning.loop import first_process
+    from genomix_cli.learning.processes import first_process
 
     if threads:
         torch.set_num_threads(threads)

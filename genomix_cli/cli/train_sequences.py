@@ -109,8 +109,8 @@ def train_sequences(
     import torch
 
     from genomix_cli.learning.checkpoints import resolve_device
-    from genomix_cli.learning.fit_settings import Setting
-    from genomix_cli.learning.loop import first_process
+    from genomix_cli.learning.fit_settings import FitSettings
+    from genomix_cli.learning.processes import first_process
     from genomix_cli.sequences.train.request import TrainRequest
 
     if threads:
@@ -138,7 +138,7 @@ def train_sequences(
         label=label,
         hold_out=hold_out,
         init=Path(init) if init else None,
-        setting=Setting(
+        setting=FitSettings(
             seed=seed,
             device=str(resolve_device(device)),
             devices=devices,

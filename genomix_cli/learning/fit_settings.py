@@ -1,4 +1,4 @@
-"""Where and how a model learns."""
+"""Settings of a fit that do not change what is learned."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where and how a model learns; nothing in it may change what it learns, but for the seed.
+class FitSettings:
+    """Where and how to fit; only the seed may change what is learned.
 
     Attributes
     ----------
@@ -18,11 +18,11 @@ class Setting:
     devices : int
         GPUs, or processes on a CPU, that share each batch.
     threads : int
-        For libraries that ask.
+        Number of threads of libraries that take it as an argument.
     precision : str
-        ``auto``: bf16 where a GPU has it, fp32 elsewhere; or a Lightning precision.
+        ``auto``: bf16 on a GPU that supports it, fp32 otherwise; or a precision of Lightning.
     logs : Path, optional
-        Folder for TensorBoard logs; none are kept otherwise.
+        Folder for TensorBoard logs; without it none are kept.
     """
 
     seed: int = 0

@@ -17,8 +17,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.loop import FitConfig, FitResult, Task, first_process, place
+from genomix_cli.learning.processes import first_process, rank_and_world_size
 from genomix_cli.learning.strategies import check_strategy, shard, strategy_of
+from genomix_cli.learning.task import FitConfig, FitResult, Task
 
 log = logging.getLogger("genomix")
 
@@ -41,7 +42,7 @@ class LightningTask(pl.LightningModule):
 
     @property
     def _shares_validation(self) -> bool:
-        return place()[1] > 1 and getattr(self.task, "shares_validation", False)
+        return rank_and_world_size()[1] > 1 and getattr(self.task, "shares_validation", False)
 
     def configure_model(self) -> None:
         """Leave each device its part of the module, if it is to be shared."""
@@ -154,7 +155,7 @@ class Evened:
 
 def gathered(value: Any) -> list[Any]:
     """The values of all processes, by rank, in each of them."""
-    values = [None] * place()[1]
+    values = [None] * rank_and_world_size()[1]
     torch.distributed.all_gather_object(values, value)
     return values
 

@@ -17,7 +17,7 @@ from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.runs import RunConfig, load_run, save_run
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 from tests.cohort_samples import easy, with_gaps, without
 
@@ -55,7 +55,7 @@ TEST = easy(seed=1)
 def fitted(name: str) -> CohortModel:
     """Fitted to samples with gaps, once."""
     model = make(name)
-    model.fit(TRAIN, Setting(seed=3))
+    model.fit(TRAIN, FitSettings(seed=3))
     return model
 
 
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
     again = make(name)
     # On a busy machine OpenMP waits for its threads a thousand times: a unit test has fewer trees.
     threads = 1 if name == "gradient-boosting" else 2
-    again.fit(TRAIN, Setting(seed=3, threads=threads))
+    again.fit(TRAIN, FitSettings(seed=3, threads=threads))
     assert save(again.state()) == first
     assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])
@@ -178,7 +178,7 @@ def test_leaves_the_samples_as_they_are(name: str) -> None:
     before = {key: values.copy() for key, values in samples.values.items()}
     present = samples.present.copy()
     model = make(name)
-    model.fit(samples, Setting())
+    model.fit(samples, FitSettings())
     model.log_probability(samples)
     for key, values in before.items():
         np.testing.assert_array_equal(samples.values[key], values)
@@ -191,7 +191,7 @@ def test_one_modality_three_classes_and_one_class_that_is_not_there(name: str) -
     rare = np.flatnonzero(whole.label == 1)[10:]
     kept = np.setdiff1d(np.flatnonzero(whole.label != 2), rare)
     model = make(name)
-    model.fit(whole.take(kept), Setting())
+    model.fit(whole.take(kept), FitSettings())
     log_p = model.log_probability(whole)
     check(log_p, whole)
     often = (whole.label == 0) | (whole.label == 3)

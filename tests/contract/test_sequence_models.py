@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.iupac import ANY
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.explain.attribution import compositions
@@ -77,7 +77,7 @@ def parts(kind: str) -> tuple[Labelled, Labelled]:
 @cache
 def fitted(name: str, kind: str) -> SequenceClassifier:
     model = make(name, kind)
-    model.fit(*parts(kind), DATA[kind].label()[0], Setting(seed=3))
+    model.fit(*parts(kind), DATA[kind].label()[0], FitSettings(seed=3))
     return model
 
 
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_bytes(name: str, kind: str) -> None:
     torch.manual_seed(999)
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     again = make(name, kind)
-    again.fit(*parts(kind), DATA[kind].label()[0], Setting(seed=3))
+    again.fit(*parts(kind), DATA[kind].label()[0], FitSettings(seed=3))
     assert save(again.state()) == first
     assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])
@@ -143,7 +143,7 @@ def test_a_run_folder_answers_alike(name: str, kind: str, tmp_path) -> None:
     entrant = Entrant(name, name, {**arch(name, kind), **({"epochs": 1} if _learns(name) else {})})
     train, valid = parts(kind)
     classes, later = DATA[kind].label()[0], LATER[kind]
-    trained = train_entrant(entrant, train, valid, classes, Rules(trials=1), Setting())
+    trained = train_entrant(entrant, train, valid, classes, Rules(trials=1), FitSettings())
     made = Provenance("a test")
     save_classifier(tmp_path, name, trained, DATA[kind], "kind", (5, 5, 5), 0.9, made)
     classifier = load_classifier(tmp_path)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.preprocessing import Encoded, Preprocessor
 from genomix_cli.comparison.study import Fitted
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 State = dict[str, NDArray[Any]]
 
@@ -56,13 +56,13 @@ class CohortModel(ABC):
         self.modalities: tuple[Modality, ...] = ()
         self.classes: tuple[str, ...] = ()
 
-    def fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         """Learn from samples, all of which have a label. The same seed gives the same model."""
         self.modalities, self.classes = samples.modalities, samples.classes
         return self._fit(samples, setting)
 
     @abstractmethod
-    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         """See `fit`."""
 
     @abstractmethod

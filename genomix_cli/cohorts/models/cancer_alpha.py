@@ -42,7 +42,7 @@ from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, O
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.layers.transformer import attention_weights
 
 # Keeps the logarithm, and its gradient, finite where attention is 0.
@@ -222,7 +222,7 @@ class CancerAlpha(NetworkModel):
         return CancerAlphaNetwork(self.config, modalities, n_classes)
 
     def learn(
-        self, module: nn.Module, train: Part, valid: Part, member: int, setting: Setting
+        self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
         """All at once, or each encoder alone before."""
         if self.config.training == "end-to-end":

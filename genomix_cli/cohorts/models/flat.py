@@ -17,7 +17,7 @@ from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
 from genomix_cli.cohorts.models.preprocessing import Preprocessor, fit_preprocessor
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ class FlatModel(CohortModel):
     _log_prior: Floats
 
     @abstractmethod
-    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         """Fit to ``[n, d]`` and classes ``[n]`` numbered 0 to k - 1, all of which are there."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class FlatModel(CohortModel):
     def _relearn(self, state: State) -> None:
         """From `_learned`."""
 
-    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         self._preprocessor = fit_preprocessor(samples)
         self._lacking = np.flatnonzero(samples.present.any(0) & ~samples.present.all(0))
         self._seen, y = np.unique(samples.label, return_inverse=True)

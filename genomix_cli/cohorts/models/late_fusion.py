@@ -21,7 +21,7 @@ from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, Positive, from_dict
 from genomix_cli.learning.calibration import fit_temperature, log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
 Base = Literal[
@@ -81,7 +81,7 @@ class SingleModels(CohortModel):
     _seen: NDArray[np.int64]
     _log_prior: Floats
 
-    def _fit_parts(self, samples: Samples, setting: Setting) -> dict[int, Part]:
+    def _fit_parts(self, samples: Samples, setting: FitSettings) -> dict[int, Part]:
         """Of each modality that can be learned from."""
         config: SingleConfig = self.config
         n_folds = max(2, min(config.folds, len(np.unique(samples.patient))))
@@ -103,7 +103,11 @@ class SingleModels(CohortModel):
         return parts
 
     def _fit_part(
-        self, samples: Samples, there: NDArray[np.bool_], fold: NDArray[np.int64], setting: Setting
+        self,
+        samples: Samples,
+        there: NDArray[np.bool_],
+        fold: NDArray[np.int64],
+        setting: FitSettings,
     ) -> Part:
         """Of samples with one modality, which some lack."""
         label = samples.label[there]
@@ -175,7 +179,7 @@ def _out_of_fold(
     samples: Samples,
     there: NDArray[np.bool_],
     fold: NDArray[np.int64],
-    setting: Setting,
+    setting: FitSettings,
 ) -> Floats:
     """Log-probability ``[n, K]`` of each sample by a model of the other folds."""
     log_p = np.full((len(samples), len(samples.classes)), np.nan)
@@ -201,7 +205,7 @@ class BestSingle(SingleModels):
 
     _order: NDArray[np.int64]
 
-    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         parts = self._fit_parts(samples, setting)
         rows = np.arange(len(samples))
         score = {}
@@ -266,7 +270,7 @@ class LateFusion(SingleModels):
 
     _stack: Linear
 
-    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         parts = self._fit_parts(samples, setting)
         notes = tuple(part.note for part in parts.values())
         size = sum(_size(model) for model in self._models.values())

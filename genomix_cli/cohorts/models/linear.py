@@ -22,7 +22,7 @@ from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive, Share, Within
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ class LinearModel(FlatModel):
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
         """Coefficients."""
 
-    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         self._linear = self._solve(x.astype(np.float64), y, setting.seed)
         size = self._linear.coefficients.size + self._linear.intercepts.size
         return Fitted(size, converged=self._linear.converged)

@@ -30,8 +30,10 @@ from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.comparison.study import Epoch, Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.learning.checkpoints import resolve_device
-from genomix_cli.learning.fit_settings import Setting
-from genomix_cli.learning.loop import FitConfig, fit, place
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.loop import fit
+from genomix_cli.learning.processes import rank_and_world_size
+from genomix_cli.learning.task import FitConfig
 
 PREDICT_BATCH = 512
 # The stage in which the whole network learns.
@@ -157,7 +159,7 @@ class Batches:
     ) -> None:
         self._inputs, self._label = inputs, label
         parts = np.array_split(order, max(1, -(-len(order) // size)))
-        rank, world = place() if shared else (0, 1)
+        rank, world = rank_and_world_size() if shared else (0, 1)
         self._parts = [torch.from_numpy(part[rank::world].copy()) for part in parts]
 
     def __len__(self) -> int:
@@ -169,7 +171,7 @@ class Batches:
 
 
 class ClassTask:
-    """Labelled samples as a `genomix_cli.learning.loop.Task`.
+    """Labelled samples as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------
@@ -273,7 +275,7 @@ class NetworkModel(CohortModel):
         """
 
     def learn(
-        self, module: nn.Module, train: Part, valid: Part, member: int, setting: Setting
+        self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
         """Train a new network; progressive training does more than one :meth:`stage`."""
         return self.stage(module, train, valid, member, setting)
@@ -284,7 +286,7 @@ class NetworkModel(CohortModel):
         train: Part,
         valid: Part,
         member: int,
-        setting: Setting,
+        setting: FitSettings,
         *,
         name: str = JOINT,
         epochs: int = 0,
@@ -335,7 +337,7 @@ class NetworkModel(CohortModel):
             for i, point in enumerate(result.history)
         ]
 
-    def _fit(self, samples: Samples, setting: Setting) -> Fitted:
+    def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         config: Learning = self.config
         self.device = resolve_device(setting.device)
         self._preprocessor = fit_preprocessor(

@@ -19,7 +19,7 @@ from genomix_cli.cohorts.models.base import Differentiable, State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Positive
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +76,7 @@ class SVM(FlatModel):
     def _linear(self) -> bool:
         return self.config.kernel == "linear"
 
-    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         # Of two classes one machine knows both.
         classes = range(int(y.max()) + 1) if y.max() > 1 else [1]
         learn = self._learn_linear if self._linear else self._learn_gaussian

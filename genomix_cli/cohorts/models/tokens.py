@@ -16,7 +16,7 @@ from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, P
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, Share
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TokenModel(NetworkModel):
     """A network that sees few samples more often: attention has hardly begun in its first steps."""
 
     def learn(
-        self, module: nn.Module, train: Part, valid: Part, member: int, setting: Setting
+        self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
         """Train for so many epochs or so many steps, whichever is longer."""
         config: TokenLearning = self.config

@@ -20,7 +20,7 @@ from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import MissingExtraError
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 # Samples times trees that walk down together: what the cache of a core holds.
 CHUNK = 1 << 17
@@ -156,7 +156,7 @@ class RandomForest(ForestModel):
         "balanced": [False, True],
     }
 
-    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         from sklearn.ensemble import RandomForestClassifier
 
         config: RandomForestConfig = self.config
@@ -246,7 +246,7 @@ class GradientBoosting(ForestModel):
 
     _start: Floats
 
-    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -308,7 +308,7 @@ class LightGBM(FlatModel):
 
     _booster: Any
 
-    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: Setting) -> Fitted:
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         lightgbm = _lightgbm()
         config: BoostingConfig = self.config
         parameters = {

@@ -38,8 +38,8 @@ from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.cohort import Cohort, open_cohort
 from genomix_cli.learning.checkpoints import resolve_device
-from genomix_cli.learning.fit_settings import Setting
-from genomix_cli.learning.loop import first_process
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.processes import first_process
 from genomix_cli.provenance import Provenance, environment
 
 log = logging.getLogger("genomix")
@@ -128,7 +128,7 @@ def train_cohort(request: TrainRequest) -> Results:
         held_out = hold_out(cohort, samples, kept, request.hold_out, request.folds, request.seed)
         ceilings = _ceilings(cohort, samples, kept, entrants)
         drivers = _drivers(cohort)
-    setting = Setting(
+    setting = FitSettings(
         seed=request.seed,
         device=str(resolve_device(request.device)),
         devices=request.devices,
@@ -268,7 +268,7 @@ def _compete(
     held_out: HeldOut,
     entrants: list[Entrant],
     request: TrainRequest,
-    setting: Setting,
+    setting: FitSettings,
     drivers: Mapping[str, NDArray[np.bool_]],
 ) -> tuple[list[list[Part]], dict[str, Trained]]:
     """Parts of each entrant; and what was trained last, where one fold is all there is."""
@@ -365,7 +365,7 @@ def _final(
     parts: list[list[Part]],
     last: dict[str, Trained],
     request: TrainRequest,
-    setting: Setting,
+    setting: FitSettings,
 ) -> None:
     """Store the model that `score` will use: of the main ones, that which tuned best.
 

@@ -25,7 +25,7 @@ from genomix_cli.comparison.fold_cache import load_kept, save_kept
 from genomix_cli.comparison.study import FoldFit, Importance, Outcome
 from genomix_cli.learning.calibration import at_temperature, fit_temperature
 from genomix_cli.learning.conformal import class_thresholds, prediction_sets
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 log = logging.getLogger("genomix")
 
@@ -110,7 +110,7 @@ class Part:
 
 
 def train_entrant(
-    samples: Samples, entrant: Entrant, rules: Rules, setting: Setting, fold: str
+    samples: Samples, entrant: Entrant, rules: Rules, setting: FitSettings, fold: str
 ) -> Trained:
     """Tune, fit and calibrate on `samples`, all of which have a label."""
     samples = samples.only(entrant.modalities)
@@ -154,7 +154,7 @@ def judge(
     held_out: NDArray[np.bool_],
     entrant: Entrant,
     rules: Rules,
-    setting: Setting,
+    setting: FitSettings,
     fold: str,
 ) -> tuple[Part, Trained]:
     """One entrant on one outer fold: learn from the others, predict those held out."""
@@ -188,7 +188,7 @@ def shuffled_labels(samples: Samples, seed: int) -> NDArray[np.int64]:
 
 
 def _shuffled(
-    train: Samples, test: Samples, entrant: Entrant, trained: Trained, setting: Setting
+    train: Samples, test: Samples, entrant: Entrant, trained: Trained, setting: FitSettings
 ) -> Floats:
     """Probabilities after training on labels that say nothing ``[t, K]``."""
     model = build(entrant.model, {**entrant.arch, **trained.fit.chosen})

@@ -17,7 +17,7 @@ from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.learning.calibration import at_temperature, fit_temperature
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
 log = logging.getLogger("genomix")
@@ -52,7 +52,7 @@ def tune(
     fixed: frozenset[str] = frozenset(),
     trials: int,
     inner_folds: int,
-    setting: Setting,
+    setting: FitSettings,
 ) -> Tuned:
     """Try configurations on inner folds; the first is the model's own default.
 
@@ -70,7 +70,7 @@ def tune(
     fixed : frozenset of str
         Fields that are not to be tuned.
     trials, inner_folds : int
-    setting : Setting
+    setting : FitSettings
     """
     fold = folds_of(samples, inner_folds, setting.seed)
     best: Tuned | None = None
@@ -114,7 +114,7 @@ def _out_of_fold(
     fold: NDArray[np.int64],
     name: str,
     arch: Mapping[str, Any],
-    setting: Setting,
+    setting: FitSettings,
     best: Floats | None,
 ) -> Floats | None:
     """Log-probabilities of all samples ``[n, K]``, or None once the trial has fallen behind."""

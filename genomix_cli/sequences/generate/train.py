@@ -17,7 +17,7 @@ from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
-from genomix_cli.learning.loop import first_process
+from genomix_cli.learning.processes import first_process
 from genomix_cli.sequences.generate.checkpoint import TASK, build, save_diffusion
 from genomix_cli.sequences.generate.conditions import (
     Condition,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.formats.sequences import Sequences
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 
 State = dict[str, NDArray[Any]]
 
@@ -88,14 +88,14 @@ class SequenceClassifier(ABC):
         return cls.trials
 
     def fit(
-        self, train: Labelled, valid: Labelled, classes: tuple[str, ...], setting: Setting
+        self, train: Labelled, valid: Labelled, classes: tuple[str, ...], setting: FitSettings
     ) -> Fitted:
         """Learn from `train`; `valid` is only to stop by. The same seed gives the same model."""
         self.classes, self.length = classes, train.sequences.length
         return self._fit(train, valid, setting)
 
     @abstractmethod
-    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+    def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         """See `fit`."""
 
     @abstractmethod

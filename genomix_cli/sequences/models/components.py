@@ -19,7 +19,7 @@ from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Count, Positive
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.models.linear import NEVER, Linear, learn_linear, learn_pairs
 
@@ -83,7 +83,7 @@ class Components(SequenceClassifier):
     _intercept: Floats
     _votes: Floats
 
-    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+    def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         codes = train.sequences.codes
         matrix = Standardised.of(codes, self.config.rare)
         wanted = self.config.components

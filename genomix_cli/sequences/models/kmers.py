@@ -16,7 +16,7 @@ from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Positive, Within
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition, to_bases
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.models.linear import Linear, learn_linear
 
@@ -63,7 +63,7 @@ class KmerLogistic(SequenceClassifier):
     _scale: Floats
     _linear: Linear
 
-    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+    def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         strands = self.config.canonical and not train.sequences.aligned
         self._classes_of = kmer_classes(self.config.k, strands)
         x = np.sqrt(self._counts(train.sequences.codes))

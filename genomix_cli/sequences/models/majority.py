@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Fitted, Floats
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 
 
@@ -24,7 +24,7 @@ class Majority(SequenceClassifier):
 
     _log_share: Floats
 
-    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+    def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         counts = np.bincount(train.label, minlength=len(self.classes)) + 1.0
         self._log_share = np.log(counts / counts.sum())
         return Fitted(len(counts))

@@ -21,7 +21,7 @@ from genomix_cli.comparison.study import Epoch, Fitted, Floats
 from genomix_cli.config import Share
 from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
 from genomix_cli.learning.checkpoints import resolve_device
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.train.learning import (
     PREDICT_BATCH,
@@ -105,7 +105,7 @@ class Predictions(NamedTuple):
 
 
 class ClassTask:
-    """Labelled sequences as a `genomix_cli.learning.loop.Task`.
+    """Labelled sequences as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class NetworkClassifier(SequenceClassifier):
     def prepare(self, train: Labelled) -> None:
         """Set in a new network what is not learned by gradients."""
 
-    def _fit(self, train: Labelled, valid: Labelled, setting: Setting) -> Fitted:
+    def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         if train.sequences.aligned:
             self.config = replace(self.config, reverse_complement=False)
         config: NetworkConfig = self.config

@@ -20,7 +20,7 @@ from genomix_cli.comparison.results import plain, write_rows
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
-from genomix_cli.learning.loop import first_process
+from genomix_cli.learning.processes import first_process
 from genomix_cli.sequences.models.alignment import (
     AlignConfig,
     Alignment,
@@ -84,7 +84,7 @@ class Agreement(NamedTuple):
 
 
 class AlignTask:
-    """Pairs of a sequence and its phenotypes as a `genomix_cli.learning.loop.Task`.
+    """Pairs of a sequence and its phenotypes as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
-from genomix_cli.learning.fit_settings import Setting
-from genomix_cli.learning.loop import first_process
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.processes import first_process
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.contrastive import ContrastConfig, Contrastive
 from genomix_cli.sequences.models.encoder import PRESETS, Encoder, EncoderConfig
@@ -74,7 +74,7 @@ class Agreement(NamedTuple):
 
 
 class ContrastTask:
-    """Sequences as a `genomix_cli.learning.loop.Task`: two views of each are to find each other.
+    """Sequences as a `genomix_cli.learning.task.Task`: two views of each are to find each other.
 
     Parameters
     ----------
@@ -419,7 +419,7 @@ def probe(
     split: Split,
     name: str,
     modules: dict[str, Contrastive],
-    setting: Setting,
+    setting: FitSettings,
 ) -> Probes | None:
     """Judge every representation by what can be read from it about a phenotype."""
     classes, label = sequences.label(name)

@@ -23,8 +23,8 @@ from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.learning.checkpoints import resolve_device
-from genomix_cli.learning.fit_settings import Setting
-from genomix_cli.learning.loop import first_process
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.processes import first_process
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.encoder import EncoderShape, shape_of
@@ -112,7 +112,7 @@ class _Contest:
     splits: list[Split]
     entrants: list[Entrant]
     rules: Rules
-    setting: Setting
+    setting: FitSettings
     folder: Path
 
 

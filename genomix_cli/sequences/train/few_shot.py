@@ -18,7 +18,7 @@ from genomix_cli.comparison.metrics.binary import Interval
 from genomix_cli.comparison.metrics.multiclass import percentile
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.report import sections
 from genomix_cli.report.canvas import PALE, Picture, grid, looks
@@ -169,7 +169,7 @@ def few_shot(
     split: Split,
     classes: tuple[str, ...],
     plan: Plan,
-    setting: Setting,
+    setting: FitSettings,
 ) -> FewShot:
     """Fit every entrant to a few examples of each class; judge all on the same sequences.
 
@@ -184,7 +184,7 @@ def few_shot(
     split : Split
     classes : tuple of str
     plan : Plan
-    setting : Setting
+    setting : FitSettings
     """
     setting = replace(setting, logs=None)
     rows = []
@@ -235,7 +235,7 @@ def _judged(
     data: Labelled,
     test: NDArray[np.int64],
     classes: tuple[str, ...],
-    setting: Setting,
+    setting: FitSettings,
 ) -> NDArray[np.bool_]:
     """Which of the sequences held out are classified rightly ``[t]``."""
     model, _ = fit_once(one, one.arch, train, valid, classes, setting)

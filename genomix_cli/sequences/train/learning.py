@@ -19,8 +19,10 @@ from torch import Tensor
 from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.learning.checkpoints import resolve_device
-from genomix_cli.learning.fit_settings import Setting
-from genomix_cli.learning.loop import FitConfig, FitResult, Task, fit, place
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.loop import fit
+from genomix_cli.learning.processes import rank_and_world_size
+from genomix_cli.learning.task import FitConfig, FitResult, Task
 
 PREDICT_BATCH = 256
 
@@ -100,7 +102,7 @@ class Batches:
         self._codes = codes
         self._target = np.empty((len(codes), 0), np.float32) if target is None else target
         parts = np.array_split(order, max(1, -(-len(order) // size)))
-        rank, world = place() if shared else (0, 1)
+        rank, world = rank_and_world_size() if shared else (0, 1)
         self._parts = [part[rank::world] for part in parts]
 
     def __len__(self) -> int:
@@ -127,7 +129,7 @@ def learn(
     train: Part,
     valid: Part,
     config: Learning,
-    setting: Setting,
+    setting: FitSettings,
     monitor: str,
     *,
     folder: Path | None = None,
@@ -143,7 +145,7 @@ def learn(
         Gets :class:`Batch`.
     train, valid : Part
     config : Learning
-    setting : Setting
+    setting : FitSettings
     monitor : str
         Larger is better.
     folder : Path, optional

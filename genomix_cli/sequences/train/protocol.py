@@ -22,7 +22,7 @@ from genomix_cli.config import from_dict
 from genomix_cli.errors import MissingExtraError, UsageError
 from genomix_cli.learning.calibration import at_temperature, fit_temperature
 from genomix_cli.learning.conformal import class_thresholds, prediction_sets
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.train.splits import Split
@@ -196,7 +196,7 @@ def fit_once(
     train: Labelled,
     valid: Labelled,
     classes: tuple[str, ...],
-    setting: Setting,
+    setting: FitSettings,
 ) -> tuple[SequenceClassifier, Fitted]:
     """A classifier of this configuration, fitted."""
     model = build(one.model, arch)
@@ -211,7 +211,7 @@ def train_entrant(
     valid: Labelled,
     classes: tuple[str, ...],
     rules: Rules,
-    setting: Setting,
+    setting: FitSettings,
     fold: str = "",
 ) -> Trained:
     """Try configurations, keep the one most likely on `valid`, calibrate it there.
@@ -273,7 +273,7 @@ def judge(
     split: Split,
     classes: tuple[str, ...],
     rules: Rules,
-    setting: Setting,
+    setting: FitSettings,
 ) -> tuple[Part, Trained]:
     """One entrant on one split: learn from some, predict those held out."""
     train, valid = data.take(split.train), data.take(split.valid)
@@ -308,7 +308,7 @@ def _shuffled(
     split: Split,
     classes: tuple[str, ...],
     trained: Trained,
-    setting: Setting,
+    setting: FitSettings,
 ) -> Floats:
     """Probabilities after training on labels that say nothing ``[t, K]``."""
     arch = {**one.arch, **trained.fit.chosen}

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from genomix_cli.config import from_dict
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.fit_settings import Setting
-from genomix_cli.learning.loop import first_process
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.processes import first_process
 from genomix_cli.provenance import Provenance, environment
 
 log = logging.getLogger("genomix")
@@ -45,7 +45,7 @@ class TrainRequest:
         ``folds:5``.
     init : Path, optional
         Run folder whose encoder to start from.
-    setting : Setting
+    setting : FitSettings
     resume : bool
         Go on from the folder's last checkpoint.
     options : dict
@@ -60,7 +60,7 @@ class TrainRequest:
     label: str = ""
     hold_out: str = "auto"
     init: Path | None = None
-    setting: Setting = field(default_factory=Setting)
+    setting: FitSettings = field(default_factory=FitSettings)
     resume: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -25,8 +25,10 @@ from genomix_cli.learning.checkpoints import (
     resolve_device,
     save_model,
 )
-from genomix_cli.learning.loop import FitConfig, FitResult, first_process, fit, place, share
+from genomix_cli.learning.loop import fit
 from genomix_cli.learning.memory import explain_out_of_memory
+from genomix_cli.learning.processes import first_process, rank_and_world_size, share
+from genomix_cli.learning.task import FitConfig, FitResult
 from genomix_cli.provenance import Provenance, environment
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.start import start_from
@@ -175,8 +177,8 @@ def _fit(
     with explain_out_of_memory(_advice(request, task.module)):
         result = fit(
             task,
-            lambda epoch: _loader(train, request, place(), epoch),
-            lambda: _loader(valid, request, place()),
+            lambda epoch: _loader(train, request, rank_and_world_size(), epoch),
+            lambda: _loader(valid, request, rank_and_world_size()),
             request.fit,
             request.output,
             device,

@@ -24,7 +24,7 @@ class Predictions(NamedTuple):
 
 
 class VariantTask:
-    """Labelled variants as a `genomix_cli.learning.loop.Task`.
+    """Labelled variants as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------

@@ -36,8 +36,10 @@ from genomix_cli.learning.checkpoints import (
     resolve_device,
     save_model,
 )
-from genomix_cli.learning.loop import FitConfig, FitResult, first_process, fit, place, share
+from genomix_cli.learning.loop import fit
 from genomix_cli.learning.memory import explain_out_of_memory
+from genomix_cli.learning.processes import first_process, rank_and_world_size, share
+from genomix_cli.learning.task import FitConfig, FitResult
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, environment
 from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
@@ -210,7 +212,7 @@ def track_error(predicted: Tensor, truth: Tensor, scored: Tensor) -> Tensor:
 
 
 class PretrainTask:
-    """Masked windows as a `genomix_cli.learning.loop.Task`.
+    """Masked windows as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------
@@ -471,7 +473,7 @@ def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainReques
         windows = MaskedWindows(
             shard, draws, request.masking, reading, request.seed, epoch, training=True
         )
-        return _loader(windows, request, share(range(n), *place(), pad=True))
+        return _loader(windows, request, share(range(n), *rank_and_world_size(), pad=True))
 
     last = request.output / "checkpoints" / "last.ckpt"
     device = resolve_device(request.device)

@@ -21,13 +21,13 @@ from genomix_cli.cohorts.models.trees import Tree, joined
 from genomix_cli.cohorts.runs import build
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.learning.calibration import log_softmax
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.cohort_samples import easy, with_gaps, without
 
 
 def learned(name: str, samples, **fields) -> CohortModel:
     model = build(name, fields)
-    model.fit(samples, Setting(seed=4))
+    model.fit(samples, FitSettings(seed=4))
     return model
 
 
@@ -248,7 +248,7 @@ class TestTrees:
         size = {"trees": 4} if name == "random-forest" else {"rounds": 2}
         for threads in (1, 2):
             model = build(name, size)
-            model.fit(samples, Setting(threads=threads))
+            model.fit(samples, FitSettings(threads=threads))
             states.append(save(model.state()))
         assert states[0] == states[1]
 
@@ -295,7 +295,7 @@ class TestLateFusion:
         samples = easy(n=300, shift=1.0)
         samples.values["rna"] += 3 * np.random.default_rng(0).normal(size=(300, 8)).astype("f4")
         model = build("best-single", {"strengths": (0.1,)})
-        fitted = model.fit(samples, Setting())
+        fitted = model.fit(samples, FitSettings())
         assert fitted.notes[0].startswith("chose meth: out-of-fold NLL ")
         assert fitted.notes[1].startswith("rna: ")
         both, alone = model.log_probability(samples), without(samples, "rna")
@@ -315,7 +315,7 @@ class TestLateFusion:
         few = np.arange(300) >= 40
         samples.values["rna"][few] = np.nan
         samples.present[few, 0] = False
-        fitted = build("best-single", {}).fit(samples, Setting())
+        fitted = build("best-single", {}).fit(samples, FitSettings())
         assert fitted.notes[0].startswith("chose meth")
 
     def test_patients_stay_together_inside(self):
@@ -334,5 +334,5 @@ class TestLateFusion:
             values={"rna": signature},
             present=np.ones((200, 1), bool),
         )
-        fitted = build("best-single", {"base": "gradient-boosting"}).fit(samples, Setting())
+        fitted = build("best-single", {"base": "gradient-boosting"}).fit(samples, FitSettings())
         assert float(fitted.notes[0].split("NLL ")[1]) > 0.6  # log 2 is .69

@@ -37,7 +37,7 @@ from genomix_cli.cohorts.models.encoders import (
 from genomix_cli.cohorts.models.network import Inputs
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import open_cohort
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.cohort_files import every_kind
 
 SMALL = CancerAlphaConfig(
@@ -268,7 +268,7 @@ def test_nothing_at_all_is_an_answer_too() -> None:
 
 def test_the_answer_for_a_sample_does_not_depend_on_the_others(samples: Samples) -> None:
     model = CancerAlpha(SMALL)
-    model.fit(samples, Setting())
+    model.fit(samples, FitSettings())
     together = model.log_probability(samples)
     one_by_one = [model.log_probability(samples.take(np.array([i]))) for i in range(5)]
     assert_allclose(np.concatenate(one_by_one), together[:5], atol=1e-5)
@@ -278,7 +278,7 @@ def test_progressive_training_takes_each_encoder_alone_first(samples: Samples) -
     fitted = {
         way: CancerAlpha(replace(SMALL, training=way)) for way in ("progressive", "end-to-end")
     }
-    curves = {way: model.fit(samples, Setting()) for way, model in fitted.items()}
+    curves = {way: model.fit(samples, FitSettings()) for way, model in fitted.items()}
     stages = list(dict.fromkeys(epoch.stage for epoch in curves["progressive"].curve))
     assert stages == [*(modality.name for modality in samples.modalities), "joint"]
     assert {epoch.stage for epoch in curves["end-to-end"].curve} == {"joint"}
@@ -293,7 +293,7 @@ def test_progressive_training_that_still_improves_at_its_last_epoch_has_not_conv
     samples: Samples,
 ) -> None:
     # One epoch, and its last is its best.
-    assert not CancerAlpha(SMALL).fit(samples, Setting()).converged
+    assert not CancerAlpha(SMALL).fit(samples, FitSettings()).converged
 
 
 def test_alone_an_encoder_learns_and_the_rest_stays_as_it_was(samples: Samples) -> None:
@@ -312,7 +312,7 @@ def test_alone_an_encoder_learns_and_the_rest_stays_as_it_was(samples: Samples) 
             seen["new"] = {k: v.clone() for k, v in module.state_dict().items()}
             return module
 
-    Watched(SMALL).fit(samples, Setting())
+    Watched(SMALL).fit(samples, FitSettings())
     moved = {k for k, v in seen["new"].items() if not torch.equal(v, seen["before joint"][k])}
     assert {name.split(".")[0] for name in moved} == {"encoders"}
     assert {name.split(".")[1] for name in moved} == {str(i) for i in range(4)}
@@ -322,13 +322,13 @@ def test_a_modality_that_nobody_to_learn_from_has_is_passed_over(samples: Sample
     present = samples.present.copy()
     present[:, 1] = False
     values = {**samples.values, "copy": np.full_like(samples.values["copy"], np.nan)}
-    fitted = CancerAlpha(SMALL).fit(replace(samples, present=present, values=values), Setting())
+    fitted = CancerAlpha(SMALL).fit(replace(samples, present=present, values=values), FitSettings())
     assert "copy" not in {epoch.stage for epoch in fitted.curve}
 
 
 def test_stored_and_restored_it_answers_the_same(samples: Samples) -> None:
     model = CancerAlpha(replace(SMALL, members=2))
-    model.fit(samples, Setting(seed=3))
+    model.fit(samples, FitSettings(seed=3))
     again = CancerAlpha(replace(SMALL, members=2))
     again.restore(model.modalities, model.classes, model.state())
     assert_array_equal(again.log_probability(samples), model.log_probability(samples))
@@ -344,7 +344,7 @@ def test_the_same_seed_gives_the_same_weights(samples: Samples) -> None:
     states = []
     for _ in range(2):
         model = CancerAlpha(SMALL)
-        model.fit(samples, Setting(seed=5))
+        model.fit(samples, FitSettings(seed=5))
         states.append(model.state())
     for name, array in states[0].items():
         assert_array_equal(array, states[1][name])

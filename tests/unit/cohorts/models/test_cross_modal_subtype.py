@@ -28,7 +28,7 @@ from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
 from genomix_cli.cohorts.models.selection import elastic_net
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import open_cohort
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.cohort_files import every_kind
 
 SMALL = CrossModalSubtypeConfig(space=4, heads=2, width=8, layers=1, epochs=2, batch_size=16)
@@ -152,7 +152,7 @@ def test_it_learns_from_the_features_that_the_elastic_net_of_its_fold_chooses(
 ) -> None:
     model = CrossModalSubtype(replace(SMALL, top_k=4))
     train = samples.take(np.arange(40))
-    model.fit(train, Setting())
+    model.fit(train, FitSettings())
     chosen = fit_preprocessor(train, select=elastic_net, top_k=4)
     kept = model.differentiable().kept
     assert kept == chosen.kept
@@ -160,7 +160,7 @@ def test_it_learns_from_the_features_that_the_elastic_net_of_its_fold_chooses(
     # Other labels, other features.
     other = CrossModalSubtype(replace(SMALL, top_k=4))
     label = np.random.default_rng(0).permutation(samples.label)
-    other.fit(replace(samples, label=label).take(np.arange(40)), Setting())
+    other.fit(replace(samples, label=label).take(np.arange(40)), FitSettings())
     assert other.differentiable().kept != kept
 
 
@@ -181,7 +181,7 @@ def test_trained_on_noise_it_is_right_by_chance_on_others() -> None:
     )
     model = CrossModalSubtype(replace(SMALL, top_k=20, epochs=15, learning_rate=3e-3))
     train, test = samples.take(np.arange(80)), samples.take(np.arange(80, n))
-    model.fit(train, Setting())
+    model.fit(train, FitSettings())
 
     def accuracy(of: Samples) -> float:
         return float((model.log_probability(of).argmax(1) == of.label).mean())
@@ -194,7 +194,7 @@ def test_trained_on_noise_it_is_right_by_chance_on_others() -> None:
 @pytest.mark.parametrize("names", [["mRNA"], ["genes", "copy"], ["methylation", "mRNA", "genes"]])
 def test_any_subset_of_modalities_will_do(samples: Samples, names: list[str]) -> None:
     model = CrossModalSubtype(SMALL)
-    model.fit(samples.only(names), Setting())
+    model.fit(samples.only(names), FitSettings())
     assert np.isfinite(model.log_probability(samples.only(names))).all()
     assert model.attention(samples.only(names)) is None
 
@@ -203,7 +203,7 @@ def test_stored_and_restored_it_answers_the_same(samples: Samples) -> None:
     some = samples.only(["methylation", "mRNA"])
     config = replace(SMALL, members=2, top_k=5)
     model = CrossModalSubtype(config)
-    model.fit(some, Setting(seed=3))
+    model.fit(some, FitSettings(seed=3))
     again = CrossModalSubtype(config)
     again.restore(model.modalities, model.classes, model.state())
     assert_array_equal(again.log_probability(some), model.log_probability(some))

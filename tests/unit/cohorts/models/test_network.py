@@ -26,7 +26,7 @@ from genomix_cli.cohorts.models.network import (
 )
 from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
 from genomix_cli.comparison.study import Epoch
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.cohort_samples import easy, with_gaps
 
 SMALL = MLPConfig(width=8, layers=1, epochs=3, batch_size=32, learning_rate=3e-3)
@@ -118,13 +118,13 @@ class TestBatches:
     def test_processes_share_each_batch(self, monkeypatch):
         parts = []
         for rank in range(3):
-            monkeypatch.setattr(network, "place", lambda rank=rank: (rank, 3))
+            monkeypatch.setattr(network, "rank_and_world_size", lambda rank=rank: (rank, 3))
             batches = Batches(inputs(40), torch.arange(40), 16, np.arange(40), shared=True)
             parts.append([b.label.tolist() for b in batches])
         assert [len(part) for part in parts] == [3, 3, 3]
         for i, whole in enumerate(np.array_split(np.arange(40), 3)):
             assert sorted(n for part in parts for n in part[i]) == whole.tolist()
-        monkeypatch.setattr(network, "place", lambda: (1, 3))
+        monkeypatch.setattr(network, "rank_and_world_size", lambda: (1, 3))
         alone = Batches(inputs(40), torch.arange(40), 16, np.arange(40), shared=False)
         assert sum(len(b.label) for b in alone) == 40
 
@@ -188,7 +188,7 @@ class Scripted(NetworkModel):
 def scripted(**fields: Any) -> tuple[Scripted, Any]:
     samples = replace(easy(n=70), label=np.zeros(70, np.int64))
     model = Scripted(ScriptedConfig(**{"epochs": 6, "batch_size": 64, **fields}))
-    return model, model.fit(samples, Setting())
+    return model, model.fit(samples, FitSettings())
 
 
 class TestStopping:
@@ -214,7 +214,7 @@ class TestStopping:
 class TestFit:
     def test_the_curve_has_a_point_for_each_epoch_of_each_member(self):
         samples = with_gaps(easy(n=120))
-        fitted = MLP(replace(SMALL, members=2)).fit(samples, Setting())
+        fitted = MLP(replace(SMALL, members=2)).fit(samples, FitSettings())
         assert [(e.stage, e.member, e.epoch) for e in fitted.curve] == [
             ("joint", member, epoch) for member in (0, 1) for epoch in (1, 2, 3)
         ]
@@ -226,7 +226,9 @@ class TestFit:
         parts = []
         learn = model.learn
 
-        def spy(module: nn.Module, train: Any, valid: Any, member: int, setting: Setting) -> Any:
+        def spy(
+            module: nn.Module, train: Any, valid: Any, member: int, setting: FitSettings
+        ) -> Any:
             parts.append(valid.label.shape[0])
             starts.append(next(module.parameters()).detach().clone())
             held_out.append(valid.inputs.values[0])
@@ -235,7 +237,7 @@ class TestFit:
         starts: list[Tensor] = []
         held_out: list[Tensor] = []
         model.learn = spy  # type: ignore[method-assign]
-        fitted = model.fit(samples, Setting())
+        fitted = model.fit(samples, FitSettings())
         assert fitted.parameters == 3 * ((12 + 2 + 1) * 8 + (8 + 1) * 2)
         assert not torch.equal(starts[0], starts[1])
         assert not torch.equal(held_out[0][:5], held_out[1][:5])
@@ -248,8 +250,8 @@ class TestFit:
 
     def test_another_seed_is_another_network(self):
         samples, first, second = easy(n=80), MLP(SMALL), MLP(SMALL)
-        first.fit(samples, Setting(seed=0))
-        second.fit(samples, Setting(seed=1))
+        first.fit(samples, FitSettings(seed=0))
+        second.fit(samples, FitSettings(seed=1))
         found = first.log_probability(samples), second.log_probability(samples)
         assert np.abs(found[0] - found[1]).max() > 1e-3
 
@@ -258,7 +260,9 @@ class TestFit:
         model = MLP(SMALL)
         seen: dict[str, set[float]] = {}
 
-        def spy(module: nn.Module, train: Any, valid: Any, member: int, setting: Setting) -> Any:
+        def spy(
+            module: nn.Module, train: Any, valid: Any, member: int, setting: FitSettings
+        ) -> Any:
             first = model._preprocessor.transform(samples).values[0][:, 0]
             owner = dict(zip(first.tolist(), samples.patient.tolist(), strict=True))
             for name, part in (("train", train), ("valid", valid)):
@@ -266,7 +270,7 @@ class TestFit:
             return [Epoch("joint", 0, 1, 0.0, 0.0, 1.0)]
 
         model.learn = spy  # type: ignore[method-assign]
-        model.fit(samples, Setting())
+        model.fit(samples, FitSettings())
         assert seen["train"] | seen["valid"] == set(range(30))
         assert not seen["train"] & seen["valid"]
 
@@ -277,7 +281,7 @@ class TestFit:
 
         def said(balanced: bool) -> float:
             model = MLP(replace(SMALL, epochs=8, balanced=balanced))
-            model.fit(samples, Setting())
+            model.fit(samples, FitSettings())
             return float((model.log_probability(samples).argmax(1) == 1).mean())
 
         assert said(True) > said(False) + 0.1
@@ -300,7 +304,7 @@ class TestFit:
 
         samples = with_gaps(easy(n=80))
         model = Attending(replace(SMALL, members=2))
-        model.fit(samples, Setting())
+        model.fit(samples, FitSettings())
         attention = model.attention(samples)
         both = samples.present.all(1)
         assert (attention[both] == 0.5).all()
@@ -309,7 +313,7 @@ class TestFit:
         assert np.isnan(lacking[:, :, 0]).all()
         assert (lacking[:, 1, 1] == 0.5).all()
         plain = MLP(SMALL)
-        plain.fit(samples, Setting())
+        plain.fit(samples, FitSettings())
         assert plain.attention(samples) is None
 
 
@@ -318,7 +322,7 @@ def test_logs_are_kept_only_where_asked_for(tmp_path):
         return (path.name for path in tmp_path.rglob("*") if path.is_file())
 
     samples = easy(n=60)
-    MLP(SMALL).fit(samples, Setting())
+    MLP(SMALL).fit(samples, FitSettings())
     assert not list(files())
-    MLP(SMALL).fit(samples, Setting(logs=tmp_path))
+    MLP(SMALL).fit(samples, FitSettings(logs=tmp_path))
     assert "best.ckpt" in files()

@@ -17,7 +17,7 @@ from genomix_cli.cohorts.models.omics_transformer import (
     OmicsTransformerConfig,
 )
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.network_samples import exclusive_or, inputs, modalities
 
 SIZES = (4, 9, 3)
@@ -160,10 +160,10 @@ def test_it_learns_an_exclusive_or_that_neither_modality_shows() -> None:
     config = OmicsTransformerConfig(**TINY, epochs=6, batch_size=32, learning_rate=1e-2)
     train, test = exclusive_or(400, 0), exclusive_or(200, 1)
     model = OmicsTransformer(config)
-    model.fit(train, Setting())
+    model.fit(train, FitSettings())
     assert (model.log_probability(test).argmax(1) == test.label).mean() > 0.9
     alone = OmicsTransformer(replace(config, epochs=2))
-    alone.fit(train.only(["omics0"]), Setting())
+    alone.fit(train.only(["omics0"]), FitSettings())
     chance = alone.log_probability(test.only(["omics0"])).argmax(1) == test.label
     assert chance.mean() < 0.65
 
@@ -175,7 +175,7 @@ def test_what_was_stored_gives_what_was_learned() -> None:
     present[::3, 1] = False
     samples = replace(samples, present=present)
     model, other = OmicsTransformer(config), OmicsTransformer(config)
-    model.fit(samples, Setting())
+    model.fit(samples, FitSettings())
     other.restore(samples.modalities, samples.classes, model.state())
     assert np.array_equal(model.log_probability(samples), other.log_probability(samples))
     first, second = model.attention(samples), other.attention(samples)

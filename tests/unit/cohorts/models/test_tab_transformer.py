@@ -13,7 +13,7 @@ from genomix_cli.cohorts.models.tab_transformer import (
 )
 from genomix_cli.cohorts.models.tokens import plain_values
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.network_samples import exclusive_or, inputs, modalities
 
 SIZES = (4, 9, 3)
@@ -67,7 +67,7 @@ def test_it_learns_an_exclusive_or_of_two_modalities() -> None:
         width=8, layers=1, hidden=16, epochs=8, batch_size=32, learning_rate=1e-2
     )
     model = TabTransformer(config)
-    model.fit(exclusive_or(400, 0), Setting())
+    model.fit(exclusive_or(400, 0), FitSettings())
     test = exclusive_or(200, 1)
     assert (model.log_probability(test).argmax(1) == test.label).mean() > 0.9
 
@@ -76,6 +76,6 @@ def test_what_was_stored_gives_what_was_learned() -> None:
     config = TabTransformerConfig(width=8, hidden=16, epochs=1)
     samples = exclusive_or(100, 0)
     model, other = TabTransformer(config), TabTransformer(config)
-    model.fit(samples, Setting())
+    model.fit(samples, FitSettings())
     other.restore(samples.modalities, samples.classes, model.state())
     assert np.array_equal(model.log_probability(samples), other.log_probability(samples))

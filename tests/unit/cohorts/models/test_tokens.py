@@ -13,7 +13,7 @@ from genomix_cli.cohorts.models.tokens import (
     plain_values,
     thinned,
 )
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.network_samples import exclusive_or
 
 B, D = 5, 6
@@ -97,7 +97,7 @@ def test_plain_values_are_zero_where_missing_and_say_what_is_there() -> None:
 
 def test_few_samples_are_seen_more_often() -> None:
     config = TabTransformerConfig(width=8, epochs=2, patience=0, batch_size=20, steps=15)
-    fitted = TabTransformer(config).fit(exclusive_or(60, 0), Setting())
+    fitted = TabTransformer(config).fit(exclusive_or(60, 0), FitSettings())
     # 50 or so of them to learn from are 3 steps in each epoch, and 5 such are 15.
     assert len(fitted.curve) == 5
 

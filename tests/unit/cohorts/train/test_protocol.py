@@ -22,7 +22,7 @@ from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.cohorts.train.tuning import candidates, tune
 from genomix_cli.comparison.study import Epoch, Importance
 from genomix_cli.errors import MissingExtraError, UsageError
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from tests.toy_model import line_of_samples, relabelled, toy_registered
 
 TOY = Entrant("toy", "toy", {}, modalities=("first", "second"))
@@ -56,7 +56,7 @@ def test_one_trial_is_the_default_alone(seen: list[Any]) -> None:
 
 def test_tuning_finds_the_better_configuration_and_predicts_out_of_fold(seen: list[Any]) -> None:
     samples = line_of_samples()
-    tuned = tune(samples, "toy", {"noise": 9.0}, trials=7, inner_folds=3, setting=Setting())
+    tuned = tune(samples, "toy", {"noise": 9.0}, trials=7, inner_folds=3, setting=FitSettings())
     assert tuned.arch["noise"] == 0.5
     assert tuned.trials == 7
     assert np.isfinite(tuned.log_probability).all()
@@ -65,7 +65,7 @@ def test_tuning_finds_the_better_configuration_and_predicts_out_of_fold(seen: li
 
 def test_a_trial_that_has_fallen_behind_is_given_up(seen: list[Any]) -> None:
     space = 6
-    tune(line_of_samples(), "toy", {}, trials=1 + space, inner_folds=3, setting=Setting())
+    tune(line_of_samples(), "toy", {}, trials=1 + space, inner_folds=3, setting=FitSettings())
     # The default, without noise, is never beaten, so that no other trial takes a second fold ...
     given_up = [config for config, _, _ in seen if config.noise > 1]
     assert len(given_up) == 4
@@ -78,7 +78,7 @@ def test_what_is_held_out_is_never_learned_from(seen: list[Any]) -> None:
     for calibration in ("cross", "split"):
         seen.clear()
         part, _ = judge(
-            samples, held_out, TOY, replace(RULES, calibration=calibration), Setting(), "1"
+            samples, held_out, TOY, replace(RULES, calibration=calibration), FitSettings(), "1"
         )
         names = set(samples.names[held_out])
         assert seen
@@ -89,8 +89,8 @@ def test_what_is_held_out_is_never_learned_from(seen: list[Any]) -> None:
 def test_labels_held_out_change_nothing(seen: list[Any]) -> None:
     samples = line_of_samples()
     held_out = folds_of(samples, 4, 0) == 0
-    one, _ = judge(samples, held_out, TOY, RULES, Setting(), "1")
-    other, _ = judge(relabelled(samples, held_out, 0), held_out, TOY, RULES, Setting(), "1")
+    one, _ = judge(samples, held_out, TOY, RULES, FitSettings(), "1")
+    other, _ = judge(relabelled(samples, held_out, 0), held_out, TOY, RULES, FitSettings(), "1")
     np.testing.assert_array_equal(one.log_probability, other.log_probability)
     assert one.fit == replace(other.fit, seconds=one.fit.seconds)
     np.testing.assert_array_equal(one.thresholds, other.thresholds)
@@ -98,7 +98,7 @@ def test_labels_held_out_change_nothing(seen: list[Any]) -> None:
 
 def test_split_calibration_sets_samples_aside_for_good(seen: list[Any]) -> None:
     samples = line_of_samples(150)
-    train_entrant(samples, TOY, replace(RULES, calibration="split"), Setting(), "1")
+    train_entrant(samples, TOY, replace(RULES, calibration="split"), FitSettings(), "1")
     learned = set().union(*(names for _, names, _ in seen))
     assert len(learned) == 120
 
@@ -109,7 +109,7 @@ def test_split_conformal_sets_cover_each_class(seen: list[Any]) -> None:
     for seed in range(12):
         samples = line_of_samples(600, seed=seed, spread=1.0)
         held_out = np.arange(600) >= 300
-        part, _ = judge(samples, held_out, TOY, rules, Setting(), "1")
+        part, _ = judge(samples, held_out, TOY, rules, FitSettings(), "1")
         sets = outcome(samples, TOY, rules, [part]).sets
         rows = np.flatnonzero(held_out)
         covered.append([sets[rows, k][samples.label[rows] == k].mean() for k in range(3)])
@@ -123,18 +123,18 @@ def test_every_seed_gets_its_fit_and_tuning_happens_once(seen: list[Any]) -> Non
     samples = line_of_samples()
     held_out = folds_of(samples, 4, 0) == 0
     rules = replace(RULES, seeds=(0, 1, 2))
-    part, trained = judge(samples, held_out, TOY, rules, Setting(), "1")
+    part, trained = judge(samples, held_out, TOY, rules, FitSettings(), "1")
     assert part.log_probability.shape == (3, held_out.sum(), 3)
     assert len(trained.models) == 3
     assert not np.array_equal(part.log_probability[0], part.log_probability[1])
-    alone, _ = judge(samples, held_out, TOY, RULES, Setting(), "1")
+    alone, _ = judge(samples, held_out, TOY, RULES, FitSettings(), "1")
     np.testing.assert_array_equal(part.log_probability[0], alone.log_probability[0])
 
 
 def test_shuffled_labels_teach_nothing(seen: list[Any]) -> None:
     samples = line_of_samples(600)
     held_out = folds_of(samples, 2, 0) == 0
-    part, _ = judge(samples, held_out, replace(TOY, control=True), RULES, Setting(), "1")
+    part, _ = judge(samples, held_out, replace(TOY, control=True), RULES, FitSettings(), "1")
     assert part.shuffled is not None
     dealt = shuffled_labels(samples, 0)
     assert sorted(dealt) == sorted(samples.label)
@@ -146,7 +146,7 @@ def test_shuffled_labels_teach_nothing(seen: list[Any]) -> None:
 def test_an_outcome_puts_every_fold_in_its_rows(seen: list[Any]) -> None:
     samples = line_of_samples()
     fold = folds_of(samples, 4, 0)
-    parts = [judge(samples, fold == f, TOY, RULES, Setting(), str(f))[0] for f in (0, 1, 2)]
+    parts = [judge(samples, fold == f, TOY, RULES, FitSettings(), str(f))[0] for f in (0, 1, 2)]
     found = outcome(samples, TOY, RULES, parts)
     assert np.isnan(found.probability[0, fold == 3]).all()
     assert not found.sets[fold == 3].any()
@@ -161,7 +161,7 @@ def test_attention_is_the_mean_over_those_of_a_class_who_have_both(seen: list[An
     samples = line_of_samples(6, classes=2)
     held_out = np.ones(6, bool)
     held_out[:4] = False
-    fit = judge(line_of_samples(), np.arange(120) < 30, TOY, RULES, Setting(), "1")[0]
+    fit = judge(line_of_samples(), np.arange(120) < 30, TOY, RULES, FitSettings(), "1")[0]
     attention = np.zeros((6, 2, 2), np.float32)
     attention[:, 0, 0] = [1, 2, 3, 4, np.nan, 6]
     part = replace(fit, rows=np.arange(6), attention=attention, log_probability=np.zeros((1, 6, 2)))
@@ -175,7 +175,7 @@ def test_attention_is_the_mean_over_those_of_a_class_who_have_both(seen: list[An
 def test_a_part_is_kept_and_read_back(seen: list[Any], tmp_path: Path) -> None:
     samples = line_of_samples()
     part, _ = judge(
-        samples, np.arange(120) < 30, replace(TOY, control=True), RULES, Setting(), "a b"
+        samples, np.arange(120) < 30, replace(TOY, control=True), RULES, FitSettings(), "a b"
     )
     curve = (Epoch("joint", 0, 1, 0.5, float("nan"), 0.7),)
     part = replace(

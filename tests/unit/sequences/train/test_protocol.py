@@ -15,7 +15,7 @@ from genomix_cli.comparison.results import Results
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences
 from genomix_cli.genome.iupac import encode
-from genomix_cli.learning.fit_settings import Setting
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.components import Standardised, principal
 from genomix_cli.sequences.models.discriminants import discriminants
 from genomix_cli.sequences.models.kmers import count_kmers, kmer_classes
@@ -40,7 +40,7 @@ pytest.importorskip("lightning")
 pytest.importorskip("sklearn")
 
 QUICK = {"width": 8, "sites": 32, "epochs": 2}
-CPU = Setting(device="cpu")
+CPU = FitSettings(device="cpu")
 
 
 def run(path: Path, sequences: Sequences, name: str = "run", **more: Any) -> Results:
@@ -217,7 +217,7 @@ def test_parts_are_kept_whole(tmp_path: Path) -> None:
     data = labelled(motifs(n=90))
     (split,) = splits(data.sequences, data.label, "auto", 0)[1]
     one = entrant("kmer-logistic:k3", aligned=False)
-    own, _ = judge(one, data, split, ("A", "B", "C"), Rules(trials=2), Setting())
+    own, _ = judge(one, data, split, ("A", "B", "C"), Rules(trials=2), FitSettings())
     assert own.trials == 2
     save_part(tmp_path / "p.npz", own)
     again = load_part(tmp_path / "p.npz")

@@ -1,0 +1,44 @@
+"""Processes that train one model together, started by DDP or FSDP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def first_process() -> bool:
+    """Return True if this process is the one that writes files and logs."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """Return this process's number among those that train together, and their number."""
+    import torch  # here, since requests ask for `first_process` and must import fast
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def share(items: Sequence[T], rank: int, world_size: int, *, pad: bool) -> list[T]:
+    """Return one process's share of the items: every `world_size`-th, starting at `rank`.
+
+    The next item of each process together are the next `world_size` items of a single process.
+
+    Parameters
+    ----------
+    items : sequence
+    rank, world_size : int
+        See :func:`rank_and_world_size`.
+    pad : bool
+        Repeat the first items so that every process gets the same number, as training needs, where
+        processes step together. Otherwise nothing is repeated, as validation needs.
+    """
+    items = list(items)
+    if pad and items:
+        missing = -len(items) % world_size
+        items += (items * (missing // len(items) + 1))[:missing]
+    return items[rank::world_size]
