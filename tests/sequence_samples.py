@@ -93,7 +93,8 @@ def _classes(label: np.ndarray, n_classes: int) -> Phenotype:
 
 def labelled(sequences: Sequences) -> Labelled:
     """With the class of each."""
-    return Labelled(sequences, sequences.label()[1])
+    classes, label = sequences.label()
+    return Labelled(sequences, label, classes)
 
 
 def write(path: Path, sequences: Sequences) -> Path:

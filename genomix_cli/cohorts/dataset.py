@@ -79,6 +79,25 @@ class Samples:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def unit(self) -> NDArray[np.int64]:
+        """Patient of each sample: what splits keep together and a bootstrap draws."""
+        return self.patient
+
+    @property
+    def layout(self) -> tuple[Modality, ...]:
+        """Modalities, which a model has to know before it sees a value."""
+        return self.modalities
+
+    @property
+    def inputs(self) -> Samples:
+        """The samples themselves: models read values and which modalities are there."""
+        return self
+
+    def relabelled(self, label: NDArray[np.int64]) -> Samples:
+        """Return the same samples with other labels."""
+        return replace(self, label=label)
+
     def take(self, rows: NDArray[Any]) -> Samples:
         """Some samples, by index or mask."""
         return replace(

@@ -77,7 +77,8 @@ def parts(kind: str) -> tuple[Labelled, Labelled]:
 @cache
 def fitted(name: str, kind: str) -> SequenceClassifier:
     model = make(name, kind)
-    model.fit(*parts(kind), DATA[kind].label()[0], FitSettings(seed=3))
+    train, valid = parts(kind)
+    model.fit(train, FitSettings(seed=3), valid)
     return model
 
 
@@ -122,7 +123,8 @@ def test_the_same_seed_gives_the_same_bytes(name: str, kind: str) -> None:
     torch.manual_seed(999)
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     again = make(name, kind)
-    again.fit(*parts(kind), DATA[kind].label()[0], FitSettings(seed=3))
+    train, valid = parts(kind)
+    again.fit(train, FitSettings(seed=3), valid)
     assert save(again.state()) == first
     assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])

@@ -1,37 +1,79 @@
-"""What every classifier of sequences offers: learn, give each sequence's classes, be stored.
+"""What a classifier of sequences offers beyond any classifier, and the data it learns from.
 
 Letters: n sequences, L bases, K classes.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from abc import abstractmethod
+from collections.abc import Sequence as Listing
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.comparison.classifier import Classifier, State
+from genomix_cli.comparison.study import Fitted
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.fit_settings import FitSettings
 
-State = dict[str, NDArray[Any]]
+__all__ = ["Labelled", "SequenceClassifier", "State"]
 
 
-class Labelled(NamedTuple):
-    """Sequences with the class of each, int64 ``[n]``, none of them unknown."""
+@dataclass(frozen=True)
+class Labelled:
+    """Sequences with a class each.
+
+    Attributes
+    ----------
+    sequences : Sequences
+    label : NDArray
+        int64 ``[n]``; none is unknown.
+    classes : tuple of str
+    """
 
     sequences: Sequences
     label: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def names(self) -> NDArray[Any]:
+        """Name of each sequence, str ``[n]``."""
+        return self.sequences.names
+
+    @property
+    def unit(self) -> NDArray[np.int64]:
+        """Group of each sequence: what splits keep together and a bootstrap draws."""
+        return self.sequences.group
+
+    @property
+    def layout(self) -> int:
+        """Length of the sequences, bp."""
+        return self.sequences.length
+
+    @property
+    def inputs(self) -> NDArray[np.uint8]:
+        """Sets of bases uint8 ``[n, L]``."""
+        return self.sequences.codes
 
     def take(self, rows: Any) -> Labelled:
-        """Some of them, by index or mask."""
-        return Labelled(self.sequences.take(rows), self.label[rows])
+        """Return some sequences, by index or mask."""
+        return replace(self, sequences=self.sequences.take(rows), label=self.label[rows])
+
+    def only(self, modalities: Listing[str]) -> Labelled:
+        """Return the same sequences: they are their only modality."""
+        return self
+
+    def relabelled(self, label: NDArray[np.int64]) -> Labelled:
+        """Return the same sequences with other labels."""
+        return replace(self, label=label)
 
     def joined(self, others: Labelled) -> Labelled:
-        """These, then others of the same length, each a group of its own and of no phenotype."""
+        """Return these, then others of the same length: groups of their own, no phenotypes."""
         first, second = self.sequences, others.sequences
         last = int(first.group.max(initial=-1)) + 1
         sequences = replace(
@@ -43,95 +85,39 @@ class Labelled(NamedTuple):
             phenotypes=(),
             windows=None,
         )
-        return Labelled(sequences, np.concatenate([self.label, others.label]))
+        label = np.concatenate([self.label, others.label])
+        return replace(self, sequences=sequences, label=label)
 
 
-class SequenceClassifier(ABC):
+class SequenceClassifier(Classifier[Labelled]):
     """A classifier of sequences of equal length.
-
-    Parameters
-    ----------
-    config : Any
-        An instance of `config_class`.
 
     Attributes
     ----------
-    config_class : type
-        A frozen dataclass of plain data.
-    presets : dict
-        Preset name to fields of that class; the first is the default.
-    trials : tuple of dict
-        Fields that tuning tries, in order, beside the preset as it is; for all models the same
-        number is tried.
-    needs : mapping
-        Packages that fitting needs beyond the base install, and the extra that brings each.
     needs_aligned : bool
-        Whether it reads columns as places, which only aligned sequences have.
-    classes : tuple of str
-    length : int
+        True if it reads columns as places, which only aligned sequences have.
     """
 
-    config_class: ClassVar[type]
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
-    trials: ClassVar[tuple[dict[str, Any], ...]] = ()
-    needs: ClassVar[Mapping[str, str]] = {}
     needs_aligned: ClassVar[bool] = False
 
-    def __init__(self, config: Any) -> None:
-        self.config = config
-        self.classes: tuple[str, ...] = ()
-        self.length = 0
+    @property
+    def length(self) -> int:
+        """Length of the sequences that the model was fitted to, bp."""
+        return self.layout or 0
 
-    @classmethod
-    def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-        """Those of `trials` that say something for a configuration that starts as `arch`."""
-        return cls.trials
-
-    def fit(
-        self, train: Labelled, valid: Labelled, classes: tuple[str, ...], setting: FitSettings
-    ) -> Fitted:
-        """Learn from `train`; `valid` is only to stop by. The same seed gives the same model."""
-        self.classes, self.length = classes, train.sequences.length
+    def fit(self, train: Labelled, setting: FitSettings, valid: Labelled | None = None) -> Fitted:
+        """Learn from `train`, and stop by `valid`, which is required; see `Classifier.fit`."""
+        if valid is None:
+            raise ValueError("a classifier of sequences stops by a validation part")
+        self.layout, self.classes = train.layout, train.classes
         return self._fit(train, valid, setting)
 
     @abstractmethod
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
-        """See `fit`."""
-
-    @abstractmethod
-    def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
-        """Logarithm of each class's probability ``[n, K]``, not calibrated; finite.
-
-        Parameters
-        ----------
-        codes : NDArray
-            uint8 ``[n, L]``: sets of bases. The answer for one does not depend on the others.
-        """
-
-    @abstractmethod
-    def state(self) -> State:
-        """Everything learned, as arrays by name, for safetensors."""
-
-    def restore(self, length: int, classes: tuple[str, ...], state: State) -> None:
-        """Become what `state` was taken from.
-
-        Raises
-        ------
-        KeyError, ValueError, RuntimeError
-            If it is not a state of this model and configuration.
-        """
-        self.length, self.classes = length, classes
-        self._restore(state)
-
-    @abstractmethod
-    def _restore(self, state: State) -> None:
-        """See `restore`."""
-
-    def to(self, device: str) -> None:  # noqa: B027
-        """Compute on a device from now on, where the model has anything to move."""
+        """Learn from `train`, stop by `valid`; see `fit`."""
 
     def logits_of(self, p: Any) -> Any:
-        """Logits ``[B, K]`` from probabilities of A, C, G, T as a Tensor float32 ``[B, L, 4]``.
+        """Return logits ``[B, K]`` from the probability of each base, Tensor float32 ``[B, L, 4]``.
 
         For Integrated Gradients: differentiable, in evaluation mode.
 
@@ -143,5 +129,5 @@ class SequenceClassifier(ABC):
         raise NotImplementedError
 
     def background(self) -> NDArray[np.float32] | None:
-        """Mean base composition of each column in training ``[L, 4]``, where it was learned."""
+        """Return the mean base composition of each training column ``[L, 4]``, where learned."""
         return None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genomix_cli.errors import UsageError
-from genomix_cli.sequences.models.base import Labelled, State
+from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.encoder import (
     PRESETS,
     Encoder,
@@ -82,13 +82,7 @@ class TransformerNetwork(Network):
 
 
 class Transformer(NetworkClassifier):
-    """The encoder of `genomix_cli.sequences.models.encoder` and a linear head.
-
-    Attributes
-    ----------
-    start : dict of str to NDArray
-        Weights of an encoder to start from, keys ``encoder.*``; empty: from scratch.
-    """
+    """The encoder of `genomix_cli.sequences.models.encoder`, new or trained, and a linear head."""
 
     config_class = TransformerConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -113,10 +107,6 @@ class Transformer(NetworkClassifier):
     def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         """What matters to the stem."""
         return cls.aligned_trials if arch.get("stem") == "loci" else cls.trials
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__(config)
-        self.start: State = {}
 
     def build(self, length: int, n_classes: int) -> TransformerNetwork:
         """Encoder and head."""

@@ -213,7 +213,7 @@ def _labelled(request: TrainRequest) -> tuple[Labelled, tuple[str, ...], str]:
             expected="three or more: to learn from, to stop by, and to be judged by",
             hint="leave the class out, or join it with another",
         )
-    data = Labelled(sequences, label)
+    data = Labelled(sequences, label, classes)
     return (data if len(known) == len(label) else data.take(known)), classes, name
 
 
@@ -266,7 +266,7 @@ def _generated(path: Path, data: Labelled, classes: tuple[str, ...], label: str)
         )
     known = np.flatnonzero(codes >= 0)
     place = np.array([classes.index(name) for name in own], np.int64)
-    return Labelled(sequences.take(known), place[codes[known]])
+    return Labelled(sequences.take(known), place[codes[known]], classes)
 
 
 def _from_run(request: TrainRequest, options: Options, sequences: Sequences) -> Entrant:

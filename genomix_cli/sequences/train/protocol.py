@@ -201,8 +201,8 @@ def fit_once(
     """A classifier of this configuration, fitted."""
     model = build(one.model, arch)
     if one.start:
-        model.start = one.start  # type: ignore[attr-defined]
-    return model, model.fit(train, valid, classes, setting)
+        model.start = one.start
+    return model, model.fit(train, setting, valid)
 
 
 def train_entrant(
@@ -283,7 +283,7 @@ def judge(
     codes = data.sequences.codes[split.test]
     shuffled = None
     if rules.control or not trained.fit.curve:
-        wrong = Labelled(data.sequences, shuffled_labels(data.label, setting.seed))
+        wrong = data.relabelled(shuffled_labels(data.label, setting.seed))
         shuffled = _shuffled(one, wrong, split, classes, trained, replace(setting, logs=None))
     part = Part(
         trained.fit,
