@@ -16,7 +16,7 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.learning.checkpoints import ModelConfig, save_model
 from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.models.base import VariantModel, Variants, Window
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,13 @@ class ToyConfig:
     tracks: tuple[str, ...] = ()
 
 
-class Toy(VariantModule):
+class Toy(VariantModel):
     """The logit is the signal of the first track in the variant's bin."""
 
     config_class = ToyConfig
 
     def __init__(self, config: ToyConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.n_bins = config.n_bins
+        super().__init__(config)
         self.flank = 16
         self.scale = torch.nn.Parameter(torch.tensor(config.sign))
 

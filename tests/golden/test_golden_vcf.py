@@ -29,7 +29,7 @@ from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.checkpoints import WEIGHTS, ModelConfig, save_model
 from genomix_cli.provenance import sha256
 from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.blocks import ScoreSummary
 from genomix_cli.variants.score.plan import ScoreRequest
@@ -59,7 +59,7 @@ class GCConfig:
     n_bins: int = 400
 
 
-class GC(VariantModule):
+class GC(VariantModel):
     """A model that counts G and C of the alleles."""
 
     config_class = GCConfig
@@ -67,8 +67,7 @@ class GC(VariantModule):
     flank = 8
 
     def __init__(self, config: GCConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
 
     def window(self, window: Window) -> None:
         assert window.codes.shape == (1, 400 * 50 + 16)

@@ -29,6 +29,7 @@ from genomix_cli.learning.checkpoints import (
 )
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.explain.attribution import (
     BASELINES,
     N_SHUFFLES,
@@ -160,9 +161,13 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     """
     loaded = load_model(request.model, resolve_device(request.device))
     refuse_pretrained(loaded.config, loaded.path)
-    if not isinstance(loaded.module, GMT):
+    if not loaded.module.has_attributions:
+        able = [name for name in VARIANT_MODELS if VARIANT_MODELS.load(name).has_attributions]
         raise UsageError(
-            "has no attributions", where=request.model, expected="gmt", found=loaded.config.model
+            "has no attributions",
+            where=request.model,
+            expected=" or ".join(able),
+            found=loaded.config.model,
         )
     config = loaded.config
     source = RawGenome(

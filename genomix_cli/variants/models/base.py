@@ -1,18 +1,22 @@
-"""What every variant model reads and offers.
+"""The contract of variant models: their inputs, their configuration, their base class.
 
 Letters: W windows, N bins, M tracks, G variants per window, H haplotype bases, C contact bins.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from genomix_cli.errors import UsageError
+
 
 class Window(NamedTuple):
-    """Reference windows as tensors.
+    """A batch of reference windows.
 
     Attributes
     ----------
@@ -52,48 +56,112 @@ class Variants(NamedTuple):
     alt_len: Tensor
 
 
-class VariantModel(Protocol):
-    """A module that scores variants of a window.
+@dataclass(frozen=True)
+class VariantConfig:
+    """Fields that the architecture of every variant model has.
 
-    `window` is called once per window and `variants` any number of times on what it returns;
-    the logit of a variant must not depend on the others.
+    Attributes
+    ----------
+    tracks : tuple of str
+        Names of the tracks, in the order of the input.
+    n_bins : int
+        Bins of 50 bp in the window.
+    use_sequence, use_tracks : bool
+        Ablations: an input that is switched off never reaches the model.
     """
 
-    config: Any
+    tracks: tuple[str, ...]
+    n_bins: int = 2000
+    use_sequence: bool = True
+    use_tracks: bool = True
+
+
+class VariantModel(nn.Module):
+    """A model that scores the variants of a window: ``forward`` is `window`, then `variants`.
+
+    `window` is called once per window and `variants` any number of times on its result. The logit
+    of a variant must not depend on the others, or its score would change with its company.
+
+    Parameters
+    ----------
+    config : VariantConfig
+        An instance of `config_class`.
+
+    Attributes
+    ----------
+    config_class : type
+        A frozen dataclass of plain data, derived from `VariantConfig`.
+    presets : dict
+        Preset name to fields of that class; the first is the default.
+    head_parameters : tuple of str
+        Names of the submodules and parameters that ``--tune head`` and ``lora`` train in full;
+        without any, only the whole model can be fine-tuned.
+    shard_layers : tuple of type
+        Classes of layers that ``--strategy fsdp`` shards; a layer called by other methods than
+        ``forward`` names them in its own attribute ``forward_methods``.
+    has_attributions : bool
+        True for a model that ``genomix explain`` can explain.
+    flank : int
+        Bases of each haplotype on either side of the allele; set in ``__init__``.
+    n_bins : int
+        Bins of 50 bp in the window.
+    """
+
+    config_class: ClassVar[type] = VariantConfig
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
+    head_parameters: ClassVar[tuple[str, ...]] = ()
+    shard_layers: ClassVar[tuple[type[nn.Module], ...]] = ()
+    has_attributions: ClassVar[bool] = False
     flank: int
-    n_bins: int
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.n_bins: int = config.n_bins
 
     def window(self, window: Window) -> Any:
-        """Everything about the window that its variants share."""
-
-    def variants(self, context: Any, variants: Variants) -> Tensor:
-        """Logits, float ``[W, G]``."""
-
-    def with_null(self, context: Any, variants: Variants) -> tuple[Tensor, Tensor]:
-        """Logits of `variants`, and of no change (alt = ref) at their places."""
-
-    def __call__(self, window: Window, variants: Variants) -> Tensor:
-        """Logits of `variants` in `window`, float ``[W, G]``."""
-
-
-class VariantModule(nn.Module):
-    """Base class: ``forward`` is `window` followed by `variants`."""
-
-    def window(self, window: Window) -> Any:
-        """See `VariantModel.window`."""
+        """Return everything about the window that its variants share."""
         raise NotImplementedError
 
     def variants(self, context: Any, variants: Variants) -> Tensor:
-        """See `VariantModel.variants`."""
+        """Return the logits of the variants, float ``[W, G]``."""
         raise NotImplementedError
 
     def with_null(self, context: Any, variants: Variants) -> tuple[Tensor, Tensor]:
-        """Logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
+        """Return the logits of `variants` and of no change at their places, ``[W, G]`` each."""
         null = variants._replace(alt=variants.ref, alt_len=variants.ref_len)
         both = Variants(*(torch.cat(pair, dim=1) for pair in zip(variants, null, strict=True)))
         logits, null_logits = self.variants(context, both).chunk(2, dim=1)
         return logits, null_logits
 
+    def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> Mapping[str, Tensor]:
+        """Rearrange the weights of a model of this architecture that was trained on other tracks.
+
+        Raises
+        ------
+        NotImplementedError
+            If this architecture cannot exchange tracks.
+        """
+        raise NotImplementedError
+
     def forward(self, window: Window, variants: Variants) -> Tensor:
-        """Logits of `variants` in `window`, float ``[W, G]``."""
+        """Return the logits of `variants` in `window`, float ``[W, G]``."""
         return self.variants(self.window(window), variants)
+
+
+def check(kind: str, problems: Mapping[str, bool]) -> None:
+    """Report everything that is wrong with a configuration together.
+
+    Raises
+    ------
+    UsageError
+        If any of `problems` holds.
+    """
+    wrong = [problem for problem, holds in problems.items() if holds]
+    if wrong:
+        raise UsageError(f"invalid {kind}: {', '.join(wrong)}")
+
+
+def uneven_heads(width: int, n_heads: int, name: str = "width ") -> dict[str, bool]:
+    """Problem for :func:`check`: heads need an even share of the width, half of it for sines."""
+    return {f"{name}{width} is no multiple of 2 x n_heads={n_heads}": bool(width % (2 * n_heads))}

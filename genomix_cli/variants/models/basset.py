@@ -16,45 +16,31 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genomix_cli.variants.models.siamese import SiameseModel, check, pair_dropout
+from genomix_cli.variants.models.base import check
+from genomix_cli.variants.models.siamese import SiameseConfig, SiameseModel, pair_dropout
 
 KERNELS = (19, 11, 7)
 POOLS = (3, 4, 4)
 
 
 @dataclass(frozen=True)
-class BassetConfig:
+class BassetConfig(SiameseConfig):
     """Architecture of a Basset.
 
     Attributes
     ----------
-    tracks : tuple of str
-        Names of the tracks, in the order of the input.
-    n_bins : int
-        Bins of 50 bp in the window that tracks are taken from.
-    bases : int
-        Bases around the variant.
     widths : tuple of int
         Kernels of the three convolutions.
     hidden : int
         Width of each dense layer.
-    head : int
-        Width of the head.
     dropout : float
         After each dense layer.
-    use_sequence, use_tracks : bool
-        Ablations: what is switched off never reaches the model.
     """
 
-    tracks: tuple[str, ...]
-    n_bins: int = 2000
     bases: int = 600
     widths: tuple[int, ...] = (64, 64, 96)
     hidden: int = 192
-    head: int = 128
     dropout: float = 0.1
-    use_sequence: bool = True
-    use_tracks: bool = True
 
     @property
     def places(self) -> int:

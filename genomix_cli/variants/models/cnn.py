@@ -15,20 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
 from genomix_cli.variants.models.siamese import measured_tracks, onehot, tracks_at
 
 
 @dataclass(frozen=True)
-class CNNConfig:
+class CNNConfig(VariantConfig):
     """Architecture of a CNN.
 
     Attributes
     ----------
-    tracks : tuple of str
-        Names of the tracks, in the order of the input.
-    n_bins : int
-        Bins of 50 bp in the window that tracks are taken from.
     bases : int
         Bases around the variant, a multiple of 100.
     widths : tuple of int
@@ -36,24 +32,18 @@ class CNNConfig:
     hidden : int
         Width of the fully connected layer.
     dropout : float
-    use_sequence, use_tracks : bool
-        Ablations: what is switched off never reaches the model.
     """
 
-    tracks: tuple[str, ...]
-    n_bins: int = 2000
     bases: int = 1000
     widths: tuple[int, ...] = (64, 96, 128)
     hidden: int = 192
     dropout: float = 0.2
-    use_sequence: bool = True
-    use_tracks: bool = True
 
 
 PRESETS: dict[str, dict[str, Any]] = {"mini": {}}
 
 
-class CNN(VariantModule):
+class CNN(VariantModel):
     """Three convolutions with pooling, shared by both haplotypes.
 
     Parameters
@@ -66,9 +56,7 @@ class CNN(VariantModule):
     head_parameters = ("head",)
 
     def __init__(self, config: CNNConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.n_bins = config.n_bins
+        super().__init__(config)
         self.flank = config.bases // 2
         a, b, c = config.widths
         channels = 4 + 2 * len(config.tracks)

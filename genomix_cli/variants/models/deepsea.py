@@ -16,45 +16,30 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genomix_cli.variants.models.siamese import SiameseModel, check, pair_dropout
+from genomix_cli.variants.models.base import check
+from genomix_cli.variants.models.siamese import SiameseConfig, SiameseModel, pair_dropout
 
 KERNEL = 8
 POOL = 4
 
 
 @dataclass(frozen=True)
-class DeepSEAConfig:
+class DeepSEAConfig(SiameseConfig):
     """Architecture of a DeepSEA.
 
     Attributes
     ----------
-    tracks : tuple of str
-        Names of the tracks, in the order of the input.
-    n_bins : int
-        Bins of 50 bp in the window that tracks are taken from.
-    bases : int
-        Bases around the variant.
     widths : tuple of int
         Kernels of the three convolutions.
     hidden : int
         Width of the dense layer.
-    head : int
-        Width of the head.
     dropouts : tuple of float
         After each convolution.
-    use_sequence, use_tracks : bool
-        Ablations: what is switched off never reaches the model.
     """
 
-    tracks: tuple[str, ...]
-    n_bins: int = 2000
-    bases: int = 1000
     widths: tuple[int, ...] = (64, 64, 96)
     hidden: int = 128
-    head: int = 128
     dropouts: tuple[float, ...] = (0.0, 0.0, 0.1)
-    use_sequence: bool = True
-    use_tracks: bool = True
 
     @property
     def places(self) -> int:

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
+from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
     POSITION_SCALE,
+    SiameseConfig,
     SiameseModel,
-    check,
     keep_variance,
     pair_dropout,
     token_tracks,
@@ -35,15 +36,11 @@ STEM_KERNEL, TOWER_KERNEL = 15, 5
 
 
 @dataclass(frozen=True)
-class EnformerConfig:
+class EnformerConfig(SiameseConfig):
     """Architecture of an Enformer.
 
     Attributes
     ----------
-    tracks : tuple of str
-        Names of the tracks, in the order of the input.
-    n_bins : int
-        Bins of 50 bp in the window that tracks are taken from.
     bases : int
         Bases around the variant, a multiple of a token; of an odd multiple, the variant lies in
         the middle of one.
@@ -52,24 +49,15 @@ class EnformerConfig:
         make tokens of 128 bp. The last is the width of the transformer.
     n_layers, n_heads : int
         The transformer.
-    head : int
-        Width of the head.
     dropout : float
         In the transformer.
-    use_sequence, use_tracks : bool
-        Ablations: what is switched off never reaches the model.
     """
 
-    tracks: tuple[str, ...]
-    n_bins: int = 2000
     bases: int = 2944
     widths: tuple[int, ...] = (24, 32, 40, 48, 64, 96, 128)
     n_layers: int = 2
     n_heads: int = 4
-    head: int = 128
     dropout: float = 0.0
-    use_sequence: bool = True
-    use_tracks: bool = True
 
     @property
     def token(self) -> int:
@@ -83,9 +71,7 @@ class EnformerConfig:
             {
                 "no widths": not width,
                 f"bases={self.bases} is no multiple of {self.token}": bool(self.bases % self.token),
-                f"width {width} is no multiple of 2 x n_heads={self.n_heads}": bool(
-                    width % (2 * self.n_heads)
-                ),
+                **uneven_heads(width, self.n_heads),
             },
         )
 

@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
+from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
     POSITION_SCALE,
+    SiameseConfig,
     SiameseModel,
-    check,
     keep_variance,
     pair_dropout,
     token_tracks,
@@ -35,15 +36,11 @@ from genomix_cli.variants.models.siamese import (
 
 
 @dataclass(frozen=True)
-class EpiGePTConfig:
+class EpiGePTConfig(SiameseConfig):
     """Architecture of an EpiGePT.
 
     Attributes
     ----------
-    tracks : tuple of str
-        Names of the tracks, in the order of the input.
-    n_bins : int
-        Bins of 50 bp in the window that tracks are taken from.
     bases : int
         Bases around the variant, a multiple of the product of `pools`; of an odd multiple, the
         variant lies in the middle of a bin.
@@ -53,16 +50,10 @@ class EpiGePTConfig:
         Width that a bin's tracks are projected to.
     n_layers, n_heads : int
         The transformer; its width is that of the last convolution and of the tracks together.
-    head : int
-        Width of the head.
     dropout : float
         After the third and the last convolution, and in the transformer.
-    use_sequence, use_tracks : bool
-        Ablations: what is switched off never reaches the model.
     """
 
-    tracks: tuple[str, ...]
-    n_bins: int = 2000
     bases: int = 3100
     kernels: tuple[int, ...] = (11, 5, 5)
     widths: tuple[int, ...] = (48, 64, 96)
@@ -70,10 +61,7 @@ class EpiGePTConfig:
     d_tracks: int = 32
     n_layers: int = 2
     n_heads: int = 4
-    head: int = 128
     dropout: float = 0.0
-    use_sequence: bool = True
-    use_tracks: bool = True
 
     @property
     def bin(self) -> int:
@@ -82,20 +70,17 @@ class EpiGePTConfig:
 
     @property
     def width(self) -> int:
-        """D."""
+        """Width of a bin's token."""
         return self.widths[-1] + self.d_tracks
 
     def __post_init__(self) -> None:
         depths = {len(self.kernels), len(self.widths), len(self.pools)}
-        heads = 2 * self.n_heads
         check(
             "EpiGePT",
             {
                 "kernels, widths and pools are not equally many": len(depths) > 1 or depths == {0},
                 f"bases={self.bases} is no multiple of {self.bin}": bool(self.bases % self.bin),
-                f"width {self.width} is no multiple of 2 x n_heads={self.n_heads}": bool(
-                    self.width % heads
-                ),
+                **uneven_heads(self.width, self.n_heads),
             },
         )
 

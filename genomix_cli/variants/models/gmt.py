@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import (
     HIDDEN_BASE,
     UNKNOWN_BASE,
@@ -38,22 +37,25 @@ from genomix_cli.learning.layers.attention import (
     read_only_attention,
 )
 from genomix_cli.learning.layers.positions import sinusoidal
-from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.models.base import (
+    VariantConfig,
+    VariantModel,
+    Variants,
+    Window,
+    check,
+    uneven_heads,
+)
 from genomix_cli.variants.records.inputs import BIN_SIZE, CONTACT_BIN, MARGIN
 
 BINS_PER_CONTACT = CONTACT_BIN // BIN_SIZE
 
 
 @dataclass(frozen=True)
-class GMTConfig:
+class GMTConfig(VariantConfig):
     """Architecture of a GMT.
 
     Attributes
     ----------
-    tracks : tuple of str
-        Names of the tracks, in the order of the input.
-    n_bins : int
-        Bins of 50 bp in the window; a multiple of 400, so that windows lie on the contact grid.
     k : int
         k-mer length, 3..8.
     d_model, n_layers, n_heads : int
@@ -72,12 +74,10 @@ class GMTConfig:
         On the residual branches, in training.
     modality_dropout : float
         Probability that a track, or the contact map, is hidden from a window in training.
-    use_sequence, use_tracks, use_contacts : bool
-        Ablations: what is switched off never reaches the model.
+    use_contacts : bool
+        Ablation, as `use_tracks`.
     """
 
-    tracks: tuple[str, ...]
-    n_bins: int = 2000
     k: int = 6
     d_model: int = 128
     n_layers: int = 4
@@ -90,22 +90,21 @@ class GMTConfig:
     feed_forward: int = 4
     dropout: float = 0.0
     modality_dropout: float = 0.1
-    use_sequence: bool = True
-    use_tracks: bool = True
     use_contacts: bool = True
 
     def __post_init__(self) -> None:
-        wrong = []
-        if not 3 <= self.k <= 8:
-            wrong.append(f"k={self.k} is not in 3..8")
-        if self.n_bins <= 0 or self.n_bins % 400:
-            wrong.append(f"n_bins={self.n_bins} is no multiple of 400")
-        if self.d_model % (2 * self.n_heads):
-            wrong.append(f"d_model={self.d_model} is no multiple of 2 x n_heads={self.n_heads}")
-        if self.radius <= 0 or self.radius % self.group:
-            wrong.append(f"radius={self.radius} is no multiple of group={self.group}")
-        if wrong:
-            raise UsageError(f"invalid GMT: {', '.join(wrong)}")
+        check(
+            "GMT",
+            {
+                f"k={self.k} is not in 3..8": not 3 <= self.k <= 8,
+                # So that windows lie on the grid of the contacts.
+                f"n_bins={self.n_bins} is no multiple of 400": self.n_bins <= 0
+                or bool(self.n_bins % 400),
+                **uneven_heads(self.d_model, self.n_heads, "d_model="),
+                f"radius={self.radius} is no multiple of group={self.group}": self.radius <= 0
+                or bool(self.radius % self.group),
+            },
+        )
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -368,7 +367,7 @@ class AlleleTokens(nn.Module):
         return torch.cat([x, self.inside(torch.cat(inside, dim=-1))[:, :, None]], dim=2)
 
 
-class GMT(VariantModule):
+class GMT(VariantModel):
     """Scores variants from sequence, tracks and contacts; see the module's docstring.
 
     Parameters
@@ -378,16 +377,15 @@ class GMT(VariantModule):
 
     config_class = GMTConfig
     presets = PRESETS
+    has_attributions = True
     shard_layers = (Layer,)
     # What the window stream alone does not teach.
     head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
     positions: Tensor
 
     def __init__(self, config: GMTConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         d = config.d_model
-        self.config = config
-        self.n_bins = config.n_bins
         self.flank = config.radius + MARGIN
         self.gradient_checkpointing = False
         self.sequence = KmerEmbedding(config.k, config.d_sequence)

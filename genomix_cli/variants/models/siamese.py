@@ -6,14 +6,13 @@ H haplotype bases, L places, T tokens, F features.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.errors import UsageError
-from genomix_cli.variants.models.base import VariantModule, Variants, Window
+from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
 from genomix_cli.variants.records.inputs import BIN_SIZE
 
 # Share of the running mean that a batch replaces, as in batch normalisation.
@@ -131,23 +130,36 @@ class RunningScale(nn.Module):
         return x * (self.mean_square + 1e-8).rsqrt()
 
 
-class SiameseModel(VariantModule):
+@dataclass(frozen=True)
+class SiameseConfig(VariantConfig):
+    """Fields that the architecture of every siamese model has, beside those of `VariantConfig`.
+
+    Attributes
+    ----------
+    bases : int
+        Bases around the variant.
+    head : int
+        Width of the head.
+    """
+
+    bases: int = 1000
+    head: int = 128
+
+
+class SiameseModel(VariantModel):
     """Both haplotypes through `encode`; then the head on alt - ref, ref and the tracks nearby.
 
     Parameters
     ----------
-    config
-        With `tracks`, `n_bins`, `bases`, `head`, `use_sequence` and `use_tracks`.
+    config : SiameseConfig
     features : int
         F, the width of what `encode` returns.
     """
 
     head_parameters = ("head",)
 
-    def __init__(self, config: Any, features: int) -> None:
-        super().__init__()
-        self.config = config
-        self.n_bins = config.n_bins
+    def __init__(self, config: SiameseConfig, features: int) -> None:
+        super().__init__(config)
         self.flank = config.bases // 2
         near = (2 * NEAR_BINS + 1) * 2 * len(config.tracks)
         self.norm = nn.LayerNorm(features)
@@ -198,16 +210,3 @@ class SiameseModel(VariantModule):
         step = BIN_SIZE * torch.arange(-NEAR_BINS, NEAR_BINS + 1, device=offset.device)
         near = tracks_at(tracks, offset[..., None] + step).flatten(0, 1).flatten(1)
         return torch.cat([self.scale(alt - ref), ref, near], dim=-1)
-
-
-def check(kind: str, problems: dict[str, bool]) -> None:
-    """Report all that is wrong with a configuration together.
-
-    Raises
-    ------
-    UsageError
-        If any of `problems` holds.
-    """
-    wrong = [problem for problem, holds in problems.items() if holds]
-    if wrong:
-        raise UsageError(f"invalid {kind}: {', '.join(wrong)}")

@@ -1,39 +1,39 @@
-"""Start a model from the weights of another: pre-trained, or of a shorter window."""
+"""Start a model from the weights of another one: pre-trained, or for shorter windows."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.checkpoints import LoadedModel, load_model
+from genomix_cli.variants.models.base import VariantModel
 
-# What a model may change when it goes on from another's weights.
-_FREE = ("n_bins", "tracks", "dropout", "modality_dropout")
+# Fields in which a model may differ from the one whose weights it starts from.
+_CHANGEABLE = ("n_bins", "tracks", "dropout", "modality_dropout")
 _ABLATIONS = ("use_sequence", "use_tracks", "use_contacts")
 
 
-def start_from(module: Any, name: str, shard: Shard) -> LoadedModel:
-    """Load the weights of `name`; tracks go by their modality, and a new one starts afresh.
+def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
+    """Load the weights of `name`, matching tracks by modality; a new track starts afresh.
 
     Parameters
     ----------
-    module : VariantModule
+    module : VariantModel
     name : str
-        A run folder, or a model that ships.
+        Run folder, or name of a model that ships.
     shard : Shard
-        What it will learn from.
+        Data to train on.
 
     Returns
     -------
     LoadedModel
-        Where the weights come from.
+        Source of the weights.
 
     Raises
     ------
     UsageError
-        If the model is of another kind, preset or architecture, naming what differs.
+        If it is another kind of model, preset or architecture; names the difference.
     DataError
         If the shard has one of its tracks on another scale.
     """
@@ -43,24 +43,25 @@ def start_from(module: Any, name: str, shard: Shard) -> LoadedModel:
     state = loaded.module.state_dict()
     known = tuple(spec.name for spec in loaded.config.tracks)
     if tuple(module.config.tracks) != known:
-        if not hasattr(module, "adopt"):
+        try:
+            state = module.adopt(state, known)
+        except NotImplementedError:
             raise UsageError(
                 "has other tracks",
                 where=name,
                 expected=", ".join(module.config.tracks),
                 found=", ".join(known),
-            )
-        state = module.adopt(state, known)
+            ) from None
     module.load_state_dict(state)
     return loaded
 
 
-def _refuse_another(module: Any, loaded: LoadedModel, name: str) -> None:
+def _refuse_another(module: VariantModel, loaded: LoadedModel, name: str) -> None:
     own, other = asdict(module.config), asdict(loaded.module.config)
     differ = [
         f"{field}={other.get(field)} instead of {value}"
         for field, value in own.items()
-        if field not in (*_FREE, *_ABLATIONS) and other.get(field) != value
+        if field not in (*_CHANGEABLE, *_ABLATIONS) and other.get(field) != value
     ]
     if type(module) is not type(loaded.module):
         differ = [f"a {loaded.config.model}"]

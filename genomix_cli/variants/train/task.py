@@ -29,7 +29,7 @@ class VariantTask:
     Parameters
     ----------
     module : nn.Module
-        A `VariantModule`.
+        A `VariantModel`.
     table : VariantTable
     rank_weight : float
         Weight of the RankNet loss.
