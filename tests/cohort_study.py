@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from genomix_cli.cohorts.train.classifiers import WORDING
-from genomix_cli.comparison.study import Epoch, FoldFit, Importance, Outcome, Study
+from genomix_cli.comparison.study import FoldFit, Importance, Outcome, Study
 from genomix_cli.learning.conformal import class_thresholds, prediction_sets
+from genomix_cli.learning.task import Epoch
 
 MODALITIES = ("methylation", "copy_number", "fragmentomics", "chromatin")
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.comparison.study import Epoch, FoldFit
+from genomix_cli.comparison.study import FoldFit
+from genomix_cli.learning.task import Epoch
 from genomix_cli.provenance import atomic_path
 
 

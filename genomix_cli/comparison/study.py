@@ -11,30 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.learning.task import Epoch
+
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A point of a training curve.
-
-    Attributes
-    ----------
-    stage : str
-        ``joint``, or the encoder that learns alone.
-    member : int
-        Of an ensemble.
-    epoch : int
-        From 1.
-    train_loss, valid_nll, valid_accuracy : float
-    """
-
-    stage: str
-    member: int
-    epoch: int
-    train_loss: float
-    valid_nll: float
-    valid_accuracy: float
 
 
 @dataclass(frozen=True)

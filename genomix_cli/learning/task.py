@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 
@@ -99,3 +100,26 @@ class FitResult:
     best: float
     epochs: int
     history: tuple[dict[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Point of a training curve.
+
+    Attributes
+    ----------
+    stage : str
+        ``joint``, or the encoder that is trained alone.
+    member : int
+        Number of the network in an ensemble.
+    epoch : int
+        Counted from 1.
+    train_loss, valid_nll, valid_accuracy : float
+    """
+
+    stage: str
+    member: int
+    epoch: int
+    train_loss: float
+    valid_nll: float
+    valid_accuracy: float

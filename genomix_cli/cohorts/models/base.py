@@ -11,7 +11,12 @@ from genomix_cli.comparison.classifier import Classifier, State
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.learning.fit_settings import FitSettings
 
-__all__ = ["CohortModel", "Differentiable", "State"]
+__all__ = ["CohortModel", "Differentiable", "State", "under"]
+
+
+def under(state: State, prefix: str) -> State:
+    """Return the arrays whose names start with a prefix, without it."""
+    return {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
 
 
 class CohortModel(Classifier[Samples]):

@@ -38,20 +38,21 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.encoders import BatchNorm, encoder_of
-from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output, Part
-from genomix_cli.comparison.study import Epoch
+from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output, Part
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.layers.transformer import attention_weights
+from genomix_cli.learning.networks import new_module
+from genomix_cli.learning.task import Epoch
 
 # Keeps the logarithm, and its gradient, finite where attention is 0.
 TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class CancerAlphaConfig(Learning):
-    """Attributes beside those of `Learning`.
+class CancerAlphaConfig(NetworkConfig):
+    """Attributes beside those of `NetworkConfig`.
 
     Attributes
     ----------
@@ -246,9 +247,10 @@ class CancerAlpha(NetworkModel):
         return curve + self.stage(module, train, valid, member, setting, epochs=epochs)
 
     def _alone(self, encoder: nn.Module, seed: int) -> Alone:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return Alone(encoder, self.config.width, len(self.classes), self.config.dropout)
+        config = self.config
+        return new_module(
+            lambda: Alone(encoder, config.width, len(self.classes), config.dropout), seed
+        )
 
 
 def head(width: int, n_classes: int, dropout: float) -> nn.Sequential:

@@ -40,7 +40,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
-from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output
+from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
 from genomix_cli.cohorts.models.preprocessing import Selector
 from genomix_cli.cohorts.models.selection import elastic_net
 from genomix_cli.config import Count, NotNegative, Share
@@ -48,8 +48,8 @@ from genomix_cli.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
-class CrossModalSubtypeConfig(Learning):
-    """Attributes beside those of `Learning`.
+class CrossModalSubtypeConfig(NetworkConfig):
+    """Attributes beside those of `NetworkConfig`.
 
     Attributes
     ----------

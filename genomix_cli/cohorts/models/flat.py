@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples
-from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
+from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State, under
 from genomix_cli.cohorts.models.preprocessing import Preprocessor, fit_preprocessor
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.learning.calibration import log_softmax
@@ -151,8 +151,3 @@ def balanced_weights(y: NDArray[np.int64], balanced: bool) -> Floats:
         return np.ones(len(y))
     count = np.bincount(y)
     return (len(y) / (len(count) * count))[y]
-
-
-def under(state: State, start: str) -> State:
-    """The part of a state whose names start so, without that start."""
-    return {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.stats import loguniform
 
 from genomix_cli.cohorts.dataset import Floats, Samples
-from genomix_cli.cohorts.models.base import CohortModel, State
-from genomix_cli.cohorts.models.flat import all_classes, under
+from genomix_cli.cohorts.models.base import CohortModel, State, under
+from genomix_cli.cohorts.models.flat import all_classes
 from genomix_cli.cohorts.models.linear import Linear, ridge_logistic
 from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.comparison.study import Fitted

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
-from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Output
+from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
 from genomix_cli.config import Count, Share
 
 
 @dataclass(frozen=True)
-class MLPConfig(Learning):
-    """Attributes beside those of `Learning`.
+class MLPConfig(NetworkConfig):
+    """Attributes beside those of `NetworkConfig`.
 
     Attributes
     ----------

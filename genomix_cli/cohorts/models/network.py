@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
-from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
+from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State, under
 from genomix_cli.cohorts.models.objectives import class_weights, focal_loss
 from genomix_cli.cohorts.models.preprocessing import (
     Encoded,
@@ -27,59 +25,51 @@ from genomix_cli.cohorts.models.preprocessing import (
     fit_preprocessor,
 )
 from genomix_cli.cohorts.train.splits import folds_of
-from genomix_cli.comparison.study import Epoch, Fitted
-from genomix_cli.config import Count, NotNegative, Positive, Share
+from genomix_cli.comparison.study import Fitted
+from genomix_cli.config import Count, NotNegative, Share
+from genomix_cli.learning import networks
 from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.learning.loop import fit
-from genomix_cli.learning.processes import rank_and_world_size
-from genomix_cli.learning.task import FitConfig
+from genomix_cli.learning.networks import (
+    JOINT,
+    Learning,
+    curve,
+    new_module,
+    set_weights,
+    weights,
+)
+from genomix_cli.learning.task import Epoch
 
 PREDICT_BATCH = 512
-# The stage in which the whole network learns.
-JOINT = "joint"
 
 
 @dataclass(frozen=True)
-class Learning:
-    """How a network learns; the configuration of each model adds what it is.
+class NetworkConfig(Learning):
+    """How a network of cohorts learns; the configuration of each model adds its architecture.
 
     Attributes
     ----------
-    learning_rate, weight_decay : float
-        Of AdamW; the rate is the peak of a warm-up and a cosine.
-    batch_size : int
-    epochs : int
-        At most.
-    patience : int
-        Epochs without a better validation likelihood before it stops; 0: none are too many.
-    clip : float
-        Norm to clip gradients to.
     modality_dropout : float
-        How often a modality that a sample has is hidden in training; one always stays.
+        Probability that a modality of a sample is hidden in training; one always stays.
     value_dropout : float
-        How often a value is.
+        Probability that a value is hidden in training.
     focal : float
         Exponent of the focal loss; 0: cross-entropy.
     balanced : bool
-        Every class counts the same, however rare.
+        Give every class the same weight, however rare.
     smoothing : float
         Share of a label that is spread over all classes.
     members : int
-        Networks whose logits are averaged, each with another part of the training samples to stop
-        by.
+        Number of networks whose logits are averaged, each with another part of the training
+        samples to stop by.
     valid_share : float
-        Share of the training samples to stop by; never learned from by that member.
+        Share of the training samples that a network stops by and never learns from.
     top_k : int
-        Features kept of each modality that has more; 0: all.
+        Number of features selected from each modality that has more; 0: all.
     """
 
-    learning_rate: Positive = 1e-3
-    weight_decay: NotNegative = 0.01
-    batch_size: Count = 128
     epochs: Count = 50
     patience: int = 10
-    clip: Positive = 1.0
     modality_dropout: Share = 0.1
     value_dropout: Share = 0.0
     focal: NotNegative = 0.0
@@ -141,85 +131,61 @@ class Batch(NamedTuple):
     label: Tensor
 
 
-class Predictions(NamedTuple):
-    """Of a validation batch, on the CPU."""
+@dataclass(frozen=True)
+class Part:
+    """Samples to learn from, or to stop by."""
 
-    logits: Tensor
+    inputs: Inputs
     label: Tensor
 
-
-class Batches:
-    """Samples in batches of nearly equal size, in an order of the epoch's own.
-
-    Where several processes share the work, each takes its part of every batch.
-    """
-
-    def __init__(
-        self, inputs: Inputs, label: Tensor, size: int, order: NDArray[np.int64], shared: bool
-    ) -> None:
-        self._inputs, self._label = inputs, label
-        parts = np.array_split(order, max(1, -(-len(order) // size)))
-        rank, world = rank_and_world_size() if shared else (0, 1)
-        self._parts = [torch.from_numpy(part[rank::world].copy()) for part in parts]
-
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self.label)
 
-    def __iter__(self) -> Iterator[Batch]:
-        for rows in self._parts:
-            yield Batch(self._inputs.take(rows), self._label[rows])
+    def take(self, rows: Tensor) -> Part:
+        """Return some samples."""
+        return Part(self.inputs.take(rows), self.label[rows])
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Return some samples as a batch."""
+        index = torch.from_numpy(rows.copy())
+        return Batch(self.inputs.take(index), self.label[index])
 
 
-class ClassTask:
-    """Labelled samples as a `genomix_cli.learning.task.Task`.
+class ClassTask(networks.ClassTask):
+    """Labelled samples, with modalities and values hidden in training.
 
     Parameters
     ----------
     module : nn.Module
-        Takes `Inputs`, gives `Output`.
-    config : Learning
+        Maps `Inputs` to `Output`.
+    config : NetworkConfig
     weight : Tensor or None
-        ``[K]``.
+        Weight of each class ``[K]``.
     seed : int
-        Of what is hidden.
     """
 
     def __init__(
-        self, module: nn.Module, config: Learning, weight: Tensor | None, seed: int
+        self, module: nn.Module, config: NetworkConfig, weight: Tensor | None, seed: int
     ) -> None:
-        self.module = module
-        self._config = config
-        self._weight = weight
-        self._seed = seed
-        self._generator: torch.Generator | None = None
+        super().__init__(module, seed)
+        self._config, self._weight = config, weight
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss and its parts."""
-        device = batch.label.device
-        if self._generator is None:
-            self._generator = torch.Generator(device).manual_seed(self._seed)
-        output = self.module(hide(batch.inputs, self._config, self._generator))
+        """Return the loss and its parts."""
+        device, config = batch.label.device, self._config
+        output = self.module(hide(batch.inputs, config, self.generator(device)))
         weight = None if self._weight is None else self._weight.to(device)
-        config = self._config
         loss = focal_loss(output.logits, batch.label, config.focal, weight, config.smoothing)
         if output.penalty is None:
             return {"loss": loss}
         return {"loss": loss + output.penalty, "classes": loss, "penalty": output.penalty}
 
-    def predict(self, batch: Batch) -> Predictions:
-        """Logits, on the CPU."""
-        return Predictions(self.module(batch.inputs).logits.float().cpu(), batch.label.cpu())
-
-    def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
-        """Mean log-likelihood and accuracy over all validation batches."""
-        logits = torch.cat([p.logits for p in predictions])
-        label = torch.cat([p.label for p in predictions])
-        log_p = torch.log_softmax(logits, -1).gather(1, label[:, None])
-        accuracy = (logits.argmax(-1) == label).float().mean()
-        return {"log_likelihood": float(log_p.mean()), "accuracy": float(accuracy)}
+    def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the logits and labels of a batch."""
+        return self.module(batch.inputs).logits, batch.label
 
 
-def hide(inputs: Inputs, config: Learning, generator: torch.Generator) -> Inputs:
+def hide(inputs: Inputs, config: NetworkConfig, generator: torch.Generator) -> Inputs:
     """Some modalities and values as if they had not been measured."""
     present, observed = inputs.present, inputs.observed
     device = present.device
@@ -239,13 +205,6 @@ def hide(inputs: Inputs, config: Learning, generator: torch.Generator) -> Inputs
     return Inputs(values, observed, present)
 
 
-class Part(NamedTuple):
-    """Samples to learn from, or to stop by."""
-
-    inputs: Inputs
-    label: Tensor
-
-
 class NetworkModel(CohortModel):
     """A cohort model that is a network; a subclass says which.
 
@@ -255,7 +214,7 @@ class NetworkModel(CohortModel):
         How `top_k` features are chosen.
     """
 
-    config_class: ClassVar[type] = Learning
+    config_class: ClassVar[type] = NetworkConfig
     needs: ClassVar[Mapping[str, str]] = {"lightning": "train"}
     select: ClassVar[Selector | None] = None
 
@@ -293,52 +252,31 @@ class NetworkModel(CohortModel):
         patience: int | None = None,
     ) -> list[Epoch]:
         """Train `module`, leave in it the weights that validated best, and give its curve."""
-        config: Learning = self.config
+        config: NetworkConfig = replace(
+            self.config,
+            epochs=epochs or self.config.epochs,
+            patience=self.config.patience if patience is None else patience,
+        )
         seed = setting.seed + 1000 * member
         weight = class_weights(train.label, len(self.classes)) if config.balanced else None
-        task = ClassTask(module, config, weight, seed)
-        fit_config = FitConfig(
-            epochs=epochs or config.epochs,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            clip=config.clip,
-            precision=setting.precision,
-            patience=config.patience if patience is None else patience,
-            monitor="log_likelihood",
-            checkpoint_every=0,
-            devices=setting.devices,
-            quiet=True,
+        result = networks.learn(
+            ClassTask(module, config, weight, seed),
+            train,
+            valid,
+            config,
+            setting,
+            predict_batch=PREDICT_BATCH,
+            seed=seed,
+            folder=None if setting.logs is None else setting.logs / f"{name}-{member}",
         )
-
-        def loader(epoch: int) -> Batches:
-            order = np.random.default_rng([seed, epoch]).permutation(len(train.label))
-            return Batches(*train, config.batch_size, order, shared=True)
-
-        every = np.arange(len(valid.label))
-        valid_loader = Batches(*valid, PREDICT_BATCH, every, shared=False)
-        with TemporaryDirectory(prefix="genomix-") as scratch:
-            folder = Path(scratch) if setting.logs is None else setting.logs / f"{name}-{member}"
-            result = fit(
-                task, loader, valid_loader, fit_config, folder, resolve_device(setting.device), seed
-            )
-        module.to(setting.device).eval()
-        nll = [-point["log_likelihood"] for point in result.history]
-        if name == JOINT and int(np.argmin(nll)) == fit_config.epochs - 1:
+        points = curve(result, name, member)
+        best = int(np.argmin([point.valid_nll for point in points]))
+        if name == JOINT and best == config.epochs - 1:
             self._improving = True
-        return [
-            Epoch(
-                stage=name,
-                member=member,
-                epoch=i + 1,
-                train_loss=point["train_loss"],
-                valid_nll=-point["log_likelihood"],
-                valid_accuracy=point["accuracy"],
-            )
-            for i, point in enumerate(result.history)
-        ]
+        return list(points)
 
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
-        config: Learning = self.config
+        config: NetworkConfig = self.config
         self.device = resolve_device(setting.device)
         self._preprocessor = fit_preprocessor(
             samples, select=self.select, top_k=config.top_k, seed=setting.seed
@@ -350,7 +288,10 @@ class NetworkModel(CohortModel):
         fold = folds_of(samples, n_folds, setting.seed)
         self._members, self._improving, curve = [], False, []
         for member in range(config.members):
-            train, valid = (_part(whole, rows) for rows in (fold != member, fold == member))
+            train, valid = (
+                whole.take(torch.from_numpy(np.flatnonzero(rows)))
+                for rows in (fold != member, fold == member)
+            )
             module = self._build(setting.seed + 1000 * member)
             curve += self.learn(module, train, valid, member, setting)
             self._members.append(module.to(self.device).eval())
@@ -359,9 +300,8 @@ class NetworkModel(CohortModel):
 
     def _build(self, seed: int) -> nn.Module:
         assert self._preprocessor is not None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self.build(self._preprocessor.kept, len(self.classes))
+        kept = self._preprocessor.kept
+        return new_module(lambda: self.build(kept, len(self.classes)), seed)
 
     def log_probability(self, samples: Samples) -> Floats:
         """Of the mean logit of all members."""
@@ -397,23 +337,15 @@ class NetworkModel(CohortModel):
         assert self._preprocessor is not None
         state = {f"input/{k}": v for k, v in self._preprocessor.state().items()}
         for i, member in enumerate(self._members):
-            for name, tensor in member.state_dict().items():
-                state[f"member{i}/{name}"] = tensor.detach().cpu().contiguous().numpy()
+            state |= {f"member{i}/{name}": array for name, array in weights(member).items()}
         return state
 
     def _restore(self, state: State) -> None:
-        learned = {k.removeprefix("input/"): v for k, v in state.items() if k.startswith("input/")}
-        self._preprocessor = Preprocessor.restore(self.modalities, learned)
+        self._preprocessor = Preprocessor.restore(self.modalities, under(state, "input/"))
         self._members = []
         for i in range(self.config.members):
-            start = f"member{i}/"
-            weights = {
-                name.removeprefix(start): torch.from_numpy(np.array(array))
-                for name, array in state.items()
-                if name.startswith(start)
-            }
             member = self._build(0)
-            member.load_state_dict(weights)
+            set_weights(member, under(state, f"member{i}/"))
             self._members.append(member.eval())
 
     def differentiable(self) -> DifferentiableNetwork:
@@ -442,11 +374,6 @@ def tensors(encoded: Encoded) -> Inputs:
         tuple(map(torch.from_numpy, encoded.observed)),
         torch.from_numpy(encoded.present),
     )
-
-
-def _part(whole: Part, rows: NDArray[np.bool_]) -> Part:
-    index = torch.from_numpy(np.flatnonzero(rows))
-    return Part(whole.inputs.take(index), whole.label[index])
 
 
 def _to(inputs: Inputs, device: torch.device) -> Inputs:

@@ -18,7 +18,7 @@ from genomix_cli.cohorts.models.network import Inputs, Output
 from genomix_cli.cohorts.models.tab_transformer import TabBranch
 from genomix_cli.cohorts.models.tokens import (
     CohortTokens,
-    TokenLearning,
+    TokenConfig,
     TokenModel,
     check_heads,
     plain_values,
@@ -36,8 +36,8 @@ from genomix_cli.learning.layers.transformer import (
 
 
 @dataclass(frozen=True)
-class OmicsTransformerConfig(TokenLearning):
-    """Attributes beside those of `TokenLearning`.
+class OmicsTransformerConfig(TokenConfig):
+    """Attributes beside those of `TokenConfig`.
 
     Attributes
     ----------

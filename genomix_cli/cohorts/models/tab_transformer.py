@@ -16,7 +16,7 @@ from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, Output
 from genomix_cli.cohorts.models.tokens import (
     CohortTokens,
-    TokenLearning,
+    TokenConfig,
     TokenModel,
     plain_values,
     thinned,
@@ -26,8 +26,8 @@ from genomix_cli.learning.layers.transformer import SelfAttentionBlock, feed_for
 
 
 @dataclass(frozen=True)
-class TabTransformerConfig(TokenLearning):
-    """Attributes beside those of `TokenLearning`.
+class TabTransformerConfig(TokenConfig):
+    """Attributes beside those of `TokenConfig`.
 
     Attributes
     ----------

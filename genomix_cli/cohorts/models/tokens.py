@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.cohorts.models.network import Inputs, Learning, NetworkModel, Part
-from genomix_cli.comparison.study import Epoch
+from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Part
 from genomix_cli.config import Count, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.task import Epoch
 
 
 @dataclass(frozen=True)
-class TokenLearning(Learning):
-    """Attributes beside those of `Learning`.
+class TokenConfig(NetworkConfig):
+    """Attributes beside those of `NetworkConfig`.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class TokenModel(NetworkModel):
         self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
         """Train for so many epochs or so many steps, whichever is longer."""
-        config: TokenLearning = self.config
+        config: TokenConfig = self.config
         steps = config.epochs * -(-len(train.label) // config.batch_size)
         times = max(1.0, config.steps / steps)
         epochs, patience = round(times * config.epochs), round(times * config.patience)
@@ -159,7 +159,7 @@ class CohortTokens(nn.Module):
         )
 
 
-def thinned(inputs: Inputs, config: TokenLearning) -> Inputs:
+def thinned(inputs: Inputs, config: TokenConfig) -> Inputs:
     """For training: see `wide_dropout`. What stays is larger, so that sums do not shrink."""
     return inputs._replace(
         values=tuple(

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.genome import iupac
+from genomix_cli.learning.networks import MONITOR
 from genomix_cli.sequences.generate.model import Denoiser
 from genomix_cli.sequences.generate.process import hide, spread, surprise, to_bases
 from genomix_cli.sequences.train.learning import Batch, Learning
 
 _COMPLEMENT = torch.from_numpy(iupac.reverse_complement(np.arange(iupac.SETS)[:, None])[:, 0])
-MONITOR = "log_likelihood"
 
 
 @dataclass(frozen=True)

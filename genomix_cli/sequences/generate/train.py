@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.results import plain
-from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
+from genomix_cli.learning.networks import curve
 from genomix_cli.learning.processes import first_process
+from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.generate.checkpoint import TASK, build, save_diffusion
 from genomix_cli.sequences.generate.conditions import (
     Condition,
@@ -26,7 +27,6 @@ from genomix_cli.sequences.generate.conditions import (
     values_of,
 )
 from genomix_cli.sequences.generate.learning import (
-    MONITOR,
     Averaged,
     DiffusionOptions,
     DiffusionTask,
@@ -51,7 +51,7 @@ from genomix_cli.sequences.generate.page import (
 )
 from genomix_cli.sequences.generate.process import bound
 from genomix_cli.sequences.runs import read_run
-from genomix_cli.sequences.train.learning import Part, curve, learn
+from genomix_cli.sequences.train.learning import Part, learn
 from genomix_cli.sequences.train.request import (
     TrainRequest,
     last_checkpoint,
@@ -222,7 +222,6 @@ def _learn(
         part(data.split.valid),
         options.learning(),
         request.setting,
-        MONITOR,
         folder=request.output,
         resume=last_checkpoint(request),
         quiet=False,

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,20 +17,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genomix_cli.comparison.study import Epoch, Fitted, Floats
+from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Share
 from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
+from genomix_cli.learning import networks
 from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.networks import curve, new_module, set_weights, weights
+from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
-from genomix_cli.sequences.train.learning import (
-    PREDICT_BATCH,
-    Batch,
-    Learning,
-    Part,
-    curve,
-    learn,
-)
+from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Learning, Part, learn
 
 # Relative gain of the likelihood in the last epoch at which it had better gone on.
 IMPROVING = 0.01
@@ -97,52 +93,24 @@ def on_both(function: Callable[[Tensor], Tensor], codes: Tensor, both: bool) -> 
     return (function(codes) + function(opposite(codes))) / 2
 
 
-class Predictions(NamedTuple):
-    """Of a validation batch, on the CPU."""
-
-    logits: Tensor
-    label: Tensor
-
-
-class ClassTask:
-    """Labelled sequences as a `genomix_cli.learning.task.Task`.
-
-    Parameters
-    ----------
-    module : Network
-    config : NetworkConfig
-    seed : int
-        Of what is hidden, and of strands.
-    """
-
-    module: nn.Module
+class ClassTask(networks.ClassTask):
+    """Labelled sequences, of either strand and partly hidden in training."""
 
     def __init__(self, module: Network, config: NetworkConfig, seed: int) -> None:
-        self.module = module
+        super().__init__(module, seed)
         self._config = config
-        self._seed = seed
-        self._generator: torch.Generator | None = None
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy."""
-        if self._generator is None:
-            self._generator = torch.Generator(batch.codes.device).manual_seed(self._seed)
-        logits = self.module(varied(batch.codes, self._config, self._generator))
+        """Return the cross-entropy."""
+        generator = self.generator(batch.codes.device)
+        logits = self.module(varied(batch.codes, self._config, generator))
         loss = F.cross_entropy(logits, batch.target, label_smoothing=self._config.smoothing)
         return {"loss": loss}
 
-    def predict(self, batch: Batch) -> Predictions:
-        """Logits, on the CPU."""
+    def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the logits of whole sequences, and their labels."""
         logits = on_both(self.module, batch.codes, self._config.reverse_complement)
-        return Predictions(logits.float().cpu(), batch.target.cpu())
-
-    def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
-        """Mean log-likelihood and accuracy over all validation batches."""
-        logits = torch.cat([p.logits for p in predictions])
-        label = torch.cat([p.label for p in predictions])
-        log_p = torch.log_softmax(logits, -1).gather(1, label[:, None])
-        accuracy = (logits.argmax(-1) == label).float().mean()
-        return {"log_likelihood": float(log_p.mean()), "accuracy": float(accuracy)}
+        return logits, batch.target
 
 
 def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> Tensor:
@@ -188,7 +156,6 @@ class NetworkClassifier(SequenceClassifier):
             Part(valid.sequences.codes, valid.label),
             config,
             setting,
-            "log_likelihood",
             resume=_interrupted(setting.logs),
             quiet=setting.logs is None,
         )
@@ -198,9 +165,7 @@ class NetworkClassifier(SequenceClassifier):
         return Fitted(learned, points, converged=not _still_improving(points, config.epochs))
 
     def _built(self, seed: int) -> Network:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self.build(self.length, len(self.classes))
+        return new_module(lambda: self.build(self.length, len(self.classes)), seed)
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
         """Of the logits, in batches."""
@@ -237,16 +202,12 @@ class NetworkClassifier(SequenceClassifier):
         self.module.to(self.device)
 
     def state(self) -> State:
-        """Weights by their names in the network."""
-        return {
-            name: tensor.detach().cpu().contiguous().numpy()
-            for name, tensor in self.module.state_dict().items()
-        }
+        """Return the weights of the network."""
+        return weights(self.module)
 
     def _restore(self, state: State) -> None:
         self.module = self._built(0)
-        arrays = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-        self.module.load_state_dict(arrays)
+        set_weights(self.module, state)
         self.module.to(self.device).eval()
 
 

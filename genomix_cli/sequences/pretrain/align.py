@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.comparison.results import plain, write_rows
-from genomix_cli.comparison.study import Epoch
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
+from genomix_cli.learning.networks import curve
 from genomix_cli.learning.processes import first_process
+from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.alignment import (
     AlignConfig,
     Alignment,
@@ -52,7 +53,7 @@ from genomix_cli.sequences.score.retrieval import (
     in_words,
     recalls,
 )
-from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Part, curve, learn
+from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Part, learn
 from genomix_cli.sequences.train.request import (
     TrainRequest,
     last_checkpoint,
@@ -359,7 +360,6 @@ def _learn(
         Part(sequences.codes[split.valid], values[split.valid]),
         config,
         request.setting,
-        "log_likelihood",
         folder=request.output if keep else None,
         checkpoint_every=CHECKPOINT_EVERY if keep else 0,
         resume=last_checkpoint(request) if keep else None,

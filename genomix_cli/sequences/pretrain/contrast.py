@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.comparison.results import plain
-from genomix_cli.comparison.study import Epoch
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.networks import curve
 from genomix_cli.learning.processes import first_process
+from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.contrastive import ContrastConfig, Contrastive
 from genomix_cli.sequences.models.encoder import PRESETS, Encoder, EncoderConfig
@@ -45,7 +46,7 @@ from genomix_cli.sequences.pretrain.probes import (
 from genomix_cli.sequences.pretrain.views import GENOTYPES, SHORTEST, Views, generator_of, view
 from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
 from genomix_cli.sequences.score.embeddings import Start, begin, embed, start_from
-from genomix_cli.sequences.train.learning import Batch, Part, curve, learn
+from genomix_cli.sequences.train.learning import Batch, Part, learn
 from genomix_cli.sequences.train.request import (
     TrainRequest,
     last_checkpoint,
@@ -377,7 +378,6 @@ def pretrain(
         Part(sequences.codes[split.valid]),
         config,
         request.setting,
-        "log_likelihood",
         folder=request.output if keep else None,
         checkpoint_every=CHECKPOINT_EVERY if keep else 0,
         resume=last_checkpoint(request) if keep else None,

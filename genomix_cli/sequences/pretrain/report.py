@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genomix_cli.comparison.results import in_words
-from genomix_cli.comparison.study import Epoch
+from genomix_cli.learning.task import Epoch
 from genomix_cli.report.canvas import (
     GREY,
     Picture,

@@ -11,22 +11,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.cohorts.models import network
 from genomix_cli.cohorts.models.mlp import MLP, MLPConfig
 from genomix_cli.cohorts.models.network import (
-    Batches,
+    Batch,
     ClassTask,
     Inputs,
-    Learning,
+    NetworkConfig,
     NetworkModel,
     Output,
-    Predictions,
+    Part,
     hide,
     tensors,
 )
 from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
-from genomix_cli.comparison.study import Epoch
+from genomix_cli.learning import networks
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.networks import Batches, Predictions
+from genomix_cli.learning.task import Epoch
 from tests.cohort_samples import easy, with_gaps
 
 SMALL = MLPConfig(width=8, layers=1, epochs=3, batch_size=32, learning_rate=3e-3)
@@ -45,7 +46,7 @@ def inputs(n: int = 4000, lacking: float = 0.3) -> Inputs:
 
 class TestHide:
     def hidden(self, before: Inputs, **fields: Any) -> Inputs:
-        config = Learning(**{"modality_dropout": 0.0, **fields})
+        config = NetworkConfig(**{"modality_dropout": 0.0, **fields})
         return hide(before, config, torch.Generator().manual_seed(3))
 
     def test_nothing_where_nothing_is_asked_for(self):
@@ -103,7 +104,7 @@ class TestBatches:
     def test_each_sample_once_in_the_order_given_and_sizes_alike(self):
         label = torch.arange(103)
         order = np.random.default_rng(0).permutation(103)
-        batches = list(Batches(inputs(103), label, 10, order, shared=True))
+        batches = list(Batches(Part(inputs(103), label), 10, order, shared=True))
         assert len(batches) == 11
         assert torch.cat([b.label for b in batches]).tolist() == order.tolist()
         assert {len(b.label) for b in batches} == {9, 10}
@@ -111,27 +112,27 @@ class TestBatches:
     def test_samples_go_with_their_labels(self):
         whole = inputs(50)
         order = np.arange(50)[::-1].copy()
-        for batch in Batches(whole, torch.arange(50), 8, order, shared=False):
+        for batch in Batches(Part(whole, torch.arange(50)), 8, order, shared=False):
             assert torch.equal(batch.inputs.present, whole.present[batch.label])
             assert torch.equal(batch.inputs.values[1], whole.values[1][batch.label])
 
     def test_processes_share_each_batch(self, monkeypatch):
         parts = []
         for rank in range(3):
-            monkeypatch.setattr(network, "rank_and_world_size", lambda rank=rank: (rank, 3))
-            batches = Batches(inputs(40), torch.arange(40), 16, np.arange(40), shared=True)
+            monkeypatch.setattr(networks, "rank_and_world_size", lambda rank=rank: (rank, 3))
+            batches = Batches(Part(inputs(40), torch.arange(40)), 16, np.arange(40), shared=True)
             parts.append([b.label.tolist() for b in batches])
         assert [len(part) for part in parts] == [3, 3, 3]
         for i, whole in enumerate(np.array_split(np.arange(40), 3)):
             assert sorted(n for part in parts for n in part[i]) == whole.tolist()
-        monkeypatch.setattr(network, "rank_and_world_size", lambda: (1, 3))
-        alone = Batches(inputs(40), torch.arange(40), 16, np.arange(40), shared=False)
+        monkeypatch.setattr(networks, "rank_and_world_size", lambda: (1, 3))
+        alone = Batches(Part(inputs(40), torch.arange(40)), 16, np.arange(40), shared=False)
         assert sum(len(b.label) for b in alone) == 40
 
 
 class TestTask:
     def test_metrics_are_of_all_batches_together(self):
-        task = ClassTask(nn.Identity(), Learning(), None, 0)
+        task = ClassTask(nn.Identity(), NetworkConfig(), None, 0)
         logits, label = torch.randn(10, 3), torch.arange(10) % 3
         parts = [Predictions(logits[:7], label[:7]), Predictions(logits[7:], label[7:])]
         found = task.metrics(parts)
@@ -145,14 +146,14 @@ class TestTask:
                 n = len(inputs.present)
                 return Output(torch.zeros(n, 2), penalty=torch.tensor(0.25))
 
-        batch = network.Batch(inputs(8), torch.zeros(8, dtype=torch.long))
-        losses = ClassTask(Fixed(), Learning(), None, 0).losses(batch)
+        batch = Batch(inputs(8), torch.zeros(8, dtype=torch.long))
+        losses = ClassTask(Fixed(), NetworkConfig(), None, 0).losses(batch)
         assert float(losses["loss"]) == pytest.approx(np.log(2) + 0.25)
         assert float(losses["classes"]) == pytest.approx(np.log(2))
 
 
 @dataclass(frozen=True)
-class ScriptedConfig(Learning):
+class ScriptedConfig(NetworkConfig):
     """For `Scripted`."""
 
 

@@ -9,7 +9,7 @@ from genomix_cli.cohorts.models.tab_transformer import TabTransformer, TabTransf
 from genomix_cli.cohorts.models.tokens import (
     CohortTokens,
     FeatureTokens,
-    TokenLearning,
+    TokenConfig,
     plain_values,
     thinned,
 )
@@ -103,7 +103,7 @@ def test_few_samples_are_seen_more_often() -> None:
 
 
 def test_only_wide_modalities_are_thinned_and_keep_their_mean() -> None:
-    config = TokenLearning(max_tokens=3, wide_dropout=0.75)
+    config = TokenConfig(max_tokens=3, wide_dropout=0.75)
     values = (torch.ones(2, 3), torch.ones(50, 400))
     with torch.random.fork_rng():
         torch.manual_seed(0)

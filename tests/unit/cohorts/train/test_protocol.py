@@ -20,9 +20,10 @@ from genomix_cli.cohorts.train.protocol import (
 )
 from genomix_cli.cohorts.train.splits import folds_of
 from genomix_cli.cohorts.train.tuning import candidates, tune
-from genomix_cli.comparison.study import Epoch, Importance
+from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import MissingExtraError, UsageError
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.task import Epoch
 from tests.toy_model import line_of_samples, relabelled, toy_registered
 
 TOY = Entrant("toy", "toy", {}, modalities=("first", "second"))

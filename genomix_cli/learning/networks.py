@@ -1,0 +1,219 @@
+"""How a network learns in every domain: batches, one call of the fit loop, weights as arrays.
+
+Letters: B batch, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, NotNegative, Positive
+from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.loop import fit
+from genomix_cli.learning.processes import rank_and_world_size
+from genomix_cli.learning.task import Epoch, FitConfig, FitResult, Task
+
+M = TypeVar("M", bound=nn.Module)
+
+# Stage of a fit in which the whole network learns.
+JOINT = "joint"
+MONITOR = "log_likelihood"
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a network learns; the configuration of each model adds its architecture.
+
+    Attributes
+    ----------
+    learning_rate, weight_decay : float
+        AdamW's; the rate is the peak of a warm-up and a cosine.
+    batch_size : int
+    epochs : int
+        Maximum number of epochs.
+    patience : int
+        Epochs without a better validation before training stops; 0: never stop early.
+    clip : float
+        Maximum norm of the gradients.
+    """
+
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.01
+    batch_size: Count = 128
+    epochs: Count = 10
+    patience: int = 0
+    clip: Positive = 1.0
+
+
+class Examples(Protocol):
+    """Examples to learn from, or to validate on."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def batch(self, rows: NDArray[np.int64]) -> Any:
+        """Return some examples as the task reads them."""
+
+
+class Batches:
+    """Examples in batches of nearly equal size, in a given order.
+
+    Where several processes share the work, each takes its share of every batch.
+    """
+
+    def __init__(
+        self, examples: Examples, size: int, order: NDArray[np.int64], *, shared: bool
+    ) -> None:
+        self._examples = examples
+        rank, world_size = rank_and_world_size() if shared else (0, 1)
+        whole = np.array_split(order, max(1, -(-len(order) // size)))
+        self._rows = [rows[rank::world_size] for rows in whole]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._examples.batch, self._rows)
+
+
+class Predictions(NamedTuple):
+    """Logits ``[B, K]`` and labels ``[B]`` of a validation batch, on the CPU."""
+
+    logits: Tensor
+    label: Tensor
+
+
+class ClassTask(ABC):
+    """Classes to learn, as a `genomix_cli.learning.task.Task`; a subclass knows its batches.
+
+    Parameters
+    ----------
+    module : nn.Module
+    seed : int
+        Seed of the random changes of a batch in training.
+    """
+
+    def __init__(self, module: nn.Module, seed: int) -> None:
+        self.module = module
+        self._seed = seed
+        self._generator: torch.Generator | None = None
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        """Return the generator of random changes; made on first use, when the device is known."""
+        if self._generator is None:
+            self._generator = torch.Generator(device).manual_seed(self._seed)
+        return self._generator
+
+    @abstractmethod
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Return the loss and its parts."""
+
+    @abstractmethod
+    def answers(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Return the logits ``[B, K]`` and the labels ``[B]`` of a batch."""
+
+    def predict(self, batch: Any) -> Predictions:
+        """Return logits and labels, on the CPU."""
+        logits, label = self.answers(batch)
+        return Predictions(logits.float().cpu(), label.cpu())
+
+    def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
+        """Return mean log-likelihood and accuracy over all validation batches."""
+        logits = torch.cat([p.logits for p in predictions])
+        label = torch.cat([p.label for p in predictions])
+        log_p = torch.log_softmax(logits, -1).gather(1, label[:, None])
+        accuracy = (logits.argmax(-1) == label).float().mean()
+        return {"log_likelihood": float(log_p.mean()), "accuracy": float(accuracy)}
+
+
+def learn(
+    task: Task,
+    train: Examples,
+    valid: Examples,
+    config: Learning,
+    setting: FitSettings,
+    *,
+    predict_batch: int,
+    seed: int | None = None,
+    folder: Path | None = None,
+    resume: Path | None = None,
+    **options: Any,
+) -> FitResult:
+    """Train `task.module` and leave the weights that validated best in it, in evaluation mode.
+
+    Parameters
+    ----------
+    task : Task
+    train, valid : Examples
+    config : Learning
+    setting : FitSettings
+    predict_batch : int
+        Size of validation batches.
+    seed : int, optional
+        Seed of dropout and of the order of the examples; default: the setting's.
+    folder : Path, optional
+        Folder for checkpoints and logs; otherwise none are kept.
+    resume : Path, optional
+        Checkpoint to resume from.
+    **options
+        Further fields of `FitConfig`.
+    """
+    seed = setting.seed if seed is None else seed
+    fit_config = FitConfig(
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        precision=setting.precision,
+        patience=config.patience,
+        devices=setting.devices,
+        **{"monitor": MONITOR, "checkpoint_every": 0, "quiet": True, **options},
+    )
+
+    def loader(epoch: int) -> Batches:
+        order = np.random.default_rng([seed, epoch]).permutation(len(train))
+        return Batches(train, config.batch_size, order, shared=True)
+
+    device = resolve_device(setting.device)
+    valid_loader = Batches(valid, predict_batch, np.arange(len(valid)), shared=False)
+    with TemporaryDirectory(prefix="genomix-") as scratch:
+        own = folder or Path(scratch)
+        result = fit(task, loader, valid_loader, fit_config, own, device, seed, resume)
+    task.module.to(device).eval()
+    return result
+
+
+def curve(result: FitResult, stage: str = JOINT, member: int = 0) -> tuple[Epoch, ...]:
+    """Return the training curve of a fit whose task reports ``log_likelihood`` and ``accuracy``."""
+    return tuple(
+        Epoch(stage, member, i + 1, p["train_loss"], -p["log_likelihood"], p["accuracy"])
+        for i, p in enumerate(result.history)
+    )
+
+
+def new_module(build: Callable[[], M], seed: int) -> M:
+    """Build a network whose initial weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def weights(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return the weights of a network as arrays, as run folders store them."""
+    return {k: v.detach().cpu().contiguous().numpy() for k, v in module.state_dict().items()}
+
+
+def set_weights(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Load weights from arrays; copies, since those may lie in a read-only map."""
+    module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
