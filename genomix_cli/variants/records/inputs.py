@@ -234,8 +234,12 @@ def mirrored_window(window: WindowArrays) -> WindowArrays:
 def mirrored_offset(
     offset: NDArray[np.int64], ref_len: NDArray[np.int64], n_bins: int
 ) -> NDArray[np.int64]:
-    """Where variants at `offset` of a window lie when it is read from the other strand."""
-    return n_bins * BIN_SIZE - 1 - (offset + np.maximum(ref_len - 1, 0))
+    """Return the offsets of alleles in the same window read from the other strand, int64 ``[V]``.
+
+    An allele starts where its last reference base ended. An insertion lies before the base at its
+    offset, so its mirror image lies before the base that was the one to its left.
+    """
+    return n_bins * BIN_SIZE - (offset + ref_len)
 
 
 def mirrored_haplotypes(

@@ -370,26 +370,32 @@ def test_both_strands_are_the_mean_of_each(
     tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path], fasta: Path
 ) -> None:
     """The reverse complement of a whole genome, scored forwards, is the other strand."""
+    letters = str.maketrans("ACGT", "TGCA")
+    chr1 = genome["chr1"]
+    # An insertion before a base that opens a bin, with one spelling only on either strand.
+    edge = next(q for q in range(48_000, 60_000, 50) if chr1[q - 1] != "T" and chr1[q] != "G")
     lines = [snv(genome, "chr1", p) for p in (40_120, 40_333, 47_777)]
+    lines.append(f"chr1\t{edge}\t.\t{chr1[edge - 1]}\t{chr1[edge - 1]}GAT\t.\t.\t.")
     score(lines, tracks=tracks, precision="fp32")
     forward = np.array(read(tmp_path / "out.vcf")[1], float)
     score(lines, tracks=tracks, both_strands=True)
     header, both = read(tmp_path / "out.vcf")
     assert "##genomixStrands=both" in header.meta
     # 130,000 bases: a window of 20 kb on the grid of 10 kb mirrors onto another one.
-    letters = str.maketrans("ACGT", "TGCA")
     mirror = tmp_path / "mirror.fa"
-    turned_chr1 = genome["chr1"].translate(letters)[::-1]
+    turned_chr1 = chr1.translate(letters)[::-1]
     mirror.write_text(f">chr1\n{turned_chr1}\n>chr2\n{genome['chr2']}\n")
     flipped = {
         name: mirrored_bigwig(path, tmp_path / f"{name}.bw") for name, path in tracks.items()
     }
     turned = []
-    for text in lines:
+    for text in lines[:3]:
         fields = text.split("\t")
         fields[1] = str(130_000 + 1 - int(fields[1]))
         fields[3:5] = [f.translate(letters) for f in fields[3:5]]
         turned.append("\t".join(fields))
+    anchor = chr1[edge].translate(letters)
+    turned.append(f"chr1\t{130_000 - edge}\t.\t{anchor}\t{anchor}ATC\t.\t.\t.")
     score(turned[::-1], fasta=mirror, tracks=flipped)
     reverse = np.array(read(tmp_path / "out.vcf")[1][::-1], float)
     logits = [np.log(p / (1 - p)) for p in (forward, reverse, np.array(both, float))]
