@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +60,10 @@ class Like:
     def find(
         self, record: Record, sets: Sequence[int], reader: VcfReader, taken: Container[int]
     ) -> int | None:
-        """The column of a record, or None where the file has no such site.
+        """Return the column of a record, or None where the file has no such variant.
+
+        REF has to be the same, and every ALT one that the column has: the model learned nothing
+        about another allele at the same position.
 
         Parameters
         ----------
@@ -81,17 +86,19 @@ class Like:
         free = [place for place in self._place.get(record.pos - 1, ()) if place not in taken]
         if not free:
             return None
-        # Of several, that of the same alternatives.
-        place = max(free, key=lambda place: bool(self.columns.alt[place] & sum(sets[1:])))
-        if self.columns.ref[place] != sets[0]:
+        ref = self.columns.ref[free[0]]
+        if ref != sets[0]:
             raise DataError(
                 f"REF is not what {self.name} has",
                 where=reader.where(record),
-                expected=decode([self.columns.ref[place]]),
+                expected=decode([ref]),
                 found=record.ref,
                 hint="both have to be of one assembly",
             )
-        return place
+        alternatives = reduce(or_, sets[1:], 0)
+        known = [column for column in free if not alternatives & ~int(self.columns.alt[column])]
+        # The column of exactly these alternatives before one that has more.
+        return min(known, key=lambda column: self.columns.alt[column] != alternatives, default=None)
 
     def _places(self, contig: str) -> dict[int, list[int]]:
         """Columns by 0-based position, of the sites of a contig."""

@@ -156,7 +156,7 @@ class _Sink:
         if self.like is not None:
             place = self.like.find(record, sets, reader, self._taken)
             if place is None:
-                self._leave(record, f"sites are not in {self.like.name}")
+                self._leave(record, f"sites or alternatives are not in {self.like.name}")
                 return
         where = _Where(reader, record)
         genotypes = parse(record.fields[8], len(self.people), sets, where)

@@ -157,25 +157,44 @@ class TestVcf:
         assert wide.columns.pos.tolist() == [0, 1, 1, 1, 2, 3, 4]
         assert letters(wide) == ["AYCCGTA", "ACGCGWA", "ACCAGAA"]
         # New people, whose file has these in another order, and one that is not known.
-        other = vcf(tmp_path / "n.vcf", [records[2], records[1], "1 2 C T,G 0/1 0/2 1/1"], "xyz")
+        other = vcf(tmp_path / "n.vcf", [records[2], records[1], "1 2 C T 0/1 0/0 1/1"], "xyz")
         new, summary = prepare(tmp_path / "c.h5", other, like=tmp_path / "a.h5")
-        assert letters(new) == ["YCCN", "SGCN", "TCAN"]
+        assert letters(new) == ["YCCN", "CGCN", "TCAN"]
         assert summary.facts["sites not in the VCF"] == 1
+
+    @pytest.mark.parametrize(
+        ("record", "letter"),
+        [
+            ("1 2 C T 0/1", "Y"),
+            ("1 2 C A 0/1", "N"),
+            ("1 2 C A,T 0/2", "N"),
+        ],
+    )
+    def test_another_alternative_is_another_variant(
+        self, tmp_path: Path, record: str, letter: str
+    ) -> None:
+        prepare(tmp_path / "a.h5", vcf(tmp_path / "a.vcf", ["1 2 C T 0/1 1/1 0/0"]))
+        path = vcf(tmp_path / "b.vcf", [record], ["new"])
+        if letter == "N":
+            refused(tmp_path, "alternatives are not in a.h5", path, like=tmp_path / "a.h5")
+            return
+        new, _ = prepare(tmp_path / "b.h5", path, like=tmp_path / "a.h5")
+        assert letters(new) == [letter]
 
     def test_the_columns_of_another_file(self, tmp_path: Path) -> None:
         first, _ = prepare(tmp_path / "a.h5", vcf(tmp_path / "a.vcf", UNPHASED))
-        records = ["chr1 2 C A 0|1", "chr1 3 G T 0|1", "chr2 3 G A 1|1"]
+        records = ["chr1 2 C T 0|1", "chr1 3 G T 0|1", "chr2 3 G A 1|1"]
         path = vcf(tmp_path / "b.vcf", records, ["new"])
         found, summary = prepare(tmp_path / "b.h5", path, like=tmp_path / "a.h5")
         # As in that file, a row is a person.
-        assert letters(found) == ["MNNA"]
+        assert letters(found) == ["YNNA"]
         assert found.contigs == first.contigs
         assert found.columns is not None
         assert first.columns is not None
         for mine, theirs in zip(found.columns, first.columns, strict=True):
             assert np.array_equal(mine, theirs)
         assert summary.facts["sites not in the VCF"] == 2
-        assert summary.left_out == {"sites are not in a.h5": 1}
+        assert summary.left_out == {"sites or alternatives are not in a.h5": 1}
         path = vcf(tmp_path / "c.vcf", ["1 2 T A 0/0"], ["new"])
         refused(
             tmp_path,
