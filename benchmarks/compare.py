@@ -14,14 +14,9 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import DataLoader
 
-from genomix_cli.comparison.metrics.binary import (
-    Interval,
-    auprc,
-    auroc,
-    bootstrap,
-    bootstrap_difference,
-    resampling_units,
-)
+from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
+from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.metrics.binary import auprc, auroc
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.learning.checkpoints import load_model
 from genomix_cli.variants.records.inputs import BIN_SIZE
@@ -93,6 +88,7 @@ def main() -> None:
     table = shard.variants
     label, truth = table.label[rows], table.probability[rows]
     units = resampling_units(table.contig[rows], table.pos[rows])
+    bootstrap = Bootstrap(units.ids, DRAWS)
     first = None
     print(f"{len(rows):,} variants, prevalence {label.mean():.4f}, {units.n_units} {units.kind}\n")
     print("| model | AUROC | AUPRC | AUROC of the first less this |\n|---|---|---|---|")
@@ -102,16 +98,12 @@ def main() -> None:
             score = boosted_tracks(shard, options.contig, rows)
         else:
             score = logits(run, shard, rows)
-        scores = [
-            bootstrap(metric, label, score, units.ids, DRAWS, np.random.default_rng(0))
-            for metric in (auroc, auprc)
-        ]
+        scores = [bootstrap.interval(metric, label, score) for metric in (auroc, auprc)]
         less = ""
         if first is None:
             first = score
         else:
-            rng = np.random.default_rng(0)
-            less = show(bootstrap_difference(auroc, label, first, score, units.ids, DRAWS, rng))
+            less = show(bootstrap.difference(auroc, label, first, score))
         print(f"| {Path(run).name} | {show(scores[0])} | {show(scores[1])} | {less} |", flush=True)
 
 

@@ -15,14 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genomix_cli.comparison.metrics.binary import (
-    Interval,
-    auprc,
-    auroc,
-    bootstrap,
-    bootstrap_difference,
-    resampling_units,
-)
+from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
+from genomix_cli.comparison.intervals import Interval, interval_of
+from genomix_cli.comparison.metrics.binary import auprc, auroc
 
 DRAWS = 1000
 KEYS = ["contig", "pos", "ref", "alt"]
@@ -57,6 +52,7 @@ def main() -> None:
     units = resampling_units(first["contig"].to_numpy(), first["pos"].to_numpy())
     truth = pd.to_numeric(first["probability"], errors="coerce").to_numpy()
     known = bool(np.isfinite(truth).all())
+    bootstrap = Bootstrap(units.ids, DRAWS)
     # Of many equal probabilities AUPRC takes all or none at once: a coin decides among them.
     coin = truth + 1e-9 * np.random.default_rng(0).random(len(truth))
     print(f"{len(first):,} variants, prevalence {label.mean():.4f}, {units.n_units} {units.kind}\n")
@@ -66,21 +62,21 @@ def main() -> None:
         print(f"| Bayes ceiling | {auroc(label, truth):.4f} | {auprc(label, coin):.4f} | | |")
     for run, table in tables.items():
         score = table["logit"].to_numpy()
-        scores = [
-            bootstrap(metric, label, score, units.ids, DRAWS, np.random.default_rng(0))
-            for metric in (auroc, auprc)
-        ]
+        scores = [bootstrap.interval(metric, label, score) for metric in (auroc, auprc)]
         less, closed = "", ""
         if run != name:
-            rng = np.random.default_rng(0)
-            less = show(bootstrap_difference(auroc, label, ours, score, units.ids, DRAWS, rng))
+            less = show(bootstrap.difference(auroc, label, ours, score))
             if known:
-                closed = show(share(label, ours, score, truth, units.ids))
+                closed = show(share(label, ours, score, truth, bootstrap))
         print(f"| {run} | {show(scores[0])} | {show(scores[1])} | {less} | {closed} |")
 
 
 def share(
-    label: np.ndarray, ours: np.ndarray, theirs: np.ndarray, ceiling: np.ndarray, ids: np.ndarray
+    label: np.ndarray,
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    ceiling: np.ndarray,
+    bootstrap: Bootstrap,
 ) -> Interval:
     """(ours - theirs) / (ceiling - theirs) in AUROC, under the same draws of loci."""
 
@@ -88,14 +84,7 @@ def share(
         a, b, c = (auroc(label, s, weights=w) for s in (ours, theirs, ceiling))
         return (a - b) / (c - b)
 
-    rng = np.random.default_rng(0)
-    n = int(ids.max()) + 1
-    draws = [
-        closed(np.bincount(rng.integers(0, n, n), minlength=n)[ids].astype(float))
-        for _ in range(DRAWS)
-    ]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(closed(np.ones(len(label))), float(low), float(high))
+    return interval_of(bootstrap.replicates(closed))
 
 
 if __name__ == "__main__":

@@ -61,10 +61,10 @@ VARIANT_MODELS = Registry(
 VARIANT_BASELINES = Registry(
     "variant baseline",
     {
-        "kmer-logistic": "genomix_cli.variants.evaluate.suite.baselines.kmers:predict",
-        "position": "genomix_cli.variants.evaluate.suite.baselines.boosting:position",
-        "tracks": "genomix_cli.variants.evaluate.suite.baselines.boosting:tracks",
-        "nearest-peak": "genomix_cli.variants.evaluate.suite.baselines.nearest:predict",
+        "kmer-logistic": "genomix_cli.variants.evaluate.suite.baselines.kmers:KMER_LOGISTIC",
+        "position": "genomix_cli.variants.evaluate.suite.baselines.boosting:POSITION",
+        "tracks": "genomix_cli.variants.evaluate.suite.baselines.boosting:TRACKS",
+        "nearest-peak": "genomix_cli.variants.evaluate.suite.baselines.nearest:NEAREST_PEAK",
     },
 )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from genomix_cli.comparison.metrics.binary import Interval, MetricResult
+    from genomix_cli.comparison.intervals import Interval, MetricResult
     from genomix_cli.comparison.results import Results
 
 log = logging.getLogger("genomix")

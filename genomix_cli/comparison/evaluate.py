@@ -5,7 +5,6 @@ Letters: n samples, K classes.
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Interval, MetricResult
+from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import NAN, Interval, MetricResult, share_interval
 from genomix_cli.comparison.metrics.multiclass import CLASS_METRICS, METRICS, Replicates, replicate
-from genomix_cli.comparison.results import NAN, ClassScore, leaks, plain, share
+from genomix_cli.comparison.results import ClassScore, leaks, plain, write_rows
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.cohort import PATIENT, Cohort, open_cohort
@@ -37,7 +37,6 @@ FEW_UNITS = 30
 PARQUET = b"PAR1"
 # Probabilities come with six digits.
 SUM_TOLERANCE = 1e-3
-_PARTS = ("score", "ceiling", "other", "difference")
 
 
 @dataclass(frozen=True)
@@ -526,8 +525,7 @@ def _evaluate(
     units = len(np.unique(unit))
     if request.draws and units < FEW_UNITS:
         log.warning("only %d %s to draw: the intervals are rough", units, truth.unit_name)
-    rng = np.random.default_rng(request.seed)
-    found = replicate(label, models, unit, request.draws, rng)
+    found = replicate(label, models, Bootstrap(unit, request.draws, request.seed))
     bayes = None if truth.posterior is None else 1
     beside = None if other is None else len(models) - 1
     k = len(scored.classes)
@@ -598,7 +596,7 @@ def _classes(
     for k, name in enumerate(names):
         own = label == k
         metrics = {metric: found.class_interval(0, k, metric) for metric in CLASS_METRICS}
-        coverage = NAN if sets is None else share(sets[own, k])
+        coverage = NAN if sets is None else share_interval(sets[own, k])
         yield ClassScore(name, int(own.sum()), metrics, coverage)
 
 
@@ -606,34 +604,30 @@ def _sets(sets: NDArray[np.bool_], label: NDArray[np.int64], predicted: NDArray[
     size = sets.sum(1)
     single = size == 1
     return Sets(
-        share(sets[np.arange(len(label)), label]),
+        share_interval(sets[np.arange(len(label)), label]),
         float(size.mean()),
         float((~single).mean()),
-        share((predicted == label)[single]),
+        share_interval((predicted == label)[single]),
     )
 
 
 def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
     """Write a line per metric, of all classes and of each; what does not apply is empty."""
-    with atomic_path(path, force=force) as draft, draft.open("w", newline="") as handle:
-        table = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        parts = [f"{part}_{name}" for part in _PARTS for name in Interval._fields]
-        table.writerow(["metric", "class", "samples", *parts])
-        for metric in evaluation.metrics:
-            values = [v for part in _PARTS for v in getattr(metric, part) or NAN]
-            table.writerow([metric.name, "", evaluation.counts.used, *map(_text, values)])
-        if evaluation.sets is not None:
-            coverage = [*evaluation.sets.coverage, *(NAN * 3)]
-            table.writerow(["coverage", "", evaluation.counts.used, *map(_text, coverage)])
-        for each in evaluation.classes:
-            for name, interval in {**each.metrics, "coverage": each.coverage}.items():
-                if not np.isnan(interval.value):
-                    values = [*interval, *(NAN * 3)]
-                    table.writerow([name, each.name, each.support, *map(_text, values)])
-
-
-def _text(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.6g}"
+    lines = [(metric, "", evaluation.counts.used) for metric in evaluation.metrics]
+    if evaluation.sets is not None:
+        coverage = MetricResult("coverage", evaluation.sets.coverage)
+        lines.append((coverage, "", evaluation.counts.used))
+    lines += [
+        (MetricResult(name, interval), each.name, each.support)
+        for each in evaluation.classes
+        for name, interval in {**each.metrics, "coverage": each.coverage}.items()
+        if not np.isnan(interval.value)
+    ]
+    rows = [
+        {"metric": metric.name, "class": name, "samples": samples, **metric.cells()}
+        for metric, name, samples in lines
+    ]
+    write_rows(rows, path, force=force)
 
 
 def write_json(
@@ -647,9 +641,7 @@ def write_json(
     report = {
         **plain(evaluation),
         "counts": evaluation.counts._asdict(),
-        "metrics": {
-            m.name: {part: plain(getattr(m, part)) for part in _PARTS} for m in evaluation.metrics
-        },
+        "metrics": {m.name: plain(m.intervals()) for m in evaluation.metrics},
         "provenance": made,
     }
     with atomic_path(path, force=force) as draft:

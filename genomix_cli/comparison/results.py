@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Interval, wilson
+from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import NAN, Interval, share_interval
 from genomix_cli.comparison.metrics.multiclass import (
     CLASS_METRICS,
     METRICS,
@@ -37,7 +38,6 @@ FEW_UNITS = 30
 # What is above a ceiling by less is above it by the digits of a table.
 ROUNDING = 1e-4
 BEATS, LEVEL, BELOW = "beats", "not told apart", "below"
-NAN = Interval(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -293,8 +293,7 @@ class _Tested:
         work = len(self.label) * len(models) * len(study.classes)
         self.draws = int(np.clip(WORK / max(work, 1), LEAST_DRAWS, DRAWS))
         self.draws = self.draws if draws is None else draws
-        rng = np.random.default_rng(seed)
-        self.found = replicate(self.label, models, self.unit, self.draws, rng)
+        self.found = replicate(self.label, models, Bootstrap(self.unit, self.draws, seed))
         wrong = {
             i: o.shuffled[rows] for i, o in enumerate(study.outcomes) if o.shuffled is not None
         }
@@ -303,7 +302,8 @@ class _Tested:
         if wrong:
             label, names = study.shuffled_label[rows], (MAIN, BALANCED)
             models = list(wrong.values())
-            self.control = replicate(label, models, self.unit, self.draws, rng, names)
+            others = Bootstrap(self.unit, self.draws, seed, skip=self.draws)
+            self.control = replicate(label, models, others, names)
 
     def ceiling(self, outcome: Outcome) -> int | None:
         """Place of the ceiling of what a model saw."""
@@ -400,16 +400,8 @@ def _class_scores(tested: _Tested, i: int) -> Sequence[ClassScore]:
     for k, name in enumerate(tested.study.classes):
         own = tested.label == k
         metrics = {m: tested.found.class_interval(i, k, m) for m in CLASS_METRICS}
-        found.append(ClassScore(name, int(own.sum()), metrics, share(sets[own, k])))
+        found.append(ClassScore(name, int(own.sum()), metrics, share_interval(sets[own, k])))
     return found
-
-
-def share(hits: NDArray[np.bool_]) -> Interval:
-    """Share of True with Wilson's interval, which takes samples as independent; NaN without any."""
-    if not len(hits):
-        return NAN
-    value = float(hits.mean())
-    return Interval(value, *wilson(value, len(hits)))
 
 
 def _confusion(label: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -422,7 +414,7 @@ def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> SetSummary:
     covered = sets[np.arange(len(sets)), tested.label]
     return SetSummary(
         tested.study.level,
-        share(covered),
+        share_interval(covered),
         float(size.mean()),
         float((size == 1).mean()),
         float((size == 0).mean()),
@@ -542,11 +534,7 @@ def said(outcome: OutcomeResult, metric: str) -> str:
 
 def in_words(interval: Interval, sign: bool = False) -> str:
     """As ``0.912 [0.900, 0.924]``; with `sign` also of what is positive."""
-    form = "+.3f" if sign else ".3f"
-    value, low, high = (format(number, form) for number in interval)
-    if np.isnan(interval.value):
-        return "–"
-    return value if np.isnan(interval.low) else f"{value} [{low}, {high}]"
+    return interval.text(sign=sign)
 
 
 def _warnings(

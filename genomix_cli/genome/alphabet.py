@@ -144,3 +144,16 @@ def _join(left: NDArray[Any], right: NDArray[Any], right_length: int) -> NDArray
     ids = np.left_shift(left, 2 * right_length, dtype=np.uint16)
     ids |= right
     return ids
+
+
+def canonical_kmers(k: int) -> tuple[NDArray[np.int64], int]:
+    """Return the column of each of the 4^k k-mers, one per pair of strands, and their number.
+
+    A k-mer and its reverse complement share a column, int64 ``[4^k]``.
+    """
+    ids = np.arange(4**k)
+    digits = ids[:, None] // 4 ** np.arange(k) % 4
+    # The complement of a base is 3 less it, and the last base comes first.
+    other = ((3 - digits) * 4 ** np.arange(k)[::-1]).sum(1)
+    smaller, column = np.unique(np.minimum(ids, other), return_inverse=True)
+    return column, len(smaller)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.results import OutcomeResult, Results, in_words
 from genomix_cli.comparison.study import Study

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genomix_cli.comparison.metrics.binary import wilson
+from genomix_cli.comparison.intervals import wilson
 
 FloatArray = npt.NDArray[np.float64]
 

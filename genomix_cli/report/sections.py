@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.results import BEATS, BELOW, OutcomeResult, Results, in_words
 from genomix_cli.comparison.study import Study

@@ -9,7 +9,8 @@ import numpy as np
 
 from genomix_cli.cohorts.simulate.joint_model import Subset
 from genomix_cli.cohorts.simulate.shared import Floats, Ints
-from genomix_cli.comparison.metrics.binary import auroc, wilson
+from genomix_cli.comparison.intervals import wilson
+from genomix_cli.comparison.metrics.binary import auroc
 
 
 @dataclass(frozen=True)

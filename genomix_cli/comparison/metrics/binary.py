@@ -1,73 +1,19 @@
-"""How good scores are: discrimination, calibration and ranking, with bootstrap intervals.
+"""Metrics of scores against labels or quantities: discrimination, calibration, ranking.
 
-Every metric takes optional weights, so that a bootstrap replicate is the same data under the
-number of times each unit was drawn: nothing is copied or sorted anew.
+Each takes optional weights, so that a bootstrap draw is the same data under how often each item was
+drawn; see `genomix_cli.comparison.bootstrap`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-# Standard deviations that hold 95 % of a normal distribution.
-Z95 = 1.959963984540054
+from genomix_cli.comparison.bootstrap import to_codes
+
 FloatArray = npt.NDArray[np.float64]
-
-#: Below this many contigs, intervals come from loci instead.
-MIN_CONTIGS = 5
-#: Width of a locus as a resampling unit, in bases: the window of a model.
-LOCUS = 100_000
-
-
-class Metric(Protocol):
-    """A metric of labels `y` and scores, both [n], under weights [n]."""
-
-    def __call__(
-        self, y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
-    ) -> float:
-        """The metric's value; NaN where it is undefined."""
-        ...
-
-
-class Interval(NamedTuple):
-    """A value with its 95 % bootstrap interval; NaN where it is undefined."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class MetricResult:
-    """One metric, beside what it is compared with.
-
-    Attributes
-    ----------
-    name : str
-    score : Interval
-    ceiling : Interval, optional
-        The same metric of the true probabilities.
-    other, difference : Interval, optional
-        Of the other scores, and these less the other.
-    """
-
-    name: str
-    score: Interval
-    ceiling: Interval | None = None
-    other: Interval | None = None
-    difference: Interval | None = None
-
-
-class Units(NamedTuple):
-    """What a bootstrap draws: `ids` int64 [n] (unit of each item), what a unit is, how many."""
-
-    ids: npt.NDArray[np.int64]
-    kind: str
-    n_units: int
 
 
 class _Steps(NamedTuple):
@@ -200,7 +146,7 @@ def ranking_accuracy(
     """
     label, value = np.asarray(y, np.float64), np.asarray(score, np.float64)
     w = _weights(y, weights)
-    group = np.zeros(len(label), np.int64) if groups is None else _codes(groups)
+    group = np.zeros(len(label), np.int64) if groups is None else to_codes(groups)
     keep = w > 0
     label, value, group, w = label[keep], value[keep], group[keep], np.sqrt(w[keep])
     levels = np.unique(label)
@@ -246,7 +192,7 @@ def spearman(
 
 def _middle_ranks(values: npt.ArrayLike, w: FloatArray) -> FloatArray:
     """Weighted middle ranks as shares of the whole weight."""
-    codes = _codes(values)
+    codes = to_codes(values)
     mass = np.bincount(codes, w)
     return ((np.cumsum(mass) - mass / 2) / max(float(mass.sum()), 1e-300))[codes]
 
@@ -257,98 +203,6 @@ def without_ties(score: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
     rank = np.empty(len(value))
     rank[np.lexsort((rng.random(len(value)), value))] = np.arange(len(value))
     return rank
-
-
-def resampling_units(contig: npt.ArrayLike, pos: npt.ArrayLike) -> Units:
-    """The units a bootstrap draws: whole contigs, or loci where there are fewer than five.
-
-    Neighbouring variants share their window and their tracks; drawing them one by one would
-    make every interval too narrow.
-
-    Parameters
-    ----------
-    contig : array [n]
-        Contig of each variant (names or codes).
-    pos : int array [n]
-        0-based position.
-    """
-    contigs = _codes(contig)
-    n_contigs = int(contigs.max(initial=-1)) + 1
-    if n_contigs >= MIN_CONTIGS:
-        return Units(contigs, "contigs", n_contigs)
-    locus = np.asarray(pos, np.int64) // LOCUS
-    ids = _codes(contigs * (int(locus.max(initial=0)) + 1) + locus)
-    return Units(ids, f"loci of {LOCUS // 1000} kb", int(ids.max(initial=-1)) + 1)
-
-
-def bootstrap(
-    metric: Metric,
-    y: npt.ArrayLike,
-    score: npt.ArrayLike,
-    units: npt.ArrayLike,
-    n: int,
-    rng: np.random.Generator,
-) -> Interval:
-    """A metric with its 95 % percentile interval over `n` draws of whole units.
-
-    Draws in which the metric is undefined (one class only) are left out.
-
-    Parameters
-    ----------
-    metric : callable
-        ``metric(y, score, weights=...)``.
-    y, score : array [n_items]
-    units : array [n_items]
-        Resampling unit of each item, see :func:`resampling_units`.
-    n : int
-        Number of draws; 0 gives the value alone.
-    rng : numpy.random.Generator
-    """
-    return _interval(lambda w: metric(y, score, weights=w), units, n, rng)
-
-
-def bootstrap_difference(
-    metric: Metric,
-    y: npt.ArrayLike,
-    score: npt.ArrayLike,
-    other: npt.ArrayLike,
-    units: npt.ArrayLike,
-    n: int,
-    rng: np.random.Generator,
-) -> Interval:
-    """``metric(score) - metric(other)`` with its interval, both under the same draws.
-
-    Parameters
-    ----------
-    metric, y, score, units, n, rng
-        As for :func:`bootstrap`.
-    other : array [n_items]
-        The scores to compare with.
-    """
-    return _interval(
-        lambda w: metric(y, score, weights=w) - metric(y, other, weights=w), units, n, rng
-    )
-
-
-def _interval(
-    statistic: Callable[[FloatArray], float],
-    units: npt.ArrayLike,
-    n: int,
-    rng: np.random.Generator,
-) -> Interval:
-    ids = _codes(units)
-    count = int(ids.max(initial=-1)) + 1
-    value = statistic(np.ones(len(ids)))
-    replicates = []
-    for _ in range(n if count else 0):
-        drawn = np.bincount(rng.integers(0, count, count), minlength=count)
-        replicates.append(statistic(drawn[ids].astype(np.float64)))
-    draws = np.array(replicates)
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(value, float(low), float(high))
 
 
 def _steps(y: npt.ArrayLike, score: npt.ArrayLike, weights: npt.ArrayLike | None) -> _Steps:
@@ -417,19 +271,5 @@ def _weights(y: npt.ArrayLike, weights: npt.ArrayLike | None) -> FloatArray:
     return np.ones(np.shape(y)) if weights is None else np.asarray(weights, np.float64)
 
 
-def _codes(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    return np.unique(np.asarray(values), return_inverse=True)[1].astype(np.int64).reshape(-1)
-
-
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else float("nan")
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `n`.
-
-    Wilson EB. Probable inference. J Am Stat Assoc 1927. doi:10.1080/01621459.1927.10502953
-    """
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return float(centre - half), float(centre + half)

@@ -14,7 +14,7 @@ Letters: n samples, K classes, B sets of weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -22,13 +22,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genomix_cli.comparison.metrics.binary import FloatArray, Interval
+from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import FloatArray, Interval, percentile_interval
 
 N_BINS = 15
 #: Least probability that the log-likelihood sees, as in scikit-learn.
 EPSILON = float(np.finfo(np.float64).eps)
-# Weights of a block of draws: fits the caches.
-_BLOCK = 2**18
 
 
 class _Order(NamedTuple):
@@ -319,33 +318,26 @@ class Replicates:
         """A metric of a model with its 95 % interval."""
         value, draws = self.value[metric][model], self.draws[metric][model]
         if METRICS[metric].noise_adds:
-            value, low, high = _reflected(percentile(value, draws))
+            value, low, high = _reflected(percentile_interval(value, draws))
             return Interval(value, float(np.maximum(low, 0)), float(np.maximum(high, value)))
-        return percentile(value, draws)
+        return percentile_interval(value, draws)
 
     def difference(self, model: int, other: int, metric: str) -> Interval:
         """One model less another, both on the same draws."""
         value, draws = self.value[metric], self.draws[metric]
-        found = percentile(value[model] - value[other], draws[model] - draws[other])
+        found = percentile_interval(value[model] - value[other], draws[model] - draws[other])
         return _reflected(found) if METRICS[metric].noise_adds else found
 
     def class_interval(self, model: int, k: int, metric: str) -> Interval:
         """A metric of a class with its 95 % interval."""
-        return percentile(self.class_value[metric][model, k], self.class_draws[metric][model, k])
+        return percentile_interval(
+            self.class_value[metric][model, k], self.class_draws[metric][model, k]
+        )
 
 
 def _reflected(interval: Interval) -> Interval:
     value, low, high = interval
     return Interval(value, 2 * value - high, 2 * value - low)
-
-
-def percentile(value: float, draws: FloatArray) -> Interval:
-    """A value with the 2.5th and 97.5th percentile of draws, the undefined ones left out."""
-    draws = draws[np.isfinite(draws)]
-    if not len(draws) or not np.isfinite(value):
-        return Interval(float(value), float("nan"), float("nan"))
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(float(value), float(low), float(high))
 
 
 def calibration_floor(probability: npt.ArrayLike) -> float:
@@ -369,9 +361,7 @@ def calibration_floor(probability: npt.ArrayLike) -> float:
 def replicate(
     label: npt.ArrayLike,
     probabilities: Sequence[npt.ArrayLike],
-    units: npt.ArrayLike,
-    draws: int,
-    rng: np.random.Generator,
+    bootstrap: Bootstrap,
     metrics: Sequence[str] = tuple(METRICS),
 ) -> Replicates:
     """Every metric of several models on the same bootstrap draws of whole units.
@@ -382,10 +372,8 @@ def replicate(
         int ``[n]``.
     probabilities : sequence of array
         float64 ``[n, K]`` of each model.
-    units : array
-        ``[n]``: what is drawn, as patients are.
-    draws : int
-    rng : numpy.random.Generator
+    bootstrap : Bootstrap
+        Of the samples.
     metrics : sequence of str
         Of `METRICS`; those of classes are always there.
     """
@@ -395,7 +383,7 @@ def replicate(
     whole = [_measured(model.under(ones), metrics) for model in models]
     parts = [
         [_measured(model.under(weights), metrics) for model in models]
-        for weights in drawn(units, draws, rng)
+        for weights in bootstrap.blocks()
     ]
     empty: FloatArray = np.zeros((0, k))
 
@@ -420,16 +408,3 @@ def _measured(
         {name: METRICS[name].function(tally) for name in metrics},
         {name: function(tally) for name, function in CLASS_METRICS.items()},
     )
-
-
-def drawn(units: npt.ArrayLike, draws: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """How often each item is drawn, in blocks of draws ``[B, n]``; units are drawn whole."""
-    ids = np.unique(np.asarray(units), return_inverse=True)[1].reshape(-1)
-    count = int(ids.max(initial=-1)) + 1
-    size = max(_BLOCK // max(len(ids), 1), 1)
-    for start in range(0, draws if count else 0, size):
-        rows = min(size, draws - start)
-        times = [
-            np.bincount(rng.integers(0, count, count), minlength=count)[ids] for _ in range(rows)
-        ]
-        yield np.array(times, np.float64)

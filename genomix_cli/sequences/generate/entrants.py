@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Z95, Interval
+from genomix_cli.comparison.bootstrap import item_weights
+from genomix_cli.comparison.intervals import Interval, normal_interval
 from genomix_cli.genome import iupac
 from genomix_cli.genome.motifs import Motif, scan
 from genomix_cli.progress import track
@@ -107,11 +108,7 @@ class Draws(NamedTuple):
         Not their percentiles: a replicate has fewer different sequences than the data, so all its
         distances are a little too large.
         """
-        value = float(self.values[0])
-        if len(self.values) < 3 or np.isnan(value):
-            return Interval(value, float("nan"), float("nan"))
-        half = Z95 * float(np.nanstd(self.values[1:], ddof=1))
-        return Interval(value, value - half, value + half)
+        return normal_interval(self.values)
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ class Judge:
     @cached_property
     def weight(self) -> Floats:
         """Replicates of the real sequences ``[1 + R, m]``: the same for all entrants."""
-        return profiles.redraws(len(self.real.codes), self.draws, (self.seed, 0))
+        return item_weights(len(self.real.codes), self.draws, (self.seed, 0))
 
     @cached_property
     def hits(self) -> NDArray[np.float32]:
@@ -160,7 +157,7 @@ class Judge:
         number : int
             Of its own among all, for the seed.
         """
-        w = profiles.redraws(len(entrant.codes), self.draws, (self.seed, 1 + number))
+        w = item_weights(len(entrant.codes), self.draws, (self.seed, 1 + number))
         found = {
             "spectrum": self._spectrum(entrant, w),
             "energy": self._energy(entrant, w),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.results import plain, write_rows
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Z95, Interval
+from genomix_cli.comparison.intervals import Z95, Interval
 from genomix_cli.genome import iupac
 from genomix_cli.progress import track
 from genomix_cli.sequences.generate.markov import ORDER, Floats, MarkovChain, fit_markov

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genomix_cli import __version__
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.learning.task import Epoch
 from genomix_cli.provenance import atomic_path, command_line
 from genomix_cli.report.canvas import COLOURS, DASHES, GREY, Picture, grid, head, looks, style

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome import iupac
+from genomix_cli.genome.alphabet import canonical_kmers
 from genomix_cli.sequences.generate.markov import Floats, kmer_numbers
 
 # Sequences whose k-mers are counted at once.
 COUNTED = 1024
-# Sets the stream of the bootstrap apart from all others of the same seed.
-BOOTSTRAP = 0xB007
 
 
 def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
@@ -34,7 +33,7 @@ def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     NDArray
         float32 ``[n, D]``: a k-mer and its reverse complement are one.
     """
-    column, size = _canonical(k)
+    column, size = canonical_kmers(k)
     counts = np.zeros((len(codes), size), np.float32)
     for low in range(0, len(codes), COUNTED):
         number = kmer_numbers(iupac.to_bases(codes[low : low + COUNTED]), k)
@@ -43,16 +42,6 @@ def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
         found = np.bincount(flat, minlength=len(number) * size)
         counts[low : low + COUNTED] = found.reshape(-1, size)
     return counts
-
-
-def _canonical(k: int) -> tuple[NDArray[np.int64], int]:
-    """Column of each of the 4^k k-mers, and how many columns there are."""
-    number = np.arange(4**k)
-    digits = number[:, None] // 4 ** np.arange(k) % 4
-    # Written backwards with A for T: the digits, last first, are those of the first base first.
-    other = ((3 - digits) * 4 ** np.arange(k)[::-1]).sum(1)
-    smaller, column = np.unique(np.minimum(number, other), return_inverse=True)
-    return column, len(smaller)
 
 
 def frequencies(counts: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -145,17 +134,3 @@ def wasserstein(x: Floats, y: Floats, weight: Floats, other: Floats) -> Floats:
     right = np.concatenate([np.zeros(weight.shape), other / other.sum(1, keepdims=True)], 1)
     apart = np.abs((left - right)[:, order].cumsum(1)[:, :-1])
     return (apart * step).sum(1)
-
-
-def redraws(n: int, draws: int, seed: tuple[int, ...]) -> Floats:
-    """How often each of n sequences counts: once in the first row, then in bootstrap draws.
-
-    Returns
-    -------
-    NDArray
-        float64 ``[1 + draws, n]``.
-    """
-    # A stream of its own: that of the sequences' generator would tie the draws to their classes.
-    rng = np.random.default_rng([*seed, BOOTSTRAP])
-    drawn = rng.multinomial(n, np.full(n, 1 / n), draws) if draws else np.empty((0, n))
-    return np.concatenate([np.ones((1, n)), drawn])

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import Replicates, replicate
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.formats.sequences import Sequences
@@ -305,8 +306,7 @@ def judged(
 ) -> tuple[ProbeRow, ...]:
     """Accuracies on the same bootstrap draws of groups, and differences to the best baseline."""
     probability = [_normal(each.log_probability) for each in candidates]
-    rng = np.random.default_rng(seed)
-    found = replicate(label, probability, group, DRAWS, rng, METRICS)
+    found = replicate(label, probability, Bootstrap(group, DRAWS, seed), METRICS)
     accuracy = found.value["accuracy"]
     before = [i for i, each in enumerate(candidates) if each.baseline]
     best = max(before, key=lambda i: accuracy[i])

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.comparison.metrics.binary import Interval
-from genomix_cli.comparison.metrics.multiclass import drawn, percentile
+from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import Interval, interval_of
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
@@ -171,8 +171,7 @@ def recalls(
         int64 ``[n]``: what is drawn.
     seed : int
     """
-    weights = np.concatenate(list(drawn(group, DRAWS, np.random.default_rng(seed))))
-    every = np.concatenate([np.ones((1, len(score))), weights])
+    every = Bootstrap(group, DRAWS, seed).matrix()
     first = _first(score, right)
     found = np.array([every @ (first < k) / every.sum(1) for k in FIRST])
     order = np.argsort(-score.T, axis=1, kind="stable")
@@ -183,7 +182,7 @@ def recalls(
 def _recalls(found: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Recall, ...]:
     """From shares ``[k, 1 + D]``, of the data and of the draws."""
     return tuple(
-        Recall(k, percentile(float(share[0]), share[1:]), _chance(right, k))
+        Recall(k, interval_of(share), _chance(right, k))
         for k, share in zip(FIRST, found, strict=True)
     )
 

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Interval
-from genomix_cli.comparison.metrics.multiclass import percentile
+from genomix_cli.comparison.intervals import Interval, percentile_interval
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
@@ -277,7 +276,7 @@ def paired(
     for i in range(draws):
         times = np.bincount(rng.integers(0, n, n), minlength=n) / n
         found[i] = (apart @ times)[rng.integers(0, repeats, repeats)].mean()
-    return percentile(float(apart.mean()), found)
+    return percentile_interval(float(apart.mean()), found)
 
 
 def section(found: FewShot) -> tuple[str, tuple[Callable[..., Any], ...], tuple[Any, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from collections.abc import Mapping
@@ -14,20 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.bootstrap import Bootstrap, Metric, resampling_units
+from genomix_cli.comparison.intervals import MetricResult
 from genomix_cli.comparison.metrics.binary import (
-    Interval,
-    Metric,
-    MetricResult,
-    Units,
     auprc,
     auroc,
-    bootstrap,
-    bootstrap_difference,
     brier,
     calibration_error,
     ranking_accuracy,
-    resampling_units,
 )
+from genomix_cli.comparison.results import plain, write_rows
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import canonical
 from genomix_cli.genome.vcf.reader import VcfReader
@@ -43,7 +38,6 @@ FloatArray = NDArray[np.float64]
 #: Metrics that read the score as a probability.
 PROBABILITY_METRICS = ("brier", "calibration_error")
 FEW_UNITS = 10
-_PARTS = ("score", "ceiling", "other", "difference")
 
 
 @dataclass(frozen=True)
@@ -149,14 +143,8 @@ class AlleleTable(NamedTuple):
 
     def select(self, rows: NDArray[Any]) -> AlleleTable:
         """The rows of a mask or an index."""
-        return AlleleTable(
-            self.contig[rows],
-            self.pos[rows],
-            self.label[rows],
-            self.score[rows],
-            None if self.probability is None else self.probability[rows],
-            None if self.other is None else self.other[rows],
-        )
+        columns: list[Any] = [None if column is None else column[rows] for column in self]
+        return AlleleTable(*columns)
 
 
 def evaluate_scores(request: EvaluateRequest) -> Evaluation:
@@ -299,11 +287,9 @@ def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation
     units = resampling_units(used.contig, used.pos)
     if draws and units.n_units < FEW_UNITS:
         log.warning("only %d %s to draw: the intervals are rough", units.n_units, units.kind)
-    metrics = [
-        _measure(name, metric, used, units, draws, seed) for name, metric in _metrics(used).items()
-    ]
+    bootstrap = Bootstrap(units.ids, draws, seed)
     return Evaluation(
-        tuple(metrics),
+        tuple(_measure(name, metric, used, bootstrap) for name, metric in _metrics(used).items()),
         counts,
         tuple(np.unique(used.contig).tolist()),
         units.kind,
@@ -356,35 +342,21 @@ def _metrics(table: AlleleTable) -> dict[str, Metric]:
     return metrics
 
 
-def _measure(
-    name: str, metric: Metric, table: AlleleTable, units: Units, draws: int, seed: int
-) -> MetricResult:
-    """One metric; every interval of every metric is over the same draws."""
-
-    def interval(score: FloatArray) -> Interval:
-        return bootstrap(metric, table.label, score, units.ids, draws, np.random.default_rng(seed))
-
-    ceiling = other = difference = None
+def _measure(name: str, metric: Metric, table: AlleleTable, bootstrap: Bootstrap) -> MetricResult:
+    label, ceiling, other, difference = table.label, None, None, None
     if table.probability is not None:
-        ceiling = interval(table.probability)
+        ceiling = bootstrap.interval(metric, label, table.probability)
     if table.other is not None:
-        other = interval(table.other)
-        rng = np.random.default_rng(seed)
-        difference = bootstrap_difference(
-            metric, table.label, table.score, table.other, units.ids, draws, rng
-        )
-    return MetricResult(name, interval(table.score), ceiling, other, difference)
+        other = bootstrap.interval(metric, label, table.other)
+        difference = bootstrap.difference(metric, label, table.score, table.other)
+    score = bootstrap.interval(metric, label, table.score)
+    return MetricResult(name, score, ceiling, other, difference)
 
 
 def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
     """Write one line per metric; columns that do not apply are empty."""
-    with atomic_path(path, force=force) as draft, draft.open("w", newline="") as handle:
-        table = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        names = [f"{part}_{name}" for part in _PARTS for name in Interval._fields]
-        table.writerow(["metric", *names])
-        for metric in evaluation.metrics:
-            values = [v for part in _PARTS for v in getattr(metric, part) or [float("nan")] * 3]
-            table.writerow([metric.name, *("" if np.isnan(v) else f"{v:.6g}" for v in values)])
+    rows = [{"metric": metric.name, **metric.cells()} for metric in evaluation.metrics]
+    write_rows(rows, path, force=force)
 
 
 def write_json(
@@ -395,9 +367,7 @@ def write_json(
     files = {role: file for role, file in inputs.items() if file is not None}
     settings = {k: v for k, v in asdict(request).items() if k not in inputs}
     report = {
-        "metrics": {
-            m.name: {part: _plain(getattr(m, part)) for part in _PARTS} for m in evaluation.metrics
-        },
+        "metrics": {m.name: plain(m.intervals()) for m in evaluation.metrics},
         "counts": evaluation.counts._asdict(),
         "prevalence": evaluation.prevalence,
         "contigs": list(evaluation.contigs),
@@ -410,10 +380,3 @@ def write_json(
     }
     with atomic_path(path, force=force) as draft:
         draft.write_text(json.dumps(report, indent=1) + "\n")
-
-
-def _plain(interval: Interval | None) -> dict[str, float | None] | None:
-    """JSON has no NaN."""
-    if interval is None:
-        return None
-    return {k: None if np.isnan(v) else v for k, v in interval._asdict().items()}

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
 from genomix_cli.comparison.metrics.binary import (
     auprc,
     auroc,
-    bootstrap,
     brier,
     calibration_error,
     pearson,
     ranking_accuracy,
-    resampling_units,
     spearman,
 )
 from genomix_cli.formats.genome_shard import Shard
@@ -77,9 +76,9 @@ def _binary(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, 
     truth = table["probability"].to_numpy()
     yield "labelled", len(table)
     yield "prevalence", float((label > 0.5).mean())
+    bootstrap = Bootstrap(units, BOOTSTRAPS, seed)
     for name, function in BINARY.items():
-        rng = np.random.default_rng(seed)
-        yield name, bootstrap(function, label, score, units, BOOTSTRAPS, rng)._asdict()
+        yield name, bootstrap.interval(function, label, score)._asdict()
         if np.isfinite(truth).all():
             yield f"bayes_{name}", function(label, truth)
 
@@ -87,9 +86,9 @@ def _binary(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, 
 def _quantitative(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, Any]]:
     effect, logit = table["effect"].to_numpy(), table["logit"].to_numpy()
     yield "measured", len(table)
+    bootstrap = Bootstrap(units, BOOTSTRAPS, seed)
     for name, function in QUANTITATIVE.items():
-        rng = np.random.default_rng(seed)
-        yield name, bootstrap(function, effect, logit, units, BOOTSTRAPS, rng)._asdict()
+        yield name, bootstrap.interval(function, effect, logit)._asdict()
     yield "ranking", ranking_accuracy(effect, logit, table["group"].to_numpy())
 
 
@@ -103,10 +102,9 @@ def controls(
     """AUROC on labelled rows as they are, and under each control."""
     table = shard.variants
     units = resampling_units(table.contig[rows], table.pos[rows])
+    bootstrap = Bootstrap(units.ids, BOOTSTRAPS, seed)
     found: dict[str, Any] = {"variants": len(rows)}
     for name, alter in {"as_is": lambda batch: batch, **CONTROLS}.items():
         logit = predict(task, loader(), alter).logit
-        rng = np.random.default_rng(seed)
-        interval = bootstrap(auroc, table.label[rows], logit, units.ids, BOOTSTRAPS, rng)
-        found[name] = interval._asdict()
+        found[name] = bootstrap.interval(auroc, table.label[rows], logit)._asdict()
     return found

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.results import results, share, verdict, write_rows
+from genomix_cli.comparison.results import results, verdict, write_rows
 from tests.cohort_study import MODALITIES, softmax, study
 
 DRAWS = 200
@@ -160,13 +160,6 @@ def test_sets_and_classes_are_counted():
     assert found.classes[1].coverage.value == 0
     assert [each.support for each in found.classes] == np.bincount(label).tolist()
     assert found.confusion.sum(1).tolist() == np.bincount(label).tolist()
-
-
-def test_wilson_limits_are_those_of_the_textbook():
-    # Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E, table I.
-    low, high = share(np.arange(263) < 81)[1:]
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert np.isnan(share(np.zeros(0, bool)).value)
 
 
 def test_a_class_that_was_not_tested_has_no_numbers():

@@ -1,21 +1,22 @@
-"""Controls: what the first model makes of inputs and labels that are wrong on purpose."""
+"""Controls: the first model on inputs and labels that are wrong on purpose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval, interval_of
 from genomix_cli.variants.evaluate.suite.entrants import FloatArray, Model, Rows
-from genomix_cli.variants.evaluate.suite.measures import MEASURES, Draws, Measure, Truth, interval
+from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Measure, Truth
 from genomix_cli.variants.evaluate.suite.results import ControlResult
 from genomix_cli.variants.evaluate.suite.test_split import thin
 from genomix_cli.variants.train.controls import CONTROLS, withhold_contacts
 
-# Variants that the controls are run on, at most.
+# Largest number of variants that the controls are run on.
 VARIANTS = 8_000
 DRAWS = 200
 
@@ -33,7 +34,7 @@ MEANING = {
 def run_controls(
     model: Model, rows: Rows, score: FloatArray, truth: Truth, main: str, seed: int, draws: int
 ) -> Iterator[ControlResult]:
-    """The main metric as it is and under each control, all under the same draws.
+    """Yield the main metric as it is and under each control, all under the same draws.
 
     Parameters
     ----------
@@ -41,24 +42,25 @@ def run_controls(
     rows : NDArray
         int64: the test rows.
     score : NDArray
-        float64 ``[n]``: its logits of them.
+        float64 ``[n]``: the model's logits of the rows.
     truth : Truth
-        Of the test rows.
     main : str
-        Name of a measure.
+        Name of the main metric in `MEASURES`.
     seed, draws : int
     """
     some = thin(np.arange(len(rows)), VARIANTS)
     rows, score = rows[some], score[some]
-    few = Draws(_take(truth, some), min(draws, DRAWS), seed)
+    judge = Judge.of(truth.select(some), min(draws, DRAWS), seed)
     measure = MEASURES[main]
-    plain = few.replicates(measure, score)
+    as_is = judge.replicates(measure, score)
 
     def result(name: str, logit: FloatArray) -> ControlResult:
-        found = few.replicates(measure, logit)
-        less = interval(plain - found) if name != "as_is" else None
-        mean = model.loaded.config.calibration.apply(logit).mean() if _is_label(measure) else None
-        return ControlResult(name, len(rows), interval(found), less, mean and float(mean))
+        altered = judge.replicates(measure, logit)
+        less = interval_of(as_is - altered) if name != "as_is" else None
+        mean = None
+        if measure.target == "label":
+            mean = float(model.loaded.config.calibration.apply(logit).mean())
+        return ControlResult(name, len(rows), interval_of(altered), less, mean)
 
     yield result("as_is", score)
     for name, alter in CONTROLS.items():
@@ -68,35 +70,25 @@ def run_controls(
     if model.shard.has_contacts:
         logit = model.logits(rows, "contacts withheld", withhold_contacts)
         yield result("contacts_withheld", logit)
-    yield ControlResult("labels_shuffled", len(rows), _labels_shuffled(few, measure, score, seed))
+    yield ControlResult("labels_shuffled", len(rows), _labels_shuffled(judge, measure, score, seed))
 
 
-def _is_label(measure: Measure) -> bool:
-    return measure.target == "label"
-
-
-def _take(truth: Truth, rows: Rows) -> Truth:
-    inside = np.zeros(len(truth.pos), np.bool_)
-    inside[rows] = True
-    return truth.select(inside)
-
-
-def _labels_shuffled(draws: Draws, measure: Measure, score: FloatArray, seed: int) -> Interval:
-    """The metric when labels and effects trade places within their contig."""
-    truth, rng = draws.truth, np.random.default_rng(seed)
+def _labels_shuffled(judge: Judge, measure: Measure, score: FloatArray, seed: int) -> Interval:
+    """The metric after labels and effects are permuted within their contig."""
+    truth, rng = judge.truth, np.random.default_rng(seed)
     label, effect = truth.label.copy(), truth.effect.copy()
     for contig in np.unique(truth.contig):
         for column in (label, effect):
             known = np.flatnonzero((truth.contig == contig) & np.isfinite(column))
             column[known] = column[rng.permutation(known)]
-    shuffled = Truth(truth.contig, truth.pos, label, effect, truth.group, truth.probability)
-    return interval(draws.like(shuffled).replicates(measure, score))
+    shuffled = replace(judge, truth=replace(truth, label=label, effect=effect))
+    return shuffled.interval(measure, score)
 
 
 def prior_scales(module: Any) -> tuple[tuple[int, int, float, float], ...]:
-    """Layer, head (from 1) and what the prior makes of distance and contacts there.
+    """Return layer, head (both from 1), and the learned scales of distance and contacts there.
 
-    The softplus of the scales that were learned, see `ContactPrior`; nothing without a prior.
+    The scales are the softplus of the parameters, see `ContactPrior`; empty without a prior.
     """
     prior = getattr(module, "prior", None)
     if prior is None:

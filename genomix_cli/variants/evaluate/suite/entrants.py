@@ -1,10 +1,10 @@
-"""What is compared: models, baselines, and scores of others, each on the same test rows."""
+"""Entrants: models, baselines and scores of others, each on the same test rows."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,13 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.learning.checkpoints import LoadedModel, load_model, refuse_pretrained
 from genomix_cli.progress import track
 from genomix_cli.registry import VARIANT_BASELINES
-from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask, Prediction
+from genomix_cli.variants.evaluate.suite.baselines.base import Baseline, BaselineTask
 from genomix_cli.variants.evaluate.suite.columns import read_columns
+from genomix_cli.variants.evaluate.suite.measures import Measure
 from genomix_cli.variants.evaluate.suite.request import SuiteRequest
 from genomix_cli.variants.score.workers import refuse_other_scale
 from genomix_cli.variants.train.controls import ShuffledTracks
@@ -29,11 +31,10 @@ from genomix_cli.variants.train.task import VariantTask, predict
 
 log = logging.getLogger("genomix")
 
-FloatArray = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Kind = Literal["model", "baseline", "column"]
 
-# Variants that share a pass over their window.
+# Largest number of variants that share a pass over their window.
 GROUP = 512
 
 
@@ -49,21 +50,27 @@ class Entrant:
         float64 ``[n]``; NaN where there is none.
     probability : NDArray, optional
         float64 ``[n]``: the score as a probability of label 1.
-    seconds : float
     note : str
+        Choices it has made, or what it lacks.
+    description : str
+        What it is, where the name does not say so.
     """
 
     name: str
     kind: Kind
     score: FloatArray
     probability: FloatArray | None = None
-    seconds: float = 0.0
     note: str = ""
+    description: str = ""
 
     @property
     def missing(self) -> int:
-        """Rows without a score."""
+        """Number of rows without a score."""
         return int(np.isnan(self.score).sum())
+
+    def score_for(self, measure: Measure) -> FloatArray | None:
+        """Return what a measure takes: the probability, which there need not be, or the score."""
+        return self.probability if measure.of_probability else self.score
 
 
 @dataclass(frozen=True)
@@ -88,18 +95,18 @@ class Model:
         alter: Callable[[Batch], Batch] = lambda batch: batch,
         shuffled: int | None = None,
     ) -> FloatArray:
-        """Logits of rows, float64 ``[n]``, in the order of the table.
+        """Return logits of rows, float64 ``[n]``, in the order of the table.
 
         Parameters
         ----------
         rows : NDArray
             int64, sorted.
         what : str
-            For the progress.
+            Name of the step, for the progress bar.
         alter : callable
-            What is done to each batch first.
+            Changes each batch before the model sees it.
         shuffled : int, optional
-            Seed of tracks that are shuffled among the windows.
+            Seed to shuffle tracks among the windows with; None leaves them.
         """
         module = self.loaded.module
         data = VariantDataset(
@@ -118,7 +125,7 @@ class Model:
         return predict(task, batches, alter).logit.astype(np.float64)
 
     def windows(self, rows: Rows) -> int:
-        """How many places its windows of these rows have."""
+        """Return the number of different windows that the rows lie in."""
         stride = self.loaded.module.n_bins * BIN_SIZE // 2
         table = self.shard.variants
         return len(np.unique(table.contig[rows].astype(np.int64) << 40 | table.pos[rows] // stride))
@@ -144,35 +151,46 @@ def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> li
 
 
 def _names(paths: tuple[str, ...]) -> list[str]:
-    """Last parts of the paths, or the whole where two are the same."""
+    """Last components of the paths, or whole paths where two would be the same."""
     names = [Path(path).resolve().name if Path(path).exists() else path for path in paths]
     taken = [*VARIANT_BASELINES, *names]
     return [n if taken.count(n) == 1 else p for n, p in zip(names, paths, strict=True)]
 
 
 def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[Entrant]:
-    """Each model's logits, and its calibrated probabilities where there are labels."""
+    """Yield each model's logits, and its calibrated probabilities where there are labels."""
     for model in models:
         start = time.monotonic()
         logit = model.logits(rows, f"scoring with {model.name}")
         probability = model.loaded.config.calibration.apply(logit) if has_labels else None
         seconds = time.monotonic() - start
         log.info("%s: %s variants in %.1f s", model.name, f"{len(rows):,}", seconds)
-        yield Entrant(model.name, "model", logit, probability, seconds)
+        yield Entrant(model.name, "model", logit, probability)
 
 
-def score_baselines(names: tuple[str, ...], task: BaselineTask) -> Iterator[Entrant]:
-    """Each baseline, fitted on the training part."""
-    for name in names:
+def score_baselines(
+    names: Iterable[str], task: BaselineTask, notes: list[str]
+) -> Iterator[Entrant]:
+    """Yield each baseline that has what it needs, fitted on the training part.
+
+    Those that are left out are noted.
+    """
+    baselines: dict[str, Baseline] = {name: VARIANT_BASELINES.load(name) for name in names}
+    missing = [name for name, each in baselines.items() if not each.can_predict(task)]
+    if missing:
+        notes.append(f"without {', '.join(missing)}: there is nothing they could learn or read")
+    for name, baseline in baselines.items():
+        if name in missing:
+            continue
         start = time.monotonic()
-        found: Prediction = VARIANT_BASELINES.load(name)(task)
+        score, probability, note = baseline.predict(task)
         seconds = time.monotonic() - start
-        log.info("%s: %.1f s%s", name, seconds, f" ({found.note})" if found.note else "")
-        yield Entrant(name, "baseline", found.score, found.probability, seconds, found.note)
+        log.info("%s: %.1f s%s", name, seconds, f" ({note})" if note else "")
+        yield Entrant(name, "baseline", score, probability, note, baseline.description)
 
 
 def score_columns(request: SuiteRequest, shard: Shard, rows: Rows) -> Iterator[Entrant]:
-    """INFO columns as they are."""
+    """Yield INFO columns of the VCF as they are."""
     if request.vcf is None:
         return
     for key, values in read_columns(request.vcf, request.info, shard, rows).items():

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.comparison.metrics.binary import Interval, wilson, without_ties
+from genomix_cli.comparison.intervals import Interval, wilson
+from genomix_cli.comparison.metrics.binary import without_ties
 from genomix_cli.report.canvas import (
     COLOURS,
     GREY,

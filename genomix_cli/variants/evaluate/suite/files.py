@@ -1,8 +1,7 @@
-"""The tables of an evaluation: ``metrics.json``, ``metrics.tsv`` and ``predictions.tsv``."""
+"""Files of an evaluation: ``metrics.json``, ``metrics.tsv`` and ``predictions.tsv``."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import NAN
+from genomix_cli.comparison.results import plain, write_rows
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.checkpoints import model_folder, weights_file
 from genomix_cli.provenance import Provenance
@@ -22,29 +22,23 @@ from genomix_cli.variants.evaluate.suite.results import (
     Suite,
     SuiteResults,
     headline,
-    metrics_plain,
 )
 
 FORMAT = "genomix-evaluation"
-COLUMNS = ("section", "stratum", "model", "metric", "value", "low", "high", "n")
-Line = tuple[str, str, str, str, Interval, int]
+Row = dict[str, Any]
 
 
 def write_files(suite: Suite, shard: Shard, request: SuiteRequest, folder: Path) -> None:
-    """Write the three into an existing folder."""
-    data = _plain(suite.results, request)
+    """Write the three files into an existing folder."""
+    data = plain(_contents(suite.results, request))
     (folder / "metrics.json").write_text(json.dumps(data, indent=1) + "\n")
-    with (folder / "metrics.tsv").open("w", newline="") as handle:
-        table = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        table.writerow(COLUMNS)
-        for *words, value, n in _lines(suite.results):
-            numbers = ("" if np.isnan(v) else f"{v:.6g}" for v in value)
-            table.writerow([*words, *numbers, n])
+    write_rows(list(_rows(suite.results)), folder / "metrics.tsv")
     frame = _predictions(suite, shard)
     frame.to_csv(folder / "predictions.tsv", sep="\t", index=False, float_format="%.6g")
 
 
-def _plain(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
+def _contents(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
+    """The fields of ``metrics.json``."""
     weights = {
         f"weights of {Path(name).name}": weights_file(model_folder(name)) for name in request.models
     }
@@ -54,23 +48,23 @@ def _plain(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
         "format_version": 1,
         "headline": headline(results),
         "main_metric": results.main,
-        "counts": {**results.counts.__dict__, "prevalence": _number(results.counts.prevalence)},
-        "contigs": list(results.contigs),
+        "counts": plain(results.counts) | {"prevalence": results.counts.prevalence},
+        "contigs": results.contigs,
         "bootstrap": {
             "draws": results.draws,
             "units": results.units,
             "n_units": results.n_units,
         },
-        "notes": list(results.notes),
-        "ceiling": metrics_plain(results.ceiling),
+        "notes": results.notes,
+        "ceiling": results.ceiling,
         "entrants": [
             {
                 "name": each.name,
                 "kind": each.kind,
                 "note": each.note,
                 "variants": each.n,
-                "metrics": metrics_plain(each.metrics),
-                "first_less_this": metrics_plain(each.difference),
+                "metrics": each.metrics,
+                "first_less_this": each.difference,
             }
             for each in results.entrants
         ],
@@ -79,8 +73,8 @@ def _plain(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
         "controls": {
             each.name: {
                 "variants": each.n,
-                results.main: metrics_plain({"": each.metric})[""],
-                "as_is_less_this": each.less and metrics_plain({"": each.less})[""],
+                results.main: each.metric,
+                "as_is_less_this": each.less,
                 "mean_probability": each.mean_probability,
             }
             for each in results.controls
@@ -93,44 +87,41 @@ def _plain(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
-
-
 def _stratum(stratum: StratumResult) -> dict[str, Any]:
     return {
         "by": stratum.title,
         "name": stratum.name,
         "variants": stratum.n,
         "positives": stratum.positives,
-        "metrics": {name: metrics_plain(found) for name, found in stratum.metrics.items()},
+        "metrics": stratum.metrics,
     }
 
 
-def _lines(results: SuiteResults) -> Iterator[Line]:
-    """The long table."""
+def _rows(results: SuiteResults) -> Iterator[Row]:
+    """The rows of ``metrics.tsv``: a value with its interval in each."""
 
-    def each(section: str, stratum: str, model: str, metrics: Metrics, n: int) -> Iterator[Line]:
-        for metric, value in metrics.items():
-            yield section, stratum, model, metric, value, n
+    def rows(section: str, stratum: str, model: str, metrics: Metrics, n: int) -> Iterator[Row]:
+        for metric, interval in metrics.items():
+            names = {"section": section, "stratum": stratum, "model": model, "metric": metric}
+            yield {**names, **interval._asdict(), "n": n}
 
-    nothing = float("nan")
-    for entrant in results.entrants:
-        yield from each("overall", "", entrant.name, entrant.metrics, entrant.n)
-        yield from each("first less this", "", entrant.name, entrant.difference, entrant.n)
-    yield from each("ceiling", "", "truth", results.ceiling, results.counts.labelled)
+    for each in results.entrants:
+        yield from rows("overall", "", each.name, each.metrics, each.n)
+        yield from rows("first less this", "", each.name, each.difference, each.n)
+    yield from rows("ceiling", "", "truth", results.ceiling, results.counts.labelled)
     for stratum in (*results.strata, *results.groups):
-        count = Interval(stratum.positives, nothing, nothing)
-        yield stratum.title, stratum.name, "", "positives", count, stratum.n
+        count = {"positives": NAN._replace(value=float(stratum.positives))}
+        yield from rows(stratum.title, stratum.name, "", count, stratum.n)
         for model, metrics in stratum.metrics.items():
-            yield from each(stratum.title, stratum.name, model, metrics, stratum.n)
+            yield from rows(stratum.title, stratum.name, model, metrics, stratum.n)
     first = results.first.name
     for control in results.controls:
-        yield "control", control.name, first, results.main, control.metric, control.n
-    for layer, head, *scales in results.scales:
-        place = f"layer {layer}, head {head}"
-        for name, value in zip(("distance", "contacts"), scales, strict=True):
-            yield "contact prior", place, first, name, Interval(value, nothing, nothing), 0
+        metric = {results.main: control.metric}
+        yield from rows("control", control.name, first, metric, control.n)
+    for layer, head, distance, contacts in results.scales:
+        scales = {"distance": distance, "contacts": contacts}
+        learned = {name: NAN._replace(value=scale) for name, scale in scales.items()}
+        yield from rows("contact prior", f"layer {layer}, head {head}", first, learned, 0)
 
 
 def _predictions(suite: Suite, shard: Shard) -> pd.DataFrame:

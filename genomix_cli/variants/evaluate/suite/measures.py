@@ -1,40 +1,38 @@
-"""Metrics of all entrants under the same bootstrap draws, so that every difference is paired.
+"""Metrics of variants: labels, effects, and groups to rank in.
 
-Letters: n variants, B draws.
+Letters: n variants, D bootstrap draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
+from genomix_cli.comparison.intervals import FloatArray, Interval, interval_of
 from genomix_cli.comparison.metrics.binary import (
-    Interval,
     auprc,
     auroc,
     brier,
     calibration_error,
     pearson,
     ranking_accuracy,
-    resampling_units,
     spearman,
 )
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Draws of a metric that compares pairs, or that sorts groups in each of them.
+# Draws of a metric that is slow: it compares pairs, or sorts groups in each draw.
 SLOW_DRAWS = 200
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of the test rows, columns ``[n]``.
+    """Labels and effects of the test rows, columns ``[n]``.
 
     Attributes
     ----------
@@ -57,17 +55,17 @@ class Truth:
 
     @property
     def has_labels(self) -> bool:
-        """Whether there are positives and negatives."""
+        """True if there are positives and negatives."""
         known = self.label[np.isfinite(self.label)]
         return len(np.unique(known)) > 1
 
     @property
     def has_effects(self) -> bool:
-        """Whether there are quantities, not all the same."""
+        """True if there are effects, not all the same."""
         return len(np.unique(self.effect[np.isfinite(self.effect)])) > 1
 
-    def select(self, rows: NDArray[np.bool_]) -> Truth:
-        """Those of a mask."""
+    def select(self, rows: NDArray[np.bool_] | IntArray) -> Truth:
+        """Return the rows of a mask or an index."""
         return Truth(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
@@ -82,15 +80,15 @@ class Measure:
     ----------
     title : str
     target : {"label", "effect", "absolute"}
-        Which truth it compares with; the absolute value of the effect.
+        Truth that the score is compared with; ``absolute`` is the absolute value of the effect.
     function : callable
-        Of truth, score, group and weights.
+        Maps truth, score, group and weights, each ``[n]``, to a number.
     of_probability : bool
-        Whether the score must be a probability.
+        The score must be a probability.
     chance : float, optional
-        What an uninformed score reaches; None: the prevalence.
+        Value of an uninformed score; None: the prevalence.
     draws : int, optional
-        At most.
+        Largest number of bootstrap draws.
     lower_is_better : bool
     """
 
@@ -103,7 +101,7 @@ class Measure:
     lower_is_better: bool = False
 
     def truth(self, truth: Truth) -> FloatArray:
-        """The column it compares with."""
+        """Return the column that the score is compared with, ``[n]``."""
         if self.target == "absolute":
             return np.abs(truth.effect)
         return truth.label if self.target == "label" else truth.effect
@@ -150,42 +148,32 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-class Draws:
-    """Bootstrap draws of whole contigs or loci, the same for everything that is measured.
-
-    Parameters
-    ----------
-    truth : Truth
-    draws : int
-    seed : int
+@dataclass(frozen=True)
+class Judge:
+    """Truth of the test rows, and the bootstrap under which every entrant is judged by it.
 
     Attributes
     ----------
-    kind : str
-        What is drawn.
-    n_units : int
+    truth : Truth
+    bootstrap : Bootstrap
+    unit_name : str
+        Kind of resampling unit, as ``contigs``.
     """
 
-    def __init__(self, truth: Truth, draws: int, seed: int) -> None:
-        units = resampling_units(truth.contig, truth.pos)
-        self.truth, self.kind, self.n_units = truth, units.kind, units.n_units
-        self._ids, rng = units.ids, np.random.default_rng(seed)
-        # As `genomix_cli.comparison.metrics.binary.bootstrap` draws them.
-        self._counts = [
-            np.bincount(rng.integers(0, self.n_units, self.n_units), minlength=self.n_units)
-            for _ in range(draws)
-        ]
+    truth: Truth
+    bootstrap: Bootstrap
+    unit_name: str
 
-    def like(self, truth: Truth) -> Draws:
-        """The same draws over another truth of the same rows."""
-        other = copy(self)
-        other.truth = truth
-        return other
+    @classmethod
+    def of(cls, truth: Truth, draws: int, seed: int) -> Judge:
+        """Return a judge that draws whole contigs or loci."""
+        units = resampling_units(truth.contig, truth.pos)
+        return cls(truth, Bootstrap(units.ids, draws, seed), units.kind)
 
     def replicates(
         self, measure: Measure, score: FloatArray, among: NDArray[np.bool_] | None = None
     ) -> FloatArray:
-        """The metric as it is, then under each draw: float64 ``[1 + B]``.
+        """Return a metric of the data, then under each draw: float64 ``[1 + D]``.
 
         Parameters
         ----------
@@ -200,16 +188,12 @@ class Draws:
         used = np.flatnonzero(known if among is None else known & among)
         # Sorted by score, every sort of a replicate finds its work done.
         used = used[np.argsort(score[used], kind="stable")]
-        y, score, group, ids = y[used], score[used], self.truth.group[used], self._ids[used]
-        counts = self._counts if measure.draws is None else self._counts[: measure.draws]
-        weights = [np.ones(len(used)), *(c[ids].astype(np.float64) for c in counts)]
-        return np.array([measure.function(y, score, group, w) for w in weights])
+        y, score, group = y[used], score[used], self.truth.group[used]
+        bootstrap = self.bootstrap.take(used)
+        if measure.draws is not None:
+            bootstrap = bootstrap.first(measure.draws)
+        return bootstrap.replicates(lambda w: measure.function(y, score, group, w))
 
-
-def interval(replicates: FloatArray) -> Interval:
-    """A value with the 2.5 % and 97.5 % quantiles of its draws; undefined ones are left out."""
-    draws = replicates[1:][np.isfinite(replicates[1:])]
-    if not len(draws):
-        return Interval(float(replicates[0]), float("nan"), float("nan"))
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(float(replicates[0]), float(low), float(high))
+    def interval(self, measure: Measure, score: FloatArray) -> Interval:
+        """Return a metric of scores ``[n]`` with its interval."""
+        return interval_of(self.replicates(measure, score))

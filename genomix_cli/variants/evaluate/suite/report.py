@@ -120,6 +120,7 @@ def _models(suite: Suite) -> str:
         "tissue): the place alone gets half of them right."
     )
     text = (said if results.counts.effects else "") + ranking
+    text += "".join(f" {e.name}: {e.description}." for e in results.entrants if e.description)
     return table(columns, rows, marked) + paragraph(text)
 
 

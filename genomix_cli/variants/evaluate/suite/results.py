@@ -1,12 +1,11 @@
-"""What came of an evaluation, in numbers."""
+"""Results of an evaluation in numbers, and its headline."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.variants.evaluate.suite.entrants import Entrant
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Truth
 from genomix_cli.variants.evaluate.suite.test_split import Rows
@@ -21,26 +20,27 @@ class EntrantResult:
     Attributes
     ----------
     name, kind, note : str
-    seconds : float
     n : int
         Variants with a score.
     metrics : dict of str to Interval
     difference : dict of str to Interval
         The first model less this one, paired, on the variants that have both scores.
+    description : str
+        What it is, where the name does not say so.
     """
 
     name: str
     kind: str
     note: str
-    seconds: float
     n: int
     metrics: Metrics
     difference: Metrics
+    description: str = ""
 
 
 @dataclass(frozen=True)
 class StratumResult:
-    """A kind of variants.
+    """Metrics of one kind of variants.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class StratumResult:
         As ``variant class`` and ``SNV``.
     n, positives : int
     metrics : dict of str to dict of str to Interval
-        By entrant; empty where there is nothing to tell apart.
+        By entrant and metric; empty where there is nothing to tell apart.
     """
 
     title: str
@@ -69,7 +69,7 @@ class ControlResult:
     metric : Interval
         The main metric.
     less : Interval, optional
-        As it is, less under the control, paired.
+        The metric without the control less that under it, paired.
     mean_probability : float, optional
         Mean calibrated probability.
     """
@@ -83,7 +83,7 @@ class ControlResult:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was tested: variants, labelled ones, positives, those with an effect, training ones."""
+    """Numbers of test variants by what is known of them, and of those baselines learned from."""
 
     variants: int
     labelled: int
@@ -100,21 +100,21 @@ class Counts:
 
 @dataclass(frozen=True)
 class SuiteResults:
-    """What came of an evaluation.
+    """Metrics of all entrants, strata and controls.
 
     Attributes
     ----------
     main : str
-        The metric that decides.
+        Name of the metric that decides.
     counts : Counts
     contigs : tuple of str
     units : str
-        What the bootstrap drew.
+        Kind of the resampling units.
     n_units, draws : int
     entrants : tuple of EntrantResult
         The first model first.
     ceiling : dict of str to Interval
-        Of the true probabilities; empty where they are not known.
+        Metrics of the true probabilities; empty where they are not known.
     strata : tuple of StratumResult
     groups : tuple of StratumResult
         Named groups.
@@ -122,7 +122,7 @@ class SuiteResults:
     scales : tuple of (layer, head, distance, contacts)
         Learned scales of the contact prior; empty without one.
     notes : tuple of str
-        What is to be known before any figure is believed.
+        Warnings that a reader must know before the numbers.
     """
 
     main: str
@@ -146,7 +146,7 @@ class SuiteResults:
 
     @property
     def best_rival(self) -> EntrantResult | None:
-        """The best of the baselines and columns, by the main metric's difference."""
+        """The best of the baselines and columns by the main metric, on the same variants."""
         rivals = [e for e in self.entrants if e.kind != "model"]
         defined = [e for e in rivals if not isnan(e.difference[self.main].value)]
         return min(defined, key=lambda e: e.difference[self.main].value, default=None)
@@ -154,7 +154,7 @@ class SuiteResults:
 
 @dataclass(frozen=True)
 class Suite:
-    """An evaluation: its figures, and the columns they are from.
+    """An evaluation: its results, and the scores that they are computed from.
 
     Attributes
     ----------
@@ -175,14 +175,14 @@ IS_BELOW, LEVEL, IS_ABOVE = "below", "does as well", "above"
 
 
 def verdict(difference: Interval) -> str:
-    """What another is to the first model, whose value less its own this is."""
+    """Compare another entrant with the first model, given the first one's value less its own."""
     if difference.low > 0:
         return IS_BELOW
     return IS_ABOVE if difference.high < 0 else LEVEL
 
 
 def headline(results: SuiteResults) -> str:
-    """In words who wins."""
+    """Say who is above whom by the main metric, and where the first model stands."""
     first, main = results.first, results.main
     title = MEASURES[main].title
     rivals = [e for e in results.entrants if e.kind != "model"]
@@ -191,8 +191,8 @@ def headline(results: SuiteResults) -> str:
         if other.kind == "model":
             said = verdict(other.difference[main])
             text = f"{other.name} {said}" if said == LEVEL else f"{other.name} is {said} it"
-            sentences.append(f"{text} ({_signed(other.difference[main])} for {first.name}).")
-    figure = f"{first.name}: {title} {_said(first.metrics[main])}"
+            sentences.append(f"{text} ({other.difference[main].text(sign=True)} for {first.name}).")
+    figure = f"{first.name}: {title} {first.metrics[main].text()}"
     if main in results.ceiling:
         figure += f", where {results.ceiling[main].value:.3f} is the ceiling"
     return " ".join([*sentences, f"{figure}."])
@@ -214,23 +214,5 @@ def _against_baselines(results: SuiteResults, rivals: list[EntrantResult]) -> st
     assert best is not None
     return (
         f"{first} is above every baseline by more than its interval; the nearest, {best.name}, "
-        f"by {_signed(best.difference[main])}."
+        f"by {best.difference[main].text(sign=True)}."
     )
-
-
-def _said(value: Interval) -> str:
-    text = f"{value.value:.3f}"
-    return text if isnan(value.low) else f"{text} [{value.low:.3f}, {value.high:.3f}]"
-
-
-def _signed(value: Interval) -> str:
-    text = f"{value.value:+.3f}"
-    return text if isnan(value.low) else f"{text} [{value.low:+.3f}, {value.high:+.3f}]"
-
-
-def metrics_plain(metrics: Metrics) -> dict[str, Any]:
-    """For JSON, which has no NaN."""
-    return {
-        name: {k: None if isnan(v) else v for k, v in value._asdict().items()}
-        for name, value in metrics.items()
-    }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from genomix_cli.comparison.intervals import FloatArray, interval_of
 from genomix_cli.comparison.metrics.binary import without_ties
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
@@ -18,7 +20,6 @@ from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
 from genomix_cli.variants.evaluate.suite.controls import prior_scales, run_controls
 from genomix_cli.variants.evaluate.suite.entrants import (
     Entrant,
-    FloatArray,
     Model,
     open_models,
     score_baselines,
@@ -26,13 +27,7 @@ from genomix_cli.variants.evaluate.suite.entrants import (
     score_models,
 )
 from genomix_cli.variants.evaluate.suite.files import FORMAT, write_files
-from genomix_cli.variants.evaluate.suite.measures import (
-    MEASURES,
-    Draws,
-    Measure,
-    Truth,
-    interval,
-)
+from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Measure, Truth
 from genomix_cli.variants.evaluate.suite.peaks import Peaks, call_peaks, read_peaks
 from genomix_cli.variants.evaluate.suite.report import write_report
 from genomix_cli.variants.evaluate.suite.request import SuiteRequest
@@ -46,13 +41,13 @@ from genomix_cli.variants.evaluate.suite.results import (
     headline,
 )
 from genomix_cli.variants.evaluate.suite.strata import Stratification, named_groups, stratifications
-from genomix_cli.variants.evaluate.suite.test_split import Parts, Rows, cut_parts
+from genomix_cli.variants.evaluate.suite.test_split import Rows, Split, split_rows
 
 log = logging.getLogger("genomix")
 
-# Draws of each stratum, of which there are many.
+# Draws for each stratum, of which there are many.
 STRATUM_DRAWS = 200
-# Below this many units intervals are rough.
+# Fewer resampling units than this give rough intervals.
 FEW_UNITS = 10
 
 
@@ -75,12 +70,12 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
     """
     request.check()
     _check_output(request)
-    with style():  # matplotlib is there, or the work would be for nothing
+    with style():  # fails early if matplotlib is missing
         pass
     shard = open_shard(request.shard)
-    parts = cut_parts(shard, request)
+    split = split_rows(shard, request)
     models = open_models(request, shard, resolve_device(request.device))
-    suite = _evaluate(shard, parts, models, request)
+    suite = _evaluate(shard, split, models, request)
     with atomic_path(request.output, force=request.force) as folder:
         folder.mkdir()
         write_files(suite, shard, request, folder)
@@ -90,7 +85,7 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
 
 
 def _check_output(request: SuiteRequest) -> None:
-    """Before any work: the folder is not there, or is an earlier report that may go."""
+    """Refuse an output folder that exists, unless it is an earlier report that may be replaced."""
     folder = request.output
     if not folder.exists():
         parent = folder.resolve().parent
@@ -107,46 +102,46 @@ def _check_output(request: SuiteRequest) -> None:
         raise UsageError("is not an evaluation, so --force does not replace it", where=folder)
 
 
-def _evaluate(shard: Shard, parts: Parts, models: list[Model], request: SuiteRequest) -> Suite:
-    truth = truth_of(shard, parts.test)
+def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteRequest) -> Suite:
+    truth = truth_of(shard, split.test)
     main = _main_measure(truth, request, shard)
-    peaks = read_peaks(request.peaks, shard) if request.peaks else call_peaks(shard, parts.train)
-    notes = [*parts.notes]
-    # What can fail for want of a file or a package comes first, what takes longest last.
-    columns = [*score_columns(request, shard, parts.test)]
-    baselines = [*score_baselines(*_baselines(shard, parts, peaks, main, request, notes))]
-    scored = score_models(models, parts.test, truth.has_labels)
-    entrants = [*scored, *baselines, *columns]
-    draws = Draws(truth, request.draws, request.seed)
-    if request.draws and draws.n_units < FEW_UNITS:
-        notes.append(f"only {draws.n_units} {draws.kind} to draw: the intervals are rough")
+    peaks = read_peaks(request.peaks, shard) if request.peaks else call_peaks(shard, split.train)
+    notes = [*split.notes]
+    # Entrants that can fail for want of a file or a package come first, the slowest last.
+    columns = [*score_columns(request, shard, split.test)]
+    task = _baseline_task(shard, split, peaks, main, request.seed)
+    baselines = [*score_baselines(request.baselines, task, notes)]
+    entrants = [*score_models(models, split.test, truth.has_labels), *baselines, *columns]
+    judge = Judge.of(truth, request.draws, request.seed)
+    n_units = judge.bootstrap.n_units
+    if request.draws and n_units < FEW_UNITS:
+        notes.append(f"only {n_units} {judge.unit_name} to draw: the intervals are rough")
     for note in notes:
         log.warning(note)
-    compared = tuple(_compare(entrants, truth, draws))
-    first = entrants[0]
-    seed = request.seed
-    controls = run_controls(models[0], parts.test, first.score, truth, main, seed, request.draws)
+    compared = tuple(_compare(entrants, judge))
+    score, seed = entrants[0].score, request.seed
+    controls = run_controls(models[0], split.test, score, truth, main, seed, request.draws)
     results = SuiteResults(
         main=main,
-        counts=_counts(truth, parts),
+        counts=_counts(truth, split),
         contigs=tuple(np.array(list(shard.contigs))[np.unique(truth.contig)].tolist()),
-        units=draws.kind,
-        n_units=draws.n_units,
+        units=judge.unit_name,
+        n_units=n_units,
         draws=request.draws,
         entrants=compared,
-        ceiling=_ceiling(truth, draws, seed),
+        ceiling=_ceiling(judge, seed),
         strata=(),
         groups=(),
         controls=tuple(controls),
         scales=prior_scales(models[0].loaded.module),
         notes=tuple(notes),
     )
-    results = _with_strata(results, shard, parts, entrants, truth, peaks, request)
-    return Suite(results, tuple(entrants), truth, parts.test)
+    results = _with_strata(results, shard, split.test, entrants, truth, peaks, request)
+    return Suite(results, tuple(entrants), truth, split.test)
 
 
 def truth_of(shard: Shard, rows: Rows) -> Truth:
-    """Columns of the variant table."""
+    """Return the labels and effects of rows of the variant table."""
     table = shard.variants
     return Truth(
         table.contig[rows].astype(np.int64),
@@ -159,7 +154,7 @@ def truth_of(shard: Shard, rows: Rows) -> Truth:
 
 
 def _main_measure(truth: Truth, request: SuiteRequest, shard: Shard) -> str:
-    """AUROC where there are both labels, else the correlation of ranks with the effect."""
+    """AUROC where there are both labels, else Spearman's correlation with the effect."""
     if truth.has_labels:
         return "auroc"
     if truth.has_effects:
@@ -175,35 +170,15 @@ def _main_measure(truth: Truth, request: SuiteRequest, shard: Shard) -> str:
     )
 
 
-def _baselines(
-    shard: Shard,
-    parts: Parts,
-    peaks: Peaks | None,
-    main: str,
-    request: SuiteRequest,
-    notes: list[str],
-) -> tuple[tuple[str, ...], BaselineTask]:
-    """The baselines that can be had, and what they learn from; what is left out is noted."""
+def _baseline_task(
+    shard: Shard, split: Split, peaks: Peaks | None, main: str, seed: int
+) -> BaselineTask:
     table, is_label = shard.variants, MEASURES[main].target == "label"
-    target = table.label if is_label else table.effect
+    target = (table.label if is_label else table.effect).astype(np.float64)
     target = np.abs(target) if main == "spearman_absolute" else target
     known = np.isfinite(target)
-    train, valid = (rows[known[rows]] for rows in (parts.train, parts.valid))
-    task = BaselineTask(
-        shard, train, valid, parts.test, target.astype(np.float64), is_label, peaks, request.seed
-    )
-    left_out = set()
-    if len(np.unique(target[train])) < 2:
-        left_out |= set(request.baselines) - {"nearest-peak"}
-    if peaks is None:
-        left_out.add("nearest-peak")
-    if not shard.modalities:
-        left_out.add("tracks")
-    kept = tuple(name for name in request.baselines if name not in left_out)
-    missing = [name for name in request.baselines if name in left_out]
-    if missing:
-        notes.append(f"without {', '.join(missing)}: there is nothing they could learn or read")
-    return kept, task
+    train, valid = (rows[known[rows]] for rows in (split.train, split.valid))
+    return BaselineTask(shard, train, valid, split.test, target, is_label, peaks, seed)
 
 
 def _usable(name: str, measure: Measure, truth: Truth) -> bool:
@@ -211,37 +186,38 @@ def _usable(name: str, measure: Measure, truth: Truth) -> bool:
     return has and not (name == "ranking_accuracy" and len(np.unique(truth.group)) == 1)
 
 
-def _compare(entrants: list[Entrant], truth: Truth, draws: Draws) -> Iterator[EntrantResult]:
+def _compare(entrants: list[Entrant], judge: Judge) -> Iterator[EntrantResult]:
     """Every metric of every entrant, and the first model's less it under the same draws."""
-    measures = {name: m for name, m in MEASURES.items() if _usable(name, m, truth)}
+    measures = {name: m for name, m in MEASURES.items() if _usable(name, m, judge.truth)}
     first = entrants[0]
-    own: dict[str, FloatArray] = {}
+    of_first: dict[str, FloatArray] = {}
     for entrant in entrants:
         metrics: Metrics = {}
         difference: Metrics = {}
         for name, measure in measures.items():
-            score = entrant.probability if measure.of_probability else entrant.score
+            score = entrant.score_for(measure)
             if score is None:
                 continue
-            found = draws.replicates(measure, score)
-            metrics[name] = interval(found)
+            replicates = judge.replicates(measure, score)
+            metrics[name] = interval_of(replicates)
             if entrant is first:
-                own[name] = found
-            elif name in own:
-                theirs = own[name]
+                of_first[name] = replicates
+            elif name in of_first:
+                theirs = of_first[name]
                 if entrant.missing:
-                    chosen = first.probability if measure.of_probability else first.score
-                    assert chosen is not None
-                    theirs = draws.replicates(measure, chosen, np.isfinite(score))
-                difference[name] = interval(theirs - found)
+                    # Only on the variants that both have a score of.
+                    own = first.score_for(measure)
+                    assert own is not None
+                    theirs = judge.replicates(measure, own, np.isfinite(score))
+                difference[name] = interval_of(theirs - replicates)
         n = len(entrant.score) - entrant.missing
-        yield EntrantResult(
-            entrant.name, entrant.kind, entrant.note, entrant.seconds, n, metrics, difference
-        )
+        about = entrant.name, entrant.kind, entrant.note
+        yield EntrantResult(*about, n, metrics, difference, entrant.description)
 
 
-def _ceiling(truth: Truth, draws: Draws, seed: int) -> Metrics:
-    """Of the true probabilities, where every labelled variant has one."""
+def _ceiling(judge: Judge, seed: int) -> Metrics:
+    """Metrics of the true probabilities, where every labelled variant has one."""
+    truth = judge.truth
     known = np.isfinite(truth.label)
     if not truth.has_labels or not np.isfinite(truth.probability[known]).all():
         return {}
@@ -249,28 +225,28 @@ def _ceiling(truth: Truth, draws: Draws, seed: int) -> Metrics:
     coin = without_ties(truth.probability, np.random.default_rng(seed))
     scores = {"auprc": coin}
     return {
-        name: interval(draws.replicates(measure, scores.get(name, truth.probability)))
+        name: judge.interval(measure, scores.get(name, truth.probability))
         for name, measure in MEASURES.items()
         if measure.target == "label" and _usable(name, measure, truth)
     }
 
 
-def _counts(truth: Truth, parts: Parts) -> Counts:
+def _counts(truth: Truth, split: Split) -> Counts:
     known = np.isfinite(truth.label)
     return Counts(
         variants=len(truth.pos),
         labelled=int(known.sum()),
         positives=int((truth.label[known] > 0.5).sum()),
         effects=int(np.isfinite(truth.effect).sum()),
-        trained_on=len(parts.train),
-        tuned_on=len(parts.valid),
+        trained_on=len(split.train),
+        tuned_on=len(split.valid),
     )
 
 
 def _with_strata(
     results: SuiteResults,
     shard: Shard,
-    parts: Parts,
+    rows: Rows,
     entrants: list[Entrant],
     truth: Truth,
     peaks: Peaks | None,
@@ -283,39 +259,38 @@ def _with_strata(
     names = ("auroc", "auprc") if results.main == "auroc" else ("spearman_absolute", "spearman")
     strata = [
         stratum
-        for found in stratifications(shard, parts.test, peaks)
-        for stratum in _strata(found, names, shown, truth, draws, request.seed)
+        for each in stratifications(shard, rows, peaks)
+        for stratum in _strata(each, names, shown, truth, draws, request.seed)
     ]
-    groups = named_groups(shard, parts.test)
+    groups = named_groups(shard, rows)
     correlations = ("pearson", "pearson_absolute", "spearman_absolute")
     of_groups = names if results.main == "auroc" and not truth.has_effects else correlations
-    found = [] if groups is None else _strata(groups, of_groups, shown, truth, 0, request.seed)
-    return SuiteResults(**{**results.__dict__, "strata": tuple(strata), "groups": tuple(found)})
+    named = () if groups is None else _strata(groups, of_groups, shown, truth, 0, request.seed)
+    return replace(results, strata=tuple(strata), groups=tuple(named))
 
 
 def _strata(
-    found: Stratification,
+    stratification: Stratification,
     names: tuple[str, ...],
     shown: list[Entrant],
     truth: Truth,
     draws: int,
     seed: int,
 ) -> Iterator[StratumResult]:
-    """Figures of each stratum that has variants."""
-    for index, name in enumerate(found.names):
-        inside = found.member == index
+    """Metrics of each stratum that has variants."""
+    for index, name in enumerate(stratification.names):
+        inside = stratification.member == index
         if not inside.any():
             continue
         own = truth.select(inside)
         positives = int((own.label[np.isfinite(own.label)] > 0.5).sum())
         measures = {n: MEASURES[n] for n in names if _usable(n, MEASURES[n], own)}
-        drawn = Draws(own, draws, seed)
+        judge = Judge.of(own, draws, seed)
         metrics = {
             entrant.name: {
-                n: interval(drawn.replicates(measure, entrant.score[inside]))
-                for n, measure in measures.items()
+                n: judge.interval(measure, entrant.score[inside]) for n, measure in measures.items()
             }
             for entrant in shown
             if measures
         }
-        yield StratumResult(found.title, name, int(inside.sum()), positives, metrics)
+        yield StratumResult(stratification.title, name, int(inside.sum()), positives, metrics)

@@ -1,4 +1,4 @@
-"""Which variants are tested, and that no model has learned from them."""
+"""Test variants, those that baselines learn from, and the check that no model learned from both."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 
-class Kept(NamedTuple):
-    """What a run kept for validation and for its own test.
+class RunSplit(NamedTuple):
+    """Regions that a run held out for validation and for its own test.
 
     Attributes
     ----------
     run : str
     valid, test : HeldOut
     initial : str
-        The model it started from, of which nothing is known here; empty: none.
+        Model it started from, whose training data are unknown here; empty: none.
     """
 
     run: str
@@ -41,17 +41,17 @@ class Kept(NamedTuple):
     initial: str
 
     def mask(self, shard: Shard) -> Mask:
-        """Rows that it did not learn from."""
+        """Return True for rows that the run did not learn from, bool ``[V]``."""
         return mask(self.valid, shard) | mask(self.test, shard)
 
 
 def mask(part: HeldOut, shard: Shard) -> Mask:
-    """Which rows of the variant table are in a part."""
+    """Return True for rows of the variant table that are in a part, bool ``[V]``."""
     return part.mask(shard.contigs, shard.variants.contig, shard.variants.pos)
 
 
-class Parts(NamedTuple):
-    """Rows of the variant table, int64, and what to say about them."""
+class Split(NamedTuple):
+    """Rows of the variant table, int64 each, and warnings about them."""
 
     train: Rows
     valid: Rows
@@ -59,8 +59,8 @@ class Parts(NamedTuple):
     notes: tuple[str, ...]
 
 
-def held_out(name: str) -> Kept:
-    """Read from a run folder, or from a model that ships, what it did not learn from.
+def read_run_split(name: str) -> RunSplit:
+    """Read what a run, or a model that ships, held out.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def held_out(name: str) -> Kept:
         parts = [_part(settings, part) for part in ("valid", "test")]
     except (GenomixError, TypeError, AttributeError) as error:
         raise DataError(f"what was held out cannot be read: {error}", where=folder) from error
-    return Kept(Path(name).name, parts[0], parts[1], str(settings.get("initial") or ""))
+    return RunSplit(Path(name).name, parts[0], parts[1], str(settings.get("initial") or ""))
 
 
 def _settings(folder: Path) -> Mapping[str, Any]:
@@ -97,8 +97,8 @@ def _part(settings: Mapping[str, Any], part: str) -> HeldOut:
     return HeldOut(Regions(Interval(name, START, END) for name in names))
 
 
-def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
-    """The rows to test, and those that the baselines learn from and are tuned on.
+def split_rows(shard: Shard, request: SuiteRequest) -> Split:
+    """Choose the rows to test, and those that the baselines learn from and are tuned on.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
     if not usable.any():
         hint = "prepare it with --label-info, --effect-info or --labels"
         raise DataError("has no labelled variants", where=request.shard, hint=hint)
-    runs = [held_out(name) for name in request.models]
+    runs = [read_run_split(name) for name in request.models]
     first = runs[0]
     inside = mask(_test_part(shard, request, first), shard) & usable
     if not inside.any():
@@ -122,10 +122,9 @@ def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
     valid = mask(first.valid, shard) & usable & ~inside
     train = usable & ~inside & ~first.mask(shard)
     if not first.valid:
-        # Nothing says what the run kept for validation.
         log.warning("%s names no validation part: baselines are not tuned", first.run)
     rng = np.random.default_rng(request.seed)
-    return Parts(
+    return Split(
         _some(np.flatnonzero(train), request.train_variants, rng),
         _some(np.flatnonzero(valid), request.train_variants // 4, rng),
         test,
@@ -133,7 +132,7 @@ def cut_parts(shard: Shard, request: SuiteRequest) -> Parts:
     )
 
 
-def _test_part(shard: Shard, request: SuiteRequest, first: Kept) -> HeldOut:
+def _test_part(shard: Shard, request: SuiteRequest, first: RunSplit) -> HeldOut:
     asked = HeldOut.of(shard.contigs, request.test_contigs, request.test_regions, "test")
     if asked or first.test:
         return asked or first.test
@@ -144,8 +143,8 @@ def _test_part(shard: Shard, request: SuiteRequest, first: Kept) -> HeldOut:
     )
 
 
-def _check_leak(shard: Shard, run: Kept, test: Rows, trusted: bool) -> list[str]:
-    """Refuse a run that learned from the test part; say what else is to be known of it.
+def _check_leak(shard: Shard, run: RunSplit, test: Rows, trusted: bool) -> list[str]:
+    """Refuse a run that learned from the test part; return warnings about it.
 
     Contigs are told apart by their names: what a run learned from in another genome counts too.
     """

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.metrics.binary import Interval, bootstrap, bootstrap_difference, pearson
+from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, kmer_ids
 from genomix_cli.genome.tracks import cells, modalities, rows_in_cell
 
@@ -148,24 +150,16 @@ def _track_row(
     rows = (told.cell == cell[1]) & (told.modality == modality[1])
     rows &= told.whole == (hidden == WHOLE)
     y, model, simple = told.truth[rows], told.model[rows], told.simple[rows]
-    unit = units[told.draw[rows]]
-    r, simple_r = (
-        bootstrap(pearson, y, score, unit, BOOTSTRAPS, np.random.default_rng(seed))
-        for score in (model, simple)
-    )
-    gain = bootstrap_difference(
-        pearson, y, model, simple, unit, BOOTSTRAPS, np.random.default_rng(seed)
-    )
+    bootstrap = Bootstrap(units[told.draw[rows]], BOOTSTRAPS, seed)
+    r, simple_r = (bootstrap.interval(pearson, y, score) for score in (model, simple))
+    gain = bootstrap.difference(pearson, y, model, simple)
     return TrackRow(cell[0], modality[0], hidden, int(rows.sum()), r, simple_r, gain)
 
 
 def kmer_row(name: str, told: HiddenKmers, units: NDArray[np.int64], k: int, seed: int) -> KmerRow:
     """Nats of each base, and how many k-mers are told right."""
-    unit = units[told.draw]
-    nats, right = (
-        bootstrap(_mean, values, values, unit, BOOTSTRAPS, np.random.default_rng(seed))
-        for values in (told.nats / k, told.right)
-    )
+    bootstrap = Bootstrap(units[told.draw], BOOTSTRAPS, seed)
+    nats, right = (bootstrap.interval(_mean, x, x) for x in (told.nats / k, told.right))
     return KmerRow(name, len(told.nats), nats, right)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.results import in_words
 from genomix_cli.report.canvas import Picture, grid, head, looks, short, style
 from genomix_cli.report.page import embedded, html_table, write_page

@@ -25,7 +25,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from genomix_cli.comparison.metrics.binary import pearson, resampling_units
+from genomix_cli.comparison.bootstrap import resampling_units
+from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.comparison.results import plain
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard

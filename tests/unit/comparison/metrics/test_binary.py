@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, and intervals against what they must cover."""
+"""Metrics against scikit-learn, or against plain loops."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from genomix_cli.comparison.metrics.binary import (
     auprc,
     auroc,
-    bootstrap,
-    bootstrap_difference,
     brier,
     calibration_error,
     ranking_accuracy,
-    resampling_units,
 )
 
 ORACLES = [
@@ -134,70 +131,3 @@ def test_a_group_drawn_twice_counts_its_pairs_twice():
     y, score = np.array([1.0, 0, 1, 0]), np.array([0.9, 0.1, 0.2, 0.3])
     metric = partial(ranking_accuracy, groups=[0, 0, 1, 1])
     assert metric(y, score, weights=[2, 2, 1, 1]) == pytest.approx(2 / 3)
-
-
-def test_units_are_contigs_when_there_are_enough():
-    units = resampling_units(["a", "b", "c", "d", "e", "a"], [0] * 6)
-    assert (units.kind, units.n_units) == ("contigs", 5)
-    assert units.ids[0] == units.ids[5]
-
-
-def test_units_are_loci_of_one_contig_otherwise():
-    units = resampling_units(["a", "a", "a", "b"], [10, 99_999, 100_000, 10])
-    assert (units.kind, units.n_units) == ("loci of 100 kb", 3)
-    assert units.ids[0] == units.ids[1]
-    assert len(set(units.ids[[0, 2, 3]])) == 3
-
-
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    truth, covered = 0.7602, 0  # P(N(1, 1) > N(0, 1))
-    for _ in range(60):
-        y = np.arange(300) % 2
-        interval = bootstrap(auroc, y, rng.normal(size=300) + y, np.arange(300), 200, rng)
-        covered += interval.low <= truth <= interval.high
-    assert 50 <= covered <= 60
-
-
-def test_intervals_by_unit_are_wider_when_units_are_alike_inside():
-    rng = np.random.default_rng(0)
-    units = np.repeat(np.arange(20), 30)
-    y = (rng.random(20) < 0.5)[units]
-    score = rng.normal(size=20)[units] + y
-    by_unit = bootstrap(auroc, y, score, units, 200, rng)
-    one_by_one = bootstrap(auroc, y, score, np.arange(600), 200, rng)
-    assert by_unit.high - by_unit.low > 2 * (one_by_one.high - one_by_one.low)
-
-
-def test_bootstrap_repeats_with_its_generator():
-    y, score, _ = _data(0)
-    one, two = (
-        bootstrap(auprc, y, score, np.arange(200), 50, np.random.default_rng(7)) for _ in range(2)
-    )
-    assert one == two
-    assert one.value == auprc(y, score)
-
-
-def test_no_draws_give_the_value_alone():
-    y, score, _ = _data(0)
-    interval = bootstrap(auroc, y, score, np.arange(200), 0, np.random.default_rng(0))
-    assert interval.value == auroc(y, score)
-    assert np.isnan([interval.low, interval.high]).all()
-
-
-def test_paired_difference_is_narrower_than_its_parts():
-    rng = np.random.default_rng(0)
-    y = np.arange(400) % 2
-    good = rng.normal(size=400) + y
-    worse = good + 0.2 * rng.normal(size=400)
-    difference = bootstrap_difference(auroc, y, good, worse, np.arange(400), 200, rng)
-    alone = bootstrap(auroc, y, good, np.arange(400), 200, rng)
-    assert difference.value == pytest.approx(auroc(y, good) - auroc(y, worse))
-    assert difference.high - difference.low < 0.7 * (alone.high - alone.low)
-
-
-def test_difference_to_itself_is_zero():
-    y, score, _ = _data(0)
-    assert bootstrap_difference(
-        auroc, y, score, score, np.arange(200), 20, np.random.default_rng(0)
-    ) == (0.0, 0.0, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genomix_cli.comparison.metrics.binary import Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.train.few_shot import (

@@ -15,13 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genomix_cli.comparison.metrics.binary import (
-    auroc,
-    bootstrap_difference,
-    pearson,
-    resampling_units,
-    spearman,
-)
+from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
+from genomix_cli.comparison.intervals import interval_of
+from genomix_cli.comparison.metrics.binary import auroc, pearson, spearman
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.genome.alphabet import decode
@@ -34,13 +30,13 @@ from genomix_cli.variants.evaluate.suite.baselines.boosting import (
 from genomix_cli.variants.evaluate.suite.baselines.kmers import kmer_changes
 from genomix_cli.variants.evaluate.suite.columns import read_columns
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names
-from genomix_cli.variants.evaluate.suite.measures import MEASURES, Draws, interval
+from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge
 from genomix_cli.variants.evaluate.suite.peaks import Peaks, call_peaks, read_peaks
 from genomix_cli.variants.evaluate.suite.request import SuiteRequest
 from genomix_cli.variants.evaluate.suite.results import Suite, headline
 from genomix_cli.variants.evaluate.suite.run import _compare, evaluate_suite, truth_of
 from genomix_cli.variants.evaluate.suite.strata import stratifications, variant_class
-from genomix_cli.variants.evaluate.suite.test_split import cut_parts, thin
+from genomix_cli.variants.evaluate.suite.test_split import split_rows, thin
 from genomix_cli.variants.prepare.shard import PrepareRequest, prepare_variants
 from genomix_cli.variants.simulate.genome import SimulationRequest, simulate_genome
 from genomix_cli.variants.train.controls import ShuffledTracks, derangement
@@ -115,7 +111,7 @@ def rows_of(shard: Shard, contig: str) -> np.ndarray:
 def test_the_test_part_is_the_runs_own_and_nothing_of_it_trains(
     shard: Shard, request_: SuiteRequest
 ) -> None:
-    parts = cut_parts(shard, request_)
+    parts = split_rows(shard, request_)
     assert parts.test.tolist() == rows_of(shard, "chr4").tolist()
     assert set(shard.variants.contig[parts.train]) == {0, 1}
     assert set(shard.variants.contig[parts.valid]) == {2}
@@ -126,8 +122,8 @@ def test_a_run_that_learned_from_the_test_part_is_refused(
 ) -> None:
     leaking = replace(request_, test_contigs=("2", "chr4"))
     with pytest.raises(DataError, match=r"learned from .* test variants .*--trust-runs"):
-        cut_parts(shard, leaking)
-    parts = cut_parts(shard, replace(leaking, trust_runs=True))
+        split_rows(shard, leaking)
+    parts = split_rows(shard, replace(leaking, trust_runs=True))
     assert "is trusted" in parts.notes[0]
     assert set(shard.variants.contig[parts.train]) == {0}
 
@@ -137,7 +133,7 @@ def test_a_later_run_that_leaks_is_refused_too(
 ) -> None:
     other = save_toy(tmp_path / "other", shard, valid="chr1", test="chr2")
     with pytest.raises(DataError, match="other may have learned"):
-        cut_parts(shard, replace(request_, models=(*request_.models, str(other))))
+        split_rows(shard, replace(request_, models=(*request_.models, str(other))))
 
 
 def test_a_model_without_train_json_says_in_its_config_what_it_held_out(
@@ -145,9 +141,9 @@ def test_a_model_without_train_json_says_in_its_config_what_it_held_out(
 ) -> None:
     shipped = replace(request_, models=("gmt-mini-sim",), test_contigs=("chr4",))
     with pytest.raises(DataError, match="gmt-mini-sim may have learned"):
-        cut_parts(shard, shipped)
+        split_rows(shard, shipped)
     with pytest.raises(UsageError, match="bare names no test part"):
-        cut_parts(shard, replace(request_, models=(str(_bare(shard, request_)),)))
+        split_rows(shard, replace(request_, models=(str(_bare(shard, request_)),)))
 
 
 def _bare(shard: Shard, request: SuiteRequest) -> Path:
@@ -160,7 +156,7 @@ def _bare(shard: Shard, request: SuiteRequest) -> Path:
 def test_validation_variants_may_be_tested_and_it_is_said(
     shard: Shard, request_: SuiteRequest
 ) -> None:
-    parts = cut_parts(shard, replace(request_, test_contigs=("chr3", "chr4")))
+    parts = split_rows(shard, replace(request_, test_contigs=("chr3", "chr4")))
     assert len(parts.valid) == 0
     assert "stopped and calibrated" in parts.notes[0]
 
@@ -168,7 +164,7 @@ def test_validation_variants_may_be_tested_and_it_is_said(
 def test_regions_cut_the_test_part(shard: Shard, request_: SuiteRequest, tmp_path: Path) -> None:
     bed = tmp_path / "test.bed"
     bed.write_text("4\t0\t50000\nchr4\t100000\t100100\n")
-    rows = cut_parts(shard, replace(request_, test_regions=bed)).test
+    rows = split_rows(shard, replace(request_, test_regions=bed)).test
     pos = shard.variants.pos[rows_of(shard, "chr4")]
     assert len(rows) == ((pos < 50_000) | ((pos >= 100_000) & (pos < 100_100))).sum() > 50
 
@@ -281,11 +277,11 @@ def test_differences_are_those_of_a_paired_bootstrap(shard: Shard) -> None:
     truth = truth_of(shard, rows)
     rng = np.random.default_rng(0)
     one, two = rng.random((2, len(rows)))
-    draws = Draws(truth, 50, seed=3)
+    judge = Judge.of(truth, 50, seed=3)
     measure = MEASURES["auroc"]
-    ours = interval(draws.replicates(measure, one) - draws.replicates(measure, two))
+    ours = interval_of(judge.replicates(measure, one) - judge.replicates(measure, two))
     units = resampling_units(truth.contig, truth.pos).ids
-    theirs = bootstrap_difference(auroc, truth.label, one, two, units, 50, np.random.default_rng(3))
+    theirs = Bootstrap(units, 50, 3).difference(auroc, truth.label, one, two)
     assert ours == pytest.approx(theirs)
 
 
@@ -312,7 +308,7 @@ def test_a_score_that_some_lack_is_compared_on_the_others(shard: Shard) -> None:
     one, two = rng.random((2, len(rows)))
     two[::3] = np.nan
     entrants = [Entrant("one", "model", one), Entrant("two", "column", two)]
-    first, second = _compare(entrants, truth, Draws(truth, 20, seed=0))
+    first, second = _compare(entrants, Judge.of(truth, 20, seed=0))
     both = np.isfinite(two)
     expected = auroc(truth.label[both], one[both]) - auroc(truth.label[both], two[both])
     assert second.difference["auroc"].value == pytest.approx(expected)

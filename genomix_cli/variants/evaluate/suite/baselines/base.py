@@ -1,4 +1,4 @@
-"""What a baseline is given and gives, and how its strength is chosen."""
+"""The contract of a baseline, and how its strength is chosen."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.comparison.metrics.binary import auroc, spearman
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.peaks import Peaks
 
-FloatArray = NDArray[np.float64]
 Rows = NDArray[np.int64]
 #: Scores of rows, from features of them.
 Predict = Callable[[Any], FloatArray]
@@ -22,17 +22,17 @@ Predict = Callable[[Any], FloatArray]
 
 @dataclass(frozen=True)
 class BaselineTask:
-    """What a baseline learns from, and what it is asked.
+    """Rows that a baseline learns from, and those whose scores it is asked for.
 
     Attributes
     ----------
     shard : Shard
     train, valid, test : NDArray
-        int64: rows of the variant table; of the first two those with a target.
+        int64: rows of the variant table; in the first two those with a target.
     target : NDArray
         float64 ``[V]``, of the whole table: 0 or 1, or a quantity.
     is_label : bool
-        Whether it is 0 or 1.
+        The target is 0 or 1.
     peaks : Peaks, optional
     seed : int
     """
@@ -54,9 +54,9 @@ class Prediction(NamedTuple):
     ----------
     score : NDArray
     probability : NDArray or None
-        Where the baseline gives one.
+        The score as a probability of label 1, where the baseline gives one.
     note : str
-        What was chosen.
+        Choices the baseline has made, for the report.
     """
 
     score: FloatArray
@@ -64,50 +64,76 @@ class Prediction(NamedTuple):
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """A simple predictor that a model has to beat: a line of `VARIANT_BASELINES` names one.
+
+    Attributes
+    ----------
+    predict : callable
+        Maps a :class:`BaselineTask` to a :class:`Prediction`.
+    description : str
+        What it reads and how it learns, for the report.
+    learns : bool
+        It needs training rows with different targets.
+    reads_tracks, reads_peaks : bool
+        It needs a shard with tracks, or peaks.
+    """
+
+    predict: Callable[[BaselineTask], Prediction]
+    description: str
+    learns: bool = True
+    reads_tracks: bool = False
+    reads_peaks: bool = False
+
+    def can_predict(self, task: BaselineTask) -> bool:
+        """Return True if the task has everything that the baseline needs."""
+        return (
+            (not self.learns or len(np.unique(task.target[task.train])) > 1)
+            and (not self.reads_tracks or bool(task.shard.modalities))
+            and (not self.reads_peaks or task.peaks is not None)
+        )
+
+
 def fit_tuned(
     task: BaselineTask,
     features: Callable[[Rows], Any],
     fit: Callable[[Any, FloatArray, float], Predict],
     strengths: Sequence[float],
-    what: str,
+    strength_name: str,
 ) -> Prediction:
-    """Fit once per strength, and predict with the one that is best on the validation part.
+    """Fit once per strength, and predict with the one that is best on the validation rows.
 
     Parameters
     ----------
     task : BaselineTask
     features : callable
-        Of rows.
+        Maps rows to their features.
     fit : callable
-        Features, target and strength to a function that predicts.
+        Maps features, target and strength to a function that predicts.
     strengths : sequence of float
         The middle one serves where there is no validation part.
-    what : str
-        Name of the strength, for the note.
+    strength_name : str
+        For the note.
     """
     x, y = features(task.train), task.target[task.train]
-    held, truth = task.valid, task.target[task.valid]
-    tuned = len(np.unique(truth)) > 1
+    valid_y = task.target[task.valid]
+    tuned = len(np.unique(valid_y)) > 1
     if not tuned:
         strengths = [strengths[len(strengths) // 2]]
     fitted = [fit(x, y, strength) for strength in strengths]
     best = 0
     if tuned:
         quality = auroc if task.is_label else spearman
-        seen = features(held)
-        best = int(np.argmax([quality(truth, predict(seen)) for predict in fitted]))
+        valid_x = features(task.valid)
+        best = int(np.argmax([quality(valid_y, predict(valid_x)) for predict in fitted]))
     score = fitted[best](features(task.test))
-    note = f"{what} {strengths[best]:g}{'' if tuned else ', not tuned'}"
+    note = f"{strength_name} {strengths[best]:g}{'' if tuned else ', not tuned'}"
     return Prediction(score, score if task.is_label else None, note)
 
 
 def require_sklearn() -> None:
-    """Refuse to go on without scikit-learn.
-
-    Raises
-    ------
-    MissingExtraError
-    """
+    """Raise MissingExtraError unless scikit-learn is installed."""
     try:
         import sklearn  # noqa: F401
     except ImportError as error:

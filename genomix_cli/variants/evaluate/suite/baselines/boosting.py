@@ -1,4 +1,4 @@
-"""Gradient boosting on what is no sequence: the place alone, or the tracks alone."""
+"""Gradient boosting without the sequence: on the position alone, or on the tracks alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.variants.evaluate.suite.baselines.base import (
+    Baseline,
     BaselineTask,
-    FloatArray,
     Predict,
     Prediction,
     Rows,
@@ -25,15 +26,16 @@ STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
 
 
 def position(task: BaselineTask) -> Prediction:
-    """Position in the contig, and the distance to the nearest other site of the table.
+    """Predict from the position in the contig and the distance to the nearest other site.
 
-    What labels gives away by where they were looked for: a good figure is an artefact of the data.
+    It shows how much of the labels follows from where variants were looked for: a good score is an
+    artefact of the data.
     """
     return _boosted(task, lambda rows: position_features(task, rows))
 
 
 def position_features(task: BaselineTask, rows: Rows) -> FloatArray:
-    """Base, share of the contig, bases to its nearer end and to the nearest site ``[n, 4]``."""
+    """Return base, share of the contig, bases to its nearer end and to the next site ``[n, 4]``."""
     table = task.shard.variants
     length = np.array(list(task.shard.contigs.values()), np.float64)[table.contig[rows]]
     pos = table.pos[rows].astype(np.float64)
@@ -44,8 +46,9 @@ def position_features(task: BaselineTask, rows: Rows) -> FloatArray:
 def _nearest_site(task: BaselineTask) -> FloatArray:
     """Bases to the nearest other position with variants ``[V]``; inf where it is the only one."""
     table = task.shard.variants
-    place = table.contig.astype(np.int64) << 40 | table.pos
-    sites, index = np.unique(place, return_inverse=True)
+    # Contig and position as one number; no contig has 2^40 bases.
+    site = table.contig.astype(np.int64) << 40 | table.pos
+    sites, index = np.unique(site, return_inverse=True)
     gap = np.diff(sites).astype(np.float64)
     gap[np.diff(sites >> 40) > 0] = np.inf
     nearest = np.minimum(np.r_[np.inf, gap], np.r_[gap, np.inf])
@@ -53,23 +56,23 @@ def _nearest_site(task: BaselineTask) -> FloatArray:
 
 
 def tracks(task: BaselineTask) -> Prediction:
-    """The seven bins around the variant of each modality, in its cell type; no sequence."""
+    """Predict from the seven bins around the variant of each modality, in its cell type."""
     return _boosted(task, lambda rows: track_features(task, rows))
 
 
 def track_features(task: BaselineTask, rows: Rows) -> FloatArray:
-    """Signal around variants ``[n, M * 7]``, NaN where not observed."""
+    """Return the signal around variants, float64 ``[n, M * 7]``, NaN where not observed."""
     shard, table, names = task.shard, task.shard.variants, list(task.shard.contigs)
     cells, cell = cells_of(shard)
     views = [shard.in_cell(name) for name in cells]
     width = len(shard.modalities) * (2 * AROUND + 1)
-    found = np.empty((len(rows), width))
-    for out, row in zip(found, rows, strict=True):
+    features = np.empty((len(rows), width))
+    for out, row in zip(features, rows, strict=True):
         own = int(table.pos[row]) // BIN_SIZE
         contig = names[table.contig[row]]
         signal = views[cell[row]].signal(contig, own - AROUND, own + AROUND + 1)
         out[:] = np.where(signal.observed > 0, signal.value, np.nan).ravel()
-    return found
+    return features
 
 
 def _boosted(task: BaselineTask, features: Callable[[Rows], FloatArray]) -> Prediction:
@@ -98,3 +101,15 @@ def _fit_boosting(task: BaselineTask, x: FloatArray, y: FloatArray, strength: fl
     chosen = HistGradientBoostingClassifier(random_state=task.seed, **settings)
     chosen.fit(x, y > 0.5)
     return lambda other: chosen.predict_proba(other)[:, 1]
+
+
+POSITION = Baseline(
+    position,
+    "gradient boosting on the position in the contig and the distances to its end and to the "
+    "nearest other site",
+)
+TRACKS = Baseline(
+    tracks,
+    "gradient boosting on seven bins around the variant of each modality, in its cell type",
+    reads_tracks=True,
+)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.formats.genome_shard import Shard
-from genomix_cli.genome.alphabet import encode
+from genomix_cli.genome.alphabet import canonical_kmers, encode, kmer_ids
 from genomix_cli.variants.evaluate.suite.baselines.base import (
+    Baseline,
     BaselineTask,
-    FloatArray,
     Predict,
     Prediction,
     Rows,
@@ -33,7 +34,7 @@ CHUNK = 2_000
 
 
 def predict(task: BaselineTask) -> Prediction:
-    """Logistic (of quantities: ridge) regression on counts of canonical 6-mers, standardised.
+    """Predict by logistic (of quantities: ridge) regression on counts of canonical 6-mers.
 
     Only 6-mers that touch the allele differ between the haplotypes, so the window is K - 1 bases
     on each side.
@@ -46,7 +47,7 @@ def predict(task: BaselineTask) -> Prediction:
 
 
 def kmer_changes(shard: Shard, rows: Rows) -> Any:
-    """How often each 6-mer, or its reverse complement, is lost and gained.
+    """Count how often each 6-mer, or its reverse complement, is lost and gained.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def kmer_changes(shard: Shard, rows: Rows) -> Any:
     from scipy.sparse import csr_matrix, hstack, vstack
 
     parts = [_changes(shard, rows[i : i + CHUNK]) for i in range(0, len(rows), CHUNK)]
-    change = vstack(parts) if parts else csr_matrix((0, len(_canonical()[1])))
+    change = vstack(parts) if parts else csr_matrix((0, canonical_kmers(K)[1]))
     return hstack([change.maximum(0), (-change).maximum(0)]).tocsr()
 
 
@@ -80,29 +81,13 @@ def _counts(codes: NDArray[np.uint8], length: NDArray[np.int64]) -> Any:
     """Canonical 6-mers of haplotypes ``[n, L]``, whose alleles have `length` bases."""
     from scipy.sparse import csr_matrix
 
-    index, kept = _canonical()
-    n, width = codes.shape
-    starts = width - K + 1
-    ids = np.zeros((n, starts), np.int64)
-    known = np.ones((n, starts), np.bool_)
-    for offset in range(K):
-        part = codes[:, offset : offset + starts]
-        known &= part < 4
-        ids = ids * 4 + np.minimum(part, 3)
-    known &= np.arange(starts) < (length + K - 1)[:, None]
-    row, column = np.nonzero(known)
-    values = np.ones(len(row))
-    return csr_matrix((values, (row, index[ids[row, column]])), shape=(n, len(kept)))
-
-
-def _canonical() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The number of each 6-mer among those that stand for both strands, and these."""
-    ids = np.arange(4**K)
-    reverse = np.zeros_like(ids)
-    for place in range(K):
-        reverse = reverse * 4 + 3 - ids // 4**place % 4
-    kept, index = np.unique(np.minimum(ids, reverse), return_inverse=True)
-    return index, kept
+    column, size = canonical_kmers(K)
+    ids = kmer_ids(codes, K)
+    # Bases beyond the allele's own flanks belong to no haplotype; unknown bases have larger ids.
+    within = np.arange(ids.shape[1]) < (length + K - 1)[:, None]
+    row, start = np.nonzero(within & (ids < 4**K))
+    kmers = column[ids[row, start]]
+    return csr_matrix((np.ones(len(row)), (row, kmers)), shape=(len(codes), size))
 
 
 def _scale(x: Any) -> FloatArray:
@@ -137,3 +122,9 @@ def _ridge(x: Any, y: FloatArray, strength: float) -> Predict:
     scale = _scale(x)
     model = Ridge(alpha=1 / strength, solver="lsqr").fit(_scaled(x, scale), y)
     return lambda other: model.predict(_scaled(other, scale))
+
+
+KMER_LOGISTIC = Baseline(
+    predict,
+    "logistic regression with a ridge penalty on the 6-mers that the allele takes away and brings",
+)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from genomix_cli.errors import DataError
-from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask, Prediction
+from genomix_cli.variants.evaluate.suite.baselines.base import Baseline, BaselineTask, Prediction
 
-# Beyond any genome, for variants of contigs without peaks.
+# Distance in bases beyond any genome, for variants of contigs without peaks.
 FAR = 1e12
 
 
 def predict(task: BaselineTask) -> Prediction:
-    """Less the distance to the nearest peak.
-
-    Raises
-    ------
-    DataError
-        If there are neither tracks nor peaks.
-    """
-    if task.peaks is None:
-        raise DataError("has no tracks to call peaks in", where=task.shard.path, hint="--peaks BED")
+    """Return minus the distance to the nearest peak as the score."""
+    assert task.peaks is not None
     distance = task.peaks.distance(task.shard, task.test)
     return Prediction(-np.minimum(distance, FAR), note=task.peaks.source)
+
+
+NEAREST_PEAK = Baseline(
+    predict, "distance to the nearest peak; learns nothing", learns=False, reads_peaks=True
+)

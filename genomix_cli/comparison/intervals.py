@@ -1,0 +1,132 @@
+"""A value with its 95 % interval, and the ways to get one.
+
+Letters: D bootstrap draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+# Standard deviations that hold 95 % of a normal distribution.
+Z95 = 1.959963984540054
+FloatArray = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval; NaN where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 3, *, sign: bool = False, undefined: str = "–") -> str:
+        """Return ``0.912 [0.880, 0.941]``, or the value alone where there is no interval.
+
+        Parameters
+        ----------
+        digits : int
+            Behind the point.
+        sign : bool
+            Write the sign of positive numbers too, as for differences.
+        undefined : str
+            Text of a value that is NaN.
+        """
+        if np.isnan(self.value):
+            return undefined
+        form = f"{'+' if sign else ''}.{digits}f"
+        value, low, high = (format(number, form) for number in self)
+        return value if np.isnan(self.low) else f"{value} [{low}, {high}]"
+
+
+NAN = Interval(float("nan"), float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """A metric, beside what it is compared with.
+
+    Attributes
+    ----------
+    name : str
+    score : Interval
+    ceiling : Interval, optional
+        The same metric of the true probabilities.
+    other, difference : Interval, optional
+        Metric of the other scores, and the first less the other.
+    """
+
+    name: str
+    score: Interval
+    ceiling: Interval | None = None
+    other: Interval | None = None
+    difference: Interval | None = None
+
+    def intervals(self) -> dict[str, Interval | None]:
+        """Return the four intervals by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+    def cells(self) -> dict[str, float]:
+        """Return columns of a table, as ``score_value`` and ``score_low``; NaN where none."""
+        return {
+            f"{name}_{end}": value
+            for name, interval in self.intervals().items()
+            for end, value in (interval or NAN)._asdict().items()
+        }
+
+
+def percentile_interval(value: float, draws: FloatArray) -> Interval:
+    """Return a value with the 2.5th and 97.5th percentile of its bootstrap draws.
+
+    Draws in which the value is undefined are left out; without any other there is no interval.
+
+    Parameters
+    ----------
+    value : float
+    draws : NDArray
+        float64 ``[D]``.
+    """
+    draws = draws[np.isfinite(draws)]
+    if not len(draws) or not np.isfinite(value):
+        return Interval(float(value), float("nan"), float("nan"))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high))
+
+
+def interval_of(replicates: FloatArray) -> Interval:
+    """Return the percentile interval of replicates ``[1 + D]``: the value, then its draws."""
+    return percentile_interval(replicates[0], replicates[1:])
+
+
+def normal_interval(replicates: FloatArray) -> Interval:
+    """Return a value ``[0]``, give or take 1.96 standard deviations of its draws ``[1:]``.
+
+    For distances between samples, where percentiles fail: a draw has fewer different items than
+    the data, so that all its distances are a little too large.
+    """
+    value, draws = float(replicates[0]), replicates[1:]
+    if len(draws) < 2 or np.isnan(value):
+        return Interval(value, float("nan"), float("nan"))
+    half = Z95 * float(np.nanstd(draws, ddof=1))
+    return Interval(value, value - half, value + half)
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share of `n`.
+
+    Wilson EB. Probable inference. J Am Stat Assoc 1927. doi:10.1080/01621459.1927.10502953
+    """
+    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    return float(centre - half), float(centre + half)
+
+
+def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
+    """Return the share of True with Wilson's interval, which takes items as independent."""
+    if not len(hits):
+        return NAN
+    value = float(hits.mean())
+    return Interval(value, *wilson(value, len(hits)))
