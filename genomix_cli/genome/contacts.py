@@ -25,6 +25,10 @@ PSEUDO = 0.2
 LARGEST = 1.5
 # Diagonals kept, as 5-kb bins: a window of 100 kb at any offset.
 REACH = 21
+# Columns of balancing weights: cooler's own, then those that hictk and hic2cool take from .hic
+# files, which divide counts where cooler's multiply them.
+DIVISIVE = ("KR", "SCALE", "VC_SQRT", "VC")
+BALANCINGS = ("weight", *DIVISIVE, "ICE")
 # Pixels read at a time: a deep map has hundreds of millions on one chromosome.
 PIECE_PIXELS = 10_000_000
 
@@ -44,13 +48,15 @@ class Contacts:
     names : ContigNames
     resolution : int
         Bases per bin of the map.
+    balancing : str or None
+        Column of the balancing weights; None: the counts are raw.
 
     Raises
     ------
     MissingExtraError
         If cooler is not installed.
     DataError
-        If the file is missing or is no contact map.
+        If the file is missing, is no contact map, or holds nothing that can be used.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -67,7 +73,27 @@ class Contacts:
             )
         self.lengths = {str(n): int(size) for n, size in self._map.chromsizes.items()}
         self.names = ContigNames(self.lengths, path)
+        self.balancing = next((c for c in BALANCINGS if c in self._map.bins().columns), None)
+        self._refuse_empty()
         self._bands: dict[str, NDArray[np.float32]] = {}
+
+    def _refuse_empty(self) -> None:
+        """Refuse a map without contacts, or whose balancing failed in every bin."""
+        if not self._map.info.get("nnz", 1):
+            raise DataError("holds no contacts", where=self.uri)
+        if self.balancing is None:
+            log.info("%s is not balanced: raw counts are read", self.uri)
+            return
+        weight = self._map.bins()[self.balancing][:].to_numpy(np.float64)
+        usable = float(np.isfinite(weight).mean())
+        if not usable:
+            raise DataError(
+                f"balancing weights ({self.balancing}) are missing in every bin, "
+                "so no contact can be used",
+                where=self.uri,
+                hint=f"run: cooler balance --force {self.uri}",
+            )
+        log.info("%s: %.0f %% of bins usable, by %s", self.uri, 100 * usable, self.balancing)
 
     def close(self) -> None:
         """Forget what was read; cooler opens the file for each query."""
@@ -127,8 +153,11 @@ class Contacts:
         Those are the bins with a balancing weight, or in a raw map those with any contact.
         """
         bins = self._map.bins().fetch(contig)
-        balanced = "weight" in bins
-        weight = bins["weight"].to_numpy(np.float64) if balanced else np.ones(len(bins))
+        weight = np.ones(len(bins))
+        if self.balancing is not None:
+            weight = bins[self.balancing].to_numpy(np.float64)
+            if self.balancing in DIVISIVE:
+                weight = np.divide(1, weight, out=np.full(len(weight), np.nan), where=weight > 0)
         usable = np.isfinite(weight)
         weight = np.where(usable, weight, 0)
         # Enough offsets for REACH bins of 5 kb wherever they start in a bin of the map.

@@ -6,7 +6,10 @@ import gzip
 import logging
 import os
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pysam
@@ -24,6 +27,9 @@ log = logging.getLogger("genomix")
 # Bases that are kept: neighbouring windows overlap, and a bgzipped file is slow to enter.
 KEPT_BASES = 1_000_000
 
+# Headers compared with the index, evenly spread over the file, and the longest one believed.
+CHECKED_CONTIGS = 64
+LONGEST_HEADER = 1 << 16
 # Of a bgzipped file from the block of its last base on: a few blocks, or the index is another's.
 _LARGEST_TAIL = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -184,29 +190,80 @@ def _is_indexed(path: Path) -> bool:
     if not all(file.is_file() for file in files.values()):
         return False
     try:
-        last_base = _last_base(files["--fai-idx"])
-        if "--gzi-idx" in files:
-            return _cut_short(path) or _ends_compressed(path, files["--gzi-idx"], last_base)
-        return _ends_plain(path, last_base)
+        rows = _index_rows(files["--fai-idx"])
+        if "--gzi-idx" not in files:
+            with path.open("rb") as handle:
+                return _fits(rows, partial(_plain_text, handle))
+        return _cut_short(path) or _fits(rows, partial(_bgzf_text, path, files["--gzi-idx"]))
     except (ValueError, ZeroDivisionError, OSError, EOFError, zlib.error):
         return False
 
 
-def _last_base(index: Path) -> int:
-    """Byte of the (uncompressed) FASTA at which its last base should be."""
-    rows = [map(int, line.split("\t")[1:5]) for line in index.read_text().splitlines()]
-    return max(
-        offset + (bases - 1) // per_line * width + (bases - 1) % per_line
-        for bases, offset, per_line, width in rows
-        if bases
-    )
+class _Row(NamedTuple):
+    """A line of a .fai: a contig, and the bytes of the (uncompressed) file that hold it."""
+
+    name: str
+    bases: int
+    offset: int
+    per_line: int
+    width: int
+
+    @property
+    def end(self) -> int:
+        """Byte after the contig's last base."""
+        if not self.bases:
+            return self.offset
+        lines, rest = divmod(self.bases - 1, self.per_line)
+        return self.offset + lines * self.width + rest + 1
 
 
-def _ends_plain(path: Path, last_base: int) -> bool:
+def _index_rows(index: Path) -> list[_Row]:
+    lines = [line.split("\t") for line in index.read_text().splitlines()]
+    return [_Row(fields[0], *map(int, fields[1:5])) for fields in lines]
+
+
+def _fits(rows: list[_Row], text: Callable[[int, int], bytes]) -> bool:
+    """Return True if headers stand where the index has them, and the file ends with its last base.
+
+    An index of a file of the same size, with contigs in another order, would pass for the right
+    one by its end alone. `text` gives the bytes from one offset up to another.
+    """
+    if not rows or len(text(rows[-1].end - 1, rows[-1].end + 4095).rstrip()) != 1:
+        return False
+    step = -(-len(rows) // CHECKED_CONTIGS)
+    for i in range(0, len(rows), step):
+        before = rows[i - 1].end if i else 0
+        if rows[i].offset - before > LONGEST_HEADER:
+            return False
+        header = text(before, rows[i].offset).strip().split(b"\n")
+        words = header[0].split()
+        if len(header) != 1 or words[:1] != [b">" + rows[i].name.encode()]:
+            return False
+    return True
+
+
+def _plain_text(handle: BinaryIO, start: int, end: int) -> bytes:
+    handle.seek(start)
+    return handle.read(end - start)
+
+
+def _bgzf_text(path: Path, index: Path, start: int, end: int) -> bytes:
+    """The same through the .gzi: a count, then where each block but the first starts.
+
+    Starts are pairs of a byte of the file and a byte of its text.
+    """
+    starts = np.fromfile(index, "<u8")[1:].reshape(-1, 2)
+    before = int(np.searchsorted(starts[:, 1], start, "right")) - 1
+    byte, first = starts[before].tolist() if before >= 0 else (0, 0)
+    out = bytearray()
     with path.open("rb") as handle:
-        handle.seek(last_base)
-        tail = handle.read(4096)
-    return len(tail.rstrip()) == 1
+        handle.seek(byte)
+        rest = handle.read(_LARGEST_TAIL)
+    while rest and len(out) < end - first:
+        inflate = zlib.decompressobj(31)
+        out += inflate.decompress(rest)
+        rest = inflate.unused_data
+    return bytes(out[start - first : end - first])
 
 
 def _cut_short(path: Path) -> bool:
@@ -219,22 +276,9 @@ def _cut_short(path: Path) -> bool:
         return handle.read() != END
 
 
-def _ends_compressed(path: Path, index: Path, last_base: int) -> bool:
-    """The same through the .gzi: a count, then where each block but the first starts.
-
-    Starts are pairs of a byte of the file and a byte of its text.
-    """
-    starts = np.fromfile(index, "<u8")[1:].reshape(-1, 2)
-    before = int(np.searchsorted(starts[:, 1], last_base, "right")) - 1
-    byte, text = starts[before].tolist() if before >= 0 else (0, 0)
-    with path.open("rb") as handle:
-        handle.seek(byte)
-        rest = handle.read(_LARGEST_TAIL)
-    return len(gzip.decompress(rest)[last_base - text :].rstrip()) == 1
-
-
 def _build_index(path: Path) -> None:
     log.info("indexing %s", path)
+    _refuse_duplicates(path)
     files = _index_files(path)
     drafts: list[Path] = []
     arguments: list[str] = []
@@ -259,6 +303,22 @@ def _build_index(path: Path) -> None:
             where=path,
             hint=f"run `samtools faidx {path.name}` where the folder can be written",
         ) from error
+
+
+def _refuse_duplicates(path: Path) -> None:
+    """Refuse a file that names a contig twice: htslib would index the first and drop the other."""
+    seen: set[bytes] = set()
+    with (gzip.open if _start(path).startswith(_GZIP_MAGIC) else open)(path, "rb") as handle:
+        for line in handle:
+            if line.startswith(b">"):
+                name = (line[1:].split() or [b""])[0]
+                if name in seen:
+                    raise DataError(
+                        f"has two contigs called {name.decode(errors='replace')}",
+                        where=path,
+                        hint="rename or remove one of them",
+                    )
+                seen.add(name)
 
 
 def _faidx(*arguments: str) -> None:

@@ -55,6 +55,10 @@ class ContigNames:
         """
         return next((spelling for spelling in _spellings(name) if spelling in self._present), None)
 
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Treat these contigs, as the file spells them, as ones that the file does not have."""
+        self._present -= frozenset(names)
+
     def require(self, name: str) -> str:
         """Like :meth:`find`, where the contig must be there.
 

@@ -5,6 +5,7 @@ Letters: M tracks, N bins.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered, Values
 from genomix_cli.genome.tracks import read_track_name
+
+log = logging.getLogger("genomix")
 
 # Bins of a track that are kept: 2 Mb, 0.2 MB.
 KEPT_BINS = 40_000
@@ -106,7 +109,7 @@ class RawTrack:
         self.path = Path(path)
         self._lengths = dict(lengths)
         self._open()
-        check_same_genome(self.file, lengths, path)
+        _warn_of_left_out(self._left_out, path)
         own = self.file.distribution()
         if not np.all(np.isfinite(own)):
             raise DataError("has values that are not finite", where=path)
@@ -131,6 +134,7 @@ class RawTrack:
 
     def _open(self) -> None:
         self.file = BigWig(self.path)
+        self._left_out = leave_out_other_contigs(self.file, self._lengths, self.path)
         self._ahead = ReadAhead(self._read, KEPT_BINS)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -182,8 +186,16 @@ class RawTrack:
         self.file.close()
 
 
-def check_same_genome(file: BigWig | Contacts, lengths: Mapping[str, int], where: object) -> None:
-    """Refuse a track or contact map of another genome.
+# Above this share of the bases in common, contigs of another length mean another assembly.
+MAX_OTHER = 0.01
+
+
+def leave_out_other_contigs(
+    file: BigWig | Contacts, lengths: Mapping[str, int], where: object
+) -> list[str]:
+    """Leave out the contigs of a track or contact map that have another length in the reference.
+
+    The mitochondrion of hg19 is the usual one: UCSC's has 16,571 bases, all others 16,569.
 
     Parameters
     ----------
@@ -191,15 +203,20 @@ def check_same_genome(file: BigWig | Contacts, lengths: Mapping[str, int], where
     lengths : mapping of str to int
         Contigs of the reference.
     where : object
-        The file, as the message should name it.
+        The file, as a message should name it.
+
+    Returns
+    -------
+    list of str
+        Contigs left out, as the file spells them.
 
     Raises
     ------
     DataError
-        If no contig is in common, or a common contig has another length.
+        If no contig is in common, or those of another length hold more than 1 % of the bases.
     """
-    own = {name: file.names.find(name) for name in lengths}
-    common = {name: found for name, found in own.items() if found is not None}
+    spelled = {name: file.names.find(name) for name in lengths}
+    common = {name: own for name, own in spelled.items() if own is not None}
     if not common:
         raise DataError(
             "has no contig in common with the FASTA",
@@ -208,15 +225,26 @@ def check_same_genome(file: BigWig | Contacts, lengths: Mapping[str, int], where
             found=", ".join(list(file.names)[:3]),
             hint="use files of one assembly",
         )
-    for name, found in common.items():
-        if file.lengths[found] != lengths[name]:
-            raise DataError(
-                f"{found} has another length than in the FASTA: the file is of another genome",
-                where=where,
-                expected=f"{lengths[name]:,} bp",
-                found=f"{file.lengths[found]:,} bp",
-                hint="use files of one assembly",
-            )
+    other = {name: own for name, own in common.items() if file.lengths[own] != lengths[name]}
+    if sum(lengths[n] for n in other) > MAX_OTHER * sum(lengths[n] for n in common):
+        name, own = next(iter(other.items()))
+        raise DataError(
+            f"{own} has another length than in the FASTA: the file is of another genome",
+            where=where,
+            expected=f"{lengths[name]:,} bp",
+            found=f"{file.lengths[own]:,} bp",
+            hint="use files of one assembly",
+        )
+    file.names.leave_out(other.values())
+    return list(other.values())
+
+
+def _warn_of_left_out(contigs: list[str], where: object) -> None:
+    """Say once, not in every worker that opens the file again, what is not read."""
+    if contigs:
+        log.warning(
+            "%s: %s left out, of another length than in the FASTA", where, ", ".join(contigs)
+        )
 
 
 class RawGenome:
@@ -266,8 +294,7 @@ class RawGenome:
         shared: dict[str, TrackSpec] = {}
         self._fasta_path, self._contacts_path = fasta, contacts
         self._open()
-        if self._contacts is not None:
-            check_same_genome(self._contacts, self.contigs, contacts)
+        _warn_of_left_out(self._left_out, contacts)
         self._raw: dict[str, RawTrack] = {}
         for name, path in tracks.items():
             # Tracks of one modality are brought to one scale, that of the first.
@@ -286,7 +313,12 @@ class RawGenome:
 
     def _open(self) -> None:
         self.fasta = Fasta(self._fasta_path)
-        self._contacts = None if self._contacts_path is None else Contacts(self._contacts_path)
+        self._contacts, self._left_out = None, []
+        if self._contacts_path is not None:
+            self._contacts = Contacts(self._contacts_path)
+            self._left_out = leave_out_other_contigs(
+                self._contacts, self.contigs, self._contacts_path
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         handles = ("fasta", "_contacts")

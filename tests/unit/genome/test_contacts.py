@@ -245,3 +245,30 @@ def test_real_map(shared_data: Path) -> None:
         both = usable[: len(diagonal)] & usable[b - a :]
         ratio = dense[a, b] / diagonal[both].mean()
         assert result[i, j] == pytest.approx(min(np.log((ratio + 0.2) / 1.2), 1.5), abs=1e-5)
+
+
+def test_a_map_whose_balancing_failed_everywhere_is_refused(tmp_path: Path) -> None:
+    weights = np.full(N[5000], np.nan)
+    with pytest.raises(DataError, match=r"x\.cool.*weights \(weight\) are missing in every bin"):
+        Contacts(make(tmp_path / "x.cool", 5000, random_counts(N[5000]), weights))
+
+
+def test_a_map_without_contacts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no contacts"):
+        Contacts(make(tmp_path / "x.cool", 5000, np.zeros((N[5000], N[5000]), int)))
+
+
+@pytest.mark.parametrize("column", ["KR", "SCALE", "VC"])
+def test_weights_of_hic_files_divide(tmp_path: Path, column: str) -> None:
+    """A map balanced by a column of another name is no raw map."""
+    counts = random_counts(N[5000])
+    weights = np.random.default_rng(1).uniform(0.5, 2, N[5000])
+    weights[3] = np.nan
+    cools = Contacts(make(tmp_path / "a.cool", 5000, counts, weights))
+    low, high = np.nonzero(np.triu(counts))
+    pixels = pd.DataFrame({"bin1_id": low, "bin2_id": high, "count": counts[low, high]})
+    bins = bin_table(5000).assign(**{column: 1 / weights})
+    cooler.create_cooler(str(tmp_path / "b.cool"), bins, pixels)
+    other = Contacts(tmp_path / "b.cool")
+    assert other.balancing == column
+    np.testing.assert_allclose(other.matrix("chr1", 0, 41), cools.matrix("chr1", 0, 41), atol=1e-6)

@@ -262,3 +262,31 @@ def test_chromosome_22(shared_data: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             fasta.fetch("22", 20_000_000, 20_100_000), codes[20_000_000:20_100_000]
         )
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_index_with_the_contigs_in_another_order_is_replaced(
+    tmp_path: Path, compressed: bool
+) -> None:
+    """Same size, same last byte: only the headers tell that the index is an earlier file's."""
+    file = tmp_path / "genome.fa"
+    first, second = {"a": "ACGT" * 10, "b": "GGCC" * 10}, {"b": "GGCC" * 10, "a": "ACGT" * 10}
+    file.write_bytes(as_fasta(first))
+    Fasta(bgzip(file) if compressed else file).close()
+    file.write_bytes(as_fasta(second))
+    with Fasta(bgzip(file) if compressed else file) as fasta:
+        assert list(fasta.lengths) == ["b", "a"]
+        assert decode(fasta.contig("a")) == first["a"]
+
+
+@pytest.mark.parametrize("where", ["middle", "end"])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_contig_named_twice_is_refused(tmp_path: Path, where: str, indexed: bool) -> None:
+    file = tmp_path / "genome.fa"
+    records = [">a\nACGT\n", ">b\nGGCC\n", ">a again\nTTTT\n"]
+    file.write_text("".join(records if where == "end" else [records[0], records[2], records[1]]))
+    if indexed:  # as samtools leaves it, with a warning
+        pysam.set_verbosity(0)
+        pysam.faidx(str(file))
+    with pytest.raises(DataError, match=r"genome\.fa: has two contigs called a"):
+        Fasta(file)

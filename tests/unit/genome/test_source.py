@@ -164,6 +164,24 @@ def test_a_track_of_another_genome_is_refused(genome: Path, tmp_path: Path) -> N
         raw(genome, tracks={"ATAC": longer})
 
 
+def test_one_contig_of_another_length_is_left_out(
+    genome: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """UCSC's hg19 has a mitochondrion of its own; the rest of the file can be used."""
+    letters = "".join(np.random.default_rng(0).choice(list("ACGT"), LENGTH))
+    (tmp_path / "g.fa").write_text(f">chr1\n{letters}\n>chrM\n{'ACGT' * 250}\n")
+    track = write_bigwig(tmp_path / "t.bw", {"chr1": LENGTH, "chrM": 1002}, [(0, 900, 1.0)])
+    with caplog.at_level("WARNING", "genomix"):
+        source = RawGenome(
+            tmp_path / "g.fa", {"ATAC": track}, None, uncovered="zero", max_gap_bins=0
+        )
+    assert "chrM left out, of another length" in caplog.text
+    assert source.signal("chr1", 0, 20).observed.any()
+    assert not source.signal("chrM", 0, 20).observed.any()
+    copy = pickle.loads(pickle.dumps(source))
+    assert not copy.signal("chrM", 0, 20).observed.any()
+
+
 def test_contacts_of_another_genome_are_refused(genome: Path, tmp_path: Path) -> None:
     cooler = pytest.importorskip("cooler")
     bins = cooler.binnify(__import__("pandas").Series({"other": 20_000}), 5000)
