@@ -213,7 +213,7 @@ def test_check_ref_e(score: Any, vcf: Path, tiny_genome: Path, model: Path) -> N
     common = (vcf, "-f", tiny_genome / "genome.fa.gz", "-m", model)
     ended = score(*common, "--check-ref", "e")
     assert (ended.code, ended.out) == (3, "")
-    assert "few.vcf:3: REF is not what the FASTA says" in ended.err
+    assert "few.vcf:3: REF differs from the FASTA" in ended.err
     ended = score(*common)
     assert ended.code == 0
     assert "GENOMIX_REASON=ref_mismatch" in ended.out

@@ -1,4 +1,4 @@
-"""Why variants score as they do: tables in genomic coordinates, and a picture of each."""
+"""Explain the scores of variants: tables in genomic coordinates, and a figure for each variant."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ ATTENTION_COLUMNS = ("variant", "contig", "start", "end", "source", "share")
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What to explain.
+    """Options of ``genomix explain`` for variants.
 
     Attributes
     ----------
@@ -83,26 +83,26 @@ class ExplainRequest:
     tracks : mapping of str to Path
     contacts : Path, optional
     uncovered : {"missing", "zero"}, optional
-        What bases without signal mean in these files, where not the same as in training.
+        Meaning of bases without signal in these files, if not the same as in training.
     attention : Path, optional
         TSV of the attention rollout.
     plot_dir : Path, optional
         Folder for one PNG per variant.
     select : tuple of str
-        ``contig:pos:ref:alt``, 1-based; empty: all.
+        ``contig:pos:ref:alt``, 1-based; empty for all.
     top : int, optional
-        Those with the highest ``GENOMIX_P``.
+        Explain only the alleles with the highest ``GENOMIX_P``.
     max_variants : int
-        More than these are not explained, with a warning.
+        Largest number of alleles to explain; a warning says if there are more.
     baselines : tuple of str
-        Of `BASELINES`.
+        Names from `BASELINES`.
     steps : int
-        Of each path.
+        Number of steps of each path.
     allow_incomplete : bool
-        Do not fail when a completeness error exceeds 1 %.
+        Do not fail if a completeness error exceeds 1 %.
     device : str
     seed : int
-        Of the shuffles.
+        Seed of the shuffles.
     force : bool
         Replace existing outputs.
     """
@@ -128,7 +128,7 @@ class ExplainRequest:
 
 
 class Summary(NamedTuple):
-    """One line about one variant and baseline.
+    """Result for one variant and baseline.
 
     Attributes
     ----------
@@ -136,9 +136,9 @@ class Summary(NamedTuple):
     probability : float
         Calibrated.
     change : float
-        Log-odds of the variant less those of the baseline.
+        Log-odds of the variant minus those of the baseline.
     error : float
-        Completeness error, a share of the change.
+        Completeness error, as a fraction of the change.
     """
 
     variant: str
@@ -149,12 +149,12 @@ class Summary(NamedTuple):
 
 
 def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
-    """Explain the alleles asked for and write the tables and pictures.
+    """Explain the selected alleles and write tables and figures.
 
     Raises
     ------
     UsageError
-        If an allele asked for is not in the VCF or cannot be scored, or the model has no
+        If a selected allele is not in the VCF or cannot be scored, or the model has no
         attributions.
     CheckError
         If a completeness error exceeds 1 %; the outputs are written all the same.
@@ -190,14 +190,14 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
 
 
 class Selection(NamedTuple):
-    """The alleles to explain, and the windows in which `score` has them."""
+    """Alleles to explain, and the mode of the windows in which `score` places them."""
 
     sites: list[Site]
     mode: Mode
 
 
 def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
-    """The alleles to explain, in the order of the VCF.
+    """Return the alleles to explain, in the order of the VCF.
 
     Raises
     ------
@@ -206,7 +206,8 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
     """
     wanted = {_parse_name(name): name for name in request.select}
     sites: dict[AlleleKey, tuple[Site, float]] = {}
-    # Without a choice, the first ones do: a whole-genome VCF need not be read to its end.
+    # Without a selection the first alleles are explained: a whole-genome VCF need not be read to
+    # its end.
     enough = request.max_variants + 1 if not (wanted or request.top) else None
     with VcfReader(request.variants) as reader:
         records = iter(reader)
@@ -230,13 +231,13 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
 
 
 def scored_mode(header: Header, first: Sequence[Record]) -> Mode:
-    """The windows in which a VCF with this head was scored, or would be."""
+    """Return the mode in which a VCF with this head was scored, or would be."""
     stated = (mode for mode in MODES if f"{HEADER_PREFIX}Mode={mode}" in header.meta)
     return next(stated, None) or suited_mode(first)
 
 
 class _Candidate(NamedTuple):
-    """An allele of the VCF; `site` is None where it cannot be scored, for `reason`."""
+    """Allele of the VCF; `site` is None if it cannot be scored, for `reason`."""
 
     key: AlleleKey
     site: Site | None
@@ -247,7 +248,7 @@ class _Candidate(NamedTuple):
 def _alleles(
     reader: VcfReader, records: Iterable[Record], fasta: Fasta, scored: bool
 ) -> Iterator[_Candidate]:
-    """Every allele, checked as `score` checks it; with its score if that is needed."""
+    """Yield every allele, checked as by `score`, with its score if that is needed."""
     for block in CheckedVariants(reader, fasta, blocks(records, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
@@ -261,7 +262,7 @@ def _alleles(
 
 
 def _best(sites: Sequence[tuple[Site, float]], request: ExplainRequest) -> list[Site]:
-    """All, or those with the highest scores, still in the order of the VCF."""
+    """Return all sites, or those with the highest scores, in the order of the VCF."""
     if request.top is None:
         return [site for site, _ in sites]
     ranked = sorted((-score, i) for i, (_, score) in enumerate(sites) if score == score)
@@ -278,7 +279,7 @@ def _parse_name(name: str) -> AlleleKey:
     contig, *rest = name.rsplit(":", 3)
     if len(rest) != 3 or not rest[0].replace(",", "").isdigit():
         raise UsageError(
-            "is no allele", where="--variants", expected="contig:pos:ref:alt", found=name
+            "is not an allele", where="--variants", expected="contig:pos:ref:alt", found=name
         )
     return allele_key(contig, int(rest[0].replace(",", "")), rest[1], rest[2])
 
@@ -334,16 +335,16 @@ def _check(summaries: Sequence[Summary], request: ExplainRequest) -> None:
 
 
 class Explainer:
-    """Explains one allele after another with one model and one genome.
+    """Explain alleles one by one with one model and one genome.
 
     Parameters
     ----------
     loaded : LoadedModel
-        A GMT.
+        Model with attributions.
     source : RawGenome
     request : ExplainRequest
     mode : {"shared", "centred"}
-        Windows, as for `genomix_cli.variants.score.engine.Engine`.
+        Kind of windows, as for `genomix_cli.variants.score.engine.Engine`.
     """
 
     def __init__(
@@ -363,13 +364,13 @@ class Explainer:
         self.attributor = Attributor(self.model, slope=self.calibration.slope, steps=request.steps)
 
     def explain(self, site: Site) -> Explanation:
-        """Explain one allele in the window that scores it."""
+        """Explain one allele in the window in which it is scored."""
         start = self.window_start(site.allele.pos, self.model.n_bins * BIN_SIZE)
         window = load_window(self.source, site.contig, start, self.model.n_bins)
         flank = self.model.flank
         around = haplotypes(self.source, site.contig, [site.allele], flank)
         inputs = to_inputs(window, around, site.allele.pos - start, self.device)
-        # Shuffles depend on the window alone, not on what else is explained.
+        # Seeded by the window, so that shuffles do not depend on the other alleles explained.
         seed = [self.request.seed, zlib.crc32(site.contig.encode()), start % 2**32]
         return Explanation(
             site,
@@ -391,14 +392,7 @@ class Explainer:
 
 
 class Writer:
-    """The outputs of one run, which appear whole when it ends without an error.
-
-    Parameters
-    ----------
-    request : ExplainRequest
-    loaded : LoadedModel
-    source : RawGenome
-    """
+    """Outputs of one run, which appear only if it ends without an error."""
 
     def __init__(self, request: ExplainRequest, loaded: LoadedModel, source: RawGenome) -> None:
         self.request = request
@@ -473,7 +467,7 @@ def _line(handle: IO[str], *fields: object) -> None:
 
 
 def _file_name(name: str) -> str:
-    """A name that any file system takes; long alleles are cut."""
+    """Return a name that any file system accepts; long alleles are cut."""
     contig, pos, ref, alt = name.rsplit(":", 3)
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in contig)
     return f"{safe}_{pos}_{ref[:50]}_{alt[:50]}.png"

@@ -1,15 +1,16 @@
 """Integrated Gradients of a GMT for one variant, down to bases and track bins.
 
-Sundararajan et al. 2017 (arXiv:1703.01365), in fp32 over the k-mer embeddings of the window and of
-both haplotypes, and over the tracks. Two baselines answer two questions:
+Sundararajan et al. 2017 (arXiv:1703.01365), in fp32 over the k-mer embeddings of the window and
+of both haplotypes, and over the tracks. Two baselines answer two questions:
 
 - ``ref``: the alternate haplotype becomes the reference; what did the variant do?
-- ``shuffle``: the mean of dinucleotide shuffles of the window, mean tracks, no variant; why here?
+- ``shuffle``: mean of dinucleotide shuffles of the window, mean tracks, no variant; why here?
 
 Values are changes of the log-odds of the calibrated probability, so they add up to the change
 between the baseline and the variant. A k-mer's value is spread equally over its k bases.
 
-Letters: N bins, M tracks, G variants, H haplotype bases, r radius, w embedding width, k k-mer.
+Letters in shapes: N bins, M tracks, G variants, H haplotype bases, r radius, w embedding width,
+k k-mer.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from genomix_cli.variants.score.engine import window_tensors
 
 BASELINES = ("ref", "shuffle")
 N_SHUFFLES = 10
-# Changes smaller than this many log-odds are compared to it: their relative error says nothing.
+# Errors of smaller changes (log-odds) are relative to this: dividing by a change near 0 is void.
 SMALLEST_CHANGE = 0.1
-# Only the variant stream moves against the reference allele: more steps cost next to nothing.
+# Against the reference allele only the variant stream runs again, so more steps are cheap.
 MORE_STEPS = 4
 WINDOW_BATCH = 2
 VARIANT_BATCH = 32
@@ -44,22 +45,22 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each part of the input contributed, in log-odds.
+    """Contribution of each element of the input, in log-odds.
 
     Attributes
     ----------
     baseline : str
-        One of `BASELINES`.
+        Name from `BASELINES`.
     window : NDArray
         float64 ``[N * 50 + 2 * MARGIN]``: bases of the reference window and its margins.
     ref, alt : NDArray
         float64 ``[H]``: bases of the haplotypes around the variant.
     length : float
-        The lengths of the alleles.
+        Lengths of the alleles.
     tracks : NDArray
         float64 ``[M, N]``.
     change : float
-        Log-odds of the variant less those of the baseline, which the parts should sum to.
+        Log-odds of the variant minus those of the baseline: what the contributions should sum to.
     """
 
     baseline: str
@@ -72,13 +73,13 @@ class Attribution:
 
     @property
     def total(self) -> float:
-        """Sum of all parts."""
+        """Sum of all contributions."""
         parts = (self.window, self.ref, self.alt, self.tracks)
         return float(sum(p.sum() for p in parts)) + self.length
 
     @property
     def error(self) -> float:
-        """Completeness error: |total - change| as a share of |change| (of 0.1 if that is less)."""
+        """Completeness error: |total - change| / max(|change|, 0.1)."""
         return abs(self.total - self.change) / max(abs(self.change), SMALLEST_CHANGE)
 
 
@@ -92,7 +93,7 @@ class Inputs(NamedTuple):
 def to_inputs(
     window: WindowArrays, haplotypes: Haplotypes, offset: int, device: torch.device
 ) -> Inputs:
-    """Tensors of one window and one variant.
+    """Return the tensors of one window and one variant.
 
     Parameters
     ----------
@@ -110,18 +111,18 @@ def to_inputs(
 
 
 class Attributor:
-    """Integrated Gradients with settings that stay the same over many variants.
+    """Integrated Gradients with fixed settings.
 
     Parameters
     ----------
     model : GMT
         In evaluation mode; it is not changed.
     slope : float
-        Of the calibration: log-odds per logit.
+        Slope of the calibration: log-odds per logit.
     steps : int
-        Of the path, by the midpoint rule; against ``ref`` four times as many.
+        Steps of the path (midpoint rule); the baseline ``ref`` takes four times as many.
     n_shuffles : int
-        Dinucleotide shuffles that the baseline ``shuffle`` is the mean of.
+        Number of dinucleotide shuffles to average for the baseline ``shuffle``.
     """
 
     def __init__(
@@ -142,14 +143,14 @@ class Attributor:
         inputs : Inputs
         baseline : {"ref", "shuffle"}
         rng : numpy.random.Generator, optional
-            Draws the shuffles; needed for ``shuffle``.
+            Generator of the shuffles; required for ``shuffle``.
 
         Raises
         ------
         MissingExtraError
             If captum is not installed.
         """
-        # TF32 convolutions on a GPU would leave errors as large as the completeness asked for.
+        # The error of TF32 convolutions would be as large as the completeness that we ask for.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             if baseline == "ref":
                 return self._from_reference(inputs)
@@ -158,7 +159,7 @@ class Attributor:
         raise ValueError(f"no baseline {baseline!r}, or no generator for it")
 
     def _from_reference(self, inputs: Inputs) -> Attribution:
-        """Only the alternate haplotype moves, so the window stream runs once."""
+        """Attribute to the alternate haplotype alone, so the window stream runs once."""
         model, variants = self.model, inputs.variants
         bins = variants.offset // BIN_SIZE
         with torch.no_grad():
@@ -166,7 +167,7 @@ class Attributor:
             x = model.embed_alleles(variants)
 
         def log_odds(alt: Tensor, alt_inside: Tensor, log_length: Tensor) -> Tensor:
-            # Steps of the path are variants of one window: [S, ...] -> [1, S, ...].
+            # The steps of the path go through as variants of one window: [S, ...] -> [1, S, ...].
             steps = len(alt)
             moved = Alleles(
                 x.ref.expand(-1, steps, -1, -1),
@@ -197,7 +198,7 @@ class Attributor:
         )
 
     def _from_shuffles(self, inputs: Inputs, rng: np.random.Generator) -> Attribution:
-        """Window, alleles and tracks move together from a sequence and signal without features."""
+        """Attribute to window, alleles and tracks, from featureless sequence and signal."""
         model, window, variants = self.model, inputs.window, inputs.variants
         bins = variants.offset // BIN_SIZE
         shuffled = self._shuffles(window.codes, rng)
@@ -240,7 +241,7 @@ class Attributor:
         steps: int,
         batch: int,
     ) -> _Path:
-        """Mean gradients along the straight line from `base` to `points`, each ``[1, ...]``."""
+        """Return mean gradients on the straight line from `base` to `points`, each ``[1, ...]``."""
         try:
             from captum.attr import IntegratedGradients
         except ImportError as error:
@@ -258,13 +259,13 @@ class Attributor:
         return _Path(tuple(g.detach() for g in gradients), float(change))
 
     def _shuffles(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
-        """Shuffled windows, uint8 ``[shuffles, n]``."""
+        """Return shuffled windows, uint8 ``[shuffles, n]``."""
         row = codes[0].cpu().numpy()
         rows = np.stack([dinucleotide_shuffle(row, rng) for _ in range(self.n_shuffles)])
         return torch.from_numpy(rows).to(codes.device)
 
     def _mean_alleles(self, shuffled: Tensor, variants: Variants) -> Alleles:
-        """Mean embeddings of the variant's place in shuffled windows, where alt is ref."""
+        """Return mean embeddings at the variant in shuffled windows, with alt = ref."""
         first = MARGIN + int(variants.offset) - self.model.flank
         rows = shuffled[:, None, first : first + variants.ref.shape[-1]]
         length = variants.ref_len.expand(len(rows), -1)
@@ -273,9 +274,9 @@ class Attributor:
         return Alleles(*(t.mean(0, keepdim=True) for t in alleles))
 
     def _window_bases(self, codes: Tensor, shuffled: Tensor, gradient: Tensor) -> FloatArray:
-        """Attribution of the bases of a window from the gradient of its bins, ``[N, w]``.
+        """Attribute the gradient of a window's bins ``[N, w]`` to its bases.
 
-        A bin is the mean of its k-mers, so each k-mer has 1/50 of the bin's gradient.
+        A bin is the mean of its k-mers, so each k-mer gets 1/50 of the bin's gradient.
         """
         ids = self.model.window_kmers(codes)[0]
         values = self._kmer_values(ids, gradient)
@@ -294,7 +295,7 @@ class Attributor:
     def _local(
         self, x: Alleles, base: Alleles, gradients: dict[str, Tensor], variants: Variants
     ) -> tuple[FloatArray, FloatArray, float]:
-        """Attribution of the bases of both haplotypes, and of the lengths of the alleles."""
+        """Attribute to the bases of both haplotypes, and to the lengths of the alleles."""
         values = {
             name: _array(((getattr(x, name) - getattr(base, name)) * gradient)[0, 0].sum(-1))
             for name, gradient in gradients.items()
@@ -302,7 +303,7 @@ class Attributor:
         inside_ref = float(values.get("ref_inside", 0.0))
         inside_alt = float(values["alt_inside"])
         if not int(variants.alt_len):
-            # A deleted allele has no bases: what its absence did falls on those of the reference.
+            # A deleted allele has no bases: its effect is credited to those of the reference.
             inside_ref, inside_alt = inside_ref + inside_alt, 0.0
         none = np.zeros(2 * self.model.config.radius)
         ref = self._haplotype_bases(values.get("ref", none), inside_ref, variants.ref_len, variants)
@@ -337,12 +338,12 @@ def spread(starts: NDArray[np.int64], values: FloatArray, k: int, size: int) -> 
         float64 ``[n]``.
     k : int
     size : int
-        Bases.
+        Number of bases.
 
     Returns
     -------
     NDArray
-        float64 ``[size]``, of the same sum.
+        float64 ``[size]``, with the same sum.
     """
     out = np.zeros(size)
     for step in range(k):
@@ -351,7 +352,7 @@ def spread(starts: NDArray[np.int64], values: FloatArray, k: int, size: int) -> 
 
 
 def _no_change(x: Alleles) -> Tensor:
-    """The lengths of alleles when alt is ref."""
+    """Return the lengths of alleles with alt = ref."""
     return x.log_length[..., :1].expand_as(x.log_length)
 
 

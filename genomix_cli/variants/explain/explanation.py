@@ -1,4 +1,4 @@
-"""An explained variant as rows in genomic coordinates, and as a picture."""
+"""Explained variants as rows in genomic coordinates and as figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genomix_cli.variants.explain.plots import Logo, Picture, TrackPanel
 from genomix_cli.variants.explain.rollout import Rollout
 from genomix_cli.variants.records.inputs import MARGIN, Allele, Haplotypes, WindowArrays
 
-# The window's sequence is reported base by base in the bins this near to the variant.
+# Within this distance of the variant the window's sequence is reported base by base.
 BASES_AROUND = 200
 LETTERS_AROUND = 30
 BINS_AROUND = 100
@@ -28,14 +28,14 @@ QUESTIONS = {
 
 
 class Site(NamedTuple):
-    """An allele to explain.
+    """Allele to explain.
 
     Attributes
     ----------
     name : str
-        ``contig:pos:ref:alt`` as the VCF spells it.
+        ``contig:pos:ref:alt`` as in the VCF.
     contig : str
-        As the FASTA spells it.
+        Name in the FASTA.
     allele : Allele
     """
 
@@ -54,7 +54,7 @@ class Explanation:
     start : int
         Start of its window.
     probability : float
-        Calibrated, as `score` gives it.
+        Calibrated, as from `score`.
     window : WindowArrays
     haplotypes : Haplotypes
         One row.
@@ -76,14 +76,14 @@ class Explanation:
 
 
 class Row(NamedTuple):
-    """A stretch of sequence or track and its attribution; 0-based, half-open.
+    """Attribution of an interval of sequence or track; 0-based, half-open.
 
     Attributes
     ----------
     feature : str
         ``sequence``, ``length`` or the name of a track.
     part : str
-        ``window``, ``ref`` or ``alt`` for sequence; ``.`` otherwise.
+        ``window``, ``ref`` or ``alt`` for sequence, else ``.``.
     start, end : int
         Equal for a base that the reference lacks.
     base : str
@@ -103,7 +103,7 @@ class Row(NamedTuple):
 def rows(
     explanation: Explanation, attribution: Attribution, tracks: Sequence[str]
 ) -> Iterator[Row]:
-    """The attribution as rows that add up to its total; those that are 0 are left out."""
+    """Yield the non-zero rows of an attribution; they add up to its total."""
     allele = explanation.site.allele
     yield from _window_rows(explanation, attribution.window)
     for part, codes, length, values in (
@@ -125,7 +125,7 @@ def rows(
 
 
 def _window_rows(explanation: Explanation, values: NDArray[np.float64]) -> Iterator[Row]:
-    """Bins, and bases in the bins around the variant."""
+    """Yield bins, and single bases in the bins around the variant."""
     start, letters = explanation.start, decode(explanation.window.codes)
     n_bins = explanation.window.signal.shape[1]
     bins = np.clip((np.arange(len(values)) - MARGIN) // BIN_SIZE, 0, n_bins - 1)
@@ -151,7 +151,7 @@ class Places(NamedTuple):
 
 
 def haplotype_positions(allele: Allele, length: int, flank: int, size: int) -> Places:
-    """Where the bases of a haplotype lie on the reference.
+    """Return the reference coordinates of the bases of a haplotype.
 
     Parameters
     ----------
@@ -171,16 +171,7 @@ def haplotype_positions(allele: Allele, length: int, flank: int, size: int) -> P
 
 
 def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Picture:
-    """What to draw of an explanation.
-
-    Parameters
-    ----------
-    explanation : Explanation
-    tracks : sequence of str
-        Names of the tracks.
-    note : str
-        Written in the corner: what made it.
-    """
+    """Return the drawing of an explanation; `note` names its origin in the corner."""
     site, allele = explanation.site, explanation.site.allele
     columns = _columns(explanation)
     contig, pos, ref, alt = site.name.rsplit(":", 3)
@@ -208,7 +199,7 @@ def _short(bases: str, most: int = 12) -> str:
 
 
 class _Columns(NamedTuple):
-    """Both haplotypes in one row: the bases of the alleles side by side, gaps in the shorter."""
+    """Both haplotypes in one row: bases of the alleles side by side, gaps in the shorter."""
 
     letters: str
     positions: NDArray[np.int64]
@@ -217,7 +208,7 @@ class _Columns(NamedTuple):
     alt_index: NDArray[np.int64]
 
     def heights(self, attribution: Attribution, explanation: Explanation) -> NDArray[np.float64]:
-        """Attribution of each column: window, ref and alt together; index -1 has none."""
+        """Return the attribution of each column: window, ref and alt; index -1 is empty."""
         inside = self.positions - explanation.start + MARGIN
         in_ref = self.ref_index >= 0
         height = np.where(in_ref, attribution.window[inside] + attribution.ref[self.ref_index], 0.0)
@@ -247,7 +238,7 @@ def _columns(explanation: Explanation) -> _Columns:
 
 
 def _track_panels(explanation: Explanation, tracks: Sequence[str]) -> dict[str, Any]:
-    """Tracks around the variant, with their attribution where a baseline has one."""
+    """Return the tracks around the variant, with attributions if a baseline has them."""
     window, n_bins = explanation.window, explanation.window.signal.shape[1]
     middle = (explanation.site.allele.pos - explanation.start) // BIN_SIZE
     shown = slice(max(0, middle - BINS_AROUND), min(n_bins, middle + BINS_AROUND + 1))

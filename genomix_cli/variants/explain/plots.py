@@ -1,4 +1,4 @@
-"""A picture of one explained variant: letters scaled by attribution, over the tracks."""
+"""Figure of one explained variant: letters scaled by attribution, above the tracks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from genomix_cli.genome.signal import BIN_SIZE
 
 FloatArray = NDArray[np.float64]
 
-# The usual colours of a sequence logo; red and blue are left to gains and losses of the tracks.
+# Colours near those usual in logos, but distinct from the red and blue of the tracks.
 BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F2A900", "T": "#C81D25", "N": "#888888"}
 VARIANT_COLOUR = "#FFE9A8"
 LINE_COLOUR = "#777777"
 FADED = 0.4
 UNOBSERVED_COLOUR = "#EFEFEF"
-# Losses, nothing, gains: grey in the middle, so that signal without attribution is still seen.
+# Losses, none, gains: grey in the middle keeps signal without attribution visible.
 ATTRIBUTION_COLOURS = ("#2166AC", "#C9C9C9", "#B2182B")
 
 
@@ -51,7 +51,7 @@ class TrackPanel:
     observed : NDArray
         bool ``[bins]``.
     attribution : NDArray
-        float64 ``[bins]``; NaN where it was not asked for.
+        float64 ``[bins]``; NaN if not computed.
     """
 
     name: str
@@ -62,21 +62,21 @@ class TrackPanel:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything that is drawn.
+    """Contents of a figure.
 
     Attributes
     ----------
     title, subtitle, contig : str
     letters : str
-        One per column of the logos: the alternate haplotype, and what it lacks of the reference.
+        One per column of the logos: the alternate haplotype, and the bases deleted from it.
     positions : NDArray
         int64 ``[columns]``: 0-based position of each letter; an inserted one has its neighbour's.
     lacking : NDArray
-        bool ``[columns]``: letters that the alternate haplotype lacks, drawn faded.
+        bool ``[columns]``: letters deleted from the alternate haplotype, drawn faded.
     variant : slice
         Columns of the allele.
     change : str
-        As ``A > G``, written under the allele.
+        As in ``A > G``, written under the allele.
     logos : tuple of Logo
     pos : int
         0-based position of the variant.
@@ -100,7 +100,7 @@ class Picture:
 
 
 def draw(picture: Picture, path: Path) -> None:
-    """Draw a picture as PNG, 1-based coordinates on its axes.
+    """Draw a figure as PNG, with 1-based coordinates on its axes.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def draw(picture: Picture, path: Path) -> None:
 
 
 def _draw_logos(axes: Any, picture: Picture) -> None:
-    """Rows of letters, one column per base."""
+    """Draw rows of letters, one column per base."""
     last = len(picture.letters) - 0.5
     for ax, logo in zip(axes, picture.logos, strict=True):
         ax.axvspan(
@@ -160,7 +160,7 @@ def _draw_logos(axes: Any, picture: Picture) -> None:
 
 
 def _spell(ax: Any, letters: str) -> None:
-    """The sequence in small letters below the axis, where attribution is too small to read."""
+    """Write the sequence below the axis, where attributions are too small to read."""
     for column, letter in enumerate(letters):
         ax.annotate(
             letter,
@@ -176,7 +176,7 @@ def _spell(ax: Any, letters: str) -> None:
 
 
 def _draw_letter(ax: Any, letter: str, column: int, height: float, alpha: float) -> None:
-    """A letter that fills its column up to `height`; negative ones hang upside down."""
+    """Draw a letter that fills its column up to `height`; negative ones hang upside down."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.patches import PathPatch
     from matplotlib.textpath import TextPath
@@ -205,7 +205,7 @@ def _limits(heights: FloatArray) -> tuple[float, float]:
 
 
 def _round_columns(picture: Picture) -> list[int]:
-    """Columns at positions that read well; an insertion does not repeat its neighbour."""
+    """Return the columns at round positions; an insertion does not repeat a position."""
     columns = [i for i, p in enumerate(picture.positions) if (p + 1) % 10 == 0]
     seen: dict[int, int] = {}
     for column in columns:
@@ -214,7 +214,7 @@ def _round_columns(picture: Picture) -> list[int]:
 
 
 def _draw_tracks(figure: Any, axes: Any, picture: Picture) -> None:
-    """Signal as bars, coloured by attribution on one scale for all tracks."""
+    """Draw signal as bars, coloured by attribution on one scale for all tracks."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
@@ -250,7 +250,7 @@ def _draw_tracks(figure: Any, axes: Any, picture: Picture) -> None:
 
 
 def _shade_unobserved(ax: Any, start: NDArray[np.int64], observed: NDArray[np.bool_]) -> None:
-    """Grey where nothing was measured."""
+    """Shade the bins that were not measured."""
     edges = np.flatnonzero(np.diff(observed, prepend=True, append=True))
     for low, high in zip(edges[::2], edges[1::2], strict=True):
         ax.axvspan(start[low], start[high - 1] + BIN_SIZE, color=UNOBSERVED_COLOUR, lw=0, zorder=0)
@@ -268,7 +268,7 @@ def _shade_unobserved(ax: Any, start: NDArray[np.int64], observed: NDArray[np.bo
 
 
 def _join(figure: Any, logo: Any, track: Any, picture: Picture) -> None:
-    """Two lines that show which stretch of the tracks the letters are."""
+    """Draw two lines from the logo to the interval of the tracks that it shows."""
     from matplotlib.patches import ConnectionPatch
 
     ends = zip((0, 1), (picture.positions[0], picture.positions[-1] + 1), strict=True)

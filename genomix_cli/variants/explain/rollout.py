@@ -1,6 +1,6 @@
-"""Attention rollout of a GMT: which bins a variant's [CLS] drew on. Descriptive, no attribution.
+"""Attention rollout of a GMT: the bins that a variant's [CLS] reads. A description, no attribution.
 
-Letters: N bins, T tokens of the variant, d width, H heads, e = d/H, C contact bins.
+Letters in shapes: N bins, T tokens of the variant, d width, H heads, e = d/H, C contact bins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 
 
 class Rollout(NamedTuple):
-    """Shares of the final [CLS]; all together they sum to 1.
+    """Shares of the final [CLS], which sum to 1.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class Rollout(NamedTuple):
 def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
     """Follow the [CLS] of one variant back through the attention of every layer.
 
-    Abnar and Zuidema 2020 (doi:10.18653/v1/2020.acl-main.385): attention averaged over heads, half
-    of each step kept for the residual branch. Only the one row that is asked for is carried, from
-    the last layer to the first, so nothing of size layers x N x N is held.
+    Abnar and Zuidema 2020 (doi:10.18653/v1/2020.acl-main.385): attention averaged over heads, with
+    half of each step for the residual branch. Only the row of [CLS] is carried, from the last layer
+    to the first, so no layers x N x N array is held.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
 
 
 class _Streams(NamedTuple):
-    """What one layer's attention reads: window ``[N, d]`` and variant ``[T, d]`` tokens."""
+    """Inputs of one layer's attention: window ``[N, d]`` and variant ``[T, d]`` tokens."""
 
     window: Tensor
     variant: Tensor
@@ -79,7 +79,7 @@ class _Streams(NamedTuple):
 
 @contextmanager
 def _recorded(model: GMT) -> Iterator[list[_Streams]]:
-    """Collect the normalised inputs of every layer, window stream and then variant stream."""
+    """Collect the normalised inputs of every layer, window stream first."""
     seen: list[list[Tensor]] = [[] for _ in model.layers]
 
     def keep(index: int) -> Any:
@@ -99,7 +99,7 @@ def _recorded(model: GMT) -> Iterator[list[_Streams]]:
 
 
 def _through_window(layer: Layer, x: Tensor, bias: Tensor, weights: Tensor) -> Tensor:
-    """``[N]`` weights on the layer's output -> on its input; one head at a time."""
+    """Carry weights ``[N]`` on a layer's output to its input, one head at a time."""
     q, k, _ = layer.attention.project(x)
     out = torch.zeros_like(weights)
     for head in range(len(q)):
@@ -109,7 +109,7 @@ def _through_window(layer: Layer, x: Tensor, bias: Tensor, weights: Tensor) -> T
 
 
 def _read_weights(layer: Layer, stream: _Streams, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean attention of the variant's tokens to bins ``[T, N]`` and to themselves ``[T, T]``."""
+    """Return the variant tokens' mean attention to bins ``[T, N]`` and each other ``[T, T]``."""
     q, own, _ = layer.attention.project(stream.variant)
     _, shared, _ = layer.attention.project(stream.window)
     scale = q.shape[-1] ** -0.5

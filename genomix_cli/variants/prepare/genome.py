@@ -1,4 +1,4 @@
-"""A shard of a whole genome without variants: what pre-training reads."""
+"""Prepare a shard of a whole genome without variants, for pre-training."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logging.getLogger("genomix")
 
 @dataclass(frozen=True)
 class PrepareGenomeRequest:
-    """What to prepare.
+    """Options of ``genomix prepare genome``.
 
     Attributes
     ----------
@@ -46,11 +46,11 @@ class PrepareGenomeRequest:
     tracks : mapping of str to Path
         bigWig by track name; see `genomix_cli.genome.tracks`.
     contacts : Path, optional
-        .cool or .mcool.
+        .cool or .mcool file.
     contigs : tuple of str
-        Only these; empty: all.
+        Contigs to store; empty for all.
     normalise_like : str, optional
-        Shard or model whose track distributions to conform to.
+        Shard or model whose track distributions to use.
     uncovered : {"missing", "zero"}, optional
     max_gap : int, optional
         As in `genomix_cli.variants.prepare.shard.PrepareRequest`.
@@ -72,17 +72,17 @@ class PrepareGenomeRequest:
 
 @dataclass(frozen=True)
 class GenomeSummary:
-    """What was stored.
+    """Contents of the shard.
 
     Attributes
     ----------
     output : str
     contigs : dict of str to int
-        Bases stored of each.
+        Bases stored of each contig.
     gaps : int
         Bases of assembly gaps that were left out.
     observed : dict of str to float
-        Share of the stored bins in which each track was observed.
+        Fraction of the stored bins in which each track was observed.
     """
 
     output: str
@@ -92,14 +92,14 @@ class GenomeSummary:
 
 
 def prepare_genome(request: PrepareGenomeRequest) -> GenomeSummary:
-    """Store every stretch of a genome that is no assembly gap, with its tracks and contacts.
+    """Store a genome without its assembly gaps, with tracks and contacts.
 
     Raises
     ------
     UsageError
-        If the request contradicts itself, or there is no such contig.
+        If options contradict each other, or a contig does not exist.
     DataError
-        If an input cannot be read, or the inputs are not of one genome.
+        If an input cannot be read, or the inputs belong to different genomes.
     """
     scale = _scale(request)
     genome = RawGenome(
@@ -140,10 +140,10 @@ def _blocks_by_contig(fasta: Fasta, asked: tuple[str, ...]) -> dict[str, NDArray
 
 
 def stretches(fasta: Fasta, contig: str) -> NDArray[np.int64]:
-    """Stretches of a contig between its assembly gaps: start, end and offset, int64 ``[n, 3]``.
+    """Return start, end and offset of a contig's blocks between assembly gaps, int64 ``[n, 3]``.
 
-    Starts are multiples of 5 kb and so are ends, save the contig's; a gap's edges stay where they
-    share such a bin with sequence.
+    Starts and ends are multiples of 5 kb, except for the contig's end. A gap's edges are stored if
+    they share a 5-kb bin with sequence.
     """
     length = fasta.lengths[contig]
     unit = CONTACT_BIN

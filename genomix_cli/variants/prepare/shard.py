@@ -1,4 +1,4 @@
-"""From a VCF, a reference, tracks, contacts and labels to a shard."""
+"""Prepare a shard from a VCF, a reference, tracks, contacts and labels."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ log = logging.getLogger("genomix")
 
 DEFAULT_UNCOVERED: Uncovered = "missing"
 DEFAULT_MAX_GAP = 500
-# Ids of longer k-mers do not fit uint16.
+# Ids of longer k-mers do not fit into uint16.
 MAX_K = 7
-# Bases copied at a time.
+# Number of bases to copy at a time.
 PIECE = 5_000_000
-# A window around a variant, wherever its first bin starts, and the k-mers at its ends.
+# Half a window around a variant, wherever its first bin starts, with the k-mers at its ends.
 WINDOW_FLANK = WINDOW // 2 + 2 * BIN_SIZE
 
 
 @dataclass(frozen=True)
 class PrepareRequest:
-    """What to prepare.
+    """Options of ``genomix prepare variants``.
 
     Attributes
     ----------
@@ -56,20 +56,20 @@ class PrepareRequest:
     tracks : mapping of str to Path
         bigWig by track name.
     contacts : Path, optional
-        .cool or .mcool.
+        .cool or .mcool file.
     label_info, effect_info, probability_info : str, optional
         INFO keys with one value per ALT: the label, a quantitative label, and the label's true
         probability in simulated data.
     labels : Path, optional
         TSV of labels keyed by contig, pos (1-based), ref, alt.
     normalise_like : str, optional
-        Shard or model whose track distributions to conform to.
+        Shard or model whose track distributions to use.
     uncovered : {"missing", "zero"}, optional
-        What a bin without data means; by default as in `normalise_like`, else ``"missing"``.
+        Meaning of a bin without data; by default as in `normalise_like`, else ``"missing"``.
     max_gap : int, optional
-        Bases: longest gap that is interpolated; by default as in `normalise_like`, else 500.
+        Longest gap to interpolate, in bases; by default as in `normalise_like`, else 500.
     flank : int
-        Bases kept on each side of each variant.
+        Bases to store on each side of a variant.
     layout : str
         A name of `SHARD_LAYOUTS`.
     k : int
@@ -77,9 +77,9 @@ class PrepareRequest:
     assembly : str
         Name of the assembly, for the record.
     force : bool
-        Whether to replace `output`.
+        Replace `output`.
     stats : Path, optional
-        Where to write the summary as JSON.
+        JSON file for the summary.
     """
 
     vcf: Path
@@ -104,19 +104,19 @@ class PrepareRequest:
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What became of every record.
+    """Number of records and alleles, and their fate.
 
     Attributes
     ----------
     output : str
     records, alleles, used : int
-        Records read, their ALTs, and the ALTs that went into the shard.
+        Records read, their ALTs, and the ALTs stored in the shard.
     skipped : dict of str to int
         The other ALTs by reason; with `used` they add up to `alleles`.
     examples : dict of str to list of str
-        The first few of each reason.
+        A few alleles for each reason.
     labelled, unlabelled : int
-        Of the ALTs used.
+        ALTs used, with and without a label.
     labels_unused : int
         Rows of the label table that match no record.
     contigs : dict of str to int
@@ -124,7 +124,7 @@ class PrepareSummary:
     bases : int
         Bases of sequence stored.
     observed : dict of str to float
-        Share of the stored bins in which each track was observed.
+        Fraction of the stored bins in which each track was observed.
     """
 
     output: str
@@ -142,7 +142,7 @@ class PrepareSummary:
 
 
 class Job(NamedTuple):
-    """What a layout is written from.
+    """Data from which a layout is written.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Job(NamedTuple):
     table : VariantTable
     contigs : dict of str to int
     attributes : dict
-        Of the root; see `genomix_cli.formats.schema`.
+        Root attributes; see `genomix_cli.formats.schema`.
     flank, k : int
         As in the request.
     """
@@ -164,21 +164,21 @@ class Job(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Bases stored, and the share of bins in which each track was observed."""
+    """Bases stored, and the fraction of bins in which each track was observed."""
 
     bases: int
     observed: dict[str, float]
 
 
 def prepare_variants(request: PrepareRequest) -> PrepareSummary:
-    """Check, normalise and store what a model reads of each variant.
+    """Check, normalise and store the model inputs of each variant.
 
     Raises
     ------
     UsageError
-        If the request contradicts itself.
+        If options contradict each other.
     DataError
-        If an input cannot be read, or the inputs are not of one genome.
+        If an input cannot be read, or the inputs belong to different genomes.
     CheckError
         If most REFs differ from the FASTA.
     """
@@ -210,7 +210,7 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
 
 
 def _check(request: PrepareRequest) -> None:
-    """Everything that the request alone can tell, before any work."""
+    """Refuse options that are wrong whatever the files hold, before any work."""
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
     for path in (request.output, request.stats):
@@ -233,14 +233,14 @@ def _check(request: PrepareRequest) -> None:
 
 
 class Scale(NamedTuple):
-    """How tracks are normalised; `specs` is None where each file is its own reference."""
+    """Normalisation of tracks; `specs` is None if each file is its own reference."""
 
     specs: tuple[TrackSpec, ...] | None
     uncovered: Uncovered
     max_gap_bins: int
 
     def of(self, tracks: Iterable[str]) -> Scale:
-        """The same for tracks of any cell type, in the order of their modalities here."""
+        """Return the scale of tracks of any cell type, in the order of their modalities."""
         if self.specs is None:
             return self
         known = {spec.name: spec for spec in self.specs}
@@ -264,7 +264,7 @@ class Scale(NamedTuple):
 
 
 def _scale(request: PrepareRequest) -> Scale:
-    """The request's own settings, where they do not contradict what it conforms to."""
+    """Return the scale of `normalise_like`, or of the request's own settings."""
     uncovered = request.uncovered or DEFAULT_UNCOVERED
     max_gap = DEFAULT_MAX_GAP if request.max_gap is None else request.max_gap
     own = Scale(None, uncovered, max_gap // BIN_SIZE)
@@ -286,17 +286,17 @@ def _scale(request: PrepareRequest) -> Scale:
 
 
 def read_scale(name: str) -> Scale:
-    """How the tracks of a shard, or of a model, were normalised.
+    """Return the normalisation of a shard's or a model's tracks.
 
     Parameters
     ----------
     name : str
-        A shard of any layout, a run folder, or the name of a model that ships.
+        Shard of any layout, run folder, or name of a model that ships with genomix.
 
     Raises
     ------
     UsageError, DataError
-        If there is no such file or model, or it is damaged.
+        If the file or model does not exist or is damaged.
     """
     if not Path(name).is_file():
         from genomix_cli.learning.checkpoints import model_folder, read_config
@@ -348,7 +348,7 @@ def _summary(
     per_contig = np.bincount(table.contig, minlength=len(collected.contigs)).tolist()
     for name, share in written.observed.items():
         if not share:
-            log.warning("track %s was observed nowhere near the variants", name)
+            log.warning("track %s has no data near the variants", name)
     return PrepareSummary(
         output=str(request.output),
         **collected.counts,
@@ -364,7 +364,7 @@ def _summary(
 
 
 def write_genome_layout(path: Path, job: Job) -> Written:
-    """Write each stretch of genome near a variant once; see `genomix_cli.formats.schema.GENOME`."""
+    """Write the genome near variants once; see `genomix_cli.formats.schema.GENOME`."""
     bases, observed = 0, np.zeros(len(job.source.tracks))
     with LayoutWriter(path, GENOME, job.attributes) as writer:
         for index, contig in enumerate(track(job.contigs, "writing contigs")):
@@ -379,7 +379,7 @@ def write_genome_layout(path: Path, job: Job) -> Written:
 
 
 def _blocks(job: Job, index: int, length: int) -> NDArray[np.int64]:
-    """Start, end and offset of the merged neighbourhoods of one contig's variants."""
+    """Return start, end and offset of the merged neighbourhoods of a contig's variants."""
     rows = slice(*np.searchsorted(job.table.contig, [index, index + 1]))
     pos, n_ref = job.table.pos[rows], np.char.str_len(job.table.ref[rows])
     starts = np.maximum((pos - job.flank) // CONTACT_BIN * CONTACT_BIN, 0)
@@ -392,7 +392,7 @@ def _blocks(job: Job, index: int, length: int) -> NDArray[np.int64]:
 def write_contig(
     writer: LayoutWriter, source: RawGenome, contig: str, blocks: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Write bases and tracks of the blocks; returns the observed bins of each track."""
+    """Write bases and tracks of the blocks; return the observed bins of each track."""
     n_bases = int((blocks[:, 1] - blocks[:, 0]).sum())
     shape = len(source.tracks), -(-n_bases // BIN_SIZE)
     writer.put("/sequence/<contig>/blocks", blocks, contig)
@@ -411,7 +411,7 @@ def write_contig(
 
 
 def _pieces(blocks: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-    """The blocks in pieces of at most `PIECE` bases."""
+    """Cut the blocks into pieces of at most `PIECE` bases."""
     for start, end, offset in blocks.tolist():
         for low in range(start, end, PIECE):
             yield low, min(low + PIECE, end), offset + low - start
@@ -420,7 +420,8 @@ def _pieces(blocks: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
 def write_windows_layout(path: Path, job: Job) -> Written:
     """Write one row per variant; see `genomix_cli.formats.schema.WINDOWS`.
 
-    Neighbouring windows overlap, so the genome is written first, aside, and windows are cut of it.
+    Neighbouring windows overlap, so the genome layout is written first, to a temporary file, and
+    the windows are cut from it.
     """
     genome = path.with_name("genome.h5")
     written = write_genome_layout(genome, job._replace(flank=max(job.flank, WINDOW_FLANK)))

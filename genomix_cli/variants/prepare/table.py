@@ -1,4 +1,4 @@
-"""From a VCF and labels to the table of variants of a shard."""
+"""Collect the table of variants of a shard from a VCF and labels."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from genomix_cli.variants.records.labels import (
 )
 
 BLOCK_RECORDS = 10_000
-# Of each reason, so many records are named in the summary.
+# Number of records that the summary names for each reason.
 EXAMPLES = 5
 _MOST_CONTIGS = np.iinfo(np.int16).max
-# Above any locus number: groups that the user names and loci never meet.
+# Above any locus number, so that the groups named by the user never collide with loci.
 _NAMED = 1 << 60
 
 
 class LabelSource:
-    """Where labels come from: an INFO key, a table, or nowhere.
+    """Source of labels: an INFO key, a table, or none.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class LabelSource:
     Attributes
     ----------
     matched : set of AlleleKey
-        Rows of the table that were asked for.
+        Rows of the table that matched an allele.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class LabelSource:
         self.name = f"INFO/{key}" if key else str(table) if table else None
 
     def labels(self, reader: VcfReader, record: Record) -> list[list[LabelRow]]:
-        """What is known of each ALT of a record: a row, or several of as many tissues."""
+        """Return the label rows of each ALT, one per tissue."""
         if self.info is None and self.effect_info is None:
             return [self._rows(record, alt) for alt in record.alts]
         label, effect = (
@@ -83,7 +83,7 @@ class LabelSource:
         return [[LabelRow(a, effect=b)] for a, b in zip(label, effect, strict=True)]
 
     def probabilities(self, reader: VcfReader, record: Record) -> list[float]:
-        """The true probability of each ALT's label, NaN where unknown."""
+        """Return the true probability of each ALT's label, NaN if unknown."""
         if self.probability_info is None:
             return [NAN] * len(record.alts)
         return info_numbers(reader, record, self.probability_info)
@@ -97,21 +97,21 @@ class LabelSource:
 
 
 class Collected(NamedTuple):
-    """What was read from a VCF.
+    """Variants of a VCF.
 
     Attributes
     ----------
     table : VariantTable
         Sorted by contig and position.
     contigs : dict of str to int
-        Contigs with variants and their lengths, in the order of the FASTA.
+        Length of each contig with variants, in the order of the FASTA.
     tissues : tuple of str
     counts : dict of str to int
         ``records``, ``alleles`` and ``used``.
     skipped : dict of str to int
-        Alleles by the reason they cannot be used.
+        Unusable alleles by reason.
     examples : dict of str to list of str
-        The first few of each.
+        A few alleles for each reason.
     """
 
     table: VariantTable
@@ -123,19 +123,13 @@ class Collected(NamedTuple):
 
 
 def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Collected:
-    """Read every allele of a VCF that can be used, and count the others by reason.
-
-    Parameters
-    ----------
-    vcf : str or Path
-    fasta : Fasta
-    source : LabelSource
+    """Read every usable allele of a VCF, and count the others by reason.
 
     Raises
     ------
     DataError
-        If the VCF cannot be read, has no records, shares no contig with the FASTA, or nothing of
-        it can be used; or if no label is found where labels were asked for.
+        If the VCF cannot be read, has no records, shares no contig with the FASTA, or holds no
+        usable allele; or if labels were asked for and none matches.
     CheckError
         If most REFs differ from the FASTA.
     """
@@ -161,14 +155,14 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
 
 
 def _refuse_contradictions(table: VariantTable, contigs: dict[str, int], name: str) -> None:
-    """An allele that comes again in the same tissue must carry the same label."""
+    """Refuse an allele that has two labels in the same tissue."""
     keys = table.contig, table.pos, table.ref, table.alt, table.tissue
     order = np.lexsort(keys[::-1])
     same = np.ones(len(order) - 1, np.bool_)
     for key in keys:
         same &= key[order][1:] == key[order][:-1]
     for label in (table.label[order], table.effect[order]):
-        differ = np.flatnonzero(same & (np.abs(np.diff(label)) > 0))  # NaN is not above 0
+        differ = np.flatnonzero(same & (np.abs(np.diff(label)) > 0))  # NaN > 0 is False
         if len(differ):
             row = order[differ[0]]
             allele = f"{table.ref[row].decode() or '-'}>{table.alt[row].decode() or '-'}"
@@ -185,8 +179,8 @@ def _note_examples(item: Checked, examples: dict[str, list[str]]) -> None:
     record = item.record
     for alt, reason in zip(record.alts, item.reasons, strict=True):
         if reason is not None and len(noted := examples.setdefault(reason, [])) < EXAMPLES:
-            place = f"line {record.line}: " if record.line else ""
-            noted.append(f"{place}{record.chrom}:{record.pos} {record.ref}>{alt}")
+            line = f"line {record.line}: " if record.line else ""
+            noted.append(f"{line}{record.chrom}:{record.pos} {record.ref}>{alt}")
 
 
 def _refuse_unusable(name: str, counts: Counter[str]) -> None:
@@ -206,7 +200,7 @@ def _refuse_unusable(name: str, counts: Counter[str]) -> None:
 
 @dataclass
 class _Columns:
-    """The columns while they grow: plain numbers, a few dozen bytes per variant."""
+    """Growing columns of plain numbers, a few dozen bytes per variant."""
 
     names: dict[str, int] = field(default_factory=dict)
     tissues: dict[str, int] = field(default_factory=dict)
@@ -227,7 +221,7 @@ class _Columns:
     def add(
         self, number: int, item: Checked, labels: list[list[LabelRow]], probabilities: list[float]
     ) -> None:
-        """Append the usable alleles of a record, once for each tissue they are labelled in."""
+        """Append the usable alleles of a record, once for each tissue with a label."""
         contig = self.names.setdefault(item.contig, len(self.names))
         for index, allele in enumerate(item.alleles):
             if allele is None:
@@ -255,7 +249,7 @@ class _Columns:
         self.tissue.append(tissue)
 
     def build(self, fasta: Fasta) -> tuple[VariantTable, dict[str, int]]:
-        """The sorted table, and the contigs that it counts."""
+        """Return the sorted table, and the contigs that it indexes."""
         contigs = {name: size for name, size in fasta.lengths.items() if name in self.names}
         if len(contigs) > _MOST_CONTIGS:
             raise DataError(
@@ -264,8 +258,8 @@ class _Columns:
                 expected=f"at most {_MOST_CONTIGS:,}",
                 found=f"{len(contigs):,}",
             )
-        place = {name: i for i, name in enumerate(contigs)}
-        renumber = np.array([place[name] for name in self.names], np.int16)
+        index = {name: i for i, name in enumerate(contigs)}
+        renumber = np.array([index[name] for name in self.names], np.int16)
         contig = renumber[np.asarray(self.contig)]
         pos = np.asarray(self.pos, np.int64)
         order = np.lexsort((pos, contig))
@@ -293,8 +287,8 @@ def _groups(
     named: NDArray[np.int64],
     tissue: NDArray[np.int64],
 ) -> NDArray[np.int32]:
-    """Numbers from 0: the 50-kb locus in its tissue, or the group that the user named."""
-    place = np.unique(contig.astype(np.int64) << 40 | pos // STRIDE, return_inverse=True)[1]
-    locus = place * (tissue.max(initial=-1) + 2) + tissue + 1
+    """Return the group of each variant: the user's name, or its 50-kb locus in its tissue."""
+    stretch = np.unique(contig.astype(np.int64) << 40 | pos // STRIDE, return_inverse=True)[1]
+    locus = stretch * (tissue.max(initial=-1) + 2) + tissue + 1
     key = np.where(named >= 0, _NAMED + named, locus)
     return np.unique(key, return_inverse=True)[1].astype(np.int32)

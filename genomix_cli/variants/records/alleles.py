@@ -1,6 +1,6 @@
-"""Which alleles can be used, and why the others cannot.
+"""Classify alleles: which can be used, and why the others cannot.
 
-`prepare`, `score` and `explain` ask the same: a variant that trains is one that scores.
+Shared by `prepare`, `score` and `explain`: an allele that trains a model can be scored by it.
 """
 
 from __future__ import annotations
@@ -51,48 +51,48 @@ _FIRST_BASE = str.maketrans("RYSWKMBDHV", "ACCAGACAAA")
 
 
 class Reference(Protocol):
-    """What REF is compared with: a FASTA, or the stretches of one that a shard holds."""
+    """Sequence that REF is compared with: a FASTA, or the part of one that a shard holds."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the file."""
         ...
 
     @property
     def names(self) -> ContigNames:
-        """Its contigs under any usual spelling."""
+        """Contigs, found under any usual spelling."""
         ...
 
     @property
     def lengths(self) -> Mapping[str, int]:
-        """Bases of each contig."""
+        """Length of each contig."""
         ...
 
     @property
     def partial(self) -> bool:
-        """Whether places that read N may be places that are not held."""
+        """True if N may also mean that the file does not hold the position."""
         ...
 
     def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Codes of a stretch; what lies off the contig is unknown."""
+        """Return the base codes of an interval, unknown beyond the contig."""
         ...
 
     def letters(self, contig: str, start: int, end: int) -> str:
-        """Letters of a stretch within the contig, either case."""
+        """Return the bases of an interval within the contig, in either case."""
         ...
 
 
 class Stretch(NamedTuple):
-    """Letters of the reference around some records.
+    """Bases of the reference around some records.
 
     Attributes
     ----------
     letters : str
         Upper case.
     first : int
-        0-based position of the first of them.
+        0-based position of the first base.
     length : int
-        Of the contig.
+        Length of the contig.
     partial : bool
         See `Reference`.
     """
@@ -104,47 +104,44 @@ class Stretch(NamedTuple):
 
     @classmethod
     def of(cls, reference: Reference, contig: str, start: int, end: int) -> Stretch:
-        """Read a stretch; `contig` as the reference spells it, bounds may lie off it."""
+        """Read an interval of `contig`, as the reference spells it; bounds may lie beyond it."""
         length = reference.lengths[contig]
         first = min(max(start, 0), length)
         letters = reference.letters(contig, first, max(first, min(end, length)))
         return cls(letters.upper(), first, length, reference.partial)
 
     def site(self, pos: int, ref: str) -> str | None:
-        """Why a site cannot be used, or None if the reference has `ref` there.
+        """Return the reason why a site cannot be used, or None if the reference has `ref`.
 
-        An ambiguity code of the reference counts as its first base, as the VCF specification has
-        it, and any letter that is no base as N.
+        An ambiguity code of the reference counts as its first base, as in the VCF specification,
+        and any other letter as N.
 
         Parameters
         ----------
         pos : int
-            0-based; within the stretch, if on the contig.
+            0-based; within the stretch, unless it is off the contig.
         ref : str
-            Bases; upper or lower case.
+            Bases in either case.
         """
         end = pos + len(ref)
         if pos < 0 or end > self.length:
             return OFF_CONTIG
-        found = self.letters[pos - self.first : end - self.first]
-        if found == ref:
+        expected = self.letters[pos - self.first : end - self.first]
+        if expected == ref:
             return None
         ref = ref.upper()
         if (
-            _NO_BASE.sub("N", found) == _NO_BASE.sub("N", ref)
-            or found.translate(_FIRST_BASE) == ref
+            _NO_BASE.sub("N", expected) == _NO_BASE.sub("N", ref)
+            or expected.translate(_FIRST_BASE) == ref
         ):
             return None
-        return NOT_PREPARED if self.partial and not found.strip("N") else REF_MISMATCH
+        return NOT_PREPARED if self.partial and not expected.strip("N") else REF_MISMATCH
 
 
 def classify_allele(ref: str, alt: str) -> str | None:
-    """Why an allele cannot be used, from its spelling alone, or None if nothing speaks against it.
+    """Return the reason why the spelling of an allele rules it out, or None.
 
-    Parameters
-    ----------
-    ref, alt : str
-        REF and one ALT as the VCF spells them; upper or lower case.
+    `ref` and `alt` are REF and one ALT as in the VCF, in either case.
     """
     if ref != alt and ref in _SINGLE and alt in _SINGLE:
         return None

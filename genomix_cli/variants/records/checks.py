@@ -1,4 +1,4 @@
-"""Records of a VCF checked against the reference, block by block, before any model runs."""
+"""Check the records of a VCF against the reference, block by block, before any model runs."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ log = logging.getLogger("genomix")
 CheckRef = Literal["w", "e", "x"]
 CHECK_REF: tuple[CheckRef, ...] = ("w", "e", "x")
 
-#: The audit of REF: over this many records, unless there are too few to tell.
+#: Number of records in the audit of REF, and the least number that allows a verdict.
 AUDIT_RECORDS = 10_000
 AUDIT_LEAST = 20
-# Reference panels and sequencing never differ from their own assembly this often.
+# Share of differing REFs that means another assembly: within one, errors are far rarer.
 AUDIT_SHARE = 0.2
-# By chance a third of single-base ALTs is the FASTA's base.
+# Share of differing records whose ALT is the FASTA's base that means REF and ALT are swapped;
+# by chance it is one in three.
 SWAPPED_SHARE = 0.8
-# A block ends here too: records may carry thousands of genotypes.
+# Records may carry thousands of genotypes, so a block is also limited by its length.
 BLOCK_CHARACTERS = 1 << 26
-# Records this close, in bases, are compared with one stretch of the reference.
+# Records within the same interval of this many bases share one read of the reference.
 NEIGHBOURHOOD = 65_536
 _REF, _ALT, _INFO = 3, 4, 7
 _CODES = {letter: encode(letter) for letter in "ACGTacgt"}
@@ -48,19 +49,19 @@ _BASES = re.compile(r"[ACGTacgt]+")
 
 
 class Checked(NamedTuple):
-    """A record, and what can be scored of it.
+    """Record and its alleles that can be scored.
 
     Attributes
     ----------
     record : Record
     contig : str
-        As the FASTA spells it; empty if it has none such.
+        Name in the FASTA; empty if the FASTA lacks it.
     alleles : tuple of Allele or None
-        One per ALT, trimmed; None where it cannot be scored.
+        One per ALT, trimmed; None if it cannot be scored.
     reasons : tuple of str or None
         One per ALT: why it cannot be scored.
     site : str or None
-        What is wrong with POS or REF: a key of `genomix_cli.variants.records.alleles.REASONS`.
+        Problem with POS or REF: a key of `genomix_cli.variants.records.alleles.REASONS`.
     """
 
     record: Record
@@ -71,28 +72,29 @@ class Checked(NamedTuple):
 
 
 def check_records(records: Sequence[Record], reference: Reference) -> list[Checked]:
-    """Classify every ALT of some records, and place those that can be scored.
+    """Classify every ALT of some records and left-align those that can be scored.
 
-    The reference is read once for neighbouring records, so they should come sorted.
+    The reference is read once for neighbouring records, so sorted records are fastest.
     """
     checked: list[Checked] = []
-    first, chrom, place = 0, "", -1
+    first, chrom, neighbourhood = 0, "", -1
     for i, record in enumerate(records):
-        own = record.pos // NEIGHBOURHOOD
-        if own != place or record.fields[0] != chrom:
+        current = record.pos // NEIGHBOURHOOD
+        if current != neighbourhood or record.fields[0] != chrom:
             checked += _check_run(records[first:i], chrom, reference)
-            first, chrom, place = i, record.fields[0], own
+            first, chrom, neighbourhood = i, record.fields[0], current
     checked += _check_run(records[first:], chrom, reference)
     return checked
 
 
 def _check_run(run: Sequence[Record], chrom: str, reference: Reference) -> list[Checked]:
-    """Records of one contig that lie near each other."""
+    """Check records of one contig that lie close together."""
     if not run:
         return []
     contig = reference.names.find(chrom)
     if contig is None:
         return [_classified(record, "", CONTIG_ABSENT, None) for record in run]
+    # Left-aligning an indel needs the bases that it may move over.
     first = min([record.pos for record in run]) - 1 - MAX_SHIFT
     last = max([record.pos - 1 + len(record.fields[_REF]) for record in run])
     stretch = Stretch.of(reference, contig, first, last)
@@ -104,7 +106,7 @@ def _check_run(run: Sequence[Record], chrom: str, reference: Reference) -> list[
 
 def _classified(record: Record, contig: str, site: str | None, stretch: Stretch | None) -> Checked:
     ref, alt = record.fields[_REF], record.fields[_ALT]
-    if "," not in alt:
+    if "," not in alt:  # nearly every record: no lists for it
         reason = classify_allele(ref, alt) or site
         if reason is not None or stretch is None:
             return Checked(record, contig, _NO_ALLELE, (reason,), site)
@@ -121,38 +123,38 @@ def _classified(record: Record, contig: str, site: str | None, stretch: Stretch 
 
 
 def _placed(pos: int, ref: str, alt: str, stretch: Stretch) -> Allele:
-    if len(ref) == 1 == len(alt):
+    if len(ref) == 1 == len(alt):  # a substitution needs no trimming, and its codes are shared
         return Allele(pos, _CODES[ref], _CODES[alt])
     return place_allele(pos, ref, alt, stretch.letters, stretch.first)
 
 
 class CheckedVariants:
-    """Blocks of checked records, in the order of the file.
+    """Iterator over blocks of checked records, in the order of the file.
 
     Parameters
     ----------
     reader : VcfReader
     reference : Reference
     blocks : iterable of list of Record
-        What `reader` gives, cut; see :func:`blocks`.
+        Records of `reader` in blocks; see :func:`blocks`.
     check_ref : {"w", "e", "x"}
-        Whether a REF that differs from the reference is counted, an error, or excluded, which is
-        for the caller to do.
+        A REF that differs from the reference is counted (``w``), an error (``e``), or excluded
+        by the caller (``x``).
     knows_contigs : bool
-        Whether it is known already that VCF and reference have contigs in common.
+        True if VCF and reference are known to share contigs.
     state : mapping, optional
-        What :meth:`state` gave after an earlier part of the same file.
+        Result of :meth:`state` after an earlier part of the same file.
 
     Attributes
     ----------
     counts : Counter
         ``records``, ``alleles``, ``scored``, ``ref_mismatch_records``, and alleles by reason.
     first_mismatch : str or None
-        Where the first record stands whose REF differs.
+        Position of the first record whose REF differs.
     contigs : dict of str to None
-        Names in the order in which they came, as the VCF spells them.
+        Contig names of the VCF in order of appearance.
     first_unsorted : str or None
-        Where the first record stands that comes too late.
+        Position of the first record that is out of order.
 
     Raises
     ------
@@ -186,7 +188,7 @@ class CheckedVariants:
         self._blocks = iter(blocks)
 
     def state(self) -> dict[str, Any]:
-        """All that is known so far, as plain data."""
+        """Return everything known so far as plain data, to resume from."""
         return {
             "counts": dict(self.counts),
             "first_mismatch": self.first_mismatch,
@@ -246,15 +248,15 @@ class CheckedVariants:
         self.first_mismatch = self.first_mismatch or self.reader.where(checked.record)
         if self.check_ref == "e":
             raise CheckError(
-                "REF is not what the FASTA says",
+                "REF differs from the FASTA",
                 where=self.reader.where(checked.record),
                 **_bases(checked, self.reference),
-                hint="--check-ref w scores the others, x leaves such records out",
+                hint="--check-ref w scores the other records, x leaves such records out",
             )
 
 
 def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    """Cut into blocks of `size` records, fewer where they are long; none if there are none."""
+    """Cut records into blocks of `size`, or fewer where records are long."""
     block: list[Record] = []
     characters = 0
     for record in records:
@@ -268,18 +270,12 @@ def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
 
 
 def characters_of(record: Record) -> int:
-    """About how long a record is: INFO and what follows it."""
+    """Return the approximate length of a record: INFO and all that follows."""
     return sum(map(len, record.fields[_INFO:]))
 
 
 class ReferenceAudit:
-    """Tells from the first records whether the VCF belongs to the FASTA at all.
-
-    Parameters
-    ----------
-    reader : VcfReader
-    reference : Reference
-    """
+    """Judge from the first records whether the VCF belongs to the FASTA at all."""
 
     def __init__(self, reader: VcfReader, reference: Reference) -> None:
         self.reader = reader
@@ -289,7 +285,7 @@ class ReferenceAudit:
         self.differing: list[Checked] = []
 
     def look_at(self, block: Sequence[Checked]) -> None:
-        """Take in a block, and judge by all that were seen.
+        """Take in a block and judge by all records seen so far.
 
         Raises
         ------
@@ -362,7 +358,7 @@ def _alt_is_reference(checked: Checked, reference: Reference) -> bool:
 
 
 def _bases(checked: Checked, reference: Reference) -> dict[str, str]:
-    """What the FASTA and the record have at the site, for a message."""
+    """Return the bases of the FASTA and of the record at the site, for a message."""
     record = checked.record
     shown = record.ref[:20]
     start = record.pos - 1

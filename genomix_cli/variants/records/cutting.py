@@ -1,8 +1,8 @@
-"""A VCF cut into blocks, and into parts for several machines, without changing any score.
+"""Cut a VCF into blocks, and into parts for several machines, without changing any score.
 
-The last bits of a score depend on which alleles go through the model together. Those are alleles
-of one core, the central half of a shared window, so nothing is ever cut within a core, except at
-fixed places of one that holds very many records.
+The last bits of a score depend on the alleles that go through the model together. These all
+lie in one core, the central half of a shared window, so a file is only cut between cores, or
+at fixed records within a core that holds very many.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.variants.records.checks import BLOCK_CHARACTERS, characters_of
 from genomix_cli.variants.records.inputs import STRIDE
 
-#: Of a block, at most: what goes on together, and is lost at most when interrupted.
+#: Limits of a block, the most work that an interruption can lose.
 BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
-# Alleles per core from which on shared windows are the default: 200 per Mb.
+# Alleles per core (here 200 per Mb) from which on shared windows are faster than centred ones.
 DENSE = 10
 
 
 class Part(NamedTuple):
-    """One of `total` parts of the input, `number` counted from 1."""
+    """Part `number` (from 1) of `total` parts of the input."""
 
     number: int
     total: int
@@ -46,18 +46,14 @@ class Part(NamedTuple):
 
 
 def core_of(record: Record, stride: int) -> tuple[str, int]:
-    """The contig and the central half of a shared window in which a record lies."""
+    """Return the contig and the index of the core in which a record lies."""
     return record.fields[0], (record.pos - 1) // stride
 
 
 def cut_blocks(records: Iterable[Record], stride: int = STRIDE) -> Iterator[list[Record]]:
-    """Blocks of whole cores, small enough to hold in memory and to lose when interrupted.
+    """Cut records into blocks of whole cores, small enough for memory and for resuming.
 
-    Parameters
-    ----------
-    records : iterable of Record
-    stride : int
-        Bases of a core.
+    `stride` is the number of bases of a core.
     """
     block: list[Record] = []
     cores: set[tuple[str, int]] = set()
@@ -68,12 +64,13 @@ def cut_blocks(records: Iterable[Record], stride: int = STRIDE) -> Iterator[list
         core = fields[0], (pos - 1) // stride
         if core != last:
             full = len(block) >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS
+            # An unsorted file returns to earlier cores, which do not count twice.
             if full or (core not in cores and len(cores) == BLOCK_CORES):
                 yield block
                 block, cores, characters = [], set(), 0
             last, in_core = core, 0
             cores.add(core)
-        elif in_core == BLOCK_RECORDS:
+        elif in_core == BLOCK_RECORDS:  # counted from the core's start: the same cut in any part
             yield block
             block, cores, characters, in_core = [], {core}, 0, 0
         in_core += 1
@@ -84,22 +81,22 @@ def cut_blocks(records: Iterable[Record], stride: int = STRIDE) -> Iterator[list
 
 
 def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride: int) -> slice:
-    """Which records are of a part: about as many in each, cut where a core ends.
+    """Return the slice of records that belong to a part; parts are about equal in size.
 
     Parameters
     ----------
     records : iterable of Record
-        All of them.
+        All records of the file.
     part : Part
     reader : VcfReader
-        Where they come from, for messages.
+        Reader of the file, for messages.
     stride : int
         Bases of a core.
 
     Raises
     ------
     DataError
-        If they are not sorted: the parts could not be put together again.
+        If the records are not sorted, since the parts could not be concatenated.
     """
     starts: list[int] = []
     seen: set[str] = set()
@@ -121,7 +118,7 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
 
 
 def _cut(starts: list[int], count: int, index: int, parts: int) -> int:
-    """The first start of a core at or behind an equal share of the records."""
+    """Return the first start of a core at or after an equal share of the records."""
     return starts[bisect_left(starts, count * index // parts)]
 
 
@@ -134,7 +131,7 @@ def _unsorted(reader: VcfReader, record: Record) -> DataError:
 
 
 def head(records: Iterator[Record]) -> list[Record]:
-    """The first records, as many as tell what the file is like."""
+    """Return the first records, as many as it takes to characterise the file."""
     taken: list[Record] = []
     characters = 0
     for record in islice(records, BLOCK_RECORDS):
@@ -146,7 +143,7 @@ def head(records: Iterator[Record]) -> list[Record]:
 
 
 def suited_mode(records: Iterable[Record], stride: int = STRIDE) -> Literal["shared", "centred"]:
-    """``"shared"`` where windows would have enough alleles in common, else ``"centred"``."""
+    """Return ``"shared"`` if windows would share enough alleles, else ``"centred"``."""
     alleles = 0
     cores = set()
     for record in records:

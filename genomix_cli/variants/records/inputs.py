@@ -1,8 +1,8 @@
-"""From variants and a genome to the arrays a model reads.
+"""Build the arrays that a model reads from variants and a genome.
 
-Scoring, training and explaining all build their inputs here, so they cannot differ.
+Scoring, training and explaining share this code, so their inputs cannot differ.
 
-Letters: V variants, N bins, M tracks, H haplotype bases.
+Letters in shapes: V variants, N bins, M tracks, H haplotype bases.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from genomix_cli.genome.source import GenomeSource
 WINDOW = 100_000
 STRIDE = 50_000
 MAX_ALLELE = 50
-# Bases over which an indel is moved to the left at most.
+# Largest distance over which an indel is shifted to the left.
 MAX_SHIFT = 1000
 # Bases fetched beyond the window on each side, so that every bin has all its k-mers (k <= 8).
 MARGIN = 8
 
 
 class Allele(NamedTuple):
-    """An allele trimmed to what differs.
+    """Allele, trimmed to the bases that differ.
 
     Attributes
     ----------
@@ -44,41 +44,37 @@ class Allele(NamedTuple):
 
 
 def trim_allele(pos: int, ref: str, alt: str) -> Allele:
-    """Trim the bases that both alleles share, suffix first as VCF normalisation does.
+    """Trim the bases that both alleles share, suffix first as in VCF normalisation.
 
-    Parameters
-    ----------
-    pos : int
-        0-based position of `ref`.
-    ref, alt : str
-        Bases; upper or lower case.
+    `pos` is 0-based; bases may be in either case.
     """
     start, ref, alt = _trim(pos, ref.upper(), alt.upper())
     return Allele(start, encode(ref), encode(alt))
 
 
 def place_allele(pos: int, ref: str, alt: str, reference: str, first: int) -> Allele:
-    """Trim an allele, and move what is inserted or deleted as far left as it reads the same.
+    """Trim an allele, and shift an indel as far left as the sequence allows.
 
-    An indel in a repeat has many spellings. This one is that of ``bcftools norm`` (Tan et al.
-    2015, doi:10.1093/bioinformatics/btv112), within `MAX_SHIFT` bases and what is given of the
-    reference.
+    An indel in a repeat has many spellings. This gives that of ``bcftools norm`` (Tan et al.
+    2015, doi:10.1093/bioinformatics/btv112), within `MAX_SHIFT` bases and the given reference.
 
     Parameters
     ----------
     pos : int
         0-based position of `ref`.
     ref, alt : str
-        Bases; upper or lower case.
+        Bases in either case.
     reference : str
         Upper-case bases around `pos`.
     first : int
-        0-based position of the first of them.
+        0-based position of the first base of `reference`.
     """
     start, ref, alt = _trim(pos, ref.upper(), alt.upper())
     if bool(ref) != bool(alt):
         bases, end = ref or alt, start - first
         farthest = max(0, end - MAX_SHIFT)
+        # While the base before the indel equals its last base, rotating it one to the left
+        # spells the same haplotype.
         while end > farthest and reference[end - 1] == bases[-1]:
             bases = bases[-1] + bases[:-1]
             end -= 1
@@ -99,7 +95,7 @@ def _trim(start: int, ref: str, alt: str) -> tuple[int, str, str]:
 
 
 def window_start(pos: int, window: int = WINDOW) -> int:
-    """Start of the shared window whose central half holds `pos`; may be negative.
+    """Return the start of the shared window whose central half holds `pos`; may be < 0.
 
     Anchors lie every half window, so the window of a variant never depends on other variants.
     """
@@ -108,15 +104,15 @@ def window_start(pos: int, window: int = WINDOW) -> int:
 
 
 def centred_start(pos: int, window: int = WINDOW) -> int:
-    """Start of the window whose middle bin holds `pos`; may be negative."""
+    """Return the start of the window whose middle bin holds `pos`; may be negative."""
     return pos // BIN_SIZE * BIN_SIZE - window // 2
 
 
 class WindowArrays(NamedTuple):
-    """One reference window, as its source holds it.
+    """Reference window, as its source holds it.
 
-    Numbers are left for the device to widen: casting costs more here than all the rest. The arrays
-    of a shard may be read-only views of the file, and their rows need not lie together.
+    Types are left for the device to widen, since casting would dominate the cost here. Arrays of
+    a shard may be read-only, non-contiguous views of the file.
 
     Attributes
     ----------
@@ -139,8 +135,8 @@ class WindowArrays(NamedTuple):
 def load_window(source: GenomeSource, contig: str, start: int, n_bins: int) -> WindowArrays:
     """Read one window; `start` is a multiple of the bin size and may lie off the contig.
 
-    Contacts are those of the map's own bins where the window begins with one of them, and
-    weighted means of neighbouring ones elsewhere.
+    Contacts are the map's own bins if the window starts on one of them, else weighted means of
+    neighbouring bins.
     """
     end = start + n_bins * BIN_SIZE
     signal = source.signal(contig, start // BIN_SIZE, end // BIN_SIZE)
@@ -153,7 +149,7 @@ def load_window(source: GenomeSource, contig: str, start: int, n_bins: int) -> W
 
 
 def _contacts(source: GenomeSource, contig: str, start: int, n: int) -> NDArray[np.float32]:
-    """Contacts between `n` stretches of 5 kb from `start`, float32 ``[n, n]``."""
+    """Return contacts between `n` 5-kb intervals from `start`, float32 ``[n, n]``."""
     first, rest = divmod(start, CONTACT_BIN)
     if not rest:
         return source.contacts(contig, start, n)
@@ -165,7 +161,7 @@ def _contacts(source: GenomeSource, contig: str, start: int, n: int) -> NDArray[
 
 
 class Haplotypes(NamedTuple):
-    """The bases around each variant on both haplotypes.
+    """Bases around each variant on both haplotypes.
 
     A row is `flank` bases before the allele, the allele, and the bases that follow it.
 
@@ -174,7 +170,7 @@ class Haplotypes(NamedTuple):
     ref, alt : NDArray
         uint8 ``[V, 2 * flank + MAX_ALLELE]``.
     ref_len, alt_len : NDArray
-        int64 ``[V]``: bases of each trimmed allele.
+        int64 ``[V]``: length of each trimmed allele.
     """
 
     ref: NDArray[np.uint8]
@@ -186,16 +182,9 @@ class Haplotypes(NamedTuple):
 def haplotypes(
     source: GenomeSource, contig: str, alleles: Sequence[Allele], flank: int
 ) -> Haplotypes:
-    """Build both haplotypes around each of `alleles`, all on one contig.
+    """Return both haplotypes around `alleles`, all on one contig.
 
-    Parameters
-    ----------
-    source : GenomeSource
-    contig : str
-    alleles : sequence of Allele
-        Neither side longer than `MAX_ALLELE`.
-    flank : int
-        Bases kept before each allele.
+    No allele may be longer than `MAX_ALLELE`; `flank` bases precede each.
     """
     width = 2 * flank + MAX_ALLELE
     ref = np.empty((len(alleles), width), np.uint8)
@@ -222,7 +211,7 @@ def haplotypes(
 
 
 def mirrored_window(window: WindowArrays) -> WindowArrays:
-    """The same window read from the other strand."""
+    """Return the window as read from the other strand."""
     return WindowArrays(
         reverse_complement(window.codes),
         np.ascontiguousarray(window.signal[:, ::-1]),
@@ -245,7 +234,7 @@ def mirrored_offset(
 def mirrored_haplotypes(
     source: GenomeSource, contig: str, alleles: Sequence[Allele], flank: int
 ) -> Haplotypes:
-    """The same as :func:`haplotypes`, read from the other strand."""
+    """Return :func:`haplotypes` as read from the other strand."""
     width = 2 * flank + MAX_ALLELE
     # With `width` bases on the left, the mirror image of a row is a slice of the longer one.
     long = haplotypes(source, contig, alleles, width)
@@ -256,6 +245,6 @@ def mirrored_haplotypes(
 
 
 def _mirror(rows: NDArray[np.uint8], first: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    """Reverse complement of `width` bases of each row, from its own `first`."""
+    """Return the reverse complement of `width` bases of each row from `first`."""
     part = np.take_along_axis(rows, first[:, None] + np.arange(width), axis=1)
     return reverse_complement(part)

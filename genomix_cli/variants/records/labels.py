@@ -1,4 +1,4 @@
-"""Numbers that come with alleles: one per ALT in INFO, or a table keyed by allele."""
+"""Labels of alleles: one number per ALT in INFO, or a table keyed by allele."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OTHER_NAMES = {"chrom": "contig", "#chrom": "contig", "chr": "contig", "#contig
 
 
 class AlleleKey(NamedTuple):
-    """An allele as files agree on it: canonical contig, 1-based position, upper-case bases."""
+    """Key of an allele across files: canonical contig, 1-based position, upper-case bases."""
 
     contig: str
     pos: int
@@ -28,7 +28,7 @@ class AlleleKey(NamedTuple):
 
 
 class LabelRow(NamedTuple):
-    """What a table says of an allele; NaN and empty where it says nothing."""
+    """Row of a label table; NaN or empty where a value is missing."""
 
     label: float = NAN
     weight: float = 1.0
@@ -38,24 +38,17 @@ class LabelRow(NamedTuple):
 
 
 def allele_key(contig: str, pos: int, ref: str, alt: str) -> AlleleKey:
-    """The key of an allele; `pos` is 1-based."""
+    """Return the key of an allele; `pos` is 1-based."""
     return AlleleKey(canonical(contig), pos, ref.upper(), alt.upper())
 
 
 def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
-    """The numbers of an INFO key, one per ALT; NaN where there is none.
-
-    Parameters
-    ----------
-    reader : VcfReader
-        For error messages.
-    record : Record
-    key : str
+    """Return the numbers of an INFO key, one per ALT; NaN where missing.
 
     Raises
     ------
     DataError
-        If a value is no number, or there are not as many as ALTs.
+        If a value is not a number, or the number of values differs from that of the ALTs.
     """
     alts, text = record.alts, record.info(key)
     if text is None or text in ("", MISSING):
@@ -73,12 +66,12 @@ def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
 
 
 def read_labels(path: Path) -> dict[AlleleKey, float]:
-    """The labels alone of :func:`read_label_rows`; of alleles with one tissue.
+    """Read the label of each allele from a table that covers a single tissue.
 
     Raises
     ------
     DataError
-        Also if an allele has different labels in several tissues.
+        As :func:`read_label_rows`, and if the labels of an allele differ between tissues.
     """
     labels: dict[AlleleKey, float] = {}
     for key, rows in read_label_rows(path).items():
@@ -95,29 +88,20 @@ def read_labels(path: Path) -> dict[AlleleKey, float]:
 
 
 def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
-    """Read a TSV of labels.
+    """Read a TSV of labels; return the rows of each allele by tissue.
 
     The first line names the columns: contig (or chrom), pos (1-based), ref, alt, then label (0 or
-    1), effect (a quantity), or both, and if you like weight, group, tissue; others are ignored, and
-    so are lines before it that begin with ``##``.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict of AlleleKey to dict of str to LabelRow
-        The rows of each allele by tissue. The label is NaN where the file has ``.``, ``NA`` or
-        nothing.
+    1), effect (a quantity), or both, and optionally weight, group, tissue. Other columns, and
+    leading lines that begin with ``##``, are ignored. Labels given as ``.``, ``NA`` or nothing
+    are NaN.
 
     Raises
     ------
     DataError
-        If a column is missing, a value cannot be read, or an allele comes twice in a tissue and
-        the rows contradict each other.
+        If a column is missing, a value cannot be read, or two rows of an allele in one tissue
+        contradict each other.
     """
-    found: dict[AlleleKey, dict[str, LabelRow]] = {}
+    labels: dict[AlleleKey, dict[str, LabelRow]] = {}
     try:
         with path.open(newline="") as handle:
             table = csv.reader(handle, delimiter="\t")
@@ -125,24 +109,24 @@ def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
             index = _column_index(header, path)
             for fields in filter(None, table):
                 key, row = _label_row(fields, index, f"{path}:{table.line_num}")
-                earlier = found.setdefault(key, {}).setdefault(row.tissue, row)
+                earlier = labels.setdefault(key, {}).setdefault(row.tissue, row)
                 # Compared as text, since NaN differs from itself.
                 if str(earlier) != str(row):
                     raise DataError(
                         f"two labels for {':'.join(map(str, key))}",
                         where=f"{path}:{table.line_num}",
-                        expected=_said(earlier),
-                        found=_said(row),
+                        expected=_describe(earlier),
+                        found=_describe(row),
                         hint="keep one row per allele and tissue",
                     )
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", where=path) from error
-    return found
+    return labels
 
 
-def _said(row: LabelRow) -> str:
-    said = {"label": row.label, "effect": row.effect, "weight": row.weight}
-    return ", ".join(f"{name} {value:g}" for name, value in said.items() if value == value)
+def _describe(row: LabelRow) -> str:
+    values = {"label": row.label, "effect": row.effect, "weight": row.weight}
+    return ", ".join(f"{name} {value:g}" for name, value in values.items() if value == value)
 
 
 def _column_index(header: list[str], path: Path) -> dict[str, int]:
@@ -172,7 +156,7 @@ def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[Al
     row = {name: fields[i].strip() for name, i in index.items()}
     pos = row["pos"]
     if not (pos.isascii() and pos.isdigit()):
-        raise DataError("pos is no position", where=where, expected="a whole number", found=pos)
+        raise DataError("pos is not a position", where=where, expected="a whole number", found=pos)
     empty = ("", MISSING, "NA")
     label, effect = (
         NAN if row.get(name, "") in empty else _number(row[name], name, where) for name in _LABELS
@@ -189,7 +173,7 @@ def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[Al
 def _weight(text: str, where: str) -> float:
     weight = _number(text, "weight", where)
     if not 0 <= weight < float("inf"):
-        raise DataError("weight is not 0 or more", where=where, found=text)
+        raise DataError("weight is negative or infinite", where=where, found=text)
     return weight
 
 

@@ -1,4 +1,4 @@
-"""What REF is compared with: a FASTA, or the stretches of one that a shard holds."""
+"""Sequence that REF is compared with: a FASTA, or the part of one that a shard holds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ from genomix_cli.genome.intervals import ContigNames
 
 
 class ShardReference:
-    """The sequence of a shard, read as a FASTA is; N where the shard holds nothing.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """Sequence of a shard, read like a FASTA; N where the shard holds nothing."""
 
     partial = True
 
@@ -30,11 +25,11 @@ class ShardReference:
         self.names = ContigNames(self.lengths, path)
 
     def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Codes of a stretch, uint8 ``[end - start]``."""
+        """Return base codes, uint8 ``[end - start]``."""
         return self._shard.codes(self.names.require(contig), start, end)
 
     def letters(self, contig: str, start: int, end: int) -> str:
-        """Letters of a stretch within the contig, upper case."""
+        """Return the bases of an interval within the contig, upper case."""
         return decode(self.fetch(contig, start, end))
 
     def __enter__(self) -> ShardReference:
@@ -45,7 +40,7 @@ class ShardReference:
 
 
 def open_reference(fasta: Path | None, shard: Path | None) -> Fasta | ShardReference:
-    """Open one of the two.
+    """Open the shard if there is one, else the FASTA.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Scores as text: lines of a VCF or rows of a table, and the header that explains them."""
+"""Lines of a scored VCF or rows of a score table, and the header that documents them."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _LOCUS = (
 
 
 class Annotator:
-    """Writes what the model said of a block.
+    """Turn the scores of a block into lines of output.
 
     Parameters
     ----------
     calibration : Platt
     background : Background, optional
-        Without one there are no ranks.
+        Scores of common variants; without them no ranks are written.
     table : bool
-        Rows of a table, one per ALT, instead of lines of a VCF.
+        Write a table with one row per ALT instead of a VCF.
     exclude_mismatches : bool
-        Leave records out whose REF is not the reference's.
+        Leave out records whose REF differs from the reference.
     """
 
     def __init__(
@@ -64,12 +64,15 @@ class Annotator:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Of the table."""
+        """Columns of the score table."""
         scores = (Column(tag.key, "float") for tag in self.tags)
         return (*_LOCUS, *scores, Column(REASON, "str"))
 
     def lines(self, block: Sequence[Checked], scores: Scores) -> list[str]:
-        """The records of a block, without line ends; `scores` of its scored alleles, in order."""
+        """Return the output lines of a block, without line ends.
+
+        `scores` holds the scored alleles of the block, in order.
+        """
         values = self._texts(scores)
         lines: list[str] = []
         for checked in block:
@@ -83,10 +86,10 @@ class Annotator:
         return lines
 
     def _texts(self, scores: Scores) -> Iterator[tuple[str, ...]]:
-        """The values of each allele, in the order of the tags."""
+        """Yield the formatted values of each scored allele, in the order of the tags."""
         columns: list[NDArray[np.floating]] = [
             self.calibration.apply(scores.logit),
-            # Below this is rounding; and a zero has no sign.
+            # Further decimals are rounding noise. Adding 0 turns -0 into 0.
             np.round(scores.logit - scores.null, DIFFERENCE_DECIMALS) + np.float32(0),
         ]
         if self.background is not None:
@@ -111,14 +114,14 @@ class Annotator:
 
 
 def with_scores(fields: Sequence[str], scores: str) -> str:
-    """A record's line with more INFO, instead of what an earlier scoring left.
+    """Return a record's line with `scores` in INFO, replacing those of an earlier run.
 
     Parameters
     ----------
     fields : sequence of str
         See `genomix_cli.genome.vcf.reader.Record`.
     scores : str
-        INFO entries, joined.
+        INFO entries, joined by semicolons.
     """
     info = fields[_INFO]
     if PREFIX in info:
@@ -137,7 +140,7 @@ def _table_rows(checked: Checked, rows: Sequence[Sequence[str]]) -> Iterator[str
 
 
 class Made(NamedTuple):
-    """How the scores came about, for the header.
+    """Origin of the scores, as the header records it.
 
     Attributes
     ----------
@@ -147,9 +150,9 @@ class Made(NamedTuple):
     model : str
         Name and digest of the model.
     inputs : mapping of str to str
-        Role and name of each file to its sha256.
+        Role and name of each input file, and its sha256.
     facts : mapping of str to str
-        More lines: key to value.
+        Further header lines, key to value.
     warnings : sequence of str
     """
 
@@ -164,24 +167,25 @@ class Made(NamedTuple):
 def scored_header(
     header: Header, contigs: Iterable[str], annotator: Annotator, name: str, made: Made
 ) -> Header:
-    """The input's header, plus what the scores mean and how they were made.
+    """Return the input's header with the meaning and the origin of the scores.
 
     Lines of an earlier scoring are replaced.
 
     Parameters
     ----------
     header : Header
+        Header of the input.
     contigs : iterable of str
         ``##contig`` lines to add.
     annotator : Annotator
     name : str
-        Of the model.
+        Name of the model.
     made : Made
     """
-    kept = header.without(HEADER_PREFIX, f"##INFO=<ID={PREFIX}")
+    own_header = header.without(HEADER_PREFIX, f"##INFO=<ID={PREFIX}")
     background = annotator.background.source if annotator.background else ""
     reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
-    return kept.plus(
+    return own_header.plus(
         [
             *contigs,
             *(
@@ -207,16 +211,18 @@ def _info_line(key: str, kind: str, text: str) -> str:
 def missing_contigs(
     header: Header, seen: Iterable[str], lengths: Mapping[str, int]
 ) -> Iterator[str]:
-    """``##contig`` lines of contigs that were seen, or that the FASTA has, and the header lacks.
+    """Yield ``##contig`` lines for contigs that the header lacks.
+
+    Standard input cannot be read ahead and a header cannot grow, so all contigs of the FASTA
+    are added, spelled as the VCF would spell them.
 
     Parameters
     ----------
     header : Header
     seen : iterable of str
-        Names in the records, as far as they are known: standard input cannot be read ahead. So
-        all of the FASTA's are added, because a header cannot grow.
+        Contigs of the records, as far as they are known.
     lengths : mapping of str to int
-        Of the FASTA's contigs; they are added as the VCF would spell them.
+        Length of each contig of the FASTA.
     """
     declared = set(header.contigs)
     known = [*header.contigs, *(name for name in seen if name not in declared)]
@@ -225,12 +231,12 @@ def missing_contigs(
     added += [_spelling(name, known, lengths) for name in lengths if names.find(name) is None]
     fasta = ContigNames(lengths, "")
     for name in added:
-        own = fasta.find(name)
-        yield contig_line(name, None if own is None else lengths[own])
+        spelled = fasta.find(name)
+        yield contig_line(name, None if spelled is None else lengths[spelled])
 
 
 def _spelling(name: str, known: Sequence[str], lengths: Mapping[str, int]) -> str:
-    """A contig of the FASTA as a VCF with the contigs `known` would spell it."""
+    """Spell a contig of the FASTA as a VCF with the contigs `known` would."""
     if not known or any(contig in lengths for contig in known):
         return name
     bare = canonical(name)
@@ -240,11 +246,11 @@ def _spelling(name: str, known: Sequence[str], lengths: Mapping[str, int]) -> st
 
 
 def undeclared(contigs: Iterable[str], header: Header) -> list[str]:
-    """Contigs of records that the header does not declare."""
+    """Return the contigs that the header does not declare."""
     declared = set(header.contigs)
     return [name for name in contigs if name not in declared]
 
 
 def place_of(record: Record) -> str:
-    """``chr1:12,345``, for messages about how far the work has come."""
+    """Format a record's position for messages, as in ``chr1:12,345``."""
     return f"{record.chrom}:{record.pos:,}"

@@ -1,4 +1,4 @@
-"""How large is a score? Its rank among the scores of common variants, kept beside the weights."""
+"""Rank of a score among the scores of common variants, stored beside a model's weights."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from genomix_cli.provenance import atomic_path
 
 FILE = "background.safetensors"
 _KEY = "logit"
-#: Of more scores, evenly spaced ranks are kept.
-MOST = 100_000
+#: A larger background is thinned to evenly spaced ranks.
+MAX_STORED_SCORES = 100_000
 
 
 @dataclass(frozen=True)
 class Background:
-    """Scores of many variants that are taken to be without effect.
+    """Scores of variants that are assumed to have no effect.
 
     Attributes
     ----------
     logits : NDArray
-        float32 ``[n]``, ascending, before calibration.
+        float32 ``[n]``, ascending, before calibration; at most `MAX_STORED_SCORES`.
     count : int
-        Variants they stand for.
+        Number of variants scored.
     source : str
-        What these variants are, in a few words.
+        Short description of these variants.
     model : str
         sha256 of the weights that scored them.
     """
@@ -41,23 +41,25 @@ class Background:
 
     @classmethod
     def of(cls, logits: NDArray[np.float32], source: str, model: str) -> Background:
-        """Make one of any number of scores."""
+        """Create a background from any number of scores."""
         ordered = np.sort(np.asarray(logits, np.float32))
-        if len(ordered) > MOST:
-            ordered = ordered[np.linspace(0, len(ordered) - 1, MOST).round().astype(np.int64)]
+        if len(ordered) > MAX_STORED_SCORES:
+            ordered = ordered[
+                np.linspace(0, len(ordered) - 1, MAX_STORED_SCORES).round().astype(np.int64)
+            ]
         return cls(ordered, len(logits), source, model)
 
     def percentile(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Per cent of the background below each score, half of the equal ones counted in."""
+        """Return the percentage of the background below each score; ties count half."""
         below = np.searchsorted(self.logits, logits, side="left")
         up_to = np.searchsorted(self.logits, logits, side="right")
         return 50.0 * (below + up_to) / len(self.logits)
 
     def phred(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """-10 log10 of the share of the background that scores as high or higher.
+        """Return -10 log10 of the fraction of the background with at least the same score.
 
-        The score itself counts as one of them, so that the highest is finite: 10 is a rank among
-        the top 10 %, 20 among the top 1 % (as CADD has it, doi:10.1038/ng.2892).
+        10 means the top 10 %, 20 the top 1 %, as in CADD (doi:10.1038/ng.2892). The score itself is
+        counted, so that even the highest is finite.
         """
         n = len(self.logits)
         as_high = n - np.searchsorted(self.logits, logits, side="left")
@@ -65,11 +67,11 @@ class Background:
 
     @property
     def highest_phred(self) -> float:
-        """That of a score above all others."""
+        """Phred-scaled rank of a score above the whole background."""
         return 10.0 * math.log10(len(self.logits) + 1)
 
     def save(self, folder: Path) -> None:
-        """Write it beside the weights."""
+        """Write the background beside the weights in `folder`."""
         from safetensors.numpy import save
 
         metadata = {"count": str(self.count), "source": self.source, "model": self.model}
@@ -78,19 +80,12 @@ class Background:
 
 
 def load_background(folder: Path, model: str) -> Background | None:
-    """The background of a model, or None if it has none.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the model.
-    model : str
-        sha256 of its weights.
+    """Return the background of the model in `folder`, or None if it has none.
 
     Raises
     ------
     DataError
-        If the file is damaged or was made with other weights.
+        If the file is damaged or was made with weights other than `model` (a sha256).
     """
     from safetensors import SafetensorError, safe_open
 

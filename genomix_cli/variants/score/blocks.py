@@ -1,4 +1,4 @@
-"""Blocks of records on their way through the model, and what came of them."""
+"""Pass blocks of records through the model, and summarise the run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from genomix_cli.variants.score.workers import Workers
 
 log = logging.getLogger("genomix")
 
-#: Blocks that wait for each device.
+#: Blocks waiting for each device.
 WAITING = 2
-#: Between two commits: each waits for the disk.
+#: Least time between two commits, since each waits for the disk.
 COMMIT_SECONDS = 1.0
 
-#: Where the time goes, in the order of the work; all but the first and last beside one another.
+#: Stages of the work, in order; all but the first and the last overlap.
 STAGES = {
     "variants": "reading and checking variants",
     "genome": "reading sequence, tracks and contacts",
@@ -47,35 +47,35 @@ STAGES = {
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What came of it.
+    """Summary of a scoring run.
 
     Attributes
     ----------
     records, alleles, scored : int
     not_scored : dict of str to int
-        Alleles by reason, in the order of `REASONS`.
+        Alleles that were not scored, by reason, in the order of `REASONS`.
     ref_mismatches : int
         Records whose REF differs from the FASTA.
     excluded : int
-        Of these, left out on request.
+        Number of those that were left out on request.
     first_mismatch : str or None
-        Where the first of them stands.
+        Position of the first of them.
     n_in_window : int
-        Alleles scored in a window with bases that are not known.
+        Alleles scored in a window that contains N.
     windows : int
         Windows that went through the model.
     mode, precision, device : str
     tracks_absent : tuple of str
-        Tracks of the model that were not given.
+        Tracks of the model for which no file was given.
     model : str
     demonstration : bool
-        Whether the weights are for demonstration.
+        True if the weights are for demonstration only.
     resumed : int
-        Records that an earlier run had done.
+        Records scored by an earlier, interrupted run.
     seconds : dict of str to float
-        By stage, see `STAGES`; of this run.
+        Time of this run by stage, see `STAGES`.
     variants_per_second : float
-        Alleles scored in this run per second of it.
+        Alleles scored per second in this run.
     """
 
     records: int
@@ -99,17 +99,9 @@ class ScoreSummary:
 
 
 class Run:
-    """Blocks on their way from the reader to the output, several at a time, in order.
+    """Pass blocks of records from the reader through the model to the output, in order.
 
-    Parameters
-    ----------
-    request : ScoreRequest
-    plan : Plan
-    reader : VcfReader
-    reference : Fasta or ShardReference
-    annotator : Annotator
-    workers : Workers
-    output : Output
+    Several blocks are under way at a time.
     """
 
     def __init__(
@@ -143,9 +135,9 @@ class Run:
         return int(self.before.get("counts", {}).get("records", 0))
 
     def score(self, records: Iterator[Record], header: Header) -> None:
-        """Take the records through, after those that an interrupted run had done."""
+        """Score all records, skipping those that an interrupted run has already written."""
         if self._done_before:
-            log.info("going on after %s records", f"{self._done_before:,}")
+            log.info("resuming after %s records", f"{self._done_before:,}")
             next(islice(records, self._done_before - 1, None), None)
         self.variants = CheckedVariants(
             self.reader,
@@ -156,7 +148,7 @@ class Run:
             state=self.before,
         )
         waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
-        # The header comes once the first block is found to be in order.
+        # Nothing is written before the first block has passed its checks.
         block = self._next_block()
         if self.output.resumed is None:
             self.output.lines(self._first_lines(header))
@@ -211,32 +203,34 @@ class Run:
         if self.request.save_background:
             self.logits.append(scores.logit)
         self.output.lines(self.annotator.lines(block, scores))
-        more = {"windows": self.windows, "n_in_window": self.n_in_window}
         records = state["counts"]["records"]
         if time.monotonic() - self._committed < COMMIT_SECONDS:
             self.output.end_block()
         else:
-            self.output.commit({**state, **more, "records": records})
+            tallies = {"windows": self.windows, "n_in_window": self.n_in_window}
+            self.output.commit({**state, **tallies, "records": records})
             self._committed = time.monotonic()
         self.seconds["writing"] += time.perf_counter() - start
         rate = (records - self._done_before) / (time.perf_counter() - self._started)
-        place = place_of(block[-1].record)
-        self._ticker.tell(f"scored {records:,} records, up to {place}, {rate:,.0f} a second")
+        position = place_of(block[-1].record)
+        self._ticker.tell(f"scored {records:,} records, up to {position}, {rate:,.0f} per second")
 
     def warn(self, header: Header) -> None:
-        """What came to light record by record, each said once."""
+        """Log each problem that came to light while reading the records, once."""
         mismatches = self.variants.counts["ref_mismatch_records"]
         if mismatches:
             where = self.variants.first_mismatch
             fate = "left out" if self.request.check_ref == "x" else "not scored"
-            what = f"first of {mismatches:,} records whose REF is not the FASTA's"
+            what = f"first of {mismatches:,} records whose REF differs from the FASTA"
             log.warning("%s: %s: %s", where, what, fate)
         late = undeclared(self.variants.contigs, header)
         if late and not self.plan.format.is_table:
-            log.warning("the header declares no contig %s: bcftools will complain", ", ".join(late))
+            log.warning(
+                "the header does not declare contig %s: bcftools will complain", ", ".join(late)
+            )
 
     def summary(self, absent: tuple[str, ...]) -> ScoreSummary:
-        """Of everything that is in the output."""
+        """Summarise everything in the output, including what an earlier run wrote."""
         counts, plan = self.variants.counts, self.plan
         scored_now = counts["scored"] - self.before.get("counts", {}).get("scored", 0)
         mismatches = counts["ref_mismatch_records"]

@@ -1,7 +1,7 @@
-"""Does this device compute what it should? A model on a made-up genome, against stored answers.
+"""Check a device: score a synthetic genome and compare with answers stored beside the weights.
 
-Users of other tools found other numbers on every card. Here the answers of the machine that
-trained a model lie beside its weights, and are compared before anyone relies on a new device.
+Other tools have been seen to give different numbers on different GPUs. The answers of the
+machine that trained a model are stored with it, to be compared before a new device is used.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target
 
 FILE = "reference.json"
 ALLELES = 96
-#: Largest difference of a logit that is rounding; of the spread of the logits.
+#: Largest difference of a logit that rounding explains, in standard deviations of the logits.
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "bf16": 0.2}
-#: Rank correlation, which a rounding of that size leaves.
+#: Lowest rank correlation that rounding of that size explains.
 LEAST_CORRELATION: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.985}
 
 
 class MadeUpGenome:
-    """A genome of one contig with random bases, tracks and contacts, the same everywhere.
+    """Genome of one contig with random bases, tracks and contacts, equal on all machines.
 
     Parameters
     ----------
     tracks : tuple of str
     window : int
-        Bases of the model's window; the contig holds two of them.
+        Bases of the model's window; the contig is two windows long.
     """
 
     def __init__(self, tracks: tuple[str, ...], window: int) -> None:
-        # NumPy promises the numbers of this old generator for good, of newer ones not.
+        # NumPy guarantees the stream of this legacy generator for ever; of newer ones it does not.
         rng = np.random.RandomState(20261121)
         length = 2 * window
         self.tracks = tracks
@@ -63,26 +63,26 @@ class MadeUpGenome:
         self._contacts = (contacts + contacts.T) / 2
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Bases; unknown off the contig."""
+        """Return base codes, unknown beyond the contig."""
         return _cut(self._codes, start, end, 4)
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks, all observed on the contig."""
+        """Return the tracks, observed everywhere on the contig."""
         value = _cut(self._signal, first_bin, last_bin, 0)
         observed = _cut(np.ones_like(self._signal, np.bool_), first_bin, last_bin, 0)
         return Signal(value, observed)
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
-        """Contacts; 0 off the contig."""
+        """Return contacts, 0 beyond the contig."""
         first = start // CONTACT_BIN
         rows = _cut(self._contacts.T, first, first + n_bins, 0)
         return np.ascontiguousarray(_cut(rows.T, first, first + n_bins, 0))
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing; there is nothing to release."""
 
     def targets(self) -> list[Target]:
-        """Substitutions, insertions and deletions in the contig's first central halves."""
+        """Return substitutions, insertions and deletions in the first windows' central halves."""
         rng = np.random.RandomState(1)
         length = self.contigs["made-up"]
         alleles = []
@@ -97,7 +97,7 @@ class MadeUpGenome:
 
 
 def _cut(array: NDArray[Any], start: int, end: int, fill: int) -> NDArray[Any]:
-    """``array[..., start:end]`` with `fill` beyond its ends."""
+    """Return ``array[..., start:end]``, with `fill` beyond its ends."""
     out = np.full((*array.shape[:-1], end - start), fill, array.dtype)
     low, high = max(start, 0), min(end, array.shape[-1])
     if low < high:
@@ -107,25 +107,25 @@ def _cut(array: NDArray[Any], start: int, end: int, fill: int) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found.
+    """Result of examining a device.
 
     Attributes
     ----------
     sound : bool
-        Whether to trust scores from this device.
+        True if scores from this device can be trusted.
     problems : tuple of str
-        Why not.
+        Reasons not to trust it.
     model, device, precision : str
     versions : dict of str to str
     difference : float
-        Largest difference of a logit from the stored one, in units of their standard deviation.
+        Largest difference of a logit from the stored one, in standard deviations of the logits.
     correlation : float
-        Of the ranks.
+        Rank correlation with the stored logits.
     repeated, alone : float
-        Largest difference, in the same units, between two runs, and between an allele alone and
-        among others.
+        Largest difference, in the same units, between two runs, and between an allele scored
+        alone and among others.
     ms_per_window, ms_per_allele : float
-        An allele includes its comparison with no change.
+        Milliseconds; an allele is scored together with its null.
     """
 
     sound: bool
@@ -143,13 +143,7 @@ class Diagnosis:
 
 
 def write_reference(model: str | Path) -> None:
-    """Store a model's answers beside its weights, as a CPU gives them in float32.
-
-    Parameters
-    ----------
-    model : str or Path
-        Run folder.
-    """
+    """Store a model's answers, computed on a CPU in float32, beside its weights."""
     loaded = load_model(model, "cpu")
     scores = _answers(loaded, torch.device("cpu"), "fp32")
     data = {
@@ -163,22 +157,22 @@ def write_reference(model: str | Path) -> None:
 
 
 def examine(model: str, device: str, precision: str) -> Diagnosis:
-    """Run a model on a device and compare.
+    """Run a model on a device and compare its answers with the stored ones.
 
     Parameters
     ----------
     model : str
-        Run folder, or the name of a model that ships.
+        Run folder, or name of a model that ships with genomix.
     device : str
     precision : str
-        ``fp32``, ``bf16``, or ``auto`` as `score` has it.
+        ``fp32``, ``bf16``, or ``auto`` as for `score`.
 
     Raises
     ------
     UsageError
-        If there is no such model or device.
+        If the model or the device does not exist.
     DataError
-        If no answers are stored, or they are those of other weights.
+        If no answers are stored, or they belong to other weights.
     """
     where = resolve_device(device)
     chosen: Any = precision
@@ -189,20 +183,20 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
     stored = _stored(folder)
     loaded = load_model(model, where)
     if stored["model"] != loaded.sha256:
-        raise _remake("the stored answers are those of other weights", folder)
+        raise _remake("the stored answers belong to other weights", folder)
     expected = np.array([stored["logit"], stored["null"]])
     spread = max(float(expected[0].std()), 1e-6)
     _answers(loaded, where, chosen)  # the first run chooses kernels
     scores = _answers(loaded, where, chosen)
     again = _answers(loaded, where, chosen)
     alone = _answers(loaded, where, chosen, slice(0, 1))
-    found = np.array([scores.logit, scores.null])
+    actual = np.array([scores.logit, scores.null])
     differences = {
-        "difference": float(np.abs(found - expected).max()) / spread,
+        "difference": float(np.abs(actual - expected).max()) / spread,
         "repeated": float(np.abs(scores.logit - again.logit).max()) / spread,
         "alone": float(np.abs(scores.logit[:1] - alone.logit).max()) / spread,
     }
-    correlation = float(np.corrcoef(_ranks(found[0]), _ranks(expected[0]))[0, 1])
+    correlation = float(np.corrcoef(_ranks(actual[0]), _ranks(expected[0]))[0, 1])
     problems = _problems(differences, correlation, chosen)
     return Diagnosis(
         sound=not problems,
@@ -229,9 +223,9 @@ def _problems(
     meaning = {
         "difference": "logits differ from the stored ones",
         "repeated": "two runs differ",
-        "alone": "an allele alone differs from the same among others",
+        "alone": "an allele scored alone differs from the same allele among others",
     }
-    # Written so that what is no number fails.
+    # Negated comparisons, so that NaN counts as a failure.
     problems = [
         f"{meaning[name]} by {value:.2g} standard deviations, more than {tolerance:g}"
         for name, value in differences.items()
@@ -277,7 +271,7 @@ def _remake(what: str, folder: Path) -> DataError:
 
 
 def summarise(diagnosis: Diagnosis) -> Sequence[tuple[str, str]]:
-    """Name and value of everything that was found."""
+    """Return name and value of each finding, for display."""
     return (
         ("model", f"{diagnosis.model}, {diagnosis.precision}"),
         ("device", diagnosis.device),

@@ -1,6 +1,6 @@
 """Logits of many alleles: one pass over each window, a few tokens per allele.
 
-Letters: N bins, G alleles.
+Letters in shapes: N bins, G alleles.
 """
 
 from __future__ import annotations
@@ -38,27 +38,28 @@ T = TypeVar("T")
 
 Mode = Literal["shared", "centred"]
 MODES: tuple[Mode, ...] = ("shared", "centred")
-#: Where the window of a position starts.
+#: Function of position and window size that gives the start of the window.
 WINDOW_STARTS = {"shared": window_start, "centred": centred_start}
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
-#: Alleles that go through the model together. Few shapes, for which kernels are chosen once.
+#: Alleles that go through the model together. Only these sizes, so that the GPU chooses its
+#: kernels once per size and an allele always meets the same ones: its score is reproducible.
 CHUNKS = (1, 4, 16, 64)
-#: Windows that are read ahead of the model.
+#: Windows to read ahead of the model.
 AHEAD = 4
 
 
 class Target(NamedTuple):
-    """An allele to score.
+    """Allele to score.
 
     Attributes
     ----------
     contig : str
-        As the source spells it.
+        Name of the contig in the genome source.
     allele : Allele
     core : int
-        Which central half of a shared window its record lies in. Alleles of different cores never
-        go through the model together, so that a file can be cut between them.
+        Index of the stride in which its record lies. Alleles of different cores never share a
+        batch, so that a file can be cut between cores without changing any score.
     """
 
     contig: str
@@ -67,20 +68,20 @@ class Target(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What the model says of some alleles.
+    """Scores of some alleles.
 
     Attributes
     ----------
     logit : NDArray
         float32 ``[G]``: log-odds of an effect, before calibration.
     null : NDArray
-        float32 ``[G]``: the same had nothing changed (alt = ref).
+        float32 ``[G]``: logit of the same position with alt = ref.
     unknown : NDArray
-        bool ``[G]``: whether the allele's window has bases that are not known.
+        bool ``[G]``: True where the window contains N.
     windows : int
         Windows that went through the trunk.
     seconds : dict of str to float
-        Spent in each stage.
+        Time spent in each stage.
     """
 
     logit: NDArray[np.float32]
@@ -91,37 +92,37 @@ class Scores(NamedTuple):
 
 
 class Flag(Protocol):
-    """A flag that another thread or process raises."""
+    """Stop flag that another thread or process can set."""
 
     def is_set(self) -> bool:
-        """Whether it is raised."""
+        """Return True once the flag is set."""
         ...
 
 
-class Stopped(Exception):  # no error: someone asked for it
-    """The flag was raised while scoring."""
+class Stopped(Exception):  # not an error: the caller asked for it
+    """Raised when the stop flag is set during scoring."""
 
 
 class Place(NamedTuple):
-    """A window: contig and start."""
+    """Contig and start of a window."""
 
     contig: str
     start: int
 
 
 class Work(NamedTuple):
-    """A window and alleles of it, ready for the device.
+    """Window and some of its alleles, ready for the device.
 
     Attributes
     ----------
     rows : NDArray
-        int64 ``[G]``: which targets these are.
+        int64 ``[G]``: indices of the targets.
     window : tuple of Window
-        One per strand; empty where the window is that of the work before.
+        One per strand; empty if the window is the previous one.
     variants : tuple of tuple of Variants
-        Chunks of each strand.
+        Chunks of alleles, for each strand.
     unknown : bool
-        Whether bases of the window are not known.
+        True if the window contains N.
     """
 
     rows: NDArray[np.int64]
@@ -131,27 +132,27 @@ class Work(NamedTuple):
 
 
 class Engine:
-    """Scores alleles with one model and one genome.
+    """Score alleles with one model and one genome.
 
-    The score of an allele depends on the model and on its own window alone: windows lie on a
-    fixed grid, or are centred on their allele, and the model does not let alleles see each other.
-    Inputs are read and encoded in a thread of their own while the model runs.
+    The score of an allele depends only on the model and on the allele's own window: windows lie
+    on a fixed grid or are centred on their allele, and the model does not let alleles see each
+    other. Inputs are read and encoded in a thread while the model runs.
 
     Parameters
     ----------
     model : VariantModel
         In evaluation mode, on `device`.
     source : GenomeSource
-        With the tracks of the model, in its order; used by one thread at a time.
+        Genome with the model's tracks, in the model's order; used by one thread at a time.
     device : torch.device
     mode : {"shared", "centred"}
-        Windows anchored on a grid, each allele in the central half of one; or one window for
-        each 50-bp bin, in its middle.
+        ``shared``: windows on a grid, each allele in the central half of one. ``centred``: one
+        window for each 50-bp bin, centred on it.
     precision : {"fp32", "bf16"}
     both_strands : bool
         Average the logits of both strands, at twice the cost.
     stop : Flag, optional
-        Looked at before each window.
+        Checked before each window.
     """
 
     def __init__(
@@ -183,9 +184,9 @@ class Engine:
         Raises
         ------
         GenomixError
-            If the model gives something that is no number.
+            If a logit is not finite.
         Stopped
-            If the flag is raised.
+            If the stop flag is set.
         """
         n = len(targets)
         clock = Clock(("genome", "trunk", "alleles"))
@@ -194,8 +195,8 @@ class Engine:
         )
         windows = 0
         with (
-            self._settings(),
-            self._memory(),
+            self._inference(),
+            self._explain_out_of_memory(),
             ahead(self._work(targets, clock), AHEAD) as works,
         ):
             for work in works:
@@ -204,7 +205,7 @@ class Engine:
                 if work.window:
                     windows += 1
                     with clock("trunk"):
-                        self._contexts = ()  # its memory is needed now
+                        self._contexts = ()  # free its memory before the next is computed
                         self._contexts = tuple(map(self.model.window, work.window))
                         self._wait()
                 with clock("alleles"):
@@ -212,24 +213,24 @@ class Engine:
                 scores.unknown[work.rows] = work.unknown
         if not (np.isfinite(scores.logit).all() and np.isfinite(scores.null).all()):
             raise GenomixError(
-                "the model gave something that is no number",
-                hint=f"is it trained? genomix doctor --device {self.device} tells whether the "
-                "device is sound",
+                "the model returned a logit that is not a number",
+                hint="the model may be untrained, or the device unsound; check with "
+                f"genomix doctor --device {self.device}",
             )
         return scores._replace(windows=windows)
 
     @contextmanager
-    def _settings(self) -> Iterator[None]:
+    def _inference(self) -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
-            # TF32 would leave other numbers on one GPU than on the next.
+            # TF32 would make scores differ from one GPU generation to the next.
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             if self.precision == "bf16":
                 stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
             yield
 
     @contextmanager
-    def _memory(self) -> Iterator[None]:
+    def _explain_out_of_memory(self) -> Iterator[None]:
         try:
             yield
         except torch.OutOfMemoryError as error:
@@ -244,18 +245,18 @@ class Engine:
             torch.cuda.synchronize(self.device)
 
     def _logits(self, work: Work) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Of alleles and of no change, averaged over the strands."""
+        """Return the logits of the alleles and of their nulls, averaged over strands."""
         total = np.zeros((2, len(work.rows)), np.float32)
         for context, chunks in zip(self._contexts, work.variants, strict=True):
             pairs = [self.model.with_null(context, chunk) for chunk in chunks]
-            for row, parts in zip(total, zip(*pairs, strict=True), strict=True):
-                logits = torch.cat([part[0] for part in parts]).float().cpu().numpy()
-                row += logits[: len(row)]  # the last chunk is filled up
+            for row, chunked in zip(total, zip(*pairs, strict=True), strict=True):
+                logits = torch.cat([chunk[0] for chunk in chunked]).float().cpu().numpy()
+                row += logits[: len(row)]  # drop the padding of the last chunk
         total /= len(work.variants)
         return total[0], total[1]
 
     def _work(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
-        """Read and encode window after window, in the order in which the targets come."""
+        """Read and encode one window after another, in the order of the targets."""
         for (place, _), index in self._groups(targets).items():
             with clock("genome"):
                 window: tuple[Window, ...] = ()
@@ -268,6 +269,8 @@ class Engine:
     def _groups(self, targets: Sequence[Target]) -> dict[tuple[Place, int], list[int]]:
         size = self.model.n_bins * BIN_SIZE
         start = WINDOW_STARTS[self.mode]
+        # By window, so that the trunk runs once per window; by core, so that cutting the input
+        # into parts does not regroup alleles and thereby change their last bits.
         groups: dict[tuple[Place, int], list[int]] = {}
         for i, (contig, allele, core) in enumerate(targets):
             place = Place(contig, start(allele.pos, size))
@@ -295,19 +298,14 @@ class Engine:
 
 
 class Clock:
-    """Seconds spent in each stage of the work.
-
-    Attributes
-    ----------
-    seconds : dict of str to float
-    """
+    """Seconds spent in each stage of the work."""
 
     def __init__(self, stages: Sequence[str]) -> None:
         self.seconds = dict.fromkeys(stages, 0.0)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Count the block's time to `stage`."""
+        """Add the duration of the block to `stage`."""
         start = time.perf_counter()
         try:
             yield
@@ -316,20 +314,20 @@ class Clock:
 
 
 def window_tensors(arrays: WindowArrays, device: torch.device) -> Window:
-    """One window as the model reads it (W = 1)."""
+    """Return one window as a batch of one on the device."""
     codes, *others = (_tensor(array, device)[None] for array in arrays)
     return Window(codes, *(tensor.float() for tensor in others))
 
 
 def _tensor(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    # A tensor over memory that may not be written to is refused with a warning.
+    # PyTorch warns about tensors over read-only memory, such as a memory-mapped shard.
     return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
 
 
 def _chunks(
     offset: NDArray[np.int64], rows: Haplotypes, device: torch.device
 ) -> tuple[Variants, ...]:
-    """Tensors ``[1, G]`` with G one of `CHUNKS`, the last filled up with its last allele."""
+    """Return tensors ``[1, G]``, G one of `CHUNKS`; the last is padded with its last allele."""
     return tuple(
         Variants(*(torch.from_numpy(a[part])[None].to(device) for a in (offset, *rows)))
         for part in chunk_rows(len(offset))
@@ -337,12 +335,12 @@ def _chunks(
 
 
 def chunk_rows(count: int) -> Iterator[NDArray[np.int64]]:
-    """Rows of each chunk, large ones first; the last one is filled up with the last row."""
+    """Yield the rows of each chunk, large ones first; the last is padded with the last row."""
     start = 0
     while start < count:
         rest = count - start
         fitting = [size for size in CHUNKS if size <= rest]
-        # Half empty costs less than twice as many calls.
+        # A padded chunk costs less than twice as many calls, if it is at least half full.
         size = next((s for s in CHUNKS if rest <= s <= 2 * rest), fitting[-1])
         yield np.minimum(np.arange(start, start + size), count - 1)
         start += size
@@ -350,14 +348,9 @@ def chunk_rows(count: int) -> Iterator[NDArray[np.int64]]:
 
 @contextmanager
 def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
-    """Let a thread make up to `depth` items before they are asked for.
+    """Iterate over `items` in a thread, at most `depth` ahead of the consumer.
 
-    Its errors are raised where its items are taken. At the end of the block it is stopped.
-
-    Parameters
-    ----------
-    items : iterable
-    depth : int
+    Errors of the thread are raised where its items are consumed. The thread ends with the block.
     """
     made: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
     stop = threading.Event()
@@ -376,7 +369,7 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
                 if stop.is_set():
                     return
             put(None, None, True)
-        except BaseException as error:  # given to whoever takes the items
+        except BaseException as error:  # raised again by the consumer
             put(None, error, True)
 
     def take() -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""The header of a scored VCF: what went into the scores, and the command that gives them again."""
+"""Header of a scored VCF: the inputs and settings of the scores, and the command to repeat them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("genomix")
 
 
 def absent_tracks(request: ScoreRequest, plan: Plan) -> tuple[str, ...]:
-    """Tracks of the model for which there is no file."""
+    """Return the model's tracks for which no file was given."""
     names = tuple(spec.name for spec in plan.config.tracks)
     if request.genome.shard is None:
         return tuple(name for name in names if name not in request.genome.tracks)
@@ -43,14 +43,14 @@ def make_header(
     annotator: Annotator,
     absent: tuple[str, ...],
 ) -> Header:
-    """The input's header with all that a reader of the scores should know.
+    """Return the input's header with everything a reader of the scores should know.
 
     Parameters
     ----------
     request : ScoreRequest
     plan : Plan
     reader : VcfReader
-        Of the input.
+        Reader of the input.
     reference : Fasta or ShardReference
     annotator : Annotator
     absent : tuple of str
@@ -81,10 +81,10 @@ def make_header(
 
 
 def command(request: ScoreRequest, plan: Plan) -> str:
-    """The command that gives these scores, with what came from a settings file spelled out.
+    """Return the command that repeats these scores, including options from a settings file.
 
-    Where the output went, and which part of the input this run was about, is left out: the parts
-    of a file have the header of the whole.
+    The output and the selected part of the input are left out, so that all parts of a file have
+    the header of the whole.
     """
     genome = request.genome
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
@@ -109,7 +109,7 @@ def command(request: ScoreRequest, plan: Plan) -> str:
 
 
 def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
-    """What the scores depend on besides the inputs."""
+    """Return the settings that the scores depend on, besides the inputs."""
     cell = {"cell": request.genome.cell} if request.genome.cell else {}
     return {
         **cell,
@@ -123,7 +123,7 @@ def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
 
 
 def _inputs(request: ScoreRequest) -> dict[str, Path]:
-    """Role to file, of everything that was read."""
+    """Return the input files by role."""
     genome = request.genome
     inputs = {"vcf": request.vcf}
     inputs |= {
@@ -134,14 +134,14 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
     inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
     if genome.contacts is not None:
         inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
-    # A pipe can be read only once.
+    # Only regular files have a digest: a pipe can be read only once.
     return {role: path for role, path in inputs.items() if path.is_file()}
 
 
 def _contigs(
     request: ScoreRequest, plan: Plan, reader: VcfReader, reference: Fasta | ShardReference
 ) -> Iterable[str]:
-    """Contigs of the records, read ahead unless the header declares all that are likely."""
+    """Return the contigs of the records, reading ahead unless the header declares them all."""
     declared = ContigNames(reader.header.contigs, "")
     complete = all(declared.find(name) for name in reference.names)
     if request.is_read_once or (complete and set(plan.contigs) <= set(declared)):
@@ -151,7 +151,7 @@ def _contigs(
 
 
 def warnings_of(plan: Plan, absent: tuple[str, ...]) -> list[str]:
-    """What a reader of the scores must know."""
+    """Return the warnings that a reader of the scores needs."""
     texts = [DEMONSTRATION] if plan.config.demonstration else []
     if absent and len(absent) == len(plan.config.tracks):
         texts.append("no tracks were given: scored from sequence alone")

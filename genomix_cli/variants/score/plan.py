@@ -1,4 +1,4 @@
-"""What `score` is asked for, and what is decided before the first record is scored."""
+"""Request of `score`, and the decisions made before the first record is scored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEFAULT_MODEL = "gmt-mini-sim"
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What ``genomix score`` was asked for.
+    """Options of ``genomix score``.
 
     Attributes
     ----------
@@ -98,31 +98,31 @@ class ScoreRequest:
 
     @property
     def is_read_once(self) -> bool:
-        """Whether the input is a pipe: standard input, or what a shell makes of ``<(...)``."""
+        """Return True if the input is a pipe: standard input, or a shell's ``<(...)``."""
         if str(self.vcf) == STANDARD_STREAM:
             return True
         return self.vcf.exists() and not self.vcf.is_file()
 
 
 class Plan(NamedTuple):
-    """Everything that is decided before the first record is scored.
+    """Everything decided before the first record is scored.
 
     Attributes
     ----------
     folder : Path
-        Of the model.
+        Run folder of the model.
     config : ModelConfig
     digest : str
-        Of the weights.
+        sha256 of the weights.
     background : Background or None
     devices : list of torch.device
     mode, precision : str
     format : Format
     regions : Regions or None
     stride : int
-        Bases of a core, the central half of a window.
+        Bases of the central half of a window.
     contigs : tuple of str
-        Of the first records.
+        Contigs of the first records.
     """
 
     folder: Path
@@ -139,12 +139,12 @@ class Plan(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """Name of the model."""
         return self.folder.resolve().name
 
 
 def check_choices(request: ScoreRequest) -> None:
-    """Refuse what the request alone shows to be wrong.
+    """Refuse a request whose options are wrong or contradict each other.
 
     Raises
     ------
@@ -183,26 +183,26 @@ def check_choices(request: ScoreRequest) -> None:
 
 
 def wanted_regions(request: ScoreRequest) -> Regions | None:
-    """The regions asked for, or None for all of the file."""
+    """Return the requested regions, or None for the whole file."""
     if request.regions is not None:
         return Regions.parse(request.regions)
     return None if request.regions_file is None else Regions.read(request.regions_file)
 
 
 def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record]) -> Plan:
-    """Settle what the request leaves open.
+    """Decide everything that the request leaves open.
 
     Parameters
     ----------
     request : ScoreRequest
     regions : Regions, optional
     first : list of Record
-        The head of the whole file, which decides on the windows.
+        First records of the whole file, from which the mode is chosen.
 
     Raises
     ------
     UsageError
-        If there is no such model, device or output type.
+        If the model, the device or the output type does not exist.
     DataError
         If the model's files are damaged or do not belong together.
     """
@@ -234,6 +234,6 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
 
 
 def device_name(devices: list[torch.device]) -> str:
-    """What the scores were computed on: ``cpu``, or ``cuda`` and the name of the card."""
+    """Return ``cpu``, or ``cuda`` and the name of the GPU."""
     kind = devices[0].type
     return f"{kind} {torch.cuda.get_device_name(devices[0])}" if kind == "cuda" else kind

@@ -1,4 +1,4 @@
-"""Names and meanings of what `score` adds to a VCF; what reads scored files looks here too."""
+"""Names and meanings of the INFO fields that `score` writes, for all who write or read them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DIFFERENCE = PREFIX + "DL"
 PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
 REASON = PREFIX + "REASON"
-#: Of the header lines that say how a file was scored.
+#: Prefix of the header lines that say how a file was scored.
 HEADER_PREFIX = "##genomix"
 DEMONSTRATION = (
     "demonstration weights, trained on simulated genomes: not for conclusions about real variants"
@@ -18,7 +18,7 @@ DEMONSTRATION = (
 
 
 class Tag(NamedTuple):
-    """An INFO field with one value per ALT; `text` has places for `model` and `background`."""
+    """INFO field with one value per ALT; `text` may refer to ``{model}`` and ``{background}``."""
 
     key: str
     kind: str
@@ -33,7 +33,7 @@ SCORES = (
         "Logit of the allele less that of no change at its place, before calibration, by {model}",
     ),
 )
-#: Only where the model has a background.
+#: Written only if the model has a background.
 RANKS = (
     Tag(PERCENTILE, "Float", "Percentile of " + PROBABILITY + " among {background}"),
     Tag(

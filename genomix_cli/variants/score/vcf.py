@@ -1,4 +1,4 @@
-"""Score the alleles of a VCF and give the same VCF back with ``GENOMIX_*`` INFO fields."""
+"""Score the alleles of a VCF and write the same VCF with ``GENOMIX_*`` INFO fields."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = logging.getLogger("genomix")
 
 
 def score_variants(request: ScoreRequest) -> ScoreSummary:
-    """Score every allele that can be scored; every record comes out, in order.
+    """Score every allele that can be scored, and write every record, in order.
 
     Memory does not grow with the number of variants. The first records are checked against the
     FASTA before the model is loaded.
@@ -48,10 +48,10 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
     Raises
     ------
     UsageError
-        If there is no such model or device, a track is not one of the model's, or options
+        If the model or device does not exist, a track is not one of the model's, or options
         contradict each other.
     DataError
-        If a file cannot be read or is of another genome.
+        If a file cannot be read or belongs to another genome.
     CheckError
         If most REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
     """
@@ -79,7 +79,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
 
 
 def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Record]:
-    """The first records of the whole file, whichever of them are asked for."""
+    """Return the first records of the whole file, even if only a region is scored."""
     if request.is_read_once:
         return head(records)
     with VcfReader(request.vcf) as whole:
@@ -88,7 +88,7 @@ def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Rec
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Python looks for cycles in garbage rarely: records make none, and are many."""
+    """Run the garbage collector rarely: records are many and form no cycles."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(200_000, 50, 1_000)
@@ -101,7 +101,7 @@ def _few_collections() -> Iterator[None]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """PyTorch's threads for a while; 0 leaves them."""
+    """Set the number of PyTorch's threads within the block; 0 leaves it unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -155,7 +155,7 @@ def _score(
 
 
 def _identity(request: ScoreRequest, plan: Plan, header: Header) -> str:
-    """A digest of everything that the bytes of the output depend on."""
+    """Return a digest of everything that the bytes of the output depend on."""
     parts = (header, plan.format, request.shard, request.regions, request.regions_file)
     if request.regions_file is not None:
         parts = (*parts, sha256(request.regions_file))  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Engines at work: one in a thread beside the reading and writing, or one process per device."""
+"""Engines at work: in one thread of this process, or in one process per device."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from genomix_cli.variants.score.engine import Engine, Flag, Mode, Precision, Sco
 
 @dataclass(frozen=True)
 class GenomeFiles:
-    """Where sequence, tracks and contacts come from: raw files, or a shard.
+    """Sources of sequence, tracks and contacts: raw files, or a shard.
 
     Attributes
     ----------
     fasta : Path, optional
     tracks : mapping of str to Path
-        bigWig files by the model's track names; a track not given is masked.
+        bigWig files by the model's track names; a missing track is masked.
     contacts : Path, optional
-        .cool or .mcool.
+        .cool or .mcool file.
     uncovered : {"missing", "zero"}, optional
-        What bases without signal mean in these files, where not the same as in training.
+        Meaning of bases without signal in these files, if not the same as in training.
     shard : Path, optional
-        Of ``genomix prepare variants``, instead of all of these.
+        Shard of ``genomix prepare variants``, instead of all of the above.
     cell : str
-        Cell type whose tracks to read of a shard; may be left out where it holds one.
+        Cell type whose tracks to read from the shard; optional if it holds only one.
     """
 
     fasta: Path | None = None
@@ -60,7 +60,7 @@ class GenomeFiles:
         UsageError
             If a track is not one of the model's.
         DataError
-            If a file cannot be read, is of another genome, or of another scale.
+            If a file cannot be read, or is of another genome or scale.
         """
         if self.shard is not None:
             shard = open_shard(self.shard)
@@ -78,16 +78,11 @@ class GenomeFiles:
 
 
 def refuse_other_scale(shard: Shard, config: ModelConfig) -> None:
-    """Refuse a shard whose tracks are not on the scale of the model's.
-
-    Raises
-    ------
-    DataError
-    """
+    """Raise DataError if the shard's tracks are not on the scale of the model's."""
     specs = shard.modality_specs
     scale = specs, shard.uncovered, shard.max_gap_bins
     if scale != (config.tracks, config.uncovered, config.max_gap_bins):
-        names = [", ".join(s.name for s in found) for found in (config.tracks, specs)]
+        names = [", ".join(s.name for s in tracks) for tracks in (config.tracks, specs)]
         raise DataError(
             "its tracks are not on the scale of the model's",
             where=shard.path,
@@ -99,12 +94,12 @@ def refuse_other_scale(shard: Shard, config: ModelConfig) -> None:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """All that a process needs to open an engine of its own.
+    """Everything a process needs to open its own engine.
 
     Attributes
     ----------
     model : str
-        Run folder, or the name of a model that ships.
+        Run folder, or name of a model that ships with genomix.
     genome : GenomeFiles
     mode, precision : str
     both_strands : bool
@@ -135,13 +130,13 @@ NOTHING = Scores(np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, b
 
 
 class Workers:
-    """Scores blocks of alleles in the background; results are taken in any order.
+    """Score blocks of alleles in the background.
 
     Parameters
     ----------
     spec : EngineSpec
     devices : sequence of torch.device
-        One: a thread of this process. Several: a process each, which share the blocks.
+        One device runs in a thread of this process; several run in a process each.
     """
 
     def __init__(self, spec: EngineSpec, devices: Sequence[torch.device]) -> None:
@@ -154,7 +149,7 @@ class Workers:
             self._engine = spec.open(devices[0], self._stop)
             self._executor = ThreadPoolExecutor(1, "genomix-engine")
             return
-        # Not forked: neither CUDA nor HDF5 survives that.
+        # Spawned, not forked: neither CUDA nor HDF5 survives a fork.
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
         names = context.SimpleQueue()
@@ -166,7 +161,7 @@ class Workers:
         )
 
     def submit(self, targets: Sequence[Target]) -> Future[Scores]:
-        """Have `targets` scored."""
+        """Start scoring `targets`."""
         if not targets:
             done: Future[Scores] = Future()
             done.set_result(NOTHING)
@@ -182,22 +177,22 @@ class Workers:
         Raises
         ------
         GenomixError
-            If a process has died; and whatever was raised while scoring.
+            If a process has died; errors raised while scoring are passed on.
         """
         try:
             return future.result()
         except BrokenProcessPool as error:
             raise GenomixError(
-                "a process that scores has died, perhaps for want of memory",
+                "a scoring process has died, perhaps for lack of memory",
                 where="--devices",
-                hint="use fewer devices; --resume goes on from what is done",
+                hint="use fewer devices; --resume continues after the records already scored",
             ) from error
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of everything, at the latest when the windows at hand are done."""
+        """Stop after the windows at hand and release everything."""
         self._stop.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
         if self._engine is not None:
@@ -205,7 +200,7 @@ class Workers:
 
 
 class _Process:
-    """What a worker process holds: the way to its engine, and the engine once it is needed."""
+    """State of a worker process: how to open its engine, and the engine once needed."""
 
     spec: EngineSpec
     device: torch.device
@@ -214,7 +209,7 @@ class _Process:
 
 
 def _start(spec: EngineSpec, names: Any, stop: Any, threads: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the first one says when to stop.
+    # Ctrl-C reaches every process of a terminal; only the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     _Process.spec, _Process.device, _Process.stop = spec, torch.device(names.get()), stop
@@ -222,7 +217,7 @@ def _start(spec: EngineSpec, names: Any, stop: Any, threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed tells nobody, and its GPUs would stay occupied."""
+    """End this process if its parent is killed, or it would occupy the GPU for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -230,7 +225,7 @@ def _end_with_parent() -> None:
 
 
 def _score(targets: Sequence[Target]) -> Scores:
-    # Opened here, not at the start: an error then reaches whoever waits for the scores.
+    # Opened here and not in _start, so that an error reaches the caller that waits for scores.
     if _Process.engine is None:
         _Process.engine = _Process.spec.open(_Process.device, _Process.stop)
     return _Process.engine.score(targets)

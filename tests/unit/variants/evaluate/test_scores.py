@@ -159,7 +159,7 @@ def test_labels_from_a_table(tmp_path):
         ("contig\tpos\tref\tlabel\n", r"lacks the column alt .*contig<TAB>pos"),
         ("", "lacks the column contig, pos"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\n", r"t.tsv:2: too few columns"),
-        ("contig\tpos\tref\talt\tlabel\n1\t-5\tA\tG\t1\n", r"t.tsv:2: pos is no position"),
+        ("contig\tpos\tref\talt\tlabel\n1\t-5\tA\tG\t1\n", r"t.tsv:2: pos is not a position"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\tyes\n", r"t.tsv:2: label is not a number"),
         (
             "contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\t1\nchr1\t5\ta\tg\t0\n",

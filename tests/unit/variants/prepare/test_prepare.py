@@ -172,9 +172,12 @@ def test_labels_from_a_table(genome: Path, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("contig\tpos\tref\talt\n", "lacks the column label"),
-        ("contig\tpos\tref\talt\tlabel\n1\tx\tA\tC\t1\n", r":2: pos is no position"),
+        ("contig\tpos\tref\talt\tlabel\n1\tx\tA\tC\t1\n", r":2: pos is not a position"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\thigh\n", r":2: label is not a number"),
-        ("contig\tpos\tref\talt\tlabel\tweight\n1\t5\tA\tC\t1\t-2\n", "weight is not 0 or more"),
+        (
+            "contig\tpos\tref\talt\tlabel\tweight\n1\t5\tA\tC\t1\t-2\n",
+            "weight is negative or infinite",
+        ),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\n", r":2: too few columns"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\t1\nchr1\t5\ta\tC\t0\n", r":3: two labels for"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\t1\n", "no variant has a label in"),
@@ -424,7 +427,7 @@ def test_a_track_nowhere_near_the_variants_is_warned_of(
     file.close()
     summary, _ = prepared(genome, tmp_path, [snv(genome, "chr2", 9)], tracks={"far": path})
     assert summary.observed == {"far": 0.0}
-    assert "far was observed nowhere" in caplog.text
+    assert "far has no data near" in caplog.text
 
 
 @pytest.mark.parametrize(

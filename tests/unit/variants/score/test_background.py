@@ -44,7 +44,7 @@ def test_it_is_read_back(tmp_path: Path, common: Background) -> None:
 
 
 def test_more_than_are_kept_become_evenly_spaced_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "MOST", 101)
+    monkeypatch.setattr(background, "MAX_STORED_SCORES", 101)
     many = Background.of(np.arange(1001, dtype=np.float32), "", "")
     np.testing.assert_array_equal(many.logits, np.arange(0, 1001, 10))
     assert many.count == 1001

@@ -657,7 +657,9 @@ def test_a_few_wrong_refs_are_a_warning_with_the_first_line(
     summary = score(lines)
     assert summary.ref_mismatches == 2
     assert str(summary.first_mismatch).endswith("in.vcf:6")
-    assert any(":6: first of 2 records whose REF is not the FASTA's" in text for text in heard())
+    assert any(
+        ":6: first of 2 records whose REF differs from the FASTA" in text for text in heard()
+    )
 
 
 def test_check_ref_e_stops_at_the_first(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
@@ -666,7 +668,7 @@ def test_check_ref_e_stops_at_the_first(tmp_path: Path, score: Any, genome: dict
     with refused(
         CheckError,
         Exit.CHECK,
-        "in.vcf:4: REF is not what the FASTA says",
+        "in.vcf:4: REF differs from the FASTA",
         f"expected {right}, found {another(right)} at chr1:4000",
     ):
         score(lines, check_ref="e")
@@ -789,7 +791,7 @@ def test_never_nan(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
     specs = tuple(TrackSpec.of(name, np.linspace(0, 1, 1001)) for name in TRACKS)
     save_model(Path(nan), module, ModelConfig("gmt", arch_of(module), specs))
     (Path(nan) / FILE).unlink()
-    with refused(GenomixError, Exit.FAILED, "no number", "--device cpu"):
+    with refused(GenomixError, Exit.FAILED, "not a number", "--device cpu"):
         score([snv(genome, "chr1", 5)], model=nan)
     assert not (tmp_path / "out.vcf").exists()
 
