@@ -16,6 +16,7 @@ ROOMS = (
     "variants/prepare",
     "variants/records",
     "variants/score",
+    "variants/simulate",
 )
 #: "What came of it", "Whether ...", "Of AdamW": fragments that a reader must complete.
 FRAGMENT = re.compile(

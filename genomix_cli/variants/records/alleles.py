@@ -164,7 +164,7 @@ def classify_allele(ref: str, alt: str) -> str | None:
 
 
 def classify_site(reference: Reference, contig: str, pos: int, ref: str) -> str | None:
-    """Why a site cannot be used, or None if the reference has `ref` there; see `Stretch.site`.
+    """Return the reason why a site cannot be used, or None; see `Stretch.site`.
 
     Parameters
     ----------

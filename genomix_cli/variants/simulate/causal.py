@@ -21,16 +21,16 @@ _EMPTY = 4
 
 
 class Alleles(NamedTuple):
-    """Alternate alleles, one row each; the rows of one record follow each other.
+    """Alternate alleles, one per row; those of one record follow each other.
 
     Attributes
     ----------
     position : int64[n]
         POS (0-based) of the record.
     start, end : int64[n]
-        The bases replaced, without the anchor base of an indel.
+        Bases replaced, without the anchor base of an indel.
     inserted : uint8[n, 10]
-        The bases put there, then 4.
+        Bases put in their place, padded with 4.
     n_inserted : int64[n]
     """
 
@@ -42,14 +42,14 @@ class Alleles(NamedTuple):
 
 
 class MotifBreak(NamedTuple):
-    """What each allele does to the best motif site of the reference.
+    """Effect of each allele on the best motif site of the reference.
 
     Attributes
     ----------
     delta : float32[n]
-        Bits lost, 0 where nothing is.
+        Bits lost, at least 0.
     motif : int64[n]
-        Index of the motif, -1 where REF has no hit.
+        Index of the motif, -1 if REF has no hit.
     probability : float64[n]
         brk of the label rule.
     """
@@ -60,7 +60,7 @@ class MotifBreak(NamedTuple):
 
 
 class LabelledAlleles(NamedTuple):
-    """Alleles with the latents, the true probability and the label of each.
+    """Alleles with their latent state, true probability and label.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def draw_alleles(rng: np.random.Generator, contig: Contig, per_kb: float) -> All
     n = len(position)
     kind = rng.choice(len(_KIND_SHARES), n, p=_KIND_SHARES)
     size = rng.integers(1, MAX_INDEL + 1, n)
-    # A deletion that could be shifted to the left is not written as VCF wants it.
+    # A deletion that could be shifted to the left would not be normalised, as VCF requires.
     shiftable = codes[position] == codes[position + size]
     kind[(kind == _Kind.DELETION) & shiftable] = _Kind.SNV
     first = _first_allele(rng, codes, position, kind, size)
@@ -161,9 +161,9 @@ def _second_allele(
     size: NDArray[np.int64],
     first: Alleles,
 ) -> Alleles:
-    """The other ALT of the records that have two: another base, or an insertion."""
+    """Return the second ALT of the records that have two: another base, or an insertion."""
     reference = codes[position]
-    # Of the two bases that are neither REF nor the first ALT, one at random.
+    # One of the two bases that are neither REF nor the first ALT.
     step = (first.inserted[:, 0] - reference) % 4
     other = (reference + (step + rng.integers(0, 2, len(step), np.uint8)) % 3 + 1) % 4
     snv, insertion = kind == _Kind.TWO_SNVS, kind == _Kind.SNV_AND_INSERTION
@@ -178,7 +178,7 @@ def _second_allele(
 def _draw_insertions(
     rng: np.random.Generator, anchor: NDArray[np.uint8], size: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Random bases, uint8[n, 10], whose last differs from the anchor (else it could be shifted)."""
+    """Draw bases, uint8[n, 10], whose last differs from the anchor: left-aligned."""
     n = len(anchor)
     bases = rng.integers(0, 4, (n, MAX_INDEL), np.uint8)
     bases[np.arange(n), size - 1] = (anchor + rng.integers(1, 4, n, np.uint8)) % 4
@@ -193,18 +193,7 @@ def draw_labelled(
     motifs: tuple[Motif, ...],
     rule: Rule = RULES["full"],
 ) -> LabelledAlleles:
-    """Draw variants of a contig, and label them by the rule.
-
-    Parameters
-    ----------
-    rng : Generator
-    contig : Contig
-    per_kb : float
-        Sites per 1000 bp.
-    motifs : tuple of Motif
-        Those planted in the contig.
-    rule : Rule
-    """
+    """Draw variants of a contig, `per_kb` sites per 1000 bp, and label them by the rule."""
     alleles = draw_alleles(rng, contig, per_kb)
     broken = motif_break(contig.codes, alleles, motifs)
     element = contig.elements.at(alleles.position)
@@ -220,7 +209,7 @@ def probability(
     contact: NDArray[np.bool_],
     rule: Rule = RULES["full"],
 ) -> NDArray[np.float64]:
-    """0.02 + 0.94 brk open (1 if contact else 0.25), to the six decimals that the VCF states.
+    """Return 0.02 + 0.94 brk open (1 if contact else 0.25), to six decimals as in the VCF.
 
     `rule` may leave brk out, and has its own factor without contact.
     """
@@ -231,16 +220,7 @@ def probability(
 def motif_break(
     codes: NDArray[np.uint8], alleles: Alleles, motifs: tuple[Motif, ...]
 ) -> MotifBreak:
-    """Rescan both haplotypes around each allele.
-
-    Parameters
-    ----------
-    codes : uint8[length]
-        The contig.
-    alleles : Alleles
-        At least 100 bp from the contig's ends.
-    motifs : tuple of Motif
-    """
+    """Rescan both haplotypes around each allele, at least 100 bp from the contig's ends."""
     flank = max(motif.width for motif in motifs) - 1
     replaced = alleles.start[:, None] + np.arange(MAX_INDEL)
     n_replaced = alleles.end - alleles.start
@@ -267,7 +247,7 @@ def _haplotypes(
     n_middle: NDArray[np.int64],
     flank: int,
 ) -> NDArray[np.uint8]:
-    """uint8[n, 2 flank + 10]: `flank` bases, `n_middle` of `middle`, `flank` bases, then 4."""
+    """Return uint8[n, 2 flank + 10]: flank, `n_middle` of `middle`, flank, padded with 4."""
     column = np.arange(2 * flank + MAX_INDEL)
     after = column - flank - n_middle[:, None]
     left = alleles.start[:, None] - flank + column

@@ -1,4 +1,4 @@
-"""Writes a simulated genome: FASTA, bigWigs, contact map, VCF, truth and settings."""
+"""Write a simulated genome: FASTA, bigWigs, contact map, VCF, truth and settings."""
 
 from __future__ import annotations
 
@@ -62,21 +62,21 @@ TRUTH_HEADER = "#contig\tstart\tend\ttype\tname\tstrand\topen\tcontact\n"
 
 
 class GenomeFiles:
-    """The files of a simulated genome that grow contig by contig.
+    """Files of a simulated genome that grow contig by contig.
 
     Parameters
     ----------
     folder : Path
     lengths : dict of str to int
-        Contigs in order.
+        Length of each contig, in order.
     motifs : tuple of Motif
     rule : Rule
-        Of the labels, as the VCF's header states it.
+        Rule of the labels, for the VCF's header.
 
     Attributes
     ----------
     counts : Counter
-        Of what was written.
+        Number of bases, elements, records and so on.
     labels, probabilities : dict of str to array
         LABEL and PROB of each contig's alleles.
     """
@@ -142,23 +142,17 @@ class GenomeFiles:
 
 
 def track_names(tf: str) -> tuple[str, str, str, str]:
-    """The tracks in the order of `Contig.signal`."""
+    """Return the names of the tracks, in the order of `Contig.signal`."""
     return ("ATAC", "H3K27ac", "H3K4me3", tf)
 
 
 def vcf_name(name: str) -> str:
-    """A motif's name as an INFO value: no white space, comma, semicolon or equals sign."""
+    """Return a motif's name as an INFO value: no white space, comma, semicolon or equals sign."""
     return "".join("_" if letter in " \t,;=%" else letter for letter in name)
 
 
 def require_cooler() -> None:
-    """Fail before the work, not after it.
-
-    Raises
-    ------
-    MissingExtraError
-        Without cooler.
-    """
+    """Raise MissingExtraError without cooler, before any work is done."""
     try:
         import cooler  # noqa: F401
     except ImportError as error:
@@ -166,13 +160,7 @@ def require_cooler() -> None:
 
 
 def write_contacts(path: Path, lengths: dict[str, int], contigs: Iterable[Pixels]) -> None:
-    """Write a raw (unbalanced) 5-kb .cool file, contig by contig.
-
-    Raises
-    ------
-    MissingExtraError
-        Without cooler.
-    """
+    """Write a raw (unbalanced) 5-kb .cool file, contig by contig."""
     require_cooler()
     import cooler
     import pandas as pd
@@ -221,9 +209,9 @@ def _pixel_tables(lengths: dict[str, int], contigs: Iterable[Pixels]) -> Iterato
 
 
 def _copy_without_date(source: Path, target: Path) -> None:
-    """Copy a .cool file without its creation date.
+    """Copy a .cool file without its creation date, for reproducible bytes.
 
-    A copy, because an attribute that is deleted or replaced leaves its bytes in the file.
+    Deleting the attribute from the file itself would leave its bytes behind.
     """
     with h5py.File(source) as old, h5py.File(target, "w") as new:
         for name in old:
@@ -243,7 +231,7 @@ def _fasta_record(name: str, codes: NDArray[np.uint8]) -> bytes:
 
 
 def _write_signal(handle: Any, contig: str, row: NDArray[np.float32], length: int) -> None:
-    """One interval per measured bin; the last may be short."""
+    """Write one interval per measured bin; the last may be short."""
     measured = np.flatnonzero(~np.isnan(row))
     starts = measured * BIN
     ends = np.minimum(starts + BIN, length)
@@ -268,7 +256,7 @@ def _vcf_header(lengths: dict[str, int], rule: Rule) -> str:
 def _vcf_records(
     contig: Contig, variants: LabelledAlleles, motif_names: list[str]
 ) -> Iterator[str]:
-    """The lines of a contig; alleles of one position make one record."""
+    """Yield the lines of a contig; alleles at one position make one record."""
     letters = _BASES[contig.codes].tobytes().decode()
     positions, first = np.unique(variants.alleles.position, return_index=True)
     last = np.append(first[1:], len(variants.label))
@@ -287,11 +275,11 @@ def _vcf_records(
 def _allele_columns(
     variants: LabelledAlleles, letters: str, motif_names: list[str]
 ) -> tuple[list[str], ...]:
-    """REF, ALT, LABEL, PROB, BREAK, DELTA and MOTIF of each allele as text."""
+    """Return REF, ALT, LABEL, PROB, BREAK, DELTA and MOTIF of each allele as text."""
     alleles, broken = variants.alleles, variants.broken
     inserted = _BASES[alleles.inserted].tobytes().decode()
     width = alleles.inserted.shape[1]
-    # Plain integers: slicing a str by numpy scalars is several times slower.
+    # Plain integers, since slicing a str by NumPy scalars is several times slower.
     columns = (alleles.position, alleles.start, alleles.end, alleles.n_inserted)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     ref, alt = [], []
@@ -310,7 +298,7 @@ def _allele_columns(
 
 
 def _truth_lines(contig: Contig, motifs: tuple[Motif, ...]) -> Iterator[str]:
-    """BED-like lines: domains, elements, then motif sites."""
+    """Yield BED-like lines: domains, elements, then motif sites."""
     domains, elements, sites = contig.domains, contig.elements, contig.sites
     for i, (start, end) in enumerate(zip(domains.start, domains.end, strict=True)):
         state = "active" if domains.active[i] else "inactive"

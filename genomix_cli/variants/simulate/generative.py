@@ -72,7 +72,7 @@ _DECOY_EVERY = 500
 
 
 class Stage(IntEnum):
-    """One random stream each, so that (say) more variants leave the genome as it is."""
+    """Stages of the simulation, each with a random stream of its own."""
 
     DOMAINS = 0
     ELEMENTS = 1
@@ -85,16 +85,16 @@ class Stage(IntEnum):
 
 
 class Rule(NamedTuple):
-    """What makes a label likely; see the module's docstring.
+    """Rule that makes a label likely; see the module's docstring.
 
     Attributes
     ----------
     motif : bool
-        Whether a motif has to be broken.
+        True if a motif has to be broken.
     without_contact : float
-        Factor on the probability where no active promoter lies in the domain.
+        Factor on the probability if no active promoter lies in the domain.
     active_promoters : float, optional
-        Probability that a promoter is active; None: as any element of its domain is open.
+        Probability that a promoter is active; None for that of any element of its domain.
     """
 
     motif: bool = True
@@ -102,14 +102,14 @@ class Rule(NamedTuple):
     active_promoters: float | None = None
 
     def formula(self) -> str:
-        """The probability in the names of the VCF's INFO keys."""
+        """Return the probability in terms of the VCF's INFO keys."""
         return (
             f"0.02 + 0.94 * {'BREAK * ' * self.motif}OPEN * "
             f"(1 if CONTACT else {self.without_contact:g})"
         )
 
 
-#: By the name that ``--rule`` takes.
+#: Rules by the name that ``--rule`` takes.
 RULES = {"full": Rule(), "contact": Rule(False, 0.0, 0.35)}
 
 
@@ -120,9 +120,9 @@ class Domains(NamedTuple):
     ----------
     start, end : int64[n]
     active : bool[n]
-        Whether elements open easily here.
+        True if elements are likely to be open.
     contact : bool[n]
-        Whether the domain holds an active promoter.
+        True if the domain holds an active promoter.
     """
 
     start: NDArray[np.int64]
@@ -131,12 +131,12 @@ class Domains(NamedTuple):
     contact: NDArray[np.bool_]
 
     def at(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Index of the domain that holds each position."""
+        """Return the index of the domain that holds each position."""
         return np.searchsorted(self.start, position, side="right") - 1
 
 
 class Elements(NamedTuple):
-    """Enhancers and promoters of a contig, in order and apart from each other.
+    """Enhancers and promoters of a contig, sorted and disjoint.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class Elements(NamedTuple):
     strength: NDArray[np.float64]
 
     def at(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Index of the element that holds each position, -1 for none."""
+        """Return the index of the element that holds each position, or -1."""
         index = np.searchsorted(self.start, position, side="right") - 1
         return np.where((index >= 0) & (position < self.end[index]), index, -1)
 
@@ -199,7 +199,7 @@ class Contig(NamedTuple):
 
 
 def stream(seed: int, contig: int, stage: Stage) -> np.random.Generator:
-    """The random stream of one stage of one contig."""
+    """Return the random generator of one stage of one contig."""
     return np.random.default_rng([seed, contig, stage])
 
 
@@ -228,7 +228,7 @@ def draw_layout(
     length: int,
     active_promoters: float | None = None,
 ) -> tuple[Domains, Elements]:
-    """Domains, and the elements in them; see `Rule` for `active_promoters`."""
+    """Draw domains and the elements in them; see `Rule` for `active_promoters`."""
     draws = rng.lognormal(np.log(45_000), 0.3, length // _MIN_DOMAIN + 1)
     grid = CONTACT_BIN * np.round(draws.clip(_MIN_DOMAIN, _MAX_DOMAIN) / CONTACT_BIN)
     ends = grid.cumsum().astype(np.int64)
@@ -258,28 +258,28 @@ def _draw_elements(rng: np.random.Generator, domains: Domains, length: int) -> E
 
 
 def _rank_within(group: NDArray[np.int64], key: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rank of each key among those of its group; groups are sorted."""
+    """Return the rank of each key among those of its group; groups are sorted."""
     rank = np.empty(len(group), np.int64)
     rank[np.lexsort((key, group))] = np.arange(len(group)) - np.searchsorted(group, group)
     return rank
 
 
 def draw_sequence(rng: np.random.Generator, length: int) -> NDArray[np.uint8]:
-    """Random bases with regional GC, uint8[length]."""
+    """Draw random bases with regional GC content, uint8[length]."""
     n = length // 2000 + 2
     ends = rng.lognormal(np.log(10_000), 0.4, n).clip(2000).cumsum().astype(np.int64)
     lengths = np.diff(np.minimum(np.concatenate([[0], ends]), length))
     gc = np.repeat(rng.uniform(0.36, 0.54, n).astype(np.float32), lengths)
     strong = rng.random(length, np.float32) < gc
     second = rng.integers(0, 2, length, np.uint8)
-    # A0 T3 are weak, C1 G2 strong.
+    # Codes: A = 0 and T = 3 pair weakly, C = 1 and G = 2 strongly.
     return np.where(strong, 1 + second, 3 * second).astype(np.uint8)
 
 
 def draw_sites(
     rng: np.random.Generator, elements: Elements, length: int, motifs: tuple[Motif, ...]
 ) -> Sites:
-    """Where which motif is planted: 3 to 5 sites per element, a decoy per 500 bp elsewhere."""
+    """Draw motif sites: 3 to 5 per element, and a decoy per 500 bp elsewhere."""
     widths = np.array([motif.width for motif in motifs])
     count = rng.integers(3, 6, len(elements.start))
     element = np.repeat(np.arange(len(count)), count)
@@ -325,14 +325,14 @@ def plant(
 def draw_signal(
     rng: np.random.Generator, elements: Elements, tf_sites: Sites, length: int
 ) -> NDArray[np.float32]:
-    """Signal of the four tracks, float32[4, bins]; NaN where unmeasured."""
+    """Draw the signal of the four tracks, float32[4, bins]; NaN where unmeasured."""
     n_bins = -(-length // BIN)
     mean = _mean_signal(elements, tf_sites, n_bins)
     for row in mean:
         n = rng.poisson(length / 8000)
         height = rng.uniform(1, 4, n)
         _add_peaks(row, rng.uniform(0, length, n), lambda d, h=height: h * _gauss(d, 150))
-    # Poisson of a Gamma-distributed mean: counts overdispersed as in real coverage.
+    # A Gamma-distributed mean makes the counts overdispersed, like real coverage.
     noise = rng.standard_gamma(5.0, mean.shape) / 5.0
     signal = rng.poisson((1 + mean) * noise).astype(np.float32)
     for row in signal:
@@ -343,10 +343,10 @@ def draw_signal(
 def _mean_signal(elements: Elements, tf_sites: Sites, n_bins: int) -> NDArray[np.float64]:
     atac, k27ac, k4me3, tf = mean = np.zeros((4, n_bins))
     for promoter in (False, True):
-        which = elements.open & (elements.promoter == promoter)
-        centre = (elements.start[which] + elements.end[which]) / 2
-        half = (elements.end[which] - elements.start[which]) / 2
-        strength = elements.strength[which]
+        rows = elements.open & (elements.promoter == promoter)
+        centre = (elements.start[rows] + elements.end[rows]) / 2
+        half = (elements.end[rows] - elements.start[rows]) / 2
+        strength = elements.strength[rows]
 
         def core(d: NDArray[np.float64], h: Any = half, a: Any = strength) -> Any:
             return a / (1 + np.exp((d - h) / 30))
@@ -374,7 +374,7 @@ def _gauss(d: Any, sd: float) -> Any:
 def _add_peaks(row: NDArray[np.float64], centre: NDArray[np.float64], shape: Any) -> None:
     """Add ``shape(distance to the centre)`` to the bins within 1 kb of each centre, in place.
 
-    `shape` takes float64[offsets, peaks], so that what belongs to a peak broadcasts.
+    `shape` takes float64[offsets, peaks], so that parameters of a peak broadcast.
     """
     offsets = np.arange(-20, 21)[:, None]
     bins = (centre / BIN).astype(np.int64) + offsets
@@ -384,7 +384,7 @@ def _add_peaks(row: NDArray[np.float64], centre: NDArray[np.float64], shape: Any
 
 
 def _blank(rng: np.random.Generator, row: NDArray[np.float32], length: int) -> None:
-    """Leave stretches unmeasured, in place: short ones, and one long."""
+    """Leave some short intervals and a long one unmeasured, in place."""
     n = rng.poisson(2 * length / 1e6)
     short = np.exp(rng.uniform(np.log(100), np.log(3000), n))
     width = np.append(short, rng.uniform(5000, 10_000))
@@ -425,12 +425,12 @@ def draw_contacts(rng: np.random.Generator, domains: Domains) -> Pixels:
 
 
 def tf_index(motifs: tuple[Motif, ...]) -> int:
-    """The motif whose binding the fourth track measures: CTCF, or the first where there is none."""
+    """Return the index of the motif behind the fourth track: CTCF, or else the first."""
     names = [motif.name.upper() for motif in motifs]
     return names.index("CTCF") if "CTCF" in names else 0
 
 
 def tf_name(motifs: tuple[Motif, ...]) -> str:
-    """Name of the fourth track, fit for a file name."""
+    """Return the name of the fourth track, fit for a file name."""
     name = motifs[tf_index(motifs)].name
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)

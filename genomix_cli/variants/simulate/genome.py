@@ -1,12 +1,11 @@
-"""A genome with a ground truth: sequence, tracks, contacts, and variants of known probability.
+"""Simulate a genome with a ground truth: sequence, tracks, contacts, and labelled variants.
 
-The model, every formula of it, is stated in :mod:`genomix_cli.variants.simulate.generative`. In
-one line,
+The model is stated in full in :mod:`genomix_cli.variants.simulate.generative`. In one line,
 
-    p = 0.02 + 0.94 * (motif broken) * (site open) * (1 if an active promoter touches it else 0.25)
+    p = 0.02 + 0.94 * (motif broken) * (site open) * (1 if an active promoter touches it, else 0.25)
 
-and the label of each allele is a coin with that probability, so that the AUROC and AUPRC of p are
-the ceiling of any model.
+and the label of each allele is drawn with that probability, so that the AUROC and AUPRC of p
+are the ceiling of any model.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ SIZES = {
 
 @dataclass(frozen=True)
 class SimulationRequest:
-    """What to simulate.
+    """Options of ``genomix simulate genome``.
 
     Attributes
     ----------
@@ -78,9 +77,9 @@ class SimulationRequest:
     variants_per_kb : float
         Sites per 1000 bp.
     motifs : Path, optional
-        MEME file; the twelve default families otherwise.
+        MEME file; by default the twelve built-in families.
     rule : str
-        Of the labels: a name of `genomix_cli.variants.simulate.generative.RULES`.
+        Rule of the labels: a name of `genomix_cli.variants.simulate.generative.RULES`.
     seed : int
     force : bool
         Replace an earlier simulated genome.
@@ -103,7 +102,7 @@ class SimulationRequest:
 
 @dataclass(frozen=True)
 class SimulationSummary:
-    """What was written.
+    """Summary of a simulated genome.
 
     Attributes
     ----------
@@ -111,9 +110,9 @@ class SimulationSummary:
     counts : dict of str to int
         Bases, domains, elements, motif sites, records, alleles, positives.
     prevalence : float
-        Share of alleles with label 1.
+        Fraction of alleles with label 1.
     auroc, auprc : float
-        Of the true probability against the labels (NaN with one class): the ceiling of any model.
+        Scores of the true probability (NaN with one class): the ceiling of any model.
     auroc_by_contig : dict of str to float
     """
 
@@ -131,7 +130,7 @@ def simulate_genome(request: SimulationRequest) -> SimulationSummary:
     Raises
     ------
     UsageError
-        If the request makes no sense, the parent folder is absent, or the folder exists and
+        If an option is out of range, the parent folder is absent, or the folder exists and
         `force` is not set (or it holds something else).
     DataError
         If the motif file cannot be read.
@@ -199,7 +198,7 @@ def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
     strong = tuple(motif for motif in motifs if motif.max_score >= motif.threshold)
     if len(strong) < len(motifs):
         log.info(
-            "%d motifs are left out: not even their best site reaches %g bits",
+            "%d motifs are left out: even their best site does not reach %g bits",
             len(motifs) - len(strong),
             MIN_THRESHOLD_BITS,
         )
@@ -252,5 +251,5 @@ def _write_manifest(
 
 
 def _rounded(value: float) -> float | None:
-    """Six decimals; None (JSON has no NaN) where there is no value."""
+    """Round to six decimals; NaN becomes None, since JSON has no NaN."""
     return None if np.isnan(value) else round(value, 6)

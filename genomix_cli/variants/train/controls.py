@@ -1,7 +1,7 @@
-"""What a model must not be able to do: inputs altered so that the answer is known.
+"""Negative controls: inputs altered so that a model must lose a known part of its performance.
 
 Tracks and contacts are the same for both alleles, so a model can rank loci without reading the
-variant. These controls say how far that alone carries it.
+variant. These controls measure how far that alone carries it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from genomix_cli.variants.train.dataset import Batch, Item, VariantDataset
 
 
 def swap_alleles(batch: Batch) -> Batch:
-    """Give ref as alt and alt as ref; the window stays the reference."""
+    """Exchange ref and alt; the window stays the reference."""
     v = batch.variants
     swapped = v._replace(ref=v.alt, alt=v.ref, ref_len=v.alt_len, alt_len=v.ref_len)
     return batch._replace(variants=swapped)
 
 
 def remove_variant(batch: Batch) -> Batch:
-    """Give ref as both alleles: only the place is left."""
+    """Use ref as both alleles, so that only the position is left."""
     v = batch.variants
     return batch._replace(variants=v._replace(alt=v.ref, alt_len=v.ref_len))
 
 
 def withhold_tracks(batch: Batch) -> Batch:
-    """Leave tracks and contacts unmeasured: only the sequence is left."""
+    """Mask tracks and contacts, so that only the sequence is left."""
     window = batch.window
     hidden = window._replace(
         observed=torch.zeros_like(window.observed), contacts=torch.zeros_like(window.contacts)
@@ -40,7 +40,7 @@ def withhold_tracks(batch: Batch) -> Batch:
 
 
 def withhold_contacts(batch: Batch) -> Batch:
-    """Leave contacts unknown: of the prior only the distance is left."""
+    """Mask contacts, so that only distance is left of the prior."""
     contacts = torch.zeros_like(batch.window.contacts)
     return batch._replace(window=batch.window._replace(contacts=contacts))
 
@@ -53,15 +53,15 @@ CONTROLS: dict[str, Callable[[Batch], Batch]] = {
 
 
 class ShuffledTracks(Dataset[Item]):
-    """A dataset whose windows have tracks and contacts of other places: the sequence stays.
+    """Dataset whose windows keep their sequence but have tracks of other windows.
 
-    Values stay as they come in the genome, unlike withheld ones; only their place is wrong. Every
-    window gets those of another one in the same cell type, and each window's are used once.
+    Unlike withheld tracks, the values are real; only their position is wrong. Each window gets the
+    tracks and contacts of another one in the same cell type, and each window's are used once.
 
     Parameters
     ----------
     dataset : VariantDataset
-        Not augmented, of at least two windows.
+        Not augmented, with at least two windows.
     seed : int
     """
 
@@ -89,10 +89,10 @@ class ShuffledTracks(Dataset[Item]):
 
 
 def derangement(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A random permutation of ``0 .. n - 1``, at least 2, that leaves none in its place."""
+    """Return a random permutation of ``0 .. n - 1`` (n >= 2) without fixed points."""
     if n < 2:
-        raise ValueError("one item cannot leave its place")
+        raise ValueError("a single item has no derangement")
     order = rng.permutation(n)
     moved = np.empty(n, np.int64)
-    moved[order] = np.roll(order, 1)  # one cycle through all
+    moved[order] = np.roll(order, 1)  # one cycle through all items
     return moved

@@ -1,4 +1,4 @@
-"""Cross-validation: every variant is tested once, by a model that saw nothing of its locus."""
+"""Cross-validation: each variant is tested once, by a model that never saw its locus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEANS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
 
 
 def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, Any]:
-    """Train a model per fold, each tested on its fold and stopped by the next one.
+    """Train one model per fold, tested on that fold and early-stopped on the next.
 
     Writes a run folder per fold (``fold-0``, ...), ``fold-0.bed``, ..., ``predictions.tsv`` of all
     of them and ``metrics.json``: per fold, mean and standard deviation over folds, and pooled with
@@ -38,23 +38,23 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
     Parameters
     ----------
     request : TrainRequest
-        What it holds out must be left open.
+        Without held-out parts of its own.
     n_folds : int
     by : str
-        ``contig``, or the length of the blocks that are dealt out, as ``1Mb``.
+        ``contig``, or the length of the blocks to divide, as in ``1Mb``.
 
     Raises
     ------
     UsageError
-        If folds and held-out parts are asked for together, or there are too few units.
+        If held-out parts are given too, or there are fewer units than folds.
     DataError
-        As `genomix_cli.variants.train.supervised.train_variants`; a fold without positives is one.
+        As `genomix_cli.variants.train.supervised.train_variants`; also if a fold has no positives.
     """
     if request.held_out != Holding():
         raise UsageError(
-            "folds decide what is held out",
+            "the folds already determine what is held out",
             where="--hold-out",
-            hint="leave --valid-contigs, --test-contigs and the regions out",
+            hint="leave out --valid-contigs, --test-contigs and the regions",
         )
     paths = _open_folder(request, n_folds, by)
     results = []
@@ -114,7 +114,7 @@ def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
 
 
 def _over_folds(by_fold: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation (n - 1) of each metric over the folds that have it."""
+    """Return mean and standard deviation (n - 1) of each metric over the folds that have it."""
     found = {}
     for name in MEANS:
         values = np.array([fold[name]["value"] for fold in by_fold if name in fold])

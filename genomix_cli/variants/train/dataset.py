@@ -1,6 +1,6 @@
 """Training and validation items: a window and a group of its variants.
 
-Letters: W windows, G variants per window, N bins, M tracks, H haplotype bases.
+Letters in shapes: W windows, G variants per window, N bins, M tracks, H haplotype bases.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     window : Window
     variants : Variants
     label, effect : Tensor
-        float32 ``[W, G]``: 0 or 1, and a quantity; NaN where there is none.
+        float32 ``[W, G]``: 0 or 1, and a quantity; NaN if missing.
     weight : Tensor
         float32 ``[W, G]``; 0 for padding.
     group : Tensor
@@ -62,7 +62,7 @@ class Batch(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One window and its variants, as arrays; the signal is float32."""
+    """Arrays of one window and its variants; the signal is float32."""
 
     window: WindowArrays
     offset: NDArray[np.int64]
@@ -76,7 +76,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """A window, the rows of the variant table it scores, and the cell type it is seen in."""
+    """Window, the rows of the variant table to score in it, and the cell type of its tracks."""
 
     contig: str
     start: int
@@ -104,15 +104,15 @@ def place_windows(
     rows : NDArray
         int64: the rows to place; each is placed exactly once.
     window : int
-        Bases.
+        Bases of a window.
     phase : int
         Shift of the anchors, a multiple of the contact bin in ``0 .. window / 2``.
     max_group : int
-        Variants per placement at most.
+        Largest number of variants per placement.
     names : sequence of str
         Contig names by index.
     cell : NDArray, optional
-        int64 ``[n]``, index into `cells`: a window is of one cell type.
+        int64 ``[n]``, index into `cells`: a window has the tracks of one cell type.
     cells : sequence of str
     """
     stride = window // 2
@@ -135,11 +135,10 @@ def place_windows(
 
 
 def cells_of(shard: Shard) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The cell types that its variants are seen in, and the index of each variant's, int64 ``[V]``.
+    """Return the cell types in use, and the index of each variant's, int64 ``[V]``.
 
-    A shard with tracks of one cell type shows them to all its variants. In one with several a
-    variant is seen in its tissue, and one without a tissue, or whose tissue has no track, without
-    tracks of any cell type.
+    If a shard has tracks of one cell type, all its variants use them. If it has several, a variant
+    uses those of its tissue, or none if it has no tissue or the tissue has no tracks.
     """
     cells, tissue = shard.cells, shard.variants.tissue
     if len(cells) == 1:
@@ -153,19 +152,19 @@ class VariantDataset(Dataset[Item]):
     Parameters
     ----------
     shard : Shard
-        Picklable; a worker maps the file again for itself.
+        Picklable; each worker maps the file for itself.
     rows : NDArray
-        int64: rows of the variant table to use; each with a label, an effect, or both. The
-        tissue of a row is the cell type whose tracks it is seen with, where the shard has several.
+        int64: rows of the variant table to use; each with a label, an effect, or both. In a shard
+        with several cell types, the tissue of a row selects its tracks.
     n_bins, flank : int
-        What the model reads.
+        Size of the model's window, and bases on each side of an allele.
     max_group : int
-        Variants per item at most.
+        Largest number of variants per item.
     augment : bool
-        Training: random anchors, a random strand, and about 2 % null variants (alt = ref).
+        For training: random anchors, a random strand, and about 2 % null variants (alt = ref).
     negatives : float
-        Share of the negatives that an epoch of training draws; the positives all come. Logits
-        are then too high by -log(negatives), which calibration on held-out contigs takes back.
+        Fraction of the negatives drawn in each epoch; all positives are used. Logits are then too
+        high by -log(negatives), which calibration on held-out contigs corrects.
     seed : int
     """
 
@@ -193,7 +192,7 @@ class VariantDataset(Dataset[Item]):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Place the windows anew; the placement depends on seed and epoch alone."""
+        """Place the windows anew; the placement depends only on seed and epoch."""
         self.epoch = epoch
         window = self.n_bins * BIN_SIZE
         table, rows, phase = self.shard.variants, self.rows, 0
@@ -215,7 +214,7 @@ class VariantDataset(Dataset[Item]):
         )
 
     def order(self) -> list[int]:
-        """The epoch's order of items: shuffled in training, as placed otherwise."""
+        """Return the epoch's order of items: shuffled in training, else as placed."""
         order = np.arange(len(self))
         if self.augment:
             np.random.default_rng([self.seed, self.epoch, len(self)]).shuffle(order)
@@ -258,12 +257,12 @@ class VariantDataset(Dataset[Item]):
 
 
 def _as_trained(window: WindowArrays) -> WindowArrays:
-    """Signal in float32; :func:`collate` copies the rest out of the read-only file."""
+    """Convert the signal to float32; :func:`collate` copies the rest out of the file."""
     return window._replace(signal=window.signal.astype(np.float32))
 
 
 def reverse_strand(item: Item, shard: Shard, place: Placement, alleles: Sequence[Allele]) -> Item:
-    """The same item read from the other strand."""
+    """Return the item as read from the other strand."""
     n_bins = item.window.signal.shape[1]
     flank = (item.haplotypes.ref.shape[1] - MAX_ALLELE) // 2
     return item._replace(

@@ -1,4 +1,4 @@
-"""A trained model on what was held out: metrics, controls, and its predictions as a table."""
+"""Evaluate a trained model on held-out variants: metrics, controls, and a table of predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from genomix_cli.variants.train.splits import Rows
 from genomix_cli.variants.train.task import Predictions, VariantTask, predict
 
 BOOTSTRAPS = 200
-# Variants that the controls are run on, at most.
+# Largest number of variants to run the controls on.
 CONTROL_VARIANTS = 8_000
 
 BINARY = {"auroc": auroc, "auprc": auprc, "brier": brier, "ece": calibration_error}
@@ -34,7 +34,7 @@ QUANTITATIVE = {"pearson": pearson, "spearman": spearman}
 
 
 def frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd.DataFrame:
-    """Predictions as a table with a row per variant; `pos` is 1-based."""
+    """Return predictions as a table with one row per variant; `pos` is 1-based."""
     table, rows = shard.variants, predictions.row
     tissues = np.array([*shard.tissues, ""])
     return pd.DataFrame(
@@ -56,9 +56,9 @@ def frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd
 
 
 def metrics_of(table: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Each metric that the labels of :func:`frame` allow, with its interval.
+    """Return each metric that the labels of :func:`frame` allow, with its interval.
 
-    The Bayes ceiling too, where the truth is known.
+    The Bayes ceiling is included if the true probabilities are known.
     """
     units = resampling_units(table["contig"].to_numpy(), table["pos"].to_numpy())
     metrics: dict[str, Any] = {"variants": len(table), "intervals_by": units.kind}
@@ -99,7 +99,7 @@ def controls(
     loader: Callable[[], Iterable[Batch]],
     seed: int,
 ) -> dict[str, Any]:
-    """AUROC on labelled rows as they are, and under each control."""
+    """Return the AUROC of labelled rows, unaltered and under each control."""
     table = shard.variants
     units = resampling_units(table.contig[rows], table.pos[rows])
     bootstrap = Bootstrap(units.ids, BOOTSTRAPS, seed)

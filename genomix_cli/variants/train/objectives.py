@@ -1,6 +1,6 @@
 """Losses for variants: binary cross-entropy, and ranking within a locus.
 
-Letters: W windows, G variants per window.
+Letters in shapes: W windows, G variants per window.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Loss(NamedTuple):
-    """The loss and its parts, each a scalar."""
+    """Loss and its terms, each a scalar."""
 
     total: Tensor
     bce: Tensor
@@ -21,9 +21,9 @@ class Loss(NamedTuple):
 
 
 def weighted_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Mean binary cross-entropy; `weights` is 0 for padding. All float ``[W, G]``.
+    """Return the mean binary cross-entropy; all arguments are float ``[W, G]``.
 
-    A label that is NaN is not learned from.
+    Entries with weight 0 (padding) or label NaN are ignored.
     """
     known = ~labels.isnan()
     each = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
@@ -34,22 +34,22 @@ def weighted_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 def ranked_pairs(
     labels: Tensor, effects: Tensor, groups: Tensor, weights: Tensor, margin: float = 0.0
 ) -> Tensor:
-    """Which variant i of a group ranks above which j, bool ``[W, G, G]``.
+    """Return the pairs (i, j) of a group in which i ranks above j, bool ``[W, G, G]``.
 
-    By effect where both have one, by label where both have that and not both an effect.
+    Pairs are ranked by effect if both have one, else by label if both have one.
 
     Parameters
     ----------
     labels, effects, weights : Tensor
-        float ``[W, G]``; NaN where there is none. A weight of 0 takes a variant out.
+        float ``[W, G]``; NaN if missing. A weight of 0 excludes a variant.
     groups : Tensor
-        int64 ``[W, G]``; pairs are formed inside a group of a window only.
+        int64 ``[W, G]``; pairs are formed only inside a group of a window.
     margin : float
         Effects that differ by no more than this are not ranked.
     """
     measured = ~effects.isnan()
     both = measured[:, :, None] & measured[:, None, :]
-    # Comparisons with NaN are false.
+    # Comparisons with NaN are false, so a missing effect ranks nothing.
     by_effect = effects[:, :, None] - effects[:, None, :] > margin
     by_label = (labels[:, :, None] > labels[:, None, :]) & ~both
     used = weights > 0
@@ -58,7 +58,7 @@ def ranked_pairs(
 
 
 def ranknet(logits: Tensor, pairs: Tensor) -> Tensor:
-    """Mean of softplus(-(z_i - z_j)) over pairs where i ranks above j; 0 where there is none.
+    """Return the mean of softplus(-(z_i - z_j)) over pairs where i ranks above j; 0 if none.
 
     RankNet (Burges et al. 2005, doi:10.1145/1102351.1102363).
 
@@ -83,7 +83,7 @@ def variant_loss(
     rank_weight: float,
     margin: float = 0.0,
 ) -> Loss:
-    """BCE + `rank_weight` x RankNet, computed in float32; arguments as in the parts."""
+    """Return BCE + `rank_weight` x RankNet, computed in float32."""
     logits = logits.float()
     bce = weighted_bce(logits, labels, weights)
     if not rank_weight:

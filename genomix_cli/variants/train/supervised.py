@@ -1,4 +1,4 @@
-"""Train a variant model on a shard, calibrate it, and test it on what was held out."""
+"""Train a variant model on a shard, calibrate it, and test it on held-out variants."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ from genomix_cli.variants.train.task import VariantTask, predict
 
 log = logging.getLogger("genomix")
 
-# Without both classes there is no ROC curve, without effects no order.
+# Metrics that are undefined unless both classes are present.
 NEEDS_CLASSES = ("auroc", "auprc")
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What ``genomix train`` was asked for.
+    """Options of ``genomix train`` for variants.
 
     Attributes
     ----------
     shard : Path
-        A genome shard with labels.
+        Genome shard with labels.
     output : Path
         Run folder.
     model, preset : str
@@ -60,34 +60,32 @@ class TrainRequest:
     arch : dict
         Fields of the model's configuration that replace the preset's.
     held_out : Holding
-        For early stopping and calibration, and for the final metrics.
+        Parts for early stopping and calibration, and for the final metrics.
     initial : str, optional
-        A model to start from: the same architecture, though its window may be of another length,
+        Model to start from: the same architecture, though its window may be of another length,
         and its tracks others.
     tune : {"full", "head", "lora"}
-        What learns: everything, the head alone, or the head and low-rank adapters.
+        Parameters to train: all, the head alone, or the head and low-rank adapters.
     lora_rank : int
     resume : bool
-        Go on from the last checkpoint in `output`.
+        Continue from the last checkpoint in `output`.
     windows_per_batch, variants_per_window : int
         A batch holds at most their product of variants.
     rank_weight, rank_margin : float
-        Weight of the RankNet loss, and the difference of effects from which on it ranks.
+        Weight of the RankNet loss, and the least difference of effects that it ranks.
     negatives : float
-        Share of the negatives that an epoch draws, where positives are rare.
-    valid_variants : int
-        At most this many variants of the validation part are used; 0: all.
-    test_variants : int
-        The same of the test part.
+        Fraction of the negatives to draw in each epoch, if positives are rare.
+    valid_variants, test_variants : int
+        Largest number of validation and of test variants to use; 0 for all.
     train_variants : int
-        At most this many of the training part, drawn at random; 0: all.
+        Largest number of training variants, drawn at random; 0 for all.
     fit : FitConfig
     device : str
     workers : int
-        Processes that read; 0: read in the training process.
+        Number of reader processes; 0 reads in the training process.
     seed : int
     demonstration : bool
-        Mark the weights as not meant for real conclusions.
+        Mark the weights as unfit for real conclusions.
     checkpointing : bool
         Recompute both streams in the backward pass to save memory.
     """
@@ -121,8 +119,8 @@ class TrainRequest:
 def train_variants(request: TrainRequest) -> dict[str, Any]:
     """Train, calibrate on the validation part, and test on the test part.
 
-    Writes into the run folder ``config.json`` and ``model.safetensors`` (what `score` reads),
-    ``metrics.json``, ``predictions.tsv`` of what was held out, ``train.json`` (the request),
+    Writes into the run folder ``config.json`` and ``model.safetensors`` (for `score`),
+    ``metrics.json``, ``predictions.tsv`` of the held-out variants, ``train.json`` (the request),
     ``checkpoints/`` and ``logs/``. Of several processes only the first writes.
 
     Returns
@@ -170,7 +168,7 @@ def _fit(
     request: TrainRequest,
     device: torch.device,
 ) -> FitResult:
-    """Train; the task's module ends with the weights that validated best."""
+    """Train the task's module, which ends with the weights that validated best."""
     train = _dataset(shard, rows["train"], task.module, request, augment=True)
     valid = _dataset(shard, rows["valid"], task.module, request, augment=False)
     last = request.output / "checkpoints" / "last.ckpt"
@@ -190,7 +188,7 @@ def _fit(
 
 
 def _advice(request: TrainRequest, module: Any) -> str:
-    """What to change when memory does not suffice."""
+    """Return advice for when memory runs out."""
     windows, variants = request.windows_per_batch, request.variants_per_window
     kb = module.n_bins * BIN_SIZE // 1000
     smaller = (
@@ -210,7 +208,7 @@ def _advice(request: TrainRequest, module: Any) -> str:
 def _finish(
     task: VariantTask, shard: Shard, rows: dict[str, Rows], held: Held, request: TrainRequest
 ) -> dict[str, Any]:
-    """Calibrate, save the model, and measure it on what was held out."""
+    """Calibrate, save the model, and test it on held-out variants."""
 
     def loader(part: Rows) -> DataLoader[Any]:
         return _loader(_dataset(shard, part, task.module, request, augment=False), request)
@@ -238,7 +236,7 @@ def _finish(
 def _labelled_rows(
     shard: Shard, request: TrainRequest, margin: int
 ) -> tuple[Held, dict[str, Rows]]:
-    """Rows of the variant table in each part of the split."""
+    """Return the rows of the variant table in each part of the split."""
     table = shard.variants
     usable = np.flatnonzero(np.isfinite(table.label) | np.isfinite(table.effect))
     if not len(usable):
@@ -267,7 +265,7 @@ def _labelled_rows(
 
 
 def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, tested: bool) -> None:
-    """Make sure that each part has variants, and both classes if one is to be told from the other.
+    """Refuse parts without variants, or without both classes if the monitor needs them.
 
     Raises
     ------
@@ -306,12 +304,12 @@ def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, te
 
 
 def initial_module(shard: Shard, request: TrainRequest) -> Any:
-    """The model as it starts to learn.
+    """Return the model before training.
 
     Raises
     ------
     UsageError
-        If there is no such model or preset, or the model to start from is of another one.
+        If the model or preset does not exist, or the model to start from is of another kind.
     DataError
         If the shard's tracks are not on the scale of the model to start from.
     """
@@ -330,7 +328,7 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
 
 
 def _open_run(request: TrainRequest, held: Held) -> None:
-    """Create the run folder and say in it what is run."""
+    """Create the run folder and record the run in it."""
     folder = request.output
     if not first_process():
         return
@@ -345,14 +343,14 @@ def _open_run(request: TrainRequest, held: Held) -> None:
 
 
 def _provenance(request: TrainRequest, held: Held) -> dict[str, Any]:
-    """How it is made; of what is held out the stretches themselves, not the names of files."""
+    """Return the provenance; held-out parts are recorded as intervals, not as file names."""
     said = {name: str(part) for name, part in held._asdict().items()}
     settings = {**plain(request), "held_out": said}
     return Provenance.of(settings, {"shard": request.shard}, request.seed).to_dict()
 
 
 def plain(request: Any) -> dict[str, Any]:
-    """A request as JSON has it, names of files without their folders."""
+    """Return a request as JSON data, files without their folders."""
 
     def shown(value: Any) -> Any:
         if isinstance(value, dict):
@@ -383,7 +381,7 @@ def _dataset(
 def _loader(
     dataset: VariantDataset, request: TrainRequest, own: tuple[int, int] = (0, 1), epoch: int = 0
 ) -> DataLoader[Any]:
-    """The part of an epoch that falls to one of several processes; by default all of it."""
+    """Return the part of an epoch that falls to one of several processes; by default all of it."""
     dataset.set_epoch(epoch)
     return DataLoader(
         dataset,
@@ -411,11 +409,11 @@ def _model_config(
 
 
 def write_predictions(path: Path, frames: Any) -> None:
-    """Write the tables of :func:`genomix_cli.variants.train.held_out.frame`, one after another."""
+    """Write the tables of :func:`genomix_cli.variants.train.held_out.frame` as one file."""
     table = pd.concat(frames)
     table.to_csv(path, sep="\t", index=False, float_format="%.6g")
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write plain data, with a line per value."""
+    """Write plain data, one value per line."""
     path.write_text(json.dumps(data, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Labelled variants as something to learn, and a model's answers to them."""
+"""Labelled variants as a training task, and a model's predictions for them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class VariantTask:
         self.rank_margin = rank_margin
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss and its parts."""
+        """Return the loss and its terms."""
         logits = self.module(batch.window, batch.variants)
         loss = variant_loss(
             logits,
@@ -63,13 +63,13 @@ class VariantTask:
         return {"loss": loss.total, "bce": loss.bce, "rank": loss.rank}
 
     def predict(self, batch: Batch) -> Predictions:
-        """Logits by row, on the CPU."""
+        """Return logits by row, on the CPU."""
         logits = self.module(batch.window, batch.variants)
         used = batch.row >= 0
         return Predictions(batch.row[used].cpu().numpy(), logits[used].float().cpu().numpy())
 
     def metrics(self, predictions: list[Predictions]) -> dict[str, float]:
-        """Over all validation batches; those that the labels allow."""
+        """Return the metrics that the labels allow, over all validation batches."""
         row, logit = join(predictions)
         label, effect = self.table.label[row], self.table.effect[row]
         known, measured = np.isfinite(label), np.isfinite(effect)
@@ -88,7 +88,7 @@ class VariantTask:
 
 
 def join(predictions: Iterable[Predictions]) -> Predictions:
-    """Concatenate, in the order of the table."""
+    """Concatenate predictions, in the order of the table."""
     parts = list(predictions)
     row = np.concatenate([p.row for p in parts])
     logit = np.concatenate([p.logit for p in parts])
@@ -101,7 +101,7 @@ def predict(
     batches: Iterable[Batch],
     alter: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> Predictions:
-    """Logits of every variant that `batches` brings, each batch altered first."""
+    """Return the logits of every variant in `batches`, each batch altered first."""
     device = next(task.module.parameters()).device
     with torch.inference_mode():
         return join(task.predict(to_device(alter(batch), device)) for batch in batches)

@@ -1,9 +1,10 @@
-"""What pre-training hides: spans of bases, and spans of track bins.
+"""Masking for pre-training: spans of bases, and spans of track bins.
 
-Hiding single k-mers would leak: the k-mers that overlap one spell it. Whole spans of bases are
-hidden instead, with every k-mer that touches them, and only k-mers wholly inside are asked for.
+Masking single k-mers would leak, since the k-mers that overlap one spell it out. Instead, whole
+spans of bases are hidden, together with every k-mer that touches them, and only k-mers that lie
+wholly inside are predicted.
 
-Letters: M tracks, N bins, L bases of the window, S spans.
+Letters in shapes: M tracks, N bins, L bases of the window, S spans.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import HIDDEN_BASE, UNKNOWN_BASE, kmer_ids
 from genomix_cli.variants.records.inputs import BIN_SIZE
 
-# Of windows with tracks: a whole modality is hidden, or the spans of one modality alone are.
+# Fraction of windows with tracks that hide a whole modality, or spans of one modality alone.
 WHOLE, ALONE = 0.5, 0.25
 
 
 @dataclass(frozen=True)
 class Masking:
-    """What is hidden of a window.
+    """Amount of a window to hide.
 
     Attributes
     ----------
     share : float
-        Of the bases; 0 hides none.
+        Fraction of the bases; 0 hides none.
     span : int
         Bases of a hidden span; at least k.
     track_share : float
-        Of the bins of a track; 0 hides none.
+        Fraction of the bins of a track; 0 hides none.
     shortest, longest : int
         Bins of a hidden span of a track.
     """
@@ -45,12 +46,12 @@ class Masking:
     longest: int = 20
 
     def check(self, k: int) -> None:
-        """Refuse what leaks or hides too much.
+        """Refuse settings that leak or hide too much.
 
         Raises
         ------
         UsageError
-            Naming everything that is wrong.
+            Naming every fault.
         """
         wrong = []
         if self.span < k:
@@ -70,15 +71,9 @@ class Masking:
 def draw_spans(
     length: int, span: int, share: float, apart: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Starts of spans that hide about `share` of `length` bases, evenly likely, in order.
+    """Return sorted starts of spans that hide about `share` of `length` bases.
 
-    Parameters
-    ----------
-    length, span : int
-    share : float
-    apart : int
-        Bases between two spans, at least.
-    rng : numpy.random.Generator
+    All positions are equally likely, and spans lie at least `apart` bases from each other.
     """
     unit = span + apart
     n = min(round(share * length / span), (length + apart) // unit)
@@ -87,7 +82,7 @@ def draw_spans(
 
 
 def hide_bases(codes: NDArray[np.uint8], starts: NDArray[np.int64], span: int) -> NDArray[np.uint8]:
-    """A copy of `codes` with the spans at `starts` hidden."""
+    """Return a copy of `codes` with the spans at `starts` hidden."""
     hidden = codes.copy()
     hidden[(starts[:, None] + np.arange(span)).ravel()] = HIDDEN_BASE
     return hidden
@@ -96,7 +91,7 @@ def hide_bases(codes: NDArray[np.uint8], starts: NDArray[np.int64], span: int) -
 def span_kmers(
     codes: NDArray[np.uint8], starts: NDArray[np.int64], span: int, k: int
 ) -> NDArray[np.int64]:
-    """Ids of the k-mers wholly inside each span, int64 ``[S, span - k + 1]``; -1 where there is N.
+    """Return ids of the k-mers wholly inside each span, ``[S, span - k + 1]``; -1 for N.
 
     `codes` are the bases before any were hidden.
     """
@@ -106,7 +101,7 @@ def span_kmers(
 
 
 class HiddenBins(NamedTuple):
-    """Hidden bins bool `bins` ``[M, N]``, and the modality that is hidden whole, or -1."""
+    """Hidden bins, bool ``[M, N]``, and the modality that is hidden whole, or -1."""
 
     bins: NDArray[np.bool_]
     whole: int
@@ -120,10 +115,10 @@ def hide_tracks(
     *,
     joint: bool = False,
 ) -> HiddenBins:
-    """Draw what to hide of the tracks of a window.
+    """Draw the bins to hide of the tracks of a window.
 
-    Spans of all modalities at once, of one alone, or one modality altogether, so that it is
-    predicted from the sequence and the others.
+    Hides spans of all modalities at once, spans of one alone, or one modality altogether, which
+    must then be predicted from the sequence and the others.
 
     Parameters
     ----------
@@ -133,7 +128,7 @@ def hide_tracks(
     masking : Masking
     rng : numpy.random.Generator
     joint : bool
-        Always spans of all modalities at once, as for validation.
+        Always hide spans of all modalities at once, as in validation.
     """
     bins = np.zeros((len(measured), n_bins), np.bool_)
     if not masking.track_share or not measured.any():
@@ -152,14 +147,14 @@ def hide_tracks(
 
 
 def hide_modality(n_tracks: int, n_bins: int, which: int) -> HiddenBins:
-    """One modality hidden from a whole window, and nothing else."""
+    """Hide one modality in a whole window, and nothing else."""
     bins = np.zeros((n_tracks, n_bins), np.bool_)
     bins[which] = True
     return HiddenBins(bins, which)
 
 
 def _bin_spans(n_bins: int, masking: Masking, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Bool ``[N]``: spans of random length until the share is reached."""
+    """Return bool ``[N]``: spans of random length until the share is reached."""
     hidden = np.zeros(n_bins, np.bool_)
     while hidden.mean() < masking.track_share:
         length = int(rng.integers(masking.shortest, masking.longest + 1))
@@ -169,9 +164,9 @@ def _bin_spans(n_bins: int, masking: Masking, rng: np.random.Generator) -> NDArr
 
 
 def interpolate(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Bins that are not known from the nearest known ones left and right, on a line; 0 without any.
+    """Interpolate unknown bins linearly between known neighbours; 0 if none is known.
 
-    ``[M, N]`` each.
+    Both arguments are ``[M, N]``.
     """
     filled = np.zeros_like(signal)
     index = np.arange(signal.shape[1])
@@ -184,7 +179,7 @@ def interpolate(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArra
 def clear_spans(
     codes: NDArray[np.uint8], starts: NDArray[np.int64], span: int, flank: int
 ) -> NDArray[np.int64]:
-    """Those spans whose bases are known and which have `flank` bases on each side of them."""
+    """Return the spans whose bases are known and that have `flank` bases on each side."""
     inside = (starts >= flank) & (starts + span + flank <= len(codes))
     starts = starts[inside]
     known = (codes[starts[:, None] + np.arange(span)] < UNKNOWN_BASE).all(1)
@@ -192,5 +187,5 @@ def clear_spans(
 
 
 def middle_of(bins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Offset in the window of the middle base of bins."""
+    """Return the offset in the window of the middle base of bins."""
     return bins * BIN_SIZE + BIN_SIZE // 2

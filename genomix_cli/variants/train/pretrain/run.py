@@ -1,9 +1,9 @@
-"""Pre-train a GMT on a genome: tell hidden k-mers and hidden bins of tracks.
+"""Pre-train a GMT on a genome: predict hidden k-mers and hidden bins of tracks.
 
-The loss is the cross-entropy of 6-mers wholly inside hidden spans of bases, over the log of their
-number, plus a weight times the error of hidden, measured bins of the tracks.
+The loss is the cross-entropy of 6-mers wholly inside hidden spans of bases, divided by the log
+of their number, plus a weight times the error of hidden, measured bins of the tracks.
 
-Letters: W windows, M tracks, N bins, S spans, P places, O k-mers of a span.
+Letters in shapes: W windows, M tracks, N bins, S spans, P places, O k-mers of a span.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ log = logging.getLogger("genomix")
 MODEL = "gmt"
 HEADS = "heads.safetensors"
 MONITOR = "minus_loss"
-# Errors above so many standard deviations count linearly: peaks must not drown the rest.
+# Errors beyond this many standard deviations count linearly, so that peaks do not dominate.
 FAR = 3.0
-# Windows that the Markov chains are counted on, at most.
+# Largest number of windows to estimate the Markov chains from.
 COUNTED = 500
 # What a run may differ in and still be the same.
 _FREE = ("resume", "device", "workers", "output", "checkpointing")
@@ -92,40 +92,40 @@ _FREE = ("resume", "device", "workers", "output", "checkpointing")
 
 @dataclass(frozen=True)
 class PretrainRequest:
-    """What ``genomix train SHARD --task pretrain`` was asked for.
+    """Options of ``genomix train SHARD --task pretrain``.
 
     Attributes
     ----------
     shard : Path
-        A genome shard, with or without variants.
+        Genome shard, with or without variants.
     output : Path
         Run folder.
     preset : str
-        Of GMT.
+        Preset of GMT.
     arch : dict
         Fields of its configuration that replace the preset's.
     valid_contigs : tuple of str
-        Held out, to validate on.
+        Contigs to validate on, held out from training.
     valid_regions : Path, optional
-        BED file of regions that are held out too.
+        BED file of further regions to hold out.
     initial : str, optional
-        A model to start from.
+        Model to start from.
     resume : bool
-        Go on from the last checkpoint in `output`.
+        Continue from the last checkpoint in `output`.
     masking : Masking
     track_weight : float
-        Of the error of the tracks, beside that of the k-mers.
+        Weight of the error of the tracks, relative to that of the k-mers.
     spans_per_window, places_per_window : int
-        Hidden spans, and bases of hidden bins, that are asked for through the variant stream.
+        Hidden spans, and bases of hidden bins, to predict through the variant stream.
     windows_per_epoch, windows_per_batch : int
     valid_windows : int
-        Windows to validate on in each cell type, at most.
+        Largest number of windows to validate on in each cell type.
     max_n : float
-        Share of unknown bases above which a window is left out.
+        Fraction of unknown bases above which a window is left out.
     fit : FitConfig
     device : str
     workers : int
-        Processes that read.
+        Number of reader processes.
     seed : int
     checkpointing : bool
         Recompute the window stream in the backward pass to save memory.
@@ -155,7 +155,7 @@ class PretrainRequest:
 
 
 class Outputs(NamedTuple):
-    """What is told of a batch.
+    """Predictions for a batch.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class Outputs(NamedTuple):
 
 
 class Pretraining(nn.Module):
-    """A GMT with the heads that only pre-training needs.
+    """GMT with the heads that only pre-training needs.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class Pretraining(nn.Module):
     span : int
     """
 
-    # What several devices may share layer by layer.
+    # Layers that several devices may shard.
     shard_layers = (Layer,)
 
     def __init__(self, gmt: GMT, span: int) -> None:
@@ -188,7 +188,7 @@ class Pretraining(nn.Module):
         self.heads = Reconstruction(gmt.config, span)
 
     def forward(self, item: Batch, bases: bool = True) -> Outputs:
-        """Tell what is hidden; without `bases`, k-mers and bins only."""
+        """Predict hidden k-mers and bins, and tracks at the places unless `bases` is false."""
         context, tokens = self.gmt.tokens(item.window)
         asked = item.kmers[:, :, 0] >= 0  # [W, S]
         n_spans = asked.shape[1]
@@ -207,7 +207,7 @@ class Pretraining(nn.Module):
 
 
 def track_error(predicted: Tensor, truth: Tensor, scored: Tensor) -> Tensor:
-    """Mean squared error where `scored`, linear beyond `FAR`; 0 where nothing is."""
+    """Return the mean squared error where `scored`, linear beyond `FAR`; 0 if nothing is."""
     each = 2 * F.huber_loss(predicted.float(), truth, reduction="none", delta=FAR)
     return (each * scored).sum() / scored.sum().clamp(min=1)
 
@@ -220,7 +220,7 @@ class PretrainTask:
     module : Pretraining
     track_weight : float
     seed : int
-        Of dropout: each batch has its own, so that a resumed run is the same run.
+        Seed of dropout: each batch has its own stream, so that a resumed run equals the whole.
     """
 
     def __init__(self, module: Pretraining, track_weight: float, seed: int) -> None:
@@ -230,12 +230,12 @@ class PretrainTask:
 
     @property
     def network(self) -> Pretraining:
-        """The module, which the fit loop may put another one in the place of."""
+        """Return the module, which the fit loop may wrap or replace."""
         assert isinstance(self.module, Pretraining)
         return self.module
 
     def losses(self, item: Batch) -> dict[str, Tensor]:
-        """The loss and its parts."""
+        """Return the loss and its terms."""
         with _own_randomness(self._seed, item.draw):
             told = self.network(item)
         kmers = self._kmer_nats(told, item)
@@ -252,7 +252,7 @@ class PretrainTask:
         return F.cross_entropy(told.kmers.flatten(0, 1).float(), ids.flatten(), reduction="none")
 
     def predict(self, item: Batch) -> Told:
-        """What is told of a validation batch."""
+        """Return the predictions for a validation batch."""
         told = self.network(item, bases=False)
         nats = self._kmer_nats(told, item)
         asked = item.kmers[:, :, 0] >= 0
@@ -274,7 +274,7 @@ class PretrainTask:
         return Told(tracks, kmers)
 
     def metrics(self, predictions: list[Told]) -> dict[str, float]:
-        """Minus the loss, and its parts as they are read: nats of a base, k-mers, correlations."""
+        """Return minus the loss, and its terms as nats per base, accuracy and correlations."""
         told = join(predictions)
         tracks, whole = told.tracks, told.tracks.whole
         far = np.abs(tracks.truth - tracks.model)
@@ -292,7 +292,7 @@ class PretrainTask:
 
 
 def _mean_r(told: HiddenTracks, rows: NDArray[np.bool_]) -> float:
-    """Mean over modalities of the correlation over all cell types; NaN without any."""
+    """Return the mean over modalities of the correlation over all cell types; NaN without any."""
     each = [
         pearson(told.truth[rows & own], told.model[rows & own])
         for own in (told.modality == m for m in np.unique(told.modality))
@@ -303,7 +303,7 @@ def _mean_r(told: HiddenTracks, rows: NDArray[np.bool_]) -> float:
 
 @contextmanager
 def _own_randomness(seed: int, draw: Tensor) -> Iterator[None]:
-    """Dropout that depends on the batch alone, not on what was drawn before."""
+    """Make dropout depend on the batch alone, not on earlier draws."""
     numbers = [seed, *draw[0, :2].tolist(), len(draw)]
     devices = [draw.device] if draw.is_cuda else []
     with torch.random.fork_rng(devices=devices):
@@ -313,20 +313,20 @@ def _own_randomness(seed: int, draw: Tensor) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class PretrainSummary:
-    """What came of it; ``metrics.json`` holds the same.
+    """Result of pre-training, equal to ``metrics.json``.
 
     Attributes
     ----------
     folder, data, preset : str
     parameters : int
-        Without the heads.
+        Number of parameters, without the heads.
     windows : dict of str to int
-        Windows that may be drawn, and that are validated on, and what was left out.
+        Windows to train and to validate on, and windows left out.
     cells, modalities : tuple of str
     masking : Masking
     best : dict of str to float
     curve : tuple of dict
-        Of each validation.
+        Metrics of each validation.
     tracks : tuple of TrackRow
     kmers : tuple of KmerRow
         The model, then Markov chains.
@@ -348,7 +348,7 @@ class PretrainSummary:
     notes: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows of a table for the terminal."""
+        """Return the rows of a table for the terminal."""
         tracks = [
             {
                 "hidden": f"{row.modality}{'@' if row.cell else ''}{row.cell}, {row.hidden}",
@@ -370,7 +370,7 @@ def _cells(interval: Any, simple: float) -> dict[str, float]:
 
 
 class Parts(NamedTuple):
-    """Windows that training draws, those that validate, and the held-out windows themselves."""
+    """Windows to train on, windows to validate on, and the held-out part of the genome."""
 
     train: Places
     valid: Places
@@ -421,7 +421,7 @@ def _new(shard: Shard, request: PretrainRequest) -> Pretraining:
 
 
 def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
-    """Weights of a model of the same architecture; its heads too, where it has such."""
+    """Load weights of a model of the same architecture, with its heads if it has them."""
     loaded = start_from(module.gmt, name, shard)
     heads = loaded.path / HEADS
     if heads.is_file():
@@ -464,7 +464,7 @@ def _reading(gmt: GMT, request: PretrainRequest) -> Reading:
 
 
 def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest) -> FitResult:
-    """Train; the task's module ends with the weights that validated best."""
+    """Train the task's module, which ends with the weights that validated best."""
     reading = _reading(task.network.gmt, request)
     contigs, cells = list(shard.contigs), shard.cells
 
@@ -494,7 +494,7 @@ def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainReques
 
 
 def _advice(request: PretrainRequest) -> str:
-    """What to change when memory does not suffice."""
+    """Return advice for when memory runs out."""
     windows = request.windows_per_batch
     steps = [f"--windows-per-batch {windows // 2}"] if windows > 1 else []
     if not request.checkpointing:
@@ -586,7 +586,7 @@ def _chains(
     units: NDArray[np.int64],
     request: PretrainRequest,
 ) -> tuple[KmerRow, ...]:
-    """Markov chains of the training windows, on the same hidden spans."""
+    """Evaluate Markov chains of the training windows on the same hidden spans."""
     reading = _reading(task.network.gmt, request)
     train = draw_epoch(parts.train, list(shard.contigs), ("",), COUNTED, request.seed, 0)
     length = reading.n_bins * BIN_SIZE
@@ -617,7 +617,7 @@ def _hidden_spans(windows: MaskedWindows, flank: int, span: int) -> Iterator[Spa
 
 
 def _open_run(request: PretrainRequest) -> None:
-    """Create the run folder and say in it what is run."""
+    """Create the run folder and record the run in it."""
     folder, before = request.output, request.output / "train.json"
     if not first_process():
         log.setLevel(logging.ERROR)
@@ -647,7 +647,7 @@ def _provenance(request: PretrainRequest) -> Provenance:
 
 
 def _plain(request: PretrainRequest) -> dict[str, Any]:
-    """The request as JSON has it, names of files without their folders."""
+    """Return the request as JSON data, files without their folders."""
     asked = {name: value for name, value in asdict(request).items() if name not in _FREE}
     for name in ("shard", "valid_regions", "initial"):
         asked[name] = asked[name] and Path(asked[name]).name

@@ -1,7 +1,7 @@
 """Windows to pre-train on: drawn evenly from a genome shard, each cell type equally often.
 
-Letters: M tracks, N bins, S spans, P places, G = S + P queries, H haplotype bases, O k-mers of a
-span.
+Letters in shapes: M tracks, N bins, S spans, P places, G = S + P queries, H haplotype bases,
+O k-mers of a span.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from genomix_cli.variants.train.pretrain.masking import (
 )
 from genomix_cli.variants.train.splits import HeldOut
 
-# Bases of a contig that are counted at a time.
+# Number of bases to count at a time.
 PIECE = 1000 * CONTACT_BIN
-#: Validation: not one modality, but spans are hidden.
+#: In validation: hide spans rather than a whole modality.
 SPANS = -1
 
 
 class Places(NamedTuple):
-    """Windows that may be drawn.
+    """Windows to draw from.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Places(NamedTuple):
     start : NDArray
         int64 ``[n]``: on the contact grid; may be negative.
     mostly_unknown, held_out : int
-        Windows left out: for their unknown bases, and since they touch the other part.
+        Windows left out for their unknown bases, or because they touch the other part.
     """
 
     contig: NDArray[np.int64]
@@ -69,24 +69,23 @@ class Places(NamedTuple):
 
 
 def find_places(shard: Shard, n_bins: int, held: HeldOut, max_n: float, *, valid: bool) -> Places:
-    """Every window on the contact grid with at least one base that is stored.
+    """Return every window on the contact grid with at least one stored base.
 
     Parameters
     ----------
     shard : Shard
     n_bins : int
     held : HeldOut
-        Windows of the training part lie wholly outside of it, those to validate on wholly inside
-        and beside each other.
+        Training windows lie wholly outside of it; validation windows lie wholly inside and do not
+        overlap.
     max_n : float
-        Share of unknown bases above which a window is left out. Bases that are not stored are
-        unknown.
+        Fraction of unknown bases above which a window is left out; bases not stored are unknown.
     valid : bool
 
     Raises
     ------
     DataError
-        If there is no window, saying why.
+        If no window is left, saying why.
     """
     window = n_bins * BIN_SIZE
     found: list[tuple[int, int]] = []
@@ -127,7 +126,7 @@ def _nothing(shard: Shard, places: Places, window: int, max_n: float, valid: boo
 def _grid(
     shard: Shard, contig: str, length: int, window: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts of the windows that meet a contig, and the known bases in each."""
+    """Return starts of the windows that meet a contig, and the number of known bases in each."""
     if not len(shard.blocks(contig)):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     known = [
@@ -143,7 +142,7 @@ def _grid(
 
 @dataclass(frozen=True)
 class Draw:
-    """A window in a cell type.
+    """Window in a cell type.
 
     Attributes
     ----------
@@ -153,7 +152,7 @@ class Draw:
     reverse : bool
         Read from the other strand.
     hidden : int
-        `SPANS`, or the modality that is hidden whole; training draws it.
+        `SPANS`, or the modality to hide whole; drawn per item in training.
     """
 
     contig: str
@@ -166,9 +165,9 @@ class Draw:
 def draw_epoch(
     places: Places, contigs: Sequence[str], cells: Sequence[str], n: int, seed: int, epoch: int
 ) -> list[Draw]:
-    """The windows of an epoch, which depend on seed and epoch alone.
+    """Return the windows of an epoch, which depend only on seed and epoch.
 
-    Each cell type comes equally often, whatever the number of its tracks.
+    Each cell type is drawn equally often, whatever the number of its tracks.
     """
     rng = np.random.default_rng([seed, epoch])
     which = rng.choice(len(places.start), n, replace=n > len(places.start))
@@ -181,9 +180,9 @@ def draw_epoch(
 
 
 def validation_draws(places: Places, shard: Shard, most: int) -> list[Draw]:
-    """Evenly spaced windows in each cell type: with spans hidden, and without each modality.
+    """Return evenly spaced windows in each cell type, at most `most` of them.
 
-    `most` windows at most; a modality that a cell type does not have is not asked for.
+    Each is used with spans hidden, and without each modality that the cell type has.
     """
     kept = np.unique(np.linspace(0, len(places.start) - 1, most).round().astype(np.int64))
     contigs = list(shard.contigs)
@@ -202,7 +201,7 @@ def _measured(tracks: Sequence[str], modalities: Sequence[str], cell: str) -> li
 
 
 class Item(NamedTuple):
-    """A window with what is hidden of it, as arrays; see `Batch`."""
+    """Arrays of one masked window; see `Batch`."""
 
     window: WindowArrays
     queries: Variants
@@ -216,28 +215,28 @@ class Item(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Windows with what is hidden of them.
+    """Masked windows.
 
     Attributes
     ----------
     window : Window
-        As the model sees it.
+        Input of the model.
     queries : Variants
         ``[W, G]``: S hidden spans, then P bases of hidden bins; both alleles are the reference. The
-        bases around a place are those of the genome: its tracks are asked for, not they.
+        bases around a place are not hidden: its tracks are predicted, not its bases.
     kmers : Tensor
-        int64 ``[W, S, O]``: ids inside each span, -1 where they are not asked for.
+        int64 ``[W, S, O]``: ids inside each span, -1 if not predicted.
     signal : Tensor
         float32 ``[W, M, N]``: the tracks before anything was hidden.
     scored : Tensor
-        bool ``[W, M, N]``: bins that are hidden and were really measured.
+        bool ``[W, M, N]``: bins that are hidden and were measured.
     bins : Tensor
-        int64 ``[W, P]``: bin of each place; -1: none was left.
+        int64 ``[W, P]``: bin of each place; -1 if none was left.
     line : Tensor
-        float32 ``[W, M, N]``: a line between the nearest known bins; 0 without any.
+        float32 ``[W, M, N]``: linear interpolation between the nearest known bins; 0 without any.
     simple : Tensor
-        float32 ``[W, M, N]``, for validation: what a simple guess says. The line, or the mean of
-        the others where a whole modality is hidden.
+        float32 ``[W, M, N]``, in validation: a simple guess. The line, or the mean of the other
+        tracks if a whole modality is hidden.
     draw : Tensor
         int64 ``[W, 4]``: epoch, number of the draw, index of the cell type, what is hidden.
     """
@@ -255,14 +254,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model reads of a window, and is asked.
+    """Size of a model's input and queries.
 
     Attributes
     ----------
     n_bins, k, flank : int
-        Of the model; `flank` are the bases on each side of an allele.
+        Sizes of the model; `flank` is the number of bases on each side of an allele.
     spans, places : int
-        Hidden spans, and bases of hidden bins, that are asked for in each window.
+        Hidden spans, and bases of hidden bins, to predict in each window.
     """
 
     n_bins: int
@@ -273,7 +272,7 @@ class Reading:
 
 
 class MaskedWindows(Dataset[Item]):
-    """Windows of a shard with something hidden; an item depends on seed, epoch and index alone.
+    """Masked windows of a shard; an item depends only on seed, epoch and index.
 
     Parameters
     ----------
@@ -282,9 +281,9 @@ class MaskedWindows(Dataset[Item]):
     masking : Masking
     reading : Reading
     seed, epoch : int
-        Validation has the same epoch each time.
+        Validation uses the same epoch each time.
     training : bool
-        Draw what is hidden of the tracks; otherwise each draw says it.
+        Draw the bins to hide; otherwise each draw determines them.
     """
 
     def __init__(
@@ -345,7 +344,7 @@ class MaskedWindows(Dataset[Item]):
     def _hide_bases(
         self, draw: Draw, codes: NDArray[np.uint8], rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Codes as the model sees them, and starts of the spans in them that are asked for."""
+        """Return the masked codes, and the starts of the spans to predict."""
         reading, masking = self.reading, self.masking
         if not masking.share or draw.hidden != SPANS:
             return codes, np.empty(0, np.int64)
@@ -356,7 +355,7 @@ class MaskedWindows(Dataset[Item]):
         return hide_bases(codes, starts, masking.span), asked
 
     def _places(self, scored: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-        """Hidden bins to ask for through the variant stream, away from the window's edge."""
+        """Return hidden bins to predict through the variant stream, away from the window's edge."""
         edge = -(-self.reading.flank // BIN_SIZE)
         bins = np.flatnonzero(scored[:, edge:-edge].any(0)) + edge
         chosen = rng.permutation(bins)[: self.reading.places]
@@ -378,10 +377,10 @@ class MaskedWindows(Dataset[Item]):
         spans: NDArray[np.int64],
         places: NDArray[np.int64],
     ) -> Variants:
-        """Haplotypes as `inputs.haplotypes` cuts them, out of the window's own bases."""
+        """Return haplotypes as from `inputs.haplotypes`, cut from the window's own bases."""
         flank, span = self.reading.flank, self.masking.span
         n = self.reading.spans if self.masking.share else 0
-        # What is not asked for is still computed, somewhere harmless.
+        # Unused queries are computed all the same, at a valid offset, and ignored.
         filled = np.full(n, flank, np.int64)
         filled[: len(spans)] = spans
         bases = middle_of(np.maximum(places, -(-flank // BIN_SIZE))) + MARGIN
@@ -398,13 +397,13 @@ class MaskedWindows(Dataset[Item]):
 
 
 def _mean_of_others(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Where all known modalities are those that are not hidden, ``[M, N]``."""
+    """Return the mean of the known modalities in each bin, ``[M, N]``."""
     mean = (signal * known).sum(0) / np.maximum(known.sum(0), 1)
     return np.repeat(mean[None], len(signal), axis=0).astype(np.float32)
 
 
 def stack(items: Sequence[Item]) -> Batch:
-    """A batch."""
+    """Stack items into a batch."""
 
     def stacked(field: str) -> Tensor:
         return torch.from_numpy(np.stack([getattr(item, field) for item in items]))
