@@ -208,7 +208,7 @@ def _with_gradients() -> Iterator[str]:
             known = COHORT_MODELS.load(name)
         except (ImportError, MissingExtraError):  # of an extra that is not installed
             continue
-        if known.differentiable is not CohortModel.differentiable:
+        if known.has_gradient():
             yield name
 
 

@@ -41,6 +41,11 @@ class CohortModel(Classifier[Samples]):
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         """Learn from samples, all of which have a label; see `fit`."""
 
+    @classmethod
+    def has_gradient(cls) -> bool:
+        """Return True if the model offers `differentiable`, of which attributions are made."""
+        return cls.differentiable is not CohortModel.differentiable
+
     def differentiable(self) -> Any:
         """Return the fitted model as a :class:`Differentiable`, for Integrated Gradients.
 

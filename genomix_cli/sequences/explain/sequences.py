@@ -261,7 +261,7 @@ def _baseline(
 def _with_gradients() -> Iterator[str]:
     """Names of the models that have them."""
     for name in SEQUENCE_CLASSIFIERS:
-        if SEQUENCE_CLASSIFIERS.load(name).logits_of is not SequenceClassifier.logits_of:
+        if SEQUENCE_CLASSIFIERS.load(name).has_gradient():
             yield name
 
 

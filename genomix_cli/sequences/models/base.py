@@ -94,11 +94,12 @@ class SequenceClassifier(Classifier[Labelled]):
 
     Attributes
     ----------
-    needs_aligned : bool
-        True if it reads columns as places, which only aligned sequences have.
+    reads_columns : bool
+        True if it reads columns as places, as fits aligned sequences: the other strand of a
+        sequence is then another answer, and a motif that lies anywhere is not found.
     """
 
-    needs_aligned: ClassVar[bool] = False
+    reads_columns: ClassVar[bool] = False
 
     @property
     def length(self) -> int:
@@ -115,6 +116,26 @@ class SequenceClassifier(Classifier[Labelled]):
     @abstractmethod
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         """Learn from `train`, stop by `valid`; see `fit`."""
+
+    @classmethod
+    def has_gradient(cls) -> bool:
+        """Return True if the model offers `logits_of`, of which attributions are made."""
+        return cls.logits_of is not SequenceClassifier.logits_of
+
+    @classmethod
+    def has_embedding(cls) -> bool:
+        """Return True if the model offers `embedding`."""
+        return cls.embedding is not SequenceClassifier.embedding
+
+    def embedding(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return a vector per sequence float32 ``[n, d]``, from sets of bases uint8 ``[n, L]``.
+
+        Raises
+        ------
+        NotImplementedError
+            If it has none.
+        """
+        raise NotImplementedError
 
     def logits_of(self, p: Any) -> Any:
         """Return logits ``[B, K]`` from the probability of each base, Tensor float32 ``[B, L, 4]``.

@@ -74,6 +74,7 @@ class Components(SequenceClassifier):
     for any bases. Unknown and hidden bases are as the mean of their column.
     """
 
+    reads_columns = True
     config_class = ComponentsConfig
     needs: ClassVar[Mapping[str, str]] = {"sklearn": "cohorts"}
     kind: ClassVar[Literal["logistic", "svm"]]

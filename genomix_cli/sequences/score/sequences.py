@@ -27,6 +27,7 @@ from genomix_cli.genome.vcf.writer import Format, cell, open_output, table_forma
 from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.sequences.score.embeddings import embed as embed_codes
 from genomix_cli.sequences.score.embeddings import encoder_of
@@ -242,15 +243,14 @@ def embeddings(
     UsageError
         If the run has no embeddings.
     """
-    from genomix_cli.sequences.models.network import NetworkClassifier
-
     if run.config.task == TASK:
         model = of_run(run, device).model
-        if not isinstance(model, NetworkClassifier):
+        if not model.has_embedding():
+            able = [m for m in SEQUENCE_CLASSIFIERS if SEQUENCE_CLASSIFIERS.load(m).has_embedding()]
             raise UsageError(
                 f"{run.config.model} has no embeddings",
                 where=run.path,
-                expected="a run of transformer or cnn",
+                expected=f"a run of {' or '.join(able)}",
             )
         embed = model.embedding
     else:

@@ -108,7 +108,7 @@ class VariantModel(nn.Module):
     """
 
     config_class: ClassVar[type] = VariantConfig
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"mini": {}}
     head_parameters: ClassVar[tuple[str, ...]] = ()
     shard_layers: ClassVar[tuple[type[nn.Module], ...]] = ()
     has_attributions: ClassVar[bool] = False
