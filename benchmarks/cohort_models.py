@@ -26,8 +26,9 @@ import numpy as np
 
 from genomix_cli.cohorts.dataset import Samples, read_samples
 from genomix_cli.cohorts.models.base import CohortModel
+from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.runs import build
-from genomix_cli.cohorts.simulate.cohort import CohortRequest, simulate_cohort
+from genomix_cli.cohorts.simulate.cohort import simulate_cohort
 from genomix_cli.cohorts.simulate.parameters import read_parameters
 from genomix_cli.cohorts.train.entrants import preset
 from genomix_cli.formats.cohort import open_cohort

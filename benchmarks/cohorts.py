@@ -16,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from genomix_cli.cohorts.simulate.cohort import CohortRequest, simulate_cohort
+from genomix_cli.cohorts.requests import CohortRequest
+from genomix_cli.cohorts.simulate.cohort import simulate_cohort
 from genomix_cli.cohorts.simulate.parameters import DIFFICULTIES, presets, read_parameters
 
 
@@ -66,7 +67,8 @@ def table(samples: int, seed: int) -> None:
     """Seconds and peak memory of `prepare cohort` for a text table of 100,000 CpGs."""
     import numpy as np
 
-    from genomix_cli.cohorts.prepare.cohort import PrepareRequest, prepare_cohort
+    from genomix_cli.cohorts.prepare.cohort import prepare_cohort
+    from genomix_cli.cohorts.requests import PrepareRequest
 
     cpgs = 100_000
     rng = np.random.default_rng(seed)

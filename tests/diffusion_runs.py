@@ -10,7 +10,7 @@ from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
 from genomix_cli.genome import iupac
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate.train import DiffusionSummary, train_diffusion
-from genomix_cli.sequences.train.request import TrainRequest
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.train.splits import TEST, TRAIN, VALID
 
 CLASSES = ("poor", "rich")

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.adapters import adapt
+from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.processes import rank_and_world_size, share
-from genomix_cli.learning.task import FitConfig
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.records.inputs import MAX_ALLELE

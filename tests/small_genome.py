@@ -7,8 +7,8 @@ from pathlib import Path
 
 from genomix_cli.genome.alphabet import decode
 from genomix_cli.genome.fasta import Fasta
-from genomix_cli.variants.prepare.shard import PrepareRequest
-from genomix_cli.variants.simulate.genome import SimulationRequest, simulate_genome
+from genomix_cli.variants.requests import PrepareRequest, SimulationRequest
+from genomix_cli.variants.simulate.genome import simulate_genome
 
 LENGTH = 303_030
 TRACKS = ("ATAC", "CTCF")

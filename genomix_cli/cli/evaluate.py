@@ -91,12 +91,8 @@ def evaluate(
     than five): neighbours share their surroundings and are no independent evidence. Ranking
     accuracy compares only variants of the same 50-kb locus, so the place alone does not help.
     """
-    from genomix_cli.variants.evaluate.scores import (
-        EvaluateRequest,
-        evaluate_scores,
-        write_json,
-        write_tsv,
-    )
+    from genomix_cli.variants.evaluate.scores import evaluate_scores, write_json, write_tsv
+    from genomix_cli.variants.requests import EvaluateRequest
 
     request = EvaluateRequest(
         scored=scored,

@@ -63,12 +63,8 @@ def evaluate_classes(
     the Bayes posterior of the modalities that the model saw is beside it; who is above it has found
     a leak.
     """
-    from genomix_cli.comparison.evaluate import (
-        EvaluateRequest,
-        evaluate_classes,
-        write_json,
-        write_tsv,
-    )
+    from genomix_cli.comparison.evaluate import evaluate_classes, write_json, write_tsv
+    from genomix_cli.comparison.requests import EvaluateRequest
 
     request = EvaluateRequest(
         scored=scored,

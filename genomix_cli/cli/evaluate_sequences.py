@@ -57,8 +57,8 @@ def evaluate_generated(
     Spectrum of 6-mers, profiles and GC of single sequences, motifs, classes as a classifier sees
     them, and how close each comes to the nearest training sequence.
     """
-    from genomix_cli.sequences.generate.evaluate import GeneratedRequest
     from genomix_cli.sequences.generate.evaluate import evaluate_generated as compare
+    from genomix_cli.sequences.requests import GeneratedRequest
 
     request = GeneratedRequest(
         generated=generated,

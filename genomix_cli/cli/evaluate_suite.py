@@ -86,8 +86,8 @@ def evaluate_suite(
     Models and baselines are compared on the same variants by paired bootstrap. A model that has
     learned from one of them is refused.
     """
-    from genomix_cli.variants.evaluate.suite.request import SuiteRequest
     from genomix_cli.variants.evaluate.suite.run import evaluate_suite as evaluate
+    from genomix_cli.variants.requests import SuiteRequest
 
     if output is None:
         raise UsageError("no folder for the report", where="--output", expected="-o FOLDER")

@@ -103,7 +103,8 @@ def explain(
         )
     import torch
 
-    from genomix_cli.variants.explain.alleles import ExplainRequest, explain_variants
+    from genomix_cli.variants.explain.alleles import explain_variants
+    from genomix_cli.variants.requests import ExplainRequest
 
     if threads:
         torch.set_num_threads(threads)

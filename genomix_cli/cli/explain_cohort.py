@@ -58,8 +58,8 @@ def explain_cohort(
     there, and where they miss it by more than 1 % the exit code is 3. On simulated cohorts the
     features that drive the classes are known, and how well they are found is said.
     """
-    from genomix_cli.cohorts.explain.samples import ExplainRequest
     from genomix_cli.cohorts.explain.samples import explain_cohort as explain_samples
+    from genomix_cli.cohorts.requests import ExplainRequest
 
     set_threads(threads)
     done = explain_samples(

@@ -50,8 +50,8 @@ def explain_sequences(
     to the change from the baseline: all bases alike, or the mean of the column where sequences are
     aligned; where they miss it by more than 1 % the exit code is 3.
     """
-    from genomix_cli.sequences.explain.sequences import ExplainRequest
     from genomix_cli.sequences.explain.sequences import explain_sequences as explain
+    from genomix_cli.sequences.requests import ExplainRequest
 
     set_threads(threads)
     lines = explain(

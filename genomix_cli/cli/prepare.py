@@ -102,7 +102,8 @@ def variants(
     quiet: Quiet = False,
 ) -> None:
     """Variants with the sequence, tracks and contacts around them, for `genomix train`."""
-    from genomix_cli.variants.prepare.shard import PrepareRequest, prepare_variants
+    from genomix_cli.variants.prepare.shard import prepare_variants
+    from genomix_cli.variants.requests import PrepareRequest
 
     meaning: Any = uncovered
     request = PrepareRequest(
@@ -159,7 +160,8 @@ def genome(
     quiet: Quiet = False,
 ) -> None:
     """A whole genome with its tracks and contacts, for `genomix train --task pretrain`."""
-    from genomix_cli.variants.prepare.genome import PrepareGenomeRequest, prepare_genome
+    from genomix_cli.variants.prepare.genome import prepare_genome
+    from genomix_cli.variants.requests import PrepareGenomeRequest
 
     meaning: Any = uncovered
     summary = prepare_genome(
@@ -311,8 +313,9 @@ def cohort(
     quiet: Quiet = False,
 ) -> None:
     """Omics tables and a clinical table in one file, which mudata and scanpy open as it is."""
-    from genomix_cli.cohorts.prepare.cohort import PrepareRequest, prepare_cohort
+    from genomix_cli.cohorts.prepare.cohort import prepare_cohort
     from genomix_cli.cohorts.prepare.mutations import PROTEIN_CHANGING
+    from genomix_cli.cohorts.requests import PrepareRequest
 
     request = PrepareRequest(
         output=output,

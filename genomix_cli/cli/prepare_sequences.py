@@ -123,7 +123,8 @@ def sequences(
     quiet: Quiet = False,
 ) -> None:
     """Sequences of one length with labels and phenotypes: records, windows, or people's SNVs."""
-    from genomix_cli.sequences.prepare.sequences import PrepareRequest, prepare_sequences
+    from genomix_cli.sequences.prepare.sequences import prepare_sequences
+    from genomix_cli.sequences.requests import PrepareRequest
 
     request = PrepareRequest(
         inputs=tuple(inputs),

@@ -19,10 +19,10 @@ def pretrain(options: Mapping[str, Any]) -> None:
     """
     import torch
 
+    from genomix_cli.learning.fit_settings import FitConfig
     from genomix_cli.learning.processes import first_process
-    from genomix_cli.learning.task import FitConfig
-    from genomix_cli.variants.train.pretrain.masking import Masking
-    from genomix_cli.variants.train.pretrain.run import MONITOR, PretrainRequest
+    from genomix_cli.variants.requests import PRETRAIN_MONITOR as MONITOR
+    from genomix_cli.variants.requests import Masking, PretrainRequest
     from genomix_cli.variants.train.pretrain.run import pretrain as run
 
     def chosen(*names: str) -> dict[str, Any]:

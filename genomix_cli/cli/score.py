@@ -157,10 +157,8 @@ def score(
         track = track if _typed(ctx, "track") else None
         contacts = contacts if _typed(ctx, "contacts") else None
         uncovered = uncovered if _typed(ctx, "uncovered") else None
-    from genomix_cli.variants.records.cutting import Part
-    from genomix_cli.variants.score.plan import ScoreRequest
+    from genomix_cli.variants.requests import GenomeFiles, Part, ScoreRequest
     from genomix_cli.variants.score.vcf import score_variants
-    from genomix_cli.variants.score.workers import GenomeFiles
 
     tracks = of_one_cell(parse_tracks(track))
     if cell and genome is None:

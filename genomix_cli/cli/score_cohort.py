@@ -45,7 +45,7 @@ def score_cohort(
     The set holds the true class as often as the model was calibrated to; `abstain` is 1 where it
     is not a single class. A sample of which nothing was measured has empty cells.
     """
-    from genomix_cli.cohorts.score import ScoreRequest
+    from genomix_cli.cohorts.requests import ScoreRequest
     from genomix_cli.cohorts.score import score_cohort as score_samples
 
     set_threads(threads)

@@ -51,7 +51,7 @@ def score_sequences(
     single class; contrast: embeddings; align: what is retrieved. A sequence of N alone has empty
     cells.
     """
-    from genomix_cli.sequences.score.sequences import ScoreRequest
+    from genomix_cli.sequences.requests import ScoreRequest
     from genomix_cli.sequences.score.sequences import score_sequences as score
 
     set_threads(threads)

@@ -66,7 +66,8 @@ def genome(
 
     Sizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.
     """
-    from genomix_cli.variants.simulate.genome import SimulationRequest, simulate_genome
+    from genomix_cli.variants.requests import SimulationRequest
+    from genomix_cli.variants.simulate.genome import simulate_genome
 
     n, length = parse_size(size)
     request = SimulationRequest(
@@ -132,7 +133,8 @@ def cohort(
         return
     if output is None:
         raise UsageError("no file to write to", expected="genomix simulate cohort OUT.h5mu ...")
-    from genomix_cli.cohorts.simulate.cohort import CohortRequest, simulate_cohort
+    from genomix_cli.cohorts.requests import CohortRequest
+    from genomix_cli.cohorts.simulate.cohort import simulate_cohort
 
     request = CohortRequest(
         output=output,
@@ -185,7 +187,8 @@ def fit(
     The file says which were estimated and which are defaults. Tables are read as `genomix prepare
     cohort` reads them.
     """
-    from genomix_cli.cohorts.fit.cohort import FitRequest, fit_cohort
+    from genomix_cli.cohorts.fit.cohort import fit_cohort
+    from genomix_cli.cohorts.requests import FitRequest
 
     if output is None:
         raise UsageError("no file to write to", expected="genomix simulate fit ... -o params.yaml")

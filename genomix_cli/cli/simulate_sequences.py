@@ -64,7 +64,8 @@ def sequences(
         raise UsageError("the file says them itself", where="--condition", hint="leave it out")
     import torch
 
-    from genomix_cli.sequences.generate.simulate import SimulateRequest, simulate_sequences
+    from genomix_cli.sequences.generate.simulate import simulate_sequences
+    from genomix_cli.sequences.requests import SimulateRequest
 
     if threads:
         torch.set_num_threads(threads)

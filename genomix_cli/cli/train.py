@@ -192,11 +192,10 @@ def train(
             raise UsageError("unknown", where=option, expected=" or ".join(known), found=value)
     import torch
 
+    from genomix_cli.learning.fit_settings import FitConfig
     from genomix_cli.learning.processes import first_process
-    from genomix_cli.learning.task import FitConfig
+    from genomix_cli.variants.requests import Holding, TrainRequest
     from genomix_cli.variants.train.cross_validate import cross_validate
-    from genomix_cli.variants.train.splits import Holding
-    from genomix_cli.variants.train.supervised import TrainRequest
     from genomix_cli.variants.train.supervised import train_variants as learn
 
     if threads:

@@ -92,9 +92,8 @@ def train_cohort(
         )
     import torch
 
-    from genomix_cli.cohorts.train.classifiers import TrainRequest, train_cohort
-    from genomix_cli.cohorts.train.entrants import Contest
-    from genomix_cli.cohorts.train.protocol import Rules
+    from genomix_cli.cohorts.requests import Contest, Rules, TrainRequest
+    from genomix_cli.cohorts.train.classifiers import train_cohort
     from genomix_cli.learning.processes import first_process
 
     if threads:

@@ -111,7 +111,7 @@ def train_sequences(
     from genomix_cli.learning.checkpoints import resolve_device
     from genomix_cli.learning.fit_settings import FitSettings
     from genomix_cli.learning.processes import first_process
-    from genomix_cli.sequences.train.request import TrainRequest
+    from genomix_cli.sequences.requests import TrainRequest
 
     if threads:
         torch.set_num_threads(threads)

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples, aligned, read_samples
+from genomix_cli.cohorts.requests import ScoreRequest
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.genome.parquet import Column
-from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.genome.vcf.writer import cell, open_output, table_format
 from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.progress import track
@@ -34,29 +34,6 @@ BATCH = 2048
 AND = ","
 # Samples that a message names.
 NAMED = 3
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """What to score.
-
-    Attributes
-    ----------
-    cohort : Path
-    model : str
-        Run folder of `genomix train cohort.h5mu`.
-    output : Path
-        TSV, TSV.gz or Parquet by its name; ``-`` is standard output.
-    stats : Path, optional
-        JSON of the summary, with provenance.
-    device : str
-    """
-
-    cohort: Path
-    model: str
-    output: Path = Path(STANDARD_STREAM)
-    stats: Path | None = None
-    device: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import NAN, Interval, MetricResult, share_interval
 from genomix_cli.comparison.metrics.multiclass import CLASS_METRICS, METRICS, Replicates, replicate
+from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.comparison.results import ClassScore, leaks, plain, write_rows
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
@@ -37,44 +38,6 @@ FEW_UNITS = 30
 PARQUET = b"PAR1"
 # Probabilities come with six digits.
 SUM_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class EvaluateRequest:
-    """What to evaluate.
-
-    Attributes
-    ----------
-    scored : Path
-        Table of `genomix score` of a cohort or of sequences, or a run folder, or its
-        ``predictions.parquet``.
-    data : Path, optional
-        Cohort or file of sequences with labels, and with patients or groups; without it the table's
-        own column ``label``, each sample by itself.
-    label : str
-        Phenotype of a file of sequences; empty: what the run learned, or the file's.
-    model : str, optional
-        Which one, of a table of several.
-    versus : Path, optional
-        Another table, compared sample by sample.
-    versus_model : str, optional
-        Which one of that; without `versus` another one of the same table.
-    modalities : tuple of str
-        That the model saw, for the Bayes ceiling; empty: as the run says, or all of the cohort.
-    draws : int
-        Bootstrap draws; 0: no intervals.
-    seed : int
-    """
-
-    scored: Path
-    data: Path | None = None
-    label: str = ""
-    model: str | None = None
-    versus: Path | None = None
-    versus_model: str | None = None
-    modalities: tuple[str, ...] = ()
-    draws: int = 1000
-    seed: int = 0
 
 
 @dataclass(frozen=True)

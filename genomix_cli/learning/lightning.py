@@ -17,9 +17,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
 from genomix_cli.errors import UsageError
+from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.processes import first_process, rank_and_world_size
 from genomix_cli.learning.strategies import check_strategy, shard, strategy_of
-from genomix_cli.learning.task import FitConfig, FitResult, Task
+from genomix_cli.learning.task import FitResult, Task
 
 log = logging.getLogger("genomix")
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from genomix_cli.errors import MissingExtraError, UsageError
-from genomix_cli.learning.task import FitConfig, FitResult, Task
+from genomix_cli.learning.fit_settings import FitConfig
+from genomix_cli.learning.task import FitResult, Task
 
 
 def fit(

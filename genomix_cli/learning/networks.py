@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from genomix_cli.config import Count, NotNegative, Positive
 from genomix_cli.learning.checkpoints import resolve_device
-from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.fit_settings import FitConfig, FitSettings
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.processes import rank_and_world_size
-from genomix_cli.learning.task import Epoch, FitConfig, FitResult, Task
+from genomix_cli.learning.task import Epoch, FitResult, Task
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -15,7 +15,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.task import STRATEGIES, FitConfig
+from genomix_cli.learning.fit_settings import STRATEGIES, FitConfig
 
 # Of Trainer(precision=...); fp16 under FSDP would need gradients scaled across processes.
 SHARDED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")

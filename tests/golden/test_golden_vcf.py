@@ -30,11 +30,10 @@ from genomix_cli.learning.checkpoints import WEIGHTS, ModelConfig, save_model
 from genomix_cli.provenance import sha256
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
+from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.blocks import ScoreSummary
-from genomix_cli.variants.score.plan import ScoreRequest
 from genomix_cli.variants.score.vcf import score_variants
-from genomix_cli.variants.score.workers import GenomeFiles
 
 FOLDER = Path(__file__).parent / "vcf"
 EXPECTED = FOLDER / "expected.vcf"

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ from genomix_cli.cohorts.explain.explanation import (
     summary_table,
 )
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable
+from genomix_cli.cohorts.requests import ExplainRequest
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.cohorts.score import score_samples
 from genomix_cli.comparison.study import Importance
@@ -56,56 +57,6 @@ log = logging.getLogger("genomix")
 DRAWN = 20
 # Samples between two signs of life.
 CHUNK = 64
-
-
-@dataclass(frozen=True)
-class ExplainRequest:
-    """What to explain.
-
-    Attributes
-    ----------
-    cohort : Path
-    model : str
-        Run folder.
-    output : Path
-        TSV of attributions.
-    select : tuple of str
-        Names of samples; empty: all.
-    top : int, optional
-        Those with the highest probability of the class that is explained.
-    max_samples : int
-        Of more than these so many are taken, evenly through the cohort.
-    of_class : str, optional
-        Class to explain; the predicted one of each sample otherwise.
-    steps : int
-        Of the integral.
-    summary : Path, optional
-        TSV of the mean absolute attribution of each feature.
-    attention : Path, optional
-        TSV of the cross-modal attention.
-    plot_dir : Path, optional
-        Folder for one PNG per sample.
-    allow_incomplete : bool
-        Do not fail when a completeness error exceeds 1 %.
-    device : str
-    force : bool
-        Replace existing outputs.
-    """
-
-    cohort: Path
-    model: str
-    output: Path
-    select: tuple[str, ...] = ()
-    top: int | None = None
-    max_samples: int = 100
-    of_class: str | None = None
-    steps: int = STEPS
-    summary: Path | None = None
-    attention: Path | None = None
-    plot_dir: Path | None = None
-    allow_incomplete: bool = False
-    device: str = "auto"
-    force: bool = False
 
 
 class ExplainSummary(NamedTuple):

@@ -6,7 +6,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from genomix_cli.cohorts.fit.measured import Fitted, Measured
 from genomix_cli.cohorts.fit.methylation import fit_methylation
 from genomix_cli.cohorts.fit.mutations import fit_mutations
 from genomix_cli.cohorts.prepare.modality import beta_of_m
+from genomix_cli.cohorts.requests import FitRequest
 from genomix_cli.cohorts.simulate.missing import WHOLE, MissingParameters
 from genomix_cli.cohorts.simulate.parameters import Batches, CohortParameters, to_yaml
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
@@ -47,39 +48,6 @@ FEWEST_FEATURES = 5
 # Of larger tables, runs of neighbours are fitted.
 MOST_FEATURES, RUNS = 20_000, 20
 DIGITS = 5
-
-
-@dataclass(frozen=True)
-class FitRequest:
-    """What to fit.
-
-    Attributes
-    ----------
-    output : Path
-        YAML of parameters for ``genomix simulate cohort --params``.
-    cohort : Path, optional
-        A cohort file.
-    tables : mapping of str to Path
-        Instead: tables, by the name of a modality that ``genomix prepare cohort`` knows.
-    clinical : Path, optional
-        With tables: a table of the samples.
-    label : str, optional
-        Its column of classes.
-    modalities : tuple of str
-        Names of those to fit; default: the first of every kind that can be simulated.
-    samples : int, optional
-        That the YAML asks for; default: as many as the cohort has.
-    force : bool
-    """
-
-    output: Path
-    cohort: Path | None = None
-    tables: Mapping[str, Path] = field(default_factory=dict)
-    clinical: Path | None = None
-    label: str | None = None
-    modalities: tuple[str, ...] = ()
-    samples: int | None = None
-    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +110,8 @@ def fit_cohort(request: FitRequest) -> FitSummary:
 
 def cohort_of_tables(request: FitRequest, path: Path) -> Path:
     """Read tables as ``genomix prepare cohort`` does, into a cohort file at `path`."""
-    from genomix_cli.cohorts.prepare.cohort import PrepareRequest, prepare_cohort
+    from genomix_cli.cohorts.prepare.cohort import prepare_cohort
+    from genomix_cli.cohorts.requests import PrepareRequest
 
     prepare_cohort(
         PrepareRequest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from genomix_cli.cohorts.prepare.samples import LeftOut, Spelling, parse_barcode, pick_samples
 from genomix_cli.cohorts.prepare.tables import place
+from genomix_cli.cohorts.requests import PrepareRequest
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT
 from genomix_cli.genome.tables import first_bytes, is_missing, open_table, unknown_name
@@ -60,6 +61,11 @@ class Roles:
     patient: str | None = None
     keep: tuple[str, ...] = ()
     drop_labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, request: PrepareRequest) -> Roles:
+        """Return the roles that a request gives to columns."""
+        return cls(**{each.name: getattr(request, each.name) for each in fields(cls)})
 
     @property
     def asked(self) -> dict[str, str | None]:

@@ -6,8 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from genomix_cli.cohorts.prepare.clinical import (
 )
 from genomix_cli.cohorts.prepare.inputs import Inputs, read_inputs
 from genomix_cli.cohorts.prepare.modality import Modality
-from genomix_cli.cohorts.prepare.mutations import PROTEIN_CHANGING
 from genomix_cli.cohorts.prepare.samples import LeftOut, check_shared, choose_spelling, pick_samples
+from genomix_cli.cohorts.requests import PrepareRequest
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import (
     BATCH,
@@ -54,93 +53,6 @@ _SETTINGS = (
     *("skip_columns", "samples", "bins", "assembly", "sex_chromosomes", "ids", "duplicates"),
     *("m_to_beta", "log_transform", "mutation_classes", "only"),
 )
-
-
-@dataclass(frozen=True)
-class PrepareRequest:
-    """What to prepare.
-
-    Attributes
-    ----------
-    output : Path
-    modalities : mapping of str to Path
-        File by modality: a matrix (TSV, CSV, Parquet), a MAF, a .seg, a table of fragments, .h5ad.
-    kinds : mapping of str to str
-        Kind by modality (see `genomix_cli.formats.cohort.KINDS`), where its name does not say it.
-    inputs : tuple of Path
-        .h5mu and .h5ad files, whose modalities have names already.
-    study : Path, optional
-        Folder of a cBioPortal study.
-    only : tuple of str
-        Modalities of the study to read; all without any.
-    panels : tuple of Path
-        Gene-panel files that are not in the study's folder.
-    clinical : Path, optional
-    sample_column : str, optional
-        Of the clinical table.
-    label, batch, patient : str, optional
-        Columns of the clinical table.
-    keep : tuple of str
-        Its other columns to keep; all that are not empty without any.
-    drop_labels : tuple of str
-        Values of the label that mean that it is not known.
-    id_column : str, optional
-        Of the matrices: the column of names.
-    skip_columns : tuple of str
-        Columns of the matrices to leave out.
-    samples : {"rows", "columns"}, optional
-        What the samples are in every matrix; by default it is found out.
-    bins : str
-        ``arms`` or the size of the bins of segments.
-    assembly : str, optional
-        hg38 or hg19; by default as the study says, else hg38.
-    sex_chromosomes : bool
-        Whether segments of X and Y are used.
-    ids : {"auto", "exact", "tcga"}
-        How ids of samples are matched.
-    duplicates : {"error", "first"}
-    m_to_beta, log_transform : tuple of str
-        Modalities to transform.
-    mutation_classes : tuple of str
-        Variant classifications that count as a mutation; ``("all",)`` for all.
-    force : bool
-        Whether to replace `output`.
-    stats : Path, optional
-        Where to write the summary as JSON.
-    """
-
-    output: Path
-    modalities: Mapping[str, Path] = field(default_factory=dict)
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    inputs: tuple[Path, ...] = ()
-    study: Path | None = None
-    only: tuple[str, ...] = ()
-    panels: tuple[Path, ...] = ()
-    clinical: Path | None = None
-    sample_column: str | None = None
-    label: str | None = None
-    batch: str | None = None
-    patient: str | None = None
-    keep: tuple[str, ...] = ()
-    drop_labels: tuple[str, ...] = ()
-    id_column: str | None = None
-    skip_columns: tuple[str, ...] = ()
-    samples: str | None = None
-    bins: str = "arms"
-    assembly: str | None = None
-    sex_chromosomes: bool = False
-    ids: str = "auto"
-    duplicates: str = "error"
-    m_to_beta: tuple[str, ...] = ()
-    log_transform: tuple[str, ...] = ()
-    mutation_classes: tuple[str, ...] = PROTEIN_CHANGING
-    force: bool = False
-    stats: Path | None = None
-
-    @property
-    def roles(self) -> Roles:
-        """Which clinical columns are what."""
-        return Roles(self.label, self.batch, self.patient, self.keep, self.drop_labels)
 
 
 @dataclass(frozen=True)
@@ -275,7 +187,7 @@ def _match(request: PrepareRequest, inputs: Inputs) -> _Matched:
     clinical = merge([respell(t, spelling, request.duplicates, left_out) for t in inputs.clinical])
     check_shared(rows, None if clinical is None else clinical.frame.index)
     samples, strangers = _order(rows, clinical, left_out)
-    roles = replace(request.roles, patient=request.patient or inputs.patient)
+    roles = replace(Roles.of(request), patient=request.patient or inputs.patient)
     obs = observations(clinical, samples, spelling, roles)
     return _Matched(inputs.modalities, rows, obs, spelling.level, left_out, strangers)
 

@@ -16,7 +16,7 @@ from genomix_cli.cohorts.prepare.cbioportal import (
     study_clinical,
     study_coverage,
 )
-from genomix_cli.cohorts.prepare.clinical import Clinical, check_columns, read_clinical
+from genomix_cli.cohorts.prepare.clinical import Clinical, Roles, check_columns, read_clinical
 from genomix_cli.cohorts.prepare.fragments import read_bins, read_lengths
 from genomix_cli.cohorts.prepare.modality import (
     Modality,
@@ -36,7 +36,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import KINDS, Kind, is_cohort
 
 if TYPE_CHECKING:
-    from genomix_cli.cohorts.prepare.cohort import PrepareRequest
+    from genomix_cli.cohorts.requests import PrepareRequest
 
 log = logging.getLogger("genomix")
 
@@ -93,7 +93,7 @@ def read_inputs(request: PrepareRequest) -> Inputs:
         if what == "hdf5":
             _read_h5ad(request, name, inputs)
     _read_clinical(request, inputs)
-    check_columns([table.frame for table in inputs.clinical], request.roles, request.clinical)
+    check_columns([table.frame for table in inputs.clinical], Roles.of(request), request.clinical)
     if study is not None:
         _read_study(request, study, inputs)
     _read_named(request, contents, inputs)

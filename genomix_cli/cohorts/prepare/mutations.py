@@ -13,24 +13,12 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.prepare.modality import Modality, feature_table
 from genomix_cli.cohorts.prepare.records import CALLS, CALLS_MORE, Records, need_names, read_records
+from genomix_cli.cohorts.requests import PROTEIN_CHANGING
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import KINDS
 
 log = logging.getLogger("genomix")
 
-#: Classes that change the protein: those that maftools counts by default (Mayakonda et al. 2018,
-#: doi:10.1101/gr.239244.118).
-PROTEIN_CHANGING = (
-    "Frame_Shift_Del",
-    "Frame_Shift_Ins",
-    "In_Frame_Del",
-    "In_Frame_Ins",
-    "Missense_Mutation",
-    "Nonsense_Mutation",
-    "Nonstop_Mutation",
-    "Splice_Site",
-    "Translation_Start_Site",
-)
 ALL_CLASSES = "all"
 # What a Mutation_Status says that is no mutation of the tumour; cBioPortal skips these too.
 _NO_MUTATION = frozenset(["loh", "wildtype", "none"])

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.simulate.ceiling import Ceiling, ceilings
 from genomix_cli.cohorts.simulate.joint_model import Observed, Subset, World
-from genomix_cli.cohorts.simulate.parameters import CohortParameters, plain
+from genomix_cli.cohorts.simulate.parameters import plain
 from genomix_cli.cohorts.simulate.shared import Floats, Samples, draw_samples, joined
 from genomix_cli.formats.cohort import (
     BATCH,
@@ -36,31 +37,6 @@ if TYPE_CHECKING:
 
 # Samples at a time; each piece has a generator of its own, so threads change nothing.
 PIECE = 1000
-
-
-@dataclass(frozen=True)
-class CohortRequest:
-    """What to simulate.
-
-    Attributes
-    ----------
-    output : Path
-    parameters : CohortParameters
-    seed : int
-        Of the samples.
-    preset : str or None
-        For the record.
-    threads : int
-        0: one per core.
-    force : bool
-    """
-
-    output: Path
-    parameters: CohortParameters
-    seed: int = 0
-    preset: str | None = None
-    threads: int = 0
-    force: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples, read_samples
+from genomix_cli.cohorts.requests import TrainRequest
 from genomix_cli.cohorts.runs import RunConfig, save_run
-from genomix_cli.cohorts.train.entrants import Contest, Entrant
-from genomix_cli.cohorts.train.holdout import FOLDS, HeldOut, hold_out
+from genomix_cli.cohorts.train.entrants import Entrant, check, entrants_of
+from genomix_cli.cohorts.train.holdout import HeldOut, hold_out
 from genomix_cli.cohorts.train.protocol import (
     Part,
-    Rules,
     Trained,
     judge,
     load_part,
@@ -44,7 +44,6 @@ from genomix_cli.provenance import Provenance, environment
 
 log = logging.getLogger("genomix")
 
-BASELINES = ("logistic", "late-fusion", "best-single")
 WORDING = Wording(
     units="patients",
     about="Imputation, scaling and selection are part of it. A sample may lack values or whole "
@@ -55,47 +54,6 @@ WORDING = Wording(
 )
 # Samples whose attributions make the feature table.
 EXPLAINED = 200
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What ``genomix train COHORT`` was asked for.
-
-    Attributes
-    ----------
-    cohort : Path
-    output : Path
-        Run folder.
-    contest : Contest
-        Who competes.
-    modalities : tuple of str
-        To learn from; empty: all of the file.
-    hold_out : str
-        ``folds``, ``batch``, or a table of samples and folds; its fold ``train`` is never held out.
-    folds : int
-        For ``folds``.
-    rules : Rules
-    device : str
-    devices, threads : int
-    precision : str
-    seed : int
-    resume : bool
-        Go on where a run to the same folder stopped.
-    """
-
-    cohort: Path
-    output: Path
-    contest: Contest
-    modalities: tuple[str, ...] = ()
-    hold_out: str = FOLDS
-    folds: int = 5
-    rules: Rules = field(default_factory=Rules)
-    device: str = "auto"
-    devices: int = 1
-    threads: int = 0
-    precision: str = "auto"
-    seed: int = 0
-    resume: bool = False
 
 
 def train_cohort(request: TrainRequest) -> Results:
@@ -120,11 +78,11 @@ def train_cohort(request: TrainRequest) -> Results:
     MissingExtraError
         If pyarrow or, for networks, Lightning is not installed.
     """
-    request.contest.check()
+    check(request.contest)
     _check_extras()
     with open_cohort(request.cohort) as cohort:
         samples, kept = _labelled(cohort, request)
-        entrants = request.contest.entrants(samples)
+        entrants = entrants_of(request.contest, samples)
         held_out = hold_out(cohort, samples, kept, request.hold_out, request.folds, request.seed)
         ceilings = _ceilings(cohort, samples, kept, entrants)
         drivers = _drivers(cohort)

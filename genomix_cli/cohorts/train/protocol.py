@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.models.base import CohortModel
+from genomix_cli.cohorts.requests import Rules
 from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.train.entrants import Entrant
 from genomix_cli.cohorts.train.splits import folds_of
@@ -31,30 +32,6 @@ log = logging.getLogger("genomix")
 
 # Share of the training samples that `split` sets aside for calibration.
 CALIBRATION_FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How every model is tuned, calibrated and judged.
-
-    Attributes
-    ----------
-    trials, inner_folds : int
-    level : float
-        Of the prediction sets.
-    calibration : str
-        ``cross``: temperature and thresholds from predictions out of the inner folds, all samples
-        train; ``split``: from a fifth of the training samples that nothing else is learned from,
-        which makes the coverage of the sets exact (Vovk 2012, arXiv:1209.2673).
-    seeds : tuple of int
-        Of the last fit; tuning uses the first.
-    """
-
-    trials: int = 5
-    inner_folds: int = 3
-    level: float = 0.9
-    calibration: str = "cross"
-    seeds: tuple[int, ...] = (0,)
 
 
 class Trained(NamedTuple):

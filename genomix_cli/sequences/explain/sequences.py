@@ -26,7 +26,6 @@ from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.explain.attribution import (
-    STEPS,
     TOLERANCE,
     Attribution,
     attribute,
@@ -34,6 +33,7 @@ from genomix_cli.sequences.explain.attribution import (
     shuffled_mean,
 )
 from genomix_cli.sequences.models.base import SequenceClassifier
+from genomix_cli.sequences.requests import ExplainRequest
 from genomix_cli.sequences.runs import check_fits
 from genomix_cli.sequences.score.sequences import known_sequences, score_codes
 from genomix_cli.sequences.trained import Classifier, load_classifier
@@ -53,54 +53,6 @@ NOTE = (
 )
 # Samples that a message names.
 NAMED = 3
-
-
-@dataclass(frozen=True)
-class ExplainRequest:
-    """What to explain.
-
-    Attributes
-    ----------
-    sequences : Path
-    model : str
-        Run folder.
-    output : Path
-        TSV of attributions.
-    select : tuple of str
-        Names of sequences; empty: all.
-    most : int
-        Of more than these so many are taken, evenly through the file.
-    of_class : str, optional
-        Class to explain; the predicted one of each sequence otherwise.
-    steps : int
-        Of the integral.
-    baseline : str
-        ``uniform``: each base alike; ``mean``: of the column, for aligned sequences; ``shuffle``:
-        mean of shuffles that keep dinucleotides; ``auto``: mean if aligned, else uniform.
-    summary : Path, optional
-        TSV of the mean absolute attribution of each column of aligned sequences.
-    allow_incomplete : bool
-        Do not fail when a completeness error exceeds 1 %.
-    device : str
-    seed : int
-        Of the shuffles.
-    force : bool
-        Replace existing outputs.
-    """
-
-    sequences: Path
-    model: str
-    output: Path
-    select: tuple[str, ...] = ()
-    most: int = 20
-    of_class: str | None = None
-    steps: int = STEPS
-    baseline: str = AUTO
-    summary: Path | None = None
-    allow_incomplete: bool = False
-    device: str = "auto"
-    seed: int = 0
-    force: bool = False
 
 
 class Explained(NamedTuple):

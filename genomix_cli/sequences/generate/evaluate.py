@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from genomix_cli.sequences.generate.evaluation_page import write_generated_page
 from genomix_cli.sequences.generate.likelihood import fit_chains
 from genomix_cli.sequences.generate.markov import ORDER, Floats
 from genomix_cli.sequences.generate.nearest import Collection
+from genomix_cli.sequences.requests import GeneratedRequest
 from genomix_cli.sequences.runs import check_fits
 from genomix_cli.sequences.train.request import write_json
 from genomix_cli.sequences.train.splits import splits
@@ -53,48 +53,6 @@ class Classifier(NamedTuple):
     name: str
     classes: tuple[str, ...]
     log_probability: Callable[[NDArray[np.uint8]], Floats]
-
-
-@dataclass(frozen=True)
-class GeneratedRequest:
-    """What was asked for.
-
-    Attributes
-    ----------
-    generated : Path
-        File of sequences of `genomix simulate sequences`.
-    real : Path
-        File of real ones.
-    label : str
-        Phenotype that is the condition; empty: the real file's.
-    hold_out : str
-        As in training, see `genomix_cli.sequences.train.request.TrainRequest`.
-    motifs : Path, optional
-        In MEME format.
-    classifier : Path, optional
-        Run folder of a classifier that learned from the same training sequences; default: logistic
-        regression on 5-mers, fitted here.
-    tsv, json, report : Path, optional
-        Files to write.
-    draws : int
-        Bootstrap replicates.
-    seed : int
-        As in training, where it parts the sequences.
-    force : bool
-    """
-
-    generated: Path
-    real: Path
-    label: str = ""
-    hold_out: str = "auto"
-    motifs: Path | None = None
-    classifier: Path | None = None
-    tsv: Path | None = None
-    json: Path | None = None
-    report: Path | None = None
-    draws: int = 200
-    seed: int = 0
-    force: bool = False
 
 
 @dataclass(frozen=True)

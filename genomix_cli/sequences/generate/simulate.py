@@ -33,53 +33,11 @@ from genomix_cli.sequences.generate.conditions import (
 from genomix_cli.sequences.generate.likelihood import GROUPS, evidence_of
 from genomix_cli.sequences.generate.model import BASES
 from genomix_cli.sequences.generate.process import allowed, fill, guided, posterior
+from genomix_cli.sequences.requests import SimulateRequest
 from genomix_cli.sequences.runs import check_fits
 
 # Bases of a line of FASTA.
 LINE = 60
-
-
-@dataclass(frozen=True)
-class SimulateRequest:
-    """What was asked for.
-
-    Attributes
-    ----------
-    model : Path
-        Run folder of a diffusion model.
-    output : Path
-        File of sequences to write.
-    n : int
-        Sequences to generate.
-    conditions : tuple of str
-        ``NAME=VALUE``, or a category alone; empty: as often as in training.
-    denoise : Path, optional
-        File of sequences whose hidden and ambiguous bases to fill in, instead.
-    error_rate : float
-        Of its bases that are wrong; above 0 every base is doubted, and the most probable one taken.
-    fasta : Path, optional
-        To write them as text too.
-    guidance : float
-        1: as likely as the model holds them; above: more typical of the condition.
-    steps : int
-        Of sampling; 0: one base at a time.
-    seed : int
-    device : str
-    force : bool
-    """
-
-    model: Path
-    output: Path
-    n: int = 1000
-    conditions: tuple[str, ...] = ()
-    denoise: Path | None = None
-    error_rate: float = 0.0
-    fasta: Path | None = None
-    guidance: float = 1.0
-    steps: int = 0
-    seed: int = 0
-    device: str = "auto"
-    force: bool = False
 
 
 @dataclass(frozen=True)

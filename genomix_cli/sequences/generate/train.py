@@ -50,10 +50,10 @@ from genomix_cli.sequences.generate.page import (
     write_page,
 )
 from genomix_cli.sequences.generate.process import bound
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.train.learning import Part, learn
 from genomix_cli.sequences.train.request import (
-    TrainRequest,
     last_checkpoint,
     open_folder,
     write_json,

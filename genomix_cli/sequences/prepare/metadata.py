@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype
 from genomix_cli.genome.tables import TextTable, is_missing, open_table, unknown_name
+from genomix_cli.sequences.requests import PrepareRequest
 
 #: Names of the column of ids, in any capitals; else it is the first.
 ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
@@ -45,6 +46,11 @@ class Roles:
     keep: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, request: PrepareRequest) -> Roles:
+        """Return the roles that a request gives to columns."""
+        return cls(**{each.name: getattr(request, each.name) for each in fields(cls)})
 
     @property
     def named(self) -> dict[str, str]:

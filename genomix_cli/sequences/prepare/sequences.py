@@ -32,6 +32,7 @@ from genomix_cli.sequences.prepare.metadata import (
 from genomix_cli.sequences.prepare.parsed_input import Found
 from genomix_cli.sequences.prepare.table import read_table
 from genomix_cli.sequences.prepare.vcf import read_vcf
+from genomix_cli.sequences.requests import PrepareRequest
 from genomix_cli.sequences.train.splits import TEST
 
 log = logging.getLogger("genomix")
@@ -55,109 +56,6 @@ _ONLY: dict[str, dict[str, Any]] = {
     },
     TABLE: {"sequence_column": None},
 }
-
-
-@dataclass(frozen=True)
-class PrepareRequest:
-    """What to prepare.
-
-    Attributes
-    ----------
-    inputs : tuple of Path
-        FASTA, VCF or BCF, or a table with a column of sequences; told by content, and all of one
-        kind. ``-`` (standard input) and pipes are VCF.
-    output : Path
-    table : Path, optional
-        What is known of the sequences or people, a row for each.
-    id_column : str, optional
-        Of `table`, or of the input where that is one.
-    sequence_column : str, optional
-        Of a table of sequences; default: ``sequence``.
-    make_ids : bool
-        Number the sequences of a FASTA or table.
-    label, group, split : str, optional
-        Columns of the table. Of windows, `group` may be ``contig`` without one.
-    keep : tuple of str
-        Its columns that become phenotypes; all others without any.
-    categorical, numeric : tuple of str
-        What phenotypes are, where their values do not say it.
-    allow_unmatched : bool
-        Keep sequences without a row, and pass over rows without a sequence.
-    window, stride : int, optional
-        Bases of a window along a FASTA, or around the middle of regions, and from one to the next.
-    bed : Path, optional
-        Regions of the FASTA.
-    max_n : float
-        Windows with a greater share of unknown bases are left out.
-    haplotypes : {"auto", "yes", "no"}
-        Whether people become two sequences each; ``auto``: if their genotypes are phased.
-    flank : int
-        Bases of the reference on both sides of a site.
-    fasta : Path, optional
-        Reference of a VCF.
-    regions : str, optional
-    regions_file : Path, optional
-        Where sites are used.
-    max_missing, min_maf : float
-        Share of genotypes that may be missing at a site, and of alleles that must not be the most
-        frequent one.
-    like : Path, optional
-        File of sequences whose columns to have.
-    assembly : str
-        For the record.
-    force : bool
-        Replace `output`.
-    stats : Path, optional
-        Where to write the summary as JSON.
-    """
-
-    inputs: tuple[Path, ...]
-    output: Path
-    table: Path | None = None
-    id_column: str | None = None
-    sequence_column: str | None = None
-    make_ids: bool = False
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-    keep: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    numeric: tuple[str, ...] = ()
-    allow_unmatched: bool = False
-    window: int | None = None
-    stride: int | None = None
-    bed: Path | None = None
-    max_n: float = 0.5
-    haplotypes: str = "auto"
-    flank: int = 0
-    fasta: Path | None = None
-    regions: str | None = None
-    regions_file: Path | None = None
-    max_missing: float = 1.0
-    min_maf: float = 0.0
-    like: Path | None = None
-    assembly: str = ""
-    force: bool = False
-    stats: Path | None = None
-
-    @property
-    def roles(self) -> Roles:
-        """What the columns of the table are for."""
-        return Roles(self.label, self.group, self.split, self.keep, self.categorical, self.numeric)
-
-    def files(self, kind: str) -> dict[str, Path]:
-        """Every file that is read, by what it is for; not standard input."""
-        numbered = len(self.inputs) > 1
-        files: dict[str, Path | None] = {
-            f"{kind} {i}" if numbered else kind: path for i, path in enumerate(self.inputs, 1)
-        }
-        files |= {"metadata": self.table, "BED": self.bed, "like": self.like}
-        files |= {"regions": self.regions_file, "reference": self.fasta if kind == VCF else None}
-        return {
-            role: path
-            for role, path in files.items()
-            if path is not None and str(path) != STANDARD_STREAM and not path.is_fifo()
-        }
 
 
 @dataclass(frozen=True)
@@ -266,7 +164,7 @@ def _check(request: PrepareRequest) -> None:
     if request.flank and (request.fasta is None or request.like is not None):
         needs = "--fasta" if request.fasta is None else "the flanks of --like"
         raise UsageError("cannot be given", where="--flank", expected=needs)
-    check_single_use(request.roles)
+    check_single_use(Roles.of(request))
 
 
 def _kind(request: PrepareRequest) -> str:
@@ -314,7 +212,7 @@ def _check_options(request: PrepareRequest, kind: str) -> None:
         raise UsageError("ids cannot be made where they have to match", where="--make-ids")
     if request.table is not None and kind == TABLE:
         raise UsageError("the input is a table itself", where="--table", hint="join the two first")
-    asked = [*request.roles.named.values(), *(["--id-column"] if request.id_column else [])]
+    asked = [*Roles.of(request).named.values(), *(["--id-column"] if request.id_column else [])]
     if request.group == CONTIG and (request.window or request.bed):
         asked = [option for option in asked if option != "--group"]
     if asked and request.table is None and kind != TABLE:
@@ -333,8 +231,8 @@ def _roles(request: PrepareRequest, table: Metadata | None) -> Roles:
     """What the columns are for; the contig of windows is none."""
     is_contig = request.group == CONTIG and (request.window or request.bed)
     if is_contig and (table is None or CONTIG not in table.columns):
-        return replace(request.roles, group=None)
-    return request.roles
+        return replace(Roles.of(request), group=None)
+    return Roles.of(request)
 
 
 def _known(request: PrepareRequest, found: Found, table: Metadata | None) -> Known:
@@ -377,7 +275,7 @@ def _write(
 ) -> None:
     settings = {name: getattr(request, name) for name in _SETTINGS}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
-    provenance = Provenance.of({**plain, "rows": found.rows}, request.files(kind))
+    provenance = Provenance.of({**plain, "rows": found.rows}, _files(request, kind))
     with sequences_writer(draft, sequences, provenance) as file:
         dataset = file.create("/sequences/codes", (len(sequences), found.length))
         done = 0
@@ -474,3 +372,18 @@ def _single(sequences: Sequences) -> list[str]:
     names, label = sequences.label()
     pairs = np.unique(np.stack([label, sequences.group], 1)[label >= 0], axis=0)
     return [names[k] for k in np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(names)) == 1)]
+
+
+def _files(request: PrepareRequest, kind: str) -> dict[str, Path]:
+    """Every file that is read, by what it is for; not standard input."""
+    numbered = len(request.inputs) > 1
+    files: dict[str, Path | None] = {
+        f"{kind} {i}" if numbered else kind: path for i, path in enumerate(request.inputs, 1)
+    }
+    files |= {"metadata": request.table, "BED": request.bed, "like": request.like}
+    files |= {"regions": request.regions_file, "reference": request.fasta if kind == VCF else None}
+    return {
+        role: path
+        for role, path in files.items()
+        if path is not None and str(path) != STANDARD_STREAM and not path.is_fifo()
+    }

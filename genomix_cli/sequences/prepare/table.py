@@ -13,6 +13,7 @@ from genomix_cli.sequences.prepare.lengths import OneLength
 from genomix_cli.sequences.prepare.metadata import (
     ID_NAMES,
     Metadata,
+    Roles,
     check_header,
     check_ids,
     column_number,
@@ -21,7 +22,7 @@ from genomix_cli.sequences.prepare.parsed_input import Found, Places
 from genomix_cli.sequences.prepare.spool import RowSpool
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.prepare.sequences import PrepareRequest
+    from genomix_cli.sequences.requests import PrepareRequest
 
 SEQUENCE = "sequence"
 _HINT = "name another column: --id-column, or let them be numbered: --make-ids"
@@ -59,7 +60,7 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
                 cells[name].append(row[i])
     metadata = Metadata(path, ids, lines, cells)
     check_ids(metadata, _HINT)
-    places = _places(metadata, lengths.length, request.roles.named)
+    places = _places(metadata, lengths.length, Roles.of(request).named)
     return Found(
         rows="rows",
         names=ids,

@@ -43,6 +43,7 @@ from genomix_cli.sequences.pretrain.contrast import (
 from genomix_cli.sequences.pretrain.objectives import symmetric_contrastive
 from genomix_cli.sequences.pretrain.probes import Parted, baselines, linear_probe
 from genomix_cli.sequences.pretrain.views import Views, generator_of, view
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
 from genomix_cli.sequences.score.embeddings import Start, begin, start_from
 from genomix_cli.sequences.score.retrieval import (
@@ -55,7 +56,6 @@ from genomix_cli.sequences.score.retrieval import (
 )
 from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Part, learn
 from genomix_cli.sequences.train.request import (
-    TrainRequest,
     last_checkpoint,
     open_folder,
     write_json,

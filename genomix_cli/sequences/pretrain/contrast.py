@@ -44,11 +44,11 @@ from genomix_cli.sequences.pretrain.probes import (
     nearest,
 )
 from genomix_cli.sequences.pretrain.views import GENOTYPES, SHORTEST, Views, generator_of, view
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
 from genomix_cli.sequences.score.embeddings import Start, begin, embed, start_from
 from genomix_cli.sequences.train.learning import Batch, Part, learn
 from genomix_cli.sequences.train.request import (
-    TrainRequest,
     last_checkpoint,
     open_folder,
     write_json,

@@ -23,9 +23,9 @@ from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
-from genomix_cli.sequences.train.request import TrainRequest
 
 ENCODER = "encoder."
 # Tasks whose runs have one.

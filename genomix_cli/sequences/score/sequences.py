@@ -22,12 +22,12 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
-from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.genome.vcf.writer import Format, cell, open_output, table_format
 from genomix_cli.learning.checkpoints import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.sequences.score.embeddings import embed as embed_codes
 from genomix_cli.sequences.score.embeddings import encoder_of
@@ -45,32 +45,6 @@ CLASSES, EMBEDDINGS, RETRIEVAL = "classes", "embeddings", "retrieval"
 ANSWERS = {TASK: CLASSES, "contrast": EMBEDDINGS, "align": RETRIEVAL}
 # Sequences that a message names.
 NAMED = 3
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """What to score.
-
-    Attributes
-    ----------
-    sequences : Path
-    model : str
-        Run folder of `genomix train sequences.h5`.
-    output : Path
-        TSV, TSV.gz or Parquet by its name; ``-`` is standard output.
-    embeddings : Path, optional
-        The same, for a row of numbers per sequence.
-    stats : Path, optional
-        JSON of the summary, with provenance.
-    device : str
-    """
-
-    sequences: Path
-    model: str
-    output: Path = Path(STANDARD_STREAM)
-    embeddings: Path | None = None
-    stats: Path | None = None
-    device: str = "auto"
 
 
 @dataclass(frozen=True)

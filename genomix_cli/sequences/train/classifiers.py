@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.results import Results, results, write_rows
 from genomix_cli.comparison.study import Study, Wording
-from genomix_cli.config import Count, Within, from_dict
+from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.learning.checkpoints import resolve_device
@@ -28,6 +28,7 @@ from genomix_cli.learning.processes import first_process
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.encoder import EncoderShape, shape_of
+from genomix_cli.sequences.requests import ClassifyOptions, TrainRequest
 from genomix_cli.sequences.score.embeddings import ENCODER, start_from
 from genomix_cli.sequences.train.few_shot import FewShot, Plan, few_shot, section
 from genomix_cli.sequences.train.protocol import (
@@ -46,7 +47,7 @@ from genomix_cli.sequences.train.protocol import (
     shuffled_labels,
     train_entrant,
 )
-from genomix_cli.sequences.train.request import TrainRequest, open_folder, write_json
+from genomix_cli.sequences.train.request import open_folder, write_json
 from genomix_cli.sequences.train.splits import VALID_SHARE, Split, part, splits
 from genomix_cli.sequences.trained import save_classifier
 
@@ -66,45 +67,11 @@ ANSWER = (
 
 
 @dataclass(frozen=True)
-class Options:
-    """What only this task takes.
-
-    Attributes
-    ----------
-    model : str
-        Name in the registry, or ``name:preset``.
-    baselines : tuple of str, optional
-        The same; None: those that suit the file.
-    trials : int
-        Configurations that are tried of each.
-    level : float
-        Of the prediction sets.
-    control : bool
-        Train networks on shuffled labels too.
-    few_shot : tuple of int
-        Examples of a class; empty: no such curves.
-    few_shot_repeats : int
-    augment : str, optional
-        File of generated sequences of the same classes: what the main model learns with them too is
-        another row.
-    """
-
-    model: str = TRANSFORMER
-    baselines: tuple[str, ...] | None = None
-    trials: Count = 3
-    level: Annotated[float, Within(0.5, 0.999)] = 0.9
-    control: bool = False
-    few_shot: tuple[int, ...] = ()
-    few_shot_repeats: Count = 5
-    augment: str | None = None
-
-
-@dataclass(frozen=True)
 class _Contest:
     """Everything that is fixed before anything is trained."""
 
     request: TrainRequest
-    options: Options
+    options: ClassifyOptions
     data: Labelled
     classes: tuple[str, ...]
     label: str
@@ -152,7 +119,7 @@ def train_classifiers(request: TrainRequest) -> Results:
 
 def _contest(request: TrainRequest) -> _Contest:
     """Check everything that can be, then open the folder."""
-    options = from_dict(Options, request.options, where="options of classify")
+    options = from_dict(ClassifyOptions, request.options, where="options of classify")
     plan = Plan(options.few_shot or (1,), options.few_shot_repeats)  # refuses what cannot be
     assert plan
     data, classes, label = _labelled(request)
@@ -217,7 +184,9 @@ def _labelled(request: TrainRequest) -> tuple[Labelled, tuple[str, ...], str]:
     return (data if len(known) == len(label) else data.take(known)), classes, name
 
 
-def _entrants(request: TrainRequest, options: Options, sequences: Sequences) -> list[Entrant]:
+def _entrants(
+    request: TrainRequest, options: ClassifyOptions, sequences: Sequences
+) -> list[Entrant]:
     """The model asked for, then the baselines."""
     aligned = sequences.aligned
     text = options.model if not request.preset else f"{options.model}:{request.preset}"
@@ -269,7 +238,7 @@ def _generated(path: Path, data: Labelled, classes: tuple[str, ...], label: str)
     return Labelled(sequences.take(known), place[codes[known]], classes)
 
 
-def _from_run(request: TrainRequest, options: Options, sequences: Sequences) -> Entrant:
+def _from_run(request: TrainRequest, options: ClassifyOptions, sequences: Sequences) -> Entrant:
     """The transformer, starting from the encoder of a run."""
     assert request.init is not None
     if options.model.partition(":")[0] != TRANSFORMER:

@@ -29,7 +29,7 @@ from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
-from genomix_cli.variants.score.tags import PROBABILITY
+from genomix_cli.variants.requests import EvaluateRequest
 
 log = logging.getLogger("genomix")
 
@@ -38,45 +38,6 @@ FloatArray = NDArray[np.float64]
 #: Metrics that read the score as a probability.
 PROBABILITY_METRICS = ("brier", "calibration_error")
 FEW_UNITS = 10
-
-
-@dataclass(frozen=True)
-class EvaluateRequest:
-    """What to evaluate.
-
-    Attributes
-    ----------
-    scored : Path
-        VCF with one score per ALT.
-    score_info : str
-        INFO key of the scores.
-    label_info : str
-        INFO key of the labels, unless `labels` is given.
-    labels : Path, optional
-        TSV with the columns contig, pos (1-based), ref, alt, label.
-    probability_info : str, optional
-        INFO key of the true probability of each label (simulations): the Bayes ceiling.
-    contigs : tuple of str
-        Only these; empty: all.
-    threshold : float, optional
-        Quantitative labels above it are positive.
-    versus : Path, optional
-        Another scored VCF, compared allele by allele.
-    draws : int
-        Bootstrap draws; 0: no intervals.
-    seed : int
-    """
-
-    scored: Path
-    score_info: str = PROBABILITY
-    label_info: str = "LABEL"
-    labels: Path | None = None
-    probability_info: str | None = None
-    contigs: tuple[str, ...] = ()
-    threshold: float | None = None
-    versus: Path | None = None
-    draws: int = 1000
-    seed: int = 0
 
 
 class Counts(NamedTuple):

@@ -7,7 +7,6 @@ import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,6 @@ from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.explain.attribution import (
-    BASELINES,
     N_SHUFFLES,
     Attributor,
     Inputs,
@@ -46,6 +44,7 @@ from genomix_cli.variants.records.checks import CheckedVariants, blocks
 from genomix_cli.variants.records.cutting import head, suited_mode
 from genomix_cli.variants.records.inputs import haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
+from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
 from genomix_cli.variants.score.tags import DEMONSTRATION, HEADER_PREFIX, PROBABILITY, REASON
 
@@ -66,65 +65,6 @@ COLUMNS = (
     "completeness_error",
 )
 ATTENTION_COLUMNS = ("variant", "contig", "start", "end", "source", "share")
-
-
-@dataclass(frozen=True)
-class ExplainRequest:
-    """Options of ``genomix explain`` for variants.
-
-    Attributes
-    ----------
-    variants : Path
-        VCF.
-    fasta : Path
-    model : str
-    output : Path
-        TSV of attributions.
-    tracks : mapping of str to Path
-    contacts : Path, optional
-    uncovered : {"missing", "zero"}, optional
-        Meaning of bases without signal in these files, if not the same as in training.
-    attention : Path, optional
-        TSV of the attention rollout.
-    plot_dir : Path, optional
-        Folder for one PNG per variant.
-    select : tuple of str
-        ``contig:pos:ref:alt``, 1-based; empty for all.
-    top : int, optional
-        Explain only the alleles with the highest ``GENOMIX_P``.
-    max_variants : int
-        Largest number of alleles to explain; a warning says if there are more.
-    baselines : tuple of str
-        Names from `BASELINES`.
-    steps : int
-        Number of steps of each path.
-    allow_incomplete : bool
-        Do not fail if a completeness error exceeds 1 %.
-    device : str
-    seed : int
-        Seed of the shuffles.
-    force : bool
-        Replace existing outputs.
-    """
-
-    variants: Path
-    fasta: Path
-    model: str
-    output: Path
-    tracks: Mapping[str, Path]
-    contacts: Path | None = None
-    uncovered: Uncovered | None = None
-    attention: Path | None = None
-    plot_dir: Path | None = None
-    select: tuple[str, ...] = ()
-    top: int | None = None
-    max_variants: int = 20
-    baselines: tuple[str, ...] = BASELINES
-    steps: int = 64
-    allow_incomplete: bool = False
-    device: str = "auto"
-    seed: int = 0
-    force: bool = False
 
 
 class Summary(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import ContigNames
-from genomix_cli.genome.signal import BIN_SIZE, Uncovered
+from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
@@ -32,42 +32,9 @@ from genomix_cli.variants.prepare.shard import (
     read_scale,
     write_contig,
 )
+from genomix_cli.variants.requests import PrepareGenomeRequest
 
 log = logging.getLogger("genomix")
-
-
-@dataclass(frozen=True)
-class PrepareGenomeRequest:
-    """Options of ``genomix prepare genome``.
-
-    Attributes
-    ----------
-    fasta, output : Path
-    tracks : mapping of str to Path
-        bigWig by track name; see `genomix_cli.genome.tracks`.
-    contacts : Path, optional
-        .cool or .mcool file.
-    contigs : tuple of str
-        Contigs to store; empty for all.
-    normalise_like : str, optional
-        Shard or model whose track distributions to use.
-    uncovered : {"missing", "zero"}, optional
-    max_gap : int, optional
-        As in `genomix_cli.variants.prepare.shard.PrepareRequest`.
-    assembly : str
-    force : bool
-    """
-
-    fasta: Path
-    output: Path
-    tracks: Mapping[str, Path] = field(default_factory=dict)
-    contacts: Path | None = None
-    contigs: tuple[str, ...] = ()
-    normalise_like: str | None = None
-    uncovered: Uncovered | None = None
-    max_gap: int | None = None
-    assembly: str = ""
-    force: bool = True
 
 
 @dataclass(frozen=True)

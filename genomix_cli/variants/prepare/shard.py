@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -30,6 +30,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SHARD_LAYOUTS
 from genomix_cli.variants.prepare.table import Collected, LabelSource, collect_variants
 from genomix_cli.variants.records.inputs import WINDOW
+from genomix_cli.variants.requests import PrepareRequest
 
 log = logging.getLogger("genomix")
 
@@ -41,65 +42,6 @@ MAX_K = 7
 PIECE = 5_000_000
 # Half a window around a variant, wherever its first bin starts, with the k-mers at its ends.
 WINDOW_FLANK = WINDOW // 2 + 2 * BIN_SIZE
-
-
-@dataclass(frozen=True)
-class PrepareRequest:
-    """Options of ``genomix prepare variants``.
-
-    Attributes
-    ----------
-    vcf : Path
-        ``-`` for standard input.
-    fasta : Path
-    output : Path
-    tracks : mapping of str to Path
-        bigWig by track name.
-    contacts : Path, optional
-        .cool or .mcool file.
-    label_info, effect_info, probability_info : str, optional
-        INFO keys with one value per ALT: the label, a quantitative label, and the label's true
-        probability in simulated data.
-    labels : Path, optional
-        TSV of labels keyed by contig, pos (1-based), ref, alt.
-    normalise_like : str, optional
-        Shard or model whose track distributions to use.
-    uncovered : {"missing", "zero"}, optional
-        Meaning of a bin without data; by default as in `normalise_like`, else ``"missing"``.
-    max_gap : int, optional
-        Longest gap to interpolate, in bases; by default as in `normalise_like`, else 500.
-    flank : int
-        Bases to store on each side of a variant.
-    layout : str
-        A name of `SHARD_LAYOUTS`.
-    k : int
-        Length of the k-mers of the windows layout.
-    assembly : str
-        Name of the assembly, for the record.
-    force : bool
-        Replace `output`.
-    stats : Path, optional
-        JSON file for the summary.
-    """
-
-    vcf: Path
-    fasta: Path
-    output: Path
-    tracks: Mapping[str, Path] = field(default_factory=dict)
-    contacts: Path | None = None
-    label_info: str | None = None
-    effect_info: str | None = None
-    probability_info: str | None = None
-    labels: Path | None = None
-    normalise_like: str | None = None
-    uncovered: Uncovered | None = None
-    max_gap: int | None = None
-    flank: int = 100_000
-    layout: str = "genome"
-    k: int = 6
-    assembly: str = ""
-    force: bool = True
-    stats: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -10,39 +10,19 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.variants.records.checks import BLOCK_CHARACTERS, characters_of
 from genomix_cli.variants.records.inputs import STRIDE
+from genomix_cli.variants.requests import Part
 
 #: Limits of a block, the most work that an interruption can lose.
 BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
 # Alleles per core (here 200 per Mb) from which on shared windows are faster than centred ones.
 DENSE = 10
-
-
-class Part(NamedTuple):
-    """Part `number` (from 1) of `total` parts of the input."""
-
-    number: int
-    total: int
-
-    @classmethod
-    def parse(cls, text: str) -> Part:
-        """Read ``i/n``.
-
-        Raises
-        ------
-        UsageError
-            If it is something else, or `i` is not in ``1..n``.
-        """
-        number, slash, total = text.partition("/")
-        if slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total):
-            return cls(int(number), int(total))
-        raise UsageError("not a part", where="--shard", expected="I/N, as in 1/8", found=text)
 
 
 def core_of(record: Record, stride: int) -> tuple[str, int]:

@@ -22,9 +22,10 @@ from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import Checked, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.reference import ShardReference
+from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator, place_of, undeclared
 from genomix_cli.variants.score.engine import Scores, Target
-from genomix_cli.variants.score.plan import Plan, ScoreRequest, device_name
+from genomix_cli.variants.score.plan import Plan, device_name
 from genomix_cli.variants.score.workers import Workers
 
 log = logging.getLogger("genomix")

@@ -14,8 +14,9 @@ from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf.reader import Header, VcfReader
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.records.reference import ShardReference
+from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator, Made, missing_contigs, scored_header
-from genomix_cli.variants.score.plan import Plan, ScoreRequest, device_name
+from genomix_cli.variants.score.plan import Plan, device_name
 from genomix_cli.variants.score.tags import DEMONSTRATION, PERCENTILE, PHRED
 
 log = logging.getLogger("genomix")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.signal import UNCOVERED
-from genomix_cli.genome.vcf.reader import STANDARD_STREAM, Record
+from genomix_cli.genome.vcf.reader import Record
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of
 from genomix_cli.learning.checkpoints import (
@@ -23,85 +22,12 @@ from genomix_cli.learning.checkpoints import (
     weights_file,
 )
 from genomix_cli.provenance import sha256
-from genomix_cli.variants.records.checks import CHECK_REF, CheckRef
-from genomix_cli.variants.records.cutting import Part, suited_mode
+from genomix_cli.variants.records.checks import CHECK_REF
+from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.background import Background, load_background
 from genomix_cli.variants.score.engine import MODES, PRECISIONS, Mode, Precision
-from genomix_cli.variants.score.workers import GenomeFiles
-
-DEFAULT_MODEL = "gmt-mini-sim"
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """Options of ``genomix score``.
-
-    Attributes
-    ----------
-    vcf : Path
-        VCF, VCF.gz or BCF; ``-`` is standard input.
-    genome : GenomeFiles
-        The reference that the variants were called against, tracks and contacts.
-    output : Path
-        ``-`` is standard output.
-    output_type : str, optional
-        ``v``, ``z``, ``u``, ``b`` or ``t``; by default the suffix of `output` tells.
-    write_index : bool
-        Index the output too.
-    model : str
-        Run folder, or the name of a model that ships.
-    check_ref : {"w", "e", "x"}
-        REF that differs from the FASTA: a warning, an error, or the record is left out.
-    regions : str, optional
-        As bcftools takes them.
-    regions_file : Path, optional
-    shard : Part, optional
-        Score this part of the input only.
-    resume : bool
-        Go on where an interrupted run to the same output was.
-    mode : {"auto", "shared", "centred"}
-    precision : {"auto", "fp32", "bf16"}
-        ``auto``: bf16 on a GPU, fp32 on a CPU.
-    both_strands : bool
-        Average over both strands.
-    save_background : bool
-        Keep the scores as the model's background.
-    device : str
-    devices : str
-        Number of GPUs, or their indices: they share the work. Empty: `device` alone.
-    threads : int
-        CPU threads of the model; 0: as many as PyTorch chooses.
-    stats : Path, optional
-        JSON file for the summary.
-    """
-
-    vcf: Path
-    genome: GenomeFiles
-    output: Path = Path(STANDARD_STREAM)
-    output_type: str | None = None
-    write_index: bool = False
-    model: str = DEFAULT_MODEL
-    check_ref: CheckRef = "w"
-    regions: str | None = None
-    regions_file: Path | None = None
-    shard: Part | None = None
-    resume: bool = False
-    mode: Literal["auto"] | Mode = "auto"
-    precision: Literal["auto"] | Precision = "auto"
-    both_strands: bool = False
-    save_background: bool = False
-    device: str = "auto"
-    devices: str = ""
-    threads: int = 0
-    stats: Path | None = None
-
-    @property
-    def is_read_once(self) -> bool:
-        """Return True if the input is a pipe: standard input, or a shell's ``<(...)``."""
-        if str(self.vcf) == STANDARD_STREAM:
-            return True
-        return self.vcf.exists() and not self.vcf.is_file()
 
 
 class Plan(NamedTuple):

@@ -23,17 +23,12 @@ from genomix_cli.provenance import atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
 from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.reference import ShardReference, open_reference
+from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
 from genomix_cli.variants.score.header import absent_tracks, make_header, warnings_of
-from genomix_cli.variants.score.plan import (
-    Plan,
-    ScoreRequest,
-    check_choices,
-    make_plan,
-    wanted_regions,
-)
+from genomix_cli.variants.score.plan import Plan, check_choices, make_plan, wanted_regions
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
 log = logging.getLogger("genomix")

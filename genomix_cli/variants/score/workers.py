@@ -6,12 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -23,58 +22,33 @@ from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.genome.tracks import require_cell
 from genomix_cli.learning.checkpoints import ModelConfig, load_model
+from genomix_cli.variants.requests import GenomeFiles
 from genomix_cli.variants.score.engine import Engine, Flag, Mode, Precision, Scores, Target
 
 
-@dataclass(frozen=True)
-class GenomeFiles:
-    """Sources of sequence, tracks and contacts: raw files, or a shard.
+def open_genome(files: GenomeFiles, config: ModelConfig) -> GenomeSource:
+    """Open the files as the model reads them.
 
-    Attributes
-    ----------
-    fasta : Path, optional
-    tracks : mapping of str to Path
-        bigWig files by the model's track names; a missing track is masked.
-    contacts : Path, optional
-        .cool or .mcool file.
-    uncovered : {"missing", "zero"}, optional
-        Meaning of bases without signal in these files, if not the same as in training.
-    shard : Path, optional
-        Shard of ``genomix prepare variants``, instead of all of the above.
-    cell : str
-        Cell type whose tracks to read from the shard; optional if it holds only one.
+    Raises
+    ------
+    UsageError
+        If a track is not one of the model's.
+    DataError
+        If a file cannot be read, or is of another genome or scale.
     """
-
-    fasta: Path | None = None
-    tracks: Mapping[str, Path] = field(default_factory=dict)
-    contacts: Path | None = None
-    uncovered: Uncovered | None = None
-    shard: Path | None = None
-    cell: str = ""
-
-    def open(self, config: ModelConfig) -> GenomeSource:
-        """Open the files as the model reads them.
-
-        Raises
-        ------
-        UsageError
-            If a track is not one of the model's.
-        DataError
-            If a file cannot be read, or is of another genome or scale.
-        """
-        if self.shard is not None:
-            shard = open_shard(self.shard)
-            refuse_other_scale(shard, config)
-            return shard.in_cell(require_cell(shard.cells, self.cell))
-        assert self.fasta is not None
-        return RawGenome(
-            self.fasta,
-            self.tracks,
-            config.tracks,
-            self.contacts,
-            uncovered=self.uncovered or cast(Uncovered, config.uncovered),
-            max_gap_bins=config.max_gap_bins,
-        )
+    if files.shard is not None:
+        shard = open_shard(files.shard)
+        refuse_other_scale(shard, config)
+        return shard.in_cell(require_cell(shard.cells, files.cell))
+    assert files.fasta is not None
+    return RawGenome(
+        files.fasta,
+        files.tracks,
+        config.tracks,
+        files.contacts,
+        uncovered=files.uncovered or cast(Uncovered, config.uncovered),
+        max_gap_bins=config.max_gap_bins,
+    )
 
 
 def refuse_other_scale(shard: Shard, config: ModelConfig) -> None:
@@ -114,7 +88,7 @@ class EngineSpec:
     def open(self, device: torch.device, stop: Flag) -> Engine:
         """Load the model onto `device` and open the genome."""
         loaded = load_model(self.model, device)
-        source = self.genome.open(loaded.config)
+        source = open_genome(self.genome, loaded.config)
         return Engine(
             loaded.module,
             source,

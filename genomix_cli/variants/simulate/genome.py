@@ -28,6 +28,7 @@ from genomix_cli.genome.motifs import (
 )
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.variants.requests import SimulationRequest
 from genomix_cli.variants.simulate.causal import draw_labelled
 from genomix_cli.variants.simulate.files import (
     GenomeFiles,
@@ -60,44 +61,6 @@ SIZES = {
     "medium": (6, 5_000_000),
     "large": (10, 10_000_000),
 }
-
-
-@dataclass(frozen=True)
-class SimulationRequest:
-    """Options of ``genomix simulate genome``.
-
-    Attributes
-    ----------
-    out_dir : Path
-        Folder to create.
-    contigs : int
-        Number of contigs, called chr1, chr2, ...
-    contig_length : int
-        Length of each (bp), at least 100 kb.
-    variants_per_kb : float
-        Sites per 1000 bp.
-    motifs : Path, optional
-        MEME file; by default the twelve built-in families.
-    rule : str
-        Rule of the labels: a name of `genomix_cli.variants.simulate.generative.RULES`.
-    seed : int
-    force : bool
-        Replace an earlier simulated genome.
-    """
-
-    out_dir: Path
-    contigs: int = 2
-    contig_length: int = 300_000
-    variants_per_kb: float = 4.0
-    motifs: Path | None = None
-    rule: str = "full"
-    seed: int = 0
-    force: bool = False
-
-    @property
-    def lengths(self) -> dict[str, int]:
-        """Contig name to length (bp)."""
-        return {f"chr{i + 1}": self.contig_length for i in range(self.contigs)}
 
 
 @dataclass(frozen=True)

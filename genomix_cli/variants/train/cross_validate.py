@@ -13,10 +13,10 @@ import pandas as pd
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.provenance import Provenance
+from genomix_cli.variants.requests import Holding, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
-from genomix_cli.variants.train.splits import Holding, make_folds
+from genomix_cli.variants.train.splits import make_folds
 from genomix_cli.variants.train.supervised import (
-    TrainRequest,
     plain,
     train_variants,
     write_json,

@@ -14,6 +14,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.learning.folds import contig_folds
+from genomix_cli.variants.requests import Holding
 
 Rows = NDArray[np.int64]
 CONTIG = "contig"
@@ -120,49 +121,6 @@ def _of_file(bed: Path, names: ContigNames) -> list[Interval]:
             found=", ".join(list(known)[:5]),
         )
     return found
-
-
-@dataclass(frozen=True)
-class Holding:
-    """What is held out to validate and to test on, as the user names it.
-
-    Attributes
-    ----------
-    valid_contigs, test_contigs : tuple of str
-    valid_regions, test_regions : Path, optional
-        BED files.
-    """
-
-    valid_contigs: tuple[str, ...] = ()
-    test_contigs: tuple[str, ...] = ()
-    valid_regions: Path | None = None
-    test_regions: Path | None = None
-
-    def parts(self, known: Iterable[str]) -> Held:
-        """Both parts, in the data's own names.
-
-        Raises
-        ------
-        UsageError
-            If a contig is unknown, or in both parts.
-        DataError
-            If a file cannot be read, or has nothing of the data.
-        """
-        known = tuple(known)
-        valid = HeldOut.of(known, self.valid_contigs, self.valid_regions, "valid")
-        test = HeldOut.of(known, self.test_contigs, self.test_regions, "test")
-        both = [
-            interval
-            for name, pairs in test._regions.by_contig.items()
-            for interval in pairs.tolist()
-            if valid.touches(name, *interval)
-        ]
-        if both:
-            raise UsageError(
-                "a part of the genome cannot be in both valid and test",
-                found=f"{len(both)} contigs or regions",
-            )
-        return Held(valid, test)
 
 
 class Held(NamedTuple):
@@ -286,3 +244,30 @@ def thin(rows: Rows, most: int) -> Rows:
     stretches = np.array_split(rows, -(-len(rows) // size))
     keep = np.linspace(0, len(stretches) - 1, max(1, most // size)).round().astype(int)
     return np.concatenate([stretches[i] for i in np.unique(keep)])
+
+
+def held_parts(holding: Holding, known: Iterable[str]) -> Held:
+    """Both parts, in the data's own names.
+
+    Raises
+    ------
+    UsageError
+        If a contig is unknown, or in both parts.
+    DataError
+        If a file cannot be read, or has nothing of the data.
+    """
+    known = tuple(known)
+    valid = HeldOut.of(known, holding.valid_contigs, holding.valid_regions, "valid")
+    test = HeldOut.of(known, holding.test_contigs, holding.test_regions, "test")
+    both = [
+        interval
+        for name, pairs in test._regions.by_contig.items()
+        for interval in pairs.tolist()
+        if valid.touches(name, *interval)
+    ]
+    if both:
+        raise UsageError(
+            "a part of the genome cannot be in both valid and test",
+            found=f"{len(both)} contigs or regions",
+        )
+    return Held(valid, test)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
-from genomix_cli.learning.adapters import Mode, adapt, merge
+from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt, fit_platt
 from genomix_cli.learning.checkpoints import (
     ModelConfig,
@@ -28,92 +28,22 @@ from genomix_cli.learning.checkpoints import (
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.memory import explain_out_of_memory
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
-from genomix_cli.learning.task import FitConfig, FitResult
+from genomix_cli.learning.task import FitResult
 from genomix_cli.provenance import Provenance, environment
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.start import start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.dataset import VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
-from genomix_cli.variants.train.splits import Held, Holding, Rows, thin
+from genomix_cli.variants.train.splits import Held, Rows, held_parts, thin
 from genomix_cli.variants.train.task import VariantTask, predict
 
 log = logging.getLogger("genomix")
 
 # Metrics that are undefined unless both classes are present.
 NEEDS_CLASSES = ("auroc", "auprc")
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """Options of ``genomix train`` for variants.
-
-    Attributes
-    ----------
-    shard : Path
-        Genome shard with labels.
-    output : Path
-        Run folder.
-    model, preset : str
-        Names in the registry and among the model's presets.
-    arch : dict
-        Fields of the model's configuration that replace the preset's.
-    held_out : Holding
-        Parts for early stopping and calibration, and for the final metrics.
-    initial : str, optional
-        Model to start from: the same architecture, though its window may be of another length,
-        and its tracks others.
-    tune : {"full", "head", "lora"}
-        Parameters to train: all, the head alone, or the head and low-rank adapters.
-    lora_rank : int
-    resume : bool
-        Continue from the last checkpoint in `output`.
-    windows_per_batch, variants_per_window : int
-        A batch holds at most their product of variants.
-    rank_weight, rank_margin : float
-        Weight of the RankNet loss, and the least difference of effects that it ranks.
-    negatives : float
-        Fraction of the negatives to draw in each epoch, if positives are rare.
-    valid_variants, test_variants : int
-        Largest number of validation and of test variants to use; 0 for all.
-    train_variants : int
-        Largest number of training variants, drawn at random; 0 for all.
-    fit : FitConfig
-    device : str
-    workers : int
-        Number of reader processes; 0 reads in the training process.
-    seed : int
-    demonstration : bool
-        Mark the weights as unfit for real conclusions.
-    checkpointing : bool
-        Recompute both streams in the backward pass to save memory.
-    """
-
-    shard: Path
-    output: Path
-    model: str = "gmt"
-    preset: str = "mini"
-    arch: dict[str, Any] = field(default_factory=dict)
-    held_out: Holding = field(default_factory=Holding)
-    initial: str | None = None
-    tune: Mode = "full"
-    lora_rank: int = 8
-    resume: bool = False
-    windows_per_batch: int = 1
-    variants_per_window: int = 128
-    rank_weight: float = 0.3
-    rank_margin: float = 0.0
-    negatives: float = 1.0
-    valid_variants: int = 0
-    test_variants: int = 0
-    train_variants: int = 0
-    fit: FitConfig = field(default_factory=FitConfig)
-    device: str = "auto"
-    workers: int = 0
-    seed: int = 0
-    demonstration: bool = False
-    checkpointing: bool = False
 
 
 def train_variants(request: TrainRequest) -> dict[str, Any]:
@@ -247,7 +177,7 @@ def _labelled_rows(
         )
     names = np.array(list(shard.contigs))[table.contig]
     present = [c for c in shard.contigs if (names[usable] == c).any()]
-    held = request.held_out.parts(present)
+    held = held_parts(request.held_out, present)
     if not held.valid:
         raise UsageError(
             "nothing to validate on",

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from genomix_cli.errors import UsageError
+from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.loop import fit
-from genomix_cli.learning.task import FitConfig
 
 pytest.importorskip("lightning")
 

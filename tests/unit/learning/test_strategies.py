@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from genomix_cli.errors import UsageError
+from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.processes import share
-from genomix_cli.learning.task import FitConfig
 from tests import shared_training
 from tests.conftest import clean_environment
 from tests.shared_training import ONCE, DeepTask, StepsTask, train

@@ -15,7 +15,6 @@ from genomix_cli.comparison.results import plain, write_rows
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.checkpoints import model_folder, weights_file
 from genomix_cli.provenance import Provenance
-from genomix_cli.variants.evaluate.suite.request import SuiteRequest
 from genomix_cli.variants.evaluate.suite.results import (
     Metrics,
     StratumResult,
@@ -23,6 +22,7 @@ from genomix_cli.variants.evaluate.suite.results import (
     SuiteResults,
     headline,
 )
+from genomix_cli.variants.requests import SuiteRequest
 
 FORMAT = "genomix-evaluation"
 Row = dict[str, Any]

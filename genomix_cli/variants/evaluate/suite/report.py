@@ -15,7 +15,6 @@ from genomix_cli.report.sections import Html, interval, paragraph, table
 from genomix_cli.variants.evaluate.suite import figures
 from genomix_cli.variants.evaluate.suite.controls import MEANING
 from genomix_cli.variants.evaluate.suite.measures import MEASURES
-from genomix_cli.variants.evaluate.suite.request import SuiteRequest
 from genomix_cli.variants.evaluate.suite.results import (
     IS_ABOVE,
     IS_BELOW,
@@ -26,6 +25,7 @@ from genomix_cli.variants.evaluate.suite.results import (
     headline,
     verdict,
 )
+from genomix_cli.variants.requests import SuiteRequest
 
 # Named groups in the page; the tables have them all.
 GROUPS = 100

@@ -30,7 +30,6 @@ from genomix_cli.variants.evaluate.suite.files import FORMAT, write_files
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Measure, Truth
 from genomix_cli.variants.evaluate.suite.peaks import Peaks, call_peaks, read_peaks
 from genomix_cli.variants.evaluate.suite.report import write_report
-from genomix_cli.variants.evaluate.suite.request import SuiteRequest
 from genomix_cli.variants.evaluate.suite.results import (
     Counts,
     EntrantResult,
@@ -42,6 +41,7 @@ from genomix_cli.variants.evaluate.suite.results import (
 )
 from genomix_cli.variants.evaluate.suite.strata import Stratification, named_groups, stratifications
 from genomix_cli.variants.evaluate.suite.test_split import Rows, Split, split_rows
+from genomix_cli.variants.requests import SuiteRequest
 
 log = logging.getLogger("genomix")
 

@@ -9,63 +9,17 @@ Letters in shapes: M tracks, N bins, L bases of the window, S spans.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import HIDDEN_BASE, UNKNOWN_BASE, kmer_ids
 from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.requests import Masking
 
 # Fraction of windows with tracks that hide a whole modality, or spans of one modality alone.
 WHOLE, ALONE = 0.5, 0.25
-
-
-@dataclass(frozen=True)
-class Masking:
-    """Amount of a window to hide.
-
-    Attributes
-    ----------
-    share : float
-        Fraction of the bases; 0 hides none.
-    span : int
-        Bases of a hidden span; at least k.
-    track_share : float
-        Fraction of the bins of a track; 0 hides none.
-    shortest, longest : int
-        Bins of a hidden span of a track.
-    """
-
-    share: float = 0.15
-    span: int = 12
-    track_share: float = 0.15
-    shortest: int = 4
-    longest: int = 20
-
-    def check(self, k: int) -> None:
-        """Refuse settings that leak or hide too much.
-
-        Raises
-        ------
-        UsageError
-            Naming every fault.
-        """
-        wrong = []
-        if self.span < k:
-            wrong.append(f"spans of {self.span} bases hold no {k}-mer: at least {k} are needed")
-        if not 0 <= self.share <= 0.5:
-            wrong.append(f"{self.share:g} of the bases is not between 0 and 0.5")
-        if not 0 <= self.track_share <= 0.8:
-            wrong.append(f"{self.track_share:g} of the bins is not between 0 and 0.8")
-        if not 0 < self.shortest <= self.longest:
-            wrong.append(f"no spans of {self.shortest} to {self.longest} bins")
-        if not self.share and not self.track_share:
-            wrong.append("nothing is hidden")
-        if wrong:
-            raise UsageError(f"cannot hide: {'; '.join(wrong)}")
 
 
 def draw_spans(

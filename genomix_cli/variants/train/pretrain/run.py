@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,13 +40,13 @@ from genomix_cli.learning.checkpoints import (
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.memory import explain_out_of_memory
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
-from genomix_cli.learning.task import FitConfig, FitResult
+from genomix_cli.learning.task import FitResult
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, environment
 from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
 from genomix_cli.variants.models.start import start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
-from genomix_cli.variants.train.pretrain.masking import Masking
+from genomix_cli.variants.requests import PRETRAIN_MONITOR, Masking, PretrainRequest
 from genomix_cli.variants.train.pretrain.metrics import (
     ORDER,
     HiddenKmers,
@@ -81,77 +81,12 @@ log = logging.getLogger("genomix")
 
 MODEL = "gmt"
 HEADS = "heads.safetensors"
-MONITOR = "minus_loss"
 # Errors beyond this many standard deviations count linearly, so that peaks do not dominate.
 FAR = 3.0
 # Largest number of windows to estimate the Markov chains from.
 COUNTED = 500
 # What a run may differ in and still be the same.
 _FREE = ("resume", "device", "workers", "output", "checkpointing")
-
-
-@dataclass(frozen=True)
-class PretrainRequest:
-    """Options of ``genomix train SHARD --task pretrain``.
-
-    Attributes
-    ----------
-    shard : Path
-        Genome shard, with or without variants.
-    output : Path
-        Run folder.
-    preset : str
-        Preset of GMT.
-    arch : dict
-        Fields of its configuration that replace the preset's.
-    valid_contigs : tuple of str
-        Contigs to validate on, held out from training.
-    valid_regions : Path, optional
-        BED file of further regions to hold out.
-    initial : str, optional
-        Model to start from.
-    resume : bool
-        Continue from the last checkpoint in `output`.
-    masking : Masking
-    track_weight : float
-        Weight of the error of the tracks, relative to that of the k-mers.
-    spans_per_window, places_per_window : int
-        Hidden spans, and bases of hidden bins, to predict through the variant stream.
-    windows_per_epoch, windows_per_batch : int
-    valid_windows : int
-        Largest number of windows to validate on in each cell type.
-    max_n : float
-        Fraction of unknown bases above which a window is left out.
-    fit : FitConfig
-    device : str
-    workers : int
-        Number of reader processes.
-    seed : int
-    checkpointing : bool
-        Recompute the window stream in the backward pass to save memory.
-    """
-
-    shard: Path
-    output: Path
-    preset: str = "mini"
-    arch: dict[str, Any] = field(default_factory=dict)
-    valid_contigs: tuple[str, ...] = ()
-    valid_regions: Path | None = None
-    initial: str | None = None
-    resume: bool = False
-    masking: Masking = field(default_factory=Masking)
-    track_weight: float = 1.0
-    spans_per_window: int = 16
-    places_per_window: int = 16
-    windows_per_epoch: int = 1000
-    windows_per_batch: int = 4
-    valid_windows: int = 32
-    max_n: float = 0.1
-    fit: FitConfig = field(default_factory=lambda: FitConfig(monitor=MONITOR, patience=0))
-    device: str = "auto"
-    workers: int = 0
-    seed: int = 0
-    checkpointing: bool = False
 
 
 class Outputs(NamedTuple):
@@ -284,7 +219,7 @@ class PretrainTask:
         loss = 0.0 if math.isnan(nats) else nats / self._scale
         loss += self._weight * float(np.mean(parts)) if parts else 0.0
         return {
-            MONITOR: -loss,
+            PRETRAIN_MONITOR: -loss,
             "nats_per_base": nats / self.network.gmt.config.k,
             "r_spans": _mean_r(tracks, ~whole),
             "r_whole": _mean_r(tracks, whole),
@@ -561,7 +496,7 @@ def _judge(
         cells=shard.cells,
         modalities=shard.modalities,
         masking=request.masking,
-        best={MONITOR: result.best, "epochs": result.epochs},
+        best={PRETRAIN_MONITOR: result.best, "epochs": result.epochs},
         curve=result.history,
         tracks=tracks,
         kmers=kmers,

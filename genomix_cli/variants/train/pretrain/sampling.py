@@ -29,9 +29,9 @@ from genomix_cli.variants.records.inputs import (
     load_window,
     mirrored_window,
 )
+from genomix_cli.variants.requests import Masking
 from genomix_cli.variants.train.pretrain.masking import (
     HiddenBins,
-    Masking,
     clear_spans,
     draw_spans,
     hide_bases,

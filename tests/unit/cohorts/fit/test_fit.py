@@ -11,12 +11,13 @@ import pytest
 
 from genomix_cli.cohorts.fit.association import associate, associate_rates, run_length
 from genomix_cli.cohorts.fit.batches import batch_spread, confounding, without_batches
-from genomix_cli.cohorts.fit.cohort import FitRequest, FitSummary, fit_cohort
+from genomix_cli.cohorts.fit.cohort import FitSummary, fit_cohort
 from genomix_cli.cohorts.fit.copy_number import marginal_density
 from genomix_cli.cohorts.fit.expression import tied_genes
 from genomix_cli.cohorts.fit.mixture import gaussian_mixture
-from genomix_cli.cohorts.prepare.cohort import PrepareRequest, prepare_cohort
-from genomix_cli.cohorts.simulate.cohort import CohortRequest, simulate_cohort
+from genomix_cli.cohorts.prepare.cohort import prepare_cohort
+from genomix_cli.cohorts.requests import CohortRequest, FitRequest, PrepareRequest
+from genomix_cli.cohorts.simulate.cohort import simulate_cohort
 from genomix_cli.cohorts.simulate.copy_number import CopyNumber
 from genomix_cli.cohorts.simulate.missing import MissingParameters
 from genomix_cli.cohorts.simulate.parameters import Batches, CohortParameters, read_parameters

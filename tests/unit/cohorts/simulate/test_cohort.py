@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.simulate.ceiling import wilson
-from genomix_cli.cohorts.simulate.cohort import CohortRequest, draw_present, simulate_cohort
+from genomix_cli.cohorts.simulate.cohort import draw_present, simulate_cohort
 from genomix_cli.cohorts.simulate.joint_model import World
 from genomix_cli.cohorts.simulate.parameters import (
     CohortParameters,

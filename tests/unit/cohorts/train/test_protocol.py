@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genomix_cli.cohorts.train.entrants import Contest, Entrant
+from genomix_cli.cohorts.requests import Contest, Rules
+from genomix_cli.cohorts.train.entrants import Entrant, check, entrants_of
 from genomix_cli.cohorts.train.protocol import (
-    Rules,
     judge,
     load_part,
     outcome,
@@ -200,7 +200,7 @@ def test_a_contest_lists_each_combination_then_the_baselines(seen: list[Any]) ->
         vary={"noise": (0.0, 1.0), "modalities": ("first", "second+first")},
         baselines=("toy", "logistic"),
     )
-    found = contest.entrants(line_of_samples())
+    found = entrants_of(contest, line_of_samples())
     assert [entrant.name for entrant in found] == [
         "toy noise=0.0 first",
         "toy noise=1.0 first",
@@ -218,11 +218,11 @@ def test_a_package_that_is_not_there_is_said_at_once(
     seen: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("genomix_cli.cohorts.train.entrants.find_spec", lambda name: None)
-    Contest("toy", baselines=("logistic",)).check()
+    check(Contest("toy", baselines=("logistic",)))
     with pytest.raises(MissingExtraError, match=r"lightning is not installed.*\[train\]"):
-        Contest("toy", baselines=("logistic", "mlp")).check()
+        check(Contest("toy", baselines=("logistic", "mlp")))
     with pytest.raises(MissingExtraError, match="lightgbm is not installed"):
-        Contest("lightgbm").check()
+        check(Contest("lightgbm"))
 
 
 @pytest.mark.parametrize(
@@ -239,4 +239,4 @@ def test_what_does_not_exist_is_refused_before_any_file_is_read(
     seen: list[Any], contest: Contest, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        contest.check()
+        check(contest)

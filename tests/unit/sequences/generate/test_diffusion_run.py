@@ -15,9 +15,9 @@ from genomix_cli.formats.sequences import Columns, open_sequences, write_sequenc
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.checkpoint import build, load_diffusion
-from genomix_cli.sequences.generate.simulate import SimulateRequest, generate, simulate_sequences
+from genomix_cli.sequences.generate.simulate import generate, simulate_sequences
 from genomix_cli.sequences.generate.train import DiffusionSummary, start_from, train_diffusion
-from genomix_cli.sequences.train.request import TrainRequest
+from genomix_cli.sequences.requests import SimulateRequest, TrainRequest
 from tests.diffusion_runs import CLASSES, LENGTH, trained, two_classes
 
 

@@ -18,13 +18,9 @@ from genomix_cli.genome.motifs import from_consensus
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.entrants import Draws, Entrant, Judge, motif_hits
-from genomix_cli.sequences.generate.evaluate import (
-    TRAINING,
-    Classifier,
-    GeneratedRequest,
-    evaluate_generated,
-)
+from genomix_cli.sequences.generate.evaluate import TRAINING, Classifier, evaluate_generated
 from genomix_cli.sequences.generate.nearest import Collection
+from genomix_cli.sequences.requests import GeneratedRequest
 from tests.diffusion_runs import CLASSES, two_classes
 
 

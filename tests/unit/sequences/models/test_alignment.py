@@ -30,8 +30,8 @@ from genomix_cli.sequences.pretrain.align import (
     train_alignment,
 )
 from genomix_cli.sequences.pretrain.probes import Parted
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls, retrieve
-from genomix_cli.sequences.train.request import TrainRequest
 from tests.sequence_phenotypes import aligned, unaligned, written
 
 NAN = float("nan")

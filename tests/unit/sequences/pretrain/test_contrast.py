@@ -23,10 +23,10 @@ from genomix_cli.sequences.pretrain.contrast import (
     with_unlabelled,
 )
 from genomix_cli.sequences.pretrain.views import Views
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run, save_run
 from genomix_cli.sequences.score.embeddings import embed, load_encoder
 from genomix_cli.sequences.train.learning import Batch
-from genomix_cli.sequences.train.request import TrainRequest
 from genomix_cli.sequences.train.splits import Split
 from tests.sequence_phenotypes import aligned, unaligned, written
 

@@ -11,13 +11,9 @@ import pytest
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.iupac import ANY
+from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run
-from genomix_cli.sequences.score.sequences import (
-    ScoreRequest,
-    embeddings,
-    known_sequences,
-    score_sequences,
-)
+from genomix_cli.sequences.score.sequences import embeddings, known_sequences, score_sequences
 from genomix_cli.sequences.trained import load_classifier
 from tests.sequence_runs import trained
 from tests.sequence_samples import genotypes, motifs, write

@@ -19,6 +19,7 @@ from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.components import Standardised, principal
 from genomix_cli.sequences.models.discriminants import discriminants
 from genomix_cli.sequences.models.kmers import count_kmers, kmer_classes
+from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.train.classifiers import train_classifiers
 from genomix_cli.sequences.train.protocol import (
@@ -31,7 +32,6 @@ from genomix_cli.sequences.train.protocol import (
     load_part,
     save_part,
 )
-from genomix_cli.sequences.train.request import TrainRequest
 from genomix_cli.sequences.train.splits import splits
 from genomix_cli.sequences.trained import load_classifier
 from tests.sequence_samples import genotypes, labelled, motifs, write

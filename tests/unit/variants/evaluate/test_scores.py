@@ -13,7 +13,6 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.variants.evaluate.scores import (
     AlleleTable,
-    EvaluateRequest,
     Evaluation,
     evaluate_alleles,
     evaluate_scores,
@@ -22,6 +21,7 @@ from genomix_cli.variants.evaluate.scores import (
     write_tsv,
 )
 from genomix_cli.variants.records.labels import read_labels
+from genomix_cli.variants.requests import EvaluateRequest
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 

@@ -32,13 +32,13 @@ from genomix_cli.variants.evaluate.suite.columns import read_columns
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge
 from genomix_cli.variants.evaluate.suite.peaks import Peaks, call_peaks, read_peaks
-from genomix_cli.variants.evaluate.suite.request import SuiteRequest
 from genomix_cli.variants.evaluate.suite.results import Suite, headline
 from genomix_cli.variants.evaluate.suite.run import _compare, evaluate_suite, truth_of
 from genomix_cli.variants.evaluate.suite.strata import stratifications, variant_class
 from genomix_cli.variants.evaluate.suite.test_split import split_rows, thin
-from genomix_cli.variants.prepare.shard import PrepareRequest, prepare_variants
-from genomix_cli.variants.simulate.genome import SimulationRequest, simulate_genome
+from genomix_cli.variants.prepare.shard import prepare_variants
+from genomix_cli.variants.requests import PrepareRequest, SimulationRequest, SuiteRequest
+from genomix_cli.variants.simulate.genome import simulate_genome
 from genomix_cli.variants.train.controls import ShuffledTracks, derangement
 from genomix_cli.variants.train.dataset import VariantDataset
 from tests.toy_variant_model import save_toy, toy_registered

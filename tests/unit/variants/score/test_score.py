@@ -40,17 +40,16 @@ from genomix_cli.learning.checkpoints import (
 from genomix_cli.provenance import sha256
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
-from genomix_cli.variants.prepare.shard import PrepareRequest, prepare_variants
+from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records import checks, cutting
-from genomix_cli.variants.records.cutting import Part
 from genomix_cli.variants.records.inputs import haplotypes, load_window, place_allele, window_start
+from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
 from genomix_cli.variants.score import workers
 from genomix_cli.variants.score.annotate import missing_contigs
 from genomix_cli.variants.score.background import FILE, Background, load_background
 from genomix_cli.variants.score.engine import CHUNKS, ahead, chunk_rows, window_tensors
-from genomix_cli.variants.score.plan import ScoreRequest
 from genomix_cli.variants.score.vcf import score_variants
-from genomix_cli.variants.score.workers import GenomeFiles
+from genomix_cli.variants.score.workers import open_genome
 
 TRACKS = ("ATAC", "H3K27ac")
 LENGTHS = {"chr1": 130_000, "chr2": 30_000}
@@ -314,7 +313,7 @@ def test_the_difference_is_to_no_change_at_the_place(
         ]
     module = load_model(model).module
     config = load_model(model).config
-    with Fasta(fasta) as reference, closing(GenomeFiles(fasta).open(config)) as source:
+    with Fasta(fasta) as reference, closing(open_genome(GenomeFiles(fasta), config)) as source:
         for alt, value in zip(alts, found, strict=True):
             allele = place_allele(pos - 1, ref, alt, reference.letters("chr1", 0, pos + 9), 0)
             start = window_start(allele.pos, 20_000)

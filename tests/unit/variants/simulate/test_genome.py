@@ -16,7 +16,8 @@ import pytest
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import encode, reverse_complement
 from genomix_cli.genome.motifs import MIN_THRESHOLD_BITS, Motif, default_motifs
-from genomix_cli.variants.simulate.genome import SimulationRequest, simulate_genome
+from genomix_cli.variants.requests import SimulationRequest
+from genomix_cli.variants.simulate.genome import simulate_genome
 
 cooler = pytest.importorskip("cooler")
 

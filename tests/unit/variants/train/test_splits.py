@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.vcf.regions import Interval, Regions
-from genomix_cli.variants.train.splits import HeldOut, Holding, make_folds, parse_length
+from genomix_cli.variants.requests import Holding
+from genomix_cli.variants.train.splits import HeldOut, held_parts, make_folds, parse_length
 from genomix_cli.variants.train.supervised import check_parts
 
 CONTIGS = ("chr1", "chr2", "chr3", "chrM")
@@ -24,7 +25,7 @@ def bed(path: Path, *lines: str) -> Path:
 
 
 def test_whole_contigs_under_either_name() -> None:
-    held = Holding(("3",), ("MT",)).parts(CONTIGS)
+    held = held_parts(Holding(("3",), ("MT",)), CONTIGS)
     pos = np.array([0, 10**8])
     assert held.valid.inside("chr3", pos).all()
     assert held.test.inside("chrM", pos).all()
@@ -33,26 +34,26 @@ def test_whole_contigs_under_either_name() -> None:
 
 def test_every_unknown_contig_is_named() -> None:
     with pytest.raises(UsageError, match=r"unknown valid contigs: chr8, chr9.*chr1, chr2"):
-        Holding(("chr8", "chr2", "chr9")).parts(CONTIGS)
+        held_parts(Holding(("chr8", "chr2", "chr9")), CONTIGS)
 
 
 def test_nothing_is_in_both_parts_even_under_two_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="both valid and test"):
-        Holding(("chr2",), ("2",)).parts(CONTIGS)
+        held_parts(Holding(("chr2",), ("2",)), CONTIGS)
     regions = bed(tmp_path / "a.bed", "2\t100\t200")
     with pytest.raises(UsageError, match="both valid and test"):
-        Holding(("chr2",), test_regions=regions).parts(CONTIGS)
+        held_parts(Holding(("chr2",), test_regions=regions), CONTIGS)
 
 
 def test_a_file_of_another_genome_is_refused(tmp_path: Path) -> None:
     regions = bed(tmp_path / "a.bed", "scaffold_7\t100\t200")
     with pytest.raises(DataError, match=r"none of its contigs .*scaffold_7"):
-        Holding(valid_regions=regions).parts(CONTIGS)
+        held_parts(Holding(valid_regions=regions), CONTIGS)
 
 
 def test_rows_near_a_held_out_region_are_in_no_part(tmp_path: Path) -> None:
     regions = bed(tmp_path / "a.bed", "chr1\t1000\t2000")
-    held = Holding(("chr3",), test_regions=regions).parts(CONTIGS)
+    held = held_parts(Holding(("chr3",), test_regions=regions), CONTIGS)
     pos = np.array([899, 900, 999, 1000, 1999, 2000, 2099, 2100, 5])
     names = np.array(["chr1"] * 8 + ["chr3"])
     rows = held.rows(names, pos, np.arange(9), margin=100)

@@ -19,15 +19,14 @@ from genomix_cli.genome.signal import Signal
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.inspection import inspect
 from genomix_cli.learning.checkpoints import load_model, read_config, refuse_pretrained
-from genomix_cli.learning.task import FitConfig
+from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
+from genomix_cli.variants.requests import Masking, PretrainRequest
 from genomix_cli.variants.train.pretrain import run as module
-from genomix_cli.variants.train.pretrain.masking import Masking
 from genomix_cli.variants.train.pretrain.metrics import Markov
 from genomix_cli.variants.train.pretrain.run import (
     MONITOR,
     Pretraining,
-    PretrainRequest,
     PretrainTask,
     pretrain,
     track_error,

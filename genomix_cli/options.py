@@ -1,0 +1,385 @@
+"""Options of commands, declared on the fields of request dataclasses.
+
+A request is a frozen dataclass. A field ``epochs: Annotated[int, Option("Epochs at most", min=1)]``
+is the command's ``--epochs``, its line of help, the check of its value, the key of settings files
+and a row of the reference page. A field that is a dataclass itself is a group of such options.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from genomix_cli.errors import UsageError
+
+T = TypeVar("T")
+REQUIRED = dataclasses.MISSING
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of a command.
+
+    Attributes
+    ----------
+    help : str
+        One line, without a full stop.
+    flags : str
+        Spellings, as ``-o --output`` or ``--control/--no-control``; default: the field's name.
+    min, max : float, optional
+        Limits of a number, both allowed.
+    choices : iterable of str
+        The values that there are, such as a `Registry`; with `open`, others are allowed too.
+    open : bool
+    env : str
+        Environment variable.
+    metavar : str
+        Placeholder of the value in help.
+    parse : callable, optional
+        From the text (a list of texts for a repeated option) to the value. Raises `UsageError`.
+    commas : bool
+        A tuple is one value with commas, not a repeated option.
+    default : str
+        What help says of the default, where the value itself says little.
+    panel : str
+        Heading in help.
+    old : str
+        Former spellings, accepted without a word.
+    model : bool
+        A name or a folder: in a settings file it is a path where one exists beside the file.
+    argument : bool
+        Positional; with `flags`, an option that is accepted as an argument too.
+    """
+
+    help: str
+    flags: str = ""
+    min: float | None = None
+    max: float | None = None
+    choices: Iterable[str] = ()
+    open: bool = False
+    env: str = ""
+    metavar: str = ""
+    parse: Callable[[Any], Any] | None = None
+    commas: bool = False
+    default: str = ""
+    panel: str = ""
+    old: str = ""
+    model: bool = False
+    argument: bool = False
+
+    def holds(self, value: Any) -> bool:
+        """Return True if a number, or each of a tuple of numbers, is within the limits."""
+        numbers = value if isinstance(value, tuple) else (value,)
+        return all(
+            (self.min is None or n >= self.min) and (self.max is None or n <= self.max)
+            for n in numbers
+            if isinstance(n, (int, float))
+        )
+
+    def __str__(self) -> str:
+        if self.max is None:
+            return "" if self.min is None else f"{self.min:g} or more"
+        return f"from {self.min or 0:g} to {self.max:g}"
+
+
+class Without(NamedTuple):
+    """Fields of a group that are no options where it stands: ``Annotated[Group, Without(...)]``."""
+
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """An option with the field that it fills.
+
+    Attributes
+    ----------
+    path : tuple of str
+        Names of the fields that lead to it from the request.
+    option : Option
+    kind : type
+        Of the field, without None.
+    default : Any
+        `REQUIRED` if there is none.
+    """
+
+    path: tuple[str, ...]
+    option: Option
+    kind: Any
+    default: Any
+
+    @cached_property
+    def flags(self) -> tuple[str, ...]:
+        """Spellings that help shows."""
+        if self.option.argument and not self.option.flags:
+            return ()
+        return tuple(self.option.flags.split()) or (f"--{self.path[-1].replace('_', '-')}",)
+
+    @cached_property
+    def flag(self) -> str:
+        """The name of the option in messages and settings files."""
+        long = [flag.partition("/")[0] for flag in self.flags]
+        names = [flag for flag in long if flag.startswith("--")]
+        # An option that only takes something away, as "/--no-grow", goes by that name.
+        return (names or [self.metavar or self.flags[0].removeprefix("/")])[0]
+
+    @property
+    def name(self) -> str:
+        """A Python name of the option, unique within a command."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def is_flag(self) -> bool:
+        """Return True if the option takes no value."""
+        return self.kind is bool and self.option.parse is None
+
+    @property
+    def is_list(self) -> bool:
+        """Return True if the option may be repeated."""
+        return get_origin(self.kind) in (tuple, Mapping, dict) and not self.option.commas
+
+    @property
+    def is_path(self) -> bool:
+        """Return True if a settings file means a path beside itself."""
+        return Path in (self.kind, *get_args(self.kind))
+
+    @property
+    def is_required(self) -> bool:
+        """Return True if there is no default."""
+        return self.default is REQUIRED
+
+    @cached_property
+    def choices(self) -> tuple[str, ...]:
+        """The values that there are; empty where any is."""
+        if get_origin(self.kind) is Literal:
+            return get_args(self.kind)
+        return tuple(self.option.choices)
+
+    @property
+    def metavar(self) -> str:
+        """Placeholder of the value in help."""
+        if self.option.metavar or self.is_flag:
+            return self.option.metavar
+        if self.choices and len("|".join(self.choices)) <= 30 and not self.option.commas:
+            return "|".join(self.choices)
+        if get_origin(self.kind) in (Mapping, dict):
+            return "NAME=FILE" if self.is_path else "NAME=VALUE"
+        if self.option.commas:
+            return "A,B,..."
+        each = (*get_args(self.kind), self.kind)[0]
+        return {int: "N", float: "X", Path: "PATH"}.get(each, "TEXT")
+
+    def convert(self, given: Any) -> Any:
+        """Return the field's value.
+
+        Parameters
+        ----------
+        given : str, list of str or bool
+            As Click and settings files have it.
+
+        Raises
+        ------
+        UsageError
+            If it is no such value, naming the option.
+        """
+        if self.is_flag:
+            return given
+        value = self.option.parse(given) if self.option.parse else self._parse(given)
+        if self.choices and not self.option.open:
+            for each in value if isinstance(value, tuple) else (value,):
+                if each is not None and each not in self.choices:
+                    self._refuse("unknown", " or ".join(self.choices), each)
+        if not self.option.holds(value):
+            self._refuse("out of range", str(self.option), given)
+        return value
+
+    def _parse(self, given: Any) -> Any:
+        origin = get_origin(self.kind)
+        if origin in (Mapping, dict):
+            kind = get_args(self.kind)[1]
+            pairs = parse_pairs(given, self.flag, self.metavar.partition("=")[2])
+            return {name: self._number(kind, text) for name, text in pairs.items()}
+        if origin is tuple:
+            kind = get_args(self.kind)[0]
+            texts = parse_names(given) if self.option.commas else given
+            return tuple(self._number(kind, text) for text in texts)
+        return self._number(self.kind, given)
+
+    def _number(self, kind: Any, text: str) -> Any:
+        if kind is Any:
+            return parse_value(text)
+        if kind not in (int, float):
+            return Path(text) if kind is Path else text
+        try:
+            return kind(text)
+        except ValueError:
+            self._refuse("no number", "a whole number" if kind is int else "a number", text)
+
+    def _refuse(self, what: str, expected: str, found: Any) -> None:
+        raise UsageError(what, where=self.flag, expected=expected, found=str(found))
+
+
+def leaves(request: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """The options of a request, in the order of its fields.
+
+    Parameters
+    ----------
+    request : type or dataclass instance
+        An instance gives its own values as defaults.
+    path : tuple of str
+        Names of the fields that lead to `request`.
+    """
+    instance = None if isinstance(request, type) else request
+    hints = get_type_hints(request if instance is None else type(instance), include_extras=True)
+    for field in dataclasses.fields(request):
+        here = (*path, field.name)
+        kind, *notes = _bare(hints[field.name])
+        option = next((note for note in notes if isinstance(note, Option)), None)
+        default = _default(field) if instance is None else getattr(instance, field.name)
+        if option is not None:
+            yield Leaf(here, option, kind, default)
+        elif dataclasses.is_dataclass(kind):
+            without = next((note.names for note in notes if isinstance(note, Without)), ())
+            for leaf in leaves(kind if default is REQUIRED else default, here):
+                if leaf.path[-1] not in without:
+                    yield leaf
+
+
+def build(request: type[T], values: Mapping[tuple[str, ...], Any]) -> T:
+    """Make a request of the values of its options, by `Leaf.path`; the others have defaults."""
+    own = {path[0]: value for path, value in values.items() if len(path) == 1}
+    hints = get_type_hints(request, include_extras=True)
+    for field in dataclasses.fields(request):  # type: ignore[arg-type]
+        inner = {path[1:]: v for path, v in values.items() if path[0] == field.name and path[1:]}
+        default = _default(field)
+        kind = _bare(hints[field.name])[0]
+        if inner and default is not REQUIRED:
+            own[field.name] = _replaced(default, inner)
+        elif inner or (default is REQUIRED and dataclasses.is_dataclass(kind)):
+            own[field.name] = build(kind, inner)
+    return request(**own)
+
+
+def _replaced(instance: T, values: Mapping[tuple[str, ...], Any]) -> T:
+    """Return a copy with other values in it, however deep."""
+    changes = {path[0]: value for path, value in values.items() if len(path) == 1}
+    for name in {path[0] for path in values if len(path) > 1}:
+        inner = {path[1:]: value for path, value in values.items() if path[0] == name}
+        changes[name] = _replaced(getattr(instance, name), inner)
+    return dataclasses.replace(instance, **changes)  # type: ignore[type-var]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _bare(hint: Any) -> tuple[Any, ...]:
+    """A type without None, and what it is annotated with."""
+    notes: tuple[Any, ...] = ()
+    while True:
+        if get_origin(hint) is Annotated:
+            hint, *more = get_args(hint)
+            notes = (*more, *notes)
+        elif get_origin(hint) in (Union, types.UnionType):
+            kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+            if len(kinds) > 1:  # as Literal["auto"] | Mode
+                hint = Literal[tuple(each for kind in kinds for each in get_args(kind))]
+            else:
+                hint = kinds[0]
+        else:
+            return (_origin_of_mapping(hint), *notes)
+
+
+def _origin_of_mapping(hint: Any) -> Any:
+    """``typing`` gives the ABC of a mapping, which is not what was written."""
+    origin = get_origin(hint)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return Mapping[get_args(hint)]  # type: ignore[valid-type]
+    return hint
+
+
+def parse_pairs(values: Iterable[str] | None, option: str, what: str = "FILE") -> dict[str, str]:
+    """``NAME=WHAT`` values of an option as a mapping, in the order given.
+
+    Raises
+    ------
+    UsageError
+        If a value is no pair, or a name comes twice.
+    """
+    pairs: dict[str, str] = {}
+    for value in values or ():
+        name, equals, rest = value.partition("=")
+        if not (name and equals and rest):
+            noun = option.removeprefix("--")
+            raise UsageError(f"not a {noun}", where=option, expected=f"NAME={what}", found=value)
+        if name in pairs:
+            raise UsageError(f"{name} was given twice", where=option)
+        pairs[name] = rest
+    return pairs
+
+
+def parse_names(value: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML has it, but a word needs no quotes."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+# Options that many requests have.
+_RUNNING, _GENOME = "Running", "Genome and tracks"
+Device = Annotated[
+    str,
+    Option("auto, cpu, cuda or cuda:N", env="GENOMIX_DEVICE", metavar="DEVICE", panel=_RUNNING),
+]
+Threads = Annotated[
+    int, Option("CPU threads; 0: all", min=0, env="GENOMIX_THREADS", panel=_RUNNING)
+]
+Seed = Annotated[int, Option("Seed of everything random", min=0, panel=_RUNNING)]
+Force = Annotated[bool, Option("Replace an existing output")]
+Fasta = Annotated[Path, Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")]
+Tracks = Annotated[
+    Mapping[str, Path],
+    Option(
+        "bigWig of a track, as H3K27ac=k.bw or ATAC@K562=a.bw; repeat",
+        "--track -t",
+        metavar="NAME=FILE",
+        env="GENOMIX_TRACKS",
+        panel=_GENOME,
+    ),
+]
+Contacts = Annotated[
+    Path | None,
+    Option("Hi-C: .cool, or .mcool[::/resolutions/N]", env="GENOMIX_CONTACTS", panel=_GENOME),
+]
+TrainedModel = Annotated[
+    str,
+    Option("Run folder, or the name of a model that ships", "--model -m", env="GENOMIX_MODEL",
+           metavar="MODEL", model=True),
+]  # fmt: skip
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+Precision = Annotated[str, Option("Arithmetic", choices=PRECISIONS, open=True, panel=_RUNNING)]
+Resume = Annotated[bool, Option("Continue from the last checkpoint in the run folder")]
+Stats = Annotated[Path | None, Option("JSON file for counts and times", metavar="FILE.json")]
