@@ -64,6 +64,10 @@ class Option:
         A name or a folder: in a settings file it is a path where one exists beside the file.
     argument : bool
         Positional; with `flags`, an option that is accepted as an argument too.
+    unless : str
+        Another option: where that is given, this one counts only if it is on the command line.
+    hidden : bool
+        Accepted, but help does not show it.
     """
 
     help: str
@@ -81,6 +85,8 @@ class Option:
     old: str = ""
     model: bool = False
     argument: bool = False
+    unless: str = ""
+    hidden: bool = False
 
     def holds(self, value: Any) -> bool:
         """Return True if a number, or each of a tuple of numbers, is within the limits."""
@@ -304,15 +310,7 @@ def _bare(hint: Any) -> tuple[Any, ...]:
             else:
                 hint = kinds[0]
         else:
-            return (_origin_of_mapping(hint), *notes)
-
-
-def _origin_of_mapping(hint: Any) -> Any:
-    """``typing`` gives the ABC of a mapping, which is not what was written."""
-    origin = get_origin(hint)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return Mapping[get_args(hint)]  # type: ignore[valid-type]
-    return hint
+            return (hint, *notes)
 
 
 def parse_pairs(values: Iterable[str] | None, option: str, what: str = "FILE") -> dict[str, str]:

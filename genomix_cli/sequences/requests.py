@@ -155,7 +155,7 @@ class TrainRequest:
 
     data: File
     output: Annotated[Path, Option("Run folder to write", "-o --output")]
-    task: str
+    task: str = "classify"
     preset: Annotated[str, Option("Of the model", default="suits the data", panel=MODEL)] = ""
     arch: Annotated[
         Mapping[str, Any],
@@ -223,8 +223,16 @@ def parse_counts(text: str) -> tuple[int, ...]:
     return counts
 
 
+class TaskOptions:
+    """Options of one task alone."""
+
+    def given(self) -> dict[str, Any]:
+        """`TrainRequest.options` that say the same; what is not asked for is left out."""
+        return {name: value for name, value in asdict(self).items() if value}  # type: ignore[call-overload]
+
+
 @dataclass(frozen=True)
-class ClassifyOptions:
+class ClassifyOptions(TaskOptions):
     """Options of the task classify alone.
 
     Models are names of the registry, or ``name:preset``; `baselines` None are those that suit the
@@ -277,9 +285,13 @@ class ClassifyOptions:
         ),
     ] = None
 
+    def given(self) -> dict[str, Any]:
+        """`TrainRequest.options` that say the same."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
-class ContrastOptions:
+class ContrastOptions(TaskOptions):
     """Options of the task contrast alone."""
 
     probe: Annotated[
@@ -289,7 +301,7 @@ class ContrastOptions:
 
 
 @dataclass(frozen=True)
-class AlignOptions:
+class AlignOptions(TaskOptions):
     """Options of the task align alone."""
 
     phenotypes: Annotated[
@@ -298,7 +310,7 @@ class AlignOptions:
 
 
 @dataclass(frozen=True)
-class DiffuseOptions:
+class DiffuseOptions(TaskOptions):
     """Options of the task diffuse alone."""
 
     conditions: Annotated[

@@ -339,11 +339,38 @@ class GenomeFiles:
 
     fasta: Annotated[
         Path | None,
-        Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME),
+        Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME, unless="genome"),
     ] = None
-    tracks: TracksOfOneCell = field(default_factory=dict)
-    contacts: Contacts = None
-    uncovered: Uncovered = None
+    tracks: Annotated[
+        Mapping[str, Path],
+        Option(
+            "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
+            "--track -t",
+            metavar="NAME=FILE",
+            env="GENOMIX_TRACKS",
+            parse=tracks_of_one_cell,
+            panel=GENOME,
+            unless="genome",
+        ),
+    ] = field(default_factory=dict)
+    contacts: Annotated[
+        Path | None,
+        Option(
+            "Hi-C: .cool, or .mcool[::/resolutions/N]",
+            env="GENOMIX_CONTACTS",
+            panel=GENOME,
+            unless="genome",
+        ),
+    ] = None
+    uncovered: Annotated[
+        Literal["missing", "zero"] | None,
+        Option(
+            "Meaning of bases without signal",
+            default="as in training",
+            panel=GENOME,
+            unless="genome",
+        ),
+    ] = None
     shard: Annotated[
         Path | None,
         Option(

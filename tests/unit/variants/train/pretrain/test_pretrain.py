@@ -21,11 +21,10 @@ from genomix_cli.inspection import inspect
 from genomix_cli.learning.checkpoints import load_model, read_config, refuse_pretrained
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
-from genomix_cli.variants.requests import Masking, PretrainRequest
+from genomix_cli.variants.requests import PRETRAIN_MONITOR, Masking, PretrainRequest
 from genomix_cli.variants.train.pretrain import run as module
 from genomix_cli.variants.train.pretrain.metrics import Markov
 from genomix_cli.variants.train.pretrain.run import (
-    MONITOR,
     Pretraining,
     PretrainTask,
     pretrain,
@@ -226,7 +225,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PretrainRequest:
     path = tmp_path / "genome.h5"
     path.write_bytes(b"stands for a shard")
     monkeypatch.setattr(module, "open_shard", lambda _: FakeShard(path=path))
-    fit = FitConfig(epochs=2, patience=0, monitor=MONITOR, checkpoint_every=5, learning_rate=3e-3)
+    fit = FitConfig(
+        epochs=2, patience=0, monitor=PRETRAIN_MONITOR, checkpoint_every=5, learning_rate=3e-3
+    )
     return PretrainRequest(
         shard=path,
         output=tmp_path / "run",
@@ -359,7 +360,7 @@ def test_options_of_the_command_reach_the_request(
     assert (request.track_weight, request.max_n, request.initial) == (3, 1, "before")
     assert (request.windows_per_epoch, request.windows_per_batch) == (9, 3)
     assert (request.fit.epochs, request.fit.devices, request.fit.strategy) == (7, 2, "fsdp")
-    assert request.fit.monitor == MONITOR
+    assert request.fit.monitor == PRETRAIN_MONITOR
     assert request.checkpointing
     assert request.resume
 
