@@ -178,7 +178,7 @@ def test_truncated_bgzf(
 
 def test_truncated_bgzf_is_refused_before_any_record(tmp_path: Path) -> None:
     path = write(tmp_path, compress(TEXT.encode())[:-28])
-    with pytest.raises(DataError, match="end-of-file block of BGZF.*zcat FILE"):
+    with pytest.raises(DataError, match=r"end-of-file block of BGZF.*zcat FILE"):
         VcfReader(path)
 
 
