@@ -30,7 +30,7 @@ from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.simulate.cohort import simulate_cohort
 from genomix_cli.cohorts.simulate.parameters import read_parameters
-from genomix_cli.cohorts.train.entrants import preset
+from genomix_cli.comparison.entrants import preset
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
@@ -50,7 +50,7 @@ def short(name: str, **fields: Any) -> CohortModel:
     """A model that learns for an epoch, where it learns in epochs."""
     known = COHORT_MODELS.load(name).config_class.__dataclass_fields__
     brief = {key: value for key, value in fields.items() if key in known}
-    return build(name, {**preset(name), **brief})
+    return build(name, {**preset(COHORT_MODELS, name), **brief})
 
 
 def latency(seed: int) -> None:

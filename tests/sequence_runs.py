@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.protocol import train_entrant
+from genomix_cli.comparison.rules import Rules
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.provenance import Provenance
-from genomix_cli.sequences.train.protocol import Entrant, Rules, preset_of, train_entrant
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.sequences.train.entrants import preset_of
 from genomix_cli.sequences.trained import save_classifier
 from tests.sequence_samples import labelled
 
@@ -27,10 +31,9 @@ def trained(folder: Path, sequences: Sequences, model: str, **arch: Any) -> Path
     last = np.arange(len(data.label)) % 6 == 5
     fields = {**preset_of(model, aligned=sequences.aligned)[2], **SMALL.get(model, {}), **arch}
     found = train_entrant(
-        Entrant(model, model, fields),
+        Entrant(model, model, SEQUENCE_CLASSIFIERS, fields),
         data.take(~last),
         data.take(last),
-        sequences.label()[0],
         Rules(trials=1),
         FitSettings(seed=1),
     )

@@ -92,8 +92,9 @@ def train_cohort(
         )
     import torch
 
-    from genomix_cli.cohorts.requests import Contest, Rules, TrainRequest
+    from genomix_cli.cohorts.requests import Contest, TrainRequest
     from genomix_cli.cohorts.train.classifiers import train_cohort
+    from genomix_cli.comparison.rules import Rules
     from genomix_cli.learning.processes import first_process
 
     if threads:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from genomix_cli.comparison.rules import COMPARISON, HELD_OUT, Rules
 from genomix_cli.options import (
     Device,
     Force,
@@ -27,7 +28,7 @@ from genomix_cli.registry import COHORT_MODELS
 if TYPE_CHECKING:
     from genomix_cli.cohorts.simulate.parameters import CohortParameters
 
-MODEL, COMPARISON, HELD_OUT = "Model", "Comparison", "Held out"
+MODEL = "Model"
 CLINICAL, MATRICES = "Clinical table", "Matrices"
 SAMPLES = "Samples"
 BASELINES = ("logistic", "late-fusion", "best-single")
@@ -198,37 +199,6 @@ class Contest:
         Option("Also fit to shuffled labels", "--control/--no-control", panel=COMPARISON,
                default="yes"),
     ] = True  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The way every model is tuned, calibrated and judged.
-
-    Calibration ``cross``: temperature and thresholds from predictions out of the inner folds, all
-    samples train; ``split``: from a fifth of the training samples that nothing else is learned
-    from, which makes the coverage of the sets exact (Vovk 2012, arXiv:1209.2673). Of `seeds`, those
-    of the last fit, tuning uses the first.
-    """
-
-    trials: Annotated[
-        int,
-        Option("Configurations tried per model and fold; 1: the default", min=1, panel=COMPARISON),
-    ] = 5
-    inner_folds: Annotated[
-        int, Option("Folds inside a fold, for tuning", min=2, panel=HELD_OUT)
-    ] = 3
-    level: Annotated[
-        float, Option("Coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT)
-    ] = 0.9
-    calibration: Annotated[
-        str,
-        Option(
-            "From predictions out of the inner folds, or from a fifth set aside",
-            choices=("cross", "split"),
-            panel=HELD_OUT,
-        ),
-    ] = "cross"
-    seeds: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.config import from_dict
 from genomix_cli.learning.fit_settings import FitSettings
 
 State = dict[str, NDArray[Any]]
@@ -101,6 +102,17 @@ class Classifier(ABC, Generic[D]):
         self.layout: Any = None
         self.classes: tuple[str, ...] = ()
         self.start: State = {}
+
+    @classmethod
+    def of(cls, arch: Mapping[str, Any], *, where: object = None) -> Self:
+        """Return a new model from the fields of its configuration.
+
+        Raises
+        ------
+        UsageError
+            If they do not fit.
+        """
+        return cls(from_dict(cls.config_class, arch, where=where))
 
     @classmethod
     def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

@@ -1,35 +1,44 @@
-"""What an interrupted comparison keeps of each model and fold, so that it can go on."""
+"""Results of each entrant and split on disk, so that an interrupted contest can go on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from genomix_cli.comparison.study import FoldFit
+from genomix_cli.comparison.protocol import FoldResult
+from genomix_cli.comparison.study import FoldFit, Importance
 from genomix_cli.learning.task import Epoch
 from genomix_cli.provenance import atomic_path
 
 
-def save_kept(
-    path: Path, fit: FoldFit, plain: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> None:
-    """Write a fit, plain data and arrays; those that are None are left out."""
-    data = json.dumps({"fit": asdict(fit), **plain}).encode()
-    there: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+def save_result(path: Path, result: FoldResult) -> None:
+    """Write a result; arrays that are None are left out."""
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    plain = {
+        "fit": asdict(result.fit),
+        "parameters": result.parameters,
+        "trials": result.trials,
+        "importances": [asdict(importance) for importance in result.importances],
+    }
+    data = np.frombuffer(json.dumps(plain).encode(), np.uint8)
     with atomic_path(path) as draft, open(draft, "wb") as handle:
-        np.savez(handle, plain=np.frombuffer(data, np.uint8), **there)
+        np.savez(handle, plain=data, **arrays)  # type: ignore[arg-type]
 
 
-def load_kept(path: Path) -> dict[str, Any]:
-    """What :func:`save_kept` wrote: ``fit``, plain data and arrays by name."""
-    with np.load(path, allow_pickle=False) as arrays:
-        plain = json.loads(arrays["plain"].tobytes())
-        found = {name: arrays[name] for name in arrays.files if name != "plain"}
-    fit = plain.pop("fit")
+def load_result(path: Path) -> FoldResult:
+    """Read what :func:`save_result` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        plain = json.loads(file["plain"].tobytes())
+        arrays = {name: file[name] for name in file.files if name != "plain"}
+    fit, importances = plain.pop("fit"), plain.pop("importances", ())
     curve = tuple(Epoch(**epoch) for epoch in fit.pop("curve"))
-    return {"fit": FoldFit(**fit, curve=curve), **plain, **found}
+    return FoldResult(
+        fit=FoldFit(**fit, curve=curve),
+        importances=tuple(Importance(**importance) for importance in importances),
+        **plain,
+        **arrays,
+    )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.study import Floats
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError
@@ -21,9 +22,9 @@ from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.checkpoints import WEIGHTS
 from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.provenance import Provenance
-from genomix_cli.sequences.models.base import SequenceClassifier
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
 from genomix_cli.sequences.runs import RunConfig, StoredRun, columns_digest, read_run, save_run
-from genomix_cli.sequences.train.protocol import Trained, build
 
 TASK = "classify"
 
@@ -64,7 +65,7 @@ class Classifier:
 def save_classifier(
     folder: Path,
     name: str,
-    trained: Trained,
+    trained: Trained[Labelled],
     sequences: Sequences,
     label: str,
     counts: Sequence[int],
@@ -89,6 +90,7 @@ def save_classifier(
         Of the prediction sets.
     provenance : Provenance
     """
+    model = trained.models[0]
     facts: dict[str, Any] = {
         "temperature": trained.fit.temperature,
         "thresholds": list(map(float, trained.thresholds)),
@@ -98,15 +100,15 @@ def save_classifier(
     config = RunConfig(
         task=TASK,
         model=name,
-        arch=to_dict(trained.model.config),
+        arch=to_dict(model.config),
         length=sequences.length,
         columns=columns_digest(sequences.columns, sequences.contigs),
         label=label,
-        classes=trained.model.classes,
+        classes=model.classes,
         facts=facts,
         provenance=provenance.to_dict(),
     )
-    save_run(folder, config, trained.model.state())
+    save_run(folder, config, model.state())
 
 
 def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
@@ -129,7 +131,8 @@ def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
     if lacking:
         where = run.path / "config.json"
         raise DataError(f"is damaged: lacks {', '.join(sorted(lacking))}", where=where)
-    model = build(config.model, config.arch, where=run.path / "config.json")
+    kind: type[SequenceClassifier] = SEQUENCE_CLASSIFIERS.load(config.model)
+    model = kind.of(config.arch, where=run.path / "config.json")
     try:
         model.restore(config.length, config.classes, run.state)
     except (KeyError, ValueError, RuntimeError) as error:

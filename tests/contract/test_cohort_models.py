@@ -15,7 +15,8 @@ from sklearn.model_selection import ParameterSampler
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.runs import RunConfig, load_run, save_run
-from genomix_cli.cohorts.train.tuning import candidates
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.tuning import candidates
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.learning.calibration import log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
@@ -84,7 +85,9 @@ def test_every_preset_builds(name: str) -> None:
 def test_what_tuning_draws_is_a_configuration(name: str) -> None:
     model_class = COHORT_MODELS.load(name)
     if not model_class.space:
-        assert candidates(name, {}, frozenset(), 5, 0) == [{}]  # there is nothing to tune
+        assert candidates(Entrant(name, name, COHORT_MODELS), 5, 0) == [
+            {}
+        ]  # there is nothing to tune
         return
     drawn = list(ParameterSampler(dict(model_class.space), n_iter=30, random_state=0))
     assert len({str(fields) for fields in drawn}) > 1

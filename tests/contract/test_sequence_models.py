@@ -11,6 +11,10 @@ import pytest
 import torch
 from safetensors.numpy import load, save
 
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.protocol import train_entrant
+from genomix_cli.comparison.rules import Rules
+from genomix_cli.comparison.tuning import candidates
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.iupac import ANY, reverse_complement
@@ -19,7 +23,6 @@ from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.explain.attribution import compositions
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
-from genomix_cli.sequences.train.protocol import Entrant, Rules, candidates, train_entrant
 from genomix_cli.sequences.trained import load_classifier, save_classifier
 from tests.sequence_samples import genotypes, labelled, motifs
 
@@ -99,7 +102,7 @@ def test_config_round_trips(name: str) -> None:
 def test_what_tuning_tries_are_configurations_of_their_own(name: str) -> None:
     model_class = SEQUENCE_CLASSIFIERS.load(name)
     for preset in model_class.presets.values():
-        tried = candidates(Entrant(name, name, preset), 100)
+        tried = candidates(Entrant(name, name, SEQUENCE_CLASSIFIERS, preset), 100, 0)
         assert len(tried) == len({str(fields) for fields in tried})
         for fields in tried:
             from_dict(model_class.config_class, fields)
@@ -145,21 +148,22 @@ def test_what_is_stored_answers_alike(name: str, kind: str) -> None:
 
 
 def test_a_run_folder_answers_alike(name: str, kind: str, tmp_path) -> None:
-    entrant = Entrant(
-        name, name, {**arch(name, kind), **({"epochs": 1} if "epochs" in arch(name, kind) else {})}
-    )
+    fields = {**arch(name, kind), **({"epochs": 1} if "epochs" in arch(name, kind) else {})}
+    entrant = Entrant(name, name, SEQUENCE_CLASSIFIERS, fields)
     train, valid = parts(kind)
-    classes, later = DATA[kind].label()[0], LATER[kind]
-    trained = train_entrant(entrant, train, valid, classes, Rules(trials=1), FitSettings())
+    later = LATER[kind]
+    trained = train_entrant(entrant, train, valid, Rules(trials=1), FitSettings())
     made = Provenance("a test")
     save_classifier(tmp_path, name, trained, DATA[kind], "kind", (5, 5, 5), 0.9, made)
     classifier = load_classifier(tmp_path)
-    assert classifier.classes == classes
+    assert classifier.classes == train.classes
     assert classifier.run.config.label == "kind"
     assert bool(classifier.run.config.columns) == (kind == "genotypes")
     p = classifier.probability(later.codes)
-    np.testing.assert_array_equal(p.argmax(1), trained.model.log_probability(later.codes).argmax(1))
-    assert save(classifier.model.state()) == save(trained.model.state())
+    np.testing.assert_array_equal(
+        p.argmax(1), trained.models[0].log_probability(later.codes).argmax(1)
+    )
+    assert save(classifier.model.state()) == save(trained.models[0].state())
 
 
 def test_an_answer_does_not_depend_on_the_other_sequences(name: str, kind: str) -> None:

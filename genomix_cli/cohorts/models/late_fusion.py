@@ -17,7 +17,7 @@ from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.models.base import CohortModel, State, under
 from genomix_cli.cohorts.models.flat import all_classes
 from genomix_cli.cohorts.models.linear import Linear, ridge_logistic
-from genomix_cli.cohorts.train.splits import folds_of
+from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, Positive, from_dict
 from genomix_cli.learning.calibration import fit_temperature, log_softmax

@@ -24,7 +24,7 @@ from genomix_cli.cohorts.models.preprocessing import (
     Selector,
     fit_preprocessor,
 )
-from genomix_cli.cohorts.train.splits import folds_of
+from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.learning import networks

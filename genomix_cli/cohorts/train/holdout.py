@@ -1,16 +1,16 @@
-"""The samples that judge: folds, batches, or as a table says; never a patient on both sides."""
+"""Splits of a cohort: folds, batches, or as a table says; never a patient on both sides."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples
-from genomix_cli.cohorts.train.splits import folds_of
+from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import BATCH, Cohort
 from genomix_cli.genome.tables import open_table
@@ -20,45 +20,27 @@ log = logging.getLogger("genomix")
 TRAIN, FOLDS, BATCHES = "train", "folds", "batch"
 
 
-class HeldOut(NamedTuple):
-    """Outer folds.
-
-    Attributes
-    ----------
-    fold : NDArray
-        str ``[n]``: in which a sample is held out; empty: in none.
-    names : tuple of str
-        In order.
-    by : str
-        What a fold is.
-    """
-
-    fold: NDArray[Any]
-    names: tuple[str, ...]
-    by: str
-
-
 def hold_out(
     cohort: Cohort,
     samples: Samples,
-    kept: NDArray[np.int64],
+    rows: NDArray[np.int64],
     by: str,
     n_folds: int,
     seed: int,
-) -> HeldOut:
-    """Outer folds, none of which leaves a patient on both sides.
+) -> tuple[str, list[Split]]:
+    """Return what a fold is, in words, and the outer splits; none divides a patient.
 
     Parameters
     ----------
     cohort : Cohort
     samples : Samples
-        Those of it that have a label.
-    kept : NDArray
-        int64 ``[n]``: which of the cohort they are.
+        Samples of the cohort that have a label.
+    rows : NDArray
+        int64 ``[n]``: their rows in the cohort.
     by : str
         ``folds``, ``batch``, or the path of a table.
     n_folds : int
-        For ``folds``.
+        Number of folds, for ``folds``.
     seed : int
 
     Raises
@@ -69,13 +51,24 @@ def hold_out(
         If the table does not fit, or a fold leaves nothing to learn from.
     """
     if by == FOLDS:
-        return _stratified(samples, n_folds, seed)
-    held_out = _by_batch(cohort, kept) if by == BATCHES else _by_table(Path(by), samples)
-    _check_folds(samples, held_out, by)
-    return held_out
+        return "stratified folds", _stratified(samples, n_folds, seed)
+    if by == BATCHES:
+        title, fold = "batches", _batches(cohort, rows)
+    else:
+        title, fold = Path(by).name, _fold_table(Path(by), samples)
+    splits = _splits(fold, np.unique(fold))
+    _check_splits(samples, splits, by)
+    return title, splits
 
 
-def _stratified(samples: Samples, n_folds: int, seed: int) -> HeldOut:
+def _splits(fold: NDArray[Any], names: NDArray[Any]) -> list[Split]:
+    """Splits from the name of the fold that holds each sample out, empty for none."""
+    held_out = ((str(name), fold == name) for name in names if name)
+    return [Split(n, np.flatnonzero(~own), NO_ROWS, np.flatnonzero(own)) for n, own in held_out]
+
+
+def _stratified(samples: Samples, n_folds: int, seed: int) -> list[Split]:
+    """Folds with classes in like shares, named by number."""
     patients = len(np.unique(samples.patient))
     if patients < 2 * n_folds:
         raise UsageError(
@@ -89,31 +82,25 @@ def _stratified(samples: Samples, n_folds: int, seed: int) -> HeldOut:
         name = samples.classes[int(count.argmin())]
         log.warning("%s has %d samples: some folds have none of it", name, count.min())
     names = np.array([str(i + 1) for i in range(n_folds)])
-    fold = folds_of(samples, n_folds, seed)
-    return HeldOut(names[fold], tuple(map(str, names)), "stratified folds")
+    return _splits(names[folds_of(samples, n_folds, seed)], names)
 
 
-def _by_batch(cohort: Cohort, kept: NDArray[np.int64]) -> HeldOut:
+def _batches(cohort: Cohort, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Batch of each sample, str ``[n]``."""
     if BATCH not in cohort.obs:
         raise UsageError(
             "has no batches to hold out",
             where=cohort.path,
             hint="prepare it with --batch, or use --hold-out folds",
         )
-    column = cohort.obs[BATCH].iloc[kept]
+    column = cohort.obs[BATCH].iloc[rows]
     if column.isna().any():
         raise DataError(
             f"{int(column.isna().sum()):,} labelled samples have no batch",
             where=cohort.path,
             hint="use --hold-out folds or a table",
         )
-    fold = np.asarray(column.astype(str), str)
-    return HeldOut(fold, tuple(map(str, np.unique(fold))), "batches")
-
-
-def _by_table(path: Path, samples: Samples) -> HeldOut:
-    fold = _fold_table(path, samples)
-    return HeldOut(fold, tuple(str(name) for name in np.unique(fold) if name), path.name)
+    return np.asarray(column.astype(str), str)
 
 
 def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
@@ -133,8 +120,8 @@ def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
     others = len(fold) - len(samples)
     if others:
         log.warning("%s: %s samples are not labelled samples of the cohort", path, f"{others:,}")
-    found = np.array([fold[name] for name in samples.names])
-    return np.where(found == TRAIN, "", found)
+    names = np.array([fold[name] for name in samples.names])
+    return np.where(names == TRAIN, "", names)
 
 
 def _read_table(path: Path) -> list[tuple[str, str]]:
@@ -158,22 +145,21 @@ def _read_table(path: Path) -> list[tuple[str, str]]:
     return rows
 
 
-def _check_folds(samples: Samples, held_out: HeldOut, by: str) -> None:
-    """Each fold leaves two classes to learn from, and takes no patient from them."""
-    if not held_out.names:
+def _check_splits(samples: Samples, splits: list[Split], by: str) -> None:
+    """Refuse a split that divides a patient or leaves fewer than two classes to learn from."""
+    if not splits:
         raise DataError("holds no sample out", where=by)
-    for name in held_out.names:
-        inside = held_out.fold == name
-        shared = np.intersect1d(samples.patient[inside], samples.patient[~inside])
+    for name, train, _, test in splits:
+        shared = np.intersect1d(samples.patient[test], samples.patient[train])
         if len(shared):
-            whose = samples.names[inside & np.isin(samples.patient, shared)][0]
+            whose = samples.names[test][np.isin(samples.patient[test], shared)][0]
             raise DataError(
                 f"{len(shared):,} patients have samples in fold {name} and outside of it, such as "
                 f"that of {whose}",
                 where=by,
                 hint="keep a patient's samples together",
             )
-        left = np.unique(samples.label[~inside])
+        left = np.unique(samples.label[train])
         if len(left) < 2:
             raise DataError(f"fold {name} leaves fewer than two classes to learn from", where=by)
         gone = [name for k, name in enumerate(samples.classes) if k not in left]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.results import plain
+from genomix_cli.comparison.splits import Split
 from genomix_cli.config import from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
@@ -58,7 +59,7 @@ from genomix_cli.sequences.train.request import (
     open_folder,
     write_json,
 )
-from genomix_cli.sequences.train.splits import Split, splits
+from genomix_cli.sequences.train.splits import splits
 
 log = logging.getLogger("genomix")
 

@@ -97,9 +97,12 @@ class SequenceClassifier(Classifier[Labelled]):
     reads_columns : bool
         True if it reads columns as places, as fits aligned sequences: the other strand of a
         sequence is then another answer, and a motif that lies anywhere is not found.
+    aligned_preset : str
+        Preset for aligned sequences, where that is not the first.
     """
 
     reads_columns: ClassVar[bool] = False
+    aligned_preset: ClassVar[str] = ""
 
     @property
     def length(self) -> int:

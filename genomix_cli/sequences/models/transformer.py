@@ -85,6 +85,7 @@ class Transformer(NetworkClassifier):
     """The encoder of `genomix_cli.sequences.models.encoder`, new or trained, and a linear head."""
 
     config_class = TransformerConfig
+    aligned_preset = "loci"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         name: {**PRESETS[name], **learning} for name, learning in _LEARNING.items()
     }

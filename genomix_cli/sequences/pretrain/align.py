@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.comparison.results import plain, write_rows
+from genomix_cli.comparison.splits import Split
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
 from genomix_cli.learning.networks import curve
@@ -60,7 +61,6 @@ from genomix_cli.sequences.train.request import (
     open_folder,
     write_json,
 )
-from genomix_cli.sequences.train.splits import Split
 
 log = logging.getLogger("genomix")
 

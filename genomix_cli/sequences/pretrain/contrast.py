@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.comparison.results import plain
+from genomix_cli.comparison.splits import Split
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
@@ -53,7 +54,7 @@ from genomix_cli.sequences.train.request import (
     open_folder,
     write_json,
 )
-from genomix_cli.sequences.train.splits import TEST, VALID, Split, splits
+from genomix_cli.sequences.train.splits import TEST, VALID, splits
 
 log = logging.getLogger("genomix")
 

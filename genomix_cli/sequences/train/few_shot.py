@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.intervals import Interval, percentile_interval
+from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.study import Floats
+from genomix_cli.comparison.tuning import fit_once
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.report import sections
 from genomix_cli.report.canvas import PALE, Picture, grid, looks
 from genomix_cli.sequences.models.base import Labelled
-from genomix_cli.sequences.train.protocol import Entrant, fit_once
-from genomix_cli.sequences.train.splits import Split
 
 log = logging.getLogger("genomix")
 
@@ -163,10 +163,9 @@ def _signed(interval: Interval) -> str:
 
 
 def few_shot(
-    entrants: Sequence[Entrant],
+    entrants: Sequence[Entrant[Labelled]],
     data: Labelled,
     split: Split,
-    classes: tuple[str, ...],
     plan: Plan,
     setting: FitSettings,
 ) -> FewShot:
@@ -181,13 +180,12 @@ def few_shot(
         With the configurations to use; the main ones first.
     data : Labelled
     split : Split
-    classes : tuple of str
     plan : Plan
     setting : FitSettings
     """
     setting = replace(setting, logs=None)
     rows = []
-    every = list(_with_scratch(entrants))
+    every, test = list(_with_scratch(entrants)), data.take(split.test)
     for count in plan.counts:
         hits: list[list[NDArray[np.bool_]]] = [[] for _ in every]
         for repeat in range(plan.repeats):
@@ -198,7 +196,7 @@ def few_shot(
             )
             own = replace(setting, seed=setting.seed + repeat)
             for found, one in zip(hits, every, strict=True):
-                found.append(_judged(one, train, valid, data, split.test, classes, own))
+                found.append(_judged(one, train, valid, test, own))
         for found, one in zip(hits, every, strict=True):
             rows.append(Row(one.name, count, np.array(found)))
             mean = rows[-1].accuracy.mean()
@@ -206,10 +204,10 @@ def few_shot(
     return FewShot(tuple(rows), tuple(_gains(rows, every, setting.seed)))
 
 
-def _with_scratch(entrants: Sequence[Entrant]) -> Iterator[Entrant]:
+def _with_scratch(entrants: Sequence[Entrant[Labelled]]) -> Iterator[Entrant[Labelled]]:
     """Entrants as they learn from few examples; those that start from something, without it too."""
     for one in entrants:
-        known = {f.name for f in fields(SEQUENCE_CLASSIFIERS.load(one.model).config_class)}
+        known = {f.name for f in fields(one.kind.config_class)}
         few = {k: v for k, v in BRIEF.items() if k in known and k not in one.fixed}
         brief = replace(one, arch={**one.arch, **few})
         yield brief
@@ -228,21 +226,18 @@ def examples(
 
 
 def _judged(
-    one: Entrant,
+    one: Entrant[Labelled],
     train: Labelled,
     valid: Labelled,
-    data: Labelled,
-    test: NDArray[np.int64],
-    classes: tuple[str, ...],
+    test: Labelled,
     setting: FitSettings,
 ) -> NDArray[np.bool_]:
     """Which of the sequences held out are classified rightly ``[t]``."""
-    model, _ = fit_once(one, one.arch, train, valid, classes, setting)
-    log_p = model.log_probability(data.sequences.codes[test])
-    return log_p.argmax(1) == data.label[test]
+    model = fit_once(one, one.arch, train, valid, setting).model
+    return np.asarray(model.log_probability(test.inputs).argmax(1) == test.label, bool)
 
 
-def _gains(rows: Sequence[Row], every: Sequence[Entrant], seed: int) -> Iterator[Gain]:
+def _gains(rows: Sequence[Row], every: Sequence[Entrant[Labelled]], seed: int) -> Iterator[Gain]:
     main = every[0]
     if not main.start:
         return

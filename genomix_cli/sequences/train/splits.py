@@ -5,11 +5,10 @@ Letters: n sequences, K classes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.splits import Split
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
 
@@ -18,23 +17,6 @@ TRAIN = ("train", "training")
 VALID = ("valid", "validation", "val", "dev")
 TEST = ("test", "testing", "heldout", "held-out")
 SHARE, VALID_SHARE = 0.25, 0.15
-
-
-class Split(NamedTuple):
-    """One way to part sequences, by index.
-
-    Attributes
-    ----------
-    name : str
-        Of what is held out.
-    train, valid, test : NDArray
-        int64.
-    """
-
-    name: str
-    train: NDArray[np.int64]
-    valid: NDArray[np.int64]
-    test: NDArray[np.int64]
 
 
 def splits(
@@ -71,8 +53,8 @@ def splits(
         found, by = _folds(sequences, label, known, int(how[6:]), seed), f"{how[6:]} folds"
     else:
         share = SHARE if how == "auto" else _share(how)
-        rest, test = part(sequences.group, label, known, share, seed)
-        train, valid = part(sequences.group, label, rest, VALID_SHARE, seed + 1)
+        rest, test = divide(sequences.group, label, known, share, seed)
+        train, valid = divide(sequences.group, label, rest, VALID_SHARE, seed + 1)
         found, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
     for split in found:
         _check(split, label)
@@ -100,7 +82,7 @@ def _of_file(
     split = sequences.split[known]
     train, valid, test = (known[np.isin(split, names)] for names in (TRAIN, VALID, TEST))
     if not len(valid):
-        train, valid = part(sequences.group, label, train, VALID_SHARE, seed)
+        train, valid = divide(sequences.group, label, train, VALID_SHARE, seed)
     return Split("test", train, valid, test)
 
 
@@ -113,14 +95,14 @@ def _folds(
 ) -> list[Split]:
     found, left = [], known
     for fold in range(n_folds):
-        left, test = part(sequences.group, label, left, 1 / (n_folds - fold), seed)
+        left, test = divide(sequences.group, label, left, 1 / (n_folds - fold), seed)
         rest = np.setdiff1d(known, test)
-        train, valid = part(sequences.group, label, rest, VALID_SHARE, seed + 1)
+        train, valid = divide(sequences.group, label, rest, VALID_SHARE, seed + 1)
         found.append(Split(f"fold {fold + 1}", train, valid, test))
     return found
 
 
-def part(
+def divide(
     group: NDArray[np.int64],
     label: NDArray[np.int64],
     rows: NDArray[np.int64],

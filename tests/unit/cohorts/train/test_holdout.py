@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from genomix_cli.cohorts.train.holdout import hold_out
+from genomix_cli.comparison.splits import held_out_in
 from genomix_cli.errors import DataError, GenomixError, UsageError
 from tests.toy_model import line_of_samples
 
@@ -34,16 +35,23 @@ def table(path: Path, folds: list[str], header: str = "sample\tfold") -> str:
 
 
 def test_folds_hold_every_sample_out_once() -> None:
-    found = hold_out(cohort(), SAMPLES, EVERY, "folds", 3, 0)
-    assert found.names == ("1", "2", "3")
-    assert [(found.fold == name).sum() for name in found.names] == [4, 4, 4]
-    assert found.by == "stratified folds"
+    by, splits = hold_out(cohort(), SAMPLES, EVERY, "folds", 3, 0)
+    assert [split.name for split in splits] == ["1", "2", "3"]
+    assert [len(split.test) for split in splits] == [4, 4, 4]
+    assert by == "stratified folds"
+    for split in splits:
+        np.testing.assert_array_equal(np.setdiff1d(EVERY, split.test), split.train)
+
+
+def test_folds_are_in_the_order_of_their_numbers() -> None:
+    _, splits = hold_out(cohort(), line_of_samples(60), np.arange(60), "folds", 11, 0)
+    assert [split.name for split in splits] == [str(i + 1) for i in range(11)]
 
 
 def test_a_patient_is_on_one_side_only() -> None:
     samples = replace(SAMPLES, patient=np.arange(12) // 2)
-    found = hold_out(cohort(), samples, EVERY, "folds", 3, 0)
-    pairs = found.fold.reshape(6, 2)
+    _, splits = hold_out(cohort(), samples, EVERY, "folds", 3, 0)
+    pairs = held_out_in(splits, 12).reshape(6, 2)
     assert (pairs[:, 0] == pairs[:, 1]).all()
 
 
@@ -62,20 +70,21 @@ def test_a_class_smaller_than_the_folds_is_said(caplog: pytest.LogCaptureFixture
 
 def test_batches_are_held_out_one_by_one() -> None:
     batch: list[str | None] = ["b"] * 4 + ["a"] * 8
-    found = hold_out(cohort(batch), SAMPLES, EVERY, "batch", 5, 0)
-    assert found.names == ("a", "b")
-    assert list(found.fold) == batch
+    _, splits = hold_out(cohort(batch), SAMPLES, EVERY, "batch", 5, 0)
+    assert [split.name for split in splits] == ["a", "b"]
+    assert list(held_out_in(splits, 12)) == batch
     # Of the labelled samples alone.
     some = np.arange(2, 12)
-    assert (hold_out(cohort(batch), SAMPLES.take(some), some, "batch", 5, 0).fold == "b").sum() == 2
+    _, splits = hold_out(cohort(batch), SAMPLES.take(some), some, "batch", 5, 0)
+    assert len(splits[1].test) == 2
 
 
 def test_a_table_may_keep_samples_for_training(tmp_path: Path) -> None:
     path = table(tmp_path / "split.tsv", ["train"] * 6 + ["test"] * 6)
-    found = hold_out(cohort(), SAMPLES, EVERY, path, 5, 0)
-    assert found.names == ("test",)
-    assert list(found.fold) == [""] * 6 + ["test"] * 6
-    assert found.by == "split.tsv"
+    by, splits = hold_out(cohort(), SAMPLES, EVERY, path, 5, 0)
+    assert [split.name for split in splits] == ["test"]
+    assert list(held_out_in(splits, 12)) == [""] * 6 + ["test"] * 6
+    assert by == "split.tsv"
 
 
 def test_a_table_is_read_by_its_header_and_gzipped(tmp_path: Path) -> None:
@@ -83,8 +92,8 @@ def test_a_table_is_read_by_its_header_and_gzipped(tmp_path: Path) -> None:
     with gzip.open(path, "wt") as handle:
         handle.write("sample,label,split\n")
         handle.writelines(f"{name},x,{i % 2}\n" for i, name in enumerate(SAMPLES.names))
-    found = hold_out(cohort(), SAMPLES, EVERY, str(path), 5, 0)
-    assert list(found.fold) == ["0", "1"] * 6
+    _, splits = hold_out(cohort(), SAMPLES, EVERY, str(path), 5, 0)
+    assert list(held_out_in(splits, 12)) == ["0", "1"] * 6
 
 
 @pytest.mark.parametrize(

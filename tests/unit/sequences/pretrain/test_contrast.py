@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from genomix_cli.comparison.splits import Split
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences
 from genomix_cli.sequences.models.contrastive import ContrastConfig, Contrastive
@@ -27,7 +28,6 @@ from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run, save_run
 from genomix_cli.sequences.score.embeddings import embed, load_encoder
 from genomix_cli.sequences.train.learning import Batch
-from genomix_cli.sequences.train.splits import Split
 from tests.sequence_phenotypes import aligned, unaligned, written
 
 SMALL = {"width": 16, "heads": 2, "layers": 1, "projection": 8, "epochs": 2, "batch_size": 32}

@@ -8,6 +8,7 @@ import pytest
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.sequences.train.entrants import entrant
 from genomix_cli.sequences.train.few_shot import (
     HELPS,
     UNCLEAR,
@@ -20,7 +21,6 @@ from genomix_cli.sequences.train.few_shot import (
     paired,
     section,
 )
-from genomix_cli.sequences.train.protocol import entrant
 from genomix_cli.sequences.train.splits import splits
 from tests.sequence_samples import labelled, motifs
 
@@ -41,7 +41,7 @@ def test_more_examples_are_better_and_baselines_are_judged_alike() -> None:
     data = labelled(motifs(n=240))
     (split,) = splits(data.sequences, data.label, "auto", 0)[1]
     entrants = [entrant(name, aligned=False) for name in ("kmer-logistic:k3", "majority")]
-    found = few_shot(entrants, data, split, ("A", "B", "C"), Plan((1, 20), 3), FitSettings())
+    found = few_shot(entrants, data, split, Plan((1, 20), 3), FitSettings())
     accuracy = {(row.name, row.count): row.accuracy.mean() for row in found.rows}
     assert accuracy["kmer-logistic k3", 20] > accuracy["kmer-logistic k3", 1] + 0.1
     assert accuracy["majority", 20] == pytest.approx(1 / 3)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.sequences.train.splits import part, splits
+from genomix_cli.sequences.train.splits import divide, splits
 from tests.sequence_samples import motifs
 
 DATA = motifs(n=120)
@@ -34,7 +34,7 @@ def test_groups_stay_whole(groups: list[int], share: float, seed: int) -> None:
     group = np.array(groups)
     label = np.arange(len(groups)) % 3
     rows = np.arange(len(groups))
-    rest, taken = part(group, label, rows, share, seed)
+    rest, taken = divide(group, label, rows, share, seed)
     assert not set(group[rest]) & set(group[taken])
     np.testing.assert_array_equal(np.sort(np.concatenate([rest, taken])), rows)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genomix_cli.cohorts.train.splits import folds_of
+from genomix_cli.comparison.splits import folds_of
 from tests.cohort_samples import easy
 
 

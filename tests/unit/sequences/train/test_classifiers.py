@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.protocol import judge
 from genomix_cli.comparison.results import Results
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences
@@ -22,17 +24,6 @@ from genomix_cli.sequences.models.kmers import count_kmers, kmer_classes
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.train.classifiers import train_classifiers
-from genomix_cli.sequences.train.protocol import (
-    Entrant,
-    Rules,
-    candidates,
-    cautious_temperature,
-    entrant,
-    judge,
-    load_part,
-    save_part,
-)
-from genomix_cli.sequences.train.splits import splits
 from genomix_cli.sequences.trained import load_classifier
 from tests.sequence_samples import genotypes, labelled, motifs, write
 
@@ -116,19 +107,19 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genomix_cli.sequences.train import classifiers as classify
+    from genomix_cli.comparison import contest
 
     sequences, options = genotypes(n=90), {"trials": 1, "baselines": ["majority"]}
     run(tmp_path, sequences, "whole", options=options)
     judged: list[str] = []
 
-    def interrupted(one: Entrant, *args: Any) -> Any:
+    def interrupted(one: Entrant[Any], *args: Any) -> Any:
         judged.append(one.name)
         if len(judged) == 2:
             raise KeyboardInterrupt
         return judge(one, *args)
 
-    monkeypatch.setattr(classify, "judge", interrupted)
+    monkeypatch.setattr(contest, "judge", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, sequences, "cut", options=options)
     run(tmp_path, sequences, "cut", options=options, resume=True)
@@ -211,34 +202,6 @@ def test_labels_that_cannot_be_learned(
 def test_what_is_asked_for_wrongly(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         run(tmp_path, motifs(n=90), **change)
-
-
-def test_parts_are_kept_whole(tmp_path: Path) -> None:
-    data = labelled(motifs(n=90))
-    (split,) = splits(data.sequences, data.label, "auto", 0)[1]
-    one = entrant("kmer-logistic:k3", aligned=False)
-    own, _ = judge(one, data, split, ("A", "B", "C"), Rules(trials=2), FitSettings())
-    assert own.trials == 2
-    save_part(tmp_path / "p.npz", own)
-    again = load_part(tmp_path / "p.npz")
-    assert again.fit == own.fit
-    assert own.shuffled is not None
-    np.testing.assert_array_equal(again.log_probability, own.log_probability)
-    np.testing.assert_array_equal(again.shuffled, own.shuffled)
-
-
-def test_tuning_leaves_alone_what_the_user_has_set() -> None:
-    one = Entrant("k", "kmer-logistic", {"k": 3}, frozenset({"c"}))
-    assert candidates(one, 5) == [{"k": 3}]
-    assert len(candidates(replace(one, fixed=frozenset()), 3)) == 3
-
-
-def test_a_temperature_is_not_certain_of_the_next() -> None:
-    """Of n right ones with the same margin, the next is as sure as n of n + 1."""
-    margin = 7.0
-    log_p = np.log([[1 / (1 + np.exp(-margin)), 1 / (1 + np.exp(margin))]] * 20)
-    temperature = cautious_temperature(log_p, np.zeros(20, np.int64))
-    assert 1 / (1 + np.exp(-margin / temperature)) == pytest.approx(20 / 21, abs=1e-4)
 
 
 def test_kmers_are_counted_and_shared() -> None:

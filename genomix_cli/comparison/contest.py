@@ -1,0 +1,151 @@
+"""A contest of classifiers: each entrant on each split, and the one to keep."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic
+
+import numpy as np
+
+from genomix_cli.comparison.classifier import D
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.fold_cache import load_result, save_result
+from genomix_cli.comparison.protocol import (
+    FoldResult,
+    Trained,
+    judge,
+    outcome,
+    shuffled_labels,
+    sides,
+    train_entrant,
+)
+from genomix_cli.comparison.rules import Rules
+from genomix_cli.comparison.splits import Rows, Split, held_out_in
+from genomix_cli.comparison.study import Importance, Study
+from genomix_cli.learning.fit_settings import FitSettings
+
+log = logging.getLogger("genomix")
+
+Judged = list[list[FoldResult]]
+
+
+@dataclass(frozen=True)
+class Contest(ABC, Generic[D]):
+    """Everything that is fixed before anything is trained; a domain says how to keep a model.
+
+    Attributes
+    ----------
+    data : Data
+    entrants : sequence of Entrant
+        The main ones first.
+    splits : sequence of Split
+    rules : Rules
+    settings : FitSettings
+    cache : Path
+        Existing folder for what an interrupted contest goes on from.
+    """
+
+    data: D
+    entrants: Sequence[Entrant[D]]
+    splits: Sequence[Split]
+    rules: Rules
+    settings: FitSettings
+    cache: Path
+
+    @abstractmethod
+    def save(self, entrant: Entrant[D], trained: Trained[D], rows: Rows) -> None:
+        """Store the model that ``genomix score`` will use, and that it learned from `rows`."""
+
+    @abstractmethod
+    def final_split(self) -> Split:
+        """Return all items to learn from, or all but a validation part."""
+
+    def importances(self, test: D, trained: Trained[D]) -> tuple[Importance, ...]:
+        """Return attributions for the report, where the domain has any."""
+        return ()
+
+    def run(self) -> Judged:
+        """Judge every entrant on every split, and keep the main one that tuned best.
+
+        Where a single split holds items out, it is the model of that split that is kept, so that
+        they stay unseen; otherwise it learns once more, from all items.
+
+        Returns
+        -------
+        list of list of FoldResult
+            Results of each entrant, by split.
+        """
+        judged: Judged = [[] for _ in self.entrants]
+        for f, split in enumerate(self.splits):
+            for e, entrant in enumerate(self.entrants):
+                path = self.cache / f"{e:02d}-{f:02d}.npz"
+                if path.is_file():
+                    result = load_result(path)
+                else:
+                    rivals = [results[-1] for results in judged[:e]]
+                    result = self._judge(entrant, split, path, rivals)
+                judged[e].append(result)
+        if len(self.splits) > 1:
+            self._learn_from_all(judged)
+        return judged
+
+    def _judge(
+        self, entrant: Entrant[D], split: Split, path: Path, rivals: Sequence[FoldResult]
+    ) -> FoldResult:
+        """Judge an entrant on a split, after `rivals` before it; cache the result at `path`."""
+        started = time.perf_counter()
+        # An interrupted fit goes on from its logs, which a baseline is not worth.
+        settings = replace(self.settings, logs=path.with_suffix("") if entrant.main else None)
+        result, trained = judge(entrant, self.data, split, self.rules, settings)
+        if entrant is self.entrants[0] and split is self.splits[0]:
+            test = self.data.take(split.test)
+            result = replace(result, importances=self.importances(test, trained))
+        if entrant.main and len(self.splits) == 1:
+            mains = zip(self.entrants, rivals, strict=False)
+            if all(trained.fit.tuning_nll < r.fit.tuning_nll for one, r in mains if one.main):
+                self.save(entrant, trained, split.train)
+        # Last, since what is cached is not trained again: the model has been stored by now.
+        save_result(path, result)
+        accuracy = (result.log_probability[0].argmax(1) == self.data.label[result.rows]).mean()
+        log.info(
+            "%s, held out %s: accuracy %.4f after %d trials in %.0f s",
+            *(entrant.name, split.name, accuracy, result.trials, time.perf_counter() - started),
+        )
+        return result
+
+    def _learn_from_all(self, judged: Judged) -> None:
+        """Train the main entrant that tuned best once more, from all items, and store it."""
+        mains = [i for i, entrant in enumerate(self.entrants) if entrant.main]
+        best = min(mains, key=lambda i: float(np.mean([r.fit.tuning_nll for r in judged[i]])))
+        entrant, split = self.entrants[best], self.final_split()
+        log.info("%s, to keep: all %s items", entrant.name, f"{len(self.data):,}")
+        settings = replace(self.settings, logs=self.cache / "all")
+        trained = train_entrant(entrant, *sides(self.data, split), self.rules, settings)
+        self.save(entrant, trained, split.train)
+
+    def study(self, judged: Judged, **known: Any) -> Study:
+        """Return the comparison of all entrants; `known` holds the other fields of `Study`."""
+        data, rules = self.data, self.rules
+        fold = held_out_in(self.splits, len(data))
+        return Study(
+            names=data.names,
+            classes=data.classes,
+            label=data.label,
+            shuffled_label=shuffled_labels(data.label, self.settings.seed),
+            unit=data.unit,
+            fold=fold,
+            tested=fold != "",
+            level=rules.level,
+            calibration=rules.calibration,
+            seeds=rules.seeds,
+            outcomes=tuple(
+                outcome(entrant, data, len(rules.seeds), results)
+                for entrant, results in zip(self.entrants, judged, strict=True)
+            ),
+            **known,
+        )

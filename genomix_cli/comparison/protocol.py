@@ -1,0 +1,232 @@
+"""The steps of a contest: tune, fit and calibrate on some items, judge on others.
+
+Letters: n items, t of them held out, S seeds, M modalities, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.classifier import Classifier, D, Data
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.rules import SPLIT, Rules
+from genomix_cli.comparison.splits import Split, folds_of
+from genomix_cli.comparison.study import Floats, FoldFit, Importance, Outcome
+from genomix_cli.comparison.tuning import (
+    cautious_temperature,
+    chosen,
+    fit_once,
+    tune_on_folds,
+    tune_on_valid,
+)
+from genomix_cli.learning.calibration import at_temperature, fit_temperature
+from genomix_cli.learning.conformal import class_thresholds, prediction_sets
+from genomix_cli.learning.fit_settings import FitSettings
+
+# One of so many folds of the training items is set aside where `SPLIT` calibrates.
+CALIBRATION_FOLDS = 5
+
+
+class Trained(NamedTuple, Generic[D]):
+    """A fitted, calibrated classifier.
+
+    Attributes
+    ----------
+    models : list of Classifier
+        One per seed.
+    fit : FoldFit
+    thresholds : NDArray
+        ``[K]``.
+    parameters, trials : int
+    """
+
+    models: list[Classifier[D]]
+    fit: FoldFit
+    thresholds: Floats
+    parameters: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """Predictions of one entrant for the items that one split holds out.
+
+    Attributes
+    ----------
+    fit : FoldFit
+    rows : NDArray
+        int64 ``[t]``: items held out.
+    log_probability : NDArray
+        float64 ``[S, t, K]``, before the temperature.
+    thresholds : NDArray
+        ``[K]``.
+    parameters, trials : int
+    attention : NDArray, optional
+        float32 ``[t, M, M]``.
+    shuffled : NDArray, optional
+        float64 ``[t, K]``: probabilities after training on shuffled labels.
+    importances : tuple of Importance
+    """
+
+    fit: FoldFit
+    rows: NDArray[np.int64]
+    log_probability: Floats
+    thresholds: Floats
+    parameters: int
+    trials: int
+    attention: NDArray[np.float32] | None = None
+    shuffled: Floats | None = None
+    importances: tuple[Importance, ...] = field(default=())
+
+
+def judge(
+    entrant: Entrant[D], data: D, split: Split, rules: Rules, settings: FitSettings
+) -> tuple[FoldResult, Trained[D]]:
+    """Train one entrant on one split and predict what it holds out."""
+    trained = train_entrant(entrant, *sides(data, split), rules, settings, split.name)
+    test = data.take(split.test).only(entrant.modalities)
+    shuffled = None
+    if entrant.control or (entrant.control is None and not trained.fit.curve):
+        wrong = data.relabelled(shuffled_labels(data.label, settings.seed))
+        shuffled = _shuffled(entrant, trained, *sides(wrong, split), test, settings)
+    result = FoldResult(
+        trained.fit,
+        split.test,
+        np.stack([model.log_probability(test.inputs) for model in trained.models]),
+        trained.thresholds,
+        trained.parameters,
+        trained.trials,
+        trained.models[0].attention(test.inputs),
+        shuffled,
+    )
+    return result, trained
+
+
+def sides(data: D, split: Split) -> tuple[D, D | None]:
+    """Return the items to learn from, and those to stop by where the split has any."""
+    return data.take(split.train), data.take(split.valid) if len(split.valid) else None
+
+
+def train_entrant(
+    entrant: Entrant[D],
+    train: D,
+    valid: D | None,
+    rules: Rules,
+    settings: FitSettings,
+    fold: str = "",
+) -> Trained[D]:
+    """Tune, fit and calibrate an entrant; of items held out nothing is used.
+
+    With a validation part `valid` the best trial is the model, and is calibrated there. Without,
+    trials are compared on inner folds of `train`, the best is fitted anew for each seed, and
+    calibrated by the predictions out of the folds or by items set aside (`Rules.calibration`).
+    """
+    train = train.only(entrant.modalities)
+    if valid is not None:
+        train = entrant.augment(train) if entrant.augment else train
+        tuned = tune_on_valid(entrant, train, valid, rules.trials, settings)
+        assert tuned.fit is not None
+        fits, held, label = [tuned.fit], tuned.log_probability, valid.label
+        temperature = cautious_temperature(held, label)
+    else:
+        train, aside = _set_aside(train, rules)
+        settings = replace(settings, logs=None)  # one folder is not for many fits
+        tuned = tune_on_folds(entrant, train, rules.trials, rules.inner_folds, settings)
+        fits = [
+            fit_once(entrant, tuned.arch, train, None, replace(settings, seed=seed))
+            for seed in rules.seeds
+        ]
+        held, label = tuned.log_probability, train.label
+        if aside is not None:
+            held, label = fits[0].model.log_probability(aside.inputs), aside.label
+        temperature = fit_temperature(held, label)
+    first, different = fits[0], chosen(entrant, tuned.arch)
+    curve, converged = first.fitted.curve, first.fitted.converged
+    fit = FoldFit(fold, different, tuned.nll, temperature, first.seconds, curve, converged)
+    thresholds = class_thresholds(at_temperature(held, temperature), label, rules.level)
+    models = [each.model for each in fits]
+    return Trained(models, fit, thresholds, first.fitted.parameters, tuned.trials)
+
+
+def _set_aside(data: D, rules: Rules) -> tuple[D, D | None]:
+    """Items to learn from, and those that only calibrate, if the rules want some."""
+    if rules.calibration != SPLIT:
+        return data, None
+    fold = folds_of(data, CALIBRATION_FOLDS, rules.seeds[0])
+    return data.take(fold != 0), data.take(fold == 0)
+
+
+def shuffled_labels(label: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return labels ``[n]`` dealt anew among all items, those held out too.
+
+    A model trained on some of them can say nothing of the others, whichever direction it happens to
+    take; judged by the true labels it could seem to, since classes lie along few directions.
+    """
+    return np.random.default_rng([seed, 1]).permutation(label)
+
+
+def _shuffled(
+    entrant: Entrant[D],
+    trained: Trained[D],
+    train: D,
+    valid: D | None,
+    test: D,
+    settings: FitSettings,
+) -> Floats:
+    """Probabilities ``[t, K]`` after training on labels that say nothing."""
+    arch = {**entrant.arch, **trained.fit.chosen}
+    train, settings = train.only(entrant.modalities), replace(settings, logs=None)
+    fit = fit_once(entrant, arch, train, valid, settings)
+    return np.exp(fit.model.log_probability(test.inputs))
+
+
+def outcome(
+    entrant: Entrant[Any], data: Data, n_seeds: int, results: Sequence[FoldResult]
+) -> Outcome:
+    """Join the splits of an entrant, in the order of the items."""
+    n, k = len(data), len(data.classes)
+    calibrated = np.full((n_seeds, n, k), np.nan)
+    raw, shuffled = calibrated.copy(), np.full((n, k), np.nan)
+    sets = np.zeros((n, k), bool)
+    for result in results:
+        rows, log_p = result.rows, result.log_probability
+        raw[:, rows] = at_temperature(log_p, 1.0)
+        calibrated[:, rows] = at_temperature(log_p, result.fit.temperature)
+        sets[rows] = prediction_sets(calibrated[0, rows], result.thresholds)
+        if result.shuffled is not None:
+            shuffled[rows] = result.shuffled
+    return Outcome(
+        name=entrant.name,
+        model=entrant.model,
+        modalities=entrant.modalities,
+        main=entrant.main,
+        trials=results[0].trials,
+        parameters=results[-1].parameters,
+        probability=calibrated,
+        uncalibrated=raw,
+        sets=sets,
+        folds=tuple(result.fit for result in results),
+        attention=_attention(data, results),
+        shuffled=shuffled if results[0].shuffled is not None else None,
+    )
+
+
+def _attention(data: Data, results: Sequence[FoldResult]) -> NDArray[np.float32] | None:
+    """Mean over the held-out items of each class ``[K, M, M]``; NaN where none has both."""
+    of_folds = [result.attention for result in results if result.attention is not None]
+    if not of_folds:
+        return None
+    joined = np.concatenate(of_folds)
+    label = data.label[np.concatenate([result.rows for result in results])]
+    means = np.full((len(data.classes), *joined.shape[1:]), np.nan, np.float32)
+    for k in np.unique(label):
+        own = joined[label == k]
+        seen = np.isfinite(own)
+        total = np.where(seen, own, 0).sum(0)
+        means[k] = np.divide(total, seen.sum(0), out=means[k], where=seen.any(0))
+    return means

@@ -1,0 +1,75 @@
+"""Which items are learned from and which judge: classes in like shares, units never divided.
+
+Letters: n items.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.classifier import Data
+
+Rows = NDArray[np.int64]
+NO_ROWS: Rows = np.empty(0, np.int64)
+
+
+class Split(NamedTuple):
+    """One way to divide items, by index.
+
+    Attributes
+    ----------
+    name : str
+        Name of what is held out.
+    train : NDArray
+        int64: to learn from.
+    valid : NDArray
+        int64: to stop, tune and calibrate by; empty where folds of `train` serve for that.
+    test : NDArray
+        int64: held out, to judge by.
+    """
+
+    name: str
+    train: Rows
+    valid: Rows
+    test: Rows
+
+
+def held_out_in(splits: Sequence[Split], n: int) -> NDArray[Any]:
+    """Return the name of the split that holds out each item, str ``[n]``; empty where none does."""
+    names = np.full(n, "", dtype=object)
+    for split in splits:
+        names[split.test] = split.name
+    return names.astype(str)
+
+
+def folds_of(data: Data, n_folds: int, seed: int) -> Rows:
+    """Return the fold of each item ``[n]``, from 0: classes in like shares, units whole.
+
+    Parameters
+    ----------
+    data : Data
+        At least `n_folds` units.
+    n_folds : int
+        2 or more.
+    seed : int
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    grouped = len(np.unique(data.unit)) < len(data)
+    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(
+        n_folds, shuffle=True, random_state=seed
+    )
+    groups = data.unit if grouped else None
+    fold = np.empty(len(data), np.int64)
+    with warnings.catch_warnings():
+        # A class with fewer members than folds is missing from some; the caller has said so.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        pairs = list(splitter.split(data.label, data.label, groups))
+    for i, (_, held_out) in enumerate(pairs):
+        fold[held_out] = i
+    return fold

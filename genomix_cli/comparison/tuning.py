@@ -1,0 +1,214 @@
+"""Choose the configuration of a classifier, with the same number of trials for every entrant.
+
+Letters: n items, K classes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.classifier import Classifier, D
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.splits import folds_of
+from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.learning.calibration import at_temperature, fit_temperature
+from genomix_cli.learning.fit_settings import FitSettings
+
+log = logging.getLogger("genomix")
+
+
+class Timed(NamedTuple, Generic[D]):
+    """A fitted classifier, what its fit reported, and how long it took."""
+
+    model: Classifier[D]
+    fitted: Fitted
+    seconds: float
+
+
+class Tuned(NamedTuple, Generic[D]):
+    """The configuration that did best on items that it had not learned from.
+
+    Attributes
+    ----------
+    arch : dict
+        Fields of the configuration.
+    log_probability : NDArray
+        float64 ``[n, K]`` of those items.
+    nll : float
+        Negative log-likelihood of their labels at the best temperature.
+    trials : int
+        Number of configurations that were tried.
+    fit : Timed, optional
+        The model, where one on all training items exists already.
+    """
+
+    arch: dict[str, Any]
+    log_probability: Floats
+    nll: float
+    trials: int
+    fit: Timed[D] | None = None
+
+
+def fit_once(
+    entrant: Entrant[D],
+    arch: Mapping[str, Any],
+    train: D,
+    valid: D | None,
+    settings: FitSettings,
+) -> Timed[D]:
+    """Fit a new model of a configuration."""
+    model, started = entrant.build(arch), time.perf_counter()
+    fitted = model.fit(train, settings, valid)
+    return Timed(model, fitted, time.perf_counter() - started)
+
+
+def tune_on_folds(
+    entrant: Entrant[D], data: D, trials: int, inner_folds: int, settings: FitSettings
+) -> Tuned[D]:
+    """Try configurations on inner folds; the first is the entrant's own.
+
+    A trial that after any fold is worse than the best one was on the same items is given up, so
+    that most trials cost one fold.
+    """
+    fold = folds_of(data, inner_folds, settings.seed)
+    best: Tuned[D] | None = None
+    tried = candidates(entrant, trials, settings.seed)
+    for i, arch in enumerate(tried):
+        limit = None if best is None else best.log_probability
+        log_p = _out_of_fold(entrant, arch, data, fold, settings, limit)
+        if log_p is None:
+            continue
+        nll = _tempered_nll(log_p, data.label)
+        log.debug("%s, trial %d: nll %.4f with %s", entrant.model, i + 1, nll, arch)
+        if best is None or nll < best.nll:
+            best = Tuned(arch, log_p, nll, len(tried))
+    assert best is not None
+    return best
+
+
+def tune_on_valid(
+    entrant: Entrant[D], train: D, valid: D, trials: int, settings: FitSettings
+) -> Tuned[D]:
+    """Try configurations on a validation part; the first is the entrant's own.
+
+    Likelihoods are compared at the best temperature of each: a model is not chosen for being
+    calibrated, since calibration follows for all.
+    """
+    best: Tuned[D] | None = None
+    tried = candidates(entrant, trials, settings.seed)
+    for i, arch in enumerate(tried):
+        logs = None if settings.logs is None else settings.logs / f"trial-{i + 1}"
+        fit = fit_once(entrant, arch, train, valid, replace(settings, logs=logs))
+        log_p = fit.model.log_probability(valid.inputs)
+        nll = nll_of(at_temperature(log_p, cautious_temperature(log_p, valid.label)), valid.label)
+        log.info(
+            "%s, trial %d: log loss %.4f, %.0f s %s",
+            *(entrant.name, i + 1, nll, fit.seconds, chosen(entrant, arch)),
+        )
+        if best is None or nll < best.nll:
+            best = Tuned(arch, log_p, nll, len(tried), fit)
+    assert best is not None
+    return best
+
+
+def chosen(entrant: Entrant[Any], arch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields in which a configuration differs from the entrant's own."""
+    return {key: value for key, value in arch.items() if value != entrant.arch.get(key)}
+
+
+def candidates(entrant: Entrant[Any], trials: int, seed: int) -> list[dict[str, Any]]:
+    """Return the entrant's own configuration and at most `trials` - 1 others to try.
+
+    A model with a `space` gets draws from it (random search: Bergstra and Bengio 2012, JMLR
+    13:281), any other those of its listed `trials` that change something.
+    """
+    own = dict(entrant.arch)
+    if entrant.kind.space:
+        return [own, *({**own, **draw} for draw in _draws(entrant, trials - 1, seed))]
+    found = [own]
+    # What starts from trained weights has their shape already: every trial is about learning.
+    for fields in entrant.kind.trials if entrant.start else entrant.kind.tries(own):
+        arch = {**own, **{key: value for key, value in fields.items() if key not in entrant.fixed}}
+        if arch not in found:
+            found.append(arch)
+    return found[:trials]
+
+
+def _draws(entrant: Entrant[Any], count: int, seed: int) -> list[dict[str, Any]]:
+    """Return draws from the space of a model; fewer than `count` if it has no more."""
+    from sklearn.model_selection import ParameterSampler
+
+    space = {k: v for k, v in entrant.kind.space.items() if k not in entrant.fixed}
+    lists = [len(values) for values in space.values() if isinstance(values, list | tuple)]
+    most = math.prod(lists) if len(lists) == len(space) else math.inf
+    count = int(min(count, most)) if space else 0
+    if count < 1:
+        return []
+    draws = ParameterSampler(space, count, random_state=seed)
+    return [{key: _plain(value) for key, value in draw.items()} for draw in draws]
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as Python's, for JSON."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _out_of_fold(
+    entrant: Entrant[D],
+    arch: Mapping[str, Any],
+    data: D,
+    fold: NDArray[np.int64],
+    settings: FitSettings,
+    best: Floats | None,
+) -> Floats | None:
+    """Return log-probabilities of all items ``[n, K]``, or None once the trial falls behind."""
+    log_p = np.full((len(data), len(data.classes)), np.nan)
+    for i in range(int(fold.max()) + 1):
+        model = fit_once(entrant, arch, data.take(fold != i), None, settings).model
+        log_p[fold == i] = model.log_probability(data.take(fold == i).inputs)
+        done = fold <= i
+        label = data.label[done]
+        if best is not None and _tempered_nll(log_p[done], label) > _tempered_nll(
+            best[done], label
+        ):
+            return None
+    return log_p
+
+
+def _tempered_nll(log_probability: Floats, label: NDArray[np.int64]) -> float:
+    """Negative log-likelihood at the best temperature: calibration follows for every model."""
+    return nll_of(at_temperature(log_probability, fit_temperature(log_probability, label)), label)
+
+
+def nll_of(p: Floats, label: NDArray[np.int64]) -> float:
+    """Mean negative log-likelihood of labels under probabilities ``[n, K]``."""
+    return float(-np.log(np.maximum(p[np.arange(len(label)), label], 1e-300)).mean())
+
+
+def cautious_temperature(log_probability: Floats, label: NDArray[np.int64]) -> float:
+    """Return `fit_temperature` as if one more item, of a middling margin, had been wrong.
+
+    Where all of few are right, the likelihood would have every later one certain: a rule of
+    succession, as Platt's (1999) for two classes.
+
+    Parameters
+    ----------
+    log_probability : NDArray
+        float64 ``[n, K]``.
+    label : NDArray
+        int64 ``[n]``.
+    """
+    order = np.sort(log_probability, axis=1)
+    margin = order[:, -1] - order[:, -2]
+    middle = int(np.argsort(margin, kind="stable")[len(margin) // 2])
+    second = int(np.argsort(log_probability[middle], kind="stable")[-2])
+    again = np.concatenate([log_probability, log_probability[[middle]]])
+    return fit_temperature(again, np.append(label, second))

@@ -1,0 +1,92 @@
+"""Files of a run folder that tell how its models did: numbers, predictions, report and card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genomix_cli.comparison.results import Results, write_rows
+from genomix_cli.comparison.study import Study
+from genomix_cli.report.card import card
+from genomix_cli.report.multiqc import write_multiqc
+from genomix_cli.report.page import write_report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_outputs(
+    study: Study,
+    results: Results,
+    folder: Path,
+    *,
+    seed_column: bool,
+    sections: Sequence[Any] = (),
+    note: str = "",
+) -> None:
+    """Write metrics, predictions, the report and the model card.
+
+    Parameters
+    ----------
+    study : Study
+    results : Results
+        Of the study.
+    folder : Path
+    seed_column : bool
+        True to give predictions of every seed, and to say which.
+    sections : sequence
+        More sections of the report.
+    note : str
+        More text for the model card.
+    """
+    metrics = results.to_dict()
+    # Times differ from run to run, and the same input is to give the same bytes.
+    timing = {row["name"]: row.pop("seconds") for row in metrics["outcomes"]}
+    for name, data in (("metrics.json", metrics), ("timing.json", timing)):
+        (folder / name).write_text(json.dumps(data, indent=1) + "\n")
+    write_rows(results.rows(), folder / "models.tsv")
+    table = predictions(study, seed_column=seed_column)
+    table.to_parquet(folder / "predictions.parquet", index=False)
+    write_multiqc(results, folder)
+    write_report(study, results, folder / "report.html", extra=sections)
+    (folder / "README.md").write_text(card(study, results) + note)
+
+
+def predictions(study: Study, *, seed_column: bool) -> pd.DataFrame:
+    """Return predictions of the items held out, by model and seed; sets are of the first seed."""
+    import pandas as pd
+
+    rows = np.flatnonzero(study.tested)
+    classes = np.array(study.classes)
+    tables = []
+    for each in study.outcomes:
+        sets = [",".join(classes[own]) for own in each.sets[rows]]
+        for s, seed in enumerate(study.seeds):
+            p = each.probability[s, rows]
+            columns: dict[str, Any] = {
+                "model": each.name,
+                **({"seed": seed} if seed_column else {}),
+                "sample": study.names[rows],
+                "fold": study.fold[rows],
+                "label": classes[study.label[rows]],
+                "predicted": classes[p.argmax(1)],
+                **{f"p:{name}": p[:, k] for k, name in enumerate(study.classes)},
+                "set": sets if s == 0 else None,
+            }
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def epochs(study: Study) -> list[dict[str, Any]]:
+    """Return a row per epoch of every model that learns in epochs."""
+    return [
+        {"name": each.name, "fold": fit.fold, **asdict(epoch)}
+        for each in study.outcomes
+        for fit in each.folds
+        for epoch in fit.curve
+    ]

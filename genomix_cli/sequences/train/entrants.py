@@ -1,0 +1,130 @@
+"""Entrants of a contest on sequences: the model asked for, and the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Listing
+from typing import Any
+
+from genomix_cli.comparison.entrants import Entrant, preset
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.sequences.models.base import Labelled
+from genomix_cli.sequences.models.encoder import EncoderShape, shape_of
+from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.score.embeddings import ENCODER, start_from
+
+TRANSFORMER, PRETRAINED = "transformer", "pre-trained"
+# The bases of all columns are what every classifier sees.
+MODALITIES = ("sequences",)
+BASELINES = ("majority", "kmer-logistic:k3", "kmer-logistic:k6", "pca-logistic")
+ALIGNED_BASELINES = ("majority", "kmer-logistic:k3", "pca-logistic", "pca-svm", "lda")
+
+
+def entrants(
+    request: TrainRequest, model: str, baselines: Listing[str] | None, sequences: Sequences
+) -> list[Entrant[Labelled]]:
+    """Return the model asked for, then the baselines.
+
+    Parameters
+    ----------
+    request : TrainRequest
+    model : str
+        Name in the registry, or ``name:preset``.
+    baselines : sequence of str, optional
+        The same; None: those that suit the sequences.
+    sequences : Sequences
+
+    Raises
+    ------
+    UsageError
+        If a model, a preset or a field does not exist, or the model cannot start from a run.
+    """
+    if request.init is not None:
+        main = _from_run(request, model, sequences)
+    else:
+        text = f"{model}:{request.preset}" if request.preset else model
+        main = entrant(text, aligned=sequences.aligned, changed=request.arch, main=True)
+    main.build(main.arch, where="--set")
+    if baselines is None:
+        baselines = ALIGNED_BASELINES if sequences.aligned else BASELINES
+    by_name = {main.name: main}
+    for each in baselines:
+        baseline = entrant(each, aligned=sequences.aligned)
+        by_name.setdefault(baseline.name, baseline)
+    return list(by_name.values())
+
+
+def entrant(
+    text: str, *, aligned: bool, changed: Mapping[str, Any] | None = None, main: bool = False
+) -> Entrant[Labelled]:
+    """Return an entrant from ``model`` or ``model:preset``, with fields `changed` by the user.
+
+    Raises
+    ------
+    UsageError
+        If model or preset do not exist.
+    """
+    name, wanted, arch = preset_of(text, aligned=aligned)
+    several = len(SEQUENCE_CLASSIFIERS.load(name).presets) > 1
+    changed = changed or {}
+    return Entrant(
+        f"{name} {wanted}" if several else name,
+        name,
+        SEQUENCE_CLASSIFIERS,
+        {**arch, **changed},
+        frozenset(changed),
+        MODALITIES,
+        main,
+        control=None,
+    )
+
+
+def preset_of(text: str, *, aligned: bool) -> tuple[str, str, dict[str, Any]]:
+    """Return a model's name, its preset's name and fields, from ``model`` or ``model:preset``.
+
+    Without a preset it is the model's first, or the one that it has for aligned sequences.
+
+    Raises
+    ------
+    UsageError
+        If model or preset do not exist.
+    """
+    name, _, wanted = text.partition(":")
+    kind = SEQUENCE_CLASSIFIERS.load(name)
+    if not wanted:
+        first: str = next(iter(kind.presets))
+        wanted = kind.aligned_preset or first if aligned else first
+    return name, wanted, preset(SEQUENCE_CLASSIFIERS, name, wanted)
+
+
+def _from_run(request: TrainRequest, model: str, sequences: Sequences) -> Entrant[Labelled]:
+    """The transformer, starting from the encoder of a run."""
+    name, _, wanted = model.partition(":")
+    if name != TRANSFORMER:
+        raise UsageError("only the transformer can start from a run", where="--init")
+    trained = start_from(request, sequences)
+    shape = shape_of(trained.config)
+    presets = SEQUENCE_CLASSIFIERS.load(TRANSFORMER).presets
+    stem = shape.get("stem", EncoderShape.stem)
+    alike = (name for name in presets if presets[name].get("stem", EncoderShape.stem) == stem)
+    arch = preset(SEQUENCE_CLASSIFIERS, TRANSFORMER, request.preset or wanted or next(alike))
+    clash = sorted(set(request.arch) & set(shape) - {"dropout"})
+    if clash:
+        raise UsageError(
+            f"{', '.join(clash)} of an encoder that is trained already cannot be set", where="--set"
+        )
+    # The steps of a preset that starts from a solution are too small for a head that does not.
+    steps = {"learning_rate": 1e-3, "epochs": 30} if stem == "loci" else {}
+    return Entrant(
+        f"{TRANSFORMER} {PRETRAINED}",
+        TRANSFORMER,
+        SEQUENCE_CLASSIFIERS,
+        {**arch, **steps, **shape, **request.arch},
+        frozenset(request.arch),
+        MODALITIES,
+        main=True,
+        control=None,
+        start={f"{ENCODER}{key}": array for key, array in trained.state.items()},
+    )

@@ -1,0 +1,68 @@
+"""Entrants of a contest on a cohort, and what is refused before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from genomix_cli.cohorts.requests import Contest
+from genomix_cli.cohorts.train.entrants import check, entrants_of
+from genomix_cli.errors import MissingExtraError, UsageError
+from tests.toy_model import line_of_samples, toy_registered
+
+
+@pytest.fixture
+def seen() -> Iterator[list[Any]]:
+    with toy_registered() as found:
+        yield found
+
+
+def test_a_contest_lists_each_combination_then_the_baselines(seen: list[Any]) -> None:
+    contest = Contest(
+        "toy",
+        arch={"sharpness": 2.0},
+        vary={"noise": (0.0, 1.0), "modalities": ("first", "second+first")},
+        baselines=("toy", "logistic"),
+    )
+    found = entrants_of(contest, line_of_samples())
+    assert [entrant.name for entrant in found] == [
+        "toy noise=0.0 first",
+        "toy noise=1.0 first",
+        "toy noise=0.0 first+second",
+        "toy noise=1.0 first+second",
+        "logistic",
+    ]
+    assert found[1].arch == {"sharpness": 2.0, "noise": 1.0}
+    assert found[1].fixed == {"sharpness", "noise"}
+    assert [entrant.control for entrant in found] == [True, False, False, False, False]
+    assert [entrant.main for entrant in found] == [True] * 4 + [False]
+
+
+def test_a_package_that_is_not_there_is_said_at_once(
+    seen: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genomix_cli.comparison.entrants.find_spec", lambda name: None)
+    check(Contest("toy", baselines=("logistic",)))
+    with pytest.raises(MissingExtraError, match=r"lightning is not installed.*\[train\]"):
+        check(Contest("toy", baselines=("logistic", "mlp")))
+    with pytest.raises(MissingExtraError, match="lightgbm is not installed"):
+        check(Contest("lightgbm"))
+
+
+@pytest.mark.parametrize(
+    ("contest", "message"),
+    [
+        (Contest("toys"), "unknown cohort model"),
+        (Contest("toy", preset="big"), "no preset 'big'"),
+        (Contest("toy", arch={"nose": 1}), "unknown key 'nose'"),
+        (Contest("toy", vary={"noise": ("loud",)}), "'noise' is 'loud'"),
+        (Contest("toy", baselines=("forest",)), "unknown cohort model 'forest'"),
+    ],
+)
+def test_what_does_not_exist_is_refused_before_any_file_is_read(
+    seen: list[Any], contest: Contest, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check(contest)

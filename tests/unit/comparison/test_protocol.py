@@ -1,0 +1,300 @@
+"""The protocol of a contest, the same for samples of a cohort and for sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genomix_cli.comparison.contest import Contest
+from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.fold_cache import load_result, save_result
+from genomix_cli.comparison.protocol import judge, outcome, shuffled_labels, train_entrant
+from genomix_cli.comparison.rules import VALIDATION, Rules
+from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
+from genomix_cli.comparison.study import Importance
+from genomix_cli.comparison.tuning import candidates, cautious_temperature, tune_on_folds
+from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.task import Epoch
+from genomix_cli.registry import COHORT_MODELS, SEQUENCE_CLASSIFIERS
+from tests.sequence_samples import labelled, motifs
+from tests.toy_model import line_of_samples, toy_registered
+
+TOY = Entrant("toy", "toy", COHORT_MODELS, {}, modalities=("first", "second"), control=False)
+KMERS = Entrant("k", "kmer-logistic", SEQUENCE_CLASSIFIERS, {"k": 3}, control=False)
+RULES = Rules(trials=4, inner_folds=3)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A domain's data, an entrant of it, and a split."""
+
+    data: Any
+    entrant: Entrant[Any]
+    split: Split
+    rules: Rules
+
+
+def samples_case() -> Case:
+    data = line_of_samples()
+    return Case(data, TOY, holding_out(folds_of(data, 4, 0) == 0), RULES)
+
+
+def sequences_case() -> Case:
+    data = labelled(motifs(n=120))
+    fold = folds_of(data, 4, 0)
+    split = Split("1", *(np.flatnonzero(own) for own in (fold > 1, fold == 1, fold == 0)))
+    return Case(data, KMERS, split, replace(RULES, calibration=VALIDATION))
+
+
+DOMAINS = {"samples": samples_case, "sequences": sequences_case}
+
+
+@pytest.fixture(params=list(DOMAINS))
+def case(request: pytest.FixtureRequest, seen: list[Any]) -> Case:
+    make: Callable[[], Case] = DOMAINS[request.param]
+    return make()
+
+
+def holding_out(held_out: Any, name: str = "1") -> Split:
+    return Split(name, np.flatnonzero(~held_out), NO_ROWS, np.flatnonzero(held_out))
+
+
+def toy_candidates(arch: dict[str, Any], fixed: set[str], trials: int, seed: int = 0) -> Any:
+    return candidates(replace(TOY, arch=arch, fixed=frozenset(fixed)), trials, seed)
+
+
+@pytest.fixture
+def seen() -> Iterator[list[Any]]:
+    with toy_registered() as found:
+        yield found
+
+
+def test_the_default_is_tried_first_and_draws_are_repeatable(seen: list[Any]) -> None:
+    first = toy_candidates({"noise": 0.1}, set(), 5, seed=3)
+    assert first[0] == {"noise": 0.1}
+    assert len(first) == 5
+    assert first == toy_candidates({"noise": 0.1}, set(), 5, seed=3)
+    assert len({tuple(sorted(c.items())) for c in first[1:]}) == 4
+
+
+def test_what_the_user_fixed_is_not_tuned(seen: list[Any]) -> None:
+    drawn = toy_candidates({"noise": 0.1}, {"noise"}, 50)
+    assert {c["noise"] for c in drawn} == {0.1}
+    # Two values of sharpness are all there is to draw.
+    assert len(drawn) == 3
+
+
+def test_one_trial_is_the_default_alone(seen: list[Any]) -> None:
+    assert toy_candidates({}, set(), 1) == [{}]
+
+
+def test_tuning_finds_the_better_configuration_and_predicts_out_of_fold(seen: list[Any]) -> None:
+    samples = line_of_samples()
+    tuned = tune_on_folds(replace(TOY, arch={"noise": 9.0}), samples, 7, 3, FitSettings())
+    assert tuned.arch["noise"] == 0.5
+    assert tuned.trials == 7
+    assert np.isfinite(tuned.log_probability).all()
+    assert (tuned.log_probability.argmax(1) == samples.label).mean() > 0.8
+
+
+def test_a_trial_that_has_fallen_behind_is_given_up(seen: list[Any]) -> None:
+    space = 6
+    tune_on_folds(TOY, line_of_samples(), 1 + space, 3, FitSettings())
+    # The default, without noise, is never beaten, so that no other trial takes a second fold ...
+    given_up = [config for config, _, _ in seen if config.noise > 1]
+    assert len(given_up) == 4
+    assert len(seen) < 3 * (1 + space)
+
+
+def test_what_is_held_out_is_never_learned_from(seen: list[Any]) -> None:
+    samples = line_of_samples()
+    held_out = folds_of(samples, 4, 0) == 0
+    for calibration in ("cross", "split"):
+        seen.clear()
+        rules = replace(RULES, calibration=calibration)
+        result, _ = judge(TOY, samples, holding_out(held_out), rules, FitSettings())
+        names = set(samples.names[held_out])
+        assert seen
+        assert all(not names & learned for _, learned, _ in seen)
+        assert set(result.rows) == set(np.flatnonzero(held_out))
+
+
+def test_labels_held_out_change_nothing(case: Case) -> None:
+    changed = case.data.label.copy()
+    changed[case.split.test] = 0
+    one, _ = judge(case.entrant, case.data, case.split, case.rules, FitSettings())
+    data = case.data.relabelled(changed)
+    other, _ = judge(case.entrant, data, case.split, case.rules, FitSettings())
+    np.testing.assert_array_equal(one.log_probability, other.log_probability)
+    assert one.fit == replace(other.fit, seconds=one.fit.seconds)
+    np.testing.assert_array_equal(one.thresholds, other.thresholds)
+
+
+def test_split_calibration_sets_samples_aside_for_good(seen: list[Any]) -> None:
+    samples = line_of_samples(150)
+    train_entrant(TOY, samples, None, replace(RULES, calibration="split"), FitSettings())
+    learned = set().union(*(names for _, names, _ in seen))
+    assert len(learned) == 120
+
+
+def test_split_conformal_sets_cover_each_class(seen: list[Any]) -> None:
+    rules = replace(RULES, trials=1, calibration="split", level=0.9)
+    covered = []
+    for seed in range(12):
+        samples = line_of_samples(600, seed=seed, spread=1.0)
+        held_out = np.arange(600) >= 300
+        result, _ = judge(TOY, samples, holding_out(held_out), rules, FitSettings())
+        sets = outcome(TOY, samples, 1, [result]).sets
+        rows = np.flatnonzero(held_out)
+        covered.append([sets[rows, k][samples.label[rows] == k].mean() for k in range(3)])
+    # Exact in expectation: between .9 and .9 + 1 / 21; SD of the mean about .012.
+    mean = np.mean(covered, 0)
+    assert (mean > 0.87).all()
+    assert (mean < 0.98).all()
+
+
+def test_every_seed_gets_its_fit_and_tuning_happens_once(seen: list[Any]) -> None:
+    samples = line_of_samples()
+    held_out = folds_of(samples, 4, 0) == 0
+    rules = replace(RULES, seeds=(0, 1, 2))
+    result, trained = judge(TOY, samples, holding_out(held_out), rules, FitSettings())
+    assert result.log_probability.shape == (3, held_out.sum(), 3)
+    assert len(trained.models) == 3
+    assert not np.array_equal(result.log_probability[0], result.log_probability[1])
+    alone, _ = judge(TOY, samples, holding_out(held_out), RULES, FitSettings())
+    np.testing.assert_array_equal(result.log_probability[0], alone.log_probability[0])
+
+
+@pytest.mark.parametrize("control", [True, None])
+def test_shuffled_labels_teach_nothing(case: Case, control: bool | None) -> None:
+    """None asks for the control of what does not learn in epochs, as both of these."""
+    entrant, data = replace(case.entrant, control=control), case.data
+    result, _ = judge(entrant, data, case.split, case.rules, FitSettings())
+    assert result.shuffled is not None
+    dealt = shuffled_labels(data.label, 0)
+    assert sorted(dealt) == sorted(data.label)
+    right = (result.shuffled.argmax(1) == dealt[result.rows]).mean()
+    assert right < 0.6
+    assert (result.log_probability[0].argmax(1) == data.label[result.rows]).mean() > right
+
+
+def test_an_outcome_puts_every_fold_in_its_rows(seen: list[Any]) -> None:
+    samples = line_of_samples()
+    fold = folds_of(samples, 4, 0)
+    results = [
+        judge(TOY, samples, holding_out(fold == f, str(f)), RULES, FitSettings())[0]
+        for f in (0, 1, 2)
+    ]
+    found = outcome(TOY, samples, 1, results)
+    assert np.isnan(found.probability[0, fold == 3]).all()
+    assert not found.sets[fold == 3].any()
+    np.testing.assert_allclose(found.probability[0, fold < 3].sum(1), 1)
+    raw = np.exp(results[1].log_probability[0])
+    np.testing.assert_allclose(found.uncalibrated[0, fold == 1], raw / raw.sum(1, keepdims=True))
+    assert found.shuffled is None
+    assert [fit.fold for fit in found.folds] == ["0", "1", "2"]
+
+
+def test_attention_is_the_mean_over_those_of_a_class_who_have_both(seen: list[Any]) -> None:
+    samples = line_of_samples(6, classes=2)
+    held_out = np.ones(6, bool)
+    held_out[:4] = False
+    fit = judge(TOY, line_of_samples(), holding_out(np.arange(120) < 30), RULES, FitSettings())[0]
+    attention = np.zeros((6, 2, 2), np.float32)
+    attention[:, 0, 0] = [1, 2, 3, 4, np.nan, 6]
+    result = replace(
+        fit, rows=np.arange(6), attention=attention, log_probability=np.zeros((1, 6, 2))
+    )
+    result = replace(result, thresholds=np.zeros(2))
+    found = outcome(TOY, samples, 1, [result]).attention
+    assert found is not None
+    # Class 0 has samples 0, 2, 4 of which the last lacks a modality.
+    np.testing.assert_allclose(found[:, 0, 0], [2, 4])
+
+
+def test_a_result_is_cached_and_read_back(case: Case, tmp_path: Path) -> None:
+    entrant = replace(case.entrant, control=True)
+    result, _ = judge(entrant, case.data, case.split, case.rules, FitSettings())
+    curve = (Epoch("joint", 0, 1, 0.5, float("nan"), 0.7),)
+    result = replace(
+        result,
+        fit=replace(result.fit, curve=curve),
+        attention=np.full((30, 2, 2), np.nan, np.float32),
+        importances=(Importance("first", "a", 0.5, True),),
+    )
+    save_result(tmp_path / "result.npz", result)
+    again = load_result(tmp_path / "result.npz")
+    for field in fields(result):
+        own, other = getattr(result, field.name), getattr(again, field.name)
+        if isinstance(own, np.ndarray):
+            np.testing.assert_array_equal(other, own)
+        else:
+            assert repr(other) == repr(own)
+
+
+class Kept(Contest[Any]):
+    """A contest that remembers which models it would store."""
+
+    def save(self, entrant: Entrant[Any], trained: Any, rows: Any) -> None:
+        self.stored.append((entrant.name, len(rows), trained.fit.tuning_nll))
+
+    def final_split(self) -> Split:
+        every = np.arange(len(self.data))
+        if self.rules.calibration == VALIDATION:
+            return Split("", every[::2], every[1::2], NO_ROWS)
+        return Split("", every, NO_ROWS, NO_ROWS)
+
+    stored: list[tuple[str, int, float]] = []  # noqa: RUF012
+
+
+def contest(case: Case, splits: list[Split], folder: Path) -> Kept:
+    Kept.stored.clear()
+    mains = [replace(case.entrant, name=name, main=True) for name in ("a", "b")]
+    return Kept(case.data, mains, splits, case.rules, FitSettings(), folder)
+
+
+def test_the_model_of_a_single_split_is_kept_once(case: Case, tmp_path: Path) -> None:
+    """Of two that tuned alike it is the first; a second run finds everything in the cache."""
+    judged = contest(case, [case.split], tmp_path).run()
+    (stored,) = Kept.stored
+    assert stored == ("a", len(case.split.train), judged[0][0].fit.tuning_nll)
+    again = contest(case, [case.split], tmp_path).run()
+    assert not Kept.stored
+    np.testing.assert_array_equal(again[1][0].log_probability, judged[1][0].log_probability)
+
+
+def test_after_several_splits_all_items_are_learned(case: Case, tmp_path: Path) -> None:
+    fold = folds_of(case.data, 4, 0)
+    valid = case.split.valid
+    splits = [
+        Split(str(f), np.setdiff1d(np.flatnonzero(fold != f), valid), valid, np.flatnonzero(own))
+        for f, own in ((f, (fold == f) & ~np.isin(np.arange(len(fold)), valid)) for f in (0, 2))
+    ]
+    played = contest(case, splits, tmp_path)
+    study = played.study(
+        played.run(), data="it", wording=None, held_out_by="folds", settings={"seed": 0}
+    )
+    ((name, n_learned, _),) = Kept.stored
+    assert name == "a"
+    assert n_learned >= len(case.data) // 2
+    assert set(study.fold[study.tested]) == {"0", "2"}
+    assert np.isfinite(study.outcomes[0].probability[:, study.tested]).all()
+    assert np.isnan(study.outcomes[0].probability[:, ~study.tested]).all()
+
+
+def test_listed_trials_leave_alone_what_the_user_has_set() -> None:
+    assert candidates(replace(KMERS, fixed=frozenset({"c"})), 5, 0) == [{"k": 3}]
+    assert len(candidates(KMERS, 3, 0)) == 3
+
+
+def test_a_temperature_is_not_certain_of_the_next() -> None:
+    """Of n right ones with the same margin, the next is as sure as n of n + 1."""
+    margin = 7.0
+    log_p = np.log([[1 / (1 + np.exp(-margin)), 1 / (1 + np.exp(margin))]] * 20)
+    temperature = cautious_temperature(log_p, np.zeros(20, np.int64))
+    assert 1 / (1 + np.exp(-margin / temperature)) == pytest.approx(20 / 21, abs=1e-4)
