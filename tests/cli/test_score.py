@@ -217,7 +217,7 @@ def test_check_ref_e(score: Any, vcf: Path, tiny_genome: Path, model: Path) -> N
     ended = score(*common)
     assert ended.code == 0
     assert "GENOMIX_REASON=ref_mismatch" in ended.out
-    assert "few.vcf:3: first of 1 records whose REF is not the FASTA's" in ended.err
+    assert "few.vcf:3: first of 1 records whose REF differs from the FASTA" in ended.err
 
 
 def test_an_unknown_track_lists_the_models(

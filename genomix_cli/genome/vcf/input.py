@@ -28,6 +28,7 @@ log = logging.getLogger("genomix")
 STANDARD_STREAM = "-"
 BCF = b"BCF\x02"
 GZIP = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 #: Bytes of text that are cut into lines at a time.
 BLOCK = 1 << 18
@@ -124,8 +125,13 @@ class Input:
         read = stream.read if self.is_file else stream.read1
         where = lambda: f"{self.name}:{self._count + 1}"  # noqa: E731
         try:
-            while data := read(BLOCK):
+            data = read(BLOCK)
+            if data.startswith(BYTE_ORDER_MARK):
+                log.warning("%s: byte order mark; written back without it", self.name)
+                data = data[len(BYTE_ORDER_MARK) :]
+            while data:
                 yield data
+                data = read(BLOCK)
         except EOFError as error:
             raise truncated(where()) from error
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -133,7 +139,7 @@ class Input:
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", where=self.name) from error
         if self.is_bgzf and not self.stream.complete:
-            raise truncated(where())
+            raise without_end(self.name)
 
     def _without_returns(self, lines: list[str]) -> list[str]:
         ended = [line.endswith("\r") for line in lines]
@@ -218,7 +224,7 @@ def _refuse_truncated(path: Path) -> None:
     with open(path, "rb") as file:
         file.seek(-min(len(bgzf.END), os.path.getsize(path)), os.SEEK_END)
         if file.read() != bgzf.END:
-            raise truncated(path)
+            raise without_end(path)
 
 
 def truncated(where: object) -> DataError:
@@ -227,6 +233,18 @@ def truncated(where: object) -> DataError:
         "the compressed file ends too early: it is truncated",
         where=where,
         hint="copy or download it again",
+    )
+
+
+def without_end(where: object) -> DataError:
+    """Return the error for a file without the empty block that ends BGZF.
+
+    Where it was cut between two blocks nothing else tells, so records may be missing.
+    """
+    return DataError(
+        "is truncated, or was written without the end-of-file block of BGZF",
+        where=where,
+        hint="copy it again; if it is whole, run: zcat FILE | genomix score -",
     )
 
 
@@ -264,7 +282,7 @@ class BcfInput:
                 problem = f"cannot be read: {self._feeder.error.strerror}"
                 raise DataError(problem, where=self._source.name)
             if self._source.is_bgzf and not self._source.stream.complete:
-                raise truncated(self._source.name)
+                raise without_end(self._source.name)
 
     def close(self) -> None:
         """Close what was opened here."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
@@ -60,6 +61,28 @@ class Header(NamedTuple):
         """Contigs that are declared."""
         found = (_CONTIG.match(line) for line in self.meta)
         return tuple(match[1] for match in found if match)
+
+    @property
+    def samples(self) -> list[str]:
+        """Names of the samples, in the order of their columns."""
+        return self.columns.split("\t")[len(COLUMNS) + 1 :]
+
+    def refuse_for_bcf(self, where: object) -> None:
+        """Refuse a header that text VCF can hold and BCF cannot, before hours of work.
+
+        Raises
+        ------
+        DataError
+            If a sample is named twice.
+        """
+        twice = [name for name, count in Counter(self.samples).items() if count > 1]
+        if twice:
+            raise DataError(
+                f"has sample names more than once: {', '.join(twice[:3])}",
+                where=where,
+                expected="unique names, for an output in BCF",
+                hint="write a .vcf.gz, or rename them with bcftools reheader",
+            )
 
     def without(self, *starts: str) -> Header:
         """The header without the ``##`` lines that begin with any of `starts`."""

@@ -67,6 +67,8 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
             check_contigs(names, reference, reader)
         ReferenceAudit(reader, reference).look_at(check_records(first, reference))
         plan = make_plan(request, regions, first)
+        if plan.format.is_bcf:
+            reader.header.refuse_for_bcf(request.vcf)
         summary = _score(request, plan, reader, records, reference)
     if request.stats is not None:
         _write_stats(summary, request.stats)

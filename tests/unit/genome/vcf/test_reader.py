@@ -15,7 +15,7 @@ import pytest
 
 from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.vcf import bgzf
-from genomix_cli.genome.vcf.reader import Header, VcfReader, contig_line, info_line
+from genomix_cli.genome.vcf.reader import COLUMNS, Header, VcfReader, contig_line, info_line
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of, open_output
 from genomix_cli.variants.score.annotate import with_scores
@@ -178,8 +178,30 @@ def test_truncated_bgzf(
 
 def test_truncated_bgzf_is_refused_before_any_record(tmp_path: Path) -> None:
     path = write(tmp_path, compress(TEXT.encode())[:-28])
-    with pytest.raises(DataError, match="truncated"):
+    with pytest.raises(DataError, match=r"end-of-file block of BGZF.*zcat FILE"):
         VcfReader(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_byte_order_mark_is_left_out_and_said(
+    tmp_path: Path, packed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = b"\xef\xbb\xbf" + TEXT.encode()
+    with VcfReader(write(tmp_path, compress(data) if packed else data)) as reader:
+        assert reader.header.lines[0].startswith("##fileformat")
+        assert len(list(reader)) == TEXT.count("\n") - len(reader.header.lines)
+    assert "byte order mark" in caplog.text
+
+
+def test_samples_named_twice_are_refused_for_bcf(tmp_path: Path) -> None:
+    for names, code in ((["S1", "S2"], None), (["S1", "S2", "S1"], "S1")):
+        header = Header(("##fileformat=VCFv4.2",), "\t".join([*COLUMNS, "FORMAT", *names]))
+        assert header.samples == names
+        if code is None:
+            header.refuse_for_bcf(tmp_path)
+            continue
+        with pytest.raises(DataError, match="sample names more than once: S1"):
+            header.refuse_for_bcf(tmp_path)
 
 
 def test_damaged_gzip(tmp_path: Path) -> None:
