@@ -40,8 +40,8 @@ from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.encoders import BatchNorm, encoder_of
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output, Part
 from genomix_cli.config import Count, NotNegative, Share
-from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.layers.attention import check_heads
 from genomix_cli.learning.layers.transformer import attention_weights
 from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.task import Epoch
@@ -211,11 +211,7 @@ class CancerAlpha(NetworkModel):
     }
 
     def __init__(self, config: CancerAlphaConfig) -> None:
-        if config.width % config.heads:
-            raise UsageError(
-                f"width {config.width} is not a multiple of heads {config.heads}",
-                hint="choose a width that is",
-            )
+        check_heads(config.width, config.heads)
         super().__init__(config)
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:

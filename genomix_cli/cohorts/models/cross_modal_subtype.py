@@ -44,7 +44,8 @@ from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkMod
 from genomix_cli.cohorts.models.preprocessing import Selector
 from genomix_cli.cohorts.models.selection import elastic_net
 from genomix_cli.config import Count, NotNegative, Share
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError
+from genomix_cli.learning.layers.attention import check_heads
 
 
 @dataclass(frozen=True)
@@ -197,11 +198,7 @@ class CrossModalSubtype(NetworkModel):
     }
 
     def __init__(self, config: CrossModalSubtypeConfig) -> None:
-        if config.space % config.heads:
-            raise UsageError(
-                f"space {config.space} is not a multiple of heads {config.heads}",
-                hint="choose a space that is",
-            )
+        check_heads(config.space, config.heads, "space")
         super().__init__(config)
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Part
 from genomix_cli.config import Count, Share
-from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.layers.attention import check_heads
 from genomix_cli.learning.task import Epoch
 
 
@@ -47,18 +47,6 @@ class TokenConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         check_heads(self.width, self.heads)
-
-
-def check_heads(width: int, heads: int) -> None:
-    """Heads share the width in equal parts.
-
-    Raises
-    ------
-    UsageError
-        If they cannot.
-    """
-    if width % heads:
-        raise UsageError(f"a width of {width} does not divide among {heads} heads")
 
 
 class TokenModel(NetworkModel):

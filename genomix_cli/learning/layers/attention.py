@@ -12,11 +12,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genomix_cli.errors import UsageError
+
 # Fused kernels want the head width to be a multiple of 8.
 HEAD_MULTIPLE = 8
 LOG2_E = math.log2(math.e)
 # Attention scores, in numbers, that fit the cache of one core.
 CACHED_SCORES = 1 << 20
+
+
+def check_heads(width: int, heads: int, name: str = "width") -> None:
+    """Refuse heads that cannot share the width in equal parts.
+
+    Raises
+    ------
+    UsageError
+    """
+    if width % heads:
+        raise UsageError(f"{name} {width} is not a multiple of heads {heads}")
 
 
 class KeyValue(NamedTuple):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from genomix_cli.config import Count, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.iupac import SETS, composition
+from genomix_cli.learning.layers.attention import check_heads
 from genomix_cli.learning.layers.transformer import AttentionPool, SelfAttentionBlock, visible
 
 K = 3
@@ -121,24 +122,50 @@ class Stemmed(NamedTuple):
 
 
 class Stem(nn.Module, ABC):
-    """From bases to tokens.
+    """The first layers of an encoder, from bases to tokens.
 
     Attributes
     ----------
+    for_aligned : bool
+        True if it reads columns as places, which only aligned sequences have.
+    content_suffices : bool
+        True if `Stemmed.content` says all that there is to say without a transformer.
     n_tokens : int
         T.
     """
 
+    for_aligned: ClassVar[bool] = False
+    content_suffices: ClassVar[bool] = False
     n_tokens: int
     composition: Tensor
 
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    @abstractmethod
+    def least_bases(cls, config: EncoderShape) -> int:
+        """Return the number of bases that a token needs at least."""
+
+    @abstractmethod
+    def covered(self, token: int) -> tuple[int, int]:
+        """Return the first base of a token and the one after its last; may lie outside."""
+
+    def learn_columns(self, codes: NDArray[np.uint8]) -> None:
+        """Take what it has to know of the columns from training sequences ``[n, L]``."""
+
+    def background(self) -> NDArray[np.float32] | None:
+        """Return the mean composition of each training column ``[L, 4]``, if it was learned."""
+        return None
+
     @abstractmethod
     def forward(self, codes: Tensor) -> Stemmed:
-        """What sets of bases uint8 ``[B, L]`` are made to."""
+        """Return the tokens of sets of bases uint8 ``[B, L]``."""
 
     @abstractmethod
     def soft(self, p: Tensor) -> Stemmed:
-        """The same from probabilities of A, C, G and T ``[B, L, 4]``, with a gradient."""
+        """Return the same from probabilities of A, C, G and T ``[B, L, 4]``, with a gradient."""
 
 
 class KmerStem(Stem):
@@ -147,11 +174,20 @@ class KmerStem(Stem):
     mixture: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.embedding = nn.Parameter(torch.randn(KMERS + 1, config.width) * 0.02)
         mixture = composed_kmers(torch.from_numpy(composition()))
         self.register_buffer("mixture", mixture, persistent=False)
         self.n_tokens = config.length - K + 1
+
+    @classmethod
+    def least_bases(cls, config: EncoderShape) -> int:
+        """A token is a 3-mer."""
+        return K
+
+    def covered(self, token: int) -> tuple[int, int]:
+        """See `Stem`."""
+        return token, token + K
 
     def forward(self, codes: Tensor) -> Stemmed:
         """See `Stem`."""
@@ -183,7 +219,7 @@ class MotifStem(Stem):
     """
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.register_buffer("composition", torch.from_numpy(composition()), persistent=False)
         self.pool = config.pool
         widths = [4, config.motifs, *[config.width] * config.tower]
@@ -200,6 +236,16 @@ class MotifStem(Stem):
         self.n_tokens = config.length
         for span in spans:
             self.n_tokens = (self.n_tokens + 2 * (span // 2) - span + 1) // config.pool
+
+    @classmethod
+    def least_bases(cls, config: EncoderShape) -> int:
+        """A token is pooled from several places."""
+        return config.pool + 1
+
+    def covered(self, token: int) -> tuple[int, int]:
+        """See `Stem`; of the first convolution and its pooling."""
+        half = self.config.motif_width // 2
+        return token * self.pool - half, (token + 1) * self.pool + half
 
     def soft(self, p: Tensor) -> Stemmed:
         """See `Stem`."""
@@ -221,16 +267,18 @@ class LocusStem(Stem):
     """For aligned sequences: each run of m columns through a projection of its own: T = L / m.
 
     Bases are compared with how often each occurs in that column (Patterson et al. 2006,
-    doi:10.1371/journal.pgen.0020190), which :meth:`learn_frequencies` takes from training data.
+    doi:10.1371/journal.pgen.0020190), which :meth:`learn_columns` takes from training data.
     What sites say each for themselves, which is most of what genotypes say, needs no transformer:
     their sum is the content.
     """
 
+    for_aligned = True
+    content_suffices = True
     mean: Tensor
     scale: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.sites = config.sites
         self.n_tokens = -(-config.length // config.sites)
         self.padding = self.n_tokens * config.sites - config.length
@@ -240,8 +288,21 @@ class LocusStem(Stem):
         weight = torch.randn(self.n_tokens, config.sites * 4, config.width)
         self.weight = nn.Parameter(weight * (4 * config.length) ** -0.5)
 
-    def learn_frequencies(self, codes: NDArray[np.uint8]) -> None:
-        """Mean and spread of the bases in every column of sets ``[n, L]``; unknown ones count not.
+    @classmethod
+    def least_bases(cls, config: EncoderShape) -> int:
+        """Columns that lack are padded."""
+        return 1
+
+    def covered(self, token: int) -> tuple[int, int]:
+        """See `Stem`."""
+        return token * self.sites, (token + 1) * self.sites
+
+    def background(self) -> NDArray[np.float32]:
+        """See `Stem`."""
+        return self.mean.float().cpu().numpy()
+
+    def learn_columns(self, codes: NDArray[np.uint8]) -> None:
+        """Learn the mean and spread of the bases in every column ``[n, L]``, of known ones only.
 
         A column without any spread says nothing, and is left out.
         """
@@ -281,6 +342,30 @@ class LocusStem(Stem):
 STEMS: dict[str, type[Stem]] = {"kmers": KmerStem, "motifs": MotifStem, "loci": LocusStem}
 
 
+def stem_of(arch: Mapping[str, Any]) -> type[Stem]:
+    """Return the kind of stem in a configuration as plain data."""
+    return STEMS[arch.get("stem", EncoderShape.stem)]
+
+
+def preset_for(presets: Mapping[str, Mapping[str, Any]], *, aligned: bool) -> str:
+    """Return the first preset for aligned sequences if there is one and they are, or the first."""
+    fitting = (name for name, arch in presets.items() if aligned and stem_of(arch).for_aligned)
+    return next(fitting, next(iter(presets)))
+
+
+def check_stem(name: str, *, aligned: bool) -> None:
+    """Refuse a stem that reads columns as places where sequences are not aligned.
+
+    Raises
+    ------
+    UsageError
+    """
+    if STEMS[name].for_aligned and not aligned:
+        raise UsageError(
+            f"the stem {name} is for aligned sequences, and these are not", hint="--preset motifs"
+        )
+
+
 class Encoder(nn.Module):
     """Bases to a vector per sequence, and to one per token.
 
@@ -296,16 +381,12 @@ class Encoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        if config.width % config.heads:
-            raise UsageError(
-                "heads do not divide the width", found=f"{config.heads} of {config.width}"
-            )
+        check_heads(config.width, config.heads)
         self.config = config
         self.stem: Stem = STEMS[config.stem](config)
         if self.stem.n_tokens < 1:
             raise UsageError("sequences too short for a token", found=f"{config.length} bases")
-        if not config.layers and config.stem == "loci":
-            # Their sum is all there is.
+        if not config.layers and self.stem.content_suffices:
             self.register_parameter("position", None)
             self.pool = None
         else:

@@ -10,19 +10,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genomix_cli.errors import UsageError
+from genomix_cli.learning.networks import set_weights
 from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.encoder import (
     PRESETS,
     Encoder,
     EncoderConfig,
     EncoderShape,
-    LocusStem,
+    check_stem,
     shape_of,
+    stem_of,
 )
 from genomix_cli.sequences.models.network import Network, NetworkClassifier, NetworkConfig
 
@@ -107,7 +107,7 @@ class Transformer(NetworkClassifier):
     @classmethod
     def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         """What matters to the stem."""
-        return cls.aligned_trials if arch.get("stem") == "loci" else cls.trials
+        return cls.aligned_trials if stem_of(arch).for_aligned else cls.trials
 
     def build(self, length: int, n_classes: int) -> TransformerNetwork:
         """Encoder and head."""
@@ -116,15 +116,11 @@ class Transformer(NetworkClassifier):
     def prepare(self, train: Labelled) -> None:
         """Take the encoder's weights over, or what its stem has to know of the columns."""
         encoder = self._encoder
-        if isinstance(encoder.stem, LocusStem) and not train.sequences.aligned:
-            raise UsageError(
-                "the stem loci is for aligned sequences, and these are not", hint="--preset motifs"
-            )
+        check_stem(self.config.stem, aligned=train.sequences.aligned)
         if self.start:
-            found = {k.removeprefix(ENCODER): torch.from_numpy(v) for k, v in self.start.items()}
-            encoder.load_state_dict(found)
-        elif isinstance(encoder.stem, LocusStem):
-            encoder.stem.learn_frequencies(train.sequences.codes)
+            set_weights(encoder, {k.removeprefix(ENCODER): v for k, v in self.start.items()})
+        else:
+            encoder.stem.learn_columns(train.sequences.codes)
 
     @property
     def _encoder(self) -> Encoder:
@@ -132,6 +128,5 @@ class Transformer(NetworkClassifier):
         return self.module.encoder
 
     def background(self) -> NDArray[np.float32] | None:
-        """Of the stem for aligned sequences."""
-        stem = self._encoder.stem
-        return stem.mean.float().cpu().numpy() if isinstance(stem, LocusStem) else None
+        """Return the composition of columns that the stem has learned."""
+        return self._encoder.stem.background()

@@ -1,4 +1,4 @@
-"""Align DNA with phenotypes, and say how well each finds the other on sequences held out.
+"""Align DNA with phenotypes, and judge how well each finds the other on sequences held out.
 
 Letters: B batch, n sequences, M distinct profiles, P phenotypes, T tokens of DNA.
 """
@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.comparison.results import plain, write_rows
+from genomix_cli.comparison.results import write_rows
 from genomix_cli.comparison.splits import Split
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
-from genomix_cli.learning.networks import curve
+from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.processes import first_process
 from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.alignment import (
@@ -31,79 +29,55 @@ from genomix_cli.sequences.models.alignment import (
     hide_phenotypes,
     same_profile,
 )
-from genomix_cli.sequences.models.encoder import PRESETS, Encoder
-from genomix_cli.sequences.pretrain.contrast import (
-    CHECKPOINT_EVERY,
-    architecture,
-    arrays,
-    check_views,
+from genomix_cli.sequences.pretrain.attention import attention_rows
+from genomix_cli.sequences.pretrain.frame import (
+    Agreement,
+    EncoderTask,
+    class_labels,
+    configuration,
     one_split,
+    save,
+    shared_results,
+    some,
+    train_encoder,
+    views_of,
     with_preset,
-    with_unlabelled,
 )
+from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
 from genomix_cli.sequences.pretrain.objectives import symmetric_contrastive
-from genomix_cli.sequences.pretrain.probes import Parted, baselines, linear_probe
+from genomix_cli.sequences.pretrain.probes import Parted, baselines
+from genomix_cli.sequences.pretrain.report import align_card, write_align_report
+from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary
 from genomix_cli.sequences.pretrain.views import Views, generator_of, view
 from genomix_cli.sequences.requests import TrainRequest
-from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
 from genomix_cli.sequences.score.embeddings import Start, begin, start_from
-from genomix_cli.sequences.score.retrieval import (
-    Recalls,
-    agree,
-    compare,
-    distinct,
-    in_words,
-    recalls,
-)
-from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Part, learn
-from genomix_cli.sequences.train.request import (
-    last_checkpoint,
-    open_folder,
-    write_json,
-)
+from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls
+from genomix_cli.sequences.train.learning import Batch
+from genomix_cli.sequences.train.request import open_folder
 
 log = logging.getLogger("genomix")
 
-TASK = "align"
-# Sequences held out that are compared with all profiles at most.
-COMPARED = 1000
-# Training sequences that the linear baseline learns from at most.
-LEARNED = 5000
-# Profiles that a run remembers, the most frequent first.
-REMEMBERED = 2000
+# Held-out sequences that are compared with all profiles at most.
+MAX_COMPARED = 1000
+# Training sequences that the linear baselines learn from at most.
+MAX_LINEAR = 5000
+# Profiles that a run stores at most, the most frequent first.
+MAX_PROFILES = 2000
 TOWERS, RANKED, SHUFFLED = "two towers", "ranked anew by cross-attention", "shuffled phenotypes"
 DNA_VIEWS = Views(mask=0.15, crop=1.0, mutate=0.0)
 GENOTYPE_VIEWS = Views(mask=0.3, span=1, crop=1.0, mutate=0.0, reverse_complement=False)
 
 
-class Agreement(NamedTuple):
-    """Of a validation batch: sum of losses, sequences whose best profile is right, sequences."""
-
-    loss: float
-    found: int
-    n: int
-
-
-class AlignTask:
-    """Pairs of a sequence and its phenotypes as a `genomix_cli.learning.task.Task`.
-
-    Parameters
-    ----------
-    module : Alignment
-    config : AlignConfig
-    aligned : bool
-    seed : int
-    """
+class AlignTask(EncoderTask):
+    """Sequences and their phenotypes are to find each other among the pairs of a batch."""
 
     def __init__(self, module: Alignment, config: AlignConfig, aligned: bool, seed: int) -> None:
-        self.module: torch.nn.Module = module
-        self._network = module
-        self._config, self._aligned, self._seed = config, aligned, seed
-        self._views = Views(**{field.name: getattr(config, field.name) for field in fields(Views)})
+        super().__init__(module, views_of(config), aligned, seed)
+        self._config = config
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The contrast of the towers, and whether cross-attention knows pairs from others."""
-        config, module = self._config, self._network
+        """Return the contrast of the towers, and the matching loss of cross-attention."""
+        config, module = self._config, self.module
         generator = generator_of(self._seed, batch.rows, batch.codes.device)
         codes = view(batch.codes, self._views, self._aligned, generator)
         shown = hide_phenotypes(batch.target, config.phenotype_dropout, generator)
@@ -122,86 +96,40 @@ class AlignTask:
         return {"loss": loss, "contrast": contrast, "matching": matching}
 
     def predict(self, batch: Batch) -> Agreement:
-        """The contrast of whole sequences in a validation batch."""
-        own = self._network.dna(batch.codes)[0]
-        vectors = self._network.profile(batch.target)[0]
+        """Return the contrast of whole sequences in a validation batch."""
+        own, vectors = self.module.dna(batch.codes)[0], self.module.profile(batch.target)[0]
         same, fits = same_profile(batch.target)
-        scale = self._network.scale()
-        loss = symmetric_contrastive(own, vectors, scale, same, fits)
+        loss = symmetric_contrastive(own, vectors, self.module.scale(), same, fits)
         best = (own @ vectors.T).argmax(1)
-        found = int(fits.gather(1, best[:, None]).sum())
-        return Agreement(float(loss) * len(own), found, len(own))
-
-    def metrics(self, predictions: list[Agreement]) -> dict[str, float]:
-        """Minus the mean loss, and the share of sequences whose best profile is theirs."""
-        n = sum(p.n for p in predictions)
-        return {
-            "log_likelihood": -sum(p.loss for p in predictions) / n,
-            "accuracy": sum(p.found for p in predictions) / n,
-        }
+        right = int(fits.gather(1, best[:, None]).sum())
+        return Agreement(float(loss) * len(own), right, len(own))
 
 
 @dataclass(frozen=True)
-class AlignRow:
-    """How often a right answer is among the first, both ways, by one way to compare."""
-
-    name: str
-    recalls: Recalls
-    baseline: bool = False
-
-
-@dataclass(frozen=True)
-class AlignSummary:
-    """What came of it; ``metrics.json`` holds the same.
+class Pairs:
+    """Sequences with their phenotypes, and how they are split.
 
     Attributes
     ----------
-    folder, data, preset : str
-    parameters : int
-    counts : dict
-        Sequences of each part.
-    held_out_by : str
-    phenotypes : tuple of str
-    profiles : int
-        M, among the sequences that are compared.
-    compared : int
-    temperature : float
-    curve : tuple of Epoch
-    retrieval : tuple of AlignRow
-    notes : tuple of str
+    sequences : Sequences
+    split : Split
+    phenotypes : tuple of PhenotypeSpec
+    values : NDArray
+        float32 ``[n, P]``; see :func:`encoded`.
+    compared : NDArray
+        int64: held-out sequences that retrieval is judged by.
     """
 
-    folder: str
-    data: str
-    preset: str
-    parameters: int
-    counts: dict[str, int]
-    held_out_by: str
-    phenotypes: tuple[str, ...]
-    profiles: int
-    compared: int
-    temperature: float
-    curve: tuple[Epoch, ...]
-    retrieval: tuple[AlignRow, ...]
-    notes: tuple[str, ...] = ()
+    sequences: Sequences
+    split: Split
+    phenotypes: tuple[PhenotypeSpec, ...]
+    values: NDArray[np.float32]
+    compared: NDArray[np.int64]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Rows of a table for the terminal."""
-        found = []
-        for each in self.retrieval:
-            ways = (
-                ("sequence to profile", each.recalls.to_profiles),
-                (
-                    "profile to sequences",
-                    each.recalls.to_sequences,
-                ),
-            )
-            for way, values in ways:
-                row: dict[str, Any] = {"by": each.name, "way": way}
-                row |= {f"recall@{r.k}": r.share.value for r in values}
-                row |= {f"chance@{r.k}": r.chance for r in values}
-                found.append(row)
-        return found
+    @property
+    def profiles(self) -> NDArray[np.float32]:
+        """Distinct profiles of the sequences that are compared ``[M, P]``."""
+        return distinct(self.values[self.compared])[0]
 
 
 def train_alignment(request: TrainRequest) -> AlignSummary:
@@ -221,54 +149,38 @@ def train_alignment(request: TrainRequest) -> AlignSummary:
     sequences = open_sequences(request.data)
     start = start_from(request, sequences)
     request = with_preset(request, sequences, start)
-    config = configuration(request, sequences)
-    label = stratum(sequences, request.label)
-    by, split = one_split(sequences, label, request)
-    split = with_unlabelled(split, sequences, label)
-    chosen = chosen_phenotypes(sequences, request)
-    phenotypes, values = encoded(chosen, split.train)
+    rates = GENOTYPE_VIEWS if sequences.aligned else DNA_VIEWS
+    config = configuration(request, sequences, AlignConfig, asdict(rates))
+    by, split = one_split(sequences, stratum(sequences, request.label), request)
+    phenotypes, values = encoded(chosen_phenotypes(sequences, request), split.train)
     split = _with_phenotypes(split, values)
     open_folder(request)
-    module, learned = _learn(sequences, split, values, phenotypes, config, request, start)
-    rows = _some(split.test, COMPARED, request.setting.seed)
+    said = "%s of %s sequences are compared"
+    compared = some(split.test, MAX_COMPARED, request.setting.seed, said)
+    pairs = Pairs(sequences, split, phenotypes, values, compared)
+    module, learned = _learn(pairs, config, request, start)
     # Every process that trains takes part in the control too, and only the first judges.
-    control = (
-        (_control(sequences, split, rows, values, phenotypes, config, request),)
-        if config.control
-        else ()
+    rows = [_control(pairs, config, request)] if config.control else []
+    if first_process():
+        rows = [*_judge(pairs, module, request), *rows]
+    summary = AlignSummary(
+        **shared_results(request, by, split, module, learned),
+        phenotypes=tuple(p.name for p in phenotypes),
+        profiles=len(pairs.profiles),
+        compared=len(compared),
+        retrieval=tuple(rows),
     )
-    if not first_process():
-        return _summary(request, by, split, phenotypes, module, learned, control, (0, 0))
-    profiles, _ = distinct(values[rows])
-    found = _judge(sequences, split, rows, values, phenotypes, module, request) + control
-    summary = _summary(
-        request, by, split, phenotypes, module, learned, found, (len(profiles), len(rows))
-    )
-    _write(summary, module, sequences, phenotypes, values, split, rows, request)
+    if first_process():
+        _write(summary, module, pairs, request)
     return summary
 
 
-def configuration(request: TrainRequest, sequences: Sequences) -> AlignConfig:
-    """Encoder, view and learning.
-
-    Raises
-    ------
-    UsageError
-        If fields do not exist, or do not go with these sequences.
-    """
-    known = asdict(GENOTYPE_VIEWS if sequences.aligned else DNA_VIEWS)
-    config = request.config(AlignConfig, PRESETS, **known, length=sequences.length)
-    check_views(config, config, sequences)
-    return config
-
-
 def stratum(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
-    """Classes that every part is to have ``[n]``: of the label, where it is a category."""
+    """Return classes that every part of the split is to have ``[n]``; None for a number."""
     name = name or sequences.default_label
     if not name or sequences.phenotype(name).categories is None:
         return None
-    classes, label = sequences.label(name)
-    return label if len(classes) > 1 else None
+    return class_labels(sequences, name)
 
 
 def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phenotype, ...]:
@@ -330,144 +242,47 @@ def _with_phenotypes(split: Split, values: NDArray[np.float32]) -> Split:
     return Split(split.name, *parts)
 
 
-def _some(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    if len(rows) <= most:
-        return rows
-    log.info("%s of %s sequences are compared", f"{most:,}", f"{len(rows):,}")
-    return np.sort(np.random.default_rng([seed, len(rows)]).choice(rows, most, replace=False))
-
-
 def _learn(
-    sequences: Sequences,
-    split: Split,
-    values: NDArray[np.float32],
-    phenotypes: tuple[PhenotypeSpec, ...],
-    config: AlignConfig,
-    request: TrainRequest,
-    start: Start,
-    *,
-    keep: bool = True,
+    pairs: Pairs, config: AlignConfig, request: TrainRequest, start: Start, *, keep: bool = True
 ) -> tuple[Alignment, tuple[Epoch, ...]]:
     """Train; checkpoints go to the run folder if they are to be kept."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(request.setting.seed)
-        module = Alignment(phenotypes, config)
+    sequences, split, seed = pairs.sequences, pairs.split, request.setting.seed
+    module = new_module(lambda: Alignment(pairs.phenotypes, config), seed)
     begin(module.encoder, start, sequences.codes[split.train], request)
-    task = AlignTask(module, config, sequences.aligned, request.setting.seed)
-    result = learn(
-        task,
-        Part(sequences.codes[split.train], values[split.train]),
-        Part(sequences.codes[split.valid], values[split.valid]),
-        config,
-        request.setting,
-        folder=request.output if keep else None,
-        checkpoint_every=CHECKPOINT_EVERY if keep else 0,
-        resume=last_checkpoint(request) if keep else None,
-        quiet=not keep,
-    )
-    return module, curve(result)
+    task = AlignTask(module, config, sequences.aligned, seed)
+    return module, train_encoder(task, sequences, split, pairs.values, config, request, keep=keep)
 
 
-def _judge(
-    sequences: Sequences,
-    split: Split,
-    rows: NDArray[np.int64],
-    values: NDArray[np.float32],
-    phenotypes: tuple[PhenotypeSpec, ...],
-    module: Alignment,
-    request: TrainRequest,
-) -> tuple[AlignRow, ...]:
-    """Retrieval both ways, by the towers, by cross-attention, and by linear baselines."""
-    profiles, _ = distinct(values[rows])
-    right, group, seed = agree(values[rows], profiles), sequences.group[rows], request.setting.seed
-    compared = compare(module, sequences.codes[rows], profiles, "comparing")
+def _judge(pairs: Pairs, module: Alignment, request: TrainRequest) -> tuple[AlignRow, ...]:
+    """Retrieval in both directions, by the towers, by cross-attention, and by linear baselines."""
+    rows, profiles, seed = pairs.compared, pairs.profiles, request.setting.seed
+    right, group = agree(pairs.values[rows], profiles), pairs.sequences.group[rows]
+    compared = compare(module, pairs.sequences.codes[rows], profiles, "comparing")
     found = [AlignRow(TOWERS, recalls(compared.similarity, right, group, seed))]
     if module.config.matching:
         found.append(AlignRow(RANKED, recalls(compared.ranked, right, group, seed)))
-    parts = Parted(_some(split.train, LEARNED, seed), _some(split.valid, LEARNED, seed), rows)
-    for name, x in baselines(sequences, parts, seed).items():
-        score = linear_scores(x, parts, values, phenotypes, profiles)
+    said = "%s of %s sequences are compared"
+    train, valid = (some(r, MAX_LINEAR, seed, said) for r in (pairs.split.train, pairs.split.valid))
+    parts = Parted(train, valid, rows)
+    for name, x in baselines(pairs.sequences, parts, seed).items():
+        score = linear_scores(x, parts, pairs.values, pairs.phenotypes, profiles)
         found.append(AlignRow(f"{name}, linear", recalls(score, right, group, seed), True))
     return tuple(found)
 
 
-def linear_scores(
-    x: Parted,
-    rows: Parted,
-    values: NDArray[np.float32],
-    phenotypes: tuple[PhenotypeSpec, ...],
-    profiles: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Log-probability of each profile given a sequence ``[n, M]``, phenotypes taken one by one.
-
-    Logistic regression for a category, ridge regression with normal residuals for a number. What a
-    profile does not know adds what others add on average: nothing would make it the likeliest.
-    """
-    found = np.zeros((len(rows.test), len(profiles)))
-    for p, spec in enumerate(phenotypes):
-        column, known = profiles[:, p], ~np.isnan(profiles[:, p])
-        own = [np.flatnonzero(~np.isnan(values[part, p])) for part in rows[:2]]
-        seen = Parted(x.train[own[0]], x.valid[own[1]], x.test)
-        y = [values[part][i, p] for part, i in zip(rows[:2], own, strict=True)]
-        score = _category if spec.categories else _number
-        added = score(seen, y[0], y[1], column[known])
-        found += added.mean(1, keepdims=True) if known.any() else 0
-        found[:, known] += added - added.mean(1, keepdims=True)
-    return found
-
-
-def _category(
-    x: Parted, train: NDArray[np.float32], valid: NDArray[np.float32], asked: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    classes = np.unique(train)
-    if len(classes) < 2:
-        return np.zeros((len(x.test), len(asked)))
-    seen = np.isin(valid, classes)
-    y = Parted(np.searchsorted(classes, train), np.searchsorted(classes, valid[seen]), np.zeros(0))
-    log_p = linear_probe(Parted(x.train, x.valid[seen], x.test), y, len(classes))
-    place = np.searchsorted(classes, asked).clip(max=len(classes) - 1)
-    # What was never seen in training is as unlikely as can be.
-    return np.where(classes[place] == asked, log_p[:, place], np.log(1e-6))
-
-
-def _number(
-    x: Parted, train: NDArray[np.float32], valid: NDArray[np.float32], asked: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    from sklearn.linear_model import RidgeCV
-
-    mean, sd = x.train.mean(0), np.maximum(x.train.std(0), 1e-6)
-    model = RidgeCV(np.logspace(-1, 5, 13)).fit((x.train - mean) / sd, train)
-    if len(valid) > 1:
-        spread = float(np.std(valid - model.predict((x.valid - mean) / sd)))
-    else:
-        spread = float(np.std(train))
-    expected = model.predict((x.test - mean) / sd)[:, None]
-    spread = max(spread, 1e-3)
-    return -0.5 * ((asked - expected) / spread) ** 2 - np.log(spread)
-
-
-def _control(
-    sequences: Sequences,
-    split: Split,
-    rows: NDArray[np.int64],
-    values: NDArray[np.float32],
-    phenotypes: tuple[PhenotypeSpec, ...],
-    config: AlignConfig,
-    request: TrainRequest,
-) -> AlignRow:
-    """The same after learning from phenotypes of other groups: what it finds, it did not learn."""
+def _control(pairs: Pairs, config: AlignConfig, request: TrainRequest) -> AlignRow:
+    """Retrieval after learning from the phenotypes of other groups: chance, or there is a leak."""
     log.info("once more with shuffled phenotypes")
-    other = values.copy()
-    learning = np.concatenate([split.train, split.valid])
-    other[learning] = shuffled(values[learning], sequences.group[learning], request.setting.seed)
-    plain = replace(request, init=None)
+    values, rows, seed = pairs.values.copy(), pairs.compared, request.setting.seed
+    group = pairs.sequences.group
+    learning = np.concatenate([pairs.split.train, pairs.split.valid])
+    values[learning] = shuffled(values[learning], group[learning], seed)
+    wrong = replace(pairs, values=values)
     none = Start({}, {})
-    module, _ = _learn(sequences, split, other, phenotypes, config, plain, none, keep=False)
-    profiles, _ = distinct(values[rows])
-    compared = compare(module, sequences.codes[rows], profiles)
-    right = agree(values[rows], profiles)
-    group, seed = sequences.group[rows], request.setting.seed
-    return AlignRow(SHUFFLED, recalls(compared.similarity, right, group, seed))
+    module, _ = _learn(wrong, config, replace(request, init=None), none, keep=False)
+    compared = compare(module, pairs.sequences.codes[rows], pairs.profiles)
+    right = agree(pairs.values[rows], pairs.profiles)
+    return AlignRow(SHUFFLED, recalls(compared.similarity, right, group[rows], seed))
 
 
 def shuffled(
@@ -479,144 +294,19 @@ def shuffled(
     return values[first[order]][index]
 
 
-def _summary(
-    request: TrainRequest,
-    by: str,
-    split: Split,
-    phenotypes: tuple[PhenotypeSpec, ...],
-    module: Alignment,
-    learned: tuple[Epoch, ...],
-    found: tuple[AlignRow, ...],
-    sizes: tuple[int, int],
-) -> AlignSummary:
-    return AlignSummary(
-        folder=request.output.name,
-        data=request.data.name,
-        preset=request.preset,
-        parameters=sum(p.numel() for p in module.parameters()),
-        counts={name: len(getattr(split, name)) for name in ("train", "valid", "test")},
-        held_out_by=by,
-        phenotypes=tuple(p.name for p in phenotypes),
-        profiles=sizes[0],
-        compared=sizes[1],
-        temperature=1 / float(module.scale().detach()),
-        curve=learned,
-        retrieval=found,
-    )
-
-
-def attention_rows(
-    module: Alignment,
-    sequences: Sequences,
-    rows: NDArray[np.int64],
-    values: NDArray[np.float32],
-    phenotypes: tuple[PhenotypeSpec, ...],
-) -> list[dict[str, Any]]:
-    """Mean attention of each phenotype, over all sequences and over those of each class.
-
-    One row per phenotype, class and token of DNA, with the bases that the token covers (0-based,
-    half-open; columns, where sequences are aligned).
-    """
-    own = values[rows]
-    sums: dict[tuple[int, str], NDArray[np.float64]] = {}
-    counts: dict[tuple[int, str], int] = {}
-    device = module.scale.log_scale.device
-    for start in range(0, len(rows), PREDICT_BATCH):
-        part = slice(start, start + PREDICT_BATCH)
-        with torch.inference_mode():
-            tokens = module.profile(torch.from_numpy(own[part]).to(device))[1]
-            codes = torch.from_numpy(np.array(sequences.codes[rows[part]])).to(device)
-            weight = module.attention(tokens, module.dna(codes)[2]).double().cpu().numpy()
-        for p, spec in enumerate(phenotypes):
-            names = np.array(in_words(own[part][:, [p]], (spec,))[spec.name], object)
-            known = [name for name in (spec.categories or ()) if (names == name).any()]
-            for name, chosen in [("all", slice(None)), *((k, names == k) for k in known)]:
-                each = weight[chosen, p]
-                sums[p, name] = sums.get((p, name), 0) + each.sum(0)
-                counts[p, name] = counts.get((p, name), 0) + len(each)
-    return _attention_table(module.encoder, sequences, phenotypes, sums, counts)
-
-
-def _attention_table(
-    encoder: Encoder,
-    sequences: Sequences,
-    phenotypes: tuple[PhenotypeSpec, ...],
-    sums: dict[tuple[int, str], NDArray[np.float64]],
-    counts: dict[tuple[int, str], int],
-) -> list[dict[str, Any]]:
-    found = []
-    for p, name in sorted(sums, key=lambda key: (key[0], key[1] != "all", key[1])):
-        mean = sums[p, name] / counts[p, name]
-        for token, value in enumerate(mean):
-            start, end = covered(encoder, token)
-            place: dict[str, Any] = {"token": token, "start": start, "end": end}
-            if sequences.columns is not None:
-                columns = sequences.columns
-                contig = list(sequences.contigs)[columns.contig[start]]
-                place |= {"contig": contig, "pos": int(columns.pos[start])}
-            found.append(
-                {
-                    "phenotype": phenotypes[p].name,
-                    "class": name,
-                    "sequences": counts[p, name],
-                    **place,
-                    "attention": round(float(value), 8),
-                    "times_even": round(float(value) * len(mean), 6),
-                }
-            )
-    return found
-
-
-def covered(encoder: Encoder, token: int) -> tuple[int, int]:
-    """Bases that a token is made of, 0-based and half-open."""
-    config = encoder.config
-    if config.stem == "kmers":
-        start, end = token, token + 3
-    elif config.stem == "motifs":
-        half = config.motif_width // 2
-        start, end = token * config.pool - half, (token + 1) * config.pool + half
-    else:
-        start, end = token * config.sites, (token + 1) * config.sites
-    return max(start, 0), min(end, config.length)
-
-
-def _write(
-    summary: AlignSummary,
-    module: Alignment,
-    sequences: Sequences,
-    phenotypes: tuple[PhenotypeSpec, ...],
-    values: NDArray[np.float32],
-    split: Split,
-    rows: NDArray[np.int64],
-    request: TrainRequest,
-) -> None:
-    from genomix_cli.sequences.pretrain.report import align_card, write_align_report
-
-    folder = request.output
-    profiles, counts = distinct(values[split.train])
-    order = np.argsort(-counts, kind="stable")[:REMEMBERED]
-    run = RunConfig(
-        task=TASK,
-        model=TASK,
-        arch=architecture(module.encoder),
-        length=sequences.length,
-        columns=columns_digest(sequences.columns, sequences.contigs),
-        label=request.label or sequences.default_label,
-        facts={
-            "temperature": summary.temperature,
-            "phenotypes": [
-                {"name": p.name, "categories": p.categories, "scale": [p.mean, p.sd]}
-                for p in phenotypes
-            ],
-            "profiles": [
-                [None if np.isnan(v) else float(v) for v in row] for row in profiles[order]
-            ],
-        },
-        provenance=request.provenance().to_dict(),
-    )
-    save_run(folder, run, arrays(module))
-    attention = attention_rows(module, sequences, rows, values, phenotypes)
+def _write(summary: AlignSummary, module: Alignment, pairs: Pairs, request: TrainRequest) -> None:
+    folder, sequences = request.output, pairs.sequences
+    profiles, counts = distinct(pairs.values[pairs.split.train])
+    order = np.argsort(-counts, kind="stable")[:MAX_PROFILES]
+    facts = {
+        "phenotypes": [
+            {"name": p.name, "categories": p.categories, "scale": [p.mean, p.sd]}
+            for p in pairs.phenotypes
+        ],
+        "profiles": [[None if np.isnan(v) else float(v) for v in row] for row in profiles[order]],
+    }
+    save(summary, module, sequences, request, request.label or sequences.default_label, facts)
+    attention = attention_rows(module, sequences, pairs.compared, pairs.values, pairs.phenotypes)
     write_rows(attention, folder / "attention.tsv")
-    write_json(folder / "metrics.json", plain(summary))
     write_align_report(summary, attention, folder / "report.html")
     (folder / "README.md").write_text(align_card(summary))

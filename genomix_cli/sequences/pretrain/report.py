@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +22,8 @@ from genomix_cli.report.canvas import (
 )
 from genomix_cli.report.page import embedded, html_table, write_page
 from genomix_cli.sequences.pretrain.probes import LINEAR, ProbeRow
+from genomix_cli.sequences.pretrain.summaries import AlignSummary, ContrastSummary, Probes
 from genomix_cli.sequences.score.retrieval import Recall
-
-if TYPE_CHECKING:
-    from genomix_cli.sequences.pretrain.align import AlignSummary
-    from genomix_cli.sequences.pretrain.contrast import ContrastSummary, Probes
 
 # Rows of the attention figure.
 SHOWN = 6

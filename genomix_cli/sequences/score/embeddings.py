@@ -116,8 +116,7 @@ def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: Tra
         If the encoder asked for has another shape than the one to start from.
     """
     if not start.state:
-        if encoder.config.stem == "loci":
-            encoder.stem.learn_frequencies(train)  # type: ignore[operator]
+        encoder.stem.learn_columns(train)
         return
     own = to_dict(encoder.config)
     # How much is dropped out is no part of the shape.

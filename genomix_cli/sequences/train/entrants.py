@@ -11,7 +11,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled
-from genomix_cli.sequences.models.encoder import EncoderShape, shape_of
+from genomix_cli.sequences.models.encoder import shape_of, stem_of
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.embeddings import ENCODER, start_from
 
@@ -107,8 +107,8 @@ def _from_run(request: TrainRequest, model: str, sequences: Sequences) -> Entran
     trained = start_from(request, sequences)
     shape = shape_of(trained.config)
     presets = SEQUENCE_CLASSIFIERS.load(TRANSFORMER).presets
-    stem = shape.get("stem", EncoderShape.stem)
-    alike = (name for name in presets if presets[name].get("stem", EncoderShape.stem) == stem)
+    stem = stem_of(shape)
+    alike = (name for name, fields in presets.items() if stem_of(fields) is stem)
     arch = preset(SEQUENCE_CLASSIFIERS, TRANSFORMER, request.preset or wanted or next(alike))
     clash = sorted(set(request.arch) & set(shape) - {"dropout"})
     if clash:
@@ -116,7 +116,7 @@ def _from_run(request: TrainRequest, model: str, sequences: Sequences) -> Entran
             f"{', '.join(clash)} of an encoder that is trained already cannot be set", where="--set"
         )
     # The steps of a preset that starts from a solution are too small for a head that does not.
-    steps = {"learning_rate": 1e-3, "epochs": 30} if stem == "loci" else {}
+    steps = {"learning_rate": 1e-3, "epochs": 30} if stem.content_suffices else {}
     return Entrant(
         f"{TRANSFORMER} {PRETRAINED}",
         TRANSFORMER,

@@ -152,7 +152,7 @@ def test_a_sample_of_which_nothing_is_known_still_has_an_answer() -> None:
 
 @pytest.mark.parametrize("fields", [{"width": 9}, {"summary": 33}])
 def test_heads_that_do_not_divide_a_width_are_one_clear_line(fields: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="does not divide among 2 heads"):
+    with pytest.raises(UsageError, match="is not a multiple of heads 2"):
         OmicsTransformerConfig(**fields)
 
 

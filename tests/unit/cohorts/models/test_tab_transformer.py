@@ -58,7 +58,7 @@ def test_every_parameter_learns() -> None:
 
 
 def test_heads_that_do_not_divide_the_width_are_one_clear_line() -> None:
-    with pytest.raises(UsageError, match="a width of 10 does not divide among 4 heads"):
+    with pytest.raises(UsageError, match="width 10 is not a multiple of heads 4"):
         TabTransformerConfig(width=10, heads=4)
 
 

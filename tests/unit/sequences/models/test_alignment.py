@@ -22,13 +22,9 @@ from genomix_cli.sequences.models.alignment import (
     same_profile,
 )
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
-from genomix_cli.sequences.pretrain.align import (
-    covered,
-    encoded,
-    linear_scores,
-    shuffled,
-    train_alignment,
-)
+from genomix_cli.sequences.pretrain.align import encoded, shuffled, train_alignment
+from genomix_cli.sequences.pretrain.attention import covered
+from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
 from genomix_cli.sequences.pretrain.probes import Parted
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls, retrieve

@@ -86,7 +86,7 @@ def test_what_is_unknown_of_aligned_sequences_says_nothing() -> None:
     codes = genotypes(n=60, sites=40).codes
     encoder = made("loci")
     assert isinstance(encoder.stem, LocusStem)
-    encoder.stem.learn_frequencies(codes)
+    encoder.stem.learn_columns(codes)
     nothing = torch.full((1, 40), ANY, dtype=torch.uint8)
     assert float(encoder.stem(nothing).tokens.detach().abs().max()) == 0
     assert float(encoder.stem(torch.zeros_like(nothing)).tokens.detach().abs().max()) == 0
@@ -113,7 +113,7 @@ def test_every_preset_builds_and_the_published_one_has_its_size() -> None:
 
 
 def test_what_cannot_be_built_is_said() -> None:
-    with pytest.raises(UsageError, match="heads do not divide"):
+    with pytest.raises(UsageError, match="width 30 is not a multiple of heads 4"):
         Encoder(EncoderConfig(length=40, width=30))
     with pytest.raises(UsageError, match="too short"):
         Encoder(EncoderConfig(length=2))

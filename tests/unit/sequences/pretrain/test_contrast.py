@@ -21,8 +21,8 @@ from genomix_cli.sequences.pretrain.contrast import (
     UNTRAINED,
     ContrastTask,
     train_contrast,
-    with_unlabelled,
 )
+from genomix_cli.sequences.pretrain.frame import with_unlabelled
 from genomix_cli.sequences.pretrain.views import Views
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run, save_run
@@ -62,7 +62,7 @@ def test_validation_sees_the_same_views_each_time():
     rows = torch.arange(20)
     batch = Batch(torch.from_numpy(unaligned(20).codes), rows, torch.zeros(20, 0))
     assert task.predict(batch) == task.predict(batch)
-    assert task.predict(batch).views == 40
+    assert task.predict(batch).n == 40
     losses = task.losses(batch)
     assert losses["loss"].item() > 0
     assert task.losses(batch)["loss"] == losses["loss"]

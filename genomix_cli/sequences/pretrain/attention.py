@@ -1,0 +1,83 @@
+"""Where each phenotype looks: its attention to the tokens of DNA, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.sequences.models.alignment import Alignment, PhenotypeSpec
+from genomix_cli.sequences.models.encoder import Encoder
+from genomix_cli.sequences.score.retrieval import in_words
+from genomix_cli.sequences.train.learning import PREDICT_BATCH
+
+
+def attention_rows(
+    module: Alignment,
+    sequences: Sequences,
+    rows: NDArray[np.int64],
+    values: NDArray[np.float32],
+    phenotypes: tuple[PhenotypeSpec, ...],
+) -> list[dict[str, Any]]:
+    """Mean attention of each phenotype, over all sequences and over those of each class.
+
+    One row per phenotype, class and token of DNA, with the bases that the token covers (0-based,
+    half-open; columns, where sequences are aligned).
+    """
+    own = values[rows]
+    sums: dict[tuple[int, str], NDArray[np.float64]] = {}
+    counts: dict[tuple[int, str], int] = {}
+    device = module.scale.log_scale.device
+    for start in range(0, len(rows), PREDICT_BATCH):
+        part = slice(start, start + PREDICT_BATCH)
+        with torch.inference_mode():
+            tokens = module.profile(torch.from_numpy(own[part]).to(device))[1]
+            codes = torch.from_numpy(np.array(sequences.codes[rows[part]])).to(device)
+            weight = module.attention(tokens, module.dna(codes)[2]).double().cpu().numpy()
+        for p, spec in enumerate(phenotypes):
+            names = np.array(in_words(own[part][:, [p]], (spec,))[spec.name], object)
+            known = [name for name in (spec.categories or ()) if (names == name).any()]
+            for name, chosen in [("all", slice(None)), *((k, names == k) for k in known)]:
+                each = weight[chosen, p]
+                sums[p, name] = sums.get((p, name), 0) + each.sum(0)
+                counts[p, name] = counts.get((p, name), 0) + len(each)
+    return _attention_table(module.encoder, sequences, phenotypes, sums, counts)
+
+
+def _attention_table(
+    encoder: Encoder,
+    sequences: Sequences,
+    phenotypes: tuple[PhenotypeSpec, ...],
+    sums: dict[tuple[int, str], NDArray[np.float64]],
+    counts: dict[tuple[int, str], int],
+) -> list[dict[str, Any]]:
+    found = []
+    for p, name in sorted(sums, key=lambda key: (key[0], key[1] != "all", key[1])):
+        mean = sums[p, name] / counts[p, name]
+        for token, value in enumerate(mean):
+            start, end = covered(encoder, token)
+            place: dict[str, Any] = {"token": token, "start": start, "end": end}
+            if sequences.columns is not None:
+                columns = sequences.columns
+                contig = list(sequences.contigs)[columns.contig[start]]
+                place |= {"contig": contig, "pos": int(columns.pos[start])}
+            found.append(
+                {
+                    "phenotype": phenotypes[p].name,
+                    "class": name,
+                    "sequences": counts[p, name],
+                    **place,
+                    "attention": round(float(value), 8),
+                    "times_even": round(float(value) * len(mean), 6),
+                }
+            )
+    return found
+
+
+def covered(encoder: Encoder, token: int) -> tuple[int, int]:
+    """Return the bases that a token is made of, 0-based and half-open."""
+    start, end = encoder.stem.covered(token)
+    return max(start, 0), min(end, encoder.config.length)

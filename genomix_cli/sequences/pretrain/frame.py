@@ -1,0 +1,272 @@
+"""The steps that contrastive pre-training and alignment share.
+
+Letters: n sequences, B batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from genomix_cli.comparison.results import plain
+from genomix_cli.comparison.splits import Split
+from genomix_cli.config import to_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.learning.networks import curve, weights
+from genomix_cli.learning.task import Epoch, Task
+from genomix_cli.sequences.models.encoder import (
+    PRESETS,
+    STEMS,
+    Encoder,
+    EncoderConfig,
+    check_stem,
+    preset_for,
+)
+from genomix_cli.sequences.pretrain.summaries import Summary
+from genomix_cli.sequences.pretrain.views import Views
+from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
+from genomix_cli.sequences.score.embeddings import Start
+from genomix_cli.sequences.train.learning import Learning, Part, learn
+from genomix_cli.sequences.train.request import last_checkpoint, write_json
+from genomix_cli.sequences.train.splits import TEST, VALID, splits
+
+log = logging.getLogger("genomix")
+
+CHECKPOINT_EVERY = 5
+
+C = TypeVar("C", bound=EncoderConfig)
+
+
+class Agreement(NamedTuple):
+    """Result of a validation batch.
+
+    Attributes
+    ----------
+    loss : float
+        Sum over the queries.
+    right : int
+        Number of queries whose nearest neighbour is a right one.
+    n : int
+        Number of queries.
+    """
+
+    loss: float
+    right: int
+    n: int
+
+
+class EncoderTask:
+    """An encoder to train by comparison, as a `genomix_cli.learning.task.Task`.
+
+    Parameters
+    ----------
+    module : nn.Module
+    views : Views
+    aligned : bool
+    seed : int
+        Seed of the views. Those of validation are the same each time.
+    """
+
+    def __init__(self, module: nn.Module, views: Views, aligned: bool, seed: int) -> None:
+        self.module: Any = module
+        self._views, self._aligned, self._seed = views, aligned, seed
+
+    def metrics(self, predictions: list[Agreement]) -> dict[str, float]:
+        """Return minus the mean loss, and the share of queries that find a right answer first."""
+        n = sum(p.n for p in predictions)
+        return {
+            "log_likelihood": -sum(p.loss for p in predictions) / n,
+            "accuracy": sum(p.right for p in predictions) / n,
+        }
+
+
+def views_of(config: Views) -> Views:
+    """Return the rates of the views in a larger configuration."""
+    return Views(**{field.name: getattr(config, field.name) for field in fields(Views)})
+
+
+def with_preset(request: TrainRequest, sequences: Sequences, start: Start) -> TrainRequest:
+    """Choose the preset that was not asked for: the shape of `start`, or one that fits."""
+    if request.preset:
+        return request
+    if start.config:
+        shape = {name: value for name, value in start.config.items() if name != "length"}
+        return replace(request, preset=next(iter(PRESETS)), arch={**shape, **request.arch})
+    preset = preset_for(PRESETS, aligned=sequences.aligned)
+    if sequences.aligned:
+        log.info("aligned sequences: preset %s", preset)
+    return replace(request, preset=preset)
+
+
+def configuration(
+    request: TrainRequest, sequences: Sequences, kind: type[C], known: Mapping[str, Any]
+) -> C:
+    """Return the configuration of encoder, views and learning.
+
+    Raises
+    ------
+    UsageError
+        If fields do not exist, or do not suit these sequences.
+    """
+    config = request.config(kind, PRESETS, **known, length=sequences.length)
+    assert isinstance(config, Views)
+    check_views(config, config, sequences)
+    return config
+
+
+def check_views(encoder: EncoderConfig, views: Views, sequences: Sequences) -> None:
+    """Refuse an encoder or views that do not suit these sequences.
+
+    Raises
+    ------
+    UsageError
+        If aligned sequences are to be reversed, others to be read by loci, or crops are too short
+        for a token.
+    """
+    if sequences.aligned and views.reverse_complement:
+        raise UsageError("aligned sequences have no other strand", where="--set reverse_complement")
+    check_stem(encoder.stem, aligned=sequences.aligned)
+    shortest = STEMS[encoder.stem].least_bases(encoder)
+    if not sequences.aligned and round(views.crop * sequences.length) < shortest:
+        raise UsageError(
+            "crops are too short for a token",
+            where="--set crop",
+            expected=f"{shortest} bases or more of {sequences.length}",
+            found=f"{views.crop:g}",
+        )
+
+
+def class_labels(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
+    """Return the class of each sequence ``[n]``; None if neither file nor request names any."""
+    if not (name or sequences.default_label):
+        return None
+    classes, label = sequences.label(name)
+    return label if len(classes) > 1 else None
+
+
+def one_split(
+    sequences: Sequences, label: NDArray[np.int64] | None, request: TrainRequest
+) -> tuple[str, Split]:
+    """Split the sequences once; those without a label join the training part.
+
+    Raises
+    ------
+    UsageError
+        If several splits are asked for.
+    DataError
+        If a part is too small.
+    """
+    by, found = splits(sequences, label, request.hold_out, request.setting.seed)
+    if len(found) > 1:
+        raise UsageError(
+            f"{request.task} is judged on one split",
+            where="--hold-out",
+            expected="auto, splits, or a share as 0.25",
+            found=request.hold_out,
+        )
+    if len(found[0].train) < 2 or len(found[0].valid) < 2:
+        raise DataError("too few sequences to contrast", found=f"{len(sequences)}")
+    return by, with_unlabelled(found[0], sequences, label)
+
+
+def with_unlabelled(split: Split, sequences: Sequences, label: NDArray[np.int64] | None) -> Split:
+    """Add sequences without a label to the training part, unless their group is held out."""
+    if label is None or (label >= 0).all():
+        return split
+    held = np.concatenate([split.valid, split.test])
+    out = np.isin(sequences.group, sequences.group[held]) | np.isin(
+        sequences.split, (*VALID, *TEST)
+    )
+    more = np.flatnonzero((label < 0) & ~out)
+    left = int((label < 0).sum()) - len(more)
+    log.info("%s sequences without a label are learned from, %s left out", len(more), left)
+    return split._replace(train=np.sort(np.concatenate([split.train, more])))
+
+
+def some(rows: NDArray[np.int64], most: int, seed: int, what: str) -> NDArray[np.int64]:
+    """Draw at most `most` rows, in their order; the log says so."""
+    if len(rows) <= most:
+        return rows
+    log.info(what, f"{most:,}", f"{len(rows):,}")
+    return np.sort(np.random.default_rng([seed, len(rows)]).choice(rows, most, replace=False))
+
+
+def train_encoder(
+    task: Task,
+    sequences: Sequences,
+    split: Split,
+    target: NDArray[np.float32] | None,
+    config: Learning,
+    request: TrainRequest,
+    *,
+    keep: bool,
+) -> tuple[Epoch, ...]:
+    """Train `task.module`, and return its curve; checkpoints go to the run folder if `keep`."""
+    train, valid = (
+        Part(sequences.codes[rows], None if target is None else target[rows])
+        for rows in (split.train, split.valid)
+    )
+    result = learn(
+        task,
+        train,
+        valid,
+        config,
+        request.setting,
+        folder=request.output if keep else None,
+        resume=last_checkpoint(request) if keep else None,
+        checkpoint_every=CHECKPOINT_EVERY if keep else 0,
+        quiet=not keep,
+    )
+    return curve(result)
+
+
+def shared_results(
+    request: TrainRequest, by: str, split: Split, module: Any, learned: tuple[Epoch, ...]
+) -> dict[str, Any]:
+    """Return the fields of `Summary`."""
+    return {
+        "folder": request.output.name,
+        "data": request.data.name,
+        "preset": request.preset,
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "counts": {name: len(getattr(split, name)) for name in ("train", "valid", "test")},
+        "held_out_by": by,
+        "temperature": 1 / float(module.scale().detach()),
+        "curve": learned,
+    }
+
+
+def architecture(encoder: Encoder) -> dict[str, Any]:
+    """Return the fields of an encoder's configuration that a run stores, beside the length."""
+    return {k: v for k, v in to_dict(encoder.config).items() if k != "length"}
+
+
+def save(
+    summary: Summary,
+    module: Any,
+    sequences: Sequences,
+    request: TrainRequest,
+    label: str,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the weights, their configuration and ``metrics.json`` into the run folder."""
+    run = RunConfig(
+        task=request.task,
+        model=request.task,
+        arch=architecture(module.encoder),
+        length=sequences.length,
+        columns=columns_digest(sequences.columns, sequences.contigs),
+        label=label,
+        facts={"temperature": summary.temperature, **facts},
+        provenance=request.provenance().to_dict(),
+    )
+    save_run(request.output, run, weights(module))
+    write_json(request.output / "metrics.json", plain(summary))

@@ -1,0 +1,139 @@
+"""Results of the tasks that train an encoder, as ``metrics.json`` holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from genomix_cli.learning.task import Epoch
+from genomix_cli.sequences.pretrain.probes import FewShot, ProbeRow
+from genomix_cli.sequences.score.retrieval import Recalls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Results that all tasks share.
+
+    Attributes
+    ----------
+    folder : str
+        Name of the run folder.
+    data : str
+        Name of the file.
+    preset : str
+    parameters : int
+    counts : dict
+        Number of sequences in each part of the split.
+    held_out_by : str
+    temperature : float
+        As learned.
+    curve : tuple of Epoch
+    notes : tuple of str
+    """
+
+    folder: str
+    data: str
+    preset: str
+    parameters: int
+    counts: dict[str, int]
+    held_out_by: str
+    temperature: float
+    curve: tuple[Epoch, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Judgement of representations by what can be read from them about one phenotype.
+
+    Attributes
+    ----------
+    label : str
+    classes, sequences : int
+        Number of classes, and of the sequences that are judged.
+    rows : tuple of ProbeRow
+    few : tuple of FewShot
+    """
+
+    label: str
+    classes: int
+    sequences: int
+    rows: tuple[ProbeRow, ...]
+    few: tuple[FewShot, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastSummary(Summary):
+    """Results of contrastive pre-training.
+
+    Attributes
+    ----------
+    views : dict
+        Rates of the changes of a view.
+    probes : tuple of Probes
+        One per phenotype; none without a label.
+    """
+
+    views: dict[str, Any]
+    probes: tuple[Probes, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of a table for the terminal."""
+        return [
+            {
+                "label": probes.label,
+                "features": row.features,
+                "classifier": row.classifier,
+                "dims": row.dims,
+                "accuracy": row.accuracy.value,
+                "low": row.accuracy.low,
+                "high": row.accuracy.high,
+            }
+            for probes in self.probes
+            for row in probes.rows
+        ]
+
+
+@dataclass(frozen=True)
+class AlignRow:
+    """Recall in both directions, by one way to compare sequences with profiles."""
+
+    name: str
+    recalls: Recalls
+    baseline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignSummary(Summary):
+    """Results of the alignment with phenotypes.
+
+    Attributes
+    ----------
+    phenotypes : tuple of str
+    profiles : int
+        Number of distinct profiles among the sequences that are compared.
+    compared : int
+        Number of sequences that are compared.
+    retrieval : tuple of AlignRow
+    """
+
+    phenotypes: tuple[str, ...]
+    profiles: int
+    compared: int
+    retrieval: tuple[AlignRow, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of a table for the terminal."""
+        return [
+            {
+                "by": each.name,
+                "way": way,
+                **{f"recall@{r.k}": r.share.value for r in values},
+                **{f"chance@{r.k}": r.chance for r in values},
+            }
+            for each in self.retrieval
+            for way, values in (
+                ("sequence to profile", each.recalls.to_profiles),
+                ("profile to sequences", each.recalls.to_sequences),
+            )
+        ]
