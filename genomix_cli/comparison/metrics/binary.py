@@ -24,7 +24,7 @@ class _Steps(NamedTuple):
 
 
 def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
-    """Area under the ROC curve: the chance that a positive scores above a negative, ties 1/2.
+    """Return the area under the ROC curve: the chance that a positive beats a negative, ties 1/2.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
 
 
 def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
-    """Average precision: the mean over positives of the precision at their score.
+    """Return average precision: the mean over positives of the precision at their score.
 
     Items with equal scores enter together, so their order cannot matter; there is no
     interpolation (Davis and Goadrich 2006, doi:10.1145/1143844.1143874).
@@ -68,7 +68,7 @@ def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
 
 
 def brier(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
-    """Mean squared difference of probability and outcome (Brier 1950).
+    """Return the mean squared difference of probability and outcome (Brier 1950).
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def calibration_error(
     weights: npt.ArrayLike | None = None,
     n_bins: int = 15,
 ) -> float:
-    """Expected calibration error over bins of equal mass.
+    """Return the expected calibration error over bins of equal mass.
 
     The mean over bins of the distance between mean probability and frequency of positives
     (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602, with equal mass instead of equal width:
@@ -124,7 +124,7 @@ def ranking_accuracy(
     weights: npt.ArrayLike | None = None,
     min_difference: float = 0.0,
 ) -> float:
-    """Share of pairs inside a group whose scores are in the order of their labels, ties 1/2.
+    """Return the share of pairs of a group whose scores are in the order of their labels.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def ranking_accuracy(
         A pair weighs the geometric mean of its two items, so that a group drawn twice
         counts twice.
     min_difference : float
-        Only pairs whose labels differ by more than this count.
+        Only pairs whose labels differ by more than this count. Equal scores count 1/2.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def ranking_accuracy(
 def pearson(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Pearson's correlation; NaN where one of the two does not vary.
+    """Return Pearson's correlation; NaN where one of the two does not vary.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def pearson(
 def spearman(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Spearman's correlation: Pearson's of ranks, ties sharing the middle of theirs.
+    """Return Spearman's correlation: Pearson's of ranks, ties sharing the middle of theirs.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def _middle_ranks(values: npt.ArrayLike, w: FloatArray) -> FloatArray:
 
 
 def without_ties(score: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
-    """Ranks of scores ``[n]``, equal ones in random order: what a coin would make of them."""
+    """Return ranks of scores ``[n]``, equal ones in random order."""
     value = np.asarray(score, np.float64)
     rank = np.empty(len(value))
     rank[np.lexsort((rng.random(len(value)), value))] = np.arange(len(value))

@@ -1,4 +1,4 @@
-"""How good probabilities of several classes are, under any weights, and over bootstrap draws.
+"""Metrics of probabilities of several classes, under any weights, and over bootstrap draws.
 
 Every metric is a function of weighted sums, so that a bootstrap replicate is the same data under
 the number of times each patient was drawn: scores are sorted once, and all replicates of a block
@@ -55,7 +55,7 @@ class _Order(NamedTuple):
 
 
 class Ranked:
-    """Labels and probabilities with everything that no weights can change.
+    """Labels and probabilities, with all sorting done once: weights cannot change it.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Ranked:
 
     @cached_property
     def sums(self) -> FloatArray:
-        """What is only added up ``[n, 3 K + 2]``: labels, predictions, hits, NLL, Brier."""
+        """Terms of plain sums ``[n, 3 K + 2]``: labels, predictions, hits, NLL, Brier."""
         classes = np.arange(self.k)
         true = (self.label[:, None] == classes).astype(np.float64)
         predicted = (self.predicted[:, None] == classes).astype(np.float64)
@@ -84,7 +84,7 @@ class Ranked:
 
     @cached_property
     def orders(self) -> tuple[_Order, ...]:
-        """Of each class."""
+        """Order of the samples by each class's probability."""
         return tuple(_order(self.label == k, self.probability[:, k]) for k in range(self.k))
 
     @cached_property
@@ -96,7 +96,7 @@ class Ranked:
         return order, gap, _next_step(top[order])
 
     def under(self, weights: npt.ArrayLike | None = None) -> Tally:
-        """The same under weights ``[n]`` or ``[B, n]``; default 1 each."""
+        """Return the sums under weights ``[n]`` or ``[B, n]``; default 1 each."""
         w = np.ones(self.n) if weights is None else np.asarray(weights, np.float64)
         return Tally(self, np.atleast_2d(w))
 
@@ -148,22 +148,22 @@ class Tally:
 
     @cached_property
     def precision(self) -> FloatArray:
-        """Of each class ``[B, K]``; 0 where it is not predicted."""
+        """Precision of each class ``[B, K]``; 0 where it is not predicted."""
         return _share(self.hit, self.predicted, 0)
 
     @cached_property
     def recall(self) -> FloatArray:
-        """Of each class ``[B, K]``; 0 where it is no label."""
+        """Recall of each class ``[B, K]``; 0 where it is no label."""
         return _share(self.hit, self.true, 0)
 
     @cached_property
     def f1(self) -> FloatArray:
-        """Of each class ``[B, K]``; 0 where it is no label."""
+        """F1 score of each class ``[B, K]``; 0 where it is no label."""
         return _share(2 * self.hit, self.true + self.predicted, 0)
 
     @cached_property
-    def there(self) -> npt.NDArray[np.bool_]:
-        """Whether a class is a label or predicted ``[B, K]``."""
+    def present(self) -> npt.NDArray[np.bool_]:
+        """True for classes that are a label or predicted ``[B, K]``."""
         return (self.true > 0) | (self.predicted > 0)
 
     @property
@@ -183,12 +183,12 @@ class Tally:
 
     @property
     def auroc(self) -> FloatArray:
-        """Of each class against the rest ``[B, K]``; NaN where there are not both."""
+        """AUROC of each class against the rest ``[B, K]``; NaN where there are not both."""
         return self._areas[0]
 
     @property
     def auprc(self) -> FloatArray:
-        """Of each class ``[B, K]``: average precision; NaN where it is no label."""
+        """Average precision of each class ``[B, K]``; NaN where it is no label."""
         return self._areas[1]
 
     def _area(self, at: _Order) -> tuple[FloatArray, FloatArray]:
@@ -206,7 +206,7 @@ class Tally:
 
     @cached_property
     def calibration_error(self) -> FloatArray:
-        """Of the predicted class, in bins of equal mass ``[B]``; equal probabilities share one."""
+        """Calibration error of the predicted class, in bins of equal mass ``[B]``."""
         order, gap, next_step = self._ranked.confidence
         w = np.take(self._weights, order, axis=1)
         mass, excess = _summed(w), _summed(w * gap)
@@ -222,9 +222,9 @@ class Tally:
 
 def _summed(values: FloatArray) -> FloatArray:
     """Cumulative sums of rows, from 0: ``[B, n]`` to ``[B, n + 1]``."""
-    found = np.zeros((len(values), values.shape[1] + 1))
-    np.cumsum(values, axis=1, out=found[:, 1:])
-    return found
+    summed = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=summed[:, 1:])
+    return summed
 
 
 def _share(part: FloatArray, whole: FloatArray, otherwise: float = np.nan) -> FloatArray:
@@ -239,7 +239,7 @@ def _mean(values: FloatArray, counts: FloatArray | npt.NDArray[np.bool_]) -> Flo
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that says how good probabilities are.
+    """A quality of probabilities, as one number.
 
     Call it as ``metric(label, probability, weights=None)`` with int ``[n]``, float64 ``[n, K]`` and
     optionally float ``[n]``: a float, NaN where it is undefined.
@@ -267,7 +267,7 @@ class Metric:
         probability: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
     ) -> float:
-        """Its value; see the class."""
+        """Return its value; see the class."""
         return float(self.function(Ranked(label, probability).under(weights))[0])
 
 
@@ -275,11 +275,11 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(lambda t: _share(t.hit.sum(1), t.total), True, "accuracy"),
     "balanced_accuracy": Metric(lambda t: _mean(t.recall, t.true > 0), True, "balanced accuracy"),
-    "macro_f1": Metric(lambda t: _mean(t.f1, t.there), True, "macro F1"),
+    "macro_f1": Metric(lambda t: _mean(t.f1, t.present), True, "macro F1"),
     "weighted_f1": Metric(lambda t: _mean(t.f1, t.true), True, "weighted F1"),
-    "macro_precision": Metric(lambda t: _mean(t.precision, t.there), True, "macro precision"),
+    "macro_precision": Metric(lambda t: _mean(t.precision, t.present), True, "macro precision"),
     "weighted_precision": Metric(lambda t: _mean(t.precision, t.true), True, "weighted precision"),
-    "macro_recall": Metric(lambda t: _mean(t.recall, t.there), True, "macro recall"),
+    "macro_recall": Metric(lambda t: _mean(t.recall, t.present), True, "macro recall"),
     "weighted_recall": Metric(lambda t: _mean(t.recall, t.true), True, "weighted recall"),
     "auroc": Metric(lambda t: _mean(t.auroc, np.isfinite(t.auroc)), True, "AUROC"),
     "auprc": Metric(lambda t: _mean(t.auprc, np.isfinite(t.auprc)), True, "AUPRC"),
@@ -291,7 +291,7 @@ METRICS: Mapping[str, Metric] = {
 CLASS_METRICS: Mapping[str, Callable[[Tally], FloatArray]] = {
     "precision": lambda t: np.where(t.predicted > 0, t.precision, np.nan),
     "recall": lambda t: np.where(t.true > 0, t.recall, np.nan),
-    "f1": lambda t: np.where(t.there, t.f1, np.nan),
+    "f1": lambda t: np.where(t.present, t.f1, np.nan),
     "auroc": lambda t: t.auroc,
     "auprc": lambda t: t.auprc,
 }
@@ -315,7 +315,7 @@ class Replicates:
     class_draws: dict[str, FloatArray]
 
     def interval(self, model: int, metric: str) -> Interval:
-        """A metric of a model with its 95 % interval."""
+        """Return a metric of a model with its 95 % interval."""
         value, draws = self.value[metric][model], self.draws[metric][model]
         if METRICS[metric].noise_adds:
             value, low, high = _reflected(percentile_interval(value, draws))
@@ -323,13 +323,13 @@ class Replicates:
         return percentile_interval(value, draws)
 
     def difference(self, model: int, other: int, metric: str) -> Interval:
-        """One model less another, both on the same draws."""
+        """Return a metric of one model less that of another, on the same draws."""
         value, draws = self.value[metric], self.draws[metric]
-        found = percentile_interval(value[model] - value[other], draws[model] - draws[other])
-        return _reflected(found) if METRICS[metric].noise_adds else found
+        less = percentile_interval(value[model] - value[other], draws[model] - draws[other])
+        return _reflected(less) if METRICS[metric].noise_adds else less
 
     def class_interval(self, model: int, k: int, metric: str) -> Interval:
-        """A metric of a class with its 95 % interval."""
+        """Return a metric of a class with its 95 % interval."""
         return percentile_interval(
             self.class_value[metric][model, k], self.class_draws[metric][model, k]
         )
@@ -341,7 +341,7 @@ def _reflected(interval: Interval) -> Interval:
 
 
 def calibration_floor(probability: npt.ArrayLike) -> float:
-    """Calibration error that a perfectly calibrated model is expected to show, by chance alone.
+    """Return the calibration error that chance alone gives a perfectly calibrated model.
 
     The gap of a bin is then normal around 0 with the variance of its Bernoulli draws.
 
@@ -364,7 +364,7 @@ def replicate(
     bootstrap: Bootstrap,
     metrics: Sequence[str] = tuple(METRICS),
 ) -> Replicates:
-    """Every metric of several models on the same bootstrap draws of whole units.
+    """Return every metric of several models under the same bootstrap draws.
 
     Parameters
     ----------
@@ -373,30 +373,29 @@ def replicate(
     probabilities : sequence of array
         float64 ``[n, K]`` of each model.
     bootstrap : Bootstrap
-        Of the samples.
+        Draws of the samples by their units, as patients.
     metrics : sequence of str
-        Of `METRICS`; those of classes are always there.
+        Names in `METRICS`; those of `CLASS_METRICS` are always computed.
     """
     models = [Ranked(label, p) for p in probabilities]
     n, k = np.shape(probabilities[0])
     ones = np.ones((1, n))
-    whole = [_measured(model.under(ones), metrics) for model in models]
-    parts = [
+    data = [_measured(model.under(ones), metrics) for model in models]
+    blocks = [
         [_measured(model.under(weights), metrics) for model in models]
         for weights in bootstrap.blocks()
     ]
     empty: FloatArray = np.zeros((0, k))
 
     def rows(i: int, name: str, by_class: bool) -> FloatArray:
-        blocks = [part[i][by_class][name] for part in parts]
         start = empty if by_class else empty[:, 0]
-        return np.concatenate([start, *blocks]).T
+        return np.concatenate([start, *(block[i][by_class][name] for block in blocks)]).T
 
     every, names = range(len(models)), (tuple(metrics), tuple(CLASS_METRICS))
     return Replicates(
-        {m: np.array([w[0][m][0] for w in whole]) for m in names[0]},
+        {m: np.array([w[0][m][0] for w in data]) for m in names[0]},
         {m: np.array([rows(i, m, False) for i in every]) for m in names[0]},
-        {m: np.array([w[1][m][0] for w in whole]) for m in names[1]},
+        {m: np.array([w[1][m][0] for w in data]) for m in names[1]},
         {m: np.array([rows(i, m, True) for i in every]) for m in names[1]},
     )
 

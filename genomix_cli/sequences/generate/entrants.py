@@ -1,11 +1,11 @@
-"""Generated sets of sequences beside real ones: what each is like, with intervals.
+"""Metrics of generated sets of sequences beside real ones.
 
 Letters: n sequences, L bases, K classes, M motifs, R replicates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.bootstrap import item_weights
-from genomix_cli.comparison.intervals import Interval, normal_interval
 from genomix_cli.genome import iupac
 from genomix_cli.genome.motifs import Motif, scan
 from genomix_cli.progress import track
@@ -23,20 +22,20 @@ from genomix_cli.sequences.generate.markov import Floats
 from genomix_cli.sequences.generate.nearest import Collection
 
 SPECTRUM, PROFILE = 6, 4
-# A sequence that shares this much of its words with one of training is a near copy of it.
+# A sequence that shares this much of its 12-mers with one of training is a near copy of it.
 COPY = 0.5
-# Motifs that are looked for at once.
-SCANNED = 32
+# Number of motifs that are looked for at once.
+CHUNK = 32
 
 
 class Metric(NamedTuple):
-    """What is measured, and which way is better.
+    """Title of a metric, and which way is better.
 
     Attributes
     ----------
     title : str
     larger : bool or None
-        Whether more is better; None: nearer to the real value is.
+        More is better; None: nearer to the real value is.
     """
 
     title: str
@@ -97,23 +96,9 @@ class Entrant:
         return profiles.distances_inside(self.profile)
 
 
-class Draws(NamedTuple):
-    """A value in the data ``[0]``, and in bootstrap replicates ``[1:]``: float64 ``[1 + R]``."""
-
-    values: Floats
-
-    def interval(self) -> Interval:
-        """The value, give or take what the replicates spread.
-
-        Not their percentiles: a replicate has fewer different sequences than the data, so all its
-        distances are a little too large.
-        """
-        return normal_interval(self.values)
-
-
 @dataclass(frozen=True)
 class Judge:
-    """What entrants are judged by.
+    """Real sequences, and all that entrants are compared with them by.
 
     Attributes
     ----------
@@ -121,10 +106,10 @@ class Judge:
         Held-out sequences, with as many of each class as the generated ones, in proportion.
     classes : tuple of str
     collection : Collection or None
-        Of the training sequences.
+        Training sequences, to find copies of.
     motifs : tuple of Motif
     classify : callable or None
-        Sets of bases ``[n, L]`` to log-probabilities ``[n, K]``.
+        Maps sets of bases ``[n, L]`` to log-probabilities ``[n, K]``.
     draws : int
         R.
     seed : int
@@ -140,22 +125,22 @@ class Judge:
 
     @cached_property
     def weight(self) -> Floats:
-        """Replicates of the real sequences ``[1 + R, m]``: the same for all entrants."""
+        """Weights of the real sequences ``[1 + R, m]``: the same for all entrants."""
         return item_weights(len(self.real.codes), self.draws, (self.seed, 0))
 
     @cached_property
     def hits(self) -> NDArray[np.float32]:
-        """Which real sequences have each motif ``[m, M]``."""
+        """1 for real sequences that have a motif, else 0 ``[m, M]``."""
         return motif_hits(self.real.codes, self.motifs)
 
-    def measure(self, entrant: Entrant, number: int) -> dict[str, Draws]:
-        """All metrics of one entrant.
+    def measure(self, entrant: Entrant, number: int) -> dict[str, Floats]:
+        """Return replicates ``[1 + R]`` of every metric of an entrant: of the data, then draws.
 
         Parameters
         ----------
         entrant : Entrant
         number : int
-            Of its own among all, for the seed.
+            Place among all entrants, for the seed.
         """
         w = item_weights(len(entrant.codes), self.draws, (self.seed, 1 + number))
         found = {
@@ -172,10 +157,10 @@ class Judge:
         if self.classify is not None:
             right = self.classify(entrant.codes).argmax(1) == entrant.label
             found["class_accuracy"] = _mean(right.astype(np.float64), w)
-        return {name: Draws(found[name]) for name in METRICS if name in found}
+        return {name: found[name] for name in METRICS if name in found}
 
-    def itself(self) -> dict[str, Draws]:
-        """The real sequences: what does not compare two sets, and the rest between two halves."""
+    def itself(self) -> dict[str, Floats]:
+        """Return the metrics of the real sequences; those of two sets between their two halves."""
         n = len(self.real.codes)
         order = np.random.default_rng([self.seed, 99]).permutation(n)
         first, second = (
@@ -187,14 +172,14 @@ class Judge:
         both = apart | self.measure_alone()
         return {name: both[name] for name in METRICS if name in both}
 
-    def measure_alone(self) -> dict[str, Draws]:
-        """What is said of the real sequences without another set."""
+    def measure_alone(self) -> dict[str, Floats]:
+        """Return the metrics of the real sequences that need no second set."""
         w = self.weight
         found = {**_moments(self.real.gc, w), **self._copies(self.real, w)}
         if self.classify is not None:
             right = self.classify(self.real.codes).argmax(1) == self.real.label
             found["class_accuracy"] = _mean(right.astype(np.float64), w)
-        return {name: Draws(values) for name, values in found.items()}
+        return found
 
     def _spectrum(self, entrant: Entrant, w: Floats) -> Floats:
         return profiles.jensen_shannon(w @ entrant.words, self.weight @ self.real.words)
@@ -266,7 +251,7 @@ def _correlation(x: Floats, y: Floats) -> Floats:
 
 
 def motif_hits(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> NDArray[np.float32]:
-    """Whether each sequence has a site of each motif, of either strand: 0 or 1, float32 ``[n, M]``.
+    """Return 1 for sequences with a site of a motif on either strand, else 0: float32 ``[n, M]``.
 
     Parameters
     ----------
@@ -278,12 +263,7 @@ def motif_hits(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> NDArray[np.
     # An unknown base between two sequences: no site reaches from one into the other.
     apart = np.pad(bases, ((0, 0), (0, 1)), constant_values=4)
     hits = np.zeros((len(codes), len(motifs)), np.float32)
-    for low in track(range(0, len(motifs), SCANNED), "looking for motifs"):
-        found = scan(apart.ravel(), motifs[low : low + SCANNED])
+    for low in track(range(0, len(motifs), CHUNK), "looking for motifs"):
+        found = scan(apart.ravel(), motifs[low : low + CHUNK])
         hits[found.start // apart.shape[1], low + found.motif] = 1
     return hits
-
-
-def difference(first: Mapping[str, Draws], second: Mapping[str, Draws], name: str) -> Draws:
-    """A metric of one entrant less that of another, on the same replicates of the real ones."""
-    return Draws(first[name].values - second[name].values)

@@ -1,4 +1,4 @@
-"""How like real sequences generated ones are: beside Markov chains, and beside more real ones.
+"""Generated sequences beside real ones, Markov chains, and more real ones.
 
 Letters: n sequences, L bases, K classes.
 """
@@ -13,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.intervals import Interval, normal_interval
 from genomix_cli.comparison.results import plain, write_rows
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motifs import read_meme
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.sequences.generate import profiles
-from genomix_cli.sequences.generate.entrants import Draws, Entrant, Judge, difference
+from genomix_cli.sequences.generate.entrants import Entrant, Judge
 from genomix_cli.sequences.generate.evaluation_page import write_generated_page
 from genomix_cli.sequences.generate.likelihood import fit_chains
 from genomix_cli.sequences.generate.markov import ORDER, Floats
@@ -32,22 +32,22 @@ from genomix_cli.sequences.train.splits import splits
 
 log = logging.getLogger("genomix")
 
-# Sequences of a set that are compared, at most: distances are between all pairs.
-COMPARED = 4000
-# Words of the classifier that is fitted where none is given.
+# Largest number of sequences of a set: distances are between all pairs.
+MAX_COMPARED = 4000
+# Length of the k-mers of the classifier that is fitted where none is given.
 WORD = 5
 REAL, TRAINING = "held-out sequences", "training sequences"
 
 
 class Classifier(NamedTuple):
-    """Who says which class a sequence looks like.
+    """A classifier that tells the class of a sequence.
 
     Attributes
     ----------
     name : str
     classes : tuple of str
     log_probability : callable
-        Sets of bases uint8 ``[n, L]`` to float ``[n, K]``.
+        Maps sets of bases uint8 ``[n, L]`` to float ``[n, K]``.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Classifier(NamedTuple):
 
 @dataclass(frozen=True)
 class EntrantResult:
-    """One set of sequences, judged.
+    """Metrics of one set of sequences.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class EntrantResult:
 
 @dataclass(frozen=True)
 class GeneratedEvaluation:
-    """What came of it.
+    """Results of an evaluation of generated sequences.
 
     Attributes
     ----------
@@ -126,14 +126,14 @@ def evaluate_generated(
     """Compare generated sequences with held-out real ones, and write what is asked for.
 
     Beside them stand sequences of Markov chains of order 5, of all training sequences and of each
-    class, and training sequences themselves: nobody who learned from those can be expected to come
-    nearer than they do. All sets have the same number of each class.
+    class, and training sequences themselves: no generator that learned from those can be expected
+    to come nearer than they do. All sets have the same number of each class.
 
     Parameters
     ----------
     request : GeneratedRequest
     classifier : Classifier, optional
-        That learned from the same training sequences. Default: that of the request.
+        One that learned from the same training sequences; default: that of the request.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def evaluate_generated(
     sets = _read(request)
     motifs = read_meme(request.motifs) if request.motifs else ()
     if sets.classes and classifier is None:
-        classifier = _stored(request) or fit_words(sets.train, sets.classes)
+        classifier = _load_classifier(request) or fit_words(sets.train, sets.classes)
     judge = Judge(
         sets.real,
         sets.classes,
@@ -160,7 +160,7 @@ def evaluate_generated(
     )
     entrants = _entrants(sets, request.seed)
     measured = [judge.measure(entrant, i) for i, entrant in enumerate(entrants)]
-    # That training sequences are among the training sequences is no news.
+    # Training sequences are among the training sequences, of course.
     for name in ("nearest", "copies"):
         del measured[-1][name]
     evaluation = _evaluation(request, sets, entrants, measured, judge, classifier)
@@ -217,13 +217,13 @@ def _matched(
     Raises
     ------
     DataError
-        If that is hardly any.
+        If there are fewer than 20 of a class.
     """
     rng = np.random.default_rng([seed, 7])
     kinds = np.unique(own)
     mine, theirs = (np.array([(x == k).sum() for k in kinds]) for x in (own, real))
     # The mix of the generated ones stays; how many is what the rarer side has.
-    share = min(1.0, float((theirs / mine).min()), COMPARED / mine.sum())
+    share = min(1.0, float((theirs / mine).min()), MAX_COMPARED / mine.sum())
     counts = np.floor(mine * share + 1e-9).astype(int)
     if counts.min() < 20:
         raise DataError(
@@ -295,8 +295,8 @@ def fit_words(train: Entrant, classes: tuple[str, ...]) -> Classifier:
     return Classifier(f"logistic regression on {WORD}-mers", classes, log_probability)
 
 
-def _stored(request: GeneratedRequest) -> Classifier | None:
-    """The classifier of a run folder, if the request names one."""
+def _load_classifier(request: GeneratedRequest) -> Classifier | None:
+    """Load the classifier of a run folder, if the request names one."""
     if request.classifier is None:
         return None
     from genomix_cli.sequences.trained import load_classifier
@@ -309,7 +309,7 @@ def _stored(request: GeneratedRequest) -> Classifier | None:
 def _aligned(
     classifier: Classifier, classes: tuple[str, ...], request: GeneratedRequest
 ) -> Callable[[NDArray[np.uint8]], Floats]:
-    """The classifier's answer in the order of the file's classes."""
+    """Log-probabilities of a classifier in the order of the file's classes."""
     lacking = [name for name in classes if name not in classifier.classes]
     if lacking:
         raise DataError(
@@ -326,23 +326,21 @@ def _evaluation(
     request: GeneratedRequest,
     sets: _Sets,
     entrants: list[Entrant],
-    measured: list[dict[str, Draws]],
+    measured: list[dict[str, Floats]],
     judge: Judge,
     classifier: Classifier | None,
 ) -> GeneratedEvaluation:
     alone = judge.measure_alone()
     results = []
     for i, (entrant, own) in enumerate(zip(entrants, measured, strict=True)):
-        less_chain = (
-            {} if i == 1 else {m: difference(own, measured[1], m) for m in own if m in measured[1]}
-        )
+        less_chain = {} if i == 1 else _less(own, measured[1])
         results.append(
             EntrantResult(
                 entrant.name,
                 len(entrant.codes),
                 _intervals(own),
                 _intervals(less_chain),
-                _intervals({m: difference(own, alone, m) for m in alone if m in own}),
+                _intervals(_less(own, alone)),
             )
         )
     results.append(EntrantResult(REAL, len(sets.real.codes), _intervals(judge.itself())))
@@ -363,8 +361,13 @@ def _evaluation(
     )
 
 
-def _intervals(draws: dict[str, Draws]) -> dict[str, Interval]:
-    return {name: each.interval() for name, each in draws.items()}
+def _less(first: dict[str, Floats], second: dict[str, Floats]) -> dict[str, Floats]:
+    """Metrics that both have, the first less the second: the real sequences are drawn alike."""
+    return {name: first[name] - second[name] for name in first if name in second}
+
+
+def _intervals(replicates: dict[str, Floats]) -> dict[str, Interval]:
+    return {name: normal_interval(values) for name, values in replicates.items()}
 
 
 def _headline(own: EntrantResult) -> str:
@@ -394,12 +397,12 @@ def _write(
         inputs = {"generated": request.generated, "real": request.real}
         inputs |= {"motifs": request.motifs} if request.motifs else {}
         settings = {"hold_out": request.hold_out, "draws": request.draws, "label": request.label}
-        found = {
+        data = {
             **plain(evaluation),
             "provenance": Provenance.of(settings, inputs, request.seed).to_dict(),
         }
         with atomic_path(request.json, force=request.force) as draft:
-            write_json(draft, found)
+            write_json(draft, data)
     if request.report:
         write_generated_page(request.report, evaluation, [*entrants, judge.real])
 

@@ -1,5 +1,4 @@
-"""How likely held-out sequences are under a diffusion model and Markov chains, and how well each
-restores bases that are hidden or wrong.
+"""Likelihood of held-out sequences under diffusion models and Markov chains, and restored bases.
 
 Letters: n sequences, L bases, C conditions, K classes.
 """
@@ -20,14 +19,14 @@ from genomix_cli.sequences.generate.process import Predict, posterior
 
 # Shares of bases that are hidden or wrong.
 RATES = (0.05, 0.15, 0.3, 0.5, 0.7)
-# Places of a sequence hidden together where every base is doubted.
+# Number of passes in which every base is hidden once, where any may be wrong.
 GROUPS = 8
 LN2 = float(np.log(2))
 
 
 @dataclass(frozen=True)
 class Chains:
-    """Markov chains: one of all sequences, and one of each class that leans on it.
+    """Markov chains: one of all sequences, and one of each class with that as its prior.
 
     Attributes
     ----------
@@ -40,7 +39,7 @@ class Chains:
     by_class: tuple[MarkovChain, ...] = ()
 
     def of(self, k: int) -> MarkovChain:
-        """That of a class; of all for -1."""
+        """Return the chain of a class; that of all for -1."""
         return self.by_class[k] if self.by_class and k >= 0 else self.pooled
 
 
@@ -61,7 +60,7 @@ def fit_chains(
 def per_class(
     label: NDArray[np.int64] | None, n: int, compute: Callable[[int, NDArray[np.int64]], Floats]
 ) -> Floats:
-    """What `compute` gives for the rows of each class, in the order of the rows."""
+    """Compute something for the rows of each class, and return it in the order of the rows."""
     label = np.full(n, -1) if label is None else label
     found: Floats | None = None
     for k in np.unique(label):
@@ -75,8 +74,9 @@ def per_class(
 
 
 def mean_by_group(value: Floats, group: NDArray[np.int64]) -> Interval:
-    """Mean with a 95 % interval from the spread between groups, which need not be independent
-    inside.
+    """Return a mean with a 95 % interval from the spread between groups.
+
+    Members of a group need not be independent.
 
     Parameters
     ----------
@@ -96,13 +96,13 @@ def mean_by_group(value: Floats, group: NDArray[np.int64]) -> Interval:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a base costs under a model.
+    """Negative log-likelihood of a base under a model.
 
     Attributes
     ----------
     name : str
     nats : Interval
-        Per base: a bound for diffusion, exact for chains.
+        Nats per base: an upper bound for diffusion, exact for chains.
     less_best_chain : Interval or None
         Difference to the best chain on the same sequences; below 0 is better.
     """
@@ -119,14 +119,14 @@ def likelihoods(
     label: NDArray[np.int64] | None,
     group: NDArray[np.int64],
 ) -> list[Likelihood]:
-    """Nats per base of diffusion models ``[n]`` each, beside those of chains of all orders."""
+    """Return nats per base of diffusion models ``[n]``, beside those of chains of all orders."""
     known = np.maximum((iupac.to_bases(codes) < 4).sum(1), 1)
     nats: dict[str, Floats] = dict(models)
     for order in range(chains.pooled.order + 1):
         chain = chains.pooled.lower(order)
         nats[f"Markov chain, order {order}"] = -chain.log_likelihood(codes) / known
     if chains.by_class:
-        # Of the orders the one that does best here, which flatters it.
+        # The order that does best on these very sequences, which flatters it.
         each = {
             f"Markov chain of each class, order {order}": _by_class(chains, order, codes, label)
             / known
@@ -158,7 +158,7 @@ def _by_class(
 
 @dataclass(frozen=True)
 class Restored:
-    """How many bases a model gets right.
+    """Share of hidden or wrong bases that a model restores.
 
     Attributes
     ----------
@@ -188,7 +188,7 @@ def restorers(
     seed: int,
     device: str,
 ) -> dict[str, Posterior]:
-    """Ways to the probability of each base from evidence ``[n, L, 4]``, by name."""
+    """Return functions from evidence ``[n, L, 4]`` to probabilities of bases, by name."""
 
     def by_diffusion(evidence: Floats) -> Floats:
         # Where what is known is sure, one pass says all.
@@ -219,7 +219,7 @@ def restored(
     seed: int,
     rates: Sequence[float] = RATES,
 ) -> list[Restored]:
-    """Accuracy of each way at each rate of hidden, and of wrong bases.
+    """Return the accuracy of each restorer at each rate of hidden, and of wrong bases.
 
     Parameters
     ----------
@@ -252,14 +252,14 @@ def restored(
 
 
 def evidence_of(bases: NDArray[np.uint8], rate: float) -> Floats:
-    """Probability of what is seen, for each true base ``[..., 4]``; all alike where it is hidden.
+    """Return the probability of the base seen given each true base ``[..., 4]``, 1 if hidden.
 
     Parameters
     ----------
     bases : NDArray
         uint8 ``[n, L]``: 0 to 3, 4 hidden.
     rate : float
-        How often a base is seen as another one, each of the three alike.
+        Probability that a base is seen as another one, each of the three alike.
     """
     table = np.full((5, 4), rate / 3)
     table[range(4), range(4)] = 1 - rate

@@ -1,7 +1,7 @@
-"""Sets of sequences as profiles, and how far two sets are apart.
+"""Profiles of sets of sequences, and distances between sets.
 
-Every distance takes how often each sequence counts, so that a bootstrap replicate is the same data
-under other weights.
+Every distance takes weights: a bootstrap draw is the same data under how often each sequence was
+drawn.
 
 Letters: n, m sequences, L bases, D different k-mers, R replicates.
 """
@@ -15,12 +15,12 @@ from genomix_cli.genome import iupac
 from genomix_cli.genome.alphabet import canonical_kmers
 from genomix_cli.sequences.generate.markov import Floats, kmer_numbers
 
-# Sequences whose k-mers are counted at once.
-COUNTED = 1024
+# Number of sequences whose k-mers are counted at once.
+CHUNK = 1024
 
 
 def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
-    """How often each k-mer occurs in each sequence, either strand counting alike.
+    """Count each k-mer in each sequence, either strand alike.
 
     Parameters
     ----------
@@ -35,22 +35,22 @@ def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     """
     column, size = canonical_kmers(k)
     counts = np.zeros((len(codes), size), np.float32)
-    for low in range(0, len(codes), COUNTED):
-        number = kmer_numbers(iupac.to_bases(codes[low : low + COUNTED]), k)
-        row, place = np.nonzero(number >= 0)
-        flat = row * size + column[number[row, place]]
-        found = np.bincount(flat, minlength=len(number) * size)
-        counts[low : low + COUNTED] = found.reshape(-1, size)
+    for low in range(0, len(codes), CHUNK):
+        number = kmer_numbers(iupac.to_bases(codes[low : low + CHUNK]), k)
+        row, start = np.nonzero(number >= 0)
+        flat = row * size + column[number[row, start]]
+        own = np.bincount(flat, minlength=len(number) * size)
+        counts[low : low + CHUNK] = own.reshape(-1, size)
     return counts
 
 
 def frequencies(counts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each sequence's counts ``[n, D]`` as shares."""
+    """Return each sequence's counts ``[n, D]`` as shares."""
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
 def jensen_shannon(p: Floats, q: Floats) -> Floats:
-    """Jensen-Shannon divergence of spectra ``[..., D]``, in bits: 0 alike, 1 nothing shared.
+    """Return the Jensen-Shannon divergence of spectra ``[..., D]``, in bits, 0 to 1.
 
     Lin 1991, doi:10.1109/18.61115. The spectra need not be normalised.
     """
@@ -63,16 +63,16 @@ def _entropy(p: Floats) -> Floats:
 
 
 def distances(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Euclidean distance of each row of ``[n, D]`` to each of ``[m, D]``: float32 ``[n, m]``."""
+    """Return Euclidean distances of rows ``[n, D]`` to rows ``[m, D]``, float32 ``[n, m]``."""
     square = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
     return np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
 def distances_inside(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Distance of each row of ``[n, D]`` to each other: ``[n, n]``, exactly 0 to itself."""
-    found = distances(x, x)
-    np.fill_diagonal(found, 0)
-    return found
+    """Return distances of rows ``[n, D]`` to each other ``[n, n]``, exactly 0 to themselves."""
+    between = distances(x, x)
+    np.fill_diagonal(between, 0)
+    return between
 
 
 def energy(
@@ -82,11 +82,12 @@ def energy(
     weight: Floats,
     other: Floats,
 ) -> Floats:
-    """Energy distance of two sets as a share of its largest: 0 the same law, 1 two points.
+    """Return the energy distance of two sets as a share of its largest, which two points have.
 
     ``(2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|`` over pairs of different sequences, so that
-    its mean is 0 for two samples of one law: Szekely & Rizzo 2013, doi:10.1016/j.jspi.2013.03.018.
-    It is 0 only if the laws of single sequences agree, not just their means.
+    its mean is 0 for two samples of one distribution: Szekely & Rizzo 2013,
+    doi:10.1016/j.jspi.2013.03.018.
+    It is 0 only if the distributions of single sequences agree, not just their means.
 
     Parameters
     ----------
@@ -116,14 +117,14 @@ def _mean_pair(distance: NDArray[np.float32], w: Floats, v: Floats | None = None
 
 
 def gc(codes: NDArray[np.uint8]) -> Floats:
-    """Share of G and C among the known bases of each sequence ``[n]``."""
+    """Return the share of G and C among the known bases of each sequence ``[n]``."""
     bases = iupac.to_bases(codes)
     known = (bases < 4).sum(1)
     return ((bases == 1) | (bases == 2)).sum(1) / np.maximum(known, 1)
 
 
 def wasserstein(x: Floats, y: Floats, weight: Floats, other: Floats) -> Floats:
-    """First Wasserstein distance of numbers ``[n]`` and ``[m]`` under weights ``[R, n], [R, m]``.
+    """Return the Wasserstein distance of ``[n]`` and ``[m]`` under weights ``[R, n]``, ``[R, m]``.
 
     The area between the two cumulative distributions: float64 ``[R]``.
     """

@@ -1,4 +1,4 @@
-"""Scores against labels: how good they are, and how sure one can be of that."""
+"""Metrics of the scores of a VCF against labels, with intervals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FEW_UNITS = 10
 
 
 class Counts(NamedTuple):
-    """What became of the alleles of the file (of the contigs asked for)."""
+    """Numbers of alleles on the requested contigs that were used, or left out and why."""
 
     alleles: int
     unlabelled: int
@@ -53,16 +53,16 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of an evaluation.
+    """Metrics of a table of alleles.
 
     Attributes
     ----------
     metrics : tuple of MetricResult
     counts : Counts
     contigs : tuple of str
-        Those with alleles that were used.
+        Contigs of the alleles that were used.
     units : str
-        What the bootstrap drew.
+        Kind of the resampling units.
     n_units : int
     draws : int
     """
@@ -103,7 +103,7 @@ class AlleleTable(NamedTuple):
     other: FloatArray | None = None
 
     def select(self, rows: NDArray[Any]) -> AlleleTable:
-        """The rows of a mask or an index."""
+        """Return the rows of a mask or an index."""
         columns: list[Any] = [None if column is None else column[rows] for column in self]
         return AlleleTable(*columns)
 
@@ -117,13 +117,13 @@ def evaluate_scores(request: EvaluateRequest) -> Evaluation:
         If a file cannot be read, labels are not 0 or 1 (and no threshold is given), or nothing
         is left to evaluate.
     UsageError
-        If none of the contigs asked for is in the file.
+        If none of the requested contigs is in the file.
     """
     return evaluate_alleles(read_alleles(request), draws=request.draws, seed=request.seed)
 
 
 def read_alleles(request: EvaluateRequest) -> AlleleTable:
-    """Every allele of the scored VCF (on the contigs asked for) with what is known of it.
+    """Read the scores and labels of every allele of the VCF, on the requested contigs.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def _read_scores(path: Path, key: str) -> dict[AlleleKey, float]:
 
 
 def _refuse_empty(number: Mapping[str, FloatArray], request: EvaluateRequest) -> None:
-    """Say which of the two columns is missing altogether."""
+    """Refuse a file without any score, or without any label."""
     if np.isnan(number["score"]).all():
         raise DataError(
             f"no allele carries {request.score_info}",
@@ -323,7 +323,7 @@ def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> Non
 def write_json(
     evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
 ) -> None:
-    """Write everything, and how it was made."""
+    """Write all results, with their provenance."""
     inputs = {"scored": request.scored, "labels": request.labels, "versus": request.versus}
     files = {role: file for role, file in inputs.items() if file is not None}
     settings = {k: v for k, v in asdict(request).items() if k not in inputs}

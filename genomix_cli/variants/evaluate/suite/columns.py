@@ -1,4 +1,4 @@
-"""Scores that others have given the variants: INFO columns of a VCF, matched by allele."""
+"""Scores of other tools: INFO columns of a VCF, matched to the shard by allele."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BASES = frozenset("ACGTN")
 def read_columns(
     vcf: Path, keys: Sequence[str], shard: Shard, rows: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
-    """Numbers of INFO keys for rows of the variant table, float64 ``[n]``; NaN without one.
+    """Read INFO keys for rows of the variant table, float64 ``[n]``; NaN without a value.
 
-    Indels are placed as the shard has placed its own.
+    Indels match wherever they are written: they are placed as the shard has placed its own.
 
     Raises
     ------
@@ -35,29 +35,29 @@ def read_columns(
     """
     wanted = _wanted(shard, rows)
     names = ContigNames(shard.contigs, shard.path)
-    found = {key: np.full(len(rows), np.nan) for key in keys}
+    columns = {key: np.full(len(rows), np.nan) for key in keys}
     with VcfReader(vcf) as reader:
         for record in track(reader, f"reading {vcf.name}"):
             contig = names.find(record.chrom)
             if contig is None:
                 continue
-            places = [
+            matches = [
                 wanted.get(_placed(shard, contig, record.pos - 1, record.ref, alt), ())
                 for alt in record.alts
             ]
-            if not any(places):
+            if not any(matches):
                 continue
             for key in keys:
-                for at, value in zip(places, info_numbers(reader, record, key), strict=True):
-                    found[key][list(at)] = value
-    for key, values in found.items():
+                for at, value in zip(matches, info_numbers(reader, record, key), strict=True):
+                    columns[key][list(at)] = value
+    for key, values in columns.items():
         if np.isnan(values).all():
             raise DataError(f"no test variant has {key}", where=vcf)
-    return found
+    return columns
 
 
 def _wanted(shard: Shard, rows: NDArray[np.int64]) -> dict[Key, list[int]]:
-    """Where each allele is among the rows: once per tissue."""
+    """Index of each allele among the rows, once per tissue."""
     table, names = shard.variants, list(shard.contigs)
     wanted: dict[Key, list[int]] = {}
     for at, row in enumerate(rows):
@@ -67,7 +67,7 @@ def _wanted(shard: Shard, rows: NDArray[np.int64]) -> dict[Key, list[int]]:
 
 
 def _placed(shard: Shard, contig: str, pos: int, ref: str, alt: str) -> Key:
-    """The key of an allele as the table of a shard has it."""
+    """Key of an allele as the table of a shard has it."""
     ref, alt = ref.upper(), alt.upper()
     if len(ref) == 1 == len(alt) or not _BASES.issuperset(ref + alt):
         return contig, pos, ref.encode(), alt.encode()

@@ -75,7 +75,7 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that fits the shard.
+    """A model that fits the shard, under the name the report calls it by.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class Model:
 
 
 def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> list[Model]:
-    """Load the models.
+    """Load the models of a request, and check that they fit the shard.
 
     Raises
     ------

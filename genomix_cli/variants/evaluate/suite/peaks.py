@@ -1,4 +1,4 @@
-"""Peaks of open chromatin, and how far variants are from them."""
+"""Peaks of open chromatin, and the distance of variants to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genomix_cli.genome.tracks import is_accessibility
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.variants.train.dataset import cells_of
 
-# Bins above this share of all are in peaks.
+# Bins above this quantile of all are in peaks.
 QUANTILE = 0.95
 
 
@@ -27,25 +27,25 @@ class Peaks:
     Attributes
     ----------
     source : str
-        Where they come from, in words.
+        Where they come from, for the report.
     by_cell : mapping of str to mapping of str to NDArray
-        Cell type, contig of the shard, and int64 ``[n, 2]`` of start and end (bp).
+        Start and end (bp) of peaks, int64 ``[n, 2]``, by cell type and contig of the shard.
     """
 
     source: str
     by_cell: Mapping[str, Mapping[str, NDArray[np.int64]]]
 
     def distance(self, shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Bases from each variant to the nearest peak ``[n]``: 0 inside, inf without any."""
+        """Return bases from each variant to the nearest peak ``[n]``: 0 inside, inf without any."""
         table, (cells, cell) = shard.variants, cells_of(shard)
-        names, found = list(shard.contigs), np.full(len(rows), np.inf)
+        names, distance = list(shard.contigs), np.full(len(rows), np.inf)
         key = np.stack([table.contig[rows].astype(np.int64), cell[rows]])
         for contig, of_cell in np.unique(key, axis=1).T:
             here = (key[0] == contig) & (key[1] == of_cell)
             peaks = self.by_cell.get(cells[of_cell], {}).get(names[contig])
             if peaks is not None and len(peaks):
-                found[here] = _distance(peaks, table.pos[rows[here]])
-        return found
+                distance[here] = _distance(peaks, table.pos[rows[here]])
+        return distance
 
 
 def _distance(peaks: NDArray[np.int64], pos: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ def _distance(peaks: NDArray[np.int64], pos: NDArray[np.int64]) -> NDArray[np.fl
 
 
 def read_peaks(path: Path, shard: Shard) -> Peaks:
-    """Peaks of a BED or narrowPeak file, for all cell types.
+    """Read peaks of a BED or narrowPeak file, for all cell types.
 
     Raises
     ------
@@ -67,19 +67,19 @@ def read_peaks(path: Path, shard: Shard) -> Peaks:
         If it cannot be read.
     """
     regions = Regions.read(path)
-    found = {name: regions.find(name) for name in shard.contigs}
-    own = {name: pairs for name, pairs in found.items() if pairs is not None}
+    pairs = {name: regions.find(name) for name in shard.contigs}
+    own = {name: peaks for name, peaks in pairs.items() if peaks is not None}
     return Peaks(path.name, dict.fromkeys(cells_of(shard)[0], own))
 
 
 def call_peaks(shard: Shard, train: NDArray[np.int64]) -> Peaks | None:
-    """Runs of the strongest bins of the first accessibility modality, else of the first one.
+    """Call runs of the strongest bins of the first accessibility modality, else of the first one.
 
     Parameters
     ----------
     shard : Shard
     train : NDArray
-        Rows whose contigs say how strong that is; empty: those of all variants.
+        Rows whose contigs set the threshold; empty: those of all variants.
 
     Returns
     -------

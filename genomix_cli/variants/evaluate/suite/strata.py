@@ -1,4 +1,4 @@
-"""Kinds of variants that are looked at apart."""
+"""Strata: kinds of variants that are evaluated separately."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIMITS = (1, 500, 5_000)
 
 
 class Stratification(NamedTuple):
-    """Variants apart by one property: its name, the strata's names, and each row's."""
+    """A division of variants: its title, the names of its strata, and each row's index of them."""
 
     title: str
     names: tuple[str, ...]
@@ -29,7 +29,7 @@ class Stratification(NamedTuple):
 
 
 def stratifications(shard: Shard, rows: Rows, peaks: Peaks | None) -> Iterator[Stratification]:
-    """By class, by tissue, by distance to a peak, and by contig, where these differ."""
+    """Yield strata by class, tissue, distance to a peak, and contig, where these are known."""
     table = shard.variants
     yield Stratification("variant class", CLASSES, variant_class(table, rows))
     if shard.tissues:
@@ -41,14 +41,14 @@ def stratifications(shard: Shard, rows: Rows, peaks: Peaks | None) -> Iterator[S
 
 
 def variant_class(table: VariantTable, rows: Rows) -> NDArray[np.int64]:
-    """Index into `CLASSES` of each row; alleles are trimmed, so an indel has an empty side."""
+    """Return each row's index into `CLASSES`; alleles are trimmed: an indel has an empty side."""
     ref, alt = np.char.str_len(table.ref[rows]), np.char.str_len(table.alt[rows])
-    chosen = [(ref == 1) & (alt == 1), ref == 0, alt == 0]
-    return np.select(chosen, [0, 1, 2], 3).astype(np.int64)
+    conditions = [(ref == 1) & (alt == 1), ref == 0, alt == 0]
+    return np.select(conditions, [0, 1, 2], 3).astype(np.int64)
 
 
 def named_groups(shard: Shard, rows: Rows) -> Stratification | None:
-    """The groups of the rows, where the user named them; the file keeps their numbers only.
+    """Return the groups of the rows, where the user named them; the file keeps their numbers only.
 
     A group that nobody named is a 50-kb locus in its tissue. A named one is called by its place.
     """
@@ -68,7 +68,7 @@ def named_groups(shard: Shard, rows: Rows) -> Stratification | None:
     np.maximum.at(last, index, pos)
     names = list(shard.contigs)
     of_group = contig[np.unique(group, return_index=True)[1]]
-    called = tuple(
+    ranges = tuple(
         f"{names[c]}:{a + 1}-{b + 1}" for c, a, b in zip(of_group, first, last, strict=True)
     )
-    return Stratification("group", called, index.astype(np.int64))
+    return Stratification("group", ranges, index.astype(np.int64))

@@ -1,6 +1,6 @@
-"""How well a pre-trained model tells what was hidden, beside simple guesses.
+"""Predictions of hidden tracks and k-mers by a pre-trained model, beside simple guesses.
 
-Letters: W windows, M tracks, N bins, O k-mers of a span, n what is judged.
+Letters: W windows, M tracks, N bins, O k-mers of a span, n predictions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, kmer_ids
 from genomix_cli.genome.tracks import cells, modalities, rows_in_cell
 
-# Longest memory of the Markov chains that k-mers are compared with.
+# Highest order of the Markov chains that k-mers are compared with.
 ORDER = 3
 CONTEXTS = 4**ORDER
 BOOTSTRAPS = 200
@@ -37,7 +37,7 @@ class HiddenTracks(NamedTuple):
     whole : NDArray
         bool: the whole modality was hidden from the window.
     truth, model, simple : NDArray
-        float32: as measured, as predicted, and a simple guess.
+        float32: measured and predicted signal, and a simple guess.
     """
 
     draw: NDArray[np.int64]
@@ -50,7 +50,7 @@ class HiddenTracks(NamedTuple):
 
 
 class HiddenKmers(NamedTuple):
-    """k-mers inside hidden spans, each an array ``[n]``: draw, nats of the truth, told right."""
+    """k-mers inside hidden spans, arrays ``[n]``: draw, nats of the true k-mer, predicted right."""
 
     draw: NDArray[np.int64]
     nats: NDArray[np.float64]
@@ -58,14 +58,14 @@ class HiddenKmers(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What was told of a batch, or of all."""
+    """Predictions of hidden tracks and k-mers, of a batch or of all."""
 
     tracks: HiddenTracks
     kmers: HiddenKmers
 
 
 def join(told: Sequence[Told]) -> Told:
-    """Those of all batches as one."""
+    """Join the predictions of all batches."""
     return Told(
         HiddenTracks(*map(np.concatenate, zip(*(t.tracks for t in told), strict=True))),
         HiddenKmers(*map(np.concatenate, zip(*(t.kmers for t in told), strict=True))),
@@ -80,14 +80,14 @@ def _mean(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
 
 @dataclass(frozen=True)
 class TrackRow:
-    """A modality in a cell type.
+    """Correlations of a modality in a cell type.
 
     Attributes
     ----------
     cell, modality : str
     hidden : {"spans", "whole"}
     bins : int
-        That were hidden and had been measured.
+        Number of bins that were hidden and had been measured.
     r, simple_r, gain : Interval
         Pearson correlation of the model and of the simple guess, and their difference; NaN where
         nothing was measured, or nothing varies.
@@ -104,7 +104,7 @@ class TrackRow:
 
 @dataclass(frozen=True)
 class KmerRow:
-    """The model or a Markov chain: nats for each base of a hidden k-mer, and k-mers told right."""
+    """Nats per base of hidden k-mers, and share predicted right, by the model or a Markov chain."""
 
     name: str
     kmers: int
@@ -118,15 +118,15 @@ def track_rows(
     tracks: Sequence[str],
     seed: int,
 ) -> tuple[TrackRow, ...]:
-    """A row for every track, in each cell type that it serves, and way of hiding.
+    """Return a row for every track, in each cell type that it serves, and way of hiding.
 
     Parameters
     ----------
     told : HiddenTracks
     units : NDArray
-        int64, by draw: what the bootstrap draws.
+        int64, by draw: resampling unit.
     tracks : sequence of str
-        As the shard names them.
+        Names in the shard.
     seed : int
     """
     names = modalities(tracks)
@@ -157,23 +157,23 @@ def _track_row(
 
 
 def kmer_row(name: str, told: HiddenKmers, units: NDArray[np.int64], k: int, seed: int) -> KmerRow:
-    """Nats of each base, and how many k-mers are told right."""
+    """Return nats per base and the share of k-mers predicted right, with intervals."""
     bootstrap = Bootstrap(units[told.draw], BOOTSTRAPS, seed)
     nats, right = (bootstrap.interval(_mean, x, x) for x in (told.nats / k, told.right))
     return KmerRow(name, len(told.nats), nats, right)
 
 
 class Markov:
-    """A Markov chain of bases, and what it says of a k-mer hidden between known bases.
+    """A Markov chain of bases, and its posterior of a k-mer hidden between known bases.
 
     Exact: the bases between the k-mer and what is known on either side are summed over.
 
     Parameters
     ----------
     counts : NDArray
-        ``[64, 4]``: how often each base follows each three.
+        ``[64, 4]``: counts of each base after each three.
     order : int
-        Bases that are looked back at, 0 to 3.
+        Number of bases that the next one depends on, 0 to 3.
     """
 
     def __init__(self, counts: NDArray[np.float64], order: int) -> None:
@@ -187,7 +187,7 @@ class Markov:
             self.step[context, context * 4 % CONTEXTS + base] = self.next[:, base]
 
     def kmers(self, k: int) -> NDArray[np.float64]:
-        """Probability of each k-mer after each three bases, ``[64, 4^k]``."""
+        """Return the probability of each k-mer after each three bases, ``[64, 4^k]``."""
         probability = np.ones((CONTEXTS, 1))
         context = np.arange(CONTEXTS)[:, None]
         for _ in range(k):
@@ -198,7 +198,7 @@ class Markov:
     def posterior(
         self, left: NDArray[np.int64], right: NDArray[np.int64], after: int, span: int, k: int
     ) -> NDArray[np.float64]:
-        """Probability of the k-mer `after` bases into a span, ``[n, 4^k]``.
+        """Return the probability of the k-mer `after` bases into a span, ``[n, 4^k]``.
 
         `left` and `right` int64 ``[n]``: the three bases beside the span, as numbers.
         """
@@ -210,7 +210,7 @@ class Markov:
 
 
 def count_bases(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """How often each base follows each three, ``[64, 4]``."""
+    """Count how often each base follows each three, ``[64, 4]``."""
     counts = np.zeros(4 ** (ORDER + 1) + 2)
     for each in codes:
         counts += np.bincount(kmer_ids(each, ORDER + 1).astype(np.int64), minlength=len(counts))
@@ -227,7 +227,7 @@ class Span(NamedTuple):
 
 
 def markov_told(chain: Markov, spans: Sequence[Span], span: int, k: int) -> HiddenKmers:
-    """What a chain tells of spans whose neighbours are known."""
+    """Return a chain's predictions of spans whose neighbours are known."""
     draw = np.array([s.draw for s in spans])
     left, right = (
         np.array([_number(getattr(s, side)) for s in spans]) for side in ("left", "right")
