@@ -83,7 +83,7 @@ def render_generated(evaluation: GeneratedEvaluation) -> None:
 
     entrants = evaluation.entrants
     rows = [
-        [METRICS[name].title, *(interval_text(each.metrics.get(name), 4) for each in entrants)]
+        [METRICS[name], *(interval_text(each.metrics.get(name), 4) for each in entrants)]
         for name in entrants[0].metrics
     ]
     print_table(["metric", *(each.name for each in entrants)], rows, aligned=True)

@@ -23,6 +23,11 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    @property
+    def sign(self) -> int:
+        """1 if all of it is above 0, -1 if all is below; 0 if it holds 0, or is unknown."""
+        return int(self.low > 0) - int(self.high < 0)
+
     def text(self, digits: int = 3, *, sign: bool = False, undefined: str = "–") -> str:
         """Return ``0.912 [0.880, 0.941]``, or the value alone where there is no interval.
 

@@ -438,12 +438,8 @@ def verdict(difference: Interval, metric: str) -> str:
     metric : str
         Of `METRICS`: whether more of it is better.
     """
-    _, low, high = difference
-    if not METRICS[metric].larger_is_better:
-        low, high = -high, -low
-    if low > 0:
-        return BEATS
-    return BELOW if high < 0 else LEVEL
+    better = difference.sign if METRICS[metric].larger_is_better else -difference.sign
+    return {1: BEATS, 0: LEVEL, -1: BELOW}[better]
 
 
 def _ceiling(tested: _Tested, i: int, held: int) -> CeilingGap | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,33 +27,20 @@ COPY = 0.5
 CHUNK = 32
 
 
-class Metric(NamedTuple):
-    """Title of a metric, and which way is better.
-
-    Attributes
-    ----------
-    title : str
-    larger : bool or None
-        More is better; None: nearer to the real value is.
-    """
-
-    title: str
-    larger: bool | None
-
-
+#: Titles of the metrics.
 METRICS = {
-    "spectrum": Metric("6-mer spectrum, Jensen-Shannon (bits)", False),
-    "spectrum_by_class": Metric("6-mer spectrum by class (bits)", False),
-    "energy": Metric("4-mer profiles of sequences, energy distance", False),
-    "gc_distance": Metric("GC of sequences, Wasserstein", False),
-    "gc_mean": Metric("GC, mean", None),
-    "gc_sd": Metric("GC, SD between sequences", None),
-    "motif_rates": Metric("motif hit rates, mean |log2 ratio|", False),
-    "motif_correlation": Metric("motif hit rates, correlation", True),
-    "motif_contrast": Metric("motifs, class less mean, correlation", True),
-    "class_accuracy": Metric("class found by the classifier", True),
-    "nearest": Metric("nearest training sequence, share of 12-mers", None),
-    "copies": Metric(f"share with {COPY:.0%} or more from one training sequence", None),
+    "spectrum": "6-mer spectrum, Jensen-Shannon (bits)",
+    "spectrum_by_class": "6-mer spectrum by class (bits)",
+    "energy": "4-mer profiles of sequences, energy distance",
+    "gc_distance": "GC of sequences, Wasserstein",
+    "gc_mean": "GC, mean",
+    "gc_sd": "GC, SD between sequences",
+    "motif_rates": "motif hit rates, mean |log2 ratio|",
+    "motif_correlation": "motif hit rates, correlation",
+    "motif_contrast": "motifs, class less mean, correlation",
+    "class_accuracy": "class found by the classifier",
+    "nearest": "nearest training sequence, share of 12-mers",
+    "copies": f"share with {COPY:.0%} or more from one training sequence",
 }
 
 

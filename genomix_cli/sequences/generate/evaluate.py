@@ -375,12 +375,9 @@ def _headline(own: EntrantResult) -> str:
     said = []
     names = {"spectrum": "6-mer spectrum", "energy": "profiles of single sequences"}
     for name, words in names.items():
-        apart = own.less_chain[name]
-        verdict = "nearer" if apart.high < 0 else "farther" if apart.low > 0 else "as near"
-        than = "as" if verdict == "as near" else "than"
-        said.append(f"{words}: {verdict} {than} the Markov chain")
-    copied = own.less_real["nearest"]
-    more = "more" if copied.low > 0 else "no more"
+        verdict = {-1: "nearer than", 0: "as near as", 1: "farther than"}[own.less_chain[name].sign]
+        said.append(f"{words}: {verdict} the Markov chain")
+    more = "more" if own.less_real["nearest"].sign > 0 else "no more"
     said.append(f"{more} like a training sequence than held-out ones are")
     return "; ".join(said)
 

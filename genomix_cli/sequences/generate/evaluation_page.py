@@ -41,7 +41,7 @@ def write_generated_page(
 def _metrics(evaluation: GeneratedEvaluation) -> str:
     names = [name for name in METRICS if name in evaluation.entrants[0].metrics]
     rows = [
-        [METRICS[name].title, *(cell(each.metrics.get(name), 4) for each in evaluation.entrants)]
+        [METRICS[name], *(cell(each.metrics.get(name), 4) for each in evaluation.entrants)]
         for name in names
     ]
     note = (
@@ -61,7 +61,7 @@ def _classified(evaluation: GeneratedEvaluation) -> str:
 def _differences(evaluation: GeneratedEvaluation) -> str:
     others = [each for each in evaluation.entrants if each.less_chain]
     rows = [
-        [METRICS[name].title, *(cell(each.less_chain.get(name), 4, sign=True) for each in others)]
+        [METRICS[name], *(cell(each.less_chain.get(name), 4, sign=True) for each in others)]
         for name in others[0].less_chain
     ]
     note = "Each metric less that of the Markov chain of all sequences, on the same replicates."

@@ -245,7 +245,7 @@ def _gains(rows: Sequence[Row], every: Sequence[Entrant[Labelled]], seed: int) -
     for count in dict.fromkeys(row.count for row in rows):
         row, other = by_name[main.name, count], by_name[f"{main.name} {SCRATCH}", count]
         difference = paired(row.hits, other.hits, seed)
-        verdict = HELPS if difference.low > 0 else HURTS if difference.high < 0 else UNCLEAR
+        verdict = {1: HELPS, 0: UNCLEAR, -1: HURTS}[difference.sign]
         yield Gain(count, difference, verdict)
 
 

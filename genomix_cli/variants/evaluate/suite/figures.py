@@ -26,7 +26,7 @@ from genomix_cli.report.canvas import (
 )
 from genomix_cli.report.curves import BINS, precision_recall, roc
 from genomix_cli.variants.evaluate.suite.entrants import Entrant
-from genomix_cli.variants.evaluate.suite.measures import MEASURES
+from genomix_cli.variants.evaluate.suite.measures import MEASURES, shown_measures
 from genomix_cli.variants.evaluate.suite.results import StratumResult, Suite, SuiteResults
 
 WIDTH = 9.0
@@ -37,8 +37,7 @@ KINDS = {"model": COLOURS[0], "baseline": GREY, "column": COLOURS[1]}
 
 def forest(results: SuiteResults) -> Picture:
     """The main metrics of every entrant with their intervals, and the ceiling."""
-    pair = ("auroc", "auprc") if results.main == "auroc" else ("spearman_absolute", "spearman")
-    names = [name for name in pair if name in results.first.metrics]
+    names = [name for name in shown_measures(results.main) if name in results.first.metrics]
     rows = results.entrants
     figure, axes = grid(1, len(names), (WIDTH, 0.9 + 0.26 * len(rows)), sharey=True)
     at = np.arange(len(rows))[::-1]
@@ -85,7 +84,7 @@ def _pens(suite: Suite) -> dict[str, Look]:
 def curves(suite: Suite) -> Picture | None:
     """ROC and precision-recall of the entrants, and of the truth."""
     results, truth = suite.results, suite.truth
-    if results.main != "auroc":
+    if MEASURES[results.main].target != "label":
         return None
     figure, axes = grid(1, 2, (WIDTH, 5.0))
     kinds = ((roc, "auroc", "false positive rate", "true positive rate"),)
@@ -111,7 +110,7 @@ def curves(suite: Suite) -> Picture | None:
 def reliability(suite: Suite) -> Picture | None:
     """How often label 1 is met, by the probability of it."""
     shown = [e for e in suite.entrants if e.probability is not None][:TOGETHER]
-    if suite.results.main != "auroc" or not shown:
+    if MEASURES[suite.results.main].target != "label" or not shown:
         return None
     columns = min(len(shown), 3)
     lines = -(-len(shown) // columns)

@@ -89,7 +89,9 @@ class Measure:
         Value of an uninformed score; None: the prevalence.
     draws : int, optional
         Largest number of bootstrap draws.
-    lower_is_better : bool
+    larger_is_better : bool
+    needs_groups : bool
+        In a single group it is another measure.
     """
 
     title: str
@@ -98,13 +100,20 @@ class Measure:
     of_probability: bool = False
     chance: float | None = 0.0
     draws: int | None = None
-    lower_is_better: bool = False
+    larger_is_better: bool = True
+    needs_groups: bool = False
 
     def truth(self, truth: Truth) -> FloatArray:
         """Return the column that the score is compared with, ``[n]``."""
         if self.target == "absolute":
             return np.abs(truth.effect)
         return truth.label if self.target == "label" else truth.effect
+
+    def is_defined(self, truth: Truth) -> bool:
+        """Return True if there is something to tell apart."""
+        if self.needs_groups and len(np.unique(truth.group)) == 1:
+            return False
+        return truth.has_labels if self.target == "label" else truth.has_effects
 
 
 def _plain(metric: Callable[..., float]) -> Function:
@@ -119,7 +128,7 @@ MEASURES: dict[str, Measure] = {
     "auroc": Measure("AUROC", "label", _plain(auroc), chance=0.5),
     "auprc": Measure("AUPRC", "label", _plain(auprc), chance=None),
     "ranking_accuracy": Measure(
-        "ranking in groups", "label", _ranking, chance=0.5, draws=SLOW_DRAWS
+        "ranking in groups", "label", _ranking, chance=0.5, draws=SLOW_DRAWS, needs_groups=True
     ),
     "brier": Measure(
         "Brier score",
@@ -127,14 +136,14 @@ MEASURES: dict[str, Measure] = {
         _plain(brier),
         of_probability=True,
         chance=None,
-        lower_is_better=True,
+        larger_is_better=False,
     ),
     "calibration_error": Measure(
         "calibration error",
         "label",
         _plain(calibration_error),
         of_probability=True,
-        lower_is_better=True,
+        larger_is_better=False,
     ),
     "pearson": Measure("Pearson, effect", "effect", _plain(pearson)),
     "spearman": Measure("Spearman, effect", "effect", _plain(spearman), draws=SLOW_DRAWS),
@@ -146,6 +155,13 @@ MEASURES: dict[str, Measure] = {
     "ranking_effect": Measure("ranking by effect", "effect", _ranking, chance=0.5, draws=0),
     "ranking_absolute": Measure("ranking by |effect|", "absolute", _ranking, chance=0.5, draws=0),
 }
+
+
+def shown_measures(main: str) -> tuple[str, str]:
+    """Return the two measures that figures and strata show, of labels or of effects."""
+    if MEASURES[main].target == "label":
+        return "auroc", "auprc"
+    return "spearman_absolute", "spearman"
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def _differences(suite: Suite) -> str:
     ]
     if not rows:
         return ""
-    lower = [m.title for m in MEASURES.values() if m.lower_is_better and m.title in titles.values()]
+    lower = [title for name, title in titles.items() if not MEASURES[name].larger_is_better]
     text = f"{results.first.name} less each, under the same draws."
     text += f" Of {' and '.join(lower)} less is better." if lower else ""
     return table(["", *titles.values()], rows) + paragraph(text)

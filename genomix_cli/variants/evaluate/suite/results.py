@@ -176,9 +176,7 @@ IS_BELOW, LEVEL, IS_ABOVE = "below", "does as well", "above"
 
 def verdict(difference: Interval) -> str:
     """Compare another entrant with the first model, given the first one's value less its own."""
-    if difference.low > 0:
-        return IS_BELOW
-    return IS_ABOVE if difference.high < 0 else LEVEL
+    return {1: IS_BELOW, 0: LEVEL, -1: IS_ABOVE}[difference.sign]
 
 
 def headline(results: SuiteResults) -> str:

@@ -27,7 +27,7 @@ from genomix_cli.variants.evaluate.suite.entrants import (
     score_models,
 )
 from genomix_cli.variants.evaluate.suite.files import FORMAT, write_files
-from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Measure, Truth
+from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Truth, shown_measures
 from genomix_cli.variants.evaluate.suite.peaks import Peaks, call_peaks, read_peaks
 from genomix_cli.variants.evaluate.suite.report import write_report
 from genomix_cli.variants.evaluate.suite.results import (
@@ -173,22 +173,17 @@ def _main_measure(truth: Truth, request: SuiteRequest, shard: Shard) -> str:
 def _baseline_task(
     shard: Shard, split: Split, peaks: Peaks | None, main: str, seed: int
 ) -> BaselineTask:
-    table, is_label = shard.variants, MEASURES[main].target == "label"
-    target = (table.label if is_label else table.effect).astype(np.float64)
-    target = np.abs(target) if main == "spearman_absolute" else target
+    measure = MEASURES[main]
+    target = measure.truth(truth_of(shard, np.arange(len(shard.variants.pos))))
     known = np.isfinite(target)
     train, valid = (rows[known[rows]] for rows in (split.train, split.valid))
+    is_label = measure.target == "label"
     return BaselineTask(shard, train, valid, split.test, target, is_label, peaks, seed)
-
-
-def _usable(name: str, measure: Measure, truth: Truth) -> bool:
-    has = truth.has_labels if measure.target == "label" else truth.has_effects
-    return has and not (name == "ranking_accuracy" and len(np.unique(truth.group)) == 1)
 
 
 def _compare(entrants: list[Entrant], judge: Judge) -> Iterator[EntrantResult]:
     """Every metric of every entrant, and the first model's less it under the same draws."""
-    measures = {name: m for name, m in MEASURES.items() if _usable(name, m, judge.truth)}
+    measures = {name: m for name, m in MEASURES.items() if m.is_defined(judge.truth)}
     first = entrants[0]
     of_first: dict[str, FloatArray] = {}
     for entrant in entrants:
@@ -227,7 +222,7 @@ def _ceiling(judge: Judge, seed: int) -> Metrics:
     return {
         name: judge.interval(measure, scores.get(name, truth.probability))
         for name, measure in MEASURES.items()
-        if measure.target == "label" and _usable(name, measure, truth)
+        if measure.target == "label" and measure.is_defined(truth)
     }
 
 
@@ -256,7 +251,7 @@ def _with_strata(
     rival = results.best_rival
     shown = [e for e in entrants if e.kind == "model" or (rival and e.name == rival.name)]
     draws = min(request.draws, STRATUM_DRAWS)
-    names = ("auroc", "auprc") if results.main == "auroc" else ("spearman_absolute", "spearman")
+    names = shown_measures(results.main)
     strata = [
         stratum
         for each in stratifications(shard, rows, peaks)
@@ -264,7 +259,7 @@ def _with_strata(
     ]
     groups = named_groups(shard, rows)
     correlations = ("pearson", "pearson_absolute", "spearman_absolute")
-    of_groups = names if results.main == "auroc" and not truth.has_effects else correlations
+    of_groups = correlations if truth.has_effects else names
     named = () if groups is None else _strata(groups, of_groups, shown, truth, 0, request.seed)
     return replace(results, strata=tuple(strata), groups=tuple(named))
 
@@ -284,7 +279,7 @@ def _strata(
             continue
         own = truth.select(inside)
         positives = int((own.label[np.isfinite(own.label)] > 0.5).sum())
-        measures = {n: MEASURES[n] for n in names if _usable(n, MEASURES[n], own)}
+        measures = {n: MEASURES[n] for n in names if MEASURES[n].is_defined(own)}
         judge = Judge.of(own, draws, seed)
         metrics = {
             entrant.name: {
