@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.errors import MissingExtraError
 
 # Okabe and Ito's, which the colour-blind tell apart, without yellow, which paper swallows.
@@ -129,3 +132,19 @@ def short(text: str, longest: int = LONGEST) -> str:
 def head(ax: Any, text: str) -> None:
     """A title at the left."""
     ax.set_title(text, loc="left", fontsize=9, fontweight="bold", color=INK)
+
+
+def interval_bar(ax: Any, y: float, interval: Interval, colour: str) -> None:
+    """Draw a value as a dot on its interval, at height `y`."""
+    if np.isfinite(interval.low):
+        ends = [interval.low, interval.high]
+        ax.plot(ends, [y, y], color=colour, lw=2.2, solid_capstyle="butt")
+    ax.plot([interval.value], [y], "o", color=colour, ms=5)
+
+
+def rows_alone(ax: Any) -> None:
+    """Let named rows stand without a left axis, over a grid of values."""
+    ax.grid(axis="x", color=PALE, lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)

@@ -27,12 +27,17 @@ class Line(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """Bins of equal mass of the predicted class's probability ``[bins]``."""
+    """Bins of equal mass ``[bins]``: mean probability, frequency, and its limits."""
 
-    confidence: FloatArray
-    accuracy: FloatArray
+    probability: FloatArray
+    frequency: FloatArray
     low: FloatArray
     high: FloatArray
+
+    @property
+    def errors(self) -> FloatArray:
+        """Lengths of the error bars ``[2, bins]``."""
+        return np.abs(np.stack([self.frequency - self.low, self.high - self.frequency]))
 
 
 def _counts(own: npt.NDArray[np.bool_], score: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -85,20 +90,23 @@ def macro(lines: list[Line]) -> Line:
     return Line(lines[0].x, np.mean([line.y for line in lines], axis=0))
 
 
-def reliability(label: npt.NDArray[np.int64], probability: FloatArray) -> Reliability:
-    """How often the predicted class is right, by its probability, with Wilson's intervals.
+def reliability(
+    right: npt.NDArray[np.bool_], probability: FloatArray, bins: int = BINS
+) -> Reliability:
+    """Return how often something of a probability happens, with Wilson's intervals.
 
     Parameters
     ----------
-    label : NDArray
-        int64 ``[n]``.
+    right : NDArray
+        bool ``[n]``: it happened.
     probability : NDArray
-        float64 ``[n, K]``.
+        float64 ``[n]``: that it would.
+    bins : int
+        At most n.
     """
-    top = probability.max(1)
-    right = probability.argmax(1) == label
-    parts = np.array_split(np.argsort(top, kind="stable"), max(min(BINS, len(top) // PER_BIN), 1))
-    accuracy = np.array([right[part].mean() for part in parts])
-    limits = [wilson(a, len(part)) for a, part in zip(accuracy, parts, strict=True)]
+    rising = np.argsort(probability, kind="stable")
+    parts = np.array_split(rising, max(min(bins, len(probability)), 1))
+    frequency = np.array([right[part].mean() for part in parts])
+    limits = [wilson(f, len(part)) for f, part in zip(frequency, parts, strict=True)]
     low, high = np.array(limits).T
-    return Reliability(np.array([top[part].mean() for part in parts]), accuracy, low, high)
+    return Reliability(np.array([probability[part].mean() for part in parts]), frequency, low, high)

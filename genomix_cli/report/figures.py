@@ -19,13 +19,16 @@ from genomix_cli.report.canvas import (
     DASHES,
     GREY,
     INK,
-    PALE,
     Picture,
     grid,
     head,
+    interval_bar,
     looks,
+    rows_alone,
 )
 from genomix_cli.report.curves import (
+    BINS,
+    PER_BIN,
     Line,
     defined,
     macro,
@@ -76,20 +79,15 @@ def overview(results: Results) -> Picture:
     figure, axes = grid(1, 1, (WIDTH, 0.6 + 0.24 * len(rows)))
     ax, at = axes[0, 0], np.arange(len(rows))[::-1]
     for y, row in zip(at, rows, strict=True):
-        value, low, high = row.metrics[results.metric].interval
         colour = MAIN if row.main else BEST if row.name == results.best else GREY
-        ax.plot([low, high], [y, y], color=colour, lw=2.2, solid_capstyle="butt")
-        ax.plot([value], [y], "o", color=colour, ms=5)
+        interval_bar(ax, y, row.metrics[results.metric].interval, colour)
         if row.ceiling is not None and results.metric in ("accuracy", "nll"):
             bayes = getattr(row.ceiling, results.metric).value
             ax.plot([bayes, bayes], [y - 0.38, y + 0.38], color=BAYES, lw=1.2)
     ax.set_yticks(at, [short(row.name, 60) for row in rows])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_xlabel(METRICS[results.metric].title)
-    ax.grid(axis="x", color=PALE, lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines["left"].set_visible(False)
-    ax.tick_params(axis="y", length=0)
+    rows_alone(ax)
     caption = (
         f"{METRICS[results.metric].title.capitalize()} with 95 % intervals over "
         f"{results.unit_name}. "
@@ -198,11 +196,12 @@ def calibration(study: Study, results: Results) -> Picture | None:
             ("after", each.colour, _first(each.outcome, rows), "o"),
         )
         for name, colour, p, marker in pairs:
-            found = reliability(label, p)
-            spread = np.abs(np.stack([found.accuracy - found.low, found.high - found.accuracy]))
+            top = p.max(1)
+            bins = max(min(BINS, len(top) // PER_BIN), 1)
+            found = reliability(p.argmax(1) == label, top, bins)
             error = METRICS["calibration_error"](label, p)
             ax.errorbar(
-                *(found.confidence, found.accuracy, spread),
+                *(found.probability, found.frequency, found.errors),
                 **{"color": colour, "marker": marker, "ms": 4, "lw": 1.2, "elinewidth": 0.7},
                 label=f"{name}: {error:.3f}",
             )

@@ -167,11 +167,11 @@ def test_reliability_bins_hold_equally_many():
     rng = np.random.default_rng(1)
     p = rng.dirichlet(np.ones(3), 5000)
     label = (rng.random((5000, 1)) > p.cumsum(1)).sum(1).clip(0, 2)
-    found = reliability(label, p)
-    assert len(found.confidence) == 15
-    assert found.accuracy == pytest.approx(found.confidence, abs=0.08)
-    assert (found.low < found.accuracy).all()
-    assert (found.accuracy < found.high).all()
+    found = reliability(p.argmax(1) == label, p.max(1))
+    assert len(found.probability) == 15
+    assert found.frequency == pytest.approx(found.probability, abs=0.08)
+    assert (found.low < found.frequency).all()
+    assert (found.frequency < found.high).all()
 
 
 def test_multiqc_gets_a_row_per_model(tmp_path):

@@ -6,26 +6,25 @@ Letters: n variants.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from genomix_cli.comparison.intervals import Interval, wilson
 from genomix_cli.comparison.metrics.binary import without_ties
 from genomix_cli.report.canvas import (
     COLOURS,
     GREY,
     INK,
-    PALE,
     Look,
     Picture,
     grid,
     head,
+    interval_bar,
     looks,
+    rows_alone,
     short,
 )
-from genomix_cli.report.curves import BINS, precision_recall, roc
-from genomix_cli.variants.evaluate.suite.entrants import Entrant
+from genomix_cli.report.curves import precision_recall, roc
+from genomix_cli.report.curves import reliability as reliability_of
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, shown_measures
 from genomix_cli.variants.evaluate.suite.results import StratumResult, Suite, SuiteResults
 
@@ -43,7 +42,7 @@ def forest(results: SuiteResults) -> Picture:
     at = np.arange(len(rows))[::-1]
     for ax, name in zip(axes[0], names, strict=True):
         for y, row in zip(at, rows, strict=True):
-            _bar(ax, y, row.metrics[name], KINDS[row.kind])
+            interval_bar(ax, y, row.metrics[name], KINDS[row.kind])
         chance = MEASURES[name].chance
         ax.axvline(
             results.counts.prevalence if chance is None else chance, color=GREY, lw=0.8, ls=":"
@@ -53,7 +52,7 @@ def forest(results: SuiteResults) -> Picture:
         ax.set_yticks(at, [short(row.name, 34) for row in rows])
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.set_xlabel(MEASURES[name].title)
-        _plain(ax)
+        rows_alone(ax)
     kinds = {row.kind for row in rows}
     caption = f"95 % intervals over {results.n_units:,} {results.units}. Blue: models"
     caption += "; grey: baselines" if "baseline" in kinds else ""
@@ -62,19 +61,6 @@ def forest(results: SuiteResults) -> Picture:
     if results.ceiling:
         caption += " Black line: the ceiling, of the true probabilities."
     return Picture("forest", caption, figure)
-
-
-def _bar(ax: Any, y: float, value: Interval, colour: str) -> None:
-    if np.isfinite(value.low):
-        ax.plot([value.low, value.high], [y, y], color=colour, lw=2.2, solid_capstyle="butt")
-    ax.plot([value.value], [y], "o", color=colour, ms=5)
-
-
-def _plain(ax: Any) -> None:
-    ax.grid(axis="x", color=PALE, lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines["left"].set_visible(False)
-    ax.tick_params(axis="y", length=0)
 
 
 def _pens(suite: Suite) -> dict[str, Look]:
@@ -112,33 +98,24 @@ def reliability(suite: Suite) -> Picture | None:
     shown = [e for e in suite.entrants if e.probability is not None][:TOGETHER]
     if MEASURES[suite.results.main].target != "label" or not shown:
         return None
+    label = suite.truth.label
+    known = np.isfinite(label)
     columns = min(len(shown), 3)
     lines = -(-len(shown) // columns)
     figure, axes = grid(lines, columns, (WIDTH, 2.9 * lines))
     for ax, entrant in zip(axes.flat, shown, strict=False):
-        x, y, low, high = _bins(entrant, suite)
-        top = 1.02 * max(x.max(), high.max())
+        assert entrant.probability is not None
+        bins = reliability_of(label[known] > 0.5, entrant.probability[known])
+        top = 1.02 * max(bins.probability.max(), bins.high.max())
         ax.plot([0, top], [0, top], color=GREY, lw=0.8)
-        spread = np.abs(np.stack([y - low, high - y]))
-        ax.errorbar(x, y, spread, color=_pens(suite)[entrant.name].colour, fmt="o-", ms=3.5, lw=1.1)
+        bars = {"color": _pens(suite)[entrant.name].colour, "fmt": "o-", "ms": 3.5, "lw": 1.1}
+        ax.errorbar(bins.probability, bins.frequency, bins.errors, **bars)
         ax.set(xlim=(0, top), ylim=(0, top), xlabel="probability", ylabel="how often 1")
         head(ax, short(entrant.name, 34))
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
     caption = "Reliability in bins of equal mass. Bars: 95 % (Wilson). On the line: calibrated."
     return Picture("reliability", caption, figure)
-
-
-def _bins(entrant: Entrant, suite: Suite) -> tuple[Any, Any, Any, Any]:
-    """Mean probability, share of label 1, and its limits, of each bin."""
-    known = np.isfinite(suite.truth.label)
-    assert entrant.probability is not None
-    label, p = suite.truth.label[known] > 0.5, entrant.probability[known]
-    parts = [b for b in np.array_split(np.argsort(p, kind="stable"), BINS) if len(b)]
-    share = np.array([label[part].mean() for part in parts])
-    limits = [wilson(s, len(part)) for s, part in zip(share, parts, strict=True)]
-    low, high = np.array(limits).T
-    return np.array([p[part].mean() for part in parts]), share, low, high
 
 
 def strata(suite: Suite) -> Picture | None:
@@ -157,7 +134,7 @@ def strata(suite: Suite) -> Picture | None:
         for i, name in enumerate(shown):
             value = stratum.metrics.get(name, {}).get(main)
             if value is not None:
-                _bar(ax, y - 0.7 * (i + 0.5) / len(shown) + 0.35, value, pens[name].colour)
+                interval_bar(ax, y - 0.7 * (i + 0.5) / len(shown) + 0.35, value, pens[name].colour)
         ticks.append(y)
         labels.append(f"{stratum.title}: {short(stratum.name, 22)} ({stratum.n:,})")
     chance = MEASURES[main].chance
@@ -168,7 +145,7 @@ def strata(suite: Suite) -> Picture | None:
     for name in shown:
         ax.plot([], [], "o-", color=pens[name].colour, ms=5, lw=2.2, label=short(name, 30))
     figure.legend(loc="outside upper left", ncols=min(len(shown), 4), labelcolor=INK)
-    _plain(ax)
+    rows_alone(ax)
     caption = "The strata that have something to tell apart, with the number of their variants."
     return Picture("strata", caption, figure)
 
