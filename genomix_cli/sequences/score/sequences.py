@@ -5,27 +5,31 @@ Letters: n sequences, L bases, d width of an embedding, K classes.
 
 from __future__ import annotations
 
-import json
-import logging
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.study import Floats
+from genomix_cli.comparison.scoring import (
+    SAMPLE,
+    Scores,
+    Table,
+    batches,
+    class_table,
+    score_in_batches,
+    warn_unscored,
+    write_stats,
+    write_table,
+)
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
-from genomix_cli.genome.vcf.writer import Format, cell, open_output, table_format
+from genomix_cli.genome.vcf.writer import cell, table_format
 from genomix_cli.learning.checkpoints import resolve_device
-from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
@@ -33,23 +37,16 @@ from genomix_cli.sequences.score.embeddings import embed as embed_codes
 from genomix_cli.sequences.score.embeddings import encoder_of
 from genomix_cli.sequences.trained import TASK, Classifier, of_run
 
-log = logging.getLogger("genomix")
-
-#: Sequences that a model is given at a time.
+#: Number of sequences that a model is given at a time.
 BATCH = 1024
-#: Between the classes of a prediction set.
-AND = ","
-SAMPLE = Column("sample", "str")
 CLASSES, EMBEDDINGS, RETRIEVAL = "classes", "embeddings", "retrieval"
-# What a run of each task answers; a classifier and all others have embeddings too.
+# Answers of the runs of each task; of a network, embeddings can be had beside them.
 ANSWERS = {TASK: CLASSES, "contrast": EMBEDDINGS, "align": RETRIEVAL}
-# Sequences that a message names.
-NAMED = 3
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What came of it.
+    """Counts and times of scored sequences.
 
     Attributes
     ----------
@@ -60,13 +57,13 @@ class ScoreSummary:
     device : str
     sequences, scored : int
     predicted : dict of str to int
-        Sequences of each class; empty where classes are not the answer.
+        Number of sequences of each class; empty where classes are not the answer.
     abstained : int
-        Scored sequences whose prediction set is not a single class.
+        Number of scored sequences whose prediction set is not a single class.
     level : float
         Share of sequences that the sets are to cover; NaN where there are none.
     seconds : float
-        Computing alone.
+        Time of computing alone.
     """
 
     model: str
@@ -78,33 +75,6 @@ class ScoreSummary:
     abstained: int
     level: float
     seconds: float
-
-
-class Table(NamedTuple):
-    """Columns, and rows of cells."""
-
-    columns: list[Column]
-    rows: Iterator[tuple[str, ...]]
-
-
-class Scores(NamedTuple):
-    """What a classifier says of sequences.
-
-    Attributes
-    ----------
-    probability : NDArray
-        float64 ``[n, K]``, calibrated; NaN for a sequence without a known base.
-    sets : NDArray
-        bool ``[n, K]``: conformal prediction sets; empty for such a sequence.
-    """
-
-    probability: Floats
-    sets: NDArray[np.bool_]
-
-    @property
-    def abstains(self) -> NDArray[np.bool_]:
-        """Sequences whose set is not a single class ``[n]``."""
-        return np.asarray(self.sets.sum(1) != 1, bool)
 
 
 def score_sequences(request: ScoreRequest) -> ScoreSummary:
@@ -127,25 +97,36 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     known = known_sequences(sequences.codes)
     started, scores = time.perf_counter(), None
     if answer == RETRIEVAL:
-        _write_table(
-            _retrieved(run, sequences, request.sequences, device), request.output, forms[0]
-        )
+        write_table(_retrieved(run, sequences, request.sequences, device), request.output, forms[0])
     elif answer == EMBEDDINGS:
         values = embeddings(run, sequences.codes, known, device)
-        _write_table(_embedding_table(sequences, values), request.output, forms[0])
+        write_table(_embedding_table(sequences, values), request.output, forms[0])
     else:
         classifier = of_run(run, device)
         scores = score_codes(classifier, sequences.codes, known)
-        table = _class_table(classifier, sequences, scores)
-        _write_table(table, request.output, forms[0])
+        table = class_table(sequences.names, classifier.classes, scores)
+        write_table(table, request.output, forms[0])
     if request.embeddings:
         values = embeddings(run, sequences.codes, known, device)
-        _write_table(_embedding_table(sequences, values), request.embeddings, forms[1])
+        write_table(_embedding_table(sequences, values), request.embeddings, forms[1])
     seconds = time.perf_counter() - started
-    _tell_unknown(sequences, known, request)
-    summary = _summary(run, answer, known, scores, device, seconds)
+    unknown = sequences.names[~known]
+    warn_unscored(unknown, request.sequences, "no base is known of", "sequence")
+    summary = ScoreSummary(
+        model=run.config.model,
+        answer=answer,
+        device=device,
+        sequences=len(known),
+        scored=int(known.sum()),
+        predicted=scores.predicted(run.config.classes) if scores else {},
+        abstained=scores.abstained if scores else 0,
+        level=float(run.config.facts["level"]) if scores else float("nan"),
+        seconds=seconds,
+    )
     if request.stats:
-        _write_stats(request, run, summary)
+        settings = {"model": run.config.model, "task": run.config.task}
+        inputs = {"sequences": request.sequences, "model": run.path}
+        write_stats(request.stats, summary, settings, inputs)
     return summary
 
 
@@ -164,18 +145,18 @@ def _answer(run: StoredRun, request: ScoreRequest) -> str:
 
 
 def known_sequences(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which sequences ``[n]`` have a base that is not wholly unknown."""
-    found = np.zeros(len(codes), bool)
+    """Return True for sequences ``[n]`` with a base that is not wholly unknown."""
+    known = np.zeros(len(codes), bool)
     for start in range(0, len(codes), BATCH):
-        part = codes[start : start + BATCH]
-        found[start : start + BATCH] = ((part != HIDDEN) & (part != SETS - 1)).any(1)
-    return found
+        some = codes[start : start + BATCH]
+        known[start : start + BATCH] = ((some != HIDDEN) & (some != SETS - 1)).any(1)
+    return known
 
 
 def score_codes(
     classifier: Classifier, codes: NDArray[np.uint8], known: NDArray[np.bool_]
 ) -> Scores:
-    """Probabilities and prediction sets, in bounded batches.
+    """Return probabilities and prediction sets.
 
     Parameters
     ----------
@@ -183,19 +164,22 @@ def score_codes(
     codes : NDArray
         uint8 ``[n, L]``.
     known : NDArray
-        bool ``[n]``: which to score.
+        bool ``[n]``: sequences to score.
     """
-    probability = np.full((len(codes), len(classifier.classes)), np.nan)
-    for rows in _batches(known):
-        probability[rows] = classifier.probability(codes[rows])
-    # No comparison with NaN is true: the set of a sequence that is not known is empty.
-    return Scores(probability, classifier.sets(probability))
+    return score_in_batches(
+        known,
+        len(classifier.classes),
+        lambda rows: classifier.probability(codes[rows]),
+        classifier.sets,
+        BATCH,
+        "sequences",
+    )
 
 
 def embeddings(
     run: StoredRun, codes: NDArray[np.uint8], known: NDArray[np.bool_], device: str = "cpu"
 ) -> NDArray[np.float32]:
-    """A vector for each sequence.
+    """Return a vector for each sequence.
 
     Parameters
     ----------
@@ -204,7 +188,7 @@ def embeddings(
     codes : NDArray
         uint8 ``[n, L]``.
     known : NDArray
-        bool ``[n]``: which to read.
+        bool ``[n]``: sequences to read.
     device : str
 
     Returns
@@ -229,44 +213,13 @@ def embeddings(
         embed = model.embedding
     else:
         embed = partial(embed_codes, encoder_of(run, device))
-    found: NDArray[np.float32] | None = None
-    for rows in _batches(known):
+    vectors: NDArray[np.float32] | None = None
+    for rows in batches(known, BATCH, "sequences"):
         values = embed(codes[rows])
-        if found is None:
-            found = np.full((len(codes), values.shape[1]), np.nan, np.float32)
-        found[rows] = values
-    return np.empty((len(codes), 0), np.float32) if found is None else found
-
-
-def _batches(known: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
-    rows = np.flatnonzero(known)
-    for start in track(range(0, len(rows), BATCH), f"scoring batches of {BATCH:,} sequences"):
-        yield rows[start : start + BATCH]
-
-
-def _class_table(classifier: Classifier, sequences: Sequences, scores: Scores) -> Table:
-    classes = classifier.classes
-    columns = [
-        SAMPLE,
-        Column("predicted", "str"),
-        *(Column(f"p:{cell(name)}", "float") for name in classes),
-        Column("set", "str"),
-        Column("abstain", "int"),
-    ]
-
-    def rows() -> Iterator[tuple[str, ...]]:
-        for i, name in enumerate(sequences.names):
-            p = scores.probability[i]
-            known = bool(np.isfinite(p[0]))
-            yield (
-                cell(name),
-                classes[int(p.argmax())] if known else "",
-                *(f"{value:.6g}" if known else "" for value in p),
-                AND.join(c for c, here in zip(classes, scores.sets[i], strict=True) if here),
-                str(int(scores.abstains[i])),
-            )
-
-    return Table(columns, rows())
+        if vectors is None:
+            vectors = np.full((len(codes), values.shape[1]), np.nan, np.float32)
+        vectors[rows] = values
+    return np.empty((len(codes), 0), np.float32) if vectors is None else vectors
 
 
 def _embedding_table(sequences: Sequences, values: NDArray[np.float32]) -> Table:
@@ -279,64 +232,8 @@ def _embedding_table(sequences: Sequences, values: NDArray[np.float32]) -> Table
 
 
 def _retrieved(run: StoredRun, sequences: Sequences, where: Path, device: str) -> Table:
-    """What a run that aligns sequences with profiles finds for each."""
+    """Profiles that a run which aligns them with sequences retrieves for each sequence."""
     from genomix_cli.sequences.score.retrieval import retrieve
 
-    found = retrieve(run.path, sequences, where, device=device)
-    return Table(found.columns, found.rows)
-
-
-def _write_table(table: Table, path: Path, form: Format) -> None:
-    with open_output(path, form, columns=table.columns) as out:
-        out.lines(["\t".join(column.name for column in table.columns)])
-        out.lines("\t".join(row) for row in table.rows)
-
-
-def _tell_unknown(sequences: Sequences, known: NDArray[np.bool_], request: ScoreRequest) -> None:
-    unknown = sequences.names[~known]
-    if len(unknown):
-        named = ", ".join(map(str, unknown[:NAMED])) + (", ..." if len(unknown) > NAMED else "")
-        log.warning(
-            "%s: no base is known of %s; not scored",
-            request.sequences,
-            f"{len(unknown):,} sequence{'s' if len(unknown) > 1 else ''} ({named})",
-        )
-
-
-def _summary(
-    run: StoredRun,
-    answer: str,
-    known: NDArray[np.bool_],
-    scores: Scores | None,
-    device: str,
-    seconds: float,
-) -> ScoreSummary:
-    predicted: Mapping[str, int] = {}
-    abstained, level = 0, float("nan")
-    if scores is not None:
-        classes = run.config.classes
-        counts = np.bincount(scores.probability[known].argmax(1), minlength=len(classes))
-        predicted = dict(zip(classes, map(int, counts), strict=True))
-        abstained = int(scores.abstains[known].sum())
-        level = float(run.config.facts["level"])
-    return ScoreSummary(
-        model=run.config.model,
-        answer=answer,
-        device=device,
-        sequences=len(known),
-        scored=int(known.sum()),
-        predicted=dict(predicted),
-        abstained=abstained,
-        level=level,
-        seconds=seconds,
-    )
-
-
-def _write_stats(request: ScoreRequest, run: StoredRun, summary: ScoreSummary) -> None:
-    assert request.stats is not None
-    settings = {"model": run.config.model, "task": run.config.task}
-    inputs = {"sequences": request.sequences, "model": run.path}
-    made = Provenance.of(settings, inputs)
-    plain = {k: None if v != v else v for k, v in asdict(summary).items()}
-    with atomic_path(request.stats) as draft:
-        draft.write_text(json.dumps({**plain, "provenance": made.to_dict()}, indent=1) + "\n")
+    retrieved = retrieve(run.path, sequences, where, device=device)
+    return Table(retrieved.columns, retrieved.rows)

@@ -1,0 +1,166 @@
+"""Classes of items by a trained classifier: a row per item, in the order of the file.
+
+Letters: n items (samples, sequences), K classes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.genome.parquet import Column
+from genomix_cli.genome.vcf.writer import Format, cell, open_output
+from genomix_cli.progress import track
+from genomix_cli.provenance import Provenance, atomic_path
+
+log = logging.getLogger("genomix")
+
+SAMPLE = Column("sample", "str")
+# Between the classes of a prediction set.
+AND = ","
+MAX_NAMED = 3
+
+
+class Table(NamedTuple):
+    """Columns, and rows of cells."""
+
+    columns: list[Column]
+    rows: Iterable[tuple[str, ...]]
+
+
+class Scores(NamedTuple):
+    """Predictions of a classifier.
+
+    Attributes
+    ----------
+    probability : NDArray
+        float64 ``[n, K]``, calibrated; NaN for an item of which nothing is known.
+    sets : NDArray
+        bool ``[n, K]``: conformal prediction sets; empty for such an item.
+    """
+
+    probability: Floats
+    sets: NDArray[np.bool_]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """True for items that could be scored ``[n]``."""
+        return np.isfinite(self.probability[:, 0])
+
+    @property
+    def abstains(self) -> NDArray[np.bool_]:
+        """True for items whose set is not a single class ``[n]``."""
+        return np.asarray(self.sets.sum(1) != 1, bool)
+
+    def predicted(self, classes: Sequence[str]) -> dict[str, int]:
+        """Return the number of scored items of each predicted class."""
+        counts = np.bincount(self.probability[self.known].argmax(1), minlength=len(classes))
+        return dict(zip(classes, map(int, counts), strict=True))
+
+    @property
+    def abstained(self) -> int:
+        """Number of scored items whose set is not a single class."""
+        return int(self.abstains[self.known].sum())
+
+
+def score_in_batches(
+    known: NDArray[np.bool_],
+    n_classes: int,
+    probability: Callable[[NDArray[np.intp]], Floats],
+    sets: Callable[[Floats], NDArray[np.bool_]],
+    size: int,
+    items: str,
+) -> Scores:
+    """Score known items in bounded batches.
+
+    Parameters
+    ----------
+    known : NDArray
+        bool ``[n]``: items to score.
+    n_classes : int
+    probability : callable
+        Rows to their calibrated probabilities.
+    sets : callable
+        Probabilities to prediction sets.
+    size : int
+        Number of items of a batch.
+    items : str
+        Name of the items, for the progress.
+    """
+    p = np.full((len(known), n_classes), np.nan)
+    for rows in batches(known, size, items):
+        p[rows] = probability(rows)
+    # No comparison with NaN is true: the set of an item that is not known is empty.
+    return Scores(p, sets(p))
+
+
+def batches(known: NDArray[np.bool_], size: int, items: str) -> Iterator[NDArray[np.intp]]:
+    """Yield rows that are known, `size` at a time, and show progress."""
+    rows = np.flatnonzero(known)
+    for start in track(range(0, len(rows), size), f"scoring batches of {size:,} {items}"):
+        yield rows[start : start + size]
+
+
+def class_table(names: NDArray[Any], classes: Sequence[str], scores: Scores) -> Table:
+    """Return a row per item: predicted class, probabilities, prediction set, and abstention."""
+    columns = [
+        SAMPLE,
+        Column("predicted", "str"),
+        *(Column(f"p:{cell(name)}", "float") for name in classes),
+        Column("set", "str"),
+        Column("abstain", "int"),
+    ]
+    known, abstains = scores.known, scores.abstains
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for i, name in enumerate(names):
+            p = scores.probability[i]
+            yield (
+                cell(name),
+                classes[int(p.argmax())] if known[i] else "",
+                *(f"{value:.6g}" if known[i] else "" for value in p),
+                listed(classes, scores.sets[i]),
+                str(int(abstains[i])),
+            )
+
+    return Table(columns, rows())
+
+
+def listed(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
+    """Return the chosen names as a cell."""
+    return AND.join(name for name, here in zip(names, chosen, strict=True) if here)
+
+
+def write_table(table: Table, path: Path, form: Format) -> None:
+    """Write a table as TSV or Parquet."""
+    with open_output(path, form, columns=table.columns) as out:
+        out.lines(["\t".join(column.name for column in table.columns)])
+        out.lines("\t".join(row) for row in table.rows)
+
+
+def warn_unscored(names: NDArray[Any], where: object, reason: str, item: str) -> None:
+    """Warn of items that were not scored, if there are any; `reason` ends in "of"."""
+    if len(names):
+        some = ", ".join(map(str, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
+        plural = "s" if len(names) > 1 else ""
+        log.warning(
+            "%s: %s %s; not scored", where, reason, f"{len(names):,} {item}{plural} ({some})"
+        )
+
+
+def write_stats(
+    path: Path, summary: Any, settings: Mapping[str, Any], inputs: Mapping[str, Path]
+) -> None:
+    """Write a summary as JSON, NaN as null, with provenance."""
+    made = Provenance.of(settings, inputs)
+    plain = {key: None if value != value else value for key, value in asdict(summary).items()}
+    with atomic_path(path) as draft:
+        draft.write_text(json.dumps({**plain, "provenance": made.to_dict()}, indent=1) + "\n")
