@@ -12,6 +12,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "genomix_cli"
 #: Rooms whose docstrings have been rewritten; in the end all of them.
 ROOMS = (
+    "cohorts/explain",
+    "cohorts/fit",
+    "cohorts/inspect",
+    "cohorts/prepare",
+    "cohorts/simulate",
     "variants/explain",
     "variants/prepare",
     "variants/records",

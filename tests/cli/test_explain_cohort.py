@@ -259,7 +259,7 @@ def test_a_model_without_gradients_says_which_have_them(
     [
         (["--samples", "S4"], "no sample 'S4' (--samples)"),
         (["--class", "a"], "did you mean 'A'?"),
-        (["--samples", "S007"], "nothing that the model knows was measured of S007"),
+        (["--samples", "S007"], "none of the model's features was measured in S007"),
         (["--fasta", "x.fa"], "--fasta is for variants, and"),
         (["--max-variants", "3"], "--max-variants is for variants, and"),
     ],

@@ -153,7 +153,7 @@ def test_tcga_barcodes(folder: Path, genomix_here: Here) -> None:
     samples[1] = f"{A}-01B-11R"
     Path("rna.tsv").write_text("\t".join(["gene", *samples]) + "\nTP53\t1\t2\t3\t4\n")
     message = refused(genomix_here, *options)
-    assert message.startswith(f"expression: {samples[0]} and {samples[1]} are of one sample")
+    assert message.startswith(f"expression: {samples[0]} and {samples[1]} belong to the same")
     assert prepare(genomix_here, *options, "--duplicates", "first").code == 0
 
 
@@ -173,7 +173,7 @@ def test_its_own_output_and_that_of_others(folder: Path, genomix_here: Here) -> 
         assert cohort.modalities == ("methylation", "expression")
         assert list(cohort.obs.index) == ["s1", "s3", "s9", "s2"]
     message = refused(genomix_here, "-m", "methylation=own.h5mu", "--force", code=2)
-    assert "has modalities of its own; give the file alone" in message
+    assert "names its modalities itself; give the file alone" in message
 
 
 def study(folder: Path) -> Path:
@@ -214,7 +214,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no pair": (["-m", "rna.tsv"], 2, "--modality: not a modality (expected NAME=FILE"),
     "twice": (["-m", "a=rna.tsv", "-m", "a=rna.tsv"], 2, "--modality: a was given twice"),
     "no kind": (["-m", "rna=rna.tsv"], 2, "the modality rna needs a kind of values (expected"),
-    "bad kind": (["-m", "rna=rna.tsv", "--kind", "rna=beta"], 2, "beta is no kind of values"),
+    "bad kind": (["-m", "rna=rna.tsv", "--kind", "rna=beta"], 2, "beta is not a kind of values"),
     "kind of nothing": (
         ["-m", "expression=rna.tsv", "--kind", "rna=other", *CLINIC],
         *(2, "--kind: there is no modality rna (found expression)"),
@@ -252,10 +252,10 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "assembly": (["-m", "cna=cna.seg", "--assembly", "mm9"], 2, "unknown assembly"),
     "M-values": (
         ["-m", "expression=rna.tsv", "--m-to-beta", "expression"],
-        *(2, "--m-to-beta: expression is not of M-values"),
+        *(2, "--m-to-beta: expression does not hold M-values"),
     ),
     "a table alone": (["rna.tsv"], 2, "rna.tsv: a table needs the name of its modality"),
-    "no study": (["--study", "study"], 2, "study: is no study folder"),
+    "no study": (["--study", "study"], 2, "study: is not a study folder"),
     "name": (["-m", "a+b=rna.tsv", "--kind", "a+b=other"], 2, "cannot be the name of a modality"),
     "no folder": (["-m", "expression=rna.tsv", "--stats", "none/a.json"], 2, "no such folder"),
     "no id column": (

@@ -1,11 +1,12 @@
-"""Integrated Gradients of a cohort model: how much each feature of a sample moved its class.
+"""Integrated Gradients of a cohort model: the effect of each feature on a sample's class.
 
-Sundararajan et al. 2017 (arXiv:1703.01365), over the encoded values, which are 0 for the mean of
-the training samples: that is the baseline. Which values and modalities a sample has stays as it is
-along the path, so attributions say what the values did, not that they were measured. They are
-logits of the class asked for, before calibration.
+Sundararajan et al. 2017 (arXiv:1703.01365), over the encoded values; the baseline is 0, the mean of
+the training samples. Missing values and modalities stay missing along the path, so attributions
+measure the effect of the values, not of their being measured. They are logits of the given class,
+before calibration.
 
-Letters: n samples, M modalities, d features of a modality, k of them kept, K classes.
+Letters in shapes: n samples, M modalities, d features of a modality, k of them in the model, K
+classes.
 """
 
 from __future__ import annotations
@@ -28,35 +29,35 @@ from genomix_cli.errors import MissingExtraError
 from genomix_cli.formats.cohort import Cohort
 
 STEPS = 64
-#: Completeness error that is put up with, a share of the change.
+#: Largest tolerated completeness error, as a fraction of the change.
 TOLERANCE = 0.01
-# Where it is exceeded, the path is followed again in so many times the steps.
+# If it is exceeded, the path is followed again in this many times the steps.
 MORE_STEPS = (4, 16)
-# Changes smaller than this many logits are compared to it: their relative error says nothing.
+# Errors of smaller changes (logits) are relative to this: dividing by a change near 0 is void.
 SMALLEST_CHANGE = 0.1
-# Samples whose paths are followed together, and values that are computed at a time.
+# Number of samples, and of values, to compute at a time.
 SAMPLES = 16
 VALUES = 2**22
 MOST_ROWS = 512
 
-#: Modality to bool ``[d]``: which features the class or an interaction drives.
+#: By modality, bool ``[d]``: True for features that the class or an interaction drives.
 Drivers = Mapping[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each feature contributed to each sample's class.
+    """Contribution of each feature to each sample's class.
 
     Attributes
     ----------
     kept : tuple of Modality
-        Modalities with the features that the model looks at.
+        Modalities with the features that the model uses.
     values : tuple of NDArray
-        float64 ``[n, k]`` of each, in logits; 0 where the sample has no value.
+        float64 ``[n, k]`` for each, in logits; 0 if the sample has no value.
     target : NDArray
         int64 ``[n]``: the class.
     change : NDArray
-        float64 ``[n]``: its logit less that of the baseline, which the values should sum to.
+        float64 ``[n]``: its logit minus that of the baseline, which the values should sum to.
     """
 
     kept: tuple[Modality, ...]
@@ -66,7 +67,7 @@ class Attribution:
 
     @property
     def error(self) -> Floats:
-        """Completeness error ``[n]``: |sum - change| as a share of |change| (0.1 if less)."""
+        """Completeness error ``[n]``: |sum - change| / max(|change|, 0.1)."""
         total = sum(values.sum(1) for values in self.values)
         missed: Floats = np.abs(total - self.change)
         return missed / np.maximum(np.abs(self.change), SMALLEST_CHANGE)
@@ -82,9 +83,8 @@ def attribute(
 ) -> Attribution:
     """Attribute the logits of a class to the features, for each sample.
 
-    Where the attributions of a sample miss the change by more than `TOLERANCE`, its path is
-    followed again in four, then in sixteen times as many steps: gradients jump at the kinks of a
-    network.
+    If the attributions of a sample miss the change by more than `TOLERANCE`, its path is followed
+    again in four, then in sixteen times as many steps, since gradients jump at a network's kinks.
 
     Parameters
     ----------
@@ -94,9 +94,9 @@ def attribute(
     target : NDArray
         int64 ``[n]``: index of the class.
     steps : int
-        Of the path, by the midpoint rule.
+        Steps of the path (midpoint rule).
     device : str or torch.device
-        Where the model is.
+        Device of the model.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def attribute(
 
 
 class _Path(NamedTuple):
-    """Where the paths of some samples end, and what stays as it is on the way."""
+    """End points of some samples' paths, and the inputs that stay fixed along them."""
 
     values: tuple[Tensor, ...]
     observed: tuple[Tensor, ...]
@@ -143,7 +143,7 @@ def _path(
 def _integrate(
     surface: Differentiable, path: _Path, steps: int, rows: int
 ) -> tuple[tuple[Floats, ...], Floats]:
-    """Attributions of each modality ``[n, k]``, and the change of the logit ``[n]``."""
+    """Return attributions of each modality ``[n, k]``, and the change of the logit ``[n]``."""
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:
@@ -156,7 +156,7 @@ def _integrate(
 
     start = tuple(map(torch.zeros_like, path.values))
     still = (*path.observed, path.present)
-    # cuDNN has no gradient of recurrent layers outside of training.
+    # cuDNN has no gradient of recurrent layers in evaluation mode.
     with torch.backends.cudnn.flags(enabled=False):
         found = IntegratedGradients(logits).attribute(
             path.values,
@@ -178,7 +178,7 @@ def _array(tensor: Tensor) -> Floats:
 
 
 def spread_rows(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """At most so many of `rows`, evenly: a cohort may be sorted by class."""
+    """Return at most `most` of `rows`, evenly spaced: a cohort may be sorted by class."""
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
@@ -187,9 +187,9 @@ def spread_rows(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 def importances(
     attribution: Attribution, modalities: Sequence[Modality], drivers: Drivers | None = None
 ) -> tuple[Importance, ...]:
-    """Mean absolute attribution of each feature of `modalities`, the largest first.
+    """Return the mean absolute attribution of each feature of `modalities`, largest first.
 
-    A feature that the model left out has 0. `drivers` are in the order of these features.
+    Features that the model does not use have 0. `drivers` are in the order of these features.
     """
     found: list[Importance] = []
     for modality, kept, values in zip(
@@ -205,7 +205,7 @@ def importances(
 
 
 def planted_drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
-    """Which features drive the classes of a simulated cohort; nothing of one that was measured."""
+    """Return the features that drive the classes of a simulated cohort; else nothing."""
     drivers: dict[str, NDArray[np.bool_]] = {}
     for name in cohort.modalities if cohort.truth is not None else ():
         table = cohort.features(name)
@@ -220,13 +220,13 @@ def planted_drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
 
 
 def driver_auprc(found: Sequence[Importance]) -> dict[str, tuple[float, float]]:
-    """How well importance finds the planted drivers of each modality.
+    """Return how well importance identifies the planted drivers of each modality.
 
     Returns
     -------
     dict
-        Modality to the AUPRC of importance against drivers, and the share of drivers, which is
-        what chance reaches. A modality in which all features are drivers, or none is, is left out.
+        By modality, the AUPRC of importance against drivers, and the fraction of drivers, which is
+        the AUPRC of chance. Modalities in which all features are drivers, or none, are left out.
     """
     result = {}
     for name in dict.fromkeys(each.modality for each in found):

@@ -1,6 +1,6 @@
-"""Explained samples as rows of tables: attributions, mean sizes, and attention.
+"""Explained samples as rows of tables: attributions, importances, and attention.
 
-Letters: n samples, M modalities, k features that a model looks at, K classes.
+Letters in shapes: n samples, M modalities, k features that a model uses, K classes.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ ATTENTION_NOTE = (
 
 
 class Explained(NamedTuple):
-    """One line about one sample.
+    """Summary of one explained sample.
 
     Attributes
     ----------
     sample, of_class : str
     probability : float
-        Of the class, calibrated.
+        Calibrated probability of the class.
     change : float
-        Its logit less that of the mean training sample.
+        Its logit minus that of the mean training sample.
     error : float
-        Completeness error, a share of the change.
+        Completeness error, as a fraction of the change.
     """
 
     sample: str
@@ -58,16 +58,16 @@ class Explained(NamedTuple):
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything that is written.
+    """Everything to be written.
 
     Attributes
     ----------
     samples : Samples
-        The explained ones.
+        The explained samples.
     predicted : NDArray
         int64 ``[n]``.
     probability : NDArray
-        float64 ``[n]``: of the class that is explained.
+        float64 ``[n]``: probability of the explained class.
     attribution : Attribution
     importances : tuple of Importance
     attention : NDArray or None
@@ -83,15 +83,15 @@ class Explanation:
 
     @cached_property
     def columns(self) -> tuple[list[int], ...]:
-        """Of each modality, where the features that the model looks at are among all."""
+        """Indices, per modality, of the features that the model uses."""
         found = []
         for modality, kept in zip(self.samples.modalities, self.attribution.kept, strict=True):
-            place = {name: i for i, name in enumerate(modality.features)}
-            found.append([place[name] for name in kept.features])
+            index = {name: i for i, name in enumerate(modality.features)}
+            found.append([index[name] for name in kept.features])
         return tuple(found)
 
     def rows(self) -> tuple[Explained, ...]:
-        """A line per sample."""
+        """Return one summary per sample."""
         found = self.attribution
         return tuple(
             Explained(
@@ -106,16 +106,16 @@ class Explanation:
 
 
 def attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Measured features of each sample, what moved it most first."""
+    """Yield the measured features of each sample, largest attribution first."""
     for i, line in enumerate(explanation.rows()):
         end = (cell(line.of_class), f"{line.probability:.6g}", f"{line.error:.3g}")
         for reason in reasons(explanation, i):
-            place = (cell(line.sample), cell(reason.modality), cell(reason.feature))
-            yield (*place, f"{reason.value:.6g}", f"{reason.attribution:.6g}", *end)
+            names = (cell(line.sample), cell(reason.modality), cell(reason.feature))
+            yield (*names, f"{reason.value:.6g}", f"{reason.attribution:.6g}", *end)
 
 
 class Reason(NamedTuple):
-    """A measured feature of a sample, and what it contributed in logits."""
+    """Measured feature of a sample, and its contribution in logits."""
 
     modality: str
     feature: str
@@ -124,7 +124,7 @@ class Reason(NamedTuple):
 
 
 def reasons(explanation: Explanation, row: int) -> list[Reason]:
-    """Measured features of a sample by the size of their attribution."""
+    """Return the measured features of a sample by the size of their attribution."""
     samples, found = explanation.samples, explanation.attribution
     listed = [
         Reason(kept.name, kept.features[j], float(values[column]), float(attributions[row, j]))
@@ -141,7 +141,7 @@ def reasons(explanation: Explanation, row: int) -> list[Reason]:
 def summary_table(
     found: Sequence[Importance],
 ) -> tuple[Sequence[str], str, Iterable[Sequence[str]]]:
-    """Columns, note and rows; drivers where they are known."""
+    """Return columns, note and rows, with drivers if they are known."""
     known = any(each.driver is not None for each in found)
     columns = ("modality", "feature", "mean_abs_attribution", *(["driver"] if known else []))
     rows = (
@@ -167,10 +167,10 @@ class Attention(NamedTuple):
     ----------
     of_class : str
     mean : NDArray
-        float64 ``[M, M]``: of each modality (row) to each, rows sum to 1 over the samples that
-        have the row's modality; NaN in the row of one that none has.
+        float64 ``[M, M]``: from each modality (row) to each; rows sum to 1 over the samples that
+        have the row's modality, and are NaN if none has it.
     samples : NDArray
-        int ``[M]``: samples that have it.
+        int ``[M]``: number of samples that have it.
     """
 
     of_class: str
@@ -179,21 +179,21 @@ class Attention(NamedTuple):
 
 
 def mean_attention(explanation: Explanation) -> Iterator[Attention]:
-    """Of each class that was predicted."""
+    """Yield the mean attention of each predicted class."""
     if explanation.attention is None:
         return
     present = explanation.samples.present
     for k in np.unique(explanation.predicted):
         own = explanation.predicted == k
         count = present[own].sum(0)
-        # A modality that a sample lacks gets no attention from the others.
+        # A modality that a sample lacks receives no attention.
         total = np.nan_to_num(explanation.attention[own].astype(np.float64)).sum(0)
         mean = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
         yield Attention(explanation.samples.classes[k], mean, count)
 
 
 def attention_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Of each class from modality to modality; none from one that no sample has."""
+    """Yield the attention of each class between modalities that its samples have."""
     names = [modality.name for modality in explanation.samples.modalities]
     for each in mean_attention(explanation):
         for i, start in enumerate(names):

@@ -1,6 +1,6 @@
-"""What the classes of samples rest on: tables of attributions, and a picture of each sample.
+"""Explain the classes of samples: tables of attributions, and a figure for each sample.
 
-Letters: n samples, M modalities, k features that a model looks at, K classes.
+Letters in shapes: n samples, M modalities, k features that a model uses, K classes.
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ from genomix_cli.registry import COHORT_MODELS
 
 log = logging.getLogger("genomix")
 
-# Features in a picture.
+# Number of features in a figure.
 DRAWN = 20
-# Samples between two signs of life.
+# Progress interval, in samples.
 CHUNK = 64
 
 
 class ExplainSummary(NamedTuple):
-    """What was found.
+    """Summary of an explanation.
 
     Attributes
     ----------
     samples : tuple of Explained
     driver_auprc : dict
-        Of `genomix_cli.cohorts.explain.attribution.driver_auprc`; empty unless simulated.
+        See `genomix_cli.cohorts.explain.attribution.driver_auprc`; empty unless simulated.
     """
 
     samples: tuple[Explained, ...]
@@ -74,12 +74,12 @@ class ExplainSummary(NamedTuple):
 
 
 def explain_cohort(request: ExplainRequest) -> ExplainSummary:
-    """Explain the samples asked for and write the tables and pictures.
+    """Explain the selected samples and write tables and figures.
 
     Raises
     ------
     UsageError
-        If a sample or class asked for is not there, or the model has no gradients or attention.
+        If a selected sample or class does not exist, or the model has no gradients or attention.
     CheckError
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
@@ -89,7 +89,7 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
         original = read_samples(cohort)
         drivers = planted_drivers(cohort)
     samples = aligned(original, run.config.modalities, request.cohort)
-    # Labels of the file play no part; classes are the model's from here on.
+    # The labels of the file are not used; from here on, classes are those of the model.
     samples = replace(samples, classes=run.config.classes)
     own = _in_order(drivers, original, samples)
     with _drafts(request) as drafts:
@@ -103,22 +103,22 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
 def feature_importance(
     model: CohortModel, samples: Samples, drivers: Drivers | None = None, *, steps: int = STEPS
 ) -> tuple[Importance, ...]:
-    """Mean absolute attribution of every feature to the predicted class, the largest first.
+    """Return the mean absolute attribution of every feature to the predicted class.
 
     Parameters
     ----------
     model : CohortModel
         Fitted.
     samples : Samples
-        With the modalities of the fit, and not learned from.
+        Samples with the modalities of the fit that were not used for training.
     drivers : mapping, optional
-        Of `genomix_cli.cohorts.explain.attribution.planted_drivers`, for simulated cohorts.
+        See `genomix_cli.cohorts.explain.attribution.planted_drivers`, for simulated cohorts.
     steps : int
 
     Returns
     -------
     tuple of Importance
-        Every feature of the samples; 0 for those that the model left out.
+        Every feature of the samples, largest first; 0 for those that the model does not use.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def feature_importance(
 
 
 def _device(model: CohortModel) -> Any:
-    """Where a model is, if it can be anywhere but on the CPU."""
+    """Return the device of a model, or the CPU if it has none."""
     return getattr(model, "device", "cpu")
 
 
@@ -145,7 +145,7 @@ def _surface(run: Run) -> Differentiable:
     except NotImplementedError as error:
         others = [name for name in _with_gradients() if name != run.config.model]
         raise UsageError(
-            f"{run.config.model} has no gradients, which attributions are made of",
+            f"{run.config.model} has no gradients, which attributions need",
             where=run.path,
             expected=f"a run of {' or '.join(others)}",
         ) from error
@@ -153,18 +153,18 @@ def _surface(run: Run) -> Differentiable:
 
 
 def _with_gradients() -> Iterator[str]:
-    """Names of the models that have them."""
+    """Yield the names of the models that have gradients."""
     for name in COHORT_MODELS:
         try:
             known = COHORT_MODELS.load(name)
-        except (ImportError, MissingExtraError):  # of an extra that is not installed
+        except (ImportError, MissingExtraError):  # its extra is not installed
             continue
         if known.has_gradient():
             yield name
 
 
 def _in_order(drivers: Drivers, original: Samples, samples: Samples) -> Drivers:
-    """Drivers of the model's features; one that the file lacks is none."""
+    """Return the drivers of the model's features; features absent from the file are not drivers."""
     there = {modality.name: modality for modality in original.modalities}
     found = {}
     for modality in samples.modalities:
@@ -186,7 +186,7 @@ def _explain(
     _refuse_unmeasured(samples.names[rows[~scores.known]], request)
     rows, known = rows[scores.known], scores.probability[scores.known]
     if not len(rows):
-        raise UsageError("has no sample that the model knows anything of", where=request.cohort)
+        raise UsageError("has no sample with features of the model", where=request.cohort)
     predicted = known.argmax(1)
     target = predicted if explained is None else np.full(len(rows), explained)
     probability = known[np.arange(len(rows)), target]
@@ -205,7 +205,7 @@ def _explain(
 
 
 def _candidates(samples: Samples, request: ExplainRequest) -> NDArray[np.intp]:
-    """Rows of the samples asked for, in the order of the cohort."""
+    """Return rows of the selected samples, in the order of the cohort."""
     if not request.select:
         return np.arange(len(samples))
     row = {str(name): i for i, name in enumerate(samples.names)}
@@ -218,7 +218,7 @@ def _candidates(samples: Samples, request: ExplainRequest) -> NDArray[np.intp]:
 
 
 def _limited(rows: NDArray[np.intp], request: ExplainRequest) -> NDArray[np.intp]:
-    """At most `max_samples`, evenly through the cohort, which may be sorted by class."""
+    """Return at most `max_samples` rows, evenly spaced: a cohort may be sorted by class."""
     if len(rows) <= request.max_samples:
         return rows
     log.warning(
@@ -232,18 +232,18 @@ def _limited(rows: NDArray[np.intp], request: ExplainRequest) -> NDArray[np.intp
 def _refuse_unmeasured(names: NDArray[Any], request: ExplainRequest) -> None:
     if len(names) and request.select:
         raise UsageError(
-            f"nothing that the model knows was measured of {names[0]}", where=request.cohort
+            f"none of the model's features was measured in {names[0]}", where=request.cohort
         )
     if len(names):
         log.warning(
-            "%s: nothing that the model knows was measured of %s samples: left out",
+            "%s: left out %s samples in which none of the model's features was measured",
             request.cohort,
             f"{len(names):,}",
         )
 
 
 def _class(request: ExplainRequest, classes: tuple[str, ...]) -> int | None:
-    """Index of the class to explain; None for the predicted one of each sample."""
+    """Return the index of the class to explain; None for the predicted one of each sample."""
     if request.of_class is None:
         return None
     if request.of_class not in classes:
@@ -256,7 +256,7 @@ def _class(request: ExplainRequest, classes: tuple[str, ...]) -> int | None:
 def _attribute(
     surface: Differentiable, samples: Samples, target: NDArray[np.int64], steps: int, device: Any
 ) -> Attribution:
-    """All at once to the caller, with signs of life."""
+    """Attribute all samples, reporting progress."""
     starts = range(0, len(samples), CHUNK)
     parts = []
     for start in track(starts, f"explaining {CHUNK} samples at a time"):
@@ -270,7 +270,7 @@ def _attribute(
 
 @contextmanager
 def _drafts(request: ExplainRequest) -> Iterator[list[Path | None]]:
-    """Where to write the attributions, the summary and the attention; they appear together."""
+    """Yield draft paths of the attributions, summary and attention, which appear together."""
     with ExitStack() as stack:
         yield [
             None if path is None else stack.enter_context(atomic_path(path, force=request.force))
@@ -281,7 +281,7 @@ def _drafts(request: ExplainRequest) -> Iterator[list[Path | None]]:
 def _write(
     explanation: Explanation, run: Run, request: ExplainRequest, drafts: Sequence[Path | None]
 ) -> None:
-    """Every table and picture."""
+    """Write every table and figure."""
     provenance = json.dumps(_provenance(request, run).to_dict(), sort_keys=True)
     tables: list[tuple[Sequence[str], str, Iterable[Sequence[str]]]] = [
         (COLUMNS, "", attribution_rows(explanation)),
@@ -323,7 +323,7 @@ def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None
 
 
 def _file_name(sample: str, taken: set[str]) -> str:
-    """A name that any file system takes, and no other sample has."""
+    """Return a name that any file system accepts and no other sample has."""
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in sample)[:100]
     name, i = safe, 1
     while name.lower() in taken:

@@ -1,4 +1,4 @@
-"""Which features differ between classes, and by how much."""
+"""Features that differ between classes, and the size of the difference."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Association:
     of_class : NDArray
         int64 ``[d]``: that class.
     effect : NDArray
-        float64 ``[d]``: its mean less the mean of all others.
+        float64 ``[d]``: its mean minus the mean of all others.
     driver : NDArray
-        bool ``[d]``: whether it is more than chance, at a false discovery rate of 5 %.
+        bool ``[d]``: True if significant at a false discovery rate of 5 %.
     """
 
     of_class: Ints
@@ -32,17 +32,17 @@ class Association:
 
     @property
     def typical(self) -> float:
-        """Median size of the effect of the drivers; 0 without any."""
+        """Return the median size of the effect of the drivers; 0 without any."""
         return float(np.median(np.abs(self.effect[self.driver]))) if self.driver.any() else 0.0
 
     def relative(self, steps: Floats) -> float:
-        """Median size of the effect of the drivers relative to `steps` ``[d]``; 0 without any."""
+        """Return the median effect of the drivers relative to `steps` ``[d]``; 0 without any."""
         relative = np.abs(self.effect) / np.maximum(steps, 1e-9)
         return float(np.median(relative[self.driver])) if self.driver.any() else 0.0
 
     @property
     def codes(self) -> Ints:
-        """Class of each driver, -1 of all others ``[d]``."""
+        """Return the class of each driver, -1 for all other features ``[d]``."""
         return np.where(self.driver, self.of_class, -1)
 
 
@@ -86,7 +86,7 @@ def associate(values: Floats, label: Ints) -> Association:
 
 
 def associate_rates(values: Floats, label: Ints) -> Association:
-    """As :func:`associate`, for zeros and ones: by Fisher's exact test, of more ones in a class.
+    """Compare zeros and ones as in :func:`associate`, by Fisher's exact test for more ones.
 
     References
     ----------
@@ -120,7 +120,7 @@ def _moments(n: Floats, total: Floats, squares: Floats) -> _Moments:
 
 
 def _strongest(p: Floats, effect: Floats) -> Association:
-    """The class of the least of p-values ``[K, d]``."""
+    """Return the class with the smallest of p-values ``[K, d]``."""
     best = p.argmin(0)
     columns = np.arange(p.shape[1])
     lowest = np.minimum(p[best, columns] * len(p), 1)
@@ -128,7 +128,7 @@ def _strongest(p: Floats, effect: Floats) -> Association:
 
 
 def false_discovery(p: Floats) -> Floats:
-    """Adjusted p-values of Benjamini and Hochberg ``[d]``."""
+    """Return adjusted p-values of Benjamini and Hochberg ``[d]``."""
     order = np.argsort(p)[::-1]
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
@@ -136,9 +136,9 @@ def false_discovery(p: Floats) -> Floats:
 
 
 def switched_off(values: Floats, label: Ints, found: Association | None) -> Floats:
-    """Values without those of the class in which each feature stands out, NaN there ``[n, d]``.
+    """Return the values without the class in which each feature stands out, NaN there.
 
-    A feature that only that class has values of keeps them.
+    Features with values only in that class keep them.
     """
     if found is None:
         return values
@@ -147,11 +147,11 @@ def switched_off(values: Floats, label: Ints, found: Association | None) -> Floa
 
 
 def run_length(codes: Ints) -> float:
-    """Mean length of runs that were cut at random and given codes independently.
+    """Estimate the mean length of runs that were cut at random and given codes independently.
 
-    Features k apart agree more often than any two do by ``c (1 - 1 / length)^k``, where c is less
-    than 1 as some codes are wrong. The length is from k = 1, 2 and 3; features in no order, which
-    agree at k = 1 as any two do, come out at 1.
+    Features k apart agree more often than any two do by ``c (1 - 1 / length)^k``, with c below 1
+    since some codes are wrong. The length is estimated from k = 1, 2 and 3; features in no order,
+    whose neighbours agree no more than any two, give 1.
 
     Parameters
     ----------
@@ -161,10 +161,10 @@ def run_length(codes: Ints) -> float:
     _, counts = np.unique(codes, return_counts=True)
     by_chance = float(((counts / len(codes)) ** 2).sum())
     excess = [float((codes[k:] == codes[:-k]).mean()) - by_chance for k in (1, 2, 3)]
-    # Neighbours that agree no more than three standard errors too often.
+    # Neighbours agree within three standard errors of chance: no order.
     error = np.sqrt(by_chance * (1 - by_chance) / len(codes))
     if excess[0] <= 3 * error:
         return 1.0
     stays = (excess[1] + excess[2]) / (excess[0] + excess[1])
-    # No number of features can show that a run goes on for ever.
+    # With finitely many features the estimate must stay finite.
     return float(np.clip(1 / max(1 - stays, 1 / len(codes)), 1, len(codes) / 2))

@@ -1,4 +1,4 @@
-"""What batches add to values, and how far the class decides them."""
+"""Batch effects on values, and confounding of batches with classes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ ROUNDS = 30
 
 
 def without_batches(values: Floats, label: Ints, batch: Ints) -> Floats:
-    """Values less what each batch adds to a feature, classes being equal.
+    """Return the values minus the effect of each batch on a feature, classes being equal.
 
-    Least squares of the additive two-way layout, by fitting classes and batches in turn.
+    Least squares of the additive two-way layout, fitting classes and batches in turn.
 
     Parameters
     ----------
     values : NDArray
-        ``[n, d]``, NaN where missing.
+        ``[n, d]``, NaN if missing.
     label, batch : NDArray
         int64 ``[n]``; -1 is a class, and a batch, of its own.
     """
@@ -31,7 +31,7 @@ def without_batches(values: Floats, label: Ints, batch: Ints) -> Floats:
 
 
 def _means(values: Floats, group: Ints) -> Floats:
-    """Mean of each sample's group ``[n, d]``, 0 where it has no value."""
+    """Return the mean of each sample's group ``[n, d]``, 0 if it has no value."""
     _, member = np.unique(group, return_inverse=True)
     chosen = np.eye(member.max() + 1)[member]
     total, n = chosen.T @ np.nan_to_num(values), chosen.T @ ~np.isnan(values)
@@ -39,15 +39,15 @@ def _means(values: Floats, group: Ints) -> Floats:
 
 
 def batch_spread(values: Floats, label: Ints, batch: Ints) -> float:
-    """Standard deviation over batches of a feature's mean, at the mean of all features.
+    """Return the standard deviation of batch effects at the mean of all features.
 
     The between-batch component of variance within each class, by the moments of the one-way layout
-    with random effects [1]_, so that what the class does to both cannot pass for a batch effect.
+    with random effects [1]_, so that effects of the class are not taken for batch effects.
 
     Parameters
     ----------
     values : NDArray
-        ``[n, d]``, NaN where missing.
+        ``[n, d]``, NaN if missing.
     label, batch : NDArray
         int64 ``[n]``.
 
@@ -70,7 +70,7 @@ def batch_spread(values: Floats, label: Ints, batch: Ints) -> float:
 
 
 def _component(groups: list[Floats]) -> float:
-    """Between-group variance, mean over features."""
+    """Return the between-group variance, mean over features."""
     counts = np.array([len(group) for group in groups], float)
     n, k = counts.sum(), len(groups)
     means = np.array([np.nanmean(group, 0) for group in groups])

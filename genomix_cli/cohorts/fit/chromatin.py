@@ -1,4 +1,4 @@
-"""Chromatin accessibility: open and closed peaks, and how far the class moves them."""
+"""Chromatin accessibility: open and closed peaks, and the effect of the class on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genomix_cli.cohorts.simulate.chromatin import ChromatinParameters
 from genomix_cli.cohorts.simulate.shared import Floats
 
 HIGHEST = 0.95
-# Of the variance within classes, what is noise at least.
+# Least fraction of the variance within classes that counts as noise.
 LEAST_NOISE = 0.25
 LEAST_SD = 0.01
 
@@ -70,7 +70,7 @@ def fit_chromatin(measured: Measured) -> Fitted:
 
 
 def _changes(gain: float, purity: Floats) -> Floats:
-    """What a closed peak gains by opening, and an open one loses by closing ``[2, P]``, log2."""
+    """Return log2 changes of a peak that opens, and of one that closes ``[2, P]``."""
     opens = np.log2(purity * 2**gain + 1 - purity)
     closes = gain - np.log2(purity + (1 - purity) * 2**gain)
     return np.array([opens, closes])

@@ -1,4 +1,4 @@
-"""``genomix simulate fit``: the parameters of a simulated cohort, from a real one."""
+"""Fit the parameters of a simulated cohort to a real one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from genomix_cli.provenance import atomic_path, sha256
 
 log = logging.getLogger("genomix")
 
-# What a kind of values is simulated as, and fitted by.
+# Modality of the simulator and fitting function for each kind of values.
 FITS: dict[str, tuple[str, Callable[[Measured], Fitted]]] = {
     "methylation": ("methylation", fit_methylation),
     "methylation_m": ("methylation", fit_methylation),
@@ -45,25 +45,25 @@ FITS: dict[str, tuple[str, Callable[[Measured], Fitted]]] = {
 }
 FEWEST_SAMPLES = 20
 FEWEST_FEATURES = 5
-# Of larger tables, runs of neighbours are fitted.
-MOST_FEATURES, RUNS = 20_000, 20
+# Larger tables are fitted by runs of neighbouring features.
+MAX_FEATURES, RUNS = 20_000, 20
 DIGITS = 5
 
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What was fitted.
+    """Result of a fit.
 
     Attributes
     ----------
     output : Path
     parameters : CohortParameters
     source : dict of str to str
-        Modality of the simulator to that of the cohort.
+        Modality of the cohort by modality of the simulator.
     fitted : dict of str to Fitted
         By modality of the simulator.
     notes : tuple of str
-        What holds for all of them.
+        Notes on all of them.
     """
 
     output: Path
@@ -79,18 +79,18 @@ def fit_cohort(request: FitRequest) -> FitSummary:
     Raises
     ------
     UsageError
-        If it is not said what to fit, or the output exists and `force` is false.
+        If there is nothing to fit, or the output exists and `force` is false.
     DataError
-        If there is too little to fit, or what cannot be simulated.
+        If the data are too few, or of a kind that cannot be simulated.
     """
     if (request.cohort is None) == (not request.tables):
         raise UsageError(
-            "fit wants a cohort file, or tables",
+            "fit needs a cohort file or tables",
             expected="genomix simulate fit COHORT.h5mu -o params.yaml, or --methylation FILE ...",
         )
     if request.cohort is not None and (request.clinical or request.label):
         raise UsageError(
-            "a cohort file has its label already",
+            "a cohort file already has its label",
             where="--clinical and --label",
             hint="they go with tables; genomix prepare cohort --label chooses a cohort's",
         )
@@ -100,7 +100,7 @@ def fit_cohort(request: FitRequest) -> FitSummary:
         path = request.cohort or cohort_of_tables(request, Path(folder) / "tables.h5mu")
         with open_cohort(path) as cohort:
             if request.cohort is None:
-                # Messages are not to name a file that nobody made.
+                # Keep the temporary file out of messages.
                 cohort.path = Path("tables")
             summary = _fit(request, cohort)
     with atomic_path(request.output, force=request.force) as draft:
@@ -150,7 +150,7 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
         model = FITS[cohort.kinds[source[name]].name][1]
         try:
             with warnings.catch_warnings():
-                # A class may have no value of a feature; what comes of it is looked at.
+                # Classes without a value of a feature are handled below.
                 warnings.simplefilter("ignore", RuntimeWarning)
                 found = model(measured)
         except DataError as error:
@@ -170,7 +170,7 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
 
 
 def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
-    """Modality of the simulator to that of the cohort, in the cohort's order."""
+    """Return the cohort's modality for each modality of the simulator, in the cohort's order."""
     unknown = [name for name in wanted if name not in cohort.modalities]
     if unknown:
         raise UsageError(
@@ -213,7 +213,7 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
 
 
 def _classes(cohort: Cohort) -> tuple[dict[str, float], Ints]:
-    """Frequency of the classes with samples, and the class of each sample ``[n]``, -1 unknown."""
+    """Return frequencies of the classes, and the class of each sample ``[n]``, -1 if unknown."""
     codes = cohort.labels if LABEL in cohort.obs else np.full(len(cohort.obs), -1)
     counts = np.bincount(codes[codes >= 0], minlength=len(cohort.classes))
     present = np.flatnonzero(counts)
@@ -232,7 +232,7 @@ def _classes(cohort: Cohort) -> tuple[dict[str, float], Ints]:
 
 
 def _batch(cohort: Cohort) -> Ints:
-    """Batch of each sample ``[n]``, of those that there are; -1 unknown."""
+    """Return the batch of each sample ``[n]``, numbered without gaps; -1 if unknown."""
     if BATCH not in cohort.obs:
         return np.full(len(cohort.obs), -1)
     codes = cohort.obs[BATCH].cat.remove_unused_categories().cat.codes
@@ -240,7 +240,7 @@ def _batch(cohort: Cohort) -> Ints:
 
 
 def _missing(cohort: Cohort, source: Mapping[str, str]) -> MissingParameters:
-    """Mean rates over the modalities that are fitted."""
+    """Return the mean rates over the modalities to fit."""
     present = {name: cohort.present(original) for name, original in source.items()}
     lost = cells = 0
     for name, original in source.items():
@@ -255,7 +255,7 @@ def _missing(cohort: Cohort, source: Mapping[str, str]) -> MissingParameters:
 def _measured(
     cohort: Cohort, name: str, label: Ints, batch: Ints, shared: Shared
 ) -> tuple[Measured, tuple[str, ...]]:
-    """What there is to fit of a modality, and what of it is left out."""
+    """Return the data of a modality to fit, and notes on what is left out."""
     where = f"{cohort.path} [{name}]"
     present = cohort.present(name)
     if present.sum() < FEWEST_SAMPLES:
@@ -268,7 +268,7 @@ def _measured(
     values, table = cohort.matrix(name)[present], cohort.features(name)
     total = values.shape[1]
     kept, notes = np.arange(total), []
-    if total > MOST_FEATURES:
+    if total > MAX_FEATURES:
         kept = _runs(total)
         notes.append(f"fitted to {len(kept):,} of {total:,} features, {RUNS} runs of neighbours")
     kind = cohort.kinds[name].name
@@ -294,15 +294,15 @@ def _measured(
 
 
 def _varies(values: Floats) -> Any:
-    """Features with two values or more that are not the same ``[d]``."""
+    """Return True for features with at least two different values ``[d]``."""
     low = np.where(np.isnan(values), np.inf, values).min(0)
     high = np.where(np.isnan(values), -np.inf, values).max(0)
     return high > low
 
 
 def _runs(total: int) -> Ints:
-    """Runs of neighbours, evenly spaced over all features."""
-    length = MOST_FEATURES // RUNS
+    """Return runs of neighbours, evenly spaced over all features."""
+    length = MAX_FEATURES // RUNS
     starts = np.linspace(0, total - length, RUNS).astype(int)
     return np.unique((starts[:, None] + np.arange(length)).ravel())
 
@@ -310,7 +310,7 @@ def _runs(total: int) -> Ints:
 def _tie(
     cohort: Cohort, source: Mapping[str, str], fitted: dict[str, Fitted], label: Ints
 ) -> dict[str, Fitted]:
-    """Genes whose expression follows their copy number, or opposes their methylation."""
+    """Fit the genes whose expression follows their copy number, or opposes their methylation."""
     if "expression" not in fitted:
         return fitted
     expression = fitted["expression"]
@@ -325,7 +325,7 @@ def _tie(
     if tied is not None:
         expression = _with(
             expression,
-            # A gene may follow both; the model ties it to one, and leaves some to the classes.
+            # A gene may follow both, but the model ties it to one; some must be left to the classes.
             silenced=min(tied.genes / expression.parameters.features, 0.45),
             silencing=-tied.slope,
             silenced_from=tied.level,
@@ -334,7 +334,7 @@ def _tie(
 
 
 def _with(found: Fitted, **values: Any) -> Fitted:
-    """The same with more parameters estimated."""
+    """Return the fit with more parameters estimated."""
     estimated = dict.fromkeys((*found.estimated, *values))
     return replace(
         found, parameters=replace(found.parameters, **values), estimated=tuple(estimated)
@@ -344,7 +344,7 @@ def _with(found: Fitted, **values: Any) -> Fitted:
 def _tied_genes(
     cohort: Cohort, source: Mapping[str, str], other: str, sign: int, label: Ints
 ) -> Tied | None:
-    """The genes that another modality drives; None where that cannot be seen."""
+    """Return the genes that another modality drives; None if that cannot be seen."""
     pair = _same_genes(cohort, source, other)
     both = cohort.present(source["expression"]) & cohort.present(source[other])
     if pair is None or both.sum() < FEWEST_SAMPLES:
@@ -359,9 +359,9 @@ def _tied_genes(
 def _same_genes(
     cohort: Cohort, source: Mapping[str, str], other: str
 ) -> tuple[list[int], list[int]] | None:
-    """Columns of the genes that expression and another modality both name; None for too few.
+    """Return the columns of genes in both modalities; None if there are too few.
 
-    A name ends at a ``|``, after which TCGA's tables have the Entrez id.
+    Names end at a ``|``, after which TCGA's tables have the Entrez id.
     """
     names = [
         [str(name).split("|")[0] for name in cohort.features(source[m]).index]
@@ -393,7 +393,7 @@ def _notes(cohort: Cohort, label: Ints) -> tuple[str, ...]:
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers to five significant digits, in parameters and tuples too."""
+    """Round numbers to five significant digits, in parameters and tuples too."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, tuple):
@@ -404,7 +404,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _document(request: FitRequest, summary: FitSummary) -> str:
-    """The YAML, and above it how it was made."""
+    """Return the YAML, headed by how it was made."""
     inputs = [request.cohort] if request.cohort else [*request.tables.values()]
     inputs += [request.clinical] if request.clinical else []
     lines = [f"Parameters of `genomix simulate cohort`, fitted by genomix {__version__} to"]

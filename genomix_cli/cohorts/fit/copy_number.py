@@ -22,14 +22,14 @@ from genomix_cli.errors import DataError
 from genomix_cli.genome.arms import arms
 
 HIGHEST = 0.95
-# Bins of the histogram that the marginal likelihood is of, log2.
+# Bin width and range of the histogram for the marginal likelihood, log2.
 STEP, EDGE = 0.01, 4.0
-# Samples whose segments are fitted: they have tens of thousands of bins.
+# Samples to fit the segments to, which have tens of thousands of bins.
 SAMPLES = 60
 ROUNDS = 2
-# What a wave's amplitudes agree at least: 0.5 and more with 300 bins, at most 0.1 without a wave.
+# Least agreement of a wave: real ones reach 0.5 with 300 bins, data without one at most 0.1.
 AGREE = 0.3
-# Of a segment, Mb: no arm is longer, and what goes on beyond it looks the same.
+# Longest segment, Mb: no arm is longer, so longer ones look the same.
 LONGEST = 300.0
 # Of what the marginal law decides, on the scales of `_to_vector`. With fewer than 3 degrees of
 # freedom one draw in a million would be absurd.
@@ -42,7 +42,7 @@ RANGES = {
     "offset 3": (-8.0, 2.0),
     "gain_share": (-4.0, 4.0),
 }
-# Half-width, in noise, of what counts as the unaltered mode of a bin.
+# Half-width of the unaltered mode of a bin, in units of noise.
 MODE = 1.5
 
 
@@ -83,7 +83,7 @@ def fit_copy_number(measured: Measured) -> Fitted:
     if found is not None:
         parameters = replace(parameters, drivers=int(found.driver.sum()))
     for _ in range(ROUNDS):
-        # What the class adds to the marginal law needs the response, and the other way round.
+        # The marginal fit depends on the penetrance, and the penetrance on the response: alternate.
         parameters = _fit_marginal(values, parameters, measured.shared)
         if found is not None:
             penetrance = _penetrance(found, parameters, measured.shared)
@@ -121,7 +121,7 @@ def _notes(
 
 
 def _genome_order(measured: Measured) -> Ints:
-    """Columns in the order of the genome."""
+    """Return the columns in genome order."""
     table = measured.features
     if not {"contig", "start"} <= set(table.columns):
         return np.arange(len(table))
@@ -131,7 +131,7 @@ def _genome_order(measured: Measured) -> Ints:
 
 
 def _arms_of(features: int) -> Ints:
-    """The arm of each feature when they are laid out evenly."""
+    """Return the arm of each feature when they are laid out evenly."""
     pieces = arms()
     if features < len(pieces):
         raise DataError(
@@ -145,31 +145,24 @@ def _arms_of(features: int) -> Ints:
 
 @dataclass(frozen=True)
 class Wave:
-    """A wave along the genome: its `profile` ``[d]`` of unit size, and `amplitude` ``[n]``."""
+    """Wave along the genome: its `profile` ``[d]`` of unit size, and `amplitude` ``[n]``."""
 
     profile: Floats
     amplitude: Floats
 
 
 def _scale(values: Floats) -> float:
-    """Noise, from the differences of neighbours: what changes slowly does not enter.
+    """Estimate the noise from differences of neighbours, which slow changes do not affect.
 
-    The median absolute deviation for a normal law, as the derivative log ratio spread of arrays.
+    The median absolute deviation scaled to a normal distribution, like the derivative log ratio
+    spread of arrays.
     """
     steps = np.diff(values, axis=1)
     return float(np.nanmedian(np.abs(steps)) / 0.6745 / np.sqrt(2))
 
 
 def find_wave(values: Floats, scale: float) -> Wave:
-    """The wave that samples share in their unaltered bins.
-
-    Parameters
-    ----------
-    values : NDArray
-        ``[n, d]``.
-    scale : float
-        Noise, log2.
-    """
+    """Find the wave that samples share in their unaltered bins; `scale` is the noise, log2."""
     profile = np.nanmedian(values, 0)
     amplitude = np.ones(len(values))
     for _ in range(20):
@@ -187,11 +180,11 @@ def find_wave(values: Floats, scale: float) -> Wave:
 
 
 def agreement(values: Floats, scale: float, arm: Ints) -> float:
-    """How far a wave goes through the whole genome, from 0 to 1.
+    """Measure how far a wave extends through the whole genome, from 0 to 1.
 
     With the profile of one half of the samples, the amplitudes of the others in the odd arms are
-    correlated with those in the even arms. Recurrent events, which make a profile too, do not come
-    together so.
+    correlated with those in the even arms. Recurrent events also make a profile, but do not occur
+    together like this.
 
     Parameters
     ----------
@@ -215,12 +208,12 @@ def agreement(values: Floats, scale: float, arm: Ints) -> float:
 
 
 def _regression(shown: Floats, near: NDArray[np.bool_], profile: Floats) -> Floats:
-    """Amplitude of a profile in each sample ``[n]``."""
+    """Return the amplitude of a profile in each sample ``[n]``."""
     return (shown * profile).sum(1) / np.maximum((near * profile**2).sum(1), 1e-9)
 
 
 def _thirds(wave: Wave) -> tuple[float, ...]:
-    """Mean amplitude of each third of the samples; one of 0 where there is no wave."""
+    """Return the mean amplitude of each third of the samples; a single 0 without a wave."""
     if not wave.amplitude.any():
         return (0.0,)
     parts = np.array_split(np.sort(wave.amplitude), 3)
@@ -228,7 +221,7 @@ def _thirds(wave: Wave) -> tuple[float, ...]:
 
 
 def _of_arms(values: Floats, arm: Ints, label: Ints) -> Association:
-    """How arms differ between classes."""
+    """Return the association of arms with classes."""
     means = [np.nanmean(values[:, arm == a], 1) for a in range(arm.max() + 1)]
     return associate(np.column_stack(means), label)
 
@@ -259,7 +252,7 @@ def _fit_marginal(
 
 
 def _to_vector(p: CopyNumberParameters) -> Floats:
-    """Response, noise, freedom, relative offsets and gains on unbounded scales."""
+    """Return response, noise, freedom, relative offsets and gains on unbounded scales."""
     offsets = np.log(np.array(p.offsets[1:]) / p.offsets[0])
     gains = np.log(p.gain_share / (1 - p.gain_share))
     return np.array([np.log(p.response), np.log(p.noise), np.log(p.freedom), *offsets, gains])
@@ -278,7 +271,7 @@ def _from_vector(theta: Floats, p: CopyNumberParameters) -> CopyNumberParameters
 
 
 def marginal_density(x: Floats, parameters: CopyNumberParameters, shared: Shared) -> Floats:
-    """Density of a ratio of any bin of any sample, without its wave ``[len(x)]``."""
+    """Return the density of a ratio of any bin of any sample, without its wave ``[len(x)]``."""
     from scipy.special import gammaln
 
     model = _model(parameters, shared)
@@ -296,14 +289,14 @@ def marginal_density(x: Floats, parameters: CopyNumberParameters, shared: Shared
 
 
 def _active_share(p: CopyNumberParameters, shared: Shared) -> float:
-    """Share of arms that are active, over samples and arms."""
+    """Return the fraction of arms that are active, over samples and arms."""
     drivers = min(p.drivers, len(arms())) / len(arms())
     on = 1 / len(shared.classes)
     return drivers * (on * p.penetrance + (1 - on) * p.background)
 
 
 def _penetrance(found: Association, p: CopyNumberParameters, shared: Shared) -> float:
-    """What makes the typical difference between classes that of the table."""
+    """Return the penetrance whose typical difference between classes is that of the table."""
     model = _model(p, shared)
     mean = np.einsum(
         "lhc,cph,p,h->l", model.law, model.mean, shared.purity.weights, model.ploidy_law
@@ -316,13 +309,13 @@ def _penetrance(found: Association, p: CopyNumberParameters, shared: Shared) -> 
 def _fit_segments(
     values: Floats, parameters: CopyNumberParameters, shared: Shared
 ) -> CopyNumberParameters:
-    """Maximise the model's likelihood over the lengths of segments and the share of focal ones."""
+    """Maximise the model's likelihood over segment lengths and the fraction of focal ones."""
     from scipy.optimize import minimize
     from scipy.special import logsumexp
 
     rows = np.linspace(0, len(values) - 1, min(len(values), SAMPLES)).astype(int)
     shown = values[rows]
-    # All arms are quiet here: which ones the class drives is not the simulator's choice.
+    # All arms are quiet here, since the table does not tell which ones the simulator would drive.
     quiet = replace(parameters, drivers=0, gc=(0.0,))
     alone = replace(shared, batch=np.ones((len(shared.classes), 1)), interactions=())
 
@@ -347,5 +340,5 @@ def _with_lengths(theta: Floats, p: CopyNumberParameters) -> CopyNumberParameter
 
 
 def _shortest(p: CopyNumberParameters) -> float:
-    """Half a bin, Mb: what is shorter looks the same."""
+    """Return half a bin in Mb: shorter segments look the same."""
     return sum(arm.length for arm in arms()) / p.features / 2e6

@@ -1,4 +1,4 @@
-"""Expression: levels and noise of genes, and how far the class moves them."""
+"""Expression: levels and noise of genes, and the effect of the class on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from genomix_cli.cohorts.simulate.shared import Floats, Ints
 QUANTILES = np.linspace(0, 1, 21)
 HIGHEST_SHIFT = 6.0
 PENETRANCES = (0.10, 0.96, 0.05)
-# Of a gene's variance within classes, what is noise at least.
+# Least fraction of a gene's variance within classes that counts as noise.
 LEAST_NOISE = 0.25
 LEAST_SD = 0.01
 
@@ -76,14 +76,14 @@ def fit_expression(measured: Measured) -> Fitted:
 
 
 def activity(shift: float, purity: Levels) -> Floats:
-    """What an active module adds, up and down, by level of purity: ``[2, P]``, log2."""
+    """Return log2 change in an active module, up and down, by level of purity ``[2, P]``."""
     p = purity.values
     return np.log2(p * 2.0 ** (shift * np.array([[1.0], [-1.0]])) + 1 - p)
 
 
 @dataclass(frozen=True)
 class Activity:
-    """How often driver modules are active where they are switched on, and what that does.
+    """Frequency and effect of active driver modules.
 
     Attributes
     ----------
@@ -99,23 +99,23 @@ class Activity:
     purity: Levels
 
     def _moment(self, power: int) -> float:
-        """Moment of the size of what activity adds, up or down at even odds."""
+        """Return a moment of the size of the effect, up or down at even odds."""
         sizes = np.abs(activity(self.shift, self.purity)) ** power
         return float((sizes @ self.purity.weights).mean())
 
     @property
     def difference(self) -> float:
-        """Mean where a driver is switched on, less that elsewhere."""
+        """Return the mean of a switched-on driver minus that elsewhere."""
         return (self.penetrance - self.background) * self._moment(1)
 
     @property
     def mean(self) -> float:
-        """What quiet genes get on average: ups are larger than downs."""
+        """Return the mean effect on quiet genes: ups are larger than downs."""
         both = activity(self.shift, self.purity) @ self.purity.weights
         return self.background * float(both.mean())
 
     def variance(self, rate: float) -> float:
-        """What activity at a rate adds to a gene's variance, mean of ups and downs."""
+        """Return the variance that activity at a rate adds to a gene, mean of ups and downs."""
         first = activity(self.shift, self.purity) @ self.purity.weights
         return rate * self._moment(2) - rate**2 * float((first**2).mean())
 
@@ -123,15 +123,15 @@ class Activity:
 def fit_activity(
     difference: float, excess: float, default: ExpressionParameters, purity: Levels
 ) -> Activity:
-    """Penetrance and shift from what driver genes do.
+    """Fit penetrance and shift to the effect on driver genes.
 
     Parameters
     ----------
     difference : float
-        Typical difference of the mean, log2, where a gene is switched on.
+        Typical difference of the mean, log2, when a gene is switched on.
     excess : float
-        Variance there less that elsewhere: a module that is active in some of the samples has
-        more of it than one that is active in all.
+        Variance there minus that elsewhere: a module active in some of the samples has more of it
+        than one active in all.
     """
     best: tuple[float, Activity] | None = None
     for penetrance in np.arange(*PENETRANCES):
@@ -145,7 +145,7 @@ def fit_activity(
 
 
 def _shift_of(difference: float, penetrance: float, background: float, purity: Levels) -> float:
-    """The shift at which classes differ so much."""
+    """Return the shift that gives this difference between classes."""
     from scipy.optimize import brentq
 
     def short(shift: float) -> float:
@@ -157,7 +157,7 @@ def _shift_of(difference: float, penetrance: float, background: float, purity: L
 
 
 def _of_drivers(measured: Measured, found: Association) -> tuple[float, float]:
-    """Typical difference, and mean excess of variance, of driver genes."""
+    """Return typical difference, and mean excess of variance, of driver genes."""
     on = measured.label[:, None] == found.of_class
     inside = np.nanvar(np.where(on, measured.values, np.nan), 0, ddof=1)
     outside = within_variance(switched_off(measured.values, measured.label, found), measured.label)
@@ -166,13 +166,13 @@ def _of_drivers(measured: Measured, found: Association) -> tuple[float, float]:
 
 
 def _levels(measured: Measured, found: Association | None) -> tuple[Floats, Floats]:
-    """Mean where not switched on, and standard deviation within classes ``[d]``."""
+    """Return mean when not switched on, and standard deviation within classes ``[d]``."""
     mean = np.nanmean(switched_off(measured.values, measured.label, found), 0)
     return mean, np.sqrt(within_variance(measured.values, measured.label))
 
 
 def within_variance(values: Floats, label: Ints) -> Floats:
-    """Variance about the means of the classes ``[d]``; samples of no class are one more."""
+    """Return the variance about class means ``[d]``; samples of no class form their own."""
     left = np.zeros(values.shape[1])
     freedom = np.zeros(values.shape[1])
     for k in np.unique(label):
@@ -187,7 +187,7 @@ def within_variance(values: Floats, label: Ints) -> Floats:
 def _without_activity(
     mean: Floats, sd: Floats, found: Association | None, active: Activity, label: Ints
 ) -> tuple[Floats, Floats]:
-    """Levels and noise of the genes, less the mean and variance that active modules add."""
+    """Return levels and noise without the mean and variance of active modules."""
     extra = np.full(len(sd), active.variance(active.background))
     if found is not None:
         counts = np.bincount(label[label >= 0])
@@ -199,7 +199,7 @@ def _without_activity(
 
 
 def _rank_correlation(a: Floats, b: Floats) -> float:
-    """Correlation of the normal scores of two sequences."""
+    """Return the correlation of the normal scores of two sequences."""
     from scipy.stats import norm, rankdata
 
     scores = [norm.ppf((rankdata(x) - 0.5) / len(x)) for x in (a, b)]
@@ -214,9 +214,9 @@ class Tied:
     ----------
     genes : int
     slope : float
-        Their median change of expression per unit of the other, log2; 0 without any.
+        Median change of expression per unit of the other, log2; 0 without any.
     level : float
-        Their mean value of the other.
+        Mean value of the other.
     """
 
     genes: int
@@ -225,12 +225,12 @@ class Tied:
 
 
 def tied_genes(values: Floats, others: Floats, label: Ints, sign: int) -> Tied:
-    """Genes whose correlation has a sign, at a false discovery rate of 5 %.
+    """Find genes whose correlation has a given sign, at a false discovery rate of 5 %.
 
     Parameters
     ----------
     values, others : NDArray
-        ``[n, g]``: the genes' expression, and the same genes' copy number or methylation.
+        ``[n, g]``: expression of the genes, and copy number or methylation of the same genes.
     label : NDArray
         int64 ``[n]``.
     sign : {1, -1}

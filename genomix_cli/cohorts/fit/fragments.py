@@ -1,4 +1,4 @@
-"""Fragmentomics: peaks, shoulder and ladder of length histograms, and how much people differ."""
+"""Fragmentomics: peaks, shoulder and ladder of length histograms, and variation between people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genomix_cli.cohorts.simulate.levels import lognormal_levels
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
 from genomix_cli.errors import DataError
 
-# What the mean spectrum decides, with the bounds of the search.
+# Parameters that the mean spectrum determines, with the bounds of the search.
 SHAPE = {
     "mono": (150.0, 185.0),
     "mono_sd": (3.0, 30.0),
@@ -24,7 +24,7 @@ SHAPE = {
     "ladder": (0.0, 0.49),
     "fraction": (0.0, 0.6),
 }
-# Of tumour fractions.
+# Smallest tumour fraction.
 LEAST = 1e-6
 CONCENTRATIONS = (10.0, 1e7)
 
@@ -84,7 +84,7 @@ def fit_fragments(measured: Measured) -> Fitted:
 
 
 def _histogram(measured: Measured) -> tuple[Ints, int, int, int]:
-    """Columns of the histogram by length; its first and last length and the width of its bins."""
+    """Return the histogram's columns by length, first and last length, and bin width."""
     table = measured.features
     length = table["length"].to_numpy(float) if "length" in table else np.full(len(table), np.nan)
     columns = np.argsort(length, kind="stable")[: int((~np.isnan(length)).sum())]
@@ -108,7 +108,7 @@ def _histogram(measured: Measured) -> tuple[Ints, int, int, int]:
 
 
 def _bins(measured: Measured) -> tuple[Floats, Floats] | None:
-    """Counts of short and of long fragments in bins, where the modality has them."""
+    """Return counts of short and of long fragments in bins, if the modality has them."""
     if "readout" not in measured.features:
         return None
     readout = measured.features["readout"].astype(str).to_numpy()
@@ -117,7 +117,7 @@ def _bins(measured: Measured) -> tuple[Floats, Floats] | None:
 
 
 def _spectra(counts: Floats, label: Ints, classes: int) -> tuple[Ints, Floats]:
-    """The classes there are, and the mean spectrum of each ``[C, d]``; of all without labels."""
+    """Return the classes present and their mean spectra ``[C, d]``; of all without labels."""
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     present = np.unique(label[label >= 0])
     if len(present) < 2:
@@ -128,7 +128,7 @@ def _spectra(counts: Floats, label: Ints, classes: int) -> tuple[Ints, Floats]:
 def _fit_shape(
     start: FragmentParameters, spectra: Floats, used: Ints, shared: Shared
 ) -> FragmentParameters:
-    """Parameters whose spectra are nearest; `fraction` is the mean here, not the median."""
+    """Return the nearest parameters; here `fraction` is the mean, not the median."""
     from scipy.optimize import least_squares
 
     low, high = np.array(list(SHAPE.values())).T
@@ -144,19 +144,19 @@ def _fit_shape(
 
 
 def _expected(parameters: FragmentParameters, shared: Shared) -> Floats:
-    """Mean spectra ``[K, d]`` at the one tumour fraction that `parameters` names."""
+    """Return mean spectra ``[K, d]`` at the single tumour fraction of `parameters`."""
     alone = replace(parameters, nodes=1, delfi=False)
     return Fragments(alone, shared, 0.0, np.random.default_rng(0)).spectra[0, 0]
 
 
 def _direction(shape: FragmentParameters, shared: Shared) -> Floats:
-    """How the mean spectrum changes with the tumour fraction ``[d]``."""
+    """Return the change of the mean spectrum with the tumour fraction ``[d]``."""
     ends = [_expected(replace(shape, fraction=f), shared).mean(0) for f in (0.0, 0.5)]
     return ends[1] - ends[0]
 
 
 def _median_fraction(shape: FragmentParameters) -> float:
-    """The median whose law of tumour fractions has the mean that was fitted."""
+    """Return the median of the tumour fractions whose mean was fitted."""
     from scipy.optimize import brentq
 
     _, sigma = STAGES[shape.stage]
@@ -169,7 +169,7 @@ def _median_fraction(shape: FragmentParameters) -> float:
 
 
 def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> float:
-    """Concentration of a Dirichlet-multinomial law, by moments.
+    """Estimate the concentration of a Dirichlet-multinomial by moments.
 
     ``Var(x) = n p (1 - p) (n + c) / (1 + c)``: the variance of x / n over p, summed over features,
     is ``(d - 1) (1 + c / n) / (1 + c)``, less the degrees of freedom that were fitted.
@@ -193,7 +193,7 @@ def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> flo
         squares.append((away**2).sum(1))
         expected.append(np.full(rows.sum(), dimensions * (1 - 1 / rows.sum())))
     ratio = np.concatenate(squares).sum() / np.concatenate(expected).sum()
-    # E ratio = mean of (1 + c / n) / (1 + c): solved for c.
+    # E[ratio] = mean((1 + c / n) / (1 + c)), solved for c.
     inverse = float((1 / total).mean())
     if ratio <= inverse:
         return CONCENTRATIONS[1]
@@ -201,6 +201,6 @@ def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> flo
 
 
 def _projection(away: Floats, direction: Floats) -> NDArray[np.float64]:
-    """The part of each row that lies along a direction ``[n, d]``."""
+    """Return the component of each row along a direction ``[n, d]``."""
     unit = direction / max(float(np.linalg.norm(direction)), 1e-12)
     return np.outer(away @ unit, unit)

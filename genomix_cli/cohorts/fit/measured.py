@@ -1,4 +1,4 @@
-"""What a fit starts from, and what it ends with."""
+"""Input and result of a fit."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Measured:
-    """A modality of a real cohort.
+    """Modality of a real cohort.
 
     Attributes
     ----------
     values : NDArray
-        float64 ``[n, d]``, NaN where missing; only samples that have the modality.
+        float64 ``[n, d]``, NaN if missing; only samples that have the modality.
     features : DataFrame
-        A row for each column of `values`.
+        One row per column of `values`.
     total : int
-        Features of the modality, of which `values` may hold a part.
+        Features of the modality; `values` may hold only some of them.
     label, batch : NDArray
-        int64 ``[n]``, -1 where unknown.
+        int64 ``[n]``, -1 if unknown.
     shared : Shared
-        The law of class, purity and batch that was fitted (or assumed) before.
+        Distribution of class, purity and batch, fitted or assumed before.
     """
 
     values: Floats
@@ -42,22 +42,22 @@ class Measured:
 
     @property
     def labelled(self) -> bool:
-        """Whether there are two classes or more, of two samples or more each."""
+        """True if at least two classes have at least two samples each."""
         return int((np.bincount(self.label[self.label >= 0]) > 1).sum()) > 1
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The parameters of a modality.
+    """Parameters of a modality.
 
     Attributes
     ----------
     parameters : dataclass
-        Of the generative model.
+        Parameters of the generative model.
     estimated : tuple of str
-        Those of them that the data decided; the others have their defaults.
+        Those estimated from the data; the others have their defaults.
     notes : tuple of str
-        What a reader should know of them.
+        Caveats for the reader.
     """
 
     parameters: Any

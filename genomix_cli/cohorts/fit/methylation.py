@@ -21,9 +21,9 @@ from genomix_cli.cohorts.simulate.shared import Floats
 MARGIN = 1e-3
 PRECISIONS = (2.0, 1000.0)
 HIGHEST = 0.95
-# Of log (IQR^2), times the number of values: an IQR has 37 % of the efficiency of the deviation.
+# Variance of log(IQR^2) times the number of values: the IQR has 37 % efficiency.
 IQR_VARIANCE = 2 / 0.37
-# Samples of a class that quartiles are taken of.
+# Least samples of a class for quartiles.
 FEWEST = 10
 
 
@@ -87,13 +87,13 @@ def _notes(block: float) -> tuple[str, ...]:
 def _levels(
     values: Floats, measured: Measured, found: Association | None, precision: float
 ) -> Floats:
-    """Mean of each CpG where it is not switched on ``[d]``."""
+    """Return the mean of each CpG when it is not switched on ``[d]``."""
     median = np.nanmedian(switched_off(values, measured.label, found), 0)
     return np.clip((median * (precision - 2 / 3) + 1 / 3) / precision, MARGIN, 1 - MARGIN)
 
 
 def _steps(states: Mixture) -> Floats:
-    """What the mean of an active CpG changes by in pure tumour ``[d]``."""
+    """Return the change of an active CpG's mean in pure tumour ``[d]``."""
     means = expit(states.means)
     return np.abs(means[OPPOSITE] - means)[states.component]
 
@@ -101,7 +101,7 @@ def _steps(states: Mixture) -> Floats:
 def _penetrance(
     states: Mixture, found: Association | None, measured: Measured, default: MethylationParameters
 ) -> float:
-    """What makes the typical difference between classes that of the table."""
+    """Return the penetrance whose typical difference between classes is that of the table."""
     if found is None:
         return default.penetrance
     steps = measured.shared.purity.mean * _steps(states)
@@ -119,11 +119,11 @@ class _Precision:
 def _precision(
     values: Floats, states: Mixture, found: Association | None, measured: Measured
 ) -> _Precision:
-    """Phi of each CpG, from ``Var = mu (1 - mu) / (1 + phi)``, where it is not switched on.
+    """Estimate phi of each CpG, from ``Var = mu (1 - mu) / (1 + phi)``, when not switched on.
 
-    The variance is from the middle half, ``(IQR / 1.349)^2``: what activity in the background
-    does to it is undone by taking the quartiles of the rest, which lies below or above. What
-    chance adds to the spread of such estimates is taken off.
+    The variance is from the middle half, ``(IQR / 1.349)^2``. Background activity shifts values to
+    one side, so quartiles are taken of the other side. The spread that chance adds to such
+    estimates is subtracted.
     """
     active = MethylationParameters().background
     up = np.array([1, 0, 0])[states.component]  # an active U goes up, the others down
@@ -146,7 +146,7 @@ def _precision(
         return _Precision(MethylationParameters().precision, 0.0)
     log = np.log(np.clip(expected[known] / variance[known] - 1, *PRECISIONS))
     low, middle, high = np.quantile(log, [0.25, 0.5, 0.75])
-    # The variance of the logarithm of such a variance, of n normal values.
+    # Sampling variance of the logarithm of such a variance, for n normal values.
     chance = float(np.median(IQR_VARIANCE / samples[known]))
     spread = np.sqrt(max(((high - low) / 1.349) ** 2 - chance, 0))
     return _Precision(float(np.exp(middle)), float(spread))

@@ -1,4 +1,4 @@
-"""Mixtures of normal laws with one variance."""
+"""Mixtures of normal distributions with a common variance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST_SD = 1e-3
 
 @dataclass(frozen=True)
 class Mixture:
-    """The mixture, its components in ascending order.
+    """Mixture with components in ascending order.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Mixture:
         ``[S]``.
     sd : float
     component : NDArray
-        int64 ``[d]``: the likeliest of each value.
+        int64 ``[d]``: most likely component of each value.
     """
 
     weights: Floats
@@ -31,7 +31,7 @@ class Mixture:
 
 
 def gaussian_mixture(x: Floats, components: int, steps: int = 1000) -> Mixture:
-    """Fit by expectation and maximisation [1]_, from means that are evenly spaced over the values.
+    """Fit by expectation maximisation [1]_, starting from evenly spaced means.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def gaussian_mixture(x: Floats, components: int, steps: int = 1000) -> Mixture:
         ``[d]``.
     components : int
     steps : int
-        At most.
+        Largest number of steps.
 
     References
     ----------
@@ -64,7 +64,7 @@ def gaussian_mixture(x: Floats, components: int, steps: int = 1000) -> Mixture:
 
 
 def _shares(x: Floats, weights: Floats, means: Floats, sd: float) -> Floats:
-    """Probability of each component given each value ``[d, S]``."""
+    """Return the probability of each component given each value ``[d, S]``."""
     log = np.log(np.maximum(weights, 1e-300)) - ((x[:, None] - means) / sd) ** 2 / 2
     share = np.exp(log - log.max(1, keepdims=True))
     return share / share.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Mutations: how often genes are mutated, and in which class."""
+"""Mutations: the frequency of mutated genes, by class."""
 
 from __future__ import annotations
 

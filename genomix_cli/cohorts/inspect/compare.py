@@ -1,9 +1,8 @@
-"""Two cohorts side by side: how far the distributions of their modalities are apart.
+"""Compare the distributions of two cohorts' modalities.
 
-A simulated cohort beside the real one it was fitted to need not have the same samples or features.
-So what is compared are distributions: of all values, of the features' means and standard
-deviations, and of the samples' means, each by the two-sample Kolmogorov-Smirnov distance (0 the
-same, 1 apart).
+A simulated cohort and the real one it was fitted to need not share samples or features. So the
+comparison is of distributions: of all values, of the features' means and standard deviations, and
+of the samples' means, each by the two-sample Kolmogorov-Smirnov distance (0 equal, 1 disjoint).
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from genomix_cli.formats.cohort import Cohort
 
 log = logging.getLogger("genomix")
 
-# Values of a modality that are pooled; the distance of two such samples is within 0.002 of that
-# of all values (95 %: 1.36 sqrt(2 / n)).
+# Largest number of values to pool; the distance of two such samples is within 0.002 of that of
+# all values (95 %: 1.36 sqrt(2 / n)).
 POOLED_VALUES = 1_000_000
 SEED = 0
 
@@ -31,16 +30,16 @@ FloatArray = NDArray[np.float64]
 
 
 class Marginals(NamedTuple):
-    """The distributions of a modality that are compared.
+    """Distributions of a modality to compare.
 
     Attributes
     ----------
     values : NDArray
         float64: all values that are not missing, or a million of them drawn at random.
     feature_means, feature_sds : NDArray
-        float64 ``[d]`` at most: of the features with two values or more.
+        float64, at most ``[d]``: of the features with two values or more.
     sample_means : NDArray
-        float64 ``[n]`` at most: of the samples with a value.
+        float64, at most ``[n]``: of the samples with a value.
     """
 
     values: FloatArray
@@ -49,7 +48,7 @@ class Marginals(NamedTuple):
     sample_means: FloatArray
 
 
-# What they are called.
+# Names of the distributions in tables.
 NAMES = {
     "values": "all values",
     "feature_means": "feature means",
@@ -60,7 +59,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a modality's distribution in one cohort is from that in another.
+    """Distance between the distributions of a modality in two cohorts.
 
     Attributes
     ----------
@@ -68,9 +67,9 @@ class Distance:
     of : str
         A value of `NAMES`, or ``fragment lengths``.
     ks : float or None
-        Kolmogorov-Smirnov distance; None where one of them has no values.
+        Kolmogorov-Smirnov distance; None if one of them has no values.
     halves : float or None
-        The same between two random halves of the first cohort: what chance alone makes.
+        Distance between two random halves of the first cohort: the effect of chance alone.
     here, there : float or None
         Medians in the first and in the second.
     """
@@ -86,16 +85,16 @@ class Distance:
 def marginals(
     cohort: Cohort, modality: str, keep: NDArray[np.bool_] | None = None, *, seed: int = SEED
 ) -> Marginals:
-    """The distributions of a modality, in one pass and bounded memory.
+    """Return the distributions of a modality, in one pass and bounded memory.
 
     Parameters
     ----------
     cohort : Cohort
     modality : str
     keep : NDArray, optional
-        bool ``[n]``: the samples to look at.
+        bool ``[n]``: samples to include.
     seed : int
-        Of the draw of the values that are pooled.
+        Seed for drawing the pooled values.
     """
     rng = np.random.default_rng(seed)
     samples = cohort.present(modality) if keep is None else cohort.present(modality) & keep
@@ -124,7 +123,7 @@ def _joined(parts: list[Any]) -> FloatArray:
 
 
 class _Sums:
-    """Mean and standard deviation per feature, piece by piece."""
+    """Mean and standard deviation per feature, accumulated piece by piece."""
 
     def __init__(self, width: int) -> None:
         self._count, self._first, self._second = np.zeros((3, width))
@@ -133,7 +132,7 @@ class _Sums:
     def add(self, values: NDArray[np.float32], there: NDArray[np.bool_]) -> None:
         """Add rows ``[r, d]``."""
         if self._shift is None:
-            # Squares of values far from zero would lose the digits that the SD is made of.
+            # Centred, since squares of values far from zero would lose the digits of the SD.
             totals = np.where(there, values, 0).sum(axis=0, dtype=float)
             self._shift = totals / np.maximum(there.sum(axis=0), 1)
         off = np.where(there, values - self._shift, 0)
@@ -142,7 +141,7 @@ class _Sums:
         self._second += np.square(off).sum(axis=0)
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Means, and standard deviations (n - 1), of the features with two values or more."""
+        """Return means and standard deviations (n - 1) of features with at least two values."""
         enough = self._count > 1
         if self._shift is None or not enough.any():
             return np.zeros(0), np.zeros(0)
@@ -152,10 +151,9 @@ class _Sums:
 
 
 def ks_distance(a: FloatArray, b: FloatArray) -> float | None:
-    """Two-sample Kolmogorov-Smirnov distance; None where one is empty.
+    """Return the two-sample Kolmogorov-Smirnov distance; None if one is empty.
 
-    The largest difference between the two empirical distribution functions. (`scipy.stats.ks_2samp`
-    gives the same, and a p-value that takes most of its time and that nobody asked for.)
+    `scipy.stats.ks_2samp` gives the same, and spends most of its time on an unused p-value.
     """
     if not (len(a) and len(b)):
         return None
@@ -166,7 +164,7 @@ def ks_distance(a: FloatArray, b: FloatArray) -> float | None:
 
 
 def shared_modalities(here: Cohort, there: Cohort) -> tuple[str, ...]:
-    """The modalities of the first that the second has under the same name and kind."""
+    """Return the modalities that both cohorts have under the same name and kind."""
     return tuple(
         name
         for name in here.modalities
@@ -175,12 +173,12 @@ def shared_modalities(here: Cohort, there: Cohort) -> tuple[str, ...]:
 
 
 def compare(here: Cohort, there: Cohort) -> tuple[Distance, ...]:
-    """Distances of every modality that both have, under one name and of one kind.
+    """Return the distances of every modality that both have under the same name and kind.
 
     Raises
     ------
     DataError
-        If there is none.
+        If they share none.
     """
     shared = shared_modalities(here, there)
     _say_what_is_left_out(here, there, shared)
@@ -212,7 +210,7 @@ def _say_what_is_left_out(here: Cohort, there: Cohort, shared: tuple[str, ...]) 
 
 
 def _halves(cohort: Cohort, modality: str) -> tuple[Marginals, Marginals]:
-    """Two random halves of the samples."""
+    """Return the marginals of two random halves of the samples."""
     rows = np.flatnonzero(cohort.present(modality))
     first = np.zeros(len(cohort.obs), bool)
     first[np.random.default_rng(SEED).permutation(rows)[: len(rows) // 2]] = True
@@ -226,14 +224,14 @@ def _distance(modality: str, of: str, *parts: FloatArray) -> Distance:
 
 
 class Lengths(NamedTuple):
-    """Fragment lengths of a cohort: ascending, float64 ``[l]``, and the share of each."""
+    """Fragment lengths of a cohort: ascending, float64 ``[l]``, and the frequency of each."""
 
     length: FloatArray
     share: FloatArray
 
 
 def fragment_lengths(cohort: Cohort, modality: str) -> Lengths | None:
-    """Mean share of each fragment length over the samples; None where the file has no lengths."""
+    """Return the mean frequency of fragment lengths over samples; None without lengths."""
     features = cohort.features(modality)
     if cohort.kinds[modality].name != "fragments" or "length" not in features:
         return None
@@ -250,7 +248,7 @@ def fragment_lengths(cohort: Cohort, modality: str) -> Lengths | None:
 
 
 def length_distance(here: Cohort, there: Cohort, modality: str) -> Distance | None:
-    """Largest difference of the cumulative distributions of fragment lengths."""
+    """Return the largest difference of the cumulative length distributions."""
     a, b = fragment_lengths(here, modality), fragment_lengths(there, modality)
     if a is None or b is None:
         return None
@@ -264,7 +262,7 @@ def length_distance(here: Cohort, there: Cohort, modality: str) -> Distance | No
 
 
 def listing(distances: tuple[Distance, ...], here: str, there: str) -> Listing:
-    """The distances as a table; `here` and `there` are what the cohorts are called."""
+    """Return the distances as a table; `here` and `there` name the cohorts."""
     columns = ("modality", "of", "KS", f"KS of halves of {here}", "median here", "median there")
     rows = tuple((d.modality, d.of, d.ks, d.halves, d.here, d.there) for d in distances)
     return Listing(f"{here} beside {there}: Kolmogorov-Smirnov distances", columns, rows)

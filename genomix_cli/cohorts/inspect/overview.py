@@ -1,4 +1,4 @@
-"""What a cohort file holds, as facts and small tables."""
+"""Contents of a cohort file, as facts and small tables."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNKNOWN = "(unknown)"
-# Values of a modality that its median is taken of.
+# Largest number of values to take the median of.
 MEDIAN_VALUES = 2_000_000
 
 
 class Listing(NamedTuple):
-    """A small table: its title, the names of its columns, and its rows."""
+    """Small table: title, column names, and rows."""
 
     title: str
     columns: tuple[str, ...]
@@ -31,7 +31,7 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class Overview:
-    """What a cohort holds.
+    """Contents of a cohort.
 
     Attributes
     ----------
@@ -45,22 +45,22 @@ class Overview:
 
 
 class Association(NamedTuple):
-    """How far two groupings of the samples go together.
+    """Association of two groupings of the samples.
 
     Attributes
     ----------
     chi_square : float
         Pearson's statistic.
     freedom : int
-        Its degrees of freedom.
+        Degrees of freedom.
     p : float
-        Of no association.
+        p-value of no association.
     v : float
-        Cramer's V: 0 independent, 1 one follows from the other.
+        Cramer's V: 0 if independent, 1 if one determines the other.
     v_corrected : float
-        The same without its bias in small tables (Bergsma 2013, 10.1016/j.jkss.2012.10.002).
+        V without its bias in small tables (Bergsma 2013, 10.1016/j.jkss.2012.10.002).
     sparse : float
-        Share of the cells with fewer than 5 expected; p is not to be trusted above 0.2.
+        Fraction of the cells with fewer than 5 expected; above 0.2, p is not reliable.
     """
 
     chi_square: float
@@ -72,7 +72,7 @@ class Association(NamedTuple):
 
 
 def overview(cohort: Cohort) -> Overview:
-    """Facts and tables of an open cohort; the values are read once, in pieces."""
+    """Return facts and tables of an open cohort; the values are read once, in pieces."""
     return Overview(_facts(cohort), tuple(_tables(cohort)))
 
 
@@ -107,11 +107,11 @@ def _tables(cohort: Cohort) -> Iterator[Listing]:
 
 
 class _Spread:
-    """Missing values, range and median of a modality, piece by piece."""
+    """Missing values, range and median of a modality, accumulated piece by piece."""
 
     def __init__(self, total: int) -> None:
-        # Every so many values one goes into the median; a step that shares no factor with common
-        # numbers of features, so that it does not keep meeting the same ones.
+        # The step between values that enter the median shares no factor with common numbers of
+        # features, so that it does not keep hitting the same ones.
         self._step = max(total // MEDIAN_VALUES, 1)
         self._step += self._step > 1 and self._step % 2 == 0
         self.missing, self.low, self.high = 0, np.inf, -np.inf
@@ -126,7 +126,7 @@ class _Spread:
             self._kept.append(there[:: self._step].copy())
 
     def range(self) -> tuple[float | None, float | None, float | None]:
-        """Lowest value, median and highest, where there is any."""
+        """Return lowest value, median and highest, or None without values."""
         if not self._kept:
             return None, None, None
         return float(self.low), float(np.median(np.concatenate(self._kept))), float(self.high)
@@ -158,7 +158,7 @@ def _modalities(cohort: Cohort) -> Listing:
 
 
 def combinations(cohort: Cohort) -> list[tuple[tuple[str, ...], int]]:
-    """Which modalities samples have together, and how many samples; the most frequent first."""
+    """Return combinations of modalities and their number of samples, most frequent first."""
     present = np.array([cohort.present(name) for name in cohort.modalities]).T
     patterns, counts = np.unique(present, axis=0, return_counts=True)
     found = [
@@ -177,13 +177,13 @@ def _overlap(cohort: Cohort) -> Listing:
 
 
 def _names(column: pd.Series) -> NDArray[np.object_]:
-    """A column of groups as text ``[n]``."""
-    # The code of what is missing is -1: the last.
+    """Return a column of groups as text ``[n]``."""
+    # The code of a missing value is -1, the last entry.
     return np.array([*map(str, column.cat.categories), UNKNOWN], object)[column.cat.codes]
 
 
 def groups(column: pd.Series) -> tuple[str, ...]:
-    """The groups of a column in the order of its categories, and last the unknown if there are."""
+    """Return the groups of a column in the order of its categories, unknown last if it occurs."""
     known = tuple(map(str, column.cat.categories))
     return (*known, UNKNOWN) if column.isna().any() else known
 
@@ -201,7 +201,7 @@ def _classes(cohort: Cohort) -> Listing:
 
 
 def crosstab(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64]]:
-    """Batches, classes, and how many samples are of both, ``[batches, classes]``."""
+    """Return batches, classes, and the samples of each pair, ``[batches, classes]``."""
     batch, label = cohort.obs[BATCH], cohort.obs[LABEL]
     counts = Counter(zip(_names(batch), _names(label), strict=True))
     rows, columns = groups(batch), groups(label)
@@ -229,7 +229,7 @@ def _batches(cohort: Cohort) -> Iterator[Listing]:
 
 
 def absent_by_batch(cohort: Cohort) -> list[tuple[str, tuple[float, ...]]]:
-    """For each batch the share of its samples that lack each modality."""
+    """Return for each batch the fraction of its samples that lack each modality."""
     names = _names(cohort.obs[BATCH])
     present = np.array([cohort.present(name) for name in cohort.modalities])
     return [
@@ -240,23 +240,15 @@ def absent_by_batch(cohort: Cohort) -> list[tuple[str, tuple[float, ...]]]:
 
 
 def confounding(cohort: Cohort) -> Association | None:
-    """How far classes follow batches, over the samples of which both are known."""
+    """Return the association of classes and batches, over samples with both known."""
     batches, classes, counts = crosstab(cohort)
     return association(counts[np.array(batches) != UNKNOWN][:, np.array(classes) != UNKNOWN])
 
 
 def association(counts: NDArray[np.int64]) -> Association | None:
-    """How far rows and columns of a table of counts go together.
+    """Return the association of rows and columns in a table of counts.
 
-    Parameters
-    ----------
-    counts : NDArray
-        int64 ``[rows, columns]``.
-
-    Returns
-    -------
-    Association or None
-        None where there are no two rows and two columns with samples.
+    None if fewer than two rows or columns have samples. `counts` is int64 ``[rows, columns]``.
     """
     from scipy.stats import chi2_contingency
 
@@ -275,7 +267,7 @@ def association(counts: NDArray[np.int64]) -> Association | None:
 
 
 def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:
-    """What a simulated cohort says of itself; it may say less."""
+    """Yield what a simulated cohort says about itself; parts may be missing."""
     latents = cohort.latents()
     if latents is not None and len(latents):
         rows = tuple(
@@ -302,7 +294,7 @@ def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:
 
 
 def _bayes(truth: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:
-    """For each subset of modalities its names, and what can be reached with them."""
+    """Return the names and the ceiling of each subset of modalities."""
     keys = ("accuracy", "low", "high", "expected", "auroc", "late_fusion")
     return tuple(
         (" + ".join(entry["modalities"]), *(entry.get(key) for key in keys))

@@ -1,4 +1,4 @@
-"""The values of a cohort a few rows at a time, so that memory does not grow with the file."""
+"""Read the values of a cohort a few rows at a time, so that memory does not grow with the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.formats.cohort import Cohort
 
-# Values read at a time: 32 MiB.
+# Number of values to read at a time: 32 MiB.
 PIECE_VALUES = 2**23
 
 
@@ -20,9 +20,9 @@ class Piece(NamedTuple):
     Attributes
     ----------
     rows : NDArray
-        intp ``[r]``: which samples of the cohort they are.
+        intp ``[r]``: indices of the samples in the cohort.
     values : NDArray
-        float32 ``[r, d]``; NaN where missing.
+        float32 ``[r, d]``; NaN if missing.
     """
 
     rows: NDArray[np.intp]
@@ -37,18 +37,18 @@ def pieces(
     where: str = "X",
     size: int = PIECE_VALUES,
 ) -> Iterator[Piece]:
-    """A modality's samples in file order, piece by piece.
+    """Yield a modality's samples in file order, piece by piece.
 
     Parameters
     ----------
     cohort : Cohort
     modality : str
     keep : NDArray, optional
-        bool ``[n]``: the samples of the cohort to read; all that have the modality otherwise.
+        bool ``[n]``: samples of the cohort to read; by default all that have the modality.
     where : str
         ``"X"`` or ``"layers/NAME"``.
     size : int
-        Values read at a time.
+        Number of values to read at a time.
     """
     stored, rows = cohort.stored(modality, where), cohort.rows(modality)
     wanted = np.ones(len(rows), bool) if keep is None else keep[rows]
@@ -61,7 +61,7 @@ def pieces(
 
 
 def read_rows(cohort: Cohort, modality: str, keep: NDArray[np.bool_], *, where: str = "X") -> Piece:
-    """The samples in `keep` (bool ``[n]``) that have the modality, at once."""
+    """Read at once the samples in `keep` (bool ``[n]``) that have the modality."""
     found = list(pieces(cohort, modality, keep, where=where))
     if not found:
         return Piece(np.zeros(0, np.intp), np.zeros((0, len(cohort.features(modality))), "f4"))
@@ -71,9 +71,9 @@ def read_rows(cohort: Cohort, modality: str, keep: NDArray[np.bool_], *, where: 
 def draw_rows(
     rng: np.random.Generator, groups: NDArray[np.int64], present: NDArray[np.bool_], most: int
 ) -> NDArray[np.bool_]:
-    """At most about `most` of the samples present, drawn at random within their groups.
+    """Draw about `most` of the samples present, stratified by group.
 
-    A group keeps its share, and a rare one 25 samples where it has as many.
+    Groups keep their proportion, but rare ones get up to 25 samples.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Study folders of cBioPortal: which file is what, who was sequenced for which genes, the clinic.
+"""Read study folders of cBioPortal: their files, gene panels and clinical data.
 
-The files are described at https://docs.cbioportal.org/file-formats/. Meta files say what a file is
-where there are any; else its name does.
+The files are described at https://docs.cbioportal.org/file-formats/. Meta files determine the
+role of each file; without them its name does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genomix_cli.genome.tables import is_missing, open_table, open_text
 log = logging.getLogger("genomix")
 
 SAMPLE_ID, PATIENT_ID = "SAMPLE_ID", "PATIENT_ID"
-#: The modalities that a study may have, by the name and kind they get here.
+#: Modalities of a study by role: the name and kind they get in a cohort.
 MODALITIES = {
     "mutations": "mutations",
     "copy_number_calls": "copy_number_calls",
@@ -30,7 +30,7 @@ MODALITIES = {
     "expression": "expression",
     "methylation": "methylation",
 }
-# Genetic alteration type and data type of a meta file, to what we call it.
+# Role by the genetic alteration type and data type of a meta file.
 _META = {
     ("clinical", "sample_attributes"): "samples",
     ("clinical", "patient_attributes"): "patients",
@@ -42,7 +42,7 @@ _META = {
     ("mrna_expression", "continuous"): "expression",
     ("methylation", "continuous"): "methylation",
 }
-# File names, in capitals or not, the better ones first.
+# File names by role, in either case, the preferred ones first.
 _NAMES = {
     "samples": (r"data_clinical_samples?\.txt", r"data_clinical\.txt"),
     "patients": (r"data_clinical_patients?\.txt",),
@@ -59,26 +59,26 @@ _NAMES = {
     "methylation": (r"data_methylation_hm450\.txt", r"data_methylation.*\.txt"),
 }
 _Z_SCORES = re.compile(r"z-?_?scores?", re.IGNORECASE)
-# What a gene-panel matrix says of a sample of which all genes were looked at.
+# Entries of a gene-panel matrix for samples whose genes were all sequenced.
 _WHOLE = frozenset(["wes", "wxs", "wgs"])
 _SYMBOL = "Hugo_Symbol"
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is in a study folder.
+    """Contents of a study folder.
 
     Attributes
     ----------
     folder : Path
     files : mapping of str to Path
-        By what they are: a name of `MODALITIES`, samples, patients or gene_matrix.
+        Files by role: a name of `MODALITIES`, samples, patients or gene_matrix.
     panels : tuple of Path
         Gene panels.
     case_list : Path, optional
-        The list of the samples that were sequenced.
+        List of the sequenced samples.
     settings : mapping of str to mapping
-        What the meta file of each of `files` says.
+        Contents of the meta file of each of `files`.
     """
 
     folder: Path
@@ -88,7 +88,7 @@ class Study:
     settings: Mapping[str, Mapping[str, str]]
 
     def inputs(self, modalities: Collection[str]) -> dict[str, Path]:
-        """The files that are read for these modalities, by role."""
+        """Return the files to read for these modalities, by role."""
         files = {
             f"study {what}": path
             for what, path in self.files.items()
@@ -100,7 +100,7 @@ class Study:
         return files
 
     def assembly(self) -> str | None:
-        """The assembly of the segments, where it is said."""
+        """Return the assembly of the segments, if the study states it."""
         if "segments" not in self.files:
             return None
         said = self.settings.get("segments", {}).get("reference_genome_id", "")
@@ -110,22 +110,22 @@ class Study:
 
 
 def find_study(folder: Path, panels: Sequence[Path] = ()) -> Study:
-    """Look through a study folder.
+    """Find the files of a study folder.
 
     Parameters
     ----------
     folder : Path
     panels : sequence of Path
-        More gene-panel files.
+        Further gene-panel files.
 
     Raises
     ------
     UsageError
-        If it is no folder, or nothing in it is known.
+        If it is not a folder, or holds no known file.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UsageError("is no study folder", where=folder)
+        raise UsageError("is not a study folder", where=folder)
     metas = dict(_metas(folder))
     by_meta = _by_meta(folder, metas)
     files = {what: by_meta.get(what) or _by_name(folder, what) for what in _NAMES}
@@ -155,7 +155,7 @@ def _plain(path: Path) -> str:
 
 
 def _metas(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """What each meta file says, by the name of the file that it speaks of."""
+    """Yield the contents of each meta file with the name of its data file."""
     for path in _files(folder):
         if path.name.startswith("meta_"):
             said = read_settings(path)
@@ -164,7 +164,7 @@ def _metas(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def read_settings(path: Path) -> dict[str, str]:
-    """The ``key: value`` lines of a file."""
+    """Return the ``key: value`` lines of a file."""
     with open_text(path) as handle:
         pairs = [line.rstrip("\n").partition(":") for line in handle]
     return {key.strip(): value.strip() for key, colon, value in pairs if colon}
@@ -179,9 +179,9 @@ def _by_meta(folder: Path, metas: Mapping[str, Mapping[str, str]]) -> dict[str, 
         if what is None or name not in here:
             continue
         if what in found:
-            # As _by_name would choose.
+            # The same choice as in _by_name.
             here_too = sorted([found[what], here[name]], key=lambda path: _rank(what, path))
-            log.info("%s is read for %s, not %s", here_too[0].name, what, here_too[1].name)
+            log.info("using %s for %s, not %s", here_too[0].name, what, here_too[1].name)
             found[what] = here_too[0]
         else:
             found[what] = here[name]
@@ -192,12 +192,12 @@ def _by_name(folder: Path, what: str) -> Path | None:
     known = [path for path in _files(folder) if _rank(what, path) < len(_NAMES[what])]
     known.sort(key=lambda path: _rank(what, path))
     for other in known[1:]:
-        log.info("%s is read for %s, not %s", known[0].name, what, other.name)
+        log.info("using %s for %s, not %s", known[0].name, what, other.name)
     return known[0] if known else None
 
 
 def _rank(what: str, path: Path) -> int:
-    """How good a name is for a file of its kind; the number of names where it is none of them."""
+    """Return the rank of a name among those for its role (lower is better), or their number."""
     patterns = _NAMES[what]
     if _Z_SCORES.search(path.name):
         return len(patterns)
@@ -206,7 +206,7 @@ def _rank(what: str, path: Path) -> int:
 
 
 def study_clinical(study: Study, duplicates: str = "error") -> Clinical | None:
-    """The samples of a study, with what is known of their patients."""
+    """Return the samples of a study, with the data of their patients."""
     samples, patients = study.files.get("samples"), study.files.get("patients")
     if samples is None:
         return None if patients is None else read_clinical(patients, PATIENT_ID, duplicates)
@@ -219,16 +219,16 @@ def study_clinical(study: Study, duplicates: str = "error") -> Clinical | None:
 
 
 def study_coverage(study: Study) -> Coverage | None:
-    """Which genes were looked at in which sample.
+    """Return the genes that were sequenced in each sample.
 
-    The gene-panel matrix decides. A sample that it has no panel for, and that the list of sequenced
-    samples has, is a whole exome; one that neither has was not sequenced. Without a matrix all
-    sequenced samples are of the panel that the meta file names, else whole exomes.
+    The gene-panel matrix decides. A sample without a panel there counts as a whole exome if the
+    list of sequenced samples has it, else as not sequenced. Without a matrix, all sequenced samples
+    have the panel that the meta file names, else whole exomes.
 
     Returns
     -------
     Coverage or None
-        None where nothing says who was sequenced.
+        None if the study does not say which samples were sequenced.
 
     Raises
     ------
@@ -259,7 +259,7 @@ def study_coverage(study: Study) -> Coverage | None:
 
 
 def _sequenced(study: Study) -> tuple[list[str], str]:
-    """The samples that were sequenced, and where that is said."""
+    """Return the sequenced samples, and the source of that information."""
     with open_table(study.files["mutations"]) as table:
         listed = sequenced_samples(table.comments)
     if listed or study.case_list is None:
@@ -274,7 +274,7 @@ def _matrix_panels(path: Path) -> Iterator[tuple[str, str]]:
         if not columns:
             where = f"{path}:{table.header}"
             found = ", ".join(table.columns)
-            raise DataError("has no column of the mutations", where=where, found=found)
+            raise DataError("has no column for the mutations", where=where, found=found)
         for row in table.rows():
             yield row.cells[0].strip(), row.cells[columns[0]].strip()
 
@@ -283,7 +283,9 @@ def _read_panel(path: Path) -> tuple[str, tuple[str, ...]]:
     said = read_settings(path)
     genes = tuple(said.get("gene_list", "").split())
     if "stable_id" not in said or not genes:
-        raise DataError("is no gene panel", where=path, expected="stable_id: and gene_list: lines")
+        raise DataError(
+            "is not a gene panel", where=path, expected="stable_id: and gene_list: lines"
+        )
     return said["stable_id"], tuple(dict.fromkeys(genes))
 
 

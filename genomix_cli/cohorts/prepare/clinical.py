@@ -1,4 +1,4 @@
-"""What is known of the samples: clinical tables, and the label, batch and patient in them."""
+"""Clinical tables of the samples, and the label, batch and patient in them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genomix")
 
-#: The column of the samples, where there is one of these names; else the first.
+#: Names of the column of samples; without any of them it is the first column.
 SAMPLE_COLUMNS = ("sample_id", "sample", "sampleid", "sample id", "tumor_sample_barcode")
 
 
 @dataclass(frozen=True)
 class Clinical:
-    """A table with a row per sample, as its file spells it.
+    """Table with one row per sample, as its file spells it.
 
     Attributes
     ----------
     path : Path
     frame : DataFrame
-        Text, None where missing; or columns that have types already. Its index are the ids.
+        Text, None if missing; or typed columns. Indexed by the ids.
     """
 
     path: Path
@@ -44,16 +44,16 @@ class Clinical:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which columns are what.
+    """Roles of the clinical columns.
 
     Attributes
     ----------
     label, batch, patient : str, optional
         Columns; by default those of these names.
     keep : tuple of str
-        The other columns to keep; by default all that are not empty.
+        Other columns to keep; by default all that are not empty.
     drop_labels : tuple of str
-        Values of the label that mean that it is not known.
+        Values of the label that mean unknown.
     """
 
     label: str | None = None
@@ -69,7 +69,7 @@ class Roles:
 
     @property
     def asked(self) -> dict[str, str | None]:
-        """Column by role."""
+        """Return the column requested for each role."""
         return {LABEL: self.label, BATCH: self.batch, PATIENT: self.patient}
 
 
@@ -82,7 +82,7 @@ def read_clinical(
     ----------
     path : Path
         TSV or CSV, gzipped or not, or Parquet. Lines before the header that begin with ``#`` (the
-        four of cBioPortal) are passed over.
+        four of cBioPortal) are skipped.
     sample_column : str, optional
         Column of the ids; by default one of `SAMPLE_COLUMNS`, else the first.
     duplicates : {"error", "first"}
@@ -90,15 +90,15 @@ def read_clinical(
     Raises
     ------
     UsageError
-        If there is no such column.
+        If the column does not exist.
     DataError
-        If a row is ragged or has no id, or a sample or a column comes twice.
+        If a row is ragged or has no id, or a sample or a column is repeated.
     """
     is_parquet = first_bytes(path).startswith(b"PAR1")
     columns, rows, places, header = (_parquet if is_parquet else _text)(path)
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
-        raise DataError(f"the column {twice!r} is there twice", where=place(path, header, header))
+        raise DataError(f"the column {twice!r} is repeated", where=place(path, header, header))
     key = _sample_column(columns, sample_column, path)
     seen: dict[str, int] = {}
     kept = []
@@ -106,17 +106,17 @@ def read_clinical(
         name = (row[key] or "").strip()
         where = place(path, number, header)
         if not name:
-            raise DataError(f"no sample in the column {columns[key]}", where=where)
+            raise DataError(f"no sample id in the column {columns[key]}", where=where)
         if name in seen and duplicates != "first":
             hint = "keep the first of each: --duplicates first"
             raise DataError(
-                f"{name} is there twice, first in line {seen[name]}", where=where, hint=hint
+                f"{name} is repeated, first in line {seen[name]}", where=where, hint=hint
             )
         if name not in seen:
             kept.append(row)
         seen.setdefault(name, number)
     if len(kept) < len(rows):
-        log.warning("%s: %d rows of a sample that came before", path, len(rows) - len(kept))
+        log.warning("%s: %d rows repeat an earlier sample", path, len(rows) - len(kept))
     return Clinical(path, _frame(columns, kept, key, list(seen)))
 
 
@@ -164,7 +164,7 @@ def _frame(
 
 
 def respell(clinical: Clinical, spelling: Spelling, duplicates: str, left_out: LeftOut) -> Clinical:
-    """With a row for each sample as all tables spell it."""
+    """Return the table with one row per sample, spelled as in all tables."""
     frame = clinical.frame
     rows = pick_samples(clinical.path.name, list(frame.index), spelling, duplicates, left_out)
     frame = frame.iloc[list(rows.values())].set_axis(list(rows), axis=0)
@@ -172,7 +172,7 @@ def respell(clinical: Clinical, spelling: Spelling, duplicates: str, left_out: L
 
 
 def merge(tables: Sequence[Clinical]) -> Clinical | None:
-    """One table of several; where two have a column, the later one says what is in it."""
+    """Merge tables; of a column in several, the last one's values are used."""
     if not tables:
         return None
     frame = tables[0].frame
@@ -189,7 +189,7 @@ def merge(tables: Sequence[Clinical]) -> Clinical | None:
 def observations(
     clinical: Clinical | None, samples: Sequence[str], spelling: Spelling, roles: Roles
 ) -> pd.DataFrame:
-    """What the cohort file says of each sample.
+    """Return the observations of a cohort file.
 
     Parameters
     ----------
@@ -197,19 +197,19 @@ def observations(
     samples : sequence of str
         In the order of the file.
     spelling : Spelling
-        At the level of barcodes the patient is known without a column.
+        TCGA barcodes give the patient even without a column.
     roles : Roles
 
     Returns
     -------
     DataFrame
-        `label`, `batch` and `patient` as categories, then the other columns: numbers where every
-        value is one, else categories; columns without a value are left out.
+        `label`, `batch` and `patient` as categories, then the other columns: numbers if every
+        value is one, else categories. Columns without a value are left out.
 
     Raises
     ------
     UsageError
-        If there is no such value to drop.
+        If a value to drop does not occur.
     DataError
         If the label has fewer than two classes.
     """
@@ -239,7 +239,7 @@ def check_columns(tables: Sequence[pd.DataFrame], roles: Roles, path: Path | Non
     Raises
     ------
     UsageError
-        Listing those there are, and the nearest.
+        Listing the columns, and the most similar one.
     """
     there = list(dict.fromkeys(str(column) for table in tables for column in table.columns))
     asked = [(role, name) for role, name in roles.asked.items() if name is not None]
@@ -249,9 +249,9 @@ def check_columns(tables: Sequence[pd.DataFrame], roles: Roles, path: Path | Non
 
 
 def _column(table: pd.DataFrame, name: str | None, role: str) -> str | None:
-    """The column that plays a role."""
+    """Return the column for a role."""
     if name is not None and name != role and role in table.columns:
-        log.warning("the column %s is not kept, since %s is to be the %s", role, name, role)
+        log.warning("the column %s is dropped, since %s is used as the %s", role, name, role)
     return name or (role if role in table.columns else None)
 
 
@@ -261,7 +261,7 @@ def _patient(sample: str) -> str:
 
 
 def _label(label: pd.Series, drop: tuple[str, ...], column: object, where: object) -> pd.Series:
-    """Without the classes that mean that it is not known."""
+    """Return the label without the values that mean unknown."""
     classes = list(map(str, label.cat.categories))
     for value in drop:
         if value not in classes:
@@ -280,7 +280,7 @@ def _label(label: pd.Series, drop: tuple[str, ...], column: object, where: objec
 
 
 def _categories(column: pd.Series) -> pd.Series:
-    """Text as categories: in order of number where all are numbers, else of the alphabet."""
+    """Return text as categories: in numerical order if all are numbers, else alphabetical."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -297,7 +297,7 @@ def _in_order(text: str) -> tuple[float, str]:
 
 
 def _number(text: str) -> float | None:
-    # A code such as 007 is no number.
+    # A code such as 007 is not a number.
     if re.match(r"-?0\d", text) or "_" in text:
         return None
     try:
@@ -307,7 +307,7 @@ def _number(text: str) -> float | None:
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    """Numbers where every value is one, else categories."""
+    """Return numbers if every value is one, else categories."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column):
@@ -319,12 +319,12 @@ def _typed(column: pd.Series) -> pd.Series:
         return _categories(column)
     values = column.map(float, na_action="ignore").astype(float)
     is_whole = values.notna().all() and (values == values.round()).all()
-    # Beyond 2^53 neighbouring whole numbers are one float.
+    # Beyond 2^53 neighbouring whole numbers share one float.
     return values.astype(np.int64) if is_whole and values.abs().max() < 2**53 else values
 
 
 def label_counts(obs: pd.DataFrame) -> Mapping[str, int]:
-    """Samples of each class, in the order of the classes."""
+    """Return the number of samples of each class, in the order of the classes."""
     if LABEL not in obs:
         return {}
     counts = obs[LABEL].value_counts(sort=False)

@@ -1,4 +1,4 @@
-"""From real omics tables and a clinical table to a cohort file."""
+"""Prepare a cohort file from real omics tables and a clinical table."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genomix")
 
-# Values that are written together.
+# Number of values to write at a time.
 _PIECE = 1 << 22
 _EXAMPLES = 5
 _CHOICES = {
@@ -47,7 +47,7 @@ _CHOICES = {
     "ids": ("auto", "exact", "tcga"),
     "duplicates": ("error", "first"),
 }
-# Settings that say how the file was made; the rest are its inputs.
+# Settings for the provenance; the rest of the request are inputs.
 _SETTINGS = (
     *("kinds", "label", "batch", "patient", "keep", "drop_labels", "sample_column", "id_column"),
     *("skip_columns", "samples", "bins", "assembly", "sex_chromosomes", "ids", "duplicates"),
@@ -57,16 +57,16 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class ModalitySummary:
-    """What became of one omics.
+    """Summary of one modality.
 
     Attributes
     ----------
     kind : str
     samples, features : int
     missing : int
-        Values that are missing in the samples that have the modality.
+        Missing values in the samples that have the modality.
     notes : dict
-        What was left out on the way, by reason.
+        Counts of what was left out, by reason.
     """
 
     kind: str
@@ -78,7 +78,7 @@ class ModalitySummary:
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What is in the file, and what is not.
+    """Contents of the cohort file, and what was left out.
 
     Attributes
     ----------
@@ -86,19 +86,19 @@ class PrepareSummary:
     samples : int
     modalities : dict of str to ModalitySummary
     overlap : list of dict
-        Which modalities samples have together, and how many do: the most frequent first.
+        Combinations of modalities and their number of samples, the most frequent first.
     matched : str
-        How ids were matched: exact, sample or patient (the last two: TCGA barcodes).
+        Level at which ids were matched: exact, sample or patient (the last two: TCGA barcodes).
     labels : dict of str to int
         Samples by class.
     unlabelled, without_clinical_row : int
-        Samples whose class is not known, and of whom the clinical table has no row.
+        Samples of unknown class, and samples missing from the clinical table.
     batches, patients : int or None
-        None where they are not known.
+        None if not known.
     left_out : dict of str to int
         Rows that are not in the file, by reason.
     examples : dict of str to list of str
-        The first few of each reason.
+        A few rows for each reason.
     """
 
     output: str
@@ -116,7 +116,7 @@ class PrepareSummary:
 
     @property
     def by(self) -> str:
-        """How ids were matched, in words."""
+        """Return the matching of ids in words."""
         words = {"exact": "their ids", "sample": "TCGA sample", "patient": "TCGA patient"}
         return words[self.matched]
 
@@ -126,7 +126,7 @@ class _Matched:
     """Modalities whose samples are spelled alike."""
 
     modalities: dict[str, Modality]
-    rows: dict[str, dict[str, int]]  # of each modality: its row by sample
+    rows: dict[str, dict[str, int]]  # by modality: row of each sample
     obs: pd.DataFrame
     level: str
     left_out: LeftOut
@@ -134,14 +134,14 @@ class _Matched:
 
 
 def prepare_cohort(request: PrepareRequest) -> PrepareSummary:
-    """Read, check and match omics tables, and write them into one cohort file.
+    """Read, check and match omics tables, and write them to one cohort file.
 
     Raises
     ------
     UsageError
-        If the request contradicts itself, or names what is not there.
+        If options contradict each other, or name something that does not exist.
     DataError
-        If an input is not what it has to be.
+        If an input is not valid.
     """
     _check(request)
     inputs = read_inputs(request)
@@ -155,7 +155,7 @@ def prepare_cohort(request: PrepareRequest) -> PrepareSummary:
 
 
 def _check(request: PrepareRequest) -> None:
-    """Everything that the request alone can tell, before any work."""
+    """Refuse options that are wrong whatever the files hold, before any work."""
     require_extra()
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
@@ -175,7 +175,7 @@ def _check(request: PrepareRequest) -> None:
 
 
 def _match(request: PrepareRequest, inputs: Inputs) -> _Matched:
-    """One spelling, and one order, of the samples of all modalities."""
+    """Give the samples of all modalities one spelling and one order."""
     left_out = LeftOut()
     names = {name: modality.samples for name, modality in inputs.modalities.items()}
     clinical_names = {str(table.path): list(table.frame.index) for table in inputs.clinical}
@@ -195,7 +195,7 @@ def _match(request: PrepareRequest, inputs: Inputs) -> _Matched:
 def _order(
     rows: Mapping[str, Mapping[str, int]], clinical: Clinical | None, left_out: LeftOut
 ) -> tuple[list[str], int]:
-    """Samples as the clinical table has them, then others as they come; and how many those are."""
+    """Return samples in the order of the clinical table, then the rest, and how many those are."""
     measured = dict.fromkeys(sample for found in rows.values() for sample in found)
     if clinical is None:
         return list(measured), 0
@@ -207,7 +207,7 @@ def _order(
 
 
 def _write(request: PrepareRequest, inputs: Inputs, matched: _Matched) -> dict[str, int]:
-    """Write the file; the number of missing values of each modality."""
+    """Write the file; return the number of missing values of each modality."""
     import pandas as pd
     from anndata import AnnData
 
@@ -234,7 +234,7 @@ def _write(request: PrepareRequest, inputs: Inputs, matched: _Matched) -> dict[s
 
 
 def _fill(dataset: Any, values: np.ndarray, rows: np.ndarray) -> int:
-    """Write rows of a matrix piece by piece; how many of the values are missing."""
+    """Write rows of a matrix piece by piece; return the number of missing values."""
     step = max(_PIECE // max(values.shape[1], 1), 1)
     missing = 0
     for start in range(0, len(rows), step):
@@ -281,7 +281,7 @@ def _summary(
 
 
 def _overlap(samples: Sequence[str], rows: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """How many samples have which modalities together."""
+    """Count the samples of each combination of modalities."""
     counts = Counter(
         tuple(name for name, found in rows.items() if sample in found) for sample in samples
     )

@@ -1,7 +1,7 @@
-"""Counts of cell-free DNA fragments with a record per line: length histograms and DELFI bins.
+"""Read counts of cell-free DNA fragments with one record per line: lengths and DELFI bins.
 
-A matrix (samples x lengths, or bins named as ``chr1:0-5000000:short``) needs no code of its own:
-see `genomix_cli.cohorts.prepare.modality.feature_table`.
+Matrices (samples x lengths, or bins named as in ``chr1:0-5000000:short``) are read like any
+other: see `genomix_cli.cohorts.prepare.modality.feature_table`.
 """
 
 from __future__ import annotations
@@ -25,26 +25,20 @@ from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import KINDS
 
 FRAGMENTS = KINDS["fragments"]
-# Longer than any cell-free DNA is: a column that holds something else.
+# Longer than any cell-free DNA: the column must hold something else.
 _LONGEST = 100_000
 
 
 def read_lengths(name: str, path: Path) -> Modality:
     """Read a histogram of lengths with the columns sample, length and count.
 
-    A length that the file does not have for a sample was counted 0 times. The features are all the
-    lengths from the shortest to the longest, in base pairs.
-
-    Parameters
-    ----------
-    name : str
-        Of the modality.
-    path : Path
+    Lengths that are absent for a sample count as 0. The features are all lengths from the shortest
+    to the longest, in base pairs.
 
     Raises
     ------
     DataError
-        With file and line: a length or count that is none, or a length that comes twice.
+        With file and line: a length or count that is not valid, or a repeated length.
     """
     records = read_records(path, LENGTHS)
     need_names(records, "sample")
@@ -63,22 +57,16 @@ def read_lengths(name: str, path: Path) -> Modality:
 
 
 def read_bins(name: str, path: Path) -> Modality:
-    """Read short (100-150 bp) and long (151-220 bp) counts of bins, a record per sample and bin.
+    """Read short (100-150 bp) and long (151-220 bp) counts, one record per sample and bin.
 
-    The columns are sample, contig, start, end (0-based, half-open), short and long, as DELFI has
-    them (Cristiano et al. 2019, doi:10.1038/s41586-019-1272-6). A bin that the file does not have
-    for a sample is missing.
-
-    Parameters
-    ----------
-    name : str
-        Of the modality.
-    path : Path
+    The columns are sample, contig, start, end (0-based, half-open), short and long, as in DELFI
+    (Cristiano et al. 2019, doi:10.1038/s41586-019-1272-6). Bins that are absent for a sample are
+    missing values.
 
     Raises
     ------
     DataError
-        With file and line: a position or count that is none, or a bin that comes twice.
+        With file and line: a position or count that is not valid, or a repeated bin.
     """
     records = read_records(path, BINS)
     need_names(records, "sample")
@@ -120,6 +108,4 @@ def _refuse_repeats(records: Records, cell: NDArray[np.int64]) -> None:
     if len(first) < len(cell):
         again = int(np.setdiff1d(np.arange(len(cell)), first)[0])
         line = int(records.lines[np.flatnonzero(cell == cell[again])[0]])
-        raise DataError(
-            f"counted before, in line {line}", where=f"{records.path}:{records.lines[again]}"
-        )
+        raise DataError(f"repeats line {line}", where=f"{records.path}:{records.lines[again]}")

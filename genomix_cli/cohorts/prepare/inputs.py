@@ -1,4 +1,4 @@
-"""Every input of a cohort, read and the right way up."""
+"""Read every input of a cohort, samples in rows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("genomix")
 
 DEFAULT_ASSEMBLY = "hg38"
-# What files that are no matrices hold.
+# Kinds of the files that are not matrices.
 _RECORD_KINDS = {
     "calls": "mutations",
     "segments": "copy_number",
@@ -52,7 +52,7 @@ _RECORD_KINDS = {
 
 @dataclass
 class Inputs:
-    """What was read.
+    """Inputs of a cohort.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def read_inputs(request: PrepareRequest) -> Inputs:
     study = None if request.study is None else find_study(request.study, request.panels)
     contents = {name: what_is(path) for name, path in request.modalities.items()}
     _check_kinds(request, contents)
-    # What is known of the samples comes first: a wrong column is told before long work.
+    # The clinical table comes first, so that a wrong column is reported before long work.
     if study is not None:
         _read_study_clinical(request, study, inputs)
     for path in request.inputs:
@@ -103,7 +103,7 @@ def read_inputs(request: PrepareRequest) -> Inputs:
 
 
 def _check_kinds(request: PrepareRequest, contents: Mapping[str, What]) -> None:
-    """Whether the kind of each file is known, and is what its content says."""
+    """Refuse kinds that are unknown or contradict the content of their file."""
     for name, what in contents.items():
         own = _RECORD_KINDS.get(what)
         if own is None and what == "matrix":
@@ -128,7 +128,7 @@ def _read_h5ad(request: PrepareRequest, name: str, inputs: Inputs) -> None:
     path = request.modalities[name]
     if is_cohort(path):
         hint = f"give the file alone: genomix prepare cohort {path.name} -o ..."
-        raise UsageError(f"{name}={path} has modalities of its own", hint=hint)
+        raise UsageError(f"{name}={path} names its modalities itself", hint=hint)
     _add_scverse(inputs, *read_scverse(path, request.kinds, name))
     inputs.files[f"modality {name}"] = path
 
@@ -150,7 +150,7 @@ def _add_scverse(inputs: Inputs, modalities: list[Modality], clinical: Clinical)
 
 
 def _read_named(request: PrepareRequest, contents: Mapping[str, What], inputs: Inputs) -> None:
-    """The other files that `--modality` names."""
+    """Read the other files that `--modality` names."""
     matrices: dict[str, Table] = {}
     for name, what in contents.items():
         path = request.modalities[name]
@@ -205,7 +205,7 @@ def _read_study(request: PrepareRequest, study: Study, inputs: Inputs) -> None:
             found = ", ".join(there) or "nothing"
             raise UsageError(f"the study has no {name}", where="--only", found=found)
     asked = [name for name in there if not request.only or name in request.only]
-    log.info("%s: reads %s", study.folder, ", ".join(study.files[name].name for name in asked))
+    log.info("%s: reading %s", study.folder, ", ".join(study.files[name].name for name in asked))
     for name in asked:
         _refuse_second(name, inputs.modalities)
         inputs.modalities[name] = _study_modality(request, study, name)
@@ -225,7 +225,7 @@ def _study_modality(request: PrepareRequest, study: Study, name: str) -> Modalit
 
 
 def _upright(name: str, table: Table, kind: Kind, samples: Axis) -> Modality:
-    """A matrix turned so that samples are its rows."""
+    """Return a matrix with samples in rows."""
     is_upright = samples == "rows"
     own, other = (table.rows, table.columns) if is_upright else (table.columns, table.rows)
     values = table.values if is_upright else table.values.T
@@ -236,7 +236,7 @@ def _finish(request: PrepareRequest, modality: Modality) -> Modality:
     if modality.name in request.m_to_beta:
         if modality.kind.name != "methylation_m":
             raise UsageError(
-                f"{modality.name} is not of M-values",
+                f"{modality.name} does not hold M-values",
                 where="--m-to-beta",
                 expected=f"--kind {modality.name}=methylation_m",
                 found=modality.kind.name,
@@ -254,7 +254,7 @@ def _refuse_second(name: str, modalities: Mapping[str, Modality]) -> None:
 
 
 def _refuse_unknown(request: PrepareRequest, modalities: Mapping[str, Modality]) -> None:
-    """Refuse options that speak of a modality that is not there."""
+    """Refuse options that name a modality that does not exist."""
     for option, names in (
         ("--kind", request.kinds),
         ("--m-to-beta", request.m_to_beta),

@@ -1,4 +1,4 @@
-"""One omics of a cohort on its way into the file."""
+"""One modality of a cohort on its way into the file."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ log = logging.getLogger("genomix")
 
 Values = NDArray[np.float32]
 
-#: Above this no logarithm of an expression or accessibility is found: 2^40 reads.
+#: Larger than any logarithm of an expression or accessibility: it would mean 2^40 reads.
 LARGEST_LOG = 40.0
 _INTERVAL = re.compile(r"(?P<contig>[^:\s]+):(?P<start>\d+)-(?P<end>\d+)(?::(?P<readout>\w+))?")
 _LENGTH = re.compile(r"(?:len_?|length_?)?(\d+)(?:bp)?", re.IGNORECASE)
-# Values that are looked at together.
+# Number of values to check at a time.
 _PIECE = 1 << 24
 
 
 @dataclass(frozen=True)
 class Modality:
-    """The matrix of an omics, samples in rows.
+    """Matrix of one modality, samples in rows.
 
     Attributes
     ----------
     name : str
     kind : Kind
     samples : list of str
-        As the file spells them; unique.
+        As spelled in the file; unique.
     features : DataFrame
-        A row per feature, its index their names.
+        One row per feature, indexed by name.
     values : NDArray
-        float32 ``[samples, features]``, NaN where missing; maybe a transposed view.
+        float32 ``[samples, features]``, NaN if missing; may be a transposed view.
     source : Path
     notes : dict
         Plain data on what was left out, for the summary.
@@ -59,15 +59,10 @@ class Modality:
 
 
 def feature_table(names: Sequence[str], kind: Kind) -> pd.DataFrame:
-    """The features by name, with what their names say of them.
+    """Return the features by name, with the information in their names.
 
     ``chr1:0-5000000`` gives `contig`, `start` and `end`, ``chr1:0-5000000:short`` also `readout`,
-    and where the values are fragments ``167`` or ``len_167`` gives `length`.
-
-    Parameters
-    ----------
-    names : sequence of str
-    kind : Kind
+    and for fragments ``167`` or ``len_167`` gives `length`.
     """
     import pandas as pd
 
@@ -88,7 +83,7 @@ def feature_table(names: Sequence[str], kind: Kind) -> pd.DataFrame:
 
 
 def beta_of_m(values: NDArray[Any]) -> NDArray[Any]:
-    """Methylated fractions of M-values, of the same type: beta = 2^M / (2^M + 1).
+    """Return methylated fractions of M-values: beta = 2^M / (2^M + 1), of the same type.
 
     Du et al. 2010, doi:10.1186/1471-2105-11-587, equation 3 solved for beta.
     """
@@ -101,12 +96,12 @@ def beta_of_m(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def m_to_beta(modality: Modality) -> Modality:
-    """A modality of M-values as methylated fractions."""
+    """Return a modality of M-values as methylated fractions."""
     return replace(modality, kind=KINDS["methylation"], values=beta_of_m(modality.values))
 
 
 def log2_of(modality: Modality) -> Modality:
-    """log2(x + 1) of every value.
+    """Return a modality with log2(x + 1) of every value.
 
     Raises
     ------
@@ -116,7 +111,7 @@ def log2_of(modality: Modality) -> Modality:
     low = float(np.nanmin(modality.values, initial=0))
     if low < 0:
         raise DataError(
-            f"{modality.name} has values below 0, as {low:g}: it is on a log scale already",
+            f"{modality.name} has negative values such as {low:g}: it is already on a log scale",
             where=modality.source,
             hint=f"leave out --log-transform {modality.name}",
         )
@@ -125,19 +120,19 @@ def log2_of(modality: Modality) -> Modality:
 
 
 def check_log_scale(modality: Modality) -> None:
-    """Warn of values that no logarithm reaches, where the kind asks for logarithms."""
+    """Warn of values too large for logarithms, if the kind is on a log scale."""
     if modality.kind.name not in ("expression", "chromatin"):
         return
     top = float(np.nanmax(modality.values, initial=-np.inf))
     if top > LARGEST_LOG:
         log.warning(
-            "%s: values up to %g are on no log scale; take their logarithm with --log-transform %s",
+            "%s: values up to %g are not on a log scale; take logarithms with --log-transform %s",
             *(modality.name, top, modality.name),
         )
 
 
 def without_empty(modality: Modality) -> Modality:
-    """Without the samples that have no value at all: they lack the modality."""
+    """Return the modality without samples that have no value: they lack the modality."""
     known = np.zeros(len(modality.samples), bool)
     step = max(_PIECE // max(len(known), 1), 1)
     for start in range(0, modality.values.shape[1], step):
@@ -147,7 +142,10 @@ def without_empty(modality: Modality) -> Modality:
     samples = modality.samples
     empty = [sample for sample, here in zip(samples, known, strict=True) if not here]
     log.warning(
-        "%s: %d samples without any value lack it, as %s", modality.name, len(empty), empty[0]
+        "%s: %d samples without any value are taken to lack it, such as %s",
+        modality.name,
+        len(empty),
+        empty[0],
     )
     return replace(
         modality,

@@ -1,4 +1,4 @@
-"""Mutation calls (MAF) as a matrix of samples and genes: mutated, not mutated, or not looked at."""
+"""Read mutation calls (MAF) as a matrix of samples x genes: mutated, not mutated, not sequenced."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from genomix_cli.formats.cohort import KINDS
 log = logging.getLogger("genomix")
 
 ALL_CLASSES = "all"
-# What a Mutation_Status says that is no mutation of the tumour; cBioPortal skips these too.
+# Values of Mutation_Status that are not tumour mutations; cBioPortal skips them too.
 _NO_MUTATION = frozenset(["loh", "wildtype", "none"])
 _SEQUENCED = "#Sequenced_Samples:"
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which genes were looked at in which sample.
+    """Genes that were sequenced in each sample.
 
     Attributes
     ----------
     panel_of : mapping of str to str
-        Panel by sample. A sample that is not here was not sequenced.
+        Panel by sample; samples that are absent were not sequenced.
     genes : mapping of str to tuple of str, or None
-        Genes by panel; None where all were looked at (a whole exome or genome).
+        Genes by panel; None for all (a whole exome or genome).
     source : str
-        Where this is known from, for the summary.
+        Source of this information, for the summary.
     """
 
     panel_of: Mapping[str, str]
@@ -45,7 +45,7 @@ class Coverage:
 
 
 def whole_exomes(samples: Collection[str], source: str) -> Coverage:
-    """Coverage of samples of which all genes were looked at."""
+    """Return the coverage of samples of which all genes were sequenced."""
     return Coverage(dict.fromkeys(samples, "all"), {"all": None}, source)
 
 
@@ -55,24 +55,24 @@ def read_mutations(
     classes: Collection[str] = PROTEIN_CHANGING,
     coverage: Coverage | None = None,
 ) -> Modality:
-    """Read a MAF as 1 where a gene is mutated, 0 where it is not, NaN where nobody looked.
+    """Read a MAF: 1 for mutated, 0 for not mutated, NaN for not sequenced.
 
     Parameters
     ----------
     name : str
-        Of the modality.
+        Name of the modality.
     path : Path
         MAF, gzipped or not.
     classes : collection of str
-        Variant_Classification of the calls that count; ``("all",)`` for all of them.
+        Variant_Classification of the calls that count; ``("all",)`` for all.
     coverage : Coverage, optional
-        By default all genes of the samples that the file's ``#Sequenced_Samples`` lists, or where
-        there is no such line of those that have a call.
+        By default all genes of the samples in the file's ``#Sequenced_Samples`` line, or without
+        such a line of the samples that have a call.
 
     Raises
     ------
     DataError
-        If the file is no MAF, or no call counts.
+        If the file is not a MAF, or no call counts.
     """
     records = read_records(path, CALLS, CALLS_MORE)
     need_names(records, "sample")
@@ -94,7 +94,7 @@ def read_mutations(
 
 
 def sequenced_samples(comments: Collection[str]) -> list[str]:
-    """The samples that a ``#Sequenced_Samples`` line of a MAF lists."""
+    """Return the samples of a ``#Sequenced_Samples`` line of a MAF."""
     return [
         sample
         for line in comments
@@ -108,14 +108,14 @@ def _own_coverage(records: Records) -> Coverage:
     if listed:
         return whole_exomes(listed, "#Sequenced_Samples")
     log.warning(
-        "%s: nothing says which samples were sequenced: those without a call lack the modality",
+        "%s: the sequenced samples are not listed: those without a call lack the modality",
         records.path,
     )
     return whole_exomes(list(dict.fromkeys(records.columns["sample"])), "samples with a call")
 
 
 def _why_not(records: Records, classes: Collection[str], coverage: Coverage) -> NDArray[np.object_]:
-    """Why each call does not count; empty where it does."""
+    """Return the reason why each call does not count; empty if it does."""
     calls = records.columns
     looked_at = {
         panel: None if genes is None else frozenset(genes)

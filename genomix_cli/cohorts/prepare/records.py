@@ -1,4 +1,4 @@
-"""Tables with a record per line: calls, segments, counts; columns under their usual names."""
+"""Read tables with one record per line: calls, segments, counts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Records:
     ----------
     path : Path
     columns : DataFrame
-        By our names of the columns; str.
+        str, under our names of the columns.
     lines : NDArray
         int64 ``[n]``, the line of each record.
     comments : list of str
@@ -65,13 +65,7 @@ class Records:
     comments: list[str]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A column as float64, NaN where missing.
-
-        Raises
-        ------
-        DataError
-            If a cell is neither.
-        """
+        """Return a column as float64, NaN if missing; raise DataError for other text."""
         cells = self.columns[name]
         return np.array(
             [
@@ -82,7 +76,7 @@ class Records:
         )
 
     def positions(self, name: str) -> NDArray[np.int64]:
-        """A column of whole numbers, none missing."""
+        """Return a column of whole numbers, none of them missing."""
         values = self.numbers(name)
         wrong = np.flatnonzero(~(values >= 0) | (values != np.rint(values)))
         if wrong.size:
@@ -96,15 +90,15 @@ class Records:
 
 
 def what_is(path: Path) -> What:
-    """What an input holds, from its content.
+    """Return what an input holds, from its content.
 
     Returns
     -------
     {"calls", "segments", "lengths", "bins", "matrix", "hdf5"}
-        By the columns that the header names; anything else is a matrix.
+        According to the columns in the header; anything else is a matrix.
     """
     start = first_bytes(path)
-    # A MuData file has a block of its own before the HDF5 signature.
+    # A MuData file has its own block before the HDF5 signature.
     if start.startswith((b"\x89HDF", b"MuData")):
         return "hdf5"
     if start.startswith(b"PAR1"):
@@ -117,14 +111,15 @@ def what_is(path: Path) -> What:
 
 
 def read_records(path: Path, names: Names, more: Names | None = None) -> Records:
-    """Read the columns of a table that are needed.
+    """Read the required columns of a table.
 
     Parameters
     ----------
     path : Path
         TSV or CSV, gzipped or not.
     names, more : mapping of str to tuple of str
-        Our name of each column to the names it may have there; those of `more` may be absent.
+        Our name of each column, and the names it may have in the file; those of `more` are
+        optional.
 
     Raises
     ------
@@ -156,7 +151,7 @@ def read_records(path: Path, names: Names, more: Names | None = None) -> Records
 
 
 def codes(names: Sequence[str]) -> tuple[NDArray[np.intp], list[str]]:
-    """Each name's number, and the names, in the order in which they first come."""
+    """Return the number of each name, and the names in order of appearance."""
     import pandas as pd
 
     numbers, unique = pd.factorize(np.asarray(names, dtype=object))

@@ -1,4 +1,4 @@
-"""Whose values these are: tables the right way up, and one spelling of every sample."""
+"""Orient tables so that samples are rows, and give every sample one spelling."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger("genomix")
 Axis = Literal["rows", "columns"]
 Level = Literal["exact", "sample", "patient"]
 
-# R writes the dashes as dots.
+# R replaces the dashes by dots.
 _BARCODE = re.compile(
     r"(?P<patient>TCGA[-.]\w{2}[-.]\w{4})(?:[-.](?P<type>\d\d)[A-Z]?(?:[-.]\w+)*)?", re.IGNORECASE
 )
 NORMAL = range(10, 20)
-#: Headers of a column of ids that say which ids they are.
+#: Headers of a column of ids that identify them as samples.
 SAMPLE_HEADERS = frozenset(
     [
         "sample",
@@ -74,24 +74,24 @@ FEATURE_HEADERS = frozenset(
 
 
 class Barcode(NamedTuple):
-    """A TCGA barcode: ``TCGA-A1-A0SB`` and, where it is of a sample, its type, as ``01``."""
+    """TCGA barcode: ``TCGA-A1-A0SB``, and the type of the sample, as in ``01``, if it is of one."""
 
     patient: str
     type: str
 
     @property
     def sample(self) -> str:
-        """The patient and the type of sample, as ``TCGA-A1-A0SB-01``."""
+        """Return patient and sample type, as in ``TCGA-A1-A0SB-01``."""
         return f"{self.patient}-{self.type}" if self.type else self.patient
 
     @property
     def is_normal(self) -> bool:
-        """Whether it is of normal tissue or blood."""
+        """Return True if it is of normal tissue or blood."""
         return bool(self.type) and int(self.type) in NORMAL
 
 
 def parse_barcode(name: str) -> Barcode | None:
-    """A TCGA barcode of a patient, sample or aliquot, or None.
+    """Parse a TCGA barcode of a patient, sample or aliquot; None if it is not one.
 
     See https://docs.gdc.cancer.gov/Encyclopedia/pages/TCGA_Barcode/.
     """
@@ -103,21 +103,21 @@ def parse_barcode(name: str) -> Barcode | None:
 
 @dataclass(frozen=True)
 class Spelling:
-    """How ids become samples that all tables agree on.
+    """Mapping from ids to samples that all tables share.
 
     Attributes
     ----------
     level : {"exact", "sample", "patient"}
         The ids themselves, or the first 15 or 12 characters of TCGA barcodes.
     with_tumour : frozenset of str
-        Patients of whom there is a tumour; at the patient level their normal samples are left out.
+        Patients with a tumour sample; at the patient level their normal samples are left out.
     """
 
     level: Level
     with_tumour: frozenset[str] = frozenset()
 
     def of(self, name: str) -> str:
-        """The sample that an id is of."""
+        """Return the sample of an id."""
         barcode = None if self.level == "exact" else parse_barcode(name)
         if barcode is None:
             return name
@@ -126,7 +126,7 @@ class Spelling:
 
 @dataclass
 class LeftOut:
-    """Who was left out, by reason."""
+    """Rows that were left out, by reason."""
 
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -137,20 +137,20 @@ class LeftOut:
 
 
 def choose_spelling(tables: Mapping[str, Sequence[str]], ids: str) -> Spelling:
-    """How the ids of these tables are matched.
+    """Choose how the ids of these tables are matched.
 
     Parameters
     ----------
     tables : mapping of str to sequence of str
-        Ids by table, the clinical one among them.
+        Ids by table, including the clinical one.
     ids : {"auto", "exact", "tcga"}
-        ``auto`` is ``tcga`` where every id of every table is a TCGA barcode. With ``tcga`` an id
-        that is none stays as it is.
+        ``auto`` is ``tcga`` if every id of every table is a TCGA barcode. With ``tcga``, other ids
+        stay as they are.
 
     Raises
     ------
     DataError
-        If they have to be barcodes and a table has none.
+        If barcodes are required and a table has none.
     """
     if ids == "exact":
         return Spelling("exact")
@@ -172,30 +172,30 @@ def choose_spelling(tables: Mapping[str, Sequence[str]], ids: str) -> Spelling:
 def pick_samples(
     table: str, names: Sequence[str], spelling: Spelling, duplicates: str, left_out: LeftOut
 ) -> dict[str, int]:
-    """The row that stands for each sample of a table.
+    """Choose the row of each sample of a table.
 
     Parameters
     ----------
     table : str
-        For messages.
+        Name of the table, for messages.
     names : sequence of str
-        Ids, a row each.
+        Id of each row.
     spelling : Spelling
     duplicates : {"error", "first"}
-        What to do with a second aliquot of a sample.
+        Treatment of a second aliquot of a sample.
     left_out : LeftOut
-        Is told of rows that stand for none.
+        Collects the rows that are not used.
 
     Returns
     -------
     dict of str to int
-        Row by sample, in the order in which they come. Of several samples of a patient the one of
-        the lowest type is taken: a primary tumour before a metastasis.
+        Row by sample, in order of appearance. Of several samples of a patient, the one of the
+        lowest type is used: a primary tumour before a metastasis.
 
     Raises
     ------
     DataError
-        If two aliquots of one sample are there.
+        If a sample has two aliquots.
     """
     rows: dict[str, list[int]] = defaultdict(list)
     normals = []
@@ -213,14 +213,14 @@ def pick_samples(
 
 
 def _best(table: str, found: list[tuple[str, int]], duplicates: str, left_out: LeftOut) -> int:
-    """The row of the lowest type of sample."""
+    """Return the row of the lowest sample type."""
     if len(found) == 1:
         return found[0][1]
     types = [barcode.type if (barcode := parse_barcode(name)) else "" for name, _ in found]
     best = [pair for pair, type_ in zip(found, types, strict=True) if type_ == min(types)]
     if len(best) > 1 and duplicates != "first":
         raise DataError(
-            f"{best[0][0]} and {best[1][0]} are of one sample",
+            f"{best[0][0]} and {best[1][0]} belong to the same sample",
             where=table,
             hint="leave one out, or keep the first of each: --duplicates first",
         )
@@ -233,31 +233,31 @@ def _best(table: str, found: list[tuple[str, int]], duplicates: str, left_out: L
 def orient(
     tables: Mapping[str, Table], known: Collection[str], forced: str | None
 ) -> dict[str, Axis]:
-    """Which way up each matrix is: whether samples are its rows or its columns.
+    """Return for each matrix whether samples are its rows or its columns.
 
-    Told, in this order, from the ids that other tables say are samples, from TCGA barcodes, from
-    the name of the column of ids, and from what the tables that are left have in common with those
-    that are settled.
+    Inferred, in this order, from the ids that other tables give as samples, from TCGA barcodes,
+    from the name of the column of ids, and from the names that undecided tables share with those
+    already decided.
 
     Parameters
     ----------
     tables : mapping of str to Table
     known : collection of str
-        Samples of the clinical table and of files that say which they are.
+        Samples of the clinical table and of files with a fixed orientation.
     forced : {"rows", "columns"}, optional
-        What `--samples` says, of all tables.
+        Value of `--samples`, for all tables.
 
     Raises
     ------
     UsageError
-        If it cannot be told.
+        If the orientation cannot be inferred.
     """
     if forced is not None:
         axis: Axis = "rows" if forced == "rows" else "columns"
         return dict.fromkeys(tables, axis)
     axes: dict[str, Axis] = {}
     samples = _spellings(known)
-    # Samples that one table brings may settle another.
+    # The samples of one table may decide the orientation of another.
     for _ in range(len(tables) + 1):
         for name, table in tables.items():
             if name not in axes and (axis_found := _axis(table, samples)):
@@ -301,7 +301,7 @@ def _axis(table: Table, samples: Collection[str]) -> Axis | None:
 
 
 def _spellings(names: Collection[str]) -> set[str]:
-    """The names, TCGA barcodes by their patient."""
+    """Return the names, TCGA barcodes also by their patient."""
     return {barcode.patient if (barcode := parse_barcode(name)) else name for name in names}
 
 

@@ -1,4 +1,4 @@
-"""``.h5ad`` and ``.h5mu`` files of others: checked against a kind, and made dense."""
+"""Read ``.h5ad`` and ``.h5mu`` files: check them against a kind, and make them dense."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ log = logging.getLogger("genomix")
 
 
 def kind_of(name: str, kinds: Mapping[str, str], stored: str | None = None) -> Kind:
-    """The kind of a modality: as asked for, as its file says, or as it is called.
+    """Return the kind of a modality: as requested, as stored in its file, or from its name.
 
     Parameters
     ----------
     name : str
     kinds : mapping of str to str
-        What `--kind` says.
+        Values of `--kind`.
     stored : str, optional
-        What its file says.
+        Kind stored in the file.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def kind_of(name: str, kinds: Mapping[str, str], stored: str | None = None) -> K
     kind = kinds.get(name, stored or name)
     if kind not in KINDS:
         raise UsageError(
-            f"{kind} is no kind of values"
+            f"{kind} is not a kind of values"
             if name in kinds
             else f"the modality {name} needs a kind of values",
             expected=f"--kind {name}=KIND, one of {', '.join(KINDS)}",
@@ -52,21 +52,15 @@ def kind_of(name: str, kinds: Mapping[str, str], stored: str | None = None) -> K
 def read_scverse(
     path: Path, kinds: Mapping[str, str], name: str | None = None
 ) -> tuple[list[Modality], Clinical]:
-    """Read an `.h5ad` or `.h5mu` file.
+    """Read an `.h5ad` or `.h5mu` file; return its modalities and its `obs`.
 
     Parameters
     ----------
     path : Path
     kinds : mapping of str to str
-        Kind by modality, where the file does not say it itself.
+        Kind by modality, unless stored in the file.
     name : str, optional
-        What to call the modality of an `.h5ad` file; by default as the file is called.
-
-    Returns
-    -------
-    modalities : list of Modality
-    clinical : Clinical
-        Its `obs`.
+        Name of the modality of an `.h5ad` file; by default the name of the file.
 
     Raises
     ------
@@ -110,10 +104,10 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
     for what, names in (("sample", data.obs_names), ("feature", data.var_names)):
         if not names.is_unique:
             twice = names[names.duplicated()][0]
-            raise DataError(f"the {what} {twice} is there twice", where=where)
+            raise DataError(f"the {what} {twice} is repeated", where=where)
     values = data.X.toarray() if hasattr(data.X, "toarray") else data.X
     if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
-        raise DataError("X holds no numbers", where=where, found=str(values.dtype))
+        raise DataError("X does not hold numbers", where=where, found=str(values.dtype))
     values = np.asarray(values, np.float32)
     wrong = kind.outside(values)
     if wrong.any():
@@ -126,12 +120,12 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
     )
     notes: dict[str, Any] = {"not taken over": dropped} if (dropped := list(_more(data))) else {}
     if dropped:
-        log.info("%s: not taken over: %s", where, ", ".join(dropped))
+        log.info("%s: ignored: %s", where, ", ".join(dropped))
     return Modality(name, kind, list(map(str, data.obs_names)), features, values, path, notes)
 
 
 def _more(data: AnnData) -> Iterator[str]:
-    """What an AnnData holds beside X, obs and var."""
+    """Yield the contents of an AnnData other than X, obs and var."""
     if data.raw is not None:
         yield "raw"
     for slot in ("layers", "obsm", "varm", "obsp", "varp"):
@@ -139,7 +133,7 @@ def _more(data: AnnData) -> Iterator[str]:
 
 
 def _columns(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The columns that a file can hold: numbers, and text as categories; by text names."""
+    """Return the columns that a file can hold: numbers, and text as categories, by text names."""
     import pandas as pd
 
     frame = frame.set_axis(frame.index.map(str), axis=0).rename(columns=str)

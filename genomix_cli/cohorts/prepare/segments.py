@@ -1,4 +1,4 @@
-"""Copy-number segments (.seg) as mean log2 ratios of arms or fixed bins, and back."""
+"""Convert copy-number segments (.seg) to mean log2 ratios of arms or fixed bins, and back."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ARMS = "arms"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(bp|kb|Mb|)", re.IGNORECASE)
 _UNITS = {"": 1, "bp": 1, "kb": 1_000, "mb": 1_000_000}
 _SMALLEST_BIN = 10_000
-# DNAcopy and others number the sex chromosomes on.
+# DNAcopy and others number the sex chromosomes.
 _SEX = {"23": "X", "24": "Y"}
 
 
 def bins_of(bins: str, assembly: str, sex: bool = False) -> pd.DataFrame:
-    """The bins of an assembly.
+    """Return the bins of an assembly.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def bins_of(bins: str, assembly: str, sex: bool = False) -> pd.DataFrame:
     assembly : str
         hg38 or hg19, or their GRC names.
     sex : bool
-        With X and Y.
+        Include X and Y.
 
     Returns
     -------
     DataFrame
-        A row per bin in genome order, `contig`, `start` and `end` (0-based, half-open), its index
-        the name: ``8q``, or ``chr8:0-5000000``.
+        One row per bin in genome order: `contig`, `start` and `end` (0-based, half-open), indexed
+        by name: ``8q``, or ``chr8:0-5000000``.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def bin_means(
     bins: pd.DataFrame,
     n_samples: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Mean of the segments in each bin, weighted by the bases that they share with it.
+    """Return the mean of the segments in each bin, weighted by the bases they share with it.
 
     Parameters
     ----------
@@ -176,15 +176,15 @@ def bin_means(
     contig, start, end, mean : NDArray
         ``[n]``; 0-based, half-open.
     bins : DataFrame
-        As :func:`bins_of` makes it: on a contig sorted and without overlap.
+        From :func:`bins_of`: sorted and without overlap on each contig.
     n_samples : int
 
     Returns
     -------
     values : NDArray
-        float32 ``[n_samples, bins]``, NaN where no segment reaches.
+        float32 ``[n_samples, bins]``, NaN if no segment overlaps.
     used : NDArray
-        bool ``[n]``, which segments reach a bin.
+        bool ``[n]``: True for segments that overlap a bin.
     """
     total = np.zeros((n_samples, len(bins)))
     bases = np.zeros((n_samples, len(bins)))
@@ -194,7 +194,8 @@ def bin_means(
         columns = np.flatnonzero(bin_contig == name)
         low, high = (bins[end_].to_numpy()[columns] for end_ in ("start", "end"))
         mine = np.flatnonzero(contig == name)
-        # A pair for every bin that a segment reaches into.
+        # All pairs of a segment and a bin that it overlaps: `first` to `last` bin of each segment,
+        # laid out flat so that no Python loop runs over segments.
         first = np.searchsorted(high, start[mine], side="right")
         n = np.maximum(np.searchsorted(low, end[mine], side="left") - first, 0)
         segment = np.repeat(mine, n)

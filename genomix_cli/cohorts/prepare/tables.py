@@ -1,7 +1,7 @@
-"""Matrices of numbers from TSV, CSV and Parquet, with the place of every value that is wrong.
+"""Read matrices of numbers from TSV, CSV and Parquet, locating every wrong value.
 
-The cells of a block of lines are laid out one below the other and parsed as a single column: as
-fast for a table with 450,000 columns as for one with 450,000 rows.
+The cells of a block of lines are laid out one below the other and parsed as a single column:
+as fast for a table with 450,000 columns as for one with 450,000 rows.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ log = logging.getLogger("genomix")
 
 Values = NDArray[np.float32]
 
-#: Cells that are parsed together.
+#: Number of cells to parse at a time.
 BLOCK = 1 << 22
-# The spellings of a missing value that the fast parser knows; any other is read cell by cell.
+# Spellings of a missing value for the fast parser; others are parsed cell by cell.
 _MISSING = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
-#: Columns that describe a feature and are no sample; cBioPortal and GDC write them.
+#: Columns that describe a feature rather than a sample, as written by cBioPortal and GDC.
 ANNOTATIONS = frozenset(
     [
         "entrez_gene_id",
@@ -51,7 +51,7 @@ ANNOTATIONS = frozenset(
 
 @dataclass(frozen=True)
 class Table:
-    """A matrix as its file has it, whichever way up.
+    """Matrix in the orientation of its file.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Table:
         Name of the column of ids.
     rows, columns : list of str
     values : NDArray
-        float32 ``[rows, columns]``, NaN where missing.
+        float32 ``[rows, columns]``, NaN if missing.
     places : NDArray
         int64 ``[rows]``: line of each row in a text file, number of the row in a Parquet file.
     header : int
@@ -76,7 +76,7 @@ class Table:
     header: int
 
     def where(self, row: int, column: int | None = None) -> str:
-        """The place of a row or a cell, as an error names it."""
+        """Return the position of a row or a cell, for errors."""
         return place(self.path, int(self.places[row]), self.header) + (
             "" if column is None else f", column {self.columns[column]}"
         )
@@ -91,7 +91,7 @@ class _Block(NamedTuple):
 
 
 def place(path: Path, number: int, header: int) -> str:
-    """``file.tsv:3``, or ``file.parquet: row 3`` where there are no lines."""
+    """Return ``file.tsv:3``, or ``file.parquet: row 3`` for files without lines."""
     return f"{path}:{number}" if header else f"{path}: row {number}"
 
 
@@ -108,28 +108,24 @@ def read_matrix(
     Parameters
     ----------
     path : Path
-        TSV or CSV, gzipped or not, or Parquet; told by content.
+        TSV or CSV, gzipped or not, or Parquet; recognised by content.
     kind : Kind
-        What the values are; those outside its domain are refused.
+        Kind of the values; those outside its domain are refused.
     id_column : str, optional
         Column of the row names; by default the first one (of Parquet: the pandas index, else the
         first column of text).
     skip : collection of str
-        Columns to leave out. `ANNOTATIONS` are left out too where they come right after the ids.
+        Columns to leave out. `ANNOTATIONS` right after the ids are left out too.
     duplicates : {"error", "first"}
-        What to do with a row or column whose name was there before.
-
-    Returns
-    -------
-    Table
+        Treatment of a row or column with a repeated name.
 
     Raises
     ------
     DataError
-        With file, line and column: a cell that is no number or outside its domain, a ragged row,
-        a name that is missing or comes twice, a table without values.
+        With file, line and column: a cell that is not a number or outside its domain, a ragged
+        row, a missing or repeated name, a table without values.
     UsageError
-        If there is no `id_column`.
+        If `id_column` does not exist.
     MissingExtraError
         If it is Parquet and pyarrow is not installed.
     """
@@ -157,20 +153,20 @@ def _read_text(path: Path, kind: Kind, id_column: str | None, skip: Collection[s
 def _layout(
     columns: list[str], id_column: str | None, skip: Collection[str], path: Path
 ) -> tuple[int, list[int]]:
-    """Index of the column of ids, and of the columns of values."""
+    """Return the index of the column of ids, and those of the columns of values."""
     if id_column is not None and id_column not in columns:
         raise unknown_name(id_column, columns, what="column", where=path, option="--id-column")
     ids = 0 if id_column is None else columns.index(id_column)
     kept = [i for i, name in enumerate(columns) if i != ids and name not in skip]
-    # Only what comes before the first sample describes features: a sample may be called "name".
+    # Only columns before the first sample describe features: a sample may be called "name".
     while kept and columns[kept[0]].lower() in ANNOTATIONS:
-        log.info("%s: the column %s is no sample and left out", path, columns[kept[0]])
+        log.info("%s: the column %s is not a sample and is left out", path, columns[kept[0]])
         kept.pop(0)
     return ids, kept
 
 
 def _text_blocks(text: TextTable, kind: Kind, ids: int, kept: list[int]) -> Iterator[_Block]:
-    """The rows of a table in blocks of about `BLOCK` cells."""
+    """Yield the rows of a table in blocks of about `BLOCK` cells."""
     size = max(BLOCK // max(len(kept), 1), 1)
     ticker = Ticker()
     pending: list[tuple[int, str]] = []
@@ -207,10 +203,10 @@ def _text_block(
 
 
 def _taker(text: TextTable, ids: int, kept: list[int]) -> Callable[[int, str], tuple[str, str]]:
-    """What takes the name off a line, and puts each cell of its values on a line of its own."""
+    """Return a function that splits a line into its name and its values, one value per line."""
     n, first = len(text.columns), kept[0]
     is_tail = kept == list(range(first, n)) and ids < first
-    # A gene without a symbol goes by its Entrez id.
+    # A gene without a symbol is named by its Entrez id.
     spare = [i for i in range(first) if i != ids and text.columns[i].lower() in ANNOTATIONS]
 
     def take(number: int, line: str) -> tuple[str, str]:
@@ -232,7 +228,9 @@ def _taker(text: TextTable, ids: int, kept: list[int]) -> Callable[[int, str], t
 def _name(cell: str, where: str) -> str:
     name = cell.strip()
     if not name:
-        raise DataError("the row has no name", where=where, hint="which column is it? --id-column")
+        raise DataError(
+            "the row has no name", where=where, hint="name the column of ids: --id-column"
+        )
     return name
 
 
@@ -240,7 +238,7 @@ Where = Callable[[int, int], str]
 
 
 def _numbers(rows: list[str], width: int, where: Where) -> Values:
-    """Cells, each on a line of its own, as float32 ``[rows, width]``."""
+    """Parse cells, each on a line of its own, as float32 ``[rows, width]``."""
     import pandas as pd
 
     try:
@@ -260,7 +258,7 @@ def _numbers(rows: list[str], width: int, where: Where) -> Values:
 
 
 def _numbers_one_by_one(rows: list[str], width: int, where: Where) -> Values:
-    """As :func:`_numbers`, slower, and it knows which cell is wrong."""
+    """Parse as :func:`_numbers` does, more slowly, to locate the wrong cell."""
     values = np.empty((len(rows), width), np.float32)
     for i, row in enumerate(rows):
         for j, cell in enumerate(row.split("\n")):
@@ -269,15 +267,9 @@ def _numbers_one_by_one(rows: list[str], width: int, where: Where) -> Values:
 
 
 def number(cell: str, where: Callable[[], str]) -> float:
-    """A cell as a number, NaN where it is missing.
-
-    Raises
-    ------
-    DataError
-        If it is neither.
-    """
+    """Parse a cell, NaN if missing; raise DataError if it is not a number."""
     try:
-        # Python reads 1_000 as a thousand; nobody who writes tables means that.
+        # Python reads 1_000 as a thousand, which no table means.
         return float("x" if "_" in cell else cell)
     except ValueError as error:
         if is_missing(cell):
@@ -286,7 +278,7 @@ def number(cell: str, where: Callable[[], str]) -> float:
             "not a number",
             where=where(),
             found=repr(cell[:40]),
-            hint="leave a column that is no sample or feature out: --skip-column",
+            hint="leave out a column that is not a sample or feature: --skip-column",
         ) from error
 
 
@@ -298,7 +290,7 @@ def _check_domain(values: Values, kind: Kind, where: Where) -> None:
 
 
 def outside_domain(kind: Kind, where: str, found: float) -> DataError:
-    """A value that its kind does not allow."""
+    """Return the error for a value that its kind does not allow."""
     is_fraction = kind.name == "methylation"
     return DataError(
         f"not a value of {kind.name}",
@@ -312,7 +304,7 @@ def outside_domain(kind: Kind, where: str, found: float) -> DataError:
 def _joined(
     path: Path, corner: str, columns: list[str], blocks: Iterable[_Block], header: int
 ) -> Table:
-    """One table of its blocks, which grows in place as they come."""
+    """Join blocks into one table, which grows in place as they arrive."""
     ids: list[str] = []
     places: list[int] = []
     values = np.empty((0, len(columns)), np.float32)
@@ -341,7 +333,7 @@ def _read_parquet(path: Path, kind: Kind, id_column: str | None, skip: Collectio
 
 
 def _parquet_index(schema: Any) -> str | None:
-    """The column that pandas keeps the index in, else the first of text."""
+    """Return the column of the pandas index, else the first column of text."""
     index = (schema.pandas_metadata or {}).get("index_columns", [])
     if index and isinstance(index[0], str):
         return index[0]
@@ -387,14 +379,14 @@ def _parquet_column(column: Any, j: int, where: Where) -> Values:
 
 
 def _unique(table: Table, duplicates: str) -> Table:
-    """Without a second row or column of a name, or an error that says where it is."""
+    """Return the table without repeated rows or columns, or raise an error that locates one."""
     rows, columns = _repeated(table.rows), _repeated(table.columns)
     if not rows and not columns:
         return table
     if duplicates != "first":
         raise _duplicate(table, rows, columns)
     log.warning(
-        "%s: %d rows and %d columns whose name came before are left out, as %s",
+        "%s: %d rows and %d columns with repeated names are left out, such as %s",
         *(table.path, len(rows), len(columns)),
         ", ".join([table.rows[i] for i in rows[:3]] or [table.columns[i] for i in columns[:3]]),
     )
@@ -410,7 +402,7 @@ def _unique(table: Table, duplicates: str) -> Table:
 
 
 def _repeated(names: Sequence[str]) -> list[int]:
-    """Index of each name that was there before."""
+    """Return the index of each repeated name."""
     if len(set(names)) == len(names):
         return []
     seen: Counter[str] = Counter()
@@ -427,8 +419,8 @@ def _duplicate(table: Table, rows: list[int], columns: list[int]) -> DataError:
     if rows:
         name = table.rows[rows[0]]
         first = table.places[table.rows.index(name)]
-        what = f"{name} is there twice, first in {'line' if table.header else 'row'} {first}"
+        what = f"{name} is repeated, first in {'line' if table.header else 'row'} {first}"
         return DataError(what, where=table.where(rows[0]), hint=hint)
     name = table.columns[columns[0]]
     where = f"{table.path}:{table.header}" if table.header else table.path
-    return DataError(f"the column {name} is there twice", where=where, hint=hint)
+    return DataError(f"the column {name} is repeated", where=where, hint=hint)

@@ -15,7 +15,7 @@ from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks whose state depends on whether the class or an interaction made them active.
+    """Blocks whose state depends on whether the class or an interaction activates them.
 
     ``P(state | y) = q(y) active[state] + (1 - q(y)) quiet[state]``, with q from :class:`Drivers`.
 
@@ -23,7 +23,7 @@ class Blocks:
     ----------
     drivers : Drivers
     quiet, active : NDArray
-        float64 ``[U, S]``: law of the state where the block is not, and is, active.
+        float64 ``[U, S]``: distribution of the state in inactive and in active blocks.
     """
 
     drivers: Drivers
@@ -31,21 +31,16 @@ class Blocks:
     active: Floats
 
     def draw(self, samples: Samples, rng: np.random.Generator) -> Ints:
-        """The state of every block ``[n, U]``."""
+        """Draw the state of every block ``[n, U]``."""
         active = self.drivers.draw(samples, rng)
         below = np.where(active[..., None], self.active.cumsum(1), self.quiet.cumsum(1))
         uniform = rng.random(active.shape)[..., None]
         return (uniform > below[..., :-1]).sum(-1)
 
     def log_likelihood(self, shown: Sequence[tuple[Emission, Floats]], n: int) -> Floats:
-        """Of everything that shows the blocks' states ``[n, K, P, B, 2, ...]``.
+        """Return the log-likelihood of all that shows the blocks ``[n, K, P, B, 2, ...]``.
 
-        Parameters
-        ----------
-        shown : sequence of (Emission, NDArray)
-            The law and the values ``[n, d]`` of each modality that shows the blocks.
-        n : int
-            Samples.
+        `shown` holds the emission and the values ``[n, d]`` of each modality that shows the blocks.
         """
         axes = [1] * len(self.drivers.shared.interactions)
         total = np.zeros((n, 1, 1, 1, *axes))
@@ -58,12 +53,7 @@ class Blocks:
 
 
 class BlockProcess(Process):
-    """A process whose hidden states are those of blocks, each reader with an emission.
-
-    Attributes
-    ----------
-    blocks : Blocks
-    """
+    """Process whose hidden states are those of blocks, with one emission per reader."""
 
     blocks: Blocks
 
@@ -73,9 +63,9 @@ class BlockProcess(Process):
 
 
 def _mixture(log_likelihood: Floats, law: Floats) -> Floats:
-    """``log sum_s law[r, s] exp(log_likelihood[n, s, ...])``, ``[n, R, P, B]``."""
+    """Return ``log sum_s law[r, s] exp(log_likelihood[n, s, ...])``, ``[n, R, P, B]``."""
     highest = log_likelihood.max(1, keepdims=True)
     likelihood = np.exp(log_likelihood - highest)
-    # A state that cannot be in a class may be the only one that its data allow.
+    # A state that is impossible in a class may be the only one that explains the data.
     with np.errstate(divide="ignore"):
         return np.log(np.einsum("rs,nspb->nrpb", law, likelihood, optimize=True)) + highest

@@ -1,4 +1,4 @@
-"""How well anyone could do: the Bayes-optimal posterior, judged as a model would be."""
+"""Best performance possible: the Bayes-optimal posterior, evaluated like a model."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from genomix_cli.comparison.metrics.binary import auroc
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The ceiling for a set of modalities, on the samples at hand.
+    """Ceiling for a set of modalities, on the simulated samples.
 
     Attributes
     ----------
     modalities : tuple of str
     accuracy, low, high : float
-        Of the Bayes rule, with its 95 % interval (Wilson).
+        Accuracy of the Bayes rule, with its 95 % interval (Wilson).
     expected : float
-        Mean of the largest posterior: what the accuracy is but for chance.
+        Mean of the largest posterior: the expected accuracy.
     auroc : float
         One class against the rest, mean over classes.
     log_loss : float
         Natural logarithm.
     late_fusion : float
-        Accuracy of multiplying the posteriors of the single modalities: what is left to gain by
-        looking at them together is `accuracy` less this.
+        Accuracy of the product of the single modalities' posteriors: `accuracy` minus this is the
+        gain from modelling the modalities jointly.
     """
 
     modalities: tuple[str, ...]
@@ -46,14 +46,14 @@ class Ceiling:
 def ceilings(
     prior: Floats, posteriors: Mapping[Subset, Floats], label: Ints
 ) -> tuple[Ceiling, ...]:
-    """The ceiling of every set of modalities.
+    """Return the ceiling of every set of modalities.
 
     Parameters
     ----------
     prior : NDArray
         ``[K]``: frequency of each class.
     posteriors : mapping
-        ``[n, K]`` of each set.
+        ``[n, K]`` for each set.
     label : NDArray
         int64 ``[n]``.
     """
@@ -84,7 +84,7 @@ def _ceiling(subset: Subset, posterior: Floats, fused: Floats, label: Ints) -> C
 
 
 def _late_fusion(prior: Floats, subset: Subset, posteriors: Mapping[Subset, Floats]) -> Floats:
-    """Log posterior if the modalities were independent given the class ``[n, K]``."""
+    """Return the log posterior of modalities taken as independent given the class ``[n, K]``."""
     log_prior = np.log(prior)
     with np.errstate(divide="ignore"):
         return log_prior + sum(np.log(posteriors[(name,)]) - log_prior for name in subset)

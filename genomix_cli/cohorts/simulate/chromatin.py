@@ -38,21 +38,21 @@ class ChromatinParameters:
     Attributes
     ----------
     features : int
-        Peaks.
+        Number of peaks.
     module : float
         Mean number of peaks in a module (geometric).
     drivers : int
-        Driver modules.
+        Number of driver modules.
     penetrance, background : float
         As for methylation.
     open : float
-        Share of modules that are open in normal cells.
+        Fraction of modules that are open in normal cells.
     base, base_sd : float
         Mean and standard deviation over peaks of a closed peak's log2 accessibility.
     gain : float
-        What being open adds, log2.
+        log2 gain of an open peak.
     noise : float
-        Median of sd[j]; a quarter of its logarithm varies over peaks.
+        Median of sd[j]; the standard deviation of its logarithm over peaks is 1/4.
     batch_sd : float
         Standard deviation of delta.
     """
@@ -108,7 +108,7 @@ class Chromatin(BlockProcess):
         self.readers = {self.name: GaussianEmission(self.unit, units, mean, sd)}
 
     def _mixed(self, gain: float) -> Floats:
-        """What tumour and normal cells show together ``[d, S, P, 1]``, log2."""
+        """Return log2 accessibility of tumour and normal cells together ``[d, S, P, 1]``."""
         p = self.shared.purity.values
         tumour = 2.0 ** (gain * np.arange(2))
         normal = 2.0 ** (gain * self.normal[self.unit])
@@ -132,7 +132,7 @@ class Chromatin(BlockProcess):
 
 
 def batch_shift(shared: Shared, features: int, sd: float, rng: np.random.Generator) -> Floats:
-    """The shift delta ``[d, 1, 1, B]``; 0 where there is one batch."""
+    """Draw the shift delta ``[d, 1, 1, B]``; 0 with a single batch."""
     batches = shared.shape[2]
     shift = rng.normal(0, sd, (features, 1, 1, batches))
     return shift if batches > 1 else np.zeros_like(shift)

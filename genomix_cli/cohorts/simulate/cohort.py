@@ -1,4 +1,4 @@
-"""``genomix simulate cohort``: several omics of many samples, and the best that anyone could do."""
+"""Simulate a cohort: several omics of many samples, and the Bayes-optimal performance."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-# Samples at a time; each piece has a generator of its own, so threads change nothing.
+# Samples per piece. Each has its own generator, so the number of threads changes nothing.
 PIECE = 1000
 
 
 @dataclass(frozen=True)
 class CohortSummary:
-    """What was simulated.
+    """Summary of a simulated cohort.
 
     Attributes
     ----------
     output : Path
     samples : int
     features : dict of str to int
-        Of each modality.
+        Number of features of each modality.
     classes : dict of str to int
-        Samples of each.
+        Number of samples of each class.
     ceilings : tuple of Ceiling
-        What a model can reach with each set of modalities.
+        Best performance possible with each set of modalities.
     """
 
     output: Path
@@ -118,7 +118,7 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
 def draw_present(
     world: World, n: int, rng: np.random.Generator
 ) -> tuple[Samples, dict[str, NDArray[np.bool_]]]:
-    """Draw samples, and which of them lack each modality; one that lacks all is drawn again."""
+    """Draw samples and their missing modalities; redraw those that lack all."""
     kept: list[Samples] = []
     lacks: list[NDArray[np.bool_]] = []
     while sum(map(len, kept)) < n:
@@ -134,7 +134,7 @@ def draw_present(
 
 
 def _obs(world: World, samples: Samples) -> pd.DataFrame:
-    """The table of samples."""
+    """Return the table of samples."""
     import pandas as pd
 
     width = max(len(str(len(samples))), 5)
@@ -149,7 +149,7 @@ def _obs(world: World, samples: Samples) -> pd.DataFrame:
 
 
 def _empty(world: World, name: str, obs: pd.DataFrame) -> AnnData:
-    """A modality without its values."""
+    """Return a modality without its values."""
     from anndata import AnnData
 
     process = world.processes[name]
@@ -199,7 +199,7 @@ def _pieces(
     absent: dict[str, NDArray[np.bool_]],
     request: CohortRequest,
 ) -> Iterator[Piece]:
-    """Pieces in order, several being made at a time (NumPy lets go of the interpreter's lock)."""
+    """Yield pieces in order, several being made at a time (NumPy releases the GIL)."""
 
     def piece(start: int) -> Piece:
         rows = slice(start, start + PIECE)
@@ -210,7 +210,7 @@ def _pieces(
 
     threads = request.threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(threads) as pool:
-        # Few pieces ahead: memory stays bounded.
+        # Only a few pieces ahead, so that memory stays bounded.
         ahead = []
         try:
             for start in range(0, len(samples), PIECE):
@@ -225,7 +225,7 @@ def _pieces(
 
 
 def _write(file: h5py.File, name: str, observed: Observed, start: int, rows: int) -> int:
-    """Write a piece of a modality; how many rows that were."""
+    """Write a piece of a modality; return the number of its rows."""
     here = ~observed.absent
     matrices: dict[str, NDArray[Any]] = {"X": observed.values[here].astype(np.float32)}
     for layer, values in observed.drawn.layers.items():
@@ -247,7 +247,7 @@ def _truth(
     latents: dict[str, Floats],
     table: tuple[Ceiling, ...],
 ) -> dict[str, Any]:
-    """What the file says of how it was made."""
+    """Return the record of how the cohort was made."""
     return {
         "latents": list(latents),
         "bayes": [asdict(ceiling) for ceiling in table],

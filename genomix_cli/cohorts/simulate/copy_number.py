@@ -1,19 +1,19 @@
 """Copy number: a hidden Markov model along each chromosome arm.
 
 A bin has 0 to 5 copies. Segments are focal or broad, each with its own mean length: one state per
-copy number would give a single geometric law, and real profiles have both whole arms and focal
-events [1]_. The chain starts anew on each arm, and a segment's copy number is drawn whatever the
-one before it had, so that the law of segments is also that of bins. Where the class (or an
-interaction) makes an arm active, its segments are gains, or losses, more often. The log2 ratio of a
-bin with c copies in a sample of purity p and tumour ploidy h is, as in ichorCNA [2]_ ::
+copy number would give a single geometric distribution, but real profiles have both whole-arm and
+focal events [1]_. The chain restarts on each arm, and the copy number of a segment does not depend
+on the previous one, so that the distribution over segments is also that over bins. Where the class
+(or an interaction) activates an arm, gains, or losses, are more frequent among its segments. The
+log2 ratio of a bin with c copies in a sample of purity p and tumour ploidy h is, as in ichorCNA
+[2]_ ::
 
     mu = gamma log2((p c + 2 (1 - p)) / (p h + 2 (1 - p)))
     x ~ mu + g w[bin] + sigma t(nu)
 
-with a wave w along the genome, as GC content leaves one, of the sample's amplitude g, whose law
-depends on the batch. Arrays show less than the whole ratio, a share gamma of it [3]_. Ploidy and
-amplitude are drawn before the path: given them the forward algorithm is exact, and they are summed
-over.
+with a wave w along the genome, like that of GC content, of amplitude g, whose distribution depends
+on the batch. Arrays show only a fraction gamma of the ratio [3]_. Ploidy and amplitude are drawn
+before the path: given both, the forward algorithm is exact, and they are then summed out.
 
 References
 ----------
@@ -47,9 +47,10 @@ if TYPE_CHECKING:
 
 COPIES = 6
 QUIET, GAIN, LOSS = range(3)
-# Samples at a time: the arrays of the forward algorithm then stay in the cache.
+# Samples at a time, so that the arrays of the forward algorithm stay in the cache.
 BATCH = 128
-# Below it a likelihood relative to the best is as good as none, and float32 near its end.
+# Floor of a likelihood relative to the best one: smaller ones do not matter, and float32 would
+# underflow.
 LEAST = 1e-25
 
 
@@ -60,28 +61,28 @@ class CopyNumberParameters:
     Attributes
     ----------
     features : int
-        Bins of the 39 arms of the autosomes, shared out by length.
+        Number of bins on the 39 autosomal arms, allotted by length.
     drivers : int
-        Driver arms; half of them gains.
+        Number of driver arms; half of them gains.
     penetrance, background : float
         As for methylation.
     lengths : tuple of float
         Mean length in Mb of focal and of broad segments.
     focal : float
-        Share of segments that are focal.
+        Fraction of segments that are focal.
     offsets : tuple of float
         Weights of copy numbers 0, 1, 2 ... away from the ploidy, either way, in quiet arms.
     gain_share : float
-        Of the events in quiet arms, those that are gains; at 1/2 the weights are as they stand.
+        Fraction of gains among the events of quiet arms; 1/2 leaves the weights unchanged.
     driven : tuple of float
-        The same in the direction of an active arm's event. Arms that are no drivers are quiet.
+        Weights in the direction of an active arm's event. Arms that are not drivers are quiet.
     ploidy : tuple of float
         Ploidies.
     ploidy_weights : tuple of float
         Their frequencies.
     gc : tuple of float
-        Amplitudes of the wave, each as frequent in the first batch; later batches have the
-        larger ones more often.
+        Amplitudes of the wave, equally frequent in the first batch; later batches have the larger
+        ones more often.
     response : float
         gamma: 1 for sequencing, about 0.55 for SNP arrays.
     noise, freedom : float
@@ -107,7 +108,7 @@ class CopyNumberParameters:
 
 @dataclass(frozen=True)
 class Bin:
-    """A bin of an arm: its `contig`, 0-based half-open `start` and `end`, and `arm`, by number."""
+    """Bin of an arm: `contig`, 0-based half-open `start` and `end`, and the number of the `arm`."""
 
     contig: str
     start: int
@@ -152,7 +153,7 @@ class CopyNumber(Process):
         self.readers: dict[str, Any] = {self.name: None}
 
     def _segment_law(self, kind: int) -> Floats:
-        """Law of a new segment's copy number, by ploidy ``[H, 6]``."""
+        """Return the distribution of a new segment's copy number, by ploidy ``[H, 6]``."""
         p = self.parameters
         rows = []
         for ploidy in p.ploidy:
@@ -168,7 +169,7 @@ class CopyNumber(Process):
         return np.array(rows)
 
     def _means(self) -> Floats:
-        """Expected values mu ``[6, P, H]``."""
+        """Return expected values mu ``[6, P, H]``."""
         copies = np.arange(COPIES).reshape(-1, 1, 1)
         p = self.shared.purity.values.reshape(1, -1, 1)
         ploidy = np.array(self.parameters.ploidy)
@@ -177,14 +178,14 @@ class CopyNumber(Process):
 
     @property
     def amplitude_law(self) -> Floats:
-        """Law of the wave's amplitude in each batch ``[B, G]``."""
+        """Return the distribution of the wave's amplitude in each batch ``[B, G]``."""
         batches, amplitudes = self.shared.shape[2], len(self.parameters.gc)
         tilt = np.arange(batches)[:, None] / max(batches - 1, 1)
         weights = np.exp(2 * tilt * np.linspace(0, 1, amplitudes))
         return weights / weights.sum(1, keepdims=True)
 
     def stays(self, arm: int) -> Floats:
-        """Probability that a focal, and a broad, segment of an arm goes on for a bin ``[2]``."""
+        """Return the probability that a focal, and a broad, segment extends by a bin ``[2]``."""
         piece = next(b for b in self.bins if b.arm == arm)
         return np.exp(-(piece.end - piece.start) / 1e6 / np.array(self.parameters.lengths))
 
@@ -212,7 +213,7 @@ class CopyNumber(Process):
         return Drawn(values, values, layers, latents)
 
     def _paths(self, kind: Ints, ploidy: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        """Copy numbers, and numbers of segments ``[n, d]``, for the kind of each arm ``[n, A]``."""
+        """Draw copy numbers and segment numbers ``[n, d]`` for the kind of each arm ``[n, A]``."""
         n = len(kind)
         state, segment = np.empty((n, len(self.bins)), int), np.empty((n, len(self.bins)), int)
         copies, focal, number = np.zeros(n, int), np.zeros(n, bool), np.full(n, -1)
@@ -239,24 +240,24 @@ class CopyNumber(Process):
         return np.concatenate(pieces)
 
     def _of_batch(self, shown: dict[str, Floats]) -> Floats:
-        """As :meth:`log_likelihood`, for few samples."""
+        """Return :meth:`log_likelihood` for few samples."""
         n = len(next(iter(shown.values())))
         axes = [1] * len(self.shared.interactions)
         total = np.zeros((n, 1, 1, 1, *axes))
         for arm in range(len(self.arms)):
             total = total + self._of_arm(arm, shown)
-        # Ploidy and amplitude ride on the axis of purity: [n, K, P H G, B, ...]
+        # Ploidy and amplitude share the axis of purity: [n, K, P H G, B, ...]
         purities, batches = self.shared.shape[1:]
-        own = len(self.parameters.ploidy) * len(self.parameters.gc)
-        total = np.broadcast_to(total, (n, total.shape[1], purities * own, *total.shape[3:]))
-        split = total.reshape(n, total.shape[1], purities, own, *total.shape[3:])
+        combined = len(self.parameters.ploidy) * len(self.parameters.gc)
+        total = np.broadcast_to(total, (n, total.shape[1], purities * combined, *total.shape[3:]))
+        split = total.reshape(n, total.shape[1], purities, combined, *total.shape[3:])
         law = self.ploidy_law[:, None, None] * self.amplitude_law.T
-        law = law.reshape(1, 1, 1, own, batches, *axes)
+        law = law.reshape(1, 1, 1, combined, batches, *axes)
         highest = split.max(3, keepdims=True)
         return np.log((law * np.exp(split - highest)).sum(3)) + highest.squeeze(3)
 
     def _of_arm(self, arm: int, shown: dict[str, Floats]) -> Floats:
-        """Log-likelihood of an arm ``[n, K, P H G, B, 2, ...]``."""
+        """Return the log-likelihood of an arm ``[n, K, P H G, B, 2, ...]``."""
         shows = list(self._emissions(arm, shown))
         rates = self.drivers.rates(arm)
         quiet = self._forward(arm, QUIET, shows)
@@ -272,7 +273,7 @@ class CopyNumber(Process):
             return self.drivers.place(np.log(mixed) + highest[:, None], arm)
 
     def _emissions(self, arm: int, shown: dict[str, Floats]) -> Iterator[NDArray[np.float32]]:
-        """For each bin of an arm, the likelihood of what shows it ``[6, n, P, H, G, B or 1]``."""
+        """Yield for each bin of an arm the likelihood of its data ``[6, n, P, H, G, B or 1]``."""
         for i in np.flatnonzero(self.arm == arm).tolist():
             found: Any = np.float32(1)
             for name, values in shown.items():
@@ -283,7 +284,10 @@ class CopyNumber(Process):
             yield found
 
     def _of_ratio(self, ratio: Floats, i: int) -> NDArray[np.float32]:
-        """Student's t of a log2 ratio, up to a factor ``[6, n, P, H, G, 1]``; 1 where missing."""
+        """Return the t density of a log2 ratio, up to a factor ``[6, n, P, H, G, 1]``.
+
+        Missing ratios have density 1.
+        """
         p = self.parameters
         wave = np.array(p.gc) * self.wave[i]
         expected = (self.mean[:, None, :, :, None] + wave).astype(np.float32)
@@ -297,7 +301,7 @@ class CopyNumber(Process):
         return density[..., None]
 
     def _of_reader(self, emission: Any, values: Floats, i: int) -> NDArray[np.float32]:
-        """What the genes of a bin say ``[6, n, P, 1, 1, B]``, up to a factor of each sample."""
+        """Return the likelihood of a bin's genes, up to a factor ``[6, n, P, 1, 1, B]``."""
         log_likelihood = emission.log_likelihood(values, i)
         log_likelihood = log_likelihood - log_likelihood.max((1, 2, 3), keepdims=True)
         likelihood = np.maximum(np.moveaxis(np.exp(log_likelihood), 1, 0), LEAST)
@@ -305,7 +309,7 @@ class CopyNumber(Process):
         return likelihood[:, :, :, None, None, :]
 
     def _forward(self, arm: int, kind: int, shows: list[NDArray[np.float32]]) -> Floats:
-        """Log-likelihood of an arm under one law of its segments ``[n, P H G, B or 1]``."""
+        """Return the log-likelihood of an arm for one kind of arm ``[n, P H G, B or 1]``."""
         law = self.law[kind].T.astype(np.float32).reshape(COPIES, 1, 1, -1, 1, 1)
         share = np.array([self.parameters.focal, 1 - self.parameters.focal], np.float32)
         stays = self.stays(arm).astype(np.float32)
@@ -337,7 +341,7 @@ class CopyNumber(Process):
 
 
 def _check(p: CopyNumberParameters) -> None:
-    """What the types of the parameters do not say."""
+    """Refuse parameters that contradict each other."""
     problems = []
     if not p.ploidy or len(p.ploidy) != len(p.ploidy_weights) or not sum(p.ploidy_weights):
         problems.append("ploidy_weights are not one per ploidy, with one above 0")
@@ -350,7 +354,7 @@ def _check(p: CopyNumberParameters) -> None:
 
 
 def _rescale(alpha: list[NDArray[np.float32]]) -> Floats:
-    """Scale the forward variables to sum to 1, in place; the logarithm of what they summed to."""
+    """Scale the forward variables to sum to 1, in place; return the log of their sum."""
     total = alpha[0].sum(0) + alpha[1].sum(0)
     for part in alpha:
         part /= total
@@ -358,7 +362,7 @@ def _rescale(alpha: list[NDArray[np.float32]]) -> Floats:
 
 
 def _power(x: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
-    """``x ** exponent``; whole exponents, which are the usual ones, without a logarithm."""
+    """Return ``x ** exponent``; whole exponents, the usual ones, without a logarithm."""
     if exponent == int(exponent) and -8 <= exponent < 0:
         inverse = np.reciprocal(x)
         found = inverse.copy()
@@ -373,12 +377,12 @@ def _batches(n: int) -> Iterator[slice]:
 
 
 def _at_distance(weights: tuple[float, ...], distance: Ints) -> Floats:
-    """The weight at each distance, 0 beyond the last."""
+    """Return the weight at each distance, 0 beyond the last."""
     return np.append(np.array(weights), 0.0)[np.minimum(distance, len(weights))]
 
 
 def cut_arms(pieces: tuple[Arm, ...], bins: int) -> list[Bin]:
-    """Share `bins` out over arms by length, at least one each, equal within an arm.
+    """Allot `bins` to arms by length, at least one each, equal within an arm.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which units of a modality the class, or an interaction, switches on."""
+"""Units of a modality that the class, or an interaction, switches on."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ NONE = -1
 
 @dataclass(frozen=True)
 class Drivers:
-    """The units of a modality and what switches them on.
+    """Units of a modality and what switches them on.
 
-    A unit that is switched on is *active* with probability `penetrance`, one that is not with
-    probability `background`. Class drivers are switched on in one class; interaction drivers where
-    the modality's bit of the interaction is 1; all others never.
+    A unit that is switched on is *active* with probability `penetrance`, otherwise with probability
+    `background`. Class drivers are switched on in one class, interaction drivers if the modality's
+    bit of the interaction is 1, all others never.
 
     Attributes
     ----------
     modality : str
     shared : Shared
     of_class : NDArray
-        int64 ``[U]``: the class in which it is switched on, or -1.
+        int64 ``[U]``: class in which the unit is switched on, or -1.
     of_interaction : NDArray
-        int64 ``[U]``: the interaction whose bit switches it on, or -1.
+        int64 ``[U]``: interaction whose bit switches it on, or -1.
     penetrance, background : NDArray
         float64 ``[U]``.
     """
@@ -47,12 +47,12 @@ class Drivers:
         return len(self.of_class)
 
     def quiet_elsewhere(self) -> Drivers:
-        """The same, and what is no driver is never active."""
+        """Return the same drivers, with units that are not drivers never active."""
         driven = (self.of_class != NONE) | (self.of_interaction != NONE)
         return replace(self, background=np.where(driven, self.background, 0.0))
 
     def rates(self, unit: int) -> Floats:
-        """Probability that a unit is active, by class ``[K]``, by bit ``[2]`` or always ``[1]``."""
+        """Return P(unit is active), by class ``[K]``, by bit ``[2]`` or constant ``[1]``."""
         on = np.zeros(1, bool)
         if self.of_class[unit] != NONE:
             on = np.arange(len(self.shared.classes)) == self.of_class[unit]
@@ -61,18 +61,9 @@ class Drivers:
         return np.where(on, self.penetrance[unit], self.background[unit])
 
     def place(self, values: Floats, unit: int) -> Floats:
-        """Put an array whose second axis is that of :meth:`rates` onto the axes of a likelihood.
+        """Move the second axis, that of :meth:`rates`, to the axes of a likelihood.
 
-        Parameters
-        ----------
-        values : NDArray
-            ``[n, R, P, B]``.
-        unit : int
-
-        Returns
-        -------
-        NDArray
-            ``[n, K or 1, P, B, 2 or 1, ...]``.
+        Turns `values` ``[n, R, P, B]`` into ``[n, K or 1, P, B, 2 or 1, ...]``.
         """
         axes = [1] * len(self.shared.interactions)
         i = self.of_interaction[unit]
@@ -83,7 +74,7 @@ class Drivers:
         return np.moveaxis(values, 1, -1).reshape(n, 1, p, b, *axes)
 
     def draw(self, samples: Samples, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Which units of each sample are active ``[n, U]``."""
+        """Draw the active units of each sample ``[n, U]``."""
         on = samples.label[:, None] == self.of_class
         for i in self.shared.of(self.modality):
             units = self.of_interaction == i
@@ -91,7 +82,7 @@ class Drivers:
         return rng.random(on.shape) < np.where(on, self.penetrance, self.background)
 
     def columns(self, unit_of_feature: Ints) -> pd.DataFrame:
-        """The truth about each feature, for `var`."""
+        """Return the truth about each feature, for `var`."""
         import pandas as pd
 
         classes = np.array([*self.shared.classes, ""], dtype=object)
@@ -122,9 +113,9 @@ def choose_drivers(
     Parameters
     ----------
     units, drivers : int
-        How many units there are, and how many of them are drivers.
+        Number of units, and number of drivers among them.
     share : float
-        Share of the drivers that interactions switch on, not the class.
+        Fraction of the drivers that interactions, not the class, switch on.
     penetrance, background : float
         See :class:`Drivers`.
     """

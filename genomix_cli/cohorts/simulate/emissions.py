@@ -1,8 +1,8 @@
-"""What a unit's features show of its hidden state: draws and log-likelihoods.
+"""Features of a unit given its hidden state: draws and log-likelihoods.
 
-Every law here belongs to an exponential family (or, for counts over a depth, to tables of rising
-factorials), so that the log-likelihood of all states, purity levels and batches is one matrix
-product per unit. A missing value (NaN) says nothing.
+Every distribution here is an exponential family (or, for counts over a depth, uses tables of
+rising factorials), so that the log-likelihood of all states, purity levels and batches is one
+matrix product per unit. Missing values (NaN) do not contribute.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples
 
-# Arrays report values inside (0, 1); what rounds to its ends would have no density.
+# Arrays report values inside (0, 1); values rounded to 0 or 1 would have no density.
 MARGIN = 1e-4
 
 
 class Emission(Protocol):
-    """The features of a modality, given the hidden state of their unit.
+    """Distribution of a modality's features, given the hidden state of their unit.
 
     Attributes
     ----------
@@ -32,25 +32,25 @@ class Emission(Protocol):
     unit: Ints
 
     def draw(self, state: Ints, samples: Samples, rng: np.random.Generator) -> Floats:
-        """Values ``[n, d]`` given the state of each feature's unit ``[n, d]``."""
+        """Draw values ``[n, d]`` given the state of each feature's unit ``[n, d]``."""
 
     def log_likelihood(self, values: Floats, unit: int) -> Floats:
-        """Of what a unit's features show, ``[n, S, P, B]``; 0 where all are missing."""
+        """Return the log-likelihood of a unit's features, ``[n, S, P, B]``; 0 if all missing."""
 
 
 def _columns(unit: Ints, units: int) -> list[Ints]:
-    """The features of each unit."""
+    """Return the features of each unit."""
     return [np.flatnonzero(unit == u) for u in range(units)]
 
 
 def _at(table: Floats, state: Ints, samples: Samples) -> Floats:
-    """Entries of ``[d, S, P, B]`` for the states ``[n, d]`` of some samples."""
+    """Return entries of ``[d, S, P, B]`` for the states ``[n, d]`` of some samples."""
     p, b = samples.purity[:, None], samples.batch[:, None]
     return table[np.arange(len(table)), state, p % table.shape[2], b % table.shape[3]]
 
 
 class Exponential:
-    """An exponential family: log density is ``statistics(x) . natural - partition``.
+    """Exponential family: log density is ``statistics(x) . natural - partition``.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Exponential:
     centre : NDArray
         ``[d]``: subtracted from the values first.
     features : NDArray, optional
-        ``[d]``: the columns of the modality's matrix that these features are; default: all.
+        ``[d]``: columns of these features in the modality's matrix; by default all.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Exponential:
         ]
 
     def statistics(self, values: Floats) -> list[Floats]:
-        """Sufficient statistics, each of the shape of `values`."""
+        """Return the sufficient statistics, each of the shape of `values`."""
         raise NotImplementedError
 
     def log_likelihood(self, values: Floats, unit: int) -> Floats:
@@ -124,7 +124,7 @@ class BetaEmission(Exponential):
         super().__init__(unit, units, natural, partition, np.zeros(len(unit)))
 
     def statistics(self, values: Floats) -> list[Floats]:
-        """``log x`` and ``log (1 - x)``."""
+        """Return ``log x`` and ``log (1 - x)``."""
         return [np.log(values), np.log1p(-values)]
 
     def draw(self, state: Ints, samples: Samples, rng: np.random.Generator) -> Floats:
@@ -150,7 +150,7 @@ class GaussianEmission(Exponential):
         self, unit: Ints, units: int, mean: Floats, sd: Floats, features: Ints | None = None
     ) -> None:
         self.mean, self.sd = mean, sd
-        # Centred statistics keep the digits that a large mean would take.
+        # Centring keeps the digits that a large mean would cost in x^2.
         centre = mean.mean((1, 2, 3))
         precision = sd.reshape(-1, 1, 1, 1) ** -2
         offset = mean - centre.reshape(-1, 1, 1, 1)
@@ -159,7 +159,7 @@ class GaussianEmission(Exponential):
         super().__init__(unit, units, natural, partition, centre, features)
 
     def statistics(self, values: Floats) -> list[Floats]:
-        """``x^2`` and ``x``."""
+        """Return ``x^2`` and ``x``."""
         return [values**2, values]
 
     def draw(self, state: Ints, samples: Samples, rng: np.random.Generator) -> Floats:
@@ -204,7 +204,7 @@ class BetaBinomialEmission:
         return np.where(depth > 0, rng.binomial(depth, rate) + 1j * depth, np.nan)
 
     def log_likelihood(self, values: NDArray[np.complex128], unit: int) -> Floats:
-        """See :class:`Emission`; without the binomial coefficient, which no state changes."""
+        """See :class:`Emission`; omits the binomial coefficient, constant over states."""
         total = np.zeros((len(values), *self.mean.shape[1:]))
         for column in self._columns[unit]:
             shown = values[:, column]
@@ -225,6 +225,6 @@ class BetaBinomialEmission:
 
 
 def _rising(a: Floats, top: int) -> Floats:
-    """``log(a (a + 1) ... (a + k - 1))`` for k = 0 .. `top`, along a new first axis."""
+    """Return ``log(a (a + 1) ... (a + k - 1))`` for k = 0 .. `top`, along a new first axis."""
     factors = np.log(a + np.arange(top).reshape(-1, *[1] * a.ndim))
     return np.concatenate([np.zeros((1, *a.shape)), np.cumsum(factors, 0)])

@@ -1,10 +1,10 @@
 """Expression: genes of the class's own modules, genes under dosage, genes under silencing.
 
-What the cells of a sample, a share p of them tumour, express together of gene j, on a log2 scale ::
+The cells of a sample, a fraction p of them tumour, express gene j, on a log2 scale, as ::
 
     x ~ N(base[j] + delta[batch, j] + change, sd[j]^2)
 
-Three kinds of genes, each tied to one hidden thing, so that the posterior stays exact, differ in
+Three kinds of genes, each tied to one hidden variable so that the posterior stays exact, differ in
 their change:
 
 - own: a module is shifted up or down where it is active: ``log2(p 2^shift + 1 - p)``
@@ -53,28 +53,28 @@ class ExpressionParameters:
     Attributes
     ----------
     features : int
-        Genes.
+        Number of genes.
     dosage, silenced : float
-        Shares of the genes that copy number, and promoter methylation, drive.
+        Fractions of the genes that copy number, and promoter methylation, drive.
     module : float
         Mean number of own genes in a module (geometric).
     drivers : int
-        Driver modules.
+        Number of driver modules.
     penetrance, background : float
         As for methylation.
     shift : float
-        What an active module's genes gain or lose in tumour cells, log2.
+        log2 change of an active module's genes in tumour cells.
     silencing : float
-        What full methylation of its promoter takes from a gene, log2.
+        log2 loss of a gene when its promoter is fully methylated.
     silenced_from : float
-        Methylation of the promoter at which a gene has its base.
+        Methylation of the promoter at which a gene is at its base.
     base : tuple of float
         Mean expression: quantiles over genes, evenly spaced from the lowest to the highest.
     noise : tuple of float
         sd[j]: likewise.
     even : bool
-        Whether genes take both at even steps, so that they are those of a real table whatever the
-        world's seed; else at random.
+        Assign both to genes at even steps, so that they match a real table whatever the seed of the
+        joint model; otherwise at random.
     coupling : float
         With `even`: correlation of the ranks of base and noise, as normal scores.
     batch_sd : float
@@ -100,7 +100,7 @@ class ExpressionParameters:
 
 @dataclass(frozen=True)
 class Tie:
-    """The genes that show a process, and how: its name, the columns ``[d]``, their law."""
+    """Genes that show a process: its name, their columns ``[d]``, and their emission."""
 
     process: str
     genes: Ints
@@ -114,7 +114,7 @@ class Expression(BlockProcess):
     ----------
     copy_number : CopyNumber, optional
     methylation : Methylation, optional
-        The processes that drive genes, where the cohort has them.
+        The processes that drive genes, if the cohort has them.
     """
 
     name = kind = "expression"
@@ -156,7 +156,7 @@ class Expression(BlockProcess):
             self.ties.append(self._of_dosage(copy_number, genes, rng))
 
     def _modules(self, share: float, rng: np.random.Generator) -> tuple[Blocks, Ints]:
-        """Modules of the own genes, and whether each goes up (1) or down (-1)."""
+        """Return modules of the own genes, and whether each goes up (1) or down (-1)."""
         p, units = self.parameters, int(self.unit.max()) + 1
         drivers = choose_drivers(
             self.shared, self.name, units, p.drivers, share, p.penetrance, p.background, rng
@@ -182,7 +182,7 @@ class Expression(BlockProcess):
     def _of_promoters(self, process: Methylation, genes: Ints, rng: np.random.Generator) -> Tie:
         blocks = rng.integers(0, len(process.normal), len(genes))
         purity = self.shared.purity.values
-        # A promoter is as methylated as the first CpG of its block.
+        # The methylation of a promoter is that of the first CpG of its block.
         level = process.level[np.searchsorted(process.unit, blocks)]
         normal = level[np.arange(len(genes)), process.normal[blocks]][:, None, None]
         methylated = purity * level[:, :, None] + (1 - purity) * normal
@@ -192,7 +192,7 @@ class Expression(BlockProcess):
         return Tie(process.name, genes, emission)
 
     def _emission(self, genes: Ints, unit: Ints, units: int, mean: Floats) -> GaussianEmission:
-        """Of some genes, with tumour and normal cells' mean ``[d, S, P]`` above the base."""
+        """Return the emission of genes from cells' mean above the base ``[d, S, P]``."""
         whole = self.base[genes] + mean[..., None]
         return GaussianEmission(unit, units, whole, self.sd[genes], genes)
 
@@ -233,7 +233,7 @@ class Expression(BlockProcess):
 
 
 def _levels(parameters: ExpressionParameters, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Base and standard deviation of every gene ``[d]``."""
+    """Return base and standard deviation of every gene ``[d]``."""
     n, p = parameters.features, parameters
     if p.even:
         a = rng.normal(size=n)

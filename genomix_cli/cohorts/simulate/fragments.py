@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHORT, LONG = (100, 151), (151, 221)
-# The ladder's spacing, and one of its rungs (bp): others are at 134, 123, 113, 102, 92 and 82.
+# Spacing of the ladder, and one of its rungs (bp); others are at 134, 123, 113, 102, 92 and 82.
 LADDER, RUNG = 10.4, 144
 # Median circulating tumour fraction, and standard deviation of its natural logarithm.
 STAGES = {"early": (0.01, 1.0), "late": (0.1, 0.8)}
@@ -60,33 +60,33 @@ class FragmentParameters:
     Attributes
     ----------
     first, last, width : int
-        Lengths in bp that the histogram covers, and the width of its bins.
+        Range of the histogram and width of its bins, in bp.
     delfi : bool
-        Whether short and long counts per bin are features too.
+        Also count short and long fragments per genomic bin.
     delfi_bin : int
-        Size of a bin, bp.
+        Size of a genomic bin, bp.
     stage : {"early", "late"}
         Median tumour fraction and spread of its logarithm: .01 and 1, or .1 and .8.
     fraction, fraction_sigma : float, optional
-        The median, and the standard deviation of the natural logarithm, if not the stage's.
+        Median, and standard deviation of the natural logarithm, instead of the stage's.
     nodes : int
-        Levels of the tumour fraction.
+        Number of levels of the tumour fraction.
     mono, mono_sd, di, di_sd, di_share : float
-        Peaks of normal cfDNA in bp, and the share of the second.
+        Peaks of normal cfDNA in bp, and the fraction in the second.
     short_share, ladder : float
-        Share of fragments in the broad shoulder below the peak, and the amplitude of its ladder.
+        Fraction in the broad shoulder below the peak, and the amplitude of its ladder.
     tumour_mono : tuple of float
-        Peak of tumour cfDNA: classes are spread evenly from the first to the second.
+        Peak of tumour cfDNA: classes are spaced evenly from the first to the second.
     tumour_short_share : tuple of float
-        Likewise its shoulder.
+        Likewise for its shoulder.
     concentration : float
-        Of the histogram: the larger, the less people differ.
+        Concentration of the histogram: the larger, the less people differ.
     bin_concentration : float
-        Of the bins.
+        Concentration of the genomic bins.
     bin_sd : float
         Standard deviation over bins of the log ratio of a class's weights to the normal ones.
     reads, reads_sigma : float
-        Median fragments of a sample, and the standard deviation of their natural logarithm.
+        Median number of fragments, and the standard deviation of its natural logarithm.
     """
 
     first: Count = 50
@@ -117,7 +117,7 @@ class FragmentParameters:
 class Fragments(Process):
     """Fragment counts; see the module for the model, Methylation for the arguments.
 
-    An interaction moves the tumour peak of all classes: to one end of their range or the other.
+    An interaction moves the tumour peak of all classes to one end of their range or the other.
     """
 
     name = "fragmentomics"
@@ -143,11 +143,11 @@ class Fragments(Process):
 
     @property
     def bits(self) -> int:
-        """Interactions in which the fragments take part."""
+        """Number of interactions in which the fragments take part."""
         return len(self.shared.of(self.name)) if self.share else 0
 
     def _mixed(self, normal: Floats, tumours: Floats) -> Floats:
-        """Tumour and normal by fraction: ``[F, V, K, d]`` of ``[d]`` and ``[V, K, d]``."""
+        """Mix normal ``[d]`` and tumour ``[V, K, d]`` by fraction: ``[F, V, K, d]``."""
         f = self.fraction.values.reshape(-1, 1, 1, 1)
         return (1 - f) * normal + f * tumours
 
@@ -156,7 +156,7 @@ class Fragments(Process):
         return _spectrum(p, p.mono, p.short_share, p.ladder)
 
     def _tumours(self) -> Floats:
-        """Spectra of tumour cfDNA ``[V, K, d]``, V ways of showing the interactions' bits."""
+        """Return tumour spectra ``[V, K, d]`` for the V values of the interactions' bits."""
         p, classes = self.parameters, len(self.shared.classes)
         peaks = np.linspace(p.tumour_mono[0], p.tumour_mono[1], classes)
         shoulders = np.linspace(p.tumour_short_share[0], p.tumour_short_share[1], classes)
@@ -165,7 +165,7 @@ class Fragments(Process):
             spectra = []
             for peak, shoulder in zip(peaks, shoulders, strict=True):
                 if self.bits:
-                    # The class moves the peak less, the more the interactions do.
+                    # The more the interactions move the peak, the less the class does.
                     end = p.tumour_mono[shown.bit_count() % 2]
                     side = p.tumour_short_share[shown.bit_count() % 2]
                     peak = (1 - self.share) * peak + self.share * end
@@ -175,7 +175,7 @@ class Fragments(Process):
         return np.array(ways)
 
     def _bin_weights(self, rng: np.random.Generator) -> Floats:
-        """Law of the bin of a short and of a long fragment ``[2, F, 1, K, bins]``."""
+        """Return the distribution of short and long fragments over bins ``[2, F, 1, K, bins]``."""
         if not self.bins:
             return np.zeros((2, len(self.fraction), 1, len(self.shared.classes), 0))
         sizes = np.array([end - start for _, start, end in self.bins], float)
@@ -213,7 +213,7 @@ class Fragments(Process):
         return Drawn(data, data, latents={"tumour_fraction": self.fraction.values[fraction]})
 
     def _lengths(self, start: int, end: int) -> Ints:
-        """Bins of the histogram from `start` up to `end` bp."""
+        """Return the bins of the histogram from `start` up to `end` bp."""
         return np.flatnonzero((self.edges[:-1] >= start) & (self.edges[1:] <= end))
 
     def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
@@ -232,10 +232,10 @@ class Fragments(Process):
         return self._on_axes(_log_sum(total + weights, 1) * present.reshape(-1, 1, 1))
 
     def _on_axes(self, values: Floats) -> Floats:
-        """``[n, V, K]`` onto ``[n, K, 1, 1, 2, ...]``."""
+        """Reshape ``[n, V, K]`` to ``[n, K, 1, 1, 2, ...]``."""
         n, _, classes = values.shape
         mine = self.shared.of(self.name) if self.bits else []
-        # The lowest bit of V is the first interaction: the last axis when V is unfolded.
+        # The lowest bit of V is the first interaction, which is the last axis once V is unfolded.
         values = np.moveaxis(values, 2, 1).reshape(n, classes, *[2] * len(mine))
         values = values.transpose(0, 1, *range(values.ndim - 1, 1, -1))
         axes = [2 if i in mine else 1 for i in range(len(self.shared.interactions))]
@@ -257,13 +257,13 @@ class Fragments(Process):
         names = ["name", "readout", "length", "width", "contig", "start", "end"]
         frame = pd.DataFrame(rows, columns=names).set_index("name")
         frame.index.name = None
-        # Every length and every bin says something of the class.
+        # Every length and every bin depends on the class.
         frame["driver"] = True
         return frame
 
 
 def _fraction(parameters: FragmentParameters) -> Levels:
-    """Law of the tumour fraction."""
+    """Return the distribution of the tumour fraction."""
     median, sigma = STAGES[parameters.stage]
     if parameters.fraction is not None:
         median = parameters.fraction
@@ -273,7 +273,7 @@ def _fraction(parameters: FragmentParameters) -> Levels:
 
 
 def _edges(parameters: FragmentParameters) -> Ints:
-    """Edges of the histogram's bins."""
+    """Return the edges of the histogram's bins."""
     if parameters.last - parameters.first < parameters.width:
         raise UsageError(
             "fewer than two lengths",
@@ -297,10 +297,10 @@ def _edges(parameters: FragmentParameters) -> Ints:
 
 
 def _spectrum(p: FragmentParameters, mono: float, short_share: float, ladder: float) -> Floats:
-    """Law of the histogram's bins for a nucleosome peak, a laddered shoulder and a second peak."""
+    """Return the distribution over bins: nucleosome peak, laddered shoulder, second peak."""
     lengths = np.arange(p.first, p.last + 1, dtype=float)
     peak = _normal_density(lengths, mono, p.mono_sd)
-    # Cuts every turn of the helix, at the same places of the nucleosome in all cells.
+    # Enzymes cut at each turn of the helix, at the same positions of the nucleosome in all cells.
     wave = 1 + ladder * np.cos(2 * np.pi * (lengths - RUNG) / LADDER) * (lengths < 150)
     shoulder = _normal_density(lengths, mono - 27, 22) * wave
     second = _normal_density(lengths, p.di, p.di_sd)
@@ -317,7 +317,7 @@ def _normal_density(x: Floats, mean: float, sd: float) -> Floats:
 
 
 def _bins(size: int) -> list[tuple[str, int, int]]:
-    """Bins of the autosomes, none across a centromere, none below half the size."""
+    """Return bins of the autosomes, none across a centromere or below half the size."""
     return [
         (arm.contig, start, min(start + size, arm.end))
         for arm in arms()
@@ -327,13 +327,13 @@ def _bins(size: int) -> list[tuple[str, int, int]]:
 
 
 def _dirichlet_multinomial(total: Ints, alpha: Floats, rng: np.random.Generator) -> Ints:
-    """Counts ``[n, d]`` that sum to `total`."""
+    """Draw counts ``[n, d]`` that sum to `total`."""
     rates = rng.standard_gamma(alpha)
     return rng.multinomial(total, rates / rates.sum(-1, keepdims=True))
 
 
 def _log_dirichlet_multinomial(counts: Floats, alpha: Floats) -> Floats:
-    """Log probability ``[n, F, V, K]`` for `alpha` ``[F, V, K, d]``, without what alpha leaves."""
+    """Return the log probability ``[n, F, V, K]``, up to terms without alpha ``[F, V, K, d]``."""
     from scipy.special import gammaln
 
     total = counts.sum(1).reshape(-1, 1, 1, 1)
@@ -346,6 +346,6 @@ def _log_dirichlet_multinomial(counts: Floats, alpha: Floats) -> Floats:
 
 
 def _log_sum(values: Floats, axis: int) -> Floats:
-    """``log sum exp`` along an axis."""
+    """Return ``log sum exp`` along an axis."""
     highest = values.max(axis, keepdims=True)
     return np.log(np.exp(values - highest).sum(axis)) + highest.squeeze(axis)

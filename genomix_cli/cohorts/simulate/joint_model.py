@@ -1,4 +1,4 @@
-"""All modalities of a cohort together: draws, and the Bayes-optimal posterior."""
+"""Joint model of all modalities of a cohort: draws, and the Bayes-optimal posterior."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Subset = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Observed:
-    """A modality of some samples, as it is measured.
+    """Measured values of a modality for some samples.
 
     Attributes
     ----------
     drawn : Drawn
-        What would be there if nothing were missing.
+        Values before any go missing.
     absent : NDArray
         bool ``[n]``: samples without the modality.
     missing : NDArray
-        bool ``[n, d]``: missing values, of the others too.
+        bool ``[n, d]``: missing values, also of absent samples.
     """
 
     drawn: Drawn
@@ -39,28 +39,28 @@ class Observed:
 
     @property
     def values(self) -> Floats:
-        """Values ``[n, d]``, NaN where missing."""
+        """Return values ``[n, d]``, NaN if missing."""
         return np.where(self.missing, np.nan, self.drawn.values)
 
     @property
     def data(self) -> NDArray[Any]:
-        """What the likelihood is computed from ``[n, d]``."""
+        """Return the data of the likelihood ``[n, d]``."""
         return np.where(self.missing, np.nan, self.drawn.data)
 
 
 class World:
-    """Everything that is common to all samples of a cohort.
+    """Everything that all samples of a cohort share.
 
     Parameters
     ----------
     shared : Shared
     missing : Missing
     parameters : mapping of str to dataclass
-        Of each modality, in the order of the file.
+        Parameters of each modality, in the order of the file.
     shares : float
-        Share of each modality's drivers that interactions switch on.
+        Fraction of each modality's drivers that interactions switch on.
     seed : int
-        Of what is drawn once: drivers, profiles, baselines.
+        Seed of everything drawn once: drivers, profiles, baselines.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class World:
         self.shared = shared
         self.missing = missing
         built: dict[str, Process] = {}
-        # Registry order: what drives another modality is built, and drawn, before it.
+        # In registry order, modalities that drive others are built, and drawn, before them.
         for number, name in enumerate(COHORT_MODALITIES):
             if name in parameters:
                 model = COHORT_MODALITIES.load(name)
@@ -87,11 +87,11 @@ class World:
 
     @property
     def modalities(self) -> Subset:
-        """Names, in the order of the file."""
+        """Names in the order of the file."""
         return tuple(self.processes)
 
     def subsets(self) -> Iterator[Subset]:
-        """Every non-empty set of modalities, the small ones first."""
+        """Yield every non-empty set of modalities, small ones first."""
         for size in range(1, len(self.modalities) + 1):
             yield from combinations(self.modalities, size)
 
@@ -109,9 +109,9 @@ class World:
         return {name: found[name] for name in self.modalities}
 
     def posteriors(self, observed: Mapping[str, Observed]) -> dict[Subset, Floats]:
-        """Bayes-optimal posterior of the classes ``[n, K]`` given every set of modalities.
+        """Return the Bayes-optimal posterior ``[n, K]`` given every set of modalities.
 
-        Everything that the file holds of those modalities is used: values, and what is missing.
+        Computed from all data of those modalities: values, and the pattern of missing ones.
         """
         data = {name: found.data for name, found in observed.items()}
         masks = {name: self._of_mask(name, found) for name, found in observed.items()}
@@ -133,9 +133,9 @@ class World:
         return found
 
     def _of_others(self, subset: Subset, observed: Mapping[str, Observed]) -> Floats:
-        """Log-likelihood of there being a sample at all ``[n, 1, P, B, 1, ...]``.
+        """Return the log-likelihood of a sample being in the cohort ``[n, 1, P, B, 1, ...]``.
 
-        Who lacks every modality is no sample. So one that lacks all of `subset` has another.
+        Samples that lack every modality are redrawn, so one that lacks all of `subset` has another.
         """
         lacks = np.all([observed[name].absent for name in subset], axis=0)
         others = len(self.modalities) - len(subset)
@@ -147,14 +147,14 @@ class World:
     def _of_process(
         self, process: str, readers: Subset, data: Mapping[str, NDArray[Any]]
     ) -> Floats:
-        """Log-likelihood of what some modalities show of a process ``[n, K, P, B, 2, ...]``."""
+        """Return the log-likelihood of a process's readers ``[n, K, P, B, 2, ...]``."""
         n = len(next(iter(data.values())))
         shown = {name: data[name] for name in readers}
         own = self.processes[process].log_likelihood(shown, n)
         return self.shared.in_bits(own, process)
 
     def _of_mask(self, name: str, found: Observed) -> Floats:
-        """Log-likelihood of what is missing ``[n, 1, P, B, 1, ...]``."""
+        """Return the log-likelihood of the missing values ``[n, 1, P, B, 1, ...]``."""
         lost = found.missing & ~np.isnan(found.drawn.values)
         features = (~np.isnan(found.drawn.values)).sum(1)
         mask = self.missing.log_likelihood(name, found.absent, lost.sum(1), features)
@@ -162,7 +162,7 @@ class World:
 
 
 def _normalised(joint: Floats) -> Floats:
-    """Posterior ``[n, K]`` of log joint probabilities ``[n, K, P, B, 2, ...]``."""
+    """Return the posterior ``[n, K]`` from log joint probabilities ``[n, K, P, B, 2, ...]``."""
     flat = joint.reshape(*joint.shape[:2], -1)
     likelihood = np.exp(flat - flat.max((1, 2), keepdims=True)).sum(2)
     return likelihood / likelihood.sum(1, keepdims=True)

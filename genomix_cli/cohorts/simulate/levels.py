@@ -1,11 +1,10 @@
 """Continuous latent variables on the nodes of a Gauss quadrature.
 
-A latent variable that several measurements share (tumour purity, say) has to be integrated out of
-their likelihood. Drawn from a continuous law, it leaves an integral that quadrature only
-approximates, the worse the more features there are. Drawn from the nodes of the quadrature itself,
-with the quadrature's weights, it leaves a sum: the posterior is exact whatever the parameters, and
-the law still shares its first ``2 * nodes - 1`` moments with the continuous one
-(`docs/decisions/0007-exact-ceiling.md`).
+A latent variable that several measurements share (such as tumour purity) has to be integrated out
+of their likelihood. With a continuous distribution, quadrature only approximates the integral, and
+more features make it worse. Drawn from the nodes of the quadrature itself, with its weights, the
+integral becomes a sum: the posterior is exact for all parameters, and the distribution shares its
+first ``2 * nodes - 1`` moments with the continuous one (`docs/decisions/0007-exact-ceiling.md`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Levels:
-    """A discrete law.
+    """Discrete distribution.
 
     Attributes
     ----------
@@ -45,12 +44,12 @@ class Levels:
         return float(np.sqrt(self.weights @ (self.values - self.mean) ** 2))
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
-        """Indices of `n` independent levels."""
+        """Draw indices of `n` independent levels."""
         return rng.choice(len(self), n, p=self.weights)
 
 
 def beta_levels(a: float, b: float, nodes: int) -> Levels:
-    """Beta(a, b) on the nodes of its Gauss-Jacobi quadrature."""
+    """Return Beta(a, b) on the nodes of its Gauss-Jacobi quadrature."""
     from scipy.special import roots_jacobi
 
     x, weights = roots_jacobi(nodes, b - 1, a - 1)
@@ -58,7 +57,7 @@ def beta_levels(a: float, b: float, nodes: int) -> Levels:
 
 
 def lognormal_levels(median: float, sigma: float, nodes: int, highest: float = 0.95) -> Levels:
-    """Log-normal on the nodes of Gauss-Hermite quadrature, values above `highest` lowered to it."""
+    """Return a log-normal on Gauss-Hermite nodes, values above `highest` lowered to it."""
     from scipy.special import roots_hermitenorm
 
     x, weights = roots_hermitenorm(nodes)

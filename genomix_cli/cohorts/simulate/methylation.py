@@ -48,17 +48,17 @@ class MethylationParameters:
     Attributes
     ----------
     features : int
-        CpGs.
+        Number of CpGs.
     block : float
         Mean number of CpGs in a block (geometric).
     drivers : int
-        Driver blocks.
+        Number of driver blocks.
     penetrance : float
-        Probability that a driver block is active where it is switched on.
+        Probability that a driver block is active when switched on.
     background : float
         Probability that any block is active otherwise.
     weights : tuple of float
-        Share of U, I and M blocks in normal cells.
+        Fractions of U, I and M blocks in normal cells.
     means : tuple of float
         Mean beta of U, I and M.
     spread : float
@@ -69,7 +69,7 @@ class MethylationParameters:
         Standard deviation of delta.
     mode : {"array", "sequencing"}
     depth : float
-        Mean reads over a CpG, for sequencing.
+        Mean number of reads over a CpG, for sequencing.
     """
 
     features: Count = 110
@@ -95,9 +95,9 @@ class Methylation(BlockProcess):
     parameters : MethylationParameters
     shared : Shared
     share : float
-        Share of the drivers that interactions switch on.
+        Fraction of the drivers that interactions switch on.
     rng : Generator
-        Draws what is common to all samples.
+        Source of everything common to all samples.
     """
 
     name = kind = "methylation"
@@ -138,13 +138,13 @@ class Methylation(BlockProcess):
         self.readers = {self.name: self.emission}
 
     def _levels(self, rng: np.random.Generator) -> Floats:
-        """m: mean of each CpG in each state ``[d, S]``."""
+        """Draw m, the mean of each CpG in each state ``[d, S]``."""
         centre = logit(np.array(self.parameters.means))
         spread = rng.normal(0, self.parameters.spread, (len(self.unit), 1))
         return expit(centre + spread)
 
     def _means(self, rng: np.random.Generator) -> Floats:
-        """Expected values mu ``[d, S, P, B]``."""
+        """Return expected values mu ``[d, S, P, B]``."""
         _, _, batches = self.shared.shape
         p = self.shared.purity.values[:, None]
         normal = self.level[np.arange(len(self.unit)), self.normal[self.unit]]

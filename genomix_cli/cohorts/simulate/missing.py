@@ -1,14 +1,14 @@
-"""What is not measured: single values, and whole modalities.
+"""Missing values, and missing modalities.
 
 A value, or a modality of a sample, is missing with probability ``expit(logit(rate) + strength z)``:
 
 - mcar: z = 0, completely at random
 - mar: z rises evenly from -1 in the first batch to 1 in the last: at random given the batch
-- mnar: z is the standardised tumour purity, which nobody observes, with the sign turned: a sample
-  with few tumour cells fails more often
+- mnar: z is minus the standardised tumour purity, which is not observed: samples with few tumour
+  cells fail more often
 
-The pattern of missing values says something of batch and purity, and so of the class; the
-Bayes-optimal posterior makes use of it. Fragment counts are missing as a whole or not at all.
+The pattern of missing values depends on batch and purity, and so on the class; the Bayes-optimal
+posterior makes use of it. Fragment counts are missing as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MissingParameters:
     Attributes
     ----------
     values, modalities : float
-        Rates of missing values, and of missing modalities, where z = 0.
+        Rates of missing values, and of missing modalities, at z = 0.
     mechanism : {"mcar", "mar", "mnar"}
     strength : float
         Log odds per unit of z.
@@ -46,7 +46,7 @@ class MissingParameters:
 
 
 class Missing:
-    """Draws masks, and says how likely they were."""
+    """Draw masks of missing data, and compute their likelihood."""
 
     def __init__(self, parameters: MissingParameters, shared: Shared) -> None:
         self.parameters = parameters
@@ -55,7 +55,7 @@ class Missing:
         self.of_modality = _shifted(parameters.modalities, z)
 
     def _scores(self, shared: Shared) -> Floats:
-        """The score z ``[P, B]``."""
+        """Return the score z ``[P, B]``."""
         _, purities, batches = shared.shape
         if self.parameters.mechanism == "mar" and batches > 1:
             return np.tile(np.linspace(-1, 1, batches), (purities, 1))
@@ -65,13 +65,13 @@ class Missing:
         return np.zeros((purities, batches))
 
     def draw_modality(self, samples: Samples, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Whether each sample lacks a modality ``[n]``."""
+        """Draw the samples that lack a modality ``[n]``."""
         return rng.random(len(samples)) < self.of_modality[samples.purity, samples.batch]
 
     def draw_values(
         self, modality: str, shape: tuple[int, int], samples: Samples, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Which values are missing ``[n, d]``."""
+        """Draw the missing values ``[n, d]``."""
         if modality in WHOLE or self.parameters.values == 0:
             return np.zeros(shape, bool)
         return rng.random(shape) < self.of_value[samples.purity, samples.batch][:, None]
@@ -79,7 +79,7 @@ class Missing:
     def log_likelihood(
         self, modality: str, absent: NDArray[np.bool_], missing: Ints, features: Ints
     ) -> Floats:
-        """Of the pattern of a modality ``[n, P, B]``.
+        """Return the log-likelihood of a modality's missing values ``[n, P, B]``.
 
         Parameters
         ----------
@@ -94,8 +94,8 @@ class Missing:
         total = _bernoulli(absent[:, None, None], self.of_modality)
         if modality in WHOLE or self.parameters.values == 0:
             return total
-        lost, kept = missing[:, None, None], (features - missing)[:, None, None]
-        values = lost * np.log(self.of_value) + kept * np.log1p(-self.of_value)
+        lost, present = missing[:, None, None], (features - missing)[:, None, None]
+        values = lost * np.log(self.of_value) + present * np.log1p(-self.of_value)
         return total + np.where(absent[:, None, None], 0, values)
 
 
@@ -104,6 +104,6 @@ def _shifted(rate: float, z: Floats) -> Floats:
 
 
 def _bernoulli(event: NDArray[np.bool_], rate: Floats) -> Floats:
-    """Log probability of `event`; a rate of 0 never sees one."""
+    """Return the log probability of `event`; with a rate of 0 it never happens."""
     with np.errstate(divide="ignore"):
         return np.where(event, np.log(rate), np.log1p(-rate))

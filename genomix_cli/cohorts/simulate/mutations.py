@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# A rate of 0 or 1 would make the impossible of what rounding alone can bring about.
+# Rates of exactly 0 or 1, which rounding can produce, would make some data impossible.
 LEAST = 1e-9
 
 
@@ -38,16 +38,16 @@ class MutationParameters:
     Attributes
     ----------
     features : int
-        Genes.
+        Number of genes.
     drivers : int
-        Driver genes.
+        Number of driver genes.
     rate : float
-        Frequency of a driver where it is switched on.
+        Frequency of a driver when switched on.
     background, spread : float
-        Median frequency elsewhere, and the standard deviation of its natural logarithm over genes.
+        Median frequency otherwise, and the standard deviation of its natural logarithm over genes.
     rates : tuple of float
-        Frequencies elsewhere, instead: quantiles over genes, evenly spaced from the lowest to the
-        highest, which genes take at even steps. Empty: as `background` and `spread` say.
+        Frequencies to use instead: quantiles over genes, evenly spaced from the lowest to the
+        highest, assigned at even steps. Empty for `background` and `spread`.
     """
 
     features: Count = 110
@@ -59,7 +59,7 @@ class MutationParameters:
 
 
 class Mutations(Process):
-    """Whether each gene is mutated; see the module for the model, Methylation for the arguments."""
+    """Mutated genes; see the module for the model, Methylation for the arguments."""
 
     name = kind = "mutations"
     Parameters = MutationParameters
@@ -113,7 +113,7 @@ class Mutations(Process):
 
 
 def _background(parameters: MutationParameters, rng: np.random.Generator) -> Floats:
-    """Frequency of each gene where nothing switches it on ``[d]``."""
+    """Draw the frequency of each gene when nothing switches it on ``[d]``."""
     n = parameters.features
     if parameters.rates:
         return even_quantiles(parameters.rates, rng.permutation(n))

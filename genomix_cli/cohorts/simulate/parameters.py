@@ -1,4 +1,4 @@
-"""The parameters of a simulated cohort: presets, a YAML file over them, options over both."""
+"""Parameters of a simulated cohort: presets, a YAML file over them, options over both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHOICES = ("difficulty", "synergy")
 
 @dataclass(frozen=True)
 class Purity:
-    """Tumour purity ~ Beta(`a`, `b`), on so many `nodes` of its quadrature."""
+    """Tumour purity ~ Beta(`a`, `b`), on `nodes` nodes of its quadrature."""
 
     a: Positive = 6.0
     b: Positive = 4.0
@@ -34,7 +34,7 @@ class Purity:
 
 @dataclass(frozen=True)
 class Batches:
-    """So many batches (`number`), and how far the class decides them (`confounding`, kappa)."""
+    """Number of batches, and how far the class determines them (`confounding`, kappa)."""
 
     number: Count = 1
     confounding: Share = 0.0
@@ -42,7 +42,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Interactions:
-    """Exclusive-ors between pairs of modalities, and the `share` of the drivers that show them."""
+    """Exclusive-ors between pairs of modalities, and the `share` of drivers that show them."""
 
     share: Share = 0.0
     pairs: tuple[Any, ...] = ()
@@ -50,7 +50,7 @@ class Interactions:
 
 @dataclass(frozen=True)
 class CohortParameters:
-    """Everything that decides a cohort but the seed.
+    """All parameters of a cohort except the seed.
 
     Attributes
     ----------
@@ -58,18 +58,18 @@ class CohortParameters:
     classes : dict of str to float
         Frequency of each class; they need not sum to 1.
     world : int
-        Seed of what is common to all samples, so that cohorts of one preset share a ceiling.
+        Seed of everything common to all samples, so that cohorts of one preset share a ceiling.
     penetrance : float, optional
-        For all modalities that have such a parameter and do not set it.
+        Penetrance of all modalities that have one and do not set it.
     purity : Purity
     batches : Batches
     missing : MissingParameters
     interactions : Interactions
     modalities : dict of str to dict
-        Parameters of each modality; what is not set has its default.
+        Parameters of each modality; unset ones have their default.
     names : dict of str to str
-        What modalities are called in the file, where it is not as here: as in a real cohort, so
-        that the two can be put side by side.
+        Names of modalities in the file, if not the usual ones: as in a real cohort, so that the two
+        can be compared.
     """
 
     samples: Count = 1000
@@ -84,11 +84,11 @@ class CohortParameters:
     names: dict[str, Any] = field(default_factory=dict)
 
     def called(self, modality: str) -> str:
-        """What a modality is called in the file."""
+        """Return the name of a modality in the file."""
         return self.names.get(modality, modality)
 
     def build(self) -> World:
-        """The world that these parameters describe."""
+        """Build the joint model with these parameters."""
         frequency = np.array(list(self.classes.values()), float)
         prior = frequency / frequency.sum()
         pairs = self.interactions.pairs if self.interactions.share else ()
@@ -110,7 +110,7 @@ class CohortParameters:
 
 
 def presets() -> dict[str, Path]:
-    """The presets that ship, by name."""
+    """Return the presets that ship with genomix, by name."""
     folder = Path(str(files("genomix_cli.cohorts.simulate"))) / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
@@ -123,16 +123,16 @@ def read_parameters(
     synergy: bool = False,
     samples: int | None = None,
 ) -> CohortParameters:
-    """Parameters of a preset, of a file, or of a file over a preset.
+    """Read the parameters of a preset, of a file, or of a file over a preset.
 
     Raises
     ------
     UsageError
-        If there is no such preset or difficulty, or a parameter is not what it should be.
+        If the preset or difficulty does not exist, or a parameter is not valid.
     DataError
         If the file is not YAML.
     MissingExtraError
-        If what cohorts need is not installed.
+        If the packages for cohorts are not installed.
     """
     require_extra()
     settings: dict[str, Any] = {}
@@ -157,13 +157,7 @@ def _preset(name: str | None) -> Path | None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read or is something else.
-    """
+    """Read a YAML file that holds a mapping; raise DataError for anything else."""
     import yaml
 
     try:
@@ -178,21 +172,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def to_yaml(parameters: CohortParameters) -> str:
-    """The parameters as a file that :func:`read_parameters` reads back."""
+    """Return the parameters as text that :func:`read_parameters` can read."""
     import yaml
 
     return yaml.safe_dump(plain(parameters), sort_keys=False, default_flow_style=None)
 
 
 def plain(parameters: CohortParameters) -> dict[str, Any]:
-    """Plain data, every default filled in."""
+    """Return plain data with every default filled in."""
     data = to_dict(parameters)
     data["modalities"] = {name: to_dict(own) for name, own in parameters.modalities.items()}
     return data
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the entries of `over`, table by table; classes are replaced as a whole."""
+    """Return `base` with the entries of `over`, table by table; classes are replaced as a whole."""
     found = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
@@ -201,7 +195,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _chosen(settings: dict[str, Any], difficulty: str, synergy: bool, where: object) -> Any:
-    """The settings of one difficulty, with or without synergy."""
+    """Return the settings of one difficulty, with or without synergy."""
     if difficulty not in DIFFICULTIES:
         raise UsageError("unknown difficulty", expected=" or ".join(DIFFICULTIES), found=difficulty)
     layers = [settings]
@@ -225,7 +219,7 @@ def parse(settings: dict[str, Any], where: object) -> CohortParameters:
     ----------
     settings : dict
     where : object
-        What an error should name: a file or a preset.
+        File or preset, for errors.
 
     Raises
     ------
@@ -266,7 +260,7 @@ def _mapping(value: Any, where: object, name: str) -> Mapping[str, Any]:
 
 
 def _check(parameters: CohortParameters, where: object) -> None:
-    """What the types do not say."""
+    """Refuse parameters that contradict each other."""
     problems = []
     frequencies = parameters.classes.values()
     if len(frequencies) < 2:

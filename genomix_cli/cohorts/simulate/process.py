@@ -1,4 +1,4 @@
-"""What every generative model offers: one hidden process, and the modalities that show it."""
+"""Interface of every generative model: one hidden process, and the modalities that show it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Some samples of a modality.
+    """Draw of a modality for some samples.
 
     Attributes
     ----------
     values : NDArray
-        float ``[n, d]``: what the file's matrix gets.
+        float ``[n, d]``: values of the file's matrix.
     data : NDArray
-        ``[n, d]``: what the likelihood is computed from; the values, unless those say less.
+        ``[n, d]``: data of the likelihood; the values, unless those hold less information.
     layers : dict of str to NDArray
         True states and the like ``[n, d]``.
     latents : dict of str to NDArray
-        Latent variables of the modality's own ``[n]``.
+        Latent variables of the modality itself ``[n]``.
     """
 
     values: Floats
@@ -37,22 +37,22 @@ class Drawn:
 
 
 class Process(Protocol):
-    """A hidden process of a sample and the modality it is named after.
+    """Hidden process of a sample and the modality it is named after.
 
-    Another modality may show the process too (expression shows copy number, for one): `readers`
-    says how each shows it, and likelihoods are of any set of them together.
+    Other modalities may show the process too (expression shows copy number, for example). `readers`
+    holds the emission of each; likelihoods are of any set of them together.
 
     Attributes
     ----------
     name : str
         The modality.
     kind : str
-        What its values are: a key of :data:`genomix_cli.formats.cohort.KINDS`.
+        Kind of its values: a key of :data:`genomix_cli.formats.cohort.KINDS`.
     Parameters : type
         A frozen dataclass with a default for everything.
     shared : Shared
     readers : dict
-        Modality to the law of what it shows.
+        Emission by modality.
     """
 
     name: ClassVar[str]
@@ -62,10 +62,10 @@ class Process(Protocol):
     readers: dict[str, Any]
 
     def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
-        """Draw samples; what is hidden goes into `hidden` under the process's name."""
+        """Draw samples; store hidden states in `hidden` under the process's name."""
 
     def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
-        """Of what the modalities in `shown` say of the process ``[n, K, P, B, 2, ...]``."""
+        """Return the log-likelihood of the modalities in `shown` ``[n, K, P, B, 2, ...]``."""
 
     def features(self) -> pd.DataFrame:
-        """The modality's features, with the truth about each."""
+        """Return the modality's features, with the truth about each."""

@@ -1,4 +1,4 @@
-"""What features are given: smooth profiles along the genome, quantiles of a table."""
+"""Assign values to features: smooth profiles along the genome, quantiles of a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CORRELATION = 0.9
 
 
 def smooth_profile(rng: np.random.Generator, n: int, sd: float) -> Floats:
-    """A stationary autoregressive profile ``[n]`` of standard deviation `sd`."""
+    """Draw a stationary autoregressive profile ``[n]`` of standard deviation `sd`."""
     from scipy.signal import lfilter
 
     steps = rng.normal(0, sd, n)
@@ -19,12 +19,12 @@ def smooth_profile(rng: np.random.Generator, n: int, sd: float) -> Floats:
 
 
 def even_quantiles(quantiles: tuple[float, ...], rank: Ints) -> Floats:
-    """Values ``[d]`` at even steps of a law that evenly spaced quantiles give.
+    """Return values ``[d]`` at even steps of a distribution given by quantiles.
 
     Parameters
     ----------
     quantiles : tuple of float
-        From the lowest to the highest.
+        Evenly spaced, from the lowest to the highest.
     rank : NDArray
         int ``[d]``: rank of each feature among all, from 0.
     """

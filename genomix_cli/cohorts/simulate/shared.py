@@ -1,9 +1,9 @@
-"""What the modalities of a sample share: class, tumour purity, batch, and planted interactions.
+"""Latent variables that the modalities of a sample share: class, purity, batch, interactions.
 
-Letters, in every file of this folder: n samples, K classes, P purity levels, B batches, I planted
-interactions, U units (blocks, bins, genes) of a modality, S hidden states of a unit, d features.
-A log-likelihood of a sample's data is an array ``[n, K, P, B, 2, ... 2]`` with an axis of two for
-each interaction; an axis on which it does not depend has length 1.
+Letters in shapes, in every file of this folder: n samples, K classes, P purity levels, B batches,
+I planted interactions, U units (blocks, bins, genes) of a modality, S hidden states of a unit, d
+features. A log-likelihood is an array ``[n, K, P, B, 2, ... 2]`` with an axis of two for each
+interaction; an axis on which it does not depend has length 1.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Interaction:
-    """An exclusive-or between two modalities.
+    """Exclusive-or between two modalities.
 
-    A fair bit u decides what the first modality shows; the second shows u where `code` of the
-    sample's class is 0, and the other value where it is 1. Each modality by itself shows a fair
-    coin whatever the class: only the two together say anything of it.
+    A fair bit u determines what the first modality shows; the second shows u if `code` of the
+    sample's class is 0, and the other value if it is 1. Each modality alone shows a fair coin
+    whatever the class; only both together are informative.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Shared:
-    """The law of what the modalities share.
+    """Distribution of the latent variables that the modalities share.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Shared:
     prior : NDArray
         ``[K]``: frequency of each class.
     purity : Levels
-        Share of tumour cells in a tissue sample.
+        Fraction of tumour cells in a tissue sample.
     batch : NDArray
         ``[K, B]``: probability of each batch given the class.
     interactions : tuple of Interaction
@@ -69,13 +69,13 @@ class Shared:
         return len(self.classes), len(self.purity), self.batch.shape[1]
 
     def of(self, modality: str) -> list[int]:
-        """The interactions in which a modality takes part."""
+        """Return the interactions in which a modality takes part."""
         return [
             i for i, pair in enumerate(self.interactions) if modality in (pair.first, pair.second)
         ]
 
     def log_prior(self) -> Floats:
-        """Log probability of class, purity, batch and bits ``[1, K, P, B, 1, ...]``."""
+        """Return the log probability of class, purity, batch and bits ``[1, K, P, B, 1, ...]``."""
         with np.errstate(divide="ignore"):
             joint = (
                 np.log(self.prior)[:, None, None]
@@ -88,11 +88,8 @@ class Shared:
     def in_bits(self, log_likelihood: Floats, modality: str) -> Floats:
         """Turn axes of what `modality` shows into axes of the interactions' bits.
 
-        Parameters
-        ----------
-        log_likelihood : NDArray
-            ``[n, K, P, B, 2, ...]``, an axis of length 2 where the modality shows something of the
-            interaction, else of length 1.
+        In `log_likelihood` ``[n, K, P, B, 2, ...]`` an axis has length 2 if the modality depends on
+        the interaction, else length 1.
         """
         for i, pair in enumerate(self.interactions):
             axis = 4 + i
@@ -108,7 +105,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Samples:
-    """The shared latent variables of some samples.
+    """Shared latent variables of some samples.
 
     Attributes
     ----------
@@ -130,14 +127,14 @@ class Samples:
         return Samples(self.label[rows], self.purity[rows], self.batch[rows], self.bits[rows])
 
     def shown(self, shared: Shared, modality: str, interaction: int) -> Ints:
-        """What a modality shows of an interaction ``[n]``."""
+        """Return what a modality shows of an interaction ``[n]``."""
         pair = shared.interactions[interaction]
         bit = self.bits[:, interaction]
         return bit if modality == pair.first else bit ^ np.array(pair.code)[self.label]
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
-    """Samples of several draws, one after the other."""
+    """Concatenate several draws of samples."""
     return Samples(
         np.concatenate([part.label for part in parts]),
         np.concatenate([part.purity for part in parts]),
@@ -156,18 +153,18 @@ def draw_samples(shared: Shared, n: int, rng: np.random.Generator) -> Samples:
 
 
 def batch_law(classes: int, batches: int, confounding: float) -> Floats:
-    """Probability of each batch given the class ``[K, B]``.
+    """Return the probability of each batch given the class ``[K, B]``.
 
-    ``(1 - kappa) / B + kappa [b = y mod B]``: independent at kappa = 0, decided by the class at 1.
+    ``(1 - kappa) / B + kappa [b = y mod B]``: independent at kappa = 0, set by the class at 1.
     """
     own = np.eye(batches)[np.arange(classes) % batches]
     return (1 - confounding) / batches + confounding * own
 
 
 def class_codes(prior: Sequence[float], interactions: int) -> list[tuple[int, ...]]:
-    """For each interaction a bit per class, such that together they tell the classes apart.
+    """Return for each interaction one bit per class; together they identify the class.
 
-    The bits of the class's rank by frequency: each splits the samples about in half.
+    The bits are those of the class's rank by frequency: each splits the samples about in half.
     """
     classes = len(prior)
     rank = np.argsort(np.argsort(-np.asarray(prior), kind="stable"), kind="stable")

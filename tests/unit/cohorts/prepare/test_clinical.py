@@ -68,7 +68,7 @@ def test_columns_that_are_called_by_their_roles(caplog: pytest.LogCaptureFixture
     assert observations(table, ["s1", "s2"], EXACT, Roles())["label"].tolist() == ["a", "b"]
     obs = observations(table, ["s1", "s2"], EXACT, Roles(label="other"))
     assert obs["label"].tolist() == ["c", "d"]
-    assert "the column label is not kept, since other is to be the label" in caplog.text
+    assert "the column label is dropped, since other is used as the label" in caplog.text
 
 
 def test_patients_of_barcodes() -> None:
@@ -103,10 +103,10 @@ def test_two_tables_are_one() -> None:
 @pytest.mark.parametrize(
     ("text", "column", "message"),
     [
-        ("sample,x\ns1,1\ns1,2\n", None, ":3: s1 is there twice, first in line 2"),
-        ("x,sample\n1,\n", None, ":2: no sample in the column sample"),
+        ("sample,x\ns1,1\ns1,2\n", None, ":3: s1 is repeated, first in line 2"),
+        ("x,sample\n1,\n", None, ":2: no sample id in the column sample"),
         ("x,id\n1,s1\n", "name", r"no column 'name' \(--sample-column\)"),
-        ("x,id,x\n1,s1,2\n", None, ":1: the column 'x' is there twice"),
+        ("x,id,x\n1,s1,2\n", None, ":1: the column 'x' is repeated"),
         ("sample,x\ns1\n", None, ":2: the row has another number of columns"),
         ("sample,x\n", None, "has a header but no rows"),
     ],

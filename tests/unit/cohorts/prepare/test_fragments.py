@@ -45,7 +45,7 @@ def test_delfi_bins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("s1,100,5", ":5: counted before, in line 2"),
+        ("s1,100,5", ":5: repeats line 2"),
         ("s1,103,-5", ":5, column count: not a value of fragments .*found -5"),
         ("s1,103,0.5", ":5, column count: not a value of fragments"),
         ("s1,103.5,5", ":5: length is not a whole number"),
@@ -63,5 +63,5 @@ def test_what_is_wrong_has_its_line(tmp_path: Path, more: str, message: str) -> 
 def test_a_bin_that_comes_twice(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text(f"{BINS}s2\tchr1\t0\t5000000\t1\t2\n")
-    with pytest.raises(DataError, match=":5: counted before, in line 4"):
+    with pytest.raises(DataError, match=":5: repeats line 4"):
         read_bins("frag", path)

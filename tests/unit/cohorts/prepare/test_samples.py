@@ -82,7 +82,7 @@ def test_the_tumour_comes_first() -> None:
 def test_two_aliquots_of_a_sample() -> None:
     names = [f"{A}-01A-11R", f"{A}-01B-11R"]
     for spelling in (Spelling("sample"), Spelling("patient", frozenset([A]))):
-        with pytest.raises(DataError, match=f"rna: {names[0]} and {names[1]} are of one sample"):
+        with pytest.raises(DataError, match=f"rna: {names[0]} and {names[1]} belong to the same"):
             pick_samples("rna", names, spelling, "error", LeftOut())
         left_out = LeftOut()
         found = pick_samples("rna", names, spelling, "first", left_out)

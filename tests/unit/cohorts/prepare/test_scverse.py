@@ -38,7 +38,7 @@ def test_an_h5ad(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert clinical.frame["cls"].tolist() == ["a", "b"]
     assert clinical.frame["ok"].tolist() == ["True", "False"]
     assert found.notes == {"not taken over": ["layers[raw]", "obsm[X_pca]"]}
-    assert "not taken over: layers[raw], obsm[X_pca]" in caplog.text
+    assert "ignored: layers[raw], obsm[X_pca]" in caplog.text
 
 
 def test_an_h5mu(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_kinds() -> None:
     assert kind_of("expression", {"expression": "other"}).name == "other"
     with pytest.raises(UsageError, match=r"the modality rna needs a kind .*--kind rna=KIND"):
         kind_of("rna", {})
-    with pytest.raises(UsageError, match="beta is no kind of values"):
+    with pytest.raises(UsageError, match="beta is not a kind of values"):
         kind_of("rna", {"rna": "beta"})
 
 
@@ -70,7 +70,7 @@ def test_kinds() -> None:
     ("change", "kind", "message"),
     [
         ({"values": X - 1}, "fragments", r"sample s1, feature f1: not a value of fragments"),
-        ({"samples": ("s1", "s1")}, "other", "the sample s1 is there twice"),
+        ({"samples": ("s1", "s1")}, "other", "the sample s1 is repeated"),
         ({"values": None}, "other", "has no X"),
     ],
 )

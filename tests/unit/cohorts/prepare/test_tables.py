@@ -131,9 +131,9 @@ WRONG = {
     "unnamed column": ("g\ts1\t\nA\t1\t0\n", ":1: column 3 has no name"),
     "row twice": (
         "g\ts1\ts2\nA\t1\t0\nB\t1\t0\nA\t1\t0\n",
-        ":4: A is there twice, first in line 2",
+        ":4: A is repeated, first in line 2",
     ),
-    "column twice": ("#\ng\ts1\ts1\nA\t1\t0\n", ":2: the column s1 is there twice"),
+    "column twice": ("#\ng\ts1\ts1\nA\t1\t0\n", ":2: the column s1 is repeated"),
     "no rows": ("g\ts1\ts2\n", "has a header but no rows"),
     "no columns": ("Hugo_Symbol\tEntrez_Gene_Id\nA\t1\n", "has a header but no columns of values"),
     "one column": ("g\nA\n", "has one column only"),
@@ -260,10 +260,10 @@ def test_m_values_and_back() -> None:
 
 def test_logarithms(caplog: pytest.LogCaptureFixture) -> None:
     assert same(log2_of(small([[0, 3, NAN]], "expression")).values, [[0, 2, NAN]])
-    with pytest.raises(DataError, match="values below 0, as -1: it is on a log scale already"):
+    with pytest.raises(DataError, match="negative values such as -1: it is already on a log scale"):
         log2_of(small([[-1, 3]], "expression"))
     check_log_scale(small([[812_345.0]], "expression"))
-    assert "values up to 812345 are on no log scale" in caplog.text
+    assert "values up to 812345 are not on a log scale" in caplog.text
     caplog.clear()
     check_log_scale(small([[15.5, NAN]], "expression"))
     check_log_scale(small([[900]], "fragments"))
