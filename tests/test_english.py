@@ -7,25 +7,39 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parents[1] / "genomix_cli"
-#: Rooms whose docstrings have been rewritten; in the end all of them.
-ROOMS = (
-    "cohorts/explain",
-    "cohorts/fit",
-    "cohorts/inspect",
-    "cohorts/prepare",
-    "cohorts/simulate",
-    "variants/explain",
-    "variants/prepare",
-    "variants/records",
-    "variants/score",
-    "variants/simulate",
-)
 #: "What came of it", "Whether ...", "Of AdamW": fragments that a reader must complete.
-FRAGMENT = re.compile(
-    r"(What|Which|How|Who|Whether|Of|Where|Why|Nothing but)\b|(is|are) there\b|.*\bcame of it\b"
+FRAGMENT = re.compile(r"(What|Which|How|Who|Whether|Of|Where|Why|Nothing but)\b|.*\bcame of it\b")
+#: Rooms and files that still have such docstrings; the list only shrinks.
+PENDING = (
+    "cli/",
+    "cohorts/dataset.py",
+    "cohorts/figures/page.py",
+    "cohorts/models/",
+    "cohorts/score.py",
+    "cohorts/train/",
+    "comparison/",
+    "config.py",
+    "formats/",
+    "genome/",
+    "inspection.py",
+    "learning/",
+    "provenance.py",
+    "report/",
+    "sequences/generate/entrants.py",
+    "sequences/generate/evaluate.py",
+    "sequences/generate/likelihood.py",
+    "sequences/generate/page.py",
+    "sequences/generate/profiles.py",
+    "sequences/models/",
+    "sequences/pretrain/",
+    "sequences/score/",
+    "sequences/train/",
+    "variants/evaluate/",
+    "variants/models/",
+    "variants/train/pretrain/metrics.py",
+    "variants/train/pretrain/report.py",
+    "variants/train/splits.py",
 )
 
 
@@ -34,15 +48,24 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, documented) and (text := ast.get_docstring(node)):
-            yield node.body[0].lineno, text
+            yield getattr(node, "lineno", 1), text
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_docstrings_open_with_a_statement(room: str) -> None:
-    fragments = [
-        f"{path.relative_to(PACKAGE)}:{line}: {text.splitlines()[0]}"
-        for path in sorted((PACKAGE / room).rglob("*.py"))
+def fragments(path: Path) -> list[str]:
+    name = path.relative_to(PACKAGE)
+    return [
+        f"{name}:{line}: {text.splitlines()[0]}"
         for line, text in docstrings(path)
         if FRAGMENT.match(text)
     ]
-    assert not fragments, "\n".join(fragments)
+
+
+def is_pending(path: Path) -> bool:
+    return path.relative_to(PACKAGE).as_posix().startswith(PENDING)
+
+
+def test_docstrings_open_with_a_statement() -> None:
+    wrong = [
+        text for path in PACKAGE.rglob("*.py") if not is_pending(path) for text in fragments(path)
+    ]
+    assert not wrong, "\n".join(sorted(wrong))

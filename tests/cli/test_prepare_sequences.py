@@ -107,7 +107,7 @@ def test_settings_from_a_file(folder: Path, genomix_here: Here) -> None:
         (["people.vcf", "--fasta", "a.fa"], 1, "a.fa: has no contig '1'"),
         (["people.vcf", "--like", "a.fa"], 1, "a.fa: is not HDF5"),
         (["people.vcf", "-r", "1:x"], 2, "is no region"),
-        (["a.fa", "--bed", "samples.csv"], 1, "samples.csv:1: is no region"),
+        (["a.fa", "--bed", "samples.csv"], 1, "samples.csv:1: is not a region"),
         (["cut.vcf.gz"], 1, "cut.vcf.gz:1: the compressed file ends too early"),
         (["empty.vcf"], 1, "empty.vcf: is empty"),
         (["header.vcf"], 1, "header.vcf: has no site to use (found no records)"),

@@ -1,4 +1,4 @@
-"""Two cohorts over each other: the distributions whose distances `compare` reports."""
+"""Overlay the distributions of two cohorts, whose distances `compare` reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BINS = 60
 def marginal_distributions(
     modality: str, cohorts: tuple[tuple[str, Cohort], tuple[str, Cohort]]
 ) -> Picture:
-    """Values, features' means and deviations, and samples' means of both, as densities."""
+    """Draw densities of both: values, features' means and deviations, samples' means."""
     found = [marginals(cohort, modality) for _, cohort in cohorts]
     figure, axes = canvas.grid(1, len(NAMES), (11.5, 2.9))
     kind = cohorts[0][1].kinds[modality].name
@@ -41,7 +41,7 @@ def marginal_distributions(
 
 
 def _overlaid(ax: Any, parts: list[NDArray[np.float64]]) -> None:
-    """Step histograms on one axis, each of area 1."""
+    """Draw step histograms on one axis, each of area 1."""
     edges = _edges(np.concatenate(parts))
     for part, colour in zip(parts, (canvas.FIRST, canvas.SECOND), strict=True):
         if len(part):

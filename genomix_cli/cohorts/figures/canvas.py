@@ -1,4 +1,4 @@
-"""Paper, pens and colours: what pictures of cohorts share with all others, and among them."""
+"""Canvas, pens and colours that the figures of cohorts share."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ from genomix_cli.report.canvas import save as save
 from genomix_cli.report.canvas import short as short
 from genomix_cli.report.canvas import style as style
 
-# Of two cohorts.
+# Colours of two cohorts.
 FIRST, SECOND = COLOURS[:2]
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each group, and for those without a class and all together."""
+    """Return a look for each group, for unlabelled samples, and for all samples together."""
     found = canvas.looks(name for name in names if name not in (UNKNOWN, ALL))
     return found | {UNKNOWN: Look(GREY, "-", "x"), ALL: Look(COLOURS[0], "-", "o")}
 
 
 def name_rows(axes: Any, views: Sequence[View]) -> None:
-    """The cohorts' names over the first panel of each row, where there are several."""
+    """Write the cohorts' names over the first panel of each row, if there are several."""
     if len(views) > 1:
         for row, each in zip(axes, views, strict=True):
             head(row[0], short(each.cohort, 40))
 
 
 def name_columns(axes: Any, views: Sequence[View]) -> None:
-    """The cohorts' names over the columns, where there are several."""
+    """Write the cohorts' names over the columns, if there are several."""
     if len(views) > 1:
         for ax, each in zip(axes[0], views, strict=True):
             head(ax, short(each.cohort, 40))
 
 
 def class_label(name: str, views: Sequence[View]) -> str:
-    """A class and its samples, as ``LumA (419)``."""
+    """Return a class and its number of samples, as in ``LumA (419)``."""
     counts = " | ".join(f"{members(each, name).sum():,}" for each in views)
     return f"{short(name)} ({counts})"
 
 
 def class_legend(figure: Any, names: Sequence[str], views: Sequence[View], pens: Any) -> None:
-    """The classes as lines, to the right of everything."""
+    """Draw the classes as lines, to the right of everything."""
     from matplotlib.lines import Line2D
 
     if tuple(names) == (ALL,):
@@ -74,7 +74,7 @@ def class_legend(figure: Any, names: Sequence[str], views: Sequence[View], pens:
 
 
 def spread(places: NDArray[np.float64], gap: float, low: float, high: float) -> Any:
-    """Places moved as little as it takes to be `gap` apart, ascending, within the ends if they fit.
+    """Return positions at least `gap` apart, moved as little as possible, within the ends.
 
     Parameters
     ----------
@@ -91,19 +91,19 @@ def spread(places: NDArray[np.float64], gap: float, low: float, high: float) -> 
 
 
 def joined(*sentences: str) -> str:
-    """Sentences of a caption, without the empty ones."""
+    """Join the sentences of a caption, without empty ones."""
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def notes(views: Sequence[View]) -> str:
-    """Which samples and classes are drawn, where not all are."""
+    """Return a note on the samples and classes drawn, if not all are."""
     names = {name for each in views for name in each.classes.names}
     fewer = f"The {CLASSES} largest of {len(names)} classes." if len(names) > CLASSES else ""
     return joined(*(each.note for each in views), fewer)
 
 
 def moved(ax: Any, right: float, up: float) -> Any:
-    """A shift by so many points, to be added to a transform."""
+    """Return a shift in points, to be added to a transform."""
     from matplotlib.transforms import ScaledTranslation
 
     return ScaledTranslation(right / 72, up / 72, ax.figure.dpi_scale_trans)
@@ -112,7 +112,7 @@ def moved(ax: Any, right: float, up: float) -> Any:
 def stripe(
     ax: Any, x: tuple[float, float], y: tuple[float, float], colour: str, transform: Any
 ) -> None:
-    """A thick line beside an axis, of one class."""
+    """Draw a thick line beside an axis, in the colour of one class."""
     from matplotlib.lines import Line2D
 
     style: dict[str, Any] = {"lw": 6, "solid_capstyle": "butt", "clip_on": False}

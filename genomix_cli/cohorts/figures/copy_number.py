@@ -24,24 +24,24 @@ from genomix_cli.cohorts.figures.heat import (
 from genomix_cli.cohorts.figures.values import unit
 from genomix_cli.cohorts.figures.view import View, members, shown_classes
 
-# log2 ratios beyond are a gain or a loss; a call other than 0 is.
+# log2 ratios beyond it are gains or losses; of calls, all but 0 are.
 THRESHOLD = 0.2
-# Classes with a panel each.
+# Largest number of classes with a panel.
 PANELS = 16
-# True copies 0 to 5 and more, as losses, neutral and gains are usually painted.
+# Colours of 0 to 5 and more true copies, as usual for losses, neutral and gains.
 STATE_COLOURS = ("#053061", "#4393C3", "#7F7F7F", "#F4A582", "#D6604D", "#67001F")
 STATE_NAMES = ("0 copies", "1", "2", "3", "4", "5 or more")
-# Samples shown one by one.
+# Number of samples to show one by one.
 SINGLE = 3
 
 
 def threshold(each: View) -> float:
-    """Values beyond it are gains and losses."""
+    """Return the value beyond which values are gains or losses."""
     return THRESHOLD if each.kind.name == "copy_number" else 0.5
 
 
 def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[GenomeAxis]]:
-    """A panel for each class (row) and cohort (column), and their axes along the genome."""
+    """Return a panel for each class (row) and cohort (column), and their axes along the genome."""
     size = (0.9 + (9.5 if len(views) == 1 else 6.8 * len(views)), 0.7 + 1.02 * len(names))
     figure, axes = canvas.grid(len(names), len(views), size, sharey=True)
     along = [genome_axis(each.features) for each in views]
@@ -59,7 +59,7 @@ def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[
 
 
 def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
-    """A class and its samples left of a panel; a long name is broken at its last blank."""
+    """Write a class and its samples left of a panel, breaking a long name at its last blank."""
     text = canvas.short(name)
     cut = text.rfind(" ", 0, 17)
     if len(text) > 16 and cut > 0:
@@ -70,7 +70,7 @@ def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
 
 
 def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """Mean over the samples of a class along the genome."""
+    """Draw the mean over the samples of a class along the genome."""
     names = shown_classes(views, PANELS)
     figure, axes, along = panels(views, names)
     for row, name in zip(axes, names, strict=True):
@@ -88,7 +88,7 @@ def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
 
 
 def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """Share of the samples of a class with a gain (up) and a loss (down)."""
+    """Draw the fraction of a class's samples with a gain (up) and a loss (down)."""
     names = shown_classes(views, PANELS)
     figure, axes, along = panels(views, names)
     for row, name in zip(axes, names, strict=True):
@@ -113,7 +113,7 @@ def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
 
 
 def _mean(matrix: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean of each column over what is there; NaN where nothing is."""
+    """Return the mean of each column, ignoring NaN; NaN if nothing is left."""
     there = np.isfinite(matrix)
     count = there.sum(axis=0)
     total = np.where(there, matrix, 0).sum(axis=0, dtype=float)
@@ -121,19 +121,19 @@ def _mean(matrix: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _beyond(values: NDArray[Any], limit: float) -> NDArray[np.float64]:
-    """1 where a value is beyond the limit, 0 where not, NaN where missing."""
+    """Return 1 for values beyond the limit, 0 for others, NaN for missing ones."""
     return np.where(np.isfinite(values), values > limit, np.nan)
 
 
 def _symmetric(axes: Any) -> None:
-    """One scale for all panels, as far up as down."""
+    """Give all panels one scale, symmetric about 0."""
     high = max(float(np.abs(ax.get_ylim()).max()) for ax in axes.ravel())
     for ax in axes.ravel():
         ax.set_ylim(-high, high)
 
 
 def genome_caption(caption: str, views: Sequence[View], along: Sequence[GenomeAxis]) -> str:
-    """A caption, and what is left out of the picture."""
+    """Return a caption that also says what the figure leaves out."""
     left_out = sum(places.left_out for places in along)
     named = f"{left_out:,} features without a place are left out." if left_out else ""
     fewer = f"The {PANELS} largest classes." if len(shown_classes(views)) > PANELS else ""
@@ -141,7 +141,7 @@ def genome_caption(caption: str, views: Sequence[View], along: Sequence[GenomeAx
 
 
 def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """Samples, grouped by class, along the genome."""
+    """Draw samples, grouped by class, along the genome."""
     names = shown_classes(views)
     size = (0.9 + (9.5 if len(views) == 1 else 6.8 * len(views)), height_of(views, names) + 0.5)
     figure, axes = canvas.grid(1, len(views), size)
@@ -170,7 +170,7 @@ def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
 
 
 def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """The profiles of single samples: dots, and their levels."""
+    """Draw profiles of single samples: dots, and their levels."""
     figure, axes = canvas.grid(
         SINGLE,
         len(views),
@@ -199,7 +199,7 @@ def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictu
 
 
 def telling_samples(each: View) -> list[int]:
-    """Of each of the three classes of most spread, a sample at the 80th percentile."""
+    """Return from each of the three most variable classes a sample at the 80th percentile."""
     spread = np.nan_to_num(np.nanstd(np.where(np.isfinite(each.values), each.values, 0), axis=1))
     found: list[tuple[float, int]] = []
     for name in shown_classes([each]):
@@ -224,7 +224,7 @@ def _draw_sample(ax: Any, each: View, places: GenomeAxis, sample: int) -> None:
 
 
 def _states(each: View, sample: int) -> NDArray[np.intp]:
-    """Colour of each feature: true copies where known, else loss, neutral, gain."""
+    """Return the colour of each feature: true copies if known, else loss, neutral, gain."""
     if each.states is not None:
         known = np.nan_to_num(each.states[sample], nan=2)
         return np.clip(known, 0, len(STATE_COLOURS) - 1).astype(np.intp)
@@ -235,7 +235,7 @@ def _states(each: View, sample: int) -> NDArray[np.intp]:
 def _levels(
     ax: Any, places: GenomeAxis, values: NDArray[np.float32], states: NDArray[np.intp]
 ) -> None:
-    """The median of each run of one state on one chromosome, as a line."""
+    """Draw the median of each run of one state on one chromosome, as a line."""
     starts = [start for start, _ in places.chromosomes.values()]
     contig = np.searchsorted(starts, places.left, "right") if starts else 0 * states
     breaks = np.flatnonzero((np.diff(states) != 0) | (np.diff(contig) != 0)) + 1

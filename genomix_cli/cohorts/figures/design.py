@@ -1,4 +1,4 @@
-"""The cohort as a whole: who was measured how, in which batch, and what can be reached at best."""
+"""The cohort as a whole: measurements, batches, and the best performance possible."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Named = Sequence[tuple[str, Cohort]]
 
 
 def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
-    """Modalities by samples: measured, with some values missing, or not at all."""
+    """Draw modalities by samples: measured, partly missing, or missing altogether."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("there", ["#BFD3E6", THERE], bad="white")
@@ -76,7 +76,7 @@ def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
 
 
 def measured(cohort: Cohort) -> tuple[NDArray[np.float64], list[tuple[str, int, int]]]:
-    """Share of values there ``[modalities, samples]``, sorted within classes; the classes."""
+    """Return the fraction of values present ``[modalities, samples]`` by class; the classes."""
     classes = classes_of(cohort)
     everyone = np.ones(len(cohort.obs), bool)
     keep = draw_rows(np.random.default_rng(0), classes.codes, everyone, SAMPLES)
@@ -101,13 +101,13 @@ def class_bar(
     total: int,
     pens: dict[str, canvas.Look],
 ) -> None:
-    """A coloured strip below that says which samples are of which class."""
+    """Draw a coloured strip below that shows the class of the samples."""
     ax.set_xticks([])
     ax.spines[:].set_visible(False)
     if [name for name, *_ in blocks] == [ALL]:
         ax.set_xlabel(f"{total:,} samples")
         return
-    # In points below the axis, whatever the height of the panel.
+    # A fixed number of points below the axis, whatever the height of the panel.
     below = ax.get_xaxis_transform() + canvas.moved(ax, 0, -7)
     for name, start, stop in blocks:
         canvas.stripe(ax, (start - 0.5, stop - 0.5), (0, 0), pens[name].colour, below)
@@ -125,7 +125,7 @@ def class_bar(
 
 
 def largest_blocks(blocks: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    """The classes with the most samples, in their order."""
+    """Return the classes with the most samples, in their order."""
     kept = sorted(blocks, key=lambda block: block[1] - block[2])[:CLASSES]
     return sorted(kept, key=lambda block: block[1])
 
@@ -139,7 +139,7 @@ def annotated_heat(
     top: float | None = None,
     form: str = "{:,.0f}",
 ) -> None:
-    """A heat map with the number in each cell; NaN stays white."""
+    """Draw a heat map with the number in each cell; NaN stays white."""
     high = top or float(np.nanmax(matrix, initial=0)) or 1.0
     ax.imshow(np.ma.masked_invalid(matrix), cmap="Blues", vmin=0, vmax=1.15 * high, aspect="auto")
     ax.set_yticks(range(len(rows)), [canvas.short(name) for name in rows])
@@ -155,7 +155,7 @@ def annotated_heat(
 
 
 def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
-    """How many samples of each class are in each batch, and how far the one tells the other."""
+    """Draw the samples of each class in each batch, and their association."""
     drawn = [(c, cohort) for c, cohort in cohorts if BATCH in cohort.obs and cohort.classes]
     if not drawn:
         return None
@@ -183,14 +183,14 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
 def largest(
     rows: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64]
 ) -> tuple[list[str], list[str], NDArray[np.int64]]:
-    """The rows and columns with the most samples, in their order."""
+    """Return the rows and columns with the most samples, in their order."""
     kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:CELLS])
     across = np.sort(np.argsort(-counts.sum(axis=0), kind="stable")[:CLASSES])
     return [rows[i] for i in kept], [columns[i] for i in across], counts[np.ix_(kept, across)]
 
 
 def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
-    """Share of the samples of each batch that lack a modality."""
+    """Draw the fraction of the samples of each batch that lack a modality."""
     drawn = [
         (called, cohort)
         for called, cohort in cohorts
@@ -211,7 +211,7 @@ def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | 
 
 
 def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
-    """Which modalities samples have together (Lex 2014)."""
+    """Draw the combinations of modalities and their samples (Lex 2014)."""
     found = [combinations(cohort)[:COMBINATIONS] for _, cohort in cohorts]
     rows = max(len(cohort.modalities) for _, cohort in cohorts)
     wide = [max(2.2, 0.34 * len(sets)) for sets in found]
@@ -256,7 +256,7 @@ def _upset(
 
 
 def bayes(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
-    """Bayes-optimal accuracy of every subset of modalities of a simulated cohort."""
+    """Draw the Bayes-optimal accuracy of every subset of modalities of a simulated cohort."""
     drawn = [
         (called, cohort, entries)
         for called, cohort in cohorts

@@ -1,4 +1,4 @@
-"""Fragments of cell-free DNA: their lengths, and short over long along the genome."""
+"""Fragments of cell-free DNA: their lengths, and the ratio of short to long along the genome."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from genomix_cli.cohorts.figures.genome import GenomeAxis
 
-# Fragments around one nucleosome and around two (bp), and the turn of the helix, at which the
-# shorter ones are cut (Snyder 2016, 10.1016/j.cell.2015.11.050).
+# Lengths of fragments around one and two nucleosomes, and the turn of the helix at which the
+# shorter ones are cut, in bp (Snyder 2016, 10.1016/j.cell.2015.11.050).
 NUCLEOSOME, DINUCLEOSOME, TURN = 167, 334, 10.4
 LADDER = (80.0, 158.0)
-# Lengths it takes to see the ladder.
+# Least number of lengths that show the ladder.
 RESOLVED = 40
-# Classes whose ranges can be told apart.
+# Largest number of classes whose ranges can be told apart.
 BANDS = 6
-# Samples drawn one by one behind the median.
+# Number of samples to draw behind the median.
 THIN_LINES = 40
 
 Float = NDArray[np.float64]
 
 
 def has_lengths(each: View) -> bool:
-    """Whether features are fragment lengths, two or more, with fragments."""
+    """Return True if at least two features are fragment lengths, and there are fragments."""
     if "length" not in each.features:
         return False
     columns = _of_length(each.features)
@@ -48,7 +48,7 @@ def _of_length(features: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def length_shares(each: View) -> tuple[Float, Float]:
-    """Lengths, and the share of a sample's fragments of each.
+    """Return the lengths, and the percentage of a sample's fragments at each.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def length_shares(each: View) -> tuple[Float, Float]:
 
 
 def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:
-    """Fragment lengths of each class: median and interquartile range over its samples."""
+    """Draw fragment lengths of each class: median and interquartile range over its samples."""
     drawn = [each for each in views if has_lengths(each)]
     if not drawn:
         return None
@@ -133,12 +133,12 @@ def _mark_nucleosomes(ax: Any, length: Float) -> None:
 
 
 def _inside(length: Float) -> NDArray[np.bool_]:
-    """The lengths at which the ladder shows."""
+    """Return True for the lengths at which the ladder shows."""
     return (length >= LADDER[0]) & (length <= LADDER[1])
 
 
 def _zoom(ax: Any, length: Float, percent: Float) -> None:
-    """The ladder: what is below the nucleosome's peak, with lines a turn of the helix apart."""
+    """Draw the ladder below the nucleosome's peak, with lines a turn of the helix apart."""
     low, high = max(LADDER[0], length[0]), min(LADDER[1], length[-1])
     inside = _inside(length)
     if inside.sum() < RESOLVED:
@@ -155,7 +155,7 @@ def _zoom(ax: Any, length: Float, percent: Float) -> None:
 
 
 def ladder_peak(length: Float, curve: Float) -> float | None:
-    """A peak of the ladder between 120 and 150 bp above its trend, on which lines can be hung."""
+    """Return a peak of the ladder between 120 and 150 bp, from which to place the lines."""
     from scipy.ndimage import uniform_filter1d
 
     inside = (length >= 100) & (length <= 156)
@@ -163,14 +163,14 @@ def ladder_peak(length: Float, curve: Float) -> float | None:
         return None
     ripple = curve - uniform_filter1d(curve, round(TURN))
     place = length[inside]
-    # The phase of the turn that the ripple has most of.
+    # The phase of the ripple: the one it correlates with most.
     phases = np.arange(0, TURN, 0.1)
     waves = np.cos(2 * np.pi * (place[:, None] - phases) / TURN)
     return float(phases[np.argmax(ripple[inside] @ waves)] + 13 * TURN)
 
 
 def short_over_long(each: View) -> tuple[pd.DataFrame, Float] | None:
-    """Short over long fragments in each bin, less the sample's mean.
+    """Return the ratio of short to long fragments in each bin, minus the sample's mean.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def short_over_long(each: View) -> tuple[pd.DataFrame, Float] | None:
 
 
 def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:
-    """Short over long fragments along the genome, by class (Cristiano 2019)."""
+    """Draw short over long fragments along the genome, by class (Cristiano 2019)."""
     from dataclasses import replace
 
     binned = [(each, short_over_long(each)) for each in views]
@@ -233,7 +233,7 @@ def _ratios(ax: Any, here: NDArray[Any], places: GenomeAxis, pen: canvas.Look) -
         return
     middles = places.middles
     starts = [start for start, _ in places.chromosomes.values()]
-    # A line ends with its chromosome.
+    # Lines do not cross chromosomes.
     cuts = np.searchsorted(middles, starts[1:])
     thin = [
         np.column_stack(part)

@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEGABASE = 1e6
-# How far beyond its own ends a feature is drawn (bp), at most.
+# Largest distance beyond its own ends that a feature is drawn (bp).
 REACH = 5e6
 
 
 @dataclass(frozen=True)
 class GenomeAxis:
-    """Where features lie on the axis.
+    """Positions of features on the axis.
 
-    A feature reaches halfway to its neighbours, but not more than `REACH` beyond its own ends: a
-    single probe does not paint an arm.
+    A feature extends halfway to its neighbours, but at most `REACH` beyond its own ends, so that a
+    single probe does not colour an arm.
 
     Attributes
     ----------
     columns : NDArray
         intp ``[k]``: the features in the order of the axis.
     left, right : NDArray
-        float64 ``[k]``: where each begins and ends (Mb, or features where they have no places).
+        float64 ``[k]``: ends of each (Mb, or features if they have no positions).
     chromosomes : dict of str to tuple of float
         Start and end.
     left_out : int
-        Features without a place, where others have one.
+        Features without a position, if others have one.
     """
 
     columns: NDArray[np.intp]
@@ -46,12 +46,12 @@ class GenomeAxis:
 
     @property
     def label(self) -> str:
-        """What the axis shows."""
+        """Label of the axis."""
         return "chromosome" if self.chromosomes else "features in file order"
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Where the axis begins and ends."""
+        """Start and end of the axis."""
         return float(self.left[0]), float(self.right[-1])
 
     @property
@@ -60,20 +60,20 @@ class GenomeAxis:
         return (self.left + self.right) / 2
 
     def steps(self, values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Corners of a line that is level over each feature; `values` are in axis order."""
+        """Return a step line that is level over each feature; `values` are in axis order."""
         gap = np.append(self.left[1:] > self.right[:-1] + 1e-6, False)
         x = np.column_stack([self.left, self.right, self.right]).ravel()
         return x, np.column_stack([values, values, np.where(gap, np.nan, values)]).ravel()
 
     def sampled(self, matrix: NDArray[Any], width: int) -> NDArray[Any]:
-        """Columns ``[n, width]`` of an image: the feature at each place, NaN where is none."""
+        """Return image columns ``[n, width]``: the feature at each position, else NaN."""
         places = np.linspace(*self.ends, 2 * width + 1)[1::2]
         found = np.clip(np.searchsorted(self.left, places, "right") - 1, 0, len(self.left) - 1)
         covered = places <= self.right[found]
         return np.where(covered, matrix[:, self.columns[found]], np.nan)
 
     def decorate(self, ax: Any, labels: bool = True) -> None:
-        """Boundaries and names of the chromosomes."""
+        """Draw boundaries and names of the chromosomes."""
         low, high = self.ends
         ax.set_xlim(low, high)
         if not self.chromosomes:
@@ -89,7 +89,7 @@ class GenomeAxis:
 
 
 def _with_room(chromosomes: dict[str, tuple[float, float]], total: float, ax: Any) -> list[str]:
-    """The chromosomes whose names do not run into the one before."""
+    """Return the chromosomes whose names do not overlap the previous one."""
     # Characters are about 0.06 inches wide at this size.
     width = ax.figure.get_figwidth() * ax.get_position().width
     named, end = [], -np.inf
@@ -102,14 +102,14 @@ def _with_room(chromosomes: dict[str, tuple[float, float]], total: float, ax: An
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Numbers by size, then X, Y, MT and what else there is."""
+    """Return a sort key: numbers, then X, Y, MT and all others."""
     if name.isdigit():
         return int(name), ""
     return {"X": 1000, "Y": 1001, "MT": 1002}.get(name, 2000), name
 
 
 def has_places(features: pd.DataFrame) -> bool:
-    """Whether any feature has a place in the genome."""
+    """Return True if any feature has a position in the genome."""
     return {"contig", "start", "end"} <= {*features} and bool(_placed(features).any())
 
 
@@ -121,7 +121,7 @@ def _placed(features: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def genome_axis(features: pd.DataFrame) -> GenomeAxis:
-    """The axis of features: by contig, start and end, or in file order where they have none."""
+    """Return the axis of features: by position, or in file order if they have none."""
     if not has_places(features):
         order = np.arange(len(features))
         return GenomeAxis(order, order.astype(float), (order + 1).astype(float), {}, 0)
@@ -145,7 +145,7 @@ def genome_axis(features: pd.DataFrame) -> GenomeAxis:
 
 
 def _cells(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ends ``[2, k]`` of the features of a chromosome: halfway to their neighbours, if near."""
+    """Return ends ``[2, k]`` of a chromosome's features: halfway to near neighbours."""
     reach = np.maximum.accumulate(end)
     middles = (np.minimum(reach[:-1], start[1:]) + start[1:]) / 2
     left = np.concatenate([start[:1], np.maximum(middles, start[1:] - REACH)])

@@ -15,7 +15,7 @@ from genomix_cli.cohorts.figures.genome import genome_axis, has_places
 from genomix_cli.cohorts.figures.values import completed, most_variable, unit
 from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
 
-# Rows of a heat map: beyond that a sample is less than a point of the picture.
+# Largest number of rows of a heat map: with more, a sample is less than a point high.
 ROWS = 400
 FEATURES = 300
 WIDTH = 1_200
@@ -29,7 +29,7 @@ class Rows(NamedTuple):
     order : NDArray
         intp ``[r]``.
     blocks : list of tuple
-        Of each class its name, first row and the row after its last.
+        Name, first row and last row + 1 of each class.
     """
 
     order: NDArray[np.intp]
@@ -42,7 +42,7 @@ def grouped_rows(
     order: Callable[[NDArray[np.intp]], NDArray[np.intp]],
     most: int = ROWS,
 ) -> Rows:
-    """Samples class by class, at most about `most` of them, each class its share.
+    """Return about `most` samples class by class, in proportion to the classes.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def grouped_rows(
     names : sequence of str
         The classes.
     order : callable
-        The samples of a class in, their order (positions among them) out.
+        Maps the samples of a class to their order (positions among them).
     most : int
     """
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def grouped_rows(
 
 
 def leaves(matrix: Matrix) -> NDArray[np.intp]:
-    """Order of the rows in Ward's hierarchical clustering."""
+    """Return the order of the rows in Ward's hierarchical clustering."""
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     if len(matrix) < 3:
@@ -78,12 +78,12 @@ def leaves(matrix: Matrix) -> NDArray[np.intp]:
 
 
 def alike(matrix: Matrix, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Order of some rows of a matrix in which like stands by like."""
+    """Return an order of some rows of a matrix that puts similar ones together."""
     return leaves(matrix[rows])
 
 
 def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
-    """A coloured strip at the left that says which rows are of which class."""
+    """Draw a coloured strip at the left that shows the class of the rows."""
     total = max(len(rows.order), 1)
     beside = ax.get_yaxis_transform() + canvas.moved(ax, -6, 0)
     for name, start, stop in rows.blocks:
@@ -104,7 +104,7 @@ def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
 
 
 def draw_heat(ax: Any, image: Matrix, extent: tuple[float, float], scale: tuple[Any, ...]) -> Any:
-    """The matrix ``[rows, columns]`` over `extent` of the x axis; `scale` is colours, low, high."""
+    """Draw the matrix ``[rows, columns]`` over `extent`; `scale` is colours, low, high."""
     import matplotlib
 
     name, low, high = scale
@@ -121,13 +121,13 @@ def draw_heat(ax: Any, image: Matrix, extent: tuple[float, float], scale: tuple[
 
 
 def height_of(views: Sequence[View], names: Sequence[str]) -> float:
-    """Inches that the rows, and the names of the classes beside them, need."""
+    """Return the inches needed by the rows and the class names beside them."""
     rows = max(min(len(each.samples), ROWS) for each in views)
     return max(2.2 + 0.0065 * rows, 0.2 * len(names) + 1)
 
 
 def features_heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:
-    """Samples by the features of most variance."""
+    """Draw samples by the most variable features."""
     drawn = [each for each in views if min(each.values.shape) > 1]
     if not drawn:
         return None
@@ -156,7 +156,7 @@ def features_heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
 
 
 def feature_order(each: View) -> NDArray[np.intp]:
-    """The features of most variance: along the genome, or alike ones together."""
+    """Return the most variable features: along the genome, or similar ones together."""
     filled = completed(each.values)
     if has_places(each.features):
         columns = genome_axis(each.features).columns
@@ -168,7 +168,7 @@ def feature_order(each: View) -> NDArray[np.intp]:
 
 
 def value_scale(views: Sequence[View]) -> tuple[str, float, float]:
-    """Colours, and the values at their ends: whole for beta values, else without the outermost."""
+    """Return colours and their range: 0 to 1 for beta values, else without outliers."""
     if views[0].kind.name == "methylation":
         return "RdYlBu_r", 0.0, 1.0
     values = np.concatenate([each.values[np.isfinite(each.values)] for each in views])

@@ -1,4 +1,4 @@
-"""Mutated genes: who has which, how often in each class, and how many per sample."""
+"""Mutated genes: by sample, by class, and their number per sample."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from genomix_cli.cohorts.figures.heat import grouped_rows
 from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
 
 GENES = 20
-# Samples of an oncoplot.
+# Largest number of samples in an oncoplot.
 SAMPLES = 1_000
 MUTATED, WILD, MISSING = "#4B2E83", "#E4E4E4", "#FFFFFF"
 
 
 def frequencies(matrix: Matrix) -> NDArray[np.float64]:
-    """Share of the samples mutated, of those looked at; NaN where none was."""
+    """Return the fraction of sequenced samples that are mutated; NaN if none was sequenced."""
     there = np.isfinite(matrix)
     total, count = np.where(there, matrix, 0).sum(axis=0, dtype=float), there.sum(axis=0)
     return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
 
 
 def top_genes(views: Sequence[View]) -> list[NDArray[np.intp]]:
-    """The genes most often mutated; the same in all views where they have those of the first."""
+    """Return the most frequently mutated genes; the first view's in all views if possible."""
     found = [
         np.argsort(-np.nan_to_num(frequencies(each.values)), kind="stable")[:GENES]
         for each in views
@@ -42,7 +42,7 @@ def top_genes(views: Sequence[View]) -> list[NDArray[np.intp]]:
 
 
 def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """The top genes by samples, grouped by class, with the burden above and frequencies beside."""
+    """Draw the top genes by samples, grouped by class, with burden and frequencies."""
     genes = min(GENES, max(each.values.shape[1] for each in views))
     figure, axes = canvas.grid(
         2,
@@ -95,13 +95,13 @@ def _oncoplot(
 
 
 def waterfall(each: View, genes: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Order of samples in which those with the most frequent genes mutated are first."""
+    """Return an order of samples that puts those with the most frequent genes mutated first."""
     keys = np.nan_to_num(each.values[np.ix_(rows, genes)])
     return np.lexsort(-keys.T[::-1])
 
 
 def gene_frequencies(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """Share of the samples of each class in which the top genes are mutated."""
+    """Draw the fraction of each class's samples in which the top genes are mutated."""
     names = [shown_classes([each]) for each in views]
     rows = min(GENES, max(each.values.shape[1] for each in views))
     wide = [0.5 * len(classes) + 1.2 for classes in names]
@@ -124,13 +124,13 @@ def gene_frequencies(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
 def class_frequencies(
     each: View, names: Sequence[str], genes: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Share mutated ``[genes, classes]``; NaN where a class has no samples."""
+    """Return fractions mutated ``[genes, classes]``; NaN if a class has no samples."""
     values = each.values[:, genes]
     return np.array([frequencies(values[members(each, name)]) for name in names]).T
 
 
 def burden(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """Mutated genes per sample, by class."""
+    """Draw the number of mutated genes per sample, by class."""
     names = [shown_classes([each]) for each in views]
     wide = [max(2.6, 0.6 + 0.55 * len(classes)) for classes in names]
     size = (0.5 + sum(wide), 3.6)

@@ -1,4 +1,4 @@
-"""A sample's reasons: what its features contributed to a class, and where the model looked."""
+"""Contributions of a sample's features to a class, and the model's attention."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genomix_cli.cohorts.figures import canvas
 
 @dataclass(frozen=True)
 class SampleReasons:
-    """What is drawn of a sample.
+    """Contents of a sample's figure.
 
     Attributes
     ----------
@@ -24,11 +24,11 @@ class SampleReasons:
     features : sequence of (str, str, float, float)
         Modality, feature, value and attribution in logits, the largest first.
     others : int
-        Features that are not drawn one by one.
+        Number of features that are not drawn one by one.
     rest : float
-        Their attributions, summed.
+        Sum of their attributions.
     attention : NDArray or None
-        float32 ``[M, M]``; NaN where the sample lacks a modality.
+        float32 ``[M, M]``; NaN if the sample lacks a modality.
     """
 
     title: str
@@ -63,7 +63,7 @@ def draw_sample(sample: SampleReasons, path: Path) -> None:
 
 
 def _bars(ax: Any, sample: SampleReasons) -> None:
-    """A bar for each feature, and one for all others, so that they add up."""
+    """Draw a bar for each feature, and one for all others, so that they add up."""
     pens = canvas.looks(sample.modalities)
     labels = [f"{canvas.short(name)} = {value:.3g}" for _, name, value, _ in sample.features]
     sizes = [size for *_, size in sample.features]
@@ -91,7 +91,7 @@ def _patch(colour: str) -> Any:
 
 
 def _attention(ax: Any, sample: SampleReasons) -> None:
-    """Modality (row) to modality, with its numbers."""
+    """Draw attention from modality (row) to modality, with its numbers."""
     import matplotlib
 
     assert sample.attention is not None

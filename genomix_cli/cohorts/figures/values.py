@@ -1,4 +1,4 @@
-"""Values as such: their density, features' means and deviations, principal components."""
+"""Distributions of values: density, features' means and deviations, principal components."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from genomix_cli.cohorts.figures import canvas
 from genomix_cli.cohorts.figures.canvas import Picture
 from genomix_cli.cohorts.figures.view import CLASSES, Grouping, View, members, shown_classes
 
-# Values that a density is made of, at most.
+# Largest number of values in a density.
 DENSITY_VALUES = 2_000_000
 BINS = 80
-# Values that are counted one by one, as calls are, and not in bins.
+# Up to this many distinct whole numbers are counted singly, like calls, and not in bins.
 WHOLE = 30
-# Features of most variance that principal components are made of.
+# Number of the most variable features in the principal components.
 PCA_FEATURES = 2_000
 BATCHES = 10
 
@@ -39,17 +39,17 @@ Matrix = NDArray[np.float32]
 
 
 def unit(each: View) -> str:
-    """What the values of a view are."""
+    """Return the name of a view's values."""
     return UNITS[each.kind.name]
 
 
 def scaled(each: View) -> Matrix:
-    """Values as they are drawn: counts on a log scale."""
+    """Return values as they are drawn: counts on a log scale."""
     return np.log10(1 + each.values) if each.kind.name == "fragments" else each.values
 
 
 def density(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """Histogram of all values, and a density for each class."""
+    """Draw a histogram of all values, and a density for each class."""
     figure, axes = canvas.grid(len(views), 2, (9.5, 0.4 + 2.8 * len(views)), sharex=True)
     names = shown_classes(views)
     values = [scaled(each) for each in views]
@@ -77,7 +77,7 @@ def density(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
 
 
 def bin_edges(values: Sequence[Matrix], fractions: bool) -> NDArray[np.float64]:
-    """Edges of a histogram's bins: around whole numbers where there are few, else 80 bins."""
+    """Return histogram edges: around whole numbers if there are few, else 80 bins."""
     some = np.concatenate([thinned(matrix) for matrix in values])
     if not len(some):
         return np.linspace(0, 1, 3)
@@ -89,7 +89,7 @@ def bin_edges(values: Sequence[Matrix], fractions: bool) -> NDArray[np.float64]:
 
 
 def thinned(matrix: Matrix, most: int = DENSITY_VALUES) -> NDArray[np.float32]:
-    """The values that are there, or about `most` of them drawn at random."""
+    """Return the values that are not missing, or about `most` of them drawn at random."""
     flat = matrix.ravel()
     if flat.size > most:
         flat = flat[np.random.default_rng(0).integers(0, flat.size, most)]
@@ -97,14 +97,14 @@ def thinned(matrix: Matrix, most: int = DENSITY_VALUES) -> NDArray[np.float32]:
 
 
 def heights(matrix: Matrix, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Density in each bin; it sums to 1 over all values, those beyond the edges among them."""
+    """Return the density in each bin, normalised over all values, also those beyond the edges."""
     some = thinned(matrix)
     counts, _ = np.histogram(some, edges)
     return counts / max(len(some), 1) / np.diff(edges)
 
 
 def smooth(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A histogram without its ripples; what lies at the ends stays inside."""
+    """Smooth a histogram, keeping what lies at the ends inside."""
     from scipy.ndimage import gaussian_filter1d
 
     if len(curve) < BINS:
@@ -113,7 +113,7 @@ def smooth(curve: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def moments(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
-    """Mean and standard deviation of each feature."""
+    """Draw mean and standard deviation of each feature."""
     size = (0.6 + 3.9 * len(views), 3.4)
     figure, axes = canvas.grid(1, len(views), size, sharex=True, sharey=True)
     for ax, each in zip(axes[0], views, strict=True):
@@ -130,7 +130,7 @@ def moments(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
 
 
 def feature_moments(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of the features with two values or more."""
+    """Return mean and standard deviation of the features with at least two values."""
     enough = np.isfinite(matrix).sum(axis=0) > 1
     found = matrix[:, enough].astype(float)
     if not enough.any():
@@ -141,7 +141,7 @@ def feature_moments(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.flo
 def trend(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Running median of y over x, in 12 groups of as many points; nothing for few."""
+    """Return the running median of y over x in 12 equal groups; nothing for few points."""
     order = np.argsort(x, kind="stable")
     if len(order) < 60:
         return np.zeros(0), np.zeros(0)
@@ -153,7 +153,7 @@ def trend(
 
 
 def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:
-    """First two principal components, coloured by class and by batch."""
+    """Draw the first two principal components, coloured by class and by batch."""
     drawn = [each for each in views if min(each.values.shape) > 2]
     if not drawn:
         return None
@@ -178,40 +178,40 @@ def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture |
 
 
 def principal(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """First two principal components.
+    """Return the first two principal components.
 
     Returns
     -------
     places : NDArray
         float64 ``[n, 2]``.
     shares : NDArray
-        float64 ``[2]``: of the variance.
+        float64 ``[2]``: fraction of the variance.
     """
     filled = completed(matrix)
     filled = filled[:, most_variable(filled, PCA_FEATURES)]
     filled = filled - filled.mean(axis=0)
     left, spread, right = np.linalg.svd(filled, full_matrices=False)
-    # Of a component's two directions the one in which its largest loading is positive.
+    # The sign of a component is arbitrary: its largest loading is made positive.
     largest = np.abs(right[:2]).argmax(axis=1)
     signs = np.sign(right[[0, 1], largest])
     return left[:, :2] * spread[:2] * signs, spread[:2] ** 2 / max(float((spread**2).sum()), 1e-12)
 
 
 def completed(matrix: Matrix) -> NDArray[np.float64]:
-    """A matrix with each missing value at its feature's mean."""
+    """Return the matrix with each missing value replaced by its feature's mean."""
     there = np.isfinite(matrix)
     means = np.where(there, matrix, 0).sum(axis=0, dtype=float) / np.maximum(there.sum(axis=0), 1)
     return np.where(there, matrix, means)
 
 
 def most_variable(filled: NDArray[np.float64], most: int) -> NDArray[np.intp]:
-    """The features of most variance, in their order."""
+    """Return the most variable features, in their order."""
     chosen = np.argsort(-filled.var(axis=0), kind="stable")[:most]
     return np.sort(chosen)
 
 
 def frequent(found: Grouping, most: int) -> Grouping:
-    """Groups with samples; of many the most frequent, and the rest as one."""
+    """Return the groups with samples; of many, the most frequent and the rest as one."""
     counts = found.counts()
     order = np.argsort(-counts, kind="stable")
     kept = np.sort(order[: most if (counts > 0).sum() > most else None])

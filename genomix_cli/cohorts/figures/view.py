@@ -1,4 +1,4 @@
-"""What of a cohort is drawn: samples of a modality, their classes and batches."""
+"""Samples of a modality to draw, with their classes and batches."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEED = 0
-# Samples drawn of a modality, and its values, at most: a picture shows no more.
+# Largest number of samples, and of values, to draw: a figure shows no more.
 SAMPLES = 2_000
 VALUES = 10_000_000
-# Classes that are told apart.
+# Largest number of classes with their own colour.
 CLASSES = 24
-# What all samples are where there are no classes.
+# Name of the group of all samples, without classes.
 ALL = "all samples"
 
 Matrix = NDArray[np.float32]
@@ -35,25 +35,25 @@ class Grouping:
     Attributes
     ----------
     names : tuple of str
-        Groups in the order of the file; the unknown last.
+        Groups in the order of the file; unknown last.
     codes : NDArray
-        int64 ``[n]``: which of `names`.
+        int64 ``[n]``: index into `names`.
     """
 
     names: tuple[str, ...]
     codes: NDArray[np.int64]
 
     def of(self, rows: NDArray[np.intp]) -> Grouping:
-        """The same groups of fewer samples."""
+        """Return the same groups of fewer samples."""
         return Grouping(self.names, self.codes[rows])
 
     def counts(self) -> NDArray[np.int64]:
-        """Samples of each group."""
+        """Return the number of samples in each group."""
         return np.bincount(self.codes, minlength=len(self.names))
 
 
 def grouping(cohort: Cohort, column: str) -> Grouping | None:
-    """The groups of a column of `obs`, where there is one."""
+    """Return the groups of a column of `obs`, or None without that column."""
     if column not in cohort.obs:
         return None
     values = cohort.obs[column]
@@ -63,7 +63,7 @@ def grouping(cohort: Cohort, column: str) -> Grouping | None:
 
 
 def classes_of(cohort: Cohort) -> Grouping:
-    """The classes; one group of all samples where there are none."""
+    """Return the classes; one group of all samples without labels."""
     found = grouping(cohort, LABEL)
     return found or Grouping((ALL,), np.zeros(len(cohort.obs), np.int64))
 
@@ -75,16 +75,16 @@ class View:
     Attributes
     ----------
     cohort : str
-        What the cohort is called.
+        Name of the cohort.
     modality : str
     kind : Kind
     values : NDArray
-        float32 ``[n, d]``; NaN where missing.
+        float32 ``[n, d]``; NaN if missing.
     samples : tuple of str
     classes : Grouping
     batches : Grouping or None
     features : DataFrame
-        A row each.
+        One row per feature.
     states : NDArray or None
         float32 ``[n, d]``: true copy numbers.
     total : int
@@ -104,7 +104,7 @@ class View:
 
     @property
     def note(self) -> str:
-        """Which samples these are, where they are not all."""
+        """Return a note on the choice of samples, if not all are drawn."""
         if len(self.samples) == self.total:
             return ""
         return (
@@ -114,7 +114,7 @@ class View:
 
 
 def view(cohort: Cohort, called: str, modality: str) -> View:
-    """Samples of a modality, at most about 2,000 and ten million values."""
+    """Return samples of a modality, at most about 2,000 and ten million values."""
     classes, features = classes_of(cohort), cohort.features(modality)
     present = cohort.present(modality)
     most = min(max(VALUES // max(len(features), 1), 100), SAMPLES)
@@ -139,7 +139,7 @@ def view(cohort: Cohort, called: str, modality: str) -> View:
 
 
 def shown_classes(views: Sequence[View], most: int = CLASSES) -> tuple[str, ...]:
-    """The classes with samples in any of the views, in order; the `most` frequent of them."""
+    """Return the classes with samples in any view, in order; at most the `most` frequent."""
     counts: dict[str, int] = {}
     for each in views:
         for name, count in zip(each.classes.names, each.classes.counts(), strict=True):
@@ -150,7 +150,7 @@ def shown_classes(views: Sequence[View], most: int = CLASSES) -> tuple[str, ...]
 
 
 def members(each: View, name: str) -> NDArray[np.bool_]:
-    """Which samples of a view are of a class, bool ``[n]``."""
+    """Return True for the samples of a view in a class, bool ``[n]``."""
     if name not in each.classes.names:
         return np.zeros(len(each.samples), bool)
     return each.classes.codes == each.classes.names.index(name)

@@ -325,7 +325,7 @@ def _tie(
     if tied is not None:
         expression = _with(
             expression,
-            # A gene may follow both, but the model ties it to one; some must be left to the classes.
+            # A gene may follow both; the model ties it to one, and the classes need some too.
             silenced=min(tied.genes / expression.parameters.features, 0.45),
             silencing=-tied.slope,
             silenced_from=tied.level,

@@ -1,10 +1,10 @@
-"""Integrated Gradients of a classifier of sequences: how much each base moved its class.
+"""Integrated Gradients of a classifier of sequences: the effect of each base on its class.
 
 Sundararajan et al. 2017 (arXiv:1703.01365), over the probabilities of A, C, G and T at every base.
-The path is a straight line from a baseline to the sequence, by the midpoint rule. Attributions are
-logits of the class asked for, before calibration.
+The path is a straight line from a baseline to the sequence (midpoint rule). Attributions are logits
+of the given class, before calibration.
 
-Letters: n sequences, L bases, S steps.
+Letters in shapes: n sequences, L bases, S steps.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from genomix_cli.genome.shuffle import dinucleotide_shuffle
 from genomix_cli.sequences.models.base import SequenceClassifier
 
 STEPS = 64
-#: Completeness error that is put up with, a share of the change.
+#: Largest tolerated completeness error, as a fraction of the change.
 TOLERANCE = 0.01
-# Where it is exceeded, the path is followed again in so many times the steps.
+# If it is exceeded, the path is followed again in this many times the steps.
 MORE_STEPS = (4, 16)
-# Changes smaller than this many logits are compared to it: their relative error says nothing.
+# Errors of smaller changes (logits) are relative to this: dividing by a change near 0 is void.
 SMALLEST_CHANGE = 0.1
-# Shuffled sequences of which the mean is the baseline.
+# Number of shuffled sequences to average for the baseline.
 SHUFFLES = 20
-# Bases that are computed at a time.
+# Number of bases to compute at a time.
 CELLS = 2**18
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each base contributed to each sequence's class.
+    """Contribution of each base to each sequence's class.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Attribution:
     target : NDArray
         int64 ``[n]``: the class.
     change : NDArray
-        float64 ``[n]``: its logit less that of the baseline, which the values should sum to.
+        float64 ``[n]``: its logit minus that of the baseline, which the values should sum to.
     """
 
     values: Floats
@@ -54,7 +54,7 @@ class Attribution:
 
     @property
     def error(self) -> Floats:
-        """Completeness error ``[n]``: |sum - change| as a share of |change| (0.1 if less)."""
+        """Completeness error ``[n]``: |sum - change| / max(|change|, 0.1)."""
         missed: Floats = np.abs(self.values.sum(1) - self.change)
         return missed / np.maximum(np.abs(self.change), SMALLEST_CHANGE)
 
@@ -70,15 +70,15 @@ def attribute(
 ) -> Attribution:
     """Attribute the logits of a class to the bases of each sequence.
 
-    Where the attributions of a sequence miss the change by more than `TOLERANCE`, its path is
-    followed again in four, then in sixteen times as many steps.
+    If the attributions of a sequence miss the change by more than `TOLERANCE`, its path is followed
+    again in four, then in sixteen times as many steps.
 
     Parameters
     ----------
     model : SequenceClassifier
         On `device`.
     p, baseline : NDArray
-        float32 ``[n, L, 4]``: where the paths end and start.
+        float32 ``[n, L, 4]``: end and start of the paths.
     target : NDArray
         int64 ``[n]``.
     steps : int
@@ -104,7 +104,7 @@ def attribute(
 def _integrate(
     model: SequenceClassifier, start: Any, end: Any, target: int, steps: int
 ) -> tuple[Floats, float]:
-    """Attributions of a sequence ``[L]`` and the change of its logit."""
+    """Return attributions of a sequence ``[L]`` and the change of its logit."""
     places = (torch.arange(steps, device=end.device) + 0.5) / steps
     total = torch.zeros_like(end, dtype=torch.float64)
     for some in places.split(max(1, CELLS // len(end))):
@@ -120,14 +120,14 @@ def _integrate(
 def compositions(
     codes: NDArray[np.uint8], background: NDArray[np.float32] | None
 ) -> NDArray[np.float32]:
-    """Probabilities of bases ``[n, L, 4]``; what is not known is as the mean of its column.
+    """Return base probabilities ``[n, L, 4]``; unknown bases get their column's mean.
 
     Parameters
     ----------
     codes : NDArray
         uint8 ``[n, L]``.
     background : NDArray or None
-        float32 ``[L, 4]``; None: all bases alike, as in N.
+        float32 ``[L, 4]``; None: equal probabilities, as for N.
     """
     p = composition()[codes]
     unknown = (codes == HIDDEN) | (codes == SETS - 1)
@@ -138,7 +138,7 @@ def compositions(
 def shuffled_mean(
     codes: NDArray[np.uint8], rng: np.random.Generator, times: int = SHUFFLES
 ) -> NDArray[np.float32]:
-    """Mean composition of shuffles that keep dinucleotides: float32 ``[L, 4]`` of ``[L]``."""
+    """Return the mean of shuffles that keep dinucleotides, float32 ``[L, 4]``."""
     bases = to_bases(codes)
     drawn = np.stack([dinucleotide_shuffle(bases, rng) for _ in range(times)])
     return compositions(from_bases(drawn), None).mean(0)

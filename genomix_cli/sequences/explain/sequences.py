@@ -1,6 +1,6 @@
-"""What the classes of sequences rest on: an attribution of every base, in genome coordinates.
+"""Explain the classes of sequences: an attribution of every base, in genome coordinates.
 
-Letters: n sequences, L bases, K classes.
+Letters in shapes: n sequences, L bases, K classes.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ NOTE = (
     "position: base or column of the sequence, from 1; pos: place on the contig, from 1; base: the "
     "letter of the sequence as it is in the file; strand: of the sequence"
 )
-# Samples that a message names.
+# Number of samples that a message names.
 NAMED = 3
 
 
 class Explained(NamedTuple):
-    """One line about one sequence.
+    """Summary of one explained sequence.
 
     Attributes
     ----------
     sample, of_class : str
     probability : float
-        Of the class, calibrated.
+        Calibrated probability of the class.
     change : float
-        Its logit less that of the baseline.
+        Its logit minus that of the baseline.
     error : float
-        Completeness error, a share of the change.
+        Completeness error, as a fraction of the change.
     """
 
     sample: str
@@ -78,15 +78,15 @@ class Explained(NamedTuple):
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything that is written.
+    """Everything to be written.
 
     Attributes
     ----------
     sequences : Sequences
-        The explained ones.
+        The explained sequences.
     classes : tuple of str
     probability : NDArray
-        float64 ``[n]``: of the class that is explained.
+        float64 ``[n]``: probability of the explained class.
     attribution : Attribution
     """
 
@@ -96,7 +96,7 @@ class Explanation:
     attribution: Attribution
 
     def rows(self) -> tuple[Explained, ...]:
-        """A line per sequence."""
+        """Return one summary per sequence."""
         found = self.attribution
         return tuple(
             Explained(str(name), self.classes[found.target[i]], float(p), float(change), float(e))
@@ -107,12 +107,12 @@ class Explanation:
 
 
 def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
-    """Explain the sequences asked for and write the tables.
+    """Explain the selected sequences and write the tables.
 
     Raises
     ------
     UsageError
-        If a sequence or class asked for is not there, the baseline does not suit the file, or the
+        If a selected sequence or class does not exist, the baseline does not suit the file, or the
         model has no gradient.
     DataError
         If the file or run is damaged, or they do not fit each other.
@@ -131,7 +131,7 @@ def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
             found=request.baseline,
         )
     if request.summary and not sequences.aligned:
-        raise UsageError("is for aligned sequences, whose columns are places", where="--summary")
+        raise UsageError("needs aligned sequences, whose columns are positions", where="--summary")
     explanation = _explain(classifier, sequences, request, device)
     _write(explanation, classifier, request)
     if not request.allow_incomplete:
@@ -149,7 +149,7 @@ def _explain(
     _tell_unknown(chosen.names[~known], request)
     chosen = chosen.take(known)
     if not len(chosen):
-        raise UsageError("has no known base in what to explain", where=request.sequences)
+        raise UsageError("has no known base in the selected sequences", where=request.sequences)
     scores = score_codes(classifier, chosen.codes, np.ones(len(chosen), bool))
     target = scores.probability.argmax(1)
     if explained is not None:
@@ -181,7 +181,7 @@ def _attribute(
             parts.append(attribute(model, p, start[None], own, steps=steps, device=device))
     except NotImplementedError as error:
         raise UsageError(
-            "the model has no gradients, which attributions are made of",
+            "the model has no gradients, which attributions need",
             where=request.model,
             expected=f"a run of {' or '.join(_with_gradients())}",
         ) from error
@@ -198,7 +198,7 @@ def _baseline(
     request: ExplainRequest,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Where the path of a sequence starts ``[L, 4]``."""
+    """Return the start of a sequence's path ``[L, 4]``."""
     aligned, kind = background is not None, request.baseline
     if (kind == MEAN and not aligned) or (kind == SHUFFLE and aligned):
         fits = "are not aligned: there is no mean of a column" if kind == MEAN else "are aligned"
@@ -211,7 +211,7 @@ def _baseline(
 
 
 def _with_gradients() -> Iterator[str]:
-    """Names of the models that have them."""
+    """Yield the names of the models that have gradients."""
     for name in SEQUENCE_CLASSIFIERS:
         if SEQUENCE_CLASSIFIERS.load(name).has_gradient():
             yield name
@@ -232,7 +232,7 @@ def _unknown(what: str, name: str, known: Sequence[str], option: str) -> UsageEr
 
 
 def _candidates(sequences: Sequences, request: ExplainRequest) -> NDArray[np.intp]:
-    """Rows to explain, in the order of the file."""
+    """Return the rows to explain, in the order of the file."""
     rows = np.arange(len(sequences))
     if request.select:
         place = {str(name): i for i, name in enumerate(sequences.names)}
@@ -250,12 +250,12 @@ def _tell_unknown(names: NDArray[np.str_], request: ExplainRequest) -> None:
     if len(names):
         named = ", ".join(map(str, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
         log.warning(
-            "%s: no base is known of %d (%s): left out", request.sequences, len(names), named
+            "%s: left out %d without a known base (%s)", request.sequences, len(names), named
         )
 
 
 class Places(NamedTuple):
-    """Where the bases of a sequence are; 0 and empty where that is not known.
+    """Positions of the bases of a sequence; 0 and empty if not known.
 
     Attributes
     ----------
@@ -277,7 +277,7 @@ class Places(NamedTuple):
 
 
 def places(sequences: Sequences, row: int) -> Places:
-    """Where the bases of a sequence are in the genome, by its window or by the columns."""
+    """Return the positions of a sequence's bases in the genome, from its window or columns."""
     n, names = sequences.length, list(sequences.contigs)
     nothing = [""] * n
     if sequences.columns is not None:
@@ -297,7 +297,7 @@ def places(sequences: Sequences, row: int) -> Places:
 
 
 def _attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Every base of every sequence, in order."""
+    """Yield every base of every sequence, in order."""
     sequences = explanation.sequences
     for i, line in enumerate(explanation.rows()):
         where = places(sequences, i)
@@ -318,7 +318,7 @@ def _attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
 
 
 def _site_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Columns by the mean size of their attribution."""
+    """Yield columns by the mean size of their attribution."""
     values, where = explanation.attribution.values, places(explanation.sequences, 0)
     size, mean = np.abs(values).mean(0), values.mean(0)
     for j in np.argsort(-size, kind="stable"):

@@ -1,6 +1,6 @@
-"""A diffusion model in its run folder, and out of it.
+"""Save and load a diffusion model.
 
-Letters: B batch, L bases, C conditions.
+Letters in shapes: B batch, L bases, C conditions.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ TASK = "diffuse"
 
 @dataclass(frozen=True)
 class Diffusion:
-    """A model that generates sequences.
+    """Model that generates sequences.
 
     Attributes
     ----------
     denoiser : Denoiser
         In evaluation mode, on its device.
     conditions : tuple of Condition
-        In the order that the denoiser reads.
+        In the order of the denoiser's input.
     mix : Mix
-        Of the training sequences.
+        Mix of the training sequences.
     config : RunConfig
     device : str
     sha256 : str
@@ -51,7 +51,7 @@ class Diffusion:
 
 
 def build(config: DenoiserConfig, seed: int) -> Denoiser:
-    """A denoiser with weights of a seed; the global generator stays as it was."""
+    """Return a denoiser with weights from a seed, leaving the global generator unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Denoiser(config)
@@ -94,12 +94,12 @@ def _names(conditions: tuple[Condition, ...]) -> list[str]:
 
 
 def _or_none(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Return None for NaN, which JSON lacks."""
     return None if np.isnan(value) else value
 
 
 def _layout(sequences: Sequences) -> dict[str, Any]:
-    """What generated aligned sequences need to be aligned too."""
+    """Return the layout that aligned sequences need when generated."""
     if sequences.columns is None:
         return {}
     columns = {name: values.tolist() for name, values in sequences.columns._asdict().items()}
@@ -116,7 +116,7 @@ def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
     Raises
     ------
     UsageError
-        If there is none, or it is of another task.
+        If it does not exist, or is of another task.
     DataError
         If it is damaged.
     """
@@ -135,7 +135,7 @@ def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
 
 
 def columns_of(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of `Sequences` for sequences that are aligned as those of training were."""
+    """Return fields of `Sequences` for sequences aligned like those of training."""
     if "columns" not in facts:
         return {}
     kinds = (np.int16, np.int64, np.int32, np.uint8, np.uint8)

@@ -1,6 +1,6 @@
-"""How the denoiser learns: hidden bases, dropped conditions, both strands, averaged weights.
+"""Training of the denoiser: hidden bases, dropped conditions, both strands, averaged weights.
 
-Letters: B batch, L bases, C conditions.
+Letters in shapes: B batch, L bases, C conditions.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _COMPLEMENT = torch.from_numpy(iupac.reverse_complement(np.arange(iupac.SETS)[:,
 
 @dataclass(frozen=True)
 class DiffusionOptions:
-    """How a diffusion model learns and is judged.
+    """Options for training and evaluating a diffusion model.
 
     Attributes
     ----------
     conditions : tuple of str
-        Phenotypes to generate by; none given: the label, if the file has one.
+        Phenotypes to generate by; by default the label, if the file has one.
     free : bool
-        Without any condition.
+        Use no condition.
     strands : bool
         Also learn from reverse complements; never of aligned sequences.
     drop : float
-        How often a condition is hidden in training, which guidance needs.
+        Probability that a condition is hidden in training, which guidance needs.
     average : float
-        Of the weights' exponential moving average, per step; 0: none.
+        Decay of the weights' exponential moving average, per step; 0 for none.
     learning_rate, weight_decay, batch_size, epochs, patience
         See `genomix_cli.sequences.train.learning.Learning`.
     draws : int
         Passes over the held-out sequences for the bound.
     judged : int
-        Sequences at most that accuracy against corruption is measured on.
+        Largest number of sequences to measure accuracy against corruption on.
     """
 
     conditions: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class DiffusionOptions:
     judged: Count = 512
 
     def learning(self) -> Learning:
-        """As the loop has it."""
+        """Return the options of the training loop."""
         return Learning(
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
@@ -73,13 +73,13 @@ class DiffusionOptions:
 
 
 class Averaged(nn.Module):
-    """A denoiser beside the moving average of its weights, which is what is judged and kept.
+    """Denoiser and the moving average of its weights, which is evaluated and saved.
 
     Parameters
     ----------
     denoiser : Denoiser
     decay : float
-        Less in the first steps, when the weights still run.
+        Less in the first steps, when the weights still change fast.
     """
 
     steps: Tensor
@@ -93,7 +93,7 @@ class Averaged(nn.Module):
 
     @torch.no_grad()
     def follow(self) -> None:
-        """Take in the weights as they are now."""
+        """Update the average with the current weights."""
         step = int(self.steps)
         self.steps += 1
         weight = 1 - min(self.decay, (1 + step) / (10 + step)) if step else 1.0
@@ -109,7 +109,7 @@ class DiffusionTask:
     module : Averaged
     options : DiffusionOptions
     strands : bool
-        Whether reverse complements are learned from.
+        Also learn from reverse complements.
     seed : int
     """
 
@@ -123,10 +123,10 @@ class DiffusionTask:
         self.seed = seed
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The bound, in nats per base, with the noise of this step."""
-        # The average is one step behind: the loop tells nobody when a step is done.
+        """Return the bound, in nats per base, with the noise of this step."""
+        # The average lags one step behind, since the loop does not report the end of a step.
         self._both.follow()
-        # From step and batch alone: a run that was resumed draws what it would have drawn.
+        # Seeded by step and batch alone, so that a resumed run draws the same numbers.
         rng = _generator(self.seed, int(self._both.steps), *batch.rows[:1].tolist())
         codes = self._strand(batch.codes, rng)
         values = self._dropped(batch.target, rng)
@@ -144,7 +144,7 @@ class DiffusionTask:
         return torch.where(turn[:, None], other, codes)
 
     def _dropped(self, values: Tensor, rng: torch.Generator) -> Tensor:
-        """Conditions of which some are unknown: all of a sequence's, and then each by itself."""
+        """Hide conditions: all of a sequence's, and then each independently."""
         n, c = values.shape
         drop = torch.rand(n, 1, generator=rng) < self.options.drop
         if c > 1:
@@ -152,7 +152,7 @@ class DiffusionTask:
         return values.masked_fill(drop.to(values.device), torch.nan)
 
     def predict(self, batch: Batch) -> Tensor:
-        """Of each sequence its estimate of the bound, and its accuracy at hidden bases ``[B, 2]``.
+        """Return each sequence's bound, and its accuracy at hidden bases ``[B, 2]``.
 
         The noise is the same in every epoch.
         """
@@ -167,7 +167,7 @@ class DiffusionTask:
         return torch.stack([surprise(logits, noised), accuracy], 1).cpu()
 
     def metrics(self, predictions: Iterable[Tensor]) -> dict[str, float]:
-        """Means over all sequences."""
+        """Return means over all sequences."""
         nats, accuracy = torch.cat(list(predictions)).double().mean(0).tolist()
         return {MONITOR: -nats, "accuracy": accuracy}
 

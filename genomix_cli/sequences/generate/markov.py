@@ -1,6 +1,6 @@
-"""Markov chains of bases: what a generator of DNA has to beat, fitted, drawn from, and inverted.
+"""Markov chains of bases, the baseline for generators of DNA: fit, sample and posterior.
 
-Letters: n sequences, L bases, k order, S = 4^k contexts.
+Letters in shapes: n sequences, L bases, k order, S = 4^k contexts.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from genomix_cli.genome import iupac
 
 BASES = 4
 ORDER = 5
-# Observations that the next lower order counts for.
+# Weight of the next lower order, as a number of observations.
 STRENGTH = 10.0
-# Sequences whose forward probabilities are held at once.
+# Number of sequences whose forward probabilities are held at once.
 CHUNK = 32
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class MarkovChain:
-    """A chain of order k, and all lower ones for where the context is short or unknown.
+    """Chain of order k, with all lower orders for short or unknown contexts.
 
     Attributes
     ----------
     tables : tuple of NDArray
-        Of order 0 to k: float64 ``[4^j, 4]``, probability of A, C, G, T after a context, of which
-        the last base counts least.
+        Of order 0 to k: float64 ``[4^j, 4]``, probability of A, C, G, T after a context; the last
+        base of the context is the least significant.
     """
 
     tables: tuple[Floats, ...]
 
     @property
     def order(self) -> int:
-        """K."""
+        """Order of the chain."""
         return len(self.tables) - 1
 
     def lower(self, order: int) -> MarkovChain:
-        """The chain of a lower order, from the same data."""
+        """Return the chain of a lower order, from the same data."""
         return MarkovChain(self.tables[: order + 1])
 
     def log_likelihood(self, codes: NDArray[np.uint8]) -> Floats:
-        """Log-probability of the known bases of each sequence: nats, float64 ``[n]``.
+        """Return the log-probability of each sequence's known bases: nats, float64 ``[n]``.
 
-        After an unknown base the context is what follows it.
+        After an unknown base the context starts anew.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class MarkovChain:
         return total
 
     def sample(self, n: int, length: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Sequences of the chain: sets of one base each, uint8 ``[n, length]``."""
+        """Draw sequences: sets of one base each, uint8 ``[n, length]``."""
         bases = np.zeros((n, length), np.int64)
         context = np.zeros(n, np.int64)
         for i in range(length):
@@ -76,14 +76,15 @@ class MarkovChain:
         return iupac.from_bases(bases)
 
     def posterior(self, evidence: Floats) -> Floats:
-        """Probability of each base given all observations: forward-backward, exact.
+        """Return the exact probability of each base given all observations.
 
-        Rabiner 1989, doi:10.1109/5.18626; the hidden state is the context.
+        By the forward-backward algorithm (Rabiner 1989, doi:10.1109/5.18626) with the context as
+        the hidden state.
 
         Parameters
         ----------
         evidence : NDArray
-            float64 ``[n, L, 4]``: probability of what was observed, for each base that may be true.
+            float64 ``[n, L, 4]``: probability of the observation, for each possible true base.
 
         Returns
         -------
@@ -105,7 +106,7 @@ class MarkovChain:
         found = np.empty(evidence.shape)
         backward = np.ones((n, self._after(length - 1)), np.float32)
         for i in reversed(range(length)):
-            # What follows is known by the context after this base.
+            # The rest of the sequence depends only on the context after this base.
             later = self._unshift(backward, forward[i].shape[1])
             later = later * tables[i] * evidence[:, i, None].astype(np.float32)
             found[:, i] = np.einsum("nc,ncb->nb", forward[i], later)
@@ -113,19 +114,19 @@ class MarkovChain:
         return found / found.sum(-1, keepdims=True)
 
     def _after(self, i: int) -> int:
-        """Contexts that there may be after place i."""
+        """Return the number of possible contexts after position i."""
         return int(BASES ** min(i + 1, self.order))
 
     def _shift(self, joint: NDArray[Any]) -> NDArray[Any]:
-        """Contexts and the base after them ``[n, S, 4]`` to the next contexts."""
+        """Sum contexts and the base after them ``[n, S, 4]`` into the next contexts."""
         n, contexts, _ = joint.shape
         if contexts < BASES**self.order:
             return joint.reshape(n, -1)
-        # The base that leaves the context comes first in its number.
+        # The base that leaves the context is the most significant digit of its number.
         return joint.reshape(n, min(BASES, contexts * BASES), -1).sum(1)
 
     def _unshift(self, backward: NDArray[Any], contexts: int) -> NDArray[Any]:
-        """What the next contexts ``[n, S']`` are worth, to contexts and the base after them."""
+        """Spread values of the next contexts ``[n, S']`` to contexts and the base after them."""
         n = len(backward)
         if contexts < BASES**self.order:
             return backward.reshape(n, contexts, BASES)
@@ -140,7 +141,7 @@ def _scaled(x: NDArray[Any]) -> NDArray[Any]:
 def _contexts(
     bases: NDArray[np.uint8], i: int, highest: int
 ) -> Iterable[tuple[int, NDArray[np.bool_], NDArray[np.int64]]]:
-    """Order, rows and number of the longest known context before place i, up to an order."""
+    """Yield order, rows and number of the longest known context before position i."""
     context = np.zeros(len(bases), np.int64)
     open_rows = np.ones(len(bases), bool)
     for order in range(min(i, highest) + 1):
@@ -160,7 +161,7 @@ def fit_markov(
     strands: bool = False,
     prior: MarkovChain | None = None,
 ) -> MarkovChain:
-    """A chain fitted to sequences; rare contexts lean on the next lower order.
+    """Fit a chain to sequences; rare contexts are smoothed towards the next lower order.
 
     ``p_j(b | c) = (count(c b) + a p_{j-1}(b | c')) / (count(c) + a)`` with c' the context without
     its first base: MacKay & Peto 1995, doi:10.1017/S1351324900000218.
@@ -173,7 +174,7 @@ def fit_markov(
     strands : bool
         Count reverse complements too.
     prior : MarkovChain, optional
-        To lean on instead, as a class on all of them.
+        Chain to smooth towards instead, such as that of all classes for one class.
     """
     counts = _counts(codes, order)
     if strands:
@@ -192,7 +193,7 @@ def fit_markov(
 
 
 def _counts(codes: NDArray[np.uint8], order: int) -> list[Floats]:
-    """How often each base follows each context of order 0 to k: ``[4^j, 4]`` each."""
+    """Return the counts of each base after each context of order 0 to k: ``[4^j, 4]`` each."""
     bases = iupac.to_bases(codes)
     found = []
     for j in range(order + 1):
@@ -203,7 +204,7 @@ def _counts(codes: NDArray[np.uint8], order: int) -> list[Floats]:
 
 
 def kmer_numbers(bases: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
-    """Number of the k-mer that starts at each place, its first base counting most; -1: unknown.
+    """Return the number of the k-mer at each position, first base most significant; -1 for N.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The denoiser: which base stands where one is hidden, given the others and a condition.
+"""Denoiser: probability of each hidden base, given the others and a condition.
 
-Letters: B batch, L bases, w width at bases, P bases of a patch, T patches, d width of tokens,
-C conditions.
+Letters in shapes: B batch, L bases, w width at bases, P bases of a patch, T patches, d width of
+tokens, C conditions.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 
 BASES = 4
 HIDDEN = 4
-# Tokens that attend to each other; the cost grows with their square.
-MOST_TOKENS = 2048
+# Largest number of tokens; the cost of attention grows with its square.
+MAX_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class DenoiserConfig:
     length : int
         L.
     conditions : tuple of int
-        Categories of each condition; 0 for a number.
+        Number of categories of each condition; 0 for a number.
     channels, kernel, blocks : int
-        At single bases: w, width of the convolutions, and how many follow the transformer.
+        At single bases: w, width of the convolutions, and number of blocks after the transformer.
     patch : int
-        Bases that become one token.
+        Bases per token.
     width, heads, layers, expansion : int
-        Of the transformer over tokens: d, its heads, its layers, hidden width in d.
+        Transformer over tokens: d, heads, layers, hidden width in units of d.
     dropout : float
     """
 
@@ -63,7 +63,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Conditions(nn.Module):
-    """What is known of a sequence as one vector: the sum over conditions, null where unknown.
+    """Embedding of a sequence's conditions: a sum with null vectors for unknown ones.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Conditions(nn.Module):
         self.start = nn.Parameter(torch.randn(width) * 0.02)
 
     def forward(self, values: Tensor) -> Tensor:
-        """From float ``[B, C]`` (index of a category, a standardised number, NaN) to ``[B, d]``."""
+        """Map float ``[B, C]`` (category index, standardised number, NaN) to ``[B, d]``."""
         total = self.start.expand(len(values), -1)
         for i, (kind, embed) in enumerate(zip(self.kinds, self.known, strict=True)):
             unknown = values[:, i].isnan()
@@ -98,9 +98,9 @@ class Conditions(nn.Module):
 class BaseBlock(nn.Module):
     """Residual convolution at single bases: ``[B, w, L]`` to the same.
 
-    The condition scales and shifts its channels (Perez et al. 2018, arXiv:1709.07871), at first not
-    at all. A class says only thousandths of a nat of each base: without a short way from it to the
-    bases, that was not learned.
+    The condition scales and shifts its channels (Perez et al. 2018, arXiv:1709.07871), initially
+    not at all. A class changes each base by only thousandths of a nat; without this short path from
+    the class to the bases, that was not learned.
     """
 
     def __init__(self, channels: int, kernel: int, dropout: float, width: int) -> None:
@@ -114,7 +114,7 @@ class BaseBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalised, scaled by the condition ``[B, d]``, convolved, mixed, added."""
+        """Normalise, scale by the condition ``[B, d]``, convolve, mix and add."""
         scale, shift = self.film(condition)[:, :, None].chunk(2, dim=1)
         h = self.norm(x) * (1 + scale) + shift
         return x + self.dropout(self.mix(F.gelu(self.conv(h))))
@@ -123,9 +123,10 @@ class BaseBlock(nn.Module):
 class Denoiser(nn.Module):
     """Convolutions at bases, a transformer over patches of them, and convolutions back at bases.
 
-    Motifs are local and exact, what surrounds them (composition, class, repeats) is coarse: so
-    attention sees patches, and the bases beside a hidden one reach it past the transformer. Time is
-    no input: the share of hidden bases says it (Sahoo et al. 2024, arXiv:2406.07524, section 3.2).
+    Motifs are local and exact, whereas context (composition, class, repeats) is coarse. So
+    attention works on patches, and the neighbours of a hidden base bypass the transformer. Time is
+    not an input: the fraction of hidden bases determines it (Sahoo et al. 2024, arXiv:2406.07524,
+    section 3.2).
 
     Parameters
     ----------
@@ -144,10 +145,10 @@ class Denoiser(nn.Module):
                 "heads do not divide the width", found=f"{config.heads} of {config.width}"
             )
         n_tokens = -(-config.length // config.patch)
-        if n_tokens > MOST_TOKENS:
+        if n_tokens > MAX_TOKENS:
             raise UsageError(
                 "sequences too long for diffusion",
-                expected=f"at most {MOST_TOKENS * config.patch:,} bases",
+                expected=f"at most {MAX_TOKENS * config.patch:,} bases",
                 found=f"{config.length:,}",
                 hint="cut shorter windows, or give larger patches: --set patch=16",
             )
@@ -169,12 +170,12 @@ class Denoiser(nn.Module):
         self.head = nn.Sequential(nn.GroupNorm(1, w), nn.GELU(), nn.Conv1d(w, BASES, 1))
 
     def forward(self, bases: Tensor, values: Tensor) -> Tensor:
-        """Logits of A, C, G and T at every place.
+        """Return logits of A, C, G and T at every position.
 
         Parameters
         ----------
         bases : Tensor
-            int64 ``[B, L]``: 0 to 3, and 4 where it is hidden.
+            int64 ``[B, L]``: 0 to 3, and 4 if hidden.
         values : Tensor
             float32 ``[B, C]``: conditions, see :class:`Conditions`.
 
@@ -184,7 +185,7 @@ class Denoiser(nn.Module):
             ``[B, L, 4]``.
         """
         known = F.one_hot(bases, BASES + 1).to(self.position.dtype).transpose(1, 2)
-        # Beyond the end of the sequence there is nothing, not even something hidden.
+        # Beyond the end of the sequence the input is zero, unlike that of a hidden base.
         condition = self.condition(values)
         local = self.local(self.stem(F.pad(known, (0, self.padding))), condition)  # [B, w, T P]
         coarse = self.tokens(self.down(local).transpose(1, 2), condition)
@@ -195,9 +196,9 @@ class Denoiser(nn.Module):
         return self.head(x).transpose(1, 2)[:, : self.config.length]
 
     def tokens(self, x: Tensor, condition: Tensor) -> Tensor:
-        """The transformer over patches ``[B, T, d]``; the condition ``[B, d]`` is in all of them.
+        """Apply the transformer to patches ``[B, T, d]``.
 
-        It is also a token of its own, to attend to.
+        The condition ``[B, d]`` is added to all of them, and is also a token to attend to.
         """
         x = torch.cat([condition[:, None], x + self.position + condition[:, None]], 1)
         for layer in self.layers:

@@ -1,6 +1,6 @@
-"""How close each sequence comes to the nearest one of a collection: exact, by shared k-mers.
+"""Similarity of each sequence to the nearest one of a collection: exact, by shared k-mers.
 
-Letters: n sequences, N of the collection, L bases, k word length.
+Letters in shapes: n sequences, N of the collection, L bases, k word length.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from genomix_cli.genome import iupac
 from genomix_cli.progress import track
 from genomix_cli.sequences.generate.markov import Floats, kmer_numbers
 
-# Long enough that chance shares few: 4^12 is more than the words of most collections.
+# Long enough that few are shared by chance: 4^12 exceeds the words of most collections.
 WORD = 12
-# Sequences that are looked up at once.
+# Number of sequences to look up at a time.
 ASKED = 64
 
 
 class Collection:
-    """Sequences to be found again, by an inverted index of their words.
+    """Collection of sequences with an inverted index of their words.
 
     Parameters
     ----------
@@ -37,10 +37,10 @@ class Collection:
         self._number, self._row = number[order], row[order].astype(np.int32)
 
     def nearest(self, codes: NDArray[np.uint8]) -> Floats:
-        """Largest share of a sequence's words that one sequence of the collection has.
+        """Return the largest fraction of a sequence's words in one sequence of the collection.
 
-        1 for a copy, of either strand, wherever it lies; a substitution loses at most k words, a
-        gap little. Chance gives a few per cent.
+        1 for a copy on either strand, at any offset; a substitution loses at most k words, a gap
+        few. Chance gives a few per cent.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class Collection:
         Returns
         -------
         NDArray
-            float64 ``[n]``; 0 for a sequence without a whole word.
+            float64 ``[n]``; 0 for a sequence without a complete word.
         """
         found = np.zeros(len(codes))
         for low in track(range(0, len(codes), ASKED), "looking for copies"):
@@ -61,7 +61,7 @@ class Collection:
         row, number = words(codes, self._word)
         first = self._number.searchsorted(number, "left")
         many = self._number.searchsorted(number, "right") - first
-        # All places of the index that hold one of these words, one after the other.
+        # All index entries of these words, concatenated: entry i of a word is at its first + i.
         start = np.repeat(first - np.append(0, many.cumsum()[:-1]), many)
         owner = self._row[start + np.arange(len(start))]
         shared = np.bincount(
@@ -72,7 +72,7 @@ class Collection:
 
 
 def words(codes: NDArray[np.uint8], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Different words of each sequence: its row, and the word's number, of the smaller strand."""
+    """Return the distinct words of the sequences: row and number, of the smaller strand."""
     bases = iupac.to_bases(codes)
     forward = kmer_numbers(bases, k)
     backward = kmer_numbers(iupac.to_bases(iupac.reverse_complement(codes)), k)[:, ::-1]

@@ -1,18 +1,18 @@
-"""Absorbing-state diffusion of bases: hiding, the loss, the likelihood bound, and sampling.
+"""Absorbing-state diffusion of bases: hiding, loss, likelihood bound, and sampling.
 
 Each base is hidden by time t with probability t and stays hidden (Austin et al. 2021,
 arXiv:2107.03006, section 3; Sahoo et al. 2024, arXiv:2406.07524, with the log-linear schedule). The
-denoiser gives every hidden base a distribution given those that are not. With that schedule the
-continuous-time bound is ``E_t[1/t sum over hidden of -log p]``. How many of L bases are hidden at a
-uniform t is uniform, so the same bound is, with k hidden bases chosen at random,
+denoiser gives every hidden base a distribution given the visible ones. With that schedule the
+continuous-time bound is ``E_t[1/t sum over hidden of -log p]``. The number of hidden bases at a
+uniform t is uniform over L bases, so the same bound is, with k hidden bases chosen at random,
 
     -log p(x) <= sum_{k=1..L} E[mean over the k hidden of -log p]
 
-(Ou et al. 2024, arXiv:2406.03736; Hoogeboom et al. 2022, arXiv:2110.02037, eq. 4). That form is
-used here: nothing is divided by a small t. It is what a random order of reading the sequence costs,
-which is why sampling may follow any order too.
+(Ou et al. 2024, arXiv:2406.03736; Hoogeboom et al. 2022, arXiv:2110.02037, eq. 4). This form is
+used here, since it does not divide by a small t. It is the cost of reading the sequence in a random
+order, which is why sampling may follow any order too.
 
-Letters: n sequences, B batch, L bases, C conditions, M draws.
+Letters in shapes: n sequences, B batch, L bases, C conditions, M draws.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from genomix_cli.sequences.generate.model import BASES, HIDDEN
 
 # Bases int64 [B, L] (4: hidden) and conditions float32 [B, C] to logits [B, L, 4].
 Predict = Callable[[Tensor, Tensor], Tensor]
-# Sequences computed at once; random numbers are drawn for as many, so it is part of the seed.
+# Number of sequences at a time. Random numbers are drawn per chunk, so changing it changes results.
 CHUNK = 128
-# Each of them draws from a stream of its own, so that none is tied to another by the seed.
+# Separate random streams, so that equal seeds do not correlate these draws.
 BOUND, FILL, DEAL = 1, 2, 3
 _TO_BASE = torch.from_numpy(iupac.to_bases(np.arange(iupac.SETS))).long()
 
 
 class Noised(NamedTuple):
-    """Sequences of which some bases are hidden.
+    """Sequences with some bases hidden.
 
     Attributes
     ----------
     bases : Tensor
-        int64 ``[B, L]``: 0 to 3; 4 where it is hidden, or was never known.
+        int64 ``[B, L]``: 0 to 3; 4 if hidden or never known.
     truth : Tensor
-        int64 ``[B, L]``: 4 where it was never known.
+        int64 ``[B, L]``: 4 if never known.
     scored : Tensor
-        bool ``[B, L]``: hidden, and known to us.
+        bool ``[B, L]``: hidden but known.
     """
 
     bases: Tensor
@@ -58,12 +58,12 @@ class Noised(NamedTuple):
 
 
 def to_bases(codes: Tensor) -> Tensor:
-    """Sets uint8 ``[...]`` to bases int64; what is not exactly one base counts as hidden (4)."""
+    """Convert sets uint8 ``[...]`` to bases int64; all but single bases count as hidden (4)."""
     return _TO_BASE.to(codes.device)[codes.long()]
 
 
 def hide(codes: Tensor, when: Tensor, order: Tensor) -> Noised:
-    """Hide a share of the bases of each sequence.
+    """Hide a fraction of the bases of each sequence.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def hide(codes: Tensor, when: Tensor, order: Tensor) -> Noised:
     when : Tensor
         float ``[B]`` in [0, 1): of the n known bases, ``floor(when n) + 1`` are hidden.
     order : Tensor
-        float ``[B, L]``: those with the smallest values.
+        float ``[B, L]``: the bases with the smallest values are hidden.
     """
     truth = to_bases(codes)
     known = truth != HIDDEN
@@ -84,8 +84,9 @@ def hide(codes: Tensor, when: Tensor, order: Tensor) -> Noised:
 
 
 def surprise(logits: Tensor, noised: Noised) -> Tensor:
-    """Mean ``-log p`` over the hidden bases of each sequence ``[B]``: nats per base, an estimate
-    of the bound; 0 where nothing is known.
+    """Return the mean ``-log p`` over the hidden bases of each sequence ``[B]``.
+
+    In nats per base, an estimate of the bound; 0 if no base is known.
     """
     loss = F.cross_entropy(
         logits.float().flatten(0, 1), noised.truth.flatten() % BASES, reduction="none"
@@ -94,23 +95,23 @@ def surprise(logits: Tensor, noised: Noised) -> Tensor:
 
 
 def spread(n: int, offset: Tensor) -> Tensor:
-    """N times in [0, 1), one in each n-th of it: float ``[n]`` from one uniform number.
+    """Return n times in [0, 1), one in each n-th of it: float ``[n]`` from one uniform number.
 
-    As evenly as a batch allows, which makes the loss less noisy (Kingma et al. 2021,
-    arXiv:2107.00630, appendix I.1).
+    Spreading them evenly makes the loss less noisy (Kingma et al. 2021, arXiv:2107.00630, appendix
+    I.1).
     """
     return (torch.arange(n, device=offset.device) + offset) / n
 
 
 class Bound(NamedTuple):
-    """What each sequence costs.
+    """Likelihood bound of each sequence.
 
     Attributes
     ----------
     nats : NDArray
         float64 ``[n]``: bound on ``-log p`` per known base, mean over the draws.
     known : NDArray
-        int64 ``[n]``: bases that are known.
+        int64 ``[n]``: number of known bases.
     """
 
     nats: NDArray[np.float64]
@@ -125,7 +126,7 @@ def bound(
     seed: int,
     device: str = "cpu",
 ) -> Bound:
-    """Monte Carlo estimate of the bound; the numbers hidden are spread over the draws.
+    """Estimate the bound by Monte Carlo, spreading the number of hidden bases over the draws.
 
     Parameters
     ----------
@@ -156,8 +157,10 @@ def bound(
 
 
 def guided(predict: Predict, guidance: float) -> Predict:
-    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): ``log p_u + w (log p_c -
-    log p_u)``; w = 1 is the conditional model, 0 the unconditional one, above 1 exaggerates.
+    """Apply classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598).
+
+    ``log p_u + w (log p_c - log p_u)``: w = 1 is the conditional model, 0 the unconditional one,
+    above 1 exaggerates.
     """
     if guidance == 1:
         return predict
@@ -181,11 +184,10 @@ def fill(
     seed: int,
     device: str = "cpu",
 ) -> NDArray[np.uint8]:
-    """Draw every base that is not known: ancestral sampling, in an order of its own each.
+    """Draw every unknown base by ancestral sampling, in a random order for each sequence.
 
-    A base that has been drawn stays. Those of one step are drawn independently of each other, so
-    that `steps` equal to L is exact and fewer are faster. An ambiguity letter becomes one of its
-    members.
+    Drawn bases stay. Those of one step are drawn independently of each other, so that `steps` equal
+    to L is exact and fewer steps are faster. An ambiguity letter becomes one of its members.
 
     Parameters
     ----------
@@ -196,13 +198,13 @@ def fill(
         float32 ``[n, C]``.
     steps : int
     seed : int
-        The first sequences are the same however many follow.
+        The first sequences do not depend on the number of sequences.
     device : str
 
     Returns
     -------
     NDArray
-        uint8 ``[n, L]``: every set has one base.
+        uint8 ``[n, L]``: sets of one base each.
     """
     filled = np.empty_like(codes)
     for low in track(range(0, len(codes), CHUNK), "sampling sequences"):
@@ -226,7 +228,7 @@ def fill(
 def _steps(
     free: NDArray[np.bool_], order: NDArray[np.float64], steps: int
 ) -> list[NDArray[np.bool_]]:
-    """Which places ``[B, L]`` each step draws: as many in every step, in the order given."""
+    """Return the positions ``[B, L]`` that each step draws: equally many, in the order given."""
     rank = np.where(free, order, np.inf).argsort(1).argsort(1)
     count = free.sum(1, keepdims=True)
     n_steps = min(steps, int(count.max(initial=0)))
@@ -237,14 +239,14 @@ def _steps(
 def _draw(
     logits: NDArray[np.float64], codes: NDArray[np.uint8], uniform: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Bases int64 ``[B, L]`` by inversion, only members of the set that is there."""
+    """Draw bases int64 ``[B, L]`` by inversion, only members of the given set."""
     p = np.exp(logits) * allowed(codes)
     cumulative = p.cumsum(-1)
     return (cumulative < uniform[..., None] * cumulative[..., -1:]).sum(-1).clip(max=BASES - 1)
 
 
 def allowed(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether A, C, G and T may stand where a set is: bool ``[..., 4]``; anything may for 0."""
+    """Return True for the bases A, C, G and T in a set, bool ``[..., 4]``; all for the set 0."""
     return (np.where(codes == iupac.HIDDEN, iupac.ANY, codes)[..., None] >> np.arange(4) & 1) > 0
 
 
@@ -256,17 +258,17 @@ def posterior(
     seed: int,
     device: str = "cpu",
 ) -> NDArray[np.float64]:
-    """Probability of each base given all that was observed, each place hidden once.
+    """Return the probability of each base given all observations, hiding each position once.
 
-    The places are dealt into `groups`; those of one are hidden together and predicted from the
-    others, and the prediction is multiplied by what was observed there. A place where several
-    bases are as likely is hidden all the time, one of which all is known never.
+    The positions are dealt into `groups`; those of one are hidden together and predicted from the
+    others, and the prediction is multiplied by the likelihood of the observation. Positions with
+    several equally likely bases are always hidden; positions known for certain never are.
 
     Parameters
     ----------
     predict : Predict
     evidence : NDArray
-        float64 ``[n, L, 4]``: probability of what was observed, for each base that may be true.
+        float64 ``[n, L, 4]``: probability of the observation, for each possible true base.
     values : NDArray
         float32 ``[n, C]``.
     groups : int

@@ -1,6 +1,6 @@
-"""Sequences out of a diffusion model: new ones under a condition, or damaged ones restored.
+"""Generate sequences from a diffusion model: new ones under a condition, or damaged ones restored.
 
-Letters: n sequences, L bases, C conditions.
+Letters in shapes: n sequences, L bases, C conditions.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from genomix_cli.sequences.generate.process import allowed, fill, guided, poster
 from genomix_cli.sequences.requests import SimulateRequest
 from genomix_cli.sequences.runs import check_fits
 
-# Bases of a line of FASTA.
+# Bases per line of FASTA.
 LINE = 60
 
 
 @dataclass(frozen=True)
 class SimulateSummary:
-    """What was written.
+    """Summary of the written sequences.
 
     Attributes
     ----------
     output : Path
     n : int
-        Sequences.
+        Number of sequences.
     length : int
     changed : int
         Bases that were filled in or changed, when denoising.
     counts : dict of str to int
-        Sequences of each category of the label, generated.
+        Generated sequences of each category of the label.
     """
 
     output: Path
@@ -64,12 +64,12 @@ class SimulateSummary:
 
 
 def simulate_sequences(request: SimulateRequest) -> SimulateSummary:
-    """Generate sequences, or restore those of a file; write them.
+    """Generate sequences, or restore those of a file, and write them.
 
     Raises
     ------
     UsageError
-        If there is no such model or condition, or an output exists and may not be replaced.
+        If the model or condition does not exist, or an output exists and may not be replaced.
     DataError
         If the file to restore does not fit the model.
     """
@@ -95,14 +95,14 @@ def generate(
     seed: int = 0,
     device: str = "cpu",
 ) -> NDArray[np.uint8]:
-    """New sequences of a run.
+    """Return new sequences from a run.
 
     Parameters
     ----------
     run_folder : Path
     conditions : mapping of str to value, optional
-        Phenotype to its category or number; what is not named is left open. None: combinations as
-        often as in training.
+        Category or number by phenotype; others are left open. None: combinations as often as in
+        training.
     n : int
     guidance, steps, seed, device
         See :class:`SimulateRequest`.
@@ -115,7 +115,7 @@ def generate(
     Raises
     ------
     UsageError
-        If there is no such model, phenotype or value.
+        If the model, phenotype or value does not exist.
     """
     model = load_diffusion(run_folder, device)
     values = wanted_values(model.conditions, conditions or {}, model.mix, n, seed)
@@ -149,7 +149,7 @@ def _generated(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, i
 
 
 def _restored(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, int]:
-    """Each base the most probable one given all others, the file otherwise as it was."""
+    """Replace each uncertain base by the most probable one; return how many changed."""
     assert request.denoise is not None
     sequences = open_sequences(request.denoise)
     check_fits(model.config, sequences, request.denoise)
@@ -180,7 +180,7 @@ def _provenance(request: SimulateRequest) -> Provenance:
 
 
 def _check_output(path: Path, force: bool) -> None:
-    """Before the work, not after it."""
+    """Refuse an output that cannot be written, before any work."""
     if not path.parent.is_dir():
         raise UsageError("no such folder", where=path.parent, hint="create it first")
     if path.exists() and not force:
@@ -196,7 +196,7 @@ def _counts(sequences: Sequences) -> dict[str, int]:
 
 
 def write_fasta(path: Path, sequences: Sequences, *, force: bool = True) -> None:
-    """Write sequences as FASTA, what is known of each behind its name."""
+    """Write sequences as FASTA, with their phenotypes behind the name."""
     with atomic_path(path, force=force) as draft, draft.open("w") as handle:
         for i, name in enumerate(sequences.names):
             known = "".join(_said(phenotype, i) for phenotype in sequences.phenotypes)

@@ -1,6 +1,6 @@
 """Columns of aligned sequences: variant sites, and the reference around them.
 
-Letters: S sites, L columns.
+Letters in shapes: S sites, L columns.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from genomix_cli.sequences.prepare.parsed_input import MOST_CONTIGS
 
 
 class Built(NamedTuple):
-    """Columns, and where the sites are among them.
+    """Columns, and the columns of the sites.
 
     Attributes
     ----------
     contigs : dict of str to int
-        Lengths; 0 where unknown.
+        Lengths; 0 if unknown.
     columns : Columns
     places : NDArray
         int64 ``[S]``: column of each site.
@@ -42,7 +42,7 @@ class Sites:
     Attributes
     ----------
     lengths : dict of str to int
-        Of contigs, as far as they are known.
+        Length of each contig, if known.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Sites:
         self.ref, self.alt = array("B"), array("B")
 
     def add(self, contig: str, pos: int, ref: int, alt: int) -> None:
-        """One site: 0-based position, set of REF, set of all ALT.
+        """Add a site: 0-based position, set of REF, set of all ALT.
 
         Raises
         ------
@@ -69,16 +69,15 @@ class Sites:
 
 
 def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
-    """Columns of sites and `flank` bases of the reference on both sides of each.
+    """Return the columns of sites and `flank` bases of the reference on both sides of each.
 
-    Where sites are near each other, their flanks join: each place of the genome is one column, and
-    a site within the flank of another is a site there too. Only records at one position have a
-    column each.
+    The flanks of close sites join: each position of the genome is one column, which is a site even
+    within the flank of another. Only records at the same position have a column each.
 
     Raises
     ------
     DataError
-        If the reference has no such contig.
+        If the reference lacks a contig.
     """
     contig = np.asarray(sites.contig, np.int16)
     pos = np.asarray(sites.pos, np.int64)
@@ -93,7 +92,7 @@ def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
     for number, name in enumerate(contigs):
         at = np.flatnonzero(contig == number)
         around, letters = _around(fasta, name, pos[at], flank)
-        # Records at one position: the columns of the later ones come after that of the first.
+        # Of records at one position, later ones get columns right after that of the first.
         again = np.flatnonzero(np.diff(pos[at], prepend=-1) == 0)
         after = np.searchsorted(around, pos[at][again], "right")
         around, letters = np.insert(around, after, pos[at][again]), np.insert(letters, after, 0)
@@ -115,7 +114,7 @@ def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
 def _around(
     fasta: Fasta, contig: str, pos: NDArray[np.int64], flank: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Positions within `flank` of any site of a contig, ascending, and the sets of their bases."""
+    """Return sorted positions within `flank` of any site of a contig, and their sets of bases."""
     length = fasta.lengths[fasta.names.require(contig)]
     starts, ends = np.maximum(pos - flank, 0), np.minimum(pos + flank + 1, length)
     spans = merge(starts, ends).tolist()

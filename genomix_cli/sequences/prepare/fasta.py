@@ -1,6 +1,6 @@
-"""FASTA: its records, windows along them, or the regions of a BED file.
+"""Read FASTA: its records, windows along them, or the regions of a BED file.
 
-Letters: n sequences, L bases of each.
+Letters in shapes: n sequences, L bases of each.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BED_COMMENTS = ("#", "track", "browser")
 
 
 class Record(NamedTuple):
-    """One record: its id, the line of its header, its letters."""
+    """Record of a FASTA: id, line of its header, letters."""
 
     name: str
     line: int
@@ -40,7 +40,7 @@ class Record(NamedTuple):
 
 
 class Region(NamedTuple):
-    """One line of a BED file, 0-based and half-open."""
+    """Line of a BED file, 0-based and half-open."""
 
     line: int
     contig: str
@@ -51,12 +51,12 @@ class Region(NamedTuple):
 
 
 def read_fasta(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
-    """Read FASTA files as they are asked for.
+    """Read FASTA files as requested: records, windows or regions.
 
     Raises
     ------
     DataError
-        If a file is damaged or empty, a letter is no base, lengths differ, an id comes twice, or
+        If a file is damaged or empty, a letter is not a base, lengths differ, an id is repeated, or
         nothing is left.
     UsageError
         If there are several files and regions.
@@ -69,12 +69,12 @@ def read_fasta(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> 
 
 
 def records(path: Path) -> Iterator[Record]:
-    """Records of a FASTA, plain, gzipped or bgzipped, one in memory at a time.
+    """Yield records of a FASTA, plain, gzipped or bgzipped, one in memory at a time.
 
     Raises
     ------
     DataError
-        If it is none, or ends too early.
+        If it is not a FASTA, or is truncated.
     """
     name, start, letters, line = "", 0, bytearray(), 0
     with open_input(path) as source:
@@ -113,7 +113,7 @@ def _joined(lines: list[str]) -> bytes:
 
 
 def _records(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
-    """A sequence per record."""
+    """Return one sequence per record."""
     spool = RowSpool(folder)
     lengths = OneLength("cut them into windows: --window 200 --stride 100")
     names: list[str] = []
@@ -132,7 +132,7 @@ def _records(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
 
 
 def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
-    """Windows of one length along the records."""
+    """Return windows of one length along the records."""
     length, stride = request.window or 0, request.stride or request.window or 0
     spool, places, left_out = RowSpool(folder), Places(), LeftOut()
     names: list[str] = []
@@ -141,7 +141,7 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
     for path in paths:
         for record in records(path):
             if record.name in contigs:
-                raise DataError(f"{record.name!r} is there twice", where=f"{path}:{record.line}")
+                raise DataError(f"{record.name!r} is repeated", where=f"{path}:{record.line}")
             contigs.add(record.name)
             codes = encode(record.letters, f"{path}:{record.line}: {record.name}")
             starts = window_starts(codes, record.name, length, stride, request.max_n, left_out)
@@ -172,7 +172,7 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
 def window_starts(
     codes: NDArray[np.uint8], contig: str, length: int, stride: int, max_n: float, left_out: LeftOut
 ) -> NDArray[np.int64]:
-    """Where the windows of a contig begin that are whole and known, int64 ``[n]``."""
+    """Return the starts of a contig's complete windows with few unknown bases, int64 ``[n]``."""
     every = np.arange(0, len(codes), stride)
     whole = every[every + length <= len(codes)]
     crossing = len(every) - len(whole)
@@ -186,7 +186,7 @@ def window_starts(
 
 
 class _Unknown:
-    """Counts unknown bases, which come in runs: a running sum would take four bytes for each base.
+    """Counts of unknown bases, stored as runs: a running sum would take four bytes per base.
 
     Parameters
     ----------
@@ -201,14 +201,14 @@ class _Unknown:
         self._sums = np.concatenate([[0], np.cumsum(self._ends - self._starts)])
 
     def before(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many there are before each position."""
+        """Return the number of unknown bases before each position."""
         runs = np.searchsorted(self._starts, position)
         reach = np.concatenate([[0], self._ends])[runs]
         return self._sums[runs] - np.maximum(reach - position, 0)
 
 
 def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Found:
-    """The regions of a BED file, on the strand that it says."""
+    """Return the regions of a BED file, each on its strand."""
     spool, places, left_out = RowSpool(folder), Places(), LeftOut()
     lengths = OneLength("centre windows of one length on them: --window 200")
     regions = list(read_bed(bed))
@@ -249,7 +249,7 @@ def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Fo
 
 
 def _span(region: Region, window: int | None) -> tuple[int, int]:
-    """The region, or a window of one length with the same middle."""
+    """Return the region, or a window of fixed length with the same middle."""
     if window is None:
         return region.start, region.end
     start = (region.start + region.end) // 2 - window // 2
@@ -257,12 +257,12 @@ def _span(region: Region, window: int | None) -> tuple[int, int]:
 
 
 def read_bed(path: Path) -> Iterator[Region]:
-    """Lines of a BED file of three columns or more, plain or compressed, in their order.
+    """Yield the regions of a BED file, plain or compressed, in their order.
 
     Raises
     ------
     DataError
-        With the line: it is no region.
+        With the line, if it is not a region.
     """
     with open_input(path) as source:
         for number, line in enumerate(chain.from_iterable(source.blocks()), 1):
@@ -275,7 +275,7 @@ def _region(cells: list[str], line: int, path: Path) -> Region:
     numbers = [int(cell) for cell in cells[1:3] if cell.isascii() and cell.isdigit()]
     if len(numbers) < 2 or numbers[1] <= numbers[0] or strand not in ("+", "-", "."):
         raise DataError(
-            "is no region",
+            "is not a region",
             where=f"{path}:{line}",
             expected="contig, start (0-based), end, perhaps name, score, strand (+, - or .)",
             found=" ".join(cells)[:60],

@@ -1,9 +1,9 @@
 """Genotypes of one VCF record: both alleles of each sample in a byte.
 
 The lower four bits are the set of bases of the first allele, the upper four that of the second. A
-genotype whose phase is not known has both of its alleles in each.
+genotype of unknown phase has both alleles in each.
 
-Letters: n samples.
+Letters in shapes: n samples.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Bytes = NDArray[np.uint8]
 KEY = "GT"
 _TAB, _COLON, _SLASH, _BAR, _DOT, _ZERO = b"\t:/|.0"
 _GENOTYPE = re.compile(r"[/|]?(\d+|\.)(?:([/|])(\d+|\.))?")
-# Digits that a character can be; more alleles than bases are not SNVs.
+# Single digits suffice: SNVs have no more alleles than bases.
 _PADDING = b"\t" * 4
 
 
@@ -33,9 +33,9 @@ class Genotypes(NamedTuple):
     Attributes
     ----------
     first, second : NDArray
-        uint8 ``[n]``: set of each allele, 15 where it is missing. Of a haploid one both are alike.
+        uint8 ``[n]``: set of each allele, 15 if missing. Equal for haploid genotypes.
     in_order : NDArray
-        bool ``[n]``: whether `first` and `second` are known to be in this order.
+        bool ``[n]``: True if the order of `first` and `second` is known.
     phased, unphased : int
         Called diploid genotypes that are phased; heterozygous ones that are not.
     """
@@ -56,18 +56,21 @@ class Genotypes(NamedTuple):
 
     @property
     def missing(self) -> float:
-        """Share of genotypes that are not whole."""
+        """Fraction of incomplete genotypes."""
         return float(((self.first == ANY) | (self.second == ANY)).mean())
 
     @property
     def rare(self) -> float:
-        """Share of the called alleles that are not the most frequent one."""
+        """Fraction of the called alleles other than the most frequent one."""
         counts = np.bincount(np.concatenate([self.first, self.second]), minlength=ANY + 1)[:ANY]
         return 1 - float(counts.max()) / max(float(counts.sum()), 1)
 
 
 def has_genotypes(rest: str) -> bool:
-    """Whether FORMAT, at the start of what follows INFO, begins with GT as the VCF says it must."""
+    """Return True if FORMAT begins with GT, as the VCF specification requires.
+
+    `rest` is the part of the line after INFO.
+    """
     return rest.startswith(("GT\t", "GT:"))
 
 
@@ -77,18 +80,18 @@ def parse(rest: str, n: int, alleles: Sequence[int], where: object) -> Genotypes
     Parameters
     ----------
     rest : str
-        From FORMAT on.
+        The line from FORMAT on.
     n : int
-        Samples.
+        Number of samples.
     alleles : sequence of int
         Set of each allele of the record, REF first.
     where : object
-        For messages.
+        Position, for messages.
 
     Raises
     ------
     DataError
-        If there are more or fewer than n, or one is no genotype of one or two alleles.
+        If there are not n genotypes, or one does not have one or two alleles.
     """
     raw = np.frombuffer(rest.encode("utf-8", "surrogateescape") + _PADDING, np.uint8)
     starts = _starts(raw, n, where)
@@ -110,14 +113,14 @@ def parse(rest: str, n: int, alleles: Sequence[int], where: object) -> Genotypes
 
 
 def _starts(raw: Bytes, n: int, where: object) -> NDArray[np.intp]:
-    """Where the field of each sample begins."""
+    """Return the start of each sample's field."""
     short = len(raw) - len(_PADDING) == 2 + 4 * n
     if short and (raw[2 : 2 + 4 * n : 4] == _TAB).all():
         return np.arange(3, 3 + 4 * n, 4)
     tabs = np.flatnonzero(raw[: -len(_PADDING)] == _TAB)
     if len(tabs) != n:
         raise DataError(
-            "another number of columns than the header",
+            "the number of columns differs from the header",
             where=where,
             expected=f"{n:,} samples",
             found=f"{len(tabs):,}",
@@ -130,22 +133,25 @@ def _ends(character: Bytes) -> NDArray[np.bool_]:
 
 
 def _end(raw: Bytes, start: int) -> int:
-    """Where a genotype ends."""
+    """Return the end of a genotype."""
     return start + int(np.argmax(_ends(raw[start:])))
 
 
 def _read_one(text: str, alleles: Sequence[int], where: object) -> tuple[int, int, bool, bool]:
-    """A genotype of unusual spelling: both sets, whether it is haploid, whether it is phased."""
+    """Read a genotype of unusual spelling: both sets, whether haploid, whether phased."""
     match = _GENOTYPE.fullmatch(text)
     if match is None:
         raise DataError(
-            "no genotype of one or two alleles", where=where, expected="0/1", found=repr(text[:40])
+            "not a genotype of one or two alleles",
+            where=where,
+            expected="0/1",
+            found=repr(text[:40]),
         )
     numbers = [match[1], match[1] if match[3] is None else match[3]]
     for number in numbers:
         if number != "." and int(number) >= len(alleles):
             raise DataError(
-                "a genotype of an allele that is not there",
+                "a genotype refers to an allele that does not exist",
                 where=where,
                 expected=f"0 to {len(alleles) - 1}",
                 found=text,

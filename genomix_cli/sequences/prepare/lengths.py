@@ -1,4 +1,4 @@
-"""All sequences of a file have one length."""
+"""Check that all sequences of a file have one length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class OneLength:
     Attributes
     ----------
     length : int
-        0 before the first.
+        0 before the first sequence.
     """
 
     def __init__(self, hint: str | None = None) -> None:
@@ -20,7 +20,7 @@ class OneLength:
         self._hint = hint
 
     def check(self, name: str, length: int, where: object) -> None:
-        """Take note of a sequence.
+        """Check the length of a sequence.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The columns of another file, so that new people can be shown to a model trained on it."""
+"""Columns of another file, to show new people to a model that was trained on it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from genomix_cli.genome.vcf.reader import Record, VcfReader
 
 
 class Like:
-    """Finds the column of a site.
+    """Find the column of a site in a file of aligned sequences.
 
     Parameters
     ----------
     path : Path
-        File of aligned sequences.
 
     Attributes
     ----------
@@ -31,14 +30,14 @@ class Like:
     columns : Columns
     n_sites : int
     rows : str
-        What its rows are; empty where it does not say.
+        Kind of its rows; empty if unknown.
 
     Raises
     ------
     DataError
-        If it is damaged, or no file of sequences.
+        If it is damaged, or not a file of sequences.
     UsageError
-        If its sequences have no columns in common.
+        If its sequences are not aligned.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,11 +88,11 @@ class Like:
         ref = self.columns.ref[free[0]]
         if ref != sets[0]:
             raise DataError(
-                f"REF is not what {self.name} has",
+                f"REF differs from {self.name}",
                 where=reader.where(record),
                 expected=decode([ref]),
                 found=record.ref,
-                hint="both have to be of one assembly",
+                hint="both must be of the same assembly",
             )
         alternatives = reduce(or_, sets[1:], 0)
         known = [column for column in free if not alternatives & ~int(self.columns.alt[column])]
@@ -101,7 +100,7 @@ class Like:
         return min(known, key=lambda column: self.columns.alt[column] != alternatives, default=None)
 
     def _places(self, contig: str) -> dict[int, list[int]]:
-        """Columns by 0-based position, of the sites of a contig."""
+        """Return columns by 0-based position, for the sites of a contig."""
         name = self._names.find(contig)
         if name is None:
             return {}

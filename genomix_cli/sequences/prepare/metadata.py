@@ -1,6 +1,6 @@
-"""What a table knows of sequences: phenotypes, groups and splits.
+"""Tables about sequences: phenotypes, groups and splits.
 
-Letters: n sequences.
+Letters in shapes: n sequences.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from genomix_cli.formats.sequences import Phenotype
 from genomix_cli.genome.tables import TextTable, is_missing, open_table, unknown_name
 from genomix_cli.sequences.requests import PrepareRequest
 
-#: Names of the column of ids, in any capitals; else it is the first.
+#: Names of the column of ids, in either case; without any of them it is the first.
 ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
-# A column with more categories than this, or than one for two sequences, names the sequences.
+# A column with more categories than this, or than one per two sequences, merely names them.
 MOST_CATEGORIES, FEW_CATEGORIES = 1000, 20
 MOST_SPLITS = 100
 _MOST_CODES = np.iinfo(np.int16).max
@@ -29,15 +29,15 @@ _MOST_CODES = np.iinfo(np.int16).max
 
 @dataclass(frozen=True)
 class Roles:
-    """What the columns of a table are for.
+    """Roles of a table's columns.
 
     Attributes
     ----------
     label, group, split : str, optional
     keep : tuple of str
-        Phenotypes; without any, all that are nothing else.
+        Phenotypes; by default all columns without another role.
     categorical, numeric : tuple of str
-        What they are, where their values do not say it.
+        Types of columns, if their values do not imply them.
     """
 
     label: str | None = None
@@ -54,7 +54,7 @@ class Roles:
 
     @property
     def named(self) -> dict[str, str]:
-        """Every column that is asked for, and the option that does."""
+        """Return every requested column, and the option that requests it."""
         single = {"--label": self.label, "--group": self.group, "--split": self.split}
         several = {
             "--keep": self.keep,
@@ -75,11 +75,11 @@ class Metadata:
     ----------
     path : Path
     ids : list of str
-        Of the rows.
+        Ids of the rows.
     lines : list of int
         Line of each row in the file.
     columns : dict of str to list of str
-        Cells as they are, without those of the ids.
+        Cells as in the file, without the column of ids.
     """
 
     path: Path
@@ -88,35 +88,30 @@ class Metadata:
     columns: dict[str, list[str]]
 
     def check(self, roles: Roles) -> None:
-        """Refuse roles of columns that are not there.
-
-        Raises
-        ------
-        UsageError
-        """
+        """Raise UsageError for roles of columns that do not exist."""
         for name, option in roles.named.items():
             if name not in self.columns:
                 known = list(self.columns)
                 raise unknown_name(name, known, what="column", where=self.path, option=option)
 
     def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
-        """The row of each name, -1 where there is none."""
+        """Return the row of each name, or -1."""
         index = {name: row for row, name in enumerate(self.ids)}
         return np.array([index.get(name, -1) for name in names], np.int64)
 
 
 class Known(NamedTuple):
-    """What is known of the sequences.
+    """Information about the sequences.
 
     Attributes
     ----------
     phenotypes : tuple of Phenotype
     group : list of str
-        ``[n]``; empty where it is not known.
+        ``[n]``; empty if not known.
     split : NDArray
-        str ``[n]``; empty where there is none.
+        str ``[n]``; empty if not known.
     not_used : dict of str to str
-        Columns that became nothing, and why.
+        Columns that were not used, and why.
     """
 
     phenotypes: tuple[Phenotype, ...]
@@ -126,7 +121,7 @@ class Known(NamedTuple):
 
 
 def read_metadata(path: Path, id_column: str | None) -> Metadata:
-    """Read a table with a row per sequence or person.
+    """Read a table with one row per sequence or person.
 
     Parameters
     ----------
@@ -138,9 +133,9 @@ def read_metadata(path: Path, id_column: str | None) -> Metadata:
     Raises
     ------
     DataError
-        If it is no such table, has no rows, or an id is missing or comes twice.
+        If it is not a table, has no rows, or an id is missing or repeated.
     UsageError
-        If there is no such column.
+        If the column does not exist.
     """
     with open_table(path) as table:
         check_header(table)
@@ -159,34 +154,29 @@ def read_metadata(path: Path, id_column: str | None) -> Metadata:
 
 
 def check_header(table: TextTable) -> None:
-    """Refuse a header that is a comment, or that has a name twice.
-
-    Raises
-    ------
-    DataError
-    """
+    """Raise DataError for a header that is a comment or repeats a name."""
     said = table.comments[-1] if table.comments else ""
     if len(table.split(said)) == len(table.columns) > 1:
         raise DataError(
             "its header begins with #",
             where=table.path,
             found=said[:60],
-            hint="take the # away, or else this line would be lost",
+            hint="remove the #, or this line is taken for a comment",
         )
     twice = {name for name in table.columns if table.columns.count(name) > 1}
     if twice:
         raise DataError(
-            "a column is there twice", where=f"{table.path}:{table.header}", found=sorted(twice)[0]
+            "a column is repeated", where=f"{table.path}:{table.header}", found=sorted(twice)[0]
         )
 
 
 def column_number(table: TextTable, name: str | None, option: str) -> int | None:
-    """Which column has a name that was asked for; None for None.
+    """Return the number of a requested column; None for None.
 
     Raises
     ------
     UsageError
-        If there is none of it.
+        If it does not exist.
     """
     if name is None:
         return None
@@ -196,12 +186,7 @@ def column_number(table: TextTable, name: str | None, option: str) -> int | None
 
 
 def check_ids(table: Metadata, hint: str | None = None) -> None:
-    """Refuse rows without an id, or two of one.
-
-    Raises
-    ------
-    DataError
-    """
+    """Raise DataError for rows without an id or with a repeated one."""
     if not table.ids:
         raise DataError("has a header but no rows", where=table.path)
     seen: dict[str, int] = {}
@@ -210,7 +195,7 @@ def check_ids(table: Metadata, hint: str | None = None) -> None:
             raise DataError("the row has no id", where=f"{table.path}:{line}", hint=hint)
         if name in seen:
             raise DataError(
-                f"{name!r} is there twice, first in line {seen[name]}",
+                f"{name!r} is repeated, first in line {seen[name]}",
                 where=f"{table.path}:{line}",
                 expected="ids that are unique",
                 hint=hint or "name another column: --id-column",
@@ -219,7 +204,7 @@ def check_ids(table: Metadata, hint: str | None = None) -> None:
 
 
 def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
-    """What a table knows of sequences.
+    """Return what a table says about sequences.
 
     Parameters
     ----------
@@ -231,9 +216,10 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
     Raises
     ------
     UsageError
-        If there is no such column.
+        If a column does not exist.
     DataError
-        With the line: a value of a numeric column is no number; too many classes.
+        With the line, if a value of a numeric column is not a number; or if there are too many
+        classes.
     """
     table.check(roles)
     used = {roles.group, roles.split} - {roles.label, *roles.keep}
@@ -261,7 +247,7 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
 
 
 def _cells(table: Metadata, name: str | None, rows: NDArray[np.int64]) -> list[str]:
-    """A column, a cell for each sequence, empty where it is missing."""
+    """Return a column, one cell per sequence, empty if missing."""
     if name is None:
         return [""] * len(rows)
     cells = ["" if is_missing(cell) else cell.strip() for cell in table.columns[name]]
@@ -271,7 +257,7 @@ def _cells(table: Metadata, name: str | None, rows: NDArray[np.int64]) -> list[s
 def _phenotype(
     table: Metadata, name: str, rows: NDArray[np.int64], roles: Roles
 ) -> Phenotype | str:
-    """A column as a phenotype, or why it is none."""
+    """Return a column as a phenotype, or the reason why it is not one."""
     cells = _cells(table, name, rows)
     is_asked = name in (*roles.numeric, *roles.categorical, *roles.keep, roles.label)
     if not any(cells):
@@ -285,7 +271,7 @@ def _phenotype(
             return Phenotype(name, None, np.array(numbers, np.float32))
         if name in roles.numeric:
             raise DataError(
-                f"{name} is no number",
+                f"{name} is not a number",
                 where=f"{table.path}:{table.lines[rows[wrong]]}",
                 found=repr(cells[wrong][:40]),
             )
@@ -293,7 +279,7 @@ def _phenotype(
 
 
 def _number(cell: str) -> float | None:
-    """NaN for a missing value, None for what is no finite number."""
+    """Return NaN for a missing value, None for anything but a finite number."""
     if not cell:
         return math.nan
     try:
@@ -320,14 +306,14 @@ def _categorical(path: Path, name: str, cells: list[str], is_asked: bool) -> Phe
 
 
 def _by_number(category: str) -> tuple[bool, float, str]:
-    """Numbers in their order, before words in theirs."""
+    """Return a sort key: numbers in their order, before words in theirs."""
     number = _number(category)
     return number is None, 0.0 if number is None else number, category
 
 
 @dataclass
 class Matched:
-    """How sequences and rows of a table fit.
+    """Agreement of sequences and rows of a table.
 
     Attributes
     ----------
@@ -339,7 +325,7 @@ class Matched:
 
 
 def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
-    """Compare the ids of a table with what sequences come from.
+    """Compare the ids of a table with the units of the sequences.
 
     Raises
     ------
@@ -353,7 +339,7 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
     )
     if len(found.unused_rows) == len(ids):
         raise DataError(
-            "has no row of any sequence",
+            "has no row for any sequence",
             where=table.path,
             expected=f"ids as {units[0]}",
             found=table.ids[0],
@@ -378,12 +364,7 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
 
 
 def check_single_use(roles: Roles) -> None:
-    """Refuse a column that is to be numeric and a label, or numeric and categorical.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Raise UsageError for a column that is numeric and also a label or categorical."""
     for name in roles.numeric:
         if name in (roles.label, *roles.categorical):
             raise UsageError(

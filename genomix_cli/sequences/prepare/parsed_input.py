@@ -1,6 +1,6 @@
-"""What a reader of any input hands over.
+"""Result of reading any kind of input.
 
-Letters: n sequences, L bases of each, U units (people, records) that they come from.
+Letters in shapes: n sequences, L bases of each, U units (people, records) of origin.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_CONTIGS = np.iinfo(np.int16).max
 
 
 class LeftOut:
-    """What is not in the output: how many by reason, and the first of each.
+    """Number of inputs left out, and the first of them, by reason.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class LeftOut:
         self.examples: dict[str, str] = {}
 
     def add(self, reason: str, example: str, count: int = 1) -> None:
-        """Count something; nothing where `count` is 0."""
+        """Count something under a reason, unless `count` is 0."""
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
             self.examples.setdefault(reason, example)
@@ -46,25 +46,25 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Found:
-    """Sequences as an input has them; their bases are still on disk.
+    """Sequences of an input; their bases are still on disk.
 
     Attributes
     ----------
     rows : str
-        What a sequence is: ``records``, ``windows``, ``regions``, ``genotypes``, ``haplotypes``.
+        Kind of the sequences: ``records``, ``windows``, ``regions``, ``genotypes``, ``haplotypes``.
     names : list of str
         ``[n]``; unique.
     units : list of str
-        ``[n]``: who or what each comes from, as a table names it.
+        ``[n]``: person or record of origin, as named in a table.
     length : int
         L.
     blocks : callable
-        Gives codes ``[m, L]``, all n of them one after another.
+        Yields codes ``[m, L]``, all n in order.
     contigs : dict of str to int
     windows, columns
         See `genomix_cli.formats.sequences`.
     metadata : Metadata, optional
-        Rows of a table that has the sequences too.
+        Rows of the table that holds the sequences.
     left_out : LeftOut
     facts : dict
         For the summary.
@@ -84,7 +84,7 @@ class Found:
 
 
 class Places:
-    """Where windows of the genome lie, gathered one contig after another."""
+    """Positions of windows in the genome, collected contig by contig."""
 
     def __init__(self) -> None:
         self.contigs: dict[str, int] = {}
@@ -92,7 +92,7 @@ class Places:
         self._columns: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
 
     def add(self, contig: str, length: int, starts: Any, strand: int = 1) -> None:
-        """Windows of a contig of that length, 0 where it is not known.
+        """Add windows of a contig of the given length, 0 if unknown.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class Places:
             column.append(np.broadcast_to(values, starts.shape))
 
     def windows(self) -> Windows:
-        """The table of them."""
+        """Return the table of windows."""
         contig, start, strand = (
             np.concatenate(column).astype(dtype)
             for column, dtype in zip(self._columns, ("i2", "i8", "i1"), strict=True)
@@ -117,18 +117,13 @@ class Places:
 
 
 def check_unique(names: Sequence[str], where: object, hint: str) -> None:
-    """Refuse two sequences of one name.
-
-    Raises
-    ------
-    DataError
-    """
+    """Raise DataError for two sequences of one name."""
     twice = first_twice(names)
     if twice is not None:
         first = names.index(twice)
         again = names.index(twice, first + 1)
         raise DataError(
-            f"{twice!r} is there twice",
+            f"{twice!r} is repeated",
             where=where,
             expected="ids that are unique",
             found=f"sequences {first + 1:,} and {again + 1:,}",
@@ -137,7 +132,7 @@ def check_unique(names: Sequence[str], where: object, hint: str) -> None:
 
 
 def first_twice(names: Iterable[str]) -> str | None:
-    """The first name that was there before."""
+    """Return the first repeated name."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

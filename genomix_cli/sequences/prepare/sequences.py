@@ -1,6 +1,6 @@
-"""From FASTA, tables or people's genotypes to a file of sequences.
+"""Prepare a file of sequences from FASTA, tables or people's genotypes.
 
-Letters: n sequences, L bases of each.
+Letters in shapes: n sequences, L bases of each.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ CONTIG = "contig"
 FASTA, VCF, TABLE = "FASTA", "VCF", "table"
 _VCF_START = b"##fileformat=VCF"
 _EXAMPLES = 3
-# Settings that say how the file was made; the rest are its inputs.
+# Settings for the provenance; the rest of the request are inputs.
 _SETTINGS = (
     *("id_column", "sequence_column", "make_ids", "label", "group", "split", "keep"),
     *("categorical", "numeric", "allow_unmatched", "window", "stride", "max_n"),
     *("haplotypes", "flank", "regions", "max_missing", "min_maf", "assembly"),
 )
-# Settings that only one kind of input knows, and what they are where they are not given.
+# Settings of a single kind of input, with their defaults.
 _ONLY: dict[str, dict[str, Any]] = {
     FASTA: {"window": None, "stride": None, "bed": None, "max_n": 0.5},
     VCF: {
@@ -60,21 +60,21 @@ _ONLY: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What is in the file, and what is not.
+    """Contents of the file, and what was left out.
 
     Attributes
     ----------
     output : str
     kind : {"FASTA", "VCF", "table"}
     rows : str
-        What a sequence is: records, windows, regions, rows, genotypes or haplotypes.
+        Kind of the sequences: records, windows, regions, rows, genotypes or haplotypes.
     sequences, length : int
     facts : dict
-        Of this kind of input: sites.
+        Facts on this kind of input, such as sites.
     phenotypes : dict of str to str
-        Name to what it is, and of how many sequences it is known.
+        Type of each, and the number of sequences with a value.
     not_used : dict of str to str
-        Columns that are no phenotype, and why.
+        Columns that are not phenotypes, and why.
     label : str
     classes : dict of str to int
         Sequences of each class of the label.
@@ -82,11 +82,11 @@ class PrepareSummary:
     groups : int
     splits : dict of str to int
     without_row, unused_rows : int
-        Sequences of which the table has no row, and rows of no sequence.
+        Sequences without a row in the table, and rows without a sequence.
     left_out : dict of str to int
         What is not in the file, by reason.
     examples : dict of str to str
-        The first of each reason.
+        The first for each reason.
     warnings : list of str
     """
 
@@ -111,16 +111,16 @@ class PrepareSummary:
 
 
 def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
-    """Read and check sequences and what is known of them, and write them into one file.
+    """Read and check sequences and their table, and write them to one file.
 
-    Memory does not grow with the bases: they go through a nameless file beside the output.
+    Memory does not grow with the bases, which go through a temporary file beside the output.
 
     Raises
     ------
     UsageError
-        If the request contradicts itself, or names what is not there.
+        If options contradict each other, or name something that does not exist.
     DataError
-        If an input is not what it has to be.
+        If an input is not valid.
     """
     _check(request)
     kind = _kind(request)
@@ -145,7 +145,7 @@ def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
 
 
 def _check(request: PrepareRequest) -> None:
-    """Everything that the request alone can tell, before any work."""
+    """Refuse options that are wrong whatever the files hold, before any work."""
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
     for path in (request.output, request.stats):
@@ -158,9 +158,9 @@ def _check(request: PrepareRequest) -> None:
     if request.regions is not None and request.regions_file is not None:
         raise UsageError("give one of them", where="--regions, --regions-file")
     if request.stride and not request.window:
-        raise UsageError("is of windows", where="--stride", hint="add --window")
+        raise UsageError("applies to windows", where="--stride", hint="add --window")
     if request.stride and request.bed is not None:
-        raise UsageError("does not go with regions", where="--stride", hint="leave out --bed")
+        raise UsageError("does not apply to regions", where="--stride", hint="leave out --bed")
     if request.flank and (request.fasta is None or request.like is not None):
         needs = "--fasta" if request.fasta is None else "the flanks of --like"
         raise UsageError("cannot be given", where="--flank", expected=needs)
@@ -168,7 +168,7 @@ def _check(request: PrepareRequest) -> None:
 
 
 def _kind(request: PrepareRequest) -> str:
-    """What all inputs are, by their first bytes."""
+    """Return the kind of all inputs, from their first bytes."""
     kinds = {path: _kind_of(path) for path in request.inputs}
     first, kind = next(iter(kinds.items()))
     if len(kinds) < len(request.inputs):
@@ -202,16 +202,16 @@ def _kind_of(path: Path) -> str:
 
 
 def _check_options(request: PrepareRequest, kind: str) -> None:
-    """Refuse what does nothing for this kind of input."""
+    """Refuse options that have no effect on this kind of input."""
     for other, settings in _ONLY.items():
         for name, default in settings.items():
             if other != kind and getattr(request, name) != default:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"is for a {other}", where=option, found=f"a {kind}")
     if request.make_ids and (kind == VCF or request.table is not None):
-        raise UsageError("ids cannot be made where they have to match", where="--make-ids")
+        raise UsageError("ids cannot be made up if they have to match a table", where="--make-ids")
     if request.table is not None and kind == TABLE:
-        raise UsageError("the input is a table itself", where="--table", hint="join the two first")
+        raise UsageError("the input is itself a table", where="--table", hint="join the two first")
     asked = [*Roles.of(request).named.values(), *(["--id-column"] if request.id_column else [])]
     if request.group == CONTIG and (request.window or request.bed):
         asked = [option for option in asked if option != "--group"]
@@ -228,7 +228,7 @@ def _read(request: PrepareRequest, kind: str, folder: Path) -> Found:
 
 
 def _roles(request: PrepareRequest, table: Metadata | None) -> Roles:
-    """What the columns are for; the contig of windows is none."""
+    """Return the roles of the columns; the contig of windows is not a column."""
     is_contig = request.group == CONTIG and (request.window or request.bed)
     if is_contig and (table is None or CONTIG not in table.columns):
         return replace(Roles.of(request), group=None)
@@ -248,7 +248,7 @@ def _known(request: PrepareRequest, found: Found, table: Metadata | None) -> Kno
 
 
 def _sequences(request: PrepareRequest, found: Found, facts: Known) -> Sequences:
-    """Everything but the bases."""
+    """Return everything but the bases."""
     return Sequences(
         names=np.array(found.names, np.str_),
         codes=np.empty((0, found.length), np.uint8),
@@ -264,7 +264,7 @@ def _sequences(request: PrepareRequest, found: Found, facts: Known) -> Sequences
 
 
 def _groups(group: list[str], units: list[str]) -> NDArray[np.int64]:
-    """Numbers of groups in the order in which they come; what is in none is one of its own."""
+    """Return group numbers in order of appearance; sequences without one form their own."""
     numbers: dict[tuple[str, bool], int] = {}
     keys = ((name or unit, not name) for name, unit in zip(group, units, strict=True))
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
@@ -337,7 +337,7 @@ def _warnings(
     classes: dict[str, int],
     matched: Matched,
 ) -> list[str]:
-    """What is in order here, and may not be in training."""
+    """Return warnings on what is valid here but may fail in training."""
     warnings = []
     single = [] if not classes else _single(sequences)
     if single:
@@ -368,7 +368,7 @@ def _warnings(
 
 
 def _single(sequences: Sequences) -> list[str]:
-    """Classes all of whose sequences are in one group."""
+    """Return classes whose sequences are all in one group."""
     names, label = sequences.label()
     pairs = np.unique(np.stack([label, sequences.group], 1)[label >= 0], axis=0)
     return [names[k] for k in np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(names)) == 1)]

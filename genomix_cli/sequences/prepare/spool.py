@@ -1,6 +1,6 @@
-"""Codes on disk between reading and writing, so that memory does not grow with their number.
+"""Spool codes on disk between reading and writing, so that memory does not grow with their number.
 
-The files have no name: whatever ends the process, they are gone.
+The files have no name, so they vanish however the process ends.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.uint8]
 
-#: Bytes that are held at a time.
+#: Number of bytes to hold at a time.
 PIECE = 1 << 24
-# Sites that are turned round together.
+# Number of sites to transpose at a time.
 _TILE = 4096
 
 
 class RowSpool:
-    """Rows in, rows out.
+    """Spool for rows.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class RowSpool:
         self._size = 0
 
     def add(self, codes: Codes) -> None:
-        """Rows, uint8 ``[length]`` or ``[m, length]``; all of one length."""
+        """Add rows, uint8 ``[length]`` or ``[m, length]``; all of one length."""
         self._size += self._file.write(np.ascontiguousarray(codes).data)
 
     def blocks(self, length: int) -> Iterator[Codes]:
-        """All rows, uint8 ``[m, length]`` at a time."""
+        """Yield all rows, uint8 ``[m, length]`` at a time."""
         step = max(PIECE // length, 1) * length
         self._file.seek(0)
         for start in range(0, self._size, step):
@@ -49,7 +49,7 @@ class RowSpool:
 
 
 class ColumnSpool:
-    """Columns in, rows out: tiles of them are turned round on their way to the disk.
+    """Spool that takes columns and yields rows; tiles are transposed on their way to the disk.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class ColumnSpool:
         return sum(self._widths) + self._held
 
     def add(self, column: Codes) -> None:
-        """One column, uint8 ``[n_rows]``."""
+        """Add one column, uint8 ``[n_rows]``."""
         self._tile[self._held] = column
         self._held += 1
         if self._held == len(self._tile):
@@ -81,7 +81,7 @@ class ColumnSpool:
             self._held = 0
 
     def blocks(self) -> Iterator[Codes]:
-        """All rows, uint8 ``[m, columns]`` at a time; after the last column."""
+        """Yield all rows, uint8 ``[m, columns]`` at a time; after the last column."""
         self._flush()
         step = max(PIECE // max(len(self), 1), 1)
         for first in range(0, self.n_rows, step):

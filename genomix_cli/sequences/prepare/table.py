@@ -1,4 +1,4 @@
-"""A table with a column of sequences."""
+"""Read a table with a column of sequences."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _STRANDS = {"+": 1, "-": -1, "1": 1, "-1": -1, ".": 1, "": 1}
 
 
 def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
-    """Read a table of sequences; every other column is known of them.
+    """Read a table of sequences; its other columns are their metadata.
 
     Raises
     ------
     DataError
-        With the line: a row of another width, a sequence of another length, a letter that is no
-        base, an id that is missing or comes twice.
+        With the line: a ragged row, a sequence of another length, a letter that is not a base, a
+        missing or repeated id.
     UsageError
-        If there is no such column.
+        If a column does not exist.
     """
     spool, lengths = RowSpool(folder), OneLength()
     with open_table(path) as table:
@@ -101,9 +101,9 @@ def _id_column(table: TextTable, sequence: int, request: PrepareRequest) -> int:
 
 
 def _places(table: Metadata, length: int, kept: Collection[str]) -> Places | str:
-    """Coordinates, where the table has them and the sequences are what lies there; or why not.
+    """Return coordinates if the table has them and they fit the sequences, else why not.
 
-    The columns of start, end and strand are then taken out of the table, but those to be `kept`.
+    The columns of start, end and strand are then removed from the table, except those to be `kept`.
     """
     by_name = {name.lower(): name for name in table.columns}
     contig = next((by_name[name] for name in _CONTIG_NAMES if name in by_name), None)

@@ -1,6 +1,6 @@
-"""People's genotypes from a VCF: a sequence per person, a column per variant site.
+"""Read people's genotypes from a VCF: one sequence per person, one column per variant site.
 
-Letters: n people, S sites, L columns.
+Letters in shapes: n people, S sites, L columns.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FIRST_SAMPLE = 9
 
 
 class Phase(NamedTuple):
-    """How many diploid genotypes are phased, and how many heterozygous ones are not."""
+    """Number of phased diploid genotypes, and of unphased heterozygous ones."""
 
     phased: int
     unphased: int
@@ -50,9 +50,9 @@ def read_vcf(paths: Sequence[str | Path], request: PrepareRequest, folder: Path)
     Raises
     ------
     DataError
-        If a file is damaged, has no samples or others than the first, is not sorted, a genotype is
-        none, REF is not what the reference has, phased and unphased genotypes are mixed, or no
-        site is left.
+        If a file is damaged or unsorted, has no samples or other ones than the first file, a
+        genotype is not valid, REF differs from the reference, phased and unphased genotypes are
+        mixed, or no site is left.
     """
     with ExitStack() as stack:
         regions = _asked_regions(request)
@@ -88,7 +88,7 @@ def _people(readers: Sequence[VcfReader]) -> list[str]:
         raise DataError("has no samples", where=name, expected="genotypes of people")
     twice = first_twice(first)
     if twice is not None:
-        raise DataError(f"the sample {twice!r} is there twice", where=name)
+        raise DataError(f"the sample {twice!r} is repeated", where=name)
     for reader, people in zip(readers[1:], others, strict=True):
         if people != first:
             raise DataError(
@@ -96,20 +96,20 @@ def _people(readers: Sequence[VcfReader]) -> list[str]:
                 where=reader.name,
                 expected=f"the {len(first):,} of {name}",
                 found=f"{len(people):,}",
-                hint="put them in one order: bcftools view -S",
+                hint="reorder them: bcftools view -S",
             )
     return first
 
 
 def _lengths(reader: VcfReader) -> dict[str, int]:
-    """Lengths of contigs as the header has them, 0 where it does not."""
+    """Return the lengths of contigs in the header, 0 if not given."""
     found = (_CONTIG_LENGTH.match(line) for line in reader.header.meta)
     known = {match[1]: int(match[2]) for match in found if match}
     return {contig: known.get(contig, 0) for contig in reader.header.contigs}
 
 
 class _Sink:
-    """Takes records, and keeps what becomes a column.
+    """Collector of records that become columns.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ class _Sink:
     request : PrepareRequest
     fasta : Fasta, optional
     like : Like, optional
-        Whose columns the output has.
+        File whose columns the output has.
     folder : Path
-        For the spool.
+        Folder of the spool.
     """
 
     def __init__(
@@ -136,15 +136,15 @@ class _Sink:
         self.sites = Sites()
         self.left_out = LeftOut()
         self.phase = Phase(0, 0)
-        # Column of each site of another file, in the order of the spool.
+        # With `like`: column of each spooled site.
         self.places = array("q")
         self._seen: set[str] = set()
         self._contig, self._pos = "", -1
-        # Columns of the position that is read, where they are another file's.
+        # With `like`: columns already used at the current position.
         self._taken: set[int] = set()
 
     def add(self, record: Record, reader: VcfReader) -> None:
-        """Take one record, or count why it is not used."""
+        """Add one record, or count why it is not used."""
         self._check_order(record, reader)
         sets = alleles(record.ref, record.fields[4])
         reason = sets if isinstance(sets, str) else self._unfit(record)
@@ -185,7 +185,7 @@ class _Sink:
         self.left_out.add(reason, f"{record.chrom}:{record.pos} {record.ref}>{record.fields[4]}")
 
     def _unfit(self, record: Record) -> str:
-        """Why a SNV is not used; empty if nothing speaks against it."""
+        """Return why a SNV is not used; empty if it is."""
         if len(record.fields) < _FIRST_SAMPLE or not has_genotypes(record.fields[8]):
             return "records have no genotypes (GT)"
         return ""
@@ -202,7 +202,7 @@ class _Sink:
         if record.chrom != self._contig:
             if record.chrom in self._seen:
                 raise DataError(
-                    f"the contig {record.chrom} comes back after another",
+                    f"the contig {record.chrom} is not contiguous",
                     where=reader.where(record),
                     hint="sort it: bcftools sort",
                 )
@@ -210,7 +210,7 @@ class _Sink:
             self._contig, self._pos = record.chrom, -1
         elif record.pos < self._pos:
             raise DataError(
-                "positions are not in order",
+                "positions are not sorted",
                 where=reader.where(record),
                 expected=f"{self._pos:,} or more",
                 found=f"{record.pos:,}",
@@ -228,7 +228,7 @@ class _Sink:
         base = self.fasta.fetch(record.chrom, record.pos - 1, record.pos)
         if base[0] != UNKNOWN_BASE and from_bases(base)[0] != ref:
             raise DataError(
-                "REF is not what the reference has",
+                "REF differs from the reference",
                 where=reader.where(record),
                 expected=f"{decode(from_bases(base))} as {self.fasta.path}",
                 found=record.ref,
@@ -236,7 +236,7 @@ class _Sink:
             )
 
     def found(self, name: str) -> Found:
-        """Everything, once the last record is in."""
+        """Return the result, after the last record."""
         rows = choose_rows(self.request.haplotypes, self.phase, name, self.like)
         if self.like is None:
             built = columns_of(self.sites, self.fasta, self.request.flank)
@@ -250,7 +250,7 @@ class _Sink:
         if rows == HAPLOTYPES:
             people = [person for person in people for _ in "12"]
             names = [f"{person}/{i}" for person in self.people for i in "12"]
-        # Columns of sites that nobody has are unknown, those beside sites as the reference.
+        # Columns of sites without genotypes are unknown, those beside sites are the reference.
         template = np.where(columns.site >= 0, ANY, columns.ref).astype(np.uint8)
         facts = {"sites": len(self.spool)}
         if self.like is not None:
@@ -269,7 +269,7 @@ class _Sink:
 
 
 class _Where:
-    """A place that is spelled only where there is something to say of it."""
+    """Position that is formatted only when needed."""
 
     def __init__(self, reader: VcfReader, record: Record) -> None:
         self._reader, self._record = reader, record
@@ -280,7 +280,7 @@ class _Where:
 
 
 def alleles(ref: str, alt: str) -> list[int] | str:
-    """Sets of REF and each ALT of a SNV; or why the record is none."""
+    """Return the sets of REF and each ALT of a SNV; or why the record is not a SNV."""
     ref, alt = ref.upper(), alt.upper()
     if len(ref) == len(alt) == 1 and ref in _SET and alt in _SET:
         return [_SET[ref], _SET[alt]]
@@ -301,16 +301,16 @@ def alleles(ref: str, alt: str) -> list[int] | str:
 
 
 def choose_rows(asked: str, phase: Phase, name: str, like: Like | None) -> str:
-    """Whether a row is a person or a haplotype.
+    """Return whether a row is a person or a haplotype.
 
     Parameters
     ----------
     asked : {"auto", "yes", "no"}
     phase : Phase
     name : str
-        Of the VCF.
+        Name of the VCF.
     like : Like, optional
-        Another file, whose rows are followed.
+        Another file, whose kind of rows to use.
 
     Raises
     ------
@@ -335,7 +335,7 @@ def choose_rows(asked: str, phase: Phase, name: str, like: Like | None) -> str:
             "some genotypes are phased and some are not",
             where=name,
             found=found,
-            hint="say what a row is: --haplotypes no (a person, IUPAC letters) or yes",
+            hint="choose what a row is: --haplotypes no (a person, IUPAC letters) or yes",
         )
     return HAPLOTYPES if phase.phased else GENOTYPES
 
@@ -343,7 +343,10 @@ def choose_rows(asked: str, phase: Phase, name: str, like: Like | None) -> str:
 def _unpacker(
     spool: ColumnSpool, template: Codes, places: NDArray[np.int64], rows: str
 ) -> Callable[[], Iterator[Codes]]:
-    """Blocks of rows ``[m, L]`` from packed genotypes ``[m, S]`` and the column of each site."""
+    """Return a function that yields rows ``[m, L]``.
+
+    From packed genotypes ``[m, S]`` and the column of each site.
+    """
 
     def blocks() -> Iterator[Codes]:
         for packed in spool.blocks():

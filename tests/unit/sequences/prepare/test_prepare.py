@@ -195,7 +195,7 @@ class TestVcf:
         path = vcf(tmp_path / "c.vcf", ["1 2 T A 0/0"], ["new"])
         refused(
             tmp_path,
-            "c.vcf:5: REF is not what a.h5 has.*expected C, found T",
+            "c.vcf:5: REF differs from a.h5.*expected C, found T",
             path,
             like=tmp_path / "a.h5",
         )
@@ -225,7 +225,7 @@ class TestVcf:
         assert letters(both) == letters(one)
         refused(
             tmp_path,
-            "3.vcf:5: positions are not in order",
+            "3.vcf:5: positions are not sorted",
             first,
             vcf(tmp_path / "3.vcf", UNPHASED[:1]),
         )
@@ -235,12 +235,15 @@ class TestVcf:
     @pytest.mark.parametrize(
         ("records", "message"),
         [
-            (["1 9 A T 0/0 0/0 0/1", "1 2 C T 0/0 0/0 0/1"], "a.vcf:6: positions are not in order"),
-            (["1 2 C T 0/0 0/0 0/1", "2 3 G A 0 0 1", "1 9 A T 0 0 1"], "a.vcf:7: .* comes back"),
-            (["1 2 C T 0/0 0/1"], r"a.vcf:5 \(1:2\): another number .*expected 3 .*found 2"),
+            (["1 9 A T 0/0 0/0 0/1", "1 2 C T 0/0 0/0 0/1"], "a.vcf:6: positions are not sorted"),
+            (
+                ["1 2 C T 0/0 0/0 0/1", "2 3 G A 0 0 1", "1 9 A T 0 0 1"],
+                "a.vcf:7: .* not contiguous",
+            ),
+            (["1 2 C T 0/0 0/1"], r"a.vcf:5 \(1:2\): the number of columns .*expected 3 .*found 2"),
             (["1 2 C T 0/0 0/1 0/2"], r"a.vcf:5 .*expected 0 to 1, found 0/2"),
-            (["1 2 C T 0/0 0/1 0/0/1"], "no genotype of one or two alleles"),
-            (["1 2 C T 0/0 0/1 x"], r"no genotype .*'x'"),
+            (["1 2 C T 0/0 0/1 0/0/1"], "not a genotype of one or two alleles"),
+            (["1 2 C T 0/0 0/1 x"], r"not a genotype .*'x'"),
             ([], "no site to use.*no records"),
         ],
     )
@@ -250,13 +253,13 @@ class TestVcf:
         refused(tmp_path, message, vcf(tmp_path / "a.vcf", records))
 
     def test_people_and_reference(self, tmp_path: Path) -> None:
-        refused(tmp_path, "'p' is there twice", vcf(tmp_path / "a.vcf", [], ["p", "p"]))
+        refused(tmp_path, "'p' is repeated", vcf(tmp_path / "a.vcf", [], ["p", "p"]))
         alone = text(tmp_path / "a.vcf", HEADER + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
         refused(tmp_path, "has no samples", alone)
         fasta = text(tmp_path / "g.fa", ">1\nAAAAAAAAA\n")
         pysam.faidx(str(fasta))
         path = vcf(tmp_path / "a.vcf", UNPHASED[:1])
-        refused(tmp_path, "a.vcf:5: REF is not .*expected A as .*found C", path, fasta=fasta)
+        refused(tmp_path, "a.vcf:5: REF differs .*expected A as .*found C", path, fasta=fasta)
         path = vcf(tmp_path / "a.vcf", ["1 99 C T 0/0 0/1 1/1"])
         found, _ = prepare(tmp_path / "a.h5", path)
         assert found.length == 1
@@ -370,7 +373,7 @@ class TestFasta:
                 "a.fa:3: .*unequal.*4 bases as a has, found b with 3.*--window",
             ),
             (">a\nACGT\n>b\nAC-T\n", "a.fa:3: b: a letter that is no base.*'-' at position 3"),
-            (">a\nACGT\n>a\nACGT\n", "'a' is there twice.*sequences 1 and 2.*--make-ids"),
+            (">a\nACGT\n>a\nACGT\n", "'a' is repeated.*sequences 1 and 2.*--make-ids"),
             (">a\n>b\nACGT\n", "a has no bases"),
             (">\nACGT\n", "a.fa:1: a record without an id"),
             (">a\nACGT\n>b\n", "b has no bases"),
@@ -425,7 +428,7 @@ class TestFasta:
             tmp_path, "unequal.*8 bases as 2:4-12.*with 4.; centre.*--window", fasta, bed=uneven
         )
         wrong = text(tmp_path / "c.bed", "2 4\n")
-        refused(tmp_path, "c.bed:1: is no region", fasta, bed=wrong)
+        refused(tmp_path, "c.bed:1: is not a region", fasta, bed=wrong)
         strange = text(tmp_path / "c.bed", "9 4 8\n")
         refused(tmp_path, "has no contig '9'", fasta, bed=strange)
 
@@ -463,7 +466,7 @@ class TestTables:
         assert len(found.phenotype("note").categories or ()) == 50
         found, _ = prepare(tmp_path / "b.h5", path, keep=("age",))
         assert [p.name for p in found.phenotypes] == ["age"]
-        refused(tmp_path, "a.csv:2: cls is no number .found 'a'", path, numeric=("cls",))
+        refused(tmp_path, "a.csv:2: cls is not a number .found 'a'", path, numeric=("cls",))
         refused(tmp_path, "--numeric: cls cannot be both", path, numeric=("cls",), label="cls")
 
     def test_coordinates_are_used_where_they_fit(self, tmp_path: Path) -> None:
@@ -487,7 +490,7 @@ class TestTables:
             (
                 "id,sequence\na,ACGT\na,ACGT\n",
                 {},
-                "a.csv:3: 'a' is there twice, first in line 2.*--make-ids",
+                "a.csv:3: 'a' is repeated, first in line 2.*--make-ids",
             ),
             (
                 "id,sequence\na,ACGT\nb,ACG\n",
@@ -501,7 +504,7 @@ class TestTables:
             ("id,sequence\n", {}, "has a header but no rows"),
             ("id,dna\na,ACGT\n", {}, "no column of sequences.*--sequence-column"),
             ("sequence,y\nACGT,1\n", {}, "no column of ids.*--make-ids"),
-            ("id,sequence,id\na,ACGT,b\n", {}, "a.csv:1: a column is there twice"),
+            ("id,sequence,id\na,ACGT,b\n", {}, "a.csv:1: a column is repeated"),
             (
                 "id,sequence,y\na,ACGT,1\n",
                 {"label": "Y"},
@@ -555,7 +558,7 @@ class TestPhenotypesOfPeople:
         none = text(tmp_path / "s.tsv", "sample\tpop\nx\tX\ny\tY\n")
         refused(
             tmp_path,
-            "no row of any sequence.*--id-column",
+            "no row for any sequence.*--id-column",
             people,
             table=none,
             allow_unmatched=True,
@@ -580,13 +583,13 @@ def test_requests_that_contradict_themselves(tmp_path: Path) -> None:
     fasta = text(tmp_path / "a.fa", ">a\nACGT\n")
     people = vcf(tmp_path / "a.vcf", UNPHASED)
     table = text(tmp_path / "a.csv", "id,sequence\na,ACGT\n")
-    refused(tmp_path, "--stride: is of windows", fasta, stride=3)
+    refused(tmp_path, "--stride: applies to windows", fasta, stride=3)
     refused(tmp_path, "--window: is for a FASTA .found a VCF", people, window=3)
     refused(tmp_path, "--like: is for a VCF .found a FASTA", fasta, like=table)
     refused(tmp_path, "--sequence-column: is for a table", fasta, sequence_column="x")
     refused(tmp_path, "--flank: cannot be given .expected --fasta", people, flank=3)
     refused(tmp_path, "--label: needs a table", fasta, label="x")
-    refused(tmp_path, "--table: the input is a table itself", table, table=table)
+    refused(tmp_path, "--table: the input is itself a table", table, table=table)
     refused(tmp_path, "--haplotypes: unknown", people, haplotypes="maybe")
     refused(tmp_path, "--make-ids", people, make_ids=True)
     refused(tmp_path, "inputs of several kinds .expected FASTA, found VCF", fasta, people)
