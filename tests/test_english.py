@@ -17,7 +17,6 @@ PENDING = (
     "cohorts/figures/page.py",
     "cohorts/models/",
     "cohorts/score.py",
-    "cohorts/train/",
     "comparison/",
     "config.py",
     "formats/",

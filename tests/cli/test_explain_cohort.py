@@ -182,7 +182,7 @@ def test_a_class_can_be_asked_for(explain: Here, tmp_path: Path) -> None:
     assert everything.code == 0
     p = read(tmp_path / "why.tsv").groupby("sample").first()["probability"]
     assert set(why.index) == set(p.nlargest(3).index)
-    assert "was measured of 1 samples: left out" in everything.err
+    assert "left out 1 samples in which none" in everything.err
 
 
 def test_of_many_samples_some_are_taken_evenly(explain: Here, tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_a_study(folder: Path, genomix_here: Here) -> None:
     options = ["--study", study(folder), "--label", "CLS"]
     ended = prepare(genomix_here, *options)
     assert ended.code == 0, ended.err
-    assert "take their logarithm with --log-transform expression" in ended.err
+    assert "take logarithms with --log-transform expression" in ended.err
     with open_cohort(Path("a.h5mu")) as cohort:
         assert cohort.modalities == ("mutations", "copy_number_calls", "expression")
         assert cohort.obs["patient"].tolist() == ["p1", "p1"]

@@ -72,7 +72,7 @@ def test_standard_input_in_any_compression(folder: Path, genomix: Genomix) -> No
     assert np.array_equal(open_sequences(folder / "c.h5").codes, first.codes)
     cut = VCF[: VCF.rindex("\t")]
     process = genomix(*command, "-o", "d.h5", stdin=cut, cwd=folder, code=1)
-    assert "standard input:6 (1:9): another number of columns" in process.stderr
+    assert "standard input:6 (1:9): the number of columns differs" in process.stderr
     assert not (folder / "d.h5").exists()
 
 
@@ -99,7 +99,7 @@ def test_settings_from_a_file(folder: Path, genomix_here: Here) -> None:
     [
         (["absent.fa"], 2, "absent.fa: no such file"),
         (["a.fa", "--label", "x"], 2, "--label: needs a table"),
-        (["a.fa", "--table", "samples.csv"], 1, "samples.csv: has no row of any sequence"),
+        (["a.fa", "--table", "samples.csv"], 1, "samples.csv: has no row for any sequence"),
         (["people.vcf", "--samples", "samples.csv", "--label", "po"], 2, "did you mean 'pop'"),
         (["samples.csv"], 2, "samples.csv: has no column of sequences"),
         (["a.fa", "people.vcf"], 2, "people.vcf: inputs of several kinds"),
