@@ -84,15 +84,7 @@ def interval_text(
     interval: Interval | None, digits: int = 3, *, unknown: str = "", sign: bool = False
 ) -> str:
     """``0.912 [0.880, 0.941]``; the value alone without an interval, `unknown` if it is NaN."""
-    if interval is None:
-        return ""
-    if interval.value != interval.value:  # NaN
-        return unknown
-    form = f"{'+' if sign else ''}.{digits}f"
-    text = format(interval.value, form)
-    if interval.low == interval.low:  # not NaN
-        text += f" [{interval.low:{form}}, {interval.high:{form}}]"
-    return text
+    return "" if interval is None else interval.text(digits, sign=sign, undefined=unknown)
 
 
 def print_results(found: Results) -> None:

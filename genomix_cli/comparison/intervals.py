@@ -96,7 +96,7 @@ def percentile_interval(value: float, draws: FloatArray) -> Interval:
     """
     draws = draws[np.isfinite(draws)]
     if not len(draws) or not np.isfinite(value):
-        return Interval(float(value), float("nan"), float("nan"))
+        return NAN._replace(value=float(value))
     low, high = np.percentile(draws, [2.5, 97.5])
     return Interval(float(value), float(low), float(high))
 
@@ -114,9 +114,30 @@ def normal_interval(replicates: FloatArray) -> Interval:
     """
     value, draws = float(replicates[0]), replicates[1:]
     if len(draws) < 2 or np.isnan(value):
-        return Interval(value, float("nan"), float("nan"))
+        return NAN._replace(value=value)
     half = Z95 * float(np.nanstd(draws, ddof=1))
     return Interval(value, value - half, value + half)
+
+
+def mean_by_group(value: FloatArray, group: npt.NDArray[np.int64]) -> Interval:
+    """Return a mean with a normal interval from the spread between groups.
+
+    Members of a group need not be independent: the variance is that of sums over groups.
+
+    Parameters
+    ----------
+    value : NDArray
+        ``[n]``.
+    group : NDArray
+        int64 ``[n]``.
+    """
+    mean = float(value.mean())
+    _, index = np.unique(group, return_inverse=True)
+    total = np.bincount(index, value - mean)
+    if len(total) < 2:
+        return NAN._replace(value=mean)
+    error = np.sqrt((total**2).sum() * len(total) / (len(total) - 1)) / len(value)
+    return Interval(mean, float(mean - Z95 * error), float(mean + Z95 * error))
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

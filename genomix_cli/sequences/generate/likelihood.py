@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.intervals import Z95, Interval
+from genomix_cli.comparison.intervals import Interval, mean_by_group
 from genomix_cli.genome import iupac
 from genomix_cli.progress import track
 from genomix_cli.sequences.generate.markov import ORDER, Floats, MarkovChain, fit_markov
@@ -71,27 +71,6 @@ def per_class(
         found[rows] = part
     assert found is not None
     return found
-
-
-def mean_by_group(value: Floats, group: NDArray[np.int64]) -> Interval:
-    """Return a mean with a 95 % interval from the spread between groups.
-
-    Members of a group need not be independent.
-
-    Parameters
-    ----------
-    value : NDArray
-        ``[n]``.
-    group : NDArray
-        int64 ``[n]``.
-    """
-    mean = float(value.mean())
-    _, index = np.unique(group, return_inverse=True)
-    total = np.bincount(index, value - mean)
-    if len(total) < 2:
-        return Interval(mean, float("nan"), float("nan"))
-    error = np.sqrt((total**2).sum() * len(total) / (len(total) - 1)) / len(value)
-    return Interval(mean, float(mean - Z95 * error), float(mean + Z95 * error))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from genomix_cli.comparison.intervals import (
     NAN,
     Interval,
     MetricResult,
+    mean_by_group,
     normal_interval,
     percentile_interval,
     share_interval,
@@ -187,6 +188,15 @@ def test_a_normal_interval_is_the_value_give_or_take_the_spread():
     assert (high - low) / 2 == pytest.approx(1.959964)
     assert high - value == pytest.approx(value - low)
     assert np.isnan(normal_interval(np.array([5.0, 1.0])).low)
+
+
+def test_the_normal_interval_of_a_mean_is_that_of_its_groups():
+    x = np.random.default_rng(0).normal(size=40)
+    value, low, high = mean_by_group(x, np.arange(40))
+    assert (high - low) / 2 == pytest.approx(1.959964 * x.std(ddof=1) / np.sqrt(40))
+    twice = mean_by_group(np.repeat(x, 2), np.repeat(np.arange(40), 2))
+    assert twice == pytest.approx((value, low, high))
+    assert np.isnan(mean_by_group(x, np.zeros(40, np.int64)).low)
 
 
 def test_wilson_of_a_share():

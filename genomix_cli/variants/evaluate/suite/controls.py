@@ -20,14 +20,15 @@ from genomix_cli.variants.train.controls import CONTROLS, withhold_contacts
 VARIANTS = 8_000
 DRAWS = 200
 
+#: What each control alters, and what to expect of it, for the report.
 MEANING = {
     "as_is": "the same variants, nothing altered",
-    "alleles_swapped": "ref given as alt and alt as ref: a model that reads direction falls",
-    "variant_removed": "alt = ref, the null score: what the place alone tells",
+    "alleles_swapped": "ref and alt exchanged: a model that reads the direction of a change falls",
+    "variant_removed": "alt = ref, the null score: what the position alone tells",
     "tracks_withheld": "tracks and contacts unmeasured: what the sequence alone tells",
-    "tracks_shuffled": "tracks and contacts of another place: a model that needs them falls",
+    "tracks_shuffled": "tracks and contacts of another position: a model that needs them falls",
     "contacts_withheld": "the Hi-C ablation: the same weights, contacts unknown",
-    "labels_shuffled": "labels permuted within contigs: chance, or something leaks",
+    "labels_shuffled": "labels permuted within contigs: near chance, unless labels leak",
 }
 
 
@@ -48,9 +49,9 @@ def run_controls(
         Name of the main metric in `MEASURES`.
     seed, draws : int
     """
-    some = thin(np.arange(len(rows)), VARIANTS)
-    rows, score = rows[some], score[some]
-    judge = Judge.of(truth.select(some), min(draws, DRAWS), seed)
+    chosen = thin(np.arange(len(rows)), VARIANTS)
+    rows, score = rows[chosen], score[chosen]
+    judge = Judge.of(truth.select(chosen), min(draws, DRAWS), seed)
     measure = MEASURES[main]
     as_is = judge.replicates(measure, score)
 

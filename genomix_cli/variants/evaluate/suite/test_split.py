@@ -72,10 +72,12 @@ def read_run_split(name: str) -> RunSplit:
     folder = model_folder(name)
     settings = _settings(folder)
     try:
-        parts = [_part(settings, part) for part in ("valid", "test")]
+        valid, test = (_part(settings, part) for part in ("valid", "test"))
     except (GenomixError, TypeError, AttributeError) as error:
-        raise DataError(f"what was held out cannot be read: {error}", where=folder) from error
-    return RunSplit(Path(name).name, parts[0], parts[1], str(settings.get("initial") or ""))
+        raise DataError(
+            f"its held-out contigs or regions cannot be read: {error}", where=folder
+        ) from error
+    return RunSplit(Path(name).name, valid, test, str(settings.get("initial") or ""))
 
 
 def _settings(folder: Path) -> Mapping[str, Any]:
@@ -89,7 +91,7 @@ def _settings(folder: Path) -> Mapping[str, Any]:
 
 
 def _part(settings: Mapping[str, Any], part: str) -> HeldOut:
-    """As `genomix_cli.variants.train.supervised` says it; runs of before named contigs alone."""
+    """Regions of a part as training writes them; older runs name whole contigs."""
     said = settings.get("held_out")
     if said is not None:
         return HeldOut(Regions.parse(said[part]) if said[part] else Regions([]))
@@ -103,7 +105,7 @@ def split_rows(shard: Shard, request: SuiteRequest) -> Split:
     Raises
     ------
     UsageError
-        If the test part is not said, or a contig of it is unknown.
+        If there is no test part, or a contig of it is unknown.
     DataError
         If it has no labelled variants, or a run learned from some of them.
     """
@@ -156,23 +158,21 @@ def _check_leak(shard: Shard, run: RunSplit, test: Rows, trusted: bool) -> list[
             f"{run.run} may have learned from {len(leaked):,} of the {len(test):,} test variants",
             where=", ".join(list(shard.contigs)[i] for i in index[:5]),
             expected="variants of the contigs or regions that it held out",
-            hint="choose others, or say that it has not seen them with --trust-runs",
+            hint="choose others, or skip this check with --trust-runs",
         )
     if len(leaked):
         notes.append(
             f"{run.run} is trusted not to have learned from {len(leaked):,} test variants that "
-            "it does not say it held out"
+            "it does not name as held out"
         )
     valid = int((mask(run.valid, shard) & ~mask(run.test, shard))[test].sum())
     if valid:
         notes.append(
-            f"{run.run} was stopped and calibrated on {valid:,} of the test variants: its figures "
+            f"{run.run} was stopped and calibrated on {valid:,} of the test variants: its metrics "
             "are a little too good"
         )
     if run.initial:
-        notes.append(
-            f"{run.run} began from {run.initial}, of which it is not known what it learned from"
-        )
+        notes.append(f"{run.run} began from {run.initial}, whose training data are not known")
     return notes
 
 
