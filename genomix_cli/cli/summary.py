@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from genomix_cli.comparison.intervals import Interval, MetricResult
-    from genomix_cli.comparison.results import Results
+    from genomix_cli.comparison.summaries import Results
 
 log = logging.getLogger("genomix")
 # Metrics of the table of models.

@@ -8,8 +8,8 @@ import numpy as np
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.results import OutcomeResult, Results, in_words
 from genomix_cli.comparison.study import Study
+from genomix_cli.comparison.summaries import OutcomeResult, Results
 
 FIRST = ("accuracy", "macro_f1", "auroc", "nll")
 
@@ -57,7 +57,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _range(interval: Interval, sign: bool = False) -> str:
-    return _plain(in_words(interval, sign))
+    return _plain(interval.text(sign=sign))
 
 
 def _model(study: Study, row: OutcomeResult) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.metrics.multiclass import CLASS_METRICS, METRICS, Ranked
-from genomix_cli.comparison.results import OutcomeResult, Results
 from genomix_cli.comparison.study import Outcome, Study
+from genomix_cli.comparison.summaries import OutcomeResult, Results
 from genomix_cli.report.canvas import (
     COLOURS,
     DASHES,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.results import OutcomeResult, Results, plain
+from genomix_cli.comparison.summaries import OutcomeResult, Results
+from genomix_cli.comparison.tables import plain
 from genomix_cli.provenance import atomic_path
 
 PARENT = {

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genomix_cli.comparison.results import Results, write_rows
 from genomix_cli.comparison.study import Study
+from genomix_cli.comparison.summaries import Results
+from genomix_cli.comparison.tables import write_rows
 from genomix_cli.report.card import card
 from genomix_cli.report.multiqc import write_multiqc
 from genomix_cli.report.page import write_report

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from genomix_cli import __version__
-from genomix_cli.comparison.results import Results
 from genomix_cli.comparison.study import Study
+from genomix_cli.comparison.summaries import Results
 from genomix_cli.provenance import atomic_path, command_line
 from genomix_cli.report import figures, sections
 from genomix_cli.report.canvas import PAGE_STYLE, Picture, style

@@ -13,8 +13,9 @@ import numpy as np
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.results import BEATS, BELOW, OutcomeResult, Results, in_words
 from genomix_cli.comparison.study import Study
+from genomix_cli.comparison.summaries import OutcomeResult, Results
+from genomix_cli.comparison.words import BEATS, BELOW
 
 # Metrics of the first table, beside the main one.
 FIRST = ("accuracy", "macro_f1", "auroc", "nll")
@@ -56,7 +57,7 @@ def interval(value: Interval | None, sign: bool = False) -> Html:
     """A value over its interval."""
     if value is None or np.isnan(value.value):
         return Html("–")
-    first, _, rest = in_words(value, sign).partition(" ")
+    first, _, rest = value.text(sign=sign).partition(" ")
     return Html(f"{first}<br><small>{rest}</small>" if rest else first)
 
 

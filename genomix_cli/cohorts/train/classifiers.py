@@ -24,9 +24,10 @@ from genomix_cli.cohorts.train.holdout import hold_out
 from genomix_cli.comparison.contest import Contest
 from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
-from genomix_cli.comparison.results import Results, results
+from genomix_cli.comparison.results import results
 from genomix_cli.comparison.splits import NO_ROWS, Rows, Split
 from genomix_cli.comparison.study import Importance, Wording
+from genomix_cli.comparison.summaries import Results
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.cohort import Cohort, open_cohort

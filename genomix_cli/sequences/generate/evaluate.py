@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.intervals import Interval, normal_interval
-from genomix_cli.comparison.results import plain, write_rows
+from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motifs import read_meme

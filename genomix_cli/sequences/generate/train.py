@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.results import plain
 from genomix_cli.comparison.splits import Split
+from genomix_cli.comparison.tables import plain
 from genomix_cli.config import from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.comparison.results import write_rows
 from genomix_cli.comparison.splits import Split
+from genomix_cli.comparison.tables import write_rows
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
 from genomix_cli.learning.networks import new_module

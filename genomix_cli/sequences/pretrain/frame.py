@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from genomix_cli.comparison.results import plain
 from genomix_cli.comparison.splits import Split
+from genomix_cli.comparison.tables import plain
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences

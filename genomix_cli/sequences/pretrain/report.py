@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.comparison.results import in_words
 from genomix_cli.learning.task import Epoch
 from genomix_cli.report.canvas import (
     GREY,
@@ -44,7 +43,7 @@ def _verdict(probes: Probes) -> str:
     says = _says(low > 0, high < 0)
     return (
         f"On {probes.label} ({probes.classes} classes) a linear probe of the pre-trained encoder "
-        f"{says}: accuracy {in_words(own.accuracy)} against {in_words(best.accuracy)} "
+        f"{says}: accuracy {own.accuracy.text()} against {best.accuracy.text()} "
         f"({best.features})."
     )
 
@@ -59,8 +58,8 @@ def align_headline(summary: AlignSummary) -> str:
     mine, other = own.recalls.to_profiles[0], best.recalls.to_profiles[0]
     says = _says(mine.share.low > other.share.high, mine.share.high < other.share.low)
     return (
-        f"From a sequence to its profile the alignment {says}: recall@1 {in_words(mine.share)} "
-        f"against {in_words(other.share)} ({best.name}); chance is {mine.chance:.3f}."
+        f"From a sequence to its profile the alignment {says}: recall@1 {mine.share.text()} "
+        f"against {other.share.text()} ({best.name}); chance is {mine.chance:.3f}."
     )
 
 
@@ -138,8 +137,8 @@ PROBE_COLUMNS = (
 def _cells(row: ProbeRow) -> tuple[str, ...]:
     return (
         *(row.features, row.classifier, str(row.dims)),
-        *(in_words(row.accuracy), in_words(row.balanced_accuracy)),
-        "–" if row.less_linear is None else in_words(row.less_linear, sign=True),
+        *(row.accuracy.text(), row.balanced_accuracy.text()),
+        "–" if row.less_linear is None else row.less_linear.text(sign=True),
     )
 
 
@@ -160,7 +159,7 @@ def _recall_tables(summary: AlignSummary) -> str:
     ):
         rows = [(row.name, getattr(row.recalls, way)) for row in summary.retrieval]
         columns = ["", *(f"recall@{r.k}" for r in rows[0][1])]
-        cells = [(name, *(in_words(r.share) for r in found)) for name, found in rows]
+        cells = [(name, *(r.share.text() for r in found)) for name, found in rows]
         cells.append(("chance", *(f"{r.chance:.3f}" for r in rows[0][1])))
         text += f"<h3>{html.escape(title)}</h3>\n" + html_table(columns, cells)
     return text + (
@@ -330,8 +329,7 @@ def align_card(summary: AlignSummary) -> str:
         ("sequences of a profile", "to_sequences"),
     ):
         rows = [
-            (r.name, *(in_words(x.share) for x in getattr(r.recalls, way)))
-            for r in summary.retrieval
+            (r.name, *(x.share.text() for x in getattr(r.recalls, way))) for r in summary.retrieval
         ]
         chance = (f"{x.chance:.3f}" for x in getattr(summary.retrieval[0].recalls, way))
         body += f"## Finding the {title}\n\n{_markdown(columns, [*rows, ('chance', *chance)])}\n\n"

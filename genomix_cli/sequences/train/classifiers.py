@@ -13,10 +13,12 @@ import numpy as np
 from genomix_cli.comparison.contest import Contest, Judged
 from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
-from genomix_cli.comparison.results import Results, results, write_rows
+from genomix_cli.comparison.results import results
 from genomix_cli.comparison.rules import VALIDATION, Rules
 from genomix_cli.comparison.splits import NO_ROWS, Rows, Split
 from genomix_cli.comparison.study import Wording
+from genomix_cli.comparison.summaries import Results
+from genomix_cli.comparison.tables import write_rows
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import open_sequences

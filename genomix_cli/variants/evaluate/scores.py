@@ -22,7 +22,7 @@ from genomix_cli.comparison.metrics.binary import (
     calibration_error,
     ranking_accuracy,
 )
-from genomix_cli.comparison.results import plain, write_rows
+from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import canonical
 from genomix_cli.genome.vcf.reader import VcfReader

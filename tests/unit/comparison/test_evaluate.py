@@ -16,13 +16,9 @@ import typer
 from typer.testing import CliRunner
 
 from genomix_cli.cli.evaluate_classes import evaluate_classes as command
-from genomix_cli.comparison.evaluate import (
-    evaluate_classes,
-    read_predictions,
-    write_json,
-    write_tsv,
-)
+from genomix_cli.comparison.evaluate import evaluate_classes, write_json, write_tsv
 from genomix_cli.comparison.metrics.multiclass import METRICS
+from genomix_cli.comparison.predictions import read_predictions
 from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.formats.cohort import add_samples, add_truth

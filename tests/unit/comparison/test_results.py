@@ -10,7 +10,8 @@ import pytest
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.results import results, verdict, write_rows
+from genomix_cli.comparison.results import results, verdict
+from genomix_cli.comparison.tables import write_rows
 from tests.cohort_study import MODALITIES, softmax, study
 
 DRAWS = 200

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from genomix_cli.comparison.intervals import NAN
-from genomix_cli.comparison.results import plain, write_rows
+from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.checkpoints import model_folder, weights_file
 from genomix_cli.provenance import Provenance

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genomix_cli.comparison.intervals import Interval
-from genomix_cli.comparison.results import in_words
 from genomix_cli.report.canvas import Picture, grid, head, looks, short, style
 from genomix_cli.report.page import embedded, html_table, write_page
 
@@ -71,7 +70,7 @@ def kmer_cells(summary: PretrainSummary) -> Iterable[tuple[str, ...]]:
 
 
 def _words(interval: Interval, sign: bool = False) -> str:
-    return in_words(interval, sign) if _known(interval) else "–"
+    return interval.text(sign=sign) if _known(interval) else "–"
 
 
 def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:

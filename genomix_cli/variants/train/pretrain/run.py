@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 
 from genomix_cli.comparison.bootstrap import resampling_units
 from genomix_cli.comparison.metrics.binary import pearson
-from genomix_cli.comparison.results import plain
+from genomix_cli.comparison.tables import plain
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.learning.checkpoints import (

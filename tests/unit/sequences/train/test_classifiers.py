@@ -13,7 +13,7 @@ import pytest
 
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.protocol import judge
-from genomix_cli.comparison.results import Results
+from genomix_cli.comparison.summaries import Results
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences
 from genomix_cli.genome.iupac import encode

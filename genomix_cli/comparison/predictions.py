@@ -1,0 +1,230 @@
+"""Tables of predictions, as ``genomix score`` and ``genomix train`` write them.
+
+Letters: n samples, K classes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.genome.tables import GZIP
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("genomix")
+
+PREDICTIONS = "predictions.parquet"
+PROBABILITY, SAMPLE, LABEL, SETS = "p:", "sample", "label", "set"
+PARQUET = b"PAR1"
+# Probabilities come with six digits.
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's predictions as a table holds them.
+
+    Attributes
+    ----------
+    path : Path
+    model : str, optional
+    names : NDArray
+        str ``[n]``.
+    classes : tuple of str
+    probability : NDArray
+        float64 ``[n, K]``; rows of NaN where nothing was predicted.
+    sets : NDArray, optional
+        bool ``[n, K]``.
+    label : NDArray, optional
+        str ``[n]``, empty where unknown.
+    """
+
+    path: Path
+    model: str | None
+    names: NDArray[Any]
+    classes: tuple[str, ...]
+    probability: Floats
+    sets: NDArray[np.bool_] | None
+    label: NDArray[Any] | None
+
+
+def read_predictions(path: Path, model: str | None = None) -> Predictions:
+    """Read a table of predictions.
+
+    Parameters
+    ----------
+    path : Path
+        TSV, TSV.gz, Parquet, or a run folder with ``predictions.parquet``. Of several seeds the
+        first is taken, and said to be.
+    model : str, optional
+        Name of one, in a table of several; by default the first, which in a run folder is what was
+        asked for.
+
+    Raises
+    ------
+    UsageError, DataError, MissingExtraError
+        See :func:`genomix_cli.comparison.evaluate.evaluate_classes`.
+    """
+    path = Path(path)
+    path = path / PREDICTIONS if path.is_dir() else path
+    if not path.is_file():
+        raise UsageError("no such file", where=path, hint="make one: genomix score")
+    table = _read_table(path)
+    columns = [str(name) for name in table]
+    classes = tuple(name[len(PROBABILITY) :] for name in columns if name.startswith(PROBABILITY))
+    if SAMPLE not in table or len(classes) < 2:
+        raise DataError(
+            "is no table of predictions",
+            where=path,
+            expected=f"columns {SAMPLE} and {PROBABILITY}<class> of each class",
+            found=", ".join(columns)[:100],
+            hint="make one: genomix score",
+        )
+    table, model = _one_model(table, model, path)
+    names = table[SAMPLE].astype(str).to_numpy()
+    _refuse_twice(names, path)
+    label = table[LABEL].fillna("").astype(str).to_numpy() if LABEL in table else None
+    probability = _probability(table[[f"{PROBABILITY}{name}" for name in classes]], path)
+    sets = None
+    if SETS in table:
+        texts = table[SETS].fillna("").astype(str)
+        sets = _parse_sets(texts, classes, path)
+    return Predictions(path, model, names, classes, probability, sets, label)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    try:
+        if start.startswith(PARQUET):
+            return pd.read_parquet(path)
+        # Names are text, whatever they look like.
+        text = {SAMPLE: str, LABEL: str, SETS: str, "predicted": str, "model": str, "fold": str}
+        return pd.read_csv(
+            path,
+            sep="\t",
+            dtype=text,  # type: ignore[arg-type]
+            keep_default_na=False,
+            na_values=[""],
+            compression="gzip" if start.startswith(GZIP) else None,
+        )
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"cannot be read as a table: {reason}", where=path) from error
+
+
+def _one_model(
+    table: pd.DataFrame, model: str | None, path: Path
+) -> tuple[pd.DataFrame, str | None]:
+    """The rows of one model and of its first seed."""
+    if "model" in table:
+        there = list(dict.fromkeys(table["model"].astype(str)))
+        if model is None and len(there) > 1:
+            log.info("%s: %s; --model %s", path, there[0], listed(there[1:]))
+        model = there[0] if model is None and there else model
+        if model not in there:
+            raise UsageError(f"no model {model}", where=path, expected=listed(there))
+        table = table[table["model"].astype(str) == model]
+    elif model is not None:
+        raise UsageError(f"no model {model}", where=path, found="a table without a column model")
+    if "seed" in table and table["seed"].nunique() > 1:
+        first = table["seed"].iloc[0]
+        log.info("%s: seed %s of %d", path, first, table["seed"].nunique())
+        table = table[table["seed"] == first]
+    return table, model
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names for a message, at most so many."""
+    return " or ".join(names[:most]) + (f" ... ({len(names)})" if len(names) > most else "")
+
+
+def _refuse_twice(names: NDArray[Any], path: Path) -> None:
+    unique, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(
+            f"sample {unique[counts > 1][0]} is there more than once",
+            where=path,
+            found=f"{int((counts > 1).sum()):,} such samples",
+        )
+
+
+def _probability(columns: pd.DataFrame, path: Path) -> Floats:
+    import pandas as pd
+
+    try:
+        values = columns.apply(pd.to_numeric).to_numpy(np.float64)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"a probability is no number: {error}", where=path) from error
+    known = ~np.isnan(values).any(1)
+    off = known & ((values < 0).any(1) | (np.abs(values.sum(1) - 1) > SUM_TOLERANCE))
+    if off.any():
+        row = int(np.flatnonzero(off)[0])
+        raise DataError(
+            "probabilities do not sum to 1",
+            where=f"{path}, row {row + 1}",
+            found=", ".join(f"{p:g}" for p in values[row]),
+        )
+    return np.where(known[:, None], values, np.nan)
+
+
+def _parse_sets(texts: Iterable[str], classes: Sequence[str], path: Path) -> NDArray[np.bool_]:
+    """Sets written as ``A,B``, bool ``[n, K]``; a class may have commas in its name."""
+    known: dict[str, list[str] | None] = {}
+    rows = []
+    for text in texts:
+        if text not in known:
+            known[text] = _members(text, classes)
+        members = known[text]
+        if members is None:
+            raise DataError(
+                f"{text!r} is no set of its classes", where=path, expected=", ".join(classes)
+            )
+        rows.append([name in members for name in classes])
+    return np.array(rows, bool).reshape(len(rows), len(classes))
+
+
+def _members(text: str, classes: Sequence[str]) -> list[str] | None:
+    """The classes of a text, in the one way that uses all of it; None if there is none."""
+    if not text:
+        return []
+    for name in classes:
+        if text == name:
+            return [name]
+        if text.startswith(f"{name},"):
+            rest = _members(text[len(name) + 1 :], [c for c in classes if c != name])
+            if rest:
+                return [name, *rest]
+    return None
+
+
+def matched(other: Predictions, scored: Predictions) -> Predictions:
+    """Return predictions of another table, in the order of samples and classes of the first."""
+    if set(other.classes) != set(scored.classes):
+        raise DataError(
+            "its classes differ from those of the other table",
+            where=other.path,
+            expected=", ".join(scored.classes),
+            found=", ".join(other.classes),
+        )
+    order = [other.classes.index(name) for name in scored.classes]
+    row_of = {name: i for i, name in enumerate(other.names)}
+    rows = np.array([row_of.get(name, -1) for name in scored.names])
+    probability = np.where(rows[:, None] >= 0, other.probability[rows][:, order], np.nan)
+    return Predictions(
+        other.path, other.model, scored.names, scored.classes, probability, sets=None, label=None
+    )

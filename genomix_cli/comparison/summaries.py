@@ -1,0 +1,284 @@
+"""A comparison of models in numbers, as the tables, the report and JSON have them.
+
+Letters: K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.intervals import NAN, Interval
+from genomix_cli.comparison.metrics.multiclass import METRICS
+from genomix_cli.comparison.tables import plain
+
+
+@dataclass(frozen=True)
+class Score:
+    """Value of a metric of a model.
+
+    Attributes
+    ----------
+    interval : Interval
+        Of the first seed; drawn over units.
+    seed_mean, seed_sd : float
+        Mean and SD over seeds; the SD is NaN for a single one.
+    """
+
+    interval: Interval
+    seed_mean: float
+    seed_sd: float
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Metrics of one class under a model.
+
+    Attributes
+    ----------
+    name : str
+    support : int
+        Number of samples tested.
+    metrics : dict of str to Interval
+        ``precision``, ``recall``, ``f1``, ``auroc``, ``auprc`` against the rest.
+    coverage : Interval
+        Share of its samples whose prediction set holds it (Wilson).
+    """
+
+    name: str
+    support: int
+    metrics: dict[str, Interval]
+    coverage: Interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model against the best baseline.
+
+    The best is chosen on the samples that it is judged on, which flatters it: a model that beats it
+    would beat one chosen beforehand too. The interval does not know of that choice, nor of how many
+    models were compared.
+
+    Attributes
+    ----------
+    other : str
+    metric : str
+        Metric that gives the verdict.
+    differences : dict of str to Interval
+        This model less the other, for each metric.
+    verdict : str
+        ``beats`` or ``below`` only where the interval of the main metric excludes 0, else ``not
+        told apart``.
+    """
+
+    other: str
+    metric: str
+    differences: dict[str, Interval]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class CeilingGap:
+    """A model against the Bayes posterior of the modalities it saw.
+
+    Attributes
+    ----------
+    modalities : tuple of str
+    accuracy, nll : Interval
+        Values of the Bayes rule on these samples.
+    accuracy_gap, nll_gap : Interval
+        Value of the model less that of the rule: at best 0 but for chance.
+    leak : bool
+        True if accuracy or log-likelihood is above the ceiling by more than chance allows: by the
+        SD of the bootstrap, at 2.5 % over all models that are held against a ceiling (Bonferroni).
+    """
+
+    modalities: tuple[str, ...]
+    accuracy: Interval
+    nll: Interval
+    accuracy_gap: Interval
+    nll_gap: Interval
+    leak: bool
+
+
+@dataclass(frozen=True)
+class Control:
+    """A model that learned from shuffled labels, judged by those of the samples held out.
+
+    Attributes
+    ----------
+    accuracy, balanced_accuracy : Interval
+    majority : float
+        Share of the largest class: what accuracy chance can reach.
+    chance : float
+        ``1 / K``: what balanced accuracy chance can reach.
+    above : bool
+        True if the interval of one of them is above that.
+    """
+
+    accuracy: Interval
+    balanced_accuracy: Interval
+    majority: float
+    chance: float
+    above: bool
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """Coverage and size of conformal prediction sets.
+
+    Attributes
+    ----------
+    level : float
+        Promised share of samples whose set holds the right class.
+    coverage : Interval
+        Share that it does hold (Wilson).
+    size : float
+        Mean number of classes in a set.
+    singletons, empty : float
+        Shares of sets with one class and with none.
+    """
+
+    level: float
+    coverage: Interval
+    size: float
+    singletons: float
+    empty: float
+
+
+@dataclass(frozen=True)
+class OutcomeResult:
+    """Everything that the tables say of a model.
+
+    Attributes
+    ----------
+    name, model : str
+    modalities : tuple of str
+    main : bool
+    trials, parameters : int
+    seconds : float
+        Time of a fit without tuning, mean over folds.
+    temperatures : tuple of float
+        Temperature of each fold.
+    converged : bool
+        True if every fold did.
+    metrics : dict of str to Score
+    uncalibrated : dict of str to float
+        ``nll`` and ``calibration_error`` before the temperature.
+    floor : float
+        Calibration error that chance alone would show, were the model perfectly calibrated.
+    classes : tuple of ClassScore
+    confusion : NDArray
+        int64 ``[K, K]``: samples of a class (row) by predicted class.
+    sets : SetSummary
+    against_best : Comparison, optional
+        None for the best baseline, and where there is none.
+    ceiling : CeilingGap, optional
+    shuffled : Control, optional
+    """
+
+    name: str
+    model: str
+    modalities: tuple[str, ...]
+    main: bool
+    trials: int
+    parameters: int
+    seconds: float
+    temperatures: tuple[float, ...]
+    converged: bool
+    metrics: dict[str, Score]
+    uncalibrated: dict[str, float]
+    floor: float
+    classes: tuple[ClassScore, ...]
+    confusion: NDArray[np.int64]
+    sets: SetSummary
+    against_best: Comparison | None = None
+    ceiling: CeilingGap | None = None
+    shuffled: Control | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study in numbers.
+
+    Attributes
+    ----------
+    headline : str
+        Sentence on the first model that was asked for, against the best baseline.
+    warnings : tuple of str
+        Sentences to read before the numbers.
+    metric : str
+        Metric that ranks the baselines and gives the verdicts.
+    best : str, optional
+        Name of the best baseline.
+    data : str
+    samples : int
+        Number of samples tested.
+    units : int
+        Number of units of them that a bootstrap draws: patients, or what `unit_name` says.
+    unit_name : str
+    classes : tuple of str
+    counts : tuple of int
+        Number of samples tested of each class.
+    seeds : tuple of int
+    draws : int
+        Number of draws of the bootstrap.
+    outcomes : tuple of OutcomeResult
+    """
+
+    headline: str
+    warnings: tuple[str, ...]
+    metric: str
+    best: str | None
+    data: str
+    samples: int
+    units: int
+    unit_name: str
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    seeds: tuple[int, ...]
+    draws: int
+    outcomes: tuple[OutcomeResult, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON: intervals as ``value``, ``low``, ``high``; NaN as null."""
+        return plain(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a flat row per model, for a table; what does not apply is None."""
+        return [_row(outcome) for outcome in self.outcomes]
+
+
+def _row(outcome: OutcomeResult) -> dict[str, Any]:
+    """Flat row of a model."""
+    row: dict[str, Any] = {
+        "name": outcome.name,
+        "model": outcome.model,
+        "modalities": "+".join(outcome.modalities),
+        "main": outcome.main,
+        "trials": outcome.trials,
+        "parameters": outcome.parameters,
+        "seconds": outcome.seconds,
+        "temperature": float(np.mean(outcome.temperatures)) if outcome.temperatures else None,
+    }
+    for name, score in outcome.metrics.items():
+        row |= _cells(name, score.interval)
+        row |= {f"{name}_seed_mean": score.seed_mean, f"{name}_seed_sd": score.seed_sd}
+    compared, ceiling, control = outcome.against_best, outcome.ceiling, outcome.shuffled
+    row["best_baseline"] = compared and compared.other
+    row["verdict"] = compared and compared.verdict
+    for name in METRICS:
+        row |= _cells(f"{name}_difference", compared.differences[name] if compared else NAN)
+    row["leak"] = ceiling and ceiling.leak
+    for name in ("accuracy", "nll", "accuracy_gap", "nll_gap"):
+        row |= _cells(f"ceiling_{name}", getattr(ceiling, name) if ceiling else NAN)
+    row |= _cells("shuffled_accuracy", control.accuracy if control else NAN)
+    row |= _cells("coverage", outcome.sets.coverage)
+    return row | {"set_size": outcome.sets.size}
+
+
+def _cells(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -1,0 +1,47 @@
+"""Data as JSON, and rows as TSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.provenance import atomic_path
+
+
+def plain(value: Any) -> Any:
+    """Return data that JSON can hold, in the order of the fields; NaN as None."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: plain(item) for name, item in value._asdict().items()}
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, *, force: bool = True) -> None:
+    """Write rows as TSV: numbers with six digits, nothing for what is missing."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path, force=force) as draft, draft.open("w", newline="") as handle:
+        table = csv.writer(handle, delimiter="\t", lineterminator="\n")
+        table.writerow(names)
+        table.writerows([_text(row.get(name)) for name in names] for row in rows)
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

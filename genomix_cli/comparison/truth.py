@@ -1,0 +1,174 @@
+"""True labels of predictions, with patients or groups, and the Bayes posterior where it is known.
+
+Letters: n samples, K classes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.predictions import PREDICTIONS, Predictions, listed
+from genomix_cli.comparison.requests import EvaluateRequest
+from genomix_cli.comparison.study import Floats
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.cohort import PATIENT, Cohort, open_cohort
+from genomix_cli.formats.sequences import Sequences, is_sequences, open_sequences
+
+log = logging.getLogger("genomix")
+
+
+class Truth(NamedTuple):
+    """Label of each sample of a table, and what belongs to it.
+
+    Attributes
+    ----------
+    label : NDArray
+        int64 ``[n]``: index of the class in the table, -1 where unknown.
+    unit : NDArray
+        int64 ``[n]``: what a bootstrap draws.
+    unit_name : str
+        ``patients``, ``groups`` or ``samples``.
+    posterior : NDArray, optional
+        float64 ``[n, K]``: Bayes posterior, where the cohort was simulated.
+    modalities : tuple of str
+        Modalities that the posterior is given.
+    not_in_table : int
+        Number of labelled samples that the table does not have.
+    """
+
+    label: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    unit_name: str
+    posterior: Floats | None
+    modalities: tuple[str, ...]
+    not_in_table: int
+
+
+def true_labels(request: EvaluateRequest, scored: Predictions) -> Truth:
+    """Return the labels of predictions: from a cohort, a file of sequences, or the table itself.
+
+    Raises
+    ------
+    UsageError, DataError
+        See :func:`genomix_cli.comparison.evaluate.evaluate_classes`.
+    """
+    if request.data is not None and is_sequences(request.data):
+        return _of_sequences(open_sequences(request.data), request, scored)
+    if request.data is not None:
+        with open_cohort(request.data) as cohort:
+            return _of_cohort(cohort, request, scored)
+    if request.modalities:
+        raise UsageError("without a cohort there is no ceiling", where="--modalities")
+    if scored.label is None:
+        raise UsageError("has no labels", where=scored.path, hint="give the file that has: --data")
+    label = _codes(scored.label, scored, scored.path)
+    return Truth(label, np.arange(len(label)), "samples", None, (), 0)
+
+
+def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.int64]:
+    """Labels as indices of the table's classes, -1 where empty."""
+    code = {name: k for k, name in enumerate(scored.classes)} | {"": -1}
+    strange = sorted(set(names) - set(code))
+    if strange:
+        raise DataError(
+            f"samples are of class {listed(strange)}, which the predictions do not know",
+            where=where,
+            expected=listed(scored.classes),
+        )
+    return np.array([code[name] for name in names], np.int64)
+
+
+def _rows(known: Any, scored: Predictions, path: Path) -> NDArray[np.intp]:
+    """Row of the data for each sample of the table."""
+    import pandas as pd
+
+    rows = pd.Index(known).astype(str).get_indexer(pd.Index(scored.names))
+    if (rows < 0).any():
+        strange = scored.names[rows < 0]
+        raise DataError(
+            f"sample {strange[0]} is not in the data",
+            where=scored.path,
+            found=f"{len(strange):,} of {len(rows):,} samples that are not in {path.name}",
+        )
+    return rows
+
+
+def _not_in_table(rows: NDArray[np.intp], label: NDArray[np.int64]) -> int:
+    left_out = np.ones(len(label), bool)
+    left_out[rows] = False
+    return int((left_out & (label >= 0)).sum())
+
+
+def _of_cohort(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> Truth:
+    rows = _rows(cohort.obs.index, scored, cohort.path)
+    names = np.array([*cohort.classes, ""], object)[cohort.labels]
+    if not (cohort.labels >= 0).any():
+        raise DataError("has no labels", where=cohort.path)
+    patient = np.arange(len(cohort.obs))
+    if PATIENT in cohort.obs:
+        codes = np.asarray(cohort.obs[PATIENT].cat.codes, np.int64)
+        # Who is unknown is a patient of their own.
+        patient = np.where(codes < 0, len(codes) + patient, codes)
+    modalities = _seen(cohort, request, scored)
+    return Truth(
+        _codes(names[rows], scored, cohort.path),
+        patient[rows],
+        "patients",
+        _posterior(cohort, modalities, scored, rows),
+        modalities,
+        _not_in_table(rows, cohort.labels),
+    )
+
+
+def _of_sequences(sequences: Sequences, request: EvaluateRequest, scored: Predictions) -> Truth:
+    assert request.data is not None
+    if request.modalities:
+        raise UsageError("sequences have no modalities", where="--modalities")
+    rows = _rows(sequences.names, scored, request.data)
+    classes, label = sequences.label(request.label)
+    names = np.array([*classes, ""], object)[label]
+    codes = _codes(names[rows], scored, request.data)
+    return Truth(codes, sequences.group[rows], "groups", None, (), _not_in_table(rows, label))
+
+
+def _seen(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> tuple[str, ...]:
+    """Modalities that the model saw: as asked for, as its run says, or all."""
+    unknown = [name for name in request.modalities if name not in cohort.modalities]
+    if unknown:
+        expected = listed(cohort.modalities)
+        raise UsageError(f"no modality {unknown[0]}", where=cohort.path, expected=expected)
+    wanted = set(request.modalities or _of_run(scored) or cohort.modalities)
+    return tuple(name for name in cohort.modalities if name in wanted)
+
+
+def _of_run(scored: Predictions) -> tuple[str, ...]:
+    """Modalities that the model saw by the ``metrics.json`` beside the predictions of a run."""
+    path = scored.path.parent / "metrics.json"
+    if scored.path.name != PREDICTIONS or not path.is_file():
+        return ()
+    try:
+        outcomes = json.loads(path.read_text())["outcomes"]
+        return next((tuple(o["modalities"]) for o in outcomes if o["name"] == scored.model), ())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("is damaged", where=path) from error
+
+
+def _posterior(
+    cohort: Cohort, modalities: tuple[str, ...], scored: Predictions, rows: NDArray[np.intp]
+) -> Floats | None:
+    posterior = cohort.posterior(modalities)
+    if posterior is None:
+        if cohort.truth is not None:
+            log.warning("%s has no Bayes posterior given %s", cohort.path, " + ".join(modalities))
+        return None
+    if set(cohort.classes) != set(scored.classes):
+        log.warning("no Bayes ceiling: the classes of %s are others", cohort.path)
+        return None
+    order = [cohort.classes.index(name) for name in scored.classes]
+    return np.asarray(posterior, np.float64)[rows][:, order]
