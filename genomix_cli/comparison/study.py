@@ -33,7 +33,6 @@ class Fitted:
     parameters: int
     curve: tuple[Epoch, ...] = ()
     converged: bool = True
-    notes: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How much of a pre-trained model learns: all of it, its head, or low-rank changes to layers."""
+"""Fine-tuning of a pre-trained model: all of it, its head, or low-rank changes to layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Mode = Literal["full", "head", "lora"]
 
 
 class Learnable(NamedTuple):
-    """Numbers that learn, and all there are, adapters among them."""
+    """Number of trainable parameters, and of all, adapters among them."""
 
     learn: int
     total: int
@@ -61,7 +61,7 @@ def adapt(
     *,
     generator: torch.Generator | None = None,
 ) -> Learnable:
-    """Choose what of a module learns, in place; its outputs stay as they are.
+    """Choose which parameters of a module are trained, in place; its outputs do not change.
 
     Statistics that batch normalisation keeps go on following the data in every mode.
 
@@ -104,7 +104,7 @@ def adapt(
 
 
 def merge(module: nn.Module) -> None:
-    """Fold adapters into the weights, in place: outputs stay, everything may learn again."""
+    """Fold adapters into the weights, in place; the outputs stay, all weights may learn again."""
     for part in module.modules():
         if not _has_adapter(part):
             continue
@@ -118,7 +118,7 @@ def merge(module: nn.Module) -> None:
 
 
 def is_adapted(module: nn.Module) -> bool:
-    """Whether some layer carries an adapter."""
+    """Return True if a layer carries an adapter."""
     return any(_has_adapter(part) for part in module.modules())
 
 
@@ -164,5 +164,5 @@ def _head(module: nn.Module, head: Sequence[str] | None) -> Sequence[str]:
 
 
 def _within(name: str, prefixes: Sequence[str]) -> bool:
-    """Whether a parameter is one of the parts named, or inside one."""
+    """Return True if a parameter is one of the modules named, or inside one."""
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)

@@ -46,7 +46,7 @@ def class_thresholds(probability: npt.ArrayLike, label: npt.ArrayLike, level: fl
 
 
 def prediction_sets(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which classes are in each sample's set, bool ``[n, K]``; none may be.
+    """Return the prediction set of each sample, bool ``[n, K]``; it may be empty.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ _TRAINING = "Training"
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Where and how to fit; only the seed may change what is learned.
+    """Settings of a fit; only the seed may change what is learned.
 
     Attributes
     ----------

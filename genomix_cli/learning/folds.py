@@ -8,7 +8,7 @@ from genomix_cli.errors import UsageError
 
 
 def contig_folds(n_folds: int, sizes: Mapping[str, int]) -> tuple[tuple[str, ...], ...]:
-    """Share contigs out over folds of about equal size, the largest first.
+    """Distribute contigs over folds of about equal size, the largest first.
 
     Parameters
     ----------

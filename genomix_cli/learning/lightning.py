@@ -46,24 +46,24 @@ class LightningTask(pl.LightningModule):
         return rank_and_world_size()[1] > 1 and getattr(self.task, "shares_validation", False)
 
     def configure_model(self) -> None:
-        """Leave each device its part of the module, if it is to be shared."""
+        """Leave each device its shard of the module, if it is to be sharded."""
         if _sharded(self.settings):
             assert self.device_mesh is not None
             shard(self.module, self.device_mesh["data_parallel"])
 
     def train_dataloader(self) -> Any:
-        """The loader of the current epoch (reloaded each epoch)."""
+        """Return the loader of the current epoch (reloaded each epoch)."""
         return self._train_loader(self.trainer.current_epoch)
 
     def val_dataloader(self) -> Any:
-        """The validation loader; where processes share it, of equal length in each."""
+        """Return the validation loader, of equal length in each process that shares it."""
         loader = self._valid_loader() if callable(self._valid_loader) else self._valid_loader
         if not self._shares_validation:
             return loader
         return Evened(loader, [int(n) for n in gathered(len(loader))])
 
     def training_step(self, batch: Any, index: int) -> Tensor:
-        """Loss of one batch, with its parts logged."""
+        """Return the loss of a batch, and log its parts."""
         losses = self.task.losses(batch)
         if not self.settings.quiet:
             self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
@@ -93,7 +93,7 @@ class LightningTask(pl.LightningModule):
         log.log(level, "epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
 
     def configure_optimizers(self) -> Any:
-        """AdamW (no decay on vectors) with linear warm-up and a cosine."""
+        """Return AdamW (no decay on vectors) with a linear warm-up and a cosine."""
         config = self.settings
         decayed = [p for p in self.module.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in self.module.parameters() if p.requires_grad and p.ndim <= 1]
@@ -119,7 +119,7 @@ class Surplus(NamedTuple):
 
 
 class Evened:
-    """As many batches in every process: a layer shared by FSDP is gathered by all or by none.
+    """Loader with as many batches in every process: all of them gather an FSDP layer, or none.
 
     Parameters
     ----------
@@ -155,14 +155,14 @@ class Evened:
 
 
 def gathered(value: Any) -> list[Any]:
-    """The values of all processes, by rank, in each of them."""
+    """Return the values of all processes, by rank, in each of them."""
     values = [None] * rank_and_world_size()[1]
     torch.distributed.all_gather_object(values, value)
     return values
 
 
 def warmup_cosine(step: int, total: int, warmup: float) -> float:
-    """Factor on the peak rate: linear warm-up, then a cosine down to 2 %."""
+    """Return the factor on the peak rate: a linear warm-up, then a cosine down to 2 %."""
     first = max(1, round(total * warmup))
     if step < first:
         return (step + 1) / first

@@ -1,4 +1,4 @@
-"""Say what to change when training runs out of memory."""
+"""Advice for training that runs out of memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 class OutOfMemoryError(DataError):
-    """What is asked for does not fit into the memory of the device, or of the machine."""
+    """The work does not fit into the memory of the device, or of the machine."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left, on a GPU or on the CPU."""
+    """Return True if an error means that memory ran out, on a GPU or on the CPU."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
@@ -33,7 +33,7 @@ def explain_out_of_memory(advice: str) -> Iterator[None]:
     Parameters
     ----------
     advice : str
-        What goes on after "ran out of memory": the batch in use and what to use instead, as in
+        Continuation of "ran out of memory": the batch in use and what to use instead, as in
         ``"with --windows-per-batch 4; try --windows-per-batch 2"``.
 
     Raises

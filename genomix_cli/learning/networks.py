@@ -1,4 +1,4 @@
-"""How a network learns in every domain: batches, one call of the fit loop, weights as arrays.
+"""Training of networks in every domain: batches, one call of the fit loop, weights as arrays.
 
 Letters: B batch, K classes.
 """
@@ -33,7 +33,7 @@ MONITOR = "log_likelihood"
 
 @dataclass(frozen=True)
 class Learning:
-    """How a network learns; the configuration of each model adds its architecture.
+    """Training of a network; the configuration of each model adds its architecture.
 
     Attributes
     ----------

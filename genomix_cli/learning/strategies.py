@@ -1,4 +1,4 @@
-"""How several devices learn one model: each a copy of it (DDP), or each a part of it (FSDP).
+"""Training on several devices: each holds a copy of the model (DDP), or a shard of it (FSDP).
 
 Lightning's FSDPStrategy works on GPUs only, and its wrapping changes the module for good. So FSDP
 is PyTorch's second implementation, `torch.distributed.fsdp.fully_shard` (Zhao et al. 2023,
@@ -24,7 +24,7 @@ SHARDED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
 def check_strategy(
     config: FitConfig, module: nn.Module, device: torch.device, precision: str
 ) -> None:
-    """Refuse what cannot work, before processes start.
+    """Refuse a strategy that cannot work, before processes start.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def _check_sharding(config: FitConfig, module: nn.Module, precision: str) -> Non
 
 
 def strategy_of(config: FitConfig) -> Any:
-    """What `lightning.pytorch.Trainer` takes as its strategy."""
+    """Return the strategy for `lightning.pytorch.Trainer`."""
     if config.devices == 1:
         return "auto"
     if config.strategy == "fsdp":
@@ -83,13 +83,13 @@ def strategy_of(config: FitConfig) -> Any:
 
 
 def layers_of(module: nn.Module) -> list[nn.Module]:
-    """The layers that are gathered one at a time, by the module's ``shard_layers``."""
+    """Return the layers that are gathered one at a time, by the module's ``shard_layers``."""
     kinds = getattr(module, "shard_layers", ())
     return [part for part in module.modules() if isinstance(part, kinds)]
 
 
 def shard(module: nn.Module, mesh: Any) -> None:
-    """Leave of each parameter a part on each device of `mesh`, in place.
+    """Leave a shard of each parameter on each device of `mesh`, in place.
 
     A layer's parameters are gathered while it computes, and those outside all layers while
     ``forward`` of the whole module does. Other methods of a layer that compute have to be named in
@@ -106,7 +106,7 @@ def shard(module: nn.Module, mesh: Any) -> None:
 
 
 def _lengthen_scalars(module: nn.Module) -> None:
-    """Parameters without an axis get one of length 1, for there is none to share them along.
+    """Give scalar parameters an axis of length 1, since sharding needs one.
 
     `nn.Module.load_state_dict` takes that for a scalar.
     """

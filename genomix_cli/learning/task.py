@@ -1,4 +1,4 @@
-"""What the fit loop takes and returns: a task of some domain, and how to train it."""
+"""Arguments and results of the fit loop: a task of some domain, and how to train it."""
 
 from __future__ import annotations
 

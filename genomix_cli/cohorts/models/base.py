@@ -1,8 +1,9 @@
-"""What a model of cohorts offers beyond any classifier: modalities, gradients."""
+"""The contract of cohort models, beside that of any classifier: modalities, gradients."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from genomix_cli.cohorts.dataset import Modality, Samples
@@ -42,6 +43,14 @@ class CohortModel(Classifier[Samples]):
         """Learn from samples, all of which have a label; see `fit`."""
 
     @classmethod
+    def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
+        """Return configurations for `late_fusion` to choose from, one per strength of a penalty.
+
+        The default is a single one, for models without such a penalty.
+        """
+        return [{}]
+
+    @classmethod
     def has_gradient(cls) -> bool:
         """Return True if the model offers `differentiable`, of which attributions are made."""
         return cls.differentiable is not CohortModel.differentiable
@@ -58,7 +67,7 @@ class CohortModel(Classifier[Samples]):
 
 
 class Differentiable(ABC):
-    """From encoded values to logits, with gradients.
+    """A fitted model as a function from encoded values to logits, with gradients.
 
     Parameters
     ----------
@@ -70,14 +79,14 @@ class Differentiable(ABC):
         self._preprocessor = preprocessor
 
     def encode(self, samples: Samples) -> Encoded:
-        """Values as the model sees them."""
+        """Return the values that the model computes with."""
         return self._preprocessor.transform(samples)
 
     @property
     def kept(self) -> tuple[Modality, ...]:
-        """Modalities with the features of the columns of `encode`."""
+        """Modalities with the features that are the columns of `encode`."""
         return self._preprocessor.kept
 
     @abstractmethod
     def logits(self, values: Any, observed: Any, present: Any) -> Any:
-        """Logits ``[B, K]`` as a Tensor, from tensors as in `Encoded`, in evaluation mode."""
+        """Return logits ``[B, K]``, from tensors as in `Encoded`, in evaluation mode."""

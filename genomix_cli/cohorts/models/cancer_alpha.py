@@ -91,7 +91,7 @@ class CancerAlphaConfig(NetworkConfig):
 
 
 class Mixed(NamedTuple):
-    """What comes out of a layer of attention: vectors ``[B, M, w]``, weights ``[B, H, M, M]``."""
+    """Output of a layer of attention: vectors ``[B, M, w]`` and weights ``[B, H, M, M]``."""
 
     x: Tensor
     attention: Tensor
@@ -151,7 +151,7 @@ class CancerAlphaNetwork(nn.Module):
     def forward(self, inputs: Inputs) -> Output:
         """Logits ``[B, K]``, attention ``[B, M, M]`` (mean over heads and layers), penalty."""
         x, there = self.encode(inputs)
-        # Where nothing is there, all are nothing alike.
+        # A softmax over nothing has no value: without any modality, weights are uniform.
         readable = there | ~there.any(1, keepdim=True)
         weights = []
         for layer in self.layers:
@@ -221,7 +221,7 @@ class CancerAlpha(NetworkModel):
     def learn(
         self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
-        """All at once, or each encoder alone before."""
+        """Train everything at once, or each encoder alone before."""
         if self.config.training == "end-to-end":
             return self.stage(module, train, valid, member, setting)
         assert isinstance(module, CancerAlphaNetwork)

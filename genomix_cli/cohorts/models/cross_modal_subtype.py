@@ -97,7 +97,7 @@ class FeatureTokens(nn.Module):
 
 
 class Enrichment(nn.Module):
-    """What the tokens of one modality learn from those of another."""
+    """Attention of the tokens of one modality to those of another."""
 
     def __init__(self, space: int, heads: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class Enrichment(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Layer norm, two dense layers, beside what comes in."""
+    """Layer norm and two dense layers, added to their input."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class CrossModalSubtypeNetwork(nn.Module):
 
 
 class CrossModalSubtype(NetworkModel):
-    """See the text of this file."""
+    """Cross-modal attention from expression; see the docstring of this module."""
 
     config_class = CrossModalSubtypeConfig
     select: ClassVar[Selector | None] = staticmethod(elastic_net)

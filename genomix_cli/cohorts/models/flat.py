@@ -1,4 +1,4 @@
-"""Models of one matrix: the features of all modalities side by side, and which modalities lack.
+"""Models of one matrix: the features of all modalities side by side, and missing modalities.
 
 Letters: n samples, d columns of the matrix, M modalities, K classes, k of them in the fit.
 """
@@ -50,11 +50,11 @@ class FlatModel(CohortModel):
 
     @abstractmethod
     def _learned(self) -> State:
-        """What `_logits` needs."""
+        """Return everything that `_logits` needs."""
 
     @abstractmethod
     def _relearn(self, state: State) -> None:
-        """From `_learned`."""
+        """Set everything from the result of `_learned`."""
 
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         self._preprocessor = fit_preprocessor(samples)
@@ -67,7 +67,7 @@ class FlatModel(CohortModel):
 
     @property
     def _informed(self) -> bool:
-        """Whether there was anything to learn: two classes, and a column."""
+        """True if there was anything to learn: two classes, and a column."""
         width = len(self._lacking) + sum(len(m.features) for m in self._preprocessor.kept)
         return len(self._seen) > 1 and width > 0
 
@@ -77,7 +77,7 @@ class FlatModel(CohortModel):
         return np.concatenate([values, lacks.astype(np.float32)], axis=1)
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Of the logits; where there was nothing to learn from, the frequency of each class."""
+        """Return the log-softmax of the logits; the frequency of each class without evidence."""
         if self._informed:
             logits = self._logits(self._matrix(samples))
         else:
@@ -85,7 +85,7 @@ class FlatModel(CohortModel):
         return all_classes(logits, self._seen, len(self.classes))
 
     def state(self) -> State:
-        """Preprocessing, classes of the fit and their frequency, and what the model learned."""
+        """Return preprocessing, classes of the fit and their frequency, and the fitted model."""
         learned = self._learned() if self._informed else {}
         return {
             **{f"input/{name}": array for name, array in self._preprocessor.state().items()},
@@ -103,7 +103,7 @@ class FlatModel(CohortModel):
             self._relearn(under(state, "model/"))
 
     def _differentiable(self, logits: Callable[[Tensor], Tensor]) -> Differentiable:
-        """From a function of the matrix ``[B, d]`` to logits ``[B, k]``, in torch."""
+        """Wrap a function in torch from the matrix ``[B, d]`` to logits ``[B, k]``."""
         return _DifferentiableMatrix(
             self._preprocessor, self._lacking, self._seen, len(self.classes), logits
         )
@@ -146,7 +146,7 @@ def all_classes(logits: Floats, seen: NDArray[np.int64], n_classes: int) -> Floa
 
 
 def balanced_weights(y: NDArray[np.int64], balanced: bool) -> Floats:
-    """Weight of each sample ``[n]``, of mean 1: with `balanced`, all classes sum to the same."""
+    """Return weights of the samples ``[n]``, of mean 1; balanced ones sum to the same by class."""
     if not balanced:
         return np.ones(len(y))
     count = np.bincount(y)

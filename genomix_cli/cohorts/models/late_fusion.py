@@ -1,10 +1,11 @@
-"""Models that look at each modality alone: the best of them, and all of them put together.
+"""Models of single modalities: the best of them, and all of them combined.
 
 Letters: n samples, M modalities, K classes, k of them in the fit.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -27,6 +28,8 @@ from genomix_cli.registry import COHORT_MODELS
 Base = Literal[
     "logistic", "elastic-net", "lda", "svm", "random-forest", "gradient-boosting", "lightgbm"
 ]
+log = logging.getLogger("genomix")
+
 # Below it a probability is no more evidence: of a class that was not in an inner fold, say.
 LEAST = float(np.log(1e-4))
 
@@ -40,9 +43,8 @@ class SingleConfig:
     base : str
         Name of the model of each modality.
     strengths : tuple of float
-        Field ``c`` of the base model, if it has one (``svm``: a tenth of it); chosen for each
-        modality by the out-of-fold likelihood at the best temperature. So is the shrinkage of
-        ``lda``.
+        Strengths of the penalty of the base model to choose from (see `CohortModel.penalties`), for
+        each modality by the out-of-fold likelihood at the best temperature.
     folds : int
         Inner folds, of the training samples.
     """
@@ -53,7 +55,7 @@ class SingleConfig:
 
 
 class Part(NamedTuple):
-    """What was learned of a modality.
+    """A model of one modality.
 
     Attributes
     ----------
@@ -64,13 +66,11 @@ class Part(NamedTuple):
         features is too sure of itself, each model by another factor.
     out_of_fold : NDArray
         ``[n, K]``: log-probability by models that did not see the sample; NaN without modality.
-    note : str
     """
 
     model: CohortModel
     temperature: float
     out_of_fold: Floats
-    note: str
 
 
 class SingleModels(CohortModel):
@@ -82,7 +82,7 @@ class SingleModels(CohortModel):
     _log_prior: Floats
 
     def _fit_parts(self, samples: Samples, setting: FitSettings) -> dict[int, Part]:
-        """Of each modality that can be learned from."""
+        """Fit a model to each modality that enough samples have."""
         config: SingleConfig = self.config
         n_folds = max(2, min(config.folds, len(np.unique(samples.patient))))
         fold = folds_of(samples, n_folds, setting.seed)
@@ -109,11 +109,11 @@ class SingleModels(CohortModel):
         fold: NDArray[np.int64],
         setting: FitSettings,
     ) -> Part:
-        """Of samples with one modality, which some lack."""
+        """Fit a model to samples with one modality, which some lack."""
         label = samples.label[there]
         base = COHORT_MODELS.load(self.config.base)
         best: tuple[float, float, dict[str, Any], Floats] | None = None
-        for fields in _tried(self.config):
+        for fields in base.penalties(self.config.strengths):
             config = from_dict(base.config_class, fields)
             log_p = _out_of_fold(base, config, samples, there, fold, setting)
             temperature = fit_temperature(log_p[there], label)
@@ -125,9 +125,9 @@ class SingleModels(CohortModel):
         likelihood, temperature, fields, log_p = best
         model = base(from_dict(base.config_class, fields))
         model.fit(samples.take(there), setting)
-        said = "".join(f", {name} {value}" for name, value in fields.items())
-        note = f"{samples.modalities[0].name}: out-of-fold NLL {-likelihood:.4f}{said}"
-        return Part(model, temperature, log_p, note)
+        name = samples.modalities[0].name
+        log.debug("%s alone: out-of-fold log loss %.4f with %s", name, -likelihood, fields)
+        return Part(model, temperature, log_p)
 
     def _of_each(self, samples: Samples) -> dict[int, Floats]:
         """Log-probability ``[n, K]`` by each model, whether or not the modality is there."""
@@ -140,7 +140,7 @@ class SingleModels(CohortModel):
         }
 
     def state(self) -> State:
-        """Frequencies of the classes, and state and temperature of each model."""
+        """Return the frequencies of the classes, and state and temperature of each model."""
         state = {
             "seen": self._seen,
             "log_prior": self._log_prior,
@@ -162,17 +162,6 @@ class SingleModels(CohortModel):
                 self._models[i].restore((modality,), self.classes, own)
 
 
-def _tried(config: SingleConfig) -> list[dict[str, Any]]:
-    """Configurations of the base model to choose from."""
-    if config.base == "lda":
-        return [{"shrinkage": shrinkage} for shrinkage in ("auto", 0.5, 0.9)]
-    if config.base == "svm":  # the best c of a Gaussian kernel is larger, features being many
-        return [{"c": 10 * c} for c in config.strengths]
-    if config.base in ("logistic", "elastic-net"):
-        return [{"c": c} for c in config.strengths]
-    return [{}]
-
-
 def _out_of_fold(
     base: type[CohortModel],
     config: Any,
@@ -192,7 +181,7 @@ def _out_of_fold(
 
 
 class BestSingle(SingleModels):
-    """The modality that tells most of the classes, alone.
+    """A model of the most informative modality alone.
 
     It is the one with the best out-of-fold likelihood over all training samples, those that lack it
     having the frequencies of the classes. A sample without it gets the next best that it has.
@@ -213,14 +202,11 @@ class BestSingle(SingleModels):
             log_p = np.where(samples.present[:, [i]], part.out_of_fold, self._log_prior)
             score[i] = log_p[rows, samples.label].mean()
         self._order = np.array(sorted(score, key=lambda i: -score[i]), np.int64)
-        notes = tuple(parts[int(i)].note for i in self._order)
-        if notes:
-            notes = (f"chose {notes[0]}", *notes[1:])
-        sizes = (_size(model) for model in self._models.values())
-        return Fitted(sum(sizes), notes=notes)
+        log.debug("modalities, the best first: %s", [self.modalities[i].name for i in self._order])
+        return Fitted(sum(_size(model) for model in self._models.values()))
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Of the best modality that each sample has."""
+        """Return the answer from the best modality that each sample has."""
         result = np.tile(self._log_prior, (len(samples), 1))
         each = self._of_each(samples)
         for i in map(int, self._order[::-1]):
@@ -229,7 +215,7 @@ class BestSingle(SingleModels):
         return result
 
     def state(self) -> State:
-        """Of all modalities, and their order."""
+        """Return the models of all modalities, and their order."""
         return {**super().state(), "order": self._order}
 
     def _restore(self, state: State) -> None:
@@ -255,7 +241,7 @@ class LateFusionConfig(SingleConfig):
 
 
 class LateFusion(SingleModels):
-    """A model for each modality, and one that puts their probabilities together.
+    """A model for each modality, and one that combines their probabilities.
 
     Wolpert 1992, Stacked generalization. doi:10.1016/S0893-6080(05)80023-1. It sees no feature, so
     no interaction of features of two modalities.
@@ -272,15 +258,14 @@ class LateFusion(SingleModels):
 
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         parts = self._fit_parts(samples, setting)
-        notes = tuple(part.note for part in parts.values())
         size = sum(_size(model) for model in self._models.values())
         if not self._stacked:
-            return Fitted(size, notes=notes)
+            return Fitted(size)
         x = self._evidence({i: part.out_of_fold for i, part in parts.items()}, samples.present)
         y = np.searchsorted(self._seen, samples.label)
         self._stack = ridge_logistic(x, y, self.config.stack_c)
         size += self._stack.coefficients.size + self._stack.intercepts.size
-        return Fitted(size, converged=self._stack.converged, notes=notes)
+        return Fitted(size, converged=self._stack.converged)
 
     @property
     def _stacked(self) -> bool:
@@ -288,7 +273,7 @@ class LateFusion(SingleModels):
         return possible and self.config.combine == "stacking"
 
     def _evidence(self, each: dict[int, Floats], present: NDArray[np.bool_]) -> Floats:
-        """What the regression sees, float64 ``[n, models (K + 1)]``.
+        """Columns of the regression, float64 ``[n, models (K + 1)]``.
 
         Log-probabilities, 0 where the modality is lacking, and whether it is.
         """
@@ -301,7 +286,7 @@ class LateFusion(SingleModels):
         return np.concatenate(columns, axis=1).astype(np.float64)
 
     def log_probability(self, samples: Samples) -> Floats:
-        """By what the modalities that a sample has say."""
+        """Combine the answers from the modalities that a sample has."""
         each = self._of_each(samples)
         if self._stacked:
             logits = self._stack.logits(self._evidence(each, samples.present))
@@ -312,7 +297,7 @@ class LateFusion(SingleModels):
         return log_softmax(result)
 
     def state(self) -> State:
-        """Of all modalities, and of the regression."""
+        """Return the models of all modalities, and the regression."""
         if not self._stacked:
             return super().state()
         stack = {
@@ -328,5 +313,5 @@ class LateFusion(SingleModels):
 
 
 def _size(model: CohortModel) -> int:
-    """Numbers that a base model learned."""
+    """Number of parameters of a base model."""
     return sum(a.size for name, a in model.state().items() if name.startswith("model/"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -47,9 +47,14 @@ class LinearModel(FlatModel):
 
     _linear: Linear
 
+    @classmethod
+    def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
+        """Return each strength as `c`."""
+        return [{"c": c} for c in strengths]
+
     @abstractmethod
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
-        """Coefficients."""
+        """Fit the coefficients."""
 
     def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         self._linear = self._solve(x.astype(np.float64), y, setting.seed)
@@ -69,7 +74,7 @@ class LinearModel(FlatModel):
         self._linear = Linear(state["coefficients"], state["intercepts"])
 
     def differentiable(self) -> Differentiable:
-        """Exact: a matrix product."""
+        """Return the matrix product, which is exact."""
         import torch
 
         if not self._informed:
@@ -92,7 +97,7 @@ class LogisticConfig:
     c : float
         Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn.
     balanced : bool
-        Every class counts the same, however rare.
+        Give every class the same weight, however rare.
     """
 
     c: Positive = 0.01
@@ -126,7 +131,7 @@ def ridge_logistic(x: Floats, y: NDArray[np.int64], c: float, balanced: bool = F
 
 
 def both_sides(coefficients: Floats, intercepts: Floats, converged: bool = True) -> Linear:
-    """With a row per class also where there are two, of which scikit-learn gives the second."""
+    """Return a row per class, also of two classes, where scikit-learn gives only the second's."""
     if len(coefficients) == 1:
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
@@ -145,7 +150,7 @@ class ElasticNetConfig:
         Share of the penalty that is absolute values and makes coefficients zero; the rest is
         squares.
     balanced : bool
-        Every class counts the same, however rare.
+        Give every class the same weight, however rare.
     """
 
     c: Positive = 0.05
@@ -220,7 +225,7 @@ def elastic_net(
 
 
 class _Loss(NamedTuple):
-    """Of the elastic net, per sample; the last column of the design is ones, without penalty.
+    """Loss of the elastic net per sample; the last column of the design is ones, without penalty.
 
     Coefficients are w ``[k, d + 1]``, logits z ``[n, k]``.
     """
@@ -241,12 +246,12 @@ class _Loss(NamedTuple):
         return cls(design, target, weight / len(x), l1_ratio * penalty, (1 - l1_ratio) * penalty)
 
     def smooth(self, w: Floats, z: Floats) -> float:
-        """All but the absolute values."""
+        """Return the differentiable part of the loss, without the lasso."""
         own = (self.target * log_softmax(z)).sum(1)
         return float((self.ridge * w**2).sum() / 2 - self.weight @ own)
 
     def descend(self, w: Floats, z: Floats, step: float) -> tuple[Floats, Floats, float]:
-        """The next w and z, and the step, halved until the loss lies below its parabola."""
+        """Return the next w and z, and the step, halved until the loss lies below its parabola."""
         here = self.smooth(w, z)
         error = self.weight[:, None] * (np.exp(log_softmax(z)) - self.target)
         slope = error.T @ self.design + self.ridge * w
@@ -294,6 +299,11 @@ class LDA(LinearModel):
         "shrinkage": ["auto", 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97],
         "balanced": [False, True],
     }
+
+    @classmethod
+    def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
+        """Return shrinkages, whatever the strengths."""
+        return [{"shrinkage": shrinkage} for shrinkage in ("auto", 0.5, 0.9)]
 
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
         count = np.bincount(y)

@@ -1,4 +1,4 @@
-"""Networks of cohorts: what they share is how they learn; each says what it computes.
+"""Networks of cohorts: how they learn, which they share; each model builds its own.
 
 Letters: B batch, M modalities, d features of a modality that are kept, K classes.
 """
@@ -45,7 +45,7 @@ PREDICT_BATCH = 512
 
 @dataclass(frozen=True)
 class NetworkConfig(Learning):
-    """How a network of cohorts learns; the configuration of each model adds its architecture.
+    """Training of a network of cohorts; the configuration of each model adds its architecture.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Inputs(NamedTuple):
     present: Tensor
 
     def take(self, rows: Tensor) -> Inputs:
-        """Some samples."""
+        """Return some samples."""
         return Inputs(
             tuple(v[rows] for v in self.values),
             tuple(o[rows] for o in self.observed),
@@ -107,7 +107,7 @@ class Inputs(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What a network gives.
+    """Output of a network.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class Output(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Inputs with the answer."""
+    """Inputs with labels."""
 
     inputs: Inputs
     label: Tensor
@@ -186,7 +186,7 @@ class ClassTask(networks.ClassTask):
 
 
 def hide(inputs: Inputs, config: NetworkConfig, generator: torch.Generator) -> Inputs:
-    """Some modalities and values as if they had not been measured."""
+    """Return a batch with some modalities and values as if they had not been measured."""
     present, observed = inputs.present, inputs.observed
     device = present.device
     if config.modality_dropout and present.shape[1] > 1:
@@ -206,7 +206,7 @@ def hide(inputs: Inputs, config: NetworkConfig, generator: torch.Generator) -> I
 
 
 class NetworkModel(CohortModel):
-    """A cohort model that is a network; a subclass says which.
+    """A cohort model that is a network; a subclass builds it.
 
     Attributes
     ----------
@@ -223,12 +223,12 @@ class NetworkModel(CohortModel):
         self.device = torch.device("cpu")
         self._preprocessor: Preprocessor | None = None
         self._members: list[nn.Module] = []
-        # Whether the last epoch that was allowed was the best one.
+        # True if the last epoch that was allowed was the best one.
         self._improving = False
 
     @abstractmethod
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
-        """The network, from `Inputs` to `Output`; `modalities` have the features that are kept.
+        """Build a network from `Inputs` to `Output`; `modalities` have the selected features.
 
         Initial weights come from the global generator, which the caller has seeded.
         """
@@ -251,7 +251,7 @@ class NetworkModel(CohortModel):
         epochs: int = 0,
         patience: int | None = None,
     ) -> list[Epoch]:
-        """Train `module`, leave in it the weights that validated best, and give its curve."""
+        """Train `module`, leave the weights that validated best in it, and return its curve."""
         config: NetworkConfig = replace(
             self.config,
             epochs=epochs or self.config.epochs,
@@ -304,12 +304,12 @@ class NetworkModel(CohortModel):
         return new_module(lambda: self.build(kept, len(self.classes)), seed)
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Of the mean logit of all members."""
+        """Return the log-softmax of the mean logit of all members."""
         logits = [output.logits.double().cpu() for output in self._outputs(samples)]
         return torch.log_softmax(torch.cat(logits), dim=-1).numpy()
 
     def attention(self, samples: Samples) -> NDArray[np.float32] | None:
-        """Mean over heads and members."""
+        """Return the mean over heads and members."""
         found = [output.attention for output in self._outputs(samples)]
         if any(attention is None for attention in found):
             return None
@@ -327,13 +327,13 @@ class NetworkModel(CohortModel):
                 yield _mean([member(batch) for member in self._members])
 
     def to(self, device: str) -> None:
-        """Move the networks."""
+        """Move the networks to a device."""
         self.device = resolve_device(device)
         for member in self._members:
             member.to(self.device)
 
     def state(self) -> State:
-        """Preprocessing, and the weights of each member."""
+        """Return the preprocessing, and the weights of each member."""
         assert self._preprocessor is not None
         state = {f"input/{k}": v for k, v in self._preprocessor.state().items()}
         for i, member in enumerate(self._members):
@@ -349,7 +349,7 @@ class NetworkModel(CohortModel):
             self._members.append(member.eval())
 
     def differentiable(self) -> DifferentiableNetwork:
-        """The mean logit of all members."""
+        """Return the mean logit of all members as a function."""
         assert self._preprocessor is not None
         return DifferentiableNetwork(self._preprocessor, self._members)
 
@@ -368,7 +368,7 @@ class DifferentiableNetwork(Differentiable):
 
 
 def tensors(encoded: Encoded) -> Inputs:
-    """Encoded samples as tensors that share their memory."""
+    """Return encoded samples as tensors that share their memory."""
     return Inputs(
         tuple(map(torch.from_numpy, encoded.values)),
         tuple(map(torch.from_numpy, encoded.observed)),

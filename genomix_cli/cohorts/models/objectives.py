@@ -1,4 +1,4 @@
-"""What networks of cohorts minimise."""
+"""Loss of networks of cohorts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From measured values to what a model computes with, learned from the training samples alone.
+"""Transformation, selection and scaling of measured values, fitted to training samples alone.
 
 Letters: n samples, d features of a modality, k of them kept, M modalities.
 """
@@ -54,7 +54,7 @@ class Selector(Protocol):
 
 @dataclass(frozen=True)
 class Scale:
-    """What was learned of a modality.
+    """Selected features of a modality, and their scale.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Preprocessor:
     def restore(
         cls, modalities: tuple[Modality, ...], state: Mapping[str, NDArray[Any]]
     ) -> Preprocessor:
-        """From :meth:`state`."""
+        """Return the preprocessor that :meth:`state` was taken from."""
         scales = tuple(
             Scale(*(state[f"{modality.name}/{field}"] for field in ("columns", "mean", "sd")))
             for modality in modalities

@@ -1,4 +1,4 @@
-"""Which features of a modality are worth keeping, learned from training samples alone.
+"""Selection of informative features of a modality, from training samples alone.
 
 Letters: n samples, d features, k of them kept, K classes.
 """
@@ -88,7 +88,7 @@ def _path(
 
 
 def _indicators(label: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each class that is there ``[n, K]``, mean 0 and SD 1; none where there is one class."""
+    """Membership of each class that occurs ``[n, K]``, mean 0 and SD 1; empty for one class."""
     of_class = (label[:, None] == np.unique(label)).astype(np.float64)
     spread = of_class.std(0)
     return np.asfortranarray((of_class - of_class.mean(0))[:, spread > 0] / spread[spread > 0])

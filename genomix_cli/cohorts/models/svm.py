@@ -6,7 +6,7 @@ Letters: n samples, d columns, s support vectors, k classes in the fit.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -40,9 +40,9 @@ class SVMConfig:
     c : float
         Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn.
     gamma : float
-        Of the Gaussian kernel ``exp(-gamma |a - b|^2 / d)``.
+        Width of the Gaussian kernel ``exp(-gamma |a - b|^2 / d)``.
     balanced : bool
-        Every class counts the same, however rare.
+        Give every class the same weight, however rare.
     """
 
     kernel: Literal["linear", "rbf"] = "rbf"
@@ -71,6 +71,11 @@ class SVM(FlatModel):
     _support: NDArray[Any]
     _weights: Floats
     _intercepts: Floats
+
+    @classmethod
+    def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
+        """Return each strength as `c`, ten times: with many features a Gaussian kernel wants it."""
+        return [{"c": 10 * c} for c in strengths]
 
     @property
     def _linear(self) -> bool:
@@ -135,7 +140,7 @@ class SVM(FlatModel):
         return np.concatenate([-distance, distance], 1) / 2 if len(self._seen) == 2 else distance
 
     def _basis(self, x: Floats) -> Floats:
-        """What the weights are of: the columns, or the kernel with each support vector."""
+        """Basis of the weights: the columns, or the kernel with each support vector."""
         if self._linear:
             return x
         support = self._support.astype(np.float64)
@@ -154,7 +159,7 @@ class SVM(FlatModel):
         self._intercepts = state["intercepts"]
 
     def differentiable(self) -> Differentiable:
-        """The distances, in torch."""
+        """Return the distances, in torch."""
         import torch
 
         if not self._informed:

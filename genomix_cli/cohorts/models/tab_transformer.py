@@ -75,7 +75,7 @@ class TabBranch(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Tensor, mask: Tensor, values: Tensor) -> Tensor:
-        """From ``[B, N, d]``, ``[B, 1, 1, N]`` and the plain values."""
+        """Return logits from ``[B, N, d]``, ``[B, 1, 1, N]`` and the plain values."""
         for layer in self.layers:
             x = layer(x, mask)
         return self.head(x.flatten(1)) + self.linear(values)

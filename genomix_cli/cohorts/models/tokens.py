@@ -50,12 +50,12 @@ class TokenConfig(NetworkConfig):
 
 
 class TokenModel(NetworkModel):
-    """A network that sees few samples more often: attention has hardly begun in its first steps."""
+    """A network that trains longer on few samples: attention takes many steps to form."""
 
     def learn(
         self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
-        """Train for so many epochs or so many steps, whichever is longer."""
+        """Train for `epochs` or for `steps`, whichever takes longer."""
         config: TokenConfig = self.config
         steps = config.epochs * -(-len(train.label) // config.batch_size)
         times = max(1.0, config.steps / steps)
@@ -132,7 +132,7 @@ class CohortTokens(nn.Module):
         self.sizes = tuple(max(1, min(k, max_tokens)) for k in features)
 
     def forward(self, inputs: Inputs) -> list[Tensor]:
-        """Of each modality ``[B, N, d]``."""
+        """Return the tokens of each modality ``[B, N, d]``."""
         return [
             tokens(values, observed, inputs.present[:, i])
             for i, (tokens, values, observed) in enumerate(
@@ -141,14 +141,14 @@ class CohortTokens(nn.Module):
         ]
 
     def present(self, inputs: Inputs) -> Tensor:
-        """Which of all tokens ``[B, sum of N]`` are of modalities that a sample has."""
+        """Return True ``[B, sum of N]`` for the tokens of modalities that a sample has."""
         return torch.cat(
             [inputs.present[:, i, None].expand(-1, n) for i, n in enumerate(self.sizes)], dim=1
         )
 
 
 def thinned(inputs: Inputs, config: TokenConfig) -> Inputs:
-    """For training: see `wide_dropout`. What stays is larger, so that sums do not shrink."""
+    """Return a training batch after `wide_dropout`; the rest is scaled up, so that sums keep."""
     return inputs._replace(
         values=tuple(
             F.dropout(v, config.wide_dropout) if v.shape[1] > config.max_tokens else v
@@ -158,7 +158,7 @@ def thinned(inputs: Inputs, config: TokenConfig) -> Inputs:
 
 
 def plain_values(inputs: Inputs) -> Tensor:
-    """All values side by side, 0 where missing, and which modalities there are.
+    """Return all values side by side, 0 where missing, and which modalities are there.
 
     Returns
     -------

@@ -47,7 +47,7 @@ class Tree(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """Trees one after the other.
+    """Trees, stored one after the other.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Forest(NamedTuple):
     root: NDArray[np.int64]
 
     def leaves(self, x: Matrix) -> NDArray[np.int64]:
-        """The leaf of each sample in each tree ``[n, T]``."""
+        """Return the leaf of each sample in each tree ``[n, T]``."""
         row = np.repeat(np.arange(len(x)) * x.shape[1], len(self.root))
         node = np.tile(self.root, len(x))
         values, children = np.ascontiguousarray(x).ravel(), self.children.ravel()
@@ -84,7 +84,7 @@ class Forest(NamedTuple):
         return node.reshape(len(x), len(self.root))
 
     def __call__(self, x: Matrix, every: int = 1) -> Floats:
-        """Sum of the values ``[n, every * v]`` of all trees, or of each `every`-th by itself."""
+        """Return the sum of the values of all trees, or of each `every`-th: ``[n, every * v]``."""
         size = max(1, CHUNK // len(self.root))
         sums = []
         for start in range(0, max(1, len(x)), size):
@@ -96,7 +96,7 @@ class Forest(NamedTuple):
 
 
 def joined(trees: Sequence[Tree]) -> Forest:
-    """Trees as one."""
+    """Join trees into one forest."""
     size = np.array([len(tree.feature) for tree in trees])
     root = np.cumsum(size) - size
     children = [np.stack([t.left, t.right], 1) + r for t, r in zip(trees, root, strict=True)]
@@ -110,7 +110,7 @@ def joined(trees: Sequence[Tree]) -> Forest:
 
 
 class ForestModel(FlatModel):
-    """A model whose trees are arrays, so that nothing is pickled and nothing of it ages."""
+    """A model whose trees are plain arrays: nothing is pickled, and no library version matters."""
 
     _forest: Forest
 
@@ -133,7 +133,7 @@ class RandomForestConfig:
     max_features : float or str
         Share of the columns that each split looks at, or their square root in number.
     balanced : bool
-        Every class counts the same, however rare.
+        Give every class the same weight, however rare.
     """
 
     trees: Count = 500
@@ -177,7 +177,7 @@ class RandomForest(ForestModel):
 
 
 def _tree(tree: Any) -> Tree:
-    """Of scikit-learn's (public) ``tree_``; values become frequencies of classes."""
+    """Convert scikit-learn's (public) ``tree_``; values become frequencies of classes."""
     here = np.arange(tree.node_count)
     leaf = tree.children_left < 0
     value = tree.value[:, 0, :]
@@ -210,7 +210,7 @@ class BoostingConfig:
     bins : int
         Of each column; time grows with them where columns are many and samples few.
     balanced : bool
-        Every class counts the same, however rare.
+        Give every class the same weight, however rare.
     """
 
     rounds: Count = 100
@@ -284,7 +284,7 @@ class GradientBoosting(ForestModel):
 
 
 def _boosted(nodes: NDArray[Any]) -> Tree:
-    """Of the structured array of nodes of scikit-learn's (private) TreePredictor."""
+    """Convert the nodes, a structured array, of scikit-learn's (private) TreePredictor."""
     leaf = nodes["is_leaf"].astype(bool)
     here = np.arange(len(nodes))
     return Tree(

@@ -155,7 +155,7 @@ class Alignment(nn.Module):
         return self.match_head(torch.cat([read, embedding], 1))[:, 0]
 
     def attention(self, phenotypes: Tensor, dna: Tensor) -> Tensor:
-        """Where each phenotype looks: ``[B, P, T]``, mean over heads; rows sum to 1."""
+        """Return attention of phenotypes to DNA ``[B, P, T]``, mean over heads; rows sum to 1."""
         reader = self.reader
         query = reader.query(reader.norm(phenotypes))
         key = reader.key_value(reader.context_norm(dna)).chunk(2, dim=-1)[0]
@@ -168,7 +168,7 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def same_profile(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pairs have the same profile, and which agree in all that both are known of: ``[B, B]``.
+    """Return pairs of the same profile, and those that agree where both are known: ``[B, B]``.
 
     Parameters
     ----------

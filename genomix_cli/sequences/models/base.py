@@ -1,4 +1,4 @@
-"""What a classifier of sequences offers beyond any classifier, and the data it learns from.
+"""The contract of classifiers of sequences, and the data that they learn from.
 
 Letters: n sequences, L bases, K classes.
 """

@@ -58,11 +58,11 @@ class Convolutions(Network):
         self.head = nn.Sequential(self.dropout, nn.Linear(2 * config.width, n_classes))
 
     def embed(self, codes: Tensor) -> Tensor:
-        """``[B, 2 d]``."""
+        """Return the embedding ``[B, 2 d]``."""
         return self.embed_soft(self.composition[codes.long()])
 
     def embed_soft(self, p: Tensor) -> Tensor:
-        """The same from probabilities of bases ``[B, L, 4]``."""
+        """Return the same from probabilities of bases ``[B, L, 4]``."""
         x = p.transpose(1, 2)
         for layer in self.layers[:-1]:
             # Short sequences are pooled as far as they go.

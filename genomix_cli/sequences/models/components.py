@@ -110,7 +110,7 @@ class Components(SequenceClassifier):
         return learn_linear(scores, label, n_classes, kind=self.kind, c=config.c, seed=seed)
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
-        """Of the softmax of the logits, or distances."""
+        """Return the log-softmax of the logits, or of the votes."""
         found = np.empty((len(codes), len(self.classes)))
         weight = self._weight.reshape(self._mean.size, -1).astype(np.float64)
         step = max(1, CELLS // (4 * max(codes.shape[1], 1)))
@@ -139,11 +139,11 @@ class Components(SequenceClassifier):
         return torch.tanh(STEEP * values) @ votes + absent
 
     def background(self) -> NDArray[np.float32]:
-        """What the columns are centred by."""
+        """Return the mean composition of the columns."""
         return self._mean
 
     def state(self) -> State:
-        """Mean composition, and weights of the bases."""
+        """Return the mean composition, and the weights of the bases."""
         return {
             "mean": self._mean,
             "weight": self._weight,
@@ -186,7 +186,7 @@ class PCASVM(Components):
 
 
 def _unit(scores: Floats, kind: str) -> float:
-    """What scores are divided by, so that `c` means the same for any data."""
+    """Return the divisor of the scores that makes `c` mean the same for any data."""
     square = scores**2
     size = square.mean(0).max(initial=0) if kind == "logistic" else square.sum(1).mean()
     return float(np.sqrt(size)) or 1.0
@@ -214,7 +214,7 @@ def centred(codes: NDArray[np.uint8], mean: NDArray[np.float32]) -> NDArray[np.f
 
 @dataclass(frozen=True)
 class Standardised:
-    """How columns are centred and scaled.
+    """Centre and scale of the columns.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class Standardised:
 
     @classmethod
     def of(cls, codes: NDArray[np.uint8], rare: float) -> Standardised:
-        """From training sequences."""
+        """Estimate them from training sequences."""
         table = composition()
         table[SETS - 1] = 0
         shape = (codes.shape[1], 4)

@@ -1,4 +1,4 @@
-"""An encoder that learns from sequences alone: two views of one are to be alike.
+"""An encoder that learns from sequences alone, by making two views of one alike.
 
 Letters: B batch, L bases, d width of the encoder, p of what is compared.
 """
@@ -19,16 +19,16 @@ from genomix_cli.sequences.train.learning import Learning
 
 @dataclass(frozen=True)
 class ContrastConfig(Learning, Views, EncoderConfig):
-    """The encoder, the views, how it learns, and what follows.
+    """The encoder, the views, training, and evaluation.
 
     Attributes
     ----------
     projection : int
         p.
     temperature : float
-        At the start; it is learned.
+        Initial value; it is learned.
     paper_rates : bool
-        Also learn with the rates that GenomAI states, for the report.
+        Also train with the rates that GenomAI states, for the report.
     """
 
     projection: Count = 128
@@ -60,5 +60,5 @@ class Contrastive(nn.Module):
 
 
 def head(width: int, projection: int) -> nn.Sequential:
-    """From an embedding ``[B, d]`` to what is compared ``[B, p]``."""
+    """Build the head from an embedding ``[B, d]`` to the compared vector ``[B, p]``."""
     return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, projection))

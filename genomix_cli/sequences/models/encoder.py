@@ -41,7 +41,7 @@ TOWER_WIDTH = 5
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Shape of an encoder, whatever it reads.
+    """Shape of an encoder, without the length of its sequences.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class EncoderConfig(EncoderShape):
 
 
 def shape_of(arch: Mapping[str, Any]) -> dict[str, Any]:
-    """Those fields of a configuration that say an encoder's shape."""
+    """Return the fields of a configuration that are an encoder's shape."""
     return {f.name: arch[f.name] for f in fields(EncoderShape) if f.name in arch}
 
 
@@ -107,7 +107,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Stemmed(NamedTuple):
-    """What a stem makes of sequences.
+    """Output of a stem.
 
     Attributes
     ----------
@@ -204,7 +204,7 @@ class KmerStem(Stem):
 
 
 def composed_kmers(p: Tensor) -> Tensor:
-    """Share of each 3-mer, and of MASK, in every run of three sets: ``[16^3, 65]``."""
+    """Return the share of each 3-mer, and of MASK, in every run of three sets: ``[16^3, 65]``."""
     kmers = torch.einsum("xa,yc,zg->xyzacg", p, p, p).reshape(SETS**K, KMERS)
     return torch.cat([kmers, 1 - kmers.sum(-1, keepdim=True)], -1)
 
@@ -438,7 +438,7 @@ class Encoder(nn.Module):
         return x
 
     def _between(self, x: Tensor, there: Tensor) -> Tensor:
-        """What the blocks' means ``[B, N, d]`` learn from each other."""
+        """Attention between the means of the blocks ``[B, N, d]``."""
         mean = (x * there[..., None]).sum(2) / there.sum(1)[:, None]
         for layer in self.across:
             mean = layer(mean)

@@ -1,4 +1,4 @@
-"""Counts of k-mers and logistic regression: what a model of sequences has to beat.
+"""Counts of k-mers and logistic regression: the baseline of models of sequences.
 
 Letters: n sequences, L bases, d k-mers, K classes.
 """
@@ -81,7 +81,7 @@ class KmerLogistic(SequenceClassifier):
         return Fitted(size, converged=self._linear.converged)
 
     def _counts(self, codes: NDArray[np.uint8]) -> Floats:
-        """Of each k-mer, or pair of them, that is counted as one ``[n, d]``."""
+        """Counts of each k-mer, or of each pair that counts as one ``[n, d]``."""
         n_columns = int(self._classes_of.max()) + 1
         found = np.zeros((len(codes), n_columns))
         for start in range(0, len(codes), COUNTED):
@@ -92,7 +92,7 @@ class KmerLogistic(SequenceClassifier):
         return found
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
-        """Of the softmax."""
+        """Return the log-softmax of the logits."""
         found = np.empty((len(codes), len(self.classes)))
         for start in range(0, len(codes), COUNTED):
             x = np.sqrt(self._counts(codes[start : start + COUNTED]))
@@ -101,7 +101,7 @@ class KmerLogistic(SequenceClassifier):
         return found
 
     def state(self) -> State:
-        """Which k-mers are one, how counts are standardised, and the coefficients."""
+        """Return the columns of k-mers, the standardisation of counts, and the coefficients."""
         return {
             "classes_of": self._classes_of,
             "mean": self._mean,
@@ -129,7 +129,7 @@ def kmer_classes(k: int, canonical: bool) -> NDArray[np.int64]:
 
 
 def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
-    """How often each k-mer occurs, overlapping ones too.
+    """Count the k-mers of each sequence, overlapping ones too.
 
     Parameters
     ----------

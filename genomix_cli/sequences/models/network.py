@@ -1,4 +1,4 @@
-"""Networks that classify sequences: what they share is how they learn; each says what it computes.
+"""Networks that classify sequences: how they learn, which they share; each model builds its own.
 
 Letters: n sequences, B batch, L bases, d width, K classes.
 """
@@ -36,14 +36,14 @@ _COMPLEMENT = torch.from_numpy(reverse_complement(np.arange(SETS)[:, None])[:, 0
 
 @dataclass(frozen=True)
 class NetworkConfig(Learning):
-    """How a network learns classes; the configuration of each model adds what it is.
+    """Training of a network of sequences; the configuration of each model adds its architecture.
 
     Attributes
     ----------
     smoothing : float
         Share of a label that is spread over all classes.
     hide : float
-        Share of the bases that a sequence hides, each time it is learned from.
+        Share of the bases of a training sequence that is hidden.
     reverse_complement : bool
         Learn from either strand, answer with the mean of both; aligned sequences have one.
     """
@@ -54,7 +54,7 @@ class NetworkConfig(Learning):
 
 
 class Network(nn.Module, ABC):
-    """From bases to an embedding and to logits.
+    """A network from bases to an embedding and to logits.
 
     Attributes
     ----------
@@ -66,11 +66,11 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, codes: Tensor) -> Tensor:
-        """Sets of bases uint8 ``[B, L]`` to ``[B, d]``."""
+        """Return the embedding ``[B, d]`` of sets of bases uint8 ``[B, L]``."""
 
     @abstractmethod
     def embed_soft(self, p: Tensor) -> Tensor:
-        """The same from probabilities of A, C, G and T ``[B, L, 4]``, with a gradient."""
+        """Return the same from probabilities of A, C, G and T ``[B, L, 4]``, with a gradient."""
 
     def forward(self, codes: Tensor) -> Tensor:
         """Logits ``[B, K]`` of sets of bases ``[B, L]``."""
@@ -82,12 +82,12 @@ class Network(nn.Module, ABC):
 
 
 def opposite(codes: Tensor) -> Tensor:
-    """Sets of bases ``[B, L]`` of the other strand."""
+    """Return the sets of bases ``[B, L]`` of the other strand."""
     return _COMPLEMENT.to(codes.device)[codes.flip(-1).long()]
 
 
 def on_both(function: Callable[[Tensor], Tensor], codes: Tensor, both: bool) -> Tensor:
-    """What a function of sets of bases gives, or its mean over both strands."""
+    """Return the value of a function of sets of bases, or its mean over both strands."""
     if not both:
         return function(codes)
     return (function(codes) + function(opposite(codes))) / 2
@@ -114,7 +114,7 @@ class ClassTask(networks.ClassTask):
 
 
 def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> Tensor:
-    """Sets of bases ``[B, L]`` as a network meets them in training: of any strand, some hidden."""
+    """Return sets of bases ``[B, L]`` as in training: of either strand, some hidden."""
     device = codes.device
     if config.reverse_complement:
         turn = torch.rand(len(codes), 1, generator=generator, device=device) < 0.5
@@ -126,7 +126,7 @@ def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> 
 
 
 class NetworkClassifier(SequenceClassifier):
-    """A classifier that is a network; a subclass says which."""
+    """A classifier that is a network; a subclass builds it."""
 
     config_class: ClassVar[type] = NetworkConfig
     needs: ClassVar[Mapping[str, str]] = {"lightning": "train"}
@@ -138,10 +138,10 @@ class NetworkClassifier(SequenceClassifier):
 
     @abstractmethod
     def build(self, length: int, n_classes: int) -> Network:
-        """The network; its initial weights come from the global generator, which is seeded."""
+        """Build the network; initial weights come from the global generator, which is seeded."""
 
     def prepare(self, train: Labelled) -> None:
-        """Set in a new network what is not learned by gradients."""
+        """Set the parts of a new network that are not learned by gradients."""
 
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         if train.sequences.aligned:
@@ -168,14 +168,14 @@ class NetworkClassifier(SequenceClassifier):
         return new_module(lambda: self.build(self.length, len(self.classes)), seed)
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
-        """Of the logits, in batches."""
+        """Return the log-softmax of the logits, computed in batches."""
         logits = [part.double().cpu() for part in self._run(self.module, codes)]
         if not logits:
             return np.empty((0, len(self.classes)))
         return torch.log_softmax(torch.cat(logits), dim=-1).numpy()
 
     def embedding(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the last layer sees of each sequence float32 ``[n, d]``."""
+        """Return the input of the last layer for each sequence float32 ``[n, d]``."""
         found = [part.float().cpu() for part in self._run(self.module.embed, codes)]
         return torch.cat(found).numpy()
 
@@ -197,7 +197,7 @@ class NetworkClassifier(SequenceClassifier):
         return (logits + self.module.soft(p.flip(1, 2))) / 2
 
     def to(self, device: str) -> None:
-        """Move the network."""
+        """Move the network to a device."""
         self.device = resolve_device(device)
         self.module.to(self.device)
 
@@ -212,13 +212,13 @@ class NetworkClassifier(SequenceClassifier):
 
 
 def _interrupted(logs: Path | None) -> Path | None:
-    """The checkpoint that an interrupted fit with the same logs has left."""
+    """Return the checkpoint that an interrupted fit with the same logs has left."""
     path = None if logs is None else logs / "checkpoints" / "last.ckpt"
     return path if path is not None and path.is_file() else None
 
 
 def _still_improving(points: tuple[Epoch, ...], epochs: int) -> bool:
-    """Whether the last epoch that was allowed was better than all by more than a little."""
+    """Return True if the last epoch allowed was better than all others by more than a little."""
     if len(points) < max(epochs, 2):
         return False
     before = min(point.valid_nll for point in points[:-1])

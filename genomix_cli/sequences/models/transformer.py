@@ -67,7 +67,7 @@ class TransformerNetwork(Network):
         return self.encoder(codes)
 
     def embed_soft(self, p: Tensor) -> Tensor:
-        """The same from probabilities of bases ``[B, L, 4]``."""
+        """Return the same from probabilities of bases ``[B, L, 4]``."""
         return self.encoder.soft(p)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class TransformerNetwork(Network):
         return self.head(self.dropout(self.embed(codes)))
 
     def train(self, mode: bool = True) -> TransformerNetwork:
-        """A frozen encoder stays as it answers."""
+        """Set the mode; a frozen encoder stays in evaluation mode."""
         super().train(mode)
         self.encoder.train(mode and not self.frozen)
         return self
@@ -106,15 +106,15 @@ class Transformer(NetworkClassifier):
 
     @classmethod
     def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-        """What matters to the stem."""
+        """Return the trials that suit the stem."""
         return cls.aligned_trials if stem_of(arch).for_aligned else cls.trials
 
     def build(self, length: int, n_classes: int) -> TransformerNetwork:
-        """Encoder and head."""
+        """Build encoder and head."""
         return TransformerNetwork(self.config, length, n_classes)
 
     def prepare(self, train: Labelled) -> None:
-        """Take the encoder's weights over, or what its stem has to know of the columns."""
+        """Set the encoder's weights to start from, or let its stem learn the columns."""
         encoder = self._encoder
         check_stem(self.config.stem, aligned=train.sequences.aligned)
         if self.start:

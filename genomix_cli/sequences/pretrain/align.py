@@ -184,7 +184,7 @@ def stratum(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
 
 
 def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phenotype, ...]:
-    """Those that are asked for, or all.
+    """Return the phenotypes that are asked for, or all.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phen
 def encoded(
     phenotypes: Sequence[Phenotype], train: NDArray[np.int64]
 ) -> tuple[tuple[PhenotypeSpec, ...], NDArray[np.float32]]:
-    """What the tower reads: float32 ``[n, P]``, numbers standardised on `train`, NaN where unknown.
+    """Return phenotypes float32 ``[n, P]``, numbers standardised on `train`, NaN where unknown.
 
     Phenotypes that do not differ among the training sequences are left out.
 
@@ -231,7 +231,7 @@ def encoded(
 
 
 def _with_phenotypes(split: Split, values: NDArray[np.float32]) -> Split:
-    """Sequences of which nothing is known have nothing to be aligned with."""
+    """Leave out sequences without any known phenotype."""
     known = np.any(~np.isnan(values), axis=1)
     parts = [rows[known[rows]] for rows in split[1:]]
     left = sum(map(len, split[1:])) - sum(map(len, parts))
@@ -288,7 +288,7 @@ def _control(pairs: Pairs, config: AlignConfig, request: TrainRequest) -> AlignR
 def shuffled(
     values: NDArray[np.float32], group: NDArray[np.int64], seed: int
 ) -> NDArray[np.float32]:
-    """Each group with the phenotypes of the first sequence of another ``[n, P]``."""
+    """Give each group the phenotypes of the first sequence of another ``[n, P]``."""
     _, first, index = np.unique(group, return_index=True, return_inverse=True)
     order = np.random.default_rng([seed, 2]).permutation(len(first))
     return values[first[order]][index]

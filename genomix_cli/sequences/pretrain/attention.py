@@ -1,4 +1,4 @@
-"""Where each phenotype looks: its attention to the tokens of DNA, as a table."""
+"""Table of the attention of each phenotype to the tokens of DNA."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def attention_rows(
     values: NDArray[np.float32],
     phenotypes: tuple[PhenotypeSpec, ...],
 ) -> list[dict[str, Any]]:
-    """Mean attention of each phenotype, over all sequences and over those of each class.
+    """Return the mean attention of each phenotype, over all sequences and over each class.
 
     One row per phenotype, class and token of DNA, with the bases that the token covers (0-based,
     half-open; columns, where sequences are aligned).

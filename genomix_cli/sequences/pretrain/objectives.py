@@ -1,4 +1,4 @@
-"""Contrastive losses: what belongs together is to be more alike than what does not.
+"""Contrastive losses: pairs that belong together are to be more alike than others.
 
 Letters: B batch, p width of the compared vectors.
 """
@@ -16,7 +16,7 @@ LARGEST_SCALE = 100.0
 
 
 class Temperature(nn.Module):
-    """What similarities are multiplied by: the learned inverse of a temperature, clipped at 100.
+    """Factor on similarities: the learned inverse of a temperature, clipped at 100.
 
     Learned as a logarithm (Radford et al. 2021, arXiv:2103.00020).
     """
@@ -26,12 +26,12 @@ class Temperature(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
 
     def forward(self) -> Tensor:
-        """The factor, a scalar."""
+        """Return the factor, a scalar."""
         return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
 
 
 def two_view_logits(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Similarity of each of 2B views to all others ``[2B, 2B]``, and which one is its partner.
+    """Return similarities of 2B views to all others ``[2B, 2B]``, and each view's partner.
 
     Parameters
     ----------

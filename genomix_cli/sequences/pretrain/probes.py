@@ -1,4 +1,4 @@
-"""What a representation knows of the classes: a linear probe and k nearest neighbours on it.
+"""Probes of a representation for classes: a linear model and k nearest neighbours on it.
 
 Beside it stand plain representations (counts of k-mers, principal components) and the encoder
 before it learned anything, which is what random projections know.
@@ -41,7 +41,7 @@ COUNTED = 512
 
 
 class Parted(NamedTuple):
-    """A value per sequence, or labels, of the three parts of a split."""
+    """Features or labels of the three parts of a split."""
 
     train: NDArray
     valid: NDArray
@@ -50,7 +50,7 @@ class Parted(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """How well a classifier on a representation does on sequences held out.
+    """Accuracy of a classifier on a representation, on sequences held out.
 
     Attributes
     ----------
@@ -233,13 +233,13 @@ def _numbers(digits: NDArray[np.uint8], k: int, base: int) -> Integers:
 
 
 def _counts(ids: Integers, size: int) -> Integers:
-    """How often each number occurs in each row: ``[n, size]``."""
+    """Count each number in each row: ``[n, size]``."""
     rows = np.arange(len(ids))[:, None] * size
     return np.bincount((ids + rows).ravel(), minlength=len(ids) * size).reshape(-1, size)
 
 
 def plain(sequences: Sequences, rows: Parted) -> Parted:
-    """What principal components are taken of: float32 ``[n, L]`` or ``[n, 4 L]`` of each part.
+    """Return the input of principal components: float32 ``[n, L]`` or ``[n, 4 L]`` of each part.
 
     Aligned sequences: the share of alleles that are not REF, -1 where nothing is known, which
     :func:`components` fills with the mean. Others: A, C, G and T of every place.
@@ -288,7 +288,7 @@ def components(x: Parted, sizes: Sequence[int], seed: int) -> dict[int, Parted]:
 
 
 def baselines(sequences: Sequences, rows: Parted, seed: int) -> dict[str, Parted]:
-    """Representations that need no training of a network, by name."""
+    """Return representations that need no training of a network, by name."""
     aligned = sequences.aligned
     found = {}
     for k in (3,) if aligned else (3, 6):
@@ -304,7 +304,7 @@ def baselines(sequences: Sequences, rows: Parted, seed: int) -> dict[str, Parted
 def judged(
     candidates: Sequence[Candidate], label: Integers, group: Integers, seed: int
 ) -> tuple[ProbeRow, ...]:
-    """Accuracies on the same bootstrap draws of groups, and differences to the best baseline."""
+    """Return accuracies on the same bootstrap draws, and differences to the best baseline."""
     probability = [_normal(each.log_probability) for each in candidates]
     found = replicate(label, probability, Bootstrap(group, DRAWS, seed), METRICS)
     accuracy = found.value["accuracy"]
@@ -333,7 +333,7 @@ def _row(found: Replicates, i: int, each: Candidate, best: int) -> ProbeRow:
 def few_shots(
     features: dict[str, Parted], y: Parted, n_classes: int, seed: int
 ) -> tuple[FewShot, ...]:
-    """Linear probes on a few sequences of each class; all features see the same ones."""
+    """Judge linear probes on a few sequences of each class; all features see the same ones."""
     rng = np.random.default_rng([seed, 1])
     counts = np.bincount(y.train, minlength=n_classes)
     found = []

@@ -1,4 +1,4 @@
-"""Views of sequences: what contrastive learning takes to leave a sequence the same.
+"""Views of sequences: changes that contrastive learning takes to keep a sequence the same.
 
 Each kind of change has a rate, and 0 turns it off. All is drawn from a generator that is passed in.
 
@@ -25,7 +25,7 @@ SHORTEST = 3
 
 @dataclass(frozen=True)
 class Views:
-    """How much of a sequence a view changes. The defaults are the rates of GenomAI.
+    """Rates of the changes of a view. The defaults are those of GenomAI.
 
     Attributes
     ----------

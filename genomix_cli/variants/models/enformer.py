@@ -111,7 +111,7 @@ class AttentionPooling(nn.Module):
 
 
 class Residual(nn.Module):
-    """What a module adds to its input."""
+    """A module whose output is added to its input."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

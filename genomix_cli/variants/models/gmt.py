@@ -122,7 +122,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Context(NamedTuple):
-    """What the variants of a window read.
+    """Everything that the variants of a window read.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class Context(NamedTuple):
 
 
 class Alleles(NamedTuple):
-    """k-mer embeddings around each variant, the input of its tokens.
+    """Embeddings of the k-mers around each variant, the input of its tokens.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ class KmerEmbedding(nn.Module):
         self.gain = ((vocabulary_size(k) + width) / 2) ** 0.5
 
     def ids(self, codes: Tensor) -> Tensor:
-        """k-mer ids, stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``.
+        """Return k-mer ids at stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``.
 
         One that touches a hidden base is MASK, else one that touches an unknown base UNKNOWN.
         """
@@ -224,7 +224,7 @@ class Layer(nn.Module):
         return x + self.dropout(self.mlp(self.norm_mlp(x))), _compact(k, v)
 
     def key_value(self, x: Tensor) -> KeyValue:
-        """What variants read of the layer, without its output."""
+        """Return the keys and values that variants read, without the layer's output."""
         _, k, v = self.attention.project(self.norm_attention(x))
         return _compact(k, v)
 
@@ -239,7 +239,7 @@ class Layer(nn.Module):
 
 
 def _compact(key: Tensor, value: Tensor) -> KeyValue:
-    """Without the queries between them: every variant of the window reads them all."""
+    """Copy keys and values out of the projection, since every variant reads all of them."""
     return KeyValue(key.contiguous(), value.contiguous())
 
 
@@ -379,7 +379,7 @@ class GMT(VariantModel):
     presets = PRESETS
     has_attributions = True
     shard_layers = (Layer,)
-    # What the window stream alone does not teach.
+    # Everything that pre-training of the window stream alone leaves untrained.
     head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
     positions: Tensor
 
@@ -496,7 +496,7 @@ class GMT(VariantModel):
         return part(*inputs)
 
     def _drop_modalities(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Which tracks are there (bool ``[W, M]``), and the contacts after dropout."""
+        """Return the tracks that are there (bool ``[W, M]``) and the contacts, after dropout."""
         config = self.config
         present = window.observed.any(-1)
         contacts = window.contacts
@@ -512,7 +512,7 @@ class GMT(VariantModel):
         return present, contacts
 
     def embed_alleles(self, variants: Variants) -> Alleles:
-        """k-mer embeddings of both haplotypes around each variant.
+        """Return the embeddings of the k-mers of both haplotypes around each variant.
 
         The left flank is aligned at the start of the allele and the right flank from its end,
         so that an indel does not shift what follows it.
@@ -532,7 +532,7 @@ class GMT(VariantModel):
         return around, inside
 
     def local_kmer_starts(self, length: Tensor) -> Tensor:
-        """Where the k-mers of `Alleles.ref` and `.alt` start on their haplotype.
+        """Return the starts of the k-mers of `Alleles.ref` and `.alt` on their haplotype.
 
         ``[...]`` bases of the allele -> int64 ``[..., 2 r]``.
         """
@@ -551,7 +551,7 @@ class GMT(VariantModel):
         return logits, null
 
     def represent(self, context: Context, variants: Variants) -> Tensor:
-        """What the head reads of each variant: its final [CLS], ``[W, G, d]``."""
+        """Return the final [CLS] of each variant, which the head reads: ``[W, G, d]``."""
         with torch.autocast(variants.offset.device.type, enabled=False):
             tokens = self.alleles(self.embed_alleles(variants))
         return self._read(context, tokens, variants.offset // BIN_SIZE)
@@ -594,7 +594,7 @@ class GMT(VariantModel):
 
 
 class Reconstruction(nn.Module):
-    """What pre-training reads from a GMT: hidden k-mers and hidden bins of tracks.
+    """Heads of pre-training: they predict hidden k-mers and hidden bins of tracks.
 
     A hidden span is read as if it were an allele: its [CLS], through the same variant stream that
     scores variants, must tell each k-mer wholly inside it. So must the [CLS] of a base of a hidden

@@ -1,4 +1,4 @@
-"""What the baselines share: one network reads both haplotypes, the head sees what changed.
+"""Base of siamese models: one network reads both haplotypes, the head their difference.
 
 Letters: W windows, G variants per window, V = W G, M tracks, N bins, B bases around the variant,
 H haplotype bases, L places, T tokens, F features.
@@ -205,7 +205,7 @@ class SiameseModel(VariantModel):
         return logits.view(variants.offset.shape)
 
     def _read(self, features: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """What the head sees, from features ``[2 V, F]``: ``[V, 2 F + near]``."""
+        """Input of the head, from features ``[2 V, F]``: ``[V, 2 F + near]``."""
         ref, alt = self.norm(features).chunk(2)
         step = BIN_SIZE * torch.arange(-NEAR_BINS, NEAR_BINS + 1, device=offset.device)
         near = tracks_at(tracks, offset[..., None] + step).flatten(0, 1).flatten(1)
