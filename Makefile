@@ -20,9 +20,10 @@ types:
 imports:
 	$(BIN)/lint-imports
 
-docs:  ## the pages on formats as the code has them
+docs:  ## the pages on formats and commands as the code has them
 	$(BIN)/python -m genomix_cli.formats.docs docs/shard_format.md docs/cohort_format.md
-	git diff --exit-code docs/shard_format.md docs/cohort_format.md
+	$(BIN)/python -m genomix_cli.cli.docs docs/commands.md
+	git diff --exit-code docs/shard_format.md docs/cohort_format.md docs/commands.md
 
 test:
 	$(BIN)/pytest -q -n auto --deselect tests/test_quality.py

@@ -1,57 +1,68 @@
-"""``genomix doctor``: whether scores from this device can be trusted."""
+"""``genomix doctor``: check whether scores from this device can be trusted."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 import typer
 
-from genomix_cli.cli.options import Config, Device, Model, Quiet, Threads, Verbose
+from genomix_cli.cli.command import command
+from genomix_cli.cli.output import print_facts
 from genomix_cli.errors import CheckError
+from genomix_cli.options import Device, Option, TrainedModel
+from genomix_cli.variants.requests import DEFAULT_MODEL
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("doctor")(doctor)
+@dataclass(frozen=True)
+class DoctorRequest:
+    """A device to check with a model."""
 
-
-def doctor(
-    model: Model = "gmt-mini-sim",
+    model: TrainedModel = DEFAULT_MODEL
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16, or auto: bf16 on a GPU, fp32 on a CPU.")
-    ] = "auto",
-    store: Annotated[
-        bool,
-        typer.Option("--store", help="Store the answers of this machine's CPU as the right ones."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    config: Config = None,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Run a model on this device against stored answers; exit code 3 when it cannot be trusted."""
+        Literal["auto", "fp32", "bf16"],
+        Option("Arithmetic; auto: bf16 on a GPU, fp32 on a CPU"),
+    ] = "auto"
+    store: Annotated[bool, Option("Store the answers of this machine's CPU as the right ones")] = (
+        False
+    )
+    as_json: Annotated[bool, Option("Print JSON", "--json")] = False
+    device: Device = "auto"
+
+
+def doctor(request: DoctorRequest) -> None:
+    """Print the diagnosis.
+
+    Raises
+    ------
+    CheckError
+        If scores cannot be trusted.
+    """
     from genomix_cli.variants.score.doctor import examine, summarise, write_reference
 
-    if store:
-        write_reference(model)
+    if request.store:
+        write_reference(request.model)
         return
-    diagnosis = examine(model, device, precision)
-    if as_json:
+    diagnosis = examine(request.model, request.device, request.precision)
+    if request.as_json:
         typer.echo(json.dumps(asdict(diagnosis), indent=2))
     else:
-        rows = summarise(diagnosis)
-        width = max(len(name) for name, _ in rows)
-        for name, value in rows:
-            typer.echo(f"{name:<{width}}  {value}")
+        print_facts(summarise(diagnosis))
     if not diagnosis.sound:
         raise CheckError(
             "do not trust scores from here: " + "; ".join(diagnosis.problems),
             where=diagnosis.device,
             hint="try --precision fp32, another driver or PyTorch, or --device cpu",
         )
-    if not as_json:
+    if not request.as_json:
         typer.echo("This device can be trusted.")
+
+
+COMMAND = command(
+    "Check a device: run a model on it and compare with stored answers.\n\n"
+    "The exit code is 3 when scores from here cannot be trusted.",
+    DoctorRequest,
+    doctor,
+    ("genomix doctor", "genomix doctor --device cuda --json"),
+)

@@ -1,136 +1,288 @@
-"""``genomix evaluate``: scores against labels, here of variants."""
+"""``genomix evaluate``: scores against labels, models on a shard, or generated sequences."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genomix_cli.cli.by_input import GENERATED, SCORED_CLASSES, SHARDS, VARIANTS, add_command
-from genomix_cli.cli.options import Config, Force, Quiet, Seed, Verbose
-from genomix_cli.cli.summary import metric_table, print_table
-from genomix_cli.variants.score.tags import PROBABILITY
+from genomix_cli.cli.command import command
+from genomix_cli.cli.domains import SEQUENCES, VARIANTS, Domain, Verb
+from genomix_cli.cli.output import interval_text, metric_table, print_table
+from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
+from genomix_cli.formats.detect import is_genome_shard, is_scored_classes
+from genomix_cli.options import Force, Option
+from genomix_cli.sequences.requests import GeneratedRequest
+from genomix_cli.variants.requests import EvaluateRequest as ScoreRequest
+from genomix_cli.variants.requests import SuiteRequest
 
 if TYPE_CHECKING:
+    from genomix_cli.comparison.evaluate import Evaluation as ClassEvaluation
+    from genomix_cli.sequences.generate.evaluate import GeneratedEvaluation
     from genomix_cli.variants.evaluate.scores import Evaluation
+    from genomix_cli.variants.evaluate.suite.results import SuiteResults
 
-_NAMES = {
+SHARDS = Domain("genome shards", "a genome shard", is_genome_shard)
+SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
+GENERATED = Domain("generated sequences", "a file of sequences", SEQUENCES.owns)
+
+_TITLES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "ranking_accuracy": "ranking accuracy",
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
+# Metrics of the table of a suite, those that there are.
+_SUITE = ("auroc", "auprc", "ranking_accuracy", "spearman", "spearman_absolute", "pearson")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    from genomix_cli.cli.evaluate_classes import evaluate_classes
-    from genomix_cli.cli.evaluate_sequences import evaluate_generated
-    from genomix_cli.cli.evaluate_suite import evaluate_suite
+@dataclass(frozen=True)
+class Files:
+    """Files to write the metrics to."""
 
-    add_command(
-        app,
-        "evaluate",
-        {
-            VARIANTS: evaluate,
-            SHARDS: evaluate_suite,
-            SCORED_CLASSES: evaluate_classes,
-            GENERATED: evaluate_generated,
-        },
-        help="Say how good scores are, of variants, of samples or of sequences; or models of "
-        "variants on a shard; or generated DNA.",
-        argument=typer.Argument(
-            help="Scored VCF; genome shard (.h5); scores of samples or sequences (TSV, Parquet, "
-            "run folder); or generated sequences (.h5).",
-            metavar="SCORED",
-        ),
-    )
+    output: Annotated[Path | None, Option("TSV of the metrics", "-o --output")] = None
+    json: Annotated[Path | None, Option("JSON of everything, with provenance")] = None
+    force: Force = False
 
 
-def evaluate(
-    scored: Path,
-    score_info: Annotated[
-        str, typer.Option(help="INFO key of the scores, one per ALT.")
-    ] = PROBABILITY,
-    label_info: Annotated[str, typer.Option(help="INFO key of the labels, 0 or 1.")] = "LABEL",
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="TSV of labels instead: contig, pos, ref, alt, label."),
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Labels are quantities; positive above this.")
-    ] = None,
-    probability_info: Annotated[
-        str | None,
-        typer.Option(help="INFO key of the labels' true probability: shows the Bayes ceiling."),
-    ] = None,
-    contigs: Annotated[str, typer.Option(help="Only these, comma-separated.")] = "",
-    versus: Annotated[
-        Path | None, typer.Option("--vs", help="Another scored VCF, for paired differences.")
-    ] = None,
-    draws: Annotated[
-        int, typer.Option("--bootstrap", min=0, help="Draws for the intervals; 0: none.")
-    ] = 1000,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="TSV of the metrics.")
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="JSON of everything, with provenance.")
-    ] = None,
-    seed: Seed = 0,
-    force: Force = False,
-    config: Config = None,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """AUROC, AUPRC, ranking, calibration, each with an interval.
+@dataclass(frozen=True)
+class Scores:
+    """Scored variants, and files for their metrics."""
 
-    Intervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where there are fewer
-    than five): neighbours share their surroundings and are no independent evidence. Ranking
-    accuracy compares only variants of the same 50-kb locus, so the place alone does not help.
-    """
-    from genomix_cli.variants.evaluate.scores import evaluate_scores, write_json, write_tsv
-    from genomix_cli.variants.requests import EvaluateRequest
-
-    request = EvaluateRequest(
-        scored=scored,
-        score_info=score_info,
-        label_info=label_info,
-        labels=labels,
-        probability_info=probability_info,
-        contigs=tuple(name for name in contigs.replace(",", " ").split()),
-        threshold=threshold,
-        versus=versus,
-        draws=draws,
-        seed=seed,
-    )
-    evaluation = evaluate_scores(request)
-    if output:
-        write_tsv(evaluation, output, force=force)
-    if json:
-        write_json(evaluation, request, json, force=force)
-    _render(evaluation)
+    request: ScoreRequest
+    files: Files = field(default_factory=Files)
 
 
-def _render(evaluation: Evaluation) -> None:
-    """A table on stdout; a terminal gets it drawn."""
+@dataclass(frozen=True)
+class Classes:
+    """Predicted classes, and files for their metrics."""
+
+    request: ClassRequest
+    files: Files = field(default_factory=Files)
+
+
+@dataclass(frozen=True)
+class Models:
+    """Models of variants on a shard."""
+
+    request: SuiteRequest
+    suite: Annotated[bool, Option("Evaluate models, as for every shard", hidden=True)] = False
+
+
+def evaluate_variants(asked: Scores) -> None:
+    """Print the metrics of scored variants."""
+    from genomix_cli.variants.evaluate import scores
+
+    evaluation = scores.evaluate_scores(asked.request)
+    _write(scores, evaluation, asked.request, asked.files)
+    print_table(*metric_table(evaluation.metrics, _TITLES, digits=4, unknown="nan"), aligned=True)
+    typer.echo("\n".join(_variant_lines(evaluation)))
+
+
+def evaluate_classes(asked: Classes) -> None:
+    """Print the metrics of predicted classes, over all and of each class."""
+    from genomix_cli.comparison import evaluate
+    from genomix_cli.comparison.metrics.multiclass import METRICS
+
+    evaluation = evaluate.evaluate_classes(asked.request)
+    _write(evaluate, evaluation, asked.request, asked.files)
+    titles = {name: metric.title for name, metric in METRICS.items()}
+    print_table(*metric_table(evaluation.metrics, titles), aligned=True)
+    typer.echo("")
+    print_table(*_class_table(evaluation), aligned=True)
+    typer.echo("")
+    typer.echo("\n".join(_class_lines(evaluation)))
+
+
+def evaluate_models(asked: Models) -> None:
+    """Print a row per model and baseline."""
+    from genomix_cli.variants.evaluate.suite.run import evaluate_suite
+
+    print_table(*_suite_table(evaluate_suite(asked.request).results), aligned=True)
+
+
+def evaluate_generated(request: GeneratedRequest) -> None:
+    """Print a column for each set of sequences."""
+    from genomix_cli.sequences.generate.evaluate import evaluate_generated as evaluate
+
+    print_generated(evaluate(request))
+
+
+def _write(module: Any, evaluation: Any, request: Any, files: Files) -> None:
+    if files.output:
+        module.write_tsv(evaluation, files.output, force=files.force)
+    if files.json:
+        module.write_json(evaluation, request, files.json, force=files.force)
+
+
+def _left_out(**reasons: int) -> str:
+    """Return the reasons that there are, with their counts, in brackets."""
+    told = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in reasons.items() if count]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _drawn(draws: int, units: str) -> Iterator[str]:
+    if draws:
+        yield f"95 % intervals from {draws:,} draws of {units}"
+
+
+def _variant_lines(evaluation: Evaluation) -> Iterator[str]:
+    """What was counted."""
     counts = evaluation.counts
-    left_out = [
-        f"{counts.unlabelled:,} without a label" if counts.unlabelled else "",
-        f"{counts.unscored:,} without a score" if counts.unscored else "",
-        f"{counts.not_in_other:,} not scored in the other file" if counts.not_in_other else "",
-    ]
-    note = "; ".join(part for part in left_out if part)
-    lines = [
-        f"{counts.used:,} of {counts.alleles:,} alleles" + (f" ({note})" if note else ""),
-        f"{counts.positives:,} positives: prevalence {evaluation.prevalence:.4f}",
-    ]
-    if evaluation.draws:
-        lines.append(
-            f"95 % intervals from {evaluation.draws:,} draws of "
-            f"{evaluation.n_units:,} {evaluation.units}"
+    left_out = _left_out(
+        without_a_label=counts.unlabelled,
+        without_a_score=counts.unscored,
+        not_scored_in_the_other_file=counts.not_in_other,
+    )
+    yield f"{counts.used:,} of {counts.alleles:,} alleles{left_out}"
+    yield f"{counts.positives:,} positives: prevalence {evaluation.prevalence:.4f}"
+    yield from _drawn(evaluation.draws, f"{evaluation.n_units:,} {evaluation.units}")
+
+
+def _class_lines(evaluation: ClassEvaluation) -> Iterator[str]:
+    """What was counted, and what stands out."""
+    counts = evaluation.counts
+    left_out = _left_out(
+        without_a_label=counts.unlabelled,
+        without_a_prediction=counts.unscored,
+        not_in_the_other_table=counts.not_in_other,
+    )
+    yield f"{counts.used:,} of {counts.samples:,} samples{left_out}"
+    if counts.not_in_table:
+        yield f"{counts.not_in_table:,} more samples of the data have a label, and no prediction"
+    yield from _drawn(evaluation.draws, f"{evaluation.units:,} {evaluation.unit_name}")
+    sets = evaluation.sets
+    if sets is not None:
+        yield (
+            f"prediction sets hold the right class in {interval_text(sets.coverage)}, with "
+            f"{sets.size:.2f} classes; {sets.abstained:.1%} abstained, accuracy of the others "
+            f"{interval_text(sets.answered) or 'unknown'}"
         )
-    print_table(*metric_table(evaluation.metrics, _NAMES, digits=4, unknown="nan"), aligned=True)
-    typer.echo("\n".join(lines))
+    ceiling = evaluation.ceiling
+    if ceiling is not None:
+        said = "above it: a leak" if ceiling.leak else "not above it"
+        yield (
+            f"Bayes ceiling given {' + '.join(ceiling.modalities)}: accuracy "
+            f"{interval_text(ceiling.accuracy_gap, sign=True)}, log loss "
+            f"{interval_text(ceiling.nll_gap, sign=True)}; {said}"
+        )
+
+
+def _class_table(evaluation: ClassEvaluation) -> tuple[list[str], list[list[str]]]:
+    names = list(evaluation.classes[0].metrics)
+    rows = [
+        [
+            *(each.name, f"{each.support:,}"),
+            *(interval_text(each.metrics[name]) for name in names),
+            *([interval_text(each.coverage)] if evaluation.sets else []),
+        ]
+        for each in evaluation.classes
+    ]
+    return ["class", "samples", *names, *(["coverage"] if evaluation.sets else [])], rows
+
+
+def _suite_table(results: SuiteResults) -> tuple[list[str], list[list[str]]]:
+    from genomix_cli.variants.evaluate.suite.measures import MEASURES
+
+    shown = [name for name in _SUITE if name in results.first.metrics]
+    rows = [
+        [
+            entrant.name,
+            entrant.kind,
+            *(interval_text(entrant.metrics.get(name), 4) for name in shown),
+            interval_text(entrant.difference.get(results.main), 4, sign=True),
+        ]
+        for entrant in results.entrants
+    ]
+    if results.ceiling:
+        values = (interval_text(results.ceiling.get(name), 4) for name in shown)
+        rows.append(["ceiling", "truth", *values, ""])
+    return ["model", "kind", *(MEASURES[name].title for name in shown), "first less this"], rows
+
+
+def print_generated(evaluation: GeneratedEvaluation) -> None:
+    """Print a column for each set of sequences, and the headline."""
+    from genomix_cli.sequences.generate.entrants import METRICS
+
+    entrants = evaluation.entrants
+    rows = [
+        [METRICS[name], *(interval_text(each.metrics.get(name), 4) for each in entrants)]
+        for name in entrants[0].metrics
+    ]
+    print_table(["metric", *(each.name for each in entrants)], rows, aligned=True)
+    counts = evaluation.counts
+    typer.echo("")
+    typer.echo(
+        f"{counts['compared']:,} generated sequences beside as many held out by "
+        f"{evaluation.held_out_by}"
+        + (f"; {counts['left_out']:,} left out, to match classes" if counts["left_out"] else "")
+    )
+    typer.echo(evaluation.headline)
+
+
+VERB = Verb(
+    "evaluate",
+    "Evaluate scores against labels, models of variants on a shard, or generated sequences: the "
+    "input says which.",
+    {
+        "variants": VARIANTS.with_command(
+            command(
+                "Evaluate a scored VCF: AUROC, AUPRC, ranking, calibration, each with an interval."
+                "\n\nIntervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where "
+                "there are fewer than five): neighbours share their surroundings and are no "
+                "independent evidence. Ranking accuracy compares only variants of the same 50-kb "
+                "locus, so the place alone does not help.",
+                Scores,
+                evaluate_variants,
+                (
+                    "genomix evaluate scored.vcf --probability-info PROB",
+                    "genomix evaluate scored.vcf --vs other.vcf --json metrics.json",
+                ),
+                threads=False,
+            )
+        ),
+        "suite": SHARDS.with_command(
+            command(
+                "Evaluate models on a genome shard: baselines, strata, controls, the ceiling.\n\n"
+                "Models and baselines are compared on the same held-out variants by paired "
+                "bootstrap. A model that has learned from one of them is refused.",
+                Models,
+                evaluate_models,
+                ("genomix evaluate demo.h5 -m run -o suite --test-contigs chr2",),
+            )
+        ),
+        "classes": SCORED_CLASSES.with_command(
+            command(
+                "Evaluate predicted classes of samples or sequences, each metric with an interval."
+                "\n\nIntervals are 95 %, from a bootstrap of whole patients or groups. Where a "
+                "cohort is simulated, the Bayes posterior of the modalities that the model saw is "
+                "beside it; a model above it has found a leak.",
+                Classes,
+                evaluate_classes,
+                ("genomix evaluate scores.tsv --data cohort.h5mu", "genomix evaluate run"),
+                threads=False,
+            )
+        ),
+        "generated": GENERATED.with_command(
+            command(
+                "Compare generated sequences with held-out real ones, beside Markov chains.\n\n"
+                "Spectrum of 6-mers, profiles and GC of single sequences, motifs, classes as a "
+                "classifier sees them, and how close each comes to the nearest training sequence.",
+                GeneratedRequest,
+                evaluate_generated,
+                ("genomix evaluate new.h5 --real sequences.h5",),
+                threads=False,
+            )
+        ),
+    },
+    (
+        "genomix evaluate scored.vcf --probability-info PROB",
+        "genomix evaluate demo.h5 -m run -o suite --test-contigs chr2",
+        "genomix evaluate scores.tsv --data cohort.h5mu",
+        "genomix evaluate new.h5 --real sequences.h5",
+    ),
+)

@@ -1,143 +1,109 @@
-"""``genomix explain``: why an input scores as it does, here variants."""
+"""``genomix explain``: why variants, samples or sequences score as they do."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import logging
+from collections.abc import Iterable
+from typing import Any
 
-import typer
+from genomix_cli.cli.command import command
+from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
+from genomix_cli.cli.output import print_table, show
+from genomix_cli.cohorts.requests import ExplainRequest as CohortRequest
+from genomix_cli.sequences.requests import ExplainRequest as SequenceRequest
+from genomix_cli.variants.requests import ExplainRequest as VariantRequest
 
-from genomix_cli.cli.by_input import COHORTS, SEQUENCES, VARIANTS, add_command
-from genomix_cli.cli.options import (
-    Config,
-    Contacts,
-    Device,
-    Fasta,
-    Force,
-    Model,
-    Quiet,
-    Seed,
-    Threads,
-    Tracks,
-    Uncovered,
-    Verbose,
-    parse_tracks,
-)
-from genomix_cli.cli.summary import print_table
-from genomix_cli.errors import UsageError
-from genomix_cli.genome.tracks import of_one_cell
-
-if TYPE_CHECKING:
-    from genomix_cli.variants.explain.alleles import Summary
-
-_BASELINES = {"ref": ("ref",), "shuffle": ("shuffle",), "both": ("ref", "shuffle")}
+log = logging.getLogger("genomix")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    from genomix_cli.cli.explain_cohort import explain_cohort
-    from genomix_cli.cli.explain_sequences import explain_sequences
+def explain_variants(request: VariantRequest) -> None:
+    """Print a row per variant and baseline."""
+    from genomix_cli.variants.explain.alleles import explain_variants as explain
 
-    add_command(
-        app,
-        "explain",
-        {VARIANTS: explain, COHORTS: explain_cohort, SEQUENCES: explain_sequences},
-        help="Say why variants, the samples of a cohort, or sequences score as they do.",
-        argument=typer.Argument(help="VCF, cohort (.h5mu), or sequences (.h5).", metavar="INPUT"),
-    )
-
-
-def explain(
-    variants: Path,
-    fasta: Fasta,
-    output: Annotated[Path, typer.Option("-o", "--output", help="TSV of attributions to write.")],
-    model: Model = "gmt-mini-sim",
-    track: Tracks = None,
-    contacts: Contacts = None,
-    uncovered: Uncovered = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option("--variants", help="contig:pos:ref:alt of an allele to explain; repeat."),
-    ] = None,
-    top: Annotated[
-        int | None, typer.Option(min=1, help="The N alleles with the highest GENOMIX_P.")
-    ] = None,
-    max_variants: Annotated[int, typer.Option(min=1, help="Explain no more than this.")] = 20,
-    baseline: Annotated[
-        str, typer.Option(help="ref (what the variant did), shuffle (why here) or both.")
-    ] = "ref",
-    steps: Annotated[
-        int, typer.Option(min=2, help="Steps of the integral; ref takes four times as many.")
-    ] = 64,
-    plot_dir: Annotated[
-        Path | None, typer.Option(help="Folder for a picture (PNG) of each variant.")
-    ] = None,
-    attention: Annotated[
-        Path | None, typer.Option(help="TSV of the attention rollout; descriptive only.")
-    ] = None,
-    allow_incomplete: Annotated[
-        bool,
-        typer.Option("--allow-incomplete", help="Accept completeness errors above 1 %."),
-    ] = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    seed: Seed = 0,
-    force: Force = False,
-    config: Config = None,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Attribute scores to bases and track bins by Integrated Gradients.
-
-    Attributions are log-odds and add up to the change between baseline and variant; where they
-    miss it by more than 1 % the exit code is 3. Each step costs a pass over the window and back
-    for the baseline shuffle, and next to nothing for ref.
-    """
-    if baseline not in _BASELINES:
-        raise UsageError(
-            "unknown baseline", where="--baseline", expected=" or ".join(_BASELINES), found=baseline
-        )
-    if uncovered not in (None, "missing", "zero"):
-        raise UsageError(
-            "not a choice", where="--uncovered", expected="missing or zero", found=uncovered
-        )
-    import torch
-
-    from genomix_cli.variants.explain.alleles import explain_variants
-    from genomix_cli.variants.requests import ExplainRequest
-
-    if threads:
-        torch.set_num_threads(threads)
-    summaries = explain_variants(
-        ExplainRequest(
-            variants=variants,
-            fasta=fasta,
-            model=model,
-            output=output,
-            tracks=of_one_cell(parse_tracks(track)),
-            contacts=contacts,
-            uncovered=uncovered,  # type: ignore[arg-type]
-            attention=attention,
-            plot_dir=plot_dir,
-            select=tuple(select or ()),
-            top=top,
-            max_variants=max_variants,
-            baselines=_BASELINES[baseline],
-            steps=steps,
-            allow_incomplete=allow_incomplete,
-            device=device,
-            seed=seed,
-            force=force,
-        )
-    )
-    _render(summaries)
-
-
-def _render(summaries: tuple[Summary, ...]) -> None:
-    """One line per variant and baseline on stdout."""
     header = ("variant", "p", "baseline", "change", "completeness error")
     rows = [
         (s.variant, f"{s.probability:.4f}", s.baseline, f"{s.change:+.3f}", f"{s.error:.2%}")
-        for s in summaries
+        for s in explain(request)
     ]
     print_table(header, rows)
+
+
+def explain_samples(request: CohortRequest) -> None:
+    """Print a row per sample; how well drivers are recovered goes to stderr."""
+    from genomix_cli.cohorts.explain.samples import explain_cohort
+
+    summary = explain_cohort(request)
+    _print_classes("sample", summary.samples)
+    if summary.driver_auprc and log.isEnabledFor(logging.INFO):
+        show(
+            (f"drivers of {name}", f"AUPRC {auprc:.3f}", f"{share:.3f} by chance")
+            for name, (auprc, share) in summary.driver_auprc.items()
+        )
+
+
+def explain_sequences(request: SequenceRequest) -> None:
+    """Print a row per sequence."""
+    from genomix_cli.sequences.explain.sequences import explain_sequences as explain
+
+    _print_classes("sequence", explain(request))
+
+
+def _print_classes(unit: str, explained: Iterable[Any]) -> None:
+    header = (unit, "class", "p", "change", "completeness error")
+    rows = [
+        (s.sample, s.of_class, f"{s.probability:.4f}", f"{s.change:+.3f}", f"{s.error:.2%}")
+        for s in explained
+    ]
+    print_table(header, rows)
+
+
+VERB = Verb(
+    "explain",
+    "Explain why variants, the samples of a cohort, or sequences score as they do.",
+    {
+        "variants": VARIANTS.with_command(
+            command(
+                "Attribute scores to bases and track bins by Integrated Gradients.\n\n"
+                "Attributions are log-odds and add up to the change between baseline and variant; "
+                "where they miss it by more than 1 % the exit code is 3. Each step costs a pass "
+                "over the window and back for the baseline shuffle, and next to nothing for ref.",
+                VariantRequest,
+                explain_variants,
+                (
+                    "genomix score test_data/variants.vcf.gz --config test_data/genomix.toml "
+                    "--regions chr1:1-60000 -o scored.vcf",
+                    "genomix explain scored.vcf --config test_data/genomix.toml --top 2 -o why.tsv",
+                ),
+            )
+        ),
+        "cohort": COHORTS.with_command(
+            command(
+                "Attribute the logit of a sample's class to its features by Integrated Gradients."
+                "\n\nThe baseline is the mean of the training samples; attributions add up to the "
+                "change from there, and where they miss it by more than 1 % the exit code is 3. On "
+                "simulated cohorts the features that drive the classes are known, and how well "
+                "they are recovered is said.",
+                CohortRequest,
+                explain_samples,
+                ("genomix explain cohort.h5mu -m run -o why.tsv",),
+            )
+        ),
+        "sequences": SEQUENCES.with_command(
+            command(
+                "Attribute the logit of a sequence's class to its bases by Integrated Gradients."
+                "\n\nA row per base, in genome coordinates (1-based) where the file knows them. "
+                "Attributions add up to the change from the baseline: uniform bases, or the mean "
+                "of the column where sequences are aligned; where they miss it by more than 1 % "
+                "the exit code is 3.",
+                SequenceRequest,
+                explain_sequences,
+                ("genomix explain sequences.h5 -m run -o why.tsv",),
+            )
+        ),
+    },
+    (
+        "genomix explain scored.vcf -f test_data/genome.fa.gz --top 2 -o why.tsv",
+        "genomix explain cohort.h5mu -m run -o why.tsv",
+        "genomix explain sequences.h5 -m run -o why.tsv",
+    ),
+)

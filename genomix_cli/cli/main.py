@@ -5,16 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from genomix_cli import __version__
-from genomix_cli.cli import doctor, evaluate, explain, inspect, prepare, score, simulate, train
+from genomix_cli.cli.help import write_group_help
 from genomix_cli.errors import Exit, GenomixError
 
-CHAIN = ["simulate", "prepare", "train", "score", "explain", "evaluate", "inspect", "doctor"]
+# The commands in the order in which they are used; each has a module of its name.
+CHAIN = {
+    "simulate": "Simulate data with a known truth",
+    "prepare": "Turn raw files into shards, cohorts and sequences",
+    "train": "Train a model of variants, of a cohort or of sequences",
+    "score": "Score variants, the samples of a cohort, or sequences",
+    "explain": "Explain why an input scores as it does",
+    "evaluate": "Evaluate scores, models, or generated sequences",
+    "inspect": "Say what a file is",
+    "doctor": "Check whether scores from this device can be trusted",
+}
+EXAMPLES = (
+    "genomix score test_data/variants.vcf.gz -f test_data/genome.fa.gz -o scored.vcf",
+    "genomix inspect scored.vcf",
+)
 STDOUT = 1
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -22,28 +37,47 @@ INTERRUPTED = 128 + signal.SIGINT
 ClickException: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
-class InOrder(TyperGroup):
-    """Lists the commands in the order in which they are used."""
+class Root(TyperGroup):
+    """The bare command; a sub-command is imported when it is asked for."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands, the chain first."""
-        return sorted(super().list_commands(ctx), key=CHAIN.index)
+        return list(CHAIN)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The Click command of a name, None if there is none."""
+        if cmd_name not in CHAIN:
+            return None
+        from genomix_cli.cli.command import RequestCommand
+        from genomix_cli.cli.domains import VerbGroup
+
+        module = import_module(f"genomix_cli.cli.{cmd_name}")
+        if hasattr(module, "VERB"):
+            return VerbGroup(module.VERB)
+        return RequestCommand(cmd_name, module.COMMAND, [cmd_name])
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write what there is, each command in a line."""
+        text = (
+            "Genomics pipelines from raw files to scored, explained results.\n\n"
+            "simulate -> prepare -> train -> score -> explain   (+ evaluate, inspect, doctor)"
+        )
+        options = {
+            "--version": "Show the version",
+            "-h, --help": "Show this message and exit",
+            "--install-completion": "Complete commands and options in this shell",
+        }
+        write_group_help(ctx, formatter, text, CHAIN, EXAMPLES, options=options)
 
 
 app = typer.Typer(
     name="genomix",
-    cls=InOrder,
-    help="Genomics pipelines from raw files to scored, explained results.\n\n"
-    "simulate -> prepare -> train -> score -> explain   (+ evaluate, inspect, doctor)",
+    cls=Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-for group in (simulate, prepare):
-    app.add_typer(group.app)
-for command in (train, score, explain, evaluate, inspect, doctor):
-    command.register(app)
 
 
 def _show_version(value: bool) -> None:

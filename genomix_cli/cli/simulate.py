@@ -4,215 +4,34 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genomix_cli.cli.options import Config, Force, Quiet, Seed, Threads, Verbose
-from genomix_cli.cli.simulate_sequences import sequences
+from genomix_cli.cli.command import command
+from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
+from genomix_cli.cohorts.requests import CohortRequest, FitRequest
 from genomix_cli.errors import UsageError
+from genomix_cli.options import Force, Option, Seed, Threads
+from genomix_cli.sequences.requests import SimulateRequest
+from genomix_cli.variants.requests import SIZES, SimulationRequest
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.fit.cohort import FitSummary
     from genomix_cli.cohorts.simulate.cohort import CohortSummary
+    from genomix_cli.sequences.generate.simulate import SimulateSummary as SequenceSummary
     from genomix_cli.variants.simulate.genome import SimulationSummary
-
-app = typer.Typer(name="simulate", help="Simulate data with a known truth.", no_args_is_help=True)
 
 log = logging.getLogger("genomix")
 
 _UNITS = {"": 1, "k": 1000, "M": 1_000_000}
-
-
-@app.callback()
-def _group() -> None:
-    """Simulate data with a known truth."""
-
-
-@app.command("genome")
-def genome(
-    out_dir: Annotated[Path, typer.Argument(help="Folder to create.")],
-    size: Annotated[
-        str, typer.Option("--size", help="tiny, small, medium, large, or a length such as 30M.")
-    ] = "tiny",
-    contigs: Annotated[
-        int | None, typer.Option("--contigs", min=1, help="Number of contigs.")
-    ] = None,
-    contig_length: Annotated[
-        str | None, typer.Option("--contig-length", help="Length of each contig, such as 5M.")
-    ] = None,
-    variants_per_kb: Annotated[
-        float, typer.Option("--variants-per-kb", help="Variants per 1000 bp.")
-    ] = 4.0,
-    motifs: Annotated[
-        Path | None, typer.Option("--motifs", help="Motifs in MEME format; default: 12 families.")
-    ] = None,
-    rule: Annotated[
-        str,
-        typer.Option(
-            "--rule",
-            help="Of the labels: full, or contact (open, and an active promoter in reach).",
-        ),
-    ] = "full",
-    seed: Seed = 0,
-    force: Force = False,
-    config: Config = None,
-    threads: Threads = 0,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """A genome: FASTA, ATAC, H3K27ac, H3K4me3 and CTCF bigWigs, contacts, and a labelled VCF.
-
-    Sizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.
-    """
-    from genomix_cli.variants.requests import SimulationRequest
-    from genomix_cli.variants.simulate.genome import simulate_genome
-
-    n, length = parse_size(size)
-    request = SimulationRequest(
-        out_dir=out_dir,
-        contigs=contigs or n,
-        contig_length=length if contig_length is None else _bases(contig_length, "--contig-length"),
-        variants_per_kb=variants_per_kb,
-        motifs=motifs,
-        rule=rule,
-        seed=seed,
-        force=force,
-    )
-    _render(simulate_genome(request))
-
-
-@app.command("cohort")
-def cohort(
-    output: Annotated[
-        Path | None, typer.Argument(help="File to write (.h5mu); not with --print-params.")
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option("--preset", help="stillwell, cancer-alpha or subtypes."),
-    ] = None,
-    difficulty: Annotated[
-        str, typer.Option("--difficulty", help="easy, medium or hard.")
-    ] = "medium",
-    synergy: Annotated[
-        bool, typer.Option("--synergy", help="Plant interactions between modalities.")
-    ] = False,
-    params: Annotated[
-        Path | None, typer.Option("--params", help="YAML of parameters, over the preset's.")
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option("-n", "--samples", min=1, help="Number of samples.")
-    ] = None,
-    print_params: Annotated[
-        bool, typer.Option("--print-params", help="Print all parameters as YAML, and stop.")
-    ] = False,
-    seed: Seed = 0,
-    force: Force = False,
-    config: Config = None,
-    threads: Threads = 0,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """A cohort in several omics, with the Bayes-optimal posterior of every sample.
-
-    Without --preset, --params says everything: `--print-params` of a preset is where to start.
-    """
-    from genomix_cli.cohorts.simulate.parameters import presets, read_parameters, to_yaml
-
-    if preset is None and params is None:
-        raise UsageError(
-            "nothing says what to simulate",
-            expected=f"--preset {', '.join(presets())} or --params FILE",
-        )
-    parameters = read_parameters(
-        preset, params, difficulty=difficulty, synergy=synergy, samples=samples
-    )
-    if print_params:
-        typer.echo(to_yaml(parameters), nl=False)
-        return
-    if output is None:
-        raise UsageError("no file to write to", expected="genomix simulate cohort OUT.h5mu ...")
-    from genomix_cli.cohorts.requests import CohortRequest
-    from genomix_cli.cohorts.simulate.cohort import simulate_cohort
-
-    request = CohortRequest(
-        output=output,
-        parameters=parameters,
-        seed=seed,
-        preset=preset,
-        threads=threads,
-        force=force,
-    )
-    _render_cohort(simulate_cohort(request))
-
-
-@app.command("fit")
-def fit(
-    cohort: Annotated[
-        Path | None,
-        typer.Argument(help="Cohort file (.h5mu) of `genomix prepare cohort`; or give tables."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="YAML of parameters to write.")
-    ] = None,
-    modalities: Annotated[
-        str | None,
-        typer.Option("--modalities", help="Names of those to fit, as meth,mrna (all that can be)."),
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option("-n", "--samples", min=1, help="Samples that the YAML asks for (as many)."),
-    ] = None,
-    methylation: Annotated[
-        Path | None, typer.Option("--methylation", help="Instead: a table of beta values.")
-    ] = None,
-    fragments: Annotated[
-        Path | None, typer.Option("--fragments", help="A histogram of fragment lengths.")
-    ] = None,
-    copy_number: Annotated[
-        Path | None, typer.Option("--copy-number", help="A .seg file, or log2 ratios of bins.")
-    ] = None,
-    clinical: Annotated[
-        Path | None, typer.Option("--clinical", help="Table of the samples in those.")
-    ] = None,
-    label: Annotated[str | None, typer.Option("--label", help="Its column of the classes.")] = None,
-    force: Force = False,
-    config: Config = None,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Parameters of a cohort from a real one, for `genomix simulate cohort --params`.
-
-    The file says which were estimated and which are defaults. Tables are read as `genomix prepare
-    cohort` reads them.
-    """
-    from genomix_cli.cohorts.fit.cohort import fit_cohort
-    from genomix_cli.cohorts.requests import FitRequest
-
-    if output is None:
-        raise UsageError("no file to write to", expected="genomix simulate fit ... -o params.yaml")
-    tables = {"methylation": methylation, "fragments": fragments, "copy_number": copy_number}
-    request = FitRequest(
-        output=output,
-        cohort=cohort,
-        tables={name: path for name, path in tables.items() if path is not None},
-        clinical=clinical,
-        label=label,
-        modalities=tuple(filter(None, (modalities or "").split(","))),
-        samples=samples,
-        force=force,
-    )
-    _render_fit(fit_cohort(request))
-
-
-app.command("sequences")(sequences)
+_PRESETS = Path(__file__).parents[1] / "cohorts" / "simulate" / "presets"
 
 
 def parse_size(size: str) -> tuple[int, int]:
     """Contigs and contig length of a size's name, or of a total length."""
-    from genomix_cli.variants.simulate.genome import SIZES
-
     if size in SIZES:
         return SIZES[size]
     if not size[:1].isdigit():
@@ -224,14 +43,149 @@ def parse_size(size: str) -> tuple[int, int]:
     return n, total // n
 
 
-def _bases(text: str, option: str) -> int:
+def _bases(text: str, option: str = "--contig-length") -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)(?:bp?)?", text)
     if match is None:
         raise UsageError("not a length", where=option, expected="a number with k or M", found=text)
     return round(float(match[1]) * _UNITS[match[2]])
 
 
-def _render(summary: SimulationSummary) -> None:
+@dataclass(frozen=True)
+class Genome:
+    """A genome to simulate, its size by name or in bases."""
+
+    request: SimulationRequest
+    size: Annotated[
+        tuple[int, int],
+        Option(
+            "tiny, small, medium, large, or a length such as 30M",
+            metavar="SIZE",
+            commas=True,
+            parse=parse_size,
+            default="tiny",
+        ),
+    ] = SIZES["tiny"]
+    contigs: Annotated[
+        int | None, Option("Number of contigs", min=1, default="as the size says")
+    ] = None
+    contig_length: Annotated[
+        int | None,
+        Option(
+            "Length of each contig, such as 5M",
+            metavar="LENGTH",
+            parse=_bases,
+            default="as the size says",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort to simulate, by a preset, by parameters, or both."""
+
+    output: Annotated[
+        Path | None, Option("Cohort file to write (.h5mu)", "-o --output", argument=True)
+    ] = None
+    preset: Annotated[
+        str | None,
+        Option("Preset", choices=sorted(path.stem for path in _PRESETS.glob("*.yaml")), open=True),
+    ] = None
+    difficulty: Annotated[
+        str, Option("Difficulty", choices=("easy", "medium", "hard"), open=True)
+    ] = "medium"
+    synergy: Annotated[bool, Option("Plant interactions between modalities")] = False
+    params: Annotated[Path | None, Option("Parameters over the preset's", metavar="YAML")] = None
+    samples: Annotated[int | None, Option("Number of samples", "--samples -n", min=1)] = None
+    print_params: Annotated[bool, Option("Print all parameters as YAML, and stop")] = False
+    seed: Seed = 0
+    force: Force = False
+    threads: Threads = 0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A real cohort, or tables of it, to fit parameters to."""
+
+    request: FitRequest
+    methylation: Annotated[
+        Path | None, Option("Table of beta values", metavar="TABLE", panel="Tables")
+    ] = None
+    fragments: Annotated[
+        Path | None, Option("Histogram of fragment lengths", metavar="TABLE", panel="Tables")
+    ] = None
+    copy_number: Annotated[
+        Path | None, Option("A .seg file, or log2 ratios of bins", metavar="TABLE", panel="Tables")
+    ] = None
+
+
+def simulate_genome(asked: Genome) -> None:
+    """Write a genome, and say what is in it."""
+    from genomix_cli.variants.simulate.genome import simulate_genome as simulate
+
+    n, length = asked.size
+    request = replace(
+        asked.request,
+        contigs=asked.contigs or n,
+        contig_length=length if asked.contig_length is None else asked.contig_length,
+    )
+    _genome_told(simulate(request))
+
+
+def simulate_cohort(asked: Cohort) -> None:
+    """Write a cohort, or print its parameters."""
+    from genomix_cli.cohorts.simulate.parameters import presets, read_parameters, to_yaml
+
+    if asked.preset is None and asked.params is None:
+        raise UsageError(
+            "nothing says what to simulate",
+            expected=f"--preset {', '.join(presets())} or --params FILE",
+        )
+    parameters = read_parameters(
+        asked.preset,
+        asked.params,
+        difficulty=asked.difficulty,
+        synergy=asked.synergy,
+        samples=asked.samples,
+    )
+    if asked.print_params:
+        typer.echo(to_yaml(parameters), nl=False)
+        return
+    if asked.output is None:
+        raise UsageError("no file to write to", expected="genomix simulate cohort -o OUT.h5mu ...")
+    from genomix_cli.cohorts.simulate.cohort import simulate_cohort as simulate
+
+    request = CohortRequest(
+        output=asked.output,
+        parameters=parameters,
+        seed=asked.seed,
+        preset=asked.preset,
+        threads=asked.threads,
+        force=asked.force,
+    )
+    _cohort_told(simulate(request))
+
+
+def fit_cohort(asked: Fit) -> None:
+    """Write the parameters that fit a real cohort."""
+    from genomix_cli.cohorts.fit.cohort import fit_cohort as fit
+
+    names = ("methylation", "fragments", "copy_number")
+    tables = {name: path for name in names if (path := getattr(asked, name)) is not None}
+    _fit_told(fit(replace(asked.request, tables=tables)))
+
+
+def simulate_sequences(request: SimulateRequest) -> None:
+    """Write generated sequences, or restored ones."""
+    if request.error_rate and not request.denoise:
+        raise UsageError("nothing to restore", where="--error-rate", expected="--denoise FILE.h5")
+    if request.denoise and request.conditions:
+        raise UsageError("the file says them itself", where="--condition", hint="leave it out")
+    from genomix_cli.sequences.generate.simulate import simulate_sequences as simulate
+
+    _sequences_told(simulate(request), request.denoise)
+
+
+def _genome_told(summary: SimulationSummary) -> None:
     counts = summary.counts
     log.info(
         "%s: %s bases, %s elements (%s open), %s motif sites",
@@ -248,7 +202,7 @@ def _render(summary: SimulationSummary) -> None:
     )
 
 
-def _render_cohort(summary: CohortSummary) -> None:
+def _cohort_told(summary: CohortSummary) -> None:
     log.info(
         "%s: %s samples (%s), %s",
         summary.output,
@@ -271,7 +225,7 @@ def _render_cohort(summary: CohortSummary) -> None:
         log.info("  multiplying what each says alone (late fusion): %.4f", whole.late_fusion)
 
 
-def _render_fit(summary: FitSummary) -> None:
+def _fit_told(summary: FitSummary) -> None:
     log.info(
         "%s: %s samples in the classes %s",
         summary.output,
@@ -282,3 +236,76 @@ def _render_fit(summary: FitSummary) -> None:
         log.info("  %s, of %s: %s", name, summary.source[name], ", ".join(found.estimated))
         for note in found.notes:
             log.info("    %s", note)
+
+
+def _sequences_told(summary: SequenceSummary, denoise: Path | None) -> None:
+    said = ", ".join(f"{name} {n:,}" for name, n in summary.counts.items())
+    log.info(
+        "%s: %s sequences of %s bases%s",
+        summary.output,
+        f"{summary.n:,}",
+        f"{summary.length:,}",
+        f" ({said})" if said else "",
+    )
+    if denoise:
+        log.info("%s bases filled in or changed", f"{summary.changed:,}")
+
+
+VERB = Verb(
+    "simulate",
+    "Simulate data with a known truth.",
+    {
+        "genome": VARIANTS.with_command(
+            command(
+                "A genome: FASTA, ATAC, H3K27ac, H3K4me3 and CTCF bigWigs, contacts, labelled VCF."
+                "\n\nSizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.",
+                Genome,
+                simulate_genome,
+                (
+                    "genomix simulate genome -o demo --size tiny --seed 1",
+                    "genomix simulate genome -o two --contigs 2 --contig-length 200k",
+                ),
+            )
+        ),
+        "cohort": COHORTS.with_command(
+            command(
+                "A cohort in several omics, with the Bayes-optimal posterior of every sample.\n\n"
+                "Without --preset, --params says everything: `--print-params` of a preset is where "
+                "to start.",
+                Cohort,
+                simulate_cohort,
+                (
+                    "genomix simulate cohort -o cohort.h5mu --preset stillwell -n 200 --seed 1",
+                    "genomix simulate cohort --preset subtypes --print-params",
+                ),
+            )
+        ),
+        "fit": COHORTS.with_command(
+            command(
+                "Parameters of a cohort from a real one, for `genomix simulate cohort --params`."
+                "\n\nThe file says which were estimated and which are defaults. Tables are read "
+                "as `genomix prepare cohort` reads them.",
+                Fit,
+                fit_cohort,
+                ("genomix simulate fit cohort.h5mu -o params.yaml",),
+                threads=False,
+            )
+        ),
+        "sequences": SEQUENCES.with_command(
+            command(
+                "DNA of a trained diffusion model, under a condition; or damaged bases restored.",
+                SimulateRequest,
+                simulate_sequences,
+                (
+                    "genomix simulate sequences -m run --condition CTCF -n 50 -o new.h5",
+                    "genomix simulate sequences -m run --denoise damaged.h5 -o restored.h5",
+                ),
+            )
+        ),
+    },
+    (
+        "genomix simulate genome -o demo --size tiny --seed 1",
+        "genomix simulate cohort -o cohort.h5mu --preset stillwell -n 200",
+    ),
+    by_input=False,
+)

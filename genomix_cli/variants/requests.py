@@ -683,11 +683,20 @@ class SuiteRequest:
         return {role: path for role, path in files.items() if path is not None}
 
 
+# Contigs, and the length of each.
+SIZES = {
+    "tiny": (2, 300_000),
+    "small": (4, 1_000_000),
+    "medium": (6, 5_000_000),
+    "large": (10, 10_000_000),
+}
+
+
 @dataclass(frozen=True)
 class SimulationRequest:
     """A genome to simulate, with contigs called chr1, chr2, ..."""
 
-    out_dir: Path
+    out_dir: Annotated[Path, Option("Folder to create", "-o --output", argument=True)]
     contigs: int = 2
     contig_length: int = 300_000
     variants_per_kb: Annotated[float, Option("Variants per 1000 bp")] = 4.0

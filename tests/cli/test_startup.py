@@ -112,10 +112,18 @@ def test_shell_completion(genomix: Any) -> None:
 
 # A command that fails as told, in the place of `inspect`: how main() ends is its business alone.
 FAILING = """
-import sys, typer
-from genomix_cli.cli import inspect, options
-def failing(how: str, verbose: options.Verbose = 0, quiet: options.Quiet = False):
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+from genomix_cli.cli import inspect
+from genomix_cli.cli.command import command
+from genomix_cli.options import Option
+@dataclass(frozen=True)
+class Request:
+    how: Annotated[str, Option("How to end", argument=True, metavar="HOW")]
+def failing(request):
     import logging, os, signal, time
+    how = request.how
     log = logging.getLogger("genomix")
     from genomix_cli.errors import CheckError, GenomixError
     log.debug("debug"); log.info("info"); log.warning("warning")
@@ -128,7 +136,7 @@ def failing(how: str, verbose: options.Verbose = 0, quiet: options.Quiet = False
         print("ready", flush=True); time.sleep(60)
     if how == "pour":
         for i in range(10**6): print(i)
-inspect.register = lambda app: app.command("inspect")(failing)
+inspect.COMMAND = command("Fail", Request, failing)
 from genomix_cli.cli.main import main
 main()
 """
@@ -207,8 +215,8 @@ def test_a_reader_that_goes_ends_the_command_quietly() -> None:
 def test_threads_are_set_before_torch_is_imported() -> None:
     code = (
         "import sys\n"
-        "from genomix_cli.cli.options import _threads\n"
-        "_threads(1)\n"
+        "from genomix_cli.cli.command import limit_threads\n"
+        "limit_threads(1)\n"
         "assert 'torch' not in sys.modules\n"
         "import torch\n"
         "print(torch.get_num_threads())\n"
@@ -218,14 +226,20 @@ def test_threads_are_set_before_torch_is_imported() -> None:
 
 # Settings reach a command from its options, the environment and a file, in that order.
 SETTINGS = """
-import typer
-from pathlib import Path
-from typing import Annotated
-from genomix_cli.cli import inspect, options
-def show(fasta: options.Fasta, track: options.Tracks = None, model: options.Model = "x",
-         threads: options.Threads = 0, config: options.Config = None):
-    print(fasta, *track or [], model, threads)
-inspect.register = lambda app: app.command("inspect")(show)
+from dataclasses import dataclass, field
+from genomix_cli.cli import inspect
+from genomix_cli.cli.command import command
+from genomix_cli.options import Fasta, Threads, Tracks, TrainedModel
+@dataclass(frozen=True)
+class Request:
+    fasta: Fasta
+    track: Tracks = field(default_factory=dict)
+    model: TrainedModel = "x"
+    threads: Threads = 0
+def show(request):
+    tracks = (f"{name}={path}" for name, path in request.track.items())
+    print(request.fasta, *tracks, request.model, request.threads)
+inspect.COMMAND = command("Show", Request, show)
 from genomix_cli.cli.main import main
 main()
 """

@@ -2,50 +2,103 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections.abc import Iterator
+import shlex
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from genomix_cli.cli import options
-from genomix_cli.cli.main import CHAIN, app
+from genomix_cli.cli.command import RequestCommand
+from genomix_cli.cli.docs import render
+from genomix_cli.cli.main import CHAIN
+from genomix_cli.options import REQUIRED, Leaf, leaves
+from tests.commands import COMMANDS, ROOT
+from tests.conftest import clean_environment
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = {"--verbose", "--quiet", "--config"}
-# Options that are spelled once, in cli/options.py; wherever a command has one, it is that one.
+# Options that are the same wherever a command has one.
 # Not --model: to `train` it is a kind of model, to the others a trained one.
-ONCE = {"--threads", "--device", "--seed", "--force", "--fasta", "--track", "--contacts"}
-
-
-def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command that does something, with the words that call it."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name), command
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))
+ONCE = {"--threads", "--device", "--seed", "--force"}
+# Every option there was before options were written on requests: none may be lost.
+BEFORE = json.loads((Path(__file__).parent / "interface.json").read_text())
+# Defaults that are spelled in another way than they were.
+RESPELLED = {("train variants", "--hold-out"), ("simulate genome", "--size")}
+# The domains that the input chooses, by verb.
+BY_INPUT = ("train", "score", "explain", "evaluate")
 EACH = pytest.mark.parametrize(
     ("words", "command"), [pytest.param(w, c, id=" ".join(w)) for w, c in COMMANDS.items()]
 )
+GROUPS = [(), *sorted({words[:1] for words in COMMANDS if len(words) > 1})]
 
 
 def flags(command: Any) -> dict[str, Any]:
-    """Long option to its parameter."""
+    """Option to its Click parameter."""
     return {
         flag: parameter
         for parameter in command.params
-        for flag in parameter.opts
-        if flag.startswith("--")
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+        if flag.startswith("-")
     }
+
+
+def leaf_of(command: RequestCommand, flag: str) -> Leaf | None:
+    """The option behind a flag; None for those of every command."""
+    return command.by_name.get(str(flags(command)[flag].name))
+
+
+def help_of(words: tuple[str, ...]) -> str:
+    """Help as it is 80 columns wide."""
+    process = subprocess.run(
+        [sys.executable, "-m", "genomix_cli", *words, "--help"],
+        env=clean_environment(COLUMNS="80"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return process.stdout
 
 
 def test_the_chain_is_complete() -> None:
     assert {words[0] for words in COMMANDS} == set(CHAIN)
+
+
+@pytest.mark.parametrize("name", list(BEFORE))
+def test_every_option_of_before_is_accepted(name: str) -> None:
+    command = COMMANDS[tuple(name.split())]
+    now = flags(command)
+    for long, option in BEFORE[name].items():
+        assert set(option["flags"]) <= set(now), long
+        parameter = now[long]
+        assert parameter.multiple == option.get("repeated", False), long
+        assert bool(parameter.is_flag or parameter.count) == (
+            option.get("switch", False) or long == "--verbose"
+        ), long
+        assert (parameter.envvar or None) == option.get("environment"), long
+        leaf = leaf_of(command, long)
+        if leaf is None:
+            continue
+        assert option.get("min") in (None, leaf.option.min), long
+        assert option.get("max") in (None, leaf.option.max), long
+        assert long.removeprefix("--") in command.known
+        if long == "--no-control":
+            continue
+        if option.get("required"):
+            assert leaf.is_required, long
+        elif (name, long) not in RESPELLED:
+            assert not leaf.is_required or long == "--output", long
+            if "default" in option:
+                given = option["default"]
+                value = given if leaf.is_flag else leaf.convert(str(given))
+                assert leaf.default == value, long
+            elif not leaf.is_required:
+                assert leaf.default in (None, False, "", (), {}) or leaf.option.default, long
 
 
 @EACH
@@ -63,22 +116,106 @@ def test_everything_is_explained(words: tuple[str, ...], command: Any) -> None:
 
 
 @EACH
+def test_help_is_one_line_without_a_full_stop(words: tuple[str, ...], command: Any) -> None:
+    for leaf in command.by_name.values():
+        assert not re.search(r"[^.]\.$", leaf.option.help), leaf.flag
+        assert "\n" not in leaf.option.help
+
+
+@EACH
 def test_names_follow_one_spelling(words: tuple[str, ...], command: Any) -> None:
     for flag, parameter in flags(command).items():
-        assert re.fullmatch(r"--[a-z]+(-[a-z0-9]+)*", flag)
+        assert re.fullmatch(r"--[a-z]+(-[a-z0-9]+)*|-[a-zA-Z]", flag)
         if parameter.envvar:
             assert str(parameter.envvar).startswith("GENOMIX_")
 
 
+@EACH
+def test_values_are_texts_until_the_request_checks_them(
+    words: tuple[str, ...], command: Any
+) -> None:
+    """A default is taken from the request alone: Click knows none."""
+    for leaf in command.by_name.values():
+        assert leaf.is_required or leaf.default is not REQUIRED
+
+
 def test_shared_options_are_the_same_everywhere() -> None:
     for flag in ONCE:
-        found = {
+        kinds = {
             (p.help, str(p.envvar), tuple(sorted(p.opts)))
             for command in COMMANDS.values()
             for name, p in flags(command).items()
             if name == flag
         }
-        assert len(found) == 1, f"{flag}: {found}"
+        assert len(kinds) == 1, f"{flag}: {kinds}"
+
+
+@EACH
+def test_no_option_name_is_cut(words: tuple[str, ...], command: Any) -> None:
+    text = help_of(words)
+    shown = [leaf for leaf in command.by_name.values() if not leaf.option.hidden]
+    for leaf in shown:
+        for flag in leaf.flags:
+            assert flag.lstrip("/") in text
+        assert leaf.metavar in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@EACH
+def test_a_panel_is_at_most_a_screen(words: tuple[str, ...], command: Any) -> None:
+    for panel in help_of(words).split("\n\n"):
+        assert len(panel.splitlines()) <= 30, panel
+
+
+@pytest.mark.parametrize("words", GROUPS, ids=lambda words: " ".join(words) or "genomix")
+def test_the_help_of_a_verb_fits_a_screen(words: tuple[str, ...]) -> None:
+    assert len(help_of(words).splitlines()) <= 45
+
+
+def examples() -> list[str]:
+    """Every example of any help."""
+    verbs = [ROOT.get_command(None, words[0]) for words in GROUPS if words]
+    own = [text for command in COMMANDS.values() for text in command.spec.examples]
+    return list(dict.fromkeys([*own, *(text for verb in verbs for text in verb.verb.examples)]))
+
+
+@EACH
+def test_there_are_examples(words: tuple[str, ...], command: Any) -> None:
+    assert command.spec.examples
+
+
+@pytest.mark.parametrize("example", examples())
+def test_examples_use_options_that_exist(example: str) -> None:
+    _, *words = shlex.split(example)
+    group = ROOT.get_command(None, words[0])
+    if not hasattr(group, "verb"):
+        command = group
+    else:
+        word = words[1] if words[1] in group.commands else None
+        assert word or group.verb.by_input, example
+        command = group.commands[word] if word else None
+    known = (
+        set(flags(command))
+        if command
+        else {flag for each in group.commands.values() for flag in flags(each)}
+    )
+    assert {word for word in words if re.match(r"--?[a-zA-Z]", word)} <= known
+
+
+CHEAP = [
+    text
+    for text in examples()
+    if re.match(
+        r"genomix (inspect|simulate|prepare) .*test_data|genomix simulate cohort .*--print-params",
+        text,
+    )
+]
+
+
+@pytest.mark.parametrize("example", CHEAP)
+def test_cheap_examples_run(example: str, tmp_path: Path, genomix: Any) -> None:
+    (tmp_path / "test_data").symlink_to(REPOSITORY / "test_data")
+    genomix(*shlex.split(example)[1:], cwd=tmp_path)
 
 
 @EACH
@@ -95,7 +232,8 @@ def test_an_unknown_key_of_the_settings_file(
     words: tuple[str, ...], command: Any, genomix: Any, tmp_path: Path
 ) -> None:
     settings = tmp_path / "genomix.toml"
-    settings.write_text(f"[{'.'.join(words)}]\nno-such-key = 1\n")
+    table = words[0] if words[0] in BY_INPUT else ".".join(words)
+    settings.write_text(f"[{table}]\nno-such-key = 1\n")
     process = genomix(*words, "--config", settings, code=2)
     assert process.stderr.startswith("genomix: error: ")
     assert "no-such-key" in process.stderr
@@ -107,12 +245,38 @@ def test_a_missing_settings_file(genomix: Any, tmp_path: Path) -> None:
     assert "absent.toml" in process.stderr
 
 
-def test_tracks_are_pairs_with_one_name_each() -> None:
-    from genomix_cli.errors import UsageError
+def test_the_reference_page_is_up_to_date() -> None:
+    assert (REPOSITORY / "docs" / "commands.md").read_text() == render()
 
-    parsed = options.parse_tracks(["ATAC=a=b.bw", "H3K27ac=c.bw"])
-    assert parsed == {"ATAC": Path("a=b.bw"), "H3K27ac": Path("c.bw")}
-    assert options.parse_tracks(None) == {}
-    for wrong in (["ATAC"], ["=a.bw"], ["ATAC="], ["A=1", "A=2"]):
-        with pytest.raises(UsageError, match="--track"):
-            options.parse_tracks(wrong)
+
+def test_the_settings_of_the_test_data_are_known() -> None:
+    settings = tomllib.loads((REPOSITORY / "test_data" / "genomix.toml").read_text())
+    assert set(settings["score"]) <= set(COMMANDS["score", "variants"].known)
+
+
+def test_requests_import_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from genomix_cli.variants import requests\n"
+        "from genomix_cli.cohorts import requests\n"
+        "from genomix_cli.sequences import requests\n"
+        "from genomix_cli.comparison import requests\n"
+        "print(*{'torch', 'numpy', 'h5py', 'pysam', 'pandas'} & set(sys.modules))\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout == "\n", process.stderr
+    assert os.linesep
+
+
+def test_all_faults_of_a_call_are_in_one_line(genomix: Any) -> None:
+    process = genomix("train", "cohort", "--folds", "x", "--model", "y", code=2)
+    assert len(process.stderr.splitlines()) == 1
+    for told in ("COHORT.h5mu is missing", "--output is missing", "--folds", "--model: unknown"):
+        assert told in process.stderr
+
+
+def test_the_fields_of_a_request_have_one_option_each() -> None:
+    for command in COMMANDS.values():
+        for action in command.spec.tasks.values():
+            names = [leaf.name for leaf in leaves(action.request)]
+            assert len(names) == len(set(names))

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from genomix_cli.cli.main import app
+from tests.commands import spellings
 from tests.pipelines.conftest import PIPELINES
 
 yaml = pytest.importorskip("yaml")
@@ -51,14 +50,6 @@ def channels(text: str) -> list[tuple[list[str], str | None]]:
 def described(group: Any) -> list[str]:
     """Names of the elements of one channel in meta.yml."""
     return [name for element in group for name in element]
-
-
-def options(words: str) -> set[str]:
-    """Options of a command of genomix."""
-    command: Any = typer.main.get_command(app)
-    for word in words.split():
-        command = command.commands[word]
-    return {flag for parameter in command.params for flag in parameter.opts}
 
 
 def code_of(text: str) -> str:
@@ -155,7 +146,7 @@ def test_the_options_of_a_process_exist(module: Path) -> None:
     assert re.search(rf"^    genomix {words} \\\\$", script, re.MULTILINE)
     used = set(re.findall(r"(--[a-z][a-z-]*)", script))
     assert used
-    assert used <= options(words)
+    assert used <= spellings(words.split())
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(NEXTFLOW)))
@@ -168,7 +159,7 @@ def test_the_options_of_a_setting_exist(path: Path) -> None:
     pairs = [(COMMANDS[name], body) for name, body in blocks if name in COMMANDS]
     pairs += [(steps[n], v) for n, v in re.findall(r"(\w+_args) = '([^']*)'", text)]
     for words, body in pairs:
-        assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]*)", body)) <= options(words)
+        assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]*)", body)) <= spellings(words.split())
 
 
 @pytest.mark.parametrize("module", OURS, ids=lambda folder: folder.name)

@@ -8,12 +8,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from genomix_cli.cli.main import app
+from tests.commands import spellings
 from tests.conftest import ROOT, clean_environment
 from tests.pipelines.conftest import PIPELINES, Shell, text
 
@@ -27,14 +25,6 @@ EACH = pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda folder: folder.na
 COMMANDS = {"prepare": "prepare variants", "train": "train", "score": "score"}
 
 Snakemake = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def options(words: str) -> set[str]:
-    """Options of a command of genomix."""
-    command: Any = typer.main.get_command(app)
-    for word in words.split():
-        command = command.commands[word]
-    return {flag for parameter in command.params for flag in parameter.opts}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +80,7 @@ def test_the_options_of_a_wrapper_exist(wrapper: Path) -> None:
     assert f'shell("genomix {words} {{arguments}} {{extra}} {{log}}")' in code
     used = set(re.findall(r"\"(--[a-z][a-z-]*)", code))
     assert used
-    assert used <= options(words)
+    assert used <= spellings(words.split())
 
 
 def test_every_setting_is_known_and_documented() -> None:
@@ -102,7 +92,7 @@ def test_every_setting_is_known_and_documented() -> None:
     for path in (settings["vcf"], settings["fasta"], *settings["tracks"].values()):
         assert (ROOT / path).exists()
     used = set(re.findall(r"--[a-z][a-z-]*", settings["train"]["extra"]))
-    assert used <= options("train")
+    assert used <= spellings(["train"])
 
 
 def test_rules_have_logs_threads_and_environments() -> None:

@@ -55,12 +55,6 @@ MAX_MOTIF_WIDTH = 50
 FORMAT = "genomix-simulated-genome"
 
 #: Name to number of contigs and their length.
-SIZES = {
-    "tiny": (2, 300_000),
-    "small": (4, 1_000_000),
-    "medium": (6, 5_000_000),
-    "large": (10, 10_000_000),
-}
 
 
 @dataclass(frozen=True)

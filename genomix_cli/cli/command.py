@@ -1,0 +1,356 @@
+"""Commands made from the options of a request: parse, check, call, in one place."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperArgument, TyperCommand, TyperOption
+
+from genomix_cli.cli.help import write_help
+from genomix_cli.config import read_toml
+from genomix_cli.errors import UsageError
+from genomix_cli.options import Leaf, Option, Threads, build, leaves
+
+# Names of parameters that every command has, beside those of its request.
+CONFIG, VERBOSE, QUIET, THREADS = "config", "verbose", "quiet", "threads"
+TASK = "task"
+
+
+@dataclass(frozen=True)
+class Action:
+    """A request, and the function that takes it.
+
+    Attributes
+    ----------
+    request : type
+        Dataclass with options, see `genomix_cli.options`.
+    run : callable
+        Gets the request; what it returns is the exit code, None for success.
+    help : str
+        Of a task: one line.
+    """
+
+    request: type
+    run: Callable[[Any], int | None]
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class OfProcess:
+    """Options that act on the whole process."""
+
+    threads: Threads = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command with its help.
+
+    Attributes
+    ----------
+    help : str
+        A line, a blank one, and paragraphs.
+    tasks : dict of str to Action
+        By the value of ``--task``, the default first; a single one needs no such option.
+    examples : tuple of str
+        They run on test_data/.
+    threads : bool
+        There is an option for the threads of numerical libraries, which no request needs.
+    """
+
+    help: str
+    tasks: Mapping[str, Action]
+    examples: tuple[str, ...] = ()
+    threads: bool = True
+
+    def leaves(self) -> list[Leaf]:
+        """The options of all tasks, those with the same name once."""
+        options: dict[str, Leaf] = {}
+        if len(self.tasks) > 1:
+            options[TASK] = _task_leaf(self.tasks)
+        for action in self.tasks.values():
+            for leaf in leaves(action.request):
+                options.setdefault(leaf.name, leaf)
+        if self.threads:
+            options.setdefault(THREADS, next(leaves(OfProcess)))
+        return sorted(options.values(), key=lambda leaf: not leaf.is_required)
+
+    def only_for(self, name: str) -> str:
+        """Return the tasks that have an option, where not all do."""
+        having = [
+            task
+            for task, action in self.tasks.items()
+            if any(leaf.name == name for leaf in leaves(action.request))
+        ]
+        return "" if len(having) in (0, len(self.tasks)) else ", ".join(having)
+
+
+def command(
+    help: str,
+    request: type,
+    run: Callable[[Any], int | None],
+    examples: tuple[str, ...] = (),
+    *,
+    threads: bool = True,
+) -> Command:
+    """Make a command of a single task."""
+    return Command(help, {"": Action(request, run)}, examples, threads)
+
+
+def _task_leaf(tasks: Mapping[str, Action]) -> Leaf:
+    told = "; ".join(f"{name}: {action.help}" for name, action in tasks.items())
+    return Leaf((TASK,), Option(told, choices=tuple(tasks)), str, next(iter(tasks)))
+
+
+class RequestCommand(TyperCommand):
+    """The Click command of a `Command`."""
+
+    def __init__(
+        self, name: str, spec: Command, table: list[str], known: Iterable[str] = ()
+    ) -> None:
+        self.spec = spec
+        self.by_name = {leaf.name: leaf for leaf in spec.leaves()}
+        own = (key for leaf in self.by_name.values() for key in keys(leaf))
+        self.known = sorted({*known, *own})
+        self.table = table
+        params = [p for leaf in self.by_name.values() for p in _parameters(leaf)]
+        super().__init__(
+            name, params=[*params, *common_options()], help=spec.help, rich_markup_mode=None
+        )
+
+    def invoke(self, ctx: Any) -> Any:
+        """Check all values, then call the function of the task."""
+        given = self._given(ctx)
+        if given.get(THREADS):
+            limit_threads(self.by_name[THREADS].convert(given[THREADS]))
+        return self.action(ctx, given).run(self.request(ctx, given))
+
+    def action(self, ctx: Any, given: Mapping[str, Any]) -> Action:
+        """Return the task's, and refuse what was typed for another one."""
+        if TASK not in self.by_name or len(self.spec.tasks) == 1:
+            return next(iter(self.spec.tasks.values()))
+        leaf = self.by_name[TASK]
+        task = leaf.convert(given.get(TASK, leaf.default))
+        action = self.spec.tasks[task]
+        own = {leaf.name for leaf in leaves(action.request)} | {TASK, THREADS}
+        foreign = [n for n in self.by_name if n not in own and _source(ctx, n) == "COMMANDLINE"]
+        if foreign:
+            flags = ", ".join(self.by_name[name].flag for name in foreign)
+            raise UsageError(f"means nothing to --task {task}", where=flags)
+        return action
+
+    def request(self, ctx: Any, given: Mapping[str, Any]) -> Any:
+        """Build the request; every fault of the call is in one message."""
+        action = self.action(ctx, given)
+        values, faults = {}, []
+        for leaf in leaves(action.request):
+            try:
+                if leaf.name in given:
+                    values[leaf.path] = leaf.convert(given[leaf.name])
+                elif leaf.is_required:
+                    hint = f"give it, or set {leaf.option.env}" if leaf.option.env else None
+                    faults.append(UsageError(f"{leaf.flag} is missing", hint=hint))
+            except UsageError as error:
+                faults.append(error)
+        if len(faults) == 1:
+            raise faults[0]
+        if faults:
+            raise UsageError("; ".join(fault.line() for fault in faults))
+        return build(action.request, values)
+
+    def _given(self, ctx: Any) -> dict[str, Any]:
+        """Values from the command line, the environment or a settings file."""
+        given: dict[str, Any] = {}
+        for name, value in ctx.params.items():
+            if _source(ctx, name) == "DEFAULT":
+                continue
+            # An option that may be given as an argument too has two parameters.
+            given.setdefault(name.removesuffix("_argument"), value)
+        # What is set for good gives way to what is asked for instead.
+        for name in [n for n in given if n in self.by_name]:
+            other = self.by_name[name].option.unless
+            if other in given and _source(ctx, name) != "COMMANDLINE":
+                del given[name]
+        return given
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, every option name whole."""
+        write_help(ctx, formatter, self.spec, self.by_name.values())
+
+
+def _source(ctx: Any, name: str) -> str:
+    """``COMMANDLINE``, ``ENVIRONMENT``, ``DEFAULT_MAP`` (a settings file) or ``DEFAULT``."""
+    source = ctx.get_parameter_source(name)
+    return "DEFAULT" if source is None or source.name == "DEFAULT" else str(source.name)
+
+
+def keys(leaf: Leaf) -> list[str]:
+    """Names that settings files may use for an option."""
+    spelled = [*leaf.flags, *leaf.option.old.split()]
+    return [f.partition("/")[0][2:] for f in spelled if f.startswith("--")]
+
+
+def _parameters(leaf: Leaf) -> list[Any]:
+    """The Click parameters of an option: text as it was typed; `Leaf.convert` makes values."""
+    option = leaf.option
+    made: list[Any] = []
+    if leaf.flags:
+        declared = [f" {flag}" if flag.startswith("/") else flag for flag in leaf.flags]
+        made.append(
+            TyperOption(
+                param_decls=[leaf.name, *declared, *option.old.split()],
+                type=bool if leaf.is_flag else str,
+                is_flag=leaf.is_flag,
+                multiple=leaf.is_list,
+                default=None,
+                envvar=option.env or None,
+                help=option.help,
+            )
+        )
+    if option.argument:
+        name = f"{leaf.name}_argument" if leaf.flags else leaf.name
+        count = -1 if leaf.is_list else 1
+        made.append(
+            TyperArgument(
+                param_decls=[name],
+                type=str,
+                required=False,
+                nargs=count,
+                metavar=leaf.metavar,
+                hidden=bool(leaf.flags),
+            )
+        )
+    return made
+
+
+def common_options() -> list[Any]:
+    """Options that every command has, whatever its request."""
+    return [
+        TyperOption(
+            param_decls=[CONFIG, "--config"],
+            type=str,
+            default=None,
+            is_eager=True,
+            envvar="GENOMIX_CONFIG",
+            expose_value=False,
+            callback=_load_config,
+            help="TOML file with defaults, a table per command (~/.config/genomix/config.toml)",
+        ),
+        TyperOption(
+            param_decls=[VERBOSE, "-v", "--verbose"],
+            type=int,
+            count=True,
+            default=0,
+            expose_value=False,
+            callback=_more_messages,
+            help="Show debug messages too",
+        ),
+        TyperOption(
+            param_decls=[QUIET, "-q", "--quiet"],
+            type=bool,
+            is_flag=True,
+            default=False,
+            expose_value=False,
+            callback=_fewer_messages,
+            help="Show warnings and errors only",
+        ),
+    ]
+
+
+def limit_threads(threads: int) -> None:
+    """Set the threads of numerical libraries; torch reads the same where it is imported later."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _more_messages(ctx: Any, param: Any, value: int) -> int:
+    ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) + (value or 0)
+    _set_verbosity(ctx)
+    return value
+
+
+def _fewer_messages(ctx: Any, param: Any, value: bool) -> bool:
+    ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) - bool(value)
+    _set_verbosity(ctx)
+    return value
+
+
+def _set_verbosity(ctx: Any) -> None:
+    """(Re)configure logging from -v and -q, whichever came so far."""
+    levels = ctx.meta.get("genomix.verbosity", 0)
+    log = logging.getLogger("genomix")
+    log.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(levels, -1), logging.DEBUG))
+    if log.handlers:
+        return
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        log.addHandler(RichHandler(console=Console(stderr=True), show_path=False, show_time=False))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("[genomix] %(message)s"))
+        log.addHandler(handler)
+    log.propagate = False
+
+
+def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:
+    """Let a TOML file supply defaults: command line, then environment, then this file."""
+    path = Path(value) if value else _own_config()
+    if path is None:
+        return None
+    command: RequestCommand = ctx.command
+    title = ".".join(command.table)
+    settings: Any = read_toml(path)
+    for name in command.table:
+        settings = settings.get(name, {})
+        if not isinstance(settings, dict):
+            raise UsageError(f"{name} is not a table", where=path, expected=f"[{title}]")
+    settings = {key.replace("_", "-"): item for key, item in settings.items()}
+    known = {*command.known, THREADS, VERBOSE, QUIET}
+    unknown = [key for key in settings if key not in known]
+    if unknown:
+        hint = f"known keys: {', '.join(sorted(known))}"
+        raise UsageError(f"unknown key {', '.join(unknown)}", where=f"{path} [{title}]", hint=hint)
+    own = {key: leaf for leaf in command.by_name.values() for key in keys(leaf)}
+    ctx.default_map = dict(ctx.default_map or {}) | {
+        own[key].name if key in own else key: _relative_to(path.parent, own.get(key), item)
+        for key, item in settings.items()
+    }
+    return value
+
+
+def _own_config() -> Path | None:
+    """The user's settings where every program of a desktop or workstation looks for them."""
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    path = Path(home).expanduser() / "genomix" / "config.toml"
+    return path if path.is_file() else None
+
+
+def _relative_to(folder: Path, leaf: Leaf | None, item: Any) -> Any:
+    """Paths of a settings file are relative to the file, as in any build tool."""
+    if leaf is None:
+        return item
+    if leaf.is_list:
+        items = item if isinstance(item, list) else [item]
+        return [_relative_each(folder, leaf, str(each)) for each in items]
+    if isinstance(item, list) and leaf.option.commas:
+        item = ",".join(map(str, item))
+    return item if leaf.is_flag else _relative_each(folder, leaf, str(item))
+
+
+def _relative_each(folder: Path, leaf: Leaf, text: str) -> str:
+    if leaf.is_path:
+        name, equals, path = text.rpartition("=") if "NAME=" in leaf.metavar else ("", "", text)
+        return f"{name}{equals}{folder / path}"
+    if leaf.option.model and (folder / text).exists():
+        return str(folder / text)
+    return text

@@ -1,0 +1,206 @@
+"""One verb for several domains: ``genomix VERB [DOMAIN] INPUT``.
+
+With the word of a domain it is that domain's command. Without, the input decides: it is found
+among the arguments, which takes knowing which of all the domains' options have a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from typer.core import TyperGroup
+
+from genomix_cli.cli.command import CONFIG, Command, RequestCommand, keys
+from genomix_cli.cli.help import write_group_help
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.detect import is_cohort, is_sequences
+from genomix_cli.options import Leaf
+
+HELP = ("-h", "--help")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """An input that a verb may get, and the command for it.
+
+    Attributes
+    ----------
+    names : str
+        Its things in messages: ``cohorts``.
+    phrase : str
+        An input of it: ``a cohort``.
+    owns : callable
+        Return True if the file or folder at a path is of this domain.
+    command : Command
+        Of a verb.
+    """
+
+    names: str = ""
+    phrase: str = ""
+    owns: Callable[[Path], bool] = lambda path: True
+    command: Command = field(default_factory=lambda: Command("", {}))
+
+    def with_command(self, command: Command) -> Domain:
+        """Return the domain with the command of a verb."""
+        return replace(self, command=command)
+
+
+VARIANTS = Domain("variants", "of variants")
+COHORTS = Domain("cohorts", "a cohort", is_cohort)
+SEQUENCES = Domain("sequences", "a file of sequences", is_sequences)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A word of the command line that several domains have.
+
+    Attributes
+    ----------
+    name, help : str
+    domains : dict of str to Domain
+        By the word that names one; the first takes inputs that no other owns.
+    examples : tuple of str
+    by_input : bool
+        The domain may be left out.
+    """
+
+    name: str
+    help: str
+    domains: Mapping[str, Domain]
+    examples: tuple[str, ...] = ()
+    by_input: bool = True
+
+
+class VerbGroup(TyperGroup):
+    """The Click group of a `Verb`."""
+
+    def __init__(self, verb: Verb) -> None:
+        self.verb = verb
+        known = [
+            key
+            for domain in verb.domains.values()
+            for leaf in domain.command.leaves()
+            for key in keys(leaf)
+        ]
+        commands: dict[str, Any] = {
+            word: RequestCommand(
+                word,
+                domain.command,
+                [verb.name] if verb.by_input else [verb.name, word],
+                known if verb.by_input else (),
+            )
+            for word, domain in verb.domains.items()
+        }
+        super().__init__(
+            name=verb.name,
+            commands=commands,
+            help=verb.help,
+            no_args_is_help=True,
+            rich_markup_mode=None,
+        )
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Words of the domains, in their own order."""
+        return list(self.verb.domains)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the domain's word before arguments that have none."""
+        words = {*self.verb.domains, *HELP}
+        if self.verb.by_input and args and args[0] not in words:
+            word = self._word(args)
+            args = [word, *args] if word else ["--help"]
+        return super().parse_args(ctx, args)
+
+    def _word(self, args: Sequence[str]) -> str:
+        """The domain that owns the input; empty where help is asked for in general."""
+        options = {word: _spellings(domain) for word, domain in self.verb.domains.items()}
+        tokens = list(_tokens(args, {f: v for one in options.values() for f, v in one.items()}))
+        given = next((token.text for token in tokens if not token.is_option), None)
+        if given is None:
+            if any(token.text in HELP for token in tokens):
+                return ""
+            domains = "|".join(self.verb.domains)
+            raise UsageError(
+                "INPUT is missing", expected=f"genomix {self.verb.name} [{domains}] INPUT"
+            )
+        path = Path(given)
+        default, *others = self.verb.domains
+        word = next((w for w in others if self.verb.domains[w].owns(path)), default)
+        for token in tokens:
+            owners = [w for w, own in options.items() if token.text in own]
+            if token.is_option and owners and word not in owners:
+                self._refuse(token.text, owners, word, path)
+        return word
+
+    def _refuse(self, flag: str, owners: Sequence[str], word: str, path: Path) -> None:
+        """Say which domain an option is for, and what the input is."""
+        domains = self.verb.domains
+        names = " and ".join(domains[owner].names for owner in owners)
+        if word != next(iter(domains)):
+            said = f"{path} is {domains[word].phrase}"
+        elif not path.exists():
+            said = f"there is no {path}"
+        else:
+            said = f"{path} is not {domains[owners[0]].phrase}"
+        raise UsageError(f"{flag} is for {names}, and {said}")
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write what the verb does and its domains, each in a line."""
+        lines = {
+            word: domain.command.help.partition("\n")[0]
+            for word, domain in self.verb.domains.items()
+        }
+        words = "|".join(self.verb.domains)
+        usage, title = f"{{{words}}} ...", "Commands"
+        if self.verb.by_input:
+            usage, title = f"[{words}] INPUT [OPTIONS]", "Domains"
+        write_group_help(
+            ctx, formatter, self.verb.help, lines, self.verb.examples, usage=usage, title=title
+        )
+
+
+class Token(NamedTuple):
+    """An argument on the command line: an option's name, or a positional value."""
+
+    text: str
+    is_option: bool
+
+
+def _spellings(domain: Domain) -> dict[str, bool]:
+    """Every spelling of an option, and whether a value follows it."""
+    spelled = {f"--{CONFIG}": True, "-v": False, "--verbose": False, "-q": False, "--quiet": False}
+    spelled |= dict.fromkeys(HELP, False)
+    for leaf in domain.command.leaves():
+        for flag in _flags(leaf):
+            spelled[flag] = not leaf.is_flag
+    return spelled
+
+
+def _flags(leaf: Leaf) -> list[str]:
+    texts = [*leaf.flags, *leaf.option.old.split()]
+    return [flag for text in texts for flag in text.split("/") if flag]
+
+
+def _tokens(args: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[Token]:
+    """The options and positional values of a command line, without the options' values."""
+    rest = iter(args)
+    for text in rest:
+        if text == "--":
+            yield from (Token(value, False) for value in rest)
+        elif text == "-" or not text.startswith("-"):
+            yield Token(text, False)
+        elif text.startswith("--"):
+            flag, equals, _ = text.partition("=")
+            yield Token(flag, True)
+            if takes_value.get(flag, False) and not equals:
+                next(rest, None)
+        else:  # short ones may stand together, the last with its value
+            for i, letter in enumerate(text[1:], 1):
+                yield Token(f"-{letter}", True)
+                if takes_value.get(f"-{letter}", False):
+                    if i == len(text) - 1:
+                        next(rest, None)
+                    break

@@ -1,0 +1,140 @@
+"""Help that fits a screen: plain text in panels, option names whole at 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from genomix_cli.options import REQUIRED, Leaf
+
+if TYPE_CHECKING:
+    from genomix_cli.cli.command import Command
+
+NAME_COLUMN = 28
+FIRST = "Options"
+GENERAL = {
+    "--config FILE": "TOML file with defaults, a table per command "
+    "(~/.config/genomix/config.toml) [$GENOMIX_CONFIG]",
+    "-v, --verbose": "Show debug messages too",
+    "-q, --quiet": "Show warnings and errors only",
+    "-h, --help": "Show this message and exit",
+}
+
+
+def write_help(ctx: Any, formatter: Any, command: Command, options: Iterable[Leaf]) -> None:
+    """Write the help of a command: usage, what it does, options in panels, examples."""
+    options = [leaf for leaf in options if not leaf.option.hidden]
+    arguments = [leaf.metavar for leaf in options if leaf.option.argument and not leaf.flags]
+    formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *arguments]))
+    _paragraphs(formatter, command.help)
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for leaf in options:
+        panels.setdefault(leaf.option.panel or FIRST, []).append(
+            (_names(leaf), described(leaf, command.only_for(leaf.name)))
+        )
+    # The options of the command itself first, those of the machine last.
+    for title, rows in sorted(panels.items(), key=lambda p: (p[0] == "Running") - (p[0] == FIRST)):
+        _panel(formatter, title, rows)
+    _panel(formatter, "General", list(GENERAL.items()))
+    write_examples(formatter, command.examples)
+
+
+def write_group_help(
+    ctx: Any,
+    formatter: Any,
+    text: str,
+    commands: Mapping[str, str],
+    examples: Iterable[str],
+    *,
+    usage: str = "COMMAND ...",
+    title: str = "Commands",
+    options: Mapping[str, str] | None = None,
+) -> None:
+    """Write the help of a command that has others: usage, what it does, one line for each."""
+    formatter.write_usage(ctx.command_path, usage)
+    _paragraphs(formatter, text)
+    _panel(formatter, title, list(commands.items()))
+    if options:
+        _panel(formatter, "Options", list(options.items()))
+    write_examples(formatter, examples)
+
+
+def write_examples(formatter: Any, examples: Iterable[str]) -> None:
+    """Write the examples, if there are any."""
+    rows = list(examples)
+    if rows:
+        formatter.write_paragraph()
+        formatter.write(_heading("Examples:"))
+        for example in rows:
+            formatter.write(" \\\n".join(_wrapped(example)) + "\n")
+
+
+def _wrapped(example: str) -> list[str]:
+    """Lines of a command, to be joined by backslashes."""
+    return textwrap.wrap(
+        example,
+        78,
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def described(leaf: Leaf, only_for: str = "") -> str:
+    """What an option does, its choices, limits, default and environment variable."""
+    option = leaf.option
+    text = option.help
+    if leaf.choices and "|" not in leaf.metavar:
+        text += f": {', '.join(leaf.choices)}"
+    notes = [f"for {only_for}"] if only_for else []
+    if str(option) and not leaf.is_flag:
+        notes.append(str(option))
+    if leaf.is_required:
+        notes.append("required")
+    elif default := shown_default(leaf):
+        notes.append(f"default: {default}")
+    if option.env:
+        notes.append(f"${option.env}")
+    return f"{text} [{'; '.join(notes)}]" if notes else text
+
+
+def shown_default(leaf: Leaf) -> str:
+    """The default as a user would type it; empty where it says nothing."""
+    if leaf.option.default:
+        return leaf.option.default
+    if leaf.is_flag or leaf.default is REQUIRED or leaf.default in (None, "", ()):
+        return ""
+    if isinstance(leaf.default, (tuple, dict)):
+        return ",".join(map(str, leaf.default))
+    return f"{leaf.default:g}" if isinstance(leaf.default, float) else str(leaf.default)
+
+
+def _names(leaf: Leaf) -> str:
+    """``-o, --output PATH``, the short name first."""
+    if not leaf.flags:
+        return leaf.metavar
+    flags = [flag.lstrip("/") for flag in sorted(leaf.flags, key=lambda f: f.startswith("--"))]
+    return f"{', '.join(flags)} {leaf.metavar}".rstrip()
+
+
+def _paragraphs(formatter: Any, text: str) -> None:
+    for paragraph in text.split("\n\n"):
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(" ".join(paragraph.split()))
+
+
+def _panel(formatter: Any, title: str, rows: list[tuple[str, str]]) -> None:
+    formatter.write_paragraph()
+    formatter.write(_heading(f"{title}:"))
+    formatter.indent()
+    formatter.write_dl(rows, col_max=NAME_COLUMN)
+    formatter.dedent()
+
+
+def _heading(text: str) -> str:
+    return typer.style(text, bold=True) + "\n"

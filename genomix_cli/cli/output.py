@@ -1,0 +1,215 @@
+"""Output of commands: data on stdout, messages on stderr; drawn on a terminal, plain elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from genomix_cli.comparison.intervals import Interval, MetricResult
+    from genomix_cli.comparison.summaries import Results
+    from genomix_cli.inspection import Report
+
+log = logging.getLogger("genomix")
+# Longer facts take a line for each entry.
+WIDTH = 80
+# Metrics of the table of models.
+SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
+# Metrics of held-out variants.
+HELD_OUT_METRICS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
+
+
+def show(rows: Iterable[tuple[str, str, str]]) -> None:
+    """Rows of name, value and note: a table on a terminal, lines elsewhere."""
+    if not sys.stderr.isatty():
+        for name, value, note in rows:
+            log.info("%s: %s%s", name, value, f" ({note})" if note else "")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for row in rows:
+        table.add_row(*row)
+    Console(stderr=True).print(table)
+
+
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool = False
+) -> None:
+    """Rows on stdout: drawn on a terminal; elsewhere tab-separated, or `aligned` by spaces."""
+    if sys.stdout.isatty():
+        _draw(header, rows)
+        return
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for row in lines:
+        if aligned:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            typer.echo("  ".join(cells).rstrip())
+        else:
+            typer.echo("\t".join(row))
+
+
+def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Draw a table on a terminal, columns of numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for i, name in enumerate(header):
+        numeric = all(row[i][:1] in "-+.0123456789" for row in rows)
+        table.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def print_facts(facts: Sequence[tuple[str, str]], indent: str = "") -> None:
+    """Print names and values, aligned."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for name, value in facts:
+            table.add_row(name, value)
+        Console().print(table)
+        return
+    width = max((len(name) for name, _ in facts), default=0)
+    for name, value in facts:
+        typer.echo(f"{indent}{name:<{width}}  {value}")
+
+
+def print_report(report: Report) -> None:
+    """Print what `inspect` says of a file: facts, then tables."""
+    typer.echo(f"{report.path}: {report.kind}")
+    print_facts(
+        [
+            ("" if i else name, text)
+            for name, value in report.facts.items()
+            for i, text in enumerate(_texts(value))
+        ],
+        indent="  ",
+    )
+    for table in report.tables:
+        typer.echo("")
+        rows = [[_text(value) for value in row] for row in table.rows]
+        if sys.stdout.isatty():
+            _draw(table.columns, rows, table.title)
+            continue
+        typer.echo(f"{table.title}:")
+        widths = [max(map(len, column)) for column in zip(table.columns, *rows, strict=True)]
+        numeric = [all(_is_number(row[i]) for row in table.rows) for i in range(len(widths))]
+        for row in [table.columns, *rows]:
+            typer.echo("  " + _row(row, widths, numeric))
+
+
+def _texts(value: Any) -> list[str]:
+    """A fact on one line, or a long list with a line for each entry."""
+    text = _text(value)
+    return list(map(str, value)) if isinstance(value, list) and len(text) > WIDTH else [text]
+
+
+def _row(cells: Sequence[str], widths: list[int], numeric: list[bool]) -> str:
+    aligned = (
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, numeric, strict=True)
+    )
+    return "  ".join(aligned).rstrip()
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, (int, float))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:.4f}"
+    return str(value)
+
+
+def metric_table(
+    metrics: Sequence[MetricResult], titles: Mapping[str, str], digits: int = 3, unknown: str = ""
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of metrics, without the columns that nothing fills."""
+    header = ["metric", "value", "Bayes ceiling", "other", "difference"]
+    rows = [
+        [
+            titles[m.name],
+            *(interval_text(x, digits, unknown=unknown) for x in (m.score, m.ceiling, m.other)),
+            interval_text(m.difference, digits, unknown=unknown, sign=True),
+        ]
+        for m in metrics
+    ]
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def interval_text(
+    interval: Interval | None, digits: int = 3, *, unknown: str = "", sign: bool = False
+) -> str:
+    """``0.912 [0.880, 0.941]``; the value alone without an interval, `unknown` if it is NaN."""
+    return "" if interval is None else interval.text(digits, sign=sign, undefined=unknown)
+
+
+def print_results(found: Results) -> None:
+    """A row per model on stdout, and what to make of it on stderr."""
+    from genomix_cli.comparison.metrics.multiclass import METRICS
+
+    header = ("model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline")
+    rows = [
+        (
+            row.name,
+            *(interval_text(row.metrics[name].interval, digits=4) for name in SHOWN),
+            str(row.trials),
+            "" if row.against_best is None else row.against_best.verdict,
+        )
+        for row in found.outcomes
+    ]
+    print_table(header, rows)
+    for warning in found.warnings:
+        log.warning(warning)
+    log.info(found.headline)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of plain data as a table on stdout; numbers with four digits, nothing for None."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    print_table(names, [[_cell(row.get(name)) for name in names] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_held_out(metrics: Mapping[str, Any]) -> None:
+    """Print part, metric, value, interval, ceiling; over folds: mean and standard deviation."""
+    for part in ("valid", "test"):
+        for name in HELD_OUT_METRICS:
+            if name in metrics.get(part, {}):
+                interval = metrics[part][name]
+                line = [f"{interval[key]:.4f}" for key in ("value", "low", "high")]
+                ceiling = metrics[part].get(f"bayes_{name}")
+                if ceiling is not None:
+                    line.append(f"{ceiling:.4f}")
+                typer.echo("\t".join([part, name, *line]))
+    for name, folds in metrics.get("mean", {}).items():
+        typer.echo(f"folds\t{name}\t{folds['mean']:.4f}\t{folds['sd']:.4f}")

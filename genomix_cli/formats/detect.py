@@ -1,0 +1,95 @@
+"""What a file or folder is, by its first bytes or by what it says of itself."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# mudata's own first line, before that of HDF5.
+_MUDATA = b"MuData"
+_GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
+_SUFFIX = ".h5mu"
+_SEQUENCES = "genomix-sequences"
+_SHARD = "genomix-shard"
+
+
+def is_cohort(path: Path) -> bool:
+    """Return True if a file is a MuData file, or would have been by its name.
+
+    An AnnData file is one too, so that its owner hears what to make of it.
+    """
+    start = _start(path)
+    if not start.startswith((_HDF5, _MUDATA)):
+        return not path.exists() and path.name.endswith(_SUFFIX)
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return "obs" in file
+    except OSError:  # damaged; the command says so
+        return start.startswith(_MUDATA)
+
+
+def is_sequences(path: Path) -> bool:
+    """Return True if a file is one of sequences, by what it says of itself."""
+    return _is_format(path, _SEQUENCES)
+
+
+def is_genome_shard(path: Path) -> bool:
+    """Return True if a file is a genome shard, by what it says of itself."""
+    return _is_format(path, _SHARD)
+
+
+def _is_format(path: Path, name: str) -> bool:
+    start = _start(path)
+    if not start.startswith(_HDF5):
+        return False
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return bool(file.attrs.get("format") == name)
+    except OSError:  # damaged; the command says so
+        return name.encode() in start
+
+
+def is_scored_classes(path: Path) -> bool:
+    """Return True for a run folder of cohorts or sequences, or a table with a row per sample."""
+    if path.is_dir():
+        return _domain_of_run(path) != "variants"
+    start = _start(path)
+    if start.startswith(_GZIP):
+        start = _unzipped(path)
+    first = start.decode(errors="replace").splitlines()[:1] or [""]
+    return start.startswith(_PARQUET) or first[0].split("\t")[0] == "sample"
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes; none of what is no plain file, for a pipe can be read only once."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(4096)
+    except OSError:  # the command says so
+        pass
+    return b""
+
+
+def _unzipped(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(4096)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _domain_of_run(folder: Path) -> str:
+    try:
+        data = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    return str(data.get("domain", "variants")) if isinstance(data, dict) else ""
