@@ -209,7 +209,9 @@ class Leaf:
         if self.choices and not self.option.open:
             for each in value if isinstance(value, tuple) else (value,):
                 if each is not None and each not in self.choices:
-                    self._refuse("unknown", " or ".join(self.choices), each)
+                    kind = getattr(self.option.choices, "kind", "")
+                    told = f"unknown {kind} {each!r}" if kind else "unknown"
+                    self._refuse(told, " or ".join(self.choices), "" if kind else each)
         if not self.option.holds(value):
             self._refuse("out of range", str(self.option), given)
         return value
@@ -218,6 +220,8 @@ class Leaf:
         origin = get_origin(self.kind)
         if origin in (Mapping, dict):
             kind = get_args(self.kind)[1]
+            if kind is Any:
+                return parse_settings(given, self.flag)
             pairs = parse_pairs(given, self.flag, self.metavar.partition("=")[2])
             return {name: self._number(kind, text) for name, text in pairs.items()}
         if origin is tuple:
@@ -227,8 +231,6 @@ class Leaf:
         return self._number(self.kind, given)
 
     def _number(self, kind: Any, text: str) -> Any:
-        if kind is Any:
-            return parse_value(text)
         if kind not in (int, float):
             return Path(text) if kind is Path else text
         try:
@@ -331,6 +333,23 @@ def parse_pairs(values: Iterable[str] | None, option: str, what: str = "FILE") -
             raise UsageError(f"{name} was given twice", where=option)
         pairs[name] = rest
     return pairs
+
+
+def parse_settings(values: Iterable[str], option: str) -> dict[str, Any]:
+    """``KEY=VALUE`` as a mapping, the last of a key; a value is as `parse_value` has it.
+
+    Raises
+    ------
+    UsageError
+        If a value is no pair.
+    """
+    settings = {}
+    for value in values:
+        key, equals, text = (part.strip() for part in value.partition("="))
+        if not (key and equals):
+            raise UsageError("not a setting", where=option, expected="NAME=VALUE", found=value)
+        settings[key] = parse_value(text)
+    return settings
 
 
 def parse_names(value: str) -> tuple[str, ...]:

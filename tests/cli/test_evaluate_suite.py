@@ -47,7 +47,7 @@ def test_a_shard_is_evaluated_and_a_table_comes_to_stdout(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["-m", "gmt-mini-sim"], 2, "no folder for the report"),
+        (["-m", "gmt-mini-sim"], 2, "--output is missing"),
         (["-o", "x"], 2, "no model"),
         (["-m", "gmt-mini-sim", "-o", "x", "--vcf", "y.vcf"], 2, "--vcf and --info"),
         (["-m", "gmt-mini-sim", "-o", "x", "--baselines", "magic"], 2, "variant baseline 'magic'"),

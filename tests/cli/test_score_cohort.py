@@ -277,7 +277,7 @@ def test_what_is_no_cohort(run: Path, genomix_here: Here, tmp_path: Path) -> Non
 def test_a_model_is_needed(cohort: Path, genomix_here: Here) -> None:
     done = genomix_here("score", cohort)
     assert done.code == 2
-    assert "Missing option '--model'" in done.err
+    assert "--model is missing" in done.err
 
 
 def test_commands_of_variants_name_a_model_of_cohorts(

@@ -73,7 +73,7 @@ def test_every_task_writes_a_run_and_a_table(genomix, dna, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--task", "dance"), "unknown task of sequences 'dance'"),
+        (("--task", "dance"), "--task: unknown"),
         (("--label", "colour"), "no phenotype 'colour'"),
         (("--hold-out", "some"), "no way to hold out"),
         (("--few-shot", "0,five"), "no counts"),
