@@ -94,17 +94,10 @@ def test_from_tables_with_classes(genomix: Genomix, tmp_path: Path) -> None:
 def test_what_users_get_wrong(genomix: Genomix, cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "fit.yaml"
     for arguments, code, message in (
-<<<<<<< HEAD
         (("-o", out), 2, "fit needs a cohort file or tables"),
         ((cohort, "--methylation", cohort, "-o", out), 2, "fit needs a cohort file or tables"),
-        ((cohort,), 2, "no file to write to"),
-        ((cohort, "-o", out, "--label", "stage"), 2, "a cohort file already has its label"),
-=======
-        (("-o", out), 2, "fit wants a cohort file, or tables"),
-        ((cohort, "--methylation", cohort, "-o", out), 2, "fit wants a cohort file, or tables"),
         ((cohort,), 2, "--output is missing"),
-        ((cohort, "-o", out, "--label", "stage"), 2, "a cohort file has its label already"),
->>>>>>> e09ba73 (Messages of values keep their words; the last of a repeated setting counts)
+        ((cohort, "-o", out, "--label", "stage"), 2, "a cohort file already has its label"),
         ((tmp_path / "none.h5mu", "-o", out), 2, "no such file"),
         (("--methylation", tmp_path / "none.tsv", "-o", out), None, "none.tsv"),
         ((cohort, "-o", tmp_path / "no" / "fit.yaml"), 2, "no such folder"),
