@@ -182,7 +182,7 @@ class PrepareGenomeRequest:
 
 
 @dataclass(frozen=True)
-class Holding:
+class HoldOut:
     """The parts of the genome held out to validate and to test on, as the user names them."""
 
     valid_contigs: ValidContigs = ()
@@ -204,7 +204,7 @@ class TrainRequest:
     model: Annotated[str, Option("Model", choices=VARIANT_MODELS, panel=MODEL)] = "gmt"
     preset: Preset = "mini"
     arch: Arch = field(default_factory=dict)
-    held_out: Holding = field(default_factory=Holding)
+    held_out: HoldOut = field(default_factory=HoldOut)
     initial: Initial = None
     tune: Annotated[
         Literal["full", "head", "lora"],

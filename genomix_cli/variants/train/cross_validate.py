@@ -13,7 +13,7 @@ import pandas as pd
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.provenance import Provenance
-from genomix_cli.variants.requests import Holding, TrainRequest
+from genomix_cli.variants.requests import HoldOut, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
 from genomix_cli.variants.train.splits import make_folds
 from genomix_cli.variants.train.supervised import (
@@ -50,7 +50,7 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
     DataError
         As `genomix_cli.variants.train.supervised.train_variants`; also if a fold has no positives.
     """
-    if request.held_out != Holding():
+    if request.held_out != HoldOut():
         raise UsageError(
             "the folds already determine what is held out",
             where="--hold-out",
@@ -60,7 +60,7 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
     results = []
     for i in range(n_folds):
         log.info("fold %d of %d", i + 1, n_folds)
-        held_out = Holding(valid_regions=paths[(i + 1) % n_folds], test_regions=paths[i])
+        held_out = HoldOut(valid_regions=paths[(i + 1) % n_folds], test_regions=paths[i])
         folder = request.output / f"fold-{i}"
         done = folder / "metrics.json"
         if not (request.resume and done.is_file()):

@@ -14,7 +14,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.learning.folds import contig_folds
-from genomix_cli.variants.requests import Holding
+from genomix_cli.variants.requests import HoldOut
 
 Rows = NDArray[np.int64]
 CONTIG = "contig"
@@ -23,7 +23,7 @@ STRETCH = 500
 _UNITS = {"kb": 1_000, "mb": 1_000_000}
 
 
-class HeldOut:
+class HeldOutRegions:
     """Parts of a genome that are kept from training.
 
     Parameters
@@ -37,7 +37,7 @@ class HeldOut:
     @classmethod
     def of(
         cls, known: Iterable[str], contigs: Iterable[str], bed: Path | None = None, part: str = ""
-    ) -> HeldOut:
+    ) -> HeldOutRegions:
         """Whole contigs, and the regions of a BED file.
 
         Parameters
@@ -123,11 +123,11 @@ def _of_file(bed: Path, names: ContigNames) -> list[Interval]:
     return found
 
 
-class Held(NamedTuple):
+class GenomeSplit(NamedTuple):
     """The parts to validate and to test on."""
 
-    valid: HeldOut
-    test: HeldOut
+    valid: HeldOutRegions
+    test: HeldOutRegions
 
     def rows(
         self, names: NDArray[np.str_], pos: NDArray[np.int64], usable: Rows, margin: int
@@ -246,7 +246,7 @@ def thin(rows: Rows, most: int) -> Rows:
     return np.concatenate([stretches[i] for i in np.unique(keep)])
 
 
-def held_parts(holding: Holding, known: Iterable[str]) -> Held:
+def split_genome(hold_out: HoldOut, known: Iterable[str]) -> GenomeSplit:
     """Both parts, in the data's own names.
 
     Raises
@@ -257,8 +257,8 @@ def held_parts(holding: Holding, known: Iterable[str]) -> Held:
         If a file cannot be read, or has nothing of the data.
     """
     known = tuple(known)
-    valid = HeldOut.of(known, holding.valid_contigs, holding.valid_regions, "valid")
-    test = HeldOut.of(known, holding.test_contigs, holding.test_regions, "test")
+    valid = HeldOutRegions.of(known, hold_out.valid_contigs, hold_out.valid_regions, "valid")
+    test = HeldOutRegions.of(known, hold_out.test_contigs, hold_out.test_regions, "test")
     both = [
         interval
         for name, pairs in test._regions.by_contig.items()
@@ -270,4 +270,4 @@ def held_parts(holding: Holding, known: Iterable[str]) -> Held:
             "a part of the genome cannot be in both valid and test",
             found=f"{len(both)} contigs or regions",
         )
-    return Held(valid, test)
+    return GenomeSplit(valid, test)

@@ -37,7 +37,7 @@ from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.dataset import VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
-from genomix_cli.variants.train.splits import Held, Rows, held_parts, thin
+from genomix_cli.variants.train.splits import GenomeSplit, Rows, split_genome, thin
 from genomix_cli.variants.train.task import VariantTask, predict
 
 log = logging.getLogger("genomix")
@@ -136,7 +136,7 @@ def _advice(request: TrainRequest, module: Any) -> str:
 
 
 def _finish(
-    task: VariantTask, shard: Shard, rows: dict[str, Rows], held: Held, request: TrainRequest
+    task: VariantTask, shard: Shard, rows: dict[str, Rows], held: GenomeSplit, request: TrainRequest
 ) -> dict[str, Any]:
     """Calibrate, save the model, and test it on held-out variants."""
 
@@ -165,7 +165,7 @@ def _finish(
 
 def _labelled_rows(
     shard: Shard, request: TrainRequest, margin: int
-) -> tuple[Held, dict[str, Rows]]:
+) -> tuple[GenomeSplit, dict[str, Rows]]:
     """Return the rows of the variant table in each part of the split."""
     table = shard.variants
     usable = np.flatnonzero(np.isfinite(table.label) | np.isfinite(table.effect))
@@ -177,7 +177,7 @@ def _labelled_rows(
         )
     names = np.array(list(shard.contigs))[table.contig]
     present = [c for c in shard.contigs if (names[usable] == c).any()]
-    held = held_parts(request.held_out, present)
+    held = split_genome(request.held_out, present)
     if not held.valid:
         raise UsageError(
             "nothing to validate on",
@@ -257,7 +257,7 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
     return module
 
 
-def _open_run(request: TrainRequest, held: Held) -> None:
+def _open_run(request: TrainRequest, held: GenomeSplit) -> None:
     """Create the run folder and record the run in it."""
     folder = request.output
     if not first_process():
@@ -272,7 +272,7 @@ def _open_run(request: TrainRequest, held: Held) -> None:
     write_json(folder / "train.json", {**_provenance(request, held), "environment": environment()})
 
 
-def _provenance(request: TrainRequest, held: Held) -> dict[str, Any]:
+def _provenance(request: TrainRequest, held: GenomeSplit) -> dict[str, Any]:
     """Return the provenance; held-out parts are recorded as intervals, not as file names."""
     said = {name: str(part) for name, part in held._asdict().items()}
     settings = {**plain(request), "held_out": said}
@@ -323,7 +323,7 @@ def _loader(
 
 
 def _model_config(
-    shard: Shard, module: Any, request: TrainRequest, held: Held, platt: Platt
+    shard: Shard, module: Any, request: TrainRequest, held: GenomeSplit, platt: Platt
 ) -> ModelConfig:
     return ModelConfig(
         model=request.model,

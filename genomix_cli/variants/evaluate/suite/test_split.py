@@ -16,7 +16,7 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.learning.checkpoints import model_folder, read_config
 from genomix_cli.variants.requests import SuiteRequest
-from genomix_cli.variants.train.splits import HeldOut, thin
+from genomix_cli.variants.train.splits import HeldOutRegions, thin
 
 log = logging.getLogger("genomix")
 
@@ -30,14 +30,14 @@ class RunSplit(NamedTuple):
     Attributes
     ----------
     run : str
-    valid, test : HeldOut
+    valid, test : HeldOutRegions
     initial : str
         Model it started from, whose training data are unknown here; empty: none.
     """
 
     run: str
-    valid: HeldOut
-    test: HeldOut
+    valid: HeldOutRegions
+    test: HeldOutRegions
     initial: str
 
     def mask(self, shard: Shard) -> Mask:
@@ -45,7 +45,7 @@ class RunSplit(NamedTuple):
         return mask(self.valid, shard) | mask(self.test, shard)
 
 
-def mask(part: HeldOut, shard: Shard) -> Mask:
+def mask(part: HeldOutRegions, shard: Shard) -> Mask:
     """Return True for rows of the variant table that are in a part, bool ``[V]``."""
     return part.mask(shard.contigs, shard.variants.contig, shard.variants.pos)
 
@@ -90,13 +90,13 @@ def _settings(folder: Path) -> Mapping[str, Any]:
         raise DataError(f"cannot be read: {error}", where=path) from error
 
 
-def _part(settings: Mapping[str, Any], part: str) -> HeldOut:
+def _part(settings: Mapping[str, Any], part: str) -> HeldOutRegions:
     """Regions of a part as training writes them; older runs name whole contigs."""
     said = settings.get("held_out")
     if said is not None:
-        return HeldOut(Regions.parse(said[part]) if said[part] else Regions([]))
+        return HeldOutRegions(Regions.parse(said[part]) if said[part] else Regions([]))
     names = settings.get(f"{part}_contigs") or ()
-    return HeldOut(Regions(Interval(name, START, END) for name in names))
+    return HeldOutRegions(Regions(Interval(name, START, END) for name in names))
 
 
 def split_rows(shard: Shard, request: SuiteRequest) -> Split:
@@ -134,8 +134,8 @@ def split_rows(shard: Shard, request: SuiteRequest) -> Split:
     )
 
 
-def _test_part(shard: Shard, request: SuiteRequest, first: RunSplit) -> HeldOut:
-    asked = HeldOut.of(shard.contigs, request.test_contigs, request.test_regions, "test")
+def _test_part(shard: Shard, request: SuiteRequest, first: RunSplit) -> HeldOutRegions:
+    asked = HeldOutRegions.of(shard.contigs, request.test_contigs, request.test_regions, "test")
     if asked or first.test:
         return asked or first.test
     raise UsageError(

@@ -74,7 +74,7 @@ from genomix_cli.variants.train.pretrain.sampling import (
     stack,
     validation_draws,
 )
-from genomix_cli.variants.train.splits import HeldOut
+from genomix_cli.variants.train.splits import HeldOutRegions
 from genomix_cli.variants.train.task import to_device
 
 log = logging.getLogger("genomix")
@@ -373,7 +373,7 @@ def _parts(shard: Shard, gmt: GMT, request: PretrainRequest) -> Parts:
             where="--valid-contigs",
             expected=f"one or more of {', '.join(shard.contigs)}; or --valid-regions",
         )
-    held = HeldOut.of(shard.contigs, request.valid_contigs, request.valid_regions)
+    held = HeldOutRegions.of(shard.contigs, request.valid_contigs, request.valid_regions)
     train, valid = (
         find_places(shard, gmt.n_bins, held, request.max_n, valid=valid) for valid in (False, True)
     )

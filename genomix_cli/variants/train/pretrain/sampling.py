@@ -41,7 +41,7 @@ from genomix_cli.variants.train.pretrain.masking import (
     middle_of,
     span_kmers,
 )
-from genomix_cli.variants.train.splits import HeldOut
+from genomix_cli.variants.train.splits import HeldOutRegions
 
 # Number of bases to count at a time.
 PIECE = 1000 * CONTACT_BIN
@@ -68,14 +68,16 @@ class Places(NamedTuple):
     held_out: int
 
 
-def find_places(shard: Shard, n_bins: int, held: HeldOut, max_n: float, *, valid: bool) -> Places:
+def find_places(
+    shard: Shard, n_bins: int, held: HeldOutRegions, max_n: float, *, valid: bool
+) -> Places:
     """Return every window on the contact grid with at least one stored base.
 
     Parameters
     ----------
     shard : Shard
     n_bins : int
-    held : HeldOut
+    held : HeldOutRegions
         Training windows lie wholly outside of it; validation windows lie wholly inside and do not
         overlap.
     max_n : float

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.vcf.regions import Interval, Regions
-from genomix_cli.variants.requests import Holding
-from genomix_cli.variants.train.splits import HeldOut, held_parts, make_folds, parse_length
+from genomix_cli.variants.requests import HoldOut
+from genomix_cli.variants.train.splits import HeldOutRegions, make_folds, parse_length, split_genome
 from genomix_cli.variants.train.supervised import check_parts
 
 CONTIGS = ("chr1", "chr2", "chr3", "chrM")
@@ -25,7 +25,7 @@ def bed(path: Path, *lines: str) -> Path:
 
 
 def test_whole_contigs_under_either_name() -> None:
-    held = held_parts(Holding(("3",), ("MT",)), CONTIGS)
+    held = split_genome(HoldOut(("3",), ("MT",)), CONTIGS)
     pos = np.array([0, 10**8])
     assert held.valid.inside("chr3", pos).all()
     assert held.test.inside("chrM", pos).all()
@@ -34,26 +34,26 @@ def test_whole_contigs_under_either_name() -> None:
 
 def test_every_unknown_contig_is_named() -> None:
     with pytest.raises(UsageError, match=r"unknown valid contigs: chr8, chr9.*chr1, chr2"):
-        held_parts(Holding(("chr8", "chr2", "chr9")), CONTIGS)
+        split_genome(HoldOut(("chr8", "chr2", "chr9")), CONTIGS)
 
 
 def test_nothing_is_in_both_parts_even_under_two_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="both valid and test"):
-        held_parts(Holding(("chr2",), ("2",)), CONTIGS)
+        split_genome(HoldOut(("chr2",), ("2",)), CONTIGS)
     regions = bed(tmp_path / "a.bed", "2\t100\t200")
     with pytest.raises(UsageError, match="both valid and test"):
-        held_parts(Holding(("chr2",), test_regions=regions), CONTIGS)
+        split_genome(HoldOut(("chr2",), test_regions=regions), CONTIGS)
 
 
 def test_a_file_of_another_genome_is_refused(tmp_path: Path) -> None:
     regions = bed(tmp_path / "a.bed", "scaffold_7\t100\t200")
     with pytest.raises(DataError, match=r"none of its contigs .*scaffold_7"):
-        held_parts(Holding(valid_regions=regions), CONTIGS)
+        split_genome(HoldOut(valid_regions=regions), CONTIGS)
 
 
 def test_rows_near_a_held_out_region_are_in_no_part(tmp_path: Path) -> None:
     regions = bed(tmp_path / "a.bed", "chr1\t1000\t2000")
-    held = held_parts(Holding(("chr3",), test_regions=regions), CONTIGS)
+    held = split_genome(HoldOut(("chr3",), test_regions=regions), CONTIGS)
     pos = np.array([899, 900, 999, 1000, 1999, 2000, 2099, 2100, 5])
     names = np.array(["chr1"] * 8 + ["chr3"])
     rows = held.rows(names, pos, np.arange(9), margin=100)
@@ -71,7 +71,7 @@ intervals = st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60)), min_siz
 def test_it_agrees_with_every_base_looked_at(
     pairs: list[tuple[int, int]], start: int, size: int, margin: int
 ) -> None:
-    held = HeldOut(Regions(Interval("chr1", s, s + n) for s, n in pairs))
+    held = HeldOutRegions(Regions(Interval("chr1", s, s + n) for s, n in pairs))
     covered = np.zeros(600, bool)
     for s, n in pairs:
         covered[s : s + n] = True
@@ -91,7 +91,7 @@ def test_folds_of_blocks_hold_each_variant_once(tmp_path: Path) -> None:
     folds = make_folds(5, "100kb", contig, pos, lengths)
     times = np.zeros(400, int)
     for path in folds.write(tmp_path):
-        held = HeldOut.of(lengths, (), path)
+        held = HeldOutRegions.of(lengths, (), path)
         for name in ("chr1", "chr2"):
             times[contig == name] += held.inside(name, pos[contig == name])
     assert (times == 1).all()

@@ -40,7 +40,7 @@ from genomix_cli.variants.train.pretrain.sampling import (
     stack,
     validation_draws,
 )
-from genomix_cli.variants.train.splits import HeldOut
+from genomix_cli.variants.train.splits import HeldOutRegions
 from tests.conftest import Ended
 from tests.pretraining_shard import FakeShard, View
 
@@ -48,8 +48,8 @@ N_BINS, K, FLANK = 400, 6, 24
 READING = Reading(N_BINS, K, FLANK, spans=4, places=4)
 SMALL = {"n_bins": N_BINS, "d_model": 16, "n_layers": 2, "n_heads": 2}
 SMALL |= {"d_sequence": 8, "d_local": 8, "radius": 16}
-CHR2 = HeldOut(Regions([Interval("chr2", START, END)]))
-NONE = HeldOut(Regions([]))
+CHR2 = HeldOutRegions(Regions([Interval("chr2", START, END)]))
+NONE = HeldOutRegions(Regions([]))
 
 
 def windows(shard: FakeShard, *, training: bool = True, epoch: int = 0) -> MaskedWindows:
@@ -70,7 +70,7 @@ def make_network(shard: FakeShard) -> Pretraining:
 def test_windows_to_train_on_touch_nothing_held_out_and_those_to_validate_on_lie_inside() -> None:
     shard = FakeShard(gap=(60_000, 100_000))
     regions = [Interval("chr1", 120_000, 160_000), Interval("chr2", START, END)]
-    held = HeldOut(Regions(regions))
+    held = HeldOutRegions(Regions(regions))
     train = find_places(shard, N_BINS, held, 0.1, valid=False)
     assert set(train.contig.tolist()) == {0}
     assert {0, 40_000, 100_000, 160_000, 180_000} <= set(train.start.tolist())
@@ -107,10 +107,10 @@ def test_short_stretches_can_be_learned_from_where_n_is_allowed() -> None:
 
 
 def test_a_part_without_windows_is_refused() -> None:
-    short = HeldOut(Regions([Interval("chr1", 0, 15_000)]))
+    short = HeldOutRegions(Regions([Interval("chr1", 0, 15_000)]))
     with pytest.raises(DataError, match="no window of 20,000 bases is held out"):
         find_places(FakeShard(), N_BINS, short, 0.1, valid=True)
-    both = HeldOut(Regions(Interval(name, START, END) for name in ("chr1", "chr2")))
+    both = HeldOutRegions(Regions(Interval(name, START, END) for name in ("chr1", "chr2")))
     with pytest.raises(DataError, match="is left to train on"):
         find_places(FakeShard(), N_BINS, both, 0.1, valid=False)
 
