@@ -18,10 +18,10 @@ from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.binary import auprc, auroc
 from genomix_cli.formats.genome_shard import Shard, open_shard
-from genomix_cli.learning.checkpoints import load_model
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.train.dataset import VariantDataset, collate
 from genomix_cli.variants.train.task import VariantTask, predict
+from genomix_cli.variants.trained import load_model
 
 DRAWS = 1000
 BOOSTING = "gradient boosting on tracks"

@@ -63,7 +63,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THR
 ABOUT = """
 import json, torch
 from genomix_cli import __version__
-from genomix_cli.learning.checkpoints import load_model
+from genomix_cli.variants.trained import load_model
 from genomix_cli.variants.score.plan import DEFAULT_MODEL
 module = load_model(DEFAULT_MODEL, torch.device("cpu")).module
 size = sum(p.numel() for p in module.parameters())

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from genomix_cli.genome.signal import BIN_SIZE
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.score.doctor import MadeUpGenome

@@ -38,13 +38,13 @@ from snvs import SPACING, made_up
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
-from genomix_cli.learning.checkpoints import LoadedModel, load_model
 from genomix_cli.variants.models import gmt
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, STRIDE, load_window, trim_allele
 from genomix_cli.variants.score.engine import Engine, Target, window_tensors
 from genomix_cli.variants.score.plan import DEFAULT_MODEL
+from genomix_cli.variants.trained import LoadedModel, load_model
 
 CPU = torch.device("cpu")
 CONTIG, START, WINDOWS, SEED = "chr22", 30_000_000, 6, 20_261_121

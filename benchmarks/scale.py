@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from chr22 import run
 
-from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
+from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
 
 LENGTH = 30_000_000
 SPACING = 30

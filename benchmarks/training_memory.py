@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.memory import is_out_of_memory
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT, PRESETS, GMTConfig

@@ -155,9 +155,10 @@ def _folder(path: Path, top: int) -> Report:
 
 
 def _model(path: Path) -> Report:
-    from genomix_cli.learning.checkpoints import read_config, weights_file
+    from genomix_cli.formats.run_folder import RunFolder
     from genomix_cli.provenance import sha256
     from genomix_cli.variants.score.background import load_background
+    from genomix_cli.variants.trained import read_config
 
     config = read_config(path)
     facts: dict[str, Any] = {
@@ -167,7 +168,7 @@ def _model(path: Path) -> Report:
         "assembly": config.assembly or "not stated",
         "architecture": _pairs({k: v for k, v in config.arch.items() if k != "tracks"}),
     }
-    background = load_background(path, sha256(weights_file(path)))
+    background = load_background(path, sha256(RunFolder(path).weights))
     facts["background"] = (
         "none" if background is None else f"{background.source}, {background.count:,} of them"
     )
@@ -180,12 +181,12 @@ def _model(path: Path) -> Report:
 
 def _cohort_model(path: Path) -> Report:
     from genomix_cli.cohorts.runs import read_run_config
-    from genomix_cli.learning.checkpoints import weights_file
+    from genomix_cli.formats.run_folder import RunFolder
 
     config = read_run_config(path)
     facts: dict[str, Any] = {
         "model": config.model,
-        "numbers stored": _parameters(weights_file(path)),
+        "numbers stored": _parameters(RunFolder(path).weights),
         "training samples": sum(config.counts),
         "architecture": _pairs(config.arch),
         "temperature": config.temperature,
@@ -203,14 +204,14 @@ def _cohort_model(path: Path) -> Report:
 
 
 def _sequence_run(path: Path) -> Report:
-    from genomix_cli.learning.checkpoints import weights_file
+    from genomix_cli.formats.run_folder import RunFolder
     from genomix_cli.sequences.runs import read_run
 
     config = read_run(path).config
     facts: dict[str, Any] = {
         "task": config.task,
         "model": config.model,
-        "numbers stored": _parameters(weights_file(path)),
+        "numbers stored": _parameters(RunFolder(path).weights),
         "length": config.length,
         "sequences": "aligned" if config.columns else "not aligned",
         "architecture": _pairs(config.arch),

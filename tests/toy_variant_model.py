@@ -14,9 +14,9 @@ from torch import Tensor
 
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.signal import BIN_SIZE
-from genomix_cli.learning.checkpoints import ModelConfig, save_model
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
+from genomix_cli.variants.trained import ModelConfig, save_model
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class Align(SequenceTraining):
 
 def _on_sequences(task: str, asked: Any) -> Any:
     """Run a task of sequences; return what it gives, None in processes that only help."""
-    from genomix_cli.learning.checkpoints import resolve_device
+    from genomix_cli.learning.devices import resolve_device
     from genomix_cli.learning.fit_settings import FitSettings
     from genomix_cli.learning.processes import first_process
 

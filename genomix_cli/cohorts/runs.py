@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
 from genomix_cli.learning.calibration import at_temperature
-from genomix_cli.learning.checkpoints import (
-    FORMAT,
-    FORMAT_VERSION,
-    WEIGHTS,
-    read_plain,
-    weights_file,
-)
 from genomix_cli.learning.conformal import prediction_sets
-from genomix_cli.provenance import sha256
 from genomix_cli.registry import COHORT_MODELS
 
 DOMAIN = "cohorts"
@@ -108,17 +99,7 @@ def build(name: str, arch: Mapping[str, Any], *, where: object = None) -> Cohort
 
 def save_run(folder: Path, model: CohortModel, config: RunConfig) -> None:
     """Write weights and configuration into an existing folder."""
-    # ascontiguousarray would give a scalar, as batch norm has them, an axis.
-    state = {name: np.asarray(array, order="C") for name, array in model.state().items()}
-    (folder / WEIGHTS).write_bytes(save(state))
-    data = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "domain": DOMAIN,
-        **to_dict(config),
-        "modalities": [to_dict(modality) for modality in config.modalities],
-    }
-    (folder / "config.json").write_text(json.dumps(data, indent=1, default=list) + "\n")
+    RunFolder(folder).save(DOMAIN, to_dict(config), model.state())
 
 
 def load_run(folder: Path, device: str = "cpu") -> Run:
@@ -132,36 +113,28 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
         If its files are damaged, of a newer version, or do not belong together.
     """
     folder = Path(folder)
-    config = read_run_config(folder)
-    weights = weights_file(folder)
-    model = build(config.model, config.arch, where=folder / "config.json")
+    stored = RunFolder(folder).load(DOMAIN)
+    config = _config(stored.config, folder / CONFIG)
+    model = build(config.model, config.arch, where=folder / CONFIG)
     try:
-        model.restore(config.modalities, config.classes, load_file(str(weights)))
-    except Exception as error:  # safetensors raises its own type, torch RuntimeError
+        model.restore(config.modalities, config.classes, stored.state)
+    except Exception as error:  # each model finds other things wrong with its arrays
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"the weights do not fit the configuration: {reason}", where=weights
+            f"the weights do not fit the configuration: {reason}", where=folder / WEIGHTS
         ) from error
     model.to(device)
-    return Run(model, config, folder, sha256(weights))
+    return Run(model, config, folder, stored.sha256)
 
 
 def read_run_config(folder: Path) -> RunConfig:
-    """Read and check ``config.json``.
+    """Read and check ``config.json``; raises as :func:`load_run`."""
+    return _config(RunFolder(folder).config(DOMAIN), Path(folder) / CONFIG)
 
-    Raises
-    ------
-    UsageError
-        If there is none.
-    DataError
-        If it is damaged, of another kind, or of a newer version.
-    """
-    path = Path(folder) / "config.json"
-    if not path.is_file():
-        raise UsageError("is not a run folder", where=folder, hint="make one: genomix train")
-    data = read_plain(path, DOMAIN)
+
+def _config(data: dict[str, Any], where: Path) -> RunConfig:
     try:
-        data["modalities"] = tuple(from_dict(Modality, m, where=path) for m in data["modalities"])
-        return from_dict(RunConfig, data, where=path)
+        data["modalities"] = tuple(from_dict(Modality, m, where=where) for m in data["modalities"])
+        return from_dict(RunConfig, data, where=where)
     except (KeyError, TypeError, UsageError) as error:
-        raise DataError(f"is damaged: {error}", where=path) from error
+        raise DataError(f"is damaged: {error}", where=where) from error

@@ -28,7 +28,7 @@ from genomix_cli.comparison.scoring import (
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import table_format
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 
 #: Number of samples that a model is given at a time.
 BATCH = 2048

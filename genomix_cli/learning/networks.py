@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, NotNegative, Positive
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitConfig, FitSettings
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.processes import rank_and_world_size

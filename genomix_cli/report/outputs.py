@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.comparison.tables import write_rows
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.report.card import card
 from genomix_cli.report.multiqc import write_multiqc
 from genomix_cli.report.page import write_report
@@ -49,13 +49,13 @@ def write_outputs(
     # Times differ from run to run, and the same input is to give the same bytes.
     timing = {row["name"]: row.pop("seconds") for row in metrics["outcomes"]}
     for name, data in (("metrics.json", metrics), ("timing.json", timing)):
-        (folder / name).write_text(json.dumps(data, indent=1) + "\n")
+        RunFolder(folder).write_json(name, data)
     write_rows(results.rows(), folder / "models.tsv")
     table = predictions(study, seed_column=seed_column)
     table.to_parquet(folder / "predictions.parquet", index=False)
     write_multiqc(results, folder)
     write_report(study, results, folder / "report.html", extra=sections)
-    (folder / "README.md").write_text(card(study, results) + note)
+    RunFolder(folder).write_text("README.md", card(study, results) + note)
 
 
 def predictions(study: Study, *, seed_column: bool) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256 as digest
@@ -10,19 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save
 
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.run_folder import CONFIG, RunFolder
 from genomix_cli.formats.sequences import Columns, Sequences
-from genomix_cli.learning.checkpoints import (
-    FORMAT,
-    FORMAT_VERSION,
-    WEIGHTS,
-    read_plain,
-    weights_file,
-)
-from genomix_cli.provenance import sha256
 from genomix_cli.sequences.models.base import State
 
 DOMAIN = "sequences"
@@ -118,16 +109,12 @@ def check_fits(config: RunConfig, sequences: Sequences, where: object) -> None:
 
 def save_run(folder: Path, config: RunConfig, state: State) -> None:
     """Write weights and configuration into an existing folder."""
-    # ascontiguousarray would give a scalar, as batch norm has them, an axis.
-    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
-    (folder / WEIGHTS).write_bytes(save(arrays))
-    data = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "domain": DOMAIN,
-        **to_dict(config),
-    }
-    (folder / "config.json").write_text(json.dumps(data, indent=1, default=list) + "\n")
+    RunFolder(folder).save(DOMAIN, to_dict(config), state)
+
+
+def read_run_config(folder: Path) -> RunConfig:
+    """Read and check ``config.json``; raises as :func:`read_run`."""
+    return _config(RunFolder(folder).config(DOMAIN), Path(folder) / CONFIG)
 
 
 def read_run(folder: Path, *tasks: str) -> StoredRun:
@@ -147,13 +134,8 @@ def read_run(folder: Path, *tasks: str) -> StoredRun:
         If its files are damaged, of another domain, or of a newer version.
     """
     folder = Path(folder)
-    path = folder / "config.json"
-    if not path.is_file():
-        raise UsageError("is not a run folder", where=folder, hint="make one: genomix train")
-    try:
-        config = from_dict(RunConfig, read_plain(path, DOMAIN), where=path)
-    except (KeyError, TypeError, UsageError) as error:
-        raise DataError(f"is damaged: {error}", where=path) from error
+    stored = RunFolder(folder).load(DOMAIN)
+    config = _config(stored.config, folder / CONFIG)
     if tasks and config.task not in tasks:
         raise UsageError(
             "is a run of another task",
@@ -161,9 +143,11 @@ def read_run(folder: Path, *tasks: str) -> StoredRun:
             expected=" or ".join(tasks),
             found=config.task,
         )
-    weights = weights_file(folder)
+    return StoredRun(config, stored.state, folder, stored.sha256)
+
+
+def _config(data: dict[str, Any], where: Path) -> RunConfig:
     try:
-        state = load_file(str(weights))
-    except Exception as error:  # safetensors raises its own type
-        raise DataError(f"is damaged: {error}", where=weights) from error
-    return StoredRun(config, state, folder, sha256(weights))
+        return from_dict(RunConfig, data, where=where)
+    except (KeyError, TypeError, UsageError) as error:
+        raise DataError(f"is damaged: {error}", where=where) from error

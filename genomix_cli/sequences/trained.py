@@ -17,9 +17,9 @@ from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.study import Floats
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError
+from genomix_cli.formats.run_folder import WEIGHTS
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.calibration import at_temperature
-from genomix_cli.learning.checkpoints import WEIGHTS
 from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS

@@ -23,8 +23,8 @@ def model(tiny_genome: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from genomix_cli.genome.bigwig import BigWig
     from genomix_cli.genome.signal import TrackSpec
     from genomix_cli.learning.calibration import Platt
-    from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
     from genomix_cli.variants.models.gmt import GMT, GMTConfig
+    from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
 
     with torch.random.fork_rng():
         torch.manual_seed(0)

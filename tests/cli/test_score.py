@@ -23,8 +23,8 @@ import pytest
 import torch
 
 from genomix_cli.genome.signal import TrackSpec
-from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
+from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
 from tests.conftest import Ended
 
 ROOT = Path(__file__).resolve().parents[2]

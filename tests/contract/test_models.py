@@ -12,11 +12,11 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.learning.adapters import adapt, merge
-from genomix_cli.learning.checkpoints import ModelConfig, arch_of, load_model, save_model
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records.inputs import MAX_ALLELE
 from genomix_cli.variants.train.objectives import weighted_bce
+from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
 
 TRACKS = ("ATAC", "CTCF")
 SPECS = tuple(TrackSpec(t, tuple(float(i) for i in range(1001)), 0.5, 2.0) for t in TRACKS)
@@ -117,8 +117,8 @@ def test_a_newer_format_is_refused(name: str, tmp_path: Path) -> None:
     model = make(name)
     save_model(tmp_path, model, ModelConfig(name, arch_of(model), SPECS))
     path = tmp_path / "config.json"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
-    with pytest.raises(DataError, match=r"newer genomix.*version 1 or less.*found 99"):
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 99'))
+    with pytest.raises(DataError, match=r"newer genomix.*version 2 or less.*found 99"):
         load_model(tmp_path)
 
 

@@ -24,9 +24,9 @@ import pytest
 import torch
 from scipy.stats import percentileofscore
 
+from genomix_cli.formats.run_folder import WEIGHTS
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.learning.calibration import Platt
-from genomix_cli.learning.checkpoints import WEIGHTS, ModelConfig, save_model
 from genomix_cli.provenance import sha256
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
@@ -34,6 +34,7 @@ from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.blocks import ScoreSummary
 from genomix_cli.variants.score.vcf import score_variants
+from genomix_cli.variants.trained import ModelConfig, save_model
 
 FOLDER = Path(__file__).parent / "vcf"
 EXPECTED = FOLDER / "expected.vcf"

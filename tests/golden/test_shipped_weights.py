@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from genomix_cli.comparison.metrics.binary import auroc
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.vcf.reader import VcfReader
-from genomix_cli.learning.checkpoints import PRETRAINED, load_model, read_config, weights_file
 from genomix_cli.provenance import sha256
 from genomix_cli.variants.score.background import load_background
 from genomix_cli.variants.score.doctor import examine
+from genomix_cli.variants.trained import PRETRAINED, load_model, read_config
 from tests.conftest import ROOT, Ended
 
 MODELS = sorted(path.parent for path in PRETRAINED.glob("*/config.json"))
@@ -73,7 +74,7 @@ def test_the_demonstration_scores_as_measured(
 
 
 def test_what_lies_beside_the_weights_fits_them(folder: Path) -> None:
-    weights = sha256(weights_file(folder))
+    weights = sha256(RunFolder(folder).weights)
     background = load_background(folder, weights)
     assert background is not None
     assert len(background.logits) >= 10_000

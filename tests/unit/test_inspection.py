@@ -133,8 +133,8 @@ def test_a_folder_that_is_not_ours(tmp_path: Path) -> None:
 
 def test_a_model(tmp_path: Path) -> None:
     from genomix_cli.genome.signal import TrackSpec
-    from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
     from genomix_cli.registry import VARIANT_MODELS
+    from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
 
     cnn = VARIANT_MODELS.load("cnn")
     module = cnn(cnn.config_class(tracks=("ATAC",)))

@@ -46,7 +46,7 @@ from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import CheckError, MissingExtraError, UsageError
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.genome.tables import unknown_name
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import COHORT_MODELS

@@ -28,7 +28,7 @@ from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, NotNegative, Share
 from genomix_cli.learning import networks
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.networks import (
     JOINT,

@@ -29,12 +29,13 @@ from genomix_cli.comparison.splits import NO_ROWS, Rows, Split
 from genomix_cli.comparison.study import Importance, Wording
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.config import to_dict
-from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.formats.cohort import Cohort, open_cohort
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.processes import first_process
-from genomix_cli.provenance import Provenance, environment
+from genomix_cli.provenance import Provenance
 
 log = logging.getLogger("genomix")
 
@@ -145,7 +146,9 @@ def train_cohort(request: TrainRequest) -> Results:
         precision=request.precision,
     )
     request = replace(request, output=_own_folder(request))
-    _open_run(request)
+    resume = request.resume and first_process()
+    RunFolder.open(request.output, _provenance(request), resume=resume)
+    (request.output / "parts").mkdir(exist_ok=True)
     log.info(
         "%s samples in %d classes, %s of them held out in %d folds by %s",
         f"{len(samples):,}",
@@ -247,31 +250,12 @@ def _own_folder(request: TrainRequest) -> Path:
     return Path(tempfile.mkdtemp(prefix="genomix-"))
 
 
-def _open_run(request: TrainRequest) -> None:
-    """Create the run folder and write the request to it."""
-    folder, plain = request.output, _plain(request)
-    before = folder / "train.json"
-    if request.resume:
-        if not before.is_file():
-            raise UsageError("there is no run to resume", where=folder)
-        if json.loads(before.read_text())["config"] != plain:
-            raise UsageError(
-                "was started with other settings", where=folder, hint="give the same, or a new -o"
-            )
-    elif folder.exists() and any(folder.iterdir()):
-        raise UsageError(
-            "is not empty", where=folder, hint="choose another -o, or add --resume to go on with it"
-        )
-    (folder / "parts").mkdir(parents=True, exist_ok=True)
-    _write_json(before, {**_provenance(request).to_dict(), "environment": environment()})
-
-
 def _provenance(request: TrainRequest) -> Provenance:
     return Provenance.of(_plain(request), {"cohort": request.cohort}, request.seed)
 
 
 def _plain(request: TrainRequest) -> dict[str, Any]:
-    """The request as JSON has it, names of files without their folders."""
+    """Return the request as JSON data, files without their folders."""
     plain = asdict(request)
     for name in ("cohort", "output"):
         plain[name] = Path(plain[name]).name
@@ -279,7 +263,3 @@ def _plain(request: TrainRequest) -> dict[str, Any]:
     for name in ("resume", "device", "threads"):
         del plain[name]
     return json.loads(json.dumps(plain))
-
-
-def _write_json(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n")

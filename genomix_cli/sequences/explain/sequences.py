@@ -21,7 +21,7 @@ from genomix_cli.errors import CheckError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import LETTERS
 from genomix_cli.genome.vcf.writer import cell
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS

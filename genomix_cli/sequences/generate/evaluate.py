@@ -5,6 +5,7 @@ Letters: n sequences, L bases, K classes.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +28,6 @@ from genomix_cli.sequences.generate.markov import ORDER, Floats
 from genomix_cli.sequences.generate.nearest import Collection
 from genomix_cli.sequences.requests import GeneratedRequest
 from genomix_cli.sequences.runs import check_fits
-from genomix_cli.sequences.train.request import write_json
 from genomix_cli.sequences.train.splits import splits
 
 log = logging.getLogger("genomix")
@@ -399,7 +399,7 @@ def _write(
             "provenance": Provenance.of(settings, inputs, request.seed).to_dict(),
         }
         with atomic_path(request.json, force=request.force) as draft:
-            write_json(draft, data)
+            draft.write_text(json.dumps(data, indent=1, default=str) + "\n")
     if request.report:
         write_generated_page(request.report, evaluation, [*entrants, judge.real])
 

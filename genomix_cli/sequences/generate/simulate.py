@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import UsageError
+from genomix_cli.formats.run_folder import WEIGHTS
 from genomix_cli.formats.sequences import (
     Phenotype,
     Sequences,
@@ -21,7 +22,7 @@ from genomix_cli.formats.sequences import (
     write_sequences,
 )
 from genomix_cli.genome import iupac
-from genomix_cli.learning.checkpoints import WEIGHTS, resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.sequences.generate.checkpoint import Diffusion, columns_of, load_diffusion
 from genomix_cli.sequences.generate.conditions import (

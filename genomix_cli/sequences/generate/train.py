@@ -16,6 +16,7 @@ from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.tables import plain
 from genomix_cli.config import from_dict
 from genomix_cli.errors import UsageError
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.learning.networks import curve
 from genomix_cli.learning.processes import first_process
@@ -57,7 +58,6 @@ from genomix_cli.sequences.train.learning import Part, learn
 from genomix_cli.sequences.train.request import (
     last_checkpoint,
     open_folder,
-    write_json,
 )
 from genomix_cli.sequences.train.splits import splits
 
@@ -293,7 +293,7 @@ def _headline(found: Sequence[Likelihood]) -> str:
 
 
 def _write(folder: Path, summary: DiffusionSummary) -> None:
-    write_json(folder / "metrics.json", plain(summary))
+    RunFolder(folder).write_json("metrics.json", plain(summary))
     sections = [likelihood_section(summary.likelihoods), restored_section(summary.restored)]
     sections += [training_section(summary.curve)] if summary.curve else []
     sub = (

@@ -21,7 +21,7 @@ from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Share
 from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
 from genomix_cli.learning import networks
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.networks import curve, new_module, set_weights, weights
 from genomix_cli.learning.task import Epoch

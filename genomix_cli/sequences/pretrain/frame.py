@@ -18,6 +18,7 @@ from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.tables import plain
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.networks import curve, weights
 from genomix_cli.learning.task import Epoch, Task
@@ -35,7 +36,7 @@ from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
 from genomix_cli.sequences.score.embeddings import Start
 from genomix_cli.sequences.train.learning import Learning, Part, learn
-from genomix_cli.sequences.train.request import last_checkpoint, write_json
+from genomix_cli.sequences.train.request import last_checkpoint
 from genomix_cli.sequences.train.splits import TEST, VALID, splits
 
 log = logging.getLogger("genomix")
@@ -269,4 +270,4 @@ def save(
         provenance=request.provenance().to_dict(),
     )
     save_run(request.output, run, weights(module))
-    write_json(request.output / "metrics.json", plain(summary))
+    RunFolder(request.output).write_json("metrics.json", plain(summary))

@@ -19,7 +19,7 @@ from torch import nn
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of

@@ -23,7 +23,7 @@ from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.parquet import Column
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.sequences.models.alignment import AlignConfig, Alignment, PhenotypeSpec
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run

@@ -29,7 +29,7 @@ from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import cell, table_format
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run

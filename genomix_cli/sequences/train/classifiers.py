@@ -22,7 +22,7 @@ from genomix_cli.comparison.tables import write_rows
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import open_sequences
-from genomix_cli.learning.checkpoints import resolve_device
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled

@@ -20,12 +20,7 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import BIN_SIZE, Uncovered
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
-from genomix_cli.learning.checkpoints import (
-    LoadedModel,
-    load_model,
-    refuse_pretrained,
-    resolve_device,
-)
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import VARIANT_MODELS
@@ -47,6 +42,7 @@ from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
 from genomix_cli.variants.score.tags import DEMONSTRATION, HEADER_PREFIX, PROBABILITY, REASON
+from genomix_cli.variants.trained import LoadedModel, load_model, refuse_pretrained
 
 log = logging.getLogger("genomix")
 

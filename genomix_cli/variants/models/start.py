@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
-from genomix_cli.learning.checkpoints import LoadedModel, load_model
 from genomix_cli.variants.models.base import VariantModel
+from genomix_cli.variants.trained import LoadedModel, load_model
 
 # Fields in which a model may differ from the one whose weights it starts from.
 _CHANGEABLE = ("n_bins", "tracks", "dropout", "modality_dropout")

@@ -241,7 +241,7 @@ def read_scale(name: str) -> Scale:
         If the file or model does not exist or is damaged.
     """
     if not Path(name).is_file():
-        from genomix_cli.learning.checkpoints import model_folder, read_config
+        from genomix_cli.variants.trained import model_folder, read_config
 
         config = read_config(model_folder(name))
         uncovered: Any = config.uncovered

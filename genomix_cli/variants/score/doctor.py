@@ -21,16 +21,11 @@ from genomix_cli.errors import DataError
 from genomix_cli.genome.alphabet import encode
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import BIN_SIZE, Signal
-from genomix_cli.learning.checkpoints import (
-    LoadedModel,
-    load_model,
-    model_folder,
-    resolve_device,
-    weights_file,
-)
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import atomic_path
 from genomix_cli.variants.records.inputs import Allele, window_start
 from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target
+from genomix_cli.variants.trained import LoadedModel, load_model, model_folder
 
 FILE = "reference.json"
 ALLELES = 96
@@ -179,7 +174,6 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
     if precision == "auto":
         chosen = "bf16" if where.type == "cuda" else "fp32"
     folder = model_folder(model)
-    weights_file(folder)
     stored = _stored(folder)
     loaded = load_model(model, where)
     if stored["model"] != loaded.sha256:

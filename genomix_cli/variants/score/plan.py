@@ -8,19 +8,12 @@ from typing import Any, NamedTuple
 import torch
 
 from genomix_cli.errors import UsageError
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.signal import UNCOVERED
 from genomix_cli.genome.vcf.reader import Record
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of
-from genomix_cli.learning.checkpoints import (
-    PRETRAINED,
-    ModelConfig,
-    model_folder,
-    read_config,
-    refuse_pretrained,
-    resolve_devices,
-    weights_file,
-)
+from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.provenance import sha256
 from genomix_cli.variants.records.checks import CHECK_REF
 from genomix_cli.variants.records.cutting import suited_mode
@@ -28,6 +21,13 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.background import Background, load_background
 from genomix_cli.variants.score.engine import MODES, PRECISIONS, Mode, Precision
+from genomix_cli.variants.trained import (
+    PRETRAINED,
+    ModelConfig,
+    model_folder,
+    read_config,
+    refuse_pretrained,
+)
 
 
 class Plan(NamedTuple):
@@ -134,7 +134,7 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
     """
     format = format_of(request.output, request.output_type)
     folder = model_folder(request.model)
-    config, digest = read_config(folder), sha256(weights_file(folder))
+    config, digest = read_config(folder), sha256(RunFolder(folder).weights)
     refuse_pretrained(config, folder)
     devices = resolve_devices(request.device, request.devices)
     on_gpu = devices[0].type == "cuda"

@@ -21,9 +21,9 @@ from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.genome.tracks import require_cell
-from genomix_cli.learning.checkpoints import ModelConfig, load_model
 from genomix_cli.variants.requests import GenomeFiles
 from genomix_cli.variants.score.engine import Engine, Flag, Mode, Precision, Scores, Target
+from genomix_cli.variants.trained import ModelConfig, load_model
 
 
 def open_genome(files: GenomeFiles, config: ModelConfig) -> GenomeSource:

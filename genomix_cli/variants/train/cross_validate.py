@@ -12,6 +12,7 @@ import pandas as pd
 
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.requests import HoldOut, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
@@ -19,12 +20,12 @@ from genomix_cli.variants.train.splits import make_folds
 from genomix_cli.variants.train.supervised import (
     plain,
     train_variants,
-    write_json,
     write_predictions,
 )
 
 log = logging.getLogger("genomix")
 
+RECORD = "cross_validation.json"
 MEANS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
 
 
@@ -74,22 +75,17 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
 def _open_folder(request: TrainRequest, n_folds: int, by: str) -> list[Path]:
     folder = request.output
     paths = [folder / f"fold-{i}.bed" for i in range(n_folds)]
-    if request.resume:
-        if not all(path.is_file() for path in paths):
-            raise UsageError(f"there is no run of {n_folds} folds to resume", where=folder)
+    provenance = Provenance.of(
+        {**plain(request), "folds": n_folds, "fold_by": by}, {"shard": request.shard}, request.seed
+    )
+    RunFolder.open(folder, provenance, resume=request.resume, record=RECORD)
+    if all(path.is_file() for path in paths):
         return paths
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError("is not empty", where=folder, hint="choose another, or --resume")
     shard = open_shard(request.shard)
     table = shard.variants
     usable = np.isfinite(table.label) | np.isfinite(table.effect)
     names = np.array(list(shard.contigs))[table.contig[usable]]
     folds = make_folds(n_folds, by, names, table.pos[usable], shard.contigs)
-    folder.mkdir(parents=True, exist_ok=True)
-    provenance = Provenance.of(
-        {**plain(request), "folds": n_folds, "fold_by": by}, {"shard": request.shard}, request.seed
-    )
-    write_json(folder / "cross_validation.json", provenance.to_dict())
     return folds.write(folder)
 
 
@@ -109,7 +105,7 @@ def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
         "mean": _over_folds(by_fold),
         "folds": by_fold,
     }
-    write_json(request.output / "metrics.json", metrics)
+    RunFolder(request.output).write_json("metrics.json", metrics)
     return metrics
 
 

@@ -16,20 +16,15 @@ from torch.utils.data import DataLoader
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt, fit_platt
-from genomix_cli.learning.checkpoints import (
-    ModelConfig,
-    arch_of,
-    build_model,
-    resolve_device,
-    save_model,
-)
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.memory import explain_out_of_memory
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
 from genomix_cli.learning.task import FitResult
-from genomix_cli.provenance import Provenance, environment
+from genomix_cli.provenance import Provenance
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.start import start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
@@ -39,6 +34,7 @@ from genomix_cli.variants.train.dataset import VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
 from genomix_cli.variants.train.splits import GenomeSplit, Rows, split_genome, thin
 from genomix_cli.variants.train.task import VariantTask, predict
+from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
 
 log = logging.getLogger("genomix")
 
@@ -71,7 +67,10 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         torch.manual_seed(request.seed)
         module = initial_module(shard, request)
     held, rows = _labelled_rows(shard, request, module.n_bins * BIN_SIZE // 2)
-    _open_run(request, held)
+    folder = RunFolder(request.output)
+    if first_process():
+        provenance = _provenance(request, held)
+        folder = RunFolder.open(request.output, provenance, resume=request.resume)
     generator = torch.Generator().manual_seed(request.seed)
     count = adapt(module, request.tune, request.lora_rank, generator=generator)
     log.log(
@@ -81,13 +80,13 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         *(f"{len(rows[part]):,}" for part in ("train", "beside")),
     )
     task = VariantTask(module, shard.variants, request.rank_weight, request.rank_margin)
-    best = _fit(task, shard, rows, request, device)
+    best = _fit(task, shard, rows, request, device, folder.checkpoint(request.resume))
     if not first_process():
         return {}
     merge(module)
     metrics = _finish(task, shard, rows, held, request)
     metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
-    write_json(request.output / "metrics.json", metrics)
+    folder.write_json("metrics.json", metrics)
     return metrics
 
 
@@ -97,11 +96,11 @@ def _fit(
     rows: dict[str, Rows],
     request: TrainRequest,
     device: torch.device,
+    checkpoint: Path | None,
 ) -> FitResult:
     """Train the task's module, which ends with the weights that validated best."""
     train = _dataset(shard, rows["train"], task.module, request, augment=True)
     valid = _dataset(shard, rows["valid"], task.module, request, augment=False)
-    last = request.output / "checkpoints" / "last.ckpt"
     with explain_out_of_memory(_advice(request, task.module)):
         result = fit(
             task,
@@ -111,7 +110,7 @@ def _fit(
             request.output,
             device,
             request.seed,
-            last if request.resume else None,
+            checkpoint,
         )
     task.module.to(device).eval()
     return result
@@ -257,26 +256,11 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
     return module
 
 
-def _open_run(request: TrainRequest, held: GenomeSplit) -> None:
-    """Create the run folder and record the run in it."""
-    folder = request.output
-    if not first_process():
-        return
-    if request.resume and not (folder / "train.json").is_file():
-        raise UsageError("there is no run to resume", where=folder)
-    if not request.resume and folder.exists() and any(folder.iterdir()):
-        raise UsageError(
-            "is not empty", where=folder, hint="choose another folder, or go on with --resume"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "train.json", {**_provenance(request, held), "environment": environment()})
-
-
-def _provenance(request: TrainRequest, held: GenomeSplit) -> dict[str, Any]:
+def _provenance(request: TrainRequest, held: GenomeSplit) -> Provenance:
     """Return the provenance; held-out parts are recorded as intervals, not as file names."""
     said = {name: str(part) for name, part in held._asdict().items()}
     settings = {**plain(request), "held_out": said}
-    return Provenance.of(settings, {"shard": request.shard}, request.seed).to_dict()
+    return Provenance.of(settings, {"shard": request.shard}, request.seed)
 
 
 def plain(request: Any) -> dict[str, Any]:
@@ -334,7 +318,7 @@ def _model_config(
         calibration=platt,
         assembly=shard.assembly,
         demonstration=request.demonstration,
-        provenance=_provenance(request, held),
+        provenance=_provenance(request, held).to_dict(),
     )
 
 
@@ -342,8 +326,3 @@ def write_predictions(path: Path, frames: Any) -> None:
     """Write the tables of :func:`genomix_cli.variants.train.held_out.frame` as one file."""
     table = pd.concat(frames)
     table.to_csv(path, sep="\t", index=False, float_format="%.6g")
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write plain data, one value per line."""
-    path.write_text(json.dumps(data, indent=1) + "\n")

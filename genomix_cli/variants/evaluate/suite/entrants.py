@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader, Dataset
 from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.signal import BIN_SIZE
-from genomix_cli.learning.checkpoints import LoadedModel, load_model, refuse_pretrained
 from genomix_cli.progress import track
 from genomix_cli.registry import VARIANT_BASELINES
 from genomix_cli.variants.evaluate.suite.baselines.base import Baseline, BaselineTask
@@ -28,6 +27,7 @@ from genomix_cli.variants.score.workers import refuse_other_scale
 from genomix_cli.variants.train.controls import ShuffledTracks
 from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.train.task import VariantTask, predict
+from genomix_cli.variants.trained import LoadedModel, load_model, refuse_pretrained
 
 log = logging.getLogger("genomix")
 

@@ -13,7 +13,7 @@ import pandas as pd
 from genomix_cli.comparison.intervals import NAN
 from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.formats.genome_shard import Shard
-from genomix_cli.learning.checkpoints import model_folder, weights_file
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.evaluate.suite.results import (
     Metrics,
@@ -23,6 +23,7 @@ from genomix_cli.variants.evaluate.suite.results import (
     headline,
 )
 from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.trained import model_folder
 
 FORMAT = "genomix-evaluation"
 Row = dict[str, Any]
@@ -40,7 +41,8 @@ def write_files(suite: Suite, shard: Shard, request: SuiteRequest, folder: Path)
 def _contents(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
     """The fields of ``metrics.json``."""
     weights = {
-        f"weights of {Path(name).name}": weights_file(model_folder(name)) for name in request.models
+        f"weights of {Path(name).name}": RunFolder(model_folder(name)).weights
+        for name in request.models
     }
     provenance = Provenance.of(request.settings(), request.inputs() | weights, request.seed)
     return {

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
-from genomix_cli.learning.checkpoints import model_folder, read_config
 from genomix_cli.variants.requests import SuiteRequest
 from genomix_cli.variants.train.splits import HeldOutRegions, thin
+from genomix_cli.variants.trained import model_folder, read_config
 
 log = logging.getLogger("genomix")
 

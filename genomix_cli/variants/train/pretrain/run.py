@@ -21,7 +21,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -30,19 +29,15 @@ from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.comparison.tables import plain
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
-from genomix_cli.learning.checkpoints import (
-    ModelConfig,
-    arch_of,
-    build_model,
-    resolve_device,
-    save_model,
-)
+from genomix_cli.formats.run_folder import RunFolder, read_weights
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.memory import explain_out_of_memory
+from genomix_cli.learning.networks import set_weights, weights
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
 from genomix_cli.learning.task import FitResult
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, environment
+from genomix_cli.provenance import Provenance
 from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
 from genomix_cli.variants.models.start import start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
@@ -76,6 +71,7 @@ from genomix_cli.variants.train.pretrain.sampling import (
 )
 from genomix_cli.variants.train.splits import HeldOutRegions
 from genomix_cli.variants.train.task import to_device
+from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
 
 log = logging.getLogger("genomix")
 
@@ -333,7 +329,10 @@ def pretrain(request: PretrainRequest) -> PretrainSummary:
         module = _new(shard, request)
     request.masking.check(module.gmt.config.k)
     parts = _parts(shard, module.gmt, request)
-    _open_run(request)
+    if first_process():
+        RunFolder.open(request.output, _provenance(request), resume=request.resume)
+    else:
+        log.setLevel(logging.ERROR)
     task = PretrainTask(module, request.track_weight, request.seed)
     result = _fit(task, shard, parts, request)
     summary = _judge(task, shard, parts, result, request)
@@ -361,7 +360,7 @@ def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
     heads = loaded.path / HEADS
     if heads.is_file():
         try:
-            module.heads.load_state_dict(load_file(str(heads)))
+            set_weights(module.heads, read_weights(heads))
         except RuntimeError:
             log.info("its heads are for spans of another length: they start anew")
 
@@ -411,7 +410,6 @@ def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainReques
         )
         return _loader(windows, request, share(range(n), *rank_and_world_size(), pad=True))
 
-    last = request.output / "checkpoints" / "last.ckpt"
     device = resolve_device(request.device)
     with explain_out_of_memory(_advice(request)):
         result = fit(
@@ -422,7 +420,7 @@ def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainReques
             request.output,
             device,
             request.seed,
-            last if request.resume and last.is_file() else None,
+            RunFolder(request.output).checkpoint(request.resume),
         )
     task.module.to(device).eval()
     return result
@@ -551,29 +549,6 @@ def _hidden_spans(windows: MaskedWindows, flank: int, span: int) -> Iterator[Spa
                 yield Span(number, ids, ref[flank - ORDER : flank], right)
 
 
-def _open_run(request: PretrainRequest) -> None:
-    """Create the run folder and record the run in it."""
-    folder, before = request.output, request.output / "train.json"
-    if not first_process():
-        log.setLevel(logging.ERROR)
-        return
-    asked = _plain(request)
-    if request.resume:
-        if not before.is_file():
-            raise UsageError("there is no run to resume", where=folder)
-        if json.loads(before.read_text())["config"] != asked:
-            raise UsageError(
-                "was started with other settings", where=folder, hint="give the same, or a new -o"
-            )
-    elif folder.exists() and any(folder.iterdir()):
-        raise UsageError(
-            "is not empty", where=folder, hint="choose another folder, or go on with --resume"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    said = {**_provenance(request).to_dict(), "environment": environment()}
-    _write_json(before, said)
-
-
 def _provenance(request: PretrainRequest) -> Provenance:
     inputs = {"shard": request.shard}
     if request.valid_regions is not None:
@@ -604,14 +579,9 @@ def _write(
         pretrained_only=True,
         provenance=_provenance(request).to_dict(),
     )
-    folder = request.output
-    save_model(folder, module.gmt, config)
-    heads = {name: t.detach().cpu().contiguous() for name, t in module.heads.state_dict().items()}
-    (folder / HEADS).write_bytes(save(heads))
-    _write_json(folder / "metrics.json", plain(summary))
-    (folder / "README.md").write_text(pretrain_card(summary))
-    write_pretrain_report(summary, folder / "report.html")
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, default=str) + "\n")
+    folder = RunFolder(request.output)
+    save_model(folder.path, module.gmt, config)
+    folder.write_weights(HEADS, weights(module.heads))
+    folder.write_json("metrics.json", plain(summary))
+    folder.write_text("README.md", pretrain_card(summary))
+    write_pretrain_report(summary, folder.path / "report.html")

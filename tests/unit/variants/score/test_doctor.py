@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from genomix_cli.errors import DataError
-from genomix_cli.learning.checkpoints import ModelConfig, arch_of, save_model
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.score import doctor
 from genomix_cli.variants.score.doctor import FILE, MadeUpGenome, examine, write_reference
 from genomix_cli.variants.score.engine import Engine, Scores
+from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
 from tests.conftest import Ended
 
 SMALL = GMTConfig(

@@ -18,7 +18,6 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.signal import Signal
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.inspection import inspect
-from genomix_cli.learning.checkpoints import load_model, read_config, refuse_pretrained
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.requests import PRETRAIN_MONITOR, Masking, PretrainRequest
@@ -41,6 +40,7 @@ from genomix_cli.variants.train.pretrain.sampling import (
     validation_draws,
 )
 from genomix_cli.variants.train.splits import HeldOutRegions
+from genomix_cli.variants.trained import load_model, read_config, refuse_pretrained
 from tests.conftest import Ended
 from tests.pretraining_shard import FakeShard, View
 

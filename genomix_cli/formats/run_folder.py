@@ -1,0 +1,295 @@
+"""The folder of a training run: opened once, resumed under the same settings, read back whole.
+
+What a run was asked stands in ``train.json`` from the start; ``config.json`` and
+``model.safetensors`` come last. No file is ever there in part, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.provenance import Provenance, atomic_path, environment, sha256
+
+FORMAT = "genomix-model"
+# 2: the configuration holds the digest of the weights. 1 is still read.
+FORMAT_VERSION = 2
+# Runs from before cohorts and sequences do not say their domain.
+FIRST_DOMAIN = "variants"
+CONFIG, WEIGHTS, DIGEST = "config.json", "model.safetensors", "weights_sha256"
+REQUEST = "train.json"
+# Settings, by their path in the request, that change where and for how long a run works, and not
+# what it learns from an epoch.
+IGNORED_ON_RESUME = (
+    *("resume", "output", "device", "threads", "workers", "setting", "checkpointing"),
+    *("fit.epochs", "fit.patience"),
+)
+
+State = Mapping[str, NDArray[Any]]
+
+
+class Stored(NamedTuple):
+    """A trained model as it lies on disk.
+
+    Attributes
+    ----------
+    config : dict
+        Plain data for the configuration class of the domain.
+    state : dict of str to NDArray
+        Weights by name.
+    sha256 : str
+        Digest of the weights file.
+    """
+
+    config: dict[str, Any]
+    state: dict[str, NDArray[Any]]
+    sha256: str
+
+
+class RunFolder:
+    """A folder that a training run writes, or has written.
+
+    Parameters
+    ----------
+    path : str or Path
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        provenance: Provenance,
+        *,
+        resume: bool,
+        record: str = REQUEST,
+    ) -> RunFolder:
+        """Open an empty folder for a new run, or the folder of a run to go on with.
+
+        Parameters
+        ----------
+        path : Path
+        provenance : Provenance
+            Its `config` is what the run was asked.
+        resume : bool
+        record : str
+            File that says what was asked.
+
+        Raises
+        ------
+        UsageError
+            If the folder is in use, there is nothing to resume, or the run to resume was started
+            with other settings or on other inputs.
+        """
+        folder = cls(path)
+        if resume:
+            folder._check_same(provenance, record)
+            return folder
+        if path.exists() and not path.is_dir():
+            raise UsageError("is no folder", where=path)
+        if path.exists() and any(path.iterdir()):
+            same = (path / record).is_file() and not folder._differing(provenance, record)
+            raise UsageError(
+                "is not empty",
+                where=path,
+                hint="choose another -o" + (", or add --resume to go on with it" if same else ""),
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        folder.write_json(record, {**provenance.to_dict(), "environment": environment()})
+        return folder
+
+    def _check_same(self, provenance: Provenance, record: str) -> None:
+        if not (self.path / record).is_file():
+            raise UsageError("there is no run to resume", where=self.path)
+        if differing := self._differing(provenance, record):
+            raise UsageError(
+                f"was started with other settings: {', '.join(differing)}",
+                where=self.path,
+                hint="give the same, or a new -o",
+            )
+
+    def _differing(self, provenance: Provenance, record: str) -> list[str]:
+        """Return the names of settings and inputs that differ from those of the run."""
+        before = read_json(self.path / record)
+        asked = json.loads(json.dumps(provenance.to_dict(), default=str))
+        return [
+            name
+            for kind in ("config", "inputs")
+            for name in _differing(before.get(kind, {}), asked[kind])
+        ]
+
+    def checkpoint(self, resume: bool) -> Path | None:
+        """Return the last checkpoint if there is one to go on from.
+
+        A run that was killed before its first checkpoint starts over.
+        """
+        path = self.path / "checkpoints" / "last.ckpt"
+        return path if resume and path.is_file() else None
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Write plain data, a line per value."""
+        self.write_text(name, json.dumps(data, indent=1, default=str) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file whole or not at all."""
+        with atomic_path(self.path / name) as draft:
+            draft.write_text(text)
+
+    def write_weights(self, name: str, state: State) -> None:
+        """Write arrays in the safetensors format."""
+        # ascontiguousarray would give a scalar, as batch norm has them, an axis.
+        arrays = {key: np.asarray(array, order="C") for key, array in state.items()}
+        # As bytes: the library's own writer makes files that only their owner can read.
+        with atomic_path(self.path / name) as draft:
+            draft.write_bytes(save(arrays))
+
+    def save(self, domain: str, config: Mapping[str, Any], state: State) -> None:
+        """Write weights, then the configuration that makes the folder a model.
+
+        Parameters
+        ----------
+        domain : str
+            ``variants``, ``cohorts`` or ``sequences``.
+        config : mapping
+            Plain data.
+        state : mapping of str to NDArray
+        """
+        self.write_weights(WEIGHTS, state)
+        data = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "domain": domain,
+            **config,
+            DIGEST: sha256(self.path / WEIGHTS),
+        }
+        self.write_text(CONFIG, json.dumps(data, indent=1, default=list) + "\n")
+
+    def config(self, domain: str) -> dict[str, Any]:
+        """Return the configuration as plain data, for the class of its domain.
+
+        Raises
+        ------
+        UsageError
+            If this is no run folder.
+        DataError
+            If it is damaged, of another domain, or of a newer version.
+        """
+        return {name: value for name, value in self._header(domain).items() if name != DIGEST}
+
+    def _header(self, domain: str) -> dict[str, Any]:
+        path = self.path / CONFIG
+        if not path.is_file():
+            raise UsageError("is not a run folder", where=self.path, hint="make one: genomix train")
+        data = read_json(path)
+        if data.get("format") != FORMAT:
+            raise DataError("is not a genomix model", where=path, expected=f"format {FORMAT!r}")
+        own = data.get("domain", FIRST_DOMAIN)
+        if own != domain:
+            raise DataError(f"is a model of {own}", where=path, expected=f"a model of {domain}")
+        version = data.get("format_version", 0)
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise DataError(
+                "was written by a newer genomix",
+                where=path,
+                expected=f"format version {FORMAT_VERSION} or less",
+                found=str(version),
+                hint="upgrade: pip install -U genomix-toolkit",
+            )
+        return {k: v for k, v in data.items() if k not in ("format", "format_version", "domain")}
+
+    def load(self, domain: str) -> Stored:
+        """Read configuration and weights, and check that they belong together.
+
+        Raises
+        ------
+        UsageError
+            If this is no run folder.
+        DataError
+            If a file is damaged or missing, or the weights are not those that were saved.
+        """
+        config = self._header(domain)
+        digest = config.pop(DIGEST, None)
+        path = self.weights
+        own = sha256(path)
+        if digest is not None and digest != own:
+            raise DataError(
+                "the weights are not those that were saved with config.json",
+                where=path,
+                expected=f"sha256 {digest[:12]}...",
+                found=f"{own[:12]}...",
+                hint="copy the run folder again, as a whole",
+            )
+        return Stored(config, read_weights(path), own)
+
+    @property
+    def weights(self) -> Path:
+        """The weights file.
+
+        Raises
+        ------
+        DataError
+            If it is missing.
+        """
+        path = self.path / WEIGHTS
+        if not path.is_file():
+            raise DataError("the weights are missing", where=path)
+        return path
+
+
+def read_weights(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a safetensors file.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, or a value is not finite.
+    """
+    try:
+        state: dict[str, NDArray[Any]] = load(path.read_bytes())
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise DataError(f"is damaged: {error}", where=path) from error
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError(f"has weights that are not finite: {name}", where=path)
+    return state
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is something else.
+    """
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot be read: {error}", where=path) from error
+    if not isinstance(data, dict):
+        raise DataError("is damaged", where=path, expected="a JSON object")
+    return data
+
+
+def _differing(before: Any, asked: Any, prefix: str = "") -> list[str]:
+    """Return the names of settings that differ, without those that may."""
+    if not (isinstance(before, dict) and isinstance(asked, dict)):
+        return [] if before == asked else [prefix]
+    missing = object()
+    paths = {name: f"{prefix}.{name}".lstrip(".") for name in {**before, **asked}}
+    return [
+        differing
+        for name, path in paths.items()
+        if path not in IGNORED_ON_RESUME
+        for differing in _differing(before.get(name, missing), asked.get(name, missing), path)
+    ]

@@ -1,0 +1,64 @@
+"""Devices by name."""
+
+from __future__ import annotations
+
+import torch
+
+from genomix_cli.errors import UsageError
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a device that is there.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise UsageError(
+            "unknown device", where="--device", expected="auto, cpu, cuda or cuda:N", found=name
+        )
+    count = torch.cuda.device_count()
+    if kind == "cuda" and int(index or 0) >= count:
+        raise UsageError(
+            "no such GPU", where="--device", expected=f"{count} visible to PyTorch", found=name
+        )
+    return torch.device(name)
+
+
+def resolve_devices(device: str, devices: str = "") -> list[torch.device]:
+    """The devices that share the work.
+
+    Parameters
+    ----------
+    device : str
+        As for :func:`resolve_device`.
+    devices : str
+        How many (``"4"``), or the indices of GPUs (``"0,2"`` or ``"3,"``); empty: `device` alone.
+        A number of CPUs is a number of processes.
+
+    Raises
+    ------
+    UsageError
+        If they are not there, or nothing of this kind is asked for.
+    """
+    first = resolve_device(device)
+    if not devices:
+        return [first]
+    wrong = UsageError(
+        "no devices", where="--devices", expected="a number, or indices as in 0,2", found=devices
+    )
+    indices = [part for part in devices.split(",") if part]
+    if not indices or not all(index.isdecimal() for index in indices) or ":" in device:
+        raise wrong
+    if "," not in devices:
+        if not int(devices):
+            raise wrong
+        indices = list(map(str, range(int(devices))))
+    if first.type == "cpu":
+        return [first] * len(indices)
+    return [resolve_device(f"cuda:{index}") for index in indices]

@@ -1,0 +1,192 @@
+"""A trained model of variants: its configuration, and how it is saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
+from genomix_cli.genome.signal import TrackSpec
+from genomix_cli.learning.calibration import Platt
+from genomix_cli.learning.networks import set_weights, weights
+from genomix_cli.registry import VARIANT_MODELS
+
+DOMAIN = "variants"
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything beside the weights that scoring needs.
+
+    Attributes
+    ----------
+    model : str
+        Name in the registry.
+    arch : dict
+        Fields of the model's configuration class.
+    tracks : tuple of TrackSpec
+        In the order of the input, each with the normalisation that training applied.
+    uncovered : str
+        Meaning of bases without signal: ``"missing"`` or ``"zero"``.
+    max_gap_bins : int
+        Gaps up to this length are interpolated.
+    calibration : Platt
+        Logit to probability.
+    assembly : str
+        Name of the reference assembly trained on.
+    demonstration : bool
+        True for weights that are not meant for real conclusions.
+    pretrained_only : bool
+        True for weights to start training from, which score nothing yet.
+    provenance : dict
+        How the model was made.
+    """
+
+    model: str
+    arch: Mapping[str, Any]
+    tracks: tuple[TrackSpec, ...]
+    uncovered: str = "missing"
+    max_gap_bins: int = 10
+    calibration: Platt = field(default_factory=lambda: Platt(1.0, 0.0))
+    assembly: str = ""
+    demonstration: bool = False
+    pretrained_only: bool = False
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to score.
+
+    Attributes
+    ----------
+    module : Any
+        The network, in evaluation mode on the device asked for.
+    config : ModelConfig
+    path : Path
+        Its folder.
+    sha256 : str
+        Digest of the weights file.
+    """
+
+    module: Any
+    config: ModelConfig
+    path: Path
+    sha256: str
+
+
+def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
+    """Write weights and configuration into an existing folder."""
+    plain = asdict(config) | {"calibration": config.calibration._asdict()}
+    RunFolder(folder).save(DOMAIN, plain, weights(module))
+
+
+def refuse_pretrained(config: ModelConfig, folder: Path) -> None:
+    """Refuse to score with a model that was pre-trained only.
+
+    Raises
+    ------
+    UsageError
+        Naming the command that trains it.
+    """
+    if config.pretrained_only:
+        raise UsageError(
+            "was pre-trained only, and scores nothing yet",
+            where=folder,
+            hint=f"train it on labelled variants: genomix train SHARD --init {folder}",
+        )
+
+
+def build_model(name: str, arch: Mapping[str, Any], *, where: object = None) -> Any:
+    """Construct a registered model from plain data.
+
+    Raises
+    ------
+    UsageError
+        If the model is unknown or its configuration does not fit.
+    """
+    model_class = VARIANT_MODELS.load(name)
+    return model_class(from_dict(model_class.config_class, arch, where=where))
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model given by path, or by the name of one that ships.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    for folder in (Path(name), PRETRAINED / name):
+        if (folder / CONFIG).is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in PRETRAINED.glob("*/config.json"))
+    raise UsageError(
+        "no such model",
+        where=name,
+        expected=f"a run folder, or one of: {', '.join(shipped) or 'none ships'}",
+    )
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read and check ``config.json``.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, of another domain, or of a newer version.
+    """
+    return _config(RunFolder(folder).config(DOMAIN), folder / CONFIG)
+
+
+def _config(data: dict[str, Any], where: Path) -> ModelConfig:
+    try:
+        data["tracks"] = tuple(from_dict(TrackSpec, t, where=where) for t in data["tracks"])
+        data["calibration"] = Platt(**data["calibration"])
+        return from_dict(ModelConfig, data, where=where)
+    except (KeyError, TypeError, UsageError) as error:
+        raise DataError(f"is damaged: {error}", where=where) from error
+
+
+def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Load a run folder, or a model that ships, ready to score.
+
+    Parameters
+    ----------
+    name : str or Path
+    device : str or torch.device
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    DataError
+        If its files are damaged or do not belong together.
+    """
+    folder = model_folder(str(name))
+    stored = RunFolder(folder).load(DOMAIN)
+    config = _config(stored.config, folder / CONFIG)
+    # Building draws initial weights, which are replaced: the caller's generator stays as it was.
+    with torch.random.fork_rng(devices=[]):
+        module = build_model(config.model, config.arch, where=folder / CONFIG)
+    try:
+        set_weights(module, stored.state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"the weights do not fit the configuration: {reason}", where=folder / WEIGHTS
+        ) from error
+    return LoadedModel(module.to(device).eval(), config, folder, stored.sha256)
+
+
+def arch_of(module: Any) -> dict[str, Any]:
+    """The module's configuration as plain data."""
+    return to_dict(module.config)
