@@ -226,7 +226,7 @@ def damage(run: Path, how: str) -> None:
     ("how", "said"),
     [
         ("weights gone", "the weights are missing"),
-        ("weights cut", "the weights do not fit the configuration"),
+        ("weights cut", "the weights are not those that were saved with config.json"),
         ("other width", "the weights do not fit the configuration"),
         ("newer", "written by a newer genomix"),
         ("of variants", "is a model of variants (expected a model of cohorts)"),
