@@ -40,7 +40,7 @@ class Data(Protocol):
 
     @property
     def layout(self) -> Any:
-        """What a classifier has to know of the data beside values and classes, such as features."""
+        """Form of the data that a classifier has to know, such as features or a length."""
 
     @property
     def inputs(self) -> Any:
@@ -84,9 +84,9 @@ class Classifier(ABC, Generic[D]):
     needs : mapping
         Packages that fitting needs beyond those of its domain, and the extra that brings each.
     layout : Any
-        Of the data it was fitted to; see `Data.layout`.
+        Layout of the data it was fitted to; see `Data.layout`.
     classes : tuple of str
-        Of the data it was fitted to.
+        Classes of the data it was fitted to.
     start : dict of str to NDArray
         Trained weights to start from, for a model that can; empty: from scratch.
     """
@@ -129,7 +129,7 @@ class Classifier(ABC, Generic[D]):
             Every item has a label.
         setting : FitSettings
         valid : Data, optional
-            To stop by, where the contest sets some aside; nothing else is learned from it.
+            Data to stop by, where the contest sets some aside; nothing else is learned from it.
         """
 
     @abstractmethod

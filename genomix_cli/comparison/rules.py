@@ -1,4 +1,4 @@
-"""How every classifier of a contest is tuned, calibrated and judged."""
+"""Rules by which every classifier of a contest is tuned, calibrated and judged."""
 
 from __future__ import annotations
 

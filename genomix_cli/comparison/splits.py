@@ -1,4 +1,4 @@
-"""Which items are learned from and which judge: classes in like shares, units never divided.
+"""Splits into items to learn from and items to judge by: classes in like shares, units whole.
 
 Letters: n items.
 """

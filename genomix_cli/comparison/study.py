@@ -1,4 +1,4 @@
-"""What came of a comparison of models: everything the report, the tables and the tests need.
+"""Outcome of a contest of models: everything that the report and the tables need.
 
 Letters: n samples, S seeds, M modalities, K classes, F outer folds.
 """
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit says of itself.
+    """Report of a fit on itself.
 
     Attributes
     ----------
@@ -37,18 +37,18 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Wording:
-    """What the report calls things.
+    """Words of a domain in the report.
 
     Attributes
     ----------
     units : str
-        What a bootstrap draws, and folds keep together.
+        Name of what a bootstrap draws, and folds keep together.
     about : str
-        What the model card adds on the model.
+        Sentences on the model, for its card.
     data : str
-        The argument of ``genomix score``.
+        Argument of ``genomix score``.
     answer : str
-        What ``genomix score`` writes.
+        Sentence on what ``genomix score`` writes.
     """
 
     units: str
@@ -59,7 +59,7 @@ class Wording:
 
 @dataclass(frozen=True)
 class FoldFit:
-    """What was fitted for one outer fold.
+    """Report of the fit for one outer fold.
 
     Attributes
     ----------
@@ -68,13 +68,13 @@ class FoldFit:
     chosen : dict
         Fields of the configuration that tuning chose, of the first seed.
     tuning_nll : float
-        Of the chosen ones, on the inner folds; NaN if nothing was tuned.
+        Negative log-likelihood of the chosen ones where they were tuned; NaN if nothing was.
     temperature : float
-        That the logits are divided by.
+        Divisor of the logits.
     seconds : float
-        The last fit alone, without tuning.
+        Time of the last fit alone, without tuning.
     curve : tuple of Epoch
-        Of the last fit, for networks.
+        Training curve of the last fit, for networks.
     converged : bool
     """
 
@@ -98,13 +98,13 @@ class Outcome:
     model : str
         Name in the registry.
     modalities : tuple of str
-        That it saw.
+        Modalities that it saw.
     main : bool
         The model that was asked for; the others are what it is compared with.
     trials : int
-        Configurations that were tried in each outer fold.
+        Number of configurations that were tried in each outer fold.
     parameters : int
-        Numbers learned, in the last fold.
+        Number of parameters that were learned, in the last fold.
     probability : NDArray
         float64 ``[S, n, K]``: calibrated; NaN for samples that were never held out.
     uncalibrated : NDArray
@@ -142,9 +142,9 @@ class Importance:
     ----------
     modality, feature : str
     importance : float
-        In logits of the predicted class.
+        Mean absolute attribution, in logits of the predicted class.
     driver : bool, optional
-        Simulated cohorts: whether the class or an interaction drives it.
+        True if the class or an interaction drives it; None where nothing was simulated.
     """
 
     modality: str
@@ -170,28 +170,28 @@ class Study:
     shuffled_label : NDArray
         int64 ``[n]``: labels dealt anew among the samples, for the control.
     unit : NDArray
-        int64 ``[n]``: what a bootstrap draws, as patients.
+        int64 ``[n]``: unit that a bootstrap draws, such as a patient.
     fold : NDArray
         str ``[n]``: in which the sample was held out; empty if it never was.
     tested : NDArray
         bool ``[n]``.
     held_out_by : str
-        What a fold is: ``stratified folds``, ``batches``, or the name of a file.
+        Name of what a fold is: ``stratified folds``, ``batches``, or the name of a file.
     level : float
         Share of samples that the prediction sets are to cover.
     calibration : str
-        ``cross`` or ``split``.
+        See `genomix_cli.comparison.rules.Rules`.
     seeds : tuple of int
     outcomes : tuple of Outcome
         The main ones first.
     ceilings : dict
         Bayes posterior float ``[n, K]`` for sets of modalities, where the truth is known.
     importances : tuple of Importance
-        Of the first main model, largest first; empty where it has no gradient.
+        Attributions of the first main model, largest first; empty where it has no gradient.
     driver_auprc : dict
         Modality to (AUPRC of attributions against planted drivers, share of drivers), simulated.
     settings : dict
-        Of the request, plain data.
+        Plain data of the request.
     """
 
     data: str

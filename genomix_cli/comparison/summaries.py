@@ -23,7 +23,7 @@ class Score:
     Attributes
     ----------
     interval : Interval
-        Of the first seed; drawn over units.
+        Value with the first seed, drawn over units.
     seed_mean, seed_sd : float
         Mean and SD over seeds; the SD is NaN for a single one.
     """

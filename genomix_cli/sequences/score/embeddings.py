@@ -91,7 +91,7 @@ def _load(encoder: nn.Module, state: State, where: Path) -> None:
 
 
 def start_from(request: TrainRequest, sequences: Sequences) -> Start:
-    """What ``--init`` names, checked against the data; empty without it.
+    """Return the encoder of the run that ``--init`` names, if any, checked against the data.
 
     Raises
     ------
@@ -134,11 +134,11 @@ def embed(encoder: Encoder, codes: NDArray[np.uint8], say: str = "") -> NDArray[
     Parameters
     ----------
     encoder : Encoder
-        In evaluation mode, which makes the vector of one independent of the others.
+        Encoder in evaluation mode, which makes the vector of one independent of the others.
     codes : NDArray
         uint8 ``[n, L]``; may lie in a memory map.
     say : str
-        What to call it while it works; empty: nothing.
+        Title of the progress; empty: none is shown.
     """
     device = encoder.norm.weight.device
     parts = range(0, len(codes), PREDICT_BATCH)

@@ -1,4 +1,4 @@
-"""Which phenotypes fit a sequence, and which sequences fit phenotypes.
+"""Retrieval of the phenotypes that fit a sequence, and of the sequences that fit phenotypes.
 
 Letters: n sequences, M distinct profiles, P phenotypes, B batch, d width, p of what is compared.
 """
@@ -41,7 +41,7 @@ _AHEAD = 1e4
 
 
 class Compared(NamedTuple):
-    """How well each sequence and each profile fit: float64 ``[n, M]``, larger is better.
+    """Similarity of each sequence and each profile: float64 ``[n, M]``, larger is better.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Recalls(NamedTuple):
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What `retrieve` finds.
+    """Tables of what was retrieved.
 
     Attributes
     ----------
@@ -121,13 +121,13 @@ def compare(
     Parameters
     ----------
     module : Alignment
-        In evaluation mode.
+        Module in evaluation mode.
     codes : NDArray
         uint8 ``[n, L]``.
     values : NDArray
         float32 ``[M, P]``: profiles as the tower takes them.
     say : str
-        What to call it while it works; empty: nothing.
+        Title of the progress; empty: none is shown.
     """
     device = module.scale.log_scale.device
     found = Compared(*(np.full((len(codes), len(values)), np.nan) for _ in Compared._fields))
@@ -213,7 +213,7 @@ def _found(
 
 
 def _chance(right: NDArray[np.bool_], k: int) -> float:
-    """What random order gives: of each query 1 - C(N - r, k) / C(N, k), those without r left out.
+    """Recall of a random order: for each query 1 - C(N - r, k) / C(N, k), those without r left out.
 
     r right ones of N: the hypergeometric probability of at least one among the first k.
     """
@@ -225,7 +225,7 @@ def _chance(right: NDArray[np.bool_], k: int) -> float:
 
 
 def agree(values: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which profile fits each sequence's in all that both are known of: bool ``[n, M]``."""
+    """Return True where profiles agree in all that both are known of: bool ``[n, M]``."""
     found = np.ones((len(values), len(profiles)), bool)
     for own, other in zip(values.T, profiles.T, strict=True):
         gap = np.isnan(own)[:, None] | np.isnan(other)
@@ -288,13 +288,13 @@ def retrieve(
     Parameters
     ----------
     run_folder : Path
-        Of the task ``align``.
+        Run folder of the task ``align``.
     sequences : Sequences
     where : object, optional
         Their file, for messages.
     device : str
     top : int
-        Of each.
+        Number of profiles, or sequences, of each.
 
     Raises
     ------

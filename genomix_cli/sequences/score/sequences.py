@@ -184,7 +184,7 @@ def embeddings(
     Parameters
     ----------
     run : StoredRun
-        With an encoder: of any task, or a classifier that is a network.
+        Run with an encoder: of any task, or a classifier that is a network.
     codes : NDArray
         uint8 ``[n, L]``.
     known : NDArray

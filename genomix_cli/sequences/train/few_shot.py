@@ -1,4 +1,4 @@
-"""How good classifiers are after a few examples of each class, and whether pre-training helps.
+"""Accuracy of classifiers after a few examples of each class, and the gain by pre-training.
 
 Letters: t sequences held out, R repeats.
 """
@@ -28,7 +28,7 @@ from genomix_cli.sequences.models.base import Labelled
 log = logging.getLogger("genomix")
 
 SCRATCH = "from scratch"
-# How a network learns from so few: small batches, and no longer than it gets better.
+# A network learns from so few in small batches, and no longer than it gets better.
 BRIEF: dict[str, Any] = {"batch_size": 32, "epochs": 40, "patience": 8}
 DRAWS = 1000
 HELPS, HURTS, UNCLEAR = "helps", "hurts", "is not shown to help"
@@ -36,14 +36,14 @@ HELPS, HURTS, UNCLEAR = "helps", "hurts", "is not shown to help"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to try.
+    """Numbers of examples to try, and repeats.
 
     Attributes
     ----------
     counts : tuple of int
-        Examples of each class; of a class with fewer all are taken.
+        Numbers of examples of each class; of a class with fewer all are taken.
     repeats : int
-        Draws of examples.
+        Number of draws of examples.
     """
 
     counts: tuple[int, ...] = (1, 5, 10, 50)
@@ -76,7 +76,7 @@ class Row:
     count : int
         Examples of a class.
     hits : NDArray
-        bool ``[R, t]``: which of the sequences held out it classified rightly.
+        bool ``[R, t]``: True for sequences held out that it classified rightly.
     """
 
     name: str
@@ -85,13 +85,13 @@ class Row:
 
     @property
     def accuracy(self) -> Floats:
-        """Of each repeat ``[R]``."""
+        """Accuracy of each repeat ``[R]``."""
         return self.hits.mean(1)
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What pre-training adds, at one number of examples.
+    """Gain by pre-training, at one number of examples.
 
     Attributes
     ----------
@@ -109,21 +109,22 @@ class Gain:
 
 @dataclass(frozen=True)
 class FewShot:
-    """What came of it.
+    """Few-shot curves of all classifiers, and the gains by pre-training.
 
     Attributes
     ----------
     rows : tuple of Row
-        By count, then in the order of the entrants.
+        Sorted by count, then in the order of the entrants.
     gains : tuple of Gain
-        Of the pre-trained main model over the same from scratch; empty if nothing was pre-trained.
+        Gains of the pre-trained main model over the same from scratch; empty without
+        pre-training.
     """
 
     rows: tuple[Row, ...]
     gains: tuple[Gain, ...]
 
     def sentence(self) -> str:
-        """Whether pre-training helps, in words."""
+        """Return a sentence on the gains by pre-training; empty without any."""
         if not self.gains:
             return ""
         parts = []
@@ -137,7 +138,7 @@ class FewShot:
         return f"Pre-training {text} examples of a class (difference of accuracies)."
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each classifier and number of examples."""
+        """Return a row for each classifier and number of examples."""
         found = []
         for row in self.rows:
             accuracy = row.accuracy
@@ -177,7 +178,7 @@ def few_shot(
     Parameters
     ----------
     entrants : sequence of Entrant
-        With the configurations to use; the main ones first.
+        Entrants with the configurations to use; the main ones first.
     data : Labelled
     split : Split
     plan : Plan
@@ -220,7 +221,7 @@ def _with_scratch(entrants: Sequence[Entrant[Labelled]]) -> Iterator[Entrant[Lab
 def examples(
     label: NDArray[np.int64], rows: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Up to `count` of `rows` from each class, ascending."""
+    """Return up to `count` of `rows` from each class, ascending."""
     chosen = [rng.permutation(rows[label[rows] == k])[:count] for k in np.unique(label[rows])]
     return np.sort(np.concatenate(chosen))
 
@@ -232,7 +233,7 @@ def _judged(
     test: Labelled,
     setting: FitSettings,
 ) -> NDArray[np.bool_]:
-    """Which of the sequences held out are classified rightly ``[t]``."""
+    """True for sequences held out that are classified rightly ``[t]``."""
     model = fit_once(one, one.arch, train, valid, setting).model
     return np.asarray(model.log_probability(test.inputs).argmax(1) == test.label, bool)
 
@@ -252,7 +253,7 @@ def _gains(rows: Sequence[Row], every: Sequence[Entrant[Labelled]], seed: int) -
 def paired(
     hits: NDArray[np.bool_], other: NDArray[np.bool_], seed: int, draws: int = DRAWS
 ) -> Interval:
-    """Difference of two accuracies with its 95 % interval.
+    """Return the difference of two accuracies with its 95 % interval.
 
     Both the repeats (examples drawn) and the sequences held out are drawn again: with few repeats
     it is the examples that matter most.
@@ -275,7 +276,7 @@ def paired(
 
 
 def section(found: FewShot) -> tuple[str, tuple[Callable[..., Any], ...], tuple[Any, ...]]:
-    """For the report: title, figure, and table with what to make of it."""
+    """Return a section of the report: title, figure, and table with what to make of it."""
     return ("few examples", (lambda *_: _picture(found),), (lambda *_: _text(found),))
 
 

@@ -1,4 +1,4 @@
-"""How networks learn from sequences: their batches, and one call of the fit loop.
+"""Batches of sequences for networks, and one call of the fit loop.
 
 Letters: B batch, L bases.
 """
@@ -24,7 +24,7 @@ PREDICT_BATCH = 256
 
 @dataclass(frozen=True)
 class Learning(networks.Learning):
-    """How a network learns from sequences.
+    """Settings of a network that learns from sequences.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Learning(networks.Learning):
 
 
 class Batch(NamedTuple):
-    """Some sequences.
+    """A batch of sequences.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What every task of ``genomix train SEQUENCES.h5`` is asked, and the folder it writes to."""
+"""Run folder of a task of ``genomix train SEQUENCES.h5``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sequences are learned from, stopped by and judged: groups stay together, classes in shares.
+"""Splits of sequences: groups stay together, every part has its share of each class.
 
 Letters: n sequences, K classes.
 """
@@ -12,7 +12,7 @@ from genomix_cli.comparison.splits import Split
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
 
-# What files call the three parts.
+# Names that files give to the three parts.
 TRAIN = ("train", "training")
 VALID = ("valid", "validation", "val", "dev")
 TEST = ("test", "testing", "heldout", "held-out")
@@ -22,13 +22,13 @@ SHARE, VALID_SHARE = 0.25, 0.15
 def splits(
     sequences: Sequences, label: NDArray[np.int64] | None, how: str, seed: int
 ) -> tuple[str, list[Split]]:
-    """Part sequences, and say in words by what.
+    """Return what divides the sequences, in words, and the splits.
 
     Parameters
     ----------
     sequences : Sequences
     label : NDArray or None
-        int64 ``[n]``; sequences with -1 are in no part. None: all are used and count as one class.
+        int64 ``[n]``; sequences with -1 are in no part. None: all are of one class.
     how : str
         See `genomix_cli.sequences.train.request.TrainRequest.hold_out`.
     seed : int
@@ -109,9 +109,9 @@ def divide(
     share: float,
     seed: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two parts of `rows`, ascending; the second has about `share` of each class, and whole groups.
+    """Return two parts of `rows`, ascending; the second has about `share` of each class.
 
-    A group goes by the class that most of its sequences have.
+    Groups stay whole; a group goes by the class that most of its sequences have.
     """
     if share >= 1:
         return rows[:0], rows
