@@ -19,7 +19,7 @@ from genomix_cli.registry import COHORT_MODALITIES
 NAMES = list(COHORT_MODALITIES)
 
 
-def world(name: str, **more: Any) -> Any:
+def joint_model(name: str, **more: Any) -> Any:
     settings = {
         "samples": 1,
         "classes": {"a": 3, "b": 2, "c": 1},
@@ -54,7 +54,7 @@ def test_its_file_says_the_formula_and_the_source(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_values_are_in_the_domain_of_its_kind(name: str) -> None:
-    built = world(name)
+    built = joint_model(name)
     process = built.processes[name]
     rng = np.random.default_rng(1)
     values = process.draw(draw_samples(built.shared, 50, rng), rng, {}).values
@@ -67,7 +67,7 @@ def test_its_values_are_in_the_domain_of_its_kind(name: str) -> None:
 def test_draws_depend_on_the_generator_alone(name: str) -> None:
     drawn = []
     for _ in range(2):
-        built = world(name)
+        built = joint_model(name)
         rng = np.random.default_rng(3)
         drawn.append(built.processes[name].draw(draw_samples(built.shared, 20, rng), rng, {}))
     assert_array_equal(drawn[0].values, drawn[1].values)
@@ -75,7 +75,7 @@ def test_draws_depend_on_the_generator_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_tells_classes_apart_better_than_their_frequencies(name: str) -> None:
-    built = world(name)
+    built = joint_model(name)
     rng = np.random.default_rng(1)
     samples = draw_samples(built.shared, 400, rng)
     absent = {name: np.zeros(400, bool)}
@@ -86,7 +86,7 @@ def test_it_tells_classes_apart_better_than_their_frequencies(name: str) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_it_takes_part_in_interactions(name: str) -> None:
     other = "mutations" if name != "mutations" else "chromatin"
-    built = world(
+    built = joint_model(
         name,
         modalities={name: {}, other: {}},
         interactions={"share": 1.0, "pairs": [[name, other]]},
@@ -101,7 +101,7 @@ def test_it_takes_part_in_interactions(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_missing_says_nothing(name: str) -> None:
-    built = world(name)
+    built = joint_model(name)
     process = built.processes[name]
     nothing = np.full((2, len(process.features())), np.nan)
     found = np.broadcast_to(process.log_likelihood({name: nothing}, 2), (2, *built.shared.shape))

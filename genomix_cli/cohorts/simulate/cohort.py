@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.simulate.ceiling import Ceiling, ceilings
-from genomix_cli.cohorts.simulate.joint_model import Observed, Subset, World
+from genomix_cli.cohorts.simulate.joint_model import JointModel, Observed, Subset
 from genomix_cli.cohorts.simulate.parameters import plain
 from genomix_cli.cohorts.simulate.shared import Floats, Samples, draw_samples, joined
 from genomix_cli.formats.cohort import (
@@ -85,74 +85,74 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
     UsageError
         If the output exists and `force` is false, or parameters contradict each other.
     """
-    world = request.parameters.build()
+    model = request.parameters.build()
     rng = np.random.default_rng([request.seed, 0])
-    samples, absent = draw_present(world, request.parameters.samples, rng)
-    obs = _obs(world, samples)
+    samples, absent = draw_present(model, request.parameters.samples, rng)
+    obs = _obs(model, samples)
     called = request.parameters.called
     modalities = {
-        called(name): _empty(world, name, obs[~absent[name]]) for name in world.modalities
+        called(name): _empty(model, name, obs[~absent[name]]) for name in model.modalities
     }
     provenance = Provenance.of(
         {"preset": request.preset, **plain(request.parameters)}, {}, seed=request.seed
     )
     with draft_cohort(request.output, modalities, obs, provenance, force=request.force) as file:
-        found = _fill(file, world, samples, absent, request)
+        found = _fill(file, model, samples, absent, request)
         label = samples.label
         posteriors = {
             tuple(map(called, subset)): posterior for subset, posterior in found.posteriors.items()
         }
-        table = ceilings(world.shared.prior, posteriors, label)
+        table = ceilings(model.shared.prior, posteriors, label)
         add_samples(file, {TRUTH: np.column_stack(list(found.latents.values()))})
         add_samples(file, {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()})
-        add_truth(file, _truth(request, world, found.latents, table))
+        add_truth(file, _truth(request, model, found.latents, table))
     return CohortSummary(
         request.output,
         len(samples),
         {name: modality.n_vars for name, modality in modalities.items()},
-        {name: int((label == k).sum()) for k, name in enumerate(world.shared.classes)},
+        {name: int((label == k).sum()) for k, name in enumerate(model.shared.classes)},
         table,
     )
 
 
 def draw_present(
-    world: World, n: int, rng: np.random.Generator
+    model: JointModel, n: int, rng: np.random.Generator
 ) -> tuple[Samples, dict[str, NDArray[np.bool_]]]:
     """Draw samples and their missing modalities; redraw those that lack all."""
     kept: list[Samples] = []
     lacks: list[NDArray[np.bool_]] = []
     while sum(map(len, kept)) < n:
-        samples = draw_samples(world.shared, n, rng)
+        samples = draw_samples(model.shared, n, rng)
         absent = np.stack(
-            [world.missing.draw_modality(samples, rng) for _ in world.modalities], axis=1
+            [model.missing.draw_modality(samples, rng) for _ in model.modalities], axis=1
         )
         some: NDArray[np.bool_] = ~np.all(absent, axis=1)
         kept.append(samples[some])
         lacks.append(absent[some])
     samples, absent = joined(kept)[:n], np.concatenate(lacks)[:n]
-    return samples, dict(zip(world.modalities, absent.T, strict=True))
+    return samples, dict(zip(model.modalities, absent.T, strict=True))
 
 
-def _obs(world: World, samples: Samples) -> pd.DataFrame:
+def _obs(model: JointModel, samples: Samples) -> pd.DataFrame:
     """Return the table of samples."""
     import pandas as pd
 
     width = max(len(str(len(samples))), 5)
     frame = pd.DataFrame(index=[f"S{i:0{width}d}" for i in range(1, len(samples) + 1)])
-    classes = pd.Index(world.shared.classes)
+    classes = pd.Index(model.shared.classes)
     frame[LABEL] = pd.Categorical.from_codes(samples.label.tolist(), classes)
-    batches = world.shared.shape[2]
+    batches = model.shared.shape[2]
     if batches > 1:
         names = pd.Index([f"batch{b + 1}" for b in range(batches)])
         frame[BATCH] = pd.Categorical.from_codes(samples.batch.tolist(), names)
     return frame
 
 
-def _empty(world: World, name: str, obs: pd.DataFrame) -> AnnData:
+def _empty(model: JointModel, name: str, obs: pd.DataFrame) -> AnnData:
     """Return a modality without its values."""
     from anndata import AnnData
 
-    process = world.processes[name]
+    process = model.processes[name]
     modality = AnnData(obs=obs[[]], var=process.features())
     modality.uns["genomix"] = {"kind": process.kind}
     return modality
@@ -166,21 +166,21 @@ class _Found:
 
 def _fill(
     file: h5py.File,
-    world: World,
+    model: JointModel,
     samples: Samples,
     absent: dict[str, NDArray[np.bool_]],
     request: CohortRequest,
 ) -> _Found:
     """Simulate piece by piece, and write the matrices as they come."""
-    shared, n = world.shared, len(samples)
+    shared, n = model.shared, len(samples)
     latents: dict[str, Floats] = {"purity": shared.purity.values[samples.purity]}
     for i in range(len(shared.interactions)):
         latents[f"interaction{i}"] = samples.bits[:, i].astype(float)
-    posteriors = {s: np.empty((n, len(shared.classes))) for s in world.subsets()}
-    written = dict.fromkeys(world.modalities, 0)
+    posteriors = {s: np.empty((n, len(shared.classes))) for s in model.subsets()}
+    written = dict.fromkeys(model.modalities, 0)
     rows = {name: int((~lacks).sum()) for name, lacks in absent.items()}
     starts = range(0, n, PIECE)
-    pieces = _pieces(world, samples, absent, request)
+    pieces = _pieces(model, samples, absent, request)
     for start, piece in zip(starts, track(pieces, "simulating", len(starts)), strict=True):
         here = slice(start, min(start + PIECE, n))
         for subset, values in piece.posteriors.items():
@@ -194,7 +194,7 @@ def _fill(
 
 
 def _pieces(
-    world: World,
+    model: JointModel,
     samples: Samples,
     absent: dict[str, NDArray[np.bool_]],
     request: CohortRequest,
@@ -205,8 +205,8 @@ def _pieces(
         rows = slice(start, start + PIECE)
         rng = np.random.default_rng([request.seed, 1, start])
         here = {name: lacks[rows] for name, lacks in absent.items()}
-        observed = world.draw(samples[rows], here, rng)
-        return Piece(observed, world.posteriors(observed))
+        observed = model.draw(samples[rows], here, rng)
+        return Piece(observed, model.posteriors(observed))
 
     threads = request.threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(threads) as pool:
@@ -243,7 +243,7 @@ def _write(file: h5py.File, name: str, observed: Observed, start: int, rows: int
 
 def _truth(
     request: CohortRequest,
-    world: World,
+    model: JointModel,
     latents: dict[str, Floats],
     table: tuple[Ceiling, ...],
 ) -> dict[str, Any]:
@@ -254,9 +254,9 @@ def _truth(
         "interactions": [
             {
                 "modalities": [request.parameters.called(m) for m in (pair.first, pair.second)],
-                "code": dict(zip(world.shared.classes, pair.code, strict=True)),
+                "code": dict(zip(model.shared.classes, pair.code, strict=True)),
             }
-            for pair in world.shared.interactions
+            for pair in model.shared.interactions
         ],
         "mask": asdict(request.parameters.missing),
         "preset": request.preset,

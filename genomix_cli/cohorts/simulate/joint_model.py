@@ -48,7 +48,7 @@ class Observed:
         return np.where(self.missing, np.nan, self.drawn.data)
 
 
-class World:
+class JointModel:
     """Everything that all samples of a cohort share.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.cohorts.simulate.joint_model import World
+from genomix_cli.cohorts.simulate.joint_model import JointModel
 from genomix_cli.cohorts.simulate.levels import beta_levels
 from genomix_cli.cohorts.simulate.missing import Missing, MissingParameters
 from genomix_cli.cohorts.simulate.shared import Interaction, Shared, batch_law, class_codes
@@ -87,7 +87,7 @@ class CohortParameters:
         """Return the name of a modality in the file."""
         return self.names.get(modality, modality)
 
-    def build(self) -> World:
+    def build(self) -> JointModel:
         """Build the joint model with these parameters."""
         frequency = np.array(list(self.classes.values()), float)
         prior = frequency / frequency.sum()
@@ -100,7 +100,7 @@ class CohortParameters:
             batch_law(len(prior), self.batches.number, self.batches.confounding),
             tuple(Interaction(a, b, code) for (a, b), code in zip(pairs, codes, strict=True)),
         )
-        return World(
+        return JointModel(
             shared,
             Missing(self.missing, shared),
             self.modalities,

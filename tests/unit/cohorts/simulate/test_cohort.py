@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.simulate.ceiling import wilson
 from genomix_cli.cohorts.simulate.cohort import draw_present, simulate_cohort
-from genomix_cli.cohorts.simulate.joint_model import World
+from genomix_cli.cohorts.simulate.joint_model import JointModel
 from genomix_cli.cohorts.simulate.parameters import (
     CohortParameters,
     parse,
@@ -90,11 +90,11 @@ def parameters(**over: Any) -> CohortParameters:
 
 
 def posteriors(
-    world: World, n: int, seed: int
+    model: JointModel, n: int, seed: int
 ) -> tuple[np.ndarray, dict[tuple[str, ...], np.ndarray]]:
     rng = np.random.default_rng(seed)
-    samples, absent = draw_present(world, n, rng)
-    return samples.label, world.posteriors(world.draw(samples, absent, rng))
+    samples, absent = draw_present(model, n, rng)
+    return samples.label, model.posteriors(model.draw(samples, absent, rng))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -170,15 +170,15 @@ def test_interactions_are_invisible_to_late_fusion() -> None:
 
 def test_a_missing_modality_says_nothing_when_it_is_missing_at_random() -> None:
     case = {**CASES["mnar"], "missing": {"modalities": 0.4}}
-    world = parameters(**case).build()
+    model = parameters(**case).build()
     rng = np.random.default_rng(2)
-    samples, absent = draw_present(world, 500, rng)
-    found = world.posteriors(world.draw(samples, absent, rng))
+    samples, absent = draw_present(model, 500, rng)
+    found = model.posteriors(model.draw(samples, absent, rng))
     lacks = absent["chromatin"]
     assert 0.2 < lacks.mean() < 0.6
     both, one = found[("methylation", "chromatin")], found[("methylation",)]
     assert_allclose(both[lacks], one[lacks], atol=1e-9)
-    assert_allclose(found[("chromatin",)][lacks], np.tile(world.shared.prior, (lacks.sum(), 1)))
+    assert_allclose(found[("chromatin",)][lacks], np.tile(model.shared.prior, (lacks.sum(), 1)))
 
 
 def simulate(path: Path, seed: int = 1, threads: int = 2, **over: Any) -> Path:
@@ -258,30 +258,30 @@ def test_sequencing_keeps_its_depth(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", presets())
 def test_every_preset_is_a_cohort(preset: str, difficulty: str, synergy: bool) -> None:
     chosen = read_parameters(preset, difficulty=difficulty, synergy=synergy, samples=40)
-    world = chosen.build()
-    label, found = posteriors(world, 40, seed=1)
-    assert len(found) == 2 ** len(world.modalities) - 1
-    assert bool(world.shared.interactions) == synergy
+    model = chosen.build()
+    label, found = posteriors(model, 40, seed=1)
+    assert len(found) == 2 ** len(model.modalities) - 1
+    assert bool(model.shared.interactions) == synergy
     assert set(label) <= set(range(len(chosen.classes)))
 
 
 @pytest.mark.parametrize("synergy", [False, True])
 def test_stillwell_can_be_solved_to_96_percent(synergy: bool) -> None:
     """110 features of four modalities; the expected accuracy is that of 3,000 samples."""
-    world = read_parameters("stillwell", synergy=synergy).build()
-    assert sum(len(p.features()) for p in world.processes.values()) == 110
-    world.subsets = lambda: iter([world.modalities])  # type: ignore[method-assign]
-    _, found = posteriors(world, 3000, seed=4)
-    assert_allclose(found[world.modalities].max(1).mean(), 0.96, atol=0.006)
+    model = read_parameters("stillwell", synergy=synergy).build()
+    assert sum(len(p.features()) for p in model.processes.values()) == 110
+    model.subsets = lambda: iter([model.modalities])  # type: ignore[method-assign]
+    _, found = posteriors(model, 3000, seed=4)
+    assert_allclose(found[model.modalities].max(1).mean(), 0.96, atol=0.006)
 
 
 def test_difficulties_are_in_order() -> None:
     for preset in presets():
         accuracy = []
         for difficulty in ("easy", "medium", "hard"):
-            world = read_parameters(preset, difficulty=difficulty).build()
-            world.subsets = lambda world=world: iter([world.modalities])  # type: ignore[misc]
-            accuracy.append(posteriors(world, 300, seed=4)[1][world.modalities].max(1).mean())
+            model = read_parameters(preset, difficulty=difficulty).build()
+            model.subsets = lambda model=model: iter([model.modalities])  # type: ignore[misc]
+            accuracy.append(posteriors(model, 300, seed=4)[1][model.modalities].max(1).mean())
         assert accuracy[0] > accuracy[1] + 0.02 > accuracy[2] + 0.04, preset
 
 

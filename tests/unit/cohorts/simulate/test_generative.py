@@ -78,16 +78,14 @@ def test_levels_of_the_tumour_fraction_have_its_median_and_spread() -> None:
 
 def test_two_gaussians_have_the_closed_form_posterior() -> None:
     """One feature, one state per class: the posterior is logistic in x."""
-    world = shared()
+    law = shared()
     mean, sd = np.array([1.0, 3.0]), 0.8
     emission = GaussianEmission(np.array([0]), 1, mean.reshape(1, 2, 1, 1), np.array([sd]))
-    blocks = Blocks(drivers(world, [1], 1.0, 0.0), np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    blocks = Blocks(drivers(law, [1], 1.0, 0.0), np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
     x = np.linspace(-2, 6, 41)
-    found = blocks.log_likelihood([(emission, x[:, None])], len(x)) + world.log_prior()
+    found = blocks.log_likelihood([(emission, x[:, None])], len(x)) + law.log_prior()
     posterior = np.exp(found[:, 1] - np.logaddexp(found[:, 0], found[:, 1])).ravel()
-    log_odds = (
-        np.log(world.prior[1] / world.prior[0]) + (mean[1] - mean[0]) * (x - mean.mean()) / sd**2
-    )
+    log_odds = np.log(law.prior[1] / law.prior[0]) + (mean[1] - mean[0]) * (x - mean.mean()) / sd**2
     assert_allclose(posterior, 1 / (1 + np.exp(-log_odds)), atol=1e-6)
 
 
@@ -134,13 +132,13 @@ def _choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 def test_blocks_are_a_mixture_over_states() -> None:
     """Against the sum over every assignment of states to two blocks, written out."""
-    world = shared(TWO, classes=3)
+    law = shared(TWO, classes=3)
     rng = np.random.default_rng(2)
     mean = rng.uniform(0.1, 0.9, (4, 3, 2, 1))
     unit = np.array([0, 0, 1, 1])
     emission = BetaEmission(unit, 2, mean, np.full(4, 15.0))
     quiet, active = rng.dirichlet(np.ones(3), 2), rng.dirichlet(np.ones(3), 2)
-    blocks = Blocks(drivers(world, [2, -1], 0.7, 0.1), quiet, active)
+    blocks = Blocks(drivers(law, [2, -1], 0.7, 0.1), quiet, active)
     x = rng.uniform(0.1, 0.9, (3, 4))
     found = np.broadcast_to(blocks.log_likelihood([(emission, x)], 3), (3, 3, 2, 1))
     for i, y, p in product(range(3), range(3), range(2)):
@@ -163,13 +161,13 @@ def two_arms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_forward_algorithm_is_the_sum_over_all_paths(two_arms: None) -> None:
     """All 12 x 12 x 12 paths of an arm of three bins, and 12 x 12 of one of two, each by itself."""
-    world = shared(TWO, classes=2, batches=2)
+    law = shared(TWO, classes=2, batches=2)
     parameters = CopyNumberParameters(
         features=5, drivers=1, ploidy=(2.0, 3.0), ploidy_weights=(0.6, 0.4), gc=(0.0, 0.2)
     )
-    model = CopyNumber(parameters, world, 0.0, np.random.default_rng(3))
+    model = CopyNumber(parameters, law, 0.0, np.random.default_rng(3))
     rng = np.random.default_rng(4)
-    samples = draw_samples(world, 2, rng)
+    samples = draw_samples(law, 2, rng)
     ratios = model.draw(samples, rng, {}).values
     ratios[1, 3] = np.nan
     found = model.log_likelihood({"copy_number": ratios}, 2)
@@ -229,10 +227,10 @@ def _step(law, share, stays, before, after) -> float:  # type: ignore[no-untyped
 
 
 def test_segments_of_the_path_are_where_copies_change() -> None:
-    world = shared(beta_levels(5, 3, 6))
-    model = CopyNumber(CopyNumberParameters(features=200), world, 0.0, np.random.default_rng(1))
+    law = shared(beta_levels(5, 3, 6))
+    model = CopyNumber(CopyNumberParameters(features=200), law, 0.0, np.random.default_rng(1))
     rng = np.random.default_rng(2)
-    drawn = model.draw(draw_samples(world, 50, rng), rng, {})
+    drawn = model.draw(draw_samples(law, 50, rng), rng, {})
     state, segment = drawn.layers["state"], drawn.layers["segment"]
     new_arm = np.diff(model.arm) != 0
     assert (np.diff(segment, axis=1)[:, new_arm] == 1).all()
@@ -242,12 +240,12 @@ def test_segments_of_the_path_are_where_copies_change() -> None:
 
 def test_focal_and_broad_segments_have_their_lengths() -> None:
     """Bins of 1.4 Mb: how often the next one still has the same copy number."""
-    world = shared(beta_levels(5, 3, 6))
+    law = shared(beta_levels(5, 3, 6))
     rng = np.random.default_rng(2)
     for focal, length in ((1.0, 8.0), (0.0, 40.0)):
         settings = CopyNumberParameters(features=2000, focal=focal, drivers=0, lengths=(8.0, 40.0))
-        model = CopyNumber(settings, world, 0.0, np.random.default_rng(1))
-        drawn = model.draw(draw_samples(world, 100, rng), rng, {})
+        model = CopyNumber(settings, law, 0.0, np.random.default_rng(1))
+        drawn = model.draw(draw_samples(law, 100, rng), rng, {})
         inside = np.diff(model.arm) == 0
         state = drawn.layers["state"]
         same = (state[:, 1:] == state[:, :-1])[:, inside].mean()
@@ -259,11 +257,11 @@ def test_focal_and_broad_segments_have_their_lengths() -> None:
 
 
 def test_segments_have_the_frequencies_of_their_law() -> None:
-    world = shared(beta_levels(5, 3, 6))
+    law = shared(beta_levels(5, 3, 6))
     settings = CopyNumberParameters(features=300, drivers=0, ploidy=(2.0,), ploidy_weights=(1.0,))
-    model = CopyNumber(settings, world, 0.0, np.random.default_rng(1))
+    model = CopyNumber(settings, law, 0.0, np.random.default_rng(1))
     rng = np.random.default_rng(2)
-    state = model.draw(draw_samples(world, 2000, rng), rng, {}).layers["state"]
+    state = model.draw(draw_samples(law, 2000, rng), rng, {}).layers["state"]
     found = np.bincount(state.ravel(), minlength=6) / state.size
     assert_allclose(found, model.law[0, 0], atol=0.006)
     # 0.85 at two copies, 0.12 a copy away, 0.02 two away on either side, 0.01 three away above.
@@ -352,21 +350,21 @@ def test_spectra_peak_where_the_literature_has_them() -> None:
 
 
 def test_methylation_is_bimodal() -> None:
-    world = shared(beta_levels(6, 4, 8))
-    model = Methylation(MethylationParameters(features=500), world, 0.0, np.random.default_rng(1))
+    law = shared(beta_levels(6, 4, 8))
+    model = Methylation(MethylationParameters(features=500), law, 0.0, np.random.default_rng(1))
     rng = np.random.default_rng(2)
-    values = model.draw(draw_samples(world, 200, rng), rng, {}).values
+    values = model.draw(draw_samples(law, 200, rng), rng, {}).values
     low, middle, high = np.histogram(values, [0, 1 / 3, 2 / 3, 1])[0] / values.size
     assert low > 1.5 * middle
     assert high > 1.5 * middle
 
 
 def test_methylation_of_drivers_follows_class_and_purity() -> None:
-    world = shared(TWO, classes=2)
+    law = shared(TWO, classes=2)
     settings = MethylationParameters(features=300, drivers=60, penetrance=0.99, background=0.0)
-    model = Methylation(settings, world, 0.0, np.random.default_rng(1))
+    model = Methylation(settings, law, 0.0, np.random.default_rng(1))
     rng = np.random.default_rng(2)
-    samples = draw_samples(world, 400, rng)
+    samples = draw_samples(law, 400, rng)
     values = model.draw(samples, rng, {}).values
     frame = model.features()
     own = ((frame["driver_class"] == "a") & (frame["direction"] == "hyper")).to_numpy()
@@ -384,26 +382,26 @@ def test_codes_tell_the_classes_apart() -> None:
 
 def test_an_interaction_is_seen_by_both_modalities_together_alone() -> None:
     pair = Interaction("first", "second", (0, 1))
-    world = shared(pairs=(pair,))
+    law = shared(pairs=(pair,))
     samples = Samples(
         np.array([0, 0, 1, 1]), np.zeros(4, int), np.zeros(4, int), np.array([[0], [1], [0], [1]])
     )
-    assert samples.shown(world, "first", 0).tolist() == [0, 1, 0, 1]
-    assert samples.shown(world, "second", 0).tolist() == [0, 1, 1, 0]
+    assert samples.shown(law, "first", 0).tolist() == [0, 1, 0, 1]
+    assert samples.shown(law, "second", 0).tolist() == [0, 1, 1, 0]
     # What each modality shows, seen without noise, on the axis of the bit.
     first = np.log(np.array([[0.9, 0.1]])).reshape(1, 1, 1, 1, 2)
     second = np.log(np.array([[0.2, 0.8]])).reshape(1, 1, 1, 1, 2)
-    both = first + world.in_bits(second, "second") + world.log_prior()
-    chance = np.exp(both).sum((2, 3, 4))[0] / world.prior
+    both = first + law.in_bits(second, "second") + law.log_prior()
+    chance = np.exp(both).sum((2, 3, 4))[0] / law.prior
     assert_allclose(chance, [(0.9 * 0.2 + 0.1 * 0.8) / 2, (0.9 * 0.8 + 0.1 * 0.2) / 2])
 
 
 def test_batches_follow_the_class_as_far_as_they_are_confounded() -> None:
     assert_allclose(batch_law(2, 4, 0.0), 0.25)
     assert_allclose(batch_law(3, 3, 1.0), np.eye(3))
-    world = replace(shared(classes=3), batch=batch_law(3, 3, 0.5))
-    samples = draw_samples(world, 20_000, np.random.default_rng(1))
+    law = replace(shared(classes=3), batch=batch_law(3, 3, 0.5))
+    samples = draw_samples(law, 20_000, np.random.default_rng(1))
     found = np.array(
         [[(samples.batch[samples.label == y] == b).mean() for b in range(3)] for y in range(3)]
     )
-    assert_allclose(found, world.batch, atol=0.03)
+    assert_allclose(found, law.batch, atol=0.03)
