@@ -107,18 +107,18 @@ def attribute(
     width = sum(values.shape[1] for values in encoded.values)
     rows = int(np.clip(VALUES // max(width, 1), SAMPLES, MOST_ROWS))
     values = tuple(np.zeros(each.shape) for each in encoded.values)
-    found = Attribution(surface.kept, values, target, np.zeros(len(samples)))
+    attribution = Attribution(surface.kept, values, target, np.zeros(len(samples)))
     left = np.arange(len(samples))
     for factor in (1, *MORE_STEPS):
         for chunk in np.array_split(left, -(-len(left) // SAMPLES)):
             path = _path(encoded, target, chunk, device)
-            parts, found.change[chunk] = _integrate(surface, path, factor * steps, rows)
+            parts, attribution.change[chunk] = _integrate(surface, path, factor * steps, rows)
             for array, part in zip(values, parts, strict=True):
                 array[chunk] = part
-        left = np.flatnonzero(~(found.error <= TOLERANCE))
+        left = np.flatnonzero(~(attribution.error <= TOLERANCE))
         if not len(left):
             break
-    return found
+    return attribution
 
 
 class _Path(NamedTuple):
@@ -151,8 +151,8 @@ def _integrate(
     n = len(path.values)
 
     def logits(*tensors: Tensor) -> Tensor:
-        found: Tensor = surface.logits(tensors[:n], tensors[n : 2 * n], tensors[-1])
-        return found
+        all_logits: Tensor = surface.logits(tensors[:n], tensors[n : 2 * n], tensors[-1])
+        return all_logits
 
     start = tuple(map(torch.zeros_like, path.values))
     still = (*path.observed, path.present)
@@ -191,17 +191,17 @@ def importances(
 
     Features that the model does not use have 0. `drivers` are in the order of these features.
     """
-    found: list[Importance] = []
-    for modality, kept, values in zip(
+    result: list[Importance] = []
+    for modality, used, values in zip(
         modalities, attribution.kept, attribution.values, strict=True
     ):
-        mean = dict(zip(kept.features, np.abs(values).mean(0), strict=True))
+        mean = dict(zip(used.features, np.abs(values).mean(0), strict=True))
         planted = (drivers or {}).get(modality.name)
         for i, feature in enumerate(modality.features):
             driver = None if planted is None else bool(planted[i])
             size = float(mean.get(feature, 0.0))
-            found.append(Importance(modality.name, feature, size, driver))
-    return tuple(sorted(found, key=lambda each: -each.importance))
+            result.append(Importance(modality.name, feature, size, driver))
+    return tuple(sorted(result, key=lambda each: -each.importance))
 
 
 def planted_drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
@@ -219,7 +219,7 @@ def planted_drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
     return drivers
 
 
-def driver_auprc(found: Sequence[Importance]) -> dict[str, tuple[float, float]]:
+def driver_auprc(importances: Sequence[Importance]) -> dict[str, tuple[float, float]]:
     """Return how well importance identifies the planted drivers of each modality.
 
     Returns
@@ -229,10 +229,12 @@ def driver_auprc(found: Sequence[Importance]) -> dict[str, tuple[float, float]]:
         the AUPRC of chance. Modalities in which all features are drivers, or none, are left out.
     """
     result = {}
-    for name in dict.fromkeys(each.modality for each in found):
-        own = [each for each in found if each.modality == name and each.driver is not None]
-        share = float(np.mean([bool(each.driver) for each in own])) if own else 0.0
+    for name in dict.fromkeys(each.modality for each in importances):
+        of_modality = [
+            each for each in importances if each.modality == name and each.driver is not None
+        ]
+        share = float(np.mean([bool(each.driver) for each in of_modality])) if of_modality else 0.0
         if 0 < share < 1:
-            planted = [bool(each.driver) for each in own]
-            result[name] = (auprc(planted, [each.importance for each in own]), share)
+            planted = [bool(each.driver) for each in of_modality]
+            result[name] = (auprc(planted, [each.importance for each in of_modality]), share)
     return result

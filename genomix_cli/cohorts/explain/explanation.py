@@ -84,24 +84,26 @@ class Explanation:
     @cached_property
     def columns(self) -> tuple[list[int], ...]:
         """Indices, per modality, of the features that the model uses."""
-        found = []
-        for modality, kept in zip(self.samples.modalities, self.attribution.kept, strict=True):
+        columns = []
+        for modality, used in zip(self.samples.modalities, self.attribution.kept, strict=True):
             index = {name: i for i, name in enumerate(modality.features)}
-            found.append([index[name] for name in kept.features])
-        return tuple(found)
+            columns.append([index[name] for name in used.features])
+        return tuple(columns)
 
     def rows(self) -> tuple[Explained, ...]:
         """Return one summary per sample."""
-        found = self.attribution
+        attribution = self.attribution
         return tuple(
             Explained(
                 str(name),
-                self.samples.classes[found.target[i]],
+                self.samples.classes[attribution.target[i]],
                 float(self.probability[i]),
-                float(found.change[i]),
+                float(attribution.change[i]),
                 float(error),
             )
-            for i, (name, error) in enumerate(zip(self.samples.names, found.error, strict=True))
+            for i, (name, error) in enumerate(
+                zip(self.samples.names, attribution.error, strict=True)
+            )
         )
 
 
@@ -125,13 +127,13 @@ class Reason(NamedTuple):
 
 def reasons(explanation: Explanation, row: int) -> list[Reason]:
     """Return the measured features of a sample by the size of their attribution."""
-    samples, found = explanation.samples, explanation.attribution
+    samples, attribution = explanation.samples, explanation.attribution
     listed = [
-        Reason(kept.name, kept.features[j], float(values[column]), float(attributions[row, j]))
-        for kept, attributions, columns in zip(
-            found.kept, found.values, explanation.columns, strict=True
+        Reason(used.name, used.features[j], float(values[column]), float(attributions[row, j]))
+        for used, attributions, columns in zip(
+            attribution.kept, attribution.values, explanation.columns, strict=True
         )
-        for values in (samples.values[kept.name][row],)
+        for values in (samples.values[used.name][row],)
         for j, column in enumerate(columns)
         if np.isfinite(values[column])
     ]
@@ -139,10 +141,10 @@ def reasons(explanation: Explanation, row: int) -> list[Reason]:
 
 
 def summary_table(
-    found: Sequence[Importance],
+    importances: Sequence[Importance],
 ) -> tuple[Sequence[str], str, Iterable[Sequence[str]]]:
     """Return columns, note and rows, with drivers if they are known."""
-    known = any(each.driver is not None for each in found)
+    known = any(each.driver is not None for each in importances)
     columns = ("modality", "feature", "mean_abs_attribution", *(["driver"] if known else []))
     rows = (
         (
@@ -151,7 +153,7 @@ def summary_table(
             f"{each.importance:.6g}",
             *([_flag(each.driver)] if known else []),
         )
-        for each in found
+        for each in importances
     )
     return columns, "", rows
 
@@ -184,10 +186,10 @@ def mean_attention(explanation: Explanation) -> Iterator[Attention]:
         return
     present = explanation.samples.present
     for k in np.unique(explanation.predicted):
-        own = explanation.predicted == k
-        count = present[own].sum(0)
+        of_class = explanation.predicted == k
+        count = present[of_class].sum(0)
         # A modality that a sample lacks receives no attention.
-        total = np.nan_to_num(explanation.attention[own].astype(np.float64)).sum(0)
+        total = np.nan_to_num(explanation.attention[of_class].astype(np.float64)).sum(0)
         mean = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
         yield Attention(explanation.samples.classes[k], mean, count)
 

@@ -91,9 +91,9 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
     samples = aligned(original, run.config.modalities, request.cohort)
     # The labels of the file are not used; from here on, classes are those of the model.
     samples = replace(samples, classes=run.config.classes)
-    own = _in_order(drivers, original, samples)
+    model_drivers = _in_order(drivers, original, samples)
     with _drafts(request) as drafts:
-        explanation = _explain(run, surface, samples, own, request)
+        explanation = _explain(run, surface, samples, model_drivers, request)
         _write(explanation, run, request, drafts)
     if not request.allow_incomplete:
         _check(explanation.rows(), request)
@@ -130,8 +130,8 @@ def feature_importance(
     surface = model.differentiable()
     samples = samples.take(np.flatnonzero(samples.present.any(1)))
     target = model.log_probability(samples).argmax(1)
-    found = attribute(surface, samples, target, steps=steps, device=_device(model))
-    return importances(found, samples.modalities, drivers)
+    attribution = attribute(surface, samples, target, steps=steps, device=_device(model))
+    return importances(attribution, samples.modalities, drivers)
 
 
 def _device(model: CohortModel) -> Any:
@@ -141,7 +141,7 @@ def _device(model: CohortModel) -> Any:
 
 def _surface(run: Run) -> Differentiable:
     try:
-        found: Differentiable = run.model.differentiable()
+        surface: Differentiable = run.model.differentiable()
     except NotImplementedError as error:
         others = [name for name in _with_gradients() if name != run.config.model]
         raise UsageError(
@@ -149,7 +149,7 @@ def _surface(run: Run) -> Differentiable:
             where=run.path,
             expected=f"a run of {' or '.join(others)}",
         ) from error
-    return found
+    return surface
 
 
 def _with_gradients() -> Iterator[str]:
@@ -166,13 +166,15 @@ def _with_gradients() -> Iterator[str]:
 def _in_order(drivers: Drivers, original: Samples, samples: Samples) -> Drivers:
     """Return the drivers of the model's features; features absent from the file are not drivers."""
     there = {modality.name: modality for modality in original.modalities}
-    found = {}
+    ordered = {}
     for modality in samples.modalities:
         if modality.name in drivers:
-            own = zip(there[modality.name].features, drivers[modality.name], strict=True)
-            known = {feature: bool(driver) for feature, driver in own}
-            found[modality.name] = np.array([known.get(name, False) for name in modality.features])
-    return found
+            pairs = zip(there[modality.name].features, drivers[modality.name], strict=True)
+            known = {feature: bool(driver) for feature, driver in pairs}
+            ordered[modality.name] = np.array(
+                [known.get(name, False) for name in modality.features]
+            )
+    return ordered
 
 
 def _explain(
@@ -191,17 +193,17 @@ def _explain(
     target = predicted if explained is None else np.full(len(rows), explained)
     probability = known[np.arange(len(rows)), target]
     if request.top is not None:
-        kept = np.sort(np.argsort(-probability, kind="stable")[: request.top])
-        kept = kept[: request.max_samples]
-        rows, predicted, target = rows[kept], predicted[kept], target[kept]
-        probability = probability[kept]
+        chosen_rows = np.sort(np.argsort(-probability, kind="stable")[: request.top])
+        chosen_rows = chosen_rows[: request.max_samples]
+        rows, predicted, target = rows[chosen_rows], predicted[chosen_rows], target[chosen_rows]
+        probability = probability[chosen_rows]
     chosen = samples.take(rows)
     attention = run.model.attention(chosen) if request.attention or request.plot_dir else None
     if request.attention and attention is None:
         raise UsageError(f"{run.config.model} has no attention", where="--attention")
-    found = _attribute(surface, chosen, target, request.steps, _device(run.model))
-    sizes = importances(found, chosen.modalities, drivers)
-    return Explanation(chosen, predicted, probability, found, sizes, attention)
+    attribution = _attribute(surface, chosen, target, request.steps, _device(run.model))
+    sizes = importances(attribution, chosen.modalities, drivers)
+    return Explanation(chosen, predicted, probability, attribution, sizes, attention)
 
 
 def _candidates(samples: Samples, request: ExplainRequest) -> NDArray[np.intp]:
@@ -263,7 +265,9 @@ def _attribute(
         rows = np.arange(start, min(start + CHUNK, len(samples)))
         part = attribute(surface, samples.take(rows), target[rows], steps=steps, device=device)
         parts.append(part)
-    values = tuple(np.concatenate(own) for own in zip(*(p.values for p in parts), strict=True))
+    values = tuple(
+        np.concatenate(pieces) for pieces in zip(*(p.values for p in parts), strict=True)
+    )
     change = np.concatenate([part.change for part in parts])
     return Attribution(surface.kept, values, target, change)
 
@@ -310,13 +314,13 @@ def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None
     names = [modality.name for modality in explanation.samples.modalities]
     taken: set[str] = set()
     for i, line in enumerate(track(explanation.rows(), "drawing")):
-        found = reasons(explanation, i)
+        sample_reasons = reasons(explanation, i)
         attention = None if explanation.attention is None else explanation.attention[i]
         title = f"{line.sample}: {line.of_class}, p = {line.probability:.3f}"
-        rest = sum(reason.attribution for reason in found[DRAWN:])
-        shown = [(r.modality, r.feature, r.value, r.attribution) for r in found[:DRAWN]]
+        rest = sum(reason.attribution for reason in sample_reasons[DRAWN:])
+        shown = [(r.modality, r.feature, r.value, r.attribution) for r in sample_reasons[:DRAWN]]
         drawn = SampleReasons(
-            title, run.path.name, names, shown, len(found) - len(shown), rest, attention
+            title, run.path.name, names, shown, len(sample_reasons) - len(shown), rest, attention
         )
         with atomic_path(folder / _file_name(line.sample, taken), force=force) as draft:
             draw_sample(drawn, draft)

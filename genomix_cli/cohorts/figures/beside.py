@@ -20,15 +20,15 @@ def marginal_distributions(
     modality: str, cohorts: tuple[tuple[str, Cohort], tuple[str, Cohort]]
 ) -> Picture:
     """Draw densities of both: values, features' means and deviations, samples' means."""
-    found = [marginals(cohort, modality) for _, cohort in cohorts]
+    both = [marginals(cohort, modality) for _, cohort in cohorts]
     figure, axes = canvas.grid(1, len(NAMES), (11.5, 2.9))
     kind = cohorts[0][1].kinds[modality].name
     for ax, key in zip(axes[0], Marginals._fields, strict=True):
-        parts = [getattr(each, key) for each in found]
+        parts = [getattr(each, key) for each in both]
         distance = ks_distance(*parts)
         _overlaid(ax, parts)
-        said = "" if distance is None else f"KS {distance:.3f}"
-        ax.set_title(f"{NAMES[key]}\n{said}", fontsize=8.5, loc="left")
+        title = "" if distance is None else f"KS {distance:.3f}"
+        ax.set_title(f"{NAMES[key]}\n{title}", fontsize=8.5, loc="left")
         ax.set_xlabel(UNITS[kind] if kind != "fragments" else "fragments")
         ax.set_yticks([])
         ax.locator_params(axis="x", nbins=5)

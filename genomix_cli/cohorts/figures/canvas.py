@@ -34,8 +34,8 @@ FIRST, SECOND = COLOURS[:2]
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """Return a look for each group, for unlabelled samples, and for all samples together."""
-    found = canvas.looks(name for name in names if name not in (UNKNOWN, ALL))
-    return found | {UNKNOWN: Look(GREY, "-", "x"), ALL: Look(COLOURS[0], "-", "o")}
+    result = canvas.looks(name for name in names if name not in (UNKNOWN, ALL))
+    return result | {UNKNOWN: Look(GREY, "-", "x"), ALL: Look(COLOURS[0], "-", "o")}
 
 
 def name_rows(axes: Any, views: Sequence[View]) -> None:

@@ -65,8 +65,8 @@ def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
     if len(text) > 16 and cut > 0:
         text = text[:cut] + "\n" + text[cut + 1 :]
     counts = " | ".join(f"{members(each, name).sum():,}" for each in views)
-    place = {"xytext": (-38, 0), "xycoords": "axes fraction", "textcoords": "offset points"}
-    ax.annotate(f"{text}\n(n = {counts})", (0, 0.5), ha="right", va="center", **place)
+    position = {"xytext": (-38, 0), "xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(f"{text}\n(n = {counts})", (0, 0.5), ha="right", va="center", **position)
 
 
 def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
@@ -201,13 +201,13 @@ def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictu
 def telling_samples(each: View) -> list[int]:
     """Return from each of the three most variable classes a sample at the 80th percentile."""
     spread = np.nan_to_num(np.nanstd(np.where(np.isfinite(each.values), each.values, 0), axis=1))
-    found: list[tuple[float, int]] = []
+    ranked: list[tuple[float, int]] = []
     for name in shown_classes([each]):
         here = np.flatnonzero(members(each, name))
         order = here[np.argsort(spread[here], kind="stable")]
         sample = int(order[int(0.8 * (len(order) - 1))])
-        found.append((-float(np.median(spread[here])), sample))
-    return [sample for _, sample in sorted(found)[:SINGLE]]
+        ranked.append((-float(np.median(spread[here])), sample))
+    return [sample for _, sample in sorted(ranked)[:SINGLE]]
 
 
 def _draw_sample(ax: Any, each: View, places: GenomeAxis, sample: int) -> None:

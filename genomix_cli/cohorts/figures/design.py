@@ -118,16 +118,16 @@ def class_bar(
     gap = 0.19 * total / (ax.figure.get_figwidth() * ax.get_position().width)
     places = canvas.spread(middles, gap, 0, total - 1)
     under = ax.get_xaxis_transform() + canvas.moved(ax, 4, -13)
-    for place, (name, *_) in zip(places, named, strict=True):
+    for position, (name, *_) in zip(places, named, strict=True):
         text = {"ha": "right", "va": "top", "rotation": 35, "rotation_mode": "anchor"}
         label = canvas.short(name, 22)
-        ax.text(place, 0, label, transform=under, fontsize=7.5, **text)
+        ax.text(position, 0, label, transform=under, fontsize=7.5, **text)
 
 
 def largest_blocks(blocks: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     """Return the classes with the most samples, in their order."""
-    kept = sorted(blocks, key=lambda block: block[1] - block[2])[:CLASSES]
-    return sorted(kept, key=lambda block: block[1])
+    largest = sorted(blocks, key=lambda block: block[1] - block[2])[:CLASSES]
+    return sorted(largest, key=lambda block: block[1])
 
 
 def annotated_heat(
@@ -165,12 +165,14 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
     figure, axes = canvas.grid(1, len(drawn), size, width_ratios=wide)
     for ax, (called, cohort), (rows, columns, counts) in zip(axes[0], drawn, tables, strict=True):
         annotated_heat(ax, counts, rows, columns)
-        found = confounding(cohort)
-        said = (
-            "" if found is None else f"Cramér's V {found.v:.2f}, corrected {found.v_corrected:.2f}"
+        association = confounding(cohort)
+        verdict = (
+            ""
+            if association is None
+            else f"Cramér's V {association.v:.2f}, corrected {association.v_corrected:.2f}"
         )
         name = f"{canvas.short(called, 30)}: " if len(drawn) > 1 else ""
-        ax.set_title(name + said, loc="left", fontsize=8.5)
+        ax.set_title(name + verdict, loc="left", fontsize=8.5)
     fewer = f"Of many, the {CELLS} largest batches and {CLASSES} largest classes."
     many = any(len(rows) == CELLS or len(columns) == CLASSES for rows, columns, _ in tables)
     caption = (
@@ -212,9 +214,9 @@ def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | 
 
 def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
     """Draw the combinations of modalities and their samples (Lex 2014)."""
-    found = [combinations(cohort)[:COMBINATIONS] for _, cohort in cohorts]
+    counted = [combinations(cohort)[:COMBINATIONS] for _, cohort in cohorts]
     rows = max(len(cohort.modalities) for _, cohort in cohorts)
-    wide = [max(2.2, 0.34 * len(sets)) for sets in found]
+    wide = [max(2.2, 0.34 * len(sets)) for sets in counted]
     figure, axes = canvas.grid(
         2,
         len(cohorts),
@@ -223,7 +225,7 @@ def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
         width_ratios=wide,
         sharex="col",
     )
-    for (bars, dots), (_, cohort), sets in zip(axes.T, cohorts, found, strict=True):
+    for (bars, dots), (_, cohort), sets in zip(axes.T, cohorts, counted, strict=True):
         _upset(bars, dots, cohort.modalities, sets)
     _name(axes, cohorts)
     caption = (

@@ -117,12 +117,12 @@ def _curves(
 
 
 def _mark_nucleosomes(ax: Any, length: Float) -> None:
-    for place in (NUCLEOSOME, DINUCLEOSOME):
-        if length[0] <= place <= length[-1]:
-            ax.axvline(place, color=canvas.GREY, lw=0.8, ls="--", zorder=0.5)
+    for position in (NUCLEOSOME, DINUCLEOSOME):
+        if length[0] <= position <= length[-1]:
+            ax.axvline(position, color=canvas.GREY, lw=0.8, ls="--", zorder=0.5)
             ax.annotate(
-                f"{place} bp",
-                (place, 1),
+                f"{position} bp",
+                (position, 1),
                 xytext=(3, -2),
                 xycoords=ax.get_xaxis_transform(),
                 textcoords="offset points",
@@ -149,9 +149,9 @@ def _zoom(ax: Any, length: Float, percent: Float) -> None:
     first = ladder_peak(length, np.nanmedian(percent, axis=0))
     if first is None:
         return
-    for place in first + TURN * np.arange(-8, 3):
-        if low < place < high:
-            ax.axvline(place, color=canvas.GREY, lw=0.7, ls=":", zorder=0.5)
+    for position in first + TURN * np.arange(-8, 3):
+        if low < position < high:
+            ax.axvline(position, color=canvas.GREY, lw=0.7, ls=":", zorder=0.5)
 
 
 def ladder_peak(length: Float, curve: Float) -> float | None:
@@ -162,10 +162,10 @@ def ladder_peak(length: Float, curve: Float) -> float | None:
     if inside.sum() < RESOLVED:
         return None
     ripple = curve - uniform_filter1d(curve, round(TURN))
-    place = length[inside]
+    bases = length[inside]
     # The phase of the ripple: the one it correlates with most.
     phases = np.arange(0, TURN, 0.1)
-    waves = np.cos(2 * np.pi * (place[:, None] - phases) / TURN)
+    waves = np.cos(2 * np.pi * (bases[:, None] - phases) / TURN)
     return float(phases[np.argmax(ripple[inside] @ waves)] + 13 * TURN)
 
 
@@ -182,9 +182,11 @@ def short_over_long(each: View) -> tuple[pd.DataFrame, Float] | None:
     features = each.features
     if not {"readout", "contig", "start", "end"} <= {*features}:
         return None
-    place = features[["contig", "start", "end"]].astype(str).agg(":".join, axis=1)
+    bin_names = features[["contig", "start", "end"]].astype(str).agg(":".join, axis=1)
     column = {
-        kind: {place.iloc[i]: i for i in np.flatnonzero((features["readout"] == kind).to_numpy())}
+        kind: {
+            bin_names.iloc[i]: i for i in np.flatnonzero((features["readout"] == kind).to_numpy())
+        }
         for kind in ("short", "long")
     }
     both = [bin for bin in column["short"] if bin in column["long"]]
@@ -203,9 +205,9 @@ def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
 
     binned = [(each, short_over_long(each)) for each in views]
     drawn = [
-        replace(each, features=found[0], values=found[1].astype(np.float32), states=None)
-        for each, found in binned
-        if found is not None
+        replace(each, features=ratio[0], values=ratio[1].astype(np.float32), states=None)
+        for each, ratio in binned
+        if ratio is not None
     ]
     if not drawn:
         return None

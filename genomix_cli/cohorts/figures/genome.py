@@ -68,9 +68,9 @@ class GenomeAxis:
     def sampled(self, matrix: NDArray[Any], width: int) -> NDArray[Any]:
         """Return image columns ``[n, width]``: the feature at each position, else NaN."""
         places = np.linspace(*self.ends, 2 * width + 1)[1::2]
-        found = np.clip(np.searchsorted(self.left, places, "right") - 1, 0, len(self.left) - 1)
-        covered = places <= self.right[found]
-        return np.where(covered, matrix[:, self.columns[found]], np.nan)
+        nearest = np.clip(np.searchsorted(self.left, places, "right") - 1, 0, len(self.left) - 1)
+        covered = places <= self.right[nearest]
+        return np.where(covered, matrix[:, self.columns[nearest]], np.nan)
 
     def decorate(self, ax: Any, labels: bool = True) -> None:
         """Draw boundaries and names of the chromosomes."""
@@ -134,12 +134,12 @@ def genome_axis(features: pd.DataFrame) -> GenomeAxis:
     for name in sorted(set(contig), key=_order):
         here = np.flatnonzero(contig == name)
         here = here[np.lexsort((end[here], start[here]))]
-        found = _cells(start[here], end[here]) / MEGABASE
-        found += offset - found[0, 0]
+        ends = _cells(start[here], end[here]) / MEGABASE
+        ends += offset - ends[0, 0]
         columns.append(rows[here])
-        cells.append(found)
-        chromosomes[str(name)] = offset, float(found[1].max())
-        offset = float(found[1].max())
+        cells.append(ends)
+        chromosomes[str(name)] = offset, float(ends[1].max())
+        offset = float(ends[1].max())
     left, right = np.concatenate(cells, axis=1)
     return GenomeAxis(np.concatenate(columns), left, right, chromosomes, len(features) - len(rows))
 

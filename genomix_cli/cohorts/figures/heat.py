@@ -55,17 +55,17 @@ def grouped_rows(
     """
     rng = np.random.default_rng(0)
     share = min(most / max(len(each.samples), 1), 1)
-    found: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
+    rows: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
     blocks, start = [], 0
     for name in names:
         here = np.flatnonzero(members(each, name))
         if len(here):
             count = min(len(here), max(round(len(here) * share), 3))
             here = np.sort(rng.choice(here, count, replace=False))
-            found.append(here[order(here)])
+            rows.append(here[order(here)])
             blocks.append((name, start, start + count))
             start += count
-    return Rows(np.concatenate(found), blocks)
+    return Rows(np.concatenate(rows), blocks)
 
 
 def leaves(matrix: Matrix) -> NDArray[np.intp]:
@@ -94,11 +94,11 @@ def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
     height = ax.figure.get_figheight() * 0.8
     gap = 0.15 * total / height
     left = ax.get_yaxis_transform() + canvas.moved(ax, -12, 0)
-    for place, (name, *_) in zip(
+    for position, (name, *_) in zip(
         canvas.spread(middles, gap, 0, total - 1), rows.blocks, strict=True
     ):
         text = {"ha": "right", "va": "center", "fontsize": 7.5, "color": canvas.INK}
-        ax.text(0, place, canvas.short(name), transform=left, **text)
+        ax.text(0, position, canvas.short(name), transform=left, **text)
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
 

@@ -30,15 +30,15 @@ def frequencies(matrix: Matrix) -> NDArray[np.float64]:
 
 def top_genes(views: Sequence[View]) -> list[NDArray[np.intp]]:
     """Return the most frequently mutated genes; the first view's in all views if possible."""
-    found = [
+    genes = [
         np.argsort(-np.nan_to_num(frequencies(each.values)), kind="stable")[:GENES]
         for each in views
     ]
-    names = views[0].features.index[found[0]]
+    names = views[0].features.index[genes[0]]
     for i, each in enumerate(views):
         if each.features.index.isin(names).sum() == len(names):
-            found[i] = each.features.index.get_indexer(names)
-    return found
+            genes[i] = each.features.index.get_indexer(names)
+    return genes
 
 
 def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:

@@ -132,10 +132,10 @@ def moments(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
 def feature_moments(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and standard deviation of the features with at least two values."""
     enough = np.isfinite(matrix).sum(axis=0) > 1
-    found = matrix[:, enough].astype(float)
+    values = matrix[:, enough].astype(float)
     if not enough.any():
         return np.zeros(0), np.zeros(0)
-    return np.nanmean(found, axis=0), np.nanstd(found, axis=0, ddof=1)
+    return np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
 
 
 def trend(
@@ -210,26 +210,26 @@ def most_variable(filled: NDArray[np.float64], most: int) -> NDArray[np.intp]:
     return np.sort(chosen)
 
 
-def frequent(found: Grouping, most: int) -> Grouping:
+def frequent(groups: Grouping, most: int) -> Grouping:
     """Return the groups with samples; of many, the most frequent and the rest as one."""
-    counts = found.counts()
+    counts = groups.counts()
     order = np.argsort(-counts, kind="stable")
     kept = np.sort(order[: most if (counts > 0).sum() > most else None])
     kept = kept[counts[kept] > 0]
-    names = tuple(found.names[i] for i in kept)
-    place = np.full(len(found.names), len(kept))
-    place[kept] = np.arange(len(kept))
+    names = tuple(groups.names[i] for i in kept)
+    new_code = np.full(len(groups.names), len(kept))
+    new_code[kept] = np.arange(len(kept))
     rest = int((counts > 0).sum()) - len(kept)
-    return Grouping((*names, f"{rest} others") if rest else names, place[found.codes])
+    return Grouping((*names, f"{rest} others") if rest else names, new_code[groups.codes])
 
 
 def _scatter(
-    ax: Any, places: NDArray[np.float64], found: Grouping, pens: dict[str, Any], title: str
+    ax: Any, places: NDArray[np.float64], groups: Grouping, pens: dict[str, Any], title: str
 ) -> None:
-    counts = found.counts()
+    counts = groups.counts()
     size = 16 if len(places) < 300 else 9
-    for i, name in enumerate(found.names):
-        here = found.codes == i
+    for i, name in enumerate(groups.names):
+        here = groups.codes == i
         if counts[i]:
             pen = pens.get(name, OTHERS)
             label = f"{canvas.short(name)} ({counts[i]:,})"

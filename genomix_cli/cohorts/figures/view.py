@@ -64,8 +64,8 @@ def grouping(cohort: Cohort, column: str) -> Grouping | None:
 
 def classes_of(cohort: Cohort) -> Grouping:
     """Return the classes; one group of all samples without labels."""
-    found = grouping(cohort, LABEL)
-    return found or Grouping((ALL,), np.zeros(len(cohort.obs), np.int64))
+    classes = grouping(cohort, LABEL)
+    return classes or Grouping((ALL,), np.zeros(len(cohort.obs), np.int64))
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ def shown_classes(views: Sequence[View], most: int = CLASSES) -> tuple[str, ...]
         for name, count in zip(each.classes.names, each.classes.counts(), strict=True):
             counts[name] = counts.get(name, 0) + int(count)
     frequent = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
-    kept = frequent[:most]
-    return tuple(sorted(kept, key=lambda name: (name == UNKNOWN, list(counts).index(name))))
+    chosen = frequent[:most]
+    return tuple(sorted(chosen, key=lambda name: (name == UNKNOWN, list(counts).index(name))))
 
 
 def members(each: View, name: str) -> NDArray[np.bool_]:

@@ -135,14 +135,14 @@ def false_discovery(p: Floats) -> Floats:
     return np.minimum(adjusted, 1)
 
 
-def switched_off(values: Floats, label: Ints, found: Association | None) -> Floats:
+def switched_off(values: Floats, label: Ints, association: Association | None) -> Floats:
     """Return the values without the class in which each feature stands out, NaN there.
 
     Features with values only in that class keep them.
     """
-    if found is None:
+    if association is None:
         return values
-    left = np.where(label[:, None] == found.of_class, np.nan, values)
+    left = np.where(label[:, None] == association.of_class, np.nan, values)
     return np.where(np.isnan(left).all(0), values, left)
 
 

@@ -56,17 +56,17 @@ def batch_spread(values: Floats, label: Ints, batch: Ints) -> float:
     .. [1] Searle SR, Casella G, McCulloch CE. Variance Components. Wiley 1992.
        doi:10.1002/9780470316856
     """
-    found, weights = [], []
+    components, weights = [], []
     for k in np.unique(label):
         rows = (label == k) & (batch >= 0)
         groups, counts = np.unique(batch[rows], return_counts=True)
         groups = groups[counts > 1]
         if len(groups) > 1:
-            found.append(_component([values[rows & (batch == b)] for b in groups]))
-            weights.append(rows.sum() if np.isfinite(found[-1]) else 0)
+            components.append(_component([values[rows & (batch == b)] for b in groups]))
+            weights.append(rows.sum() if np.isfinite(components[-1]) else 0)
     if not np.any(weights):
         return 0.0
-    return float(np.sqrt(max(np.average(np.nan_to_num(found), weights=weights), 0.0)))
+    return float(np.sqrt(max(np.average(np.nan_to_num(components), weights=weights), 0.0)))
 
 
 def _component(groups: list[Floats]) -> float:

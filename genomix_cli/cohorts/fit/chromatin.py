@@ -34,8 +34,8 @@ def fit_chromatin(measured: Measured) -> Fitted:
     default = ChromatinParameters()
     raw = measured.values
     measured = replace(measured, values=without_batches(raw, measured.label, measured.batch))
-    found = associate(measured.values, measured.label) if measured.labelled else None
-    shown = switched_off(measured.values, measured.label, found)
+    association = associate(measured.values, measured.label) if measured.labelled else None
+    shown = switched_off(measured.values, measured.label, association)
     states = gaussian_mixture(np.nanmedian(shown, 0), 2)
     gain = float(states.means[1] - states.means[0])
     module = run_length(states.component)
@@ -43,10 +43,10 @@ def fit_chromatin(measured: Measured) -> Fitted:
     mean = float((changes @ measured.shared.purity.weights) @ states.weights)
     drivers, penetrance = default.drivers, default.penetrance
     estimated = ["features", "module", "open", "base", "base_sd", "gain", "noise"]
-    if found is not None:
-        drivers = round(found.driver.mean() * measured.total / module)
+    if association is not None:
+        drivers = round(association.driver.mean() * measured.total / module)
         steps = (changes @ measured.shared.purity.weights)[states.component]
-        penetrance = min(default.background + found.relative(steps), HIGHEST)
+        penetrance = min(default.background + association.relative(steps), HIGHEST)
         estimated += ["drivers", "penetrance"]
     if measured.shared.shape[2] > 1:
         estimated.append("batch_sd")

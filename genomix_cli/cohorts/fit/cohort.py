@@ -178,7 +178,7 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
             where=cohort.path,
             expected=" or ".join(cohort.modalities),
         )
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for name in dict.fromkeys(wanted or cohort.modalities):
         kind = cohort.kinds[name].name
         if kind not in FITS:
@@ -189,27 +189,28 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
                     expected=" or ".join(FITS),
                 )
             log.warning("%s: values of the kind %s cannot be simulated; left out", name, kind)
-        elif FITS[kind][0] not in found:
-            found[FITS[kind][0]] = name
+        elif FITS[kind][0] not in sources:
+            sources[FITS[kind][0]] = name
         elif wanted:
+            modality = FITS[kind][0]
             raise UsageError(
-                f"{found[FITS[kind][0]]} and {name} would both be the simulator's {FITS[kind][0]}",
+                f"{sources[modality]} and {name} would both be the simulator's {modality}",
                 where="--modalities",
                 hint="name one of them",
             )
         else:
             log.warning(
                 "%s is not fitted: %s already is the simulator's %s; --modalities %s would take it",
-                *(name, found[FITS[kind][0]], FITS[kind][0], name),
+                *(name, sources[FITS[kind][0]], FITS[kind][0], name),
             )
-    if not found:
+    if not sources:
         raise DataError(
             "has no modality that can be simulated",
             where=cohort.path,
             expected=" or ".join(FITS),
             found=", ".join(f"{name} ({kind.name})" for name, kind in cohort.kinds.items()),
         )
-    return found
+    return sources
 
 
 def _classes(cohort: Cohort) -> tuple[dict[str, float], Ints]:
@@ -267,29 +268,29 @@ def _measured(
         )
     values, table = cohort.matrix(name)[present], cohort.features(name)
     total = values.shape[1]
-    kept, notes = np.arange(total), []
+    columns, notes = np.arange(total), []
     if total > MAX_FEATURES:
-        kept = _runs(total)
-        notes.append(f"fitted to {len(kept):,} of {total:,} features, {RUNS} runs of neighbours")
+        columns = _runs(total)
+        notes.append(f"fitted to {len(columns):,} of {total:,} features, {RUNS} runs of neighbours")
     kind = cohort.kinds[name].name
-    shown = values[:, kept].astype(float)
+    shown = values[:, columns].astype(float)
     if kind == "methylation_m":
         shown = beta_of_m(shown)
     if kind not in ("fragments", "copy_number", "mutations"):
         varies = _varies(shown)
         if not varies.all():
             notes.append(f"{int((~varies).sum()):,} features that are constant are left out")
-        kept, shown = kept[varies], shown[:, varies]
+        columns, shown = columns[varies], shown[:, varies]
     if kind != "fragments" and not _varies(shown).any():
         raise DataError("all values are missing or the same", where=where)
-    if len(kept) < FEWEST_FEATURES:
+    if len(columns) < FEWEST_FEATURES:
         raise DataError(
             "too few features to fit anything to",
             where=where,
             expected=f"{FEWEST_FEATURES} or more",
-            found=str(len(kept)),
+            found=str(len(columns)),
         )
-    measured = Measured(shown, table.iloc[kept], total, label[present], batch[present], shared)
+    measured = Measured(shown, table.iloc[columns], total, label[present], batch[present], shared)
     return measured, tuple(notes)
 
 
@@ -333,11 +334,11 @@ def _tie(
     return fitted | {"expression": expression}
 
 
-def _with(found: Fitted, **values: Any) -> Fitted:
+def _with(fitted: Fitted, **values: Any) -> Fitted:
     """Return the fit with more parameters estimated."""
-    estimated = dict.fromkeys((*found.estimated, *values))
+    estimated = dict.fromkeys((*fitted.estimated, *values))
     return replace(
-        found, parameters=replace(found.parameters, **values), estimated=tuple(estimated)
+        fitted, parameters=replace(fitted.parameters, **values), estimated=tuple(estimated)
     )
 
 
@@ -367,8 +368,8 @@ def _same_genes(
         [str(name).split("|")[0] for name in cohort.features(source[m]).index]
         for m in ("expression", other)
     ]
-    place = {name: i for i, name in enumerate(names[1])}
-    pairs = [(i, place[name]) for i, name in enumerate(names[0]) if name in place]
+    column = {name: i for i, name in enumerate(names[1])}
+    pairs = [(i, column[name]) for i, name in enumerate(names[0]) if name in column]
     if len(pairs) < FEWEST_FEATURES:
         return None
     return [i for i, _ in pairs], [j for _, j in pairs]
@@ -410,11 +411,11 @@ def _document(request: FitRequest, summary: FitSummary) -> str:
     lines = [f"Parameters of `genomix simulate cohort`, fitted by genomix {__version__} to"]
     lines += [f"  {path.name} sha256 {sha256(path)}" for path in inputs]
     lines += [f"- {note}" for note in summary.notes]
-    for name, found in summary.fitted.items():
-        own = [f.name for f in fields(found.parameters)]
-        default = [key for key in own if key not in found.estimated]
+    for name, fitted in summary.fitted.items():
+        names = [f.name for f in fields(fitted.parameters)]
+        default = [key for key in names if key not in fitted.estimated]
         lines.append(f"{name} (of {summary.source[name]})")
-        lines.append(f"- estimated: {', '.join(found.estimated)}")
+        lines.append(f"- estimated: {', '.join(fitted.estimated)}")
         lines.append(f"- defaults: {', '.join(default)}")
-        lines += [f"- {note}" for note in found.notes]
+        lines += [f"- {note}" for note in fitted.notes]
     return "".join(f"# {line}\n" for line in lines) + to_yaml(summary.parameters)

@@ -78,21 +78,21 @@ def fit_copy_number(measured: Measured) -> Fitted:
     if not is_segmented and agreement(values, _scale(values), arm) > AGREE:
         wave = find_wave(values, _scale(values))
     values = values - wave.amplitude[:, None] * wave.profile
-    found = _of_arms(values, arm, measured.label) if measured.labelled else None
+    association = _of_arms(values, arm, measured.label) if measured.labelled else None
     parameters = CopyNumberParameters(features=measured.total, gc=_thirds(wave))
-    if found is not None:
-        parameters = replace(parameters, drivers=int(found.driver.sum()))
+    if association is not None:
+        parameters = replace(parameters, drivers=int(association.driver.sum()))
     for _ in range(ROUNDS):
         # The marginal fit depends on the penetrance, and the penetrance on the response: alternate.
         parameters = _fit_marginal(values, parameters, measured.shared)
-        if found is not None:
-            penetrance = _penetrance(found, parameters, measured.shared)
+        if association is not None:
+            penetrance = _penetrance(association, parameters, measured.shared)
             parameters = replace(parameters, penetrance=penetrance)
     if has_neighbours:
         parameters = _fit_segments(values, parameters, measured.shared)
     estimated = ["features", "gc", "response", "noise", "freedom", "offsets", "gain_share"]
     estimated += ["lengths", "focal"] if has_neighbours else []
-    estimated += ["drivers", "penetrance"] if found is not None else []
+    estimated += ["drivers", "penetrance"] if association is not None else []
     notes = _notes(is_segmented, parameters, measured)
     return Fitted(parameters, tuple(estimated), notes)
 
@@ -197,14 +197,14 @@ def agreement(values: Floats, scale: float, arm: Ints) -> float:
     """
     first = np.arange(len(values)) % 2 == 0
     odd = arm % 2 == 1
-    found = []
+    correlations = []
     for learn, test in ((first, ~first), (~first, first)):
         profile = find_wave(values[learn], scale).profile
         near = np.abs(values[test]) < MODE * scale
         shown = np.where(near, values[test], 0.0)
         sides = [_regression(shown[:, s], near[:, s], profile[s]) for s in (odd, ~odd)]
-        found.append(np.asarray(np.corrcoef(sides))[0, 1])
-    return float(np.nan_to_num(np.mean(found)))
+        correlations.append(np.asarray(np.corrcoef(sides))[0, 1])
+    return float(np.nan_to_num(np.mean(correlations)))
 
 
 def _regression(shown: Floats, near: NDArray[np.bool_], profile: Floats) -> Floats:
@@ -295,15 +295,15 @@ def _active_share(p: CopyNumberParameters, shared: Shared) -> float:
     return drivers * (on * p.penetrance + (1 - on) * p.background)
 
 
-def _penetrance(found: Association, p: CopyNumberParameters, shared: Shared) -> float:
+def _penetrance(association: Association, p: CopyNumberParameters, shared: Shared) -> float:
     """Return the penetrance whose typical difference between classes is that of the table."""
     model = _model(p, shared)
     mean = np.einsum(
         "lhc,cph,p,h->l", model.law, model.mean, shared.purity.weights, model.ploidy_law
     )
     gain, loss = np.abs(mean[[GAIN, LOSS]] - mean[QUIET])
-    steps = np.where(found.effect > 0, gain, loss)
-    return float(min(p.background + found.relative(steps), HIGHEST))
+    steps = np.where(association.effect > 0, gain, loss)
+    return float(min(p.background + association.relative(steps), HIGHEST))
 
 
 def _fit_segments(
@@ -321,8 +321,8 @@ def _fit_segments(
 
     def loss(theta: Floats) -> float:
         model = _model(_with_lengths(theta, quiet), alone)
-        found = model.log_likelihood({model.name: shown}, len(shown))[:, 0, :, 0]
-        return -float(logsumexp(found, 1, b=alone.purity.weights).mean())
+        log_likelihood = model.log_likelihood({model.name: shown}, len(shown))[:, 0, :, 0]
+        return -float(logsumexp(log_likelihood, 1, b=alone.purity.weights).mean())
 
     start = np.log([*parameters.lengths, parameters.focal / (1 - parameters.focal)])
     simplex = start + np.vstack([np.zeros(3), np.diag([0.7, 0.7, 1.0])])

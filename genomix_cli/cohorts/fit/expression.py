@@ -45,21 +45,21 @@ def fit_expression(measured: Measured) -> Fitted:
     purity = measured.shared.purity
     raw = measured.values
     measured = replace(measured, values=without_batches(raw, measured.label, measured.batch))
-    found = associate(measured.values, measured.label) if measured.labelled else None
+    association = associate(measured.values, measured.label) if measured.labelled else None
     active = Activity(default.penetrance, default.background, default.shift, purity)
     module, drivers = default.module, default.drivers
     estimated = ["features", "base", "noise", "coupling", "even"]
-    if found is not None:
-        module = run_length(found.codes)
-        drivers = round(found.driver.mean() * measured.total / module)
+    if association is not None:
+        module = run_length(association.codes)
+        drivers = round(association.driver.mean() * measured.total / module)
         estimated += ["module", "drivers"]
-    if found is not None and found.driver.any():
-        active = fit_activity(*_of_drivers(measured, found), default, purity)
+    if association is not None and association.driver.any():
+        active = fit_activity(*_of_drivers(measured, association), default, purity)
         estimated += ["penetrance", "shift"]
     if measured.shared.shape[2] > 1:
         estimated.append("batch_sd")
-    mean, sd = _levels(measured, found)
-    mean, sd = _without_activity(mean, sd, found, active, measured.label)
+    mean, sd = _levels(measured, association)
+    mean, sd = _without_activity(mean, sd, association, active, measured.label)
     parameters = ExpressionParameters(
         features=measured.total,
         module=module,
@@ -156,18 +156,20 @@ def _shift_of(difference: float, penetrance: float, background: float, purity: L
     return float(brentq(short, 0, HIGHEST_SHIFT))
 
 
-def _of_drivers(measured: Measured, found: Association) -> tuple[float, float]:
+def _of_drivers(measured: Measured, association: Association) -> tuple[float, float]:
     """Return typical difference, and mean excess of variance, of driver genes."""
-    on = measured.label[:, None] == found.of_class
+    on = measured.label[:, None] == association.of_class
     inside = np.nanvar(np.where(on, measured.values, np.nan), 0, ddof=1)
-    outside = within_variance(switched_off(measured.values, measured.label, found), measured.label)
-    excess = (inside - outside)[found.driver]
-    return found.typical, float(np.nanmean(excess)) if not np.isnan(excess).all() else 0.0
+    outside = within_variance(
+        switched_off(measured.values, measured.label, association), measured.label
+    )
+    excess = (inside - outside)[association.driver]
+    return association.typical, float(np.nanmean(excess)) if not np.isnan(excess).all() else 0.0
 
 
-def _levels(measured: Measured, found: Association | None) -> tuple[Floats, Floats]:
+def _levels(measured: Measured, association: Association | None) -> tuple[Floats, Floats]:
     """Return mean when not switched on, and standard deviation within classes ``[d]``."""
-    mean = np.nanmean(switched_off(measured.values, measured.label, found), 0)
+    mean = np.nanmean(switched_off(measured.values, measured.label, association), 0)
     return mean, np.sqrt(within_variance(measured.values, measured.label))
 
 
@@ -185,15 +187,15 @@ def within_variance(values: Floats, label: Ints) -> Floats:
 
 
 def _without_activity(
-    mean: Floats, sd: Floats, found: Association | None, active: Activity, label: Ints
+    mean: Floats, sd: Floats, association: Association | None, active: Activity, label: Ints
 ) -> tuple[Floats, Floats]:
     """Return levels and noise without the mean and variance of active modules."""
     extra = np.full(len(sd), active.variance(active.background))
-    if found is not None:
+    if association is not None:
         counts = np.bincount(label[label >= 0])
-        share = (counts / counts.sum())[found.of_class]
+        share = (counts / counts.sum())[association.of_class]
         on = share * active.variance(active.penetrance) + (1 - share) * extra
-        extra = np.where(found.driver, on, extra)
+        extra = np.where(association.driver, on, extra)
     noise = np.sqrt(np.maximum(sd**2 - extra, LEAST_NOISE * sd**2))
     return mean - active.mean, np.maximum(noise, LEAST_SD)
 

@@ -77,8 +77,8 @@ def fit_fragments(measured: Measured) -> Fitted:
     estimated = ["first", "last", "width", *SHAPE, "concentration", "reads", "reads_sigma"]
     notes = ["the shapes of tumour spectra are not estimated: fraction is relative to them"]
     if bins is not None:
-        found = [_concentration(part[whole], label, None) for part in bins]
-        parameters = replace(parameters, bin_concentration=float(np.mean(found)))
+        concentrations = [_concentration(part[whole], label, None) for part in bins]
+        parameters = replace(parameters, bin_concentration=float(np.mean(concentrations)))
         estimated.append("bin_concentration")
     return Fitted(parameters, tuple(estimated), tuple(notes))
 
@@ -175,8 +175,8 @@ def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> flo
     is ``(d - 1) (1 + c / n) / (1 + c)``, less the degrees of freedom that were fitted.
     """
     total = counts.sum(1)
-    kept = total > 0
-    counts, label, total = counts[kept], label[kept], total[kept]
+    nonempty = total > 0
+    counts, label, total = counts[nonempty], label[nonempty], total[nonempty]
     share = counts / total[:, None]
     squares, expected = [], []
     for k in np.unique(label):

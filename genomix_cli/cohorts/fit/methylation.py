@@ -48,18 +48,20 @@ def fit_methylation(measured: Measured) -> Fitted:
     default = MethylationParameters()
     raw = logit(np.clip(measured.values, MARGIN, 1 - MARGIN))
     values = expit(without_batches(raw, measured.label, measured.batch))
-    found = associate(values, measured.label) if measured.labelled else None
+    association = associate(values, measured.label) if measured.labelled else None
     precision = _Precision(default.precision, 0.0)
     for _ in range(3):
-        states = gaussian_mixture(logit(_levels(values, measured, found, precision.median)), 3)
-        penetrance = _penetrance(states, found, measured, default)
-        precision = _precision(values, states, found, measured)
+        states = gaussian_mixture(
+            logit(_levels(values, measured, association, precision.median)), 3
+        )
+        penetrance = _penetrance(states, association, measured, default)
+        precision = _precision(values, states, association, measured)
     block = run_length(states.component)
     estimated = ["features", "block", "weights", "means", "spread"]
     estimated += ["precision", "precision_spread"]
     drivers = default.drivers
-    if found is not None:
-        drivers = round(found.driver.mean() * measured.total / block)
+    if association is not None:
+        drivers = round(association.driver.mean() * measured.total / block)
         estimated += ["drivers", "penetrance"]
     if measured.shared.shape[2] > 1:
         estimated.append("batch_sd")
@@ -85,10 +87,10 @@ def _notes(block: float) -> tuple[str, ...]:
 
 
 def _levels(
-    values: Floats, measured: Measured, found: Association | None, precision: float
+    values: Floats, measured: Measured, association: Association | None, precision: float
 ) -> Floats:
     """Return the mean of each CpG when it is not switched on ``[d]``."""
-    median = np.nanmedian(switched_off(values, measured.label, found), 0)
+    median = np.nanmedian(switched_off(values, measured.label, association), 0)
     return np.clip((median * (precision - 2 / 3) + 1 / 3) / precision, MARGIN, 1 - MARGIN)
 
 
@@ -99,13 +101,16 @@ def _steps(states: Mixture) -> Floats:
 
 
 def _penetrance(
-    states: Mixture, found: Association | None, measured: Measured, default: MethylationParameters
+    states: Mixture,
+    association: Association | None,
+    measured: Measured,
+    default: MethylationParameters,
 ) -> float:
     """Return the penetrance whose typical difference between classes is that of the table."""
-    if found is None:
+    if association is None:
         return default.penetrance
     steps = measured.shared.purity.mean * _steps(states)
-    return float(min(default.background + found.relative(steps), HIGHEST))
+    return float(min(default.background + association.relative(steps), HIGHEST))
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class _Precision:
 
 
 def _precision(
-    values: Floats, states: Mixture, found: Association | None, measured: Measured
+    values: Floats, states: Mixture, association: Association | None, measured: Measured
 ) -> _Precision:
     """Estimate phi of each CpG, from ``Var = mu (1 - mu) / (1 + phi)``, when not switched on.
 
@@ -130,7 +135,9 @@ def _precision(
     expected, variance, samples = np.zeros((3, values.shape[1]))
     for k in np.unique(measured.label):
         shown = values[measured.label == k]
-        columns = np.ones(shown.shape[1], bool) if found is None else found.of_class != k
+        columns = (
+            np.ones(shown.shape[1], bool) if association is None else association.of_class != k
+        )
         columns &= (~np.isnan(shown)).sum(0) > FEWEST
         for goes_up in (0, 1):
             here = columns & (up == goes_up)

@@ -27,16 +27,16 @@ def fit_mutations(measured: Measured) -> Fitted:
     if not measured.labelled:
         parameters = MutationParameters(features=measured.total, rates=_quantiles(frequency))
         return Fitted(parameters, ("features", "rates"))
-    found = associate_rates(measured.values, measured.label)
-    on = (measured.label[:, None] == found.of_class) & found.driver
+    association = associate_rates(measured.values, measured.label)
+    on = (measured.label[:, None] == association.of_class) & association.driver
     known = measured.label >= 0
     outside: Floats = np.nanmean(np.where(on, np.nan, measured.values)[known], 0)
-    inside = outside + found.effect
+    inside = outside + association.effect
     parameters = MutationParameters(
         features=measured.total,
-        drivers=round(found.driver.mean() * measured.total),
-        rate=float(inside[found.driver].mean()) if found.driver.any() else default.rate,
-        rates=_quantiles(np.where(found.driver, outside, frequency)),
+        drivers=round(association.driver.mean() * measured.total),
+        rate=float(inside[association.driver].mean()) if association.driver.any() else default.rate,
+        rates=_quantiles(np.where(association.driver, outside, frequency)),
     )
     return Fitted(parameters, ("features", "drivers", "rate", "rates"))
 

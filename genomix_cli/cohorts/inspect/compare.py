@@ -182,18 +182,18 @@ def compare(here: Cohort, there: Cohort) -> tuple[Distance, ...]:
     """
     shared = shared_modalities(here, there)
     _say_what_is_left_out(here, there, shared)
-    found: list[Distance] = []
+    distances: list[Distance] = []
     for name in shared:
         first, second = marginals(here, name), marginals(there, name)
         halves = _halves(here, name)
-        found += (
+        distances += (
             _distance(name, NAMES[key], *(getattr(m, key) for m in (first, second, *halves)))
             for key in Marginals._fields
         )
         lengths = length_distance(here, there, name)
         if lengths is not None:
-            found.append(lengths)
-    return tuple(found)
+            distances.append(lengths)
+    return tuple(distances)
 
 
 def _say_what_is_left_out(here: Cohort, there: Cohort, shared: tuple[str, ...]) -> None:

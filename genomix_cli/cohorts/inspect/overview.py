@@ -161,11 +161,11 @@ def combinations(cohort: Cohort) -> list[tuple[tuple[str, ...], int]]:
     """Return combinations of modalities and their number of samples, most frequent first."""
     present = np.array([cohort.present(name) for name in cohort.modalities]).T
     patterns, counts = np.unique(present, axis=0, return_counts=True)
-    found = [
+    counted = [
         (tuple(name for name, here in zip(cohort.modalities, row, strict=True) if here), int(count))
         for row, count in zip(patterns, counts, strict=True)
     ]
-    return sorted(found, key=lambda item: (-item[1], -len(item[0]), item[0]))
+    return sorted(counted, key=lambda item: (-item[1], -len(item[0]), item[0]))
 
 
 def _overlap(cohort: Cohort) -> Listing:
@@ -217,10 +217,10 @@ def _batches(cohort: Cohort) -> Iterator[Listing]:
             for batch, row in zip(batches, counts, strict=True)
         ]
         yield Listing("batches and classes", ("batch", "samples", *classes), (*rows,))
-        found = confounding(cohort)
-        if found is not None:
+        confounded = confounding(cohort)
+        if confounded is not None:
             columns = ("chi-square", "df", "p", "Cramer's V", "V, bias-corrected", "cells under 5")
-            yield Listing("do classes follow batches", columns, (tuple(found),))
+            yield Listing("do classes follow batches", columns, (tuple(confounded),))
     if any(not cohort.present(name).all() for name in cohort.modalities):
         absent = tuple((batch, *shares) for batch, shares in absent_by_batch(cohort))
         yield Listing(
@@ -255,15 +255,15 @@ def association(counts: NDArray[np.int64]) -> Association | None:
     counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
     if min(counts.shape) < 2:
         return None
-    found = chi2_contingency(counts, correction=False)
+    test = chi2_contingency(counts, correction=False)
     (rows, columns), n = counts.shape, int(counts.sum())
-    chi_square, freedom = float(found.statistic), int(found.dof)
+    chi_square, freedom = float(test.statistic), int(test.dof)
     v = np.sqrt(chi_square / n / (min(counts.shape) - 1))
     excess = max(chi_square / n - freedom / (n - 1), 0)
     short = min(rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)) - 1
     corrected = np.sqrt(excess / short) if short > 0 else 0.0
-    sparse = float((found.expected_freq < 5).mean())
-    return Association(chi_square, freedom, float(found.pvalue), float(v), float(corrected), sparse)
+    sparse = float((test.expected_freq < 5).mean())
+    return Association(chi_square, freedom, float(test.pvalue), float(v), float(corrected), sparse)
 
 
 def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:

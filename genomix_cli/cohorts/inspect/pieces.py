@@ -50,22 +50,22 @@ def pieces(
     size : int
         Number of values to read at a time.
     """
-    stored, rows = cohort.stored(modality, where), cohort.rows(modality)
+    dataset, rows = cohort.stored(modality, where), cohort.rows(modality)
     wanted = np.ones(len(rows), bool) if keep is None else keep[rows]
-    step = max(size // max(stored.shape[1], 1), 1)
+    step = max(size // max(dataset.shape[1], 1), 1)
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         if wanted[part].any():
-            values = np.asarray(stored[part], np.float32)
+            values = np.asarray(dataset[part], np.float32)
             yield Piece(rows[part][wanted[part]], values[wanted[part]])
 
 
 def read_rows(cohort: Cohort, modality: str, keep: NDArray[np.bool_], *, where: str = "X") -> Piece:
     """Read at once the samples in `keep` (bool ``[n]``) that have the modality."""
-    found = list(pieces(cohort, modality, keep, where=where))
-    if not found:
+    parts = list(pieces(cohort, modality, keep, where=where))
+    if not parts:
         return Piece(np.zeros(0, np.intp), np.zeros((0, len(cohort.features(modality))), "f4"))
-    return Piece(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    return Piece(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def draw_rows(

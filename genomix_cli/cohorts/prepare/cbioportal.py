@@ -103,10 +103,10 @@ class Study:
         """Return the assembly of the segments, if the study states it."""
         if "segments" not in self.files:
             return None
-        said = self.settings.get("segments", {}).get("reference_genome_id", "")
+        stated = self.settings.get("segments", {}).get("reference_genome_id", "")
         name = re.search(r"hg\d+", self.files["segments"].name)
-        found = said or (name[0] if name else "")
-        return found if found in {*ASSEMBLIES, *ALIASES} else None
+        assembly = stated or (name[0] if name else "")
+        return assembly if assembly in {*ASSEMBLIES, *ALIASES} else None
 
 
 def find_study(folder: Path, panels: Sequence[Path] = ()) -> Study:
@@ -129,21 +129,21 @@ def find_study(folder: Path, panels: Sequence[Path] = ()) -> Study:
     metas = dict(_metas(folder))
     by_meta = _by_meta(folder, metas)
     files = {what: by_meta.get(what) or _by_name(folder, what) for what in _NAMES}
-    found = {what: path for what, path in files.items() if path is not None}
-    if not set(found) & set(MODALITIES):
+    known = {what: path for what, path in files.items() if path is not None}
+    if not set(known) & set(MODALITIES):
         raise UsageError(
             "has none of the files of a cBioPortal study",
             where=folder,
             expected="data_mutations.txt, data_cna.txt, data_mrna_*.txt, ...",
             found=", ".join(sorted(p.name for p in folder.iterdir())[:6]) or "nothing",
         )
-    own = [p for p in _files(folder) if re.match(r"data_gene_panel(?!_matrix)", p.name)]
-    own += _files(folder / "gene_panels") if (folder / "gene_panels").is_dir() else []
+    own_panels = [p for p in _files(folder) if re.match(r"data_gene_panel(?!_matrix)", p.name)]
+    own_panels += _files(folder / "gene_panels") if (folder / "gene_panels").is_dir() else []
     lists = [p for p in _files(folder / "case_lists") if p.name.startswith("cases_sequenced.")]
     settings = {
-        what: metas[name] for what, path in found.items() if (name := _plain(path)) in metas
+        what: metas[name] for what, path in known.items() if (name := _plain(path)) in metas
     }
-    return Study(folder, found, (*own, *panels), lists[0] if lists else None, settings)
+    return Study(folder, known, (*own_panels, *panels), lists[0] if lists else None, settings)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -158,9 +158,9 @@ def _metas(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the contents of each meta file with the name of its data file."""
     for path in _files(folder):
         if path.name.startswith("meta_"):
-            said = read_settings(path)
-            if "data_filename" in said:
-                yield said["data_filename"], said
+            settings = read_settings(path)
+            if "data_filename" in settings:
+                yield settings["data_filename"], settings
 
 
 def read_settings(path: Path) -> dict[str, str]:
@@ -172,20 +172,20 @@ def read_settings(path: Path) -> dict[str, str]:
 
 def _by_meta(folder: Path, metas: Mapping[str, Mapping[str, str]]) -> dict[str, Path]:
     here = {_plain(path): path for path in _files(folder)}
-    found: dict[str, Path] = {}
-    for name, said in metas.items():
-        kind = said.get("genetic_alteration_type", ""), said.get("datatype", "")
+    by_role: dict[str, Path] = {}
+    for name, settings in metas.items():
+        kind = settings.get("genetic_alteration_type", ""), settings.get("datatype", "")
         what = _META.get((kind[0].lower(), kind[1].lower()))
         if what is None or name not in here:
             continue
-        if what in found:
+        if what in by_role:
             # The same choice as in _by_name.
-            here_too = sorted([found[what], here[name]], key=lambda path: _rank(what, path))
+            here_too = sorted([by_role[what], here[name]], key=lambda path: _rank(what, path))
             log.info("using %s for %s, not %s", here_too[0].name, what, here_too[1].name)
-            found[what] = here_too[0]
+            by_role[what] = here_too[0]
         else:
-            found[what] = here[name]
-    return found
+            by_role[what] = here[name]
+    return by_role
 
 
 def _by_name(folder: Path, what: str) -> Path | None:
@@ -280,13 +280,13 @@ def _matrix_panels(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_panel(path: Path) -> tuple[str, tuple[str, ...]]:
-    said = read_settings(path)
-    genes = tuple(said.get("gene_list", "").split())
-    if "stable_id" not in said or not genes:
+    settings = read_settings(path)
+    genes = tuple(settings.get("gene_list", "").split())
+    if "stable_id" not in settings or not genes:
         raise DataError(
             "is not a gene panel", where=path, expected="stable_id: and gene_list: lines"
         )
-    return said["stable_id"], tuple(dict.fromkeys(genes))
+    return settings["stable_id"], tuple(dict.fromkeys(genes))
 
 
 def _genes(

@@ -216,21 +216,21 @@ def observations(
     import pandas as pd
 
     index = pd.Index(list(samples), dtype=object)
-    found = pd.DataFrame(index=index)
-    table = found if clinical is None else clinical.frame.reindex(index)
+    obs = pd.DataFrame(index=index)
+    table = obs if clinical is None else clinical.frame.reindex(index)
     where = None if clinical is None else clinical.path
     columns = {role: _column(table, name, role) for role, name in roles.asked.items()}
     for role, column in columns.items():
         if column is not None:
-            found[role] = _categories(table[column])
-    if PATIENT not in found and spelling.level != "exact":
-        found[PATIENT] = _categories(pd.Series(list(map(_patient, samples)), index))
-    if LABEL in found:
-        found[LABEL] = _label(found[LABEL], roles.drop_labels, columns[LABEL], where)
+            obs[role] = _categories(table[column])
+    if PATIENT not in obs and spelling.level != "exact":
+        obs[PATIENT] = _categories(pd.Series(list(map(_patient, samples)), index))
+    if LABEL in obs:
+        obs[LABEL] = _label(obs[LABEL], roles.drop_labels, columns[LABEL], where)
     for name in roles.keep or table.columns:
         if name not in (LABEL, BATCH, PATIENT) and table[name].notna().any():
-            found[name.replace("/", "_")] = _typed(table[name])
-    return found
+            obs[name.replace("/", "_")] = _typed(table[name])
+    return obs
 
 
 def check_columns(tables: Sequence[pd.DataFrame], roles: Roles, path: Path | None) -> None:

@@ -165,10 +165,10 @@ def _check(request: PrepareRequest) -> None:
     if not (request.modalities or request.inputs or request.study):
         raise UsageError("nothing to prepare", hint="give -m NAME=FILE, --study FOLDER or a file")
     for option, allowed in _CHOICES.items():
-        found = getattr(request, option)
-        if found is not None and found not in allowed:
+        value = getattr(request, option)
+        if value is not None and value not in allowed:
             expected = " or ".join(allowed)
-            raise UsageError("unknown", where=f"--{option}", expected=expected, found=found)
+            raise UsageError("unknown", where=f"--{option}", expected=expected, found=value)
     for name in request.modalities:
         if "/" in name or "+" in name:
             raise UsageError(f"{name!r} cannot be the name of a modality", expected="no / and no +")
@@ -181,8 +181,8 @@ def _match(request: PrepareRequest, inputs: Inputs) -> _Matched:
     clinical_names = {str(table.path): list(table.frame.index) for table in inputs.clinical}
     spelling = choose_spelling(names | clinical_names, request.ids)
     rows = {
-        name: pick_samples(name, found, spelling, request.duplicates, left_out)
-        for name, found in names.items()
+        name: pick_samples(name, ids, spelling, request.duplicates, left_out)
+        for name, ids in names.items()
     }
     clinical = merge([respell(t, spelling, request.duplicates, left_out) for t in inputs.clinical])
     check_shared(rows, None if clinical is None else clinical.frame.index)
@@ -196,7 +196,7 @@ def _order(
     rows: Mapping[str, Mapping[str, int]], clinical: Clinical | None, left_out: LeftOut
 ) -> tuple[list[str], int]:
     """Return samples in the order of the clinical table, then the rest, and how many those are."""
-    measured = dict.fromkeys(sample for found in rows.values() for sample in found)
+    measured = dict.fromkeys(sample for row_of in rows.values() for sample in row_of)
     if clinical is None:
         return list(measured), 0
     known = dict.fromkeys(clinical.frame.index)
@@ -283,7 +283,7 @@ def _summary(
 def _overlap(samples: Sequence[str], rows: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
     """Count the samples of each combination of modalities."""
     counts = Counter(
-        tuple(name for name, found in rows.items() if sample in found) for sample in samples
+        tuple(name for name, row_of in rows.items() if sample in row_of) for sample in samples
     )
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [{"modalities": list(names), "samples": n} for names, n in ordered]

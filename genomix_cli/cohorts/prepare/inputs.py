@@ -105,14 +105,14 @@ def read_inputs(request: PrepareRequest) -> Inputs:
 def _check_kinds(request: PrepareRequest, contents: Mapping[str, What]) -> None:
     """Refuse kinds that are unknown or contradict the content of their file."""
     for name, what in contents.items():
-        own = _RECORD_KINDS.get(what)
-        if own is None and what == "matrix":
+        implied = _RECORD_KINDS.get(what)
+        if implied is None and what == "matrix":
             kind_of(name, request.kinds)
-        elif own is not None and request.kinds.get(name, own) != own:
+        elif implied is not None and request.kinds.get(name, implied) != implied:
             raise UsageError(
                 f"{request.modalities[name]} holds {what}",
                 where=f"--kind {name}",
-                expected=own,
+                expected=implied,
                 found=request.kinds[name],
             )
 
@@ -202,8 +202,8 @@ def _read_study(request: PrepareRequest, study: Study, inputs: Inputs) -> None:
     there = [name for name in MODALITIES if name in study.files]
     for name in request.only:
         if name not in there:
-            found = ", ".join(there) or "nothing"
-            raise UsageError(f"the study has no {name}", where="--only", found=found)
+            available = ", ".join(there) or "nothing"
+            raise UsageError(f"the study has no {name}", where="--only", found=available)
     asked = [name for name in there if not request.only or name in request.only]
     log.info("%s: reading %s", study.folder, ", ".join(study.files[name].name for name in asked))
     for name in asked:
@@ -227,9 +227,11 @@ def _study_modality(request: PrepareRequest, study: Study, name: str) -> Modalit
 def _upright(name: str, table: Table, kind: Kind, samples: Axis) -> Modality:
     """Return a matrix with samples in rows."""
     is_upright = samples == "rows"
-    own, other = (table.rows, table.columns) if is_upright else (table.columns, table.rows)
+    samples_of_table, other = (
+        (table.rows, table.columns) if is_upright else (table.columns, table.rows)
+    )
     values = table.values if is_upright else table.values.T
-    return Modality(name, kind, own, feature_table(other, kind), values, table.path)
+    return Modality(name, kind, samples_of_table, feature_table(other, kind), values, table.path)
 
 
 def _finish(request: PrepareRequest, modality: Modality) -> Modality:
@@ -262,5 +264,5 @@ def _refuse_unknown(request: PrepareRequest, modalities: Mapping[str, Modality])
     ):
         for name in names:
             if name not in modalities:
-                found = ", ".join(modalities)
-                raise UsageError(f"there is no modality {name}", where=option, found=found)
+                known = ", ".join(modalities)
+                raise UsageError(f"there is no modality {name}", where=option, found=known)

@@ -67,9 +67,9 @@ def feature_table(names: Sequence[str], kind: Kind) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame(index=pd.Index(list(names), dtype=object))
-    found = [_INTERVAL.fullmatch(name) for name in names]
-    if all(found):
-        parts = [match.groupdict() for match in found if match]
+    matches = [_INTERVAL.fullmatch(name) for name in names]
+    if all(matches):
+        parts = [match.groupdict() for match in matches if match]
         table["contig"] = pd.Categorical([part["contig"] for part in parts])
         for end in ("start", "end"):
             table[end] = np.array([int(part[end]) for part in parts], np.int64)

@@ -154,9 +154,9 @@ def _matrix(
     row = {sample: i for i, sample in enumerate(samples)}
     values = np.zeros((len(samples), len(genes)), np.float32)
     panels = np.array([coverage.panel_of[sample] for sample in samples], object)
-    for panel, own in coverage.genes.items():
-        if own is not None:
-            other = np.setdiff1d(np.arange(len(genes)), [column[gene] for gene in own])
+    for panel, covered in coverage.genes.items():
+        if covered is not None:
+            other = np.setdiff1d(np.arange(len(genes)), [column[gene] for gene in covered])
             values[np.ix_(panels == panel, other)] = np.nan
     values[calls["sample"].map(row), calls["gene"].map(column)] = 1
     return values, samples, genes

@@ -129,15 +129,21 @@ def read_records(path: Path, names: Names, more: Names | None = None) -> Records
     import pandas as pd
 
     with open_table(path) as table:
-        found = {own: table.find(*known) for own, known in {**names, **(more or {})}.items()}
-        missing = [names[own][0] for own, i in found.items() if i is None and own in names]
+        column_of = {
+            our_name: table.find(*known) for our_name, known in {**names, **(more or {})}.items()
+        }
+        missing = [
+            names[our_name][0]
+            for our_name, i in column_of.items()
+            if i is None and our_name in names
+        ]
         if missing:
             raise DataError(
                 f"lacks the column {', '.join(missing)}",
                 where=f"{path}:{table.header}",
                 found=", ".join(table.columns[:12]),
             )
-        index = {own: i for own, i in found.items() if i is not None}
+        index = {our_name: i for our_name, i in column_of.items() if i is not None}
         lines: list[int] = []
         columns: list[list[str]] = [[] for _ in index]
         for row in table.rows():

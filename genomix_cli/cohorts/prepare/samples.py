@@ -207,17 +207,17 @@ def pick_samples(
             rows[spelling.of(name)].append(row)
     left_out.add(f"{table}: normal sample of a patient with a tumour", normals)
     return {
-        sample: _best(table, [(names[row], row) for row in found], duplicates, left_out)
-        for sample, found in rows.items()
+        sample: _best(table, [(names[row], row) for row in candidates], duplicates, left_out)
+        for sample, candidates in rows.items()
     }
 
 
-def _best(table: str, found: list[tuple[str, int]], duplicates: str, left_out: LeftOut) -> int:
+def _best(table: str, candidates: list[tuple[str, int]], duplicates: str, left_out: LeftOut) -> int:
     """Return the row of the lowest sample type."""
-    if len(found) == 1:
-        return found[0][1]
-    types = [barcode.type if (barcode := parse_barcode(name)) else "" for name, _ in found]
-    best = [pair for pair, type_ in zip(found, types, strict=True) if type_ == min(types)]
+    if len(candidates) == 1:
+        return candidates[0][1]
+    types = [barcode.type if (barcode := parse_barcode(name)) else "" for name, _ in candidates]
+    best = [pair for pair, type_ in zip(candidates, types, strict=True) if type_ == min(types)]
     if len(best) > 1 and duplicates != "first":
         raise DataError(
             f"{best[0][0]} and {best[1][0]} belong to the same sample",
@@ -225,7 +225,7 @@ def _best(table: str, found: list[tuple[str, int]], duplicates: str, left_out: L
             hint="leave one out, or keep the first of each: --duplicates first",
         )
     chosen = best[0]
-    other = [name for name, row in found if row != chosen[1]]
+    other = [name for name, row in candidates if row != chosen[1]]
     left_out.add(f"{table}: another sample or aliquot was taken", other)
     return chosen[1]
 
@@ -313,14 +313,14 @@ def check_shared(samples: Mapping[str, Collection[str]], clinical: Collection[st
     DataError
         Showing ids of both sides.
     """
-    for name, own in samples.items():
+    for name, ids in samples.items():
         others = set() if clinical is None else set(clinical)
         others |= {s for other, names in samples.items() if other != name for s in names}
-        if others and not others & set(own):
+        if others and not others & set(ids):
             raise DataError(
                 f"{name} shares no sample with the others",
                 expected=f"names as {_first(others)}",
-                found=_first(own),
+                found=_first(ids),
                 hint="see --sample-column, --id-column, --samples and --ids",
             )
 

@@ -56,12 +56,12 @@ def bins_of(bins: str, assembly: str, sex: bool = False) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found = arms(assembly, sex)
+    all_arms = arms(assembly, sex)
     if bins == ARMS:
-        rows = [(arm.name, arm.contig, arm.start, arm.end) for arm in found]
+        rows = [(arm.name, arm.contig, arm.start, arm.end) for arm in all_arms]
     else:
         size = _size(bins)
-        lengths = {arm.contig: arm.end for arm in found}
+        lengths = {arm.contig: arm.end for arm in all_arms}
         rows = [
             (f"{contig}:{start}-{end}", contig, start, end)
             for contig, length in lengths.items()
@@ -153,9 +153,9 @@ def _check(
     ):
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
-            found = f"{contig[i]}:{start[i] + 1}-{end[i]}"
+            segment = f"{contig[i]}:{start[i] + 1}-{end[i]}"
             where = f"{records.path}:{records.lines[i]}"
-            raise DataError(f"the segment {what}", where=where, found=found, hint=hint)
+            raise DataError(f"the segment {what}", where=where, found=segment, hint=hint)
 
 
 def bin_means(
@@ -193,12 +193,12 @@ def bin_means(
     for name in dict.fromkeys(bin_contig):
         columns = np.flatnonzero(bin_contig == name)
         low, high = (bins[end_].to_numpy()[columns] for end_ in ("start", "end"))
-        mine = np.flatnonzero(contig == name)
+        on_contig = np.flatnonzero(contig == name)
         # All pairs of a segment and a bin that it overlaps: `first` to `last` bin of each segment,
         # laid out flat so that no Python loop runs over segments.
-        first = np.searchsorted(high, start[mine], side="right")
-        n = np.maximum(np.searchsorted(low, end[mine], side="left") - first, 0)
-        segment = np.repeat(mine, n)
+        first = np.searchsorted(high, start[on_contig], side="right")
+        n = np.maximum(np.searchsorted(low, end[on_contig], side="left") - first, 0)
+        segment = np.repeat(on_contig, n)
         bin_ = np.repeat(first, n) + np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
         shared = np.minimum(end[segment], high[bin_]) - np.maximum(start[segment], low[bin_])
         cell = row[segment] * len(columns) + bin_
@@ -206,7 +206,7 @@ def bin_means(
         size = n_samples * len(columns)
         bases[:, columns] = np.bincount(cell, shared, size).reshape(shape)
         total[:, columns] = np.bincount(cell, shared * mean[segment], size).reshape(shape)
-        used[mine] = n > 0
+        used[on_contig] = n > 0
     with np.errstate(invalid="ignore"):
         return (total / bases).astype(np.float32), used
 

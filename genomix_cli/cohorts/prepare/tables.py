@@ -141,12 +141,12 @@ def read_matrix(
 
 def _read_text(path: Path, kind: Kind, id_column: str | None, skip: Collection[str]) -> Table:
     with open_table(path) as text:
-        ids, kept = _layout(text.columns, id_column, skip, path)
-        columns = [text.columns[i] for i in kept]
+        ids, used = _layout(text.columns, id_column, skip, path)
+        columns = [text.columns[i] for i in used]
         if "" in columns:
             where = f"{path}:{text.header}"
-            raise DataError(f"column {kept[columns.index('')] + 1} has no name", where=where)
-        blocks = _text_blocks(text, kind, ids, kept) if kept else []
+            raise DataError(f"column {used[columns.index('')] + 1} has no name", where=where)
+        blocks = _text_blocks(text, kind, ids, used) if used else []
         return _joined(path, text.columns[ids], columns, blocks, text.header)
 
 
@@ -157,17 +157,17 @@ def _layout(
     if id_column is not None and id_column not in columns:
         raise unknown_name(id_column, columns, what="column", where=path, option="--id-column")
     ids = 0 if id_column is None else columns.index(id_column)
-    kept = [i for i, name in enumerate(columns) if i != ids and name not in skip]
+    used = [i for i, name in enumerate(columns) if i != ids and name not in skip]
     # Only columns before the first sample describe features: a sample may be called "name".
-    while kept and columns[kept[0]].lower() in ANNOTATIONS:
-        log.info("%s: the column %s is not a sample and is left out", path, columns[kept[0]])
-        kept.pop(0)
-    return ids, kept
+    while used and columns[used[0]].lower() in ANNOTATIONS:
+        log.info("%s: the column %s is not a sample and is left out", path, columns[used[0]])
+        used.pop(0)
+    return ids, used
 
 
-def _text_blocks(text: TextTable, kind: Kind, ids: int, kept: list[int]) -> Iterator[_Block]:
+def _text_blocks(text: TextTable, kind: Kind, ids: int, used: list[int]) -> Iterator[_Block]:
     """Yield the rows of a table in blocks of about `BLOCK` cells."""
-    size = max(BLOCK // max(len(kept), 1), 1)
+    size = max(BLOCK // max(len(used), 1), 1)
     ticker = Ticker()
     pending: list[tuple[int, str]] = []
     done = 0
@@ -176,18 +176,18 @@ def _text_blocks(text: TextTable, kind: Kind, ids: int, kept: list[int]) -> Iter
         if len(pending) == size:
             done += size
             ticker.tell(f"{text.path}: {done:,} rows")
-            yield _text_block(text, pending, kind, ids, kept)
+            yield _text_block(text, pending, kind, ids, used)
             pending = []
     if pending:
-        yield _text_block(text, pending, kind, ids, kept)
+        yield _text_block(text, pending, kind, ids, used)
     ticker.close()
 
 
 def _text_block(
-    text: TextTable, lines: list[tuple[int, str]], kind: Kind, ids: int, kept: list[int]
+    text: TextTable, lines: list[tuple[int, str]], kind: Kind, ids: int, used: list[int]
 ) -> _Block:
-    columns = [text.columns[i] for i in kept]
-    take = _taker(text, ids, kept)
+    columns = [text.columns[i] for i in used]
+    take = _taker(text, ids, used)
     names, cells = [], []
     for number, line in lines:
         name, rest = take(number, line)
@@ -197,29 +197,29 @@ def _text_block(
     def where(row: int, column: int) -> str:
         return f"{text.path}:{lines[row][0]}, column {columns[column]}"
 
-    values = _numbers(cells, len(kept), where)
+    values = _numbers(cells, len(used), where)
     _check_domain(values, kind, where)
     return _Block(names, [number for number, _ in lines], values)
 
 
-def _taker(text: TextTable, ids: int, kept: list[int]) -> Callable[[int, str], tuple[str, str]]:
+def _taker(text: TextTable, ids: int, used: list[int]) -> Callable[[int, str], tuple[str, str]]:
     """Return a function that splits a line into its name and its values, one value per line."""
-    n, first = len(text.columns), kept[0]
-    is_tail = kept == list(range(first, n)) and ids < first
+    n, first = len(text.columns), used[0]
+    is_tail = used == list(range(first, n)) and ids < first
     # A gene without a symbol is named by its Entrez id.
     spare = [i for i in range(first) if i != ids and text.columns[i].lower() in ANNOTATIONS]
 
     def take(number: int, line: str) -> tuple[str, str]:
         if is_tail and '"' not in line:
             *front, rest = line.split(text.delimiter, first)
-            found = len(front) + rest.count(text.delimiter) + 1
+            n_cells = len(front) + rest.count(text.delimiter) + 1
             values = rest.replace(text.delimiter, "\n")
         else:
             front = text.split(line)
-            found = len(front)
-            values = "\n".join(front[i] for i in kept if i < found)
-        if found != n:
-            raise text.ragged(number, found)
+            n_cells = len(front)
+            values = "\n".join(front[i] for i in used if i < n_cells)
+        if n_cells != n:
+            raise text.ragged(number, n_cells)
         return next((front[i] for i in (ids, *spare) if front[i].strip()), ""), values
 
     return take
@@ -324,9 +324,9 @@ def _read_parquet(path: Path, kind: Kind, id_column: str | None, skip: Collectio
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             first = id_column or _parquet_index(file.schema_arrow)
-            ids, kept = _layout(names, first, skip, path)
-            columns = [names[i] for i in kept]
-            blocks = _parquet_blocks(file, kind, path, ids, kept)
+            ids, used = _layout(names, first, skip, path)
+            columns = [names[i] for i in used]
+            blocks = _parquet_blocks(file, kind, path, ids, used)
             return _joined(path, names[ids], columns, blocks, header=0)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"cannot be read: {' '.join(str(error).split())}", where=path) from error
@@ -342,16 +342,16 @@ def _parquet_index(schema: Any) -> str | None:
 
 
 def _parquet_blocks(
-    file: Any, kind: Kind, path: Path, ids: int, kept: list[int]
+    file: Any, kind: Kind, path: Path, ids: int, used: list[int]
 ) -> Iterator[_Block]:
     done = 0
-    for batch in file.iter_batches(max(BLOCK // max(len(kept), 1), 1)):
-        yield _parquet_block(batch, done, kind, path, ids, kept)
+    for batch in file.iter_batches(max(BLOCK // max(len(used), 1), 1)):
+        yield _parquet_block(batch, done, kind, path, ids, used)
         done += batch.num_rows
 
 
 def _parquet_block(
-    batch: Any, done: int, kind: Kind, path: Path, ids: int, kept: list[int]
+    batch: Any, done: int, kind: Kind, path: Path, ids: int, used: list[int]
 ) -> _Block:
     names = [
         _name("" if name is None else str(name), f"{path}: row {done + i}")
@@ -359,10 +359,10 @@ def _parquet_block(
     ]
 
     def where(row: int, column: int) -> str:
-        return f"{path}: row {done + row + 1}, column {batch.schema.names[kept[column]]}"
+        return f"{path}: row {done + row + 1}, column {batch.schema.names[used[column]]}"
 
-    values = np.empty((batch.num_rows, len(kept)), np.float32)
-    for j, i in enumerate(kept):
+    values = np.empty((batch.num_rows, len(used)), np.float32)
+    for j, i in enumerate(used):
         values[:, j] = _parquet_column(batch.column(i), j, where)
     _check_domain(values, kind, where)
     return _Block(names, list(range(done + 1, done + 1 + batch.num_rows)), values)
@@ -406,12 +406,12 @@ def _repeated(names: Sequence[str]) -> list[int]:
     if len(set(names)) == len(names):
         return []
     seen: Counter[str] = Counter()
-    found = []
+    repeated = []
     for i, name in enumerate(names):
         if seen[name]:
-            found.append(i)
+            repeated.append(i)
         seen[name] += 1
-    return found
+    return repeated
 
 
 def _duplicate(table: Table, rows: list[int], columns: list[int]) -> DataError:

@@ -97,15 +97,16 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
         {"preset": request.preset, **plain(request.parameters)}, {}, seed=request.seed
     )
     with draft_cohort(request.output, modalities, obs, provenance, force=request.force) as file:
-        found = _fill(file, model, samples, absent, request)
+        simulated = _fill(file, model, samples, absent, request)
         label = samples.label
         posteriors = {
-            tuple(map(called, subset)): posterior for subset, posterior in found.posteriors.items()
+            tuple(map(called, subset)): posterior
+            for subset, posterior in simulated.posteriors.items()
         }
         table = ceilings(model.shared.prior, posteriors, label)
-        add_samples(file, {TRUTH: np.column_stack(list(found.latents.values()))})
+        add_samples(file, {TRUTH: np.column_stack(list(simulated.latents.values()))})
         add_samples(file, {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()})
-        add_truth(file, _truth(request, model, found.latents, table))
+        add_truth(file, _truth(request, model, simulated.latents, table))
     return CohortSummary(
         request.output,
         len(samples),
@@ -119,17 +120,17 @@ def draw_present(
     model: JointModel, n: int, rng: np.random.Generator
 ) -> tuple[Samples, dict[str, NDArray[np.bool_]]]:
     """Draw samples and their missing modalities; redraw those that lack all."""
-    kept: list[Samples] = []
+    present: list[Samples] = []
     lacks: list[NDArray[np.bool_]] = []
-    while sum(map(len, kept)) < n:
+    while sum(map(len, present)) < n:
         samples = draw_samples(model.shared, n, rng)
         absent = np.stack(
             [model.missing.draw_modality(samples, rng) for _ in model.modalities], axis=1
         )
         some: NDArray[np.bool_] = ~np.all(absent, axis=1)
-        kept.append(samples[some])
+        present.append(samples[some])
         lacks.append(absent[some])
-    samples, absent = joined(kept)[:n], np.concatenate(lacks)[:n]
+    samples, absent = joined(present)[:n], np.concatenate(lacks)[:n]
     return samples, dict(zip(model.modalities, absent.T, strict=True))
 
 

@@ -219,7 +219,7 @@ class CopyNumber(Process):
         copies, focal, number = np.zeros(n, int), np.zeros(n, bool), np.full(n, -1)
         for i, piece in enumerate(self.bins):
             law = self.law[kind[:, piece.arm], ploidy]
-            ends = np.ones(n, bool)
+            ends = np.ones(n, bool)  # the chain restarts on each arm
             if i and self.bins[i - 1].arm == piece.arm:
                 stays = self.stays(piece.arm)
                 ends = rng.random(n) > np.where(focal, stays[0], stays[1])
@@ -251,6 +251,7 @@ class CopyNumber(Process):
         combined = len(self.parameters.ploidy) * len(self.parameters.gc)
         total = np.broadcast_to(total, (n, total.shape[1], purities * combined, *total.shape[3:]))
         split = total.reshape(n, total.shape[1], purities, combined, *total.shape[3:])
+        # Both are constant along a sample's genome, so they are summed out once, over all arms.
         law = self.ploidy_law[:, None, None] * self.amplitude_law.T
         law = law.reshape(1, 1, 1, combined, batches, *axes)
         highest = split.max(3, keepdims=True)
@@ -263,6 +264,7 @@ class CopyNumber(Process):
         quiet = self._forward(arm, QUIET, shows)
         if rates.max() == 0:
             return self.drivers.place(quiet[:, None], arm)
+        # The arm is active or not as a whole: a mixture of two chains, in logarithms.
         active = self._forward(arm, int(self.direction[arm]), shows)
         highest = np.maximum(quiet, active)
         law = rates.reshape(1, -1, 1, 1)
@@ -275,13 +277,13 @@ class CopyNumber(Process):
     def _emissions(self, arm: int, shown: dict[str, Floats]) -> Iterator[NDArray[np.float32]]:
         """Yield for each bin of an arm the likelihood of its data ``[6, n, P, H, G, B or 1]``."""
         for i in np.flatnonzero(self.arm == arm).tolist():
-            found: Any = np.float32(1)
+            likelihood: Any = np.float32(1)
             for name, values in shown.items():
                 if name == self.name:
-                    found = found * self._of_ratio(values[:, i], i)
+                    likelihood = likelihood * self._of_ratio(values[:, i], i)
                 else:
-                    found = found * self._of_reader(self.readers[name], values, i)
-            yield found
+                    likelihood = likelihood * self._of_reader(self.readers[name], values, i)
+            yield likelihood
 
     def _of_ratio(self, ratio: Floats, i: int) -> NDArray[np.float32]:
         """Return the t density of a log2 ratio, up to a factor ``[6, n, P, H, G, 1]``.
@@ -313,6 +315,9 @@ class CopyNumber(Process):
         law = self.law[kind].T.astype(np.float32).reshape(COPIES, 1, 1, -1, 1, 1)
         share = np.array([self.parameters.focal, 1 - self.parameters.focal], np.float32)
         stays = self.stays(arm).astype(np.float32)
+        # alpha[length] ``[6, n, P, H, G, B]``: probability of the data so far with the current
+        # segment focal (0) or broad (1) and at each copy number. A new segment's copy number does
+        # not depend on the last one, so a step costs O(states), not O(states squared).
         alpha = [share[length] * law * shows[0] for length in range(2)]
         scale = _rescale(alpha)
         for show in shows[1:]:
@@ -363,12 +368,12 @@ def _rescale(alpha: list[NDArray[np.float32]]) -> Floats:
 
 def _power(x: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
     """Return ``x ** exponent``; whole exponents, the usual ones, without a logarithm."""
-    if exponent == int(exponent) and -8 <= exponent < 0:
+    if exponent == int(exponent) and -8 <= exponent < 0:  # several times faster than np.power
         inverse = np.reciprocal(x)
-        found = inverse.copy()
+        product = inverse.copy()
         for _ in range(int(-exponent) - 1):
-            found *= inverse
-        return found
+            product *= inverse
+        return product
     return np.power(x, np.float32(exponent), dtype=np.float32)
 
 

@@ -199,9 +199,9 @@ class Expression(BlockProcess):
     def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
         """See :class:`Process`."""
         hidden[self.name] = self.blocks.draw(samples, rng)
-        own = Tie(self.name, self.own, self.readers[self.name])
+        own_modules = Tie(self.name, self.own, self.readers[self.name])
         values = np.empty((len(samples), self.parameters.features))
-        for tie in (own, *self.ties):
+        for tie in (own_modules, *self.ties):
             state = hidden[tie.process][:, tie.emission.unit]
             values[:, tie.genes] = tie.emission.draw(state, samples, rng)
         return Drawn(values, values)

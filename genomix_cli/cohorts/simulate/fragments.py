@@ -234,11 +234,11 @@ class Fragments(Process):
     def _on_axes(self, values: Floats) -> Floats:
         """Reshape ``[n, V, K]`` to ``[n, K, 1, 1, 2, ...]``."""
         n, _, classes = values.shape
-        mine = self.shared.of(self.name) if self.bits else []
+        interactions = self.shared.of(self.name) if self.bits else []
         # The lowest bit of V is the first interaction, which is the last axis once V is unfolded.
-        values = np.moveaxis(values, 2, 1).reshape(n, classes, *[2] * len(mine))
+        values = np.moveaxis(values, 2, 1).reshape(n, classes, *[2] * len(interactions))
         values = values.transpose(0, 1, *range(values.ndim - 1, 1, -1))
-        axes = [2 if i in mine else 1 for i in range(len(self.shared.interactions))]
+        axes = [2 if i in interactions else 1 for i in range(len(self.shared.interactions))]
         return values.reshape(n, classes, 1, 1, *axes)
 
     def features(self) -> pd.DataFrame:
@@ -338,11 +338,13 @@ def _log_dirichlet_multinomial(counts: Floats, alpha: Floats) -> Floats:
 
     total = counts.sum(1).reshape(-1, 1, 1, 1)
     whole = alpha.sum(-1)[None]
-    found = gammaln(whole) - gammaln(whole + total)
+    log_probability = gammaln(whole) - gammaln(whole + total)
     for feature in range(counts.shape[1]):
         a = alpha[..., feature][None]
-        found = found + gammaln(a + counts[:, feature].reshape(-1, 1, 1, 1)) - gammaln(a)
-    return found
+        log_probability = (
+            log_probability + gammaln(a + counts[:, feature].reshape(-1, 1, 1, 1)) - gammaln(a)
+        )
+    return log_probability
 
 
 def _log_sum(values: Floats, axis: int) -> Floats:

@@ -100,24 +100,24 @@ class JointModel:
     ) -> dict[str, Observed]:
         """Draw all modalities of some samples."""
         hidden: dict[str, NDArray[np.int64]] = {}
-        found = {}
+        observed = {}
         for name in self._drawn_in:
             drawn = self.processes[name].draw(samples, rng, hidden)
             missing = self.missing.draw_values(name, drawn.values.shape, samples, rng)
             missing |= absent[name][:, None] | np.isnan(drawn.values)
-            found[name] = Observed(drawn, absent[name], missing)
-        return {name: found[name] for name in self.modalities}
+            observed[name] = Observed(drawn, absent[name], missing)
+        return {name: observed[name] for name in self.modalities}
 
     def posteriors(self, observed: Mapping[str, Observed]) -> dict[Subset, Floats]:
         """Return the Bayes-optimal posterior ``[n, K]`` given every set of modalities.
 
         Computed from all data of those modalities: values, and the pattern of missing ones.
         """
-        data = {name: found.data for name, found in observed.items()}
-        masks = {name: self._of_mask(name, found) for name, found in observed.items()}
+        data = {name: each.data for name, each in observed.items()}
+        masks = {name: self._of_mask(name, each) for name, each in observed.items()}
         of_process: dict[tuple[str, Subset], Floats] = {}
         prior = self.shared.log_prior()
-        found = {}
+        each = {}
         for subset in self.subsets():
             total = prior + self._of_others(subset, observed)
             for name in subset:
@@ -126,11 +126,12 @@ class JointModel:
                 readers = tuple(n for n in subset if n in self.processes[process].readers)
                 if readers:
                     key = (process, readers)
+                    # Many subsets share the same readers of a process.
                     if key not in of_process:
                         of_process[key] = self._of_process(process, readers, data)
                     total = total + of_process[key]
-            found[subset] = _normalised(total)
-        return found
+            each[subset] = _normalised(total)
+        return each
 
     def _of_others(self, subset: Subset, observed: Mapping[str, Observed]) -> Floats:
         """Return the log-likelihood of a sample being in the cohort ``[n, 1, P, B, 1, ...]``.
@@ -141,8 +142,10 @@ class JointModel:
         others = len(self.modalities) - len(subset)
         with np.errstate(divide="ignore"):
             another = np.log1p(-(self.missing.of_modality**others)) if others else np.float64(0)
-        found = np.where(lacks[:, None, None], another, 0)
-        return found.reshape(len(lacks), 1, *found.shape[1:], *[1] * len(self.shared.interactions))
+        log_likelihood = np.where(lacks[:, None, None], another, 0)
+        return log_likelihood.reshape(
+            len(lacks), 1, *log_likelihood.shape[1:], *[1] * len(self.shared.interactions)
+        )
 
     def _of_process(
         self, process: str, readers: Subset, data: Mapping[str, NDArray[Any]]
@@ -150,14 +153,14 @@ class JointModel:
         """Return the log-likelihood of a process's readers ``[n, K, P, B, 2, ...]``."""
         n = len(next(iter(data.values())))
         shown = {name: data[name] for name in readers}
-        own = self.processes[process].log_likelihood(shown, n)
-        return self.shared.in_bits(own, process)
+        log_likelihood = self.processes[process].log_likelihood(shown, n)
+        return self.shared.in_bits(log_likelihood, process)
 
-    def _of_mask(self, name: str, found: Observed) -> Floats:
+    def _of_mask(self, name: str, observed: Observed) -> Floats:
         """Return the log-likelihood of the missing values ``[n, 1, P, B, 1, ...]``."""
-        lost = found.missing & ~np.isnan(found.drawn.values)
-        features = (~np.isnan(found.drawn.values)).sum(1)
-        mask = self.missing.log_likelihood(name, found.absent, lost.sum(1), features)
+        lost = observed.missing & ~np.isnan(observed.drawn.values)
+        features = (~np.isnan(observed.drawn.values)).sum(1)
+        mask = self.missing.log_likelihood(name, observed.absent, lost.sum(1), features)
         return mask.reshape(len(mask), 1, *mask.shape[1:], *[1] * len(self.shared.interactions))
 
 

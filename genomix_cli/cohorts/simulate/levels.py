@@ -52,6 +52,7 @@ def beta_levels(a: float, b: float, nodes: int) -> Levels:
     """Return Beta(a, b) on the nodes of its Gauss-Jacobi quadrature."""
     from scipy.special import roots_jacobi
 
+    # The weight function (1 - x)^(b-1) (1 + x)^(a-1) on [-1, 1] is the Beta density of (1 + x) / 2.
     x, weights = roots_jacobi(nodes, b - 1, a - 1)
     return Levels((1 + x) / 2, weights / weights.sum())
 

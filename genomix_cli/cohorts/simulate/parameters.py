@@ -161,14 +161,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(Path(path).read_text())
+        content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=path) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"is not YAML: {error}", where=path) from error
-    if not isinstance(found, dict):
-        raise DataError("is not a mapping", where=path, expected="key: value", found=str(found))
-    return found
+    if not isinstance(content, dict):
+        raise DataError("is not a mapping", where=path, expected="key: value", found=str(content))
+    return content
 
 
 def to_yaml(parameters: CohortParameters) -> str:
@@ -181,17 +181,17 @@ def to_yaml(parameters: CohortParameters) -> str:
 def plain(parameters: CohortParameters) -> dict[str, Any]:
     """Return plain data with every default filled in."""
     data = to_dict(parameters)
-    data["modalities"] = {name: to_dict(own) for name, own in parameters.modalities.items()}
+    data["modalities"] = {name: to_dict(values) for name, values in parameters.modalities.items()}
     return data
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return `base` with the entries of `over`, table by table; classes are replaced as a whole."""
-    found = dict(base)
+    result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
-        found[key] = merged(found[key], value) if both and key != "classes" else value
-    return found
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both and key != "classes" else value
+    return result
 
 
 def _chosen(settings: dict[str, Any], difficulty: str, synergy: bool, where: object) -> Any:
@@ -205,11 +205,11 @@ def _chosen(settings: dict[str, Any], difficulty: str, synergy: bool, where: obj
                 "has no synergy", where=where, hint="set interactions: {share: ..., pairs: ...}"
             )
         layers.append(settings["synergy"])
-    found: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     for layer in layers:
-        found = merged(found, {k: v for k, v in layer.items() if k not in _CHOICES})
-        found = merged(found, layer.get("difficulty", {}).get(difficulty, {}))
-    return found
+        chosen = merged(chosen, {k: v for k, v in layer.items() if k not in _CHOICES})
+        chosen = merged(chosen, layer.get("difficulty", {}).get(difficulty, {}))
+    return chosen
 
 
 def parse(settings: dict[str, Any], where: object) -> CohortParameters:
@@ -235,8 +235,8 @@ def parse(settings: dict[str, Any], where: object) -> CohortParameters:
             )
     modalities = _mapping(typed.get("modalities", {}), where, "modalities")
     typed["modalities"] = {
-        name: _modality(name, own, settings.get("penetrance"), where)
-        for name, own in modalities.items()
+        name: _modality(name, values, settings.get("penetrance"), where)
+        for name, values in modalities.items()
     }
     parameters = from_dict(CohortParameters, typed, where=where)
     _check(parameters, where)

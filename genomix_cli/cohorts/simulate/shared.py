@@ -157,8 +157,8 @@ def batch_law(classes: int, batches: int, confounding: float) -> Floats:
 
     ``(1 - kappa) / B + kappa [b = y mod B]``: independent at kappa = 0, set by the class at 1.
     """
-    own = np.eye(batches)[np.arange(classes) % batches]
-    return (1 - confounding) / batches + confounding * own
+    preferred = np.eye(batches)[np.arange(classes) % batches]
+    return (1 - confounding) / batches + confounding * preferred
 
 
 def class_codes(prior: Sequence[float], interactions: int) -> list[tuple[int, ...]]:

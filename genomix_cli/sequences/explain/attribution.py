@@ -89,16 +89,16 @@ def attribute(
     NotImplementedError
         If the model has no gradient.
     """
-    found = Attribution(np.zeros(p.shape[:2]), target, np.zeros(len(p)))
+    attribution = Attribution(np.zeros(p.shape[:2]), target, np.zeros(len(p)))
     left = np.arange(len(p))
     for factor in (1, *MORE_STEPS):
         for i in left:
             start, end = (torch.from_numpy(array[i]).to(device) for array in (baseline, p))
-            found.values[i], found.change[i] = _integrate(
+            attribution.values[i], attribution.change[i] = _integrate(
                 model, start, end, int(target[i]), factor * steps
             )
-        left = np.flatnonzero(~(found.error <= TOLERANCE))
-    return found
+        left = np.flatnonzero(~(attribution.error <= TOLERANCE))
+    return attribution
 
 
 def _integrate(

@@ -97,11 +97,19 @@ class Explanation:
 
     def rows(self) -> tuple[Explained, ...]:
         """Return one summary per sequence."""
-        found = self.attribution
+        attribution = self.attribution
         return tuple(
-            Explained(str(name), self.classes[found.target[i]], float(p), float(change), float(e))
+            Explained(
+                str(name), self.classes[attribution.target[i]], float(p), float(change), float(e)
+            )
             for i, (name, p, change, e) in enumerate(
-                zip(self.sequences.names, self.probability, found.change, found.error, strict=True)
+                zip(
+                    self.sequences.names,
+                    self.probability,
+                    attribution.change,
+                    attribution.error,
+                    strict=True,
+                )
             )
         )
 
@@ -155,8 +163,8 @@ def _explain(
     if explained is not None:
         target = np.full(len(chosen), explained)
     probability = scores.probability[np.arange(len(chosen)), target]
-    found = _attribute(classifier.model, chosen, target, request, device)
-    return Explanation(chosen, classifier.classes, probability, found)
+    attribution = _attribute(classifier.model, chosen, target, request, device)
+    return Explanation(chosen, classifier.classes, probability, attribution)
 
 
 def _attribute(
@@ -176,9 +184,9 @@ def _attribute(
             codes = sequences.codes[i : i + 1]
             start = _baseline(codes[0], background, request, rng)
             p = compositions(codes, background)
-            own = target[i : i + 1]
+            of_sequence = target[i : i + 1]
             steps = request.steps
-            parts.append(attribute(model, p, start[None], own, steps=steps, device=device))
+            parts.append(attribute(model, p, start[None], of_sequence, steps=steps, device=device))
     except NotImplementedError as error:
         raise UsageError(
             "the model has no gradients, which attributions need",
@@ -235,11 +243,11 @@ def _candidates(sequences: Sequences, request: ExplainRequest) -> NDArray[np.int
     """Return the rows to explain, in the order of the file."""
     rows = np.arange(len(sequences))
     if request.select:
-        place = {str(name): i for i, name in enumerate(sequences.names)}
+        row_of = {str(name): i for i, name in enumerate(sequences.names)}
         for name in request.select:
-            if name not in place:
-                raise _unknown("sequence", name, list(place), "--names")
-        rows = np.array(sorted({place[name] for name in request.select}))
+            if name not in row_of:
+                raise _unknown("sequence", name, list(row_of), "--names")
+        rows = np.array(sorted({row_of[name] for name in request.select}))
     if len(rows) <= request.most:
         return rows
     log.info("explaining %d of %s sequences, evenly", request.most, f"{len(rows):,}")
@@ -322,8 +330,8 @@ def _site_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
     values, where = explanation.attribution.values, places(explanation.sequences, 0)
     size, mean = np.abs(values).mean(0), values.mean(0)
     for j in np.argsort(-size, kind="stable"):
-        place = (where.contig[j], str(where.pos[j]), where.ref[j], where.alt[j])
-        yield (str(j + 1), *place, f"{size[j]:.6g}", f"{mean[j]:.6g}")
+        position = (where.contig[j], str(where.pos[j]), where.ref[j], where.alt[j])
+        yield (str(j + 1), *position, f"{size[j]:.6g}", f"{mean[j]:.6g}")
 
 
 def _write(explanation: Explanation, classifier: Classifier, request: ExplainRequest) -> None:

@@ -91,10 +91,10 @@ class MarkovChain:
         NDArray
             float64 ``[n, L, 4]``.
         """
-        found = np.empty(evidence.shape)
+        probabilities = np.empty(evidence.shape)
         for low in range(0, len(evidence), CHUNK):
-            found[low : low + CHUNK] = self._posterior(evidence[low : low + CHUNK])
-        return found
+            probabilities[low : low + CHUNK] = self._posterior(evidence[low : low + CHUNK])
+        return probabilities
 
     def _posterior(self, evidence: Floats) -> Floats:
         n, length, _ = evidence.shape
@@ -103,15 +103,15 @@ class MarkovChain:
         for i in range(length - 1):
             joint = forward[i][:, :, None] * tables[i] * evidence[:, i, None].astype(np.float32)
             forward.append(_scaled(self._shift(joint)))
-        found = np.empty(evidence.shape)
+        probabilities = np.empty(evidence.shape)
         backward = np.ones((n, self._after(length - 1)), np.float32)
         for i in reversed(range(length)):
             # The rest of the sequence depends only on the context after this base.
             later = self._unshift(backward, forward[i].shape[1])
             later = later * tables[i] * evidence[:, i, None].astype(np.float32)
-            found[:, i] = np.einsum("nc,ncb->nb", forward[i], later)
+            probabilities[:, i] = np.einsum("nc,ncb->nb", forward[i], later)
             backward = _scaled(later.sum(-1))
-        return found / found.sum(-1, keepdims=True)
+        return probabilities / probabilities.sum(-1, keepdims=True)
 
     def _after(self, i: int) -> int:
         """Return the number of possible contexts after position i."""
@@ -195,12 +195,12 @@ def fit_markov(
 def _counts(codes: NDArray[np.uint8], order: int) -> list[Floats]:
     """Return the counts of each base after each context of order 0 to k: ``[4^j, 4]`` each."""
     bases = iupac.to_bases(codes)
-    found = []
+    counts = []
     for j in range(order + 1):
         word = kmer_numbers(bases, j + 1)
         count = np.bincount(word[word >= 0], minlength=BASES ** (j + 1))
-        found.append(count.reshape(-1, BASES).astype(np.float64))
-    return found
+        counts.append(count.reshape(-1, BASES).astype(np.float64))
+    return counts
 
 
 def kmer_numbers(bases: NDArray[np.uint8], k: int) -> NDArray[np.int64]:

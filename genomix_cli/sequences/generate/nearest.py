@@ -52,10 +52,10 @@ class Collection:
         NDArray
             float64 ``[n]``; 0 for a sequence without a complete word.
         """
-        found = np.zeros(len(codes))
+        shares = np.zeros(len(codes))
         for low in track(range(0, len(codes), ASKED), "looking for copies"):
-            found[low : low + ASKED] = self._nearest(codes[low : low + ASKED])
-        return found
+            shares[low : low + ASKED] = self._nearest(codes[low : low + ASKED])
+        return shares
 
     def _nearest(self, codes: NDArray[np.uint8]) -> Floats:
         row, number = words(codes, self._word)

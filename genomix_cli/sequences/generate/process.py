@@ -219,8 +219,8 @@ def fill(
             with torch.inference_mode():
                 logits = predict(bases, known).double().log_softmax(-1)
             drawn = _draw(logits.cpu().numpy(), codes[rows], uniform)
-            place = torch.from_numpy(now).to(device)
-            bases = torch.where(place, torch.from_numpy(drawn).to(device), bases)
+            positions = torch.from_numpy(now).to(device)
+            bases = torch.where(positions, torch.from_numpy(drawn).to(device), bases)
         filled[rows] = iupac.from_bases(bases.cpu().numpy())
     return filled
 
@@ -280,7 +280,7 @@ def posterior(
     NDArray
         float64 ``[n, L, 4]``.
     """
-    found = np.empty(evidence.shape)
+    probabilities = np.empty(evidence.shape)
     for low in range(0, len(evidence), CHUNK):
         rows = slice(low, low + CHUNK)
         likelihood = evidence[rows]
@@ -297,5 +297,5 @@ def posterior(
             bases = torch.from_numpy(np.where(now, HIDDEN, observed)).to(device)
             with torch.inference_mode():
                 p = predict(bases, known).double().softmax(-1).cpu().numpy() * likelihood
-            found[rows][group == g] = (p / p.sum(-1, keepdims=True))[group == g]
-    return found
+            probabilities[rows][group == g] = (p / p.sum(-1, keepdims=True))[group == g]
+    return probabilities

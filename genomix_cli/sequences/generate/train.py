@@ -193,16 +193,16 @@ def start_from(denoiser: Denoiser, folder: Path) -> None:
         If the run does not exist, or none of its weights fit.
     """
     state = read_run(folder, TASK).state
-    own = denoiser.state_dict()
+    weights = denoiser.state_dict()
     fits = {
         name: torch.from_numpy(array)
         for name, array in state.items()
-        if name in own and own[name].shape == array.shape
+        if name in weights and weights[name].shape == array.shape
     }
     if not fits:
         raise UsageError("none of its weights fit", where=folder, expected="a model of this shape")
     denoiser.load_state_dict(fits, strict=False)
-    log.info("%s: started from %s of %s arrays", folder, f"{len(fits):,}", f"{len(own):,}")
+    log.info("%s: started from %s of %s arrays", folder, f"{len(fits):,}", f"{len(weights):,}")
 
 
 def _learn(
@@ -256,13 +256,13 @@ def _judge(
         name: bound(denoiser, test.codes, known, options.draws, setting.seed, setting.device).nats
         for name, known in models.items()
     }
-    found = likelihoods(bounds, chains, test.codes, label, test.group)
+    likelihoods_of_models = likelihoods(bounds, chains, test.codes, label, test.group)
     rows = np.random.default_rng(setting.seed).permutation(len(test))[: options.judged]
-    own = None if label is None else label[rows]
+    labels = None if label is None else label[rows]
     short = Chains(
         chains.pooled.lower(ORDER), tuple(chain.lower(ORDER) for chain in chains.by_class)
     )
-    ways = restorers(denoiser, values[rows], short, own, setting.seed, setting.device)
+    ways = restorers(denoiser, values[rows], short, labels, setting.seed, setting.device)
     return DiffusionSummary(
         data=request.data.name,
         held_out_by=data.held_out_by,
@@ -270,20 +270,20 @@ def _judge(
         conditions=tuple(condition.name for condition in data.conditions),
         parameters=sum(p.numel() for p in denoiser.parameters()),
         strands=strands,
-        headline=_headline(found),
-        likelihoods=tuple(found),
+        headline=_headline(likelihoods_of_models),
+        likelihoods=tuple(likelihoods_of_models),
         restored=tuple(restored(ways, test.codes[rows], test.group[rows], setting.seed)),
         curve=epochs,
     )
 
 
-def _headline(found: Sequence[Likelihood]) -> str:
-    own = found[0]
-    best = next(row for row in found if row.less_best_chain is None)
+def _headline(likelihoods: Sequence[Likelihood]) -> str:
+    model = likelihoods[0]
+    best = next(row for row in likelihoods if row.less_best_chain is None)
     text = (
-        f"at most {own.nats.value:.4f} nats per base, held out; {best.name} {best.nats.value:.4f}"
+        f"at most {model.nats.value:.4f} nats per base, held out; {best.name} {best.nats.value:.4f}"
     )
-    difference = own.less_best_chain
+    difference = model.less_best_chain
     assert difference is not None
     if difference.high < 0:
         return f"diffusion is better than any Markov chain tried: {text}"

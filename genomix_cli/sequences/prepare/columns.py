@@ -96,16 +96,16 @@ def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
         again = np.flatnonzero(np.diff(pos[at], prepend=-1) == 0)
         after = np.searchsorted(around, pos[at][again], "right")
         around, letters = np.insert(around, after, pos[at][again]), np.insert(letters, after, 0)
-        place = np.searchsorted(around, pos[at])
-        place[again] = after + np.arange(len(again))
+        column = np.searchsorted(around, pos[at])
+        column[again] = after + np.arange(len(again))
         site = np.full(len(around), -1, np.int32)
-        site[place] = at
-        letters[place] = ref[at]
+        site[column] = at
+        letters[column] = ref[at]
         alternative = np.zeros(len(around), np.uint8)
-        alternative[place] = alt[at]
+        alternative[column] = alt[at]
         number_of = np.full(len(around), number, np.int16)
         parts.append(Columns(number_of, around, site, letters, alternative))
-        places.append(place + done)
+        places.append(column + done)
         done += len(around)
     columns = Columns(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     return Built(contigs, columns, np.concatenate(places))

@@ -228,8 +228,8 @@ def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Fo
             if (codes == ANY).mean() > request.max_n:
                 left_out.add(UNKNOWN, where)
                 continue
-            place = f"{contig}:{start}-{end}({'+' if region.strand > 0 else '-'})"
-            names.append(region.name if has_names else place)
+            name = f"{contig}:{start}-{end}({'+' if region.strand > 0 else '-'})"
+            names.append(region.name if has_names else name)
             lengths.check(names[-1], end - start, where)
             spool.add(codes if region.strand > 0 else reverse_complement(codes))
             places.add(contig, fasta.lengths[contig], start, region.strand)

@@ -108,6 +108,6 @@ class Like:
         number = list(self.contigs).index(name)
         at = np.flatnonzero((columns.contig == number) & (columns.site >= 0))
         places: dict[int, list[int]] = {}
-        for pos, place in zip(columns.pos[at].tolist(), at.tolist(), strict=True):
-            places.setdefault(pos, []).append(place)
+        for pos, column in zip(columns.pos[at].tolist(), at.tolist(), strict=True):
+            places.setdefault(pos, []).append(column)
         return places

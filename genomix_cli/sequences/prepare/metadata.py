@@ -148,19 +148,19 @@ def read_metadata(path: Path, id_column: str | None) -> Metadata:
     columns = {
         name: [row.cells[i] for row in rows] for i, name in enumerate(table.columns) if i != number
     }
-    found = Metadata(path, ids, lines, columns)
-    check_ids(found)
-    return found
+    metadata = Metadata(path, ids, lines, columns)
+    check_ids(metadata)
+    return metadata
 
 
 def check_header(table: TextTable) -> None:
     """Raise DataError for a header that is a comment or repeats a name."""
-    said = table.comments[-1] if table.comments else ""
-    if len(table.split(said)) == len(table.columns) > 1:
+    comment = table.comments[-1] if table.comments else ""
+    if len(table.split(comment)) == len(table.columns) > 1:
         raise DataError(
             "its header begins with #",
             where=table.path,
-            found=said[:60],
+            found=comment[:60],
             hint="remove the #, or this line is taken for a comment",
         )
     twice = {name for name in table.columns if table.columns.count(name) > 1}
@@ -226,14 +226,14 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
     names = roles.keep or tuple(name for name in table.columns if name not in used)
     if roles.label and roles.label not in names:
         names = (roles.label, *names)
-    found = []
+    phenotypes = []
     not_used: dict[str, str] = {}
     for name in names:
         made = _phenotype(table, name, rows, roles)
         if isinstance(made, str):
             not_used[name] = made
         else:
-            found.append(made)
+            phenotypes.append(made)
     split = np.array(_cells(table, roles.split, rows), np.str_)
     n_splits = len(np.unique(split))
     if n_splits > MOST_SPLITS:
@@ -243,7 +243,7 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
             expected="train, validation, test",
             found=f"{n_splits:,}",
         )
-    return Known(tuple(found), _cells(table, roles.group, rows), split, not_used)
+    return Known(tuple(phenotypes), _cells(table, roles.group, rows), split, not_used)
 
 
 def _cells(table: Metadata, name: str | None, rows: NDArray[np.int64]) -> list[str]:
@@ -333,11 +333,11 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
         If they differ and that is not `allowed`, or have nothing in common.
     """
     there, ids = set(units), set(table.ids)
-    found = Matched(
+    matched = Matched(
         [name for name in dict.fromkeys(units) if name not in ids],
         [name for name in table.ids if name not in there],
     )
-    if len(found.unused_rows) == len(ids):
+    if len(matched.unused_rows) == len(ids):
         raise DataError(
             "has no row for any sequence",
             where=table.path,
@@ -348,8 +348,8 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
     parts = [
         f"{len(names):,} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for what, names in (
-            ("have no row", found.without_row),
-            ("rows have no sequence", found.unused_rows),
+            ("have no row", matched.without_row),
+            ("rows have no sequence", matched.unused_rows),
         )
         if names
     ]
@@ -360,7 +360,7 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
             found=" and ".join(parts),
             hint="to keep those without a row as unlabelled: --allow-unmatched",
         )
-    return found
+    return matched
 
 
 def check_single_use(roles: Roles) -> None:

@@ -129,15 +129,15 @@ def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
     if table is not None:
         table.check(_roles(request, table))
     with atomic_path(request.output, force=request.force) as draft:
-        found = _read(request, kind, draft.parent)
-        table = table or found.metadata
+        parsed = _read(request, kind, draft.parent)
+        table = table or parsed.metadata
         matched = Matched()
         if table is not None:
-            matched = match(table, found.units, request.allow_unmatched)
-        facts = _known(request, found, table)
-        sequences = _sequences(request, found, facts)
-        _write(draft, request, kind, found, sequences)
-    summary = _summary(request, kind, found, facts, matched, sequences)
+            matched = match(table, parsed.units, request.allow_unmatched)
+        facts = _known(request, parsed, table)
+        sequences = _sequences(request, parsed, facts)
+        _write(draft, request, kind, parsed, sequences)
+    summary = _summary(request, kind, parsed, facts, matched, sequences)
     if request.stats is not None:
         with atomic_path(request.stats) as draft:
             draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
@@ -235,31 +235,31 @@ def _roles(request: PrepareRequest, table: Metadata | None) -> Roles:
     return Roles.of(request)
 
 
-def _known(request: PrepareRequest, found: Found, table: Metadata | None) -> Known:
-    roles, n = _roles(request, table), len(found.names)
+def _known(request: PrepareRequest, parsed: Found, table: Metadata | None) -> Known:
+    roles, n = _roles(request, table), len(parsed.names)
     if table is None:
         facts = Known((), [""] * n, np.full(n, "", "U1"), {})
     else:
-        facts = known(table, table.rows(found.units), roles)
-    if roles.group != request.group and found.windows is not None:
-        contigs = list(found.contigs)
-        facts = facts._replace(group=[contigs[i] for i in found.windows.contig])
+        facts = known(table, table.rows(parsed.units), roles)
+    if roles.group != request.group and parsed.windows is not None:
+        contigs = list(parsed.contigs)
+        facts = facts._replace(group=[contigs[i] for i in parsed.windows.contig])
     return facts
 
 
-def _sequences(request: PrepareRequest, found: Found, facts: Known) -> Sequences:
+def _sequences(request: PrepareRequest, parsed: Found, facts: Known) -> Sequences:
     """Return everything but the bases."""
     return Sequences(
-        names=np.array(found.names, np.str_),
-        codes=np.empty((0, found.length), np.uint8),
-        group=_groups(facts.group, found.units),
+        names=np.array(parsed.names, np.str_),
+        codes=np.empty((0, parsed.length), np.uint8),
+        group=_groups(facts.group, parsed.units),
         split=facts.split,
         phenotypes=facts.phenotypes,
         default_label=request.label or "",
-        contigs=found.contigs,
+        contigs=parsed.contigs,
         assembly=request.assembly,
-        windows=found.windows,
-        columns=found.columns,
+        windows=parsed.windows,
+        columns=parsed.columns,
     )
 
 
@@ -271,15 +271,15 @@ def _groups(group: list[str], units: list[str]) -> NDArray[np.int64]:
 
 
 def _write(
-    draft: Path, request: PrepareRequest, kind: str, found: Found, sequences: Sequences
+    draft: Path, request: PrepareRequest, kind: str, parsed: Found, sequences: Sequences
 ) -> None:
     settings = {name: getattr(request, name) for name in _SETTINGS}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
-    provenance = Provenance.of({**plain, "rows": found.rows}, _files(request, kind))
+    provenance = Provenance.of({**plain, "rows": parsed.rows}, _files(request, kind))
     with sequences_writer(draft, sequences, provenance) as file:
-        dataset = file.create("/sequences/codes", (len(sequences), found.length))
+        dataset = file.create("/sequences/codes", (len(sequences), parsed.length))
         done = 0
-        for block in found.blocks():
+        for block in parsed.blocks():
             dataset[done : done + len(block)] = block
             done += len(block)
 
@@ -287,7 +287,7 @@ def _write(
 def _summary(
     request: PrepareRequest,
     kind: str,
-    found: Found,
+    parsed: Found,
     facts: Known,
     matched: Matched,
     sequences: Sequences,
@@ -297,10 +297,10 @@ def _summary(
     return PrepareSummary(
         output=str(request.output),
         kind=kind,
-        rows=found.rows,
+        rows=parsed.rows,
         sequences=len(sequences),
-        length=found.length,
-        facts=found.facts,
+        length=parsed.length,
+        facts=parsed.facts,
         phenotypes={p.name: _described(p) for p in sequences.phenotypes},
         not_used=facts.not_used,
         label=sequences.default_label,
@@ -310,9 +310,9 @@ def _summary(
         splits=dict(zip(names.tolist(), counts.tolist(), strict=True)),
         without_row=len(matched.without_row),
         unused_rows=len(matched.unused_rows),
-        left_out=found.left_out.counts,
-        examples=found.left_out.examples,
-        warnings=_warnings(request, found, sequences, classes, matched),
+        left_out=parsed.left_out.counts,
+        examples=parsed.left_out.examples,
+        warnings=_warnings(request, parsed, sequences, classes, matched),
     )
 
 
@@ -332,7 +332,7 @@ def _described(phenotype: Phenotype) -> str:
 
 def _warnings(
     request: PrepareRequest,
-    found: Found,
+    parsed: Found,
     sequences: Sequences,
     classes: dict[str, int],
     matched: Matched,
@@ -348,7 +348,7 @@ def _warnings(
         )
     if len(classes) == 1:
         warnings.append(f"{sequences.default_label} has one class only")
-    if found.facts.get("stride", found.length) < found.length and request.group is None:
+    if parsed.facts.get("stride", parsed.length) < parsed.length and request.group is None:
         warnings.append(
             "windows overlap: those in training and in test may share bases; "
             "to keep contigs whole: --group contig"

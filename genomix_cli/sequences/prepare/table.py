@@ -46,8 +46,8 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
         check_header(table)
         at = _sequence_column(table, request)
         by = None if request.make_ids else _id_column(table, at, request)
-        kept = {i: name for i, name in enumerate(table.columns) if i not in (at, by)}
-        cells: dict[str, list[str]] = {name: [] for name in kept.values()}
+        others = {i: name for i, name in enumerate(table.columns) if i not in (at, by)}
+        cells: dict[str, list[str]] = {name: [] for name in others.values()}
         ids: list[str] = []
         lines: list[int] = []
         for line, row in table.rows():
@@ -56,7 +56,7 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
             lines.append(line)
             lengths.check(ids[-1], len(row[at].strip()), where)
             spool.add(encode(row[at].strip(), where))
-            for i, name in kept.items():
+            for i, name in others.items():
                 cells[name].append(row[i])
     metadata = Metadata(path, ids, lines, cells)
     check_ids(metadata, _HINT)

@@ -70,8 +70,8 @@ def read_vcf(paths: Sequence[str | Path], request: PrepareRequest, folder: Path)
                     ticker.tell(f"{reader.name}: {len(sink.spool):,} sites")
         ticker.close()
         if not len(sink.spool):
-            found = str(sink.left_out) or "no records"
-            raise DataError("has no site to use", where=readers[0].name, found=found)
+            reasons = str(sink.left_out) or "no records"
+            raise DataError("has no site to use", where=readers[0].name, found=reasons)
         return sink.found(readers[0].name)
 
 
@@ -103,8 +103,8 @@ def _people(readers: Sequence[VcfReader]) -> list[str]:
 
 def _lengths(reader: VcfReader) -> dict[str, int]:
     """Return the lengths of contigs in the header, 0 if not given."""
-    found = (_CONTIG_LENGTH.match(line) for line in reader.header.meta)
-    known = {match[1]: int(match[2]) for match in found if match}
+    matches = (_CONTIG_LENGTH.match(line) for line in reader.header.meta)
+    known = {match[1]: int(match[2]) for match in matches if match}
     return {contig: known.get(contig, 0) for contig in reader.header.contigs}
 
 
@@ -152,10 +152,10 @@ class _Sink:
             self._leave(record, reason)
             return
         self._check_reference(record, sets[0], reader)
-        place = None
+        column = None
         if self.like is not None:
-            place = self.like.find(record, sets, reader, self._taken)
-            if place is None:
+            column = self.like.find(record, sets, reader, self._taken)
+            if column is None:
                 self._leave(record, f"sites or alternatives are not in {self.like.name}")
                 return
         where = _Where(reader, record)
@@ -164,18 +164,18 @@ class _Sink:
         if reason:
             self._leave(record, reason)
             return
-        self._keep(record, sets, genotypes, place)
+        self._keep(record, sets, genotypes, column)
 
     def _keep(
-        self, record: Record, sets: list[int], genotypes: Genotypes, place: int | None
+        self, record: Record, sets: list[int], genotypes: Genotypes, column: int | None
     ) -> None:
         self.phase = Phase(
             self.phase.phased + genotypes.phased, self.phase.unphased + genotypes.unphased
         )
         self.spool.add(genotypes.packed)
-        if place is not None:
-            self.places.append(place)
-            self._taken.add(place)
+        if column is not None:
+            self.places.append(column)
+            self._taken.add(column)
         else:
             self.sites.add(
                 record.chrom, record.pos - 1, sets[0], int(np.bitwise_or.reduce(sets[1:]))
@@ -320,13 +320,13 @@ def choose_rows(asked: str, phase: Phase, name: str, like: Like | None) -> str:
     """
     if asked != "auto":
         return HAPLOTYPES if asked == "yes" else GENOTYPES
-    found = f"{phase.phased:,} phased, {phase.unphased:,} heterozygous and not"
+    counts = f"{phase.phased:,} phased, {phase.unphased:,} heterozygous and not"
     if like is not None and like.rows in (GENOTYPES, HAPLOTYPES):
         if like.rows == HAPLOTYPES and phase.unphased:
             raise DataError(
                 f"is not phased, and {like.name} has haplotypes",
                 where=name,
-                found=found,
+                found=counts,
                 hint="phase it, or take it as it is: --haplotypes yes",
             )
         return like.rows
@@ -334,7 +334,7 @@ def choose_rows(asked: str, phase: Phase, name: str, like: Like | None) -> str:
         raise DataError(
             "some genotypes are phased and some are not",
             where=name,
-            found=found,
+            found=counts,
             hint="choose what a row is: --haplotypes no (a person, IUPAC letters) or yes",
         )
     return HAPLOTYPES if phase.phased else GENOTYPES

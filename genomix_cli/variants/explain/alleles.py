@@ -375,9 +375,9 @@ class Writer:
         for attribution in explanation.attributions:
             error = f"{attribution.error:.3g}"
             for row in rows(explanation, attribution, self.tracks):
-                place = (row.feature, row.part, site.contig, row.start, row.end, row.base)
+                position = (row.feature, row.part, site.contig, row.start, row.end, row.base)
                 value = f"{row.attribution:.6g}"
-                _line(self._table, site.name, attribution.baseline, *place, value, error)
+                _line(self._table, site.name, attribution.baseline, *position, value, error)
         if self._attention and explanation.rollout:
             self._write_attention(self._attention, explanation)
         if self.request.plot_dir:
@@ -394,8 +394,8 @@ class Writer:
         for i, share in enumerate(rollout.bins):
             start = explanation.start + BIN_SIZE * i
             if 0 <= start < self.contigs[site.contig]:
-                place = (site.contig, start, start + BIN_SIZE, "bin")
-                _line(handle, site.name, *place, f"{share:.6g}")
+                position = (site.contig, start, start + BIN_SIZE, "bin")
+                _line(handle, site.name, *position, f"{share:.6g}")
 
 
 def _line(handle: IO[str], *fields: object) -> None:

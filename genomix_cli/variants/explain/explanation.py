@@ -110,10 +110,10 @@ def rows(
         ("ref", explanation.haplotypes.ref[0], len(allele.ref), attribution.ref),
         ("alt", explanation.haplotypes.alt[0], len(allele.alt), attribution.alt),
     ):
-        place = haplotype_positions(allele, length, explanation.flank, len(codes))
+        coordinates = haplotype_positions(allele, length, explanation.flank, len(codes))
         letters = decode(codes)
         for i in np.flatnonzero(values):
-            start, end = int(place.start[i]), int(place.end[i])
+            start, end = int(coordinates.start[i]), int(coordinates.end[i])
             yield Row("sequence", part, start, end, letters[i], float(values[i]))
     if attribution.length:
         end = allele.pos + len(allele.ref)

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.schema import GENOME, VariantTable
-from genomix_cli.formats.writer import LayoutWriter
+from genomix_cli.formats.schema import VariantTable
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.signal import BIN_SIZE
-from genomix_cli.genome.source import RawGenome
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.prepare.shard import (
-    DEFAULT_MAX_GAP,
-    DEFAULT_UNCOVERED,
     PIECE,
     Scale,
+    default_scale,
+    genome_attributes,
+    genome_inputs,
+    open_genome,
     read_scale,
-    write_contig,
+    write_genome,
 )
 from genomix_cli.variants.requests import PrepareGenomeRequest
-
-log = logging.getLogger("genomix")
 
 
 @dataclass(frozen=True)
@@ -69,20 +62,26 @@ def prepare_genome(request: PrepareGenomeRequest) -> GenomeSummary:
         If an input cannot be read, or the inputs belong to different genomes.
     """
     scale = _scale(request)
-    genome = RawGenome(
-        request.fasta,
-        request.tracks,
-        scale.specs,
-        request.contacts,
-        uncovered=scale.uncovered,
-        max_gap_bins=scale.max_gap_bins,
-    )
-    with closing(genome) as source, atomic_path(request.output, force=request.force) as draft:
+    with (
+        closing(open_genome(request, scale)) as source,
+        atomic_path(request.output, force=request.force) as draft,
+    ):
         blocks = _blocks_by_contig(source.fasta, request.contigs)
-        observed = _write(draft, source, blocks, _attributes(request, scale, source, blocks))
-    stored = {name: int((found[:, 1] - found[:, 0]).sum()) for name, found in blocks.items()}
-    whole = sum(source.contigs[name] for name in blocks)
-    return GenomeSummary(str(request.output), stored, whole - sum(stored.values()), observed)
+        contigs = {name: source.contigs[name] for name in blocks}
+        settings = {"contigs": list(request.contigs), "assembly": request.assembly}
+        provenance = Provenance.of(settings, genome_inputs(request))
+        attributes = genome_attributes(request, scale, source, contigs, provenance)
+        observed = write_genome(draft, attributes, source, blocks, VariantTable.empty())
+    sizes = {name: each[:, 1] - each[:, 0] for name, each in blocks.items()}
+    bases = {name: int(size.sum()) for name, size in sizes.items()}
+    bins = sum(int((-(-size // BIN_SIZE)).sum()) for size in sizes.values())
+    shares = (observed / bins).round(4).tolist()
+    return GenomeSummary(
+        str(request.output),
+        bases,
+        sum(contigs.values()) - sum(bases.values()),
+        dict(zip(source.tracks, shares, strict=True)),
+    )
 
 
 def _scale(request: PrepareGenomeRequest) -> Scale:
@@ -91,8 +90,7 @@ def _scale(request: PrepareGenomeRequest) -> Scale:
             option = "--uncovered" if request.uncovered is not None else "--max-gap"
             raise UsageError("is that of --normalise-like", where=option, hint="leave it out")
         return read_scale(request.normalise_like).of(request.tracks)
-    gap = DEFAULT_MAX_GAP if request.max_gap is None else request.max_gap
-    return Scale(None, request.uncovered or DEFAULT_UNCOVERED, gap // BIN_SIZE)
+    return default_scale(request)
 
 
 def _blocks_by_contig(fasta: Fasta, asked: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
@@ -100,7 +98,7 @@ def _blocks_by_contig(fasta: Fasta, asked: tuple[str, ...]) -> dict[str, NDArray
     wanted = {names.require(name) for name in asked} or set(fasta.lengths)
     contigs = [name for name in fasta.lengths if name in wanted]
     blocks = {name: stretches(fasta, name) for name in track(contigs, "finding assembly gaps")}
-    blocks = {name: found for name, found in blocks.items() if len(found)}
+    blocks = {name: intervals for name, intervals in blocks.items() if len(intervals)}
     if not blocks:
         raise DataError("holds nothing but N", where=fasta.path)
     return blocks
@@ -124,44 +122,3 @@ def stretches(fasta: Fasta, contig: str) -> NDArray[np.int64]:
     edges = np.flatnonzero(np.diff(~empty, prepend=False, append=False))
     start, end = edges[::2] * unit, np.minimum(edges[1::2] * unit, length)
     return np.column_stack([start, end, np.cumsum(end - start) - (end - start)])
-
-
-def _attributes(
-    request: PrepareGenomeRequest,
-    scale: Scale,
-    source: RawGenome,
-    blocks: Mapping[str, NDArray[np.int64]],
-) -> dict[str, Any]:
-    inputs = {"fasta": request.fasta}
-    inputs |= {f"track {name}": path for name, path in request.tracks.items()}
-    if request.contacts is not None:
-        inputs["contacts"] = Path(str(request.contacts).split("::")[0])
-    settings = {"contigs": list(request.contigs), "assembly": request.assembly}
-    return {
-        "bin_size": BIN_SIZE,
-        "assembly": request.assembly,
-        "contigs": [[name, source.contigs[name]] for name in blocks],
-        "tracks": [to_dict(spec) for spec in source.specs],
-        "uncovered": scale.uncovered,
-        "max_gap_bins": scale.max_gap_bins,
-        "tissues": [],
-        "provenance": Provenance.of(settings, inputs).to_dict(),
-    }
-
-
-def _write(
-    path: Path,
-    source: RawGenome,
-    blocks: Mapping[str, NDArray[np.int64]],
-    attributes: Mapping[str, Any],
-) -> dict[str, float]:
-    observed = np.zeros(len(source.tracks))
-    bins = 0
-    with LayoutWriter(path, GENOME, attributes) as writer:
-        for contig, found in track(blocks.items(), "writing contigs", len(blocks)):
-            observed += write_contig(writer, source, contig, found)
-            bins += int((-(-(found[:, 1] - found[:, 0]) // BIN_SIZE)).sum())
-            if source.has_contacts:
-                writer.put("/contacts/<contig>/oe", source.band(contig), contig)
-        writer.put_variants(VariantTable.empty())
-    return dict(zip(source.tracks, (observed / bins).round(4).tolist(), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SHARD_LAYOUTS
 from genomix_cli.variants.prepare.table import Collected, LabelSource, collect_variants
 from genomix_cli.variants.records.inputs import WINDOW
-from genomix_cli.variants.requests import PrepareRequest
+from genomix_cli.variants.requests import PrepareGenomeRequest, PrepareRequest
 
 log = logging.getLogger("genomix")
 
@@ -130,17 +130,11 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
     labels = LabelSource(
         request.label_info, request.labels, request.probability_info, request.effect_info
     )
-    genome = RawGenome(
-        request.fasta,
-        request.tracks,
-        scale.specs,
-        request.contacts,
-        uncovered=scale.uncovered,
-        max_gap_bins=scale.max_gap_bins,
-    )
-    with closing(genome) as source:
+    with closing(open_genome(request, scale)) as source:
         collected = collect_variants(request.vcf, source.fasta, labels)
-        attributes = _attributes(request, scale, source, collected)
+        attributes = genome_attributes(
+            request, scale, source, collected.contigs, _provenance(request), collected.tissues
+        )
         job = Job(source, collected.table, collected.contigs, attributes, request.flank, request.k)
         with atomic_path(request.output, force=request.force) as draft:
             written = write(draft, job)
@@ -205,23 +199,27 @@ class Scale(NamedTuple):
         return self._replace(specs=specs)
 
 
+def default_scale(request: PrepareRequest | PrepareGenomeRequest) -> Scale:
+    """Return the scale of the request's own settings."""
+    max_gap = DEFAULT_MAX_GAP if request.max_gap is None else request.max_gap
+    return Scale(None, request.uncovered or DEFAULT_UNCOVERED, max_gap // BIN_SIZE)
+
+
 def _scale(request: PrepareRequest) -> Scale:
     """Return the scale of `normalise_like`, or of the request's own settings."""
-    uncovered = request.uncovered or DEFAULT_UNCOVERED
-    max_gap = DEFAULT_MAX_GAP if request.max_gap is None else request.max_gap
-    own = Scale(None, uncovered, max_gap // BIN_SIZE)
+    default = default_scale(request)
     if request.normalise_like is None:
-        return own
+        return default
     like = read_scale(request.normalise_like)
-    for option, asked, found in (
-        ("--uncovered", request.uncovered and own.uncovered, like.uncovered),
-        ("--max-gap", request.max_gap and own.max_gap_bins, like.max_gap_bins),
+    for option, asked, fixed in (
+        ("--uncovered", request.uncovered and default.uncovered, like.uncovered),
+        ("--max-gap", request.max_gap and default.max_gap_bins, like.max_gap_bins),
     ):
-        if asked is not None and asked != found:
+        if asked is not None and asked != fixed:
             raise UsageError(
                 "contradicts --normalise-like",
                 where=option,
-                expected=str(found if option == "--uncovered" else like.max_gap_bins * BIN_SIZE),
+                expected=str(fixed if option == "--uncovered" else like.max_gap_bins * BIN_SIZE),
                 hint="leave the option out",
             )
     return like
@@ -251,28 +249,54 @@ def read_scale(name: str) -> Scale:
     return Scale(specs, attributes["uncovered"], int(attributes["max_gap_bins"]))
 
 
-def _attributes(
-    request: PrepareRequest, scale: Scale, source: RawGenome, collected: Collected
+def open_genome(request: PrepareRequest | PrepareGenomeRequest, scale: Scale) -> RawGenome:
+    """Open the FASTA, tracks and contacts of a request."""
+    return RawGenome(
+        request.fasta,
+        request.tracks,
+        scale.specs,
+        request.contacts,
+        uncovered=scale.uncovered,
+        max_gap_bins=scale.max_gap_bins,
+    )
+
+
+def genome_attributes(
+    request: PrepareRequest | PrepareGenomeRequest,
+    scale: Scale,
+    source: RawGenome,
+    contigs: Mapping[str, int],
+    provenance: Provenance,
+    tissues: Iterable[str] = (),
 ) -> dict[str, Any]:
+    """Return the root attributes of a shard."""
     return {
         "bin_size": BIN_SIZE,
         "assembly": request.assembly,
-        "contigs": [list(item) for item in collected.contigs.items()],
+        "contigs": [list(item) for item in contigs.items()],
         "tracks": [to_dict(spec) for spec in source.specs],
         "uncovered": scale.uncovered,
         "max_gap_bins": scale.max_gap_bins,
-        "tissues": list(collected.tissues),
-        "provenance": _provenance(request).to_dict(),
+        "tissues": list(tissues),
+        "provenance": provenance.to_dict(),
     }
 
 
-def _provenance(request: PrepareRequest) -> Provenance:
+def genome_inputs(
+    request: PrepareRequest | PrepareGenomeRequest, variants: Mapping[str, Path] | None = None
+) -> dict[str, Path]:
+    """Return the input files by role."""
     inputs = {"fasta": request.fasta}
     inputs |= {f"track {name}": path for name, path in request.tracks.items()}
-    if str(request.vcf) != STANDARD_STREAM:
-        inputs["vcf"] = request.vcf
+    inputs |= variants or {}
     if request.contacts is not None:
         inputs["contacts"] = Path(str(request.contacts).split("::")[0])
+    return inputs
+
+
+def _provenance(request: PrepareRequest) -> Provenance:
+    is_file = str(request.vcf) != STANDARD_STREAM
+    inputs = genome_inputs(request, {"vcf": request.vcf} if is_file else None)
     if request.labels is not None:
         inputs["labels"] = request.labels
     settings = (
@@ -307,15 +331,12 @@ def _summary(
 
 def write_genome_layout(path: Path, job: Job) -> Written:
     """Write the genome near variants once; see `genomix_cli.formats.schema.GENOME`."""
-    bases, observed = 0, np.zeros(len(job.source.tracks))
-    with LayoutWriter(path, GENOME, job.attributes) as writer:
-        for index, contig in enumerate(track(job.contigs, "writing contigs")):
-            blocks = _blocks(job, index, job.contigs[contig])
-            observed += write_contig(writer, job.source, contig, blocks)
-            bases += int((blocks[:, 1] - blocks[:, 0]).sum())
-            if job.source.has_contacts:
-                writer.put("/contacts/<contig>/oe", job.source.band(contig), contig)
-        writer.put_variants(job.table)
+    blocks = {
+        contig: _blocks(job, index, length)
+        for index, (contig, length) in enumerate(job.contigs.items())
+    }
+    bases = sum(int((b[:, 1] - b[:, 0]).sum()) for b in blocks.values())
+    observed = write_genome(path, job.attributes, job.source, blocks, job.table)
     shares = (observed / max(bases / BIN_SIZE, 1)).round(4).tolist()
     return Written(bases, dict(zip(job.source.tracks, shares, strict=True)))
 
@@ -331,7 +352,25 @@ def _blocks(job: Job, index: int, length: int) -> NDArray[np.int64]:
     return np.column_stack([merged, np.cumsum(sizes) - sizes])
 
 
-def write_contig(
+def write_genome(
+    path: Path,
+    attributes: Mapping[str, Any],
+    source: RawGenome,
+    blocks: Mapping[str, NDArray[np.int64]],
+    table: VariantTable,
+) -> NDArray[np.float64]:
+    """Write a shard of the genome layout; return the observed bins of each track."""
+    observed = np.zeros(len(source.tracks))
+    with LayoutWriter(path, GENOME, attributes) as writer:
+        for contig, intervals in track(blocks.items(), "writing contigs", len(blocks)):
+            observed += _write_contig(writer, source, contig, intervals)
+            if source.has_contacts:
+                writer.put("/contacts/<contig>/oe", source.band(contig), contig)
+        writer.put_variants(table)
+    return observed
+
+
+def _write_contig(
     writer: LayoutWriter, source: RawGenome, contig: str, blocks: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Write bases and tracks of the blocks; return the observed bins of each track."""

@@ -174,11 +174,11 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
     if precision == "auto":
         chosen = "bf16" if where.type == "cuda" else "fp32"
     folder = model_folder(model)
-    stored = _stored(folder)
+    reference = _stored(folder)
     loaded = load_model(model, where)
-    if stored["model"] != loaded.sha256:
+    if reference["model"] != loaded.sha256:
         raise _remake("the stored answers belong to other weights", folder)
-    expected = np.array([stored["logit"], stored["null"]])
+    expected = np.array([reference["logit"], reference["null"]])
     spread = max(float(expected[0].std()), 1e-6)
     _answers(loaded, where, chosen)  # the first run chooses kernels
     scores = _answers(loaded, where, chosen)
@@ -198,7 +198,7 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
         model=folder.resolve().name,
         device=torch.cuda.get_device_name(where) if where.type == "cuda" else str(where),
         precision=chosen,
-        versions={"torch": torch.__version__, "stored answers": f"torch {stored['torch']}"},
+        versions={"torch": torch.__version__, "stored answers": f"torch {reference['torch']}"},
         correlation=correlation,
         ms_per_window=1e3 * again.seconds["trunk"] / again.windows,
         ms_per_allele=1e3 * again.seconds["alleles"] / len(again.logit),

@@ -67,11 +67,11 @@ class ShuffledTracks(Dataset[Item]):
 
     def __init__(self, dataset: VariantDataset, seed: int) -> None:
         self.dataset = dataset
-        places = [(place.contig, place.start) for place in dataset.placements]
+        places = [(placement.contig, placement.start) for placement in dataset.placements]
         windows = sorted(set(places))
         donors = derangement(len(windows), np.random.default_rng(seed))
         donor_of = {window: windows[i] for window, i in zip(windows, donors, strict=True)}
-        self.donors = [donor_of[place] for place in places]
+        self.donors = [donor_of[placement] for placement in places]
 
     def __len__(self) -> int:
         return len(self.dataset)

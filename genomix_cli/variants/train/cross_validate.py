@@ -111,13 +111,13 @@ def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
 
 def _over_folds(by_fold: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Return mean and standard deviation (n - 1) of each metric over the folds that have it."""
-    found = {}
+    statistics = {}
     for name in MEANS:
         values = np.array([fold[name]["value"] for fold in by_fold if name in fold])
         if len(values) > 1:
-            found[name] = {
+            statistics[name] = {
                 "mean": float(values.mean()),
                 "sd": float(values.std(ddof=1)),
                 "folds": len(values),
             }
-    return found
+    return statistics

@@ -224,15 +224,15 @@ class VariantDataset(Dataset[Item]):
         return len(self.placements)
 
     def __getitem__(self, index: int) -> Item:
-        place = self.placements[index]
+        placement = self.placements[index]
         table = self.shard.variants
         alleles = [
             Allele(int(table.pos[r]), encode(table.ref[r]), encode(table.alt[r]))
-            for r in place.rows
+            for r in placement.rows
         ]
-        row, label = place.rows.copy(), table.label[place.rows].copy()
-        effect = table.effect[place.rows].copy()
-        weight = table.weight[place.rows]
+        row, label = placement.rows.copy(), table.label[placement.rows].copy()
+        effect = table.effect[placement.rows].copy()
+        weight = table.weight[placement.rows]
         rng = np.random.default_rng([self.seed, self.epoch, index])
         if self.augment:
             null = rng.random(len(row)) < NULL_FRACTION
@@ -240,19 +240,19 @@ class VariantDataset(Dataset[Item]):
                 a._replace(alt=a.ref) if n else a for a, n in zip(alleles, null, strict=True)
             ]
             label[null], effect[null], row[null] = 0.0, np.nan, -1
-        source = self.shard.in_cell(place.cell)
+        source = self.shard.in_cell(placement.cell)
         item = Item(
-            _as_trained(load_window(source, place.contig, place.start, self.n_bins)),
-            np.array([a.pos for a in alleles], np.int64) - place.start,
-            haplotypes(self.shard, place.contig, alleles, self.flank),
+            _as_trained(load_window(source, placement.contig, placement.start, self.n_bins)),
+            np.array([a.pos for a in alleles], np.int64) - placement.start,
+            haplotypes(self.shard, placement.contig, alleles, self.flank),
             label,
             effect,
             weight,
-            table.group[place.rows].astype(np.int64),
+            table.group[placement.rows].astype(np.int64),
             row,
         )
         if self.augment and rng.random() < 0.5:
-            return reverse_strand(item, self.shard, place, alleles)
+            return reverse_strand(item, self.shard, placement, alleles)
         return item
 
 
@@ -261,14 +261,16 @@ def _as_trained(window: WindowArrays) -> WindowArrays:
     return window._replace(signal=window.signal.astype(np.float32))
 
 
-def reverse_strand(item: Item, shard: Shard, place: Placement, alleles: Sequence[Allele]) -> Item:
+def reverse_strand(
+    item: Item, shard: Shard, placement: Placement, alleles: Sequence[Allele]
+) -> Item:
     """Return the item as read from the other strand."""
     n_bins = item.window.signal.shape[1]
     flank = (item.haplotypes.ref.shape[1] - MAX_ALLELE) // 2
     return item._replace(
         window=mirrored_window(item.window),
         offset=mirrored_offset(item.offset, item.haplotypes.ref_len, n_bins),
-        haplotypes=mirrored_haplotypes(shard, place.contig, alleles, flank),
+        haplotypes=mirrored_haplotypes(shard, placement.contig, alleles, flank),
     )
 
 

@@ -103,8 +103,8 @@ def controls(
     table = shard.variants
     units = resampling_units(table.contig[rows], table.pos[rows])
     bootstrap = Bootstrap(units.ids, BOOTSTRAPS, seed)
-    found: dict[str, Any] = {"variants": len(rows)}
+    results: dict[str, Any] = {"variants": len(rows)}
     for name, alter in {"as_is": lambda batch: batch, **CONTROLS}.items():
         logit = predict(task, loader(), alter).logit
-        found[name] = bootstrap.interval(auroc, table.label[rows], logit)._asdict()
-    return found
+        results[name] = bootstrap.interval(auroc, table.label[rows], logit)._asdict()
+    return results

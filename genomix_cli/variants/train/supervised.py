@@ -258,8 +258,8 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
 
 def _provenance(request: TrainRequest, held: GenomeSplit) -> Provenance:
     """Return the provenance; held-out parts are recorded as intervals, not as file names."""
-    said = {name: str(part) for name, part in held._asdict().items()}
-    settings = {**plain(request), "held_out": said}
+    described = {name: str(part) for name, part in held._asdict().items()}
+    settings = {**plain(request), "held_out": described}
     return Provenance.of(settings, {"shard": request.shard}, request.seed)
 
 

@@ -31,6 +31,8 @@ def draw_spans(
     """
     unit = span + apart
     n = min(round(share * length / span), (length + apart) // unit)
+    # Each span and its gap shrink to one slot: any choice of distinct slots is a valid layout, and
+    # all layouts are equally likely.
     places = rng.choice(length - n * (unit - 1) + apart, n, replace=False)
     return np.asarray(np.sort(places) + np.arange(n) * (unit - 1), np.int64)
 
@@ -88,6 +90,7 @@ def hide_tracks(
     if not masking.track_share or not measured.any():
         return HiddenBins(bins, -1)
     chosen = int(rng.choice(np.flatnonzero(measured)))
+    # [0, ALONE): spans of one modality; [1 - WHOLE, 1): one of them whole; between: joint spans.
     kind = ALONE if joint else rng.random()
     spans = _bin_spans(n_bins, masking, rng)
     if kind < ALONE:
@@ -112,6 +115,7 @@ def _bin_spans(n_bins: int, masking: Masking, rng: np.random.Generator) -> NDArr
     hidden = np.zeros(n_bins, np.bool_)
     while hidden.mean() < masking.track_share:
         length = int(rng.integers(masking.shortest, masking.longest + 1))
+        # Spans may stick out at both ends, or the bins there would be hidden less often.
         start = int(rng.integers(1 - length, n_bins))
         hidden[max(0, start) : start + length] = True
     return hidden

@@ -225,8 +225,8 @@ class PretrainTask:
 def _mean_r(told: HiddenTracks, rows: NDArray[np.bool_]) -> float:
     """Return the mean over modalities of the correlation over all cell types; NaN without any."""
     each = [
-        pearson(told.truth[rows & own], told.model[rows & own])
-        for own in (told.modality == m for m in np.unique(told.modality))
+        pearson(told.truth[rows & rows_of_modality], told.model[rows & rows_of_modality])
+        for rows_of_modality in (told.modality == m for m in np.unique(told.modality))
     ]
     known = [r for r in each if not math.isnan(r)]
     return float(np.mean(known)) if known else math.nan

@@ -186,12 +186,12 @@ def validation_draws(places: Places, shard: Shard, most: int) -> list[Draw]:
 
     Each is used with spans hidden, and without each modality that the cell type has.
     """
-    kept = np.unique(np.linspace(0, len(places.start) - 1, most).round().astype(np.int64))
+    chosen = np.unique(np.linspace(0, len(places.start) - 1, most).round().astype(np.int64))
     contigs = list(shard.contigs)
     modalities = shard.modalities
     return [
         Draw(contigs[int(places.contig[w])], int(places.start[w]), cell, hidden=hidden)
-        for w in kept
+        for w in chosen
         for cell in shard.cells
         for hidden in [SPANS, *_measured(shard.tracks, modalities, cell)]
     ]

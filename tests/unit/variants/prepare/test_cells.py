@@ -133,7 +133,9 @@ def test_a_shard_conforms_to_another_cell_type(
     assert not new.in_cell("GM12878").signal("chr1", 0, 4000).observed[1].any()
     with pytest.raises(UsageError, match=r"unknown track DNase@K562 .*ATAC or CTCF"):
         prepare_variants(
-            request(genome, output, tracks={"DNase@K562": genome / "ATAC.bw"}, **changes)
+            request(
+                genome, output, tracks={"DNase@K562": genome / "ATAC.bw"}, force=True, **changes
+            )
         )
 
 
