@@ -61,9 +61,10 @@ def save_toy(
 
 @contextmanager
 def toy_registered() -> Iterator[None]:
-    """``toy`` is a model of the registry meanwhile."""
+    """Register ``toy`` as a model meanwhile; inside another such block it stays registered."""
+    before = dict(VARIANT_MODELS._entries)
     VARIANT_MODELS._entries["toy"] = "tests.toy_variant_model:Toy"
     try:
         yield
     finally:
-        del VARIANT_MODELS._entries["toy"]
+        VARIANT_MODELS._entries = before

@@ -13,7 +13,7 @@ from genomix_cli.comparison.intervals import Interval, interval_of
 from genomix_cli.variants.evaluate.suite.entrants import FloatArray, Model, Rows
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Measure, Truth
 from genomix_cli.variants.evaluate.suite.results import ControlResult
-from genomix_cli.variants.evaluate.suite.test_split import thin
+from genomix_cli.variants.evaluate.suite.split import thin
 from genomix_cli.variants.train.controls import CONTROLS, withhold_contacts
 
 # Largest number of variants that the controls are run on.

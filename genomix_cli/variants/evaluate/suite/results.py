@@ -8,7 +8,7 @@ from math import isnan
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.variants.evaluate.suite.entrants import Entrant
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Truth
-from genomix_cli.variants.evaluate.suite.test_split import Rows
+from genomix_cli.variants.evaluate.suite.split import Rows
 
 Metrics = dict[str, Interval]
 

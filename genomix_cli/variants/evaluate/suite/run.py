@@ -39,8 +39,8 @@ from genomix_cli.variants.evaluate.suite.results import (
     SuiteResults,
     headline,
 )
+from genomix_cli.variants.evaluate.suite.split import Rows, Split, split_rows
 from genomix_cli.variants.evaluate.suite.strata import Stratification, named_groups, stratifications
-from genomix_cli.variants.evaluate.suite.test_split import Rows, Split, split_rows
 from genomix_cli.variants.requests import SuiteRequest
 
 log = logging.getLogger("genomix")

@@ -6,6 +6,8 @@ from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from genomix_cli.comparison.metrics.binary import (
@@ -13,7 +15,9 @@ from genomix_cli.comparison.metrics.binary import (
     auroc,
     brier,
     calibration_error,
+    pearson,
     ranking_accuracy,
+    spearman,
 )
 
 ORACLES = [
@@ -131,3 +135,19 @@ def test_a_group_drawn_twice_counts_its_pairs_twice():
     y, score = np.array([1.0, 0, 1, 0]), np.array([0.9, 0.1, 0.2, 0.3])
     metric = partial(ranking_accuracy, groups=[0, 0, 1, 1])
     assert metric(y, score, weights=[2, 2, 1, 1]) == pytest.approx(2 / 3)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5), st.integers(0, 3)), min_size=3))
+def test_weights_of_correlations_are_copies(items: list[tuple[int, int, int]]) -> None:
+    a, b, n = np.array(items).T
+    for metric in (pearson, spearman):
+        assert metric(a, b, weights=n) == pytest.approx(
+            metric(np.repeat(a, n), np.repeat(b, n)), nan_ok=True
+        )
+
+
+def test_a_spearman_of_a_monotone_function_is_one() -> None:
+    x = np.linspace(0, 3, 20)
+    assert spearman(x, np.exp(x)) == pytest.approx(1)
+    assert pearson(x, np.exp(x)) < 0.95
+    assert np.isnan(pearson(x, np.ones(20)))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.train.controls import (
+    derangement,
     remove_variant,
     swap_alleles,
     withhold_contacts,
@@ -56,3 +60,10 @@ def test_without_contacts_the_tracks_are_left() -> None:
     assert not window.contacts.any()
     assert window.observed is batch.window.observed
     assert window.signal is batch.window.signal
+
+
+@given(st.integers(2, 200), st.integers(0, 5))
+def test_a_derangement_moves_everything(n: int, seed: int) -> None:
+    moved = derangement(n, np.random.default_rng(seed))
+    assert sorted(moved) == list(range(n))
+    assert (moved != np.arange(n)).all()

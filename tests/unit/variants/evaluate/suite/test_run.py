@@ -1,0 +1,203 @@
+"""Whole evaluations, and the folder of their report."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genomix_cli.comparison.metrics.binary import auroc
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names
+from genomix_cli.variants.evaluate.suite.measures import Judge
+from genomix_cli.variants.evaluate.suite.peaks import call_peaks
+from genomix_cli.variants.evaluate.suite.results import Suite, headline
+from genomix_cli.variants.evaluate.suite.run import _compare, evaluate_suite, truth_of
+from genomix_cli.variants.evaluate.suite.strata import stratifications
+from genomix_cli.variants.requests import SuiteRequest
+from tests.suite_shard import prepare, rows_of
+from tests.toy_variant_model import save_toy
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+pytest.importorskip("lightning")
+
+
+def test_a_score_that_some_lack_is_compared_on_the_others(shard: Shard) -> None:
+    rows = rows_of(shard, "chr4")
+    truth = truth_of(shard, rows)
+    rng = np.random.default_rng(0)
+    one, two = rng.random((2, len(rows)))
+    two[::3] = np.nan
+    entrants = [Entrant("one", "model", one), Entrant("two", "column", two)]
+    first, second = _compare(entrants, Judge.of(truth, 20, seed=0))
+    both = np.isfinite(two)
+    expected = auroc(truth.label[both], one[both]) - auroc(truth.label[both], two[both])
+    assert second.difference["auroc"].value == pytest.approx(expected)
+    assert second.difference["auroc"].low < expected < second.difference["auroc"].high
+    assert first.metrics["auroc"].value == pytest.approx(auroc(truth.label, one))
+    assert (first.n, second.n) == (len(rows), both.sum())
+
+
+def test_strata_add_up(shard: Shard, suite: Suite) -> None:
+    counts = suite.results.counts
+    by_title: dict[str, list[Any]] = {}
+    for stratum in suite.results.strata:
+        by_title.setdefault(stratum.title, []).append(stratum)
+    assert set(by_title) == {"variant class", "distance to peak", "contig"}
+    for strata in by_title.values():
+        assert sum(s.n for s in strata) == counts.variants
+        assert sum(s.positives for s in strata) == counts.positives
+    whole = by_title["contig"][0].metrics["reads-tracks"]["auroc"]
+    assert whole.value == suite.results.first.metrics["auroc"].value
+    for found in stratifications(shard, suite.rows, None):
+        assert found.member.min() >= 0
+
+
+def test_every_baseline_and_the_ceiling_are_there(suite: Suite) -> None:
+    results = suite.results
+    assert [e.name for e in results.entrants] == [
+        *("reads-tracks", "backwards", "kmer-logistic", "position", "tracks", "nearest-peak")
+    ]
+    own = {e.name: e.metrics["auroc"].value for e in results.entrants}
+    assert own["backwards"] == pytest.approx(1 - own["reads-tracks"])
+    assert own["tracks"] > 0.6
+    assert results.ceiling["auroc"].value > max(own.values())
+    assert results.entrants[1].difference["auroc"].low > 0
+    assert "backwards is below it" in headline(results)
+    assert results.scales == ()
+
+
+def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
+    folder = genome.parent / "report"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("metrics.json", "metrics.tsv", "predictions.tsv", "report.html")
+    ]
+    data = json.loads((folder / "metrics.json").read_text())
+    assert data["provenance"]["config"]["models"] == ["reads-tracks", "backwards"]
+    assert data["entrants"][0]["metrics"]["auroc"]["value"] > 0.6
+    long = pd.read_csv(folder / "metrics.tsv", sep="\t")
+    assert {"overall", "first less this", "ceiling", "contig", "control"} <= set(long["section"])
+    table = pd.read_csv(folder / "predictions.tsv", sep="\t")
+    again = auroc(table["label"], table["reads-tracks"])
+    assert again == pytest.approx(suite.results.first.metrics["auroc"].value, abs=1e-4)
+    page = (folder / "report.html").read_text()
+    assert page.count("<figure>") == 4
+    assert page.index(headline(suite.results).split(".")[0]) < page.index("<nav>")
+    assert str(genome.parent) not in json.dumps(data["entrants"])
+
+
+def test_an_evaluation_replaces_only_an_evaluation(
+    suite: Suite, request_: SuiteRequest, genome: Path
+) -> None:
+    there = replace(request_, output=genome.parent / "report")
+    with pytest.raises(UsageError, match="already exists"):
+        evaluate_suite(there)
+    with pytest.raises(UsageError, match="is not an evaluation"):
+        evaluate_suite(replace(request_, output=genome, force=True))
+
+
+def test_quantities_alone_are_correlated_and_groups_named(
+    genome: Path, request_: SuiteRequest, tmp_path: Path
+) -> None:
+    labels = tmp_path / "effects.tsv"
+    with gzip.open(genome / "variants.vcf.gz", "rt") as file:
+        rows = [line.split("\t") for line in file if not line.startswith("#")]
+    with labels.open("w") as out:
+        out.write("contig\tpos\tref\talt\teffect\tgroup\n")
+        for contig, pos, _, ref, alts, _, _, info, *_ in rows:
+            values = info.split("PROB=")[1].split(";")[0].split(",")
+            for alt, value in zip(alts.split(","), values, strict=True):
+                sign = -1 if int(pos) % 2 else 1
+                element = int(pos) // 30_000
+                out.write(f"{contig}\t{pos}\t{ref}\t{alt}\t{sign * float(value)}\tE{element}\n")
+    shard = prepare(
+        genome, tmp_path / "q.h5", label_info=None, probability_info=None, labels=labels
+    )
+    run = save_toy(tmp_path / "toy", shard)
+    request = replace(
+        request_,
+        shard=shard.path,
+        output=tmp_path / "report",
+        models=(str(run),),
+        baselines=("kmer-logistic", "tracks"),
+    )
+    results = evaluate_suite(request).results
+    assert results.main == "spearman_absolute"
+    assert results.first.metrics["spearman_absolute"].value > 0.15
+    assert abs(results.first.metrics["spearman"].value) < 0.1
+    assert "auroc" not in results.first.metrics
+    assert "brier" not in results.first.metrics
+    assert len(results.groups) == 5
+    assert results.groups[0].name.startswith("chr4:")
+    assert sum(group.n for group in results.groups) == results.counts.variants
+    assert results.counts.labelled == 0
+    assert "Spearman, |effect|" in headline(results)
+
+
+def test_variants_are_seen_with_the_tracks_of_their_tissue(
+    genome: Path, request_: SuiteRequest, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.tsv"
+    with gzip.open(genome / "variants.vcf.gz", "rt") as file:
+        rows = [line.split("\t") for line in file if not line.startswith("#")]
+    with labels.open("w") as out:
+        out.write("contig\tpos\tref\talt\tlabel\ttissue\n")
+        for contig, pos, _, ref, alts, _, _, info, *_ in rows:
+            values = info.split("LABEL=")[1].split(";")[0].strip().split(",")
+            for alt, value in zip(alts.split(","), values, strict=True):
+                for tissue in "AB":
+                    out.write(f"{contig}\t{pos}\t{ref}\t{alt}\t{value}\t{tissue}\n")
+    shard = prepare(
+        genome,
+        tmp_path / "cells.h5",
+        tracks={"ATAC@A": genome / "ATAC.bw", "ATAC@B": genome / "CTCF.bw"},
+        label_info=None,
+        probability_info=None,
+        labels=labels,
+    )
+    run = save_toy(tmp_path / "toy", shard)
+    request = replace(
+        request_, shard=shard.path, output=tmp_path / "report", models=(str(run),), draws=10
+    )
+    results = evaluate_suite(request).results
+    found = {s.name: s.metrics["toy"]["auroc"].value for s in results.strata if s.title == "tissue"}
+    assert found["A"] > 0.65
+    assert found["A"] != found["B"]
+    assert results.ceiling == {}
+    controls = {control.name: control.metric.value for control in results.controls}
+    assert abs(controls["tracks_shuffled"] - 0.5) < 0.12
+    peaks = call_peaks(shard, rows_of(shard, "chr1"))
+    assert peaks is not None
+    assert not np.array_equal(peaks.by_cell["A"]["chr4"], peaks.by_cell["B"]["chr4"])
+
+
+def test_nothing_to_tell_apart_is_one_line(
+    genome: Path, request_: SuiteRequest, tmp_path: Path
+) -> None:
+    bed = tmp_path / "one.bed"
+    bed.write_text("chr4\t0\t400\n")
+    with pytest.raises(DataError, match=r"nothing to tell apart|no labelled variants"):
+        evaluate_suite(replace(request_, test_regions=bed, output=tmp_path / "report"))
+
+
+def test_tracks_of_another_scale_are_refused(
+    genome: Path, request_: SuiteRequest, tmp_path: Path
+) -> None:
+    bare = prepare(genome, tmp_path / "bare.h5", tracks={}, contacts=None)
+    with pytest.raises(DataError, match="not on the scale of the model"):
+        evaluate_suite(replace(request_, shard=bare.path, output=tmp_path / "report"))
+
+
+def test_models_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for name in ("a/gmt", "b/gmt", "c/tracks"):
+        (tmp_path / name).mkdir(parents=True)
+    paths = tuple(str(tmp_path / name) for name in ("a/gmt", "b/gmt", "c/tracks", "c"))
+    assert _names(paths) == [*paths[:3], "c"]  # a baseline is called tracks too
