@@ -171,8 +171,8 @@ class CancerAlphaNetwork(nn.Module):
             token = missing.expand(len(inputs.present), -1)
             rows = inputs.present[:, i]
             if str(i) in self.encoders and rows.any():
-                found = self.encoders[str(i)](inputs.values[i][rows], inputs.observed[i][rows])
-                token = token.index_put((rows,), found.to(token.dtype))
+                encoded = self.encoders[str(i)](inputs.values[i][rows], inputs.observed[i][rows])
+                token = token.index_put((rows,), encoded.to(token.dtype))
                 there[:, i] = rows
             tokens.append(token)
         return torch.stack(tokens, 1), there

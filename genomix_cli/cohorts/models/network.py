@@ -310,10 +310,10 @@ class NetworkModel(CohortModel):
 
     def attention(self, samples: Samples) -> NDArray[np.float32] | None:
         """Return the mean over heads and members."""
-        found = [output.attention for output in self._outputs(samples)]
-        if any(attention is None for attention in found):
+        attentions = [output.attention for output in self._outputs(samples)]
+        if any(attention is None for attention in attentions):
             return None
-        joined = torch.cat([a.float().cpu() for a in found if a is not None]).numpy()
+        joined = torch.cat([a.float().cpu() for a in attentions if a is not None]).numpy()
         both = samples.present[:, :, None] & samples.present[:, None, :]
         return np.where(both, joined, np.float32(np.nan))
 

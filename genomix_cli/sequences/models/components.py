@@ -21,6 +21,7 @@ from genomix_cli.genome.iupac import HIDDEN, SETS, composition
 from genomix_cli.learning.calibration import log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
+from genomix_cli.sequences.models.columns import column_statistics
 from genomix_cli.sequences.models.linear import NEVER, Linear, learn_linear, learn_pairs
 
 if TYPE_CHECKING:
@@ -88,12 +89,12 @@ class Components(SequenceClassifier):
         codes = train.sequences.codes
         matrix = Standardised.of(codes, self.config.rare)
         wanted = self.config.components
-        found = principal(matrix, codes, None if wanted == "all" else wanted, setting.seed)
-        scores = found.scores
+        components = principal(matrix, codes, None if wanted == "all" else wanted, setting.seed)
+        scores = components.scores
         unit = _unit(scores, self.kind)
         linear = self._solve(scores / unit, train.label, setting.seed)
         self._mean, self._intercept = matrix.mean, linear.intercepts
-        weight = found.weights(linear.coefficients / unit)
+        weight = components.weights(linear.coefficients / unit)
         scaled = weight.reshape(*matrix.mean.shape, -1) * matrix.scale[:, None, None]
         self._weight = scaled.astype(np.float32)
         size = linear.coefficients.size + linear.intercepts.size
@@ -111,7 +112,7 @@ class Components(SequenceClassifier):
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
         """Return the log-softmax of the logits, or of the votes."""
-        found = np.empty((len(codes), len(self.classes)))
+        result = np.empty((len(codes), len(self.classes)))
         weight = self._weight.reshape(self._mean.size, -1).astype(np.float64)
         step = max(1, CELLS // (4 * max(codes.shape[1], 1)))
         for start in range(0, len(codes), step):
@@ -119,8 +120,8 @@ class Components(SequenceClassifier):
             values = x.reshape(len(x), -1).astype(np.float64) @ weight + self._intercept
             if len(self._votes):
                 values = np.tanh(STEEP * values) @ self._votes + self._absent()
-            found[start : start + step] = log_softmax(values)
-        return found
+            result[start : start + step] = log_softmax(values)
+        return result
 
     def _absent(self) -> Floats:
         """Logits ``[K]`` of classes that nobody can vote for, which training had none of."""
@@ -230,19 +231,8 @@ class Standardised:
     @classmethod
     def of(cls, codes: NDArray[np.uint8], rare: float) -> Standardised:
         """Estimate them from training sequences."""
-        table = composition()
-        table[SETS - 1] = 0
-        shape = (codes.shape[1], 4)
-        total, square, known = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
         step = max(1, CELLS // (4 * codes.shape[1]))
-        for start in range(0, len(codes), step):
-            p = table[codes[start : start + step]]
-            total, square = total + p.sum(0), square + (p**2).sum(0)
-            known += p.any(-1).sum(0)
-        mean = total / np.maximum(known, 1)[:, None]
-        variance = (square / np.maximum(known, 1)[:, None] - mean**2).sum(-1) / 2
-        scale = np.where(variance > 1e-9, (np.maximum(variance, 0) + rare) ** -0.5, 0.0)
-        return cls(mean.astype(np.float32), scale.astype(np.float32))
+        return cls(*(a.astype(np.float32) for a in column_statistics(codes, rare, step)))
 
     def columns(self, codes: NDArray[np.uint8]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Blocks of columns ``[n, some]`` of the standardised matrix ``[n, d]``, and where."""
@@ -304,10 +294,10 @@ def principal(
 
     def weights(coefficients: Floats) -> Floats:
         dual = (scores / (scores**2).sum(0)) @ coefficients
-        found = np.empty((d, coefficients.shape[1]))
+        result = np.empty((d, coefficients.shape[1]))
         for where, x in matrix.columns(codes):
-            found[where] = x.T @ dual
-        return found
+            result[where] = x.T @ dual
+        return result
 
     return Principal(scores, weights)
 

@@ -28,6 +28,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.iupac import SETS, composition
 from genomix_cli.learning.layers.attention import check_heads
 from genomix_cli.learning.layers.transformer import AttentionPool, SelfAttentionBlock, visible
+from genomix_cli.sequences.models.columns import column_statistics
 
 K = 3
 KMERS = 4**K
@@ -306,18 +307,7 @@ class LocusStem(Stem):
 
         A column without any spread says nothing, and is left out.
         """
-        table = composition()
-        table[SETS - 1] = 0
-        total = np.zeros((codes.shape[1], 4))
-        square, known = total.copy(), np.zeros(codes.shape[1])
-        for start in range(0, len(codes), COUNTED):
-            p = table[codes[start : start + COUNTED]]
-            total += p.sum(0)
-            square += (p**2).sum(0)
-            known += p.any(-1).sum(0)
-        mean = total / np.maximum(known, 1)[:, None]
-        variance = (square / np.maximum(known, 1)[:, None] - mean**2).sum(-1) / 2
-        scale = np.where(variance > 1e-9, (variance + RARE) ** -0.5, 0.0)
+        mean, scale = column_statistics(codes, RARE, COUNTED)
         self.mean.copy_(torch.from_numpy(mean))
         self.scale.copy_(torch.from_numpy(scale))
 

@@ -83,22 +83,22 @@ class KmerLogistic(SequenceClassifier):
     def _counts(self, codes: NDArray[np.uint8]) -> Floats:
         """Counts of each k-mer, or of each pair that counts as one ``[n, d]``."""
         n_columns = int(self._classes_of.max()) + 1
-        found = np.zeros((len(codes), n_columns))
+        result = np.zeros((len(codes), n_columns))
         for start in range(0, len(codes), COUNTED):
             counts = count_kmers(codes[start : start + COUNTED], self.config.k)
             rows = np.zeros((n_columns, len(counts)))
             np.add.at(rows, self._classes_of, counts.T)
-            found[start : start + COUNTED] = rows.T
-        return found
+            result[start : start + COUNTED] = rows.T
+        return result
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
         """Return the log-softmax of the logits."""
-        found = np.empty((len(codes), len(self.classes)))
+        result = np.empty((len(codes), len(self.classes)))
         for start in range(0, len(codes), COUNTED):
             x = np.sqrt(self._counts(codes[start : start + COUNTED]))
             logits = self._linear.logits((x - self._mean) * self._scale)
-            found[start : start + COUNTED] = log_softmax(logits)
-        return found
+            result[start : start + COUNTED] = log_softmax(logits)
+        return result
 
     def state(self) -> State:
         """Return the columns of k-mers, the standardisation of counts, and the coefficients."""
@@ -148,7 +148,10 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
     if length < k:
         return counts
     bases = to_bases(codes).astype(np.int64)
-    clean, known = _words(bases, k, 4), _words((bases < 4).astype(np.int64), k, 2) == 2**k - 1
+    clean, known = (
+        kmer_numbers(bases, k, 4),
+        kmer_numbers((bases < 4).astype(np.int64), k, 2) == 2**k - 1,
+    )
     rows = np.broadcast_to(np.arange(n)[:, None], clean.shape)
     np.add.at(counts, (rows[known], clean[known]), 1)
     if not known.all():
@@ -156,19 +159,19 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
     return counts
 
 
-def _words(digits: NDArray[np.int64], k: int, base: int) -> NDArray[np.int64]:
-    """Numbers that k digits in a row make ``[n, L - k + 1]``."""
-    width = digits.shape[1] - k + 1
-    found = np.zeros((len(digits), width), np.int64)
+def kmer_numbers(digits: NDArray[np.integer], k: int, base: int) -> NDArray[np.int64]:
+    """Return the number that each run of k digits makes, int64 ``[n, L - k + 1]``."""
+    width = max(digits.shape[1] - k + 1, 0)
+    numbers = np.zeros((len(digits), width), np.int64)
     for i in range(k):
-        found = found * base + digits[:, i : i + width]
-    return found
+        numbers = numbers * base + digits[:, i : i + width]
+    return numbers
 
 
 def _share_out(codes: NDArray[np.uint8], which: NDArray[np.bool_], k: int, counts: Floats) -> None:
     """Add words with ambiguous letters to the counts, each distinct word worked out once."""
     rows, columns = np.nonzero(which)
-    words = _words(codes.astype(np.int64), k, SETS)[rows, columns]
+    words = kmer_numbers(codes.astype(np.int64), k, SETS)[rows, columns]
     distinct, index = np.unique(words, return_inverse=True)
     table = composition().astype(np.float64)
     table[HIDDEN] = 0

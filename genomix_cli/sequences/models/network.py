@@ -176,8 +176,8 @@ class NetworkClassifier(SequenceClassifier):
 
     def embedding(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the input of the last layer for each sequence float32 ``[n, d]``."""
-        found = [part.float().cpu() for part in self._run(self.module.embed, codes)]
-        return torch.cat(found).numpy()
+        batches = [part.float().cpu() for part in self._run(self.module.embed, codes)]
+        return torch.cat(batches).numpy()
 
     def _run(
         self, function: Callable[[Tensor], Tensor], codes: NDArray[np.uint8]

@@ -194,12 +194,12 @@ def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phen
         If there are none.
     """
     names = tuple(request.options.get("phenotypes", ()))
-    found = tuple(map(sequences.phenotype, names)) if names else sequences.phenotypes
-    if not found:
+    chosen = tuple(map(sequences.phenotype, names)) if names else sequences.phenotypes
+    if not chosen:
         raise DataError(
             "has no phenotypes", where=request.data, hint="prepare it with --phenotypes"
         )
-    return found
+    return chosen
 
 
 def encoded(
@@ -258,16 +258,16 @@ def _judge(pairs: Pairs, module: Alignment, request: TrainRequest) -> tuple[Alig
     rows, profiles, seed = pairs.compared, pairs.profiles, request.setting.seed
     right, group = agree(pairs.values[rows], profiles), pairs.sequences.group[rows]
     compared = compare(module, pairs.sequences.codes[rows], profiles, "comparing")
-    found = [AlignRow(TOWERS, recalls(compared.similarity, right, group, seed))]
+    result = [AlignRow(TOWERS, recalls(compared.similarity, right, group, seed))]
     if module.config.matching:
-        found.append(AlignRow(RANKED, recalls(compared.ranked, right, group, seed)))
+        result.append(AlignRow(RANKED, recalls(compared.ranked, right, group, seed)))
     said = "%s of %s sequences are compared"
     train, valid = (some(r, MAX_LINEAR, seed, said) for r in (pairs.split.train, pairs.split.valid))
     parts = Parted(train, valid, rows)
     for name, x in baselines(pairs.sequences, parts, seed).items():
         score = linear_scores(x, parts, pairs.values, pairs.phenotypes, profiles)
-        found.append(AlignRow(f"{name}, linear", recalls(score, right, group, seed), True))
-    return tuple(found)
+        result.append(AlignRow(f"{name}, linear", recalls(score, right, group, seed), True))
+    return tuple(result)
 
 
 def _control(pairs: Pairs, config: AlignConfig, request: TrainRequest) -> AlignRow:

@@ -54,27 +54,27 @@ def _attention_table(
     sums: dict[tuple[int, str], NDArray[np.float64]],
     counts: dict[tuple[int, str], int],
 ) -> list[dict[str, Any]]:
-    found = []
+    table = []
     for p, name in sorted(sums, key=lambda key: (key[0], key[1] != "all", key[1])):
         mean = sums[p, name] / counts[p, name]
         for token, value in enumerate(mean):
             start, end = covered(encoder, token)
-            place: dict[str, Any] = {"token": token, "start": start, "end": end}
+            location: dict[str, Any] = {"token": token, "start": start, "end": end}
             if sequences.columns is not None:
                 columns = sequences.columns
                 contig = list(sequences.contigs)[columns.contig[start]]
-                place |= {"contig": contig, "pos": int(columns.pos[start])}
-            found.append(
+                location |= {"contig": contig, "pos": int(columns.pos[start])}
+            table.append(
                 {
                     "phenotype": phenotypes[p].name,
                     "class": name,
                     "sequences": counts[p, name],
-                    **place,
+                    **location,
                     "attention": round(float(value), 8),
                     "times_even": round(float(value) * len(mean), 6),
                 }
             )
-    return found
+    return table
 
 
 def covered(encoder: Encoder, token: int) -> tuple[int, int]:

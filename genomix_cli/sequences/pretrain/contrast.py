@@ -228,16 +228,16 @@ def probe(
 def _candidates(
     learned: dict[str, Parted], before: dict[str, Parted], y: Parted, n_classes: int
 ) -> list[Candidate]:
-    found = []
+    candidates = []
     for name, x in learned.items():
         dims = x.train.shape[1]
-        found.append(Candidate(name, LINEAR, dims, linear_probe(x, y, n_classes), False))
-        found.append(Candidate(name, NEAREST, dims, nearest(x, y, n_classes), False))
+        candidates.append(Candidate(name, LINEAR, dims, linear_probe(x, y, n_classes), False))
+        candidates.append(Candidate(name, NEAREST, dims, nearest(x, y, n_classes), False))
     for name, x in before.items():
         p = linear_probe(x, y, n_classes)
-        found.append(Candidate(name, LINEAR, x.train.shape[1], p, True))
-    found.append(Candidate("none", MAJORITY, 0, majority(y, n_classes), False))
-    return found
+        candidates.append(Candidate(name, LINEAR, x.train.shape[1], p, True))
+    candidates.append(Candidate("none", MAJORITY, 0, majority(y, n_classes), False))
+    return candidates
 
 
 def _probed(split: Split, label: NDArray[np.int64], seed: int) -> Parted:

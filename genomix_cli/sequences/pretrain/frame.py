@@ -165,17 +165,17 @@ def one_split(
     DataError
         If a part is too small.
     """
-    by, found = splits(sequences, label, request.hold_out, request.setting.seed)
-    if len(found) > 1:
+    by, every = splits(sequences, label, request.hold_out, request.setting.seed)
+    if len(every) > 1:
         raise UsageError(
             f"{request.task} is judged on one split",
             where="--hold-out",
             expected="auto, splits, or a share as 0.25",
             found=request.hold_out,
         )
-    if len(found[0].train) < 2 or len(found[0].valid) < 2:
+    if len(every[0].train) < 2 or len(every[0].valid) < 2:
         raise DataError("too few sequences to contrast", found=f"{len(sequences)}")
-    return by, with_unlabelled(found[0], sequences, label)
+    return by, with_unlabelled(every[0], sequences, label)
 
 
 def with_unlabelled(split: Split, sequences: Sequences, label: NDArray[np.int64] | None) -> Split:

@@ -24,7 +24,7 @@ def linear_scores(
     Logistic regression for a category, ridge regression with normal residuals for a number. What a
     profile does not know adds what others add on average: nothing would make it the likeliest.
     """
-    found = np.zeros((len(rows.test), len(profiles)))
+    scores = np.zeros((len(rows.test), len(profiles)))
     for p, spec in enumerate(phenotypes):
         column, known = profiles[:, p], ~np.isnan(profiles[:, p])
         own = [np.flatnonzero(~np.isnan(values[part, p])) for part in rows[:2]]
@@ -32,9 +32,9 @@ def linear_scores(
         y = [values[part][i, p] for part, i in zip(rows[:2], own, strict=True)]
         score = _category if spec.categories else _number
         added = score(seen, y[0], y[1], column[known])
-        found += added.mean(1, keepdims=True) if known.any() else 0
-        found[:, known] += added - added.mean(1, keepdims=True)
-    return found
+        scores += added.mean(1, keepdims=True) if known.any() else 0
+        scores[:, known] += added - added.mean(1, keepdims=True)
+    return scores
 
 
 def _category(
@@ -46,9 +46,9 @@ def _category(
     seen = np.isin(valid, classes)
     y = Parted(np.searchsorted(classes, train), np.searchsorted(classes, valid[seen]), np.zeros(0))
     log_p = linear_probe(Parted(x.train, x.valid[seen], x.test), y, len(classes))
-    place = np.searchsorted(classes, asked).clip(max=len(classes) - 1)
+    column = np.searchsorted(classes, asked).clip(max=len(classes) - 1)
     # What was never seen in training is as unlikely as can be.
-    return np.where(classes[place] == asked, log_p[:, place], np.log(1e-6))
+    return np.where(classes[column] == asked, log_p[:, column], np.log(1e-6))
 
 
 def _number(

@@ -22,6 +22,7 @@ from genomix_cli.comparison.metrics.multiclass import Replicates, replicate
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition, to_bases
+from genomix_cli.sequences.models.kmers import kmer_numbers
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -175,16 +176,16 @@ def _votes(
     """For each k the votes ``[n, K]``; a nearer neighbour's counts a little more, so none tie."""
     most = max(choices)
     weight = 1 - 1e-3 * np.arange(most) / most
-    found = [np.zeros((len(x), n_classes)) for _ in choices]
+    result = [np.zeros((len(x), n_classes)) for _ in choices]
     for start in range(0, len(x), COUNTED):
         rows = slice(start, start + COUNTED)
         alike = x[rows] @ train.T
         near = np.argsort(-alike, axis=1, kind="stable")[:, :most]
         own = (y[near][..., None] == np.arange(n_classes)) * weight[:, None]  # [rows, most, K]
         summed = own.cumsum(1)
-        for votes, k in zip(found, choices, strict=True):
+        for votes, k in zip(result, choices, strict=True):
             votes[rows] = summed[:, k - 1]
-    return found
+    return result
 
 
 def majority(y: Parted, n_classes: int) -> NDArray[np.float64]:
@@ -214,22 +215,13 @@ def kmer_shares(codes: NDArray[np.uint8], k: int) -> Floats:
 def _threes(codes: NDArray[np.uint8], k: int) -> Floats:
     p = composition()
     mixture = np.einsum("xa,yc,zg->xyzacg", p, p, p).reshape(SETS**3, 4**3)
-    return _counts(_numbers(codes, 3, SETS), SETS**3).astype(np.float32) @ mixture
+    return _counts(kmer_numbers(codes, 3, SETS), SETS**3).astype(np.float32) @ mixture
 
 
 def _longer(codes: NDArray[np.uint8], k: int) -> Floats:
-    ids = _numbers(to_bases(codes) % 4, k, 4)
+    ids = kmer_numbers(to_bases(codes) % 4, k, 4)
     unknown = np.lib.stride_tricks.sliding_window_view(to_bases(codes) == 4, k, axis=1).any(-1)
     return _counts(np.where(unknown, 4**k, ids), 4**k + 1)[:, :-1].astype(np.float32)
-
-
-def _numbers(digits: NDArray[np.uint8], k: int, base: int) -> Integers:
-    """Every run of k digits as one number: int64 ``[n, L - k + 1]``."""
-    length = digits.shape[1] - k + 1
-    found = np.zeros((len(digits), max(length, 0)), np.int64)
-    for i in range(k):
-        found = found * base + digits[:, i : i + length]
-    return found
 
 
 def _counts(ids: Integers, size: int) -> Integers:
@@ -253,9 +245,9 @@ def plain(sequences: Sequences, rows: Parted) -> Parted:
             return table[codes].reshape(len(codes), -1)
         other = (1 - table @ table.T).astype(np.float32)
         # A set of several bases as REF shares in itself.
-        found = other[codes, columns.ref[None]] if len(codes) else np.zeros(codes.shape, "f4")
-        found[(codes == HIDDEN) | (codes == SETS - 1)] = -1
-        return found
+        dosage = other[codes, columns.ref[None]] if len(codes) else np.zeros(codes.shape, "f4")
+        dosage[(codes == HIDDEN) | (codes == SETS - 1)] = -1
+        return dosage
 
     return Parted(*map(of, rows))
 
@@ -290,15 +282,15 @@ def components(x: Parted, sizes: Sequence[int], seed: int) -> dict[int, Parted]:
 def baselines(sequences: Sequences, rows: Parted, seed: int) -> dict[str, Parted]:
     """Return representations that need no training of a network, by name."""
     aligned = sequences.aligned
-    found = {}
+    features = {}
     for k in (3,) if aligned else (3, 6):
         if sequences.length >= k:
-            found[f"{k}-mer counts"] = Parted(
+            features[f"{k}-mer counts"] = Parted(
                 *(kmer_shares(np.asarray(sequences.codes[part]), k) for part in rows)
             )
     for size, parts in components(plain(sequences, rows), COMPONENTS, seed).items():
-        found[f"PCA {size}"] = parts
-    return found
+        features[f"PCA {size}"] = parts
+    return features
 
 
 def judged(
@@ -306,11 +298,11 @@ def judged(
 ) -> tuple[ProbeRow, ...]:
     """Return accuracies on the same bootstrap draws, and differences to the best baseline."""
     probability = [_normal(each.log_probability) for each in candidates]
-    found = replicate(label, probability, Bootstrap(group, DRAWS, seed), METRICS)
-    accuracy = found.value["accuracy"]
+    replicates = replicate(label, probability, Bootstrap(group, DRAWS, seed), METRICS)
+    accuracy = replicates.value["accuracy"]
     before = [i for i, each in enumerate(candidates) if each.baseline]
     best = max(before, key=lambda i: accuracy[i])
-    return tuple(_row(found, i, each, best) for i, each in enumerate(candidates))
+    return tuple(_row(replicates, i, each, best) for i, each in enumerate(candidates))
 
 
 def _normal(log_p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -318,14 +310,14 @@ def _normal(log_p: NDArray[np.float64]) -> NDArray[np.float64]:
     return p / p.sum(1, keepdims=True)
 
 
-def _row(found: Replicates, i: int, each: Candidate, best: int) -> ProbeRow:
+def _row(replicates: Replicates, i: int, each: Candidate, best: int) -> ProbeRow:
     return ProbeRow(
         features=each.features,
         classifier=each.classifier,
         dims=each.dims,
-        accuracy=found.interval(i, "accuracy"),
-        balanced_accuracy=found.interval(i, "balanced_accuracy"),
-        less_linear=None if i == best else found.difference(i, best, "accuracy"),
+        accuracy=replicates.interval(i, "accuracy"),
+        balanced_accuracy=replicates.interval(i, "balanced_accuracy"),
+        less_linear=None if i == best else replicates.difference(i, best, "accuracy"),
         baseline=each.baseline,
     )
 
@@ -336,15 +328,15 @@ def few_shots(
     """Judge linear probes on a few sequences of each class; all features see the same ones."""
     rng = np.random.default_rng([seed, 1])
     counts = np.bincount(y.train, minlength=n_classes)
-    found = []
+    result = []
     for shots in SHOTS:
         if shots > counts.min():
             break
         draws = [_draw(y.train, shots, n_classes, rng) for _ in range(SHOT_DRAWS)]
         for name, x in features.items():
             right = [_shot(x, y, rows) for rows in draws]
-            found.append(FewShot(name, shots, float(np.mean(right)), float(np.std(right))))
-    return tuple(found)
+            result.append(FewShot(name, shots, float(np.mean(right)), float(np.std(right))))
+    return tuple(result)
 
 
 def _draw(y: Integers, shots: int, n_classes: int, rng: np.random.Generator) -> Integers:

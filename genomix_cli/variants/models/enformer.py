@@ -20,11 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.learning.layers.positions import sinusoidal
-from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
-    POSITION_SCALE,
     SiameseConfig,
     SiameseModel,
     keep_variance,
@@ -151,12 +148,7 @@ class Enformer(SiameseModel):
             ]
         self.tower = nn.Sequential(*stages)
         self.tracks = nn.Linear(2 * len(config.tracks), width)
-        positions = POSITION_SCALE * sinusoidal(config.bases // config.token, width)
-        self.register_buffer("positions", positions, persistent=False)
-        self.layers = nn.ModuleList(
-            SelfAttentionBlock(width, config.n_heads, config.dropout)
-            for _ in range(config.n_layers)
-        )
+        self.add_transformer(config.bases // config.token, width)
         self.pointwise = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(config.dropout)
         )

@@ -22,11 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.learning.layers.positions import sinusoidal
-from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
-    POSITION_SCALE,
     SiameseConfig,
     SiameseModel,
     keep_variance,
@@ -127,12 +124,7 @@ class EpiGePT(SiameseModel):
             n_in = n_out
         self.convolutions = nn.Sequential(*stages, nn.Dropout(config.dropout))
         self.tracks = nn.Linear(2 * len(config.tracks), config.d_tracks)
-        positions = POSITION_SCALE * sinusoidal(config.bases // config.bin, config.width)
-        self.register_buffer("positions", positions, persistent=False)
-        self.layers = nn.ModuleList(
-            SelfAttentionBlock(config.width, config.n_heads, config.dropout)
-            for _ in range(config.n_layers)
-        )
+        self.add_transformer(config.bases // config.bin, config.width)
         keep_variance(self.convolutions)
         pair_dropout(self)
 

@@ -7,11 +7,14 @@ H haplotype bases, L places, T tokens, F features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genomix_cli.learning.layers.positions import sinusoidal
+from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
 from genomix_cli.variants.records.inputs import BIN_SIZE
 
@@ -170,6 +173,16 @@ class SiameseModel(VariantModel):
             nn.Linear(config.head, config.head // 2),
             nn.ReLU(),
             nn.Linear(config.head // 2, 1),
+        )
+
+    def add_transformer(self, tokens: int, width: int) -> None:
+        """Make positions and layers of a transformer over tokens, as the config states."""
+        config: Any = self.config
+        positions = POSITION_SCALE * sinusoidal(tokens, width)
+        self.register_buffer("positions", positions, persistent=False)
+        self.layers = nn.ModuleList(
+            SelfAttentionBlock(width, config.n_heads, config.dropout)
+            for _ in range(config.n_layers)
         )
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
