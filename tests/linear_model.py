@@ -73,8 +73,8 @@ class _Straight(Differentiable):
         self.model = model
 
     @property
-    def kept(self) -> tuple[Modality, ...]:
-        return self.model.preprocessor.kept
+    def selected(self) -> tuple[Modality, ...]:
+        return self.model.preprocessor.selected
 
     def encode(self, samples: Samples) -> Encoded:
         return self.model.preprocessor.transform(samples)

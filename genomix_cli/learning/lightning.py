@@ -95,6 +95,7 @@ class LightningTask(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW (no decay on vectors) with a linear warm-up and a cosine."""
         config = self.settings
+        # Vectors are biases and scales of norms, which decay would pull towards nothing useful.
         decayed = [p for p in self.module.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in self.module.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [
@@ -202,6 +203,7 @@ def run(
         task.module = plain
     # Among several processes the first one's folder may be gone as soon as it has read its own.
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    # The best weights, not the last: early stopping ends after them.
     plain.load_state_dict(
         {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
     )

@@ -77,6 +77,7 @@ class Batches:
     ) -> None:
         self._examples = examples
         rank, world_size = rank_and_world_size() if shared else (0, 1)
+        # Of nearly equal size: a last batch of one would break batch norm.
         whole = np.array_split(order, max(1, -(-len(order) // size)))
         self._rows = [rows[rank::world_size] for rows in whole]
 
@@ -182,6 +183,7 @@ def learn(
     )
 
     def loader(epoch: int) -> Batches:
+        # Of seed and epoch alone, so that a resumed run sees the same order.
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
         return Batches(train, config.batch_size, order, shared=True)
 

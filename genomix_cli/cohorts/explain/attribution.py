@@ -107,7 +107,7 @@ def attribute(
     width = sum(values.shape[1] for values in encoded.values)
     rows = int(np.clip(VALUES // max(width, 1), SAMPLES, MOST_ROWS))
     values = tuple(np.zeros(each.shape) for each in encoded.values)
-    attribution = Attribution(surface.kept, values, target, np.zeros(len(samples)))
+    attribution = Attribution(surface.selected, values, target, np.zeros(len(samples)))
     left = np.arange(len(samples))
     for factor in (1, *MORE_STEPS):
         for chunk in np.array_split(left, -(-len(left) // SAMPLES)):

@@ -269,7 +269,7 @@ def _attribute(
         np.concatenate(pieces) for pieces in zip(*(p.values for p in parts), strict=True)
     )
     change = np.concatenate([part.change for part in parts])
-    return Attribution(surface.kept, values, target, change)
+    return Attribution(surface.selected, values, target, change)
 
 
 @contextmanager

@@ -83,9 +83,9 @@ class Differentiable(ABC):
         return self._preprocessor.transform(samples)
 
     @property
-    def kept(self) -> tuple[Modality, ...]:
+    def selected(self) -> tuple[Modality, ...]:
         """Modalities with the features that are the columns of `encode`."""
-        return self._preprocessor.kept
+        return self._preprocessor.selected
 
     @abstractmethod
     def logits(self, values: Any, observed: Any, present: Any) -> Any:

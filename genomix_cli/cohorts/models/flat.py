@@ -68,7 +68,7 @@ class FlatModel(CohortModel):
     @property
     def _informed(self) -> bool:
         """True if there was anything to learn: two classes, and a column."""
-        width = len(self._lacking) + sum(len(m.features) for m in self._preprocessor.kept)
+        width = len(self._lacking) + sum(len(m.features) for m in self._preprocessor.selected)
         return len(self._seen) > 1 and width > 0
 
     def _matrix(self, samples: Samples) -> Matrix:

@@ -215,6 +215,7 @@ def elastic_net(
         moved = new - ahead
         if np.abs(moved).max() <= flat * step:
             return _without_ones(new)
+        # The momentum points uphill: forget it.
         if np.sum(moved * (new - w)) < 0:
             momentum = 1.0
         later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
@@ -257,6 +258,7 @@ class _Loss(NamedTuple):
         slope = error.T @ self.design + self.ridge * w
         while True:
             new = w - step * slope
+            # The proximal step of the lasso: towards 0 by so much, and not beyond.
             new = np.sign(new) * np.maximum(np.abs(new) - step * self.lasso, 0)
             moved, z_new = new - w, self.design @ new.T
             parabola = here + np.sum(slope * moved) + np.sum(moved**2) / (2 * step)

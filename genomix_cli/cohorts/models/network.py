@@ -300,7 +300,7 @@ class NetworkModel(CohortModel):
 
     def _build(self, seed: int) -> nn.Module:
         assert self._preprocessor is not None
-        kept = self._preprocessor.kept
+        kept = self._preprocessor.selected
         return new_module(lambda: self.build(kept, len(self.classes)), seed)
 
     def log_probability(self, samples: Samples) -> Floats:

@@ -152,6 +152,7 @@ class CrossModalBranch(nn.Module):
 
     def forward(self, tokens: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``[B, K]``, and attention of each modality to each ``[B, M, M]``."""
+        # A modality that is absent has a learned vector of its own, and is hidden from the others.
         own = torch.stack(
             [summary(x) for summary, x in zip(self.summaries, tokens, strict=True)], dim=1
         )
@@ -162,6 +163,7 @@ class CrossModalBranch(nn.Module):
         )
         weights = attention_weights(q, k, visible(present))  # [B, H, M, M]
         heard = weights.to(v.dtype) @ v
+        # An interaction of two modalities is a product, which attention alone cannot form.
         both = torch.cat([heard, heard * gate], dim=1)  # [B, 2 H, M, s / H]
         x = x + self.out(both.transpose(1, 2).flatten(-2))
         x = x + self.mlp(x)
@@ -183,6 +185,7 @@ class Fusion(nn.Module):
         self.learned: nn.Linear | None = None
         if kind == "gate":
             self.learned = nn.Linear(branches * n_classes, branches)
+            # Zero logits: the softmax weighs all branches alike at first.
             nn.init.zeros_(self.learned.weight)
             nn.init.zeros_(self.learned.bias)
         elif kind == "stacking":

@@ -85,7 +85,7 @@ class Preprocessor:
     scales: tuple[Scale, ...]
 
     @property
-    def kept(self) -> tuple[Modality, ...]:
+    def selected(self) -> tuple[Modality, ...]:
         """The modalities with the features that are kept, in the columns of `transform`."""
         return tuple(
             _some(modality, scale.columns)

@@ -127,6 +127,7 @@ class SVM(FlatModel):
             machine.fit(x, one)
             weights[row, machine.support_] = machine.dual_coef_[0]
             intercepts[row] = machine.intercept_[0]
+        # Machines share most support vectors: one matrix of them serves all, with zeros between.
         support = np.flatnonzero((weights != 0).any(0))
         self._support = x[support].astype(np.float32)
         self._weights = np.ascontiguousarray(weights[:, support])
@@ -144,6 +145,7 @@ class SVM(FlatModel):
         if self._linear:
             return x
         support = self._support.astype(np.float64)
+        # |a - b|^2 by its three terms, so that the large one is a matrix product.
         squared = (x**2).sum(1)[:, None] + (support**2).sum(1) - 2 * x @ support.T
         return np.exp(-self.config.gamma / x.shape[1] * squared)
 

@@ -71,6 +71,8 @@ class Forest(NamedTuple):
 
     def leaves(self, x: Matrix) -> NDArray[np.int64]:
         """Return the leaf of each sample in each tree ``[n, T]``."""
+        # All pairs of a sample and a tree walk down in step, and drop out at a leaf. Indices are
+        # flat, since indexing in two dimensions is slower.
         row = np.repeat(np.arange(len(x)) * x.shape[1], len(self.root))
         node = np.tile(self.root, len(x))
         values, children = np.ascontiguousarray(x).ravel(), self.children.ravel()
@@ -78,6 +80,7 @@ class Forest(NamedTuple):
         while len(walking):
             here = node[walking]
             right = values[row[walking] + self.feature[here]] > self.threshold[here]
+            # `right` is 0 or 1: the column of the child.
             there = children[2 * here + right]
             node[walking] = there
             walking = walking[there != here]

@@ -101,6 +101,7 @@ def _appended_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor
     width, rank, length = q.shape[-1], bias.shape[-1], q.shape[-2]
     total = math.ceil((width + rank) / HEAD_MULTIPLE) * HEAD_MULTIPLE
     pad = total - width
+    # Scores are divided by sqrt(total) instead of sqrt(width), which the factors here undo.
     block = torch.arange(length, device=q.device) // (length // rank)
     rows = F.pad(bias[:, :, block], (0, pad - rank)) * math.sqrt(total)
     onehot = F.one_hot(block, pad).to(k.dtype).expand(*k.shape[:-1], pad)
@@ -177,6 +178,7 @@ def _read(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Te
     # Scores in units of log 2: on a CPU powers of 2 take half the time of powers of e.
     q = (q * (LOG2_E * q.shape[-1] ** -0.5)).transpose(1, 2)  # [B, H, G, Q, e]
     shape = q.shape[:-1]
+    # inner: to the tokens of the group itself; outer: to the shared keys, as one large product.
     inner = q @ own.key.transpose(1, 2).transpose(-1, -2)  # [B, H, G, Q, T]
     # A softmax in half precision would lose what tells variants apart.
     inner = inner.float()
@@ -188,6 +190,7 @@ def _read(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Te
     top = torch.maximum(outer.detach().amax(-1).view(shape), inner.detach().amax(-1))[..., None]
     outer = outer.sub_(top.flatten(2, 3)).exp2_()
     inner = (inner - top).exp2()
+    # One softmax over both: numerators are mixed separately and divided by the common total.
     total = outer.sum(-1).view(shape) + inner.sum(-1)
     mixed = (outer.to(shared.value.dtype) @ shared.value).view(*shape, -1)
     mixed = mixed + inner.to(own.value.dtype) @ own.value.transpose(1, 2)

@@ -283,6 +283,8 @@ def principal(
         whole = np.concatenate([x for _, x in matrix.columns(codes)], 1).astype(np.float64)
         loadings = _largest(whole.T @ whole, wanted)[1]
         return Principal(whole @ loadings, lambda coefficients: loadings @ coefficients)
+    # Of few sequences the products of sequences are smaller than those of columns, and the same
+    # components follow from them; columns are read in blocks and never held together.
     if n <= EXACT:
         gram = np.zeros((n, n))
         for _, x in matrix.columns(codes):

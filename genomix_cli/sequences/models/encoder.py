@@ -200,6 +200,7 @@ class KmerStem(Stem):
         """See `Stem`."""
         runs = p[:, :-2], p[:, 1:-1], p[:, 2:]
         kmers = torch.einsum("bta,btc,btg->btacg", *runs).flatten(2)
+        # Probability that a base is hidden is what is missing to 1.
         hidden = 1 - kmers.sum(-1, keepdim=True)
         return Stemmed(torch.cat([kmers, hidden], -1) @ self.embedding)
 
@@ -413,6 +414,8 @@ class Encoder(nn.Module):
         n_blocks = -(-n_tokens // size)
         if n_blocks == 1:
             return self._run(x + self.position[:n_tokens], None)
+        # Attention is quadratic in the tokens, so long sequences are read block by block. The last
+        # block is padded, and padding is hidden from attention.
         padding = n_blocks * size - n_tokens
         x = F.pad(x, (0, 0, 0, padding)).unflatten(1, (n_blocks, size))  # [B, N, s, d]
         there = torch.arange(n_blocks * size, device=x.device).view(n_blocks, size) < n_tokens

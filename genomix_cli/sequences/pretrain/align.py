@@ -45,7 +45,7 @@ from genomix_cli.sequences.pretrain.frame import (
 )
 from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
 from genomix_cli.sequences.pretrain.objectives import symmetric_contrastive
-from genomix_cli.sequences.pretrain.probes import Parted, baselines
+from genomix_cli.sequences.pretrain.probes import ByPart, baselines
 from genomix_cli.sequences.pretrain.report import align_card, write_align_report
 from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary
 from genomix_cli.sequences.pretrain.views import Views, generator_of, view
@@ -263,7 +263,7 @@ def _judge(pairs: Pairs, module: Alignment, request: TrainRequest) -> tuple[Alig
         result.append(AlignRow(RANKED, recalls(compared.ranked, right, group, seed)))
     said = "%s of %s sequences are compared"
     train, valid = (some(r, MAX_LINEAR, seed, said) for r in (pairs.split.train, pairs.split.valid))
-    parts = Parted(train, valid, rows)
+    parts = ByPart(train, valid, rows)
     for name, x in baselines(pairs.sequences, parts, seed).items():
         score = linear_scores(x, parts, pairs.values, pairs.phenotypes, profiles)
         result.append(AlignRow(f"{name}, linear", recalls(score, right, group, seed), True))

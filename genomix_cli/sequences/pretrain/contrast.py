@@ -39,8 +39,8 @@ from genomix_cli.sequences.pretrain.probes import (
     LINEAR,
     MAJORITY,
     NEAREST,
+    ByPart,
     Candidate,
-    Parted,
     baselines,
     few_shots,
     judged,
@@ -202,13 +202,13 @@ def probe(
     """
     classes, label = sequences.label(name)
     rows = _probed(split, label, setting.seed)
-    y = Parted(*(label[part] for part in rows))
+    y = ByPart(*(label[part] for part in rows))
     if len(classes) < 2 or len(np.unique(y.train)) < len(classes) or not len(y.test):
         log.warning("%s: not every class is in the training part, so it is not probed", name)
         return None
     log.info("probing %s: %d classes, %s sequences", name, len(classes), f"{len(y.test):,}")
     learned = {
-        key: Parted(*(embed(module.encoder, sequences.codes[part]) for part in rows))
+        key: ByPart(*(embed(module.encoder, sequences.codes[part]) for part in rows))
         for key, module in modules.items()
     }
     before = baselines(sequences, rows, setting.seed)
@@ -226,7 +226,7 @@ def probe(
 
 
 def _candidates(
-    learned: dict[str, Parted], before: dict[str, Parted], y: Parted, n_classes: int
+    learned: dict[str, ByPart], before: dict[str, ByPart], y: ByPart, n_classes: int
 ) -> list[Candidate]:
     candidates = []
     for name, x in learned.items():
@@ -240,11 +240,11 @@ def _candidates(
     return candidates
 
 
-def _probed(split: Split, label: NDArray[np.int64], seed: int) -> Parted:
+def _probed(split: Split, label: NDArray[np.int64], seed: int) -> ByPart:
     """Rows with a label in each part of the split, at most `MAX_PROBED`."""
     said = "probes use %s of %s sequences"
     parts = (split.train, split.valid, split.test)
-    return Parted(*(some(rows[label[rows] >= 0], MAX_PROBED, seed, said) for rows in parts))
+    return ByPart(*(some(rows[label[rows] >= 0], MAX_PROBED, seed, said) for rows in parts))
 
 
 def _write(

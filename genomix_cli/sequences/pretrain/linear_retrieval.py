@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.sequences.models.alignment import PhenotypeSpec
-from genomix_cli.sequences.pretrain.probes import Parted, linear_probe
+from genomix_cli.sequences.pretrain.probes import ByPart, linear_probe
 
 
 def linear_scores(
-    x: Parted,
-    rows: Parted,
+    x: ByPart,
+    rows: ByPart,
     values: NDArray[np.float32],
     phenotypes: tuple[PhenotypeSpec, ...],
     profiles: NDArray[np.float32],
@@ -28,7 +28,7 @@ def linear_scores(
     for p, spec in enumerate(phenotypes):
         column, known = profiles[:, p], ~np.isnan(profiles[:, p])
         own = [np.flatnonzero(~np.isnan(values[part, p])) for part in rows[:2]]
-        seen = Parted(x.train[own[0]], x.valid[own[1]], x.test)
+        seen = ByPart(x.train[own[0]], x.valid[own[1]], x.test)
         y = [values[part][i, p] for part, i in zip(rows[:2], own, strict=True)]
         score = _category if spec.categories else _number
         added = score(seen, y[0], y[1], column[known])
@@ -38,21 +38,21 @@ def linear_scores(
 
 
 def _category(
-    x: Parted, train: NDArray[np.float32], valid: NDArray[np.float32], asked: NDArray[np.float32]
+    x: ByPart, train: NDArray[np.float32], valid: NDArray[np.float32], asked: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     classes = np.unique(train)
     if len(classes) < 2:
         return np.zeros((len(x.test), len(asked)))
     seen = np.isin(valid, classes)
-    y = Parted(np.searchsorted(classes, train), np.searchsorted(classes, valid[seen]), np.zeros(0))
-    log_p = linear_probe(Parted(x.train, x.valid[seen], x.test), y, len(classes))
+    y = ByPart(np.searchsorted(classes, train), np.searchsorted(classes, valid[seen]), np.zeros(0))
+    log_p = linear_probe(ByPart(x.train, x.valid[seen], x.test), y, len(classes))
     column = np.searchsorted(classes, asked).clip(max=len(classes) - 1)
     # What was never seen in training is as unlikely as can be.
     return np.where(classes[column] == asked, log_p[:, column], np.log(1e-6))
 
 
 def _number(
-    x: Parted, train: NDArray[np.float32], valid: NDArray[np.float32], asked: NDArray[np.float32]
+    x: ByPart, train: NDArray[np.float32], valid: NDArray[np.float32], asked: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     from sklearn.linear_model import RidgeCV
 

@@ -41,7 +41,7 @@ LINEAR, NEAREST, MAJORITY = "linear", "k-NN", "majority"
 COUNTED = 512
 
 
-class Parted(NamedTuple):
+class ByPart(NamedTuple):
     """Features or labels of the three parts of a split."""
 
     train: NDArray
@@ -97,14 +97,14 @@ class Candidate(NamedTuple):
     baseline: bool
 
 
-def linear_probe(x: Parted, y: Parted, n_classes: int) -> NDArray[np.float64]:
+def linear_probe(x: ByPart, y: ByPart, n_classes: int) -> NDArray[np.float64]:
     """Multinomial logistic regression on standardised features, its penalty chosen on `valid`.
 
     Parameters
     ----------
-    x : Parted
+    x : ByPart
         float ``[n, d]`` each.
-    y : Parted
+    y : ByPart
         int64 ``[n]`` each, from 0; every class is in `train`.
     n_classes : int
         K.
@@ -147,7 +147,7 @@ def logistic(x: NDArray, y: Integers, strength: float) -> Callable[[NDArray], ND
     return lambda other: np.asarray(model.predict_log_proba(other), np.float64)
 
 
-def nearest(x: Parted, y: Parted, n_classes: int) -> NDArray[np.float64]:
+def nearest(x: ByPart, y: ByPart, n_classes: int) -> NDArray[np.float64]:
     """Votes of the k nearest sequences of `train` by cosine, k chosen on `valid`.
 
     Returns
@@ -188,7 +188,7 @@ def _votes(
     return result
 
 
-def majority(y: Parted, n_classes: int) -> NDArray[np.float64]:
+def majority(y: ByPart, n_classes: int) -> NDArray[np.float64]:
     """Log of each class's share of `train`, for every sequence of the test part ``[n, K]``."""
     share = (np.bincount(y.train, minlength=n_classes) + 0.5) / (len(y.train) + n_classes / 2)
     return np.log(np.tile(share / share.sum(), (len(y.test), 1)))
@@ -230,7 +230,7 @@ def _counts(ids: Integers, size: int) -> Integers:
     return np.bincount((ids + rows).ravel(), minlength=len(ids) * size).reshape(-1, size)
 
 
-def plain(sequences: Sequences, rows: Parted) -> Parted:
+def plain(sequences: Sequences, rows: ByPart) -> ByPart:
     """Return the input of principal components: float32 ``[n, L]`` or ``[n, 4 L]`` of each part.
 
     Aligned sequences: the share of alleles that are not REF, -1 where nothing is known, which
@@ -249,15 +249,15 @@ def plain(sequences: Sequences, rows: Parted) -> Parted:
         dosage[(codes == HIDDEN) | (codes == SETS - 1)] = -1
         return dosage
 
-    return Parted(*map(of, rows))
+    return ByPart(*map(of, rows))
 
 
-def components(x: Parted, sizes: Sequence[int], seed: int) -> dict[int, Parted]:
+def components(x: ByPart, sizes: Sequence[int], seed: int) -> dict[int, ByPart]:
     """Principal components of centred features, for several numbers of them, by a randomised SVD.
 
     Parameters
     ----------
-    x : Parted
+    x : ByPart
         float32 ``[n, d]``; -1 where unknown, which becomes the mean of `train`.
     sizes : sequence of int
         Those that data allow are done.
@@ -276,16 +276,16 @@ def components(x: Parted, sizes: Sequence[int], seed: int) -> dict[int, Parted]:
     sizes = [size for size in sizes if size <= limit] or [max(limit, 1)]
     pca = PCA(max(sizes), svd_solver="randomized", random_state=seed).fit(centred[0])
     every = [pca.transform(part) for part in centred]
-    return {size: Parted(*(part[:, :size] for part in every)) for size in sizes}
+    return {size: ByPart(*(part[:, :size] for part in every)) for size in sizes}
 
 
-def baselines(sequences: Sequences, rows: Parted, seed: int) -> dict[str, Parted]:
+def baselines(sequences: Sequences, rows: ByPart, seed: int) -> dict[str, ByPart]:
     """Return representations that need no training of a network, by name."""
     aligned = sequences.aligned
     features = {}
     for k in (3,) if aligned else (3, 6):
         if sequences.length >= k:
-            features[f"{k}-mer counts"] = Parted(
+            features[f"{k}-mer counts"] = ByPart(
                 *(kmer_shares(np.asarray(sequences.codes[part]), k) for part in rows)
             )
     for size, parts in components(plain(sequences, rows), COMPONENTS, seed).items():
@@ -323,7 +323,7 @@ def _row(replicates: Replicates, i: int, each: Candidate, best: int) -> ProbeRow
 
 
 def few_shots(
-    features: dict[str, Parted], y: Parted, n_classes: int, seed: int
+    features: dict[str, ByPart], y: ByPart, n_classes: int, seed: int
 ) -> tuple[FewShot, ...]:
     """Judge linear probes on a few sequences of each class; all features see the same ones."""
     rng = np.random.default_rng([seed, 1])
@@ -344,7 +344,7 @@ def _draw(y: Integers, shots: int, n_classes: int, rng: np.random.Generator) -> 
     return np.concatenate([rng.permutation(rows)[:shots] for rows in of_class])
 
 
-def _shot(x: Parted, y: Parted, rows: Integers) -> float:
+def _shot(x: ByPart, y: ByPart, rows: Integers) -> float:
     """Features are scaled by all of `train`, which needs no labels."""
     mean, sd = x.train.mean(0), x.train.std(0)
     sd = np.where(sd > 1e-6, sd, 1.0)

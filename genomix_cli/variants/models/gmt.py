@@ -182,6 +182,8 @@ class KmerEmbedding(nn.Module):
         codes = codes.to(torch.int32)
         ids = torch.zeros_like(codes[..., :n])
         highest = torch.zeros_like(ids)
+        # A k-mer is a number in base 4, rolled over all positions at once; the highest code among
+        # its bases tells whether one is unknown (4) or hidden (5).
         for j in range(self.k):
             base = codes[..., j : j + n]
             ids = ids * 4 + base
@@ -196,6 +198,7 @@ class KmerEmbedding(nn.Module):
     def bin_means(self, ids: Tensor) -> Tensor:
         """Mean embedding of each bin: ``[W, N * 50]`` -> ``[W, N, width]``."""
         bags = ids.view(-1, BIN_SIZE)
+        # One lookup per bin instead of one per base: no [W, N * 50, width] in memory.
         means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
         return means.view(ids.shape[0], -1, means.shape[-1])
 
@@ -268,6 +271,7 @@ class TrackStem(nn.Module):
         """
         if not len(self.project):
             return self.absent.new_zeros(signal.shape[0], signal.shape[2], *self.absent.shape)
+        # A bin sees its neighbours, so that an edge of a peak is visible to a linear projection.
         pairs = torch.stack([signal * observed, observed], dim=2)  # [W, M, 2, N]
         padded = F.pad(pairs.flatten(0, 1), (1, 1), mode="replicate").unflatten(0, pairs.shape[:2])
         around = padded.unfold(-1, 3, 1).permute(0, 1, 3, 2, 4).flatten(3)  # [W, M, N, 6]
@@ -297,6 +301,7 @@ class Fusion(nn.Module):
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = x + layer(norm(x))
         x = x.unflatten(0, tokens.shape[:2])
+        # The sum is a path that learns from the first step; the mix tells modalities apart.
         return self.mix(x.flatten(2)) + x.sum(2)
 
 
@@ -309,6 +314,7 @@ class ContactPrior(nn.Module):
 
     def __init__(self, n_layers: int, n_heads: int) -> None:
         super().__init__()
+        # Heads start with different reach, from nearly none of the prior to most of it.
         spread = torch.linspace(-2.0, 0.5, n_heads).repeat(n_layers, 1)
         self.distance_scale = nn.Parameter(spread.clone())
         self.contact_scale = nn.Parameter(spread.clone())
@@ -352,6 +358,7 @@ class AlleleTokens(nn.Module):
         """``[W, 2 G, T - 1, d]``: the same, and then of alleles that change nothing."""
         ref = self.features(alleles.ref)
         change = self.features(alleles.alt) - ref
+        # With alt = ref the convolutions of ref serve both, and their difference is 0.
         null = alleles._replace(
             alt_inside=alleles.ref_inside, log_length=alleles.log_length[..., :1].expand(-1, -1, 2)
         )
@@ -416,6 +423,8 @@ class GMT(VariantModel):
         """
         d = self.config.d_model
         own = self.state_dict()
+        # Only three places know the tracks: their projections, and the two parts of the fusion that
+        # have a slot per modality (the first of which is the sequence).
         new = {name: value for name, value in state.items() if not name.startswith("tracks.")}
         new |= {name: value for name, value in own.items() if name.startswith("tracks.")}
         new["tracks.absent"] = own["tracks.absent"].clone()
@@ -474,6 +483,7 @@ class GMT(VariantModel):
     def _all_but_last(self, sequence: Tensor, window: Window) -> tuple[Context, Tensor]:
         """The context without the last layer, and the tokens that this layer reads."""
         config = self.config
+        # A mean over 50 k-mers has a seventh of their spread; the factor makes up for some of it.
         tokens = self.sequence_in(4.0 * sequence)[:, :, None]
         if not config.use_sequence:
             tokens = torch.zeros_like(tokens)
@@ -505,6 +515,7 @@ class GMT(VariantModel):
         if not config.use_contacts:
             contacts = torch.zeros_like(contacts)
         if self.training and config.modality_dropout:
+            # One draw per track of a window, and one for its contacts.
             keep = torch.rand(present.shape[0], present.shape[1] + 1, device=present.device)
             kept = keep >= config.modality_dropout
             present = present & kept[:, 1:]
@@ -525,6 +536,7 @@ class GMT(VariantModel):
     def _embed_haplotype(self, codes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         ids = self.local.ids(codes)
         around = self.local(ids.gather(-1, self.local_kmer_starts(length)))
+        # Alleles are padded to the longest of the batch; padding is masked, not read.
         span = int(length.max()) if length.numel() else 0
         starts = ids[..., self.flank : self.flank + span]
         mask = torch.arange(span, device=codes.device) < length[..., None]
@@ -538,6 +550,7 @@ class GMT(VariantModel):
         """
         radius, half = self.config.radius, self.config.k // 2
         step = torch.arange(radius, device=length.device)
+        # A k-mer belongs to its middle base; the right side counts from the end of the allele.
         left = (self.flank - half - radius + step).expand(*length.shape, -1)
         right = self.flank - half - 1 + length[..., None] + step
         return torch.cat([left, right], dim=-1)
@@ -588,6 +601,7 @@ class GMT(VariantModel):
         if not self.config.use_sequence:
             tokens = torch.zeros_like(tokens)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
+        # [CLS] starts from the window's token at the variant: the tracks there need no attention.
         cls = (self.cls + context.fused[rows, bins])[:, :, None]
         positions = (self.positions * self.position_scale)[bins][:, :, None]
         return torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions

@@ -61,7 +61,7 @@ def test_features_that_are_constant_or_never_observed_are_left_out():
     values[:, 1] = 0.1  # not a float32
     values[:, 2] = np.nan
     values[1:, 3] = np.nan
-    kept = fit_preprocessor(one(values)).kept[0]
+    kept = fit_preprocessor(one(values)).selected[0]
     assert kept.features == ("f0", "f4")
 
 
@@ -126,7 +126,7 @@ def test_selection_sees_the_training_samples_scaled_and_chooses_in_the_wider_mod
 
     samples = with_gaps(easy(widths=(8, 4)))
     preprocessor = fit_preprocessor(samples, select=last, top_k=3, seed=11)
-    assert [m.features for m in preprocessor.kept] == [
+    assert [m.features for m in preprocessor.selected] == [
         ("rna4", "rna5", "rna6"),  # rna7 is constant
         ("meth0", "meth1", "meth2"),
     ]
@@ -142,7 +142,7 @@ def test_what_is_kept_keeps_its_places():
     samples = one(np.random.default_rng(0).normal(size=(9, 3)), contig=("1", "2", "3"))
     samples.values["rna"][:, 1] = 4
     modality = replace(samples.modalities[0], position=(10, 20, 30))
-    [kept] = fit_preprocessor(replace(samples, modalities=(modality,))).kept
+    [kept] = fit_preprocessor(replace(samples, modalities=(modality,))).selected
     assert (kept.contig, kept.position, kept.readout) == (("1", "3"), (10, 30), ())
 
 

@@ -25,7 +25,7 @@ from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
 from genomix_cli.sequences.pretrain.align import encoded, shuffled, train_alignment
 from genomix_cli.sequences.pretrain.attention import covered
 from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
-from genomix_cli.sequences.pretrain.probes import Parted
+from genomix_cli.sequences.pretrain.probes import ByPart
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls, retrieve
 from tests.sequence_phenotypes import aligned, unaligned, written
@@ -202,9 +202,9 @@ def test_linear_scores_find_a_profile_that_is_there():
     values = np.stack([rng.integers(0, 3, 300), rng.normal(size=300)], 1).astype(np.float32)
     x = np.column_stack([np.eye(3)[values[:, 0].astype(int)], values[:, 1]]) * 3
     x = (x + rng.normal(0, 0.2, x.shape)).astype(np.float32)
-    rows = Parted(np.arange(200), np.arange(200, 250), np.arange(250, 300))
+    rows = ByPart(np.arange(200), np.arange(200, 250), np.arange(250, 300))
     profiles = np.float32([[0, 1], [0, -1], [2, 1], [NAN, 0]])
-    score = linear_scores(Parted(*(x[r] for r in rows)), rows, values, SPECS, profiles)
+    score = linear_scores(ByPart(*(x[r] for r in rows)), rows, values, SPECS, profiles)
     best = score[:, :3].argmax(1)
     own = values[rows.test]
     sure = (own[:, 0] != 1) & (np.abs(own[:, 1]) > 0.5) & ((own[:, 0] == 0) | (own[:, 1] > 0))

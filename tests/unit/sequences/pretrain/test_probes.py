@@ -10,8 +10,8 @@ import pytest
 
 from genomix_cli.genome.iupac import decode, encode
 from genomix_cli.sequences.pretrain.probes import (
+    ByPart,
     Candidate,
-    Parted,
     baselines,
     components,
     few_shots,
@@ -27,12 +27,12 @@ from tests.sequence_phenotypes import aligned, unaligned
 K = 3
 
 
-def blobs(apart: float, n: int = 150, d: int = 6, seed: int = 0) -> tuple[Parted, Parted]:
+def blobs(apart: float, n: int = 150, d: int = 6, seed: int = 0) -> tuple[ByPart, ByPart]:
     """Classes around means that are `apart` standard deviations from 0."""
     rng = np.random.default_rng(seed)
     y = [rng.permutation(np.arange(n) % K) for _ in range(3)]
     x = [(np.eye(K, d)[label] * apart + rng.normal(size=(n, d))).astype(np.float32) for label in y]
-    return Parted(*x), Parted(*y)
+    return ByPart(*x), ByPart(*y)
 
 
 @pytest.mark.parametrize("probe", [linear_probe, nearest])
@@ -48,7 +48,7 @@ def test_probes_find_classes_that_are_there_and_none_that_are_not(probe):
 
 def test_scale_and_offset_of_features_do_not_matter_to_a_linear_probe():
     x, y = blobs(1.5)
-    moved = Parted(*(part * np.float32(300) + 1000 for part in x))
+    moved = ByPart(*(part * np.float32(300) + 1000 for part in x))
     np.testing.assert_allclose(linear_probe(x, y, K), linear_probe(moved, y, K), atol=0.02)
 
 
@@ -57,12 +57,12 @@ def test_nearest_neighbours_written_out():
     rng = np.random.default_rng(0)
     train, label = rng.normal(size=(30, 5)), rng.integers(0, K, 30)
     scaled = train * rng.uniform(0.5, 2, (30, 1))
-    log_p = nearest(Parted(train, scaled, scaled), Parted(label, label, label), K)
+    log_p = nearest(ByPart(train, scaled, scaled), ByPart(label, label, label), K)
     assert (log_p.argmax(1) == label).all()
 
 
 def test_majority_is_the_share_in_training():
-    y = Parted(np.array([0, 0, 0, 1]), np.zeros(1, int), np.zeros(2, int))
+    y = ByPart(np.array([0, 0, 0, 1]), np.zeros(1, int), np.zeros(2, int))
     p = np.exp(majority(y, 2))
     np.testing.assert_allclose(p, [[0.7, 0.3]] * 2)
 
@@ -94,7 +94,7 @@ def test_dosages_of_aligned_sequences_and_the_unknown():
     codes = sequences.codes.copy()
     codes[0, 0] = 15
     sequences = replace(sequences, codes=codes)
-    rows = Parted(np.arange(6), np.arange(6, 8), np.arange(8, 10))
+    rows = ByPart(np.arange(6), np.arange(6, 8), np.arange(8, 10))
     x = plain(sequences, rows)
     assert x.train[0, 0] == -1
     expected = {1: 0.0, 5: 0.5, 4: 1.0}
@@ -108,7 +108,7 @@ def test_dosages_of_aligned_sequences_and_the_unknown():
 def test_components_are_those_of_a_plain_svd():
     rng = np.random.default_rng(0)
     x = rng.random((60, 20)).astype(np.float32) * np.linspace(1, 4, 20, dtype=np.float32)
-    found = components(Parted(x, x[:5], x[5:9]), (3,), 0)[3]
+    found = components(ByPart(x, x[:5], x[5:9]), (3,), 0)[3]
     centred = x - x.mean(0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     cosine = np.abs((u[:, :3] * s[:3] * found.train).sum(0)) / (
@@ -118,7 +118,7 @@ def test_components_are_those_of_a_plain_svd():
 
 
 def test_baselines_depend_on_whether_columns_are_places():
-    rows = Parted(np.arange(120), np.arange(120, 160), np.arange(160, 240))
+    rows = ByPart(np.arange(120), np.arange(120, 160), np.arange(160, 240))
     assert set(baselines(unaligned(), rows, 0)) == {
         *("3-mer counts", "6-mer counts", "PCA 30", "PCA 100")
     }
