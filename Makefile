@@ -22,8 +22,8 @@ imports:
 
 docs:  ## the pages on formats and commands as the code has them
 	$(BIN)/python -m genomix_cli.formats.docs docs/shard_format.md docs/cohort_format.md
-	$(BIN)/python -m genomix_cli.cli.docs docs/commands.md
-	git diff --exit-code docs/shard_format.md docs/cohort_format.md docs/commands.md
+	$(BIN)/python -m genomix_cli.cli.docs docs/commands.md docs/run_format.md
+	git diff --exit-code docs/shard_format.md docs/cohort_format.md docs/commands.md docs/run_format.md
 
 test:
 	$(BIN)/pytest -q -n auto --deselect tests/test_quality.py

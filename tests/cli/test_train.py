@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.formats.run_folder import FILES
 from tests.conftest import Ended, Genomix
 
 pytest.importorskip("lightning")
@@ -85,6 +87,36 @@ def test_resume_goes_on(run: Path, shard: Path, tmp_path: Path, here: Here) -> N
     assert "epoch 1" in done.err
     assert "epoch 0" not in done.err
     assert json.loads((folder / "metrics.json").read_text())["valid"]["auroc"]["value"]
+
+
+def test_other_settings_are_another_run(
+    run: Path, shard: Path, tmp_path: Path, genomix_here: Here
+) -> None:
+    folder = tmp_path / "gmt"
+    shutil.copytree(run, folder)
+    before = (folder / "train.json").read_bytes()
+    more = ("--seed", "9", "--learning-rate", "0.9", "--resume")
+    done = genomix_here("train", shard, "-o", folder, *SMALL, "--epochs", "2", *more)
+    assert done.code == 2
+    assert "started with other settings: " in done.err
+    assert "seed" in done.err
+    assert "fit.learning_rate" in done.err
+    assert (folder / "train.json").read_bytes() == before
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_over(
+    run: Path, shard: Path, tmp_path: Path, here: Here
+) -> None:
+    folder = tmp_path / "gmt"
+    folder.mkdir()
+    shutil.copy(run / "train.json", folder)
+    here("train", shard, "-o", folder, *SMALL, "--epochs", "2", "--resume")
+    assert (folder / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+def test_the_page_names_every_file_of_a_run(run: Path) -> None:
+    named = {file.name.removesuffix("/") for file in FILES}
+    assert {path.name for path in run.iterdir()} <= named
 
 
 def test_a_longer_window_starts_from_a_shorter_one(

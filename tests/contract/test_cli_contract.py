@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from genomix_cli.cli.command import RequestCommand
-from genomix_cli.cli.docs import render
+from genomix_cli.cli.docs import render, render_run_format
 from genomix_cli.cli.main import CHAIN
 from genomix_cli.options import REQUIRED, Leaf, leaves
 from tests.commands import COMMANDS, ROOT
@@ -247,6 +247,7 @@ def test_a_missing_settings_file(genomix: Any, tmp_path: Path) -> None:
 
 def test_the_reference_page_is_up_to_date() -> None:
     assert (REPOSITORY / "docs" / "commands.md").read_text() == render()
+    assert (REPOSITORY / "docs" / "run_format.md").read_text() == render_run_format()
 
 
 def test_the_settings_of_the_test_data_are_known() -> None:
