@@ -13,7 +13,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
+from genomix_cli.cli.main import app
 from genomix_cli.registry import COHORT_MODELS, SEQUENCE_CLASSIFIERS, VARIANT_MODELS, Registry
 from tests.contract import test_cohort_models, test_models, test_sequence_models
 
@@ -21,17 +23,18 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 class Page(NamedTuple):
-    """A page, the registry that it adds a line to, and the contract of those models."""
+    """A page, its domain, the registry that it adds a line to, and the contract of those models."""
 
     name: str
+    domain: str
     registry: Registry
     contract: ModuleType
 
 
 PAGES = (
-    Page("adding-a-model.md", VARIANT_MODELS, test_models),
-    Page("adding-a-cohort-model.md", COHORT_MODELS, test_cohort_models),
-    Page("adding-a-sequence-model.md", SEQUENCE_CLASSIFIERS, test_sequence_models),
+    Page("adding-a-model.md", "variants", VARIANT_MODELS, test_models),
+    Page("adding-a-cohort-model.md", "cohort", COHORT_MODELS, test_cohort_models),
+    Page("adding-a-sequence-model.md", "sequences", SEQUENCE_CLASSIFIERS, test_sequence_models),
 )
 
 
@@ -70,3 +73,11 @@ def test_it_keeps(page: Page, test: Any, known: dict[str, Any], added: str, tmp_
     asked = inspect.signature(test).parameters
     given = {"name": added, "tmp_path": tmp_path, **known}
     test(**{name: given[name] for name in asked})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.domain for page in PAGES])
+def test_it_shows_in_help(page: Page, added: str) -> None:
+    """Help breaks names at hyphens, but not within a word."""
+    result = CliRunner().invoke(app, ["train", page.domain, "--help"])
+    assert result.exit_code == 0
+    assert added in re.sub(r"-\s+", "-", result.output)

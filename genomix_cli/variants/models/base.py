@@ -134,6 +134,13 @@ class VariantModel(nn.Module):
         logits, null_logits = self.variants(context, both).chunk(2, dim=1)
         return logits, null_logits
 
+    def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
+        """Return layer, head (both from 1), and the learned scales of distance and contacts there.
+
+        Empty for a model without a prior from contacts.
+        """
+        return ()
+
     def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> Mapping[str, Tensor]:
         """Rearrange the weights of a model of this architecture that was trained on other tracks.
 

@@ -445,6 +445,16 @@ class GMT(VariantModel):
                 new[f"tracks.project.{i}.{part}"] = state[f"tracks.project.{j}.{part}"]
         return new
 
+    def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
+        """See the base class; a scale is the softplus of its parameter."""
+        parameters = torch.stack([self.prior.distance_scale, self.prior.contact_scale])
+        distance, contacts = F.softplus(parameters.detach().float().cpu()).tolist()
+        return tuple(
+            (i + 1, j + 1, distance[i][j], contacts[i][j])
+            for i in range(self.config.n_layers)
+            for j in range(self.config.n_heads)
+        )
+
     def window(self, window: Window) -> Context:
         """Run the window stream; shapes in `Window` and `Context`."""
         return self.encode(self.embed_window(window.codes), window)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 
 from genomix_cli.comparison.intervals import Interval, interval_of
 from genomix_cli.variants.evaluate.suite.entrants import FloatArray, Model, Rows
@@ -84,22 +82,3 @@ def _labels_shuffled(judge: Judge, measure: Measure, score: FloatArray, seed: in
             column[known] = column[rng.permutation(known)]
     shuffled = replace(judge, truth=replace(truth, label=label, effect=effect))
     return shuffled.interval(measure, score)
-
-
-def prior_scales(module: Any) -> tuple[tuple[int, int, float, float], ...]:
-    """Return layer, head (both from 1), and the learned scales of distance and contacts there.
-
-    The scales are the softplus of the parameters, see `ContactPrior`; empty without a prior.
-    """
-    prior = getattr(module, "prior", None)
-    if prior is None:
-        return ()
-    distance, contacts = (
-        F.softplus(scale.detach().float().cpu()).tolist()
-        for scale in (prior.distance_scale, prior.contact_scale)
-    )
-    return tuple(
-        (layer + 1, head + 1, distance[layer][head], contacts[layer][head])
-        for layer in range(len(distance))
-        for head in range(len(distance[layer]))
-    )

@@ -17,7 +17,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import atomic_path
 from genomix_cli.report.canvas import style
 from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
-from genomix_cli.variants.evaluate.suite.controls import prior_scales, run_controls
+from genomix_cli.variants.evaluate.suite.controls import run_controls
 from genomix_cli.variants.evaluate.suite.entrants import (
     Entrant,
     Model,
@@ -133,7 +133,7 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
         strata=(),
         groups=(),
         controls=tuple(controls),
-        scales=prior_scales(models[0].loaded.module),
+        scales=models[0].loaded.module.prior_scales(),
         notes=tuple(notes),
     )
     results = _with_strata(results, shard, split.test, entrants, truth, peaks, request)
