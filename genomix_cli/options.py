@@ -1,8 +1,10 @@
 """Options of commands, declared on the fields of request dataclasses.
 
-A request is a frozen dataclass. A field ``epochs: Annotated[int, Option("Epochs at most", min=1)]``
-is the command's ``--epochs``, its line of help, the check of its value, the key of settings files
-and a row of the reference page. A field that is a dataclass itself is a group of such options.
+A request is a frozen dataclass. A field ``epochs: int = option(10, "Epochs, at most", min=1)`` is
+the command's ``--epochs``, its line of help, the check of its value, the key of settings files and
+a row of the reference page. One that is required, or of a type that many requests share, is
+``output: Annotated[Path, Option("File to write")]``. A field that is a dataclass itself is a group
+of such options.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from genomix_cli.errors import UsageError
 
 T = TypeVar("T")
 REQUIRED = dataclasses.MISSING
+_OPTION = "option"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +57,10 @@ class Option:
         From the text (a list of texts for a repeated option) to the value. Raises `UsageError`.
     commas : bool
         A tuple is one value with commas, not a repeated option.
-    default : str
-        What help says of the default, where the value itself says little.
-    panel : str
-        Heading in help.
+    shown : str
+        The default in help, where the value itself says little.
+    panel : str, optional
+        Heading in help, also of the options after this one in the class; "": the first panel.
     old : str
         Former spellings, accepted without a word.
     model : bool
@@ -80,8 +83,8 @@ class Option:
     metavar: str = ""
     parse: Callable[[Any], Any] | None = None
     commas: bool = False
-    default: str = ""
-    panel: str = ""
+    shown: str = ""
+    panel: str | None = None
     old: str = ""
     model: bool = False
     argument: bool = False
@@ -101,6 +104,14 @@ class Option:
         if self.max is None:
             return "" if self.min is None else f"{self.min:g} or more"
         return f"from {self.min or 0:g} to {self.max:g}"
+
+
+def option(default: Any, help: str, flags: str = "", **details: Any) -> Any:
+    """Make a field of a request an option that has a default; the rest is of `Option`."""
+    metadata = {_OPTION: Option(help, flags, **details)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class Without(NamedTuple):
@@ -254,10 +265,15 @@ def leaves(request: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """
     instance = None if isinstance(request, type) else request
     hints = get_type_hints(request if instance is None else type(instance), include_extras=True)
+    panel = ""
     for field in dataclasses.fields(request):
         here = (*path, field.name)
         kind, *notes = _bare(hints[field.name])
-        option = next((note for note in notes if isinstance(note, Option)), None)
+        own = field.metadata.get(_OPTION)
+        if own is not None:
+            panel = panel if own.panel is None else own.panel
+            own = dataclasses.replace(own, panel=panel)
+        option = own or next((note for note in notes if isinstance(note, Option)), None)
         default = _default(field) if instance is None else getattr(instance, field.name)
         if option is not None:
             yield Leaf(here, option, kind, default)

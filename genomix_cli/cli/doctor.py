@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 
 from genomix_cli.cli.command import command
 from genomix_cli.cli.output import print_facts
 from genomix_cli.errors import CheckError
-from genomix_cli.options import Device, Option, TrainedModel
+from genomix_cli.options import Device, TrainedModel, option
 from genomix_cli.variants.requests import DEFAULT_MODEL
 
 
@@ -20,14 +20,11 @@ class DoctorRequest:
     """A device to check with a model."""
 
     model: TrainedModel = DEFAULT_MODEL
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        Option("Arithmetic; auto: bf16 on a GPU, fp32 on a CPU"),
-    ] = "auto"
-    store: Annotated[bool, Option("Store the answers of this machine's CPU as the right ones")] = (
-        False
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "Arithmetic; auto: bf16 on a GPU, fp32 on a CPU"
     )
-    as_json: Annotated[bool, Option("Print JSON", "--json")] = False
+    store: bool = option(False, "Store the answers of this machine's CPU as the right ones")
+    as_json: bool = option(False, "Print JSON", "--json")
     device: Device = "auto"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from genomix_cli.cli.domains import SEQUENCES, VARIANTS, Domain, Verb
 from genomix_cli.cli.output import interval_text, metric_table, print_table
 from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
 from genomix_cli.formats.detect import is_genome_shard, is_scored_classes
-from genomix_cli.options import Force, Option
+from genomix_cli.options import Force, option
 from genomix_cli.sequences.requests import GeneratedRequest
 from genomix_cli.variants.requests import EvaluateRequest as ScoreRequest
 from genomix_cli.variants.requests import SuiteRequest
@@ -44,8 +44,8 @@ _SUITE = ("auroc", "auprc", "ranking_accuracy", "spearman", "spearman_absolute",
 class Files:
     """Files to write the metrics to."""
 
-    output: Annotated[Path | None, Option("TSV of the metrics", "-o --output")] = None
-    json: Annotated[Path | None, Option("JSON of everything, with provenance")] = None
+    output: Path | None = option(None, "TSV of the metrics", "-o --output")
+    json: Path | None = option(None, "JSON of everything, with provenance")
     force: Force = False
 
 
@@ -70,7 +70,7 @@ class Models:
     """Models of variants on a shard."""
 
     request: SuiteRequest
-    suite: Annotated[bool, Option("Evaluate models, as for every shard", hidden=True)] = False
+    suite: bool = option(False, "Evaluate models, as for every shard", hidden=True)
 
 
 def evaluate_variants(asked: Scores) -> None:

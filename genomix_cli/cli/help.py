@@ -104,8 +104,8 @@ def described(leaf: Leaf, only_for: str = "") -> str:
 
 def shown_default(leaf: Leaf) -> str:
     """The default as a user would type it; empty where it says nothing."""
-    if leaf.option.default:
-        return leaf.option.default
+    if leaf.option.shown:
+        return leaf.option.shown
     if leaf.is_flag or leaf.default is REQUIRED or leaf.default in (None, "", ()):
         return ""
     if isinstance(leaf.default, (tuple, dict)):

@@ -12,7 +12,7 @@ import typer
 
 from genomix_cli.cli.command import command
 from genomix_cli.cli.output import print_report
-from genomix_cli.options import Force, Option
+from genomix_cli.options import Force, Option, option
 
 log = logging.getLogger("genomix")
 
@@ -22,15 +22,12 @@ class InspectRequest:
     """A file or folder to inspect."""
 
     path: Annotated[Path, Option("File or folder", argument=True, metavar="FILE")]
-    top: Annotated[int, Option("Alleles of a scored VCF to show", min=0)] = 10
-    as_json: Annotated[bool, Option("Print JSON", "--json")] = False
-    plots: Annotated[
-        Path | None,
-        Option("Folder for pictures of a cohort", "--plots", old="--plot-dir", metavar="DIR"),
-    ] = None
-    beside: Annotated[
-        Path | None, Option("Compare a cohort with this one", metavar="COHORT.h5mu")
-    ] = None
+    top: int = option(10, "Alleles of a scored VCF to show", min=0)
+    as_json: bool = option(False, "Print JSON", "--json")
+    plots: Path | None = option(
+        None, "Folder for pictures of a cohort", "--plots", old="--plot-dir", metavar="DIR"
+    )
+    beside: Path | None = option(None, "Compare a cohort with this one", metavar="COHORT.h5mu")
     force: Force = False
 
 

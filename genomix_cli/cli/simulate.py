@@ -6,7 +6,7 @@ import logging
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,7 +14,7 @@ from genomix_cli.cli.command import command
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cohorts.requests import CohortRequest, FitRequest
 from genomix_cli.errors import UsageError
-from genomix_cli.options import Force, Option, Seed, Threads
+from genomix_cli.options import Force, Seed, Threads, option
 from genomix_cli.sequences.requests import SimulateRequest
 from genomix_cli.variants.requests import SIZES, SimulationRequest
 
@@ -55,48 +55,37 @@ class Genome:
     """A genome to simulate, its size by name or in bases."""
 
     request: SimulationRequest
-    size: Annotated[
-        tuple[int, int],
-        Option(
-            "tiny, small, medium, large, or a length such as 30M",
-            metavar="SIZE",
-            commas=True,
-            parse=parse_size,
-            default="tiny",
-        ),
-    ] = SIZES["tiny"]
-    contigs: Annotated[
-        int | None, Option("Number of contigs", min=1, default="as the size says")
-    ] = None
-    contig_length: Annotated[
-        int | None,
-        Option(
-            "Length of each contig, such as 5M",
-            metavar="LENGTH",
-            parse=_bases,
-            default="as the size says",
-        ),
-    ] = None
+    size: tuple[int, int] = option(
+        SIZES["tiny"],
+        "tiny, small, medium, large, or a length such as 30M",
+        metavar="SIZE",
+        commas=True,
+        parse=parse_size,
+        shown="tiny",
+    )
+    contigs: int | None = option(None, "Number of contigs", min=1, shown="as the size says")
+    contig_length: int | None = option(
+        None,
+        "Length of each contig, such as 5M",
+        metavar="LENGTH",
+        parse=_bases,
+        shown="as the size says",
+    )
 
 
 @dataclass(frozen=True)
 class Cohort:
     """A cohort to simulate, by a preset, by parameters, or both."""
 
-    output: Annotated[
-        Path | None, Option("Cohort file to write (.h5mu)", "-o --output", argument=True)
-    ] = None
-    preset: Annotated[
-        str | None,
-        Option("Preset", choices=sorted(path.stem for path in _PRESETS.glob("*.yaml")), open=True),
-    ] = None
-    difficulty: Annotated[
-        str, Option("Difficulty", choices=("easy", "medium", "hard"), open=True)
-    ] = "medium"
-    synergy: Annotated[bool, Option("Plant interactions between modalities")] = False
-    params: Annotated[Path | None, Option("Parameters over the preset's", metavar="YAML")] = None
-    samples: Annotated[int | None, Option("Number of samples", "--samples -n", min=1)] = None
-    print_params: Annotated[bool, Option("Print all parameters as YAML, and stop")] = False
+    output: Path | None = option(None, "Cohort file to write (.h5mu)", "-o --output", argument=True)
+    preset: str | None = option(
+        None, "Preset", choices=sorted(path.stem for path in _PRESETS.glob("*.yaml")), open=True
+    )
+    difficulty: str = option("medium", "Difficulty", choices=("easy", "medium", "hard"), open=True)
+    synergy: bool = option(False, "Plant interactions between modalities")
+    params: Path | None = option(None, "Parameters over the preset's", metavar="YAML")
+    samples: int | None = option(None, "Number of samples", "--samples -n", min=1)
+    print_params: bool = option(False, "Print all parameters as YAML, and stop")
     seed: Seed = 0
     force: Force = False
     threads: Threads = 0
@@ -107,15 +96,9 @@ class Fit:
     """A real cohort, or tables of it, to fit parameters to."""
 
     request: FitRequest
-    methylation: Annotated[
-        Path | None, Option("Table of beta values", metavar="TABLE", panel="Tables")
-    ] = None
-    fragments: Annotated[
-        Path | None, Option("Histogram of fragment lengths", metavar="TABLE", panel="Tables")
-    ] = None
-    copy_number: Annotated[
-        Path | None, Option("A .seg file, or log2 ratios of bins", metavar="TABLE", panel="Tables")
-    ] = None
+    methylation: Path | None = option(None, "Table of beta values", metavar="TABLE", panel="Tables")
+    fragments: Path | None = option(None, "Histogram of fragment lengths", metavar="TABLE")
+    copy_number: Path | None = option(None, "A .seg file, or log2 ratios of bins", metavar="TABLE")
 
 
 def simulate_genome(asked: Genome) -> None:

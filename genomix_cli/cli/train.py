@@ -12,7 +12,7 @@ from genomix_cli.cli.output import print_held_out, print_results, print_rows
 from genomix_cli.cohorts.requests import HELD_OUT
 from genomix_cli.cohorts.requests import TrainRequest as CohortRequest
 from genomix_cli.errors import UsageError
-from genomix_cli.options import Device, Option, Precision, Seed, Threads
+from genomix_cli.options import Device, Option, Precision, Seed, Threads, option
 from genomix_cli.registry import SEQUENCE_TASKS
 from genomix_cli.sequences.requests import (
     AlignOptions,
@@ -46,21 +46,16 @@ class Labels:
     """Training on labels, once or over folds."""
 
     request: VariantRequest
-    folds: Annotated[
-        int,
-        Option(
-            "The contigs and regions that are named, or folds in turn",
-            "--hold-out",
-            parse=parse_folds,
-            metavar="named|folds:N",
-            default=NAMED,
-            panel=HELD_OUT,
-        ),
-    ] = 0
-    fold_by: Annotated[
-        str,
-        Option("Units of folds: contig, or blocks of a length as 1Mb", panel=HELD_OUT),
-    ] = "contig"
+    folds: int = option(
+        0,
+        "The contigs and regions that are named, or folds in turn",
+        "--hold-out",
+        parse=parse_folds,
+        metavar="named|folds:N",
+        shown=NAMED,
+        panel=HELD_OUT,
+    )
+    fold_by: str = option("contig", "Units of folds: contig, or blocks of a length as 1Mb")
 
 
 def train_on_labels(asked: Labels) -> None:
@@ -92,9 +87,7 @@ class CohortTraining:
     """Training on a cohort, with the seeds of the last fit."""
 
     request: CohortRequest
-    seeds: Annotated[
-        int, Option("Seeds of the last fit, for its own spread", min=1, panel="Comparison")
-    ] = 1
+    seeds: int = option(1, "Seeds of the last fit, for its own spread", min=1, panel="Comparison")
     epochs: Epochs = None
 
 
@@ -127,10 +120,9 @@ class SequenceTraining:
     epochs: Epochs = None
     precision: Precision = "auto"
     device: Device = "auto"
-    devices: Annotated[
-        int,
-        Option("GPUs, or processes on a CPU, that share each batch", min=1, panel="Running"),
-    ] = 1
+    devices: int = option(
+        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running"
+    )
     threads: Threads = 0
     seed: Seed = 0
 

@@ -19,6 +19,7 @@ from genomix_cli.options import (
     Stats,
     Threads,
     TrainedModel,
+    option,
     parse_names,
     parse_pairs,
     parse_value,
@@ -57,94 +58,57 @@ class PrepareRequest:
     """A cohort file to make of tables, a study, or other files of the scverse."""
 
     output: Annotated[Path, Option("Cohort file to write (.h5mu)", "-o --output")]
-    modalities: Annotated[
-        Mapping[str, Path],
-        Option(
-            "Matrix (TSV, CSV, Parquet), MAF, .seg, table of fragments, or .h5ad; repeat",
-            "--modality -m",
-        ),
-    ] = field(default_factory=dict)
-    kinds: Annotated[
-        Mapping[str, str],
-        Option(
-            "Kind of a modality whose name does not say it; repeat", "--kind", metavar="NAME=KIND"
-        ),
-    ] = field(default_factory=dict)
-    inputs: Annotated[
-        tuple[Path, ...],
-        Option(".h5mu or .h5ad files to check and rewrite", argument=True, metavar="[FILE]..."),
-    ] = ()
-    study: Annotated[Path | None, Option("Folder of a cBioPortal study", metavar="DIR")] = None
-    only: Annotated[
-        tuple[str, ...], Option("Modality of the study to read; repeat", metavar="NAME")
-    ] = ()
-    panels: Annotated[
-        tuple[Path, ...], Option("Gene panel that the study's folder lacks; repeat", "--panel")
-    ] = ()
-    clinical: Annotated[
-        Path | None, Option("Table with a row per sample", metavar="TABLE", panel=CLINICAL)
-    ] = None
-    sample_column: Annotated[
-        str | None,
-        Option("Column of samples", default="SAMPLE_ID, ..., the first", panel=CLINICAL),
-    ] = None
-    label: Annotated[str | None, Option("Column of the classes to predict", panel=CLINICAL)] = None
-    batch: Annotated[str | None, Option("Column of centres, plates or runs", panel=CLINICAL)] = None
-    patient: Annotated[str | None, Option("Column of patients", panel=CLINICAL)] = None
-    keep: Annotated[
-        tuple[str, ...],
-        Option("Another column to keep; repeat", default="all", panel=CLINICAL),
-    ] = ()
-    drop_labels: Annotated[
-        tuple[str, ...],
-        Option("Label that means it is not known; repeat", "--drop-label", panel=CLINICAL),
-    ] = ()
-    id_column: Annotated[
-        str | None, Option("Column of the names", default="the first", panel=MATRICES)
-    ] = None
-    skip_columns: Annotated[
-        tuple[str, ...], Option("Column to leave out; repeat", "--skip-column", panel=MATRICES)
-    ] = ()
-    samples: Annotated[
-        str | None,
-        Option("Place of the samples", choices=("rows", "columns"), open=True,
-               default="recognised", panel=MATRICES),
-    ] = None  # fmt: skip
-    bins: Annotated[str, Option("Bins of a .seg: arms, or a size such as 5Mb", panel=MATRICES)] = (
-        "arms"
+    modalities: Mapping[str, Path] = option(
+        {},
+        "Matrix (TSV, CSV, Parquet), MAF, .seg, table of fragments, or .h5ad; repeat",
+        "--modality -m",
     )
-    assembly: Annotated[
-        str | None,
-        Option(
-            "Assembly of a .seg: hg38 or hg19", default="the study's, else hg38", panel=MATRICES
-        ),
-    ] = None
-    sex_chromosomes: Annotated[bool, Option("Use segments of X and Y too", panel=MATRICES)] = False
-    ids: Annotated[
-        str,
-        Option("Matching of sample names", choices=("auto", "exact", "tcga"), open=True,
-               panel=MATRICES),
-    ] = "auto"  # fmt: skip
-    duplicates: Annotated[
-        str,
-        Option("Samples that come twice", choices=("error", "first"), open=True, panel=MATRICES),
-    ] = "error"
-    m_to_beta: Annotated[
-        tuple[str, ...],
-        Option("Modality of M-values to turn into fractions; repeat", panel=MATRICES),
-    ] = ()
-    log_transform: Annotated[
-        tuple[str, ...], Option("Modality to take log2(x + 1) of; repeat", panel=MATRICES)
-    ] = ()
-    mutation_classes: Annotated[
-        tuple[str, ...],
-        Option(
-            "Variant_Classification that counts, or all; repeat",
-            "--mutation-class",
-            default="those that change the protein",
-            panel=MATRICES,
-        ),
-    ] = PROTEIN_CHANGING
+    kinds: Mapping[str, str] = option(
+        {}, "Kind of a modality whose name does not say it; repeat", "--kind", metavar="NAME=KIND"
+    )
+    inputs: tuple[Path, ...] = option(
+        (), ".h5mu or .h5ad files to check and rewrite", argument=True, metavar="[FILE]..."
+    )
+    study: Path | None = option(None, "Folder of a cBioPortal study", metavar="DIR")
+    only: tuple[str, ...] = option((), "Modality of the study to read; repeat", metavar="NAME")
+    panels: tuple[Path, ...] = option(
+        (), "Gene panel that the study's folder lacks; repeat", "--panel"
+    )
+    clinical: Path | None = option(
+        None, "Table with a row per sample", metavar="TABLE", panel=CLINICAL
+    )
+    sample_column: str | None = option(None, "Column of samples", shown="SAMPLE_ID, ..., the first")
+    label: str | None = option(None, "Column of the classes to predict")
+    batch: str | None = option(None, "Column of centres, plates or runs")
+    patient: str | None = option(None, "Column of patients")
+    keep: tuple[str, ...] = option((), "Another column to keep; repeat", shown="all")
+    drop_labels: tuple[str, ...] = option(
+        (), "Label that means it is not known; repeat", "--drop-label"
+    )
+    id_column: str | None = option(None, "Column of the names", shown="the first", panel=MATRICES)
+    skip_columns: tuple[str, ...] = option((), "Column to leave out; repeat", "--skip-column")
+    samples: str | None = option(
+        None, "Place of the samples", choices=("rows", "columns"), open=True, shown="recognised"
+    )
+    bins: str = option("arms", "Bins of a .seg: arms, or a size such as 5Mb")
+    assembly: str | None = option(
+        None, "Assembly of a .seg: hg38 or hg19", shown="the study's, else hg38"
+    )
+    sex_chromosomes: bool = option(False, "Use segments of X and Y too")
+    ids: str = option(
+        "auto", "Matching of sample names", choices=("auto", "exact", "tcga"), open=True
+    )
+    duplicates: str = option(
+        "error", "Samples that come twice", choices=("error", "first"), open=True
+    )
+    m_to_beta: tuple[str, ...] = option((), "Modality of M-values to turn into fractions; repeat")
+    log_transform: tuple[str, ...] = option((), "Modality to take log2(x + 1) of; repeat")
+    mutation_classes: tuple[str, ...] = option(
+        PROTEIN_CHANGING,
+        "Variant_Classification that counts, or all; repeat",
+        "--mutation-class",
+        shown="those that change the protein",
+    )
     force: Force = False
     stats: Stats = None
 
@@ -173,32 +137,24 @@ class Contest:
     `control` trains the first on shuffled labels too.
     """
 
-    model: Annotated[str, Option("Model", choices=COHORT_MODELS, panel=MODEL)] = "omics-transformer"
-    preset: Annotated[str, Option("Of the model", default="its first", panel=MODEL)] = ""
-    arch: Annotated[
-        Mapping[str, Any],
-        Option("Field of the model, as focal=2, which is then not tuned; repeat", "--set",
-               panel=MODEL),
-    ] = field(default_factory=dict)  # fmt: skip
-    vary: Annotated[
-        Mapping[str, Sequence[Any]],
-        Option(
-            "Values to compare, as top_k=300,500 or modalities=A,A+B; repeat",
-            metavar="FIELD=A,B",
-            parse=parse_variations,
-            panel=COMPARISON,
-        ),
-    ] = field(default_factory=dict)
-    baselines: Annotated[
-        tuple[str, ...],
-        Option("Models to compare with, all, or none", commas=True, parse=parse_baselines,
-               panel=COMPARISON),
-    ] = ()  # fmt: skip
-    control: Annotated[
-        bool,
-        Option("Also fit to shuffled labels", "--control/--no-control", panel=COMPARISON,
-               default="yes"),
-    ] = True  # fmt: skip
+    model: str = option("omics-transformer", "Model", choices=COHORT_MODELS, panel=MODEL)
+    preset: str = option("", "Of the model", shown="its first")
+    arch: Mapping[str, Any] = option(
+        {}, "Field of the model, as focal=2, which is then not tuned; repeat", "--set"
+    )
+    vary: Mapping[str, Sequence[Any]] = option(
+        {},
+        "Values to compare, as top_k=300,500 or modalities=A,A+B; repeat",
+        metavar="FIELD=A,B",
+        parse=parse_variations,
+        panel=COMPARISON,
+    )
+    baselines: tuple[str, ...] = option(
+        (), "Models to compare with, all, or none", commas=True, parse=parse_baselines
+    )
+    control: bool = option(
+        True, "Also fit to shuffled labels", "--control/--no-control", shown="yes"
+    )
 
 
 @dataclass(frozen=True)
@@ -212,25 +168,21 @@ class TrainRequest:
     cohort: Cohort
     output: Annotated[Path, Option("Run folder to write", "-o --output")]
     contest: Contest = field(default_factory=lambda: Contest(baselines=BASELINES))
-    modalities: Annotated[
-        tuple[str, ...],
-        Option("Modalities to learn from", commas=True, default="all", panel=MODEL),
-    ] = ()
-    hold_out: Annotated[
-        str,
-        Option(
-            "folds:N; batch; or a table of samples and folds ('train': never held out)",
-            metavar="HOW",
-            panel=HELD_OUT,
-        ),
-    ] = "folds"
-    folds: Annotated[int, Option("Outer folds", min=2, panel=HELD_OUT)] = 5
+    modalities: tuple[str, ...] = option(
+        (), "Modalities to learn from", commas=True, shown="all", panel=MODEL
+    )
+    hold_out: str = option(
+        "folds",
+        "folds:N; batch; or a table of samples and folds ('train': never held out)",
+        metavar="HOW",
+        panel=HELD_OUT,
+    )
+    folds: int = option(5, "Outer folds", min=2)
     rules: Rules = field(default_factory=Rules)
     device: Device = "auto"
-    devices: Annotated[
-        int,
-        Option("GPUs, or processes on a CPU, that share each batch", min=1, panel="Running"),
-    ] = 1
+    devices: int = option(
+        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running"
+    )
     threads: Threads = 0
     precision: Precision = "auto"
     seed: Seed = 0
@@ -255,33 +207,23 @@ class ExplainRequest:
     cohort: Cohort
     model: TrainedModel
     output: Annotated[Path, Option("TSV of attributions to write", "-o --output")]
-    select: Annotated[
-        tuple[str, ...],
-        Option("Sample to explain; repeat", "--samples", metavar="NAME", panel=SAMPLES),
-    ] = ()
-    top: Annotated[
-        int | None,
-        Option("The N samples that the model is surest of", min=1, panel=SAMPLES),
-    ] = None
-    max_samples: Annotated[
-        int, Option("Samples to explain, at most, evenly", min=1, panel=SAMPLES)
-    ] = 100
-    of_class: Annotated[
-        str | None, Option("Explain this class, not the predicted one", "--class", panel=SAMPLES)
-    ] = None
-    steps: Annotated[int, Option("Steps of the integral", min=2)] = 64
-    summary: Annotated[
-        Path | None, Option("TSV of the mean |attribution| of each feature", metavar="TSV")
-    ] = None
-    attention: Annotated[
-        Path | None,
-        Option("TSV of the cross-modal attention; descriptive only", metavar="TSV"),
-    ] = None
-    plot_dir: Annotated[
-        Path | None,
-        Option("Folder for a picture of each sample", "--plots", old="--plot-dir", metavar="DIR"),
-    ] = None
-    allow_incomplete: Annotated[bool, Option("Accept completeness errors above 1 %")] = False
+    select: tuple[str, ...] = option(
+        (), "Sample to explain; repeat", "--samples", metavar="NAME", panel=SAMPLES
+    )
+    top: int | None = option(None, "The N samples that the model is surest of", min=1)
+    max_samples: int = option(100, "Samples to explain, at most, evenly", min=1)
+    of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
+    steps: int = option(64, "Steps of the integral", min=2, panel="")
+    summary: Path | None = option(
+        None, "TSV of the mean |attribution| of each feature", metavar="TSV"
+    )
+    attention: Path | None = option(
+        None, "TSV of the cross-modal attention; descriptive only", metavar="TSV"
+    )
+    plot_dir: Path | None = option(
+        None, "Folder for a picture of each sample", "--plots", old="--plot-dir", metavar="DIR"
+    )
+    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
     device: Device = "auto"
     force: Force = False
 
@@ -303,21 +245,21 @@ class FitRequest:
     """A real cohort, or tables of it, to fit a simulator to."""
 
     output: Annotated[Path, Option("YAML of parameters to write", "-o --output")]
-    cohort: Annotated[
-        Path | None,
-        Option("Cohort of `genomix prepare cohort`; or give tables", argument=True,
-               metavar="[COHORT.h5mu]"),
-    ] = None  # fmt: skip
+    cohort: Path | None = option(
+        None,
+        "Cohort of `genomix prepare cohort`; or give tables",
+        argument=True,
+        metavar="[COHORT.h5mu]",
+    )
     tables: Mapping[str, Path] = field(default_factory=dict)
-    clinical: Annotated[
-        Path | None, Option("Table of the samples in those", metavar="TABLE", panel="Tables")
-    ] = None
-    label: Annotated[str | None, Option("Column of the classes in it", panel="Tables")] = None
-    modalities: Annotated[
-        tuple[str, ...], Option("Modalities to fit", commas=True, default="all that can be")
-    ] = ()
-    samples: Annotated[
-        int | None,
-        Option("Samples that the YAML asks for", "--samples -n", min=1, default="as many"),
-    ] = None
+    clinical: Path | None = option(
+        None, "Table of the samples in those", metavar="TABLE", panel="Tables"
+    )
+    label: str | None = option(None, "Column of the classes in it")
+    modalities: tuple[str, ...] = option(
+        (), "Modalities to fit", commas=True, shown="all that can be", panel=""
+    )
+    samples: int | None = option(
+        None, "Samples that the YAML asks for", "--samples -n", min=1, shown="as many"
+    )
     force: Force = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from genomix_cli.options import Option, Seed
+from genomix_cli.options import Option, Seed, option
 
 
 def parse_modalities(text: str) -> tuple[str, ...]:
@@ -23,39 +23,33 @@ class EvaluateRequest:
 
     scored: Annotated[
         Path,
-        Option("Scores of samples or sequences (TSV, Parquet), or a run folder", argument=True,
-               metavar="SCORED"),
-    ]  # fmt: skip
-    data: Annotated[
-        Path | None,
         Option(
-            "Cohort or sequences with labels, and patients or groups",
-            "--data",
-            old="--cohort",
-            metavar="FILE",
-            default="the table's column label",
+            "Scores of samples or sequences (TSV, Parquet), or a run folder",
+            argument=True,
+            metavar="SCORED",
         ),
-    ] = None
-    label: Annotated[str, Option("Phenotype of sequences", default="the file's")] = ""
-    model: Annotated[
-        str | None,
-        Option("Model of a table of several", "--model -m", default="the first"),
-    ] = None
-    versus: Annotated[
-        Path | None, Option("Another table, for paired differences", "--vs", metavar="SCORED")
-    ] = None
-    versus_model: Annotated[
-        str | None, Option("Model of --vs, or another of the same table", "--vs-model")
-    ] = None
-    modalities: Annotated[
-        tuple[str, ...],
-        Option(
-            "Modalities that the model saw, for the Bayes ceiling",
-            commas=True,
-            parse=parse_modalities,
-        ),
-    ] = ()
-    draws: Annotated[
-        int, Option("Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
-    ] = 1000
+    ]
+    data: Path | None = option(
+        None,
+        "Cohort or sequences with labels, and patients or groups",
+        "--data",
+        old="--cohort",
+        metavar="FILE",
+        shown="the table's column label",
+    )
+    label: str = option("", "Phenotype of sequences", shown="the file's")
+    model: str | None = option(None, "Model of a table of several", "--model -m", shown="the first")
+    versus: Path | None = option(
+        None, "Another table, for paired differences", "--vs", metavar="SCORED"
+    )
+    versus_model: str | None = option(
+        None, "Model of --vs, or another of the same table", "--vs-model"
+    )
+    modalities: tuple[str, ...] = option(
+        (),
+        "Modalities that the model saw, for the Bayes ceiling",
+        commas=True,
+        parse=parse_modalities,
+    )
+    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from genomix_cli.options import Option
+from genomix_cli.options import option
 
 # Panels of the help.
 COMPARISON, HELD_OUT = "Comparison", "Held out"
@@ -27,22 +26,14 @@ class Rules:
     uses the first.
     """
 
-    trials: Annotated[
-        int,
-        Option("Configurations tried per model and fold; 1: the default", min=1, panel=COMPARISON),
-    ] = 5
-    inner_folds: Annotated[
-        int, Option("Folds inside a fold, for tuning", min=2, panel=HELD_OUT)
-    ] = 3
-    level: Annotated[
-        float, Option("Coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT)
-    ] = 0.9
-    calibration: Annotated[
-        str,
-        Option(
-            "From predictions out of the inner folds, or from a fifth set aside",
-            choices=(CROSS, SPLIT),
-            panel=HELD_OUT,
-        ),
-    ] = CROSS
+    trials: int = option(
+        5, "Configurations tried per model and fold; 1: the default", min=1, panel=COMPARISON
+    )
+    inner_folds: int = option(3, "Folds inside a fold, for tuning", min=2, panel=HELD_OUT)
+    level: float = option(0.9, "Coverage of the prediction sets", min=0.5, max=0.999)
+    calibration: str = option(
+        CROSS,
+        "From predictions out of the inner folds, or from a fifth set aside",
+        choices=(CROSS, SPLIT),
+    )
     seeds: tuple[int, ...] = (0,)

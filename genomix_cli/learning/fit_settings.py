@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from genomix_cli.options import Option, Precision
+from genomix_cli.options import Precision, option
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 _TRAINING = "Training"
@@ -52,36 +51,25 @@ class FitConfig:
     fits: no line per epoch, and TensorBoard logs only at debug level.
     """
 
-    epochs: Annotated[int, Option("Epochs, at most", min=1, panel=_TRAINING)] = 10
-    learning_rate: Annotated[float, Option("Peak learning rate", min=0, panel=_TRAINING)] = 1e-3
-    weight_decay: Annotated[float, Option("AdamW weight decay", min=0, panel=_TRAINING)] = 0.01
+    epochs: int = option(10, "Epochs, at most", min=1, panel=_TRAINING)
+    learning_rate: float = option(1e-3, "Peak learning rate", min=0)
+    weight_decay: float = option(0.01, "AdamW weight decay", min=0)
     warmup: float = 0.05
     clip: float = 1.0
     precision: Precision = "auto"
-    patience: Annotated[
-        int,
-        Option("Validations without improvement before stopping; 0: never stop early", min=0,
-               panel=_TRAINING),
-    ] = 5  # fmt: skip
-    monitor: Annotated[
-        str,
-        Option("Validation metric to stop by", choices=("auroc", "auprc", "ranking"),
-               panel=_TRAINING),
-    ] = "auroc"  # fmt: skip
-    validations_per_epoch: Annotated[
-        int, Option("Validations in each epoch", min=1, panel=_TRAINING)
-    ] = 1
-    checkpoint_every: Annotated[
-        int, Option("Epochs between checkpoints that are kept", min=1, panel=_TRAINING)
-    ] = 5
-    accumulate: Annotated[int, Option("Batches per optimiser step", min=1, panel=_TRAINING)] = 1
-    devices: Annotated[
-        int,
-        Option("GPUs, or processes on a CPU, that share the work", min=1, panel="Running"),
-    ] = 1
-    strategy: Annotated[
-        str,
-        Option("Among several devices; fsdp: each holds a part of the model", choices=STRATEGIES,
-               panel="Running"),
-    ] = "auto"  # fmt: skip
+    patience: int = option(
+        5, "Validations without improvement before stopping; 0: never stop early", min=0
+    )
+    monitor: str = option(
+        "auroc", "Validation metric to stop by", choices=("auroc", "auprc", "ranking")
+    )
+    validations_per_epoch: int = option(1, "Validations in each epoch", min=1)
+    checkpoint_every: int = option(5, "Epochs between checkpoints that are kept", min=1)
+    accumulate: int = option(1, "Batches per optimiser step", min=1)
+    devices: int = option(
+        1, "GPUs, or processes on a CPU, that share the work", min=1, panel="Running"
+    )
+    strategy: str = option(
+        "auto", "Among several devices; fsdp: each holds a part of the model", choices=STRATEGIES
+    )
     quiet: bool = False

@@ -19,6 +19,7 @@ from genomix_cli.options import (
     Seed,
     Stats,
     TrainedModel,
+    option,
     parse_names,
 )
 from genomix_cli.provenance import Provenance
@@ -51,96 +52,51 @@ class PrepareRequest:
         ),
     ]
     output: Annotated[Path, Option("File to write (HDF5)", "-o --output")]
-    table: Annotated[
-        Path | None,
-        Option(
-            "TSV or CSV of phenotypes, a row per sequence or person",
-            "--table",
-            old="--samples",
-            metavar="TABLE",
-            panel=TABLE,
-        ),
-    ] = None
-    id_column: Annotated[
-        str | None, Option("Column of ids", default="sample, id, ..., else the first", panel=TABLE)
-    ] = None
-    sequence_column: Annotated[
-        str | None, Option("Column of the sequences of a table", default="sequence")
-    ] = None
-    make_ids: Annotated[bool, Option("Number the sequences: their ids are not unique")] = False
-    label: Annotated[
-        str | None, Option("Column of the classes to learn by default", panel=TABLE)
-    ] = None
-    group: Annotated[
-        str | None,
-        Option(
-            "Column of what folds keep together, as family; of windows also: contig", panel=TABLE
-        ),
-    ] = None
-    split: Annotated[
-        str | None, Option("Column that says train, validation or test", panel=TABLE)
-    ] = None
-    keep: Annotated[
-        tuple[str, ...],
-        Option("Column to keep as a phenotype; repeat", default="all", panel=TABLE),
-    ] = ()
-    categorical: Annotated[
-        tuple[str, ...], Option("Column of numbers that are categories; repeat", panel=TABLE)
-    ] = ()
-    numeric: Annotated[
-        tuple[str, ...], Option("Column that must be of numbers; repeat", panel=TABLE)
-    ] = ()
-    allow_unmatched: Annotated[
-        bool,
-        Option("Keep sequences without a row, unlabelled, and pass over unused rows", panel=TABLE),
-    ] = False
-    window: Annotated[
-        int | None, Option("Bases of a window, or of each region", min=1, panel=FASTA)
-    ] = None
-    stride: Annotated[
-        int | None,
-        Option("Bases from a window to the next", min=1, default="--window", panel=FASTA),
-    ] = None
-    bed: Annotated[Path | None, Option("Regions; names and strands are used", panel=FASTA)] = None
-    max_n: Annotated[
-        float,
-        Option("Leave out windows with a greater share of N", min=0, max=1, panel=FASTA),
-    ] = 0.5
-    haplotypes: Annotated[
-        str,
-        Option(
-            "Two sequences per person, or one with IUPAC letters; auto: two if phased",
-            choices=("auto", "yes", "no"),
-            open=True,
-            panel=VCF,
-        ),
-    ] = "auto"
-    flank: Annotated[
-        int, Option("Bases of --fasta on both sides of each site", min=0, panel=VCF)
-    ] = 0
-    fasta: Annotated[
-        Path | None,
-        Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=VCF),
-    ] = None
-    regions: Annotated[
-        str | None, Option("Sites in chr1:1000-2000,chr2", "--regions -r", panel=VCF)
-    ] = None
-    regions_file: Annotated[
-        Path | None,
-        Option("The same, as BED, or as CHROM POS [END]", "--regions-file -R", panel=VCF),
-    ] = None
-    max_missing: Annotated[
-        float,
-        Option("Greatest share of missing genotypes of a site", min=0, max=1, panel=VCF),
-    ] = 1.0
-    min_maf: Annotated[
-        float, Option("Least minor allele frequency of a site", min=0, max=0.5, panel=VCF)
-    ] = 0.0
-    like: Annotated[
-        Path | None,
-        Option("Use the sites of this file, to score people with its models", panel=VCF),
-    ] = None
-    assembly: Annotated[str, Option("Name of the assembly, for the record")] = ""
+    table: Path | None = option(
+        None,
+        "TSV or CSV of phenotypes, a row per sequence or person",
+        "--table",
+        old="--samples",
+        metavar="TABLE",
+        panel=TABLE,
+    )
+    id_column: str | None = option(None, "Column of ids", shown="sample, id, ..., else the first")
+    sequence_column: str | None = option(
+        None, "Column of the sequences of a table", shown="sequence", panel=""
+    )
+    make_ids: bool = option(False, "Number the sequences: their ids are not unique")
+    label: str | None = option(None, "Column of the classes to learn by default", panel=TABLE)
+    group: str | None = option(
+        None, "Column of what folds keep together, as family; of windows also: contig"
+    )
+    split: str | None = option(None, "Column that says train, validation or test")
+    keep: tuple[str, ...] = option((), "Column to keep as a phenotype; repeat", shown="all")
+    categorical: tuple[str, ...] = option((), "Column of numbers that are categories; repeat")
+    numeric: tuple[str, ...] = option((), "Column that must be of numbers; repeat")
+    allow_unmatched: bool = option(
+        False, "Keep sequences without a row, unlabelled, and pass over unused rows"
+    )
+    window: int | None = option(None, "Bases of a window, or of each region", min=1, panel=FASTA)
+    stride: int | None = option(None, "Bases from a window to the next", min=1, shown="--window")
+    bed: Path | None = option(None, "Regions; names and strands are used")
+    max_n: float = option(0.5, "Leave out windows with a greater share of N", min=0, max=1)
+    haplotypes: str = option(
+        "auto",
+        "Two sequences per person, or one with IUPAC letters; auto: two if phased",
+        choices=("auto", "yes", "no"),
+        open=True,
+        panel=VCF,
+    )
+    flank: int = option(0, "Bases of --fasta on both sides of each site", min=0)
+    fasta: Path | None = option(None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")
+    regions: str | None = option(None, "Sites in chr1:1000-2000,chr2", "--regions -r")
+    regions_file: Path | None = option(
+        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R"
+    )
+    max_missing: float = option(1.0, "Greatest share of missing genotypes of a site", min=0, max=1)
+    min_maf: float = option(0.0, "Least minor allele frequency of a site", min=0, max=0.5)
+    like: Path | None = option(None, "Use the sites of this file, to score people with its models")
+    assembly: str = option("", "Name of the assembly, for the record", panel="")
     force: Force = False
     stats: Stats = None
 
@@ -156,26 +112,20 @@ class TrainRequest:
     data: File
     output: Annotated[Path, Option("Run folder to write", "-o --output")]
     task: str = "classify"
-    preset: Annotated[str, Option("Of the model", default="suits the data", panel=MODEL)] = ""
-    arch: Annotated[
-        Mapping[str, Any],
-        Option("Field of the model, as epochs=20 or freeze=true; repeat", "--set", panel=MODEL),
-    ] = field(default_factory=dict)
-    label: Annotated[
-        str,
-        Option("Phenotype to learn or to condition on", default="the file's", panel=MODEL),
-    ] = ""
-    hold_out: Annotated[
-        str,
-        Option(
-            "splits (the file's), a share, or folds:N; auto: splits, else a quarter",
-            metavar="HOW",
-            panel=HELD_OUT,
-        ),
-    ] = "auto"
-    init: Annotated[
-        Path | None, Option("Run folder whose encoder to start from", metavar="RUN", panel=MODEL)
-    ] = None
+    preset: str = option("", "Of the model", shown="suits the data", panel=MODEL)
+    arch: Mapping[str, Any] = option(
+        {}, "Field of the model, as epochs=20 or freeze=true; repeat", "--set"
+    )
+    label: str = option("", "Phenotype to learn or to condition on", shown="the file's")
+    hold_out: str = option(
+        "auto",
+        "splits (the file's), a share, or folds:N; auto: splits, else a quarter",
+        metavar="HOW",
+        panel=HELD_OUT,
+    )
+    init: Path | None = option(
+        None, "Run folder whose encoder to start from", metavar="RUN", panel=MODEL
+    )
     setting: FitSettings = field(default_factory=FitSettings)
     resume: Resume = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -239,51 +189,34 @@ class ClassifyOptions(TaskOptions):
     file. With `augment` the main model also learns from generated sequences, as a row of its own.
     """
 
-    model: Annotated[str, Option("Model", choices=SEQUENCE_CLASSIFIERS, open=True, panel=MODEL)] = (
-        "transformer"
+    model: str = option(
+        "transformer", "Model", choices=SEQUENCE_CLASSIFIERS, open=True, panel=MODEL
     )
-    baselines: Annotated[
-        tuple[str, ...] | None,
-        Option(
-            "Models to compare with, as cnn or kmer-logistic:k6; all, none, auto",
-            commas=True,
-            parse=parse_baselines,
-            default="auto",
-            panel=COMPARISON,
-        ),
-    ] = None
-    trials: Annotated[
-        Count,
-        Option("Configurations tried for each model; 1: its default", min=1, panel=COMPARISON),
-    ] = 1
-    level: Annotated[
-        float,
-        Within(0.5, 0.999),
-        Option("Coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT),
-    ] = 0.9
-    control: Annotated[
-        bool,
-        Option("Also fit networks to shuffled labels", "--control/--no-control", panel=COMPARISON),
-    ] = False
-    few_shot: Annotated[
-        tuple[int, ...],
-        Option(
-            "Also learn from so many of each class, as 1,5,10,50",
-            commas=True,
-            parse=parse_counts,
-            panel=COMPARISON,
-        ),
-    ] = ()
-    few_shot_repeats: Annotated[Count, Option("Draws of each number", min=2, panel=COMPARISON)] = 5
-    augment: Annotated[
-        str | None,
-        Option(
-            "Generated sequences that join the training part, as a row of its own",
-            metavar="GENERATED.h5",
-            model=True,
-            panel=COMPARISON,
-        ),
-    ] = None
+    baselines: tuple[str, ...] | None = option(
+        None,
+        "Models to compare with, as cnn or kmer-logistic:k6; all, none, auto",
+        commas=True,
+        parse=parse_baselines,
+        shown="auto",
+        panel=COMPARISON,
+    )
+    trials: Count = option(1, "Configurations tried for each model; 1: its default", min=1)
+    level: Annotated[float, Within(0.5, 0.999)] = option(
+        0.9, "Coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT
+    )
+    control: bool = option(
+        False, "Also fit networks to shuffled labels", "--control/--no-control", panel=COMPARISON
+    )
+    few_shot: tuple[int, ...] = option(
+        (), "Also learn from so many of each class, as 1,5,10,50", commas=True, parse=parse_counts
+    )
+    few_shot_repeats: Count = option(5, "Draws of each number", min=2)
+    augment: str | None = option(
+        None,
+        "Generated sequences that join the training part, as a row of its own",
+        metavar="GENERATED.h5",
+        model=True,
+    )
 
     def given(self) -> dict[str, Any]:
         """`TrainRequest.options` that say the same."""
@@ -294,29 +227,25 @@ class ClassifyOptions(TaskOptions):
 class ContrastOptions(TaskOptions):
     """Options of the task contrast alone."""
 
-    probe: Annotated[
-        tuple[str, ...],
-        Option("Phenotypes to probe", "--phenotypes", commas=True, default="the label"),
-    ] = ()
+    probe: tuple[str, ...] = option(
+        (), "Phenotypes to probe", "--phenotypes", commas=True, shown="the label"
+    )
 
 
 @dataclass(frozen=True)
 class AlignOptions(TaskOptions):
     """Options of the task align alone."""
 
-    phenotypes: Annotated[
-        tuple[str, ...], Option("Phenotypes to align", commas=True, default="all")
-    ] = ()
+    phenotypes: tuple[str, ...] = option((), "Phenotypes to align", commas=True, shown="all")
 
 
 @dataclass(frozen=True)
 class DiffuseOptions(TaskOptions):
     """Options of the task diffuse alone."""
 
-    conditions: Annotated[
-        tuple[str, ...],
-        Option("Phenotypes to condition on", "--phenotypes", commas=True, default="the label"),
-    ] = ()
+    conditions: tuple[str, ...] = option(
+        (), "Phenotypes to condition on", "--phenotypes", commas=True, shown="the label"
+    )
 
 
 @dataclass(frozen=True)
@@ -326,10 +255,9 @@ class ScoreRequest:
     sequences: File
     model: TrainedModel
     output: Table = Path("-")
-    embeddings: Annotated[
-        Path | None,
-        Option("TSV or Parquet of embeddings: sample, e0, e1, ...", metavar="TABLE"),
-    ] = None
+    embeddings: Path | None = option(
+        None, "TSV or Parquet of embeddings: sample, e0, e1, ...", metavar="TABLE"
+    )
     stats: Stats = None
     device: Device = "auto"
 
@@ -341,30 +269,22 @@ class ExplainRequest:
     sequences: File
     model: TrainedModel
     output: Annotated[Path, Option("TSV of attributions to write", "-o --output")]
-    select: Annotated[
-        tuple[str, ...],
-        Option("Sequence to explain; repeat", "--names", metavar="NAME", panel=SELECTED),
-    ] = ()
-    most: Annotated[
-        int,
-        Option("Sequences to explain, at most, evenly", "--max-sequences", min=1, panel=SELECTED),
-    ] = 20
-    of_class: Annotated[
-        str | None, Option("Explain this class, not the predicted one", "--class", panel=SELECTED)
-    ] = None
-    steps: Annotated[int, Option("Steps of the integral", min=2)] = 64
-    baseline: Annotated[
-        str,
-        Option(
-            "uniform, mean (of a column) or shuffle (of dinucleotides)",
-            choices=("auto", "uniform", "mean", "shuffle"),
-            open=True,
-        ),
-    ] = "auto"
-    summary: Annotated[
-        Path | None, Option("TSV of the mean |attribution| of each column", metavar="TSV")
-    ] = None
-    allow_incomplete: Annotated[bool, Option("Accept completeness errors above 1 %")] = False
+    select: tuple[str, ...] = option(
+        (), "Sequence to explain; repeat", "--names", metavar="NAME", panel=SELECTED
+    )
+    most: int = option(20, "Sequences to explain, at most, evenly", "--max-sequences", min=1)
+    of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
+    steps: int = option(64, "Steps of the integral", min=2, panel="")
+    baseline: str = option(
+        "auto",
+        "uniform, mean (of a column) or shuffle (of dinucleotides)",
+        choices=("auto", "uniform", "mean", "shuffle"),
+        open=True,
+    )
+    summary: Path | None = option(
+        None, "TSV of the mean |attribution| of each column", metavar="TSV"
+    )
+    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
     device: Device = "auto"
     seed: Seed = 0
     force: Force = False
@@ -376,35 +296,26 @@ class SimulateRequest:
 
     model: Annotated[Path, Option("Run folder of a diffusion model", "--model -m", metavar="RUN")]
     output: Annotated[Path, Option("File of sequences to write (.h5)", "-o --output")]
-    n: Annotated[int, Option("Sequences to generate", "-n --number", min=1)] = 1000
-    conditions: Annotated[
-        tuple[str, ...],
-        Option(
-            "NAME=VALUE, or a category as K562; repeat",
-            "--condition",
-            metavar="VALUE",
-            default="as often as in training",
-        ),
-    ] = ()
-    denoise: Annotated[
-        Path | None,
-        Option(
-            "Fill in hidden and ambiguous bases of this file instead",
-            metavar="FILE.h5",
-            panel="Restoring",
-        ),
-    ] = None
-    error_rate: Annotated[
-        float,
-        Option("Share of its bases that are wrong", min=0, max=0.75, panel="Restoring"),
-    ] = 0.0
-    fasta: Annotated[Path | None, Option("Write them as FASTA too", "--fasta-output")] = None
-    guidance: Annotated[
-        float, Option("1: as the model learned; above: more typical of the condition", min=0)
-    ] = 1.0
-    steps: Annotated[
-        int, Option("Sampling steps; 0: one base at a time, which is exact", min=0)
-    ] = 0
+    n: int = option(1000, "Sequences to generate", "-n --number", min=1)
+    conditions: tuple[str, ...] = option(
+        (),
+        "NAME=VALUE, or a category as K562; repeat",
+        "--condition",
+        metavar="VALUE",
+        shown="as often as in training",
+    )
+    denoise: Path | None = option(
+        None,
+        "Fill in hidden and ambiguous bases of this file instead",
+        metavar="FILE.h5",
+        panel="Restoring",
+    )
+    error_rate: float = option(0.0, "Share of its bases that are wrong", min=0, max=0.75)
+    fasta: Path | None = option(None, "Write them as FASTA too", "--fasta-output", panel="")
+    guidance: float = option(
+        1.0, "1: as the model learned; above: more typical of the condition", min=0
+    )
+    steps: int = option(0, "Sampling steps; 0: one base at a time, which is exact", min=0)
     seed: Seed = 0
     device: Device = "auto"
     force: Force = False
@@ -416,26 +327,17 @@ class GeneratedRequest:
 
     generated: Annotated[Path, Option("Generated sequences", argument=True, metavar="GENERATED.h5")]
     real: Annotated[Path, Option("Real sequences, with those of training", metavar="SEQUENCES.h5")]
-    label: Annotated[str, Option("Phenotype that was the condition", default="the real file's")] = (
-        ""
+    label: str = option("", "Phenotype that was the condition", shown="the real file's")
+    hold_out: str = option(
+        "auto", "As in training: auto, splits, or a share as 0.25", metavar="HOW"
     )
-    hold_out: Annotated[
-        str, Option("As in training: auto, splits, or a share as 0.25", metavar="HOW")
-    ] = "auto"
-    motifs: Annotated[Path | None, Option("Motifs to compare too", metavar="MEME")] = None
-    classifier: Annotated[
-        Path | None,
-        Option(
-            "Run folder of a classifier",
-            metavar="RUN",
-            default="5-mers and logistic regression",
-        ),
-    ] = None
-    tsv: Annotated[Path | None, Option("TSV of the metrics", "-o --output")] = None
-    json: Annotated[Path | None, Option("JSON of everything, with provenance")] = None
-    report: Annotated[Path | None, Option("HTML page", metavar="HTML")] = None
-    draws: Annotated[
-        int, Option("Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
-    ] = 200
+    motifs: Path | None = option(None, "Motifs to compare too", metavar="MEME")
+    classifier: Path | None = option(
+        None, "Run folder of a classifier", metavar="RUN", shown="5-mers and logistic regression"
+    )
+    tsv: Path | None = option(None, "TSV of the metrics", "-o --output")
+    json: Path | None = option(None, "JSON of everything, with provenance")
+    report: Path | None = option(None, "HTML page", metavar="HTML")
+    draws: int = option(200, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0
     force: Force = False

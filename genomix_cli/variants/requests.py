@@ -23,6 +23,7 @@ from genomix_cli.options import (
     Tracks,
     TrainedModel,
     Without,
+    option,
     parse_names,
     parse_pairs,
 )
@@ -77,7 +78,7 @@ TracksOfOneCell = Annotated[
 ]
 Uncovered = Annotated[
     Literal["missing", "zero"] | None,
-    Option("Meaning of bases without signal", default="as in training", panel=GENOME),
+    Option("Meaning of bases without signal", shown="as in training", panel=GENOME),
 ]
 NormaliseLike = Annotated[
     str | None,
@@ -85,11 +86,11 @@ NormaliseLike = Annotated[
 ]
 Meaning = Annotated[
     Literal["missing", "zero"] | None,
-    Option("Meaning of bins without data", default="missing", panel=GENOME),
+    Option("Meaning of bins without data", shown="missing", panel=GENOME),
 ]
 MaxGap = Annotated[
     int | None,
-    Option("Interpolate gaps of up to so many bp", min=0, default="500", panel=GENOME),
+    Option("Interpolate gaps of up to so many bp", min=0, shown="500", panel=GENOME),
 ]
 Assembly = Annotated[str, Option("Name of the assembly, for the record", panel=GENOME)]
 Output = Annotated[Path, Option("Run folder to write", "-o --output")]
@@ -127,39 +128,25 @@ class PrepareRequest:
     output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output")]
     tracks: Tracks = field(default_factory=dict)
     contacts: Contacts = None
-    label_info: Annotated[
-        str | None, Option("INFO key of the label, one value per ALT", panel="Labels")
-    ] = None
-    effect_info: Annotated[
-        str | None, Option("INFO key of a quantitative label, one per ALT", panel="Labels")
-    ] = None
-    probability_info: Annotated[
-        str | None, Option("INFO key of the label's true probability", panel="Labels")
-    ] = None
-    labels: Annotated[
-        Path | None,
-        Option(
-            "Table with contig, pos (1-based), ref, alt, label and/or effect, and optionally "
-            "weight, group, tissue",
-            metavar="TSV",
-            panel="Labels",
-        ),
-    ] = None
+    label_info: str | None = option(
+        None, "INFO key of the label, one value per ALT", panel="Labels"
+    )
+    effect_info: str | None = option(None, "INFO key of a quantitative label, one per ALT")
+    probability_info: str | None = option(None, "INFO key of the label's true probability")
+    labels: Path | None = option(
+        None,
+        "Table with contig, pos (1-based), ref, alt, label and/or effect, and optionally "
+        "weight, group, tissue",
+        metavar="TSV",
+    )
     normalise_like: NormaliseLike = None
     uncovered: Meaning = None
     max_gap: MaxGap = None
-    flank: Annotated[
-        int, Option("Bases to keep on each side of a variant", min=1000, panel=GENOME)
-    ] = 100_000
-    layout: Annotated[
-        str,
-        Option(
-            "Each stretch of genome once, or a row per variant",
-            choices=SHARD_LAYOUTS,
-            panel=GENOME,
-        ),
-    ] = "genome"
-    k: Annotated[int, Option("k-mer length of the windows layout", min=3, max=7, panel=GENOME)] = 6
+    flank: int = option(100_000, "Bases to keep on each side of a variant", min=1000, panel=GENOME)
+    layout: str = option(
+        "genome", "Each stretch of genome once, or a row per variant", choices=SHARD_LAYOUTS
+    )
+    k: int = option(6, "k-mer length of the windows layout", min=3, max=7)
     assembly: Assembly = ""
     force: Force = False
     stats: Stats = None
@@ -173,7 +160,7 @@ class PrepareGenomeRequest:
     output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output")]
     tracks: Tracks = field(default_factory=dict)
     contacts: Contacts = None
-    contigs: Annotated[tuple[str, ...], Option("Only these contigs", commas=True)] = ()
+    contigs: tuple[str, ...] = option((), "Only these contigs", commas=True)
     normalise_like: NormaliseLike = None
     uncovered: Meaning = None
     max_gap: MaxGap = None
@@ -186,13 +173,11 @@ class HoldOut:
     """The parts of the genome held out to validate and to test on, as the user names them."""
 
     valid_contigs: ValidContigs = ()
-    test_contigs: Annotated[
-        tuple[str, ...], Option("Contigs for the final metrics", commas=True, panel=HELD_OUT)
-    ] = ()
+    test_contigs: tuple[str, ...] = option(
+        (), "Contigs for the final metrics", commas=True, panel=HELD_OUT
+    )
     valid_regions: ValidRegions = None
-    test_regions: Annotated[
-        Path | None, Option("Regions for the final metrics", metavar="BED", panel=HELD_OUT)
-    ] = None
+    test_regions: Path | None = option(None, "Regions for the final metrics", metavar="BED")
 
 
 @dataclass(frozen=True)
@@ -201,43 +186,33 @@ class TrainRequest:
 
     shard: Shard
     output: Output
-    model: Annotated[str, Option("Model", choices=VARIANT_MODELS, panel=MODEL)] = "gmt"
+    model: str = option("gmt", "Model", choices=VARIANT_MODELS, panel=MODEL)
     preset: Preset = "mini"
     arch: Arch = field(default_factory=dict)
     held_out: HoldOut = field(default_factory=HoldOut)
     initial: Initial = None
-    tune: Annotated[
-        Literal["full", "head", "lora"],
-        Option("Weights that learn: all, the head, or the head and low-rank adapters", panel=MODEL),
-    ] = "full"
-    lora_rank: Annotated[int, Option("Rank of the adapters", min=1, panel=MODEL)] = 8
+    tune: Literal["full", "head", "lora"] = option(
+        "full", "Weights that learn: all, the head, or the head and low-rank adapters"
+    )
+    lora_rank: int = option(8, "Rank of the adapters", min=1)
     resume: Resume = False
     windows_per_batch: WindowsPerBatch = 1
-    variants_per_window: Annotated[
-        int, Option("Variants of a window per batch, at most", min=1, panel=BATCHES)
-    ] = 128
-    rank_weight: Annotated[float, Option("Weight of RankNet", min=0, panel="Training")] = 0.3
-    rank_margin: Annotated[
-        float, Option("Effects that differ by no more are not ranked", min=0, panel="Training")
-    ] = 0.0
-    negatives: Annotated[
-        float,
-        Option("Share of the negatives drawn in each epoch", min=0, max=1, panel=BATCHES),
-    ] = 1.0
-    valid_variants: Annotated[
-        int, Option("Validation variants at most; 0: all", min=0, panel=BATCHES)
-    ] = 0
-    test_variants: Annotated[int, Option("Test variants at most; 0: all", min=0, panel=BATCHES)] = 0
-    train_variants: Annotated[
-        int, Option("Training variants at most, at random; 0: all", min=0, panel=BATCHES)
-    ] = 0
+    variants_per_window: int = option(
+        128, "Variants of a window per batch, at most", min=1, panel=BATCHES
+    )
+    rank_weight: float = option(0.3, "Weight of RankNet", min=0, panel="Training")
+    rank_margin: float = option(0.0, "Effects that differ by no more are not ranked", min=0)
+    negatives: float = option(
+        1.0, "Share of the negatives drawn in each epoch", min=0, max=1, panel=BATCHES
+    )
+    valid_variants: int = option(0, "Validation variants at most; 0: all", min=0)
+    test_variants: int = option(0, "Test variants at most; 0: all", min=0)
+    train_variants: int = option(0, "Training variants at most, at random; 0: all", min=0)
     fit: FitConfig = field(default_factory=FitConfig)
     device: Device = "auto"
     workers: Workers = 0
     seed: Seed = 0
-    demonstration: Annotated[
-        bool, Option("Mark the weights as not for real conclusions", panel=MODEL)
-    ] = False
+    demonstration: bool = option(False, "Mark the weights as not for real conclusions", panel=MODEL)
     checkpointing: Checkpointing = False
 
 
@@ -245,25 +220,18 @@ class TrainRequest:
 class Masking:
     """The part of a window that pre-training hides; spans of tracks in bins."""
 
-    share: Annotated[
-        float,
-        Option(
-            "Share of the bases hidden; 0: none", "--mask-share", min=0, max=0.5, panel=PRETRAINING
-        ),
-    ] = 0.15
-    span: Annotated[int, Option("Bases of a hidden span, at least k", min=1, panel=PRETRAINING)] = (
-        12
+    share: float = option(
+        0.15,
+        "Share of the bases hidden; 0: none",
+        "--mask-share",
+        min=0,
+        max=0.5,
+        panel=PRETRAINING,
     )
-    track_share: Annotated[
-        float,
-        Option(
-            "Share of a track's bins hidden; 0: none",
-            "--track-mask",
-            min=0,
-            max=0.8,
-            panel=PRETRAINING,
-        ),
-    ] = 0.15
+    span: int = option(12, "Bases of a hidden span, at least k", min=1)
+    track_share: float = option(
+        0.15, "Share of a track's bins hidden; 0: none", "--track-mask", min=0, max=0.8
+    )
     shortest: int = 4
     longest: int = 20
 
@@ -303,27 +271,15 @@ class PretrainRequest:
     initial: Initial = None
     resume: Resume = False
     masking: Masking = field(default_factory=Masking)
-    track_weight: Annotated[
-        float,
-        Option("Weight of the tracks' error beside the k-mers'", min=0, panel=PRETRAINING),
-    ] = 1.0
-    spans_per_window: Annotated[
-        int, Option("Hidden spans that are asked for", min=1, panel=PRETRAINING)
-    ] = 16
-    places_per_window: Annotated[
-        int, Option("Hidden bins whose tracks are asked for", min=1, panel=PRETRAINING)
-    ] = 16
-    windows_per_epoch: Annotated[
-        int, Option("Windows drawn in each epoch", min=1, panel=PRETRAINING)
-    ] = 1000
+    track_weight: float = option(
+        1.0, "Weight of the tracks' error beside the k-mers'", min=0, panel=PRETRAINING
+    )
+    spans_per_window: int = option(16, "Hidden spans that are asked for", min=1)
+    places_per_window: int = option(16, "Hidden bins whose tracks are asked for", min=1)
+    windows_per_epoch: int = option(1000, "Windows drawn in each epoch", min=1)
     windows_per_batch: WindowsPerBatch = 1
-    valid_windows: Annotated[
-        int, Option("Windows to validate on, at most", min=1, panel=PRETRAINING)
-    ] = 32
-    max_n: Annotated[
-        float,
-        Option("Share of unknown bases a window may have", min=0, max=1, panel=PRETRAINING),
-    ] = 0.1
+    valid_windows: int = option(32, "Windows to validate on, at most", min=1)
+    max_n: float = option(0.1, "Share of unknown bases a window may have", min=0, max=1)
     fit: Annotated[FitConfig, Without(("monitor", "validations_per_epoch"))] = field(
         default_factory=lambda: FitConfig(monitor=PRETRAIN_MONITOR)
     )
@@ -337,52 +293,31 @@ class PretrainRequest:
 class GenomeFiles:
     """Files of sequence, tracks and contacts: raw ones, or a shard."""
 
-    fasta: Annotated[
-        Path | None,
-        Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME, unless="genome"),
-    ] = None
-    tracks: Annotated[
-        Mapping[str, Path],
-        Option(
-            "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
-            "--track -t",
-            metavar="NAME=FILE",
-            env="GENOMIX_TRACKS",
-            parse=tracks_of_one_cell,
-            panel=GENOME,
-            unless="genome",
-        ),
-    ] = field(default_factory=dict)
-    contacts: Annotated[
-        Path | None,
-        Option(
-            "Hi-C: .cool, or .mcool[::/resolutions/N]",
-            env="GENOMIX_CONTACTS",
-            panel=GENOME,
-            unless="genome",
-        ),
-    ] = None
-    uncovered: Annotated[
-        Literal["missing", "zero"] | None,
-        Option(
-            "Meaning of bases without signal",
-            default="as in training",
-            panel=GENOME,
-            unless="genome",
-        ),
-    ] = None
-    shard: Annotated[
-        Path | None,
-        Option(
-            "Shard of `prepare variants`, instead of --fasta, --track and --contacts",
-            "--genome -g",
-            metavar="SHARD.h5",
-            panel=GENOME,
-        ),
-    ] = None
-    cell: Annotated[
-        str, Option("Cell type to read of a shard that holds several", panel=GENOME)
-    ] = ""
+    fasta: Path | None = option(
+        None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME, unless="genome"
+    )
+    tracks: Mapping[str, Path] = option(
+        {},
+        "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
+        "--track -t",
+        metavar="NAME=FILE",
+        env="GENOMIX_TRACKS",
+        parse=tracks_of_one_cell,
+        unless="genome",
+    )
+    contacts: Path | None = option(
+        None, "Hi-C: .cool, or .mcool[::/resolutions/N]", env="GENOMIX_CONTACTS", unless="genome"
+    )
+    uncovered: Literal["missing", "zero"] | None = option(
+        None, "Meaning of bases without signal", shown="as in training", unless="genome"
+    )
+    shard: Path | None = option(
+        None,
+        "Shard of `prepare variants`, instead of --fasta, --track and --contacts",
+        "--genome -g",
+        metavar="SHARD.h5",
+    )
+    cell: str = option("", "Cell type to read of a shard that holds several")
 
 
 @dataclass(frozen=True)
@@ -393,72 +328,47 @@ class ScoreRequest:
         Path, Option("VCF, VCF.gz or BCF; - is standard input", argument=True, metavar="VCF")
     ]
     genome: GenomeFiles
-    output: Annotated[
-        Path,
-        Option(
-            "VCF, VCF.gz, BCF, TSV, TSV.gz or Parquet by its name; -: standard output",
-            "-o --output",
-        ),
-    ] = Path("-")
-    output_type: Annotated[
-        str | None,
-        Option(
-            "v VCF, z VCF.gz, u BCF uncompressed, b BCF, t TSV",
-            "-O --output-type",
-            default="by the name",
-            metavar="v|z|u|b|t",
-        ),
-    ] = None
-    write_index: Annotated[bool, Option("Index the output too", "-W --write-index")] = False
-    model: TrainedModel = DEFAULT_MODEL
-    check_ref: Annotated[
-        Literal["w", "e", "x"],
-        Option(
-            "REF that differs from the FASTA: warning, error, or leave the record out",
-            panel=RECORDS,
-        ),
-    ] = "w"
-    regions: Annotated[
-        str | None,
-        Option("Records with POS in chr1:1000-2000,chr2", "--regions -r", panel=RECORDS),
-    ] = None
-    regions_file: Annotated[
-        Path | None,
-        Option("The same, as BED, or as CHROM POS [END]", "--regions-file -R", panel=RECORDS),
-    ] = None
-    shard: Annotated[
-        Part | None,
-        Option(
-            "Score part I of N; `bcftools concat` joins them",
-            metavar="I/N",
-            parse=Part.parse,
-            panel=RECORDS,
-        ),
-    ] = None
-    resume: Annotated[
-        bool, Option("Continue where an interrupted run to -o stopped", panel=RECORDS)
-    ] = False
-    mode: Annotated[
-        Literal["auto", "shared", "centred"],
-        Option("Windows: shared (many variants), centred (few), or by density", panel=MODE),
-    ] = "auto"
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        Option("Arithmetic; auto: bf16 on a GPU, fp32 on a CPU", panel=MODE),
-    ] = "auto"
-    both_strands: Annotated[bool, Option("Average both strands, at twice the cost", panel=MODE)] = (
-        False
+    output: Path = option(
+        Path("-"),
+        "VCF, VCF.gz, BCF, TSV, TSV.gz or Parquet by its name; -: standard output",
+        "-o --output",
     )
-    save_background: Annotated[
-        bool,
-        Option(
-            "Keep these scores with the model -m, for GENOMIX_PCT and GENOMIX_PHRED", panel=MODE
-        ),
-    ] = False
+    output_type: str | None = option(
+        None,
+        "v VCF, z VCF.gz, u BCF uncompressed, b BCF, t TSV",
+        "-O --output-type",
+        shown="by the name",
+        metavar="v|z|u|b|t",
+    )
+    write_index: bool = option(False, "Index the output too", "-W --write-index")
+    model: TrainedModel = DEFAULT_MODEL
+    check_ref: Literal["w", "e", "x"] = option(
+        "w",
+        "REF that differs from the FASTA: warning, error, or leave the record out",
+        panel=RECORDS,
+    )
+    regions: str | None = option(None, "Records with POS in chr1:1000-2000,chr2", "--regions -r")
+    regions_file: Path | None = option(
+        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R"
+    )
+    shard: Part | None = option(
+        None, "Score part I of N; `bcftools concat` joins them", metavar="I/N", parse=Part.parse
+    )
+    resume: bool = option(False, "Continue where an interrupted run to -o stopped")
+    mode: Literal["auto", "shared", "centred"] = option(
+        "auto", "Windows: shared (many variants), centred (few), or by density", panel=MODE
+    )
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "Arithmetic; auto: bf16 on a GPU, fp32 on a CPU"
+    )
+    both_strands: bool = option(False, "Average both strands, at twice the cost")
+    save_background: bool = option(
+        False, "Keep these scores with the model -m, for GENOMIX_PCT and GENOMIX_PHRED"
+    )
     device: Device = "auto"
-    devices: Annotated[
-        str, Option("GPUs that share the work: how many, or which, as in 0,2", panel="Running")
-    ] = ""
+    devices: str = option(
+        "", "GPUs that share the work: how many, or which, as in 0,2", panel="Running"
+    )
     threads: Threads = 0
     stats: Stats = None
 
@@ -492,38 +402,32 @@ class ExplainRequest:
     tracks: TracksOfOneCell = field(default_factory=dict)
     contacts: Contacts = None
     uncovered: Uncovered = None
-    attention: Annotated[
-        Path | None, Option("TSV of the attention rollout; descriptive only", metavar="TSV")
-    ] = None
-    plot_dir: Annotated[
-        Path | None,
-        Option("Folder for a picture of each variant", "--plots", old="--plot-dir", metavar="DIR"),
-    ] = None
-    select: Annotated[
-        tuple[str, ...],
-        Option(
-            "Allele to explain, as contig:pos:ref:alt; repeat",
-            "--variants",
-            metavar="ALLELE",
-            panel=RECORDS,
-        ),
-    ] = ()
-    top: Annotated[
-        int | None, Option("The N alleles with the highest GENOMIX_P", min=1, panel=RECORDS)
-    ] = None
-    max_variants: Annotated[int, Option("Variants to explain, at most", min=1, panel=RECORDS)] = 20
-    baselines: Annotated[
-        tuple[str, ...],
-        Option(
-            "ref (effect of the variant), shuffle (effect of the place), or both",
-            "--baseline",
-            commas=True,
-            metavar="ref|shuffle|both",
-            parse=parse_baselines,
-        ),
-    ] = ("ref",)
-    steps: Annotated[int, Option("Steps of the integral; ref takes four times as many", min=2)] = 64
-    allow_incomplete: Annotated[bool, Option("Accept completeness errors above 1 %")] = False
+    attention: Path | None = option(
+        None, "TSV of the attention rollout; descriptive only", metavar="TSV"
+    )
+    plot_dir: Path | None = option(
+        None, "Folder for a picture of each variant", "--plots", old="--plot-dir", metavar="DIR"
+    )
+    select: tuple[str, ...] = option(
+        (),
+        "Allele to explain, as contig:pos:ref:alt; repeat",
+        "--variants",
+        metavar="ALLELE",
+        panel=RECORDS,
+    )
+    top: int | None = option(None, "The N alleles with the highest GENOMIX_P", min=1)
+    max_variants: int = option(20, "Variants to explain, at most", min=1)
+    baselines: tuple[str, ...] = option(
+        ("ref",),
+        "ref (effect of the variant), shuffle (effect of the place), or both",
+        "--baseline",
+        commas=True,
+        metavar="ref|shuffle|both",
+        parse=parse_baselines,
+        panel="",
+    )
+    steps: int = option(64, "Steps of the integral; ref takes four times as many", min=2)
+    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
     device: Device = "auto"
     seed: Seed = 0
     force: Force = False
@@ -539,27 +443,20 @@ class EvaluateRequest:
     """Scored variants to compare with their labels."""
 
     scored: Annotated[Path, Option("Scored VCF", argument=True, metavar="VCF")]
-    score_info: Annotated[str, Option("INFO key of the scores, one per ALT")] = PROBABILITY
-    label_info: Annotated[str, Option("INFO key of the labels, 0 or 1")] = "LABEL"
-    labels: Annotated[
-        Path | None,
-        Option("Labels from a table instead: contig, pos, ref, alt, label", metavar="TSV"),
-    ] = None
-    probability_info: Annotated[
-        str | None,
-        Option("INFO key of the labels' true probability, for the Bayes ceiling"),
-    ] = None
-    contigs: Annotated[
-        tuple[str, ...], Option("Only these contigs", commas=True, parse=names_or_spaces)
-    ] = ()
-    threshold: Annotated[float | None, Option("Labels are quantities, positive above this")] = None
-    versus: Annotated[
-        Path | None,
-        Option("Another scored VCF, for paired differences", "--vs", metavar="VCF"),
-    ] = None
-    draws: Annotated[
-        int, Option("Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
-    ] = 1000
+    score_info: str = option(PROBABILITY, "INFO key of the scores, one per ALT")
+    label_info: str = option("LABEL", "INFO key of the labels, 0 or 1")
+    labels: Path | None = option(
+        None, "Labels from a table instead: contig, pos, ref, alt, label", metavar="TSV"
+    )
+    probability_info: str | None = option(
+        None, "INFO key of the labels' true probability, for the Bayes ceiling"
+    )
+    contigs: tuple[str, ...] = option((), "Only these contigs", commas=True, parse=names_or_spaces)
+    threshold: float | None = option(None, "Labels are quantities, positive above this")
+    versus: Path | None = option(
+        None, "Another scored VCF, for paired differences", "--vs", metavar="VCF"
+    )
+    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0
 
 
@@ -575,69 +472,42 @@ class SuiteRequest:
 
     shard: Shard
     output: Annotated[Path, Option("Folder of the report", "-o --output")]
-    models: Annotated[
-        tuple[str, ...],
-        Option(
-            "Run folder, or the name of a model that ships; repeat",
-            "--model -m",
-            metavar="MODEL",
-            model=True,
-        ),
-    ] = ()
-    test_contigs: Annotated[
-        tuple[str, ...],
-        Option("Contigs to test on", commas=True, default="as in the first run", panel=HELD_OUT),
-    ] = ()
-    test_regions: Annotated[
-        Path | None, Option("Regions to test on", metavar="BED", panel=HELD_OUT)
-    ] = None
-    variants: Annotated[
-        int,
-        Option("Test variants at most, in whole stretches; 0: all", min=0, panel=HELD_OUT),
-    ] = 0
-    trust_runs: Annotated[bool, Option("Skip the train/test leakage check", panel=HELD_OUT)] = False
-    baselines: Annotated[
-        tuple[str, ...],
-        Option(
-            "Baselines, all, or none",
-            commas=True,
-            choices=VARIANT_BASELINES,
-            open=True,
-            parse=parse_suite_baselines,
-            default="all",
-            panel="Comparison",
-        ),
-    ] = tuple(VARIANT_BASELINES)
-    train_variants: Annotated[
-        int,
-        Option("Variants that the baselines learn from, at most", min=100, panel="Comparison"),
-    ] = 60_000
-    peaks: Annotated[
-        Path | None,
-        Option(
-            "Peaks of the nearest-peak baseline",
-            metavar="BED",
-            default="the strongest bins of a track",
-            panel="Comparison",
-        ),
-    ] = None
-    vcf: Annotated[
-        Path | None, Option("VCF with other scores of the variants in INFO", panel="Comparison")
-    ] = None
-    info: Annotated[
-        tuple[str, ...],
-        Option("Key of one, as CADD_PHRED; repeat", metavar="KEY", panel="Comparison"),
-    ] = ()
-    effect: Annotated[
-        Literal["absolute", "signed"],
-        Option("Aspect of quantitative labels that scores should follow", panel="Comparison"),
-    ] = "absolute"
-    draws: Annotated[
-        int,
-        Option(
-            "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0, panel="Comparison"
-        ),
-    ] = 1000
+    models: tuple[str, ...] = option(
+        (),
+        "Run folder, or the name of a model that ships; repeat",
+        "--model -m",
+        metavar="MODEL",
+        model=True,
+    )
+    test_contigs: tuple[str, ...] = option(
+        (), "Contigs to test on", commas=True, shown="as in the first run", panel=HELD_OUT
+    )
+    test_regions: Path | None = option(None, "Regions to test on", metavar="BED")
+    variants: int = option(0, "Test variants at most, in whole stretches; 0: all", min=0)
+    trust_runs: bool = option(False, "Skip the train/test leakage check")
+    baselines: tuple[str, ...] = option(
+        tuple(VARIANT_BASELINES),
+        "Baselines, all, or none",
+        commas=True,
+        choices=VARIANT_BASELINES,
+        open=True,
+        parse=parse_suite_baselines,
+        shown="all",
+        panel="Comparison",
+    )
+    train_variants: int = option(60_000, "Variants that the baselines learn from, at most", min=100)
+    peaks: Path | None = option(
+        None,
+        "Peaks of the nearest-peak baseline",
+        metavar="BED",
+        shown="the strongest bins of a track",
+    )
+    vcf: Path | None = option(None, "VCF with other scores of the variants in INFO")
+    info: tuple[str, ...] = option((), "Key of one, as CADD_PHRED; repeat", metavar="KEY")
+    effect: Literal["absolute", "signed"] = option(
+        "absolute", "Aspect of quantitative labels that scores should follow"
+    )
+    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     device: Device = "auto"
     seed: Seed = 0
     force: Force = False
@@ -699,17 +569,13 @@ class SimulationRequest:
     out_dir: Annotated[Path, Option("Folder to create", "-o --output", argument=True)]
     contigs: int = 2
     contig_length: int = 300_000
-    variants_per_kb: Annotated[float, Option("Variants per 1000 bp")] = 4.0
-    motifs: Annotated[
-        Path | None, Option("Motifs in MEME format", metavar="MEME", default="12 families")
-    ] = None
-    rule: Annotated[
-        str,
-        Option(
-            "Rule of the labels: full, or contact (open, and an active promoter in reach)",
-            choices=("full", "contact"),
-        ),
-    ] = "full"
+    variants_per_kb: float = option(4.0, "Variants per 1000 bp")
+    motifs: Path | None = option(None, "Motifs in MEME format", metavar="MEME", shown="12 families")
+    rule: str = option(
+        "full",
+        "Rule of the labels: full, or contact (open, and an active promoter in reach)",
+        choices=("full", "contact"),
+    )
     seed: Seed = 0
     force: Force = False
 

@@ -98,7 +98,7 @@ def test_every_option_of_before_is_accepted(name: str) -> None:
                 value = given if leaf.is_flag else leaf.convert(str(given))
                 assert leaf.default == value, long
             elif not leaf.is_required:
-                assert leaf.default in (None, False, "", (), {}) or leaf.option.default, long
+                assert leaf.default in (None, False, "", (), {}) or leaf.option.shown, long
 
 
 @EACH
