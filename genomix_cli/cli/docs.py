@@ -106,7 +106,7 @@ def render_run_format() -> str:
 def _attributes(config: type) -> Iterator[tuple[str, str, str]]:
     """Yield name, type and meaning of the attributes that a docstring lists."""
     listed = (inspect.getdoc(config) or "").partition("----------\n")[2]
-    for match in re.finditer(r"^(\w[\w, ]*) : (.*)\n((?: {4}.*\n?)*)", listed, re.MULTILINE):
+    for match in re.finditer(r"^(\w[\w, ]*) : (.*)((?:\n {4}.*)*)", listed, re.MULTILINE):
         yield match[1], match[2], _cell(" ".join(match[3].split()))
 
 

@@ -59,13 +59,13 @@ class File(NamedTuple):
 
 
 FILES = (
-    File(CONFIG, "all", "The model and how it was made; written last, so a folder with it is whole."),
+    File(CONFIG, "all", "The model and how it was made; written last: the folder is whole."),
     File(WEIGHTS, "all", "Weights, in the safetensors format."),
     File(REQUEST, "all", "What was asked, of which inputs, and where it ran; written first."),
     File("metrics.json", "all", "How good the model is on what was held out."),
     File("README.md", "all but variants' labels", "The model card."),
     File("report.html", "all but variants' labels", "The report, one page."),
-    File("checkpoints/", "networks", "The last and the best checkpoint; `--resume` goes on from it."),
+    File("checkpoints/", "networks", "The last and the best; `--resume` goes on from the last."),
     File("logs/", "networks", "Loss and metrics by epoch, for TensorBoard."),
     File("predictions.tsv", "variants: labels", "Held-out variants with label and probability."),
     File("reference.json", "variants: labels", "Answers that `genomix doctor` compares with."),

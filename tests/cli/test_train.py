@@ -110,7 +110,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(
     folder = tmp_path / "gmt"
     folder.mkdir()
     shutil.copy(run / "train.json", folder)
-    here("train", shard, "-o", folder, *SMALL, "--epochs", "2", "--resume")
+    same = ("--epochs", "2", "--checkpoint-every", "1")
+    here("train", shard, "-o", folder, *SMALL, *same, "--resume")
     assert (folder / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
 
 

@@ -49,7 +49,7 @@ def test_a_changed_byte_is_refused(tmp_path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match="not those that were saved with config.json"):
+    with pytest.raises(DataError, match="are not those that were saved"):
         RunFolder(tmp_path).load("cohorts")
 
 
