@@ -447,8 +447,10 @@ class GMT(VariantModel):
 
     def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
         """See the base class; a scale is the softplus of its parameter."""
-        parameters = torch.stack([self.prior.distance_scale, self.prior.contact_scale])
-        distance, contacts = F.softplus(parameters.detach().float().cpu()).tolist()
+        distance, contacts = (
+            F.softplus(scale.detach().float().cpu()).tolist()
+            for scale in (self.prior.distance_scale, self.prior.contact_scale)
+        )
         return tuple(
             (i + 1, j + 1, distance[i][j], contacts[i][j])
             for i in range(self.config.n_layers)
