@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genomix_cli.errors import DataError
-from genomix_cli.genome.vcf.input import STANDARD_STREAM, BcfInput, Input, find_index, jump
+from genomix_cli.genome.vcf.indexed import find_index, jump
+from genomix_cli.genome.vcf.input import STANDARD_STREAM, BcfInput, Input
 from genomix_cli.genome.vcf.regions import Regions
 
 __all__ = [

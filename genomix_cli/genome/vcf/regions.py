@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import ContigNames, canonical, merge
+from genomix_cli.genome.vcf.input import open_input
 
 if TYPE_CHECKING:
     from genomix_cli.genome.vcf.reader import Record
@@ -174,8 +175,6 @@ def _interval(match: re.Match[str]) -> Interval:
 
 
 def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
-    from genomix_cli.genome.vcf.input import open_input
-
     with open_input(path) as source:
         if source.is_bcf:
             raise DataError("is BCF", where=path, hint="write it as VCF: bcftools view")
