@@ -5,15 +5,15 @@ Letters: n samples, K classes.
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import Interval, MetricResult, share_interval
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates, replicate
@@ -21,11 +21,9 @@ from genomix_cli.comparison.predictions import Predictions, matched, read_predic
 from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.comparison.results import class_scores, confusion, leaks
 from genomix_cli.comparison.summaries import ClassScore
-from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.comparison.truth import Truth, true_labels
 from genomix_cli.comparison.words import FEW_UNITS
 from genomix_cli.errors import DataError
-from genomix_cli.provenance import Provenance, atomic_path
 
 log = logging.getLogger("genomix")
 
@@ -241,22 +239,17 @@ def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> Non
         {"metric": metric.name, "class": name, "samples": samples, **metric.cells()}
         for metric, name, samples in lines
     ]
-    write_rows(rows, path, force=force)
+    tables.write_rows(rows, path, force=force)
 
 
 def write_json(
     evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
 ) -> None:
     """Write everything, and how it was made."""
-    inputs = {"scored": request.scored, "data": request.data, "versus": request.versus}
-    files = {role: file for role, file in inputs.items() if file is not None}
-    settings = {key: value for key, value in asdict(request).items() if key not in inputs}
-    made = Provenance.of(settings, files, request.seed).to_dict()
     report = {
-        **plain(evaluation),
-        "counts": evaluation.counts._asdict(),
-        "metrics": {m.name: plain(m.intervals()) for m in evaluation.metrics},
-        "provenance": made,
+        **tables.plain(evaluation),
+        "counts": evaluation.counts,
+        "metrics": {metric.name: metric.intervals() for metric in evaluation.metrics},
+        "provenance": tables.request_provenance(request, ("scored", "data", "versus")),
     }
-    with atomic_path(path, force=force) as draft:
-        draft.write_text(json.dumps(report, indent=1) + "\n")
+    tables.write_json(report, path, force=force)

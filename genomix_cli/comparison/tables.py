@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genomix_cli.provenance import atomic_path
+from genomix_cli.provenance import Provenance, atomic_path
 
 
 def plain(value: Any) -> Any:
@@ -28,6 +29,28 @@ def plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def request_provenance(request: Any, files: Sequence[str]) -> dict[str, Any]:
+    """Return how a result was made, as plain data.
+
+    Parameters
+    ----------
+    request : dataclass
+        With a field ``seed``.
+    files : sequence of str
+        Fields of the request that are inputs, or None.
+    """
+    settings = asdict(request)
+    paths = {name: settings.pop(name) for name in files}
+    inputs = {name: path for name, path in paths.items() if path is not None}
+    return Provenance.of(settings, inputs, request.seed).to_dict()
+
+
+def write_json(data: Any, path: Path, *, force: bool = False) -> None:
+    """Write data as JSON; see :func:`plain`."""
+    with atomic_path(path, force=force) as draft:
+        draft.write_text(json.dumps(plain(data), indent=1) + "\n")
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, *, force: bool = True) -> None:

@@ -5,7 +5,6 @@ Letters: n sequences, L bases, K classes.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.intervals import Interval, normal_interval
-from genomix_cli.comparison.tables import plain, write_rows
+from genomix_cli.comparison.tables import plain, write_json, write_rows
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motifs import read_meme
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.entrants import Entrant, Judge
 from genomix_cli.sequences.generate.evaluation_page import write_generated_page
@@ -398,8 +397,7 @@ def _write(
             **plain(evaluation),
             "provenance": Provenance.of(settings, inputs, request.seed).to_dict(),
         }
-        with atomic_path(request.json, force=request.force) as draft:
-            draft.write_text(json.dumps(data, indent=1, default=str) + "\n")
+        write_json(data, request.json, force=request.force)
     if request.report:
         write_generated_page(request.report, evaluation, [*entrants, judge.real])
 

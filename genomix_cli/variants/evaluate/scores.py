@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import Bootstrap, Metric, resampling_units
 from genomix_cli.comparison.intervals import MetricResult
 from genomix_cli.comparison.metrics.binary import (
@@ -22,11 +22,9 @@ from genomix_cli.comparison.metrics.binary import (
     calibration_error,
     ranking_accuracy,
 )
-from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import canonical
 from genomix_cli.genome.vcf.reader import VcfReader
-from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
 from genomix_cli.variants.requests import EvaluateRequest
@@ -317,27 +315,23 @@ def _measure(name: str, metric: Metric, table: AlleleTable, bootstrap: Bootstrap
 def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
     """Write one line per metric; columns that do not apply are empty."""
     rows = [{"metric": metric.name, **metric.cells()} for metric in evaluation.metrics]
-    write_rows(rows, path, force=force)
+    tables.write_rows(rows, path, force=force)
 
 
 def write_json(
     evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
 ) -> None:
     """Write all results, with their provenance."""
-    inputs = {"scored": request.scored, "labels": request.labels, "versus": request.versus}
-    files = {role: file for role, file in inputs.items() if file is not None}
-    settings = {k: v for k, v in asdict(request).items() if k not in inputs}
     report = {
-        "metrics": {m.name: plain(m.intervals()) for m in evaluation.metrics},
-        "counts": evaluation.counts._asdict(),
+        "metrics": {metric.name: metric.intervals() for metric in evaluation.metrics},
+        "counts": evaluation.counts,
         "prevalence": evaluation.prevalence,
-        "contigs": list(evaluation.contigs),
+        "contigs": evaluation.contigs,
         "bootstrap": {
             "draws": evaluation.draws,
             "units": evaluation.units,
             "n_units": evaluation.n_units,
         },
-        "provenance": Provenance.of(settings, files, request.seed).to_dict(),
+        "provenance": tables.request_provenance(request, ("scored", "labels", "versus")),
     }
-    with atomic_path(path, force=force) as draft:
-        draft.write_text(json.dumps(report, indent=1) + "\n")
+    tables.write_json(report, path, force=force)

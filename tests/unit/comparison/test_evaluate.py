@@ -12,10 +12,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from genomix_cli.cli.evaluate_classes import evaluate_classes as command
+from genomix_cli.cli.main import app
 from genomix_cli.comparison.evaluate import evaluate_classes, write_json, write_tsv
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.predictions import read_predictions
@@ -266,10 +265,17 @@ def test_the_files_say_the_same(tmp_path, cohort):
 
 
 def test_the_command_prints_what_it_found(tmp_path, cohort):
-    app = typer.Typer()
-    app.command()(command)
     path = _write(_frame(_predictions()), tmp_path / "t.tsv")
-    arguments = [str(path), "--cohort", str(cohort), "--bootstrap", "50", "-o", str(tmp_path / "o")]
+    arguments = [
+        "evaluate",
+        str(path),
+        "--cohort",
+        str(cohort),
+        "--bootstrap",
+        "50",
+        "-o",
+        str(tmp_path / "o"),
+    ]
     found = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert found.exit_code == 0
     for text in ("macro F1", "Bayes ceiling", "110 of 120 samples (10 without a label)", "LumB"):
