@@ -35,7 +35,7 @@ class LowRank(nn.Module):
         r.
     alpha : float
     generator : torch.Generator
-        Of A, on the CPU.
+        Generator of A, on the CPU.
     """
 
     def __init__(self, weight: Tensor, rank: int, alpha: float, generator: torch.Generator) -> None:
@@ -72,12 +72,12 @@ def adapt(
         ``full``: everything; ``head``: the head alone; ``lora``: the head, and low-rank adapters
         on the weights of every linear layer outside it, whose own weights stay.
     rank, alpha : int, float
-        Of the adapters.
+        Rank and scale of the adapters.
     head : sequence of str, optional
         Names of the parameters and parts that make up the head; else the module's
         ``head_parameters``.
     generator : torch.Generator, optional
-        Of the adapters' initial weights; seeded with 0 where none is given.
+        Generator of the adapters' initial weights; default: seeded with 0.
 
     Returns
     -------

@@ -13,7 +13,7 @@ def contig_folds(n_folds: int, sizes: Mapping[str, int]) -> tuple[tuple[str, ...
     Parameters
     ----------
     n_folds : int
-        At least 2.
+        Number of folds, 2 or more.
     sizes : mapping of str to int
         Contig to its size (bases, or variants).
 

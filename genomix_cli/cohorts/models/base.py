@@ -72,7 +72,7 @@ class Differentiable(ABC):
     Parameters
     ----------
     preprocessor : Preprocessor
-        Of the fitted model.
+        Preprocessor of the fitted model.
     """
 
     def __init__(self, preprocessor: Preprocessor) -> None:

@@ -57,11 +57,11 @@ class CancerAlphaConfig(NetworkConfig):
     Attributes
     ----------
     width : int
-        Of the vector of a modality.
+        Width of the vector of a modality.
     heads : int
         A divisor of `width`.
     layers : int
-        Of attention between modalities.
+        Heads and layers of attention between modalities.
     dropout : float
     sparsity : float
         Weight of the mean entropy of attention in the loss, per nat.
@@ -69,7 +69,7 @@ class CancerAlphaConfig(NetworkConfig):
         ``progressive``: each encoder alone for `alone_epochs`, then all for `joint_epochs`;
         ``end-to-end``: all for `epochs`.
     alone_epochs, joint_epochs : int
-        At most.
+        Maximum number of epochs.
     encoders : str
         ``specific`` to the kind of a modality, or the dense one for all (``generic``).
     cross_attention : bool
@@ -187,7 +187,7 @@ class Alone(nn.Module):
         self.head = head(width, n_classes, dropout)
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits ``[B, K]``."""
+        """Return the logits ``[B, K]``."""
         return Output(self.head(self.encoder(inputs.values[0], inputs.observed[0])))
 
 
@@ -215,7 +215,7 @@ class CancerAlpha(NetworkModel):
         super().__init__(config)
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
-        """The network."""
+        """Build the network."""
         return CancerAlphaNetwork(self.config, modalities, n_classes)
 
     def learn(
@@ -255,7 +255,7 @@ def head(width: int, n_classes: int, dropout: float) -> nn.Sequential:
 
 
 def attention_entropy(attention: Tensor, present: Tensor) -> Tensor:
-    """Mean entropy, in nats, of the rows of modalities that are there; 0 if none is.
+    """Return the mean entropy, in nats, of the rows of modalities that are there; 0 if none is.
 
     Parameters
     ----------

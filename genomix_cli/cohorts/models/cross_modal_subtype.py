@@ -62,9 +62,9 @@ class CrossModalSubtypeConfig(NetworkConfig):
     heads : int
         A divisor of `space`.
     width, layers : int
-        Of the residual MLP.
+        Width and number of layers of the residual MLP.
     dropout : float
-        Of the flattened tokens, and in the MLP.
+        Dropout of the flattened tokens, and in the MLP.
     """
 
     weight_decay: NotNegative = 1.0
@@ -164,11 +164,11 @@ class CrossModalSubtypeNetwork(nn.Module):
         )
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits ``[B, K]``."""
+        """Return the logits ``[B, K]``."""
         return Output(self.mlp(self.enriched(inputs).flatten(1)))
 
     def enriched(self, inputs: Inputs) -> Tensor:
-        """Tokens of the primary modality ``[B, P, s]`` with what the others add."""
+        """Return the tokens of the primary modality ``[B, P, s]`` with what the others add."""
         tokens = {
             int(i): embed(inputs.values[int(i)], inputs.observed[int(i)])
             for i, embed in self.tokens.items()
@@ -202,7 +202,7 @@ class CrossModalSubtype(NetworkModel):
         super().__init__(config)
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
-        """The network."""
+        """Build the network."""
         return CrossModalSubtypeNetwork(self.config, modalities, n_classes)
 
 

@@ -187,7 +187,7 @@ class CopyNumberEncoder(nn.Module):
 
 
 def encoder_of(modality: Modality, width: int, dropout: float, *, generic: bool) -> nn.Module:
-    """The encoder for the modality's kind, or the one for any."""
+    """Return the encoder for the modality's kind, or the one for any."""
     specific = {
         "fragments": FragmentEncoder,
         "copy_number": CopyNumberEncoder,
@@ -199,19 +199,19 @@ def encoder_of(modality: Modality, width: int, dropout: float, *, generic: bool)
 
 
 def genome_places(modality: Modality) -> NDArray[np.int64]:
-    """Features in genome order ``[1, L]``; in that of the file where it has no places."""
+    """Return features in genome order ``[1, L]``; in that of the file where it has no places."""
     columns = _sorted(modality, range(len(modality.features)))
     return np.array([_parted(modality, columns)], np.int64)
 
 
 def length_places(modality: Modality) -> NDArray[np.int64]:
-    """Fragments of each length, shortest first, ``[1, L]``."""
+    """Return the fragments of each length, shortest first, ``[1, L]``."""
     columns = [i for i, readout in enumerate(_readout(modality)) if readout == "length"]
     return np.array([_sorted(modality, columns)], np.int64)
 
 
 def bin_places(modality: Modality) -> NDArray[np.int64]:
-    """Short and long fragments of each bin, in genome order, ``[2, L]``."""
+    """Return the short and long fragments of each bin, in genome order, ``[2, L]``."""
     readout = _readout(modality)
     known = bool(modality.contig and modality.position)
     place_of: dict[tuple[str, int], list[int]] = {}
@@ -246,7 +246,7 @@ def _sorted(modality: Modality, columns: Sequence[int]) -> list[int]:
 
 
 def _parted(modality: Modality, columns: Sequence[int], gap: int = 2) -> list[int]:
-    """Columns with places without a feature between one contig and the next."""
+    """Return the columns with places without a feature between one contig and the next."""
     parted: list[int] = []
     for i, column in enumerate(columns):
         if i and modality.contig and modality.contig[column] != modality.contig[columns[i - 1]]:

@@ -123,7 +123,7 @@ class _DifferentiableMatrix(Differentiable):
         self._logits = logits
 
     def logits(self, values: Any, observed: Any, present: Any) -> Tensor:
-        """Logits ``[B, K]``."""
+        """Return the logits ``[B, K]``."""
         import torch
 
         lacks = ~present[:, torch.from_numpy(self._lacking)]
@@ -139,7 +139,7 @@ class _DifferentiableMatrix(Differentiable):
 
 
 def all_classes(logits: Floats, seen: NDArray[np.int64], n_classes: int) -> Floats:
-    """Log-probabilities ``[n, K]`` from the logits ``[n, k]`` of the classes in the fit."""
+    """Return log-probabilities ``[n, K]`` from the logits ``[n, k]`` of the classes in the fit."""
     result = np.full((len(logits), n_classes), UNSEEN)
     result[:, seen] = log_softmax(logits)
     return log_softmax(result)

@@ -62,8 +62,8 @@ class Part(NamedTuple):
     model : CohortModel
         Fitted to all training samples that have it.
     temperature : float
-        That makes the out-of-fold probabilities most likely: a margin or a sum of many correlated
-        features is too sure of itself, each model by another factor.
+        Temperature that makes the out-of-fold probabilities most likely: a margin, or a sum of
+        many correlated features, is too sure of itself, each model by another factor.
     out_of_fold : NDArray
         ``[n, K]``: log-probability by models that did not see the sample; NaN without modality.
     """
@@ -130,7 +130,7 @@ class SingleModels(CohortModel):
         return Part(model, temperature, log_p)
 
     def _of_each(self, samples: Samples) -> dict[int, Floats]:
-        """Log-probability ``[n, K]`` by each model, whether or not the modality is there."""
+        """Return log-probability ``[n, K]`` by each model, whether or not the modality is there."""
         return {
             i: log_softmax(
                 model.log_probability(samples.only([self.modalities[i].name]))
@@ -170,7 +170,7 @@ def _out_of_fold(
     fold: NDArray[np.int64],
     setting: FitSettings,
 ) -> Floats:
-    """Log-probability ``[n, K]`` of each sample by a model of the other folds."""
+    """Return the log-probability ``[n, K]`` of each sample by a model of the other folds."""
     log_p = np.full((len(samples), len(samples.classes)), np.nan)
     for i in np.unique(fold[there]):
         held_out = there & (fold == i)
@@ -313,5 +313,5 @@ class LateFusion(SingleModels):
 
 
 def _size(model: CohortModel) -> int:
-    """Number of parameters of a base model."""
+    """Return the number of parameters of a base model."""
     return sum(a.size for name, a in model.state().items() if name.startswith("model/"))

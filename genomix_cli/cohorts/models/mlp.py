@@ -21,7 +21,7 @@ class MLPConfig(NetworkConfig):
     Attributes
     ----------
     width, layers : int
-        Of the hidden layers.
+        Width and number of the hidden layers.
     dropout : float
     """
 
@@ -43,7 +43,7 @@ class MLPNetwork(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width, n_classes))
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits ``[B, K]``."""
+        """Return the logits ``[B, K]``."""
         x: Tensor = torch.cat([*inputs.values, inputs.present.float()], dim=-1)
         return Output(self.layers(x))
 
@@ -61,5 +61,5 @@ class MLP(NetworkModel):
     }
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
-        """The network."""
+        """Build the network."""
         return MLPNetwork(self.config, modalities, n_classes)

@@ -211,7 +211,7 @@ class NetworkModel(CohortModel):
     Attributes
     ----------
     select : Selector, optional
-        How `top_k` features are chosen.
+        Function that selects `top_k` features.
     """
 
     config_class: ClassVar[type] = NetworkConfig
@@ -318,7 +318,7 @@ class NetworkModel(CohortModel):
         return np.where(both, joined, np.float32(np.nan))
 
     def _outputs(self, samples: Samples) -> Iterator[Output]:
-        """Mean output of all members, batch by batch."""
+        """Return the mean output of all members, batch by batch."""
         assert self._preprocessor is not None
         inputs = tensors(self._preprocessor.transform(samples))
         with torch.inference_mode():
@@ -362,7 +362,7 @@ class DifferentiableNetwork(Differentiable):
         self._members = members
 
     def logits(self, values: Any, observed: Any, present: Any) -> Tensor:
-        """Mean logits ``[B, K]``."""
+        """Return the mean logits ``[B, K]``."""
         inputs = Inputs(tuple(values), tuple(observed), present)
         return _mean([member(inputs) for member in self._members]).logits
 

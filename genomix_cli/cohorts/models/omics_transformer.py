@@ -42,9 +42,9 @@ class OmicsTransformerConfig(TokenConfig):
     Attributes
     ----------
     layers : int
-        Of each modality's encoder.
+        Number of layers of each modality's encoder.
     latents : int
-        Of the Perceiver.
+        Number of latents of the Perceiver.
     summary : int
         Width of the summary of a modality, and of a latent.
     hidden : int
@@ -52,9 +52,9 @@ class OmicsTransformerConfig(TokenConfig):
     encoders : str
         ``specific``: each modality has an encoder of its own; ``generic``: all share one.
     fusion : str
-        How the branches' votes become one: ``gate``, ``average`` or ``stacking``, as in `Fusion`.
+        Combination of the branches' votes: ``gate``, ``average`` or ``stacking``, as in `Fusion`.
     cross_modal : bool
-        Whether there is the branch of cross-modal attention.
+        Use the branch of cross-modal attention.
     """
 
     layers: Count = 1
@@ -91,7 +91,7 @@ class PerceiverBranch(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n_classes))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Logits ``[B, K]`` from ``[B, sum of N, d]`` and ``[B, 1, 1, sum of N]``."""
+        """Return the logits ``[B, K]`` from ``[B, sum of N, d]`` and ``[B, 1, 1, sum of N]``."""
         batch = len(tokens)
         latents = self.process(self.read(self.latents.expand(batch, -1, -1), tokens, mask))
         return self.head(self.answer(self.query.expand(batch, -1, -1), latents)[:, 0])
@@ -151,7 +151,7 @@ class CrossModalBranch(nn.Module):
         self.head = feed_forward(len(sizes) * width, config.hidden, n_classes, config.dropout)
 
     def forward(self, tokens: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``[B, K]``, and attention of each modality to each ``[B, M, M]``."""
+        """Return the logits ``[B, K]``, and attention of each modality to each ``[B, M, M]``."""
         # A modality that is absent has a learned vector of its own, and is hidden from the others.
         own = torch.stack(
             [summary(x) for summary, x in zip(self.summaries, tokens, strict=True)], dim=1
@@ -256,7 +256,7 @@ class OmicsNetwork(nn.Module):
         self.fusion = Fusion(config.fusion, 3 if config.cross_modal else 2, n_classes)
 
     def encode(self, inputs: Inputs) -> list[Tensor]:
-        """Tokens of each modality in the context of that modality ``[B, N, d]``."""
+        """Return the tokens of each modality in the context of that modality ``[B, N, d]``."""
         # A modality is there or not as a whole, so nothing inside it needs a mask.
         return [self.encoders[i % len(self.encoders)](x) for i, x in enumerate(self.tokens(inputs))]
 
@@ -314,5 +314,5 @@ class OmicsTransformer(TokenModel):
     }
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
-        """The network."""
+        """Build the network."""
         return OmicsNetwork(self.config, modalities, n_classes)

@@ -48,7 +48,7 @@ class Selector(Protocol):
     def __call__(
         self, values: NDArray[np.float32], label: NDArray[np.int64], k: int, seed: int
     ) -> NDArray[np.int64]:
-        """Indices ``[k]``, ascending, of the columns of `values` ``[n, d]`` to keep."""
+        """Return the indices ``[k]``, ascending, of the columns of `values` ``[n, d]`` to keep."""
         ...
 
 
@@ -76,9 +76,9 @@ class Preprocessor:
     Attributes
     ----------
     modalities : tuple of Modality
-        As in the samples it was fitted to.
+        Modalities of the samples it was fitted to.
     scales : tuple of Scale
-        Of each.
+        Scale of each.
     """
 
     modalities: tuple[Modality, ...]

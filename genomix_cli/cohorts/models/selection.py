@@ -21,7 +21,7 @@ TOLERANCE, ROUNDS = 1e-3, 200
 def elastic_net(
     values: NDArray[np.float32], label: NDArray[np.int64], k: int, seed: int
 ) -> NDArray[np.int64]:
-    """The first `k` features to enter the elastic-net path of the classes.
+    """Return the first `k` features to enter the elastic-net path of the classes.
 
     The penalty falls until `k` features have had a coefficient that is not 0. Those that enter at
     the same penalty are ordered by the size of their coefficients; where fewer enter, the analysis
@@ -40,9 +40,9 @@ def elastic_net(
     label : NDArray
         int64 ``[n]``.
     k : int
-        At most d.
+        Number of features, at most d.
     seed : int
-        Of no effect.
+        Without effect.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def _indicators(label: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _variance_ratio(values: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Variance between the classes as a share of all ``[d]``, of values of mean 0."""
+    """Return the variance between the classes as a share of all ``[d]``, of values of mean 0."""
     z = values.astype(np.float64)
     between = np.zeros(z.shape[1])
     for c in np.unique(label):

@@ -32,7 +32,7 @@ class TabTransformerConfig(TokenConfig):
     Attributes
     ----------
     layers : int
-        Of attention.
+        Number of layers of attention.
     hidden : int
         Width of the hidden layer behind them.
     """
@@ -112,7 +112,7 @@ class TabNetwork(nn.Module):
         )
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits ``[B, K]``."""
+        """Return the logits ``[B, K]``."""
         if self.training:
             inputs = thinned(inputs, self.config)
         tokens = torch.cat(self.tokens(inputs), dim=1)
@@ -145,5 +145,5 @@ class TabTransformer(TokenModel):
     }
 
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
-        """The network."""
+        """Build the network."""
         return TabNetwork(self.config, modalities, n_classes)

@@ -26,9 +26,9 @@ class TokenConfig(NetworkConfig):
     Attributes
     ----------
     steps : int
-        At least: where samples are few, `epochs` and `patience` are as many times longer. 0: never.
+        Minimum number of steps: on few samples, `epochs` and `patience` are as many times longer.
     width, heads : int
-        Of a token, and of attention.
+        Width of a token, and number of heads of attention.
     max_tokens : int
         Tokens of a modality at most; one with more features is projected to so many.
     wide_dropout : float
@@ -98,7 +98,7 @@ class FeatureTokens(nn.Module):
         self.absent = nn.Parameter(scale * torch.randn(width))
 
     def forward(self, values: Tensor, observed: Tensor, present: Tensor) -> Tensor:
-        """Tokens ``[B, N, d]``.
+        """Return the tokens ``[B, N, d]``.
 
         Parameters
         ----------

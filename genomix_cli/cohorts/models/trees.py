@@ -211,7 +211,7 @@ class BoostingConfig:
     column_share : float
         Share of the columns that a split (of LightGBM: a tree) looks at.
     bins : int
-        Of each column; time grows with them where columns are many and samples few.
+        Number of bins of each column; time grows with them where columns are many and samples few.
     balanced : bool
         Give every class the same weight, however rare.
     """

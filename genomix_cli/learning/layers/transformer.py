@@ -35,7 +35,7 @@ class SelfAttentionBlock(nn.Module):
     width, heads : int
         d and H.
     dropout : float
-        Of what attention and the feed-forward part add.
+        Dropout of the output of attention and of the feed-forward part.
     expansion : int
         Hidden width of the feed-forward part, in d.
     """

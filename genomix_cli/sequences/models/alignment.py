@@ -42,9 +42,9 @@ class AlignConfig(Learning, Views, EncoderConfig):
     temperature : float
         At the start; it is learned.
     phenotype_layers : int
-        Of the transformer over phenotypes.
+        Number of layers of the transformer over phenotypes.
     phenotype_dropout : float
-        How often a phenotype that is known is hidden in training; one always stays.
+        Probability that a known phenotype is hidden in training; one always stays.
     matching : float
         Weight of the loss of cross-attention beside the contrastive one.
     control : bool
@@ -68,7 +68,7 @@ class PhenotypeSpec(NamedTuple):
     categories : tuple of str or None
         None for a number.
     mean, sd : float
-        Of the training sequences, for a number.
+        Mean and SD of a number in the training sequences.
     """
 
     name: str
@@ -140,7 +140,7 @@ class Alignment(nn.Module):
         self.match_head = nn.Sequential(nn.LayerNorm(2 * d), head(2 * d, 1))
 
     def dna(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors of length 1 ``[B, p]``, embeddings ``[B, d]`` and tokens ``[B, T, d]``."""
+        """Return vectors of length 1 ``[B, p]``, embeddings ``[B, d]`` and tokens ``[B, T, d]``."""
         embedding, tokens = self.encoder.read(codes)
         return _unit(self.dna_head(embedding)), embedding, tokens
 

@@ -24,7 +24,7 @@ class CNNConfig(NetworkConfig):
     Attributes
     ----------
     filters, motif_width : int
-        Of the first layer, as wide as a motif.
+        Filters of the first layer, and their width, that of a motif.
     width : int
         Filters of the last layer.
     pool : int

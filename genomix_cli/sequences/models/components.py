@@ -101,7 +101,7 @@ class Components(SequenceClassifier):
         return Fitted(size, converged=linear.converged)
 
     def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> Linear:
-        """Coefficients of the components; sets who votes for whom, if they do."""
+        """Return the coefficients of the components; sets who votes for whom, if they do."""
         n_classes, config = len(self.classes), self.config
         self._votes = np.zeros((0, n_classes))
         seen = np.unique(label)
@@ -124,7 +124,7 @@ class Components(SequenceClassifier):
         return result
 
     def _absent(self) -> Floats:
-        """Logits ``[K]`` of classes that nobody can vote for, which training had none of."""
+        """Return logits ``[K]`` of classes that nobody can vote for, which training had none of."""
         return np.where(self._votes.any(0), 0.0, NEVER - len(self.classes))
 
     def logits_of(self, p: Any) -> Tensor:
@@ -276,7 +276,7 @@ def principal(
     wanted : int or None
         Components; None: all with a variance.
     seed : int
-        Of the randomised one.
+        Seed of the randomised decomposition.
     """
     n, d = len(codes), matrix.mean.size
     if d < n and d <= EXACT:
@@ -305,7 +305,7 @@ def principal(
 
 
 def _largest(square: Floats, wanted: int | None) -> tuple[Floats, Floats]:
-    """Eigenvalues and vectors of a symmetric matrix, the largest first."""
+    """Return the eigenvalues and vectors of a symmetric matrix, the largest first."""
     value, vector = np.linalg.eigh(square)
     kept = np.flatnonzero(value > 1e-6 * max(value[-1], 1e-12))[::-1][:wanted]
     vector = vector[:, kept]

@@ -57,7 +57,7 @@ class Discriminants(Components):
 def discriminants(
     scores: Floats, label: NDArray[np.int64], n_classes: int, shrinkage: float
 ) -> Linear:
-    """Discriminant functions of components float64 ``[n, c]``, as logits of the classes."""
+    """Return discriminant functions of components float64 ``[n, c]``, as logits of the classes."""
     there = np.unique(label)
     mean = np.zeros((n_classes, scores.shape[1]))
     for k in there:

@@ -47,21 +47,21 @@ class EncoderShape:
     Attributes
     ----------
     stem : {"kmers", "motifs", "loci"}
-        How bases become tokens: overlapping 3-mers; convolutions of the width of a motif, pooled;
+        Kind of tokens: overlapping 3-mers; convolutions of the width of a motif, pooled;
         or, for aligned sequences, a projection of each run of sites that is that run's own.
     width, heads, layers, expansion : int
-        Of the transformer: d, its heads, its layers, hidden width of their feed-forward part in d.
+        Shape of the transformer: d, heads, layers, hidden width of their feed-forward part in d.
     dropout : float
     block : int
         Tokens that attend to each other; longer sequences are read by blocks.
     across : int
         Layers in which the blocks' means attend to each other.
     motifs, motif_width, pool : int
-        Of the stem "motifs": filters, their width in bases, places made one.
+        Stem "motifs": filters, their width in bases, places made one.
     tower : int
         Further convolutions of the stem "motifs", of 5 places each and pooled as the first.
     sites : int
-        Of the stem "loci": columns of a token.
+        Stem "loci": columns of a token.
     """
 
     stem: Literal["kmers", "motifs", "loci"] = "kmers"
@@ -389,7 +389,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Embedding ``[B, d]`` of sets of bases uint8 ``[B, L]``."""
+        """Return the embedding ``[B, d]`` of sets of bases uint8 ``[B, L]``."""
         return self.read(codes)[0]
 
     def soft(self, p: Tensor) -> Tensor:
@@ -397,7 +397,7 @@ class Encoder(nn.Module):
         return self._read(self.stem.soft(p))[0]
 
     def read(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Embedding ``[B, d]`` and tokens ``[B, T, d]`` of sets of bases, computed once."""
+        """Return embedding ``[B, d]`` and tokens ``[B, T, d]`` of sets of bases, computed once."""
         return self._read(self.stem(codes))
 
     def _read(self, stemmed: Stemmed) -> tuple[Tensor, Tensor]:

@@ -119,7 +119,7 @@ class KmerLogistic(SequenceClassifier):
 
 
 def kmer_classes(k: int, canonical: bool) -> NDArray[np.int64]:
-    """Column of each k-mer ``[4^k]``: its own, or one with its reverse complement."""
+    """Return the column of each k-mer ``[4^k]``: its own, or one with its reverse complement."""
     ids = np.arange(4**k)
     if not canonical:
         return ids

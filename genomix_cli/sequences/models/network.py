@@ -73,11 +73,11 @@ class Network(nn.Module, ABC):
         """Return the same from probabilities of A, C, G and T ``[B, L, 4]``, with a gradient."""
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Logits ``[B, K]`` of sets of bases ``[B, L]``."""
+        """Return the logits ``[B, K]`` of sets of bases ``[B, L]``."""
         return self.head(self.embed(codes))
 
     def soft(self, p: Tensor) -> Tensor:
-        """Logits ``[B, K]`` from probabilities of bases ``[B, L, 4]``."""
+        """Return the logits ``[B, K]`` from probabilities of bases ``[B, L, 4]``."""
         return self.head(self.embed_soft(p))
 
 

@@ -63,7 +63,7 @@ class TransformerNetwork(Network):
             self.encoder.requires_grad_(False)
 
     def embed(self, codes: Tensor) -> Tensor:
-        """Embedding ``[B, d]``."""
+        """Return the embedding ``[B, d]``."""
         return self.encoder(codes)
 
     def embed_soft(self, p: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class TransformerNetwork(Network):
         return self.encoder.soft(p)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Logits ``[B, K]``."""
+        """Return the logits ``[B, K]``."""
         return self.head(self.dropout(self.embed(codes)))
 
     def train(self, mode: bool = True) -> TransformerNetwork:

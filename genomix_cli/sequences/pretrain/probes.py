@@ -65,7 +65,7 @@ class ProbeRow:
         Accuracy less that of the best baseline that learned nothing before the probe, on the same
         draws; None for that baseline itself.
     baseline : bool
-        Whether it needed no pre-training.
+        True if it needed no pre-training.
     """
 
     features: str

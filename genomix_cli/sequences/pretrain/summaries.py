@@ -26,7 +26,7 @@ class Summary:
         Number of sequences in each part of the split.
     held_out_by : str
     temperature : float
-        As learned.
+        Temperature that was learned.
     curve : tuple of Epoch
     notes : tuple of str
     """

@@ -40,7 +40,7 @@ class Views:
     mutate : float
         Share of the bases that is changed to another.
     reverse_complement : bool
-        Whether half of the views are of the other strand; aligned sequences have none.
+        Take half of the views from the other strand; aligned sequences have none.
     """
 
     mask: Share = 0.15
@@ -65,7 +65,7 @@ def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator)
         uint8 ``[B, L]``: sets of bases.
     views : Views
     aligned : bool
-        Whether columns are places, which nothing may move.
+        True if columns are places, which nothing may move.
     generator : torch.Generator
         On the device of `codes`.
 

@@ -69,11 +69,11 @@ class CNN(VariantModel):
         self.head = nn.Sequential(nn.Linear(2 * config.hidden, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def window(self, window: Window) -> Tensor:
-        """Tracks and where they were observed, ``[W, 2 M, N]``."""
+        """Return the tracks and where they were observed, ``[W, 2 M, N]``."""
         return measured_tracks(window, self.config.use_tracks)
 
     def variants(self, context: Tensor, variants: Variants) -> Tensor:
-        """Logits, float ``[W, G]``."""
+        """Return the logits, float ``[W, G]``."""
         step = torch.arange(self.config.bases, device=context.device) - self.flank
         tracks = tracks_at(context, variants.offset[..., None] + step)
         ref = self._encode(variants.ref, tracks)

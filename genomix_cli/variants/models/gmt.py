@@ -196,7 +196,7 @@ class KmerEmbedding(nn.Module):
         return F.embedding(ids, self.weight) * self.gain
 
     def bin_means(self, ids: Tensor) -> Tensor:
-        """Mean embedding of each bin: ``[W, N * 50]`` -> ``[W, N, width]``."""
+        """Return the mean embedding of each bin: ``[W, N * 50]`` -> ``[W, N, width]``."""
         bags = ids.view(-1, BIN_SIZE)
         # One lookup per bin instead of one per base: no [W, N * 50, width] in memory.
         means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
@@ -493,7 +493,7 @@ class GMT(VariantModel):
         return context, x
 
     def _all_but_last(self, sequence: Tensor, window: Window) -> tuple[Context, Tensor]:
-        """The context without the last layer, and the tokens that this layer reads."""
+        """Return the context without the last layer, and the tokens that this layer reads."""
         config = self.config
         # A mean over 50 k-mers has a seventh of their spread; the factor makes up for some of it.
         tokens = self.sequence_in(4.0 * sequence)[:, :, None]
@@ -568,7 +568,7 @@ class GMT(VariantModel):
         return torch.cat([left, right], dim=-1)
 
     def with_null(self, context: Context, variants: Variants) -> tuple[Tensor, Tensor]:
-        """Logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
+        """Return logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
         bins = (variants.offset // BIN_SIZE).repeat(1, 2)
         with torch.autocast(bins.device.type, enabled=False):
             tokens = self.alleles.with_null(self.embed_alleles(variants))
@@ -653,7 +653,7 @@ class Reconstruction(nn.Module):
         self.register_buffer("spelled", _spelled(k), persistent=False)
 
     def kmers(self, spans: Tensor, embedding: KmerEmbedding) -> Tensor:
-        """Logits of each k-mer in each span: [CLS] ``[n, d]`` -> ``[n, n_kmers, 4^k]``."""
+        """Return logits of each k-mer in each span: [CLS] ``[n, d]`` -> ``[n, n_kmers, 4^k]``."""
         hidden = self.norm_span(spans)[:, None] + self.place
         rows = embedding.weight[: len(self.spelled)] * (embedding.gain / embedding.weight.shape[1])
         return self.query(hidden) @ torch.cat([rows, self.spelled], dim=1).T

@@ -29,7 +29,7 @@ SAMPLES = 4
 
 
 def measured_tracks(window: Window, use: bool) -> Tensor:
-    """Tracks and where they were observed, float ``[W, 2 M, N]``; zeros unless `use`."""
+    """Return the tracks and where they were observed, float ``[W, 2 M, N]``; zeros unless `use`."""
     tracks = torch.cat([window.signal * window.observed, window.observed], dim=1)
     return tracks if use else torch.zeros_like(tracks)
 
@@ -45,7 +45,7 @@ def tracks_at(tracks: Tensor, places: Tensor) -> Tensor:
 
 
 def token_tracks(tracks: Tensor, offset: Tensor, bases: int, size: int) -> Tensor:
-    """Mean tracks of each token of `size` bases around each variant.
+    """Return the mean tracks of each token of `size` bases around each variant.
 
     Parameters
     ----------
@@ -203,11 +203,11 @@ class SiameseModel(VariantModel):
         raise NotImplementedError
 
     def window(self, window: Window) -> Tensor:
-        """Tracks and where they were observed, ``[W, 2 M, N]``."""
+        """Return the tracks and where they were observed, ``[W, 2 M, N]``."""
         return measured_tracks(window, self.config.use_tracks)
 
     def variants(self, context: Tensor, variants: Variants) -> Tensor:
-        """Logits, float ``[W, G]``."""
+        """Return the logits, float ``[W, G]``."""
         both = torch.stack([variants.ref, variants.alt])
         # alt - ref is a small difference of large numbers: keep it in full precision.
         with torch.autocast(context.device.type, enabled=False):
