@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
 from genomix_cli.comparison.metrics.binary import (
@@ -36,15 +37,10 @@ QUANTITATIVE = {"pearson": pearson, "spearman": spearman}
 def frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd.DataFrame:
     """Return predictions as a table with one row per variant; `pos` is 1-based."""
     table, rows = shard.variants, predictions.row
-    tissues = np.array([*shard.tissues, ""])
     return pd.DataFrame(
         {
             "part": part,
-            "contig": np.array(list(shard.contigs))[table.contig[rows]],
-            "pos": table.pos[rows] + 1,
-            "ref": np.char.decode(table.ref[rows]),
-            "alt": np.char.decode(table.alt[rows]),
-            "tissue": tissues[table.tissue[rows]],
+            **allele_columns(shard, rows),
             "group": table.group[rows],
             "label": table.label[rows],
             "effect": table.effect[rows],
@@ -53,6 +49,18 @@ def frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd
             "score": platt.apply(predictions.logit),
         }
     )
+
+
+def allele_columns(shard: Shard, rows: Rows) -> dict[str, NDArray[Any]]:
+    """Return columns that name alleles, trimmed as the shard has them; `pos` is 1-based."""
+    table = shard.variants
+    return {
+        "contig": np.array(list(shard.contigs))[table.contig[rows]],
+        "pos": table.pos[rows] + 1,
+        "ref": np.char.decode(table.ref[rows]),
+        "alt": np.char.decode(table.alt[rows]),
+        "tissue": np.array([*shard.tissues, ""])[table.tissue[rows]],
+    }
 
 
 def metrics_of(table: pd.DataFrame, seed: int) -> dict[str, Any]:

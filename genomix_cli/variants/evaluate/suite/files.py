@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from genomix_cli.comparison.intervals import NAN
@@ -23,6 +22,7 @@ from genomix_cli.variants.evaluate.suite.results import (
     headline,
 )
 from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.train.held_out import allele_columns
 from genomix_cli.variants.trained import model_folder
 
 FORMAT = "genomix-evaluation"
@@ -128,17 +128,8 @@ def _rows(results: SuiteResults) -> Iterator[Row]:
 
 def _predictions(suite: Suite, shard: Shard) -> pd.DataFrame:
     """An allele per row, trimmed as the shard has it, and a column per entrant."""
-    table, rows = shard.variants, suite.rows
-    tissues = np.array([*shard.tissues, ""])
-    columns: dict[str, Any] = {
-        "contig": np.array(list(shard.contigs))[table.contig[rows]],
-        "pos": table.pos[rows] + 1,
-        "ref": np.char.decode(table.ref[rows]),
-        "alt": np.char.decode(table.alt[rows]),
-        "tissue": tissues[table.tissue[rows]],
-        "label": suite.truth.label,
-        "effect": suite.truth.effect,
-    }
+    columns = allele_columns(shard, suite.rows)
+    columns |= {"label": suite.truth.label, "effect": suite.truth.effect}
     for entrant in suite.entrants:
         score = entrant.score if entrant.probability is None else entrant.probability
         columns[entrant.name] = score
