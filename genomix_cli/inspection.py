@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.vcf.bgzf import GZIP
 from genomix_cli.variants.score.tags import DIFFERENCE, HEADER_PREFIX, PROBABILITY, REASON
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ HEADER_LINES = {
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
-_GZIP = b"\x1f\x8b"
 # mudata's own first line, before that of HDF5.
 _MUDATA = b"MuData"
 
@@ -132,7 +132,7 @@ def _start(path: Path) -> bytes:
     try:
         with open(path, "rb") as raw:
             start = raw.read(4096)
-        if start.startswith(_GZIP):
+        if start.startswith(GZIP):
             with gzip.open(path) as text:
                 start = text.read(4096)
     except (OSError, EOFError) as error:

@@ -113,13 +113,6 @@ SEQUENCE_TASKS = Registry(
     },
 )
 
-SIMULATORS = Registry(
-    "simulator",
-    {
-        "genome": "genomix_cli.variants.simulate.genome:simulate_genome",
-        "cohort": "genomix_cli.cohorts.simulate.cohort:simulate_cohort",
-    },
-)
 
 # In the order in which they are drawn: what drives another comes before it.
 COHORT_MODALITIES = Registry(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
-from genomix_cli.genome.tables import GZIP
+from genomix_cli.genome.vcf.bgzf import GZIP
 
 if TYPE_CHECKING:
     import pandas as pd

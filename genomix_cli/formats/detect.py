@@ -7,10 +7,11 @@ import json
 import zlib
 from pathlib import Path
 
+from genomix_cli.genome.vcf.bgzf import GZIP
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # mudata's own first line, before that of HDF5.
 _MUDATA = b"MuData"
-_GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
@@ -62,7 +63,7 @@ def is_scored_classes(path: Path) -> bool:
     if path.is_dir():
         return _domain_of_run(path) != "variants"
     start = _start(path)
-    if start.startswith(_GZIP):
+    if start.startswith(GZIP):
         start = _unzipped(path)
     first = start.decode(errors="replace").splitlines()[:1] or [""]
     return start.startswith(_PARQUET) or first[0].split("\t")[0] == "sample"

@@ -19,7 +19,7 @@ from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.readahead import ReadAhead
-from genomix_cli.genome.vcf.bgzf import END, HEADER_SIZE, is_bgzf
+from genomix_cli.genome.vcf.bgzf import END, GZIP, HEADER_SIZE, is_bgzf
 from genomix_cli.provenance import atomic_path
 
 log = logging.getLogger("genomix")
@@ -32,7 +32,6 @@ CHECKED_CONTIGS = 64
 LONGEST_HEADER = 1 << 16
 # Of a bgzipped file from the block of its last base on: a few blocks, or the index is another's.
 _LARGEST_TAIL = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Fasta:
@@ -147,7 +146,7 @@ class Fasta:
 def _check_format(path: Path) -> None:
     """Refuse what is not a FASTA before htslib writes its own messages about it."""
     start = _start(path)
-    compressed = start.startswith(_GZIP_MAGIC)
+    compressed = start.startswith(GZIP)
     if compressed and not is_bgzf(start):
         raise DataError(
             "is compressed with gzip, which allows no random access",
@@ -176,7 +175,7 @@ def _start(path: Path) -> bytes:
 def _index_files(path: Path) -> dict[str, Path]:
     """Index files by the option of ``samtools faidx`` that names them."""
     files = {"--fai-idx": Path(f"{path}.fai")}
-    if _start(path).startswith(_GZIP_MAGIC):
+    if _start(path).startswith(GZIP):
         files["--gzi-idx"] = Path(f"{path}.gzi")
     return files
 
@@ -308,7 +307,7 @@ def _build_index(path: Path) -> None:
 def _refuse_duplicates(path: Path) -> None:
     """Refuse a file that names a contig twice: htslib would index the first and drop the other."""
     seen: set[bytes] = set()
-    with (gzip.open if _start(path).startswith(_GZIP_MAGIC) else open)(path, "rb") as handle:
+    with (gzip.open if _start(path).startswith(GZIP) else open)(path, "rb") as handle:
         for line in handle:
             if line.startswith(b">"):
                 name = (line[1:].split() or [b""])[0]

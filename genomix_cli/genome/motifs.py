@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.vcf.bgzf import GZIP
 
 PSEUDO_PROBABILITY = 0.005
 MIN_THRESHOLD_BITS = 6.5
@@ -290,7 +291,7 @@ def _scan_strand(
 def _read_text(path: Path) -> str:
     try:
         data = Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
+        if data.startswith(GZIP):
             data = gzip.decompress(data)
         return data.decode()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 BIN_SIZE = 50
-N_QUANTILES = 1001
 CLIP = 10.0
 # A track that varies less is constant but for rounding.
 MIN_SD = 1e-3

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from genomix_cli.errors import DataError, GenomixError, UsageError
+from genomix_cli.genome.vcf.bgzf import GZIP
 
 #: What stands for a missing value, in any mixture of capitals.
 MISSING = frozenset(
@@ -29,7 +30,6 @@ MISSING = frozenset(
         "[unknown]",
     ]
 )
-GZIP = b"\x1f\x8b"
 # What people hand over in place of a table, by its first bytes.
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a zip archive or an Excel sheet",

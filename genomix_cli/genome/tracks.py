@@ -7,7 +7,6 @@ type, it reads those of another.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
@@ -24,7 +23,6 @@ _ACCESSIBILITY = {
     "MNASE": "MNase-seq",
 }
 _OTHER_ASSAYS = {"CAGE": "CAGE", "RNA": "RNA-seq", "WGBS": "WGBS", "METHYLATION": "WGBS"}
-_HISTONE = re.compile(r"H[1-4][A-Z0-9.]*K\d+\w*", re.IGNORECASE)
 
 
 class TrackName(NamedTuple):
@@ -75,11 +73,6 @@ def is_accessibility(modality: str) -> bool:
     """Whether a modality says where the chromatin is open."""
     name = read_track_name(modality)
     return name.assay in _ACCESSIBILITY.values()
-
-
-def is_histone_mark(modality: str) -> bool:
-    """Whether a modality is a modification of a histone."""
-    return _HISTONE.fullmatch(read_track_name(modality).target) is not None
 
 
 def modalities(names: Iterable[str]) -> tuple[str, ...]:

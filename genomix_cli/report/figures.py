@@ -333,6 +333,3 @@ def mean_attention(by_class: NDArray[np.float32], counts: Sequence[int]) -> NDAr
     total = weight.sum(0)
     summed = (np.nan_to_num(by_class) * weight).sum(0)
     return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
-
-
-FIGURES = (overview, curves, calibration, confusion, training, attention)

@@ -177,13 +177,6 @@ def _array(tensor: Tensor) -> Floats:
     return tensor.detach().double().cpu().numpy()
 
 
-def spread_rows(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Return at most `most` of `rows`, evenly spaced: a cohort may be sorted by class."""
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
-
-
 def importances(
     attribution: Attribution, modalities: Sequence[Modality], drivers: Drivers | None = None
 ) -> tuple[Importance, ...]:

@@ -12,6 +12,8 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
+#: First bytes of any gzip file.
+GZIP = b"\x1f\x8b"
 #: An empty block, the mark of a complete file.
 END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 #: Bytes that :func:`is_bgzf` needs to see.
@@ -26,7 +28,7 @@ QUEUE = 4
 
 def is_bgzf(start: bytes) -> bool:
     """Whether a file with these first 18 bytes is BGZF, not just gzip."""
-    if len(start) < HEADER_SIZE or start[:2] != b"\x1f\x8b":
+    if len(start) < HEADER_SIZE or not start.startswith(GZIP):
         return False
     has_extra_field = bool(start[3] & 4)
     return has_extra_field and start[12:14] == b"BC"

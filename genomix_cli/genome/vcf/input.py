@@ -26,7 +26,6 @@ log = logging.getLogger("genomix")
 
 STANDARD_STREAM = "-"
 BCF = b"BCF\x02"
-GZIP = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 #: Bytes of text that are cut into lines at a time.
@@ -116,7 +115,7 @@ class Input:
 
     def _decompressed(self) -> Iterator[bytes]:
         stream: Any = io.BufferedReader(self.stream, BLOCK)
-        if self.stream.start.startswith(GZIP):
+        if self.stream.start.startswith(bgzf.GZIP):
             stream = gzip.GzipFile(fileobj=stream)
         # Of a pipe, what is there is taken at once.
         read = stream.read if self.is_file else stream.read1
@@ -181,7 +180,7 @@ class _Stream(io.RawIOBase):
     def peek(self, count: int) -> bytes:
         """The first bytes, decompressed; fewer where there are no more, or they are damaged."""
         while True:
-            if not self.start.startswith(GZIP):
+            if not self.start.startswith(bgzf.GZIP):
                 return self.start[:count]
             try:
                 data = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(self.start, count)

@@ -21,7 +21,6 @@ from genomix_cli.sequences.generate.process import Predict, posterior
 RATES = (0.05, 0.15, 0.3, 0.5, 0.7)
 # Number of passes in which every base is hidden once, where any may be wrong.
 GROUPS = 8
-LN2 = float(np.log(2))
 
 
 @dataclass(frozen=True)

@@ -161,22 +161,3 @@ def classify_allele(ref: str, alt: str) -> str | None:
     if max(len(trimmed.ref), len(trimmed.alt)) > MAX_ALLELE:
         return TOO_LONG
     return None
-
-
-def classify_site(reference: Reference, contig: str, pos: int, ref: str) -> str | None:
-    """Return the reason why a site cannot be used, or None; see `Stretch.site`.
-
-    Parameters
-    ----------
-    reference : Reference
-    contig : str
-        As the VCF spells it; ``chr1`` and ``1`` are the same.
-    pos : int
-        0-based.
-    ref : str
-        Bases; upper or lower case.
-    """
-    name = reference.names.find(contig)
-    if name is None:
-        return CONTIG_ABSENT
-    return Stretch.of(reference, name, pos, pos + len(ref)).site(pos, ref)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +63,6 @@ class Background:
         n = len(self.logits)
         as_high = n - np.searchsorted(self.logits, logits, side="left")
         return -10.0 * np.log10((as_high + 1) / (n + 1)) + 0.0
-
-    @property
-    def highest_phred(self) -> float:
-        """Phred-scaled rank of a score above the whole background."""
-        return 10.0 * math.log10(len(self.logits) + 1)
 
     def save(self, folder: Path) -> None:
         """Write the background beside the weights in `folder`."""

@@ -9,7 +9,6 @@ from genomix_cli.genome.tracks import (
     TrackName,
     cells,
     is_accessibility,
-    is_histone_mark,
     modalities,
     of_one_cell,
     read_track_name,
@@ -43,9 +42,6 @@ def test_a_name_that_cannot_be_read_is_refused(name: str) -> None:
 def test_kinds_of_modalities() -> None:
     assert is_accessibility("DNase")
     assert not is_accessibility("CTCF")
-    assert is_histone_mark("H2A.ZK7ac")
-    assert is_histone_mark("H3K4me3")
-    assert not is_histone_mark("HNF4A")
 
 
 def test_a_track_without_a_cell_type_serves_them_all() -> None:

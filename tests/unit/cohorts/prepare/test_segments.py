@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genomix_cli.cohorts.prepare.segments import bin_means, bins_of, read_segments, to_segments
+from genomix_cli.cohorts.prepare.segments import bin_means, bins_of, read_segments
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.arms import arms
 
@@ -113,29 +113,3 @@ def test_what_is_wrong_has_its_line(tmp_path: Path, row: tuple[object, ...], mes
     path = seg(tmp_path / "a.seg", ("s0", "1", 1, 100, 5, 0.5), row)
     with pytest.raises(DataError, match=message):
         read_segments("cna", path, "arms", "hg38")
-
-
-def test_bins_back_to_segments(tmp_path: Path) -> None:
-    bins = bins_of("5Mb", "hg38")
-    values = np.full(len(bins), 0.0)
-    values[3:6], values[8] = 1.0, np.nan
-    table = to_segments("s1", bins, values)
-    assert list(table.columns) == ["ID", "chrom", "loc.start", "loc.end", "num.mark", "seg.mean"]
-    first = table[table["chrom"] == "chr1"].drop(columns="ID").to_numpy().tolist()
-    assert first[:4] == [
-        ["chr1", 1, 15_000_000, 3, 0.0],
-        ["chr1", 15_000_001, 30_000_000, 3, 1.0],
-        ["chr1", 30_000_001, 40_000_000, 2, 0.0],
-        ["chr1", 45_000_001, 248_956_422, 41, 0.0],
-    ]
-    table.to_csv(tmp_path / "a.seg", sep="\t", index=False)
-    again = read_segments("cna", tmp_path / "a.seg", "5Mb", "hg38")
-    assert np.array_equal(again.values[0], values.astype(np.float32), equal_nan=True)
-    assert to_segments("s1", bins, np.full(len(bins), np.nan)).empty
-
-
-def test_close_neighbours_are_one_segment() -> None:
-    bins = pd.DataFrame({"contig": ["c", "c"], "start": [0, 100], "end": [100, 400]})
-    table = to_segments("s", bins, np.array([0.0, 0.4]), tolerance=0.5)
-    assert len(table) == 1
-    assert table["seg.mean"].iloc[0] == pytest.approx(0.3)

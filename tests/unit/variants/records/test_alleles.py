@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from genomix_cli.genome.fasta import Fasta
-from genomix_cli.variants.records.alleles import REASONS, classify_allele, classify_site
+from genomix_cli.variants.records.alleles import CONTIG_ABSENT, REASONS, Stretch, classify_allele
 from genomix_cli.variants.records.inputs import MAX_ALLELE
 
 LONG = "A" * (MAX_ALLELE + 1)
@@ -19,6 +19,14 @@ def fasta(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fasta]:
     path.write_text(">chr1\nACGTacgtNNRYKB\n")
     with Fasta(path) as file:
         yield file
+
+
+def classify_site(fasta: Fasta, contig: str, pos: int, ref: str) -> str | None:
+    """The reason of one site, read on its own."""
+    name = fasta.names.find(contig)
+    if name is None:
+        return CONTIG_ABSENT
+    return Stretch.of(fasta, name, pos, pos + len(ref)).site(pos, ref)
 
 
 @pytest.mark.parametrize(
