@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyfaidx
 import pysam
 import pytest
 
@@ -58,6 +59,21 @@ def test_every_window_of_every_contig(path: Path) -> None:
                     assert decode(codes) == padded[start + 5 : end + 5]
                     assert codes.dtype == np.uint8
             assert decode(fasta.contig(name)) == letters(bases)
+
+
+@pytest.mark.parametrize(("width", "newline"), [(10, "\n"), (7, "\r\n"), (80, "\n")])
+def test_windows_are_those_of_pyfaidx(tmp_path: Path, width: int, newline: str) -> None:
+    path, copy = tmp_path / "genome.fa", tmp_path / "copy.fa"
+    path.write_bytes(as_fasta(SEQUENCES, width, newline))
+    copy.write_bytes(path.read_bytes())  # each makes an index of its own
+    oracle = pyfaidx.Fasta(str(copy), as_raw=True)
+    with Fasta(path) as fasta:
+        assert fasta.lengths == {record.name: len(record) for record in oracle}
+        for name, length in fasta.lengths.items():
+            for start in range(length):
+                for end in range(start + 1, length + 1):
+                    assert decode(fasta.fetch(name, start, end)) == letters(oracle[name][start:end])
+    oracle.close()
 
 
 @pytest.mark.parametrize(("start", "end"), [(-100, -90), (1000, 1010), (-3, 100), (28, 30), (4, 4)])
