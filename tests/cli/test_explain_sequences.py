@@ -91,8 +91,8 @@ def test_other_baselines(explain: Here, tmp_path: Path) -> None:
         ("dna.h5", "cnn", ["--baseline", "ref"], "unknown baseline"),
         ("dna.h5", "cnn", ["--baseline", "mean"], "are not aligned"),
         ("people.h5", "loci", ["--baseline", "shuffle"], "are aligned"),
-        ("dna.h5", "cnn", ["--summary", "x.tsv"], "is for aligned sequences"),
-        ("dna.h5", "words", [], "the model has no gradients"),
+        ("dna.h5", "cnn", ["--summary", "x.tsv"], "needs aligned sequences"),
+        ("dna.h5", "words", [], "kmer-logistic has no gradients"),
         ("dna.h5", "cnn", ["--samples", "s1"], "--samples is for cohorts, and"),
     ],
 )
@@ -109,10 +109,11 @@ def test_mistakes_are_one_line(
 def test_attributions_that_do_not_add_up_are_an_exit_code(
     explain: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from genomix_cli.comparison import explanation
     from genomix_cli.sequences.explain import attribution
 
     monkeypatch.setattr(attribution, "MORE_STEPS", ())
-    monkeypatch.setattr(attribution, "SMALLEST_CHANGE", 1e-9)
+    monkeypatch.setattr(explanation, "SMALLEST_CHANGE", 1e-9)
     done = explain("dna.h5", "cnn", "--steps", 2, "--max-sequences", 10)
     assert done.code == 3
     assert "do not add up" in done.err

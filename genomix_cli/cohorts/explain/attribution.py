@@ -23,22 +23,21 @@ from torch import Tensor
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import Differentiable
 from genomix_cli.cohorts.models.preprocessing import Encoded
+from genomix_cli.comparison.explanation import (
+    MORE_STEPS,
+    STEPS,
+    TOLERANCE,
+    completeness_error,
+)
 from genomix_cli.comparison.metrics.binary import auprc
 from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.formats.cohort import Cohort
 
-STEPS = 64
-#: Largest tolerated completeness error, as a fraction of the change.
-TOLERANCE = 0.01
-# If it is exceeded, the path is followed again in this many times the steps.
-MORE_STEPS = (4, 16)
-# Errors of smaller changes (logits) are relative to this: dividing by a change near 0 is void.
-SMALLEST_CHANGE = 0.1
 # Number of samples, and of values, to compute at a time.
 SAMPLES = 16
 VALUES = 2**22
-MOST_ROWS = 512
+MAX_ROWS = 512
 
 #: By modality, bool ``[d]``: True for features that the class or an interaction drives.
 Drivers = Mapping[str, NDArray[np.bool_]]
@@ -50,7 +49,7 @@ class Attribution:
 
     Attributes
     ----------
-    kept : tuple of Modality
+    selected : tuple of Modality
         Modalities with the features that the model uses.
     values : tuple of NDArray
         float64 ``[n, k]`` for each, in logits; 0 if the sample has no value.
@@ -60,7 +59,7 @@ class Attribution:
         float64 ``[n]``: its logit minus that of the baseline, which the values should sum to.
     """
 
-    kept: tuple[Modality, ...]
+    selected: tuple[Modality, ...]
     values: tuple[Floats, ...]
     target: NDArray[np.int64]
     change: Floats
@@ -68,9 +67,8 @@ class Attribution:
     @property
     def error(self) -> Floats:
         """Completeness error ``[n]``: |sum - change| / max(|change|, 0.1)."""
-        total = sum(values.sum(1) for values in self.values)
-        missed: Floats = np.abs(total - self.change)
-        return missed / np.maximum(np.abs(self.change), SMALLEST_CHANGE)
+        total: Any = sum(values.sum(1) for values in self.values)
+        return completeness_error(total, self.change)
 
 
 def attribute(
@@ -105,7 +103,7 @@ def attribute(
     """
     encoded = surface.encode(samples)
     width = sum(values.shape[1] for values in encoded.values)
-    rows = int(np.clip(VALUES // max(width, 1), SAMPLES, MOST_ROWS))
+    rows = int(np.clip(VALUES // max(width, 1), SAMPLES, MAX_ROWS))
     values = tuple(np.zeros(each.shape) for each in encoded.values)
     attribution = Attribution(surface.selected, values, target, np.zeros(len(samples)))
     left = np.arange(len(samples))
@@ -186,7 +184,7 @@ def importances(
     """
     result: list[Importance] = []
     for modality, used, values in zip(
-        modalities, attribution.kept, attribution.values, strict=True
+        modalities, attribution.selected, attribution.values, strict=True
     ):
         mean = dict(zip(used.features, np.abs(values).mean(0), strict=True))
         planted = (drivers or {}).get(modality.name)
@@ -202,13 +200,13 @@ def planted_drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
     drivers: dict[str, NDArray[np.bool_]] = {}
     for name in cohort.modalities if cohort.truth is not None else ():
         table = cohort.features(name)
-        said = []
+        flags = []
         if "driver" in table:
-            said.append(np.asarray(table["driver"], bool))
+            flags.append(np.asarray(table["driver"], bool))
         if "interaction" in table:
-            said.append(np.asarray(table["interaction"]) >= 0)
-        if said:
-            drivers[name] = np.logical_or.reduce(said)
+            flags.append(np.asarray(table["interaction"]) >= 0)
+        if flags:
+            drivers[name] = np.logical_or.reduce(flags)
     return drivers
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.explain.attribution import Attribution
+from genomix_cli.comparison.explanation import Explained, explained
 from genomix_cli.comparison.study import Importance
 from genomix_cli.genome.vcf.writer import cell
 
@@ -33,27 +34,6 @@ ATTENTION_NOTE = (
     "cross-modal attention, descriptive: where the model looked, mean over the samples of a "
     "predicted class; it is no measure of importance"
 )
-
-
-class Explained(NamedTuple):
-    """Summary of one explained sample.
-
-    Attributes
-    ----------
-    sample, of_class : str
-    probability : float
-        Calibrated probability of the class.
-    change : float
-        Its logit minus that of the mean training sample.
-    error : float
-        Completeness error, as a fraction of the change.
-    """
-
-    sample: str
-    of_class: str
-    probability: float
-    change: float
-    error: float
 
 
 @dataclass(frozen=True)
@@ -85,26 +65,15 @@ class Explanation:
     def columns(self) -> tuple[list[int], ...]:
         """Indices, per modality, of the features that the model uses."""
         columns = []
-        for modality, used in zip(self.samples.modalities, self.attribution.kept, strict=True):
+        for modality, used in zip(self.samples.modalities, self.attribution.selected, strict=True):
             index = {name: i for i, name in enumerate(modality.features)}
             columns.append([index[name] for name in used.features])
         return tuple(columns)
 
     def rows(self) -> tuple[Explained, ...]:
         """Return one summary per sample."""
-        attribution = self.attribution
-        return tuple(
-            Explained(
-                str(name),
-                self.samples.classes[attribution.target[i]],
-                float(self.probability[i]),
-                float(attribution.change[i]),
-                float(error),
-            )
-            for i, (name, error) in enumerate(
-                zip(self.samples.names, attribution.error, strict=True)
-            )
-        )
+        names, classes = self.samples.names, self.samples.classes
+        return explained(names, classes, self.probability, self.attribution)
 
 
 def attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
@@ -131,7 +100,7 @@ def reasons(explanation: Explanation, row: int) -> list[Reason]:
     listed = [
         Reason(used.name, used.features[j], float(values[column]), float(attributions[row, j]))
         for used, attributions, columns in zip(
-            attribution.kept, attribution.values, explanation.columns, strict=True
+            attribution.selected, attribution.values, explanation.columns, strict=True
         )
         for values in (samples.values[used.name][row],)
         for j, column in enumerate(columns)

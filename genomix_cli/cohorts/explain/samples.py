@@ -5,7 +5,6 @@ Letters in shapes: n samples, M modalities, k features that a model uses, K clas
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,8 +17,6 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples, aligned, read_samples
 from genomix_cli.cohorts.explain.attribution import (
-    STEPS,
-    TOLERANCE,
     Attribution,
     Drivers,
     attribute,
@@ -31,7 +28,6 @@ from genomix_cli.cohorts.explain.explanation import (
     ATTENTION_COLUMNS,
     ATTENTION_NOTE,
     COLUMNS,
-    Explained,
     Explanation,
     attention_rows,
     attribution_rows,
@@ -42,10 +38,19 @@ from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.requests import ExplainRequest
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.cohorts.score import score_samples
+from genomix_cli.comparison.explanation import (
+    STEPS,
+    Explained,
+    check_complete,
+    class_index,
+    no_gradients,
+    rows_of,
+    spread_rows,
+    write_table,
+)
 from genomix_cli.comparison.study import Importance
-from genomix_cli.errors import CheckError, MissingExtraError, UsageError
+from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import open_cohort
-from genomix_cli.genome.tables import unknown_name
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
@@ -84,7 +89,10 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
     run = load_run(Path(request.model), str(resolve_device(request.device)))
-    surface = _surface(run)
+    try:
+        surface = run.model.differentiable()
+    except NotImplementedError as error:
+        raise no_gradients(run.config.model, run.path, COHORT_MODELS) from error
     with open_cohort(request.cohort) as cohort:
         original = read_samples(cohort)
         drivers = planted_drivers(cohort)
@@ -96,7 +104,7 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
         explanation = _explain(run, surface, samples, model_drivers, request)
         _write(explanation, run, request, drafts)
     if not request.allow_incomplete:
-        _check(explanation.rows(), request)
+        check_complete(explanation.rows(), "samples", request.steps)
     return ExplainSummary(explanation.rows(), driver_auprc(explanation.importances))
 
 
@@ -139,30 +147,6 @@ def _device(model: CohortModel) -> Any:
     return getattr(model, "device", "cpu")
 
 
-def _surface(run: Run) -> Differentiable:
-    try:
-        surface: Differentiable = run.model.differentiable()
-    except NotImplementedError as error:
-        others = [name for name in _with_gradients() if name != run.config.model]
-        raise UsageError(
-            f"{run.config.model} has no gradients, which attributions need",
-            where=run.path,
-            expected=f"a run of {' or '.join(others)}",
-        ) from error
-    return surface
-
-
-def _with_gradients() -> Iterator[str]:
-    """Yield the names of the models that have gradients."""
-    for name in COHORT_MODELS:
-        try:
-            known = COHORT_MODELS.load(name)
-        except (ImportError, MissingExtraError):  # its extra is not installed
-            continue
-        if known.has_gradient():
-            yield name
-
-
 def _in_order(drivers: Drivers, original: Samples, samples: Samples) -> Drivers:
     """Return the drivers of the model's features; features absent from the file are not drivers."""
     there = {modality.name: modality for modality in original.modalities}
@@ -180,8 +164,10 @@ def _in_order(drivers: Drivers, original: Samples, samples: Samples) -> Drivers:
 def _explain(
     run: Run, surface: Differentiable, samples: Samples, drivers: Drivers, request: ExplainRequest
 ) -> Explanation:
-    rows = _candidates(samples, request)
-    explained = _class(request, samples.classes)
+    rows = rows_of(
+        samples.names, request.select, what="sample", where=request.cohort, option="--samples"
+    )
+    explained = class_index(request.of_class, samples.classes, request.model)
     if request.top is None:
         rows = _limited(rows, request)
     scores = score_samples(run, samples.take(rows))
@@ -206,29 +192,15 @@ def _explain(
     return Explanation(chosen, predicted, probability, attribution, sizes, attention)
 
 
-def _candidates(samples: Samples, request: ExplainRequest) -> NDArray[np.intp]:
-    """Return rows of the selected samples, in the order of the cohort."""
-    if not request.select:
-        return np.arange(len(samples))
-    row = {str(name): i for i, name in enumerate(samples.names)}
-    for name in request.select:
-        if name not in row:
-            raise unknown_name(
-                name, list(row), what="sample", where=request.cohort, option="--samples"
-            )
-    return np.array(sorted({row[name] for name in request.select}))
-
-
 def _limited(rows: NDArray[np.intp], request: ExplainRequest) -> NDArray[np.intp]:
     """Return at most `max_samples` rows, evenly spaced: a cohort may be sorted by class."""
-    if len(rows) <= request.max_samples:
-        return rows
-    log.warning(
-        "explaining %d of %s samples, evenly through the cohort; see --max-samples",
-        request.max_samples,
-        f"{len(rows):,}",
-    )
-    return rows[np.linspace(0, len(rows) - 1, request.max_samples).round().astype(np.intp)]
+    if len(rows) > request.max_samples:
+        log.warning(
+            "explaining %d of %s samples, evenly through the cohort; see --max-samples",
+            request.max_samples,
+            f"{len(rows):,}",
+        )
+    return spread_rows(rows, request.max_samples)
 
 
 def _refuse_unmeasured(names: NDArray[Any], request: ExplainRequest) -> None:
@@ -242,17 +214,6 @@ def _refuse_unmeasured(names: NDArray[Any], request: ExplainRequest) -> None:
             request.cohort,
             f"{len(names):,}",
         )
-
-
-def _class(request: ExplainRequest, classes: tuple[str, ...]) -> int | None:
-    """Return the index of the class to explain; None for the predicted one of each sample."""
-    if request.of_class is None:
-        return None
-    if request.of_class not in classes:
-        raise unknown_name(
-            request.of_class, classes, what="class", where=request.model, option="--class"
-        )
-    return classes.index(request.of_class)
 
 
 def _attribute(
@@ -286,7 +247,8 @@ def _write(
     explanation: Explanation, run: Run, request: ExplainRequest, drafts: Sequence[Path | None]
 ) -> None:
     """Write every table and figure."""
-    provenance = json.dumps(_provenance(request, run).to_dict(), sort_keys=True)
+    settings = {"steps": request.steps, "class": request.of_class}
+    provenance = Provenance.of(settings, {"cohort": request.cohort, "model": run.path})
     tables: list[tuple[Sequence[str], str, Iterable[Sequence[str]]]] = [
         (COLUMNS, "", attribution_rows(explanation)),
         summary_table(explanation.importances),
@@ -294,17 +256,9 @@ def _write(
     ]
     for draft, (columns, note, rows) in zip(drafts, tables, strict=True):
         if draft is not None:
-            with draft.open("w") as handle:
-                handle.write(f"## genomix explain {provenance}\n")
-                handle.write(f"## {note}\n" if note else "")
-                handle.writelines("\t".join(row) + "\n" for row in (columns, *rows))
+            write_table(draft, provenance, columns, note, rows)
     if request.plot_dir:
         _draw(explanation, run, request.plot_dir, request.force)
-
-
-def _provenance(request: ExplainRequest, run: Run) -> Provenance:
-    settings = {"steps": request.steps, "class": request.of_class}
-    return Provenance.of(settings, {"cohort": request.cohort, "model": run.path})
 
 
 def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None:
@@ -335,17 +289,3 @@ def _file_name(sample: str, taken: set[str]) -> str:
         name = f"{safe}-{i}"
     taken.add(name.lower())
     return f"{name}.png"
-
-
-def _check(lines: Sequence[Explained], request: ExplainRequest) -> None:
-    failed = [line for line in lines if not line.error <= TOLERANCE]
-    if failed:
-        worst = max(failed, key=lambda line: line.error)
-        raise CheckError(
-            f"the attributions of {len(failed)} of {len(lines)} samples do not add up to the "
-            "change of their logit",
-            where=f"{worst.sample} ({worst.of_class})",
-            expected=f"a completeness error of at most {TOLERANCE:.0%}",
-            found=f"{worst.error:.2%}",
-            hint=f"the outputs are written; try --steps {4 * request.steps}, or --allow-incomplete",
-        )

@@ -186,9 +186,13 @@ def largest(
     rows: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64]
 ) -> tuple[list[str], list[str], NDArray[np.int64]]:
     """Return the rows and columns with the most samples, in their order."""
-    kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:CELLS])
+    chosen_rows = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:CELLS])
     across = np.sort(np.argsort(-counts.sum(axis=0), kind="stable")[:CLASSES])
-    return [rows[i] for i in kept], [columns[i] for i in across], counts[np.ix_(kept, across)]
+    return (
+        [rows[i] for i in chosen_rows],
+        [columns[i] for i in across],
+        counts[np.ix_(chosen_rows, across)],
+    )
 
 
 def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:

@@ -214,12 +214,12 @@ def frequent(groups: Grouping, most: int) -> Grouping:
     """Return the groups with samples; of many, the most frequent and the rest as one."""
     counts = groups.counts()
     order = np.argsort(-counts, kind="stable")
-    kept = np.sort(order[: most if (counts > 0).sum() > most else None])
-    kept = kept[counts[kept] > 0]
-    names = tuple(groups.names[i] for i in kept)
-    new_code = np.full(len(groups.names), len(kept))
-    new_code[kept] = np.arange(len(kept))
-    rest = int((counts > 0).sum()) - len(kept)
+    shown = np.sort(order[: most if (counts > 0).sum() > most else None])
+    shown = shown[counts[shown] > 0]
+    names = tuple(groups.names[i] for i in shown)
+    new_code = np.full(len(groups.names), len(shown))
+    new_code[shown] = np.arange(len(shown))
+    rest = int((counts > 0).sum()) - len(shown)
     return Grouping((*names, f"{rest} others") if rest else names, new_code[groups.codes])
 
 

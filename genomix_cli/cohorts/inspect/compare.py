@@ -197,12 +197,15 @@ def compare(here: Cohort, there: Cohort) -> tuple[Distance, ...]:
 
 
 def _say_what_is_left_out(here: Cohort, there: Cohort, shared: tuple[str, ...]) -> None:
-    def said(cohort: Cohort) -> str:
+    def kinds_of(cohort: Cohort) -> str:
         return ", ".join(f"{name} ({kind.name})" for name, kind in cohort.kinds.items())
 
     if not shared:
         raise DataError(
-            "has no modality to compare", where=there.path, expected=said(here), found=said(there)
+            "has no modality to compare",
+            where=there.path,
+            expected=kinds_of(here),
+            found=kinds_of(there),
         )
     for name in sorted({*here.modalities, *there.modalities} - {*shared}):
         kinds = [c.kinds[name].name if name in c.kinds else "absent" for c in (here, there)]

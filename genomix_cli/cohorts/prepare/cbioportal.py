@@ -273,8 +273,8 @@ def _matrix_panels(path: Path) -> Iterator[tuple[str, str]]:
         columns = [i for i, name in enumerate(table.columns) if name.endswith("mutations")]
         if not columns:
             where = f"{path}:{table.header}"
-            found = ", ".join(table.columns)
-            raise DataError("has no column for the mutations", where=where, found=found)
+            listed = ", ".join(table.columns)
+            raise DataError("has no column for the mutations", where=where, found=listed)
         for row in table.rows():
             yield row.cells[0].strip(), row.cells[columns[0]].strip()
 

@@ -101,7 +101,7 @@ def read_clinical(
         raise DataError(f"the column {twice!r} is repeated", where=place(path, header, header))
     key = _sample_column(columns, sample_column, path)
     seen: dict[str, int] = {}
-    kept = []
+    used_rows = []
     for number, row in zip(places, rows, strict=True):
         name = (row[key] or "").strip()
         where = place(path, number, header)
@@ -113,11 +113,11 @@ def read_clinical(
                 f"{name} is repeated, first in line {seen[name]}", where=where, hint=hint
             )
         if name not in seen:
-            kept.append(row)
+            used_rows.append(row)
         seen.setdefault(name, number)
-    if len(kept) < len(rows):
-        log.warning("%s: %d rows repeat an earlier sample", path, len(rows) - len(kept))
-    return Clinical(path, _frame(columns, kept, key, list(seen)))
+    if len(used_rows) < len(rows):
+        log.warning("%s: %d rows repeat an earlier sample", path, len(rows) - len(used_rows))
+    return Clinical(path, _frame(columns, used_rows, key, list(seen)))
 
 
 def _text(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int]:

@@ -154,18 +154,18 @@ def choose_spelling(tables: Mapping[str, Sequence[str]], ids: str) -> Spelling:
     """
     if ids == "exact":
         return Spelling("exact")
-    found: list[Barcode] = []
+    barcodes: list[Barcode] = []
     for table, names in tables.items():
-        barcodes = [barcode for name in names if (barcode := parse_barcode(name))]
-        if ids == "auto" and len(barcodes) < len(names):
+        of_table = [barcode for name in names if (barcode := parse_barcode(name))]
+        if ids == "auto" and len(of_table) < len(names):
             return Spelling("exact")
-        if not barcodes:
+        if not of_table:
             first = _first(names)
             raise DataError("has no TCGA barcodes", where=table, found=first, hint="--ids exact")
-        found += barcodes
-    if all(barcode.type for barcode in found):
+        barcodes += of_table
+    if all(barcode.type for barcode in barcodes):
         return Spelling("sample")
-    tumours = frozenset(barcode.patient for barcode in found if not barcode.is_normal)
+    tumours = frozenset(barcode.patient for barcode in barcodes if not barcode.is_normal)
     return Spelling("patient", tumours)
 
 
@@ -262,8 +262,8 @@ def orient(
         for name, table in tables.items():
             if name not in axes and (axis_found := _axis(table, samples)):
                 axes[name] = axis_found
-                found = table.rows if axis_found == "rows" else table.columns
-                samples |= _spellings(found)
+                names = table.rows if axis_found == "rows" else table.columns
+                samples |= _spellings(names)
     for name, table in tables.items():
         if name not in axes:
             raise _cannot_tell(name, table, samples)

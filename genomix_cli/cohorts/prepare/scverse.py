@@ -70,11 +70,11 @@ def read_scverse(
         If the kind of a modality is not known.
     """
     try:
-        found, obs = _load(path, name or path.name.split(".")[0])
+        loaded, obs = _load(path, name or path.name.split(".")[0])
     except (OSError, KeyError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
         raise DataError(f"cannot be read by anndata: {text}", where=path) from error
-    modalities = [_modality(path, name, data, kinds) for name, data in found.items()]
+    modalities = [_modality(path, name, data, kinds) for name, data in loaded.items()]
     return modalities, Clinical(path, _columns(obs, path))
 
 

@@ -16,18 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.explanation import (
+    MORE_STEPS,
+    STEPS,
+    TOLERANCE,
+    completeness_error,
+)
 from genomix_cli.comparison.study import Floats
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition, from_bases, to_bases
 from genomix_cli.genome.shuffle import dinucleotide_shuffle
 from genomix_cli.sequences.models.base import SequenceClassifier
 
-STEPS = 64
-#: Largest tolerated completeness error, as a fraction of the change.
-TOLERANCE = 0.01
-# If it is exceeded, the path is followed again in this many times the steps.
-MORE_STEPS = (4, 16)
-# Errors of smaller changes (logits) are relative to this: dividing by a change near 0 is void.
-SMALLEST_CHANGE = 0.1
 # Number of shuffled sequences to average for the baseline.
 SHUFFLES = 20
 # Number of bases to compute at a time.
@@ -55,8 +54,7 @@ class Attribution:
     @property
     def error(self) -> Floats:
         """Completeness error ``[n]``: |sum - change| / max(|change|, 0.1)."""
-        missed: Floats = np.abs(self.values.sum(1) - self.change)
-        return missed / np.maximum(np.abs(self.change), SMALLEST_CHANGE)
+        return completeness_error(self.values.sum(1), self.change)
 
 
 def attribute(

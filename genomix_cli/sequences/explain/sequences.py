@@ -5,8 +5,6 @@ Letters in shapes: n sequences, L bases, K classes.
 
 from __future__ import annotations
 
-import difflib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +14,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.explanation import (
+    Explained,
+    check_complete,
+    class_index,
+    explained,
+    no_gradients,
+    rows_of,
+    spread_rows,
+    write_table,
+)
 from genomix_cli.comparison.study import Floats
-from genomix_cli.errors import CheckError, UsageError
+from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import LETTERS
 from genomix_cli.genome.vcf.writer import cell
@@ -26,13 +34,11 @@ from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.explain.attribution import (
-    TOLERANCE,
     Attribution,
     attribute,
     compositions,
     shuffled_mean,
 )
-from genomix_cli.sequences.models.base import SequenceClassifier
 from genomix_cli.sequences.requests import ExplainRequest
 from genomix_cli.sequences.runs import check_fits
 from genomix_cli.sequences.score.sequences import known_sequences, score_codes
@@ -53,27 +59,6 @@ NOTE = (
 )
 # Number of samples that a message names.
 NAMED = 3
-
-
-class Explained(NamedTuple):
-    """Summary of one explained sequence.
-
-    Attributes
-    ----------
-    sample, of_class : str
-    probability : float
-        Calibrated probability of the class.
-    change : float
-        Its logit minus that of the baseline.
-    error : float
-        Completeness error, as a fraction of the change.
-    """
-
-    sample: str
-    of_class: str
-    probability: float
-    change: float
-    error: float
 
 
 @dataclass(frozen=True)
@@ -97,21 +82,8 @@ class Explanation:
 
     def rows(self) -> tuple[Explained, ...]:
         """Return one summary per sequence."""
-        attribution = self.attribution
-        return tuple(
-            Explained(
-                str(name), self.classes[attribution.target[i]], float(p), float(change), float(e)
-            )
-            for i, (name, p, change, e) in enumerate(
-                zip(
-                    self.sequences.names,
-                    self.probability,
-                    attribution.change,
-                    attribution.error,
-                    strict=True,
-                )
-            )
-        )
+        names = self.sequences.names
+        return explained(names, self.classes, self.probability, self.attribution)
 
 
 def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
@@ -143,14 +115,14 @@ def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
     explanation = _explain(classifier, sequences, request, device)
     _write(explanation, classifier, request)
     if not request.allow_incomplete:
-        _check(explanation.rows(), request)
+        check_complete(explanation.rows(), "sequences", request.steps)
     return explanation.rows()
 
 
 def _explain(
     classifier: Classifier, sequences: Sequences, request: ExplainRequest, device: str
 ) -> Explanation:
-    explained = _class(request, classifier.classes)
+    of_class = class_index(request.of_class, classifier.classes, request.model)
     rows = _candidates(sequences, request)
     chosen = sequences.take(rows)
     known = known_sequences(chosen.codes)
@@ -160,20 +132,21 @@ def _explain(
         raise UsageError("has no known base in the selected sequences", where=request.sequences)
     scores = score_codes(classifier, chosen.codes, np.ones(len(chosen), bool))
     target = scores.probability.argmax(1)
-    if explained is not None:
-        target = np.full(len(chosen), explained)
+    if of_class is not None:
+        target = np.full(len(chosen), of_class)
     probability = scores.probability[np.arange(len(chosen)), target]
-    attribution = _attribute(classifier.model, chosen, target, request, device)
+    attribution = _attribute(classifier, chosen, target, request, device)
     return Explanation(chosen, classifier.classes, probability, attribution)
 
 
 def _attribute(
-    model: SequenceClassifier,
+    classifier: Classifier,
     sequences: Sequences,
     target: NDArray[np.int64],
     request: ExplainRequest,
     device: str,
 ) -> Attribution:
+    model = classifier.model
     background = model.background() if sequences.aligned else None
     if sequences.aligned and background is None:
         background = compositions(sequences.codes, None).mean(0)
@@ -188,11 +161,8 @@ def _attribute(
             steps = request.steps
             parts.append(attribute(model, p, start[None], of_sequence, steps=steps, device=device))
     except NotImplementedError as error:
-        raise UsageError(
-            "the model has no gradients, which attributions need",
-            where=request.model,
-            expected=f"a run of {' or '.join(_with_gradients())}",
-        ) from error
+        name = classifier.run.config.model
+        raise no_gradients(name, request.model, SEQUENCE_CLASSIFIERS) from error
     return Attribution(
         np.concatenate([part.values for part in parts]),
         target,
@@ -218,40 +188,13 @@ def _baseline(
     return np.full((len(codes), 4), 0.25, np.float32)
 
 
-def _with_gradients() -> Iterator[str]:
-    """Yield the names of the models that have gradients."""
-    for name in SEQUENCE_CLASSIFIERS:
-        if SEQUENCE_CLASSIFIERS.load(name).has_gradient():
-            yield name
-
-
-def _class(request: ExplainRequest, classes: tuple[str, ...]) -> int | None:
-    if request.of_class is None:
-        return None
-    if request.of_class not in classes:
-        raise _unknown("class", request.of_class, classes, "--class")
-    return classes.index(request.of_class)
-
-
-def _unknown(what: str, name: str, known: Sequence[str], option: str) -> UsageError:
-    close = difflib.get_close_matches(name, list(known), 1)
-    hint = f"did you mean {close[0]!r}?" if close else None
-    return UsageError(f"no {what} {name!r}", where=option, hint=hint)
-
-
 def _candidates(sequences: Sequences, request: ExplainRequest) -> NDArray[np.intp]:
     """Return the rows to explain, in the order of the file."""
-    rows = np.arange(len(sequences))
-    if request.select:
-        row_of = {str(name): i for i, name in enumerate(sequences.names)}
-        for name in request.select:
-            if name not in row_of:
-                raise _unknown("sequence", name, list(row_of), "--names")
-        rows = np.array(sorted({row_of[name] for name in request.select}))
-    if len(rows) <= request.most:
-        return rows
-    log.info("explaining %d of %s sequences, evenly", request.most, f"{len(rows):,}")
-    return rows[np.linspace(0, len(rows) - 1, request.most).round().astype(np.intp)]
+    selected, where = request.select, request.sequences
+    rows = rows_of(sequences.names, selected, what="sequence", where=where, option="--names")
+    if len(rows) > request.most:
+        log.info("explaining %d of %s sequences, evenly", request.most, f"{len(rows):,}")
+    return spread_rows(rows, request.most)
 
 
 def _tell_unknown(names: NDArray[np.str_], request: ExplainRequest) -> None:
@@ -337,28 +280,12 @@ def _site_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
 def _write(explanation: Explanation, classifier: Classifier, request: ExplainRequest) -> None:
     settings = {"steps": request.steps, "class": request.of_class, "baseline": request.baseline}
     inputs = {"sequences": request.sequences, "model": classifier.run.path}
-    made = json.dumps(Provenance.of(settings, inputs, request.seed).to_dict(), sort_keys=True)
+    provenance = Provenance.of(settings, inputs, request.seed)
     tables: list[tuple[Path, Sequence[str], str, Iterator[Sequence[str]]]] = [
         (request.output, COLUMNS, NOTE, _attribution_rows(explanation))
     ]
     if request.summary:
         tables.append((request.summary, SITE_COLUMNS, "", _site_rows(explanation)))
     for path, columns, note, rows in tables:
-        with atomic_path(path, force=request.force) as draft, draft.open("w") as handle:
-            handle.write(f"## genomix explain {made}\n")
-            handle.write(f"## {note}\n" if note else "")
-            handle.writelines("\t".join(row) + "\n" for row in (columns, *rows))
-
-
-def _check(lines: Sequence[Explained], request: ExplainRequest) -> None:
-    failed = [line for line in lines if not line.error <= TOLERANCE]
-    if failed:
-        worst = max(failed, key=lambda line: line.error)
-        raise CheckError(
-            f"the attributions of {len(failed)} of {len(lines)} sequences do not add up to the "
-            "change of their logit",
-            where=f"{worst.sample} ({worst.of_class})",
-            expected=f"a completeness error of at most {TOLERANCE:.0%}",
-            found=f"{worst.error:.2%}",
-            hint=f"the outputs are written; try --steps {4 * request.steps}, or --allow-incomplete",
-        )
+        with atomic_path(path, force=request.force) as draft:
+            write_table(draft, provenance, columns, note, rows)

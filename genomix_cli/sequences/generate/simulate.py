@@ -200,14 +200,14 @@ def write_fasta(path: Path, sequences: Sequences, *, force: bool = True) -> None
     """Write sequences as FASTA, with their phenotypes behind the name."""
     with atomic_path(path, force=force) as draft, draft.open("w") as handle:
         for i, name in enumerate(sequences.names):
-            known = "".join(_said(phenotype, i) for phenotype in sequences.phenotypes)
+            known = "".join(_phenotype_text(phenotype, i) for phenotype in sequences.phenotypes)
             handle.write(f">{name}{known}\n")
             text = iupac.decode(sequences.codes[i]).replace("-", "N")
             for low in range(0, len(text), LINE):
                 handle.write(f"{text[low : low + LINE]}\n")
 
 
-def _said(phenotype: Phenotype, row: int) -> str:
+def _phenotype_text(phenotype: Phenotype, row: int) -> str:
     value = phenotype.values[row]
     if phenotype.categories is None:
         return "" if np.isnan(value) else f" {phenotype.name}={value:g}"

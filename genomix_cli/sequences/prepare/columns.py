@@ -16,7 +16,7 @@ from genomix_cli.formats.sequences import Columns
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import merge
 from genomix_cli.genome.iupac import encode
-from genomix_cli.sequences.prepare.parsed_input import MOST_CONTIGS
+from genomix_cli.sequences.prepare.parsed_input import MAX_CONTIGS
 
 
 class Built(NamedTuple):
@@ -60,8 +60,8 @@ class Sites:
             If there are more contigs than a file can number.
         """
         number = self.numbers.setdefault(contig, len(self.numbers))
-        if number > MOST_CONTIGS:
-            raise DataError("has too many contigs", expected=f"{MOST_CONTIGS:,} at most")
+        if number > MAX_CONTIGS:
+            raise DataError("has too many contigs", expected=f"{MAX_CONTIGS:,} at most")
         self.contig.append(number)
         self.pos.append(pos)
         self.ref.append(ref)

@@ -22,9 +22,9 @@ from genomix_cli.sequences.requests import PrepareRequest
 #: Names of the column of ids, in either case; without any of them it is the first.
 ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
 # A column with more categories than this, or than one per two sequences, merely names them.
-MOST_CATEGORIES, FEW_CATEGORIES = 1000, 20
-MOST_SPLITS = 100
-_MOST_CODES = np.iinfo(np.int16).max
+MAX_CATEGORIES, FEW_CATEGORIES = 1000, 20
+MAX_SPLITS = 100
+_MAX_CODES = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
             phenotypes.append(made)
     split = np.array(_cells(table, roles.split, rows), np.str_)
     n_splits = len(np.unique(split))
-    if n_splits > MOST_SPLITS:
+    if n_splits > MAX_SPLITS:
         raise DataError(
             f"{roles.split} has too many values for a split",
             where=table.path,
@@ -292,14 +292,14 @@ def _number(cell: str) -> float | None:
 def _categorical(path: Path, name: str, cells: list[str], is_asked: bool) -> Phenotype | str:
     categories = sorted(set(cells) - {""}, key=_by_number)
     n_known = sum(map(bool, cells))
-    if is_asked and len(categories) > _MOST_CODES:
+    if is_asked and len(categories) > _MAX_CODES:
         raise DataError(
             f"{name} has too many categories",
             where=path,
-            expected=f"{_MOST_CODES:,} at most",
+            expected=f"{_MAX_CODES:,} at most",
             found=f"{len(categories):,}",
         )
-    if not is_asked and len(categories) > max(FEW_CATEGORIES, min(MOST_CATEGORIES, n_known // 2)):
+    if not is_asked and len(categories) > max(FEW_CATEGORIES, min(MAX_CATEGORIES, n_known // 2)):
         return f"{len(categories):,} categories of {n_known:,} values"
     index = {category: i for i, category in enumerate(categories)} | {"": -1}
     return Phenotype(name, tuple(categories), np.array([index[c] for c in cells], np.int16))

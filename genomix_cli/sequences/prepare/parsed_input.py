@@ -18,7 +18,7 @@ from genomix_cli.sequences.prepare.metadata import Metadata
 
 Codes = NDArray[np.uint8]
 
-MOST_CONTIGS = np.iinfo(np.int16).max
+MAX_CONTIGS = np.iinfo(np.int16).max
 
 
 class LeftOut:
@@ -101,8 +101,8 @@ class Places:
         """
         self.contigs.setdefault(contig, length)
         index = self._numbers.setdefault(contig, len(self._numbers))
-        if index > MOST_CONTIGS:
-            raise DataError("has too many contigs", expected=f"{MOST_CONTIGS:,} at most")
+        if index > MAX_CONTIGS:
+            raise DataError("has too many contigs", expected=f"{MAX_CONTIGS:,} at most")
         starts = np.atleast_1d(np.asarray(starts, np.int64))
         for column, values in zip(self._columns, (index, starts, strand), strict=True):
             column.append(np.broadcast_to(values, starts.shape))

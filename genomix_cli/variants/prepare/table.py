@@ -32,7 +32,7 @@ from genomix_cli.variants.records.labels import (
 BLOCK_RECORDS = 10_000
 # Number of records that the summary names for each reason.
 EXAMPLES = 5
-_MOST_CONTIGS = np.iinfo(np.int16).max
+_MAX_CONTIGS = np.iinfo(np.int16).max
 # Above any locus number, so that the groups named by the user never collide with loci.
 _NAMED = 1 << 60
 
@@ -251,11 +251,11 @@ class _Columns:
     def build(self, fasta: Fasta) -> tuple[VariantTable, dict[str, int]]:
         """Return the sorted table, and the contigs that it indexes."""
         contigs = {name: size for name, size in fasta.lengths.items() if name in self.names}
-        if len(contigs) > _MOST_CONTIGS:
+        if len(contigs) > _MAX_CONTIGS:
             raise DataError(
                 "variants on too many contigs",
                 where=fasta.path,
-                expected=f"at most {_MOST_CONTIGS:,}",
+                expected=f"at most {_MAX_CONTIGS:,}",
                 found=f"{len(contigs):,}",
             )
         index = {name: i for i, name in enumerate(contigs)}

@@ -80,7 +80,7 @@ HEADS = "heads.safetensors"
 # Errors beyond this many standard deviations count linearly, so that peaks do not dominate.
 FAR = 3.0
 # Largest number of windows to estimate the Markov chains from.
-COUNTED = 500
+MAX_COUNTED_WINDOWS = 500
 # What a run may differ in and still be the same.
 _FREE = ("resume", "device", "workers", "output", "checkpointing")
 
@@ -521,7 +521,9 @@ def _chains(
 ) -> tuple[KmerRow, ...]:
     """Evaluate Markov chains of the training windows on the same hidden spans."""
     reading = _reading(task.network.gmt, request)
-    train = draw_epoch(parts.train, list(shard.contigs), ("",), COUNTED, request.seed, 0)
+    train = draw_epoch(
+        parts.train, list(shard.contigs), ("",), MAX_COUNTED_WINDOWS, request.seed, 0
+    )
     length = reading.n_bins * BIN_SIZE
     counts = count_bases(shard.codes(d.contig, d.start, d.start + length) for d in train)
     span, k = request.masking.span, reading.k

@@ -1,0 +1,142 @@
+"""Explanations of classifiers by Integrated Gradients: what samples and sequences share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.errors import CheckError, MissingExtraError, UsageError
+from genomix_cli.genome.tables import unknown_name
+from genomix_cli.provenance import Provenance
+from genomix_cli.registry import Registry
+
+#: Steps of a path.
+STEPS = 64
+#: Largest tolerated completeness error, as a fraction of the change.
+TOLERANCE = 0.01
+#: If it is exceeded, the path is followed again in this many times the steps.
+MORE_STEPS = (4, 16)
+# Errors of smaller changes (logits) are relative to this: dividing by a change near 0 is void.
+SMALLEST_CHANGE = 0.1
+
+
+class Explained(NamedTuple):
+    """Summary of one explained sample or sequence.
+
+    Attributes
+    ----------
+    sample, of_class : str
+    probability : float
+        Calibrated probability of the class.
+    change : float
+        Its logit minus that of the baseline.
+    error : float
+        Completeness error, as a fraction of the change.
+    """
+
+    sample: str
+    of_class: str
+    probability: float
+    change: float
+    error: float
+
+
+def completeness_error(total: Floats, change: Floats) -> Floats:
+    """Return |total - change| / max(|change|, 0.1) for each sample."""
+    missed: Floats = np.abs(total - change)
+    return missed / np.maximum(np.abs(change), SMALLEST_CHANGE)
+
+
+def explained(
+    names: NDArray[Any], classes: Sequence[str], probability: Floats, attribution: Any
+) -> tuple[Explained, ...]:
+    """Return one summary per sample; `attribution` has target, change and error of each."""
+    columns = (names, attribution.target, probability, attribution.change, attribution.error)
+    return tuple(
+        Explained(str(name), classes[k], float(p), float(change), float(error))
+        for name, k, p, change, error in zip(*columns, strict=True)
+    )
+
+
+def check_complete(lines: Sequence[Explained], what: str, steps: int) -> None:
+    """Raise CheckError if attributions of `what` do not add up to the change of their logit."""
+    failed = [line for line in lines if not line.error <= TOLERANCE]
+    if failed:
+        worst = max(failed, key=lambda line: line.error)
+        raise CheckError(
+            f"the attributions of {len(failed)} of {len(lines)} {what} do not add up to the "
+            "change of their logit",
+            where=f"{worst.sample} ({worst.of_class})",
+            expected=f"a completeness error of at most {TOLERANCE:.0%}",
+            found=f"{worst.error:.2%}",
+            hint=f"the outputs are written; try --steps {4 * steps}, or --allow-incomplete",
+        )
+
+
+def class_index(name: str | None, classes: tuple[str, ...], model: object) -> int | None:
+    """Return the index of the class to explain; None for the predicted one of each sample."""
+    if name is None:
+        return None
+    if name not in classes:
+        raise unknown_name(name, classes, what="class", where=model, option="--class")
+    return classes.index(name)
+
+
+def rows_of(
+    names: NDArray[Any], selected: Sequence[str], *, what: str, where: object, option: str
+) -> NDArray[np.intp]:
+    """Return the rows of selected names, by default all, in the order of the file."""
+    if not selected:
+        return np.arange(len(names))
+    row_of = {str(name): i for i, name in enumerate(names)}
+    for name in selected:
+        if name not in row_of:
+            raise unknown_name(name, list(row_of), what=what, where=where, option=option)
+    return np.array(sorted({row_of[name] for name in selected}))
+
+
+def spread_rows(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Return at most `most` of `rows`, evenly spaced: a file may be sorted by class."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
+
+
+def no_gradients(name: str, where: object, registry: Registry) -> UsageError:
+    """Return the error for a model without gradients, naming models that have them."""
+    others = [other for other in _with_gradients(registry) if other != name]
+    return UsageError(
+        f"{name} has no gradients, which attributions need",
+        where=where,
+        expected=f"a run of {' or '.join(others)}",
+    )
+
+
+def _with_gradients(registry: Registry) -> Iterator[str]:
+    """Yield the names of the models that have gradients."""
+    for name in registry:
+        try:
+            if registry.load(name).has_gradient():
+                yield name
+        except (ImportError, MissingExtraError):  # its extra is not installed
+            continue
+
+
+def write_table(
+    path: Path,
+    provenance: Provenance,
+    columns: Sequence[str],
+    note: str,
+    rows: Iterable[Sequence[str]],
+) -> None:
+    """Write a TSV headed by its provenance and a note."""
+    with path.open("w") as handle:
+        handle.write(f"## genomix explain {json.dumps(provenance.to_dict(), sort_keys=True)}\n")
+        handle.write(f"## {note}\n" if note else "")
+        handle.writelines("\t".join(row) + "\n" for row in (columns, *rows))
