@@ -27,7 +27,6 @@ import numpy as np
 from genomix_cli.cohorts.dataset import Samples, read_samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.requests import CohortRequest
-from genomix_cli.cohorts.runs import build
 from genomix_cli.cohorts.simulate.cohort import simulate_cohort
 from genomix_cli.cohorts.simulate.parameters import read_parameters
 from genomix_cli.comparison.entrants import preset
@@ -50,7 +49,7 @@ def short(name: str, **fields: Any) -> CohortModel:
     """A model that learns for an epoch, where it learns in epochs."""
     known = COHORT_MODELS.load(name).config_class.__dataclass_fields__
     brief = {key: value for key, value in fields.items() if key in known}
-    return build(name, {**preset(COHORT_MODELS, name), **brief})
+    return COHORT_MODELS.load(name).of({**preset(COHORT_MODELS, name), **brief})
 
 
 def latency(seed: int) -> None:

@@ -9,12 +9,13 @@ import h5py
 import numpy as np
 
 from genomix_cli.cohorts.dataset import read_samples
-from genomix_cli.cohorts.runs import RunConfig, build, save_run
+from genomix_cli.cohorts.runs import RunConfig, save_run
 from genomix_cli.config import to_dict
 from genomix_cli.formats.cohort import add_samples, add_truth, open_cohort
 from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.conformal import class_thresholds
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.registry import COHORT_MODELS
 from tests.cohort_files import modality, write_cohort
 
 CLASSES = ("A", "B, late", "C")
@@ -55,7 +56,7 @@ def train(cohort: Path, folder: Path, model: str = "straight", **arch: Any) -> P
     with open_cohort(cohort) as opened:
         samples = read_samples(opened)
     learned = np.arange(len(samples)) % 9 < 6
-    fitted = build(model, arch)
+    fitted = COHORT_MODELS.load(model).of(arch)
     fitted.fit(samples.take(learned), FitSettings(seed=1))
     rest = samples.take(~learned)
     p = at_temperature(fitted.log_probability(rest), TEMPERATURE)

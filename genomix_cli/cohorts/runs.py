@@ -13,7 +13,7 @@ from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
+from genomix_cli.formats.run_folder import CONFIG, RunFolder
 from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.registry import COHORT_MODELS
@@ -85,18 +85,6 @@ class Run:
         return prediction_sets(probability, self.config.thresholds)
 
 
-def build(name: str, arch: Mapping[str, Any], *, where: object = None) -> CohortModel:
-    """Construct a registered model from plain data.
-
-    Raises
-    ------
-    UsageError
-        If the model is unknown or its configuration does not fit.
-    """
-    model_class = COHORT_MODELS.load(name)
-    return model_class(from_dict(model_class.config_class, arch, where=where))
-
-
 def save_run(folder: Path, model: CohortModel, config: RunConfig) -> None:
     """Write weights and configuration into an existing folder."""
     RunFolder(folder).save(DOMAIN, to_dict(config), model.state())
@@ -115,14 +103,8 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     folder = Path(folder)
     stored = RunFolder(folder).load(DOMAIN)
     config = _config(stored.config, folder / CONFIG)
-    model = build(config.model, config.arch, where=folder / CONFIG)
-    try:
-        model.restore(config.modalities, config.classes, stored.state)
-    except Exception as error:  # each model finds other things wrong with its arrays
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"the weights do not fit the configuration: {reason}", where=folder / WEIGHTS
-        ) from error
+    kind: type[CohortModel] = COHORT_MODELS.load(config.model)
+    model = kind.restored(config.arch, config.modalities, config.classes, stored.state, folder)
     model.to(device)
     return Run(model, config, folder, stored.sha256)
 

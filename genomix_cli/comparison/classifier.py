@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import from_dict
+from genomix_cli.errors import DataError
+from genomix_cli.formats.run_folder import CONFIG, WEIGHTS
 from genomix_cli.learning.fit_settings import FitSettings
 
 State = dict[str, NDArray[Any]]
@@ -159,6 +162,34 @@ class Classifier(ABC, Generic[D]):
         """
         self.layout, self.classes = layout, classes
         self._restore(state)
+
+    @classmethod
+    def restored(
+        cls,
+        arch: Mapping[str, Any],
+        layout: Any,
+        classes: tuple[str, ...],
+        state: State,
+        folder: Path,
+    ) -> Self:
+        """Return the model that a run folder stores.
+
+        Raises
+        ------
+        UsageError
+            If the configuration does not fit.
+        DataError
+            If the weights do not belong to it.
+        """
+        model = cls.of(arch, where=folder / CONFIG)
+        try:
+            model.restore(layout, classes, state)
+        except Exception as error:  # each model finds other things wrong with its arrays
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(
+                f"the weights do not fit the configuration: {reason}", where=folder / WEIGHTS
+            ) from error
+        return model
 
     @abstractmethod
     def _restore(self, state: State) -> None:

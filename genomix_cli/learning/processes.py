@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,6 +15,17 @@ T = TypeVar("T")
 def first_process() -> bool:
     """Return True if this process is the one that writes files and logs."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def own_folder(folder: Path) -> Path:
+    """Return the folder of a run in the first process, a temporary one in the others.
+
+    The others are silenced too, but for errors.
+    """
+    if first_process():
+        return folder
+    logging.getLogger("genomix").setLevel(logging.ERROR)
+    return Path(tempfile.mkdtemp(prefix="genomix-"))
 
 
 def rank_and_world_size() -> tuple[int, int]:

@@ -17,7 +17,6 @@ from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.study import Floats
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError
-from genomix_cli.formats.run_folder import WEIGHTS
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.conformal import prediction_sets
@@ -132,13 +131,6 @@ def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
         where = run.path / "config.json"
         raise DataError(f"is damaged: lacks {', '.join(sorted(lacking))}", where=where)
     kind: type[SequenceClassifier] = SEQUENCE_CLASSIFIERS.load(config.model)
-    model = kind.of(config.arch, where=run.path / "config.json")
-    try:
-        model.restore(config.length, config.classes, run.state)
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"the weights do not fit the configuration: {reason}", where=run.path / WEIGHTS
-        ) from error
+    model = kind.restored(config.arch, config.length, config.classes, run.state, run.path)
     model.to(device)
     return Classifier(model, run)

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +33,7 @@ from genomix_cli.formats.cohort import Cohort, open_cohort
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.learning.processes import first_process
+from genomix_cli.learning.processes import first_process, own_folder
 from genomix_cli.provenance import Provenance
 
 log = logging.getLogger("genomix")
@@ -145,10 +144,11 @@ def train_cohort(request: TrainRequest) -> Results:
         threads=request.threads or os.cpu_count() or 1,
         precision=request.precision,
     )
-    request = replace(request, output=_own_folder(request))
+    request = replace(request, output=own_folder(request.output))
     resume = request.resume and first_process()
     RunFolder.open(request.output, _provenance(request), resume=resume)
-    (request.output / "parts").mkdir(exist_ok=True)
+    cache = request.output / "parts"
+    cache.mkdir(exist_ok=True)
     log.info(
         "%s samples in %d classes, %s of them held out in %d folds by %s",
         f"{len(samples):,}",
@@ -157,7 +157,6 @@ def train_cohort(request: TrainRequest) -> Results:
         len(splits),
         by,
     )
-    cache = request.output / "parts"
     contest = CohortContest(
         samples, entrants, splits, request.rules, settings, cache, request, drivers
     )
@@ -240,14 +239,6 @@ def _drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
     from genomix_cli.cohorts.explain.attribution import planted_drivers
 
     return planted_drivers(cohort)
-
-
-def _own_folder(request: TrainRequest) -> Path:
-    """Output folder: of processes that train together, only the first writes to the request's."""
-    if first_process():
-        return request.output
-    log.setLevel(logging.ERROR)
-    return Path(tempfile.mkdtemp(prefix="genomix-"))
 
 
 def _provenance(request: TrainRequest) -> Provenance:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import open_sequences
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.learning.processes import first_process
+from genomix_cli.learning.processes import own_folder
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.requests import ClassifyOptions, TrainRequest
@@ -150,9 +149,7 @@ def _contest(request: TrainRequest, options: ClassifyOptions) -> tuple[SequenceC
     require(TABLES)
     by, divided = splits(data.sequences, data.label, request.hold_out, request.setting.seed)
     settings = replace(request.setting, device=str(resolve_device(request.setting.device)))
-    folder = open_folder(request)
-    if not first_process():
-        folder = Path(tempfile.mkdtemp(prefix="genomix-"))
+    folder = own_folder(open_folder(request))
     cache = folder / "parts"
     cache.mkdir(exist_ok=True)
     log.info(

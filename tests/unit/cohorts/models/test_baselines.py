@@ -18,15 +18,15 @@ from genomix_cli.cohorts.models.flat import UNSEEN, all_classes, balanced_weight
 from genomix_cli.cohorts.models.linear import elastic_net, ridge_logistic
 from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
 from genomix_cli.cohorts.models.trees import Tree, joined
-from genomix_cli.cohorts.runs import build
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.learning.calibration import log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.registry import COHORT_MODELS
 from tests.cohort_samples import easy, with_gaps, without
 
 
 def learned(name: str, samples, **fields) -> CohortModel:
-    model = build(name, fields)
+    model = COHORT_MODELS.load(name).of(fields)
     model.fit(samples, FitSettings(seed=4))
     return model
 
@@ -70,7 +70,7 @@ class TestMatrix:
     def test_where_there_is_nothing_to_learn_from_classes_are_as_frequent_as_they_were(self, name):
         samples = without(without(easy(n=90, n_classes=3), "rna"), "meth").take(np.arange(70))
         count = np.bincount(samples.label)
-        for model in (learned(name, samples), build(name, {})):
+        for model in (learned(name, samples), COHORT_MODELS.load(name).of({})):
             if not model.modalities:
                 stored = {k: v.copy() for k, v in learned(name, samples).state().items()}
                 model.restore(samples.modalities, samples.classes, stored)
@@ -247,7 +247,7 @@ class TestTrees:
         samples, states = easy(n=100), []
         size = {"trees": 4} if name == "random-forest" else {"rounds": 2}
         for threads in (1, 2):
-            model = build(name, size)
+            model = COHORT_MODELS.load(name).of(size)
             model.fit(samples, FitSettings(threads=threads))
             states.append(save(model.state()))
         assert states[0] == states[1]
@@ -294,7 +294,7 @@ class TestLateFusion:
     def test_the_best_single_is_named_and_the_next_best_stands_in(self):
         samples = easy(n=300, shift=1.0)
         samples.values["rna"] += 3 * np.random.default_rng(0).normal(size=(300, 8)).astype("f4")
-        model = build("best-single", {"strengths": (0.1,)})
+        model = COHORT_MODELS.load("best-single").of({"strengths": (0.1,)})
         model.fit(samples, FitSettings())
         assert [model.modalities[i].name for i in model._order] == ["meth", "rna"]
         both, alone = model.log_probability(samples), without(samples, "rna")
