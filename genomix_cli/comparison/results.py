@@ -224,14 +224,14 @@ def _ceiling(tested: _Tested, i: int, held: int) -> CeilingGap | None:
     index = tested.ceiling(outcome)
     if index is None:
         return None
-    found = tested.replicates
+    replicates = tested.replicates
     return CeilingGap(
         outcome.modalities,
-        found.interval(index, "accuracy"),
-        found.interval(index, "nll"),
-        found.difference(i, index, "accuracy"),
-        found.difference(i, index, "nll"),
-        leaks(found, i, index, held),
+        replicates.interval(index, "accuracy"),
+        replicates.interval(index, "nll"),
+        replicates.difference(i, index, "accuracy"),
+        replicates.difference(i, index, "nll"),
+        leaks(replicates, i, index, held),
     )
 
 
@@ -262,8 +262,8 @@ def _control(tested: _Tested, i: int) -> Control | None:
     index = tested.shuffled.get(i)
     if index is None:
         return None
-    found, label = tested.control, tested.study.shuffled_label[tested.rows]
-    accuracy, balanced = (found.interval(index, m) for m in (MAIN, BALANCED))
+    replicates, label = tested.control, tested.study.shuffled_label[tested.rows]
+    accuracy, balanced = (replicates.interval(index, m) for m in (MAIN, BALANCED))
     majority = float(np.bincount(label).max() / len(label))
     chance = 1 / len(np.unique(label))
     above = accuracy.low > majority or balanced.low > chance

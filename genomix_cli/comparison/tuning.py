@@ -133,13 +133,13 @@ def candidates(entrant: Entrant[Any], trials: int, seed: int) -> list[dict[str, 
     own = dict(entrant.arch)
     if entrant.kind.space:
         return [own, *({**own, **draw} for draw in _draws(entrant, trials - 1, seed))]
-    found = [own]
+    tried = [own]
     # What starts from trained weights has their shape already: every trial is about learning.
     for fields in entrant.kind.trials if entrant.start else entrant.kind.tries(own):
         arch = {**own, **{key: value for key, value in fields.items() if key not in entrant.fixed}}
-        if arch not in found:
-            found.append(arch)
-    return found[:trials]
+        if arch not in tried:
+            tried.append(arch)
+    return tried[:trials]
 
 
 def _draws(entrant: Entrant[Any], count: int, seed: int) -> list[dict[str, Any]]:

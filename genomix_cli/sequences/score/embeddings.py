@@ -142,10 +142,10 @@ def embed(encoder: Encoder, codes: NDArray[np.uint8], say: str = "") -> NDArray[
     """
     device = encoder.norm.weight.device
     parts = range(0, len(codes), PREDICT_BATCH)
-    found = np.empty((len(codes), encoder.config.width), np.float32)
+    vectors = np.empty((len(codes), encoder.config.width), np.float32)
     with torch.inference_mode():
         for start in track(parts, say) if say else parts:
             rows = slice(start, start + PREDICT_BATCH)
             batch = torch.from_numpy(np.array(codes[rows])).to(device)
-            found[rows] = encoder(batch).float().cpu().numpy()
-    return found
+            vectors[rows] = encoder(batch).float().cpu().numpy()
+    return vectors

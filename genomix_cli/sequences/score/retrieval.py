@@ -130,16 +130,18 @@ def compare(
         Title of the progress; empty: none is shown.
     """
     device = module.scale.log_scale.device
-    found = Compared(*(np.full((len(codes), len(values)), np.nan) for _ in Compared._fields))
+    compared = Compared(*(np.full((len(codes), len(values)), np.nan) for _ in Compared._fields))
     with torch.inference_mode():
         vectors, tokens = module.profile(torch.from_numpy(values).to(device))
         parts = range(0, len(codes), PREDICT_BATCH)
         for start in track(parts, say) if say else parts:
             rows = slice(start, start + PREDICT_BATCH)
             batch = torch.from_numpy(np.array(codes[rows])).to(device)
-            for whole, part in zip(found, _compared(module, batch, vectors, tokens), strict=True):
+            for whole, part in zip(
+                compared, _compared(module, batch, vectors, tokens), strict=True
+            ):
                 whole[rows] = part.cpu().numpy()
-    return found
+    return compared
 
 
 def _compared(
@@ -179,11 +181,11 @@ def recalls(
     return Recalls(_recalls(found, right), _recalls(back, right.T))
 
 
-def _recalls(found: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Recall, ...]:
+def _recalls(shares: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Recall, ...]:
     """From shares ``[k, 1 + D]``, of the data and of the draws."""
     return tuple(
         Recall(k, interval_of(share), _chance(right, k))
-        for k, share in zip(FIRST, found, strict=True)
+        for k, share in zip(FIRST, shares, strict=True)
     )
 
 
@@ -226,11 +228,11 @@ def _chance(right: NDArray[np.bool_], k: int) -> float:
 
 def agree(values: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return True where profiles agree in all that both are known of: bool ``[n, M]``."""
-    found = np.ones((len(values), len(profiles)), bool)
+    fits = np.ones((len(values), len(profiles)), bool)
     for own, other in zip(values.T, profiles.T, strict=True):
         gap = np.isnan(own)[:, None] | np.isnan(other)
-        found &= gap | (own[:, None] == other)
-    return found
+        fits &= gap | (own[:, None] == other)
+    return fits
 
 
 def distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -306,11 +308,11 @@ def retrieve(
     stored = read_run(run_folder, "align")
     check_fits(stored.config, sequences, where)
     module, phenotypes, profiles = load_alignment(stored, device)
-    found = compare(module, sequences.codes, profiles, "comparing")
+    compared = compare(module, sequences.codes, profiles, "comparing")
     names = sequences.names.astype(str)
     columns = in_words(profiles, phenotypes)
     return Retrieved(
-        _of_sequences(found, names, columns, top), _of_profiles(found, names, columns, top)
+        _of_sequences(compared, names, columns, top), _of_profiles(compared, names, columns, top)
     )
 
 

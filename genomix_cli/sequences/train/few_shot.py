@@ -139,7 +139,7 @@ class FewShot:
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each classifier and number of examples."""
-        found = []
+        rows = []
         for row in self.rows:
             accuracy = row.accuracy
             sd = float(accuracy.std(ddof=1)) if len(accuracy) > 1 else float("nan")
@@ -155,8 +155,8 @@ class FewShot:
                 low, high = gain.difference.low, gain.difference.high
                 plain |= {"gain": gain.difference.value, "gain_low": low, "gain_high": high}
                 plain |= {"pretraining": gain.verdict}
-            found.append(plain)
-        return found
+            rows.append(plain)
+        return rows
 
 
 def _signed(interval: Interval) -> str:
@@ -196,10 +196,10 @@ def few_shot(
                 for part in (split.train, split.valid)
             )
             own = replace(setting, seed=setting.seed + repeat)
-            for found, one in zip(hits, every, strict=True):
-                found.append(_judged(one, train, valid, test, own))
-        for found, one in zip(hits, every, strict=True):
-            rows.append(Row(one.name, count, np.array(found)))
+            for of_one, one in zip(hits, every, strict=True):
+                of_one.append(_judged(one, train, valid, test, own))
+        for of_one, one in zip(hits, every, strict=True):
+            rows.append(Row(one.name, count, np.array(of_one)))
             mean = rows[-1].accuracy.mean()
             log.info("%s, %d examples of a class: accuracy %.4f", one.name, count, mean)
     return FewShot(tuple(rows), tuple(_gains(rows, every, setting.seed)))
@@ -268,19 +268,19 @@ def paired(
     apart = hits.astype(np.float64) - other
     rng = np.random.default_rng(seed)
     repeats, n = apart.shape
-    found = np.empty(draws)
+    drawn = np.empty(draws)
     for i in range(draws):
         times = np.bincount(rng.integers(0, n, n), minlength=n) / n
-        found[i] = (apart @ times)[rng.integers(0, repeats, repeats)].mean()
-    return percentile_interval(float(apart.mean()), found)
+        drawn[i] = (apart @ times)[rng.integers(0, repeats, repeats)].mean()
+    return percentile_interval(float(apart.mean()), drawn)
 
 
-def section(found: FewShot) -> tuple[str, tuple[Callable[..., Any], ...], tuple[Any, ...]]:
+def section(curves: FewShot) -> tuple[str, tuple[Callable[..., Any], ...], tuple[Any, ...]]:
     """Return a section of the report: title, figure, and table with what to make of it."""
-    return ("few examples", (lambda *_: _picture(found),), (lambda *_: _text(found),))
+    return ("few examples", (lambda *_: _picture(curves),), (lambda *_: _text(curves),))
 
 
-def _text(found: FewShot) -> str:
+def _text(curves: FewShot) -> str:
     rows = [
         (
             *(each["name"], each["examples"], each["accuracy"], each["sd"]),
@@ -290,12 +290,12 @@ def _text(found: FewShot) -> str:
             if "gain" in each
             else None,
         )
-        for each in found.table()
+        for each in curves.table()
     ]
     columns = ["model", "examples of a class", "accuracy", "SD", "less from scratch"]
-    if not found.gains:
+    if not curves.gains:
         columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[misc]
-    sentence = found.sentence()
+    sentence = curves.sentence()
     first = f"<p><b>{html.escape(sentence)}</b></p>\n" if sentence else ""
     return (
         first
@@ -307,12 +307,12 @@ def _text(found: FewShot) -> str:
     )
 
 
-def _picture(found: FewShot) -> Picture:
-    names = list(dict.fromkeys(row.name for row in found.rows))
+def _picture(curves: FewShot) -> Picture:
+    names = list(dict.fromkeys(row.name for row in curves.rows))
     figure, axes = grid(1, 1, (7.5, 3.4))
     ax, pens = axes[0, 0], looks(names)
     for name in names:
-        own = [row for row in found.rows if row.name == name]
+        own = [row for row in curves.rows if row.name == name]
         mean = [row.accuracy.mean() for row in own]
         spread = [row.accuracy.std(ddof=1) if len(row.hits) > 1 else 0 for row in own]
         pen = pens[name]
@@ -322,7 +322,7 @@ def _picture(found: FewShot) -> Picture:
             elinewidth=0.7,
             label=name,
         )
-    counts = sorted({row.count for row in found.rows})
+    counts = sorted({row.count for row in curves.rows})
     ax.set_xscale("log")
     ax.set_xticks(counts, list(map(str, counts)))
     ax.minorticks_off()

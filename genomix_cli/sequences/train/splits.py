@@ -48,17 +48,17 @@ def splits(
             raise UsageError(
                 "the file has no split named test", where="--hold-out", expected="auto, 0.25"
             )
-        found, by = [_of_file(sequences, label, known, seed)], "the file's own split"
+        divided, by = [_of_file(sequences, label, known, seed)], "the file's own split"
     elif how.startswith("folds:") and how[6:].isdecimal() and int(how[6:]) > 1:
-        found, by = _folds(sequences, label, known, int(how[6:]), seed), f"{how[6:]} folds"
+        divided, by = _folds(sequences, label, known, int(how[6:]), seed), f"{how[6:]} folds"
     else:
         share = SHARE if how == "auto" else _share(how)
         rest, test = divide(sequences.group, label, known, share, seed)
         train, valid = divide(sequences.group, label, rest, VALID_SHARE, seed + 1)
-        found, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
-    for split in found:
+        divided, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
+    for split in divided:
         _check(split, label)
-    return by, found
+    return by, divided
 
 
 def _share(text: str) -> float:
@@ -93,13 +93,13 @@ def _folds(
     n_folds: int,
     seed: int,
 ) -> list[Split]:
-    found, left = [], known
+    folds, left = [], known
     for fold in range(n_folds):
         left, test = divide(sequences.group, label, left, 1 / (n_folds - fold), seed)
         rest = np.setdiff1d(known, test)
         train, valid = divide(sequences.group, label, rest, VALID_SHARE, seed + 1)
-        found.append(Split(f"fold {fold + 1}", train, valid, test))
-    return found
+        folds.append(Split(f"fold {fold + 1}", train, valid, test))
+    return folds
 
 
 def divide(
