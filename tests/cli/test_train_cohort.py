@@ -92,27 +92,27 @@ def test_the_same_command_gives_the_same_bytes(
 
 
 def test_an_interrupted_run_goes_on(run: Path, cohort: Path, tmp_path: Path, here: Here) -> None:
-    from genomix_cli.cohorts.train import classifiers as train
+    from genomix_cli.comparison import contest
 
     folder, kept = tmp_path / "lda", []
-    save = train.save_part
+    save = contest.save_result
 
-    def save_two(path: Path, part: object) -> None:
+    def save_two(path: Path, result: object) -> None:
         if len(kept) == 2:
             raise KeyboardInterrupt
         kept.append(path)
-        save(path, part)  # type: ignore[arg-type]
+        save(path, result)  # type: ignore[arg-type]
 
     arguments = ["train", cohort, "-o", folder, "--model", "lda", "--baselines", "logistic", *QUICK]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "save_part", save_two)
+        patch.setattr(contest, "save_result", save_two)
         assert here(*arguments).code == 130
     assert sorted(path.name for path in (folder / "parts").iterdir()) == ["00-00.npz", "01-00.npz"]
     assert here(*arguments).code == 2
     assert "other settings" in here(*arguments, "--resume", "--level", "0.8").err
     ended = here(*arguments, "--resume")
     assert ended.code == 0
-    assert ended.err.count(", fold ") == 4
+    assert ended.err.count(", held out ") == 4
     for name in ("model.safetensors", "metrics.json", "predictions.parquet"):
         assert (folder / name).read_bytes() == (run / name).read_bytes(), name
 
