@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from genomix_cli.errors import UsageError
@@ -22,14 +23,24 @@ class Registry:
         What the names stand for, as an error message should say it.
     entries : dict of str to str
         Name to ``"module:attribute"``.
+    packages : dict of str to str, optional
+        Package that a plug-in needs beyond those of its kind.
     """
 
-    def __init__(self, kind: str, entries: dict[str, str]) -> None:
+    def __init__(
+        self, kind: str, entries: dict[str, str], packages: dict[str, str] | None = None
+    ) -> None:
         self.kind = kind
         self._entries = entries
+        self._packages = packages or {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
+
+    def installed(self) -> tuple[str, ...]:
+        """Return the names of plug-ins whose own package is installed, without importing any."""
+        packages = self._packages
+        return tuple(n for n in self if n not in packages or find_spec(packages[n]))
 
     def load(self, name: str) -> Any:
         """Import and return what `name` stands for.
@@ -87,6 +98,7 @@ COHORT_MODELS = Registry(
         "late-fusion": "genomix_cli.cohorts.models.late_fusion:LateFusion",
         "best-single": "genomix_cli.cohorts.models.late_fusion:BestSingle",
     },
+    {"lightgbm": "lightgbm"},
 )
 
 # What was published first, then what it has to beat.

@@ -31,4 +31,12 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     [pytest.param(r, name, id=f"{r.kind}-{name}") for r in REGISTRIES for name in r],
 )
 def test_every_line_of_the_registry_can_be_loaded(plugins: registry.Registry, name: str) -> None:
-    assert callable(plugins.load(name))
+    """A plug-in is a class or a function, or says as a baseline of variants how it predicts."""
+    plugin = plugins.load(name)
+    assert callable(getattr(plugin, "predict", plugin))
+
+
+def test_a_plugin_whose_package_is_missing_is_not_installed() -> None:
+    entries = {"here": "this:d", "there": "this:d", "gone": "this:d"}
+    plugins = registry.Registry("poem", entries, {"there": "json", "gone": "no_such_package"})
+    assert plugins.installed() == ("here", "there")
