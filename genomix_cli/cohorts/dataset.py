@@ -1,6 +1,6 @@
-"""Samples as models see them: a matrix per modality, labels, and which samples belong together.
+"""Samples as models see them: one matrix per modality, labels, and groups of samples.
 
-Letters: n samples, d features of a modality, M modalities, K classes.
+Letters in shapes: n samples, d features of a modality, M modalities, K classes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Modality:
-    """What a model knows of a modality before it sees a value; a run folder carries it.
+    """Description of a modality without its values, as stored in a run folder.
 
     Attributes
     ----------
@@ -32,11 +32,11 @@ class Modality:
         Name of a `genomix_cli.formats.cohort.Kind`.
     features : tuple of str
     readout : tuple of str
-        Of fragments: ``length``, ``short`` or ``long`` for each feature; empty otherwise.
+        For fragments: ``length``, ``short`` or ``long`` for each feature; otherwise empty.
     contig : tuple of str
-        Of each feature; empty where the file has no places.
+        Contig of each feature; empty if the file has no positions.
     position : tuple of int
-        Of each feature: start on the contig, or length of the fragments, bp; -1 where unknown.
+        Start of each feature on the contig, or length of the fragments, in bp; -1 if unknown.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Modality:
 
 @dataclass(frozen=True)
 class Samples:
-    """A cohort, or some samples of it, in memory.
+    """Cohort, or some samples of it, in memory.
 
     Attributes
     ----------
@@ -57,12 +57,12 @@ class Samples:
         str ``[n]``.
     modalities : tuple of Modality
     values : dict of str to NDArray
-        float32 ``[n, d]`` of each modality; NaN where missing.
+        float32 ``[n, d]`` for each modality; NaN if missing.
     present : NDArray
-        bool ``[n, M]``: which samples have which modality.
+        bool ``[n, M]``: True if the sample has the modality.
     classes : tuple of str
     label : NDArray
-        int64 ``[n]``: index of the class, -1 where unknown.
+        int64 ``[n]``: index of the class, -1 if unknown.
     patient, batch : NDArray
         int64 ``[n]``: codes. Without patients each sample is one; without batches there is one.
     """
@@ -99,7 +99,7 @@ class Samples:
         return replace(self, label=label)
 
     def take(self, rows: NDArray[Any]) -> Samples:
-        """Some samples, by index or mask."""
+        """Return some samples, by index or mask."""
         return replace(
             self,
             names=self.names[rows],
@@ -111,7 +111,7 @@ class Samples:
         )
 
     def only(self, names: Sequence[str]) -> Samples:
-        """Some modalities, in the order of the file.
+        """Return some modalities, in the order of the file.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Samples:
 
 
 def read_samples(cohort: Cohort) -> Samples:
-    """Everything a model may learn from, of every sample."""
+    """Read everything a model may learn from, for every sample."""
     return Samples(
         names=np.asarray(cohort.obs.index, str),
         modalities=tuple(_modality(cohort, name) for name in cohort.modalities),
@@ -166,7 +166,7 @@ def _modality(cohort: Cohort, name: str) -> Modality:
 
 
 def _codes(cohort: Cohort, column: str, otherwise: NDArray[Any]) -> NDArray[np.int64]:
-    """Codes of a column; a sample without an entry is a group of its own."""
+    """Return the codes of a column; a sample without an entry forms its own group."""
     if column not in cohort.obs:
         return otherwise.astype(np.int64)
     codes = np.asarray(cohort.obs[column].cat.codes, np.int64)
@@ -175,10 +175,10 @@ def _codes(cohort: Cohort, column: str, otherwise: NDArray[Any]) -> NDArray[np.i
 
 
 def aligned(samples: Samples, modalities: tuple[Modality, ...], where: object) -> Samples:
-    """Other samples in the features that a model was trained on.
+    """Return other samples with the features that a model was trained on.
 
-    A feature or modality that is not there is missing, and said to be; those that the model does
-    not know are left out, and said to be.
+    Features and modalities that are absent count as missing, with a warning; those unknown to the
+    model are left out, with a message.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def aligned(samples: Samples, modalities: tuple[Modality, ...], where: object) -
 def _in_order(
     values: NDArray[np.float32], found: Modality, wanted: Modality, where: object
 ) -> NDArray[np.float32]:
-    """Columns of `values` in the order of the model's features, NaN where there is none."""
+    """Return columns of `values` in the order of the model's features, NaN if absent."""
     if found.kind != wanted.kind:
         raise DataError(
             "is of another kind than in training",

@@ -96,7 +96,7 @@ def read_segments(name: str, path: Path, bins: str, assembly: str, sex: bool = F
     Parameters
     ----------
     name : str
-        Of the modality.
+        Name of the modality.
     path : Path
         Columns sample, contig, start, end (1-based, both ends belong to the segment) and the mean
         log2 ratio, under the names that DNAcopy, GDC, cBioPortal or Xena give them.

@@ -30,7 +30,7 @@ class MarkovChain:
     Attributes
     ----------
     tables : tuple of NDArray
-        Of order 0 to k: float64 ``[4^j, 4]``, probability of A, C, G, T after a context; the last
+        For order 0 to k: float64 ``[4^j, 4]``, probability of A, C, G, T after a context; the last
         base of the context is the least significant.
     """
 

@@ -107,7 +107,7 @@ class DiffusionSummary:
         True if the model also learned from reverse complements.
     headline : str
     likelihoods : tuple of Likelihood
-        Of held-out sequences: the model with and without its conditions, then chains.
+        On held-out sequences: the model with and without its conditions, then chains.
     restored : tuple of Restored
         On at most `DiffusionOptions.judged` held-out sequences.
     curve : tuple of Epoch

@@ -68,7 +68,7 @@ class Like:
         ----------
         record : Record
         sets : sequence of int
-            Of its alleles, REF first.
+            Set of each allele, REF first.
         reader : VcfReader
             For messages.
         taken : container of int

@@ -84,7 +84,7 @@ class PrepareSummary:
     without_row, unused_rows : int
         Sequences without a row in the table, and rows without a sequence.
     left_out : dict of str to int
-        What is not in the file, by reason.
+        Number of inputs left out, by reason.
     examples : dict of str to str
         The first for each reason.
     warnings : list of str

@@ -1,4 +1,4 @@
-"""What is held out: contigs, or regions of them; and folds of contigs or of blocks."""
+"""Held-out parts of a genome: contigs or regions, and folds of contigs or of blocks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from genomix_cli.variants.requests import HoldOut
 
 Rows = NDArray[np.int64]
 CONTIG = "contig"
-# Neighbours of a thinned part that stay together: about what shares a window.
+# Neighbouring rows that stay together when thinning: about as many as share a window.
 STRETCH = 500
 _UNITS = {"kb": 1_000, "mb": 1_000_000}
 
 
 class HeldOutRegions:
-    """Parts of a genome that are kept from training.
+    """Parts of a genome that are held out from training.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class HeldOutRegions:
     def of(
         cls, known: Iterable[str], contigs: Iterable[str], bed: Path | None = None, part: str = ""
     ) -> HeldOutRegions:
-        """Whole contigs, and the regions of a BED file.
+        """Hold out whole contigs, and the regions of a BED file.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class HeldOutRegions:
         contigs : iterable of str
         bed : Path, optional
         part : str
-            What it is held out for, as a message should say it.
+            Name of the part, for messages.
 
         Raises
         ------
@@ -74,19 +74,19 @@ class HeldOutRegions:
         return str(self._regions)
 
     def inside(self, contig: str, pos: NDArray[np.integer], margin: int = 0) -> NDArray[np.bool_]:
-        """Which positions of a contig lie in it, or within `margin` bases of it; bool ``[n]``."""
+        """Return True for positions of a contig inside, or within `margin` bases; bool ``[n]``."""
         found = self._regions.find(contig)
         pos = np.asarray(pos, np.int64)
         if found is None:
             return np.zeros(len(pos), np.bool_)
-        # Regions are sorted and apart: the one before the end of the stretch is the only candidate.
+        # Regions are sorted and disjoint: only the last one that starts before the end can match.
         before = np.searchsorted(found[:, 0], pos + margin, side="right") - 1
         return (before >= 0) & (found[before.clip(0), 1] > pos - margin)
 
     def mask(
         self, names: Iterable[str], contig: NDArray[np.integer], pos: Rows
     ) -> NDArray[np.bool_]:
-        """Which rows of a table lie in it, bool ``[n]``; `contig` counts into `names`."""
+        """Return True for rows of a table inside, bool ``[n]``; `contig` indexes `names`."""
         inside = np.zeros(len(pos), np.bool_)
         for index, name in enumerate(names):
             here = np.flatnonzero(contig == index)
@@ -94,12 +94,12 @@ class HeldOutRegions:
         return inside
 
     def touches(self, contig: str, start: int, end: int) -> bool:
-        """Whether a stretch shares a base with it."""
+        """Return True if an interval shares a base with the held-out part."""
         found = self._regions.find(contig)
         return found is not None and bool(((found[:, 0] < end) & (found[:, 1] > start)).any())
 
     def holds(self, contig: str, start: int, end: int) -> bool:
-        """Whether a stretch lies wholly inside it."""
+        """Return True if an interval lies wholly inside."""
         found = self._regions.find(contig)
         return found is not None and bool(((found[:, 0] <= start) & (found[:, 1] >= end)).any())
 
@@ -124,7 +124,7 @@ def _of_file(bed: Path, names: ContigNames) -> list[Interval]:
 
 
 class GenomeSplit(NamedTuple):
-    """The parts to validate and to test on."""
+    """Parts to validate and to test on."""
 
     valid: HeldOutRegions
     test: HeldOutRegions
@@ -132,7 +132,7 @@ class GenomeSplit(NamedTuple):
     def rows(
         self, names: NDArray[np.str_], pos: NDArray[np.int64], usable: Rows, margin: int
     ) -> dict[str, Rows]:
-        """Rows of a table in each part.
+        """Return the rows of a table in each part.
 
         Parameters
         ----------
@@ -143,13 +143,13 @@ class GenomeSplit(NamedTuple):
         usable : NDArray
             int64: rows that may be used.
         margin : int
-            Bases: what lies nearer than this to a held-out region of its contig, and not in it,
-            is in no part, since its window reaches into what is held out.
+            Bases. Rows outside a held-out region but closer to it than this are in no part, since
+            their window reaches into it.
 
         Returns
         -------
         dict of str to NDArray
-            int64 rows of ``train``, ``valid`` and ``test``, and of ``beside``, the ones left out.
+            int64 rows of ``train``, ``valid`` and ``test``, and of ``beside``, those left out.
         """
         part = np.full(len(names), "train", "U6")
         for contig in np.unique(names[usable]):
@@ -171,7 +171,7 @@ class Folds:
     by : str
         ``contig``, or the length of blocks of a contig such as ``1Mb``.
     members : tuple of tuple of Interval
-        The stretches of each fold.
+        Intervals of each fold.
     """
 
     n: int
@@ -179,7 +179,7 @@ class Folds:
     members: tuple[tuple[Interval, ...], ...] = field(repr=False)
 
     def write(self, folder: Path) -> list[Path]:
-        """A BED file of each fold."""
+        """Write a BED file for each fold."""
         paths = [folder / f"fold-{i}.bed" for i in range(self.n)]
         for path, fold in zip(paths, self.members, strict=True):
             path.write_text("".join(f"{c}\t{start}\t{end}\n" for c, start, end in fold))
@@ -189,7 +189,7 @@ class Folds:
 def make_folds(
     n: int, by: str, contig: NDArray[np.str_], pos: NDArray[np.int64], lengths: Mapping[str, int]
 ) -> Folds:
-    """Share contigs, or blocks of them, out over folds with about as many variants each.
+    """Assign contigs, or blocks of them, to folds with about as many variants each.
 
     Parameters
     ----------
@@ -199,12 +199,12 @@ def make_folds(
     contig, pos : NDArray
         str and int64 ``[n]``: the labelled variants.
     lengths : mapping of str to int
-        Contigs and their lengths.
+        Length of each contig.
 
     Raises
     ------
     UsageError
-        If `by` is no length, or there are fewer units than folds.
+        If `by` is not a length, or there are fewer units than folds.
     """
     size = max(lengths.values()) if by == CONTIG else parse_length(by)
     units: dict[str, Interval] = {}
@@ -220,7 +220,7 @@ def make_folds(
 
 
 def parse_length(text: str) -> int:
-    """``1Mb``, ``500kb`` or a number of bases.
+    """Parse ``1Mb``, ``500kb`` or a number of bases.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def parse_length(text: str) -> int:
 
 
 def thin(rows: Rows, most: int) -> Rows:
-    """At most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
+    """Return at most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
     if not most or len(rows) <= most:
         return rows
     size = min(STRETCH, most)
@@ -247,7 +247,7 @@ def thin(rows: Rows, most: int) -> Rows:
 
 
 def split_genome(hold_out: HoldOut, known: Iterable[str]) -> GenomeSplit:
-    """Both parts, in the data's own names.
+    """Return both parts, with contigs spelled as in the data.
 
     Raises
     ------
