@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
-from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.values import UNITS
 from genomix_cli.cohorts.inspect.compare import NAMES, Marginals, ks_distance, marginals
 from genomix_cli.formats.cohort import Cohort
+from genomix_cli.report import canvas
+from genomix_cli.report.canvas import Picture
 
 BINS = 60
 
@@ -43,7 +44,7 @@ def marginal_distributions(
 def _overlaid(ax: Any, parts: list[NDArray[np.float64]]) -> None:
     """Draw step histograms on one axis, each of area 1."""
     edges = _edges(np.concatenate(parts))
-    for part, colour in zip(parts, (canvas.FIRST, canvas.SECOND), strict=True):
+    for part, colour in zip(parts, (marks.FIRST, marks.SECOND), strict=True):
         if len(part):
             height, _ = np.histogram(part, edges)
             share = height / len(part)
@@ -65,7 +66,7 @@ def _edges(both: NDArray[np.float64]) -> NDArray[np.float64]:
 def _legend(figure: Any, names: list[str]) -> None:
     from matplotlib.lines import Line2D
 
-    colours = (canvas.FIRST, canvas.SECOND)
+    colours = (marks.FIRST, marks.SECOND)
     handles = [Line2D([], [], color=colour, lw=2) for colour in colours]
     labels = [canvas.short(name, 40) for name in names]
     figure.legend(handles, labels, loc="outside lower center", ncols=2)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
-from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.genome import GenomeAxis, genome_axis
 from genomix_cli.cohorts.figures.heat import (
     WIDTH,
@@ -23,6 +22,8 @@ from genomix_cli.cohorts.figures.heat import (
 )
 from genomix_cli.cohorts.figures.values import unit
 from genomix_cli.cohorts.figures.view import View, members, shown_classes
+from genomix_cli.report import canvas
+from genomix_cli.report.canvas import Picture
 
 # log2 ratios beyond it are gains or losses; of calls, all but 0 are.
 THRESHOLD = 0.2
@@ -54,7 +55,7 @@ def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[
         _name_row(row[0], name, views)
     for ax, places in zip(axes[-1], along, strict=True):
         ax.set_xlabel(places.label)
-    canvas.name_columns(axes, views)
+    marks.name_columns(axes, views)
     return figure, axes, along
 
 
@@ -137,7 +138,7 @@ def genome_caption(caption: str, views: Sequence[View], along: Sequence[GenomeAx
     left_out = sum(places.left_out for places in along)
     named = f"{left_out:,} features without a place are left out." if left_out else ""
     fewer = f"The {PANELS} largest classes." if len(shown_classes(views)) > PANELS else ""
-    return canvas.joined(caption, named, fewer, canvas.notes(views))
+    return marks.joined(caption, named, fewer, marks.notes(views))
 
 
 def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
@@ -161,7 +162,7 @@ def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.03, pad=0.01, aspect=30, shrink=0.6)
     bar.set_label(unit(views[0]))
     bar.outline.set_visible(False)
-    canvas.name_columns(axes, views)
+    marks.name_columns(axes, views)
     caption = (
         f"{views[0].modality}: samples grouped by class, within a class by Ward's clustering; "
         "grey: missing, or no feature near."

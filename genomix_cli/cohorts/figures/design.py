@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
-from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.view import ALL, CLASSES, classes_of
 from genomix_cli.cohorts.inspect.overview import (
     absent_by_batch,
@@ -19,6 +18,8 @@ from genomix_cli.cohorts.inspect.overview import (
 )
 from genomix_cli.cohorts.inspect.pieces import draw_rows, pieces
 from genomix_cli.formats.cohort import BATCH, Cohort
+from genomix_cli.report import canvas
+from genomix_cli.report.canvas import Picture
 
 SAMPLES = 1_500
 COMBINATIONS = 25
@@ -72,7 +73,7 @@ def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
         if any(len(cohort.obs) > SAMPLES for _, cohort in cohorts)
         else ""
     )
-    return Picture("missingness", canvas.joined(caption, few), figure)
+    return Picture("missingness", marks.joined(caption, few), figure)
 
 
 def measured(cohort: Cohort) -> tuple[NDArray[np.float64], list[tuple[str, int, int]]]:
@@ -108,16 +109,16 @@ def class_bar(
         ax.set_xlabel(f"{total:,} samples")
         return
     # A fixed number of points below the axis, whatever the height of the panel.
-    below = ax.get_xaxis_transform() + canvas.moved(ax, 0, -7)
+    below = ax.get_xaxis_transform() + marks.moved(ax, 0, -7)
     for name, start, stop in blocks:
-        canvas.stripe(ax, (start - 0.5, stop - 0.5), (0, 0), pens[name].colour, below)
+        marks.stripe(ax, (start - 0.5, stop - 0.5), (0, 0), pens[name].colour, below)
         if start:
             ax.axvline(start - 0.5, color="white", lw=1.2)
     named = blocks if len(blocks) <= CLASSES else largest_blocks(blocks)
     middles = np.array([(start + stop - 1) / 2 for _, start, stop in named])
     gap = 0.19 * total / (ax.figure.get_figwidth() * ax.get_position().width)
-    places = canvas.spread(middles, gap, 0, total - 1)
-    under = ax.get_xaxis_transform() + canvas.moved(ax, 4, -13)
+    places = marks.spread(middles, gap, 0, total - 1)
+    under = ax.get_xaxis_transform() + marks.moved(ax, 4, -13)
     for position, (name, *_) in zip(places, named, strict=True):
         text = {"ha": "right", "va": "top", "rotation": 35, "rotation_mode": "anchor"}
         label = canvas.short(name, 22)
@@ -179,7 +180,7 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
         "Samples by batch (rows) and class (columns). Cramér's V is 0 where they are independent, "
         "1 where the batch tells the class."
     )
-    return Picture("classes_by_batches", canvas.joined(caption, fewer if many else ""), figure)
+    return Picture("classes_by_batches", marks.joined(caption, fewer if many else ""), figure)
 
 
 def largest(
@@ -238,7 +239,7 @@ def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
     )
     fewer = f"The {COMBINATIONS} most frequent combinations."
     many = any(len(combinations(cohort)) > COMBINATIONS for _, cohort in cohorts)
-    return Picture("overlap", canvas.joined(caption, fewer if many else ""), figure)
+    return Picture("overlap", marks.joined(caption, fewer if many else ""), figure)
 
 
 def _upset(
@@ -300,7 +301,7 @@ def _bayes_panel(ax: Any, entries: Sequence[dict[str, Any]]) -> None:
             ax.hlines(i, entry["low"], entry["high"], THERE, lw=1.4)
         ax.plot(accuracy, i, "o", color=THERE, ms=4.5)
         if entry.get("expected") is not None:
-            ax.plot(entry["expected"], i, "x", color=canvas.SECOND, ms=5, mew=1.2)
+            ax.plot(entry["expected"], i, "x", color=marks.SECOND, ms=5, mew=1.2)
     ax.set_yticks(range(len(entries)), [_label(entry) for entry in entries])
     ax.set_ylim(-0.6, len(entries) - 0.4)
     ax.grid(axis="x", color=canvas.PALE, lw=0.7)

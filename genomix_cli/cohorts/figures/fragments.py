@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
-from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.copy_number import PANELS, genome_caption, panels
 from genomix_cli.cohorts.figures.view import View, members, shown_classes
+from genomix_cli.report import canvas
+from genomix_cli.report.canvas import Picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,8 +88,8 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
         if fine:
             _zoom(row[1], length, percent)
         row[0].set_ylabel("share of fragments (% per bp)")
-    canvas.name_rows(axes, drawn)
-    canvas.class_legend(figure, names, drawn, pens)
+    marks.name_rows(axes, drawn)
+    marks.class_legend(figure, names, drawn, pens)
     spread = " and interquartile range (band)" if len(names) <= BANDS else ""
     caption = f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}."
     if fine:
@@ -96,7 +97,7 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
             f" Right: below {NUCLEOSOME} bp, where the bins are fine enough, a dotted line every "
             f"{TURN} bp."
         )
-    return Picture("lengths", canvas.joined(caption, canvas.notes(drawn)), figure)
+    return Picture("lengths", marks.joined(caption, marks.notes(drawn)), figure)
 
 
 def _curves(

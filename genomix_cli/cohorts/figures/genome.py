@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures.canvas import GREY
 from genomix_cli.genome.intervals import canonical
+from genomix_cli.report.canvas import GREY
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
-from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.genome import genome_axis, has_places
 from genomix_cli.cohorts.figures.values import completed, most_variable, unit
 from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
+from genomix_cli.report import canvas
+from genomix_cli.report.canvas import Picture
 
 # Largest number of rows of a heat map: with more, a sample is less than a point high.
 ROWS = 400
@@ -85,17 +86,17 @@ def alike(matrix: Matrix, rows: NDArray[np.intp]) -> NDArray[np.intp]:
 def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
     """Draw a coloured strip at the left that shows the class of the rows."""
     total = max(len(rows.order), 1)
-    beside = ax.get_yaxis_transform() + canvas.moved(ax, -6, 0)
+    beside = ax.get_yaxis_transform() + marks.moved(ax, -6, 0)
     for name, start, stop in rows.blocks:
-        canvas.stripe(ax, (0, 0), (start - 0.5, stop - 0.5), pens[name].colour, beside)
+        marks.stripe(ax, (0, 0), (start - 0.5, stop - 0.5), pens[name].colour, beside)
         if start:
             ax.axhline(start - 0.5, color="white", lw=1.2)
     middles = np.array([(start + stop - 1) / 2 for _, start, stop in rows.blocks])
     height = ax.figure.get_figheight() * 0.8
     gap = 0.15 * total / height
-    left = ax.get_yaxis_transform() + canvas.moved(ax, -12, 0)
+    left = ax.get_yaxis_transform() + marks.moved(ax, -12, 0)
     for position, (name, *_) in zip(
-        canvas.spread(middles, gap, 0, total - 1), rows.blocks, strict=True
+        marks.spread(middles, gap, 0, total - 1), rows.blocks, strict=True
     ):
         text = {"ha": "right", "va": "center", "fontsize": 7.5, "color": canvas.INK}
         ax.text(0, position, canvas.short(name), transform=left, **text)
@@ -147,12 +148,12 @@ def features_heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
     bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.04, pad=0.015, aspect=30, shrink=0.6)
     bar.set_label(unit(drawn[0]))
     bar.outline.set_visible(False)
-    canvas.name_columns(axes, drawn)
+    marks.name_columns(axes, drawn)
     caption = (
         f"{drawn[0].modality}: samples grouped by class (within a class by Ward's clustering) and "
         f"the features of most variance; up to {ROWS} samples; grey: missing."
     )
-    return Picture("heatmap", canvas.joined(caption, canvas.notes(drawn)), figure)
+    return Picture("heatmap", marks.joined(caption, marks.notes(drawn)), figure)
 
 
 def feature_order(each: View) -> NDArray[np.intp]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
-from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.design import annotated_heat, class_bar
 from genomix_cli.cohorts.figures.heat import grouped_rows
 from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
+from genomix_cli.report import canvas
+from genomix_cli.report.canvas import Picture
 
 GENES = 20
 # Largest number of samples in an oncoplot.
@@ -61,7 +62,7 @@ def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
         "grouped by class. Above: mutated genes per sample. Right: share of samples mutated. "
         "White: not looked at."
     )
-    return Picture("oncoplot", canvas.joined(caption, canvas.notes(views)), figure)
+    return Picture("oncoplot", marks.joined(caption, marks.notes(views)), figure)
 
 
 def _oncoplot(
@@ -116,9 +117,9 @@ def gene_frequencies(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
         annotated_heat(ax, 100 * share, named, classes, top=100 * high)
         for label in ax.get_yticklabels():
             label.set_fontstyle("italic")
-    canvas.name_columns(axes, views)
+    marks.name_columns(axes, views)
     caption = f"{views[0].modality}: share of the samples of a class with the gene mutated (%)."
-    return Picture("genes", canvas.joined(caption, canvas.notes(views)), figure)
+    return Picture("genes", marks.joined(caption, marks.notes(views)), figure)
 
 
 def class_frequencies(
@@ -149,6 +150,6 @@ def burden(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
         ax.set_xticks(range(len(classes)), labels, rotation=40, ha="right", rotation_mode="anchor")
         ax.set_ylim(bottom=-0.5)
     axes[0, 0].set_ylabel("mutated genes per sample")
-    canvas.name_columns(axes, views)
+    marks.name_columns(axes, views)
     caption = f"{views[0].modality}: mutated genes per sample by class; line: median."
-    return Picture("burden", canvas.joined(caption, canvas.notes(views)), figure)
+    return Picture("burden", marks.joined(caption, marks.notes(views)), figure)

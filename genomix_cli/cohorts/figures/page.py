@@ -20,14 +20,14 @@ from genomix_cli.cohorts.figures import (
     values,
 )
 from genomix_cli.cohorts.figures.beside import marginal_distributions
-from genomix_cli.cohorts.figures.canvas import Look, Picture, looks, save, style
+from genomix_cli.cohorts.figures.marks import looks
 from genomix_cli.cohorts.figures.view import View, classes_of, view
 from genomix_cli.cohorts.inspect.overview import Listing
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import Cohort
 from genomix_cli.progress import track
 from genomix_cli.provenance import atomic_path
-from genomix_cli.report.canvas import PAGE_STYLE
+from genomix_cli.report.canvas import PAGE_STYLE, Look, Picture, save, style
 
 INDEX = "index.html"
 MARK = '<meta name="generator" content="genomix inspect">'

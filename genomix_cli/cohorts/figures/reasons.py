@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
+from genomix_cli.cohorts.figures import marks
+from genomix_cli.report import canvas
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def draw_sample(sample: SampleReasons, path: Path) -> None:
 
 def _bars(ax: Any, sample: SampleReasons) -> None:
     """Draw a bar for each feature, and one for all others, so that they add up."""
-    pens = canvas.looks(sample.modalities)
+    pens = marks.looks(sample.modalities)
     labels = [f"{canvas.short(name)} = {value:.3g}" for _, name, value, _ in sample.features]
     sizes = [size for *_, size in sample.features]
     colours = [pens[modality].colour for modality, *_ in sample.features]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import canvas
-from genomix_cli.cohorts.figures.canvas import Picture
+from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.view import CLASSES, Grouping, View, members, shown_classes
+from genomix_cli.report import canvas
+from genomix_cli.report.canvas import Picture
 
 # Largest number of values in a density.
 DENSITY_VALUES = 2_000_000
@@ -70,10 +71,10 @@ def density(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
             ax.set_xlim(edges[0], edges[-1])
     for ax in axes[-1]:
         ax.set_xlabel(unit(views[0]))
-    canvas.name_rows(axes, views)
-    canvas.class_legend(figure, names, views, pens)
+    marks.name_rows(axes, views)
+    marks.class_legend(figure, names, views, pens)
     caption = f"Distribution of the values of {views[0].modality}: all (left) and by class (right)."
-    return Picture("density", canvas.joined(caption, canvas.notes(views)), figure)
+    return Picture("density", marks.joined(caption, marks.notes(views)), figure)
 
 
 def bin_edges(values: Sequence[Matrix], fractions: bool) -> NDArray[np.float64]:
@@ -124,9 +125,9 @@ def moments(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
         ax.set_xlabel(f"mean {unit(each)}")
         ax.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("standard deviation")
-    canvas.name_columns(axes, views)
+    marks.name_columns(axes, views)
     caption = f"Each feature of {views[0].modality}: mean and standard deviation over samples;"
-    return Picture("mean_sd", canvas.joined(caption, "line: running median."), figure)
+    return Picture("mean_sd", marks.joined(caption, "line: running median."), figure)
 
 
 def feature_moments(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -165,16 +166,16 @@ def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture |
         _scatter(row[0], places, frequent(each.classes, CLASSES), pens, "class")
         if each.batches:
             few = frequent(each.batches, BATCHES)
-            _scatter(row[1], places, few, canvas.looks(few.names[:BATCHES]), "batch")
+            _scatter(row[1], places, few, marks.looks(few.names[:BATCHES]), "batch")
         for ax in row:
             ax.set_xlabel(f"PC1 ({shares[0]:.0%} of variance)")
             ax.set_ylabel(f"PC2 ({shares[1]:.0%})")
-    canvas.name_rows(axes, drawn)
+    marks.name_rows(axes, drawn)
     caption = (
         f"Principal components of {views[0].modality} (features centred, not scaled; missing "
         f"values at the feature's mean; the {PCA_FEATURES:,} features of most variance)."
     )
-    return Picture("pca", canvas.joined(caption, canvas.notes(drawn)), figure)
+    return Picture("pca", marks.joined(caption, marks.notes(drawn)), figure)
 
 
 def principal(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -72,7 +72,9 @@ def curves(suite: Suite) -> Picture | None:
     results, truth = suite.results, suite.truth
     if MEASURES[results.main].target != "label":
         return None
-    figure, axes = grid(1, 2, (WIDTH, 5.0))
+    # The panels are as wide as they can be, so each row of the legends adds to the height.
+    rows = -(-(min(len(suite.entrants), TOGETHER) + bool(results.ceiling)) // 2)
+    figure, axes = grid(1, 2, (WIDTH, 4.5 + 0.18 * rows))
     kinds = ((roc, "auroc", "false positive rate", "true positive rate"),)
     kinds += ((precision_recall, "auprc", "recall", "precision"),)  # type: ignore[assignment]
     for ax, (draw, metric, x, y) in zip(axes[0], kinds, strict=True):

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from genomix_cli.cohorts.figures import draw_cohorts
-from genomix_cli.cohorts.figures.canvas import COLOURS, looks, spread, style
 from genomix_cli.cohorts.figures.copy_number import gains_and_losses
 from genomix_cli.cohorts.figures.fragments import (
     TURN,
@@ -22,6 +21,7 @@ from genomix_cli.cohorts.figures.fragments import (
     short_over_long,
 )
 from genomix_cli.cohorts.figures.genome import genome_axis
+from genomix_cli.cohorts.figures.marks import looks, spread
 from genomix_cli.cohorts.figures.mutations import frequencies, top_genes
 from genomix_cli.cohorts.figures.page import PICTURES, file_names
 from genomix_cli.cohorts.figures.values import (
@@ -37,6 +37,7 @@ from genomix_cli.cohorts.figures.view import Grouping, View, shown_classes, view
 from genomix_cli.cohorts.inspect.overview import Listing
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import KINDS, open_cohort
+from genomix_cli.report.canvas import COLOURS, style
 from tests.cohort_files import every_kind, modality, write_cohort
 
 pytest.importorskip("mudata")

@@ -1,4 +1,4 @@
-"""Canvas, pens and colours that the figures of cohorts share."""
+"""Names, legends and stripes of the panels that the figures of cohorts share."""
 
 from __future__ import annotations
 
@@ -11,22 +11,7 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.figures.view import ALL, CLASSES, View, members
 from genomix_cli.cohorts.inspect.overview import UNKNOWN
 from genomix_cli.report import canvas
-from genomix_cli.report.canvas import COLOURS as COLOURS
-from genomix_cli.report.canvas import DASHES as DASHES
-from genomix_cli.report.canvas import GAIN as GAIN
-from genomix_cli.report.canvas import GREY as GREY
-from genomix_cli.report.canvas import INK as INK
-from genomix_cli.report.canvas import LONGEST as LONGEST
-from genomix_cli.report.canvas import LOSS as LOSS
-from genomix_cli.report.canvas import MARKERS as MARKERS
-from genomix_cli.report.canvas import PALE as PALE
-from genomix_cli.report.canvas import Look as Look
-from genomix_cli.report.canvas import Picture as Picture
-from genomix_cli.report.canvas import grid as grid
-from genomix_cli.report.canvas import head as head
-from genomix_cli.report.canvas import save as save
-from genomix_cli.report.canvas import short as short
-from genomix_cli.report.canvas import style as style
+from genomix_cli.report.canvas import COLOURS, GREY, Look, head, short
 
 # Colours of two cohorts.
 FIRST, SECOND = COLOURS[:2]
