@@ -21,7 +21,7 @@ from genomix_cli.variants.requests import SuiteRequest
 
 if TYPE_CHECKING:
     from genomix_cli.comparison.evaluate import Evaluation as ClassEvaluation
-    from genomix_cli.sequences.generate.evaluate import GeneratedEvaluation
+    from genomix_cli.sequences.generate.results import GeneratedEvaluation
     from genomix_cli.variants.evaluate.scores import Evaluation
     from genomix_cli.variants.evaluate.suite.results import SuiteResults
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.indexed import find_index, jump
 from genomix_cli.genome.vcf.input import STANDARD_STREAM, BcfInput, Input
+from genomix_cli.genome.vcf.record import Record
 from genomix_cli.genome.vcf.regions import Regions
 
 __all__ = [
@@ -39,7 +40,6 @@ MISSING = "."
 # Longer numbers are no positions, and Python refuses the longest.
 POS_DIGITS = 18
 
-_INFO = 7
 _CONTIG = re.compile(r'##contig=<(?:[^",]*(?:"[^"]*")?,)*?ID=([^,>]+)')
 
 
@@ -120,47 +120,6 @@ def _quoted(text: str) -> str:
 def contig_line(name: str, length: int | None) -> str:
     """A ``##contig`` line."""
     return f"##contig=<ID={name}{'' if length is None else f',length={length}'}>"
-
-
-class Record(NamedTuple):
-    """One line.
-
-    Attributes
-    ----------
-    line : int
-        Where it stands in the file, from 1; 0 where this is not known, as in a BCF.
-    pos : int
-        1-based, as the file has it.
-    fields : list of str
-        The eight fixed columns and, if there are more, the rest of the line.
-    """
-
-    line: int
-    pos: int
-    fields: list[str]
-
-    @property
-    def chrom(self) -> str:
-        """Contig."""
-        return self.fields[0]
-
-    @property
-    def ref(self) -> str:
-        """REF as spelled."""
-        return self.fields[3]
-
-    @property
-    def alts(self) -> list[str]:
-        """ALT as spelled; ``["."]`` when there is none."""
-        return self.fields[4].split(",")
-
-    def info(self, key: str) -> str | None:
-        """The value of an INFO key: None when absent, empty for a flag."""
-        for entry in self.fields[_INFO].split(";"):
-            name, _, value = entry.partition("=")
-            if name == key:
-                return value
-        return None
 
 
 class VcfReader:

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import ContigNames, canonical, merge
 from genomix_cli.genome.vcf.input import open_input
-
-if TYPE_CHECKING:
-    from genomix_cli.genome.vcf.reader import Record
+from genomix_cli.genome.vcf.record import Record
 
 #: A contig to its end, and from its start: POS 0 is the telomere, before the first base.
 END = 2**62

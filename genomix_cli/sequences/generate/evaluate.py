@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from genomix_cli.sequences.generate.evaluation_page import write_generated_page
 from genomix_cli.sequences.generate.likelihood import fit_chains
 from genomix_cli.sequences.generate.markov import ORDER, Floats
 from genomix_cli.sequences.generate.nearest import Collection
+from genomix_cli.sequences.generate.results import EntrantResult, GeneratedEvaluation
 from genomix_cli.sequences.requests import GeneratedRequest
 from genomix_cli.sequences.runs import check_fits
 from genomix_cli.sequences.train.splits import splits
@@ -52,60 +52,6 @@ class Classifier(NamedTuple):
     name: str
     classes: tuple[str, ...]
     log_probability: Callable[[NDArray[np.uint8]], Floats]
-
-
-@dataclass(frozen=True)
-class EntrantResult:
-    """Metrics of one set of sequences.
-
-    Attributes
-    ----------
-    name : str
-    n : int
-    metrics : dict of str to Interval
-        By name in `genomix_cli.sequences.generate.entrants.METRICS`.
-    less_chain : dict of str to Interval
-        Each metric less that of the Markov chain of all sequences.
-    less_real : dict of str to Interval
-        Each metric that needs no second set, less that of held-out sequences.
-    """
-
-    name: str
-    n: int
-    metrics: dict[str, Interval]
-    less_chain: dict[str, Interval] = field(default_factory=dict)
-    less_real: dict[str, Interval] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class GeneratedEvaluation:
-    """Results of an evaluation of generated sequences.
-
-    Attributes
-    ----------
-    generated, real : str
-        Names of the files.
-    held_out_by : str
-    classes : tuple of str
-    classifier : str
-        Name; empty without classes.
-    motifs : int
-    counts : dict of str to int
-        Sequences that were read, and those left out of the comparison.
-    entrants : tuple of EntrantResult
-        The generated ones, chains, training sequences, and the held-out ones beside themselves.
-    headline : str
-    """
-
-    generated: str
-    real: str
-    held_out_by: str
-    classes: tuple[str, ...]
-    classifier: str
-    motifs: int
-    counts: dict[str, int]
-    entrants: tuple[EntrantResult, ...]
-    headline: str
 
 
 class _Sets(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,7 @@ from genomix_cli.report.canvas import GREY, INK, Picture, grid, head, looks, sho
 from genomix_cli.report.sections import table
 from genomix_cli.sequences.generate.entrants import METRICS, Entrant
 from genomix_cli.sequences.generate.page import NOTE, Section, cell, write_page
-
-if TYPE_CHECKING:
-    from genomix_cli.sequences.generate.evaluate import GeneratedEvaluation
+from genomix_cli.sequences.generate.results import GeneratedEvaluation
 
 BINS = np.linspace(0, 1, 41)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.report.canvas import Picture, grid, head, looks, short, style
 from genomix_cli.report.page import embedded, html_table, write_page
-
-if TYPE_CHECKING:
-    from genomix_cli.variants.train.pretrain.run import PretrainSummary
+from genomix_cli.variants.train.pretrain.summary import PretrainSummary
 
 HIDDEN = {"spans": "spans of bins", "whole": "the whole modality"}
 SIMPLE = {"spans": "line between neighbours", "whole": "mean of the others"}

@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ from genomix_cli.provenance import Provenance
 from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
 from genomix_cli.variants.models.start import start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
-from genomix_cli.variants.requests import PRETRAIN_MONITOR, Masking, PretrainRequest
+from genomix_cli.variants.requests import PRETRAIN_MONITOR, PretrainRequest
 from genomix_cli.variants.train.pretrain.metrics import (
     ORDER,
     HiddenKmers,
@@ -69,6 +69,7 @@ from genomix_cli.variants.train.pretrain.sampling import (
     stack,
     validation_draws,
 )
+from genomix_cli.variants.train.pretrain.summary import PretrainSummary
 from genomix_cli.variants.train.splits import HeldOutRegions
 from genomix_cli.variants.train.task import to_device
 from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
@@ -240,64 +241,6 @@ def _own_randomness(seed: int, draw: Tensor) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
         yield
-
-
-@dataclass(frozen=True)
-class PretrainSummary:
-    """Result of pre-training, equal to ``metrics.json``.
-
-    Attributes
-    ----------
-    folder, data, preset : str
-    parameters : int
-        Number of parameters, without the heads.
-    windows : dict of str to int
-        Windows to train and to validate on, and windows left out.
-    cells, modalities : tuple of str
-    masking : Masking
-    best : dict of str to float
-    curve : tuple of dict
-        Metrics of each validation.
-    tracks : tuple of TrackRow
-    kmers : tuple of KmerRow
-        The model, then Markov chains.
-    notes : tuple of str
-    """
-
-    folder: str
-    data: str
-    preset: str
-    parameters: int
-    windows: dict[str, int]
-    cells: tuple[str, ...]
-    modalities: tuple[str, ...]
-    masking: Masking
-    best: dict[str, float]
-    curve: tuple[dict[str, float], ...]
-    tracks: tuple[TrackRow, ...]
-    kmers: tuple[KmerRow, ...]
-    notes: tuple[str, ...] = ()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of a table for the terminal."""
-        tracks = [
-            {
-                "hidden": f"{row.modality}{'@' if row.cell else ''}{row.cell}, {row.hidden}",
-                "metric": "r",
-                **_cells(row.r, row.simple_r.value),
-            }
-            for row in self.tracks
-        ]
-        best = min((row.nats_per_base.value for row in self.kmers[1:]), default=math.nan)
-        kmers = [
-            {"hidden": "bases", "metric": "nats", **_cells(row.nats_per_base, best)}
-            for row in self.kmers[:1]
-        ]
-        return tracks + kmers
-
-
-def _cells(interval: Any, simple: float) -> dict[str, float]:
-    return {**interval._asdict(), "simple guess": simple}
 
 
 class Parts(NamedTuple):
