@@ -16,9 +16,9 @@ def variants(tiny_genome: Path) -> Path:
 
 
 def test_a_table_comes_to_stdout_and_files_on_request(
-    genomix: Any, variants: Path, tmp_path: Path
+    genomix_fast: Any, variants: Path, tmp_path: Path
 ) -> None:
-    process = genomix(
+    process = genomix_fast(
         *("evaluate", variants, "--score-info", "PROB", "--probability-info", "PROB"),
         *("--bootstrap", 20, "-o", tmp_path / "m.tsv", "--json", tmp_path / "m.json"),
     )
@@ -41,14 +41,14 @@ def test_a_table_comes_to_stdout_and_files_on_request(
     assert (tmp_path / "m.tsv").read_text().startswith("metric\tscore_value")
 
 
-def test_the_same_seed_gives_the_same_bytes(genomix: Any, variants: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes(genomix_fast: Any, variants: Path) -> None:
     command = ("evaluate", variants, "--score-info", "BREAK", "--bootstrap", 20, "-q")
-    one, two, other = (genomix(*command, "--seed", seed).stdout for seed in (1, 1, 2))
+    one, two, other = (genomix_fast(*command, "--seed", seed).stdout for seed in (1, 1, 2))
     assert one == two != other
 
 
-def test_paired_difference(genomix: Any, variants: Path) -> None:
-    process = genomix(
+def test_paired_difference(genomix_fast: Any, variants: Path) -> None:
+    process = genomix_fast(
         *("evaluate", variants, "--score-info", "BREAK", "--vs", variants, "--bootstrap", 20, "-q")
     )
     assert "difference" in process.stdout
@@ -65,18 +65,18 @@ def test_paired_difference(genomix: Any, variants: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    genomix: Any, variants: Path, arguments: tuple[str, ...], code: int, message: str
+    genomix_fast: Any, variants: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    process = genomix("evaluate", variants, *arguments, code=code)
+    process = genomix_fast("evaluate", variants, *arguments, code=code)
     assert process.stdout == ""
     assert len(process.stderr.splitlines()) == 1
     assert message in process.stderr
 
 
-def test_no_torch_is_needed(genomix: Any, variants: Path, tmp_path: Path) -> None:
+def test_no_torch_is_needed(genomix_fast: Any, variants: Path, tmp_path: Path) -> None:
     """Evaluating is numpy alone: two seconds less for each call."""
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
-    genomix(
+    genomix_fast(
         *("evaluate", variants, "--score-info", "BREAK", "--bootstrap", 2),
         env={"PYTHONPATH": f"{tmp_path}:{Path(__file__).resolve().parents[2]}"},
     )

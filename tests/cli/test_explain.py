@@ -73,10 +73,10 @@ def _table(path: Path) -> list[dict[str, str]]:
 
 
 def test_tables_and_pictures(
-    genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
+    genomix_fast: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
 ) -> None:
     chosen = _alleles(tiny_genome, 3)
-    process = genomix(
+    process = genomix_fast(
         *command,
         *(word for name in chosen for word in ("--variants", name)),
         *("-o", tmp_path / "a.tsv", "--attention", tmp_path / "b.tsv"),
@@ -103,13 +103,13 @@ def test_tables_and_pictures(
 
 
 def test_outputs_say_how_they_were_made_and_repeat(
-    genomix: Any, command: tuple[object, ...], tmp_path: Path
+    genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
 ) -> None:
     output = tmp_path / "a.tsv"
     words = (*command, "--max-variants", 1, "--baseline", "shuffle", "--steps", 8, "-o", output)
     texts = []
     for _ in range(2):
-        genomix(*words, "--allow-incomplete", "--force")
+        genomix_fast(*words, "--allow-incomplete", "--force")
         texts.append(output.read_bytes())
     assert texts[0] == texts[1]
     first = texts[0].decode().splitlines()[0]
@@ -125,7 +125,7 @@ def test_outputs_say_how_they_were_made_and_repeat(
 
 
 def test_the_probability_is_that_of_score(
-    genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
+    genomix_fast: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
 ) -> None:
     from genomix_cli.genome.vcf.reader import VcfReader
 
@@ -135,9 +135,9 @@ def test_the_probability_is_that_of_score(
         lines = ["\t".join(r.fields) for r in reader if (r.chrom, str(r.pos)) in sites]
         (tmp_path / "few.vcf").write_text(str(reader.header) + "\n".join(lines) + "\n")
     inputs = (tmp_path / "few.vcf", *command[2 : command.index("--steps")], "--device", "cpu")
-    process = genomix("explain", *inputs, "--baseline", "ref", "-o", tmp_path / "a.tsv", "-q")
+    process = genomix_fast("explain", *inputs, "--baseline", "ref", "-o", tmp_path / "a.tsv", "-q")
     explained = [line.split("\t")[:2] for line in process.stdout.splitlines()[1:]]
-    genomix("score", *inputs, "-o", tmp_path / "s.vcf", "-q")
+    genomix_fast("score", *inputs, "-o", tmp_path / "s.vcf", "-q")
     scored: dict[str, float] = {}
     with VcfReader(tmp_path / "s.vcf") as reader:
         for r in reader:
@@ -149,15 +149,15 @@ def test_the_probability_is_that_of_score(
 
 
 def test_what_does_not_add_up_is_exit_code_3_with_its_output(
-    genomix: Any, command: tuple[object, ...], tmp_path: Path
+    genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
 ) -> None:
     words = (*command, "--max-variants", 3, "--baseline", "shuffle", "--steps", 2, "-q")
-    process = genomix(*words, "-o", tmp_path / "a.tsv", code=3)
+    process = genomix_fast(*words, "-o", tmp_path / "a.tsv", code=3)
     assert "do not add up" in process.stderr
     assert "--steps 4" in process.stderr
     errors = {float(row["completeness_error"]) for row in _table(tmp_path / "a.tsv")}
     assert max(errors) > 0.01
-    genomix(*words, "-o", tmp_path / "b.tsv", "--allow-incomplete")
+    genomix_fast(*words, "-o", tmp_path / "b.tsv", "--allow-incomplete")
 
 
 @pytest.mark.parametrize(
@@ -170,28 +170,28 @@ def test_what_does_not_add_up_is_exit_code_3_with_its_output(
     ],
 )
 def test_mistakes_are_one_line(
-    genomix: Any,
+    genomix_fast: Any,
     command: tuple[object, ...],
     tmp_path: Path,
     arguments: tuple[str, ...],
     message: str,
 ) -> None:
-    process = genomix(*command, "-o", tmp_path / "a.tsv", "-q", *arguments, code=2)
+    process = genomix_fast(*command, "-o", tmp_path / "a.tsv", "-q", *arguments, code=2)
     assert message in process.stderr.splitlines()[-1]
     assert not (tmp_path / "a.tsv").exists()
 
 
 def test_an_existing_output_is_kept(
-    genomix: Any, command: tuple[object, ...], tmp_path: Path
+    genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "a.tsv").write_text("mine")
-    process = genomix(*command, "-o", tmp_path / "a.tsv", code=2)
+    process = genomix_fast(*command, "-o", tmp_path / "a.tsv", code=2)
     assert "--force" in process.stderr
     assert (tmp_path / "a.tsv").read_text() == "mine"
 
 
 def test_the_highest_scores_are_chosen(
-    genomix: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
+    genomix_fast: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
 ) -> None:
     lines = (tmp_path / "scored.vcf").open("w")
     from genomix_cli.genome.vcf.reader import VcfReader
@@ -204,7 +204,7 @@ def test_the_highest_scores_are_chosen(
         for record, score in zip(reader, scores, strict=False):
             lines.write(with_scores(record.fields, f"GENOMIX_P={score}") + "\n")
             names.append(f"{record.chrom}:{record.pos}:{record.ref}:{record.alts[0]}")
-    process = genomix(
+    process = genomix_fast(
         *(command[0], tmp_path / "scored.vcf", *command[2:], "--top", 2),
         *("--baseline", "ref", "-o", tmp_path / "a.tsv", "-q"),
     )

@@ -25,39 +25,41 @@ from tests.cohort_files import every_kind, modality, write_cohort
         (".", "simulated genome"),
     ],
 )
-def test_raw_files(tiny_genome: Path, genomix: Any, name: str, kind: str) -> None:
-    first, *facts = genomix("inspect", tiny_genome / name).stdout.splitlines()
+def test_raw_files(tiny_genome: Path, genomix_fast: Any, name: str, kind: str) -> None:
+    first, *facts = genomix_fast("inspect", tiny_genome / name).stdout.splitlines()
     assert first.endswith(f": {kind}")
     assert facts
 
 
 @pytest.mark.parametrize(("layout", "kind"), [("genome", "genome shard"), ("windows", "windows")])
-def test_shards(tiny_genome: Path, tmp_path: Path, genomix: Any, layout: str, kind: str) -> None:
+def test_shards(
+    tiny_genome: Path, tmp_path: Path, genomix_fast: Any, layout: str, kind: str
+) -> None:
     few = tmp_path / "few.vcf"
     with gzip.open(tiny_genome / "variants.vcf.gz", "rt") as lines:
         few.write_text("".join(itertools.islice(lines, 30)))
     shard = tmp_path / "shard.h5"
     settings = ["--config", tiny_genome / "genomix.toml", "--vcf", few, "--layout", layout]
-    genomix("prepare", "variants", *settings, "-o", shard, "-q")
-    first, *facts = genomix("inspect", shard).stdout.splitlines()
+    genomix_fast("prepare", "variants", *settings, "-o", shard, "-q")
+    first, *facts = genomix_fast("inspect", shard).stdout.splitlines()
     assert kind in first
     assert any("ATAC, H3K27ac, H3K4me3, CTCF" in fact for fact in facts)
     assert any("genomix prepare variants" in fact for fact in facts)
 
 
-def test_json_has_the_same_facts(tiny_genome: Path, genomix: Any) -> None:
-    said = json.loads(genomix("inspect", tiny_genome / "variants.vcf.gz", "--json").stdout)
+def test_json_has_the_same_facts(tiny_genome: Path, genomix_fast: Any) -> None:
+    said = json.loads(genomix_fast("inspect", tiny_genome / "variants.vcf.gz", "--json").stdout)
     assert said["kind"] == "VCF"
     assert said["facts"]["alleles"] >= said["facts"]["records"] > 0
     manifest = json.loads((tiny_genome / "manifest.json").read_text())
     assert said["facts"]["alleles"] == manifest["counts"]["alleles"]
 
 
-def test_what_is_nothing_of_ours(genomix: Any, tmp_path: Path) -> None:
+def test_what_is_nothing_of_ours(genomix_fast: Any, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("hello")
-    assert "not a file that genomix knows" in genomix("inspect", other, code=1).stderr
-    assert "no such file" in genomix("inspect", tmp_path / "absent", code=2).stderr
+    assert "not a file that genomix knows" in genomix_fast("inspect", other, code=1).stderr
+    assert "no such file" in genomix_fast("inspect", tmp_path / "absent", code=2).stderr
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,8 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return every_kind(tmp_path_factory.mktemp("cohort") / "cohort.h5mu")
 
 
-def test_a_cohort(cohort: Path, genomix: Any) -> None:
-    first, *lines = genomix("inspect", cohort).stdout.splitlines()
+def test_a_cohort(cohort: Path, genomix_fast: Any) -> None:
+    first, *lines = genomix_fast("inspect", cohort).stdout.splitlines()
     assert first.endswith("cohort.h5mu: cohort")
     assert any(re.fullmatch(r"  samples +48", line) for line in lines)
     assert any(re.match(r"  methylation +methylation +12 +36 +0.2500 +0.\d{4}", x) for x in lines)
@@ -94,35 +96,35 @@ def test_pictures_of_two_cohorts(cohort: Path, genomix_here: Any, tmp_path: Path
     assert "--force" in again.err
 
 
-def test_a_cohort_beside_itself_is_no_distance_away(cohort: Path, genomix: Any) -> None:
-    lines = genomix("inspect", cohort, "--beside", cohort).stdout.splitlines()
+def test_a_cohort_beside_itself_is_no_distance_away(cohort: Path, genomix_fast: Any) -> None:
+    lines = genomix_fast("inspect", cohort, "--beside", cohort).stdout.splitlines()
     start = next(i for i, line in enumerate(lines) if "Kolmogorov-Smirnov" in line)
     assert lines[start + 2].split()[:4] == ["methylation", "all", "values", "0.0000"]
 
 
-def test_what_can_go_wrong_with_cohorts(cohort: Path, genomix: Any, tmp_path: Path) -> None:
+def test_what_can_go_wrong_with_cohorts(cohort: Path, genomix_fast: Any, tmp_path: Path) -> None:
     text = tmp_path / "genome.fa"
     text.write_text(">chr1\nACGT\n")
     drawn = tmp_path / "drawn"
-    assert "is a FASTA" in genomix("inspect", text, "--plots", drawn, code=2).stderr
-    assert "is not an HDF5" in genomix("inspect", cohort, "--beside", text, code=1).stderr
+    assert "is a FASTA" in genomix_fast("inspect", text, "--plots", drawn, code=2).stderr
+    assert "is not an HDF5" in genomix_fast("inspect", cohort, "--beside", text, code=1).stderr
     absent = tmp_path / "absent.h5mu"
-    assert "no such file" in genomix("inspect", cohort, "--beside", absent, code=2).stderr
+    assert "no such file" in genomix_fast("inspect", cohort, "--beside", absent, code=2).stderr
     nowhere = tmp_path / "no" / "drawn"
-    assert "no such folder" in genomix("inspect", cohort, "--plots", nowhere, code=2).stderr
+    assert "no such folder" in genomix_fast("inspect", cohort, "--plots", nowhere, code=2).stderr
     short = tmp_path / "short.h5mu"
     short.write_bytes(cohort.read_bytes()[:20_000])
-    assert "cut short" in genomix("inspect", short, code=1).stderr
+    assert "cut short" in genomix_fast("inspect", short, code=1).stderr
     assert not drawn.exists()
 
 
-def test_sequences(genomix: Any, tmp_path: Path) -> None:
+def test_sequences(genomix_fast: Any, tmp_path: Path) -> None:
     rows = [f"s{i},{'ACGT'[i % 4] * 5},{'ab'[i % 2]},{i},{'test' * (i > 3)}" for i in range(6)]
     table = tmp_path / "a.csv"
     table.write_text("id,sequence,cls,age,part\n" + "\n".join(rows))
     options = ["--label", "cls", "--split", "part", "--assembly", "toy"]
-    genomix("prepare", "sequences", table, *options, "-o", tmp_path / "a.h5", "-q")
-    first, *lines = genomix("inspect", tmp_path / "a.h5").stdout.splitlines()
+    genomix_fast("prepare", "sequences", table, *options, "-o", tmp_path / "a.h5", "-q")
+    first, *lines = genomix_fast("inspect", tmp_path / "a.h5").stdout.splitlines()
     assert first.endswith("a.h5: sequences")
     facts = [" ".join(line.split()) for line in lines]
     for fact in ("sequences 6", "length 5", "aligned no", "groups none", "assembly toy"):

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from genomix_cli.formats.genome_shard import open_shard, open_windows
-from tests.conftest import Genomix
+from tests.conftest import Fast, Genomix
 
 CHR22 = "hg38_chr22"
 
 
-def test_a_simulated_genome_to_a_shard(tiny_genome: Path, tmp_path: Path, genomix: Genomix) -> None:
+def test_a_simulated_genome_to_a_shard(
+    tiny_genome: Path, tmp_path: Path, genomix_fast: Fast
+) -> None:
     out, stats = tmp_path / "a.h5", tmp_path / "a.json"
     settings = ["--config", tiny_genome / "genomix.toml"]
-    process = genomix("prepare", "variants", *settings, "-o", out, "--stats", stats)
+    process = genomix_fast("prepare", "variants", *settings, "-o", out, "--stats", stats)
     assert process.stdout == ""
     summary = json.loads(stats.read_text())
     assert f"{summary['records']:,} records, {summary['alleles']:,} alleles" in process.stderr
@@ -27,9 +29,9 @@ def test_a_simulated_genome_to_a_shard(tiny_genome: Path, tmp_path: Path, genomi
     assert shard.has_contacts
     assert shard.provenance["command"].startswith("genomix prepare variants --config")
 
-    process = genomix("prepare", "variants", *settings, "-o", out, code=2)
+    process = genomix_fast("prepare", "variants", *settings, "-o", out, code=2)
     assert "already exists; add --force" in process.stderr
-    process = genomix("prepare", "variants", *settings, "-o", out, "--force", "-q")
+    process = genomix_fast("prepare", "variants", *settings, "-o", out, "--force", "-q")
     assert process.stderr == ""
 
 
@@ -53,13 +55,13 @@ def vcf_rows(genome: Path) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def test_skipped_alleles_are_listed(tiny_genome: Path, tmp_path: Path, genomix: Genomix) -> None:
+def test_skipped_alleles_are_listed(tiny_genome: Path, tmp_path: Path, genomix_fast: Fast) -> None:
     contig, pos, name, ref, *_ = vcf_rows(tiny_genome)[0].split("\t")
     lines = [vcf_rows(tiny_genome)[1], "\t".join([contig, pos, name, ref, "<DEL>", ".", ".", "."])]
     vcf = write(tmp_path, lines)
     out = tmp_path / "a.h5"
     fasta = tiny_genome / "genome.fa.gz"
-    process = genomix("prepare", "variants", "--vcf", vcf, "--fasta", fasta, "-o", out)
+    process = genomix_fast("prepare", "variants", "--vcf", vcf, "--fasta", fasta, "-o", out)
     assert f"not used: symbolic 1, as line 4: {contig}:{pos} {ref}><DEL>" in process.stderr
 
 
@@ -82,11 +84,13 @@ def write(folder: Path, lines: list[str]) -> Path:
     ],
 )
 def test_bad_variants_end_in_one_line_and_a_code(
-    tiny_genome: Path, tmp_path: Path, genomix: Genomix, lines: list[str], code: int, message: str
+    tiny_genome: Path, tmp_path: Path, genomix_fast: Fast, lines: list[str], code: int, message: str
 ) -> None:
     vcf, fasta = write(tmp_path, lines), tiny_genome / "genome.fa.gz"
     out = tmp_path / "a.h5"
-    process = genomix("prepare", "variants", "--vcf", vcf, "--fasta", fasta, "-o", out, code=code)
+    process = genomix_fast(
+        "prepare", "variants", "--vcf", vcf, "--fasta", fasta, "-o", out, code=code
+    )
     assert_one_line(process.stderr, message)
     assert list(tmp_path.iterdir()) == [vcf]
 
@@ -111,14 +115,14 @@ def test_bad_variants_end_in_one_line_and_a_code(
 def test_bad_options_end_in_one_line_and_a_code(
     tiny_genome: Path,
     tmp_path: Path,
-    genomix: Genomix,
+    genomix_fast: Fast,
     options: list[str],
     code: int,
     message: str,
 ) -> None:
     given = {"--vcf": "variants.vcf.gz", "--fasta": "genome.fa.gz", "-o": str(tmp_path / "a.h5")}
     words = [word for pair in given.items() if pair[0] not in options for word in pair]
-    process = genomix("prepare", "variants", *words, *options, code=code, cwd=tiny_genome)
+    process = genomix_fast("prepare", "variants", *words, *options, code=code, cwd=tiny_genome)
     assert_one_line(process.stderr, message)
     assert list(tmp_path.iterdir()) == []
 
@@ -130,7 +134,7 @@ def assert_one_line(stderr: str, message: str) -> None:
     assert "Traceback" not in stderr
 
 
-def test_real_chr22(shared_data: Path, tmp_path: Path, genomix: Genomix) -> None:
+def test_real_chr22(shared_data: Path, tmp_path: Path, genomix_fast: Fast) -> None:
     import gzip
     import shutil
 
@@ -150,7 +154,7 @@ def test_real_chr22(shared_data: Path, tmp_path: Path, genomix: Genomix) -> None
         words += ["-t", f"{name}={data / 'tracks' / file}"]
     words += ["--contacts", data / "contacts" / "rao_chr22_prim.approx_lifted_hg38.50kb.cool"]
     out = tmp_path / "chr22.h5"
-    genomix("prepare", "variants", *words, "--label-info", "VALUE", "-o", out)
+    genomix_fast("prepare", "variants", *words, "--label-info", "VALUE", "-o", out)
     shard = open_shard(out)
     assert len(shard.variants.pos) == 11_221
     assert shard.contigs == {"chr22": 50_818_468}

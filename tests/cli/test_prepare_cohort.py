@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from genomix_cli.formats.cohort import open_cohort
-from tests.conftest import Ended, Genomix
+from tests.conftest import Ended, Fast
 
 Here = Callable[..., Ended]
 
@@ -105,13 +105,13 @@ def test_the_same_run_gives_the_same_bytes(folder: Path, genomix_here: Here) -> 
     assert str(folder).encode() not in first
 
 
-def test_in_a_process_of_its_own(folder: Path, genomix: Genomix) -> None:
+def test_in_a_process_of_its_own(folder: Path, genomix_fast: Fast) -> None:
     with gzip.open("meth.csv.gz", "wt") as file:
         file.write(METH)
     options = ["-m", "methylation=meth.csv.gz", "--clinical", "clinical.csv", "-o", "a.h5mu"]
-    process = genomix("prepare", "cohort", *options, "-q")
+    process = genomix_fast("prepare", "cohort", *options, "-q")
     assert (process.stdout, process.stderr) == ("", "")
-    process = genomix("prepare", "cohort", *options, code=2)
+    process = genomix_fast("prepare", "cohort", *options, code=2)
     assert process.stderr == "genomix: error: a.h5mu: already exists; add --force to replace it\n"
 
 

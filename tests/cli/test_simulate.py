@@ -16,23 +16,23 @@ def digests(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-def test_summary_on_stderr_and_nothing_on_stdout(genomix: Any, tmp_path: Path) -> None:
-    process = genomix("simulate", "genome", tmp_path / "g", *SMALLEST)
+def test_summary_on_stderr_and_nothing_on_stdout(genomix_fast: Any, tmp_path: Path) -> None:
+    process = genomix_fast("simulate", "genome", tmp_path / "g", *SMALLEST)
     assert process.stdout == ""
     assert "100,000 bases" in process.stderr
     assert "Bayes-optimal AUROC 0." in process.stderr
 
 
-def test_quiet(genomix: Any, tmp_path: Path) -> None:
-    process = genomix("simulate", "genome", tmp_path / "g", *SMALLEST, "-q")
+def test_quiet(genomix_fast: Any, tmp_path: Path) -> None:
+    process = genomix_fast("simulate", "genome", tmp_path / "g", *SMALLEST, "-q")
     assert process.stdout == process.stderr == ""
 
 
-def test_the_same_command_gives_the_same_bytes(genomix: Any, tmp_path: Path) -> None:
+def test_the_same_command_gives_the_same_bytes(genomix_fast: Any, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         command = ("simulate", "genome", "g", *SMALLEST, "--seed", "5")
-        genomix(*command, cwd=tmp_path / name)
+        genomix_fast(*command, cwd=tmp_path / name)
     one, two = (digests(tmp_path / name / "g") for name in ("one", "two"))
     assert one == two
     assert len(one) == 13
@@ -64,10 +64,10 @@ def test_sizes(size: str, contigs: int, length: int) -> None:
     assert parse_size(size) == (contigs, length)
 
 
-def test_settings_from_a_file(genomix: Any, tmp_path: Path) -> None:
+def test_settings_from_a_file(genomix_fast: Any, tmp_path: Path) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text('[simulate.genome]\ncontigs = 1\ncontig-length = "120k"\nseed = 9\n')
-    genomix("simulate", "genome", tmp_path / "g", "--config", settings)
+    genomix_fast("simulate", "genome", tmp_path / "g", "--config", settings)
     manifest = json.loads((tmp_path / "g" / "manifest.json").read_text())
     assert manifest["contigs"] == {"chr1": 120_000}
     assert manifest["provenance"]["seed"] == 9
@@ -85,19 +85,19 @@ def test_settings_from_a_file(genomix: Any, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes(
-    genomix: Any, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+    genomix_fast: Any, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    process = genomix("simulate", "genome", "g", *arguments, code=code, cwd=tmp_path)
+    process = genomix_fast("simulate", "genome", "g", *arguments, code=code, cwd=tmp_path)
     assert message in process.stderr
     assert "Traceback" not in process.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_folders(genomix: Any, tmp_path: Path) -> None:
-    process = genomix("simulate", "genome", tmp_path / "no" / "g", *SMALLEST, code=2)
+def test_folders(genomix_fast: Any, tmp_path: Path) -> None:
+    process = genomix_fast("simulate", "genome", tmp_path / "no" / "g", *SMALLEST, code=2)
     assert "no such folder" in process.stderr
     (tmp_path / "mine").mkdir()
-    process = genomix("simulate", "genome", tmp_path / "mine", *SMALLEST, code=2)
+    process = genomix_fast("simulate", "genome", tmp_path / "mine", *SMALLEST, code=2)
     assert "already exists" in process.stderr
-    process = genomix("simulate", "genome", tmp_path / "mine", *SMALLEST, "--force", code=2)
+    process = genomix_fast("simulate", "genome", tmp_path / "mine", *SMALLEST, "--force", code=2)
     assert "not a simulated genome" in process.stderr

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from genomix_cli.cohorts.simulate.parameters import presets
-from tests.conftest import Genomix
+from tests.conftest import Fast
 
 TINY = """\
 samples: 60
@@ -26,47 +26,49 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_cohort_from_parameters(genomix: Genomix, tmp_path: Path, tiny: Path) -> None:
+def test_a_cohort_from_parameters(genomix_fast: Fast, tmp_path: Path, tiny: Path) -> None:
     out = tmp_path / "c.h5mu"
-    ran = genomix("simulate", "cohort", out, "--params", tiny, "--seed", 3)
+    ran = genomix_fast("simulate", "cohort", out, "--params", tiny, "--seed", 3)
     assert ran.stdout == ""
     assert "60 samples" in ran.stderr
     assert "Bayes-optimal, with all modalities: accuracy" in ran.stderr
     assert "late fusion" in ran.stderr
     again = tmp_path / "again.h5mu"
-    genomix("simulate", "cohort", again, "--params", tiny, "--seed", 3, "-q")
+    genomix_fast("simulate", "cohort", again, "--params", tiny, "--seed", 3, "-q")
     # The command is part of the file: only its output's name differs.
     assert abs(again.stat().st_size - out.stat().st_size) < 64
-    ran = genomix("simulate", "cohort", out, "--params", tiny, code=2)
+    ran = genomix_fast("simulate", "cohort", out, "--params", tiny, code=2)
     assert "already exists" in ran.stderr
-    genomix("simulate", "cohort", out, "--params", tiny, "--force", "-q")
+    genomix_fast("simulate", "cohort", out, "--params", tiny, "--force", "-q")
 
 
-def test_the_file_opens_in_mudata(genomix: Genomix, tmp_path: Path, tiny: Path) -> None:
+def test_the_file_opens_in_mudata(genomix_fast: Fast, tmp_path: Path, tiny: Path) -> None:
     import mudata
 
-    genomix("simulate", "cohort", tmp_path / "c.h5mu", "--params", tiny, "-q")
+    genomix_fast("simulate", "cohort", tmp_path / "c.h5mu", "--params", tiny, "-q")
     data = mudata.read(tmp_path / "c.h5mu")
     assert set(data.mod) == {"methylation", "mutations"}
     assert data.obs["label"].cat.categories.tolist() == ["a", "b"]
     assert data.obsm["bayes:methylation+mutations"].shape == (60, 2)
 
 
-def test_printed_parameters_are_parameters(genomix: Genomix, tmp_path: Path) -> None:
+def test_printed_parameters_are_parameters(genomix_fast: Fast, tmp_path: Path) -> None:
     for preset in presets():
-        printed = genomix("simulate", "cohort", "--preset", preset, "--synergy", "--print-params")
+        printed = genomix_fast(
+            "simulate", "cohort", "--preset", preset, "--synergy", "--print-params"
+        )
         settings = yaml.safe_load(printed.stdout)
         assert settings["interactions"]["share"] > 0
         file = tmp_path / f"{preset}.yaml"
         file.write_text(printed.stdout)
-        again = genomix("simulate", "cohort", "--params", file, "--print-params")
+        again = genomix_fast("simulate", "cohort", "--params", file, "--print-params")
         assert again.stdout == printed.stdout
 
 
-def test_a_file_goes_over_a_preset(genomix: Genomix, tmp_path: Path) -> None:
+def test_a_file_goes_over_a_preset(genomix_fast: Fast, tmp_path: Path) -> None:
     over = tmp_path / "over.yaml"
     over.write_text("modalities: {methylation: {precision: 12}}\nclasses: {x: 1, y: 2}\n")
-    printed = genomix(
+    printed = genomix_fast(
         *("simulate", "cohort", "--preset", "stillwell", "--params", over, "-n", 7),
         "--print-params",
     )
@@ -93,12 +95,12 @@ def test_a_file_goes_over_a_preset(genomix: Genomix, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    genomix: Genomix, tmp_path: Path, tiny: Path, arguments: list[str], code: int, message: str
+    genomix_fast: Fast, tmp_path: Path, tiny: Path, arguments: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n")
     (tmp_path / "broken.yaml").write_text("a: [1\n")
     (tmp_path / "wrong.yaml").write_text(TINY.replace("samples", "sampels"))
-    ran = genomix("simulate", "cohort", *arguments, code=code, cwd=tmp_path)
+    ran = genomix_fast("simulate", "cohort", *arguments, code=code, cwd=tmp_path)
     assert message in ran.stderr
     assert len(ran.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.glob("*.h5mu"))

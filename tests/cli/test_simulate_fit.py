@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import Genomix
+from tests.conftest import Fast, Genomix
 
 
 @pytest.fixture(scope="module")
@@ -21,22 +21,24 @@ def cohort(tmp_path_factory: pytest.TempPathFactory, genomix: Genomix) -> Path:
     return folder / "c.h5mu"
 
 
-def test_fit_then_simulate(genomix: Genomix, cohort: Path, tmp_path: Path) -> None:
-    done = genomix("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml")
+def test_fit_then_simulate(genomix_fast: Fast, cohort: Path, tmp_path: Path) -> None:
+    done = genomix_fast("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml")
     assert done.stdout == ""
     assert "chromatin, of chromatin: features, module" in done.stderr
-    genomix("simulate", "cohort", tmp_path / "like.h5mu", "--params", tmp_path / "fit.yaml")
-    again = genomix("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml", code=2)
+    genomix_fast("simulate", "cohort", tmp_path / "like.h5mu", "--params", tmp_path / "fit.yaml")
+    again = genomix_fast("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml", code=2)
     assert "add --force" in again.stderr
-    genomix("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml", "--force", "-n", 33)
+    genomix_fast("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml", "--force", "-n", 33)
     assert "\nsamples: 33\n" in (tmp_path / "fit.yaml").read_text()
 
 
-def test_some_of_the_modalities(genomix: Genomix, cohort: Path, tmp_path: Path) -> None:
+def test_some_of_the_modalities(genomix_fast: Fast, cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "fit.yaml"
-    genomix("simulate", "fit", cohort, "-o", out, "--modalities", "mutations")
+    genomix_fast("simulate", "fit", cohort, "-o", out, "--modalities", "mutations")
     assert "chromatin" not in out.read_text()
-    wrong = genomix("simulate", "fit", cohort, "-o", out, "--modalities", "rna", "--force", code=2)
+    wrong = genomix_fast(
+        "simulate", "fit", cohort, "-o", out, "--modalities", "rna", "--force", code=2
+    )
     assert "has no modality rna (expected chromatin or mutations)" in wrong.stderr
 
 
@@ -64,10 +66,10 @@ def tables(folder: Path) -> dict[str, Path]:
     return found
 
 
-def test_from_tables(genomix: Genomix, tmp_path: Path) -> None:
+def test_from_tables(genomix_fast: Fast, tmp_path: Path) -> None:
     files = tables(tmp_path)
     out = tmp_path / "fit.yaml"
-    done = genomix(
+    done = genomix_fast(
         *("simulate", "fit", "--methylation", files["beta.tsv"], "-o", out),
         *("--fragments", files["hist.tsv"], "--copy-number", files["cn.seg"]),
     )
@@ -76,22 +78,22 @@ def test_from_tables(genomix: Genomix, tmp_path: Path) -> None:
     assert all(f"{name} sha256" in text for name in files)
     for part in ("methylation:", "copy_number:", "fragmentomics:", "classes: {A: 0.5, B: 0.5}"):
         assert part in text
-    genomix("simulate", "cohort", tmp_path / "like.h5mu", "--params", out)
+    genomix_fast("simulate", "cohort", tmp_path / "like.h5mu", "--params", out)
 
 
-def test_from_tables_with_classes(genomix: Genomix, tmp_path: Path) -> None:
+def test_from_tables_with_classes(genomix_fast: Fast, tmp_path: Path) -> None:
     files = tables(tmp_path)
     rows = [f"P{i:02d}\t{'case' if i % 4 else 'control'}" for i in range(40)]
     (tmp_path / "who.tsv").write_text("sample\tstate\n" + "\n".join(rows) + "\n")
     out = tmp_path / "fit.yaml"
-    genomix(
+    genomix_fast(
         *("simulate", "fit", "--methylation", files["beta.tsv"], "-o", out),
         *("--clinical", tmp_path / "who.tsv", "--label", "state"),
     )
     assert "classes: {case: 0.75, control: 0.25}" in out.read_text()
 
 
-def test_what_users_get_wrong(genomix: Genomix, cohort: Path, tmp_path: Path) -> None:
+def test_what_users_get_wrong(genomix_fast: Fast, cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "fit.yaml"
     for arguments, code, message in (
         (("-o", out), 2, "fit needs a cohort file or tables"),
@@ -102,7 +104,7 @@ def test_what_users_get_wrong(genomix: Genomix, cohort: Path, tmp_path: Path) ->
         (("--methylation", tmp_path / "none.tsv", "-o", out), None, "none.tsv"),
         ((cohort, "-o", tmp_path / "no" / "fit.yaml"), 2, "no such folder"),
     ):
-        done = genomix("simulate", "fit", *arguments, code=code)
+        done = genomix_fast("simulate", "fit", *arguments, code=code)
         assert done.returncode
         assert message in done.stderr, done.stderr
         assert "Traceback" not in done.stderr

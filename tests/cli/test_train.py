@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import FILES
-from tests.conftest import Ended, Genomix
+from tests.conftest import Ended, Fast, Genomix
 
 pytest.importorskip("lightning")
 
@@ -287,12 +287,12 @@ def test_tracks_on_another_scale_are_told_apart(
 
 
 def test_two_processes_train_one_model(
-    run: Path, shard: Path, tmp_path: Path, genomix: Genomix
+    run: Path, shard: Path, tmp_path: Path, genomix_fast: Fast
 ) -> None:
     """DDP on a CPU: each takes its windows, the first judges all variants and speaks alone."""
     folder = tmp_path / "two"
     few = ["--epochs", "1", "--train-variants", "200"]
-    done = genomix("train", shard, "-o", folder, *SMALL, *few, "--devices", "2")
+    done = genomix_fast("train", shard, "-o", folder, *SMALL, *few, "--devices", "2")
     assert done.stderr.count("epoch 0") == 1
     one, two = (pd.read_csv(r / "predictions.tsv", sep="\t") for r in (run, folder))
     assert one[["contig", "pos", "ref", "alt"]].equals(two[["contig", "pos", "ref", "alt"]])

@@ -15,7 +15,7 @@ from genomix_cli.cohorts.runs import load_run
 from genomix_cli.formats.cohort import open_cohort
 from tests.cohort_files import modality, write_cohort
 from tests.cohort_runs import planted
-from tests.conftest import Ended, Genomix
+from tests.conftest import Ended, Fast, Genomix
 
 Here = Callable[..., Ended]
 
@@ -83,10 +83,10 @@ def test_the_model_that_is_kept_scores(run: Path, cohort: Path) -> None:
 
 
 def test_the_same_command_gives_the_same_bytes(
-    run: Path, cohort: Path, tmp_path: Path, genomix: Genomix
+    run: Path, cohort: Path, tmp_path: Path, genomix_fast: Fast
 ) -> None:
     again = tmp_path / "lda"
-    genomix("train", cohort, "-o", again, "--model", "lda", "--baselines", "logistic", *QUICK)
+    genomix_fast("train", cohort, "-o", again, "--model", "lda", "--baselines", "logistic", *QUICK)
     for name in ("model.safetensors", "metrics.json", "predictions.parquet"):
         assert (again / name).read_bytes() == (run / name).read_bytes(), name
 
@@ -186,11 +186,11 @@ def test_a_network_has_curves_attention_and_drivers(
 
 
 def test_processes_that_share_batches_write_once(
-    simulated: Path, tmp_path: Path, genomix: Genomix
+    simulated: Path, tmp_path: Path, genomix_fast: Fast
 ) -> None:
     pytest.importorskip("lightning")
     folder = tmp_path / "run"
-    ended = genomix(
+    ended = genomix_fast(
         *["train", simulated, "-o", folder, "--model", "mlp", "--baselines", "none", "--seed", "3"],
         *["--trials", "1", "--folds", "2", "--inner-folds", "2", "--set", "epochs=2"],
         *["--no-control", "--devices", "2", "--device", "cpu"],
