@@ -91,7 +91,8 @@ def described(leaf: Leaf, only_for: str = "") -> str:
     if leaf.choices and "|" not in leaf.metavar:
         text += f": {', '.join(leaf.choices)}"
     notes = [f"for {only_for}"] if only_for else []
-    if str(option) and not leaf.is_flag:
+    # "0 or more" goes without saying.
+    if option.max is not None or (option.min or 0) > 1:
         notes.append(str(option))
     if leaf.is_required:
         notes.append("required")

@@ -30,6 +30,8 @@ EXAMPLES = (
     "genomix score test_data/variants.vcf.gz -f test_data/genome.fa.gz -o scored.vcf",
     "genomix inspect scored.vcf",
 )
+# Options for a number after -v.
+LEVELS = {"0": ["-q"], "1": [], "2": ["-v"], "3": ["-vv"]}
 STDOUT = 1
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -39,6 +41,13 @@ ClickException: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 class Root(TyperGroup):
     """The bare command; a sub-command is imported when it is asked for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take ``-v 2`` for ``-vv``, as bcftools has it."""
+        for i in range(len(args) - 1, 0, -1):
+            if args[i - 1] in ("-v", "--verbose") and args[i] in LEVELS:
+                args = [*args[: i - 1], *LEVELS[args[i]], *args[i + 1 :]]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands, the chain first."""
