@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
@@ -91,16 +92,10 @@ class Command:
         return "" if len(having) in (0, len(self.tasks)) else ", ".join(having)
 
 
-def command(
-    help: str,
-    request: type,
-    run: Callable[[Any], int | None],
-    examples: tuple[str, ...] = (),
-    *,
-    threads: bool = True,
-) -> Command:
-    """Make a command of a single task."""
-    return Command(help, {"": Action(request, run)}, examples, threads)
+def command(run: Callable[[Any], int | None], *examples: str, threads: bool = True) -> Command:
+    """Make a command of a function: its docstring is the help, the type it takes the request."""
+    (request,) = (kind for name, kind in get_type_hints(run).items() if name != "return")
+    return Command(inspect.getdoc(run) or "", {"": Action(request, run)}, examples, threads)
 
 
 def _task_leaf(tasks: Mapping[str, Action]) -> Leaf:

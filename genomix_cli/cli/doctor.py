@@ -29,12 +29,9 @@ class DoctorRequest:
 
 
 def doctor(request: DoctorRequest) -> None:
-    """Print the diagnosis.
+    """Check a device: run a model on it and compare with stored answers.
 
-    Raises
-    ------
-    CheckError
-        If scores cannot be trusted.
+    The exit code is 3 when scores from here cannot be trusted.
     """
     from genomix_cli.variants.score.doctor import examine, summarise, write_reference
 
@@ -56,10 +53,4 @@ def doctor(request: DoctorRequest) -> None:
         typer.echo("This device can be trusted.")
 
 
-COMMAND = command(
-    "Check a device: run a model on it and compare with stored answers.\n\n"
-    "The exit code is 3 when scores from here cannot be trusted.",
-    DoctorRequest,
-    doctor,
-    ("genomix doctor", "genomix doctor --device cuda --json"),
-)
+COMMAND = command(doctor, "genomix doctor", "genomix doctor --device cuda --json")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from typer.core import TyperGroup
 
-from genomix_cli.cli.command import CONFIG, Command, RequestCommand, keys
+from genomix_cli.cli.command import CONFIG, Command, RequestCommand, command, keys
 from genomix_cli.cli.help import write_group_help
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.detect import is_cohort, is_sequences
@@ -46,6 +46,12 @@ class Domain:
     def with_command(self, command: Command) -> Domain:
         """Return the domain with the command of a verb."""
         return replace(self, command=command)
+
+    def runs(
+        self, function: Callable[[Any], int | None], *examples: str, threads: bool = True
+    ) -> Domain:
+        """Return the domain with a command made of a function."""
+        return self.with_command(command(function, *examples, threads=threads))
 
 
 VARIANTS = Domain("variants", "of variants")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from genomix_cli.cli.command import command
 from genomix_cli.cli.domains import SEQUENCES, VARIANTS, Domain, Verb
 from genomix_cli.cli.output import interval_text, metric_table, print_table
 from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
@@ -74,7 +73,12 @@ class Models:
 
 
 def evaluate_variants(asked: Scores) -> None:
-    """Print the metrics of scored variants."""
+    """Evaluate a scored VCF: AUROC, AUPRC, ranking, calibration, each with an interval.
+
+    Intervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where there are fewer
+    than five): neighbours share their surroundings and are no independent evidence. Ranking
+    accuracy compares only variants of the same 50-kb locus, so the place alone does not help.
+    """
     from genomix_cli.variants.evaluate import scores
 
     evaluation = scores.evaluate_scores(asked.request)
@@ -84,7 +88,12 @@ def evaluate_variants(asked: Scores) -> None:
 
 
 def evaluate_classes(asked: Classes) -> None:
-    """Print the metrics of predicted classes, over all and of each class."""
+    """Evaluate predicted classes of samples or sequences, each metric with an interval.
+
+    Intervals are 95 %, from a bootstrap of whole patients or groups. Where a cohort is
+    simulated, the Bayes posterior of the modalities that the model saw is beside it; a model
+    above it has found a leak.
+    """
     from genomix_cli.comparison import evaluate
     from genomix_cli.comparison.metrics.multiclass import METRICS
 
@@ -99,14 +108,22 @@ def evaluate_classes(asked: Classes) -> None:
 
 
 def evaluate_models(asked: Models) -> None:
-    """Print a row per model and baseline."""
+    """Evaluate models on a genome shard: baselines, strata, controls, the ceiling.
+
+    Models and baselines are compared on the same held-out variants by paired bootstrap. A model
+    that has learned from one of them is refused.
+    """
     from genomix_cli.variants.evaluate.suite.run import evaluate_suite
 
     print_table(*_suite_table(evaluate_suite(asked.request).results), aligned=True)
 
 
 def evaluate_generated(request: GeneratedRequest) -> None:
-    """Print a column for each set of sequences."""
+    """Compare generated sequences with held-out real ones, beside Markov chains.
+
+    Spectrum of 6-mers, profiles and GC of single sequences, motifs, classes as a classifier
+    sees them, and how close each comes to the nearest training sequence.
+    """
     from genomix_cli.sequences.generate.evaluate import evaluate_generated as evaluate
 
     print_generated(evaluate(request))
@@ -229,54 +246,23 @@ VERB = Verb(
     "Evaluate scores against labels, models of variants on a shard, or generated sequences: the "
     "input says which.",
     {
-        "variants": VARIANTS.with_command(
-            command(
-                "Evaluate a scored VCF: AUROC, AUPRC, ranking, calibration, each with an interval."
-                "\n\nIntervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where "
-                "there are fewer than five): neighbours share their surroundings and are no "
-                "independent evidence. Ranking accuracy compares only variants of the same 50-kb "
-                "locus, so the place alone does not help.",
-                Scores,
-                evaluate_variants,
-                (
-                    "genomix evaluate scored.vcf --probability-info PROB",
-                    "genomix evaluate scored.vcf --vs other.vcf --json metrics.json",
-                ),
-                threads=False,
-            )
+        "variants": VARIANTS.runs(
+            evaluate_variants,
+            "genomix evaluate scored.vcf --probability-info PROB",
+            "genomix evaluate scored.vcf --vs other.vcf --json metrics.json",
+            threads=False,
         ),
-        "suite": SHARDS.with_command(
-            command(
-                "Evaluate models on a genome shard: baselines, strata, controls, the ceiling.\n\n"
-                "Models and baselines are compared on the same held-out variants by paired "
-                "bootstrap. A model that has learned from one of them is refused.",
-                Models,
-                evaluate_models,
-                ("genomix evaluate demo.h5 -m run -o suite --test-contigs chr2",),
-            )
+        "suite": SHARDS.runs(
+            evaluate_models, "genomix evaluate demo.h5 -m run -o suite --test-contigs chr2"
         ),
-        "classes": SCORED_CLASSES.with_command(
-            command(
-                "Evaluate predicted classes of samples or sequences, each metric with an interval."
-                "\n\nIntervals are 95 %, from a bootstrap of whole patients or groups. Where a "
-                "cohort is simulated, the Bayes posterior of the modalities that the model saw is "
-                "beside it; a model above it has found a leak.",
-                Classes,
-                evaluate_classes,
-                ("genomix evaluate scores.tsv --data cohort.h5mu", "genomix evaluate run"),
-                threads=False,
-            )
+        "classes": SCORED_CLASSES.runs(
+            evaluate_classes,
+            "genomix evaluate scores.tsv --data cohort.h5mu",
+            "genomix evaluate run",
+            threads=False,
         ),
-        "generated": GENERATED.with_command(
-            command(
-                "Compare generated sequences with held-out real ones, beside Markov chains.\n\n"
-                "Spectrum of 6-mers, profiles and GC of single sequences, motifs, classes as a "
-                "classifier sees them, and how close each comes to the nearest training sequence.",
-                GeneratedRequest,
-                evaluate_generated,
-                ("genomix evaluate new.h5 --real sequences.h5",),
-                threads=False,
-            )
+        "generated": GENERATED.runs(
+            evaluate_generated, "genomix evaluate new.h5 --real sequences.h5", threads=False
         ),
     },
     (

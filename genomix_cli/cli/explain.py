@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from genomix_cli.cli.command import command
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import print_table, show
 from genomix_cli.cohorts.requests import ExplainRequest as CohortRequest
@@ -17,7 +16,12 @@ log = logging.getLogger("genomix")
 
 
 def explain_variants(request: VariantRequest) -> None:
-    """Print a row per variant and baseline."""
+    """Attribute scores to bases and track bins by Integrated Gradients.
+
+    Attributions are log-odds and add up to the change between baseline and variant; where they
+    miss it by more than 1 % the exit code is 3. Each step costs a pass over the window and back
+    for the baseline shuffle, and next to nothing for ref.
+    """
     from genomix_cli.variants.explain.alleles import explain_variants as explain
 
     header = ("variant", "p", "baseline", "change", "completeness error")
@@ -29,7 +33,12 @@ def explain_variants(request: VariantRequest) -> None:
 
 
 def explain_samples(request: CohortRequest) -> None:
-    """Print a row per sample; how well drivers are recovered goes to stderr."""
+    """Attribute the logit of a sample's class to its features by Integrated Gradients.
+
+    The baseline is the mean of the training samples; attributions add up to the change from
+    there, and where they miss it by more than 1 % the exit code is 3. On simulated cohorts the
+    features that drive the classes are known, and how well they are recovered is said.
+    """
     from genomix_cli.cohorts.explain.samples import explain_cohort
 
     summary = explain_cohort(request)
@@ -42,7 +51,12 @@ def explain_samples(request: CohortRequest) -> None:
 
 
 def explain_sequences(request: SequenceRequest) -> None:
-    """Print a row per sequence."""
+    """Attribute the logit of a sequence's class to its bases by Integrated Gradients.
+
+    A row per base, in genome coordinates (1-based) where the file knows them. Attributions add
+    up to the change from the baseline: uniform bases, or the mean of the column where sequences
+    are aligned; where they miss it by more than 1 % the exit code is 3.
+    """
     from genomix_cli.sequences.explain.sequences import explain_sequences as explain
 
     _print_classes("sequence", explain(request))
@@ -61,44 +75,15 @@ VERB = Verb(
     "explain",
     "Explain why variants, the samples of a cohort, or sequences score as they do.",
     {
-        "variants": VARIANTS.with_command(
-            command(
-                "Attribute scores to bases and track bins by Integrated Gradients.\n\n"
-                "Attributions are log-odds and add up to the change between baseline and variant; "
-                "where they miss it by more than 1 % the exit code is 3. Each step costs a pass "
-                "over the window and back for the baseline shuffle, and next to nothing for ref.",
-                VariantRequest,
-                explain_variants,
-                (
-                    "genomix score test_data/variants.vcf.gz --config test_data/genomix.toml "
-                    "--regions chr1:1-60000 -o scored.vcf",
-                    "genomix explain scored.vcf --config test_data/genomix.toml --top 2 -o why.tsv",
-                ),
-            )
+        "variants": VARIANTS.runs(
+            explain_variants,
+            "genomix score test_data/variants.vcf.gz --config test_data/genomix.toml "
+            "--regions chr1:1-60000 -o scored.vcf",
+            "genomix explain scored.vcf --config test_data/genomix.toml --top 2 -o why.tsv",
         ),
-        "cohort": COHORTS.with_command(
-            command(
-                "Attribute the logit of a sample's class to its features by Integrated Gradients."
-                "\n\nThe baseline is the mean of the training samples; attributions add up to the "
-                "change from there, and where they miss it by more than 1 % the exit code is 3. On "
-                "simulated cohorts the features that drive the classes are known, and how well "
-                "they are recovered is said.",
-                CohortRequest,
-                explain_samples,
-                ("genomix explain cohort.h5mu -m run -o why.tsv",),
-            )
-        ),
-        "sequences": SEQUENCES.with_command(
-            command(
-                "Attribute the logit of a sequence's class to its bases by Integrated Gradients."
-                "\n\nA row per base, in genome coordinates (1-based) where the file knows them. "
-                "Attributions add up to the change from the baseline: uniform bases, or the mean "
-                "of the column where sequences are aligned; where they miss it by more than 1 % "
-                "the exit code is 3.",
-                SequenceRequest,
-                explain_sequences,
-                ("genomix explain sequences.h5 -m run -o why.tsv",),
-            )
+        "cohort": COHORTS.runs(explain_samples, "genomix explain cohort.h5mu -m run -o why.tsv"),
+        "sequences": SEQUENCES.runs(
+            explain_sequences, "genomix explain sequences.h5 -m run -o why.tsv"
         ),
     },
     (

@@ -32,7 +32,7 @@ class InspectRequest:
 
 
 def inspect(request: InspectRequest) -> None:
-    """Print what a file is."""
+    """Say what a file is: a VCF and its scores, a model, a shard, sequences, a cohort, a FASTA."""
     from genomix_cli.inspection import inspect as describe
     from genomix_cli.inspection import look_closer
 
@@ -49,13 +49,9 @@ def inspect(request: InspectRequest) -> None:
 
 
 COMMAND = command(
-    "Say what a file is: a VCF and its scores, a model, a shard, sequences, a cohort, a FASTA.",
-    InspectRequest,
     inspect,
-    (
-        "genomix inspect test_data/variants.vcf.gz",
-        "genomix inspect cohort.h5mu --plots pictures",
-        "genomix inspect run --json",
-    ),
+    "genomix inspect test_data/variants.vcf.gz",
+    "genomix inspect cohort.h5mu --plots pictures",
+    "genomix inspect run --json",
     threads=False,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from genomix_cli.cli.command import command
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cohorts.requests import PrepareRequest as CohortRequest
 from genomix_cli.sequences.requests import PrepareRequest as SequenceRequest
@@ -23,14 +22,14 @@ log = logging.getLogger("genomix")
 
 
 def prepare_variants(request: PrepareRequest) -> None:
-    """Write a shard of variants, and say what is in it."""
+    """Variants with the sequence, tracks and contacts around them, for `genomix train`."""
     from genomix_cli.variants.prepare.shard import prepare_variants as prepare
 
     _variants_told(prepare(request))
 
 
 def prepare_genome(request: PrepareGenomeRequest) -> None:
-    """Write a shard of whole contigs, and say what is in it."""
+    """A whole genome with its tracks and contacts, for `genomix train --task pretrain`."""
     from genomix_cli.variants.prepare.genome import prepare_genome as prepare
 
     summary = prepare(request)
@@ -43,14 +42,14 @@ def prepare_genome(request: PrepareGenomeRequest) -> None:
 
 
 def prepare_cohort(request: CohortRequest) -> None:
-    """Write a cohort, and say what is in it."""
+    """Omics tables and a clinical table in one file, which mudata and scanpy open."""
     from genomix_cli.cohorts.prepare.cohort import prepare_cohort as prepare
 
     _cohort_told(prepare(request))
 
 
 def prepare_sequences(request: SequenceRequest) -> None:
-    """Write a file of sequences, and say what is in it."""
+    """Sequences of one length with labels and phenotypes: records, windows, or people's SNVs."""
     from genomix_cli.sequences.prepare.sequences import prepare_sequences as prepare
 
     _sequences_told(prepare(request))
@@ -132,55 +131,30 @@ VERB = Verb(
     "prepare",
     "Turn raw files into shards, cohorts and sequences.",
     {
-        "variants": VARIANTS.with_command(
-            command(
-                "Variants with the sequence, tracks and contacts around them, for `genomix train`.",
-                PrepareRequest,
-                prepare_variants,
-                (
-                    "genomix prepare variants --vcf test_data/variants.vcf.gz --label-info LABEL "
-                    "-f test_data/genome.fa.gz -t ATAC=test_data/ATAC.bw -o shard.h5",
-                    "genomix prepare variants --vcf test_data/variants.vcf.gz "
-                    "--config test_data/genomix.toml -o unlabelled.h5",
-                ),
-            )
+        "variants": VARIANTS.runs(
+            prepare_variants,
+            "genomix prepare variants --vcf test_data/variants.vcf.gz --label-info LABEL "
+            "-f test_data/genome.fa.gz -t ATAC=test_data/ATAC.bw -o shard.h5",
+            "genomix prepare variants --vcf test_data/variants.vcf.gz "
+            "--config test_data/genomix.toml -o unlabelled.h5",
         ),
-        "genome": VARIANTS.with_command(
-            command(
-                "A whole genome with its tracks and contacts, for `genomix train --task pretrain`.",
-                PrepareGenomeRequest,
-                prepare_genome,
-                (
-                    "genomix prepare genome -f test_data/genome.fa.gz -t ATAC=test_data/ATAC.bw "
-                    "--contacts test_data/contacts.cool -o genome.h5",
-                ),
-            )
+        "genome": VARIANTS.runs(
+            prepare_genome,
+            "genomix prepare genome -f test_data/genome.fa.gz -t ATAC=test_data/ATAC.bw "
+            "--contacts test_data/contacts.cool -o genome.h5",
         ),
-        "cohort": COHORTS.with_command(
-            command(
-                "Omics tables and a clinical table in one file, which mudata and scanpy open.",
-                CohortRequest,
-                prepare_cohort,
-                (
-                    "genomix prepare cohort -m rna=rna.tsv -m meth=beta.tsv "
-                    "--clinical clinical.tsv --label SUBTYPE -o cohort.h5mu",
-                    "genomix prepare cohort --study brca --label CLAUDIN_SUBTYPE -o brca.h5mu",
-                ),
-            )
+        "cohort": COHORTS.runs(
+            prepare_cohort,
+            "genomix prepare cohort -m rna=rna.tsv -m meth=beta.tsv "
+            "--clinical clinical.tsv --label SUBTYPE -o cohort.h5mu",
+            "genomix prepare cohort --study brca --label CLAUDIN_SUBTYPE -o brca.h5mu",
         ),
-        "sequences": SEQUENCES.with_command(
-            command(
-                "Sequences of one length with labels and phenotypes: records, windows, or people's "
-                "SNVs.",
-                SequenceRequest,
-                prepare_sequences,
-                (
-                    "genomix prepare sequences test_data/genome.fa.gz --window 1000 -o windows.h5",
-                    "genomix prepare sequences people.vcf.gz --table people.tsv "
-                    "--label population -o people.h5",
-                ),
-                threads=False,
-            )
+        "sequences": SEQUENCES.runs(
+            prepare_sequences,
+            "genomix prepare sequences test_data/genome.fa.gz --window 1000 -o windows.h5",
+            "genomix prepare sequences people.vcf.gz --table people.tsv "
+            "--label population -o people.h5",
+            threads=False,
         ),
     },
     (

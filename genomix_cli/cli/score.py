@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from genomix_cli.cli.command import command
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import show
 from genomix_cli.cohorts.requests import ScoreRequest as CohortRequest
@@ -23,7 +22,11 @@ log = logging.getLogger("genomix")
 
 
 def score_variants(request: VariantRequest) -> None:
-    """Write the records with their scores."""
+    """Score the variants of a VCF.
+
+    Records come back in order, with GENOMIX_* INFO fields. Alleles that cannot be scored get
+    '.' and a GENOMIX_REASON.
+    """
     files = request.genome
     if files.fasta is None and files.shard is None:
         raise UsageError(
@@ -39,14 +42,24 @@ def score_variants(request: VariantRequest) -> None:
 
 
 def score_samples(request: CohortRequest) -> None:
-    """Write a row per sample."""
+    """Classify the samples of a cohort.
+
+    A row per sample, in order: calibrated probability of each class, and the prediction set,
+    which holds the true class as often as the model was calibrated to; `abstain` is 1 where it
+    is not a single class. A sample of which nothing was measured has empty cells.
+    """
     from genomix_cli.cohorts.score import score_cohort
 
     _show(_sample_rows(score_cohort(request)))
 
 
 def score_sequences(request: SequenceRequest) -> None:
-    """Write a row per sequence."""
+    """Classify or embed sequences, or retrieve their phenotypes.
+
+    A row per sequence, in order, by the task of the run. classify: calibrated probability of
+    each class, the prediction set, and whether it is not a single class; contrast: embeddings;
+    align: what is retrieved. A sequence of N alone has empty cells.
+    """
     from genomix_cli.sequences.score.sequences import score_sequences as score
 
     _show(_sequence_rows(score(request)))
@@ -113,43 +126,16 @@ VERB = Verb(
     "score",
     "Score variants, the samples of a cohort, or sequences: the input says which.",
     {
-        "variants": VARIANTS.with_command(
-            command(
-                "Score the variants of a VCF.\n\n"
-                "Records come back in order, with GENOMIX_* INFO fields. Alleles that cannot be "
-                "scored get '.' and a GENOMIX_REASON.",
-                VariantRequest,
-                score_variants,
-                (
-                    "genomix score test_data/variants.vcf.gz -f test_data/genome.fa.gz -o out.vcf",
-                    "genomix score test_data/variants.vcf.gz --config test_data/genomix.toml "
-                    "--regions chr1:1-60000 -o scored.tsv.gz",
-                ),
-            )
+        "variants": VARIANTS.runs(
+            score_variants,
+            "genomix score test_data/variants.vcf.gz -f test_data/genome.fa.gz -o out.vcf",
+            "genomix score test_data/variants.vcf.gz --config test_data/genomix.toml "
+            "--regions chr1:1-60000 -o scored.tsv.gz",
         ),
-        "cohort": COHORTS.with_command(
-            command(
-                "Classify the samples of a cohort.\n\n"
-                "A row per sample, in order: calibrated probability of each class, and the "
-                "prediction set, which holds the true class as often as the model was calibrated "
-                "to; `abstain` is 1 where it is not a single class. A sample of which nothing was "
-                "measured has empty cells.",
-                CohortRequest,
-                score_samples,
-                ("genomix score cohort.h5mu -m run -o scores.tsv",),
-            )
-        ),
-        "sequences": SEQUENCES.with_command(
-            command(
-                "Classify or embed sequences, or retrieve their phenotypes.\n\n"
-                "A row per sequence, in order, by the task of the run. classify: calibrated "
-                "probability of each class, the prediction set, and whether it is not a single "
-                "class; contrast: embeddings; align: what is retrieved. A sequence of N alone has "
-                "empty cells.",
-                SequenceRequest,
-                score_sequences,
-                ("genomix score sequences.h5 -m run -o scores.tsv --embeddings embeddings.tsv",),
-            )
+        "cohort": COHORTS.runs(score_samples, "genomix score cohort.h5mu -m run -o scores.tsv"),
+        "sequences": SEQUENCES.runs(
+            score_sequences,
+            "genomix score sequences.h5 -m run -o scores.tsv --embeddings embeddings.tsv",
         ),
     },
     (

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from genomix_cli.cli.command import command
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cohorts.requests import CohortRequest, FitRequest
 from genomix_cli.errors import UsageError
@@ -102,7 +101,10 @@ class Fit:
 
 
 def simulate_genome(asked: Genome) -> None:
-    """Write a genome, and say what is in it."""
+    """A genome: FASTA, ATAC, H3K27ac, H3K4me3 and CTCF bigWigs, contacts, labelled VCF.
+
+    Sizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.
+    """
     from genomix_cli.variants.simulate.genome import simulate_genome as simulate
 
     n, length = asked.size
@@ -115,7 +117,10 @@ def simulate_genome(asked: Genome) -> None:
 
 
 def simulate_cohort(asked: Cohort) -> None:
-    """Write a cohort, or print its parameters."""
+    """A cohort in several omics, with the Bayes-optimal posterior of every sample.
+
+    Without --preset, --params says everything: `--print-params` of a preset is where to start.
+    """
     from genomix_cli.cohorts.simulate.parameters import presets, read_parameters, to_yaml
 
     if asked.preset is None and asked.params is None:
@@ -149,7 +154,11 @@ def simulate_cohort(asked: Cohort) -> None:
 
 
 def fit_cohort(asked: Fit) -> None:
-    """Write the parameters that fit a real cohort."""
+    """Parameters of a cohort from a real one, for `genomix simulate cohort --params`.
+
+    The file says which were estimated and which are defaults. Tables are read as `genomix
+    prepare cohort` reads them.
+    """
     from genomix_cli.cohorts.fit.cohort import fit_cohort as fit
 
     names = ("methylation", "fragments", "copy_number")
@@ -158,7 +167,7 @@ def fit_cohort(asked: Fit) -> None:
 
 
 def simulate_sequences(request: SimulateRequest) -> None:
-    """Write generated sequences, or restored ones."""
+    """DNA of a trained diffusion model, under a condition; or damaged bases restored."""
     if request.error_rate and not request.denoise:
         raise UsageError("nothing to restore", where="--error-rate", expected="--denoise FILE.h5")
     if request.denoise and request.conditions:
@@ -238,52 +247,23 @@ VERB = Verb(
     "simulate",
     "Simulate data with a known truth.",
     {
-        "genome": VARIANTS.with_command(
-            command(
-                "A genome: FASTA, ATAC, H3K27ac, H3K4me3 and CTCF bigWigs, contacts, labelled VCF."
-                "\n\nSizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.",
-                Genome,
-                simulate_genome,
-                (
-                    "genomix simulate genome -o demo --size tiny --seed 1",
-                    "genomix simulate genome -o two --contigs 2 --contig-length 200k",
-                ),
-            )
+        "genome": VARIANTS.runs(
+            simulate_genome,
+            "genomix simulate genome -o demo --size tiny --seed 1",
+            "genomix simulate genome -o two --contigs 2 --contig-length 200k",
         ),
-        "cohort": COHORTS.with_command(
-            command(
-                "A cohort in several omics, with the Bayes-optimal posterior of every sample.\n\n"
-                "Without --preset, --params says everything: `--print-params` of a preset is where "
-                "to start.",
-                Cohort,
-                simulate_cohort,
-                (
-                    "genomix simulate cohort -o cohort.h5mu --preset stillwell -n 200 --seed 1",
-                    "genomix simulate cohort --preset subtypes --print-params",
-                ),
-            )
+        "cohort": COHORTS.runs(
+            simulate_cohort,
+            "genomix simulate cohort -o cohort.h5mu --preset stillwell -n 200 --seed 1",
+            "genomix simulate cohort --preset subtypes --print-params",
         ),
-        "fit": COHORTS.with_command(
-            command(
-                "Parameters of a cohort from a real one, for `genomix simulate cohort --params`."
-                "\n\nThe file says which were estimated and which are defaults. Tables are read "
-                "as `genomix prepare cohort` reads them.",
-                Fit,
-                fit_cohort,
-                ("genomix simulate fit cohort.h5mu -o params.yaml",),
-                threads=False,
-            )
+        "fit": COHORTS.runs(
+            fit_cohort, "genomix simulate fit cohort.h5mu -o params.yaml", threads=False
         ),
-        "sequences": SEQUENCES.with_command(
-            command(
-                "DNA of a trained diffusion model, under a condition; or damaged bases restored.",
-                SimulateRequest,
-                simulate_sequences,
-                (
-                    "genomix simulate sequences -m run --condition CTCF -n 50 -o new.h5",
-                    "genomix simulate sequences -m run --denoise damaged.h5 -o restored.h5",
-                ),
-            )
+        "sequences": SEQUENCES.runs(
+            simulate_sequences,
+            "genomix simulate sequences -m run --condition CTCF -n 50 -o new.h5",
+            "genomix simulate sequences -m run --denoise damaged.h5 -o restored.h5",
         ),
     },
     (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from typing import Annotated, Any
 
-from genomix_cli.cli.command import Action, Command, command
+from genomix_cli.cli.command import Action, Command
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import print_held_out, print_results, print_rows
 from genomix_cli.cohorts.requests import HELD_OUT
@@ -14,12 +14,7 @@ from genomix_cli.cohorts.requests import TrainRequest as CohortRequest
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Device, Option, Precision, Seed, Threads, option
 from genomix_cli.registry import SEQUENCE_TASKS
-from genomix_cli.sequences.requests import (
-    AlignOptions,
-    ClassifyOptions,
-    ContrastOptions,
-    DiffuseOptions,
-)
+from genomix_cli.sequences.requests import TASKS, TaskOptions
 from genomix_cli.sequences.requests import TrainRequest as SequenceRequest
 from genomix_cli.variants.requests import PretrainRequest
 from genomix_cli.variants.requests import TrainRequest as VariantRequest
@@ -92,7 +87,10 @@ class CohortTraining:
 
 
 def train_on_cohort(asked: CohortTraining) -> None:
-    """Tune, train and judge, and print a row per model."""
+    """Tune, train and judge a model of a cohort beside its baselines.
+
+    Patients stay together when samples are held out.
+    """
     from genomix_cli.cohorts.train.classifiers import train_cohort
     from genomix_cli.learning.processes import first_process
 
@@ -114,7 +112,7 @@ def train_on_cohort(asked: CohortTraining) -> None:
 
 @dataclass(frozen=True)
 class SequenceTraining:
-    """Training on sequences; every task adds options of its own."""
+    """Training on sequences; every task adds `options` of its own."""
 
     request: SequenceRequest
     epochs: Epochs = None
@@ -127,36 +125,8 @@ class SequenceTraining:
     seed: Seed = 0
 
 
-@dataclass(frozen=True)
-class Classify(SequenceTraining):
-    """The task classify."""
-
-    options: ClassifyOptions = field(default_factory=ClassifyOptions)
-
-
-@dataclass(frozen=True)
-class Contrast(SequenceTraining):
-    """The task contrast."""
-
-    options: ContrastOptions = field(default_factory=ContrastOptions)
-
-
-@dataclass(frozen=True)
-class Diffuse(SequenceTraining):
-    """The task diffuse."""
-
-    options: DiffuseOptions = field(default_factory=DiffuseOptions)
-
-
-@dataclass(frozen=True)
-class Align(SequenceTraining):
-    """The task align."""
-
-    options: AlignOptions = field(default_factory=AlignOptions)
-
-
-def _on_sequences(task: str, asked: Any) -> Any:
-    """Run a task of sequences; return what it gives, None in processes that only help."""
+def train_on_sequences(asked: Any) -> None:
+    """Run the task of a `SequenceTraining`, and print a row per model or result."""
     from genomix_cli.learning.devices import resolve_device
     from genomix_cli.learning.fit_settings import FitSettings
     from genomix_cli.learning.processes import first_process
@@ -164,7 +134,7 @@ def _on_sequences(task: str, asked: Any) -> Any:
     epochs = {"epochs": asked.epochs} if asked.epochs else {}
     request = replace(
         asked.request,
-        task=task,
+        task=asked.options.task,
         arch={**asked.request.arch, **epochs},
         setting=FitSettings(
             seed=asked.seed,
@@ -175,31 +145,20 @@ def _on_sequences(task: str, asked: Any) -> Any:
         ),
         options=asked.options.given(),
     )
-    result = SEQUENCE_TASKS.load(task)(request)
-    return result if first_process() else None
+    result = SEQUENCE_TASKS.load(request.task)(request)
+    if not first_process():
+        return
+    if asked.options.compares_models:
+        print_results(result)
+    elif result is not None:
+        print_rows(result.rows())
 
 
-def _classify(asked: Classify) -> None:
-    results = _on_sequences("classify", asked)
-    if results is not None:
-        print_results(results)
-
-
-def _contrast(asked: Contrast) -> None:
-    _print_summary(_on_sequences("contrast", asked))
-
-
-def _diffuse(asked: Diffuse) -> None:
-    _print_summary(_on_sequences("diffuse", asked))
-
-
-def _align(asked: Align) -> None:
-    _print_summary(_on_sequences("align", asked))
-
-
-def _print_summary(summary: Any) -> None:
-    if summary is not None:
-        print_rows(summary.rows())
+def _task(options: type[TaskOptions]) -> Action:
+    """Training on sequences with the options of a task."""
+    own = ("options", options, field(default_factory=options))
+    request = make_dataclass(options.__name__, [own], bases=(SequenceTraining,), frozen=True)
+    return Action(request, train_on_sequences, options.about)
 
 
 VERB = Verb(
@@ -228,28 +187,16 @@ VERB = Verb(
                 ),
             )
         ),
-        "cohort": COHORTS.with_command(
-            command(
-                "Tune, train and judge a model of a cohort beside its baselines.\n\n"
-                "Patients stay together when samples are held out.",
-                CohortTraining,
-                train_on_cohort,
-                (
-                    "genomix simulate cohort -o cohort.h5mu --preset stillwell -n 200",
-                    "genomix train cohort.h5mu -o run --model mlp --baselines logistic --trials 2",
-                ),
-            )
+        "cohort": COHORTS.runs(
+            train_on_cohort,
+            "genomix simulate cohort -o cohort.h5mu --preset stillwell -n 200",
+            "genomix train cohort.h5mu -o run --model mlp --baselines logistic --trials 2",
         ),
         "sequences": SEQUENCES.with_command(
             Command(
                 "Classify sequences beside baselines; or pre-train, generate or align (--task).\n\n"
                 "Groups of sequences are held out together.",
-                {
-                    "classify": Action(Classify, _classify, "learn classes"),
-                    "contrast": Action(Contrast, _contrast, "pre-train"),
-                    "diffuse": Action(Diffuse, _diffuse, "learn to generate"),
-                    "align": Action(Align, _align, "DNA with phenotypes"),
-                },
+                {options.task: _task(options) for options in TASKS},
                 (
                     "genomix train sequences.h5 -o run --model cnn --baselines kmer-logistic",
                     "genomix train sequences.h5 -o pre --task contrast --preset tiny --epochs 1",

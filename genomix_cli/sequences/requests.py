@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import UsageError
@@ -174,7 +174,21 @@ def parse_counts(text: str) -> tuple[int, ...]:
 
 
 class TaskOptions:
-    """Options of one task alone."""
+    """Options of one task alone.
+
+    Attributes
+    ----------
+    task : str
+        Name of the task in the registry.
+    about : str
+        A line of help.
+    compares_models : bool
+        The task gives a row per model.
+    """
+
+    task: ClassVar[str]
+    about: ClassVar[str]
+    compares_models: ClassVar[bool] = False
 
     def given(self) -> dict[str, Any]:
         """`TrainRequest.options` that say the same; what is not asked for is left out."""
@@ -188,6 +202,10 @@ class ClassifyOptions(TaskOptions):
     Models are names of the registry, or ``name:preset``; `baselines` None are those that suit the
     file. With `augment` the main model also learns from generated sequences, as a row of its own.
     """
+
+    task = "classify"
+    about = "learn classes"
+    compares_models = True
 
     model: str = option(
         "transformer", "Model", choices=SEQUENCE_CLASSIFIERS, open=True, panel=MODEL
@@ -227,6 +245,9 @@ class ClassifyOptions(TaskOptions):
 class ContrastOptions(TaskOptions):
     """Options of the task contrast alone."""
 
+    task = "contrast"
+    about = "pre-train"
+
     probe: tuple[str, ...] = option(
         (), "Phenotypes to probe", "--phenotypes", commas=True, shown="the label"
     )
@@ -236,6 +257,9 @@ class ContrastOptions(TaskOptions):
 class AlignOptions(TaskOptions):
     """Options of the task align alone."""
 
+    task = "align"
+    about = "DNA with phenotypes"
+
     phenotypes: tuple[str, ...] = option((), "Phenotypes to align", commas=True, shown="all")
 
 
@@ -243,9 +267,20 @@ class AlignOptions(TaskOptions):
 class DiffuseOptions(TaskOptions):
     """Options of the task diffuse alone."""
 
+    task = "diffuse"
+    about = "learn to generate"
+
     conditions: tuple[str, ...] = option(
         (), "Phenotypes to condition on", "--phenotypes", commas=True, shown="the label"
     )
+
+
+TASKS: tuple[type[TaskOptions], ...] = (
+    ClassifyOptions,
+    ContrastOptions,
+    DiffuseOptions,
+    AlignOptions,
+)
 
 
 @dataclass(frozen=True)
