@@ -121,7 +121,8 @@ from genomix_cli.options import Option
 @dataclass(frozen=True)
 class Request:
     how: Annotated[str, Option("How to end", argument=True, metavar="HOW")]
-def failing(request):
+def failing(request: Request):
+    "Fail."
     import logging, os, signal, time
     how = request.how
     log = logging.getLogger("genomix")
@@ -136,7 +137,7 @@ def failing(request):
         print("ready", flush=True); time.sleep(60)
     if how == "pour":
         for i in range(10**6): print(i)
-inspect.COMMAND = command("Fail", Request, failing)
+inspect.COMMAND = command(failing)
 from genomix_cli.cli.main import main
 main()
 """
@@ -236,10 +237,11 @@ class Request:
     track: Tracks = field(default_factory=dict)
     model: TrainedModel = "x"
     threads: Threads = 0
-def show(request):
+def show(request: Request):
+    "Show."
     tracks = (f"{name}={path}" for name, path in request.track.items())
     print(request.fasta, *tracks, request.model, request.threads)
-inspect.COMMAND = command("Show", Request, show)
+inspect.COMMAND = command(show)
 from genomix_cli.cli.main import main
 main()
 """

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from genomix_cli.cli.command import Action, Command, command
+from genomix_cli.cli.command import Action, Command
 from genomix_cli.cli.domains import COHORTS, VARIANTS, Verb, VerbGroup
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Device, Option, Seed, TrainedModel
@@ -55,7 +55,7 @@ def run(*arguments: object) -> Any:
         "First.",
         {"plain": Action(First, requests.append), "own": Action(Own, requests.append)},
     )
-    second = command("Second.", Second, requests.append)
+    second = Command("Second.", {"": Action(Second, requests.append)})
     domains = {"variants": VARIANTS.with_command(first), "cohort": COHORTS.with_command(second)}
     group = VerbGroup(Verb("do", "Do it.", domains, ("genomix do x.vcf",)))
     group.main(list(map(str, arguments)), prog_name="do", standalone_mode=False)
