@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -266,7 +265,6 @@ def test_requests_import_nothing_heavy() -> None:
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert process.stdout == "\n", process.stderr
-    assert os.linesep
 
 
 def test_all_faults_of_a_call_are_in_one_line(genomix: Any) -> None:
