@@ -1,4 +1,4 @@
-"""What came of a comparison of models, for people: a page, a model card, and files for MultiQC."""
+"""Results of a comparison of models: a page, a model card, and files for MultiQC."""
 
 from genomix_cli.report.card import card
 from genomix_cli.report.multiqc import write_multiqc

@@ -1,4 +1,4 @@
-"""Paper, pens and colours of all pictures, and the look of the pages that show them."""
+"""Canvas, lines and colours of all figures."""
 
 from __future__ import annotations
 
@@ -21,19 +21,6 @@ GREY, PALE, INK = "#9A9A9A", "#E9E9E9", "#333333"
 GAIN, LOSS = "#B2182B", "#2166AC"
 LONGEST = 26
 
-PAGE_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; margin: 2rem auto; max-width: 76rem;
-       padding: 0 1rem; }
-figure { margin: 1.2rem 0 2rem; } img { max-width: 100%; height: auto; }
-figcaption { color: #555; font-size: 0.88rem; max-width: 60rem; }
-h2 { border-bottom: 1px solid #ddd; margin-top: 2.5rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; margin: 0.5rem 0; }
-th, td { padding: 0.15rem 0.7rem; text-align: right; border-bottom: 1px solid #eee; }
-th:first-child, td:first-child, td.text { text-align: left; }
-nav a { margin-right: 1rem; }
-"""
-
 STYLE = {
     "font.family": ["DejaVu Sans"],
     "font.size": 8,
@@ -55,7 +42,7 @@ STYLE = {
 
 
 class Look(NamedTuple):
-    """How a group is drawn."""
+    """Colour, dashes and marker of a group."""
 
     colour: str
     dash: Any
@@ -69,10 +56,10 @@ class Picture:
     Attributes
     ----------
     name : str
-        Of its file, without ``.png``.
+        Name of its file, without ``.png``.
     caption : str
     figure : Figure
-        Of matplotlib.
+        Figure of matplotlib.
     """
 
     name: str
@@ -81,7 +68,7 @@ class Picture:
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each group; beyond seven the colours come again, dashed, with another marker."""
+    """Return a look for each group; beyond seven, colours recur with other dashes and markers."""
     found: dict[str, Look] = {}
     for i, name in enumerate(dict.fromkeys(names)):
         turn, colour = divmod(i, len(COLOURS))
@@ -92,7 +79,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Our own settings of matplotlib, whatever the user's are.
+    """Draw with our own settings of matplotlib, whatever the user's are.
 
     Raises
     ------
@@ -110,7 +97,7 @@ def style() -> Iterator[None]:
 
 
 def grid(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Any, Any]:
-    """A figure of `size` inches, and its axes ``[rows, columns]``."""
+    """Return a figure of `size` inches, and its axes ``[rows, columns]``."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -125,12 +112,12 @@ def save(picture: Picture, folder: Path) -> Path:
 
 
 def short(text: str, longest: int = LONGEST) -> str:
-    """A name that fits."""
+    """Return the text, cut to a length that fits."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def head(ax: Any, text: str) -> None:
-    """A title at the left."""
+    """Set a title at the left."""
     ax.set_title(text, loc="left", fontsize=9, fontweight="bold", color=INK)
 
 

@@ -15,13 +15,13 @@ FIRST = ("accuracy", "macro_f1", "auroc", "nll")
 
 
 def card(study: Study, results: Results) -> str:
-    """The text of ``README.md``, in Markdown.
+    """Return the text of ``README.md``, in Markdown.
 
     Parameters
     ----------
     study : Study
     results : Results
-        Of :func:`genomix_cli.comparison.results.results`.
+        Returned by :func:`genomix_cli.comparison.results.results`.
     """
     row = next((each for each in results.outcomes if each.main), results.outcomes[0])
     parts = (
@@ -41,7 +41,7 @@ def card(study: Study, results: Results) -> str:
 
 
 def _plain(text: str) -> str:
-    """Names as they are, whatever Markdown would make of them."""
+    """Return a text with the characters escaped that mean something in Markdown."""
     for sign in "\\`*_<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""The points of ROC, precision-recall and reliability curves, few enough to draw.
+"""Points of ROC, precision-recall and reliability curves, few enough to draw.
 
 Letters: n samples, K classes, g places of the grid.
 """
@@ -41,7 +41,7 @@ class Reliability(NamedTuple):
 
 
 def _counts(own: npt.NDArray[np.bool_], score: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Positives and negatives at or above each distinct score, from none to all."""
+    """Return numbers of positives and negatives at or above each distinct score, and none."""
     order = np.argsort(-score, kind="stable")
     last = np.append(np.diff(score[order]) != 0, True)
     hits, misses = np.cumsum(own[order])[last], np.cumsum(~own[order])[last]
@@ -49,12 +49,12 @@ def _counts(own: npt.NDArray[np.bool_], score: FloatArray) -> tuple[FloatArray, 
 
 
 def roc(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
-    """True positive rate at each false positive rate of the grid.
+    """Return the true positive rate at each false positive rate of the grid.
 
     Parameters
     ----------
     own : NDArray
-        bool ``[n]``, of both kinds.
+        bool ``[n]``: in the class; of both kinds.
     score : NDArray
         float64 ``[n]``.
     """
@@ -66,7 +66,7 @@ def roc(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
 
 
 def precision_recall(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
-    """Precision where each recall of the grid is first reached, without interpolation.
+    """Return the precision where each recall of the grid is first reached, not interpolated.
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ def precision_recall(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
 
 
 def defined(label: npt.NDArray[np.int64], k: int) -> list[int]:
-    """Classes that some samples are of and some are not."""
+    """Return the classes that some samples belong to and some do not."""
     counts = np.bincount(label, minlength=k)
     return [i for i in range(k) if 0 < counts[i] < len(label)]
 
 
 def macro(lines: list[Line]) -> Line:
-    """Mean of curves on the same grid."""
+    """Return the mean of curves on the same grid."""
     return Line(lines[0].x, np.mean([line.y for line in lines], axis=0))
 
 

@@ -1,4 +1,4 @@
-"""The figures of the report, in the look of those of `genomix inspect`.
+"""Figures of the report, in the look of those of `genomix inspect`.
 
 Letters: n samples tested, M modalities, K classes.
 """
@@ -44,7 +44,7 @@ TOGETHER = 3
 
 
 def short(text: str, longest: int = 26) -> str:
-    """A name that fits: its two ends, for what sets names apart may stand at either."""
+    """Return a name that fits: its two ends, for names may differ at either."""
     if len(text) <= longest:
         return text
     tail = (longest - 1) // 2
@@ -67,14 +67,14 @@ class Shown(NamedTuple):
 
 
 def shown(study: Study, results: Results) -> list[Shown]:
-    """The first main model, and the best baseline, where there are."""
+    """Return the first main model and the best baseline, where they exist."""
     pairs = list(zip(study.outcomes, results.outcomes, strict=True))
     main = [Shown(o, r, MAIN) for o, r in pairs if r.main][:1]
     return main + [Shown(o, r, BEST) for o, r in pairs if r.name == results.best and not r.main]
 
 
 def overview(results: Results) -> Picture:
-    """The main metric of every model with its interval, and its ceiling."""
+    """Draw the main metric of every model with its interval, and its ceiling."""
     rows = results.outcomes
     figure, axes = grid(1, 1, (WIDTH, 0.6 + 0.24 * len(rows)))
     ax, at = axes[0, 0], np.arange(len(rows))[::-1]
@@ -101,7 +101,7 @@ def overview(results: Results) -> Picture:
 def _rest_curves(
     label: NDArray[np.int64], probability: NDArray[np.float64], draw: Any
 ) -> dict[int, Line]:
-    """Curve of each class against the rest; of two classes the second alone."""
+    """Return the curve of each class against the rest; of two classes only the second."""
     classes = defined(label, probability.shape[1])
     if probability.shape[1] == 2:
         classes = classes[-1:]
@@ -113,7 +113,7 @@ def _first(outcome: Outcome, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def curves(study: Study, results: Results) -> Picture | None:
-    """ROC and precision-recall: models together, and the classes of the first."""
+    """Draw ROC and precision-recall curves: models together, and the classes of the first."""
     rows, label = study.tested, study.label[study.tested]
     drawn = shown(study, results)
     if not drawn or not defined(label, len(study.classes)):
@@ -145,7 +145,7 @@ def curves(study: Study, results: Results) -> Picture | None:
 
 
 def _models(study: Study, drawn: Sequence[Shown], metric: str, results: Results) -> Any:
-    """Name, probability, colour and area of what is compared."""
+    """Yield name, probabilities, colour and area of each model, and of the Bayes rule."""
     two, last = len(study.classes) == 2, len(study.classes) - 1
     for each in drawn:
         value = each.result.metrics[metric].interval.value
@@ -184,7 +184,7 @@ def _class_legend(figure: Any, study: Study, result: OutcomeResult) -> None:
 
 
 def calibration(study: Study, results: Results) -> Picture | None:
-    """Reliability before and after the temperature."""
+    """Draw reliability before and after the temperature."""
     rows, label, drawn = study.tested, study.label[study.tested], shown(study, results)
     if not drawn:
         return None
@@ -220,7 +220,7 @@ def calibration(study: Study, results: Results) -> Picture | None:
 
 
 def confusion(study: Study, results: Results) -> Picture | None:
-    """Classes by predicted classes."""
+    """Draw classes by predicted classes."""
     drawn = shown(study, results)
     if not drawn:
         return None
@@ -255,7 +255,7 @@ def _heat(
 
 
 def training(study: Study, results: Results) -> Picture | None:
-    """Loss while the first main model learned, of each stage, member and fold."""
+    """Draw the loss while the first main model learned, by stage, member and fold."""
     main = next((outcome for outcome in study.outcomes if outcome.main), None)
     folds = [] if main is None else [fold for fold in main.folds if fold.curve]
     if main is None or not folds:
@@ -302,7 +302,7 @@ def _folds_legend(figure: Any, pens: Any, names: Sequence[str]) -> None:
 
 
 def attention(study: Study, results: Results) -> Picture | None:
-    """Attention of modality to modality, overall and of each class."""
+    """Draw attention of modality to modality, overall and in each class."""
     main = next((o for o in study.outcomes if o.main and o.attention is not None), None)
     if main is None or main.attention is None:
         return None
@@ -328,7 +328,7 @@ def attention(study: Study, results: Results) -> Picture | None:
 
 
 def mean_attention(by_class: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float64]:
-    """Mean of ``[K, M, M]`` over classes by their samples, where there are any: ``[M, M]``."""
+    """Return the mean ``[M, M]`` of ``[K, M, M]`` over classes that have values, by samples."""
     weight = np.asarray(counts, np.float64)[:, None, None] * np.isfinite(by_class)
     total = weight.sum(0)
     summed = (np.nan_to_num(by_class) * weight).sum(0)

@@ -34,7 +34,7 @@ def write_multiqc(results: Results, folder: Path, name: str | None = None) -> tu
     results : Results
     folder : Path
     name : str, optional
-        Of the run, before the names of its models, so that runs do not meet; by default the
+        Name of the run, put before the names of its models to tell runs apart; by default the
         file's.
     """
     name = results.data.rpartition(".")[0] if name is None else name
@@ -47,7 +47,7 @@ def write_multiqc(results: Results, folder: Path, name: str | None = None) -> tu
 
 
 def sections(results: Results, name: str) -> dict[str, dict[str, Any]]:
-    """Content of each file."""
+    """Return the content of each file."""
     rows = {f"{name}: {row.name}": row for row in results.outcomes}
     return {"genomix_mqc.json": _table(results, rows), "genomix_right_mqc.json": _bars(rows)}
 

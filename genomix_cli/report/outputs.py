@@ -15,7 +15,7 @@ from genomix_cli.comparison.tables import write_rows
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.report.card import card
 from genomix_cli.report.multiqc import write_multiqc
-from genomix_cli.report.page import write_report
+from genomix_cli.report.page import Section, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ def write_outputs(
     folder: Path,
     *,
     seed_column: bool,
-    sections: Sequence[Any] = (),
+    sections: Sequence[Section] = (),
     note: str = "",
 ) -> None:
     """Write metrics, predictions, the report and the model card.
@@ -40,7 +40,7 @@ def write_outputs(
     folder : Path
     seed_column : bool
         True to give predictions of every seed, and to say which.
-    sections : sequence
+    sections : sequence of Section
         More sections of the report.
     note : str
         More text for the model card.

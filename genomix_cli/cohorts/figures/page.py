@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -27,7 +26,8 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import Cohort
 from genomix_cli.progress import track
 from genomix_cli.provenance import atomic_path
-from genomix_cli.report.canvas import PAGE_STYLE, Look, Picture, save, style
+from genomix_cli.report.canvas import Look, Picture, save, style
+from genomix_cli.report.page import write_page
 
 INDEX = "index.html"
 MARK = '<meta name="generator" content="genomix inspect">'
@@ -44,7 +44,7 @@ _COPY_NUMBER: tuple[Draw, ...] = (
     values.density,
     values.components,
 )
-# What is drawn of a kind of modality, in the order of the page.
+# Figures of each kind of modality, in the order of the page.
 PICTURES: Mapping[str, tuple[Draw, ...]] = {
     "methylation": _METHYLATION,
     "methylation_m": _METHYLATION,
@@ -109,7 +109,15 @@ def draw_cohorts(
                 save(picture, draft)
                 # The figure holds all that was drawn.
                 sections.setdefault(title, []).append(Picture(picture.name, picture.caption, None))
-        (draft / INDEX).write_text(page([name for name, _ in named], sections, listings))
+        write_page(
+            "cohort_figures.html.j2",
+            draft / INDEX,
+            verb="inspect",
+            title=" beside ".join(name for name, _ in named),
+            command="",
+            sections=sections,
+            listings=listings,
+        )
     return tuple(f"{picture.name}.png" for drawn in sections.values() for picture in drawn)
 
 
@@ -127,7 +135,7 @@ def check_folder(folder: Path, force: bool) -> None:
 
 
 def called(cohorts: Sequence[Cohort]) -> list[str]:
-    """What the cohorts are called: their files' names, numbered where they are the same."""
+    """Return the names of the cohorts' files, numbered where they are the same."""
     names = [cohort.path.name.removesuffix(".h5mu") for cohort in cohorts]
     if len(set(names)) < len(names):
         return [f"{name} ({i + 1})" for i, name in enumerate(names)]
@@ -137,10 +145,10 @@ def called(cohorts: Sequence[Cohort]) -> list[str]:
 def _steps(
     cohorts: Sequence[tuple[str, Cohort]],
 ) -> Iterator[tuple[str, Callable[[], Picture | None]]]:
-    """The section of the page that a picture belongs to, and what draws it."""
+    """Yield the section of the page that a picture belongs to, and the function that draws it."""
     pens = looks(name for _, cohort in cohorts for name in classes_of(cohort).names)
     for draw in WHOLE:
-        yield "cohort", partial(_whole, draw, cohorts, pens)
+        yield "Cohort", partial(_whole, draw, cohorts, pens)
     modalities = dict.fromkeys(name for _, cohort in cohorts for name in cohort.modalities)
     files = file_names([*modalities])
     for modality in modalities:
@@ -185,7 +193,7 @@ def _renamed(file: str, picture: Picture | None) -> Picture | None:
 
 
 def file_names(modalities: Sequence[str]) -> dict[str, str]:
-    """For each modality a name that any file system takes, no two the same."""
+    """Return for each modality a name that any file system takes, no two the same."""
     found: dict[str, str] = {}
     for name in modalities:
         plain = re.sub(r"[^\w.-]+", "_", name) or "modality"
@@ -193,57 +201,3 @@ def file_names(modalities: Sequence[str]) -> dict[str, str]:
             plain += "_"
         found[name] = plain
     return found
-
-
-def page(
-    names: Sequence[str], sections: Mapping[str, Sequence[Picture]], listings: Sequence[Listing]
-) -> str:
-    """The page: links, pictures with captions by section, tables."""
-    title = html.escape(" beside ".join(names))
-    anchors = {section: f"s{i}" for i, section in enumerate(sections)}
-    links = "".join(f'<a href="#{a}">{html.escape(s)}</a>' for s, a in anchors.items())
-    body = "".join(
-        f'<h2 id="{anchors[section]}">{html.escape(section)}</h2>\n'
-        + "".join(map(_figure, pictures))
-        for section, pictures in sections.items()
-    )
-    tables = "".join(map(_table, listings))
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
-        f'<meta name="viewport" content="width=device-width">\n'
-        f"<title>{title}</title>\n<style>{PAGE_STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n"
-        f'<nav>{links}<a href="#tables">tables</a></nav>\n{body}'
-        f'<h2 id="tables">tables</h2>\n{tables}</body>\n</html>\n'
-    )
-
-
-def _figure(picture: Picture) -> str:
-    caption = html.escape(picture.caption)
-    source = html.escape(f"{picture.name}.png")
-    return (
-        f'<figure><img src="{source}" alt="{caption}" loading="lazy">\n'
-        f"<figcaption>{caption}</figcaption></figure>\n"
-    )
-
-
-def _table(listing: Listing) -> str:
-    header = "".join(f"<th>{html.escape(name)}</th>" for name in listing.columns)
-    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in listing.rows)
-    return (
-        f"<h3>{html.escape(listing.title)}</h3>\n"
-        f'<div class="wide"><table><tr>{header}</tr>\n{rows}</table></div>\n'
-    )
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return f'<td class="text">{html.escape(value)}</td>'
-    return f"<td>{_number(value)}</td>"
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:.4f}"

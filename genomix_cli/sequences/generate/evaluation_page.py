@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from genomix_cli.report.canvas import GREY, INK, Picture, grid, head, looks, short, style
-from genomix_cli.report.sections import table
+from genomix_cli.report.canvas import GREY, INK, Picture, grid, head, looks, short
+from genomix_cli.report.page import write_page
 from genomix_cli.sequences.generate.entrants import METRICS, Entrant
-from genomix_cli.sequences.generate.page import NOTE, Section, cell, write_page
 from genomix_cli.sequences.generate.results import GeneratedEvaluation
 
 BINS = np.linspace(0, 1, 41)
@@ -21,51 +20,25 @@ def write_generated_page(
 ) -> None:
     """Write the page; the last of the entrants are the held-out sequences."""
     counts = evaluation.counts
-    sub = (
-        f"{counts['compared']:,} generated sequences beside as many of {evaluation.real} held out "
-        f"by {evaluation.held_out_by}; {counts['training']:,} to learn from"
+    write_page(
+        "generated.html.j2",
+        path,
+        verb="evaluate",
+        title=f"{evaluation.generated}: generated",
+        sub=(
+            f"{counts['compared']:,} generated sequences beside as many of {evaluation.real} held "
+            f"out by {evaluation.held_out_by}; {counts['training']:,} to learn from"
+        ),
+        headline=evaluation.headline,
+        evaluation=evaluation,
+        entrants=entrants,
+        titles_of=METRICS,
+        gc_figure=_gc_figure,
+        spectra_figure=_spectra_figure,
     )
-    with style():
-        pictures = (_gc(entrants), _spectra(entrants))
-    sections = [
-        Section("at a glance", (), _metrics(evaluation)),
-        Section("less the Markov chain", (), _differences(evaluation)),
-        Section("GC and words", pictures, ""),
-    ]
-    write_page(path, f"{evaluation.generated}: generated", sub, evaluation.headline, sections)
 
 
-def _metrics(evaluation: GeneratedEvaluation) -> str:
-    names = [name for name in METRICS if name in evaluation.entrants[0].metrics]
-    rows = [
-        [METRICS[name], *(cell(each.metrics.get(name), 4) for each in evaluation.entrants)]
-        for name in names
-    ]
-    note = (
-        "Distances are to the held-out sequences, less is nearer; those of the held-out sequences "
-        "themselves are between two halves, which are smaller sets and so a little farther apart. "
-        "Training sequences are the yardstick: real, and from other places of the genome. "
-        f"Brackets: 95 % intervals, bootstrap of sequences. {_classified(evaluation)}"
-    )
-    return table(("", *(each.name for each in evaluation.entrants)), rows) + NOTE.format(note)
-
-
-def _classified(evaluation: GeneratedEvaluation) -> str:
-    said = f"Classes are found by {evaluation.classifier}." if evaluation.classifier else ""
-    return said + (f" {evaluation.motifs:,} motifs." if evaluation.motifs else "")
-
-
-def _differences(evaluation: GeneratedEvaluation) -> str:
-    others = [each for each in evaluation.entrants if each.less_chain]
-    rows = [
-        [METRICS[name], *(cell(each.less_chain.get(name), 4, sign=True) for each in others)]
-        for name in others[0].less_chain
-    ]
-    note = "Each metric less that of the Markov chain of all sequences, on the same replicates."
-    return table(("", *(each.name for each in others)), rows) + NOTE.format(note)
-
-
-def _gc(entrants: Sequence[Entrant]) -> Picture:
+def _gc_figure(entrants: Sequence[Entrant]) -> Picture:
     figure, axes = grid(1, 1, (5.6, 2.8))
     ax, pens = axes[0, 0], looks(entrant.name for entrant in entrants[:-1])
     middle = (BINS[:-1] + BINS[1:]) / 2
@@ -81,7 +54,7 @@ def _gc(entrants: Sequence[Entrant]) -> Picture:
     return Picture("gc", "GC of single sequences; the held-out ones in grey.", figure)
 
 
-def _spectra(entrants: Sequence[Entrant]) -> Picture:
+def _spectra_figure(entrants: Sequence[Entrant]) -> Picture:
     others, real = entrants[:-1], entrants[-1]
     figure, axes = grid(1, len(others), (2.5 * len(others), 2.7), sharex=True, sharey=True)
     expected = np.log10(_share(real))

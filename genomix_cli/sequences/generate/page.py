@@ -1,114 +1,61 @@
-"""Pages of diffusion models: one HTML file that needs nothing beside it."""
+"""The page and the model card of a diffusion model."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from math import log
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from genomix_cli import __version__
-from genomix_cli.comparison.intervals import Interval
 from genomix_cli.learning.task import Epoch
-from genomix_cli.provenance import atomic_path, command_line
-from genomix_cli.report.canvas import COLOURS, DASHES, GREY, Picture, grid, head, looks, style
-from genomix_cli.report.page import LOOK, MARK, embedded
-from genomix_cli.report.sections import Html, table
-from genomix_cli.sequences.generate.likelihood import Likelihood, Restored
+from genomix_cli.report.canvas import COLOURS, DASHES, GREY, Picture, grid, head, looks
+from genomix_cli.report.page import render, write_page
+from genomix_cli.sequences.generate.likelihood import Restored
 
-NOTE = '<p class="note">{}</p>\n'
-
-
-class Section(NamedTuple):
-    """A part of a page: title, pictures, and what stands below them, as HTML."""
-
-    title: str
-    pictures: tuple[Picture, ...]
-    body: str
+if TYPE_CHECKING:
+    from genomix_cli.sequences.generate.train import DiffusionSummary
 
 
-def span(value: Interval | None, digits: int = 4, sign: bool = False) -> str:
-    """As ``1.3277 [1.3269, 1.3285]``; a dash for nothing."""
-    if value is None or value.value != value.value:
-        return "–"
-    form = f"{'+' if sign else ''}.{digits}f"
-    text = format(value.value, form)
-    return text if value.low != value.low else f"{text} [{value.low:{form}}, {value.high:{form}}]"
-
-
-def cell(value: Interval | None, digits: int = 4, sign: bool = False) -> Html:
-    """The same in a table."""
-    first, _, rest = span(value, digits, sign).partition(" ")
-    return Html(f"{first}<br><small>{rest}</small>" if rest else first)
-
-
-def write_page(
-    path: Path, title: str, sub: str, headline: str, sections: Iterable[Section]
-) -> None:
-    """Write a page; the same content gives the same bytes."""
-    body = ""
-    for section in sections:
-        pictures = "".join(map(embedded, section.pictures))
-        body += f"<h2>{html.escape(section.title)}</h2>\n{pictures}{section.body}"
-    text = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{MARK}\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{LOOK}</style></head>\n<body>\n"
-        f"<h1>{html.escape(title)}</h1>\n<p class='sub'>{html.escape(sub)}</p>\n"
-        f'<p class="head">{html.escape(headline)}</p>\n{body}'
-        f"<h2>how to repeat</h2>\n<pre>{html.escape(command_line())}</pre>\n"
-        f'<p class="note">genomix {__version__}</p>\n</body>\n</html>\n'
+def write_diffusion_page(path: Path, summary: DiffusionSummary) -> None:
+    """Write the page; the same content gives the same bytes."""
+    write_page(
+        "diffusion.html.j2",
+        path,
+        title=f"{summary.data}: diffusion",
+        sub=(
+            f"{summary.counts['train']:,} sequences to learn from, {summary.counts['test']:,} held "
+            f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
+        ),
+        headline=summary.headline,
+        summary=summary,
+        ln2=log(2),
+        restored=[
+            _restored_table(summary.restored, damage)
+            for damage in dict.fromkeys(row.damage for row in summary.restored)
+        ],
+        restored_figure=_restored_figure,
+        training_figure=_training_figure,
     )
-    with atomic_path(path) as draft:
-        draft.write_text(text, encoding="utf-8")
 
 
-def likelihood_section(rows: Sequence[Likelihood]) -> Section:
-    """What a base costs under each model."""
-    cells = [
-        [
-            row.name,
-            cell(row.nats),
-            f"{row.nats.value / 0.6931471805599453:.4f}",
-            cell(row.less_best_chain, sign=True) if row.less_best_chain else "best chain",
-        ]
-        for row in rows
-    ]
-    body = table(("model", "nats per base", "bits per base", "less best chain"), cells, [0])
-    note = (
-        "Of held-out sequences; less is better. For diffusion an upper bound of minus the "
-        "log-likelihood (Monte Carlo), for chains the exact value. Brackets: 95 % interval from "
-        "the spread between groups of sequences; differences are paired."
-    )
-    return Section("likelihood", (), body + NOTE.format(note))
+def diffusion_card(summary: DiffusionSummary) -> str:
+    """Return the text of ``README.md``, in Markdown."""
+    rows = [(row.name, row.nats) for row in summary.likelihoods]
+    return render("diffusion.md.j2", summary=summary, rows=rows)
 
 
-def restored_section(rows: Sequence[Restored]) -> Section:
-    """Accuracy of restoring bases against the share of them that is damaged."""
-    with style():
-        picture = _restored_picture(rows)
-    names = list(dict.fromkeys(row.name for row in rows))
-    body = ""
-    for damage in dict.fromkeys(row.damage for row in rows):
-        own = {(r.name, r.rate): r.accuracy for r in rows if r.damage == damage}
-        rates = sorted({rate for _, rate in own})
-        cells = [
-            [name, *(cell(own[name, rate], 3) for rate in rates)]
-            for name in names
-            if (name, rates[0]) in own
-        ]
-        body += f"<h3>{damage} bases</h3>\n" + table(
-            ("", *(f"{rate:.0%}" for rate in rates)), cells, [0]
-        )
-    note = (
-        "Hidden: share of the hidden bases that the most probable base is right for. Wrong: share "
-        "of all bases that are right after each was weighed against how often one is wrong; “as "
-        "it is” corrects nothing. The chain's answer is exact (forward-backward)."
-    )
-    return Section("restoring bases", (picture,), body + NOTE.format(note))
+def _restored_table(
+    rows: Sequence[Restored], damage: str
+) -> tuple[str, list[str], list[list[Any]]]:
+    """Return the damage, its rates, and accuracies by model and rate."""
+    accuracy = {(row.name, row.rate): row.accuracy for row in rows if row.damage == damage}
+    rates = sorted({rate for _, rate in accuracy})
+    names = dict.fromkeys(name for name, _ in accuracy)
+    table = [[name, *(accuracy[name, rate] for rate in rates)] for name in names]
+    return damage, [f"{rate:.0%}" for rate in rates], table
 
 
-def _restored_picture(rows: Sequence[Restored]) -> Picture:
+def _restored_figure(rows: Sequence[Restored]) -> Picture:
     damages = list(dict.fromkeys(row.damage for row in rows))
     pens = looks(row.name for row in rows)
     figure, axes = grid(1, len(damages), (3.6 * len(damages) + 1.6, 2.9))
@@ -127,19 +74,17 @@ def _restored_picture(rows: Sequence[Restored]) -> Picture:
     return Picture("restored", "Accuracy against the share of damaged bases, held out.", figure)
 
 
-def training_section(curve: Sequence[Epoch]) -> Section:
-    """How the model learned."""
-    with style():
-        figure, axes = grid(1, 1, (4.6, 2.8))
-        ax, epochs = axes[0, 0], [point.epoch for point in curve]
-        marker: dict[str, Any] = {"marker": "o", "ms": 3, "lw": 1.1, "color": COLOURS[0]}
-        ax.plot(epochs, [p.train_loss for p in curve], ls=DASHES[1], label="training", **marker)
-        ax.plot(epochs, [p.valid_nll for p in curve], label="validation", **marker)
-        ax.set(xlabel="epoch", ylabel="bound, nats per base")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend()
+def _training_figure(curve: Sequence[Epoch]) -> Picture:
+    figure, axes = grid(1, 1, (4.6, 2.8))
+    ax, epochs = axes[0, 0], [point.epoch for point in curve]
+    marker: dict[str, Any] = {"marker": "o", "ms": 3, "lw": 1.1, "color": COLOURS[0]}
+    ax.plot(epochs, [p.train_loss for p in curve], ls=DASHES[1], label="training", **marker)
+    ax.plot(epochs, [p.valid_nll for p in curve], label="validation", **marker)
+    ax.set(xlabel="epoch", ylabel="bound, nats per base")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
     caption = (
         "The bound while it learned. Training: the mean of an epoch, with conditions dropped, "
         "weights as they were. Validation: of the averaged weights."
     )
-    return Section("training", (Picture("training", caption, figure),), "")
+    return Picture("training", caption, figure)

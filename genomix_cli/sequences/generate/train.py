@@ -44,13 +44,7 @@ from genomix_cli.sequences.generate.likelihood import (
 )
 from genomix_cli.sequences.generate.markov import ORDER
 from genomix_cli.sequences.generate.model import PRESETS, Denoiser, DenoiserConfig
-from genomix_cli.sequences.generate.page import (
-    likelihood_section,
-    restored_section,
-    span,
-    training_section,
-    write_page,
-)
+from genomix_cli.sequences.generate.page import diffusion_card, write_diffusion_page
 from genomix_cli.sequences.generate.process import bound
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
@@ -294,35 +288,8 @@ def _headline(likelihoods: Sequence[Likelihood]) -> str:
 
 def _write(folder: Path, summary: DiffusionSummary) -> None:
     RunFolder(folder).write_json("metrics.json", plain(summary))
-    sections = [likelihood_section(summary.likelihoods), restored_section(summary.restored)]
-    sections += [training_section(summary.curve)] if summary.curve else []
-    sub = (
-        f"{summary.counts['train']:,} sequences to learn from, {summary.counts['test']:,} held out "
-        f"by {summary.held_out_by}; {summary.parameters:,} numbers learned"
-    )
-    title = f"{summary.data}: diffusion"
-    write_page(folder / "report.html", title, sub, summary.headline, sections)
-    (folder / "README.md").write_text(card(summary), encoding="utf-8")
-
-
-def card(summary: DiffusionSummary) -> str:
-    """Return the model card, in Markdown."""
-    rows = "\n".join(f"| {row.name} | {span(row.nats)} |" for row in summary.likelihoods)
-    given = ", ".join(summary.conditions) or "nothing"
-    strands = "both strands" if summary.strands else "the strand given"
-    return (
-        f"# Diffusion of {summary.data}\n\n{summary.headline}\n\n## Model\n\n"
-        f"Masked discrete diffusion over single bases, {summary.parameters:,} numbers learned, "
-        f"given {given}; learned from {strands} of {summary.counts['train']:,} sequences.\n\n"
-        f"## Held-out likelihood\n\n{summary.counts['test']:,} sequences held out by "
-        f"{summary.held_out_by}. Nats per base: a bound for diffusion, exact for chains.\n\n"
-        f"| model | nats per base |\n| --- | --- |\n{rows}\n\n## Limits\n\n"
-        "- What it generates looks like its training sequences; that it works in a cell was not "
-        "tested.\n- Generated sequences may repeat training sequences: `genomix evaluate` "
-        "measures how closely.\n- For research; not for the design of anything that is given to "
-        "people.\n\n## Use\n\n```\ngenomix simulate sequences --model RUN_FOLDER -n 1000 "
-        "-o generated.h5\n```\n"
-    )
+    write_diffusion_page(folder / "report.html", summary)
+    (folder / "README.md").write_text(diffusion_card(summary), encoding="utf-8")
 
 
 def read_data(request: TrainRequest, options: DiffusionOptions) -> Data:

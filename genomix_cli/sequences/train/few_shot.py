@@ -5,9 +5,8 @@ Letters: t sequences held out, R repeats.
 
 from __future__ import annotations
 
-import html
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,8 +20,8 @@ from genomix_cli.comparison.study import Floats
 from genomix_cli.comparison.tuning import fit_once
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.report import sections
-from genomix_cli.report.canvas import PALE, Picture, grid, looks
+from genomix_cli.report.canvas import PALE, Picture, grid, looks, style
+from genomix_cli.report.page import Section, render
 from genomix_cli.sequences.models.base import Labelled
 
 log = logging.getLogger("genomix")
@@ -275,36 +274,11 @@ def paired(
     return percentile_interval(float(apart.mean()), drawn)
 
 
-def section(curves: FewShot) -> tuple[str, tuple[Callable[..., Any], ...], tuple[Any, ...]]:
-    """Return a section of the report: title, figure, and table with what to make of it."""
-    return ("few examples", (lambda *_: _picture(curves),), (lambda *_: _text(curves),))
-
-
-def _text(curves: FewShot) -> str:
-    rows = [
-        (
-            *(each["name"], each["examples"], each["accuracy"], each["sd"]),
-            sections.interval(
-                Interval(each["gain"], each["gain_low"], each["gain_high"]), sign=True
-            )
-            if "gain" in each
-            else None,
-        )
-        for each in curves.table()
-    ]
-    columns = ["model", "examples of a class", "accuracy", "SD", "less from scratch"]
-    if not curves.gains:
-        columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[misc]
-    sentence = curves.sentence()
-    first = f"<p><b>{html.escape(sentence)}</b></p>\n" if sentence else ""
-    return (
-        first
-        + sections.table(columns, rows)
-        + sections.paragraph(
-            "Accuracy on the same sequences held out, mean and SD over draws of examples from the "
-            "training part. Brackets: 95 % interval over draws of examples and sequences, paired."
-        )
-    )
+def section(curves: FewShot) -> Section:
+    """Return the section of the report: figure, and table with what to make of it."""
+    with style():
+        picture = _picture(curves)
+    return Section("Few examples", picture, render("few_shot.html.j2", curves=curves))
 
 
 def _picture(curves: FewShot) -> Picture:

@@ -74,7 +74,7 @@ def curves(suite: Suite) -> Picture | None:
         return None
     # The panels are as wide as they can be, so each row of the legends adds to the height.
     rows = -(-(min(len(suite.entrants), TOGETHER) + bool(results.ceiling)) // 2)
-    figure, axes = grid(1, 2, (WIDTH, 4.5 + 0.18 * rows))
+    figure, axes = grid(1, 2, (WIDTH, 4.7 + 0.16 * rows))
     kinds = ((roc, "auroc", "false positive rate", "true positive rate"),)
     kinds += ((precision_recall, "auprc", "recall", "precision"),)  # type: ignore[assignment]
     for ax, (draw, metric, x, y) in zip(axes[0], kinds, strict=True):
@@ -90,7 +90,9 @@ def curves(suite: Suite) -> Picture | None:
             line = draw(truth.label[known] > 0.5, coin)
             label = f"ceiling {results.ceiling[metric].value:.3f}"
             ax.plot(line.x, line.y, color="#000000", ls=(0, (4, 1.5)), lw=1.0, label=label)
-        ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y, aspect="equal")
+        ax.set(
+            xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y, aspect="equal", anchor="N"
+        )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return Picture("curves", "ROC and precision-recall curves, with their areas.", figure)
 

@@ -1,13 +1,13 @@
-"""What came of pre-training a GMT, for people: a page, and a model card."""
+"""The page and the model card of a pre-trained GMT."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from genomix_cli.comparison.intervals import Interval
-from genomix_cli.report.canvas import Picture, grid, head, looks, short, style
-from genomix_cli.report.page import embedded, html_table, write_page
+from genomix_cli.report.canvas import Picture, grid, head, looks, short
+from genomix_cli.report.page import Signed, render, write_page
 from genomix_cli.variants.train.pretrain.summary import PretrainSummary
 
 HIDDEN = {"spans": "spans of bins", "whole": "the whole modality"}
@@ -17,7 +17,7 @@ KMER_COLUMNS = ("", "k-mers", "nats per base", "k-mers told right")
 
 
 def headline(summary: PretrainSummary) -> str:
-    """Whether the model tells more than simple guesses, in one or two sentences."""
+    """Compare the model with simple guesses, in one or two sentences."""
     said = []
     for hidden, what in HIDDEN.items():
         rows = [r for r in summary.tracks if r.hidden == hidden and _known(r.gain)]
@@ -45,63 +45,58 @@ def _known(interval: Interval) -> bool:
     return interval.value == interval.value
 
 
-def track_cells(summary: PretrainSummary) -> Iterable[tuple[str, ...]]:
-    """Rows of the table of tracks."""
-    for row in summary.tracks:
-        yield (
-            *(row.cell or "–", row.modality, HIDDEN[row.hidden], f"{row.bins:,}"),
-            *(_words(row.r), SIMPLE[row.hidden], _words(row.simple_r)),
-            _words(row.gain, sign=True),
-        )
+def _range(value: Interval, form: str) -> str:
+    return f"{value.value:{form}} ({value.low:{form}} to {value.high:{form}})"
 
 
-def kmer_cells(summary: PretrainSummary) -> Iterable[tuple[str, ...]]:
-    """Rows of the table of k-mers."""
-    for row in summary.kmers:
-        nats = row.nats_per_base
-        yield (
-            *(row.name, f"{row.kmers:,}"),
-            f"{nats.value:.4f} ({nats.low:.4f} to {nats.high:.4f})",
-            f"{row.accuracy.value:.2%} ({row.accuracy.low:.2%} to {row.accuracy.high:.2%})",
-        )
-
-
-def _words(interval: Interval, sign: bool = False) -> str:
-    return interval.text(sign=sign) if _known(interval) else "–"
+def _values(summary: PretrainSummary) -> dict[str, Any]:
+    """Return what the page and the card show."""
+    tracks = [
+        [
+            *(row.cell or "–", row.modality, HIDDEN[row.hidden], row.bins),
+            *(row.r, SIMPLE[row.hidden], row.simple_r, Signed(row.gain)),
+        ]
+        for row in summary.tracks
+    ]
+    kmers = [
+        [row.name, row.kmers, _range(row.nats_per_base, ".4f"), _range(row.accuracy, ".2%")]
+        for row in summary.kmers
+    ]
+    return {
+        **{"summary": summary, "headline": headline(summary)},
+        **{"track_columns": TRACK_COLUMNS, "track_rows": tracks},
+        **{"kmer_columns": KMER_COLUMNS, "kmer_rows": kmers},
+    }
 
 
 def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
-    """One HTML file that needs nothing beside it.
+    """Write the page.
 
     Raises
     ------
     MissingExtraError
         If matplotlib is not installed.
     """
-    body = ""
-    if summary.tracks:
-        body += "<h2>tracks</h2>\n" + html_table(TRACK_COLUMNS, track_cells(summary))
-        body += (
-            '<p class="note">Pearson correlation with what was measured, over hidden bins of '
-            "windows held out; in brackets 95 % intervals of a bootstrap over loci. A line between "
-            "the nearest bins left and right is what any smooth track allows.</p>\n"
-        )
-    if summary.kmers:
-        body += "<h2>hidden bases</h2>\n" + html_table(KMER_COLUMNS, kmer_cells(summary))
-        body += (
-            '<p class="note">Markov chains of the training windows sum over what is hidden between '
-            "a k-mer and the known bases on both sides: 1.386 nats are a guess among four.</p>\n"
-        )
-    with style():
-        body += "<h2>training</h2>\n" + embedded(_curve(summary))
     counts = summary.windows
-    under = (
-        f"{counts['to draw from']:,} windows of {counts['each of bases']:,} bases to draw from, "
-        f"{counts['validated on']:,} held out; preset {summary.preset}, "
-        f"{summary.parameters:,} parameters"
+    write_page(
+        "gmt_pretraining.html.j2",
+        path,
+        title=f"{summary.data}: pre-training",
+        sub=(
+            f"{counts['to draw from']:,} windows of {counts['each of bases']:,} bases to draw "
+            f"from, {counts['validated on']:,} held out; preset {summary.preset}, "
+            f"{summary.parameters:,} parameters"
+        ),
+        warnings=summary.notes,
+        curve=lambda: _curve(summary),
+        **_values(summary),
     )
-    title = f"{summary.data}: pre-training"
-    write_page(path, title, headline(summary), under, body, summary.notes)
+
+
+def pretrain_card(summary: PretrainSummary) -> str:
+    """Return the text of ``README.md``, in Markdown."""
+    cells = [short(cell) for cell in summary.cells if cell]
+    return render("gmt_pretraining.md.j2", cells=cells, **_values(summary))
 
 
 def _curve(summary: PretrainSummary) -> Picture:
@@ -132,33 +127,3 @@ def _curve(summary: PretrainSummary) -> Picture:
         "surroundings."
     )
     return Picture("curve", caption, figure)
-
-
-def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n\n"
-
-
-def pretrain_card(summary: PretrainSummary) -> str:
-    """The text of ``README.md``, in Markdown."""
-    masking = summary.masking
-    left = ", ".join(f"{name} {n:,}" for name, n in summary.windows.items())
-    text = (
-        f"# GMT pre-trained on {summary.data}\n\n{headline(summary)}\n\n## Model\n\nPreset "
-        f"`{summary.preset}`, {summary.parameters:,} parameters; it scores no variants before it "
-        "is trained on some.\n\n## Data\n\n"
-        f"Cell types: {', '.join(short(c) for c in summary.cells if c) or 'not named'}. "
-        f"Modalities: {', '.join(summary.modalities) or 'none'}. Windows: {left}.\n\n"
-        f"Hidden: {masking.share:.0%} of the bases in spans of {masking.span}, "
-        f"{masking.track_share:.0%} of the bins in spans of {masking.shortest} to "
-        f"{masking.longest}, or a whole modality.\n\n"
-    )
-    if summary.tracks:
-        text += "## Tracks\n\n" + _markdown(TRACK_COLUMNS, track_cells(summary))
-    if summary.kmers:
-        text += "## Hidden bases\n\n" + _markdown(KMER_COLUMNS, kmer_cells(summary))
-    notes = "".join(f"- {note}\n" for note in summary.notes)
-    return text + (
-        f"## Use\n\n```\ngenomix train SHARD.h5 --init {summary.folder} -o RUN\n```\n\n"
-        f"## Limits\n\n{notes}- Judged on one data set.\n- For research; not a medical device.\n"
-    )

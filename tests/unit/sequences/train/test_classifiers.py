@@ -64,7 +64,7 @@ def test_a_run_folder_has_everything(folder: Path) -> None:
     assert rows["transformer loci"]["metrics"]["accuracy"]["interval"]["value"] > 0.8
     assert rows["transformer loci"]["shuffled"] is None
     assert rows["pca-svm"]["shuffled"]["above"] is False
-    assert "few examples" in (folder / "report.html").read_text()
+    assert "Few examples" in (folder / "report.html").read_text()
     few = pd.read_csv(folder / "few_shot.tsv", sep="\t")
     assert set(few["examples"]) == {1, 5}
     assert len(few) == 12

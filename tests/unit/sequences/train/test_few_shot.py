@@ -74,10 +74,11 @@ def test_what_is_said_of_pre_training() -> None:
     table = found.table()
     assert table[0]["pretraining"] == HELPS
     assert "gain" not in table[1]
-    title, draws, writes = section(found)
-    assert title == "few examples"
-    assert "less from scratch" in writes[0](None, None)
-    assert draws[0](None, None).name == "few_shot"
+    title, picture, body = section(found)
+    assert title == "Few examples"
+    assert "less from scratch" in body
+    assert picture is not None
+    assert picture.name == "few_shot"
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
