@@ -103,6 +103,13 @@ class Regions:
             raise DataError("has no regions", where=path)
         return regions
 
+    @classmethod
+    def wanted(cls, text: str | None, path: Path | None) -> Regions | None:
+        """Parse `text`, else read `path`; None where neither is given, for a whole file."""
+        if text is not None:
+            return cls.parse(text)
+        return None if path is None else cls.read(path)
+
     def find(self, contig: str) -> NDArray[np.int64] | None:
         """Intervals of a contig as any file spells it; None where nothing of it is asked for."""
         name = self._names.find(contig)

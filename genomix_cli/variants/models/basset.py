@@ -12,7 +12,7 @@ Letters: V variants, B bases around the variant, P places after the last pooling
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -60,12 +60,6 @@ class BassetConfig(SiameseConfig):
         )
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "mini": {},
-    "paper": {"widths": (300, 200, 200), "hidden": 1000, "head": 1000, "dropout": 0.3},
-}
-
-
 class Basset(SiameseModel):
     """Three convolutions and two dense layers, shared by both haplotypes.
 
@@ -75,7 +69,10 @@ class Basset(SiameseModel):
     """
 
     config_class = BassetConfig
-    presets = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mini": {},
+        "paper": {"widths": (300, 200, 200), "hidden": 1000, "head": 1000, "dropout": 0.3},
+    }
 
     def __init__(self, config: BassetConfig) -> None:
         super().__init__(config, config.hidden)

@@ -10,7 +10,7 @@ Letters: W windows, G variants per window, M tracks, B bases around the variant,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +40,6 @@ class CNNConfig(VariantConfig):
     dropout: float = 0.2
 
 
-PRESETS: dict[str, dict[str, Any]] = {"mini": {}}
-
-
 class CNN(VariantModel):
     """Three convolutions with pooling, shared by both haplotypes.
 
@@ -52,7 +49,7 @@ class CNN(VariantModel):
     """
 
     config_class = CNNConfig
-    presets = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"mini": {}}
     head_parameters = ("head",)
 
     def __init__(self, config: CNNConfig) -> None:

@@ -12,7 +12,7 @@ Letters: V variants, B bases around the variant, P places after the last convolu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -58,17 +58,6 @@ class DeepSEAConfig(SiameseConfig):
         )
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "mini": {},
-    "paper": {
-        "widths": (320, 480, 960),
-        "hidden": 925,
-        "head": 925,
-        "dropouts": (0.2, 0.2, 0.5),
-    },
-}
-
-
 class DeepSEA(SiameseModel):
     """Three convolutions and a dense layer, shared by both haplotypes.
 
@@ -78,7 +67,15 @@ class DeepSEA(SiameseModel):
     """
 
     config_class = DeepSEAConfig
-    presets = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mini": {},
+        "paper": {
+            "widths": (320, 480, 960),
+            "hidden": 925,
+            "head": 925,
+            "dropouts": (0.2, 0.2, 0.5),
+        },
+    }
 
     def __init__(self, config: DeepSEAConfig) -> None:
         super().__init__(config, config.hidden)

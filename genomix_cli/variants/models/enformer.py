@@ -15,7 +15,7 @@ Letters: V variants, M tracks, B bases around the variant, T tokens, C channels,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -73,19 +73,6 @@ class EnformerConfig(SiameseConfig):
         )
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "mini": {},
-    "paper": {
-        "bases": 196_608,
-        "widths": (768, 768, 896, 1024, 1152, 1280, 1536),
-        "n_layers": 11,
-        "n_heads": 8,
-        "head": 3072,
-        "dropout": 0.4,
-    },
-}
-
-
 class AttentionPooling(nn.Module):
     """Neighbours weighted by a softmax of learned scores, channel by channel.
 
@@ -128,7 +115,17 @@ class Enformer(SiameseModel):
     """
 
     config_class = EnformerConfig
-    presets = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mini": {},
+        "paper": {
+            "bases": 196_608,
+            "widths": (768, 768, 896, 1024, 1152, 1280, 1536),
+            "n_layers": 11,
+            "n_heads": 8,
+            "head": 3072,
+            "dropout": 0.4,
+        },
+    }
     positions: Tensor
 
     def __init__(self, config: EnformerConfig) -> None:
@@ -160,9 +157,7 @@ class Enformer(SiameseModel):
         around = self.tracks(token_tracks(tracks, offset, self.config.bases, self.config.token))
         x = self.tower(haplotypes).transpose(1, 2)
         x = x + self.positions + torch.cat([around, around])  # [2 V, T, d]
-        for layer in self.layers:
-            x = layer(x)
-        return self.pointwise(x[:, self.flank // self.config.token])
+        return self.pointwise(self.layers(x)[:, self.flank // self.config.token])
 
 
 def _convolution(n_in: int, n_out: int, kernel: int) -> nn.Sequential:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -82,22 +82,6 @@ class EpiGePTConfig(SiameseConfig):
         )
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "mini": {},
-    "paper": {
-        "bases": 128_000,
-        "kernels": (3, 5, 5, 3, 3),
-        "widths": (32, 64, 96, 128, 256),
-        "pools": (4, 4, 2, 2, 2),
-        "d_tracks": 712,
-        "n_layers": 12,
-        "n_heads": 4,
-        "head": 256,
-        "dropout": 0.1,
-    },
-}
-
-
 class EpiGePT(SiameseModel):
     """Convolutions to bins, the tracks of each, and a transformer, shared by both haplotypes.
 
@@ -107,7 +91,20 @@ class EpiGePT(SiameseModel):
     """
 
     config_class = EpiGePTConfig
-    presets = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mini": {},
+        "paper": {
+            "bases": 128_000,
+            "kernels": (3, 5, 5, 3, 3),
+            "widths": (32, 64, 96, 128, 256),
+            "pools": (4, 4, 2, 2, 2),
+            "d_tracks": 712,
+            "n_layers": 12,
+            "n_heads": 4,
+            "head": 256,
+            "dropout": 0.1,
+        },
+    }
     positions: Tensor
 
     def __init__(self, config: EpiGePTConfig) -> None:
@@ -133,6 +130,4 @@ class EpiGePT(SiameseModel):
         state = self.tracks(token_tracks(tracks, offset, self.config.bases, self.config.bin))
         sequence = self.convolutions(haplotypes).transpose(1, 2)
         x = torch.cat([sequence, torch.cat([state, state])], dim=-1) + self.positions
-        for layer in self.layers:
-            x = layer(x)
-        return x[:, self.flank // self.config.bin]
+        return self.layers(x)[:, self.flank // self.config.bin]

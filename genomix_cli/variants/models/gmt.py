@@ -388,6 +388,7 @@ class GMT(VariantModel):
     shard_layers = (Layer,)
     # Everything that pre-training of the window stream alone leaves untrained.
     head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
+    layers: Any  # ModuleList of Layer
     positions: Tensor
 
     def __init__(self, config: GMTConfig) -> None:
@@ -422,14 +423,13 @@ class GMT(VariantModel):
             Its modalities. One that it lacks keeps the weights it has here.
         """
         d = self.config.d_model
-        own = self.state_dict()
         # Only three places know the tracks: their projections, and the two parts of the fusion that
         # have a slot per modality (the first of which is the sequence).
-        new = {name: value for name, value in state.items() if not name.startswith("tracks.")}
-        new |= {name: value for name, value in own.items() if name.startswith("tracks.")}
-        new["tracks.absent"] = own["tracks.absent"].clone()
-        for name in ("fusion.embedding", "fusion.mix.weight"):
-            new[name] = own[name].clone()
+        own = ("tracks.", "fusion.embedding", "fusion.mix.weight")
+        new = {
+            name: value.clone() if name.startswith(own) else state[name]
+            for name, value in self.state_dict().items()
+        }
         pairs = [(0, 0)] + [
             (1 + i, 1 + tracks.index(name))
             for i, name in enumerate(self.config.tracks)
@@ -478,17 +478,14 @@ class GMT(VariantModel):
     def encode(self, sequence: Tensor, window: Window) -> Context:
         """Window stream from the bins' sequence embeddings ``[W, N, d_sequence]``."""
         context, x = self._all_but_last(sequence, window)
-        last = self.layers[-1]
-        assert isinstance(last, Layer)
-        context.layers.append(last.key_value(x))  # nothing reads the tokens it would give
+        # Nothing reads the tokens that the last layer would give.
+        context.layers.append(self.layers[-1].key_value(x))
         return context
 
     def tokens(self, window: Window) -> tuple[Context, Tensor]:
         """Window stream with the tokens of its last layer, ``[W, N, d]``, for pre-training."""
         context, x = self._all_but_last(self.embed_window(window.codes), window)
-        last = self.layers[-1]
-        assert isinstance(last, Layer)
-        x, key_value = self._run(last.context, x, context.priors[-1])
+        x, key_value = self._run(self.layers[-1].context, x, context.priors[-1])
         context.layers.append(key_value)
         return context, x
 
@@ -506,7 +503,6 @@ class GMT(VariantModel):
         priors = self.prior(contacts)
         x, cache = fused, []
         for layer, prior in zip(self.layers[:-1], priors, strict=False):
-            assert isinstance(layer, Layer)
             x, key_value = self._run(layer.context, x, prior)
             cache.append(key_value)
         return Context(cache, priors, fused), x
@@ -595,28 +591,22 @@ class GMT(VariantModel):
 
     def _read(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
         """Allele tokens ``[W, G, T - 1, d]`` through the layers: the [CLS], ``[W, G, d]``."""
-        y = self._with_cls(context, tokens, bins)
-        rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
-        contact_bin = bins // BINS_PER_CONTACT
-        for i, (layer, key_value, prior) in enumerate(
-            zip(self.layers, context.layers, context.priors, strict=True)
-        ):
-            assert isinstance(layer, Layer)
-            own = prior.transpose(1, 2)[rows, contact_bin].transpose(1, 2)  # [W, H, G, C]
-            # Of the last layer only the [CLS] is read.
-            n_tokens = 1 if i == len(self.layers) - 1 else None
-            y = self._run(layer.read, y, key_value, own, n_tokens)
-        return y[:, :, 0]
-
-    def _with_cls(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
-        """The [CLS] and allele tokens of each variant, ``[W, G, T, d]``."""
         if not self.config.use_sequence:
             tokens = torch.zeros_like(tokens)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
         # [CLS] starts from the window's token at the variant: the tracks there need no attention.
         cls = (self.cls + context.fused[rows, bins])[:, :, None]
         positions = (self.positions * self.position_scale)[bins][:, :, None]
-        return torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions
+        y = torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions
+        contact_bin = bins // BINS_PER_CONTACT
+        for i, (layer, key_value, prior) in enumerate(
+            zip(self.layers, context.layers, context.priors, strict=True)
+        ):
+            own = prior.transpose(1, 2)[rows, contact_bin].transpose(1, 2)  # [W, H, G, C]
+            # Of the last layer only the [CLS] is read.
+            n_tokens = 1 if i == len(self.layers) - 1 else None
+            y = self._run(layer.read, y, key_value, own, n_tokens)
+        return y[:, :, 0]
 
 
 class Reconstruction(nn.Module):

@@ -180,9 +180,11 @@ class SiameseModel(VariantModel):
         config: Any = self.config
         positions = POSITION_SCALE * sinusoidal(tokens, width)
         self.register_buffer("positions", positions, persistent=False)
-        self.layers = nn.ModuleList(
-            SelfAttentionBlock(width, config.n_heads, config.dropout)
-            for _ in range(config.n_layers)
+        self.layers = nn.Sequential(
+            *(
+                SelfAttentionBlock(width, config.n_heads, config.dropout)
+                for _ in range(config.n_layers)
+            )
         )
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -216,21 +217,16 @@ class CheckedVariants:
         contig, last = self._last
         for record in records:
             chrom, pos = record.fields[0], record.pos
-            if chrom != contig:
-                if chrom in self.contigs:
-                    self._note_unsorted(record)
-                self.contigs[chrom] = None
-            elif pos < last:
-                self._note_unsorted(record)
+            goes_back = pos < last if chrom == contig else chrom in self.contigs
+            if goes_back and self.first_unsorted is None:
+                self.first_unsorted = self.reader.where(record)
+                log.warning(
+                    "%s: not sorted; the order is kept, but tabix cannot index it",
+                    self.first_unsorted,
+                )
+            self.contigs[chrom] = None
             contig, last = chrom, pos
         self._last = contig, last
-
-    def _note_unsorted(self, record: Record) -> None:
-        if self.first_unsorted is None:
-            self.first_unsorted = self.reader.where(record)
-            log.warning(
-                "%s: not sorted; the order is kept, but tabix cannot index it", self.first_unsorted
-            )
 
     def _count(self, block: Sequence[Checked]) -> None:
         reasons = Counter([reason for checked in block for reason in checked.reasons])
@@ -239,18 +235,17 @@ class CheckedVariants:
         self.counts["alleles"] += scored + reasons.total()
         self.counts["scored"] += scored
         self.counts.update({reason: n for reason, n in reasons.items() if reason is not None})
-        for checked in block:
-            if checked.site == REF_MISMATCH:
-                self._note_mismatch(checked)
-
-    def _note_mismatch(self, checked: Checked) -> None:
-        self.counts["ref_mismatch_records"] += 1
-        self.first_mismatch = self.first_mismatch or self.reader.where(checked.record)
+        mismatches = [checked for checked in block if checked.site == REF_MISMATCH]
+        self.counts["ref_mismatch_records"] += len(mismatches)
+        if not mismatches:
+            return
+        where = self.reader.where(mismatches[0].record)
+        self.first_mismatch = self.first_mismatch or where
         if self.check_ref == "e":
             raise CheckError(
                 "REF differs from the FASTA",
-                where=self.reader.where(checked.record),
-                **_bases(checked, self.reference),
+                where=where,
+                **_bases(mismatches[0], self.reference),
                 hint="--check-ref w scores the other records, x leaves such records out",
             )
 
@@ -274,15 +269,15 @@ def characters_of(record: Record) -> int:
     return sum(map(len, record.fields[_INFO:]))
 
 
+@dataclass
 class ReferenceAudit:
     """Judge from the first records whether the VCF belongs to the FASTA at all."""
 
-    def __init__(self, reader: VcfReader, reference: Reference) -> None:
-        self.reader = reader
-        self.reference = reference
-        self.compared = 0
-        self.swapped = 0
-        self.differing: list[Checked] = []
+    reader: VcfReader
+    reference: Reference
+    compared: int = 0
+    swapped: int = 0
+    differing: list[Checked] = field(default_factory=list)
 
     def look_at(self, block: Sequence[Checked]) -> None:
         """Take in a block and judge by all records seen so far.

@@ -83,31 +83,22 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
     last, last_pos, count = ("", 0), 0, 0
     for record in records:
         core = core_of(record, stride)
+        if record.pos < last_pos if core[0] == last[0] else core[0] in seen:
+            raise DataError(
+                "not sorted, so it cannot be cut into parts",
+                where=reader.where(record),
+                hint="run: bcftools sort",
+            )
         if core != last:
-            if core[0] != last[0] and core[0] in seen:
-                raise _unsorted(reader, record)
             seen.add(core[0])
             starts.append(count)
-        if core[0] == last[0] and record.pos < last_pos:
-            raise _unsorted(reader, record)
         last, last_pos = core, record.pos
         count += 1
     starts.append(count)
-    low, high = (_cut(starts, count, i, part.total) for i in (part.number - 1, part.number))
+    # Each cut is the first start of a core at or after an equal share of the records.
+    shares = (count * i // part.total for i in (part.number - 1, part.number))
+    low, high = (starts[bisect_left(starts, share)] for share in shares)
     return slice(low, high)
-
-
-def _cut(starts: list[int], count: int, index: int, parts: int) -> int:
-    """Return the first start of a core at or after an equal share of the records."""
-    return starts[bisect_left(starts, count * index // parts)]
-
-
-def _unsorted(reader: VcfReader, record: Record) -> DataError:
-    return DataError(
-        "not sorted, so it cannot be cut into parts",
-        where=reader.where(record),
-        hint="run: bcftools sort",
-    )
 
 
 def head(records: Iterator[Record]) -> list[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from genomix_cli.variants.records.checks import Checked, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.reference import ShardReference
 from genomix_cli.variants.requests import ScoreRequest
-from genomix_cli.variants.score.annotate import Annotator, place_of, undeclared
+from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.engine import Scores, Target
 from genomix_cli.variants.score.plan import Plan, device_name
 from genomix_cli.variants.score.workers import Workers
@@ -99,30 +99,23 @@ class ScoreSummary:
     variants_per_second: float
 
 
+@dataclass
 class Run:
     """Pass blocks of records from the reader through the model to the output, in order.
 
     Several blocks are under way at a time.
     """
 
-    def __init__(
-        self,
-        request: ScoreRequest,
-        plan: Plan,
-        reader: VcfReader,
-        reference: Fasta | ShardReference,
-        annotator: Annotator,
-        workers: Workers,
-        output: Output,
-    ) -> None:
-        self.request = request
-        self.plan = plan
-        self.reader = reader
-        self.reference = reference
-        self.annotator = annotator
-        self.workers = workers
-        self.output = output
-        self.before: Mapping[str, Any] = output.resumed or {}
+    request: ScoreRequest
+    plan: Plan
+    reader: VcfReader
+    reference: Fasta | ShardReference
+    annotator: Annotator
+    workers: Workers
+    output: Output
+
+    def __post_init__(self) -> None:
+        self.before: Mapping[str, Any] = self.output.resumed or {}
         self.windows: int = self.before.get("windows", 0)
         self.n_in_window: int = self.before.get("n_in_window", 0)
         self.seconds = dict.fromkeys(STAGES, 0.0)
@@ -130,10 +123,8 @@ class Run:
         self._started = time.perf_counter()
         self._ticker = Ticker()
         self._committed = 0.0
-
-    @property
-    def _done_before(self) -> int:
-        return int(self.before.get("counts", {}).get("records", 0))
+        self._counts_before: Counter[str] = Counter(self.before.get("counts"))
+        self._done_before = self._counts_before["records"]
 
     def score(self, records: Iterator[Record], header: Header) -> None:
         """Score all records, skipping those that an interrupted run has already written."""
@@ -213,7 +204,8 @@ class Run:
             self._committed = time.monotonic()
         self.seconds["writing"] += time.perf_counter() - start
         rate = (records - self._done_before) / (time.perf_counter() - self._started)
-        position = place_of(block[-1].record)
+        last = block[-1].record
+        position = f"{last.chrom}:{last.pos:,}"
         self._ticker.tell(f"scored {records:,} records, up to {position}, {rate:,.0f} per second")
 
     def warn(self, header: Header) -> None:
@@ -224,7 +216,8 @@ class Run:
             fate = "left out" if self.request.check_ref == "x" else "not scored"
             what = f"first of {mismatches:,} records whose REF differs from the FASTA"
             log.warning("%s: %s: %s", where, what, fate)
-        late = undeclared(self.variants.contigs, header)
+        declared = set(header.contigs)
+        late = [name for name in self.variants.contigs if name not in declared]
         if late and not self.plan.format.is_table:
             log.warning(
                 "the header does not declare contig %s: bcftools will complain", ", ".join(late)
@@ -233,7 +226,7 @@ class Run:
     def summary(self, absent: tuple[str, ...]) -> ScoreSummary:
         """Summarise everything in the output, including what an earlier run wrote."""
         counts, plan = self.variants.counts, self.plan
-        scored_now = counts["scored"] - self.before.get("counts", {}).get("scored", 0)
+        scored_now = counts["scored"] - self._counts_before["scored"]
         mismatches = counts["ref_mismatch_records"]
         return ScoreSummary(
             records=counts["records"],

@@ -24,7 +24,7 @@ from genomix_cli.genome.signal import BIN_SIZE, Signal
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import atomic_path
 from genomix_cli.variants.records.inputs import Allele, window_start
-from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target
+from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target, chosen_precision
 from genomix_cli.variants.trained import LoadedModel, load_model, model_folder
 
 FILE = "reference.json"
@@ -170,9 +170,7 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
         If no answers are stored, or they belong to other weights.
     """
     where = resolve_device(device)
-    chosen: Any = precision
-    if precision == "auto":
-        chosen = "bf16" if where.type == "cuda" else "fp32"
+    chosen = chosen_precision(precision, where)
     folder = model_folder(model)
     reference = _stored(folder)
     loaded = load_model(model, where)

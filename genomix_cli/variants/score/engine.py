@@ -5,12 +5,14 @@ Letters in shapes: N bins, G alleles.
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -91,14 +93,6 @@ class Scores(NamedTuple):
     seconds: dict[str, float]
 
 
-class Flag(Protocol):
-    """Stop flag that another thread or process can set."""
-
-    def is_set(self) -> bool:
-        """Return True once the flag is set."""
-        ...
-
-
 class Stopped(Exception):  # not an error: the caller asked for it
     """Raised when the stop flag is set during scoring."""
 
@@ -131,6 +125,7 @@ class Work(NamedTuple):
     unknown: bool
 
 
+@dataclass
 class Engine:
     """Score alleles with one model and one genome.
 
@@ -151,28 +146,20 @@ class Engine:
     precision : {"fp32", "bf16"}
     both_strands : bool
         Average the logits of both strands, at twice the cost.
-    stop : Flag, optional
-        Checked before each window.
+    stop : threading.Event
+        Of a thread, or of a process; checked before each window.
     """
 
-    def __init__(
-        self,
-        model: VariantModel,
-        source: GenomeSource,
-        device: torch.device,
-        *,
-        mode: Mode = "shared",
-        precision: Precision = "fp32",
-        both_strands: bool = False,
-        stop: Flag | None = None,
-    ) -> None:
-        self.model = model
-        self.source = source
-        self.device = device
-        self.mode = mode
-        self.precision = precision
-        self.both_strands = both_strands
-        self.stop = stop or threading.Event()
+    model: VariantModel
+    source: GenomeSource
+    device: torch.device
+    _: KW_ONLY
+    mode: Mode = "shared"
+    precision: Precision = "fp32"
+    both_strands: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
         # The last window of a block is often the first of the next.
         self._place: Place | None = None
         self._contexts: tuple[Any, ...] = ()
@@ -221,12 +208,13 @@ class Engine:
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
+        is_bf16 = self.precision == "bf16"
+        with (
+            torch.inference_mode(),
             # TF32 would make scores differ from one GPU generation to the next.
-            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
-            if self.precision == "bf16":
-                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16),
+        ):
             yield
 
     @contextmanager
@@ -297,6 +285,11 @@ class Engine:
         return tuple(strands)
 
 
+def chosen_precision(asked: str, device: torch.device) -> Any:
+    """Return the precision asked for, where ``auto`` is that of the device."""
+    return {"auto": "bf16" if device.type == "cuda" else "fp32"}.get(asked, asked)
+
+
 class Clock:
     """Seconds spent in each stage of the work."""
 
@@ -352,39 +345,17 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
 
     Errors of the thread are raised where its items are consumed. The thread ends with the block.
     """
-    made: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
-    stop = threading.Event()
+    iterator = iter(items)
+    end: Any = object()
+    with ThreadPoolExecutor(1, "genomix-ahead") as thread:
+        waiting = deque(thread.submit(next, iterator, end) for _ in range(depth))
 
-    def put(item: T | None, error: BaseException | None, last: bool) -> None:
-        while not stop.is_set():
-            try:
-                return made.put((item, error, last), timeout=0.1)
-            except queue.Full:
-                continue
+        def take() -> Iterator[T]:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(thread.submit(next, iterator, end))
+                yield item
 
-    def make() -> None:
         try:
-            for item in items:
-                put(item, None, False)
-                if stop.is_set():
-                    return
-            put(None, None, True)
-        except BaseException as error:  # raised again by the consumer
-            put(None, error, True)
-
-    def take() -> Iterator[T]:
-        while True:
-            item, error, last = made.get()
-            if error is not None:
-                raise error
-            if last:
-                return
-            yield item  # type: ignore[misc]
-
-    thread = threading.Thread(target=make, name="genomix-ahead", daemon=True)
-    thread.start()
-    try:
-        yield take()
-    finally:
-        stop.set()
-        thread.join()
+            yield take()
+        finally:
+            thread.shutdown(cancel_futures=True)

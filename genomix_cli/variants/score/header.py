@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-import logging
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from genomix_cli import __version__
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.tracks import require_cell, rows_in_cell
-from genomix_cli.genome.vcf.reader import Header, VcfReader
+from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import Provenance
+from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.reference import ShardReference
 from genomix_cli.variants.requests import ScoreRequest
-from genomix_cli.variants.score.annotate import Annotator, Made, missing_contigs, scored_header
+from genomix_cli.variants.score.annotate import Annotator, missing_contigs
 from genomix_cli.variants.score.plan import Plan, device_name
-from genomix_cli.variants.score.tags import DEMONSTRATION, PERCENTILE, PHRED
-
-log = logging.getLogger("genomix")
+from genomix_cli.variants.score.tags import (
+    DEMONSTRATION,
+    HEADER_PREFIX,
+    PERCENTILE,
+    PHRED,
+    PREFIX,
+    REASON,
+)
 
 
 def absent_tracks(request: ScoreRequest, plan: Plan) -> tuple[str, ...]:
@@ -60,25 +66,41 @@ def make_header(
     seen = _contigs(request, plan, reader, reference)
     contigs = missing_contigs(reader.header, seen, reference.lengths)
     made = Provenance.of(_settings(request, plan), _inputs(request))
-    facts = {
-        "Mode": plan.mode,
-        "Precision": plan.precision,
-        "Strands": "both" if request.both_strands else "forward",
-        "Device": device_name(plan.devices),
-    }
+    background = plan.background.source if plan.background else ""
+    reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
+    facts = [
+        ("Version", __version__),
+        ("Command", command(request, plan)),
+        ("Config", json.dumps(made.config)),
+        ("Model", f"{plan.name} sha256:{plan.digest}"),
+        *(("Input", f"{role} sha256:{digest}") for role, digest in made.inputs.items()),
+        ("Mode", plan.mode),
+        ("Precision", plan.precision),
+        ("Strands", "both" if request.both_strands else "forward"),
+        ("Device", device_name(plan.devices)),
+    ]
     if plan.background is not None:
-        facts["Background"] = f"{plan.background.source}, {plan.background.count} variants"
+        facts.append(("Background", f"{background}, {plan.background.count} variants"))
     if absent:
-        facts["TracksAbsent"] = ",".join(absent)
-    how = Made(
-        command(request, plan),
-        json.dumps(made.config),
-        f"{plan.name} sha256:{plan.digest}",
-        made.inputs,
-        facts,
-        warnings_of(plan, absent),
+        facts.append(("TracksAbsent", ",".join(absent)))
+    facts += [("Warning", text) for text in warnings_of(plan, absent)]
+    return reader.header.without(HEADER_PREFIX, f"##INFO=<ID={PREFIX}").plus(
+        [
+            *contigs,
+            *(
+                _info_line(
+                    tag.key, tag.kind, tag.text.format(model=plan.name, background=background)
+                )
+                for tag in annotator.tags
+            ),
+            _info_line(REASON, "String", f"Why the allele was not scored ({reasons})"),
+            *(f"{HEADER_PREFIX}{key}={value}" for key, value in facts),
+        ]
     )
-    return scored_header(reader.header, contigs, annotator, plan.name, how)
+
+
+def _info_line(key: str, kind: str, text: str) -> str:
+    return info_line(key, "A", kind, text, source="genomix", version=__version__)
 
 
 def command(request: ScoreRequest, plan: Plan) -> str:
@@ -88,32 +110,27 @@ def command(request: ScoreRequest, plan: Plan) -> str:
     the header of the whole.
     """
     genome = request.genome
-    words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
-    if genome.shard is not None:
-        words += ["--genome", genome.shard]
-    if genome.cell:
-        words += ["--cell", genome.cell]
-    if genome.fasta is not None:
-        words += ["--fasta", genome.fasta]
-    for name, path in genome.tracks.items():
-        words += ["--track", f"{name}={path}"]
-    for option, value in (
+    options: list[tuple[str, object]] = [
+        ("--genome", genome.shard),
+        ("--cell", genome.cell),
+        ("--fasta", genome.fasta),
+        *(("--track", f"{name}={path}") for name, path in genome.tracks.items()),
         ("--contacts", genome.contacts),
         ("--uncovered", genome.uncovered),
         ("--check-ref", request.check_ref),
         ("--mode", plan.mode),
         ("--precision", plan.precision),
-    ):
-        words += [option, value] if value is not None else []
+    ]
+    words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
+    words += [word for option in options if option[1] for word in option]
     words += ["--both-strands"] if request.both_strands else []
     return shlex.join(map(str, words))
 
 
 def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
     """Return the settings that the scores depend on, besides the inputs."""
-    cell = {"cell": request.genome.cell} if request.genome.cell else {}
     return {
-        **cell,
+        **({"cell": request.genome.cell} if request.genome.cell else {}),
         "uncovered": request.genome.uncovered or plan.config.uncovered,
         "max_gap_bins": plan.config.max_gap_bins,
         "check_ref": request.check_ref,
@@ -126,17 +143,12 @@ def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
 def _inputs(request: ScoreRequest) -> dict[str, Path]:
     """Return the input files by role."""
     genome = request.genome
-    inputs = {"vcf": request.vcf}
-    inputs |= {
-        role: path
-        for role, path in (("fasta", genome.fasta), ("shard", genome.shard))
-        if path is not None
-    }
+    inputs = {"vcf": request.vcf, "fasta": genome.fasta, "shard": genome.shard}
     inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
     if genome.contacts is not None:
         inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
     # Only regular files have a digest: a pipe can be read only once.
-    return {role: path for role, path in inputs.items() if path.is_file()}
+    return {role: path for role, path in inputs.items() if path is not None and path.is_file()}
 
 
 def _contigs(

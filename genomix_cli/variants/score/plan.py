@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -20,7 +20,7 @@ from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.background import Background, load_background
-from genomix_cli.variants.score.engine import MODES, PRECISIONS, Mode, Precision
+from genomix_cli.variants.score.engine import MODES, PRECISIONS, Mode, Precision, chosen_precision
 from genomix_cli.variants.trained import (
     PRETRAINED,
     ModelConfig,
@@ -94,11 +94,12 @@ def check_choices(request: ScoreRequest) -> None:
         raise UsageError("a pipe can be read only once", where=option, hint="give a file")
     if request.save_background and (request.resume or request.shard):
         raise UsageError("needs the scores of one whole run", where="--save-background")
-    raw: dict[str, object] = {
+    raw = {
         "--track": request.genome.tracks,
         "--contacts": request.genome.contacts,
+        "--uncovered": request.genome.uncovered,
+        "--fasta": request.genome.fasta,
     }
-    raw |= {"--uncovered": request.genome.uncovered, "--fasta": request.genome.fasta}
     given = [option for option, value in raw.items() if value]
     if request.genome.shard is not None and given:
         raise UsageError(f"{given[0]} is in the shard of --genome already", hint="give one of them")
@@ -106,13 +107,6 @@ def check_choices(request: ScoreRequest) -> None:
         raise UsageError(
             "a model that ships keeps its background", where="--save-background", hint="copy it"
         )
-
-
-def wanted_regions(request: ScoreRequest) -> Regions | None:
-    """Return the requested regions, or None for the whole file."""
-    if request.regions is not None:
-        return Regions.parse(request.regions)
-    return None if request.regions_file is None else Regions.read(request.regions_file)
 
 
 def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record]) -> Plan:
@@ -137,25 +131,13 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
     config, digest = read_config(folder), sha256(RunFolder(folder).weights)
     refuse_pretrained(config, folder)
     devices = resolve_devices(request.device, request.devices)
-    on_gpu = devices[0].type == "cuda"
     stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
     mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
-    precision: Any = request.precision
-    if precision == "auto":
-        precision = "bf16" if on_gpu else "fp32"
+    precision = chosen_precision(request.precision, devices[0])
     background = None if request.save_background else load_background(folder, digest)
+    seen = tuple(dict.fromkeys(record.chrom for record in first))
     return Plan(
-        folder,
-        config,
-        digest,
-        background,
-        devices,
-        mode,
-        precision,
-        format,
-        regions,
-        stride,
-        tuple(dict.fromkeys(record.chrom for record in first)),
+        folder, config, digest, background, devices, mode, precision, format, regions, stride, seen
     )
 
 

@@ -18,6 +18,7 @@ from genomix_cli.config import to_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
 from genomix_cli.provenance import atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
@@ -28,7 +29,7 @@ from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
 from genomix_cli.variants.score.header import absent_tracks, make_header, warnings_of
-from genomix_cli.variants.score.plan import Plan, check_choices, make_plan, wanted_regions
+from genomix_cli.variants.score.plan import Plan, check_choices, make_plan
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
 log = logging.getLogger("genomix")
@@ -51,7 +52,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
         If most REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
     """
     check_choices(request)
-    regions = wanted_regions(request)
+    regions = Regions.wanted(request.regions, request.regions_file)
     with (
         VcfReader(request.vcf, regions) as reader,
         open_reference(request.genome.fasta, request.genome.shard) as reference,
@@ -71,7 +72,8 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
             reader.header.refuse_for_bcf(request.vcf)
         summary = _score(request, plan, reader, records, reference)
     if request.stats is not None:
-        _write_stats(summary, request.stats)
+        with atomic_path(request.stats) as draft:
+            draft.write_text(json.dumps(to_dict(summary), indent=2) + "\n")
     return summary
 
 
@@ -117,7 +119,7 @@ def _score(
     annotator = Annotator(
         plan.config.calibration,
         plan.background,
-        table=plan.format.is_table,
+        plan.format.is_table,
         exclude_mismatches=request.check_ref == "x",
     )
     absent = absent_tracks(request, plan)
@@ -153,9 +155,8 @@ def _score(
 
 def _identity(request: ScoreRequest, plan: Plan, header: Header) -> str:
     """Return a digest of everything that the bytes of the output depend on."""
-    parts = (header, plan.format, request.shard, request.regions, request.regions_file)
-    if request.regions_file is not None:
-        parts = (*parts, sha256(request.regions_file))  # type: ignore[assignment]
+    digest = [] if request.regions_file is None else [sha256(request.regions_file)]
+    parts = [header, plan.format, request.shard, request.regions, request.regions_file, *digest]
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -165,8 +166,3 @@ def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
         raise UsageError("no allele was scored", where="--save-background")
     source = f"the variants of {Path(request.vcf).name}"
     Background.of(logits, source, plan.digest).save(plan.folder)
-
-
-def _write_stats(summary: ScoreSummary, path: Path) -> None:
-    with atomic_path(path) as draft:
-        draft.write_text(json.dumps(to_dict(summary), indent=2) + "\n")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, cast
 
-import numpy as np
 import torch
 
 from genomix_cli.errors import DataError, GenomixError
@@ -22,7 +21,7 @@ from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.genome.tracks import require_cell
 from genomix_cli.variants.requests import GenomeFiles
-from genomix_cli.variants.score.engine import Engine, Flag, Mode, Precision, Scores, Target
+from genomix_cli.variants.score.engine import Engine, Mode, Precision, Scores, Target
 from genomix_cli.variants.trained import ModelConfig, load_model
 
 
@@ -85,22 +84,18 @@ class EngineSpec:
     precision: Precision
     both_strands: bool
 
-    def open(self, device: torch.device, stop: Flag) -> Engine:
+    def open(self, device: torch.device, stop: threading.Event) -> Engine:
         """Load the model onto `device` and open the genome."""
         loaded = load_model(self.model, device)
-        source = open_genome(self.genome, loaded.config)
         return Engine(
             loaded.module,
-            source,
+            open_genome(self.genome, loaded.config),
             device,
             mode=self.mode,
             precision=self.precision,
             both_strands=self.both_strands,
             stop=stop,
         )
-
-
-NOTHING = Scores(np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, bool), 0, {})
 
 
 class Workers:
@@ -136,13 +131,8 @@ class Workers:
 
     def submit(self, targets: Sequence[Target]) -> Future[Scores]:
         """Start scoring `targets`."""
-        if not targets:
-            done: Future[Scores] = Future()
-            done.set_result(NOTHING)
-            return done
-        if self._engine is not None:
-            return self._executor.submit(self._engine.score, targets)
-        return self._executor.submit(_score, targets)
+        score = _score if self._engine is None else self._engine.score
+        return self._executor.submit(score, targets)
 
     @staticmethod
     def result(future: Future[Scores]) -> Scores:
@@ -178,7 +168,7 @@ class _Process:
 
     spec: EngineSpec
     device: torch.device
-    stop: Flag
+    stop: threading.Event
     engine: Engine | None = None
 
 
