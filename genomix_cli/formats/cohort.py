@@ -1,7 +1,7 @@
 """The cohort file: a MuData ``.h5mu`` that says what it holds, and the gate that checks it.
 
 One AnnData per omics, written by mudata and readable by every scverse tool as it is. What genomix
-asks for beyond that is in the tables below, from which `docs/cohort_format.md` is made.
+asks for beyond that is in `docs/cohort_format.md`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 FORMAT = "genomix-cohort"
 VERSION = 1
-HISTORY = ("first version",)
 
 LABEL, BATCH, PATIENT = "label", "batch", "patient"
 TRUTH = "truth"
@@ -94,95 +93,6 @@ KINDS = {
         Kind("other", "Any other measured number."),
     )
 }
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the format's table.
-
-    Attributes
-    ----------
-    path : str
-        As Python reaches it from the MuData object `mdata`.
-    kind : str
-        Type and shape; n samples in all, n_m with this modality, d_m features of it, K classes.
-    text : str
-    required : bool
-    """
-
-    path: str
-    kind: str
-    text: str
-    required: bool = True
-
-
-ENTRIES = (
-    Entry('mdata.uns["genomix"]["format"]', "text", f"`{FORMAT}`"),
-    Entry('mdata.uns["genomix"]["format_version"]', "integer", f"{VERSION}"),
-    Entry('mdata.uns["genomix"]["provenance"]', "JSON", "Version, command, settings, inputs."),
-    Entry("mdata.obs_names", "text [n]", "Samples; unique."),
-    Entry(f'mdata.obs["{LABEL}"]', "categorical [n]", "Class; missing where unknown.", False),
-    Entry(f'mdata.obs["{BATCH}"]', "categorical [n]", "Centre, plate or run.", False),
-    Entry(
-        f'mdata.obs["{PATIENT}"]',
-        "categorical [n]",
-        "Whose sample it is; folds keep a patient together. Without it each sample is a patient.",
-        False,
-    ),
-    Entry(
-        "mdata.mod[m].X",
-        "float32 [n_m, d_m], dense",
-        "Values; NaN where missing. A sample without the modality has no row here.",
-    ),
-    Entry("mdata.mod[m].obs_names", "text [n_m]", "Samples, in the order of `mdata.obs_names`."),
-    Entry("mdata.mod[m].var_names", "text [d_m]", "Features; unique within the modality."),
-    Entry('mdata.mod[m].var["contig" | "start" | "end"]', "[d_m]", "0-based, half-open.", False),
-    Entry(
-        'mdata.mod[m].var["readout" | "length" | "width"]',
-        "[d_m]",
-        "Of fragments: `length`, `short` or `long`; first length and width of a bin, bp.",
-        False,
-    ),
-    Entry(
-        'mdata.mod[m].var["driver" | "driver_class" | "interaction" | "unit" | "direction"]',
-        "[d_m]",
-        "Simulated: what the class or an interaction drives, and the block, arm or module.",
-        False,
-    ),
-    Entry(
-        'mdata.mod[m].layers["state" | "segment"]',
-        "integer [n_m, d_m]",
-        "Simulated: the true state of each value (copies, methylation, openness), and the number "
-        "of its copy-number segment.",
-        False,
-    ),
-    Entry(
-        'mdata.mod[m].layers["depth"]',
-        "integer [n_m, d_m]",
-        "Simulated by sequencing: reads behind each methylated fraction.",
-        False,
-    ),
-    Entry('mdata.mod[m].uns["genomix"]["kind"]', "text", "One of the kinds below."),
-    Entry(
-        f'mdata.obsm["{TRUTH}"]',
-        "float64 [n, L]",
-        "Simulated: the latent variables; the JSON below names them under `latents`.",
-        False,
-    ),
-    Entry(
-        f'mdata.obsm["{BAYES}<m>+<m>..."]',
-        "float32 [n, K]",
-        "Simulated: Bayes-optimal posterior of the classes, in the order of the label's "
-        "categories, given these modalities.",
-        False,
-    ),
-    Entry(
-        f'mdata.uns["genomix"]["{TRUTH}"]',
-        "JSON",
-        "Simulated: parameters, interactions, mask mechanism, Bayes accuracies.",
-        False,
-    ),
-)
 
 
 class Cohort:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from genomix_cli.genome.vcf.bgzf import GZIP
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-# mudata's own first line, before that of HDF5.
+# mudata writes a first line of its own before HDF5's.
 _MUDATA = b"MuData"
+HDF5 = (b"\x89HDF\r\n\x1a\n", _MUDATA)
+BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
+VCF = (b"##fileformat=VCF", b"BCF\x02")
 _PARQUET = b"PAR1"
+_SIZE = 4096
 _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
 _SHARD = "genomix-shard"
@@ -24,7 +27,7 @@ def is_cohort(path: Path) -> bool:
     An AnnData file is one too, so that its owner hears what to make of it.
     """
     start = _start(path)
-    if not start.startswith((_HDF5, _MUDATA)):
+    if not start.startswith(HDF5):
         return not path.exists() and path.name.endswith(_SUFFIX)
     import h5py
 
@@ -47,7 +50,7 @@ def is_genome_shard(path: Path) -> bool:
 
 def _is_format(path: Path, name: str) -> bool:
     start = _start(path)
-    if not start.startswith(_HDF5):
+    if not start.startswith(HDF5):
         return False
     import h5py
 
@@ -63,27 +66,32 @@ def is_scored_classes(path: Path) -> bool:
     if path.is_dir():
         return _domain_of_run(path) != "variants"
     start = _start(path)
-    if start.startswith(GZIP):
-        start = _unzipped(path)
     first = start.decode(errors="replace").splitlines()[:1] or [""]
     return start.startswith(_PARQUET) or first[0].split("\t")[0] == "sample"
 
 
+def first_bytes(path: Path) -> bytes:
+    """Return the first bytes, decompressed; none of a pipe, which can be read only once.
+
+    Raises
+    ------
+    OSError, EOFError, zlib.error
+        If they cannot be read.
+    """
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        start = file.read(_SIZE)
+    if start.startswith(GZIP):
+        with gzip.open(path) as text:
+            start = text.read(_SIZE)
+    return start
+
+
 def _start(path: Path) -> bytes:
-    """The first bytes; none of what is no plain file, for a pipe can be read only once."""
+    """First bytes; none if they cannot be read, for the command says so."""
     try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return file.read(4096)
-    except OSError:  # the command says so
-        pass
-    return b""
-
-
-def _unzipped(path: Path) -> bytes:
-    try:
-        with gzip.open(path) as file:
-            return file.read(4096)
+        return first_bytes(path)
     except (OSError, EOFError, zlib.error):
         return b""
 

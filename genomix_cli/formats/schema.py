@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -137,8 +138,8 @@ class VariantTable(NamedTuple):
     @classmethod
     def empty(cls) -> VariantTable:
         """A table without variants."""
-        types = {a.path.rsplit("/", 1)[1]: a.dtype for a in _VARIANTS}
-        return cls(**{name: np.empty(0, "S1" if t == "bytes" else t) for name, t in types.items()})
+        types = ("S1" if t == "bytes" else t for t, _ in _VARIANT_COLUMNS.values())
+        return cls(*(np.empty(0, dtype) for dtype in types))
 
 
 _COMMON = (
@@ -163,53 +164,32 @@ _COMMON = (
     Attribute("provenance", "json", "Version, command, settings, and sha256 of each input."),
 )
 
-_VARIANTS = (
-    Array("/variants/contig", "int16", ("variant",), "Index into the attribute `contigs`."),
-    Array(
-        "/variants/pos",
-        "int64",
-        ("variant",),
-        "0-based position of the first base that differs (alleles are trimmed).",
-    ),
-    Array(
-        "/variants/ref",
-        "bytes",
-        ("variant",),
-        "Trimmed REF, upper case; empty for an insertion.",
-    ),
-    Array(
-        "/variants/alt",
-        "bytes",
-        ("variant",),
-        "Trimmed ALT, upper case; empty for a deletion.",
-    ),
-    Array("/variants/label", "float32", ("variant",), "Label; NaN where there is none."),
-    Array(
-        "/variants/effect",
-        "float32",
-        ("variant",),
-        "Quantitative label, ranked within a group; NaN where there is none.",
-        required=False,
-    ),
-    Array(
-        "/variants/probability",
-        "float32",
-        ("variant",),
-        "True probability of the label in simulated data; NaN elsewhere.",
-    ),
-    Array("/variants/weight", "float32", ("variant",), "Weight in training; 1 by default."),
-    Array(
-        "/variants/group",
-        "int32",
-        ("variant",),
-        "Variants that are ranked against each other: by default the 50-kb locus.",
-    ),
-    Array(
-        "/variants/tissue", "int16", ("variant",), "Index into the attribute `tissues`; -1: none."
-    ),
-    Array("/variants/record", "int64", ("variant",), "0-based record of the input VCF."),
-    Array("/variants/allele", "int16", ("variant",), "Which ALT of that record, from 0."),
-)
+
+def _columns(
+    folder: str, size: str, columns: dict[str, tuple[str, str]], optional: Container[str] = ()
+) -> tuple[Array, ...]:
+    """Arrays of one length in a folder, from the type and meaning of each."""
+    return tuple(
+        Array(f"{folder}/{name}", dtype, (size,), text, name not in optional)
+        for name, (dtype, text) in columns.items()
+    )
+
+
+_VARIANT_COLUMNS = {
+    "contig": ("int16", "Index into the attribute `contigs`."),
+    "pos": ("int64", "0-based position of the first base that differs (alleles are trimmed)."),
+    "ref": ("bytes", "Trimmed REF, upper case; empty for an insertion."),
+    "alt": ("bytes", "Trimmed ALT, upper case; empty for a deletion."),
+    "label": ("float32", "Label; NaN where there is none."),
+    "effect": ("float32", "Quantitative label, ranked within a group; NaN where there is none."),
+    "probability": ("float32", "True probability of the label in simulated data; NaN elsewhere."),
+    "weight": ("float32", "Weight in training; 1 by default."),
+    "group": ("int32", "Variants that are ranked against each other: by default the 50-kb locus."),
+    "tissue": ("int16", "Index into the attribute `tissues`; -1: none."),
+    "record": ("int64", "0-based record of the input VCF."),
+    "allele": ("int16", "Which ALT of that record, from 0."),
+}
+_VARIANTS = _columns("/variants", "variant", _VARIANT_COLUMNS, optional=("effect",))
 
 _VERSION_2 = "Quantitative labels, `/variants/effect`; names of tracks may state a cell type."
 
@@ -303,6 +283,25 @@ WINDOWS = Layout(
     history=("First version.", _VERSION_2),
 )
 
+_SEQUENCE_COLUMNS = {
+    "name": ("bytes", "UTF-8; unique."),
+    "group": (
+        "int32",
+        "Sequences that folds keep together: haplotypes of a person, relatives, a locus.",
+    ),
+    "split": ("int16", "Index into `splits`; -1: none."),
+    "contig": ("int16", "Index into `contigs` of a sequence that is a window of the genome."),
+    "start": ("int64", "0-based first base of it."),
+    "strand": ("int8", "1, or -1 where the sequence is the reverse complement of the assembly."),
+}
+_ALIGNED_COLUMNS = {
+    "contig": ("int16", "Aligned sequences: index into `contigs` of each column."),
+    "pos": ("int64", "0-based position of it."),
+    "site": ("int32", "Which variant site it is, from 0; -1 for a base beside one."),
+    "ref": ("uint8", "Set of REF."),
+    "alt": ("uint8", "Set of all ALT alleles; 0 for a base beside a site."),
+}
+
 SEQUENCES = Layout(
     name="sequences",
     format="genomix-sequences",
@@ -335,54 +334,8 @@ SEQUENCES = Layout(
             ("sequence", "base"),
             "Sets of bases: A 1, C 2, G 4, T 8 and their sums (IUPAC letters), N 15.",
         ),
-        Array("/sequences/name", "bytes", ("sequence",), "UTF-8; unique."),
-        Array(
-            "/sequences/group",
-            "int32",
-            ("sequence",),
-            "Sequences that folds keep together: haplotypes of a person, relatives, a locus.",
-        ),
-        Array("/sequences/split", "int16", ("sequence",), "Index into `splits`; -1: none."),
-        Array(
-            "/sequences/contig",
-            "int16",
-            ("sequence",),
-            "Index into `contigs` of a sequence that is a window of the genome.",
-            required=False,
-        ),
-        Array(
-            "/sequences/start", "int64", ("sequence",), "0-based first base of it.", required=False
-        ),
-        Array(
-            "/sequences/strand",
-            "int8",
-            ("sequence",),
-            "1, or -1 where the sequence is the reverse complement of the assembly.",
-            required=False,
-        ),
-        Array(
-            "/columns/contig",
-            "int16",
-            ("base",),
-            "Aligned sequences: index into `contigs` of each column.",
-            required=False,
-        ),
-        Array("/columns/pos", "int64", ("base",), "0-based position of it.", required=False),
-        Array(
-            "/columns/site",
-            "int32",
-            ("base",),
-            "Which variant site it is, from 0; -1 for a base beside one.",
-            required=False,
-        ),
-        Array("/columns/ref", "uint8", ("base",), "Set of REF.", required=False),
-        Array(
-            "/columns/alt",
-            "uint8",
-            ("base",),
-            "Set of all ALT alleles; 0 for a base beside a site.",
-            required=False,
-        ),
+        *_columns("/sequences", "sequence", _SEQUENCE_COLUMNS, ("contig", "start", "strand")),
+        *_columns("/columns", "base", _ALIGNED_COLUMNS, _ALIGNED_COLUMNS),
         Array(
             "/phenotypes/number",
             "float32",

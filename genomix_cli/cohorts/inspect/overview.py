@@ -21,7 +21,8 @@ UNKNOWN = "(unknown)"
 MEDIAN_VALUES = 2_000_000
 
 
-class Listing(NamedTuple):
+@dataclass(frozen=True)
+class Listing:
     """Small table: title, column names, and rows."""
 
     title: str
