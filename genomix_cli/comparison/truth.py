@@ -18,7 +18,8 @@ from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import PATIENT, Cohort, open_cohort
-from genomix_cli.formats.sequences import Sequences, is_sequences, open_sequences
+from genomix_cli.formats.detect import is_sequences
+from genomix_cli.formats.sequences import Sequences, open_sequences
 
 log = logging.getLogger("genomix")
 

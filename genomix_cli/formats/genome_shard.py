@@ -6,7 +6,7 @@ import json
 import mmap
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,8 @@ from genomix_cli.genome.signal import BIN_SIZE, Signal, TrackSpec, Uncovered
 from genomix_cli.genome.source import GenomeSource
 from genomix_cli.genome.tracks import cells, modalities, read_track_name, rows_in_cell
 
+# DataError with the file and the command that makes a good one.
+Refusal = partial[DataError]
 _KINDS: dict[str, Any] = {"text": str, "json": str, "integer": (int, np.integer)}
 
 
@@ -70,15 +72,16 @@ def check(path: Path, layout: Layout) -> Contents:
         attribute or array is missing or not what the table says.
     """
     path = Path(path)
+    refusal = partial(DataError, where=path, hint=_made_by(layout))
     with _open_hdf5(path, layout) as file:
-        _check_format(file, path, layout)
-        attributes = _read_attributes(file, path, layout)
-        places = dict(_read_places(file, path, layout, attributes))
+        _check_format(file, layout, refusal)
+        attributes = _read_attributes(file, layout, refusal)
+        places = dict(_read_places(file, layout, attributes, refusal))
     return Contents(attributes, places)
 
 
 def format_of(path: Path) -> str | None:
-    """The root attribute `format` of an HDF5 file, or None if it has none.
+    """Return the root attribute `format` of an HDF5 file, or None if it has none.
 
     Raises
     ------
@@ -86,8 +89,8 @@ def format_of(path: Path) -> str | None:
         If the file cannot be read or is not HDF5.
     """
     with _open_hdf5(Path(path)) as file:
-        found = file.attrs.get("format")
-    return found if isinstance(found, str) else None
+        name = file.attrs.get("format")
+    return name if isinstance(name, str) else None
 
 
 def _open_hdf5(path: Path, layout: Layout = GENOME) -> h5py.File:
@@ -104,31 +107,28 @@ def _open_hdf5(path: Path, layout: Layout = GENOME) -> h5py.File:
     raise DataError("is not HDF5", where=path, expected="a genomix shard", hint=_made_by(layout))
 
 
-def _check_format(file: h5py.File, path: Path, layout: Layout) -> None:
-    found = file.attrs.get("format")
-    if not isinstance(found, str) or found != layout.format:
-        other = LAYOUTS.get(str(found))
-        raise DataError(
+def _check_format(file: h5py.File, layout: Layout, refusal: Refusal) -> None:
+    name = file.attrs.get("format")
+    if not isinstance(name, str) or name != layout.format:
+        other = LAYOUTS.get(str(name))
+        raise refusal(
             "is HDF5, but not the kind that is needed here",
-            where=path,
             expected=f"{layout.format} (the {layout.name} layout)",
-            found=f"{found} (the {other.name} layout)" if other else f"format {found!r}",
-            hint=_made_by(layout),
+            found=f"{name} (the {other.name} layout)" if other else f"format {name!r}",
         )
     version = file.attrs.get("format_version")
     if not isinstance(version, (int, np.integer)) or version < 1:
-        raise DataError("has no valid format_version", where=path, found=repr(version))
+        raise refusal("has no valid format_version", found=repr(version), hint=None)
     if version > layout.version:
-        raise DataError(
+        raise refusal(
             "was written by a newer genomix",
-            where=path,
             expected=f"format version {layout.version} or older",
             found=str(version),
             hint="update genomix: pip install -U genomix-toolkit",
         )
 
 
-def _read_attributes(file: h5py.File, path: Path, layout: Layout) -> dict[str, Any]:
+def _read_attributes(file: h5py.File, layout: Layout, refusal: Refusal) -> dict[str, Any]:
     values: dict[str, Any] = {}
     problems = []
     for attribute in layout.attributes:
@@ -143,18 +143,18 @@ def _read_attributes(file: h5py.File, path: Path, layout: Layout) -> dict[str, A
     if values.get("bin_size", BIN_SIZE) != BIN_SIZE:
         problems.append(f"bin_size is {values['bin_size']}, not {BIN_SIZE}")
     if problems:
-        raise DataError(
-            f"invalid attributes: {', '.join(problems)}", where=path, hint=_made_by(layout)
-        )
+        raise refusal(f"invalid attributes: {', '.join(problems)}")
     return values
 
 
 def _read_places(
-    file: h5py.File, path: Path, layout: Layout, attributes: Mapping[str, Any]
+    file: h5py.File, layout: Layout, attributes: Mapping[str, Any], refusal: Refusal
 ) -> Iterator[tuple[str, Place]]:
-    """Every array of the table that is there, checked; a word of a shape is one number."""
+    """Yield every array of the table that is there, checked, with its place."""
     contigs = [name for name, _ in attributes["contigs"]]
-    sizes: dict[tuple[str, str], int] = {("", "track"): len(attributes.get("tracks", ()))}
+    # Tracks are the same everywhere; bases, bins and blocks are counted per contig.
+    n_tracks = len(attributes.get("tracks", ()))
+    sizes = {contig: {"track": n_tracks} for contig in ("", *contigs)}
     for array in layout.arrays:
         for contig in contigs if CONTIG in array.path else [""]:
             name = array.path.replace(CONTIG, contig)
@@ -162,59 +162,32 @@ def _read_places(
             if dataset is None and not array.required:
                 continue
             if not isinstance(dataset, h5py.Dataset):
-                raise DataError(f"lacks the dataset {name}", where=path, hint=_made_by(layout))
-            _check_dataset(dataset, array, path, layout)
-            _check_shape(dataset, array, path, sizes, contig, layout)
+                raise refusal(f"lacks the dataset {name}")
+            _check_dataset(dataset, array, sizes[contig], refusal)
             yield name, Place(dataset.id.get_offset(), dataset.shape, dataset.dtype)
 
 
-def _check_dataset(dataset: h5py.Dataset, array: Array, path: Path, layout: Layout) -> None:
-    if not array.has_dtype(dataset.dtype):
-        raise DataError(
-            f"{dataset.name} has another type",
-            where=path,
-            expected=array.dtype,
-            found=str(dataset.dtype),
-            hint=_made_by(layout),
-        )
-    if dataset.size and dataset.id.get_offset() is None:
-        raise DataError(
-            f"{dataset.name} is not contiguous",
-            where=path,
-            expected="a contiguous, uncompressed dataset",
-            hint=f"{_made_by(layout)}, or h5repack -l CONTI",
-        )
-
-
-def _check_shape(
-    dataset: h5py.Dataset,
-    array: Array,
-    path: Path,
-    sizes: dict[tuple[str, str], int],
-    contig: str,
-    layout: Layout,
+def _check_dataset(
+    dataset: h5py.Dataset, array: Array, sizes: dict[str, int], refusal: Refusal
 ) -> None:
-    """Compare with the sizes met so far; the first array that uses a word sets its size."""
-    words, shape = array.shape, dataset.shape
-    for word, size in zip(words, shape, strict=False):
-        if isinstance(word, str):
-            sizes.setdefault((_scope(word, contig), word), size)
-    expected = tuple(
-        sizes.get((_scope(word, contig), word)) if isinstance(word, str) else word for word in words
-    )
-    if expected != shape:
-        raise DataError(
-            f"{dataset.name} has another shape",
-            where=path,
-            expected=", ".join(f"{w} = {n}" for w, n in zip(words, expected, strict=True)),
-            found=str(list(shape)),
-            hint=_made_by(layout),
+    """Check type and shape: the first array that uses a word sets its size."""
+    if not array.has_dtype(dataset.dtype):
+        problem = f"{dataset.name} has another type"
+        raise refusal(problem, expected=array.dtype, found=str(dataset.dtype))
+    if dataset.size and dataset.id.get_offset() is None:
+        raise refusal(
+            f"{dataset.name} is not contiguous",
+            expected="a contiguous, uncompressed dataset",
+            hint=f"{refusal.keywords['hint']}, or h5repack -l CONTI",
         )
-
-
-def _scope(word: str, contig: str) -> str:
-    """Tracks are the same everywhere; bases, bins and blocks are counted per contig."""
-    return "" if word == "track" else contig
+    for word, size in zip(array.shape, dataset.shape, strict=False):
+        if isinstance(word, str):
+            sizes.setdefault(word, size)
+    expected = [sizes.get(word) if isinstance(word, str) else word for word in array.shape]
+    if expected != list(dataset.shape):
+        words = (f"{word} = {n}" for word, n in zip(array.shape, expected, strict=True))
+        problem = f"{dataset.name} has another shape"
+        raise refusal(problem, expected=", ".join(words), found=str(list(dataset.shape)))
 
 
 class Mapped:
@@ -226,7 +199,7 @@ class Mapped:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def get(self, name: str) -> NDArray[Any] | None:
-        """An array, or None if the file does not have it."""
+        """Return an array, or None if the file does not have it."""
         return self[name] if name in self._places else None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -236,13 +209,10 @@ class Mapped:
         return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
 
     def variants(self) -> VariantTable:
-        """The table of variants; columns that an older file lacks are NaN."""
+        """Return the table of variants; columns that an older file lacks are NaN."""
         absent = np.full(len(self["/variants/pos"]), np.nan, np.float32)
-        columns: dict[str, Any] = {
-            name: absent if (stored := self.get(f"/variants/{name}")) is None else stored
-            for name in VariantTable._fields
-        }
-        return VariantTable(**columns)
+        columns = (self.get(f"/variants/{name}") for name in VariantTable._fields)
+        return VariantTable(*(absent if column is None else column for column in columns))
 
 
 class _Contig(NamedTuple):
@@ -323,11 +293,11 @@ class Shard:
 
     @property
     def has_contacts(self) -> bool:
-        """Whether a contact map was given."""
+        """True if a contact map was given."""
         return any(contig.contacts is not None for contig in self._contigs.values())
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Bases as uint8 ``[end - start]``; N (4) outside the blocks.
+        """Return bases as uint8 ``[end - start]``; N (4) outside the blocks.
 
         A read-only view of the file where one block holds them all.
         """
@@ -340,14 +310,14 @@ class Shard:
         return codes
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks over bins ``first_bin .. last_bin``; 0 and not observed outside the blocks.
+        """Return tracks over ``first_bin .. last_bin``; 0 and not observed outside the blocks.
 
         float16 and uint8 ``[M, N]``; read-only views of the file where one block holds them all.
         """
         whole = self._inside(contig, first_bin, last_bin, BIN_SIZE)
         if whole is not None:
-            stored = self._contigs[contig]
-            return Signal(stored.signal[:, whole], stored.observed[:, whole])
+            arrays = self._contigs[contig]
+            return Signal(arrays.signal[:, whole], arrays.observed[:, whole])
         shape = len(self.tracks), last_bin - first_bin
         signal = Signal(np.zeros(shape, np.float16), np.zeros(shape, np.uint8))
         for into, part in self._parts(contig, first_bin, last_bin, BIN_SIZE):
@@ -357,7 +327,7 @@ class Shard:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What its tracks measure, whatever the cell type: what a model trained on it reads."""
+        """Modalities of its tracks, whatever the cell type: what a model trained on it reads."""
         return modalities(self.tracks)
 
     @property
@@ -372,31 +342,29 @@ class Shard:
         return tuple(first[name].called(name) for name in self.modalities)
 
     def in_cell(self, cell: str) -> GenomeSource:
-        """The genome as one cell type sees it: a track per modality, missing where it has none."""
+        """Return the genome as one cell type sees it: a track per modality, if it has one."""
         if self.tracks == self.modalities:
             return self
         return CellView(self, cell)
 
     def blocks(self, contig: str) -> NDArray[np.int64]:
-        """Start and end of each stretch that is stored, int64 ``[block, 2]``."""
+        """Return start and end of each stretch that is stored, int64 ``[block, 2]``."""
         return np.array(self._contigs[contig].blocks, np.int64).reshape(-1, 3)[:, :2]
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
-        """log(observed/expected) between 5-kb bins, ``[n_bins, n_bins]``; 0 where unknown."""
-        stored = self._contigs[contig].contacts if contig in self._contigs else None
-        if stored is None:
+        """Return log(O/E) between 5-kb bins, ``[n_bins, n_bins]``; 0 where unknown."""
+        band = self._contigs[contig].contacts if contig in self._contigs else None
+        if band is None:
             return np.zeros((n_bins, n_bins), np.float32)
-        return from_band(stored, start // CONTACT_BIN, n_bins)
+        return from_band(band, start // CONTACT_BIN, n_bins)
 
     def _inside(self, contig: str, start: int, end: int, unit: int) -> slice | None:
-        """Where ``start .. end``, in units of `unit` bases, is stored, if in one block."""
-        found = self._contigs.get(contig)
-        if found is None:
+        """Slice that holds ``start .. end``, in units of `unit` bases, if it is in one block."""
+        arrays = self._contigs.get(contig)
+        i = bisect_right(arrays.ends, start * unit) if arrays else 0
+        if arrays is None or i == len(arrays.ends):
             return None
-        i = bisect_right(found.ends, start * unit)
-        if i == len(found.ends):
-            return None
-        low, high, offset = found.blocks[i]
+        low, high, offset = arrays.blocks[i]
         # The last bin of a contig may be cut short by its end.
         if start * unit < low or end > -(-high // unit):
             return None
@@ -404,17 +372,14 @@ class Shard:
         return slice(start + shift, end + shift)
 
     def _parts(self, contig: str, start: int, end: int, unit: int) -> Iterator[tuple[slice, slice]]:
-        """Where ``start .. end``, in units of `unit` bases, meets the blocks.
+        """Yield where ``start .. end``, in units of `unit` bases, meets the blocks.
 
-        Yields
-        ------
-        into, part : slice
-            Of the answer, and of the stored array.
+        Slices of the answer, and of the stored array.
         """
-        found = self._contigs.get(contig)
-        if found is None:
+        arrays = self._contigs.get(contig)
+        if arrays is None:
             return
-        for low, high, offset in found.blocks[bisect_right(found.ends, start * unit) :]:
+        for low, high, offset in arrays.blocks[bisect_right(arrays.ends, start * unit) :]:
             low, high = low // unit, -(-high // unit)
             if low >= end:
                 break
@@ -423,7 +388,7 @@ class Shard:
             yield slice(left - start, right - start), slice(left + shift, right + shift)
 
     def close(self) -> None:
-        """Nothing to release: the map goes with its last view."""
+        """Do nothing: the map goes with its last view."""
 
 
 class CellView:
@@ -451,19 +416,19 @@ class CellView:
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
         """As `Shard.signal`, a row per modality."""
-        stored = self.shard.signal(contig, first_bin, last_bin)
+        own = self.shard.signal(contig, first_bin, last_bin)
         shape = len(self.tracks), last_bin - first_bin
-        value, observed = np.zeros(shape, np.float16), np.zeros(shape, np.uint8)
-        value[self._into] = stored.value[self._rows]
-        observed[self._into] = stored.observed[self._rows]
-        return Signal(value, observed)
+        signal = Signal(np.zeros(shape, np.float16), np.zeros(shape, np.uint8))
+        signal.value[self._into] = own.value[self._rows]
+        signal.observed[self._into] = own.observed[self._rows]
+        return signal
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
         """As `Shard.contacts`."""
         return self.shard.contacts(contig, start, n_bins)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: the shard may serve other cell types."""
 
 
 def open_shard(path: Path) -> Shard:

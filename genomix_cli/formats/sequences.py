@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.genome_shard import Contents, Mapped, check, format_of
+from genomix_cli.formats.genome_shard import Contents, Mapped, check
 from genomix_cli.formats.schema import SEQUENCES
 from genomix_cli.formats.writer import LayoutWriter
 from genomix_cli.provenance import Provenance, atomic_path
@@ -22,7 +22,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 
 @dataclass(frozen=True)
 class Phenotype:
-    """What is known of the sequences: a number, or a category.
+    """A number or a category known of each sequence.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Phenotype:
 
 
 class Windows(NamedTuple):
-    """Where each sequence lies in the genome.
+    """Place of each sequence in the genome.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Windows(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Where each column of aligned sequences lies.
+    """Place of each column of aligned sequences.
 
     Attributes
     ----------
@@ -125,11 +125,11 @@ class Sequences:
 
     @property
     def aligned(self) -> bool:
-        """Whether a column is the same place in all of them."""
+        """True if a column is the same place in all of them."""
         return self.columns is not None
 
     def take(self, rows: Any) -> Sequences:
-        """Some sequences, by index or mask."""
+        """Return some sequences, by index or mask."""
         rows = np.asarray(rows)
         windows = self.windows and Windows(*(values[rows] for values in self.windows))
         return replace(
@@ -143,21 +143,21 @@ class Sequences:
         )
 
     def phenotype(self, name: str) -> Phenotype:
-        """What is known under a name.
+        """Return the phenotype of a name.
 
         Raises
         ------
         UsageError
             If there is no such phenotype.
         """
-        for phenotype in self.phenotypes:
-            if phenotype.name == name:
-                return phenotype
-        names = [phenotype.name for phenotype in self.phenotypes]
-        raise UsageError(f"no phenotype {name!r}", expected=" or ".join(names) or "none is there")
+        phenotypes = {phenotype.name: phenotype for phenotype in self.phenotypes}
+        if name not in phenotypes:
+            expected = " or ".join(phenotypes) or "none is there"
+            raise UsageError(f"no phenotype {name!r}", expected=expected)
+        return phenotypes[name]
 
     def label(self, name: str = "") -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """Classes that occur, and the class of each sequence int64 ``[n]``, -1 where unknown.
+        """Return the classes that occur, and that of each sequence: int64 ``[n]``, -1 unknown.
 
         Parameters
         ----------
@@ -176,19 +176,10 @@ class Sequences:
             raise UsageError(
                 f"{phenotype.name} is a number", where="--label", expected="a categorical phenotype"
             )
-        there = np.unique(phenotype.values[phenotype.values >= 0])
-        label = np.full(len(self), -1, np.int64)
         known = phenotype.values >= 0
-        label[known] = np.searchsorted(there, phenotype.values[known])
-        return tuple(phenotype.categories[k] for k in there), label
-
-
-def is_sequences(path: Path) -> bool:
-    """Whether a file says that it is one of sequences."""
-    try:
-        return format_of(path) == SEQUENCES.format
-    except DataError:
-        return False
+        label = np.full(len(self), -1, np.int64)
+        classes, label[known] = np.unique(phenotype.values[known], return_inverse=True)
+        return tuple(phenotype.categories[k] for k in classes), label
 
 
 def open_sequences(path: Path) -> Sequences:
@@ -226,7 +217,7 @@ def open_sequences(path: Path) -> Sequences:
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
-    """How a file was made."""
+    """Return the record of how a file was made."""
     return check(Path(path), SEQUENCES).attributes["provenance"]
 
 
@@ -239,21 +230,20 @@ def _optional(kind: Any, contents: Contents, arrays: Mapped, folder: str) -> Any
 
 def _phenotypes(path: Path, listed: Items[Any], arrays: Mapped) -> tuple[Phenotype, ...]:
     number, category = arrays["/phenotypes/number"], arrays["/phenotypes/category"]
-    found: list[Phenotype] = []
-    numbers = categories = 0
+    n_numbers = sum(each["categories"] is None for each in listed)
+    if (n_numbers, len(listed) - n_numbers) != (number.shape[1], category.shape[1]):
+        raise DataError("does not name its phenotypes", where=path, hint="prepare it again")
+    numbers, categories = iter(number.T), iter(category.T)
+    phenotypes = []
     for each in listed:
         if each["categories"] is None:
-            found.append(Phenotype(each["name"], None, number[:, numbers]))
-            numbers += 1
-        else:
-            values = category[:, categories]
-            found.append(Phenotype(each["name"], tuple(each["categories"]), values))
-            categories += 1
-            if len(values) and not -1 <= values.min() <= values.max() < len(each["categories"]):
-                raise DataError(f"{each['name']} has codes without a category", where=path)
-    if (numbers, categories) != (number.shape[1], category.shape[1]):
-        raise DataError("does not name its phenotypes", where=path, hint="prepare it again")
-    return tuple(found)
+            phenotypes.append(Phenotype(each["name"], None, next(numbers)))
+            continue
+        names, values = tuple(each["categories"]), next(categories)
+        if len(values) and not -1 <= values.min() <= values.max() < len(names):
+            raise DataError(f"{each['name']} has codes without a category", where=path)
+        phenotypes.append(Phenotype(each["name"], names, values))
+    return tuple(phenotypes)
 
 
 def write_sequences(
@@ -276,7 +266,7 @@ def write_sequences(
 
 
 def sequences_writer(path: Path, sequences: Sequences, provenance: Provenance) -> LayoutWriter:
-    """A file of which all but ``/sequences/codes`` is written; the caller does that.
+    """Return a file with everything but ``/sequences/codes``, which the caller writes.
 
     So that codes which do not fit memory can be written in pieces: `sequences.codes` is not read.
     """

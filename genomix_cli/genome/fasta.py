@@ -19,7 +19,7 @@ from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.readahead import ReadAhead
-from genomix_cli.genome.vcf.bgzf import END, GZIP, HEADER_SIZE, is_bgzf
+from genomix_cli.genome.vcf.bgzf import GZIP, HEADER_SIZE, has_end, is_bgzf
 from genomix_cli.provenance import atomic_path
 
 log = logging.getLogger("genomix")
@@ -193,7 +193,9 @@ def _is_indexed(path: Path) -> bool:
         if "--gzi-idx" not in files:
             with path.open("rb") as handle:
                 return _fits(rows, partial(_plain_text, handle))
-        return _cut_short(path) or _fits(rows, partial(_bgzf_text, path, files["--gzi-idx"]))
+        # A file without its end keeps its index: to read on is then an error, which a new index
+        # would hide.
+        return not has_end(path) or _fits(rows, partial(_bgzf_text, path, files["--gzi-idx"]))
     except (ValueError, ZeroDivisionError, OSError, EOFError, zlib.error):
         return False
 
@@ -263,16 +265,6 @@ def _bgzf_text(path: Path, index: Path, start: int, end: int) -> bytes:
         out += inflate.decompress(rest)
         rest = inflate.unused_data
     return bytes(out[start - first : end - first])
-
-
-def _cut_short(path: Path) -> bool:
-    """Whether a bgzipped file lacks its end.
-
-    It keeps its index: to read beyond its end is then an error, which a new index would hide.
-    """
-    with path.open("rb") as handle:
-        handle.seek(-min(len(END), path.stat().st_size), os.SEEK_END)
-        return handle.read() != END
 
 
 def _build_index(path: Path) -> None:

@@ -5,9 +5,7 @@ Letters: K motifs, w motif width, n sequences or positions, H haplotype length, 
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.genome.vcf.bgzf import GZIP
+from genomix_cli.genome import iupac
+from genomix_cli.genome.tables import open_text
 
 PSEUDO_PROBABILITY = 0.005
 MIN_THRESHOLD_BITS = 6.5
@@ -31,12 +30,8 @@ UNKNOWN_BASE_BITS = -128.0
 
 _CONSENSUS_SHARE = 0.91
 _BATCH_SCORES = 4_000_000
+_GROUP = 64
 _SCAN_PIECE = 1_000_000
-
-IUPAC = {
-    "A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT",
-    "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
-}  # fmt: skip
 
 #: Published consensus sequences of twelve well-known families.
 CONSENSUS = {
@@ -122,14 +117,12 @@ class Hits(NamedTuple):
 
 
 def from_consensus(name: str, consensus: str) -> Motif:
-    """Motif of an IUPAC consensus: 0.91 for the bases of each letter, the rest for the others."""
-    rows = []
-    for letter in consensus:
-        inside = np.array([base in IUPAC[letter] for base in "ACGT"])
-        outside = (1 - _CONSENSUS_SHARE) / max(1, (~inside).sum())
-        row = np.where(inside, _CONSENSUS_SHARE / inside.sum(), outside)
-        rows.append(row / row.sum())
-    return Motif(name, np.array(rows))
+    """Return the motif of an IUPAC consensus: 0.91 for the bases of each letter."""
+    inside = iupac.composition()[iupac.encode(consensus)] > 0
+    n_inside = inside.sum(1, keepdims=True)
+    outside = (1 - _CONSENSUS_SHARE) / np.maximum(1, 4 - n_inside)
+    rows = np.where(inside, _CONSENSUS_SHARE / n_inside, outside)
+    return Motif(name, rows / rows.sum(1, keepdims=True))
 
 
 def default_motifs() -> tuple[Motif, ...]:
@@ -148,7 +141,8 @@ def read_meme(path: Path) -> tuple[Motif, ...]:
     DataError
         If the file cannot be read, or is not MEME of DNA motifs.
     """
-    lines = enumerate(_read_text(path).splitlines(), start=1)
+    with open_text(path) as handle:
+        lines = enumerate(handle.read().splitlines(), start=1)
     motifs: list[Motif] = []
     name = ""
     for number, line in lines:
@@ -220,23 +214,20 @@ def best_scores(
     n, size = haplotypes.shape
     n_starts = size - flank
     best = np.full((n, len(motifs)), -np.inf, np.float32)
-    for first, some in _groups(motifs, size):
+    # In groups, so that a large collection takes bounded memory.
+    for first in range(0, len(motifs), _GROUP):
+        some = motifs[first : first + _GROUP]
         weights = _placed(some, size, flank, n_starts)
         batch = max(64, _BATCH_SCORES // weights.shape[1])
         for low in range(0, n, batch):
             rows = slice(low, low + batch)
-            scores = (_one_hot(haplotypes[rows]) @ weights).reshape(-1, len(some), 2, n_starts)
+            one_hot = np.eye(5, dtype=np.float32)[haplotypes[rows]].reshape(-1, size * 5)
+            scores = (one_hot @ weights).reshape(-1, len(some), 2, n_starts)
             beyond = np.arange(n_starts) >= flank + lengths[rows, None]
             scores = np.where(beyond[:, None, None], np.float32(-np.inf), scores)
             best[rows, first : first + len(some)] = scores.max(axis=(2, 3))
     best[best < UNKNOWN_BASE_BITS / 2] = -np.inf
     return best
-
-
-def _groups(motifs: Sequence[Motif], size: int) -> Iterator[tuple[int, Sequence[Motif]]]:
-    """Motifs in groups of 64, so that a large collection takes bounded memory."""
-    for first in range(0, len(motifs), 64):
-        yield first, motifs[first : first + 64]
 
 
 def _placed(motifs: Sequence[Motif], size: int, flank: int, n_starts: int) -> NDArray[np.float32]:
@@ -264,11 +255,6 @@ def _strands(motif: Motif) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.hstack([forward, unknown]), np.hstack([forward[::-1, ::-1], unknown])
 
 
-def _one_hot(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """uint8[n, H] to float32[n, 5 H]."""
-    return np.eye(5, dtype=np.float32)[codes].reshape(len(codes), -1)
-
-
 def _scan_strand(
     codes: NDArray[np.uint8], motif: Motif, index: int, reverse: bool
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]]:
@@ -286,20 +272,6 @@ def _scan_strand(
             np.full(len(found), reverse),
             scores[found],
         )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        data = Path(path).read_bytes()
-        if data.startswith(GZIP):
-            data = gzip.decompress(data)
-        return data.decode()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"cannot be decompressed: {error}", where=path) from error
-    except UnicodeDecodeError as error:
-        raise DataError("is not text", where=path, expected="MEME motifs") from error
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
 
 
 def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> NDArray[np.float64]:

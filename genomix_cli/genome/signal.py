@@ -24,26 +24,19 @@ UNCOVERED: tuple[Uncovered, ...] = ("missing", "zero")
 
 
 class Signal(NamedTuple):
-    """Normalised tracks of a stretch of genome.
+    """Normalised tracks of a stretch of genome, or one of them.
 
     Attributes
     ----------
     value : NDArray
-        ``[track, bin]``, z-scores; 0 where not observed. float32 from raw files, float16 from a
-        shard.
+        ``[track, bin]`` or ``[bin]``, z-scores; 0 where not observed. float32 from raw files,
+        float16 from a shard.
     observed : NDArray
-        ``[track, bin]``. bool from raw files, uint8 (0 or 1) from a shard.
+        As `value`. bool from raw files, uint8 (0 or 1) from a shard.
     """
 
     value: NDArray[Any]
     observed: NDArray[Any]
-
-
-class Values(NamedTuple):
-    """One normalised track: float32 `value` ``[bin]`` and bool `observed` ``[bin]``."""
-
-    value: NDArray[np.float32]
-    observed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,7 @@ class Normaliser:
         z = (level - self.spec.mean) / self.spec.sd
         return np.clip(z, -CLIP, CLIP).astype(np.float32)
 
-    def apply(self, mean: NDArray[np.floating], covered: NDArray[np.bool_]) -> Values:
+    def apply(self, mean: NDArray[np.floating], covered: NDArray[np.bool_]) -> Signal:
         """Normalise consecutive bins.
 
         An uncovered run that touches either end of the array is not bridged: pass at least
@@ -152,8 +145,8 @@ class Normaliser:
         value = np.full(len(mean), zero, np.float32)
         value[known] = self.scale(mean[known])
         if self.uncovered == "zero":
-            return Values(value, np.ones(len(mean), np.bool_))
-        return Values(value, bridge(value, covered, self.max_gap_bins))
+            return Signal(value, np.ones(len(mean), np.bool_))
+        return Signal(value, bridge(value, covered, self.max_gap_bins))
 
 
 def _quantile_map(

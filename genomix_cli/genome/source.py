@@ -19,7 +19,7 @@ from genomix_cli.genome.bigwig import BigWig
 from genomix_cli.genome.contacts import BIN, REACH, Contacts
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.readahead import ReadAhead
-from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered, Values
+from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered
 from genomix_cli.genome.tracks import read_track_name
 
 log = logging.getLogger("genomix")
@@ -145,7 +145,7 @@ class RawTrack:
         self.__dict__.update(state)
         self._open()
 
-    def bins(self, contig: str, first_bin: int, last_bin: int) -> Values:
+    def bins(self, contig: str, first_bin: int, last_bin: int) -> Signal:
         """Normalised bins; nothing is observed off the contig or on one the file does not have.
 
         Windows that walk along a contig are cut from longer stretches, with the same values.
@@ -159,13 +159,13 @@ class RawTrack:
 
         Returns
         -------
-        Values
+        Signal
             Views of what is kept; not to be written to.
         """
         values, part = self._ahead.get(contig, first_bin, last_bin)
-        return Values(values.value[part], values.observed[part])
+        return Signal(values.value[part], values.observed[part])
 
-    def _read(self, contig: str, first_bin: int, last_bin: int) -> Values:
+    def _read(self, contig: str, first_bin: int, last_bin: int) -> Signal:
         value = np.zeros(last_bin - first_bin, np.float32)
         observed = np.zeros(last_bin - first_bin, np.bool_)
         # Bins are read beyond both ends, so that a gap that crosses an end is bridged all the same.
@@ -179,7 +179,7 @@ class RawTrack:
             part = slice(max(0, first_bin - low), max(0, min(high, last_bin) - low))
             value[into] = values.value[part]
             observed[into] = values.observed[part]
-        return Values(value, observed)
+        return Signal(value, observed)
 
     def close(self) -> None:
         """Close the file."""

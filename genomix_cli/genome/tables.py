@@ -17,18 +17,8 @@ from genomix_cli.genome.vcf.bgzf import GZIP
 
 #: What stands for a missing value, in any mixture of capitals.
 MISSING = frozenset(
-    [
-        "",
-        "na",
-        "nan",
-        "n/a",
-        "null",
-        ".",
-        "[not available]",
-        "[not applicable]",
-        "[not evaluated]",
-        "[unknown]",
-    ]
+    ["", "na", "nan", "n/a", "null", "."]
+    + [f"[{words}]" for words in ("not available", "not applicable", "not evaluated", "unknown")]
 )
 # What people hand over in place of a table, by its first bytes.
 _OTHER_FORMATS = {

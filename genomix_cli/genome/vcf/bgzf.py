@@ -6,10 +6,12 @@ words and without the system's reason.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
 #: First bytes of any gzip file.
@@ -27,11 +29,17 @@ QUEUE = 4
 
 
 def is_bgzf(start: bytes) -> bool:
-    """Whether a file with these first 18 bytes is BGZF, not just gzip."""
-    if len(start) < HEADER_SIZE or not start.startswith(GZIP):
-        return False
-    has_extra_field = bool(start[3] & 4)
-    return has_extra_field and start[12:14] == b"BC"
+    """Return True if a file with these first 18 bytes is BGZF, not just gzip."""
+    is_gzip = len(start) >= HEADER_SIZE and start.startswith(GZIP)
+    # Bit 2 of the flags says that there is an extra field, and BC names BGZF's.
+    return is_gzip and bool(start[3] & 4) and start[12:14] == b"BC"
+
+
+def has_end(path: Path) -> bool:
+    """Return True if a file ends with the empty block that ends BGZF."""
+    with path.open("rb") as file:
+        file.seek(-min(len(END), path.stat().st_size), os.SEEK_END)
+        return file.read() == END
 
 
 class Sink(Protocol):

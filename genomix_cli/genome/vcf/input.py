@@ -64,8 +64,9 @@ class Input:
             if not self.stream.start:
                 raise DataError("is empty", where=self.name, expected="a VCF header")
             self.is_bgzf = bgzf.is_bgzf(self.stream.start)
-            if self.is_bgzf and self.is_file:
-                _refuse_truncated(self.path)
+            # Before hours of work, where the file can be looked at twice.
+            if self.is_bgzf and self.is_file and not bgzf.has_end(self.path):
+                raise without_end(self.path)
             self.is_bcf = self.stream.peek(len(BCF)) == BCF
         except BaseException:
             self.close()
@@ -129,7 +130,11 @@ class Input:
                 yield data
                 data = read(BLOCK)
         except EOFError as error:
-            raise truncated(where()) from error
+            raise DataError(
+                "the compressed file ends too early: it is truncated",
+                where=where(),
+                hint="copy or download it again",
+            ) from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"is damaged: {error}", where=where()) from error
         except OSError as error:
@@ -143,11 +148,6 @@ class Input:
             self._saw_return = True
             log.warning("%s: Windows line ends; written back as plain ones", self.name)
         return [line.removesuffix("\r") for line in lines]
-
-
-def open_input(path: str | Path) -> Input:
-    """Open a file or standard input; see :class:`Input`."""
-    return Input(path)
 
 
 class _Stream(io.RawIOBase):
@@ -213,23 +213,6 @@ def _open(path: str | Path, name: str) -> Any:
         return open(path, "rb", buffering=0)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=name) from error
-
-
-def _refuse_truncated(path: Path) -> None:
-    """Look for BGZF's end mark before hours of work, where the file can be looked at twice."""
-    with open(path, "rb") as file:
-        file.seek(-min(len(bgzf.END), os.path.getsize(path)), os.SEEK_END)
-        if file.read() != bgzf.END:
-            raise without_end(path)
-
-
-def truncated(where: object) -> DataError:
-    """What to say of a file that ends too early."""
-    return DataError(
-        "the compressed file ends too early: it is truncated",
-        where=where,
-        hint="copy or download it again",
-    )
 
 
 def without_end(where: object) -> DataError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import ContigNames, canonical, merge
-from genomix_cli.genome.vcf.input import open_input
+from genomix_cli.genome.vcf.input import Input
 from genomix_cli.genome.vcf.record import Record
 
 #: A contig to its end, and from its start: POS 0 is the telomere, before the first base.
@@ -180,7 +180,7 @@ def _interval(match: re.Match[str]) -> Interval:
 
 
 def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
-    with open_input(path) as source:
+    with Input(path) as source:
         if source.is_bcf:
             raise DataError("is BCF", where=path, hint="write it as VCF: bcftools view")
         columns = 3

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.iupac import ANY, encode, reverse_complement
-from genomix_cli.genome.vcf.input import open_input
+from genomix_cli.genome.vcf.input import Input
 from genomix_cli.progress import Ticker
 from genomix_cli.sequences.prepare.lengths import OneLength
 from genomix_cli.sequences.prepare.parsed_input import Found, LeftOut, Places, check_unique
@@ -77,7 +77,7 @@ def records(path: Path) -> Iterator[Record]:
         If it is not a FASTA, or is truncated.
     """
     name, start, letters, line = "", 0, bytearray(), 0
-    with open_input(path) as source:
+    with Input(path) as source:
         for block in source.blocks():
             part: list[str] = []
             for text in block:
@@ -264,7 +264,7 @@ def read_bed(path: Path) -> Iterator[Region]:
     DataError
         With the line, if it is not a region.
     """
-    with open_input(path) as source:
+    with Input(path) as source:
         for number, line in enumerate(chain.from_iterable(source.blocks()), 1):
             if line.strip() and not line.startswith(_BED_COMMENTS):
                 yield _region(line.split("\t" if "\t" in line else None), number, path)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences, sequences_writer
-from genomix_cli.genome.vcf.input import BCF, STANDARD_STREAM, open_input
+from genomix_cli.genome.vcf.input import BCF, STANDARD_STREAM, Input
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.sequences.prepare.fasta import read_fasta
 from genomix_cli.sequences.prepare.metadata import (
@@ -190,7 +190,7 @@ def _kind_of(path: Path) -> str:
         raise UsageError("is a folder", where=path, expected="a FASTA, a VCF or a table")
     if not path.stat().st_size:
         raise DataError("is empty", where=path)
-    with open_input(path) as source:
+    with Input(path) as source:
         start = source.stream.peek(4096)
     if start.startswith((_VCF_START, BCF)):
         return VCF

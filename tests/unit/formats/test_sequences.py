@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.detect import is_sequences
 from genomix_cli.formats.sequences import (
     Columns,
     Phenotype,
     Sequences,
     Windows,
-    is_sequences,
     open_sequences,
     provenance_of,
     write_sequences,

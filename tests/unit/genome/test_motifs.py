@@ -10,7 +10,6 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import encode, reverse_complement
 from genomix_cli.genome.motifs import (
     CONSENSUS,
-    IUPAC,
     MIN_THRESHOLD_BITS,
     SCORE_STEP,
     Motif,
@@ -53,6 +52,14 @@ def all_scores(motif: Motif, codes: np.ndarray) -> list[tuple[int, bool, float]]
     forward = [(i, False, site_score(motif, site)) for i, site in enumerate(sites)]
     reverse = [(i, True, site_score(motif, reverse_complement(s))) for i, s in enumerate(sites)]
     return forward + reverse
+
+
+# IUPAC letters of more than one base, written out: an oracle of its own.
+IUPAC = {
+    **{base: base for base in "ACGT"},
+    **{"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC"},
+    **{"B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT"},
+}
 
 
 def test_consensus_matrices() -> None:
