@@ -141,6 +141,8 @@ def read_meme(path: Path) -> tuple[Motif, ...]:
     DataError
         If the file cannot be read, or is not MEME of DNA motifs.
     """
+    if not Path(path).exists():
+        raise DataError("cannot be read: No such file or directory", where=path)
     with open_text(path) as handle:
         lines = enumerate(handle.read().splitlines(), start=1)
     motifs: list[Motif] = []
