@@ -103,7 +103,8 @@ class Retrieved:
     @property
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Rows of `profiles` as text; nothing for what is missing."""
-        return (tuple(map(_text, row)) for row in self.profiles.itertuples(index=False))
+        for row in self.profiles.itertuples(index=False):
+            yield tuple(_text(value) for value in row)
 
 
 def _text(value: Any) -> str:
@@ -136,8 +137,9 @@ def compare(
         for start in track(parts, say) if say else parts:
             rows = slice(start, start + PREDICT_BATCH)
             batch = torch.from_numpy(np.array(codes[rows])).to(device)
-            parts_of = _compared(module, batch, vectors, tokens)
-            for whole, part in zip(compared, parts_of, strict=True):
+            for whole, part in zip(
+                compared, _compared(module, batch, vectors, tokens), strict=True
+            ):
                 whole[rows] = part.cpu().numpy()
     return compared
 
@@ -172,13 +174,11 @@ def recalls(
     seed : int
     """
     every = Bootstrap(group, DRAWS, seed).matrix()
-    hit = np.take_along_axis(right, np.argsort(-score, axis=1, kind="stable"), 1)
-    # Rank of the first right answer of each query, from 0; past the end where none is right.
-    first = np.where(hit.any(1), hit.argmax(1), score.shape[1])
-    shares = np.array([every @ (first < k) / every.sum(1) for k in FIRST])
+    first = _first(score, right)
+    found = np.array([every @ (first < k) / every.sum(1) for k in FIRST])
     order = np.argsort(-score.T, axis=1, kind="stable")
-    back = _shares_of_profiles(order, right.T, every)
-    return Recalls(_recalls(shares, right), _recalls(back, right.T))
+    back = _found(order, right.T, every)
+    return Recalls(_recalls(found, right), _recalls(back, right.T))
 
 
 def _recalls(shares: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Recall, ...]:
@@ -189,7 +189,14 @@ def _recalls(shares: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Rec
     )
 
 
-def _shares_of_profiles(
+def _first(score: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Place of the first right answer of each query, from 0; past the end where none is right."""
+    order = np.argsort(-score, axis=1, kind="stable")
+    hit = np.take_along_axis(right, order, 1)
+    return np.where(hit.any(1), hit.argmax(1), score.shape[1])
+
+
+def _found(
     order: NDArray[np.intp], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Share of profiles with a right sequence among the first of each k ``[k, D]``.
@@ -298,46 +305,65 @@ def retrieve(
     DataError
         If it cannot read these sequences, or is damaged.
     """
-    import pandas as pd
-
     stored = read_run(run_folder, "align")
     check_fits(stored.config, sequences, where)
     module, phenotypes, profiles = load_alignment(stored, device)
     compared = compare(module, sequences.codes, profiles, "comparing")
     names = sequences.names.astype(str)
     columns = in_words(profiles, phenotypes)
-    query, rank, answer = _best(compared.ranked, top)
-    of_sequences: dict[str, Any] = {"sequence": names[query], "rank": rank}
-    of_sequences |= {name: [values[i] for i in answer] for name, values in columns.items()}
-    of_sequences["similarity"] = compared.similarity[query, answer]
-    of_sequences["match"] = compared.match[query, answer]
-    query, rank, answer = _best(compared.similarity.T, top)
-    of_profiles: dict[str, Any] = {"profile": query + 1}
-    of_profiles |= {name: [values[i] for i in query] for name, values in columns.items()}
-    of_profiles |= {"rank": rank, "sequence": names[answer]}
-    of_profiles["similarity"] = compared.similarity[answer, query]
-    return Retrieved(pd.DataFrame(of_sequences), pd.DataFrame(of_profiles))
-
-
-def _best(
-    score: NDArray[np.float64], top: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Row, rank from 1 and column of the largest scores of each row, one after another."""
-    order = np.argsort(-score, axis=1, kind="stable")[:, :top]
-    rows, ranks = np.indices(order.shape)
-    return rows.ravel(), ranks.ravel() + 1, order.ravel()
+    return Retrieved(
+        _of_sequences(compared, names, columns, top), _of_profiles(compared, names, columns, top)
+    )
 
 
 def in_words(
     profiles: NDArray[np.float32], phenotypes: tuple[PhenotypeSpec, ...]
 ) -> dict[str, list[Any]]:
     """Each phenotype's values in its own terms, None where unknown."""
-    words: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {}
     for spec, values in zip(phenotypes, profiles.T.astype(np.float64), strict=True):
+        gap = np.isnan(values)
         if spec.categories is None:
-            values = np.round(values * spec.sd + spec.mean, 6)
-        words[spec.name] = [
-            None if np.isnan(v) else spec.categories[int(v)] if spec.categories else v
-            for v in values.tolist()
-        ]
-    return words
+            numbers = np.round(values * spec.sd + spec.mean, 6)
+            found[spec.name] = [None if g else float(v) for v, g in zip(numbers, gap, strict=True)]
+        else:
+            found[spec.name] = [
+                None if g else spec.categories[int(v)]
+                for v, g in zip(np.nan_to_num(values), gap, strict=True)
+            ]
+    return found
+
+
+def _of_sequences(
+    found: Compared, names: NDArray[Any], columns: dict[str, list[Any]], top: int
+) -> pd.DataFrame:
+    import pandas as pd
+
+    order = np.argsort(-found.ranked, axis=1, kind="stable")[:, :top]
+    rows = np.repeat(np.arange(len(order)), order.shape[1])
+    which = order.ravel()
+    table: dict[str, Any] = {
+        "sequence": names[rows],
+        "rank": np.tile(np.arange(1, order.shape[1] + 1), len(order)),
+    }
+    table |= {name: [values[i] for i in which] for name, values in columns.items()}
+    table |= {"similarity": found.similarity[rows, which], "match": found.match[rows, which]}
+    return pd.DataFrame(table)
+
+
+def _of_profiles(
+    found: Compared, names: NDArray[Any], columns: dict[str, list[Any]], top: int
+) -> pd.DataFrame:
+    import pandas as pd
+
+    order = np.argsort(-found.similarity.T, axis=1, kind="stable")[:, :top]
+    rows = np.repeat(np.arange(len(order)), order.shape[1])
+    which = order.ravel()
+    table: dict[str, Any] = {"profile": rows + 1}
+    table |= {name: [values[i] for i in rows] for name, values in columns.items()}
+    table |= {
+        "rank": np.tile(np.arange(1, order.shape[1] + 1), len(order)),
+        "sequence": names[which],
+        "similarity": found.similarity[which, rows],
+    }
+    return pd.DataFrame(table)

@@ -23,13 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genomix_cli.genome.alphabet import (
-    HIDDEN_BASE,
-    UNKNOWN_BASE,
-    mask_id,
-    unknown_id,
-    vocabulary_size,
-)
+from genomix_cli.genome import alphabet
 from genomix_cli.learning.layers.attention import (
     KeyValue,
     MultiHeadAttention,
@@ -169,9 +163,9 @@ class KmerEmbedding(nn.Module):
     def __init__(self, k: int, width: int) -> None:
         super().__init__()
         self.k = k
-        self.weight = nn.Parameter(torch.empty(vocabulary_size(k), width))
+        self.weight = nn.Parameter(torch.empty(alphabet.vocabulary_size(k), width))
         nn.init.xavier_uniform_(self.weight)
-        self.gain = ((vocabulary_size(k) + width) / 2) ** 0.5
+        self.gain = ((alphabet.vocabulary_size(k) + width) / 2) ** 0.5
 
     def ids(self, codes: Tensor) -> Tensor:
         """Return k-mer ids at stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``.
@@ -188,8 +182,8 @@ class KmerEmbedding(nn.Module):
             base = codes[..., j : j + n]
             ids = ids * 4 + base
             highest = torch.maximum(highest, base)
-        ids = ids.masked_fill(highest >= UNKNOWN_BASE, unknown_id(self.k))
-        return ids.masked_fill(highest >= HIDDEN_BASE, mask_id(self.k)).long()
+        ids = ids.masked_fill(highest >= alphabet.UNKNOWN_BASE, alphabet.unknown_id(self.k))
+        return ids.masked_fill(highest >= alphabet.HIDDEN_BASE, alphabet.mask_id(self.k)).long()
 
     def forward(self, ids: Tensor) -> Tensor:
         """``[...]`` -> ``[..., width]``."""

@@ -6,15 +6,12 @@ Shared by `prepare`, `score` and `explain`: an allele that trains a model can be
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.variants.records.inputs import MAX_ALLELE, trim_allele
+
+if TYPE_CHECKING:
+    from genomix_cli.variants.records.reference import Reference
 
 MISSING_ALT = "missing_alt"
 STAR = "star"
@@ -50,38 +47,6 @@ _SINGLE = frozenset("ACGT")
 _FIRST_BASE = str.maketrans("RYSWKMBDHV", "ACCAGACAAA")
 
 
-class Reference(Protocol):
-    """Sequence that REF is compared with: a FASTA, or the part of one that a shard holds."""
-
-    @property
-    def path(self) -> Path:
-        """Path of the file."""
-        ...
-
-    @property
-    def names(self) -> ContigNames:
-        """Contigs, found under any usual spelling."""
-        ...
-
-    @property
-    def lengths(self) -> Mapping[str, int]:
-        """Length of each contig."""
-        ...
-
-    @property
-    def partial(self) -> bool:
-        """True if N may also mean that the file does not hold the position."""
-        ...
-
-    def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Return the base codes of an interval, unknown beyond the contig."""
-        ...
-
-    def letters(self, contig: str, start: int, end: int) -> str:
-        """Return the bases of an interval within the contig, in either case."""
-        ...
-
-
 class Stretch(NamedTuple):
     """Bases of the reference around some records.
 
@@ -94,7 +59,7 @@ class Stretch(NamedTuple):
     length : int
         Length of the contig.
     partial : bool
-        See `Reference`.
+        True if N may also mean that the file does not hold the position.
     """
 
     letters: str

@@ -19,11 +19,11 @@ from genomix_cli.variants.records.alleles import (
     NOT_PREPARED,
     OFF_CONTIG,
     REF_MISMATCH,
-    Reference,
     Stretch,
     classify_allele,
 )
 from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele, place_allele
+from genomix_cli.variants.records.reference import Reference
 
 log = logging.getLogger("genomix")
 
@@ -256,17 +256,12 @@ def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
     characters = 0
     for record in records:
         block.append(record)
-        characters += characters_of(record)
+        characters += sum(map(len, record.fields[_INFO:]))
         if len(block) == size or characters >= BLOCK_CHARACTERS:
             yield block
             block, characters = [], 0
     if block:
         yield block
-
-
-def characters_of(record: Record) -> int:
-    """Return the approximate length of a record: INFO and all that follows."""
-    return sum(map(len, record.fields[_INFO:]))
 
 
 @dataclass

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Literal
 
 from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.reader import Record, VcfReader
-from genomix_cli.variants.records.checks import BLOCK_CHARACTERS, characters_of
+from genomix_cli.variants.records.checks import BLOCK_CHARACTERS, blocks
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.requests import Part
 
@@ -103,14 +102,7 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
 
 def head(records: Iterator[Record]) -> list[Record]:
     """Return the first records, as many as it takes to characterise the file."""
-    taken: list[Record] = []
-    characters = 0
-    for record in islice(records, BLOCK_RECORDS):
-        taken.append(record)
-        characters += characters_of(record)
-        if characters >= BLOCK_CHARACTERS:
-            break
-    return taken
+    return next(blocks(records, BLOCK_RECORDS), [])
 
 
 def suited_mode(records: Iterable[Record], stride: int = STRIDE) -> Literal["shared", "centred"]:

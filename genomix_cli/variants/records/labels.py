@@ -157,17 +157,11 @@ def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[Al
     pos = row["pos"]
     if not (pos.isascii() and pos.isdigit()):
         raise DataError("pos is not a position", where=where, expected="a whole number", found=pos)
-    empty = ("", MISSING, "NA")
-    label, effect = (
-        NAN if row.get(name, "") in empty else _number(row[name], name, where) for name in _LABELS
-    )
-    weight = row.get("weight", "")
-    group, tissue = (
-        "" if row.get(name, "") in empty else row[name] for name in ("group", "tissue")
-    )
-    return allele_key(row["contig"], int(pos), row["ref"], row["alt"]), LabelRow(
-        label, 1.0 if weight in empty else _weight(weight, where), group, tissue, effect
-    )
+    key = allele_key(row["contig"], int(pos), row["ref"], row["alt"])
+    given = {name: text for name, text in row.items() if text not in ("", MISSING, "NA")}
+    label, effect = (_number(given.get(name, MISSING), name, where) for name in _LABELS)
+    weight = _weight(given.get("weight", "1"), where)
+    return key, LabelRow(label, weight, given.get("group", ""), given.get("tissue", ""), effect)
 
 
 def _weight(text: str, where: str) -> float:

@@ -39,7 +39,10 @@ class ShardReference:
         self._shard.close()
 
 
-def open_reference(fasta: Path | None, shard: Path | None) -> Fasta | ShardReference:
+Reference = Fasta | ShardReference
+
+
+def open_reference(fasta: Path | None, shard: Path | None) -> Reference:
     """Open the shard if there is one, else the FASTA.
 
     Raises

@@ -108,9 +108,7 @@ def with_scores(fields: Sequence[str], scores: str) -> str:
         info = ";".join(e for e in info.split(";") if not e.startswith(PREFIX)) or MISSING
     if info not in (MISSING, ""):
         scores = f"{info};{scores}"
-    line = list(fields)
-    line[_INFO] = scores
-    return "\t".join(line)
+    return "\t".join((*fields[:_INFO], scores, *fields[_INFO + 1 :]))
 
 
 def _table_rows(checked: Checked, rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from genomix_cli.errors import UsageError
-from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.writer import Output
 from genomix_cli.progress import Ticker
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import Checked, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
-from genomix_cli.variants.records.reference import ShardReference
+from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.engine import Scores, Target
@@ -109,7 +108,7 @@ class Run:
     request: ScoreRequest
     plan: Plan
     reader: VcfReader
-    reference: Fasta | ShardReference
+    reference: Reference
     annotator: Annotator
     workers: Workers
     output: Output
@@ -143,7 +142,8 @@ class Run:
         # Nothing is written before the first block has passed its checks.
         block = self._next_block()
         if self.output.resumed is None:
-            self.output.lines(self._first_lines(header))
+            columns = "\t".join(column.name for column in self.annotator.columns)
+            self.output.lines([columns] if self.plan.format.is_table else header.lines)
         try:
             while block is not None:
                 future = self.workers.submit(self._targets(block))
@@ -156,11 +156,6 @@ class Run:
         finally:
             self._ticker.close()
         self.seconds["all"] = time.perf_counter() - self._started
-
-    def _first_lines(self, header: Header) -> list[str]:
-        if not self.plan.format.is_table:
-            return header.lines
-        return ["\t".join(column.name for column in self.annotator.columns)]
 
     def _next_block(self) -> list[Checked] | None:
         start = time.perf_counter()

@@ -188,7 +188,8 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
         "repeated": float(np.abs(scores.logit - again.logit).max()) / spread,
         "alone": float(np.abs(scores.logit[:1] - alone.logit).max()) / spread,
     }
-    correlation = float(np.corrcoef(_ranks(actual[0]), _ranks(expected[0]))[0, 1])
+    ranks = np.argsort(np.argsort([actual[0], expected[0]]))
+    correlation = float(np.corrcoef(ranks)[0, 1])
     problems = _problems(differences, correlation, chosen)
     return Diagnosis(
         sound=not problems,
@@ -202,10 +203,6 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
         ms_per_allele=1e3 * again.seconds["alleles"] / len(again.logit),
         **differences,
     )
-
-
-def _ranks(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    return np.argsort(np.argsort(values))
 
 
 def _problems(
@@ -235,8 +232,8 @@ def _answers(
     precision: Precision,
     part: slice = slice(None),
 ) -> Scores:
-    window = loaded.module.n_bins * BIN_SIZE
-    genome = MadeUpGenome(tuple(spec.name for spec in loaded.config.tracks), window)
+    names = tuple(spec.name for spec in loaded.config.tracks)
+    genome = MadeUpGenome(names, loaded.module.n_bins * BIN_SIZE)
     engine = Engine(loaded.module, genome, device, precision=precision, stop=threading.Event())
     return engine.score(genome.targets()[part])
 

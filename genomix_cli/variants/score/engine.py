@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -97,13 +97,6 @@ class Stopped(Exception):  # not an error: the caller asked for it
     """Raised when the stop flag is set during scoring."""
 
 
-class Place(NamedTuple):
-    """Contig and start of a window."""
-
-    contig: str
-    start: int
-
-
 class Work(NamedTuple):
     """Window and some of its alleles, ready for the device.
 
@@ -161,7 +154,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         # The last window of a block is often the first of the next.
-        self._place: Place | None = None
+        self._place: tuple[str, int] | None = None
         self._contexts: tuple[Any, ...] = ()
         self._unknown = False
 
@@ -175,12 +168,9 @@ class Engine:
         Stopped
             If the stop flag is set.
         """
-        n = len(targets)
-        clock = Clock(("genome", "trunk", "alleles"))
-        scores = Scores(
-            np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, bool), 0, clock.seconds
-        )
-        windows = 0
+        logits = np.empty((2, len(targets)), np.float32)  # of the alleles, and of their nulls
+        unknown = np.empty(len(targets), bool)
+        windows, clock = 0, Clock(("genome", "trunk", "alleles"))
         with (
             self._inference(),
             self._explain_out_of_memory(),
@@ -194,17 +184,18 @@ class Engine:
                     with clock("trunk"):
                         self._contexts = ()  # free its memory before the next is computed
                         self._contexts = tuple(map(self.model.window, work.window))
-                        self._wait()
+                        if self.device.type == "cuda":
+                            torch.cuda.synchronize(self.device)
                 with clock("alleles"):
-                    scores.logit[work.rows], scores.null[work.rows] = self._logits(work)
-                scores.unknown[work.rows] = work.unknown
-        if not (np.isfinite(scores.logit).all() and np.isfinite(scores.null).all()):
+                    logits[:, work.rows] = self._logits(work)
+                unknown[work.rows] = work.unknown
+        if not np.isfinite(logits).all():
             raise GenomixError(
                 "the model returned a logit that is not a number",
                 hint="the model may be untrained, or the device unsound; check with "
                 f"genomix doctor --device {self.device}",
             )
-        return scores._replace(windows=windows)
+        return Scores(*logits, unknown, windows, clock.seconds)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -228,59 +219,48 @@ class Engine:
                 hint="try --precision bf16, another --device, or a smaller model",
             ) from error
 
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def _logits(self, work: Work) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the logits of the alleles and of their nulls, averaged over strands."""
+    def _logits(self, work: Work) -> NDArray[np.float32]:
+        """Return the logits of the alleles and of their nulls ``[2, G]``, averaged over strands."""
         total = np.zeros((2, len(work.rows)), np.float32)
         for context, chunks in zip(self._contexts, work.variants, strict=True):
             pairs = [self.model.with_null(context, chunk) for chunk in chunks]
             for row, chunked in zip(total, zip(*pairs, strict=True), strict=True):
                 logits = torch.cat([chunk[0] for chunk in chunked]).float().cpu().numpy()
                 row += logits[: len(row)]  # drop the padding of the last chunk
-        total /= len(work.variants)
-        return total[0], total[1]
+        return total / np.float32(len(work.variants))
 
     def _work(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
         """Read and encode one window after another, in the order of the targets."""
-        for (place, _), index in self._groups(targets).items():
-            with clock("genome"):
-                window: tuple[Window, ...] = ()
-                if place != self._place:
-                    self._place, window = place, self._window(place)
-                alleles = [targets[i].allele for i in index]
-                variants = self._variants(place, alleles)
-            yield Work(np.array(index), window, variants, self._unknown)
-
-    def _groups(self, targets: Sequence[Target]) -> dict[tuple[Place, int], list[int]]:
         size = self.model.n_bins * BIN_SIZE
-        start = WINDOW_STARTS[self.mode]
         # By window, so that the trunk runs once per window; by core, so that cutting the input
         # into parts does not regroup alleles and thereby change their last bits.
-        groups: dict[tuple[Place, int], list[int]] = {}
+        groups: defaultdict[tuple[str, int, int], list[int]] = defaultdict(list)
         for i, (contig, allele, core) in enumerate(targets):
-            place = Place(contig, start(allele.pos, size))
-            groups.setdefault((place, core), []).append(i)
-        return groups
+            groups[contig, WINDOW_STARTS[self.mode](allele.pos, size), core].append(i)
+        for (contig, start, _), index in groups.items():
+            with clock("genome"):
+                window: tuple[Window, ...] = ()
+                if (contig, start) != self._place:
+                    self._place, window = (contig, start), self._window(contig, start)
+                variants = self._variants(contig, start, [targets[i].allele for i in index])
+            yield Work(np.array(index), window, variants, self._unknown)
 
-    def _window(self, place: Place) -> tuple[Window, ...]:
-        arrays = load_window(self.source, place.contig, place.start, self.model.n_bins)
+    def _window(self, contig: str, start: int) -> tuple[Window, ...]:
+        arrays = load_window(self.source, contig, start, self.model.n_bins)
         self._unknown = bool((arrays.codes == UNKNOWN_BASE).any())
         strands = [arrays, mirrored_window(arrays)] if self.both_strands else [arrays]
         return tuple(window_tensors(strand, self.device) for strand in strands)
 
     def _variants(
-        self, place: Place, alleles: Sequence[Allele]
+        self, contig: str, start: int, alleles: Sequence[Allele]
     ) -> tuple[tuple[Variants, ...], ...]:
         flank, n_bins = self.model.flank, self.model.n_bins
-        offset = np.array([allele.pos - place.start for allele in alleles], np.int64)
-        rows = haplotypes(self.source, place.contig, alleles, flank)
+        offset = np.array([allele.pos - start for allele in alleles], np.int64)
+        rows = haplotypes(self.source, contig, alleles, flank)
         strands = [_chunks(offset, rows, self.device)]
         if self.both_strands:
             offset = mirrored_offset(offset, rows.ref_len, n_bins)
-            rows = mirrored_haplotypes(self.source, place.contig, alleles, flank)
+            rows = mirrored_haplotypes(self.source, contig, alleles, flank)
             strands.append(_chunks(offset, rows, self.device))
         return tuple(strands)
 
@@ -332,9 +312,9 @@ def chunk_rows(count: int) -> Iterator[NDArray[np.int64]]:
     start = 0
     while start < count:
         rest = count - start
-        fitting = [size for size in CHUNKS if size <= rest]
         # A padded chunk costs less than twice as many calls, if it is at least half full.
-        size = next((s for s in CHUNKS if rest <= s <= 2 * rest), fitting[-1])
+        half_full = (size for size in CHUNKS if rest <= size <= 2 * rest)
+        size = next(half_full, max(size for size in CHUNKS if size <= rest))
         yield np.minimum(np.arange(start, start + size), count - 1)
         start += size
 

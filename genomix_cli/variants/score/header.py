@@ -8,24 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from genomix_cli import __version__
-from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.records.alleles import REASONS
-from genomix_cli.variants.records.reference import ShardReference
+from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
+from genomix_cli.variants.score import tags
 from genomix_cli.variants.score.annotate import Annotator, missing_contigs
 from genomix_cli.variants.score.plan import Plan, device_name
-from genomix_cli.variants.score.tags import (
-    DEMONSTRATION,
-    HEADER_PREFIX,
-    PERCENTILE,
-    PHRED,
-    PREFIX,
-    REASON,
-)
 
 
 def absent_tracks(request: ScoreRequest, plan: Plan) -> tuple[str, ...]:
@@ -46,7 +38,7 @@ def make_header(
     request: ScoreRequest,
     plan: Plan,
     reader: VcfReader,
-    reference: Fasta | ShardReference,
+    reference: Reference,
     annotator: Annotator,
     absent: tuple[str, ...],
 ) -> Header:
@@ -58,7 +50,7 @@ def make_header(
     plan : Plan
     reader : VcfReader
         Reader of the input.
-    reference : Fasta or ShardReference
+    reference : Reference
     annotator : Annotator
     absent : tuple of str
         See :func:`absent_tracks`.
@@ -84,7 +76,7 @@ def make_header(
     if absent:
         facts.append(("TracksAbsent", ",".join(absent)))
     facts += [("Warning", text) for text in warnings_of(plan, absent)]
-    return reader.header.without(HEADER_PREFIX, f"##INFO=<ID={PREFIX}").plus(
+    return reader.header.without(tags.HEADER_PREFIX, f"##INFO=<ID={tags.PREFIX}").plus(
         [
             *contigs,
             *(
@@ -93,8 +85,8 @@ def make_header(
                 )
                 for tag in annotator.tags
             ),
-            _info_line(REASON, "String", f"Why the allele was not scored ({reasons})"),
-            *(f"{HEADER_PREFIX}{key}={value}" for key, value in facts),
+            _info_line(tags.REASON, "String", f"Why the allele was not scored ({reasons})"),
+            *(f"{tags.HEADER_PREFIX}{key}={value}" for key, value in facts),
         ]
     )
 
@@ -152,7 +144,7 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
 
 
 def _contigs(
-    request: ScoreRequest, plan: Plan, reader: VcfReader, reference: Fasta | ShardReference
+    request: ScoreRequest, plan: Plan, reader: VcfReader, reference: Reference
 ) -> Iterable[str]:
     """Return the contigs of the records, reading ahead unless the header declares them all."""
     declared = ContigNames(reader.header.contigs, "")
@@ -165,13 +157,12 @@ def _contigs(
 
 def warnings_of(plan: Plan, absent: tuple[str, ...]) -> list[str]:
     """Return the warnings that a reader of the scores needs."""
-    texts = [DEMONSTRATION] if plan.config.demonstration else []
+    texts = [tags.DEMONSTRATION] if plan.config.demonstration else []
     if absent and len(absent) == len(plan.config.tracks):
         texts.append("no tracks were given: scored from sequence alone")
     elif absent:
         texts.append(f"{', '.join(absent)} not given: scored as if not measured")
     if plan.background is None:
-        texts.append(
-            f"{plan.name} has no background of common variants: no {PERCENTILE}, no {PHRED}"
-        )
+        ranks = f"no {tags.PERCENTILE}, no {tags.PHRED}"
+        texts.append(f"{plan.name} has no background of common variants: {ranks}")
     return texts

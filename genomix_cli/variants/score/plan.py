@@ -15,19 +15,13 @@ from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of
 from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.provenance import sha256
+from genomix_cli.variants import trained
 from genomix_cli.variants.records.checks import CHECK_REF
 from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.background import Background, load_background
 from genomix_cli.variants.score.engine import MODES, PRECISIONS, Mode, Precision, chosen_precision
-from genomix_cli.variants.trained import (
-    PRETRAINED,
-    ModelConfig,
-    model_folder,
-    read_config,
-    refuse_pretrained,
-)
 
 
 class Plan(NamedTuple):
@@ -52,7 +46,7 @@ class Plan(NamedTuple):
     """
 
     folder: Path
-    config: ModelConfig
+    config: trained.ModelConfig
     digest: str
     background: Background | None
     devices: list[torch.device]
@@ -103,7 +97,7 @@ def check_choices(request: ScoreRequest) -> None:
     given = [option for option, value in raw.items() if value]
     if request.genome.shard is not None and given:
         raise UsageError(f"{given[0]} is in the shard of --genome already", hint="give one of them")
-    if request.save_background and model_folder(request.model).parent == PRETRAINED:
+    if request.save_background and trained.model_folder(request.model).parent == trained.PRETRAINED:
         raise UsageError(
             "a model that ships keeps its background", where="--save-background", hint="copy it"
         )
@@ -127,9 +121,9 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
         If the model's files are damaged or do not belong together.
     """
     format = format_of(request.output, request.output_type)
-    folder = model_folder(request.model)
-    config, digest = read_config(folder), sha256(RunFolder(folder).weights)
-    refuse_pretrained(config, folder)
+    folder = trained.model_folder(request.model)
+    config, digest = trained.read_config(folder), sha256(RunFolder(folder).weights)
+    trained.refuse_pretrained(config, folder)
     devices = resolve_devices(request.device, request.devices)
     stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
     mode = suited_mode(first, stride) if request.mode == "auto" else request.mode

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 
@@ -16,14 +16,13 @@ import torch
 
 from genomix_cli.config import to_dict
 from genomix_cli.errors import UsageError
-from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
 from genomix_cli.provenance import atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
 from genomix_cli.variants.records.cutting import head, part_bounds
-from genomix_cli.variants.records.reference import ShardReference, open_reference
+from genomix_cli.variants.records.reference import Reference, open_reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.background import Background
@@ -114,7 +113,7 @@ def _score(
     plan: Plan,
     reader: VcfReader,
     records: Iterator[Record],
-    reference: Fasta | ShardReference,
+    reference: Reference,
 ) -> ScoreSummary:
     annotator = Annotator(
         plan.config.calibration,
@@ -133,18 +132,17 @@ def _score(
         with VcfReader(request.vcf, plan.regions) as again:
             bounds = part_bounds(again, request.shard, again, plan.stride)
         records = islice(records, bounds.start, bounds.stop)
-    with ExitStack() as stack:
-        output = stack.enter_context(
-            open_output(
-                request.output,
-                plan.format,
-                columns=annotator.columns if plan.format.is_table else None,
-                index=request.write_index,
-                resume=request.resume,
-                identity=_identity(request, plan, header),
-            )
-        )
-        workers = stack.enter_context(Workers(spec, plan.devices))
+    with (
+        open_output(
+            request.output,
+            plan.format,
+            columns=annotator.columns if plan.format.is_table else None,
+            index=request.write_index,
+            resume=request.resume,
+            identity=_identity(request, plan, header),
+        ) as output,
+        Workers(spec, plan.devices) as workers,
+    ):
         run = Run(request, plan, reader, reference, annotator, workers, output)
         run.score(records, header)
     run.warn(header)

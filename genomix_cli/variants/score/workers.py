@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache, partial
 from multiprocessing.connection import wait
 from typing import Any, cast
 
@@ -163,20 +164,16 @@ class Workers:
             self._engine.source.close()
 
 
-class _Process:
-    """State of a worker process: how to open its engine, and the engine once needed."""
-
-    spec: EngineSpec
-    device: torch.device
-    stop: threading.Event
-    engine: Engine | None = None
+# In a worker process: opens its engine at the first call.
+_open_engine: Callable[[], Engine]
 
 
 def _start(spec: EngineSpec, names: Any, stop: Any, threads: int) -> None:
+    global _open_engine
     # Ctrl-C reaches every process of a terminal; only the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    _Process.spec, _Process.device, _Process.stop = spec, torch.device(names.get()), stop
+    _open_engine = cache(partial(spec.open, torch.device(names.get()), stop))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -190,6 +187,4 @@ def _end_with_parent() -> None:
 
 def _score(targets: Sequence[Target]) -> Scores:
     # Opened here and not in _start, so that an error reaches the caller that waits for scores.
-    if _Process.engine is None:
-        _Process.engine = _Process.spec.open(_Process.device, _Process.stop)
-    return _Process.engine.score(targets)
+    return _open_engine().score(targets)
