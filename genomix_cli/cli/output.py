@@ -205,8 +205,8 @@ def print_held_out(metrics: Mapping[str, Any]) -> None:
     for part in ("valid", "test"):
         for name in HELD_OUT_METRICS:
             if name in metrics.get(part, {}):
-                interval = metrics[part][name]
-                line = [f"{interval[key]:.4f}" for key in ("value", "low", "high")]
+                ends = [metrics[part][name][key] for key in ("value", "low", "high")]
+                line = ["" if end is None else f"{end:.4f}" for end in ends]
                 ceiling = metrics[part].get(f"bayes_{name}")
                 if ceiling is not None:
                     line.append(f"{ceiling:.4f}")

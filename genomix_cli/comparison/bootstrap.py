@@ -25,6 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 MIN_CONTIGS = 5
 #: Width of a locus as a resampling unit, in bases: the window of a model.
 LOCUS = 100_000
+#: Below this many units there is no interval: one unit drawn again and again is itself, and two are
+#: one of three data sets. A few more give a rough interval, which is said.
+MIN_UNITS = 3
 # Weights of a block of draws: fits the caches.
 BLOCK = 2**18
 # Tells the draws of `item_weights` from all else that is drawn from the same seed.
@@ -52,7 +55,7 @@ class Bootstrap:
     units : array
         ``[n]``: unit of each item, by any name or number.
     draws : int
-        D; 0 gives values without intervals.
+        D; 0 gives values without intervals, as do fewer than three units.
     seed : int
     skip : int
         Draws of the seed's stream to pass over first: others than those of the bootstrap before.
@@ -66,7 +69,8 @@ class Bootstrap:
     def __init__(self, units: npt.ArrayLike, draws: int, seed: int = 0, *, skip: int = 0) -> None:
         self._unit = to_codes(units)
         self.n_units = int(self._unit.max(initial=-1)) + 1
-        self.draws, self._seed, self._skip = draws, seed, skip
+        self.draws = draws if self.n_units >= MIN_UNITS else 0
+        self._seed, self._skip = seed, skip
 
     def take(self, items: npt.NDArray[np.int64]) -> Bootstrap:
         """Return the same draws of the same units for some of the items, in the order given."""
@@ -123,6 +127,13 @@ class Bootstrap:
             return metric(y, score, weights=weights) - metric(y, other, weights=weights)
 
         return interval_of(self.replicates(less))
+
+
+def few_units(n_units: int, kind: str, rough: int) -> str:
+    """Return what to say of the intervals of few units; nothing from `rough` units on."""
+    if n_units < MIN_UNITS:
+        return f"only {n_units} {kind} to draw from: no intervals, which take {MIN_UNITS} or more"
+    return f"only {n_units} {kind} to draw: the intervals are rough" if n_units < rough else ""
 
 
 class Units(NamedTuple):

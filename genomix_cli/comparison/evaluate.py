@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison import tables
-from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.bootstrap import Bootstrap, few_units
 from genomix_cli.comparison.intervals import Interval, MetricResult, share_interval
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates, replicate
 from genomix_cli.comparison.predictions import Predictions, matched, read_predictions
@@ -148,8 +148,8 @@ def _evaluate(
         if more is not None:
             models.append(more[used])
     units = len(np.unique(unit))
-    if request.draws and units < FEW_UNITS:
-        log.warning("only %d %s to draw: the intervals are rough", units, truth.unit_name)
+    if request.draws and (few := few_units(units, truth.unit_name, FEW_UNITS)):
+        log.warning(few)
     replicates = replicate(label, models, Bootstrap(unit, request.draws, request.seed))
     bayes = None if truth.posterior is None else 1
     beside = None if other is None else len(models) - 1

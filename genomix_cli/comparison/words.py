@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.bootstrap import few_units
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import OutcomeResult
@@ -66,8 +67,8 @@ def warnings(
         for outcome in outcomes
         if outcome.shuffled is not None and outcome.shuffled.above
     ]
-    if units < FEW_UNITS:
-        sentences.append(f"only {units} {study.wording.units} were tested: the intervals are rough")
+    if few := few_units(units, study.wording.units, FEW_UNITS):
+        sentences.append(few)
     few = [f"{c} ({n})" for c, n in zip(study.classes, counts, strict=True) if n < 10]
     if few:
         sentences.append(f"fewer than 10 samples were tested of {', '.join(few)}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison import tables
-from genomix_cli.comparison.bootstrap import Bootstrap, Metric, resampling_units
+from genomix_cli.comparison.bootstrap import Bootstrap, Metric, few_units, resampling_units
 from genomix_cli.comparison.intervals import MetricResult
 from genomix_cli.comparison.metrics.binary import (
     auprc,
@@ -244,8 +244,8 @@ def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation
     # Sorted by score, every sort of a bootstrap replicate finds its work done.
     used = used.select(np.argsort(used.score, kind="stable"))
     units = resampling_units(used.contig, used.pos)
-    if draws and units.n_units < FEW_UNITS:
-        log.warning("only %d %s to draw: the intervals are rough", units.n_units, units.kind)
+    if draws and (few := few_units(units.n_units, units.kind, FEW_UNITS)):
+        log.warning(few)
     bootstrap = Bootstrap(units.ids, draws, seed)
     return Evaluation(
         tuple(_measure(name, metric, used, bootstrap) for name, metric in _metrics(used).items()),

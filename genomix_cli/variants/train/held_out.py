@@ -19,6 +19,7 @@ from genomix_cli.comparison.metrics.binary import (
     ranking_accuracy,
     spearman,
 )
+from genomix_cli.comparison.tables import plain
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.variants.train.controls import CONTROLS
@@ -86,7 +87,7 @@ def _binary(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, 
     yield "prevalence", float((label > 0.5).mean())
     bootstrap = Bootstrap(units, BOOTSTRAPS, seed)
     for name, function in BINARY.items():
-        yield name, bootstrap.interval(function, label, score)._asdict()
+        yield name, plain(bootstrap.interval(function, label, score))
         if np.isfinite(truth).all():
             yield f"bayes_{name}", function(label, truth)
 
@@ -96,7 +97,7 @@ def _quantitative(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple
     yield "measured", len(table)
     bootstrap = Bootstrap(units, BOOTSTRAPS, seed)
     for name, function in QUANTITATIVE.items():
-        yield name, bootstrap.interval(function, effect, logit)._asdict()
+        yield name, plain(bootstrap.interval(function, effect, logit))
     yield "ranking", ranking_accuracy(effect, logit, table["group"].to_numpy())
 
 
@@ -114,5 +115,5 @@ def controls(
     results: dict[str, Any] = {"variants": len(rows)}
     for name, alter in {"as_is": lambda batch: batch, **CONTROLS}.items():
         logit = predict(task, loader(), alter).logit
-        results[name] = bootstrap.interval(auroc, table.label[rows], logit)._asdict()
+        results[name] = plain(bootstrap.interval(auroc, table.label[rows], logit))
     return results

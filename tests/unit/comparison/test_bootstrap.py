@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from genomix_cli.comparison.bootstrap import Bootstrap, item_weights, resampling_units
+from genomix_cli.comparison.bootstrap import MIN_UNITS, Bootstrap, item_weights, resampling_units
 from genomix_cli.comparison.intervals import (
     NAN,
     Interval,
@@ -120,11 +120,17 @@ def test_intervals_by_unit_are_wider_when_units_are_alike_inside():
     assert by_unit.high - by_unit.low > 2 * (one_by_one.high - one_by_one.low)
 
 
-def test_one_unit_is_always_drawn_whole():
-    """Its draws are all the data: the interval is the value, and says nothing."""
-    y, score = np.arange(10) % 2, np.arange(10.0)
-    value = auroc(y, score)
-    assert Bootstrap(np.zeros(10), 5).interval(auroc, y, score) == (value, value, value)
+@pytest.mark.parametrize("units", [1, 2, MIN_UNITS - 1])
+def test_too_few_units_give_a_value_without_an_interval(units: int) -> None:
+    """One locus drawn again and again is itself: 0.5000 [0.5000, 0.5000] would claim certainty."""
+    y, score = np.arange(40) % 2, np.arange(40.0) % 7
+    unit = np.arange(40) % units
+    interval = Bootstrap(unit, 50).interval(auroc, y, score)
+    assert interval.value == auroc(y, score)
+    assert np.isnan(interval.low)
+    assert np.isnan(interval.high)
+    enough = Bootstrap(np.arange(40) % MIN_UNITS, 50).interval(auroc, y, score)
+    assert enough.low < enough.high
 
 
 def test_no_draws_give_the_value_alone():

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from genomix_cli.comparison.bootstrap import few_units
 from genomix_cli.comparison.intervals import FloatArray, interval_of
 from genomix_cli.comparison.metrics.binary import without_ties
 from genomix_cli.errors import DataError, UsageError
@@ -114,8 +115,8 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
     entrants = [*score_models(models, split.test, truth.has_labels), *baselines, *columns]
     judge = Judge.of(truth, request.draws, request.seed)
     n_units = judge.bootstrap.n_units
-    if request.draws and n_units < FEW_UNITS:
-        notes.append(f"only {n_units} {judge.unit_name} to draw: the intervals are rough")
+    if request.draws and (few := few_units(n_units, judge.unit_name, FEW_UNITS)):
+        notes.append(few)
     for note in notes:
         log.warning(note)
     compared = tuple(_compare(entrants, judge))
