@@ -18,8 +18,6 @@ PENDING = (
     "genome/",
     "inspection.py",
     "provenance.py",
-    "sequences/score/",
-    "variants/evaluate/",
 )
 
 

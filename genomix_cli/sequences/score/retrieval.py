@@ -93,7 +93,7 @@ class Retrieved:
 
     @property
     def columns(self) -> list[Column]:
-        """Of `profiles`."""
+        """Columns of `profiles`."""
         kinds: dict[str, Literal["int", "float"]] = {"i": "int", "f": "float"}
         return [
             Column(str(name), kinds.get(dtype.kind, "str"))

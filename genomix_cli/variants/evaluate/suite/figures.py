@@ -98,7 +98,7 @@ def curves(suite: Suite) -> Picture | None:
 
 
 def reliability(suite: Suite) -> Picture | None:
-    """How often label 1 is met, by the probability of it."""
+    """Draw the frequency of label 1 against its probability."""
     shown = [e for e in suite.entrants if e.probability is not None][:TOGETHER]
     if MEASURES[suite.results.main].target != "label" or not shown:
         return None

@@ -1,4 +1,4 @@
-"""Nothing but the distance to the nearest peak: learned from nothing, and hard to beat."""
+"""Baseline of the distance to the nearest peak: learns nothing, and is hard to beat."""
 
 from __future__ import annotations
 
