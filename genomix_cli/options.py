@@ -71,6 +71,11 @@ class Option:
         Another option: where that is given, this one counts only if it is on the command line.
     hidden : bool
         Accepted, but help does not show it.
+    writes : bool or str
+        The value is a path that the command writes; of a flag: the file that it writes in the
+        folder of ``--model``. Paths of all other options are read.
+    reads : bool
+        The value is no path, but may name a file that is read.
     """
 
     help: str
@@ -90,6 +95,8 @@ class Option:
     argument: bool = False
     unless: str = ""
     hidden: bool = False
+    writes: bool | str = False
+    reads: bool = False
 
     def holds(self, value: Any) -> bool:
         """Return True if a number, or each of a tuple of numbers, is within the limits."""
@@ -415,4 +422,6 @@ TrainedModel = Annotated[
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 Precision = Annotated[str, Option("Arithmetic", choices=PRECISIONS, open=True, panel=_RUNNING)]
 Resume = Annotated[bool, Option("Continue from the last checkpoint in the run folder")]
-Stats = Annotated[Path | None, Option("JSON file for counts and times", metavar="FILE.json")]
+Stats = Annotated[
+    Path | None, Option("JSON file for counts and times", metavar="FILE.json", writes=True)
+]

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from genomix_cli.cli.help import write_help
+from genomix_cli.cli.overwriting import NamedPath, refuse_overwriting
 from genomix_cli.config import read_toml
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf, Option, Threads, build, leaves
@@ -21,6 +22,8 @@ from genomix_cli.options import Leaf, Option, Threads, build, leaves
 # Names of parameters that every command has, beside those of its request.
 CONFIG, VERBOSE, QUIET, THREADS = "config", "verbose", "quiet", "threads"
 TASK = "task"
+# Key of the settings file in the context of Click.
+_SETTINGS = "genomix.settings"
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,12 @@ class RequestCommand(TyperCommand):
             raise faults[0]
         if faults:
             raise UsageError("; ".join(fault.line() for fault in faults))
-        return build(action.request, values)
+        request = build(action.request, values)
+        settings = ctx.meta.get(_SETTINGS)
+        refuse_overwriting(
+            leaves(request), *([NamedPath("--config", settings)] if settings else [])
+        )
+        return request
 
     def _given(self, ctx: Any) -> dict[str, Any]:
         """Values from the command line, the environment or a settings file."""
@@ -302,6 +310,7 @@ def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:
     path = Path(value) if value else _own_config()
     if path is None:
         return None
+    ctx.meta[_SETTINGS] = path
     command: RequestCommand = ctx.command
     title = ".".join(command.table)
     settings: Any = read_toml(path)

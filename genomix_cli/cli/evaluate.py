@@ -43,8 +43,8 @@ _SUITE = ("auroc", "auprc", "ranking_accuracy", "spearman", "spearman_absolute",
 class Files:
     """Files to write the metrics to."""
 
-    output: Path | None = option(None, "TSV of the metrics", "-o --output")
-    json: Path | None = option(None, "JSON of everything, with provenance")
+    output: Path | None = option(None, "TSV of the metrics", "-o --output", writes=True)
+    json: Path | None = option(None, "JSON of everything, with provenance", writes=True)
     force: Force = False
 
 

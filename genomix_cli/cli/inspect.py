@@ -25,7 +25,12 @@ class InspectRequest:
     top: int = option(10, "Alleles of a scored VCF to show", min=0)
     as_json: bool = option(False, "Print JSON", "--json")
     plots: Path | None = option(
-        None, "Folder for pictures of a cohort", "--plots", old="--plot-dir", metavar="DIR"
+        None,
+        "Folder for pictures of a cohort",
+        "--plots",
+        old="--plot-dir",
+        metavar="DIR",
+        writes=True,
     )
     beside: Path | None = option(None, "Compare a cohort with this one", metavar="COHORT.h5mu")
     force: Force = False

@@ -76,7 +76,9 @@ class Genome:
 class Cohort:
     """A cohort to simulate, by a preset, by parameters, or both."""
 
-    output: Path | None = option(None, "Cohort file to write (.h5mu)", "-o --output", argument=True)
+    output: Path | None = option(
+        None, "Cohort file to write (.h5mu)", "-o --output", argument=True, writes=True
+    )
     preset: str | None = option(
         None, "Preset", choices=sorted(path.stem for path in _PRESETS.glob("*.yaml")), open=True
     )

@@ -48,7 +48,7 @@ PROTEIN_CHANGING = (
 Cohort = Annotated[Path, Option("Cohort", argument=True, metavar="COHORT.h5mu")]
 Table = Annotated[
     Path,
-    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output"),
+    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output", writes=True),
 ]
 
 
@@ -56,7 +56,7 @@ Table = Annotated[
 class PrepareRequest:
     """A cohort file to make of tables, a study, or other files of the scverse."""
 
-    output: Annotated[Path, Option("Cohort file to write (.h5mu)", "-o --output")]
+    output: Annotated[Path, Option("Cohort file to write (.h5mu)", "-o --output", writes=True)]
     modalities: Mapping[str, Path] = option(
         {},
         "Matrix (TSV, CSV, Parquet), MAF, .seg, table of fragments, or .h5ad; repeat",
@@ -165,7 +165,7 @@ class TrainRequest:
     """
 
     cohort: Cohort
-    output: Annotated[Path, Option("Run folder to write", "-o --output")]
+    output: Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
     contest: Contest = field(default_factory=lambda: Contest(baselines=BASELINES))
     modalities: tuple[str, ...] = option(
         (), "Modalities to learn from", commas=True, shown="all", panel=MODEL
@@ -175,6 +175,7 @@ class TrainRequest:
         "folds:N; batch; or a table of samples and folds ('train': never held out)",
         metavar="HOW",
         panel=HELD_OUT,
+        reads=True,
     )
     folds: int = option(5, "Outer folds", min=2)
     rules: Rules = field(default_factory=Rules)
@@ -205,7 +206,7 @@ class ExplainRequest:
 
     cohort: Cohort
     model: TrainedModel
-    output: Annotated[Path, Option("TSV of attributions to write", "-o --output")]
+    output: Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
     select: tuple[str, ...] = option(
         (), "Sample to explain; repeat", "--samples", metavar="NAME", panel=SAMPLES
     )
@@ -214,13 +215,18 @@ class ExplainRequest:
     of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
     steps: int = option(64, "Steps of the integral", min=2, panel="")
     summary: Path | None = option(
-        None, "TSV of the mean |attribution| of each feature", metavar="TSV"
+        None, "TSV of the mean |attribution| of each feature", metavar="TSV", writes=True
     )
     attention: Path | None = option(
-        None, "TSV of the cross-modal attention; descriptive only", metavar="TSV"
+        None, "TSV of the cross-modal attention; descriptive only", metavar="TSV", writes=True
     )
     plot_dir: Path | None = option(
-        None, "Folder for a picture of each sample", "--plots", old="--plot-dir", metavar="DIR"
+        None,
+        "Folder for a picture of each sample",
+        "--plots",
+        old="--plot-dir",
+        metavar="DIR",
+        writes=True,
     )
     allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
     device: Device = "auto"
@@ -243,7 +249,7 @@ class CohortRequest:
 class FitRequest:
     """A real cohort, or tables of it, to fit a simulator to."""
 
-    output: Annotated[Path, Option("YAML of parameters to write", "-o --output")]
+    output: Annotated[Path, Option("YAML of parameters to write", "-o --output", writes=True)]
     cohort: Path | None = option(
         None,
         "Cohort of `genomix prepare cohort`; or give tables",

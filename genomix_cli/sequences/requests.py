@@ -34,7 +34,7 @@ IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
 Table = Annotated[
     Path,
-    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output"),
+    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output", writes=True),
 ]
 
 
@@ -51,7 +51,7 @@ class PrepareRequest:
             metavar="INPUT...",
         ),
     ]
-    output: Annotated[Path, Option("File to write (HDF5)", "-o --output")]
+    output: Annotated[Path, Option("File to write (HDF5)", "-o --output", writes=True)]
     table: Path | None = option(
         None,
         "TSV or CSV of phenotypes, a row per sequence or person",
@@ -110,7 +110,7 @@ class TrainRequest:
     """
 
     data: File
-    output: Annotated[Path, Option("Run folder to write", "-o --output")]
+    output: Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
     task: str = "classify"
     preset: str = option("", "Of the model", shown="suits the data", panel=MODEL)
     arch: Mapping[str, Any] = option(
@@ -291,7 +291,7 @@ class ScoreRequest:
     model: TrainedModel
     output: Table = Path("-")
     embeddings: Path | None = option(
-        None, "TSV or Parquet of embeddings: sample, e0, e1, ...", metavar="TABLE"
+        None, "TSV or Parquet of embeddings: sample, e0, e1, ...", metavar="TABLE", writes=True
     )
     stats: Stats = None
     device: Device = "auto"
@@ -303,7 +303,7 @@ class ExplainRequest:
 
     sequences: File
     model: TrainedModel
-    output: Annotated[Path, Option("TSV of attributions to write", "-o --output")]
+    output: Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
     select: tuple[str, ...] = option(
         (), "Sequence to explain; repeat", "--names", metavar="NAME", panel=SELECTED
     )
@@ -317,7 +317,7 @@ class ExplainRequest:
         open=True,
     )
     summary: Path | None = option(
-        None, "TSV of the mean |attribution| of each column", metavar="TSV"
+        None, "TSV of the mean |attribution| of each column", metavar="TSV", writes=True
     )
     allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
     device: Device = "auto"
@@ -330,7 +330,7 @@ class SimulateRequest:
     """Sequences to generate, or to restore."""
 
     model: Annotated[Path, Option("Run folder of a diffusion model", "--model -m", metavar="RUN")]
-    output: Annotated[Path, Option("File of sequences to write (.h5)", "-o --output")]
+    output: Annotated[Path, Option("File of sequences to write (.h5)", "-o --output", writes=True)]
     n: int = option(1000, "Sequences to generate", "-n --number", min=1)
     conditions: tuple[str, ...] = option(
         (),
@@ -346,7 +346,9 @@ class SimulateRequest:
         panel="Restoring",
     )
     error_rate: float = option(0.0, "Share of its bases that are wrong", min=0, max=0.75)
-    fasta: Path | None = option(None, "Write them as FASTA too", "--fasta-output", panel="")
+    fasta: Path | None = option(
+        None, "Write them as FASTA too", "--fasta-output", panel="", writes=True
+    )
     guidance: float = option(
         1.0, "1: as the model learned; above: more typical of the condition", min=0
     )
@@ -370,9 +372,9 @@ class GeneratedRequest:
     classifier: Path | None = option(
         None, "Run folder of a classifier", metavar="RUN", shown="5-mers and logistic regression"
     )
-    tsv: Path | None = option(None, "TSV of the metrics", "-o --output")
-    json: Path | None = option(None, "JSON of everything, with provenance")
-    report: Path | None = option(None, "HTML page", metavar="HTML")
+    tsv: Path | None = option(None, "TSV of the metrics", "-o --output", writes=True)
+    json: Path | None = option(None, "JSON of everything, with provenance", writes=True)
+    report: Path | None = option(None, "HTML page", metavar="HTML", writes=True)
     draws: int = option(200, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0
     force: Force = False

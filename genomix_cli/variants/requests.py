@@ -82,7 +82,9 @@ Uncovered = Annotated[
 ]
 NormaliseLike = Annotated[
     str | None,
-    Option("Shard or model whose track scale to conform to", metavar="MODEL", panel=GENOME),
+    Option(
+        "Shard or model whose track scale to conform to", metavar="MODEL", model=True, panel=GENOME
+    ),
 ]
 Meaning = Annotated[
     Literal["missing", "zero"] | None,
@@ -93,7 +95,7 @@ MaxGap = Annotated[
     Option("Interpolate gaps of up to so many bp", min=0, shown="500", panel=GENOME),
 ]
 Assembly = Annotated[str, Option("Name of the assembly, for the record", panel=GENOME)]
-Output = Annotated[Path, Option("Run folder to write", "-o --output")]
+Output = Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
 Shard = Annotated[Path, Option("Genome shard", argument=True, metavar="SHARD.h5")]
 Arch = Annotated[
     dict[str, Any],
@@ -125,7 +127,7 @@ class PrepareRequest:
 
     vcf: Annotated[Path, Option("VCF, VCF.gz, or - for standard input")]
     fasta: Fasta
-    output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output")]
+    output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output", writes=True)]
     tracks: Tracks = field(default_factory=dict)
     contacts: Contacts = None
     label_info: str | None = option(
@@ -157,7 +159,7 @@ class PrepareGenomeRequest:
     """A genome shard to make of whole contigs, without variants."""
 
     fasta: Fasta
-    output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output")]
+    output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output", writes=True)]
     tracks: Tracks = field(default_factory=dict)
     contacts: Contacts = None
     contigs: tuple[str, ...] = option((), "Only these contigs", commas=True)
@@ -332,6 +334,7 @@ class ScoreRequest:
         Path("-"),
         "VCF, VCF.gz, BCF, TSV, TSV.gz or Parquet by its name; -: standard output",
         "-o --output",
+        writes=True,
     )
     output_type: str | None = option(
         None,
@@ -363,7 +366,9 @@ class ScoreRequest:
     )
     both_strands: bool = option(False, "Average both strands, at twice the cost")
     save_background: bool = option(
-        False, "Keep these scores with the model -m, for GENOMIX_PCT and GENOMIX_PHRED"
+        False,
+        "Keep these scores with the model -m, for GENOMIX_PCT and GENOMIX_PHRED",
+        writes="background.safetensors",
     )
     device: Device = "auto"
     devices: str = option(
@@ -397,16 +402,21 @@ class ExplainRequest:
 
     variants: Annotated[Path, Option("VCF", argument=True, metavar="VCF")]
     fasta: Fasta
-    output: Annotated[Path, Option("TSV of attributions to write", "-o --output")]
+    output: Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
     model: TrainedModel = DEFAULT_MODEL
     tracks: TracksOfOneCell = field(default_factory=dict)
     contacts: Contacts = None
     uncovered: Uncovered = None
     attention: Path | None = option(
-        None, "TSV of the attention rollout; descriptive only", metavar="TSV"
+        None, "TSV of the attention rollout; descriptive only", metavar="TSV", writes=True
     )
     plot_dir: Path | None = option(
-        None, "Folder for a picture of each variant", "--plots", old="--plot-dir", metavar="DIR"
+        None,
+        "Folder for a picture of each variant",
+        "--plots",
+        old="--plot-dir",
+        metavar="DIR",
+        writes=True,
     )
     select: tuple[str, ...] = option(
         (),
@@ -471,7 +481,7 @@ class SuiteRequest:
     """Models of variants to evaluate on a shard, beside baselines."""
 
     shard: Shard
-    output: Annotated[Path, Option("Folder of the report", "-o --output")]
+    output: Annotated[Path, Option("Folder of the report", "-o --output", writes=True)]
     models: tuple[str, ...] = option(
         (),
         "Run folder, or the name of a model that ships; repeat",
@@ -566,7 +576,7 @@ SIZES = {
 class SimulationRequest:
     """A genome to simulate, with contigs called chr1, chr2, ..."""
 
-    out_dir: Annotated[Path, Option("Folder to create", "-o --output", argument=True)]
+    out_dir: Annotated[Path, Option("Folder to create", "-o --output", argument=True, writes=True)]
     contigs: int = 2
     contig_length: int = 300_000
     variants_per_kb: float = option(4.0, "Variants per 1000 bp")

@@ -1,0 +1,125 @@
+"""An output never replaces an input of the same command, whatever path or link leads to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from genomix_cli.errors import UsageError
+from genomix_cli.options import Leaf
+
+STANDARD_STREAM = Path("-")
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+# Indexes lie beside the file that they belong to, and are read with it.
+INDEXES = (".fai", ".gzi", ".tbi", ".csi")
+# Files that `prepare cohort --study` reads of a folder.
+OF_A_STUDY = ("data_*", "meta_*", "*.seg")
+
+
+class NamedPath(NamedTuple):
+    """A path, and the option that gave it."""
+
+    flag: str
+    path: Path
+
+
+def refuse_overwriting(leaves: Iterable[Leaf], *others: NamedPath) -> None:
+    """Refuse a request of which an output would replace an input.
+
+    Parameters
+    ----------
+    leaves : iterable of Leaf
+        Of the request itself: the defaults are its values.
+    others : NamedPath
+        More inputs.
+
+    Raises
+    ------
+    UsageError
+        Naming both.
+    """
+    leaves = list(leaves)
+    inputs = [*others, *(each for leaf in leaves for each in _read(leaf))]
+    for output in (each for leaf in leaves for each in _written(leaf, leaves)):
+        for source in inputs:
+            if _replaces(output.path, source.path):
+                raise UsageError(
+                    f"is an input of this command, or holds one: {source.flag} {source.path}",
+                    where=f"{output.flag} {output.path}",
+                    hint="write to another place",
+                )
+
+
+def _written(leaf: Leaf, leaves: Iterable[Leaf]) -> Iterator[NamedPath]:
+    """Yield the path that an option writes, unless it is a stream or a device."""
+    if not leaf.option.writes or leaf.default in (None, False, STANDARD_STREAM):
+        return
+    path = leaf.default
+    if leaf.is_flag:  # a file in the folder of the model
+        (model,) = (each.default for each in leaves if each.name == "model")
+        path = _folder(model) / leaf.option.writes
+    if path.is_file() or path.is_dir() or not path.exists():
+        yield NamedPath(leaf.flag, path)
+
+
+def _read(leaf: Leaf) -> Iterator[NamedPath]:
+    """Yield the paths that an option reads."""
+    if leaf.option.writes or leaf.default is None:
+        return
+    values = leaf.default
+    if isinstance(values, dict):
+        values = tuple(values.values())
+    for value in values if isinstance(values, tuple) else (values,):
+        if leaf.is_path and value != STANDARD_STREAM:
+            # Of "contacts.mcool::/resolutions/1000" the file.
+            yield NamedPath(leaf.flag, Path(str(value).partition("::")[0]))
+        elif leaf.option.model:
+            yield NamedPath(leaf.flag, _folder(value))
+        elif leaf.option.reads and Path(value).is_file():
+            yield NamedPath(leaf.flag, Path(value))
+
+
+def _folder(model: str) -> Path:
+    """Return the folder of a model that may go by the name under which it ships."""
+    return Path(model) if Path(model).exists() else PRETRAINED / model
+
+
+def _replaces(output: Path, source: Path) -> bool:
+    """Return True if `output` is `source` or part of it, or a folder around it."""
+    return any(
+        _is_same(output, path) or (output.is_dir() and _is_below(path, output))
+        for path in _parts(source)
+    )
+
+
+def _parts(source: Path) -> Iterator[Path]:
+    """Yield an input and what is read with it: indexes of a file, the files of a folder.
+
+    Other files in a folder do not count: scores may well be kept beside the model they are of.
+    """
+    yield source
+    if not source.is_dir():
+        yield from (Path(f"{source}{suffix}") for suffix in INDEXES)
+        return
+    from genomix_cli.formats.run_folder import FILES
+
+    for name in (*OF_A_STUDY, *(file.name for file in FILES)):
+        # Tables of a run are for people to read, and other commands write under such names too.
+        if not name.endswith(".tsv"):
+            yield from source.glob(f"{name}**/*" if name.endswith("/") else name)
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    """Return True if two paths lead to one file, also to one that does not exist yet."""
+    if a.exists() and b.exists():
+        return a.samefile(b)
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """Return True if `path`, or what it links to, lies in a folder."""
+    root = os.path.realpath(folder)
+    lies = Path(os.path.realpath(path.parent)) / path.name
+    return lies.is_relative_to(root) or Path(os.path.realpath(path)).is_relative_to(root)
