@@ -160,7 +160,7 @@ class RequestCommand(TyperCommand):
             raise faults[0]
         if faults:
             raise UsageError("; ".join(fault.line() for fault in faults))
-        request = build(action.request, values)
+        request: Any = build(action.request, values)
         settings = ctx.meta.get(_SETTINGS)
         refuse_overwriting(
             leaves(request), *([NamedPath("--config", settings)] if settings else [])

@@ -148,7 +148,7 @@ def _drawn(draws: int, units: str) -> Iterator[str]:
 
 
 def _variant_lines(evaluation: Evaluation) -> Iterator[str]:
-    """What was counted."""
+    """Yield the counts."""
     counts = evaluation.counts
     left_out = _left_out(
         without_a_label=counts.unlabelled,
@@ -161,7 +161,7 @@ def _variant_lines(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _class_lines(evaluation: ClassEvaluation) -> Iterator[str]:
-    """What was counted, and what stands out."""
+    """Yield the counts, and what stands out."""
     counts = evaluation.counts
     left_out = _left_out(
         without_a_label=counts.unlabelled,

@@ -85,7 +85,7 @@ def _wrapped(example: str) -> list[str]:
 
 
 def described(leaf: Leaf, only_for: str = "") -> str:
-    """What an option does, its choices, limits, default and environment variable."""
+    """Return what an option does, its choices, limits, default and environment variable."""
     option = leaf.option
     text = option.help
     if leaf.choices and "|" not in leaf.metavar:
