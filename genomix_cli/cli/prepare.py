@@ -33,11 +33,8 @@ def prepare_genome(request: PrepareGenomeRequest) -> None:
     from genomix_cli.variants.prepare.genome import prepare_genome as prepare
 
     summary = prepare(request)
-    bases = sum(summary.contigs.values())
-    log.info(
-        "%s: %s bases of %s contigs; %s bases of assembly gaps left out",
-        *(summary.output, f"{bases:,}", f"{len(summary.contigs):,}", f"{summary.gaps:,}"),
-    )
+    bases = f"{sum(summary.contigs.values()):,} bases of {len(summary.contigs):,} contigs"
+    log.info(f"{summary.output}: {bases}; {summary.gaps:,} bases of assembly gaps left out")
     log.info("bins observed: %s", _shares(summary.observed))
 
 
@@ -60,11 +57,8 @@ def _shares(observed: dict[str, float]) -> str:
 
 
 def _variants_told(summary: ShardSummary) -> None:
-    log.info(
-        "%s: %s records, %s alleles, %s used",
-        summary.output,
-        *(f"{n:,}" for n in (summary.records, summary.alleles, summary.used)),
-    )
+    counts = f"{summary.records:,} records, {summary.alleles:,} alleles, {summary.used:,} used"
+    log.info(f"{summary.output}: {counts}")
     for reason, count in summary.skipped.items():
         log.info("  not used: %s %s, as %s", reason, f"{count:,}", summary.examples[reason][0])
     if summary.labelled or summary.labels_unused:
@@ -92,8 +86,7 @@ def _cohort_told(summary: CohortSummary) -> None:
     if summary.without_clinical_row:
         log.info("%s samples have no clinical row", f"{summary.without_clinical_row:,}")
     for reason, n in summary.left_out.items():
-        examples = ", ".join(summary.examples[reason])
-        log.info("left out: %s: %s, as %s", reason, f"{n:,}", examples)
+        log.info(f"left out: {reason}: {n:,}, as {', '.join(summary.examples[reason])}")
 
 
 def _note(note: Any) -> str:
@@ -105,8 +98,8 @@ def _note(note: Any) -> str:
 
 
 def _sequences_told(summary: SequenceSummary) -> None:
-    n, length = f"{summary.sequences:,}", f"{summary.length:,}"
-    log.info("%s: %s sequences (%s) of %s bases", summary.output, n, summary.rows, length)
+    sequences = f"{summary.sequences:,} sequences ({summary.rows})"
+    log.info(f"{summary.output}: {sequences} of {summary.length:,} bases")
     for name, fact in summary.facts.items():
         log.info("  %s: %s", name, f"{fact:,}" if type(fact) is int else fact)
     for reason, count in summary.left_out.items():

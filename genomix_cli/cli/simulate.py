@@ -180,37 +180,25 @@ def simulate_sequences(request: SimulateRequest) -> None:
 
 
 def _genome_told(summary: SimulationSummary) -> None:
-    counts = summary.counts
+    n = {name: f"{count:,}" for name, count in summary.counts.items()}
     log.info(
-        "%s: %s bases, %s elements (%s open), %s motif sites",
-        summary.out_dir,
-        *(f"{counts[key]:,}" for key in ("bases", "elements", "open_elements", "motif_sites")),
+        f"{summary.out_dir}: {n['bases']} bases, {n['elements']} elements "
+        f"({n['open_elements']} open), {n['motif_sites']} motif sites"
     )
     log.info(
-        "%s variants, %s alleles, %.1f %% positive; Bayes-optimal AUROC %.3f, AUPRC %.3f",
-        f"{counts['records']:,}",
-        f"{counts['alleles']:,}",
-        100 * summary.prevalence,
-        summary.auroc,
-        summary.auprc,
+        f"{n['records']} variants, {n['alleles']} alleles, {100 * summary.prevalence:.1f} % "
+        f"positive; Bayes-optimal AUROC {summary.auroc:.3f}, AUPRC {summary.auprc:.3f}"
     )
 
 
 def _cohort_told(summary: CohortSummary) -> None:
-    log.info(
-        "%s: %s samples (%s), %s",
-        summary.output,
-        f"{summary.samples:,}",
-        ", ".join(f"{name} {n:,}" for name, n in summary.classes.items()),
-        ", ".join(f"{n:,} of {name}" for name, n in summary.features.items()),
-    )
+    classes = ", ".join(f"{name} {n:,}" for name, n in summary.classes.items())
+    features = ", ".join(f"{n:,} of {name}" for name, n in summary.features.items())
+    log.info(f"{summary.output}: {summary.samples:,} samples ({classes}), {features}")
     whole = summary.ceilings[-1]
     log.info(
-        "Bayes-optimal, with all modalities: accuracy %.4f (95 %% %.4f to %.4f), AUROC %.4f",
-        whole.accuracy,
-        whole.low,
-        whole.high,
-        whole.auroc,
+        f"Bayes-optimal, with all modalities: accuracy {whole.accuracy:.4f} "
+        f"(95 % {whole.low:.4f} to {whole.high:.4f}), AUROC {whole.auroc:.4f}"
     )
     for ceiling in summary.ceilings:
         if len(ceiling.modalities) == 1 < len(whole.modalities):
@@ -220,12 +208,9 @@ def _cohort_told(summary: CohortSummary) -> None:
 
 
 def _fit_told(summary: FitSummary) -> None:
-    log.info(
-        "%s: %s samples in the classes %s",
-        summary.output,
-        f"{summary.parameters.samples:,}",
-        ", ".join(f"{name} {share:.3g}" for name, share in summary.parameters.classes.items()),
-    )
+    parameters = summary.parameters
+    classes = ", ".join(f"{name} {share:.3g}" for name, share in parameters.classes.items())
+    log.info(f"{summary.output}: {parameters.samples:,} samples in the classes {classes}")
     for name, found in summary.fitted.items():
         log.info("  %s, of %s: %s", name, summary.source[name], ", ".join(found.estimated))
         for note in found.notes:
@@ -233,16 +218,11 @@ def _fit_told(summary: FitSummary) -> None:
 
 
 def _sequences_told(summary: SequenceSummary, denoise: Path | None) -> None:
-    said = ", ".join(f"{name} {n:,}" for name, n in summary.counts.items())
-    log.info(
-        "%s: %s sequences of %s bases%s",
-        summary.output,
-        f"{summary.n:,}",
-        f"{summary.length:,}",
-        f" ({said})" if said else "",
-    )
+    counts = ", ".join(f"{name} {n:,}" for name, n in summary.counts.items())
+    kinds = f" ({counts})" if counts else ""
+    log.info(f"{summary.output}: {summary.n:,} sequences of {summary.length:,} bases{kinds}")
     if denoise:
-        log.info("%s bases filled in or changed", f"{summary.changed:,}")
+        log.info(f"{summary.changed:,} bases filled in or changed")
 
 
 VERB = Verb(

@@ -140,14 +140,11 @@ def _add_adapters(
 ) -> None:
     if rank < 1 or not alpha > 0:
         raise UsageError(f"adapters of rank {rank} and alpha {alpha:g} change nothing")
-    linear = [
-        part
-        for name, part in module.named_modules()
-        if isinstance(part, nn.Linear) and not _within(name, head)
-    ]
-    for part in linear:
-        adapter = LowRank(part.weight, rank, alpha, generator)
-        parametrize.register_parametrization(part, "weight", adapter)
+    # A list, since adapters are modules too.
+    for name, part in list(module.named_modules()):
+        if isinstance(part, nn.Linear) and not _within(name, head):
+            adapter = LowRank(part.weight, rank, alpha, generator)
+            parametrize.register_parametrization(part, "weight", adapter)
 
 
 def _head(module: nn.Module, head: Sequence[str] | None) -> Sequence[str]:

@@ -96,21 +96,17 @@ class LightningTask(pl.LightningModule):
         """Return AdamW (no decay on vectors) with a linear warm-up and a cosine."""
         config = self.settings
         # Vectors are biases and scales of norms, which decay would pull towards nothing useful.
-        decayed = [p for p in self.module.parameters() if p.requires_grad and p.ndim > 1]
-        plain = [p for p in self.module.parameters() if p.requires_grad and p.ndim <= 1]
+        learned = [p for p in self.module.parameters() if p.requires_grad]
         groups = [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
+            {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: warmup_cosine(step, total, config.warmup)
         )
-        return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return [optimiser], [{"scheduler": schedule, "interval": "step"}]
 
 
 class Surplus(NamedTuple):
@@ -274,10 +270,7 @@ def _trainer(
 def _loggers(folder: Path, config: FitConfig) -> Any:
     if config.quiet and not log.isEnabledFor(logging.DEBUG):
         return False
-    return [
-        CSVLogger(folder, name="logs", version=""),
-        TensorBoardLogger(folder, name="logs", version=""),
-    ]
+    return [kind(folder, name="logs", version="") for kind in (CSVLogger, TensorBoardLogger)]
 
 
 def _precision(name: str, device: torch.device) -> str:

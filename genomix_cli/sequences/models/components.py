@@ -32,6 +32,7 @@ CELLS = 2**23
 # The smaller side of the matrix up to which its products are decomposed exactly.
 EXACT = 6000
 EXTRA, POWERS = 20, 4
+ARRAYS = ("mean", "weight", "intercept", "votes")
 # How nearly a vote for one of a pair is all or nothing: margins are 1.
 STEEP = 10.0
 
@@ -80,10 +81,8 @@ class Components(SequenceClassifier):
     needs: ClassVar[Mapping[str, str]] = {"sklearn": "cohorts"}
     kind: ClassVar[Literal["logistic", "svm"]]
 
-    _mean: NDArray[np.float32]
-    _weight: NDArray[np.float32]
-    _intercept: Floats
-    _votes: Floats
+    # What is learned, by the names of `ARRAYS`.
+    _learned: State
 
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         codes = train.sequences.codes
@@ -92,71 +91,63 @@ class Components(SequenceClassifier):
         components = principal(matrix, codes, None if wanted == "all" else wanted, setting.seed)
         scores = components.scores
         unit = _unit(scores, self.kind)
-        linear = self._solve(scores / unit, train.label, setting.seed)
-        self._mean, self._intercept = matrix.mean, linear.intercepts
+        linear, votes = self._solve(scores / unit, train.label, setting.seed)
         weight = components.weights(linear.coefficients / unit)
         scaled = weight.reshape(*matrix.mean.shape, -1) * matrix.scale[:, None, None]
-        self._weight = scaled.astype(np.float32)
+        arrays = (matrix.mean, scaled.astype(np.float32), linear.intercepts, votes)
+        self._learned = dict(zip(ARRAYS, arrays, strict=True))
         size = linear.coefficients.size + linear.intercepts.size
         return Fitted(size, converged=linear.converged)
 
-    def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> Linear:
-        """Return the coefficients of the components; sets who votes for whom, if they do."""
+    def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> tuple[Linear, Floats]:
+        """Return the coefficients of the components; and the votes ``[P, K]`` of pairs, if any."""
         n_classes, config = len(self.classes), self.config
-        self._votes = np.zeros((0, n_classes))
-        seen = np.unique(label)
-        if getattr(config, "pairs", False) and len(seen) > 2:
-            linear, self._votes = learn_pairs(scores, label, n_classes, c=config.c)
-            return linear
-        return learn_linear(scores, label, n_classes, kind=self.kind, c=config.c, seed=seed)
+        if getattr(config, "pairs", False) and len(np.unique(label)) > 2:
+            return learn_pairs(scores, label, n_classes, c=config.c)
+        linear = learn_linear(scores, label, n_classes, kind=self.kind, c=config.c, seed=seed)
+        return linear, np.zeros((0, n_classes))
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
         """Return the log-softmax of the logits, or of the votes."""
         result = np.empty((len(codes), len(self.classes)))
-        weight = self._weight.reshape(self._mean.size, -1).astype(np.float64)
+        mean, weight, intercept, votes = (self._learned[name] for name in ARRAYS)
+        weight = weight.reshape(mean.size, -1).astype(np.float64)
         step = max(1, CELLS // (4 * max(codes.shape[1], 1)))
         for start in range(0, len(codes), step):
-            x = centred(codes[start : start + step], self._mean)
-            values = x.reshape(len(x), -1).astype(np.float64) @ weight + self._intercept
-            if len(self._votes):
-                values = np.tanh(STEEP * values) @ self._votes + self._absent()
+            x = centred(codes[start : start + step], mean)
+            values = x.reshape(len(x), -1).astype(np.float64) @ weight + intercept
+            if len(votes):
+                values = np.tanh(STEEP * values) @ votes + self._absent()
             result[start : start + step] = log_softmax(values)
         return result
 
     def _absent(self) -> Floats:
         """Return logits ``[K]`` of classes that nobody can vote for, which training had none of."""
-        return np.where(self._votes.any(0), 0.0, NEVER - len(self.classes))
+        return np.where(self._learned["votes"].any(0), 0.0, NEVER - len(self.classes))
 
     def logits_of(self, p: Any) -> Tensor:
         """See the base class."""
         import torch
 
-        mean, weight = (torch.from_numpy(a).to(p) for a in (self._mean, self._weight))
-        intercept = torch.from_numpy(self._intercept).to(p)
+        arrays = (self._learned[name] for name in ARRAYS)
+        mean, weight, intercept, votes = (torch.from_numpy(array).to(p) for array in arrays)
         values = torch.einsum("blx,lxk->bk", p - mean, weight) + intercept
-        if not len(self._votes):
+        if not len(votes):
             return values
-        votes, absent = (torch.from_numpy(a).to(p) for a in (self._votes, self._absent()))
-        return torch.tanh(STEEP * values) @ votes + absent
+        return torch.tanh(STEEP * values) @ votes + torch.from_numpy(self._absent()).to(p)
 
     def background(self) -> NDArray[np.float32]:
         """Return the mean composition of the columns."""
-        return self._mean
+        return self._learned["mean"]
 
     def state(self) -> State:
-        """Return the mean composition, and the weights of the bases."""
-        return {
-            "mean": self._mean,
-            "weight": self._weight,
-            "intercept": self._intercept,
-            "votes": self._votes,
-        }
+        """Return the mean composition, the weights of the bases, and the votes of pairs."""
+        return self._learned
 
     def _restore(self, state: State) -> None:
-        self._mean, self._weight = state["mean"], state["weight"]
-        self._intercept, self._votes = state["intercept"], state["votes"]
-        n_values = len(self._votes) or len(self.classes)
-        if self._weight.shape != (self.length, 4, n_values):
+        self._learned = {name: state[name] for name in ARRAYS}
+        n_values = len(state["votes"]) or len(self.classes)
+        if state["weight"].shape != (self.length, 4, n_values):
             raise ValueError("weights of other columns or classes")
 
 

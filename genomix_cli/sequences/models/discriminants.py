@@ -49,9 +49,10 @@ class Discriminants(Components):
         {"components": 300},
     )
 
-    def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> Linear:
-        self._votes = np.zeros((0, len(self.classes)))
-        return discriminants(scores, label, len(self.classes), self.config.shrinkage)
+    def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> tuple[Linear, Floats]:
+        n_classes = len(self.classes)
+        linear = discriminants(scores, label, n_classes, self.config.shrinkage)
+        return linear, np.zeros((0, n_classes))
 
 
 def discriminants(

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -77,21 +78,14 @@ def check_records(records: Sequence[Record], reference: Reference) -> list[Check
 
     The reference is read once for neighbouring records, so sorted records are fastest.
     """
-    checked: list[Checked] = []
-    first, chrom, neighbourhood = 0, "", -1
-    for i, record in enumerate(records):
-        current = record.pos // NEIGHBOURHOOD
-        if current != neighbourhood or record.fields[0] != chrom:
-            checked += _check_run(records[first:i], chrom, reference)
-            first, chrom, neighbourhood = i, record.fields[0], current
-    checked += _check_run(records[first:], chrom, reference)
-    return checked
+    runs = groupby(records, lambda record: (record.fields[0], record.pos // NEIGHBOURHOOD))
+    return [
+        checked for (chrom, _), run in runs for checked in _check_run(list(run), chrom, reference)
+    ]
 
 
 def _check_run(run: Sequence[Record], chrom: str, reference: Reference) -> list[Checked]:
     """Check records of one contig that lie close together."""
-    if not run:
-        return []
     contig = reference.names.find(chrom)
     if contig is None:
         return [_classified(record, "", CONTIG_ABSENT, None) for record in run]

@@ -8,7 +8,7 @@ at fixed records within a core that holds very many.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from genomix_cli.errors import DataError
@@ -105,11 +105,8 @@ def head(records: Iterator[Record]) -> list[Record]:
     return next(blocks(records, BLOCK_RECORDS), [])
 
 
-def suited_mode(records: Iterable[Record], stride: int = STRIDE) -> Literal["shared", "centred"]:
+def suited_mode(records: Sequence[Record], stride: int = STRIDE) -> Literal["shared", "centred"]:
     """Return ``"shared"`` if windows would share enough alleles, else ``"centred"``."""
-    alleles = 0
-    cores = set()
-    for record in records:
-        alleles += record.fields[4].count(",") + 1
-        cores.add(core_of(record, stride))
+    alleles = sum(record.fields[4].count(",") + 1 for record in records)
+    cores = {core_of(record, stride) for record in records}
     return "shared" if alleles >= DENSE * len(cores) else "centred"

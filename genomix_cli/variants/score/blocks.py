@@ -23,7 +23,7 @@ from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
-from genomix_cli.variants.score.engine import Scores, Target
+from genomix_cli.variants.score.engine import Clock, Scores, Target
 from genomix_cli.variants.score.plan import Plan, device_name
 from genomix_cli.variants.score.workers import Workers
 
@@ -117,7 +117,8 @@ class Run:
         self.before: Mapping[str, Any] = self.output.resumed or {}
         self.windows: int = self.before.get("windows", 0)
         self.n_in_window: int = self.before.get("n_in_window", 0)
-        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.clock = Clock(STAGES)
+        self.seconds = self.clock.seconds
         self.logits: list[np.ndarray] = []
         self._started = time.perf_counter()
         self._ticker = Ticker()
@@ -158,9 +159,8 @@ class Run:
         self.seconds["all"] = time.perf_counter() - self._started
 
     def _next_block(self) -> list[Checked] | None:
-        start = time.perf_counter()
-        block = next(self.variants, None)
-        self.seconds["variants"] += time.perf_counter() - start
+        with self.clock("variants"):
+            block = next(self.variants, None)
         if block is not None and self.request.write_index and self.variants.first_unsorted:
             raise UsageError(
                 "is not sorted and cannot be indexed",
@@ -182,22 +182,21 @@ class Run:
         self, block: list[Checked], state: Mapping[str, Any], future: Future[Scores]
     ) -> None:
         scores = self.workers.result(future)
-        start = time.perf_counter()
         self.windows += scores.windows
         self.n_in_window += int(scores.unknown.sum())
         for stage, spent in scores.seconds.items():
             self.seconds[stage] += spent
         if self.request.save_background:
             self.logits.append(scores.logit)
-        self.output.lines(self.annotator.lines(block, scores))
         records = state["counts"]["records"]
-        if time.monotonic() - self._committed < COMMIT_SECONDS:
-            self.output.end_block()
-        else:
-            tallies = {"windows": self.windows, "n_in_window": self.n_in_window}
-            self.output.commit({**state, **tallies, "records": records})
-            self._committed = time.monotonic()
-        self.seconds["writing"] += time.perf_counter() - start
+        with self.clock("writing"):
+            self.output.lines(self.annotator.lines(block, scores))
+            if time.monotonic() - self._committed < COMMIT_SECONDS:
+                self.output.end_block()
+            else:
+                tallies = {"windows": self.windows, "n_in_window": self.n_in_window}
+                self.output.commit({**state, **tallies, "records": records})
+                self._committed = time.monotonic()
         rate = (records - self._done_before) / (time.perf_counter() - self._started)
         last = block[-1].record
         position = f"{last.chrom}:{last.pos:,}"

@@ -257,12 +257,11 @@ class Engine:
         flank, n_bins = self.model.flank, self.model.n_bins
         offset = np.array([allele.pos - start for allele in alleles], np.int64)
         rows = haplotypes(self.source, contig, alleles, flank)
-        strands = [_chunks(offset, rows, self.device)]
+        strands = [(offset, rows)]
         if self.both_strands:
-            offset = mirrored_offset(offset, rows.ref_len, n_bins)
-            rows = mirrored_haplotypes(self.source, contig, alleles, flank)
-            strands.append(_chunks(offset, rows, self.device))
-        return tuple(strands)
+            mirrored = mirrored_haplotypes(self.source, contig, alleles, flank)
+            strands.append((mirrored_offset(offset, rows.ref_len, n_bins), mirrored))
+        return tuple(_chunks(*strand, self.device) for strand in strands)
 
 
 def chosen_precision(asked: str, device: torch.device) -> Any:
@@ -273,7 +272,7 @@ def chosen_precision(asked: str, device: torch.device) -> Any:
 class Clock:
     """Seconds spent in each stage of the work."""
 
-    def __init__(self, stages: Sequence[str]) -> None:
+    def __init__(self, stages: Iterable[str]) -> None:
         self.seconds = dict.fromkeys(stages, 0.0)
 
     @contextmanager

@@ -37,8 +37,6 @@ SCORES = (
 RANKS = (
     Tag(PERCENTILE, "Float", "Percentile of " + PROBABILITY + " among {background}"),
     Tag(
-        PHRED,
-        "Float",
-        "-10 log10 of the share of {background} with at least this " + PROBABILITY,
+        PHRED, "Float", f"-10 log10 of the share of {{background}} with at least this {PROBABILITY}"
     ),
 )
