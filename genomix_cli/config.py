@@ -34,7 +34,7 @@ class Within:
     above: bool = False
 
     def holds(self, value: Any) -> bool:
-        """Whether a number, or each of a tuple of numbers, is allowed."""
+        """Return True if a number, or each of a tuple of numbers, is allowed."""
         numbers = value if isinstance(value, tuple) else (value,)
         return all(
             (self.low < n if self.above else self.low <= n) and n <= self.high for n in numbers
@@ -54,7 +54,8 @@ Count = Annotated[int, Within(1)]
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Plain, JSON-ready data of a configuration dataclass (tuples become lists)."""
-    return {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
+    plain: dict[str, Any] = _plain(dataclasses.asdict(config))
+    return plain
 
 
 def from_dict(cls: type[T], data: Mapping[str, Any], *, where: object = None) -> T:
@@ -117,15 +118,20 @@ def _coerce(value: Any, hint: Any) -> Any:
     if get_origin(hint) is Annotated:
         return _coerce(value, get_args(hint)[0])
     if get_origin(hint) is tuple and isinstance(value, list):
-        args = get_args(hint)
-        each = args[:1] * len(value) if args[-1] is Ellipsis else args
+        each = _hints_of_items(hint, len(value))
         return tuple(map(_coerce, value, each)) if len(each) == len(value) else tuple(value)
     if get_origin(hint) in (Union, types.UnionType):
         tried = [(_coerce(value, arg), arg) for arg in get_args(hint)]
-        return next((found for found, arg in tried if _fits(found, arg)), value)
+        return next((coerced for coerced, arg in tried if _fits(coerced, arg)), value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
+
+
+def _hints_of_items(hint: Any, length: int) -> tuple[Any, ...]:
+    """Type of each item of a tuple; of ``tuple[T, ...]`` as many as there are."""
+    args = get_args(hint)
+    return args[:1] * length if args[-1] is Ellipsis else args
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -138,14 +144,10 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(_fits(value, arg) for arg in get_args(hint))
     if origin is tuple:
-        args = get_args(hint)
         if not isinstance(value, tuple):
             return False
-        if len(args) == 2 and args[1] is Ellipsis:
-            return all(_fits(v, args[0]) for v in value)
-        return len(args) == len(value) and all(
-            _fits(v, a) for v, a in zip(value, args, strict=True)
-        )
+        each = _hints_of_items(hint, len(value))
+        return len(each) == len(value) and all(map(_fits, value, each))
     if hint is int and isinstance(value, bool):
         return False
     return hint is Any or isinstance(value, origin or hint)

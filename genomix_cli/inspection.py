@@ -1,4 +1,4 @@
-"""What a file is: a few facts, and for a scored VCF the highest scores."""
+"""Reports on files: kind and a few facts, and for a scored VCF the highest scores."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Report:
-    """What a file is.
+    """Description of a file.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How an output was made, and outputs that appear whole or not at all."""
+"""Records of how an output was made, and outputs that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _sha256(path: str, mtime: int, size: int) -> str:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What every output says of itself.
+    """Record of how an output was made, which it carries.
 
     Attributes
     ----------
@@ -88,13 +88,7 @@ class Provenance:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and HDF5 attributes."""
-        return {
-            "version": self.version,
-            "command": self.command,
-            "config": dict(self.config),
-            "seed": self.seed,
-            "inputs": dict(self.inputs),
-        }
+        return {"version": self.version, **vars(self)}
 
 
 def environment() -> dict[str, str]:
@@ -144,6 +138,5 @@ def atomic_path(target: Path, *, force: bool = True) -> Iterator[Path]:
 def _replace(draft: Path, target: Path) -> None:
     """Rename, replacing an existing folder as a whole."""
     if target.is_dir():
-        old = draft.parent / "replaced"
-        os.rename(target, old)
+        os.rename(target, draft.parent / "replaced")
     os.replace(draft, target)

@@ -1,4 +1,4 @@
-"""The reference pages of commands and of run folders, from what the commands use.
+"""The page on commands, and tables of that on run folders, from what the commands use.
 
 ``python -m genomix_cli.cli.docs docs/commands.md docs/run_format.md``
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from genomix_cli.cli.command import Command
 from genomix_cli.cli.help import described
 from genomix_cli.cli.main import CHAIN
+from genomix_cli.formats.docs import refresh, table
 from genomix_cli.options import Leaf
 
 _INTRODUCTION = """\
@@ -68,48 +69,29 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-_RUN = """\
-# Run folders
-
-Generated from `genomix_cli/formats/run_folder.py` and the configuration classes that it stores. Do
-not edit: run `make docs`.
-
-`genomix train` writes a folder; `score`, `explain`, `evaluate`, `inspect` and `train --init` read
-it. Every file appears whole or not at all, and nothing is unpickled. A run is resumed under its own
-settings only; those that may differ are {ignored}.
-"""
-
-
-def render_run_format() -> str:
-    """Return the page on run folders, Markdown."""
+def run_format_blocks() -> dict[str, str]:
+    """Return the generated blocks of the page on run folders."""
     from genomix_cli.cohorts.runs import RunConfig as CohortConfig
-    from genomix_cli.formats.run_folder import DIGEST, FILES, FORMAT, HISTORY, IGNORED_ON_RESUME
+    from genomix_cli.formats.run_folder import IGNORED_ON_RESUME
     from genomix_cli.sequences.runs import RunConfig as SequenceConfig
     from genomix_cli.variants.trained import ModelConfig
 
-    ignored = ", ".join(f"`{name}`" for name in IGNORED_ON_RESUME)
-    lines = [_RUN.format(ignored=ignored), "| file | written by | |", "|---|---|---|"]
-    lines += [f"| `{file.name}` | {file.of} | {file.text} |" for file in FILES]
-    lines += [
-        f"\n## config.json: `{FORMAT}`, version {len(HISTORY)}\n",
-        "All have `format`, `format_version`, `domain` (absent in the first runs of variants) and "
-        f"`{DIGEST}`,\nthe digest of `model.safetensors`, which is checked on reading.",
-    ]
     configs = {"variants": ModelConfig, "cohorts": CohortConfig, "sequences": SequenceConfig}
-    for domain, config in configs.items():
-        lines += [f"\n### {domain}\n", "| key | type | |", "|---|---|---|"]
-        lines += [f"| `{name}` | {kind} | {text} |" for name, kind, text in _attributes(config)]
-    lines += ["\n## Versions\n", *(f"- {n}: {text}" for n, text in enumerate(HISTORY, 1)), ""]
-    return "\n".join(lines)
+    tables = {
+        domain: table(["key", "type", "meaning"], _attributes(config))
+        for domain, config in configs.items()
+    }
+    return {"ignored": f"{', '.join(f'`{name}`' for name in IGNORED_ON_RESUME)}.\n", **tables}
 
 
-def _attributes(config: type) -> Iterator[tuple[str, str, str]]:
+def _attributes(config: type) -> Iterator[list[str]]:
     """Yield name, type and meaning of the attributes that a docstring lists."""
     listed = (inspect.getdoc(config) or "").partition("----------\n")[2]
     for match in re.finditer(r"^(\w[\w, ]*) : (.*)((?:\n {4}.*)*)", listed, re.MULTILINE):
-        yield match[1], match[2], _cell(" ".join(match[3].split()))
+        yield [f"`{match[1]}`", match[2], _cell(" ".join(match[3].split()))]
 
 
 if __name__ == "__main__":
-    for path, text in zip(sys.argv[1:], (render(), render_run_format()), strict=True):
-        Path(path).write_text(text)
+    commands, run_format = map(Path, sys.argv[1:])
+    commands.write_text(render())
+    run_format.write_text(refresh(run_format.read_text(), run_format_blocks()))

@@ -41,7 +41,7 @@ _AGAIN = "make it again: genomix prepare cohort"
 
 @dataclass(frozen=True)
 class Kind:
-    """What the numbers of a modality are.
+    """Kind of number that a modality holds.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Kind:
         return f"{number} from {self.low:g} to {self.high:g}"
 
     def outside(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of `values` are not allowed; NaN (missing) is."""
+        """Return True for values that are not allowed; NaN (missing) is."""
         wrong = (values < self.low) | (values > self.high) | np.isinf(values)
         if self.integer:
             wrong |= np.isfinite(values) & (values != np.rint(values))
@@ -149,7 +149,7 @@ class Cohort:
         return np.asarray(self.obs[LABEL].cat.codes, np.int64)
 
     def rows(self, name: str) -> NDArray[np.intp]:
-        """Which sample each stored row of a modality is ``[n_m]``."""
+        """Return the sample of each stored row of a modality ``[n_m]``."""
         return self._rows[name]
 
     def stored(self, name: str, where: str = "X") -> h5py.Dataset:
@@ -163,7 +163,7 @@ class Cohort:
         return read_elem(self._file[f"mod/{name}/var"])
 
     def present(self, name: str) -> NDArray[np.bool_]:
-        """Which samples have the modality ``[n]``."""
+        """Return True for samples that have the modality ``[n]``."""
         here = np.zeros(len(self.obs), bool)
         here[self.rows(name)] = True
         return here
@@ -224,7 +224,7 @@ def bayes_key(modalities: tuple[str, ...]) -> str:
 
 
 def is_cohort(path: Path) -> bool:
-    """Whether an HDF5 file is a MuData file, ours or another's."""
+    """Return True if an HDF5 file is a MuData file, ours or another's."""
     import h5py
 
     with h5py.File(path) as file:

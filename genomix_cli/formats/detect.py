@@ -1,4 +1,4 @@
-"""What a file or folder is, by its first bytes or by what it says of itself."""
+"""Kinds of files and folders, told by their first bytes or by what they say of themselves."""
 
 from __future__ import annotations
 

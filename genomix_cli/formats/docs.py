@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from genomix_cli.formats.cohort import KINDS
@@ -16,12 +16,16 @@ from genomix_cli.formats.schema import LAYOUTS, Array, Layout
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
-def refresh(page: str) -> str:
-    """Return a page, Markdown, with its generated blocks as the code has them now."""
-    blocks = {layout.name: _layout(layout) for layout in LAYOUTS.values()}
-    kinds = ([f"`{kind.name}`", kind.text, kind.domain] for kind in KINDS.values())
-    blocks["kinds"] = _table(["kind", "values", "domain"], kinds)
+def refresh(page: str, blocks: Mapping[str, str]) -> str:
+    """Return a page, Markdown, with its generated blocks, by name, as the code has them now."""
     return _BLOCK.sub(lambda match: f"{match[1]}{blocks[match[2]]}\n", page)
+
+
+def format_blocks() -> dict[str, str]:
+    """Return the generated blocks of the pages on shards and cohorts."""
+    kinds = ([f"`{kind.name}`", kind.text, kind.domain] for kind in KINDS.values())
+    layouts = {layout.name: _layout(layout) for layout in LAYOUTS.values()}
+    return {"kinds": table(["kind", "values", "domain"], kinds), **layouts}
 
 
 def _layout(layout: Layout) -> str:
@@ -31,8 +35,8 @@ def _layout(layout: Layout) -> str:
     return (
         f"## The {layout.name} layout: `{layout.format}`, version {layout.version}\n\n"
         f"{layout.text}\n\nAttributes of the root:\n\n"
-        f"{_table(['name', 'kind', 'meaning'], attributes)}\nDatasets:\n\n"
-        f"{_table(['path', 'type', 'shape', 'meaning'], map(_row, layout.arrays))}\n"
+        f"{table(['name', 'kind', 'meaning'], attributes)}\nDatasets:\n\n"
+        f"{table(['path', 'type', 'shape', 'meaning'], map(_row, layout.arrays))}\n"
         f"Versions:\n\n{history}"
     )
 
@@ -43,11 +47,12 @@ def _row(array: Array) -> list[str]:
     return [f"`{array.path}`", array.dtype, f"[{shape}]", text]
 
 
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    """Return a table, Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 if __name__ == "__main__":
     for path in map(Path, sys.argv[1:]):
-        path.write_text(refresh(path.read_text()))
+        path.write_text(refresh(path.read_text(), format_blocks()))

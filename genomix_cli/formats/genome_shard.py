@@ -43,7 +43,7 @@ def _made_by(layout: Layout) -> str:
 
 
 class Place(NamedTuple):
-    """Where an array lies in the file; `offset` is None for an empty one."""
+    """Place of an array in the file; `offset` is None for an empty one."""
 
     offset: int | None
     shape: tuple[int, ...]

@@ -35,53 +35,6 @@ IGNORED_ON_RESUME = (
 
 State = Mapping[str, NDArray[Any]]
 
-HISTORY = (
-    "The first.",
-    "`weights_sha256`; version 1 is still read.",
-)
-
-
-class File(NamedTuple):
-    """A file of a run folder.
-
-    Attributes
-    ----------
-    name : str
-        May be a pattern.
-    of : str
-        Tasks that write it.
-    text : str
-    """
-
-    name: str
-    of: str
-    text: str
-
-
-FILES = (
-    File(CONFIG, "all", "The model and how it was made; written last: the folder is whole."),
-    File(WEIGHTS, "all", "Weights, in the safetensors format."),
-    File(REQUEST, "all", "What was asked, of which inputs, and where it ran; written first."),
-    File("metrics.json", "all", "How good the model is on what was held out."),
-    File("README.md", "all but variants' labels", "The model card."),
-    File("report.html", "all but variants' labels", "The report, one page."),
-    File("checkpoints/", "networks", "The last and the best; `--resume` goes on from the last."),
-    File("logs/", "networks", "Loss and metrics by epoch, for TensorBoard."),
-    File("predictions.tsv", "variants: labels", "Held-out variants with label and probability."),
-    File("reference.json", "variants: labels", "Answers that `genomix doctor` compares with."),
-    File("heads.safetensors", "variants: pretrain", "Heads of pre-training, for `--init`."),
-    File("cross_validation.json", "variants: folds", "As train.json, of all folds together."),
-    File("fold-*.bed", "variants: folds", "Regions that a fold tests."),
-    File("fold-*/", "variants: folds", "The run folder of a fold."),
-    File("predictions.parquet", "classifiers", "Probabilities of held-out rows, by every model."),
-    File("models.tsv", "classifiers", "A row per model: metrics with intervals, and ranks."),
-    File("timing.json", "classifiers", "Seconds of each model; the only numbers that vary."),
-    File("*_mqc.json", "classifiers", "Tables and plots for MultiQC."),
-    File("training.tsv", "classifiers", "Loss by epoch, of networks."),
-    File("few_shot.tsv", "sequences: classify", "Accuracy after a few examples of each class."),
-    File("attention.tsv", "sequences: align", "Attention between phenotypes and places."),
-)
-
 
 class Stored(NamedTuple):
     """A trained model as it lies on disk.

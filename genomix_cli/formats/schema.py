@@ -57,7 +57,7 @@ class Array:
     required: bool = True
 
     def has_dtype(self, dtype: np.dtype) -> bool:
-        """Whether `dtype` is what the table asks for."""
+        """Return True if `dtype` is what the table asks for."""
         return dtype.kind == "S" if self.dtype == "bytes" else dtype == np.dtype(self.dtype)
 
 
@@ -93,7 +93,7 @@ class Layout:
     prepare: str = "genomix prepare variants"
 
     def array(self, path: str) -> Array:
-        """The row of the table for `path`."""
+        """Return the row of the table for `path`."""
         return next(array for array in self.arrays if array.path == path)
 
 
@@ -137,7 +137,7 @@ class VariantTable(NamedTuple):
 
     @classmethod
     def empty(cls) -> VariantTable:
-        """A table without variants."""
+        """Return a table without variants."""
         types = ("S1" if t == "bytes" else t for t, _ in _VARIANT_COLUMNS.values())
         return cls(*(np.empty(0, dtype) for dtype in types))
 

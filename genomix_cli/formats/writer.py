@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -87,8 +86,7 @@ class LayoutWriter:
             alignment_threshold=ALIGNMENT,
             alignment_interval=ALIGNMENT,
         )
-        fixed = {"format": layout.format, "format_version": layout.version}
-        values = {**attributes, **fixed}
+        values = {**attributes, "format": layout.format, "format_version": layout.version}
         for attribute in layout.attributes:
             value = values.pop(attribute.name)
             is_json = attribute.kind == "json"
@@ -99,12 +97,7 @@ class LayoutWriter:
     def __enter__(self) -> LayoutWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         self._disk.close()
         self._raise_disk_error()
@@ -114,7 +107,7 @@ class LayoutWriter:
             raise self._disk.error
 
     def create(self, path: str, shape: tuple[int, ...], contig: str = "") -> h5py.Dataset:
-        """A dataset to fill piece by piece.
+        """Return a dataset to fill piece by piece.
 
         Parameters
         ----------
@@ -127,13 +120,13 @@ class LayoutWriter:
         return self._create(array, shape, np.dtype(array.dtype), contig)
 
     def put(self, path: str, values: NDArray[Any], contig: str = "") -> None:
-        """A whole dataset; byte strings keep their width, other values are cast."""
+        """Write a whole dataset; byte strings keep their width, other values are cast."""
         array = self.layout.array(path)
         dtype = values.dtype if array.dtype == "bytes" else np.dtype(array.dtype)
         self._create(array, values.shape, dtype, contig)[...] = values
 
     def put_variants(self, table: VariantTable) -> None:
-        """The table of variants."""
+        """Write the table of variants."""
         for name, column in table._asdict().items():
             self.put(f"/variants/{name}", column)
 

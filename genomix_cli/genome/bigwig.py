@@ -87,7 +87,11 @@ class BigWig:
         self.lengths: dict[str, int] = dict(self._file.chroms())
         # libBigWig lists contigs by the number that the index calls them by.
         self._numbers = {name: number for number, name in enumerate(self.lengths)}
-        self._blocks = _open_blocks(self.path)
+        self._blocks: BlockFile | None = None
+        try:
+            self._blocks = BlockFile(self.path)
+        except UnknownLayout as error:
+            log.debug("%s: %s; reading it through pyBigWig", self.path, error)
         self._scratch = Sums(np.empty(0), np.empty(0))
         self.names = ContigNames(self.lengths, self.path)
 
@@ -197,25 +201,20 @@ class BigWig:
         return sums
 
     def _sums_of_values(self, name: str, first: int, last: int, bin_size: int) -> Sums:
-        """The same through pyBigWig, base by base."""
+        """Bins as :meth:`_sums` gives them, read base by base through pyBigWig."""
         start, end = first * bin_size, min(last * bin_size, self.lengths[name])
-        values = self._values(name, start, end)
-        cut = (last - first) * bin_size - (end - start)
-        if cut:
-            values = np.append(values, np.full(cut, np.nan, np.float32))
-        known = ~np.isnan(values)
-        values[~known] = 0
-        total = values.reshape(-1, bin_size).sum(axis=1, dtype=np.float64)
-        return Sums(total, known.reshape(-1, bin_size).sum(axis=1, dtype=np.float64))
-
-    def _values(self, name: str, start: int, end: int) -> NDArray[np.float32]:
-        """Signal of each base, NaN where not covered."""
         try:
             values = self._file.values(name, start, end, numpy=True)
         except RuntimeError as error:
             raise DataError(f"is damaged at {name}:{start + 1}-{end}", where=self.path) from error
-        # pyBigWig gives nothing at all, not NaN, for a contig without entries.
-        return values if len(values) else np.full(end - start, np.nan, np.float32)
+        # NaN where not covered, and after the contig's end; pyBigWig gives nothing at all, not NaN,
+        # for a contig without entries.
+        whole = np.full((last - first) * bin_size, np.nan, np.float32)
+        whole[: len(values)] = values
+        known = ~np.isnan(whole)
+        whole[~known] = 0
+        total, covered = whole.reshape(-1, bin_size), known.reshape(-1, bin_size)
+        return Sums(total.sum(1, dtype=np.float64), covered.sum(1, dtype=np.float64))
 
     def _sample(self, bin_size: int) -> Iterator[tuple[str, int, int]]:
         """Contig, first and last bin of what a distribution is made of."""
@@ -239,14 +238,6 @@ class BigWig:
             return self._file.stats(name, type="max")[0] is not None
         except RuntimeError as error:
             raise DataError(f"is damaged in {name}", where=self.path) from error
-
-
-def _open_blocks(path: Path) -> BlockFile | None:
-    try:
-        return BlockFile(path)
-    except UnknownLayout as error:
-        log.debug("%s: %s; reading it through pyBigWig", path, error)
-        return None
 
 
 def _add(sums: Sums, intervals: Intervals, first_bin: int, bin_size: int) -> None:

@@ -134,7 +134,7 @@ class BlockFile:
         for batch in _batches(blocks[first:last]):
             sections = [_section(data, contig) for data in self._read_blocks(batch)]
             for kind, run in groupby(sections, key=lambda section: section.kind):
-                intervals = _DECODE[kind](list(run))
+                intervals = _decode(kind, list(run))
                 if len(intervals.start):
                     _check_order(intervals, reached)
                     reached = int(intervals.end[-1])
@@ -228,22 +228,19 @@ def _section(data: bytes | memoryview, contig: int) -> Section:
     return Section(kind, start, step, span, count, items)
 
 
-def _bed_graph(sections: Sequence[Section]) -> Intervals:
-    start, end, value = _columns(sections, 3)
-    return Intervals(start, end, value)
-
-
-def _variable_step(sections: Sequence[Section]) -> Intervals:
-    start, value = _columns(sections, 2)
-    return Intervals(start, start + _spans(sections), value)
-
-
-def _fixed_step(sections: Sequence[Section]) -> Intervals:
-    (value,) = _columns(sections, 1)
+def _decode(kind: int, sections: Sequence[Section]) -> Intervals:
+    """Entries of sections of one kind: with both ends, a start and a span, or at equal steps."""
+    columns = _columns(sections, _ITEM_BYTES[kind] // 4)
+    if kind == _BED_GRAPH:
+        return Intervals(*columns)
+    *starts, value = columns
+    # Without starts they are at equal steps.
     start = np.concatenate(
-        [np.arange(s.n_items, dtype=np.int32) * s.step + s.start for s in sections]
+        starts or [np.arange(s.n_items, dtype=np.int32) * s.step + s.start for s in sections]
     )
-    return Intervals(start, start + _spans(sections), value)
+    spans = np.array([section.span for section in sections], np.int32)
+    span = np.repeat(spans, [section.n_items for section in sections])
+    return Intervals(start, start + span, value)
 
 
 def _columns(sections: Sequence[Section], n: int) -> list[NDArray[Any]]:
@@ -254,16 +251,8 @@ def _columns(sections: Sequence[Section], n: int) -> list[NDArray[Any]]:
     return [*columns, np.concatenate(values, dtype=np.float64)]
 
 
-def _spans(sections: Sequence[Section]) -> NDArray[np.int32]:
-    spans = np.array([section.span for section in sections], np.int32)
-    return np.repeat(spans, [section.n_items for section in sections])
-
-
-_DECODE = {_BED_GRAPH: _bed_graph, _VARIABLE_STEP: _variable_step, _FIXED_STEP: _fixed_step}
-
-
 def _cut(intervals: Intervals, start: int, end: int) -> Intervals:
-    """What lies in ``start .. end``, of sorted intervals."""
+    """Return what lies in ``start .. end``, of sorted intervals."""
     first = int(np.searchsorted(intervals.end, start, "right"))
     last = int(np.searchsorted(intervals.start, end, "left"))
     part = _of(intervals, slice(first, last))

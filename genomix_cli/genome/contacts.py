@@ -216,7 +216,7 @@ def from_band(band: NDArray[np.floating], first: int, n_bins: int) -> NDArray[np
 
 @lru_cache(maxsize=4)
 def _places(n: int) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
-    """Where in a flat band each element of the matrix is, and which are off it if any are."""
+    """Place in a flat band of each element of the matrix, and a mask of those off it, if any."""
     row, column = np.indices((n, n))
     distance = np.abs(row - column)
     place = np.minimum(row, column) * REACH + np.minimum(distance, REACH - 1)
@@ -265,7 +265,9 @@ def _open(uri: str) -> Any:
     if not Path(path).is_file():
         raise DataError("no such file", where=path)
     try:
-        resolutions = [] if group else _resolutions(cooler.fileops.list_coolers(path))
+        groups = [] if group else cooler.fileops.list_coolers(path)
+        maps = (name.rpartition("/") for name in groups)
+        resolutions = sorted(int(last) for folder, _, last in maps if folder == "/resolutions")
         if resolutions:
             uri = f"{path}::/resolutions/{_best(resolutions, path)}"
         return cooler.Cooler(uri)
@@ -278,20 +280,14 @@ def _open(uri: str) -> Any:
         ) from error
 
 
-def _resolutions(groups: list[str]) -> list[int]:
-    return sorted(int(g.rsplit("/", 1)[1]) for g in groups if g.startswith("/resolutions/"))
-
-
 def _best(resolutions: list[int], path: str) -> int:
-    fits = [r for r in resolutions if r >= BIN and r % BIN == 0]
-    if fits:
-        return fits[0]
-    finer = [r for r in resolutions if BIN % r == 0]
-    if not finer:
-        raise DataError(
-            "has no resolution that fits the 5-kb grid",
-            where=path,
-            expected="a divisor or multiple of 5000",
-            found=", ".join(map(str, resolutions)),
-        )
-    return finer[-1]
+    """Return the finest resolution of 5 kb or more, else the coarsest below it."""
+    for resolution in sorted(resolutions, key=lambda r: (r < BIN, abs(r - BIN))):
+        if resolution % BIN == 0 or BIN % resolution == 0:
+            return resolution
+    raise DataError(
+        "has no resolution that fits the 5-kb grid",
+        where=path,
+        expected="a divisor or multiple of 5000",
+        found=", ".join(map(str, resolutions)),
+    )

@@ -181,7 +181,7 @@ def _index_files(path: Path) -> dict[str, Path]:
 
 
 def _is_indexed(path: Path) -> bool:
-    """Whether the index files are there and are not those of an earlier file of this name.
+    """Return True if index files are there, and not those of an earlier file of this name.
 
     Modification times would not tell: copying a folder often leaves the index the older file.
     """

@@ -29,26 +29,15 @@ class ReadAhead(Generic[T]):
         self._kept: tuple[str, int, int, T] | None = None
 
     def get(self, contig: str, first: int, last: int) -> tuple[T, slice]:
-        """What was read, and where ``first .. last`` lies in it."""
+        """Return a stretch that was read, and the slice of it that is ``first .. last``."""
         if last - first > self._longest:
             return self._read(contig, first, last), slice(0, last - first)
-        if self._kept is None or not self._reaches(contig, first) or last > self._kept[2]:
-            end = max(last, first + self._ahead(contig, first))
+        kept = self._kept
+        steps_on = kept is not None and kept[0] == contig and kept[1] <= first <= kept[2]
+        if kept is None or not steps_on or last > kept[2]:
+            ahead = min(2 * (kept[2] - kept[1]), self._longest) if kept and steps_on else 0
+            end = max(last, first + ahead)
             # Forgotten first: its memory may be needed, and the read may fail.
-            self._kept = None
-            self._kept = contig, first, end, self._read(contig, first, end)
-        _, start, _, data = self._kept
-        return data, slice(first - start, last - start)
-
-    def _reaches(self, contig: str, first: int) -> bool:
-        return (
-            self._kept is not None
-            and self._kept[0] == contig
-            and self._kept[1] <= first <= self._kept[2]
-        )
-
-    def _ahead(self, contig: str, first: int) -> int:
-        if self._kept is None or not self._reaches(contig, first):
-            return 0
-        _, start, end, _ = self._kept
-        return min(2 * (end - start), self._longest)
+            self._kept = kept = None
+            self._kept = kept = contig, first, end, self._read(contig, first, end)
+        return kept[3], slice(first - kept[1], last - kept[1])

@@ -1,4 +1,4 @@
-"""Where a model's inputs come from: one interface over raw files and shards.
+"""Sources of a model's inputs: one interface over raw files and shards.
 
 Letters: M tracks, N bins.
 """
@@ -362,7 +362,7 @@ class RawGenome:
 
     @property
     def has_contacts(self) -> bool:
-        """Whether a contact map was given."""
+        """True if a contact map was given."""
         return self._contacts is not None
 
     def band(self, contig: str) -> NDArray[np.float32]:

@@ -30,7 +30,7 @@ _OTHER_FORMATS = {
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
+    """Return True if a cell says that there is no value."""
     return cell.strip().lower() in MISSING
 
 

@@ -70,7 +70,7 @@ def read_track_name(name: str) -> TrackName:
 
 
 def is_accessibility(modality: str) -> bool:
-    """Whether a modality says where the chromatin is open."""
+    """Return True if a modality says where the chromatin is open."""
     name = read_track_name(modality)
     return name.assay in _ACCESSIBILITY.values()
 

@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from genomix_cli.formats.genome_shard import open_shard
-from genomix_cli.formats.run_folder import FILES
-from tests.conftest import Ended, Fast, Genomix
+from tests.conftest import ROOT, Ended, Fast, Genomix
 
 pytest.importorskip("lightning")
 
@@ -116,7 +115,9 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(
 
 
 def test_the_page_names_every_file_of_a_run(run: Path) -> None:
-    named = {file.name.removesuffix("/") for file in FILES}
+    page = (ROOT / "docs" / "run_format.md").read_text()
+    files = page[: page.index("\n## config.json")]
+    named = {row.split("`")[1].removesuffix("/") for row in files.splitlines() if row[:3] == "| `"}
     assert {path.name for path in run.iterdir()} <= named
 
 

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from genomix_cli.cli.command import RequestCommand
-from genomix_cli.cli.docs import render, render_run_format
+from genomix_cli.cli.docs import render, run_format_blocks
 from genomix_cli.cli.main import CHAIN
+from genomix_cli.formats import run_folder
+from genomix_cli.formats.docs import refresh
 from genomix_cli.options import REQUIRED, Leaf, leaves
 from tests.commands import COMMANDS, ROOT
 from tests.conftest import clean_environment
@@ -246,7 +248,12 @@ def test_a_missing_settings_file(genomix: Any, tmp_path: Path) -> None:
 
 def test_the_reference_page_is_up_to_date() -> None:
     assert (REPOSITORY / "docs" / "commands.md").read_text() == render()
-    assert (REPOSITORY / "docs" / "run_format.md").read_text() == render_run_format()
+    page = (REPOSITORY / "docs" / "run_format.md").read_text()
+    assert page == refresh(page, run_format_blocks())
+    assert f"`{run_folder.FORMAT}`, version {run_folder.FORMAT_VERSION}\n" in page
+    assert f"\n- {run_folder.FORMAT_VERSION}: " in page
+    for name in (run_folder.CONFIG, run_folder.WEIGHTS, run_folder.REQUEST, run_folder.DIGEST):
+        assert f"`{name}`" in page
 
 
 def test_the_settings_of_the_test_data_are_known() -> None:

@@ -148,7 +148,7 @@ def _encode(reader: Any, writer: Any, header: Any, name: str) -> None:
 
 
 def _text(function: Any, *arguments: Any) -> str:
-    """What a function of htslib writes into its last argument, a string."""
+    """Return what a function of htslib writes into its last argument, a string."""
     # Freed by nobody: once for a header, and once for a record that ends the work.
     string = _KString()
     function(*arguments, ctypes.byref(string))
@@ -160,7 +160,7 @@ def _declared(header: str) -> set[tuple[str, str]]:
 
 
 def _refusal(line: str, declared: set[tuple[str, str]], name: str) -> Exception:
-    """Why a record was not written: it uses what is not declared, or the disk is full."""
+    """Return the error for a record not written: it uses what is not declared, or no space."""
     fields = line.rstrip("\n").split("\t", 9)
     used = [("contig", fields[0])]
     used += [("FILTER", key) for key in fields[6].split(";") if key not in (".", "PASS")]
@@ -177,7 +177,7 @@ def _refusal(line: str, declared: set[tuple[str, str]], name: str) -> Exception:
 
 
 def _failed(name: str) -> Exception:
-    """What htslib's last failure means."""
+    """Return the error that htslib's last failure means."""
     code = ctypes.get_errno()
     if code == errno.EPIPE:
         return BrokenPipeError(code, os.strerror(code))

@@ -43,7 +43,7 @@ def has_end(path: Path) -> bool:
 
 
 class Sink(Protocol):
-    """What bytes can be written to."""
+    """Object that bytes can be written to."""
 
     def write(self, data: bytes, /) -> Any:
         """Append bytes."""

@@ -152,11 +152,7 @@ class Draft:
         self._journal.truncate(0)
         self.path.unlink(missing_ok=True)
         self._note(_header(identity))
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self.folder)
 
     def _open_data(self) -> IO[bytes]:
         data = self.path.open("ab", buffering=0)
@@ -172,12 +168,21 @@ class Draft:
         os.fsync(self._journal.fileno())
 
 
+def sync(path: Path) -> None:
+    """Wait until a file or folder has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _header(identity: str) -> dict[str, Any]:
     return {"draft": FORMAT_VERSION, "identity": identity}
 
 
 def _is_named(file: IO[bytes], path: Path) -> bool:
-    """Whether an open file is the one at `path`."""
+    """Return True if an open file is the one at `path`."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

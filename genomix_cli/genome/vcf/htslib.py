@@ -1,4 +1,4 @@
-"""What pysam does for us: reading BCF, making indexes, and reading by them.
+"""BCF read, indexes made, and text read by them, through pysam.
 
 htslib reports trouble on stderr in its own words; here it is silent, and what it says by failing
 becomes an error of ours.
@@ -92,8 +92,9 @@ class BcfFile:
             raise DataError(f"is damaged or truncated{after}", where=where, hint=AGAIN) from error
 
     def close(self) -> None:
-        """Close the file."""
-        _close(self._file)
+        """Close the file; after an error pysam fails once more."""
+        with contextlib.suppress(*FAILURES):
+            self._file.close()
 
 
 class IndexedText:
@@ -147,16 +148,10 @@ class IndexedText:
 
 
 def bad_index(index: Path) -> DataError:
-    """What to say of an index that is damaged."""
+    """Return the error for an index that is damaged."""
     return DataError(
         "the index is damaged", where=index, hint="make it anew: bcftools index -f FILE"
     )
-
-
-def _close(file: Any) -> None:
-    """Close; after an error pysam fails once more."""
-    with contextlib.suppress(*FAILURES):
-        file.close()
 
 
 def index_file(path: Path, draft: Path, name: str, *, preset: str) -> Path:

@@ -1,4 +1,4 @@
-"""What a VCF comes from: a file or standard input, as it is, compressed, or BCF.
+"""Input of a VCF: a file or standard input, as it is, compressed, or BCF.
 
 Text is read in large blocks that are cut into lines at once: reading line by line takes several
 times as long.
@@ -201,7 +201,7 @@ class _Stream(io.RawIOBase):
 
     @property
     def complete(self) -> bool:
-        """Whether BGZF's end mark came last."""
+        """True if BGZF's end mark came last."""
         return self._end == bgzf.END
 
 

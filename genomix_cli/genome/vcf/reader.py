@@ -17,20 +17,9 @@ from typing import NamedTuple
 
 from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.indexed import find_index, jump
-from genomix_cli.genome.vcf.input import STANDARD_STREAM, BcfInput, Input
+from genomix_cli.genome.vcf.input import BcfInput, Input
 from genomix_cli.genome.vcf.record import Record
 from genomix_cli.genome.vcf.regions import Regions
-
-__all__ = [
-    "COLUMNS",
-    "MISSING",
-    "STANDARD_STREAM",
-    "Header",
-    "Record",
-    "VcfReader",
-    "contig_line",
-    "info_line",
-]
 
 log = logging.getLogger("genomix")
 
@@ -217,7 +206,8 @@ class VcfReader:
                 fields = text.split("\t", width)
                 if len(fields) < width:
                     if text:
-                        raise self._too_few(line, fields)
+                        columns = f"{width} separated by tabs"
+                        raise self._wrong("too few columns", line, columns, str(len(fields)))
                     continue
                 pos = fields[1]
                 if not (pos.isdigit() and pos.isascii() and len(pos) < POS_DIGITS):
@@ -254,10 +244,6 @@ class VcfReader:
             problem = "the #CHROM line is " + ("wrong" if text.startswith("#CHROM") else "missing")
             raise self._wrong(problem, self._line, "<TAB>".join(COLUMNS), repr(text[:60]))
         self.header = Header(tuple(meta), text)
-
-    def _too_few(self, line: int, fields: list[str]) -> DataError:
-        problem = "too few columns"
-        return self._wrong(problem, line, f"{len(COLUMNS)} separated by tabs", str(len(fields)))
 
     def _wrong(self, what: str, line: int, expected: str, found: str) -> DataError:
         where = f"{self.name}:{line}" if line else self.name

@@ -1,4 +1,4 @@
-"""What records are written to: VCF, BCF and tables, whole or not at all, and gone on with later."""
+"""Outputs for records: VCF, BCF and tables, whole or not at all, and gone on with later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.genome.parquet import Column, require_pyarrow, write_parquet
 from genomix_cli.genome.vcf.bgzf import BgzfWriter
-from genomix_cli.genome.vcf.drafts import Draft, disk_errors
+from genomix_cli.genome.vcf.drafts import Draft, disk_errors, sync
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
 
 log = logging.getLogger("genomix")
@@ -30,7 +30,7 @@ DRAFT_LEVEL = 1
 
 
 class Format(Enum):
-    """What can be written; the values are those of ``-O`` where it has one."""
+    """Formats of outputs; the values are those of ``-O`` where it has one."""
 
     VCF = "v"
     VCF_GZ = "z"
@@ -42,38 +42,34 @@ class Format(Enum):
 
     @property
     def is_table(self) -> bool:
-        """Whether rows are columns of a table, not records of a VCF."""
+        """True if rows are lines of a table, not records of a VCF."""
         return self in (Format.TSV, Format.TSV_GZ, Format.PARQUET)
 
     @property
     def is_bcf(self) -> bool:
-        """Whether htslib encodes it."""
+        """True if htslib encodes it."""
         return self in (Format.BCF, Format.BCF_RAW)
 
     @property
     def is_bgzf(self) -> bool:
-        """Whether it is text in BGZF."""
+        """True for text in BGZF."""
         return self in (Format.VCF_GZ, Format.TSV_GZ)
 
 
 _LETTERS = {f.value: f for f in (Format.VCF, Format.VCF_GZ, Format.BCF_RAW, Format.BCF, Format.TSV)}
+# The first that fits counts.
 _SUFFIXES = {
-    ".parquet": Format.PARQUET,
-    ".tsv.gz": Format.TSV_GZ,
-    ".tsv.bgz": Format.TSV_GZ,
-    ".txt.gz": Format.TSV_GZ,
-    ".txt.bgz": Format.TSV_GZ,
-    ".tsv": Format.TSV,
-    ".txt": Format.TSV,
-    ".bcf": Format.BCF,
-    ".vcf": Format.VCF,
-    ".gz": Format.VCF_GZ,
-    ".bgz": Format.VCF_GZ,
+    Format.PARQUET: (".parquet",),
+    Format.TSV_GZ: (".tsv.gz", ".tsv.bgz", ".txt.gz", ".txt.bgz"),
+    Format.TSV: (".tsv", ".txt"),
+    Format.BCF: (".bcf",),
+    Format.VCF: (".vcf",),
+    Format.VCF_GZ: (".gz", ".bgz"),
 }
 
 
 def format_of(path: str | Path, letter: str | None = None) -> Format:
-    """What to write to a file.
+    """Return the format to write to a file.
 
     Parameters
     ----------
@@ -93,7 +89,7 @@ def format_of(path: str | Path, letter: str | None = None) -> Format:
         choices = "v (VCF), z (VCF.gz), b (BCF), u (uncompressed BCF) or t (TSV)"
         raise UsageError("no such output type", where="-O", expected=choices, found=letter)
     name = Path(path).name.lower()
-    by_name = next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), None)
+    by_name = next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
     if letter is None or by_name is Format.PARQUET:
         return by_name or Format.VCF
     if letter == "t" and name.endswith((".gz", ".bgz")):
@@ -102,7 +98,7 @@ def format_of(path: str | Path, letter: str | None = None) -> Format:
 
 
 def table_format(path: Path) -> Format:
-    """The kind of table that a name asks for.
+    """Return the kind of table that a name asks for.
 
     Raises
     ------
@@ -118,7 +114,7 @@ def table_format(path: Path) -> Format:
 
 
 def cell(name: Any) -> str:
-    """A name that fits a cell of a table.
+    """Return a name as text that fits a cell of a table.
 
     Raises
     ------
@@ -132,7 +128,7 @@ def cell(name: Any) -> str:
 
 
 class Sink(Protocol):
-    """Where the bytes of an output go."""
+    """Destination of the bytes of an output."""
 
     def write(self, data: bytes, /) -> None:
         """Append bytes."""
@@ -359,7 +355,7 @@ def _streamed(path: str | Path, format: Format) -> Iterator[Output]:
 
 @dataclass(frozen=True)
 class _Work:
-    """What becomes of a draft."""
+    """Product of a draft: format, place, index."""
 
     path: str | Path
     target: Path
@@ -368,7 +364,7 @@ class _Work:
     index: bool
 
     def sink(self, draft: Draft) -> Sink:
-        """Where lines go: text to be converted is compressed, if lightly."""
+        """Return the destination of lines: text to be converted is compressed, if lightly."""
         raw = _Whole(draft.data, str(self.path))
         if self.format in (Format.VCF, Format.TSV):
             return raw
@@ -391,7 +387,7 @@ class _Work:
                 write_parquet(draft.path, product, self.columns, str(self.path))
         index, problem = self._index(product) if self.index else (None, None)
         with disk_errors(self.path):
-            _sync(product)
+            sync(product)
             os.replace(product, self.target)
             if index is not None:
                 self._place(index)
@@ -416,14 +412,6 @@ class _Work:
         os.replace(index, f"{self.target}{index.suffix}")
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def _drafted(draft: Draft, work: _Work) -> Iterator[Output]:
     """A draft while it is written, and what becomes of it."""
@@ -440,21 +428,15 @@ def _drafted(draft: Draft, work: _Work) -> Iterator[Output]:
             draft.remove()
         else:
             draft.close()
-            log.warning("%s: --resume goes on from there", _kept(work.path, draft.last.state))
+            records = draft.last.state.get("records")
+            what = "what is done is" if records is None else f"{records:,} records done are"
+            log.warning("%s: %s kept: --resume goes on from there", work.path, what)
         raise
     draft.remove()
 
 
 def _can_go_on(error: BaseException) -> bool:
-    """Whether the same work can succeed another time: not if the data or the request are wrong."""
+    """Return True if the same work can succeed another time: data and request are right."""
     if isinstance(error, GenomixError):
         return not isinstance(error, (DataError, CheckError, UsageError))
     return isinstance(error, (KeyboardInterrupt, SystemExit))
-
-
-def _kept(path: str | Path, state: dict[str, Any]) -> str:
-    records = state.get("records")
-    what = (
-        f"{records:,} records done are kept" if isinstance(records, int) else "what is done is kept"
-    )
-    return f"{path}: {what}"

@@ -24,7 +24,7 @@ from genomix_cli.genome.intervals import merge
 from genomix_cli.genome.signal import BIN_SIZE, TrackSpec, Uncovered
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.tracks import modalities, read_track_name
-from genomix_cli.genome.vcf.reader import STANDARD_STREAM
+from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import SHARD_LAYOUTS
