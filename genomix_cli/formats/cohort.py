@@ -183,12 +183,12 @@ class Cohort:
     def _aligned(self, name: str, what: str) -> NDArray[np.float32]:
         from anndata.io import read_elem
 
-        stored = read_elem(self._file[f"mod/{name}/{what}"])
+        own = read_elem(self._file[f"mod/{name}/{what}"])
         rows = self._rows[name]
         if len(rows) == len(self.obs):
-            return np.asarray(stored, np.float32)
-        values = np.full((len(self.obs), stored.shape[1]), np.nan, np.float32)
-        values[rows] = stored
+            return np.asarray(own, np.float32)
+        values = np.full((len(self.obs), own.shape[1]), np.nan, np.float32)
+        values[rows] = own
         return values
 
     def latents(self) -> pd.DataFrame | None:
@@ -272,14 +272,14 @@ def _check(path: Path, file: h5py.File) -> None:
             hint=f"run: genomix prepare cohort {path.name} -o cohort.h5mu",
         )
     _need(path, file, ("uns/genomix/format_version", "uns/genomix/provenance"))
-    found = _text(file["uns/genomix/format"][()])
+    name = _text(file["uns/genomix/format"][()])
     version = int(file["uns/genomix/format_version"][()])
-    if found != FORMAT or version > VERSION:
+    if name != FORMAT or version > VERSION:
         raise DataError(
             "is of another format",
             where=path,
             expected=f"{FORMAT} up to version {VERSION}",
-            found=f"{found} version {version}",
+            found=f"{name} version {version}",
             hint="use a newer genomix",
         )
     _check_json(path, file)

@@ -143,8 +143,8 @@ class BlockFile:
     def _of_contig(self, contig: int) -> NDArray[Any]:
         """The leaves of the index that hold blocks of a contig, in genomic order."""
         if contig not in self._blocks:
-            found = list(self._leaves(contig))
-            blocks = np.concatenate(found) if found else np.empty(0, _LEAF)
+            leaves = list(self._leaves(contig))
+            blocks = np.concatenate(leaves) if leaves else np.empty(0, _LEAF)
             for column in ("start", "end"):
                 if np.any(blocks[column][1:] < blocks[column][:-1]):
                     raise UnknownLayout("blocks are not sorted")

@@ -181,8 +181,8 @@ class Contacts:
                 low = file["pixels/bin1_id"][piece] - first
                 high = file["pixels/bin2_id"][piece] - first
                 count = file["pixels/count"][piece].astype(np.float64)
-                kept = (high >= low) & (high < end - first) & np.isfinite(count)
-                yield low[kept], high[kept], count[kept]
+                usable = (high >= low) & (high < end - first) & np.isfinite(count)
+                yield low[usable], high[usable], count[usable]
 
 
 def from_band(band: NDArray[np.floating], first: int, n_bins: int) -> NDArray[np.float32]:

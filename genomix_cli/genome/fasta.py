@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -106,8 +107,8 @@ class Fasta:
         last = max(min(end, self.lengths[contig]), first)
         codes = np.full(end - start, UNKNOWN_BASE, np.uint8)
         if first < last:
-            kept, part = self._ahead.get(contig, first, last)
-            codes[first - start : last - start] = kept[part]
+            stretch, part = self._ahead.get(contig, first, last)
+            codes[first - start : last - start] = stretch[part]
         return codes
 
     def contig(self, contig: str) -> NDArray[np.uint8]:
@@ -271,17 +272,13 @@ def _build_index(path: Path) -> None:
     log.info("indexing %s", path)
     _refuse_duplicates(path)
     files = _index_files(path)
-    drafts: list[Path] = []
-    arguments: list[str] = []
     try:
         with atomic_path(files["--fai-idx"]) as draft:
-            for option, file in files.items():
-                drafts.append(draft.with_name(file.name))
-                arguments += [option, str(drafts[-1])]
-            _faidx(*arguments, str(path))
+            drafts = {option: str(draft.with_name(file.name)) for option, file in files.items()}
+            _faidx(*chain.from_iterable(drafts.items()), str(path))
             # The .fai last, by the rename of atomic_path: with it there, the index is whole.
-            for file, made in zip(list(files.values())[1:], drafts[1:], strict=True):
-                os.replace(made, file)
+            if "--gzi-idx" in files:
+                os.replace(drafts["--gzi-idx"], files["--gzi-idx"])
     except pysam.SamtoolsError as error:
         raise DataError(
             "is not a well-formed FASTA file",

@@ -67,8 +67,8 @@ class ContigNames:
         DataError
             If the file has no such contig.
         """
-        found = self.find(name)
-        if found is None:
+        spelling = self.find(name)
+        if spelling is None:
             listed = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
             raise DataError(
                 f"has no contig {name!r}",
@@ -76,7 +76,7 @@ class ContigNames:
                 found=listed or "no contigs",
                 hint="check that all files are of the same assembly",
             )
-        return found
+        return spelling
 
 
 def merge(starts: ArrayLike, ends: ArrayLike) -> NDArray[np.int64]:

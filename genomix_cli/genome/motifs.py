@@ -171,20 +171,13 @@ def scan(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> Hits:
         A0 C1 G2 T3, anything else 4.
     motifs : sequence of Motif
     """
-    parts = [
-        part
-        for index, motif in enumerate(motifs)
-        for reverse in (False, True)
-        for part in _scan_strand(codes, motif, index, reverse)
-    ]
-    if not parts:
-        empty = np.zeros(0, np.int64)
-        return Hits(empty, empty, empty.astype(bool), empty.astype(np.float32))
-    start, motif_index, strand, score = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
-    order = np.lexsort((strand, motif_index, start))
-    return Hits(start[order], motif_index[order], strand[order], score[order])
+    pieces = [Hits(*(np.empty(0, dtype) for dtype in (np.int64, np.int64, bool, np.float32)))]
+    for index, motif in enumerate(motifs):
+        for reverse in (False, True):
+            pieces += _scan_strand(codes, motif, index, reverse)
+    hits = Hits(*map(np.concatenate, zip(*pieces, strict=True)))
+    order = np.lexsort((hits.reverse, hits.motif, hits.start))
+    return Hits(*(column[order] for column in hits))
 
 
 def best_scores(
@@ -259,7 +252,7 @@ def _strands(motif: Motif) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def _scan_strand(
     codes: NDArray[np.uint8], motif: Motif, index: int, reverse: bool
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]]:
+) -> Iterator[Hits]:
     matrix = _strands(motif)[reverse]
     n_starts = len(codes) - motif.width + 1
     for low in range(0, n_starts, _SCAN_PIECE):
@@ -267,13 +260,9 @@ def _scan_strand(
         scores = np.zeros(n, np.float32)
         for i, row in enumerate(matrix):
             scores += row[codes[low + i : low + i + n]]
-        found = np.flatnonzero(scores >= motif.threshold)
-        yield (
-            found + low,
-            np.full(len(found), index, np.int64),
-            np.full(len(found), reverse),
-            scores[found],
-        )
+        start = np.flatnonzero(scores >= motif.threshold)
+        n = len(start)
+        yield Hits(start + low, np.full(n, index), np.full(n, reverse), scores[start])
 
 
 def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> NDArray[np.float64]:

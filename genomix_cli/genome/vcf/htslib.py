@@ -68,11 +68,11 @@ class BcfFile:
 
     def in_order(self, contigs: Iterable[str]) -> list[str]:
         """Those of `contigs` that have records, in the order in which these come."""
-        found: dict[str, int] = {}
+        offsets: dict[str, int] = {}
         for contig in contigs:
             if next(self.fetch(contig, 0, None), None) is not None:
-                found[contig] = self._file.tell()
-        return sorted(found, key=found.__getitem__)
+                offsets[contig] = self._file.tell()
+        return sorted(offsets, key=offsets.__getitem__)
 
     def __iter__(self) -> Iterator[str]:
         return self._text(lambda: self._file, self.name)

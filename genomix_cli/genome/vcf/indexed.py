@@ -25,8 +25,8 @@ def jump(file: Any, regions: Regions) -> Iterator[list[str]]:
     file : BcfFile or IndexedText
     regions : Regions
     """
-    found = ((contig, regions.find(contig)) for contig in file.contigs)
-    wanted = {contig: intervals for contig, intervals in found if intervals is not None}
+    intervals_of = ((contig, regions.find(contig)) for contig in file.contigs)
+    wanted = {contig: some for contig, some in intervals_of if some is not None}
     for contig in file.in_order(wanted):
         intervals = wanted[contig]
         pending: tuple[int, int] | None = None
@@ -41,9 +41,9 @@ def jump(file: Any, regions: Regions) -> Iterator[list[str]]:
 
 def _span(file: Any, contig: str, start: int, end: int) -> Iterator[list[str]]:
     """Yield the lines whose POS lies in an interval: htslib gives those too that reach into it."""
-    found = file.fetch(contig, max(start, 0), None if end >= END else end)
+    lines = file.fetch(contig, max(start, 0), None if end >= END else end)
     try:
-        for block in in_blocks(found):
+        for block in in_blocks(lines):
             yield [line for line in block if start < int(line.split("\t", 2)[1]) <= end]
     except ValueError as error:
         raise DataError("is not what its index says", where=file.name) from error

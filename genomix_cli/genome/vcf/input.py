@@ -102,16 +102,16 @@ class Input:
 
     def _text(self) -> Iterator[bytes]:
         """Bytes cut at line ends."""
-        parts: list[bytes] = []
+        pieces: list[bytes] = []
         for data in self._decompressed():
             end = data.rfind(b"\n")
             if end < 0:
-                parts.append(data)
+                pieces.append(data)
                 continue
-            parts.append(data[:end])
-            yield b"".join(parts)
-            parts = [data[end + 1 :]]
-        if rest := b"".join(parts):
+            pieces.append(data[:end])
+            yield b"".join(pieces)
+            pieces = [data[end + 1 :]]
+        if rest := b"".join(pieces):
             yield rest
 
     def _decompressed(self) -> Iterator[bytes]:

@@ -49,8 +49,7 @@ class Header(NamedTuple):
     @property
     def contigs(self) -> tuple[str, ...]:
         """Contigs that are declared."""
-        found = (_CONTIG.match(line) for line in self.meta)
-        return tuple(match[1] for match in found if match)
+        return tuple(match[1] for match in map(_CONTIG.match, self.meta) if match)
 
     @property
     def samples(self) -> list[str]:

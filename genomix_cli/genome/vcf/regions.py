@@ -64,11 +64,11 @@ class Regions:
 
     def __init__(self, intervals: Iterable[Interval]) -> None:
         names: dict[str, str] = {}
-        found: dict[str, list[tuple[int, int]]] = {}
+        by_name: dict[str, list[tuple[int, int]]] = {}
         for contig, start, end in intervals:
             name = names.setdefault(canonical(contig), contig)
-            found.setdefault(name, []).append((start, end))
-        merged = {name: merge(*zip(*pairs, strict=True)) for name, pairs in found.items()}
+            by_name.setdefault(name, []).append((start, end))
+        merged = {name: merge(*zip(*pairs, strict=True)) for name, pairs in by_name.items()}
         self.by_contig = {name: pairs for name, pairs in merged.items() if len(pairs)}
         self._names = ContigNames(self.by_contig, "the regions")
 
