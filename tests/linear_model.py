@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable, State
-from genomix_cli.cohorts.models.preprocessing import Encoded, Preprocessor, fit_preprocessor
+from genomix_cli.cohorts.models.preprocessing import Preprocessor, fit_preprocessor
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.learning.calibration import log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
@@ -59,32 +59,20 @@ class Straight(Plain):
     """The same with gradients, and with attention: most to itself, the rest shared."""
 
     def differentiable(self) -> Differentiable:
-        return _Straight(self)
+        return Differentiable(self.preprocessor, self._logits)
+
+    def _logits(self, values: Any, observed: Any, present: Any) -> Any:
+        assert all(v.shape == o.shape for v, o in zip(values, observed, strict=True))
+        x = torch.cat(values, dim=1)
+        first = torch.eye(len(self.classes))[0]
+        jump = self.config.jump * (x[:, :1] > 0) * first
+        return x @ torch.from_numpy(self.weights) + jump
 
     def attention(self, samples: Samples) -> NDArray[np.float32]:
         both = samples.present[:, :, None] & samples.present[:, None, :]
         raw = both * (1 + np.eye(both.shape[1]))
         total = np.maximum(raw.sum(2, keepdims=True), 1)
         return np.where(both, raw / total, np.nan).astype(np.float32)
-
-
-class _Straight(Differentiable):
-    def __init__(self, model: Straight) -> None:
-        self.model = model
-
-    @property
-    def selected(self) -> tuple[Modality, ...]:
-        return self.model.preprocessor.selected
-
-    def encode(self, samples: Samples) -> Encoded:
-        return self.model.preprocessor.transform(samples)
-
-    def logits(self, values: Any, observed: Any, present: Any) -> Any:
-        assert all(v.shape == o.shape for v, o in zip(values, observed, strict=True))
-        x = torch.cat(values, dim=1)
-        first = torch.eye(len(self.model.classes))[0]
-        jump = self.model.config.jump * (x[:, :1] > 0) * first
-        return x @ torch.from_numpy(self.model.weights) + jump
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Letters in shapes: n samples, d features of a modality, M modalities, K classes.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -122,13 +123,11 @@ class Samples:
         unknown = [name for name in names if name not in there]
         if unknown:
             raise UsageError(f"no modality {', '.join(unknown)}", expected=" or ".join(there))
-        kept = [i for i, name in enumerate(there) if name in names]
-        return replace(
-            self,
-            modalities=tuple(self.modalities[i] for i in kept),
-            values={there[i]: self.values[there[i]] for i in kept},
-            present=self.present[:, kept],
-        )
+        wanted = [name in names for name in there]
+        modalities = tuple(itertools.compress(self.modalities, wanted))
+        values = {modality.name: self.values[modality.name] for modality in modalities}
+        present = self.present[:, wanted]
+        return replace(self, modalities=modalities, values=values, present=present)
 
 
 def read_samples(cohort: Cohort) -> Samples:
@@ -140,8 +139,8 @@ def read_samples(cohort: Cohort) -> Samples:
         present=np.column_stack([cohort.present(name) for name in cohort.modalities]),
         classes=cohort.classes,
         label=cohort.labels,
-        patient=_codes(cohort, PATIENT, np.arange(len(cohort.obs))),
-        batch=_codes(cohort, BATCH, np.zeros(len(cohort.obs))),
+        patient=cohort.groups(PATIENT),
+        batch=cohort.groups(BATCH) if BATCH in cohort.obs else np.zeros(len(cohort.obs), np.int64),
     )
 
 
@@ -163,15 +162,6 @@ def _modality(cohort: Cohort, name: str) -> Modality:
     if "readout" in table:
         readout = tuple(map(str, table["readout"]))
     return Modality(name, kind, features, readout, contig, position)
-
-
-def _codes(cohort: Cohort, column: str, otherwise: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the codes of a column; a sample without an entry forms its own group."""
-    if column not in cohort.obs:
-        return otherwise.astype(np.int64)
-    codes = np.asarray(cohort.obs[column].cat.codes, np.int64)
-    unknown = codes < 0
-    return np.where(unknown, codes.max(initial=-1) + np.cumsum(unknown), codes)
 
 
 def aligned(samples: Samples, modalities: tuple[Modality, ...], where: object) -> Samples:

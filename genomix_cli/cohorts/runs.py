@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from genomix_cli.cohorts.dataset import Floats, Modality, Samples
+from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.base import CohortModel
+from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import CONFIG, RunFolder
-from genomix_cli.learning.calibration import at_temperature
-from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.registry import COHORT_MODELS
 
 DOMAIN = "cohorts"
@@ -59,12 +56,11 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Calibrated):
     """A model ready to score.
 
     Attributes
     ----------
-    model : CohortModel
     config : RunConfig
     path : Path
     sha256 : str
@@ -75,14 +71,6 @@ class Run:
     config: RunConfig
     path: Path
     sha256: str
-
-    def probability(self, samples: Samples) -> Floats:
-        """Calibrated probabilities ``[n, K]``."""
-        return at_temperature(self.model.log_probability(samples), self.config.temperature)
-
-    def sets(self, probability: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Prediction sets bool ``[n, K]``."""
-        return prediction_sets(probability, self.config.thresholds)
 
 
 def save_run(folder: Path, model: CohortModel, config: RunConfig) -> None:
@@ -106,7 +94,8 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     kind: type[CohortModel] = COHORT_MODELS.load(config.model)
     model = kind.restored(config.arch, config.modalities, config.classes, stored.state, folder)
     model.to(device)
-    return Run(model, config, folder, stored.sha256)
+    calibration = config.temperature, config.thresholds
+    return Run(model, *calibration, config, folder, stored.sha256)
 
 
 def read_run_config(folder: Path) -> RunConfig:

@@ -15,16 +15,7 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.dataset import Samples, aligned, read_samples
 from genomix_cli.cohorts.requests import ScoreRequest
 from genomix_cli.cohorts.runs import Run, load_run
-from genomix_cli.comparison.scoring import (
-    Scores,
-    Table,
-    class_table,
-    listed,
-    score_in_batches,
-    warn_unscored,
-    write_stats,
-    write_table,
-)
+from genomix_cli.comparison import scoring
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import table_format
@@ -79,14 +70,16 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     """
     form = table_format(request.output)
     device = str(resolve_device(request.device))
-    run, samples = load_inputs(request.cohort, request.model, device)
+    run = load_run(Path(request.model), device)
+    with open_cohort(request.cohort) as cohort:
+        samples = aligned(read_samples(cohort), run.config.modalities, request.cohort)
     started = time.perf_counter()
     scores = score_samples(run, samples)
     seconds = time.perf_counter() - started
     lacks = ~measured(samples)
-    write_table(_table(run, samples, scores, lacks), request.output, form)
+    scoring.write_table(_table(run, samples, scores, lacks), request.output, form)
     unknown = "nothing that the model knows was measured of"
-    warn_unscored(samples.names[~scores.known], request.cohort, unknown, "sample")
+    scoring.warn_unscored(samples.names[~scores.known], request.cohort, unknown, "sample")
     names = [modality.name for modality in samples.modalities]
     summary = ScoreSummary(
         model=run.config.model,
@@ -102,16 +95,8 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     if request.stats:
         settings = {"model": run.config.model, "level": run.config.level}
         inputs = {"cohort": request.cohort, "model": run.path}
-        write_stats(request.stats, summary, settings, inputs)
+        scoring.write_stats(request.stats, summary, settings, inputs)
     return summary
-
-
-def load_inputs(cohort: Path, model: str, device: str) -> tuple[Run, Samples]:
-    """Return a run on a device, and the samples of a cohort as its model knows them."""
-    run = load_run(Path(model), device)
-    with open_cohort(cohort) as opened:
-        samples = read_samples(opened)
-    return run, aligned(samples, run.config.modalities, cohort)
 
 
 def measured(samples: Samples) -> NDArray[np.bool_]:
@@ -121,22 +106,17 @@ def measured(samples: Samples) -> NDArray[np.bool_]:
     )
 
 
-def score_samples(run: Run, samples: Samples) -> Scores:
+def score_samples(run: Run, samples: Samples) -> scoring.Scores:
     """Return probabilities and prediction sets of samples aligned with the run's modalities."""
-    return score_in_batches(
-        np.asarray(measured(samples).any(1), bool),
-        len(run.config.classes),
-        lambda rows: run.probability(samples.take(rows)),
-        run.sets,
-        BATCH,
-        "samples",
-    )
+    return run.score(measured(samples).any(1), samples.take, BATCH, "samples")
 
 
-def _table(run: Run, samples: Samples, scores: Scores, lacks: NDArray[np.bool_]) -> Table:
+def _table(
+    run: Run, samples: Samples, scores: scoring.Scores, lacks: NDArray[np.bool_]
+) -> scoring.Table:
     """Classes of each sample, and the modalities that it lacks; empty where nothing is known."""
-    table = class_table(samples.names, run.config.classes, scores)
+    table = scoring.class_table(samples.names, run.config.classes, scores)
     names = [modality.name for modality in samples.modalities]
-    missing = (listed(names, row) for row in lacks)
+    missing = (scoring.listed(names, row) for row in lacks)
     rows = ((*row, last) for row, last in zip(table.rows, missing, strict=True))
-    return Table([*table.columns, Column("missing", "str")], rows)
+    return scoring.Table([*table.columns, Column("missing", "str")], rows)

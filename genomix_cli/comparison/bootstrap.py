@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -95,13 +96,8 @@ class Bootstrap:
     def blocks(self) -> Iterator[FloatArray]:
         """Yield the weights in blocks, float64 ``[B, n]``, for metrics that take many at once."""
         size = max(BLOCK // max(len(self._unit), 1), 1)
-        block: list[npt.NDArray[np.int64]] = []
-        for weights in self.weights():
-            block.append(weights)
-            if len(block) == size:
-                yield np.array(block, np.float64)
-                block = []
-        if block:
+        draws = self.weights()
+        while block := list(islice(draws, size)):
             yield np.array(block, np.float64)
 
     def matrix(self) -> FloatArray:

@@ -8,22 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import numpy as np
 
+from genomix_cli.comparison import protocol
 from genomix_cli.comparison.classifier import D
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.fold_cache import load_result, save_result
-from genomix_cli.comparison.protocol import (
-    FoldResult,
-    Trained,
-    judge,
-    outcome,
-    shuffled_labels,
-    sides,
-    train_entrant,
-)
+from genomix_cli.comparison.protocol import FoldResult, Trained
 from genomix_cli.comparison.rules import Rules
 from genomix_cli.comparison.splits import Rows, Split, held_out_in
 from genomix_cli.comparison.study import Importance, Study
@@ -56,6 +49,7 @@ class Contest(ABC, Generic[D]):
     rules: Rules
     settings: FitSettings
     cache: Path
+    fold_title: ClassVar[str] = "held out %s"
 
     @abstractmethod
     def save(self, entrant: Entrant[D], trained: Trained[D], rows: Rows) -> None:
@@ -101,7 +95,7 @@ class Contest(ABC, Generic[D]):
         started = time.perf_counter()
         # An interrupted fit goes on from its logs, which a baseline is not worth.
         settings = replace(self.settings, logs=path.with_suffix("") if entrant.main else None)
-        result, trained = judge(entrant, self.data, split, self.rules, settings)
+        result, trained = protocol.judge(entrant, self.data, split, self.rules, settings)
         if entrant is self.entrants[0] and split is self.splits[0]:
             test = self.data.take(split.test)
             result = replace(result, importances=self.importances(test, trained))
@@ -113,7 +107,7 @@ class Contest(ABC, Generic[D]):
         save_result(path, result)
         accuracy = (result.log_probability[0].argmax(1) == self.data.label[result.rows]).mean()
         log.info(
-            "%s, held out %s: accuracy %.4f after %d trials in %.0f s",
+            f"%s, {self.fold_title}: accuracy %.4f after %d trials in %.0f s",
             *(entrant.name, split.name, accuracy, result.trials, time.perf_counter() - started),
         )
         return result
@@ -125,7 +119,9 @@ class Contest(ABC, Generic[D]):
         entrant, split = self.entrants[best], self.final_split()
         log.info("%s, to keep: all %s items", entrant.name, f"{len(self.data):,}")
         settings = replace(self.settings, logs=self.cache / "all")
-        trained = train_entrant(entrant, *sides(self.data, split), self.rules, settings)
+        trained = protocol.train_entrant(
+            entrant, *protocol.sides(self.data, split), self.rules, settings
+        )
         self.save(entrant, trained, split.train)
 
     def study(self, judged: Judged, **known: Any) -> Study:
@@ -136,7 +132,7 @@ class Contest(ABC, Generic[D]):
             names=data.names,
             classes=data.classes,
             label=data.label,
-            shuffled_label=shuffled_labels(data.label, self.settings.seed),
+            shuffled_label=protocol.shuffled_labels(data.label, self.settings.seed),
             unit=data.unit,
             fold=fold,
             tested=fold != "",
@@ -144,7 +140,7 @@ class Contest(ABC, Generic[D]):
             calibration=rules.calibration,
             seeds=rules.seeds,
             outcomes=tuple(
-                outcome(entrant, data, len(rules.seeds), results)
+                protocol.outcome(entrant, data, len(rules.seeds), results)
                 for entrant, results in zip(self.entrants, judged, strict=True)
             ),
             **known,

@@ -12,18 +12,12 @@ from typing import Any, Generic, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison import tuning
 from genomix_cli.comparison.classifier import Classifier, D, Data
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.rules import SPLIT, Rules
 from genomix_cli.comparison.splits import Split, folds_of
 from genomix_cli.comparison.study import Floats, FoldFit, Importance, Outcome
-from genomix_cli.comparison.tuning import (
-    cautious_temperature,
-    chosen,
-    fit_once,
-    tune_on_folds,
-    tune_on_valid,
-)
 from genomix_cli.learning.calibration import at_temperature, fit_temperature
 from genomix_cli.learning.conformal import class_thresholds, prediction_sets
 from genomix_cli.learning.fit_settings import FitSettings
@@ -129,23 +123,23 @@ def train_entrant(
     train = train.only(entrant.modalities)
     if valid is not None:
         train = entrant.augment(train) if entrant.augment else train
-        tuned = tune_on_valid(entrant, train, valid, rules.trials, settings)
+        tuned = tuning.tune_on_valid(entrant, train, valid, rules.trials, settings)
         assert tuned.fit is not None
         fits, held, label = [tuned.fit], tuned.log_probability, valid.label
-        temperature = cautious_temperature(held, label)
+        temperature = tuning.cautious_temperature(held, label)
     else:
         train, aside = _set_aside(train, rules)
         settings = replace(settings, logs=None)  # one folder is not for many fits
-        tuned = tune_on_folds(entrant, train, rules.trials, rules.inner_folds, settings)
+        tuned = tuning.tune_on_folds(entrant, train, rules.trials, rules.inner_folds, settings)
         fits = [
-            fit_once(entrant, tuned.arch, train, None, replace(settings, seed=seed))
+            tuning.fit_once(entrant, tuned.arch, train, None, replace(settings, seed=seed))
             for seed in rules.seeds
         ]
         held, label = tuned.log_probability, train.label
         if aside is not None:
             held, label = fits[0].model.log_probability(aside.inputs), aside.label
         temperature = fit_temperature(held, label)
-    first, different = fits[0], chosen(entrant, tuned.arch)
+    first, different = fits[0], tuning.chosen(entrant, tuned.arch)
     curve, converged = first.fitted.curve, first.fitted.converged
     fit = FoldFit(fold, different, tuned.nll, temperature, first.seconds, curve, converged)
     thresholds = class_thresholds(at_temperature(held, temperature), label, rules.level)
@@ -181,7 +175,7 @@ def _shuffled(
     """Probabilities ``[t, K]`` after training on labels that say nothing."""
     arch = {**entrant.arch, **trained.fit.chosen}
     train, settings = train.only(entrant.modalities), replace(settings, logs=None)
-    fit = fit_once(entrant, arch, train, valid, settings)
+    fit = tuning.fit_once(entrant, arch, train, valid, settings)
     return np.exp(fit.model.log_probability(test.inputs))
 
 

@@ -14,26 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison import summaries
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import NAN, Interval, share_interval
-from genomix_cli.comparison.metrics.multiclass import (
-    CLASS_METRICS,
-    METRICS,
-    Replicates,
-    calibration_floor,
-    replicate,
-)
+from genomix_cli.comparison.metrics import multiclass
+from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates
 from genomix_cli.comparison.study import Outcome, Study
-from genomix_cli.comparison.summaries import (
-    CeilingGap,
-    ClassScore,
-    Comparison,
-    Control,
-    OutcomeResult,
-    Results,
-    Score,
-    SetSummary,
-)
+from genomix_cli.comparison.summaries import Results
 from genomix_cli.comparison.words import BEATS, BELOW, LEVEL, headline, warnings
 
 MAIN, BALANCED = "accuracy", "balanced_accuracy"
@@ -61,7 +48,9 @@ class _Tested:
         work = len(self.label) * len(models) * len(study.classes)
         self.draws = int(np.clip(WORK / max(work, 1), LEAST_DRAWS, DRAWS))
         self.draws = self.draws if draws is None else draws
-        self.replicates = replicate(self.label, models, Bootstrap(self.unit, self.draws, seed))
+        self.replicates = multiclass.replicate(
+            self.label, models, Bootstrap(self.unit, self.draws, seed)
+        )
         wrong = {
             i: o.shuffled[rows] for i, o in enumerate(study.outcomes) if o.shuffled is not None
         }
@@ -71,7 +60,7 @@ class _Tested:
             label, names = study.shuffled_label[rows], (MAIN, BALANCED)
             models = list(wrong.values())
             others = Bootstrap(self.unit, self.draws, seed, skip=self.draws)
-            self.control = replicate(label, models, others, names)
+            self.control = multiclass.replicate(label, models, others, names)
 
     def ceiling(self, outcome: Outcome) -> int | None:
         """Return the index of the ceiling of what a model saw."""
@@ -121,16 +110,16 @@ def results(
 def _best(tested: _Tested) -> int | None:
     """Index of the baseline that is best by the main metric, the first of equals."""
     sign = 1 if METRICS[tested.metric].larger_is_better else -1
-    value = tested.replicates.value[tested.metric]
+    value = tested.replicates.of_all[tested.metric][:, 0]
     baselines = [i for i, outcome in enumerate(tested.study.outcomes) if not outcome.main]
     return max(baselines, key=lambda i: sign * np.nan_to_num(value[i], nan=-np.inf), default=None)
 
 
-def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> OutcomeResult:
+def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.OutcomeResult:
     outcome, label = tested.study.outcomes[i], tested.label
     before = outcome.uncalibrated[0][tested.rows]
     compared = None if best is None or best == i else _compared(tested, i, best)
-    return OutcomeResult(
+    return summaries.OutcomeResult(
         name=outcome.name,
         model=outcome.model,
         modalities=outcome.modalities,
@@ -142,7 +131,7 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> OutcomeRes
         converged=all(fit.converged for fit in outcome.folds),
         metrics={name: _score(tested, i, name) for name in METRICS},
         uncalibrated={name: METRICS[name](label, before) for name in ("nll", "calibration_error")},
-        floor=calibration_floor(tested.first[i]),
+        floor=multiclass.calibration_floor(tested.first[i]),
         classes=class_scores(
             tested.replicates, i, tested.study.classes, label, outcome.sets[tested.rows]
         ),
@@ -154,13 +143,13 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> OutcomeRes
     )
 
 
-def _score(tested: _Tested, i: int, name: str) -> Score:
+def _score(tested: _Tested, i: int, name: str) -> summaries.Score:
     seeds = tested.study.outcomes[i].probability
     others = [METRICS[name](tested.label, p[tested.rows]) for p in seeds[1:]]
     interval = tested.replicates.interval(i, name)
     values = np.array([interval.value, *others])
     sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-    return Score(interval, float(values.mean()), sd)
+    return summaries.Score(interval, float(values.mean()), sd)
 
 
 def class_scores(
@@ -169,14 +158,17 @@ def class_scores(
     names: Sequence[str],
     label: NDArray[np.int64],
     sets: NDArray[np.bool_] | None,
-) -> tuple[ClassScore, ...]:
+) -> tuple[summaries.ClassScore, ...]:
     """Return the metrics of each class under a model, and how often its sets hold the class."""
     scores = []
     for k, name in enumerate(names):
         own = label == k
-        metrics = {metric: replicates.class_interval(model, k, metric) for metric in CLASS_METRICS}
+        metrics = {
+            metric: replicates.class_interval(model, k, metric)
+            for metric in multiclass.CLASS_METRICS
+        }
         coverage = NAN if sets is None else share_interval(sets[own, k])
-        scores.append(ClassScore(name, int(own.sum()), metrics, coverage))
+        scores.append(summaries.ClassScore(name, int(own.sum()), metrics, coverage))
     return tuple(scores)
 
 
@@ -186,10 +178,10 @@ def confusion(label: NDArray[np.int64], probability: NDArray[np.float64]) -> NDA
     return np.bincount(label * k + probability.argmax(1), minlength=k * k).reshape(k, k)
 
 
-def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> SetSummary:
+def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> summaries.SetSummary:
     size = sets.sum(1)
     covered = sets[np.arange(len(sets)), tested.label]
-    return SetSummary(
+    return summaries.SetSummary(
         tested.study.level,
         share_interval(covered),
         float(size.mean()),
@@ -198,11 +190,11 @@ def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> SetSummary:
     )
 
 
-def _compared(tested: _Tested, i: int, best: int) -> Comparison:
+def _compared(tested: _Tested, i: int, best: int) -> summaries.Comparison:
     differences = {name: tested.replicates.difference(i, best, name) for name in METRICS}
     name = tested.study.outcomes[best].name
     metric = tested.metric
-    return Comparison(name, metric, differences, verdict(differences[metric], metric))
+    return summaries.Comparison(name, metric, differences, verdict(differences[metric], metric))
 
 
 def verdict(difference: Interval, metric: str) -> str:
@@ -219,13 +211,13 @@ def verdict(difference: Interval, metric: str) -> str:
     return {1: BEATS, 0: LEVEL, -1: BELOW}[better]
 
 
-def _ceiling(tested: _Tested, i: int, held: int) -> CeilingGap | None:
+def _ceiling(tested: _Tested, i: int, held: int) -> summaries.CeilingGap | None:
     outcome = tested.study.outcomes[i]
     index = tested.ceiling(outcome)
     if index is None:
         return None
     replicates = tested.replicates
-    return CeilingGap(
+    return summaries.CeilingGap(
         outcome.modalities,
         replicates.interval(index, "accuracy"),
         replicates.interval(index, "nll"),
@@ -252,13 +244,13 @@ def leaks(replicates: Replicates, model: int, ceiling: int, held: int) -> bool:
     for name in ("accuracy", "nll"):
         sign = 1 if METRICS[name].larger_is_better else -1
         above = sign * replicates.difference(model, ceiling, name).value
-        spread = (replicates.draws[name][model] - replicates.draws[name][ceiling]).std()
-        if replicates.draws[name].shape[1] > 1 and above > max(z * spread, ROUNDING):
+        gaps = replicates.of_all[name][model, 1:] - replicates.of_all[name][ceiling, 1:]
+        if len(gaps) > 1 and above > max(z * gaps.std(), ROUNDING):
             return True
     return False
 
 
-def _control(tested: _Tested, i: int) -> Control | None:
+def _control(tested: _Tested, i: int) -> summaries.Control | None:
     index = tested.shuffled.get(i)
     if index is None:
         return None
@@ -267,4 +259,4 @@ def _control(tested: _Tested, i: int) -> Control | None:
     majority = float(np.bincount(label).max() / len(label))
     chance = 1 / len(np.unique(label))
     above = accuracy.low > majority or balanced.low > chance
-    return Control(accuracy, balanced, majority, chance, above)
+    return summaries.Control(accuracy, balanced, majority, chance, above)

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.classifier import Classifier
 from genomix_cli.comparison.study import Floats
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import Format, cell, open_output
+from genomix_cli.learning.calibration import at_temperature
+from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 
@@ -71,35 +74,56 @@ class Scores(NamedTuple):
         return int(self.abstains[self.known].sum())
 
 
-def score_in_batches(
-    known: NDArray[np.bool_],
-    n_classes: int,
-    probability: Callable[[NDArray[np.intp]], Floats],
-    sets: Callable[[Floats], NDArray[np.bool_]],
-    size: int,
-    items: str,
-) -> Scores:
-    """Score known items in bounded batches.
+@dataclass(frozen=True)
+class Calibrated:
+    """A trained classifier with what was learned on items that it had not seen.
 
-    Parameters
+    Attributes
     ----------
-    known : NDArray
-        bool ``[n]``: items to score.
-    n_classes : int
-    probability : callable
-        Rows to their calibrated probabilities.
-    sets : callable
-        Probabilities to prediction sets.
-    size : int
-        Number of items of a batch.
-    items : str
-        Name of the items, for the progress.
+    model : Classifier
+    temperature : float
+        Divisor of the logits.
+    thresholds : sequence of float
+        Thresholds of the prediction sets, one per class.
     """
-    p = np.full((len(known), n_classes), np.nan)
-    for rows in batches(known, size, items):
-        p[rows] = probability(rows)
-    # No comparison with NaN is true: the set of an item that is not known is empty.
-    return Scores(p, sets(p))
+
+    model: Classifier[Any]
+    temperature: float
+    thresholds: Sequence[float]
+
+    def probability(self, inputs: Any) -> Floats:
+        """Return calibrated probabilities ``[n, K]``."""
+        return at_temperature(self.model.log_probability(inputs), self.temperature)
+
+    def sets(self, probability: Floats) -> NDArray[np.bool_]:
+        """Return the prediction sets bool ``[n, K]``."""
+        return prediction_sets(probability, self.thresholds)
+
+    def score(
+        self,
+        known: NDArray[np.bool_],
+        take: Callable[[NDArray[np.intp]], Any],
+        size: int,
+        items: str,
+    ) -> Scores:
+        """Score items in bounded batches.
+
+        Parameters
+        ----------
+        known : NDArray
+            bool ``[n]``: items to score.
+        take : callable
+            Rows to the inputs of the model.
+        size : int
+            Number of items of a batch.
+        items : str
+            Name of the items, for the progress.
+        """
+        p = np.full((len(known), len(self.thresholds)), np.nan)
+        for rows in batches(known, size, items):
+            p[rows] = self.probability(take(rows))
+        # No comparison with NaN is true: the set of an item that is not known is empty.
+        return Scores(p, self.sets(p))
 
 
 def batches(known: NDArray[np.bool_], size: int, items: str) -> Iterator[NDArray[np.intp]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.classifier import Data
+from genomix_cli.errors import DataError
 
 Rows = NDArray[np.int64]
 NO_ROWS: Rows = np.empty(0, np.int64)
@@ -45,6 +46,29 @@ def held_out_in(splits: Sequence[Split], n: int) -> NDArray[Any]:
     for split in splits:
         names[split.test] = split.name
     return names.astype(str)
+
+
+def check_classes(
+    data: Data, where: object, units: str, least: int, uses: str, hint: str | None = None
+) -> None:
+    """Refuse fewer than two classes (`hint` says what else to do), or one of too few units.
+
+    Raises
+    ------
+    DataError
+    """
+    if len(data.classes) < 2:
+        found = ", ".join(data.classes) or "none"
+        raise DataError("needs at least two classes", where=where, found=found, hint=hint)
+    count = [len(np.unique(data.unit[data.label == k])) for k in range(len(data.classes))]
+    few = [f"{name} ({n})" for name, n in zip(data.classes, count, strict=True) if n < least]
+    if few:
+        raise DataError(
+            f"too few {units} of class {', '.join(few)}",
+            where=where,
+            expected=f"{least} or more: {uses}",
+            hint="leave the class out, or join it with another",
+        )
 
 
 def folds_of(data: Data, n_folds: int, seed: int) -> Rows:

@@ -100,30 +100,19 @@ def _rows(known: Any, scored: Predictions, path: Path) -> NDArray[np.intp]:
     return rows
 
 
-def _not_in_table(rows: NDArray[np.intp], label: NDArray[np.int64]) -> int:
-    left_out = np.ones(len(label), bool)
-    left_out[rows] = False
-    return int((left_out & (label >= 0)).sum())
-
-
 def _of_cohort(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> Truth:
     rows = _rows(cohort.obs.index, scored, cohort.path)
     names = np.array([*cohort.classes, ""], object)[cohort.labels]
     if not (cohort.labels >= 0).any():
         raise DataError("has no labels", where=cohort.path)
-    patient = np.arange(len(cohort.obs))
-    if PATIENT in cohort.obs:
-        codes = np.asarray(cohort.obs[PATIENT].cat.codes, np.int64)
-        # Who is unknown is a patient of their own.
-        patient = np.where(codes < 0, len(codes) + patient, codes)
     modalities = _seen(cohort, request, scored)
     return Truth(
         _codes(names[rows], scored, cohort.path),
-        patient[rows],
+        cohort.groups(PATIENT)[rows],
         "patients",
         _posterior(cohort, modalities, scored, rows),
         modalities,
-        _not_in_table(rows, cohort.labels),
+        int((np.delete(cohort.labels, rows) >= 0).sum()),
     )
 
 
@@ -135,7 +124,8 @@ def _of_sequences(sequences: Sequences, request: EvaluateRequest, scored: Predic
     classes, label = sequences.label(request.label)
     names = np.array([*classes, ""], object)[label]
     codes = _codes(names[rows], scored, request.data)
-    return Truth(codes, sequences.group[rows], "groups", None, (), _not_in_table(rows, label))
+    others = int((np.delete(label, rows) >= 0).sum())
+    return Truth(codes, sequences.group[rows], "groups", None, (), others)
 
 
 def _seen(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> tuple[str, ...]:

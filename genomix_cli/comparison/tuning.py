@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any, Generic, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from genomix_cli.comparison.classifier import Classifier, D
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted, Floats
+from genomix_cli.comparison.tables import plain
 from genomix_cli.learning.calibration import at_temperature, fit_temperature
 from genomix_cli.learning.fit_settings import FitSettings
 
@@ -102,21 +104,20 @@ def tune_on_valid(
     Likelihoods are compared at the best temperature of each: a model is not chosen for being
     calibrated, since calibration follows for all.
     """
-    best: Tuned[D] | None = None
     tried = candidates(entrant, trials, settings.seed)
-    for i, arch in enumerate(tried):
-        logs = None if settings.logs is None else settings.logs / f"trial-{i + 1}"
+
+    def trial(i: int, arch: dict[str, Any]) -> Tuned[D]:
+        logs = None if settings.logs is None else settings.logs / f"trial-{i}"
         fit = fit_once(entrant, arch, train, valid, replace(settings, logs=logs))
         log_p = fit.model.log_probability(valid.inputs)
         nll = nll_of(at_temperature(log_p, cautious_temperature(log_p, valid.label)), valid.label)
         log.info(
             "%s, trial %d: log loss %.4f, %.0f s %s",
-            *(entrant.name, i + 1, nll, fit.seconds, chosen(entrant, arch)),
+            *(entrant.name, i, nll, fit.seconds, chosen(entrant, arch)),
         )
-        if best is None or nll < best.nll:
-            best = Tuned(arch, log_p, nll, len(tried), fit)
-    assert best is not None
-    return best
+        return Tuned(arch, log_p, nll, len(tried), fit)
+
+    return min(map(trial, count(1), tried), key=lambda tuned: tuned.nll)
 
 
 def chosen(entrant: Entrant[Any], arch: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,23 +143,15 @@ def candidates(entrant: Entrant[Any], trials: int, seed: int) -> list[dict[str, 
     return tried[:trials]
 
 
-def _draws(entrant: Entrant[Any], count: int, seed: int) -> list[dict[str, Any]]:
-    """Return draws from the space of a model; fewer than `count` if it has no more."""
+def _draws(entrant: Entrant[Any], n: int, seed: int) -> list[dict[str, Any]]:
+    """Return draws from the space of a model; fewer than `n` if it has no more."""
     from sklearn.model_selection import ParameterSampler
 
     space = {k: v for k, v in entrant.kind.space.items() if k not in entrant.fixed}
     lists = [len(values) for values in space.values() if isinstance(values, list | tuple)]
     most = math.prod(lists) if len(lists) == len(space) else math.inf
-    count = int(min(count, most)) if space else 0
-    if count < 1:
-        return []
-    draws = ParameterSampler(space, count, random_state=seed)
-    return [{key: _plain(value) for key, value in draw.items()} for draw in draws]
-
-
-def _plain(value: Any) -> Any:
-    """Return NumPy's numbers as Python's, for JSON."""
-    return value.item() if isinstance(value, np.generic) else value
+    n = int(min(n, most)) if space else 0
+    return [plain(draw) for draw in ParameterSampler(space, n, random_state=seed)] if n > 0 else []
 
 
 def _out_of_fold(
@@ -175,11 +168,10 @@ def _out_of_fold(
         model = fit_once(entrant, arch, data.take(fold != i), None, settings).model
         log_p[fold == i] = model.log_probability(data.take(fold == i).inputs)
         done = fold <= i
-        label = data.label[done]
-        if best is not None and _tempered_nll(log_p[done], label) > _tempered_nll(
-            best[done], label
-        ):
-            return None
+        if best is not None:
+            new, old = (_tempered_nll(each[done], data.label[done]) for each in (log_p, best))
+            if new > old:
+                return None
     return log_p
 
 

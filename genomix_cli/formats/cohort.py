@@ -148,6 +148,14 @@ class Cohort:
             return np.full(len(self.obs), -1, np.int64)
         return np.asarray(self.obs[LABEL].cat.codes, np.int64)
 
+    def groups(self, column: str) -> NDArray[np.int64]:
+        """Return the code of each sample's entry ``[n]``; without one it is a group of its own."""
+        if column not in self.obs:
+            return np.arange(len(self.obs))
+        codes = np.asarray(self.obs[column].cat.codes, np.int64)
+        unknown = codes < 0
+        return np.where(unknown, codes.max(initial=-1) + np.cumsum(unknown), codes)
+
     def rows(self, name: str) -> NDArray[np.intp]:
         """Return the sample of each stored row of a modality ``[n_m]``."""
         return self._rows[name]

@@ -10,16 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from genomix_cli.comparison.protocol import Trained
-from genomix_cli.comparison.study import Floats
+from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
-from genomix_cli.learning.calibration import at_temperature
-from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
@@ -29,12 +24,11 @@ TASK = "classify"
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(Calibrated):
     """A trained, calibrated classifier.
 
     Attributes
     ----------
-    model : SequenceClassifier
     run : StoredRun
     """
 
@@ -50,15 +44,6 @@ class Classifier:
     def level(self) -> float:
         """Share of sequences whose prediction set is to hold the true class."""
         return float(self.run.config.facts["level"])
-
-    def probability(self, codes: NDArray[np.uint8]) -> Floats:
-        """Calibrated probabilities ``[n, K]`` of sets of bases uint8 ``[n, L]``."""
-        temperature = float(self.run.config.facts["temperature"])
-        return at_temperature(self.model.log_probability(codes), temperature)
-
-    def sets(self, probability: Floats) -> NDArray[np.bool_]:
-        """Prediction sets bool ``[n, K]``."""
-        return prediction_sets(probability, self.run.config.facts["thresholds"])
 
 
 def save_classifier(
@@ -133,4 +118,5 @@ def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
     kind: type[SequenceClassifier] = SEQUENCE_CLASSIFIERS.load(config.model)
     model = kind.restored(config.arch, config.length, config.classes, run.state, run.path)
     model.to(device)
-    return Classifier(model, run)
+    temperature, thresholds = (config.facts[name] for name in ("temperature", "thresholds"))
+    return Classifier(model, float(temperature), thresholds, run)

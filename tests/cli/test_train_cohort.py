@@ -238,7 +238,7 @@ def test_mistakes_are_one_line(
     [
         ([None] * 12, "has no labels"),
         (["a"] * 12, "needs at least two classes"),
-        (["a"] * 11 + ["b"], "class b has one patient only"),
+        (["a"] * 11 + ["b"], "too few patients of class b (1)"),
     ],
 )
 def test_a_cohort_that_teaches_nothing_is_refused(

@@ -11,9 +11,9 @@ classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +22,7 @@ from torch import Tensor
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import Differentiable
-from genomix_cli.cohorts.models.preprocessing import Encoded
-from genomix_cli.comparison.explanation import (
-    MORE_STEPS,
-    STEPS,
-    TOLERANCE,
-    completeness_error,
-)
+from genomix_cli.comparison.explanation import MORE_STEPS, STEPS, TOLERANCE, completeness_error
 from genomix_cli.comparison.metrics.binary import auprc
 from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import MissingExtraError
@@ -38,9 +32,11 @@ from genomix_cli.formats.cohort import Cohort
 SAMPLES = 16
 VALUES = 2**22
 MAX_ROWS = 512
+# Columns that simulators give to features, and the least value in those that drive something.
+_DRIVEN = (("driver", 1), ("interaction", 0))
 
-#: By modality, bool ``[d]``: True for features that the class or an interaction drives.
-Drivers = Mapping[str, NDArray[np.bool_]]
+#: By modality, the features that the class or an interaction drives.
+Drivers = Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -101,16 +97,22 @@ def attribute(
     MissingExtraError
         If captum is not installed.
     """
-    encoded = surface.encode(samples)
+    encoded = surface.preprocessor.transform(samples)
     width = sum(values.shape[1] for values in encoded.values)
     rows = int(np.clip(VALUES // max(width, 1), SAMPLES, MAX_ROWS))
     values = tuple(np.zeros(each.shape) for each in encoded.values)
-    attribution = Attribution(surface.selected, values, target, np.zeros(len(samples)))
+    selected = surface.preprocessor.selected
+    attribution = Attribution(selected, values, target, np.zeros(len(samples)))
     left = np.arange(len(samples))
     for factor in (1, *MORE_STEPS):
         for chunk in np.array_split(left, -(-len(left) // SAMPLES)):
-            path = _path(encoded, target, chunk, device)
-            parts, attribution.change[chunk] = _integrate(surface, path, factor * steps, rows)
+            moving, fixed, (wanted,) = (
+                tuple(torch.from_numpy(array[chunk]).to(device) for array in arrays)
+                for arrays in (encoded.values, (*encoded.observed, encoded.present), (target,))
+            )
+            parts, attribution.change[chunk] = _integrate(
+                surface, moving, fixed, wanted, factor * steps, rows
+            )
             for array, part in zip(values, parts, strict=True):
                 array[chunk] = part
         left = np.flatnonzero(~(attribution.error <= TOLERANCE))
@@ -119,55 +121,43 @@ def attribute(
     return attribution
 
 
-class _Path(NamedTuple):
-    """End points of some samples' paths, and the inputs that stay fixed along them."""
-
-    values: tuple[Tensor, ...]
-    observed: tuple[Tensor, ...]
-    present: Tensor
-    target: Tensor
-
-
-def _path(
-    encoded: Encoded, target: NDArray[np.int64], rows: NDArray[Any], device: str | torch.device
-) -> _Path:
-    def move(array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array[rows]).to(device)
-
-    values, observed = (tuple(map(move, arrays)) for arrays in encoded[:2])
-    return _Path(values, observed, move(encoded.present), move(target))
-
-
 def _integrate(
-    surface: Differentiable, path: _Path, steps: int, rows: int
+    surface: Differentiable,
+    values: tuple[Tensor, ...],
+    fixed: tuple[Tensor, ...],
+    target: Tensor,
+    steps: int,
+    rows: int,
 ) -> tuple[tuple[Floats, ...], Floats]:
-    """Return attributions of each modality ``[n, k]``, and the change of the logit ``[n]``."""
+    """Return attributions of each modality ``[n, k]``, and the change of the logit ``[n]``.
+
+    `values` are the end points of the paths; `fixed`, what was observed and is present, stays.
+    """
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:
         raise MissingExtraError("captum", "explain") from error
-    n = len(path.values)
+    n = len(values)
 
     def logits(*tensors: Tensor) -> Tensor:
         all_logits: Tensor = surface.logits(tensors[:n], tensors[n : 2 * n], tensors[-1])
         return all_logits
 
-    start = tuple(map(torch.zeros_like, path.values))
-    still = (*path.observed, path.present)
+    start = tuple(map(torch.zeros_like, values))
     # cuDNN has no gradient of recurrent layers in evaluation mode.
     with torch.backends.cudnn.flags(enabled=False):
         found = IntegratedGradients(logits).attribute(
-            path.values,
+            values,
             start,
-            target=path.target,
-            additional_forward_args=still,
+            target=target,
+            additional_forward_args=fixed,
             n_steps=steps,
             method="riemann_middle",
             internal_batch_size=rows,
         )
         with torch.no_grad():
-            moved = logits(*path.values, *still) - logits(*start, *still)
-    change = moved.gather(1, path.target[:, None])[:, 0]
+            moved = logits(*values, *fixed) - logits(*start, *fixed)
+    change = moved.gather(1, target[:, None])[:, 0]
     return tuple(map(_array, found)), _array(change)
 
 
@@ -180,7 +170,7 @@ def importances(
 ) -> tuple[Importance, ...]:
     """Return the mean absolute attribution of each feature of `modalities`, largest first.
 
-    Features that the model does not use have 0. `drivers` are in the order of these features.
+    Features that the model does not use have 0.
     """
     result: list[Importance] = []
     for modality, used, values in zip(
@@ -188,25 +178,21 @@ def importances(
     ):
         mean = dict(zip(used.features, np.abs(values).mean(0), strict=True))
         planted = (drivers or {}).get(modality.name)
-        for i, feature in enumerate(modality.features):
-            driver = None if planted is None else bool(planted[i])
+        for feature in modality.features:
+            driver = None if planted is None else feature in planted
             size = float(mean.get(feature, 0.0))
             result.append(Importance(modality.name, feature, size, driver))
     return tuple(sorted(result, key=lambda each: -each.importance))
 
 
-def planted_drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
+def planted_drivers(cohort: Cohort) -> Drivers:
     """Return the features that drive the classes of a simulated cohort; else nothing."""
-    drivers: dict[str, NDArray[np.bool_]] = {}
+    drivers = {}
     for name in cohort.modalities if cohort.truth is not None else ():
         table = cohort.features(name)
-        flags = []
-        if "driver" in table:
-            flags.append(np.asarray(table["driver"], bool))
-        if "interaction" in table:
-            flags.append(np.asarray(table["interaction"]) >= 0)
+        flags = [np.asarray(table[column]) >= least for column, least in _DRIVEN if column in table]
         if flags:
-            drivers[name] = np.logical_or.reduce(flags)
+            drivers[name] = frozenset(map(str, table.index[np.logical_or.reduce(flags)]))
     return drivers
 
 
@@ -220,12 +206,11 @@ def driver_auprc(importances: Sequence[Importance]) -> dict[str, tuple[float, fl
         the AUPRC of chance. Modalities in which all features are drivers, or none, are left out.
     """
     result = {}
-    for name in dict.fromkeys(each.modality for each in importances):
-        of_modality = [
-            each for each in importances if each.modality == name and each.driver is not None
-        ]
-        share = float(np.mean([bool(each.driver) for each in of_modality])) if of_modality else 0.0
+    known = [each for each in importances if each.driver is not None]
+    for name in dict.fromkeys(each.modality for each in known):
+        own = [each for each in known if each.modality == name]
+        planted = [bool(each.driver) for each in own]
+        share = float(np.mean(planted))
         if 0 < share < 1:
-            planted = [bool(each.driver) for each in of_modality]
-            result[name] = (auprc(planted, [each.importance for each in of_modality]), share)
+            result[name] = (auprc(planted, [each.importance for each in own]), share)
     return result

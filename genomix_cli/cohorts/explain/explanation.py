@@ -113,61 +113,33 @@ def summary_table(
     importances: Sequence[Importance],
 ) -> tuple[Sequence[str], str, Iterable[Sequence[str]]]:
     """Return columns, note and rows, with drivers if they are known."""
-    known = any(each.driver is not None for each in importances)
-    columns = ("modality", "feature", "mean_abs_attribution", *(["driver"] if known else []))
+    columns = ("modality", "feature", "mean_abs_attribution", "driver")
+    n = 4 if any(each.driver is not None for each in importances) else 3
     rows = (
         (
             cell(each.modality),
             cell(each.feature),
             f"{each.importance:.6g}",
-            *([_flag(each.driver)] if known else []),
-        )
+            "" if each.driver is None else str(int(each.driver)),
+        )[:n]
         for each in importances
     )
-    return columns, "", rows
-
-
-def _flag(value: bool | None) -> str:
-    return "" if value is None else str(int(value))
-
-
-class Attention(NamedTuple):
-    """Mean attention of the samples of a predicted class.
-
-    Attributes
-    ----------
-    of_class : str
-    mean : NDArray
-        float64 ``[M, M]``: from each modality (row) to each; rows sum to 1 over the samples that
-        have the row's modality, and are NaN if none has it.
-    samples : NDArray
-        int ``[M]``: number of samples that have it.
-    """
-
-    of_class: str
-    mean: Floats
-    samples: NDArray[np.int64]
-
-
-def mean_attention(explanation: Explanation) -> Iterator[Attention]:
-    """Yield the mean attention of each predicted class."""
-    if explanation.attention is None:
-        return
-    present = explanation.samples.present
-    for k in np.unique(explanation.predicted):
-        of_class = explanation.predicted == k
-        count = present[of_class].sum(0)
-        # A modality that a sample lacks receives no attention.
-        total = np.nan_to_num(explanation.attention[of_class].astype(np.float64)).sum(0)
-        mean = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
-        yield Attention(explanation.samples.classes[k], mean, count)
+    return columns[:n], "", rows
 
 
 def attention_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Yield the attention of each class between modalities that its samples have."""
+    """Yield the mean attention of each predicted class between modalities that its samples have.
+
+    The mean is over the samples that have the modality it comes from.
+    """
+    if explanation.attention is None:
+        return
     names = [modality.name for modality in explanation.samples.modalities]
-    for each in mean_attention(explanation):
-        for i, start in enumerate(names):
-            for j, end in enumerate(names if each.samples[i] else ()):
-                mean = f"{each.mean[i, j]:.6g}"
-                yield (each.of_class, start, end, mean, str(each.samples[i]))
+    for k in np.unique(explanation.predicted):
+        of_class = explanation.predicted == k
+        # A modality that a sample lacks receives no attention.
+        total = np.nan_to_num(explanation.attention[of_class].astype(np.float64)).sum(0)
+        for i, count in enumerate(explanation.samples.present[of_class].sum(0)):
+            for j, end in enumerate(names if count else ()):
+                mean = f"{total[i, j] / count:.6g}"
+                yield (explanation.samples.classes[k], names[i], end, mean, str(count))

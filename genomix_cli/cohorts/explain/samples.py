@@ -6,8 +6,8 @@ Letters in shapes: n samples, M modalities, k features that a model uses, K clas
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,16 +38,7 @@ from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.requests import ExplainRequest
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.cohorts.score import score_samples
-from genomix_cli.comparison.explanation import (
-    STEPS,
-    Explained,
-    check_complete,
-    class_index,
-    no_gradients,
-    rows_of,
-    spread_rows,
-    write_table,
-)
+from genomix_cli.comparison import explanation as common
 from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import open_cohort
@@ -74,7 +65,7 @@ class ExplainSummary(NamedTuple):
         See `genomix_cli.cohorts.explain.attribution.driver_auprc`; empty unless simulated.
     """
 
-    samples: tuple[Explained, ...]
+    samples: tuple[common.Explained, ...]
     driver_auprc: dict[str, tuple[float, float]]
 
 
@@ -92,24 +83,31 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
     try:
         surface = run.model.differentiable()
     except NotImplementedError as error:
-        raise no_gradients(run.config.model, run.path, COHORT_MODELS) from error
+        raise common.no_gradients(run.config.model, run.path, COHORT_MODELS) from error
     with open_cohort(request.cohort) as cohort:
-        original = read_samples(cohort)
+        samples = aligned(read_samples(cohort), run.config.modalities, request.cohort)
         drivers = planted_drivers(cohort)
-    samples = aligned(original, run.config.modalities, request.cohort)
     # The labels of the file are not used; from here on, classes are those of the model.
     samples = replace(samples, classes=run.config.classes)
-    model_drivers = _in_order(drivers, original, samples)
-    with _drafts(request) as drafts:
-        explanation = _explain(run, surface, samples, model_drivers, request)
+    # All tables appear together.
+    with ExitStack() as stack:
+        drafts = [
+            None if path is None else stack.enter_context(atomic_path(path, force=request.force))
+            for path in (request.output, request.summary, request.attention)
+        ]
+        explanation = _explain(run, surface, samples, drivers, request)
         _write(explanation, run, request, drafts)
     if not request.allow_incomplete:
-        check_complete(explanation.rows(), "samples", request.steps)
+        common.check_complete(explanation.rows(), "samples", request.steps)
     return ExplainSummary(explanation.rows(), driver_auprc(explanation.importances))
 
 
 def feature_importance(
-    model: CohortModel, samples: Samples, drivers: Drivers | None = None, *, steps: int = STEPS
+    model: CohortModel,
+    samples: Samples,
+    drivers: Drivers | None = None,
+    *,
+    steps: int = common.STEPS,
 ) -> tuple[Importance, ...]:
     """Return the mean absolute attribution of every feature to the predicted class.
 
@@ -131,7 +129,7 @@ def feature_importance(
     Raises
     ------
     NotImplementedError
-        If the model has no gradients.
+        If the model has no common.
     MissingExtraError
         If captum is not installed.
     """
@@ -147,27 +145,13 @@ def _device(model: CohortModel) -> Any:
     return getattr(model, "device", "cpu")
 
 
-def _in_order(drivers: Drivers, original: Samples, samples: Samples) -> Drivers:
-    """Return the drivers of the model's features; features absent from the file are not drivers."""
-    there = {modality.name: modality for modality in original.modalities}
-    ordered = {}
-    for modality in samples.modalities:
-        if modality.name in drivers:
-            pairs = zip(there[modality.name].features, drivers[modality.name], strict=True)
-            known = {feature: bool(driver) for feature, driver in pairs}
-            ordered[modality.name] = np.array(
-                [known.get(name, False) for name in modality.features]
-            )
-    return ordered
-
-
 def _explain(
     run: Run, surface: Differentiable, samples: Samples, drivers: Drivers, request: ExplainRequest
 ) -> Explanation:
-    rows = rows_of(
+    rows = common.rows_of(
         samples.names, request.select, what="sample", where=request.cohort, option="--samples"
     )
-    explained = class_index(request.of_class, samples.classes, request.model)
+    explained = common.class_index(request.of_class, samples.classes, request.model)
     if request.top is None:
         rows = _limited(rows, request)
     scores = score_samples(run, samples.take(rows))
@@ -179,10 +163,10 @@ def _explain(
     target = predicted if explained is None else np.full(len(rows), explained)
     probability = known[np.arange(len(rows)), target]
     if request.top is not None:
-        chosen_rows = np.sort(np.argsort(-probability, kind="stable")[: request.top])
-        chosen_rows = chosen_rows[: request.max_samples]
-        rows, predicted, target = rows[chosen_rows], predicted[chosen_rows], target[chosen_rows]
-        probability = probability[chosen_rows]
+        surest = np.sort(np.argsort(-probability, kind="stable")[: request.top])
+        surest = surest[: request.max_samples]
+        rows, predicted = rows[surest], predicted[surest]
+        target, probability = target[surest], probability[surest]
     chosen = samples.take(rows)
     attention = run.model.attention(chosen) if request.attention or request.plot_dir else None
     if request.attention and attention is None:
@@ -195,12 +179,9 @@ def _explain(
 def _limited(rows: NDArray[np.intp], request: ExplainRequest) -> NDArray[np.intp]:
     """Return at most `max_samples` rows, evenly spaced: a cohort may be sorted by class."""
     if len(rows) > request.max_samples:
-        log.warning(
-            "explaining %d of %s samples, evenly through the cohort; see --max-samples",
-            request.max_samples,
-            f"{len(rows):,}",
-        )
-    return spread_rows(rows, request.max_samples)
+        text = "explaining %d of %s samples, evenly through the cohort; see --max-samples"
+        log.warning(text, request.max_samples, f"{len(rows):,}")
+    return common.spread_rows(rows, request.max_samples)
 
 
 def _refuse_unmeasured(names: NDArray[Any], request: ExplainRequest) -> None:
@@ -226,21 +207,9 @@ def _attribute(
         rows = np.arange(start, min(start + CHUNK, len(samples)))
         part = attribute(surface, samples.take(rows), target[rows], steps=steps, device=device)
         parts.append(part)
-    values = tuple(
-        np.concatenate(pieces) for pieces in zip(*(p.values for p in parts), strict=True)
-    )
+    values = tuple(map(np.concatenate, zip(*(part.values for part in parts), strict=True)))
     change = np.concatenate([part.change for part in parts])
-    return Attribution(surface.selected, values, target, change)
-
-
-@contextmanager
-def _drafts(request: ExplainRequest) -> Iterator[list[Path | None]]:
-    """Yield draft paths of the attributions, summary and attention, which appear together."""
-    with ExitStack() as stack:
-        yield [
-            None if path is None else stack.enter_context(atomic_path(path, force=request.force))
-            for path in (request.output, request.summary, request.attention)
-        ]
+    return Attribution(surface.preprocessor.selected, values, target, change)
 
 
 def _write(
@@ -256,7 +225,7 @@ def _write(
     ]
     for draft, (columns, note, rows) in zip(drafts, tables, strict=True):
         if draft is not None:
-            write_table(draft, provenance, columns, note, rows)
+            common.write_table(draft, provenance, columns, note, rows)
     if request.plot_dir:
         _draw(explanation, run, request.plot_dir, request.force)
 
@@ -272,7 +241,7 @@ def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None
         attention = None if explanation.attention is None else explanation.attention[i]
         title = f"{line.sample}: {line.of_class}, p = {line.probability:.3f}"
         rest = sum(reason.attribution for reason in sample_reasons[DRAWN:])
-        shown = [(r.modality, r.feature, r.value, r.attribution) for r in sample_reasons[:DRAWN]]
+        shown = sample_reasons[:DRAWN]
         drawn = SampleReasons(
             title, run.path.name, names, shown, len(sample_reasons) - len(shown), rest, attention
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from genomix_cli.cohorts.dataset import Modality, Samples
-from genomix_cli.cohorts.models.preprocessing import Encoded, Preprocessor
+from genomix_cli.cohorts.models.preprocessing import Preprocessor
 from genomix_cli.comparison.classifier import Classifier, State
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.learning.fit_settings import FitSettings
@@ -66,27 +66,17 @@ class CohortModel(Classifier[Samples]):
         raise NotImplementedError
 
 
-class Differentiable(ABC):
+class Differentiable(NamedTuple):
     """A fitted model as a function from encoded values to logits, with gradients.
 
-    Parameters
+    Attributes
     ----------
     preprocessor : Preprocessor
-        Preprocessor of the fitted model.
+        Makes of samples the values that the model computes with.
+    logits : callable
+        From values, observed and present, tensors as in `Encoded`, to logits ``[B, K]``, in
+        evaluation mode.
     """
 
-    def __init__(self, preprocessor: Preprocessor) -> None:
-        self._preprocessor = preprocessor
-
-    def encode(self, samples: Samples) -> Encoded:
-        """Return the values that the model computes with."""
-        return self._preprocessor.transform(samples)
-
-    @property
-    def selected(self) -> tuple[Modality, ...]:
-        """Modalities with the features that are the columns of `encode`."""
-        return self._preprocessor.selected
-
-    @abstractmethod
-    def logits(self, values: Any, observed: Any, present: Any) -> Any:
-        """Return logits ``[B, K]``, from tensors as in `Encoded`, in evaluation mode."""
+    preprocessor: Preprocessor
+    logits: Callable[[Any, Any, Any], Any]

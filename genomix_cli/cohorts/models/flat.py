@@ -102,40 +102,21 @@ class FlatModel(CohortModel):
         if self._informed:
             self._relearn(under(state, "model/"))
 
-    def _differentiable(self, logits: Callable[[Tensor], Tensor]) -> Differentiable:
-        """Wrap a function in torch from the matrix ``[B, d]`` to logits ``[B, k]``."""
-        return _DifferentiableMatrix(
-            self._preprocessor, self._lacking, self._seen, len(self.classes), logits
-        )
-
-
-class _DifferentiableMatrix(Differentiable):
-    def __init__(
-        self,
-        preprocessor: Preprocessor,
-        lacking: NDArray[np.int64],
-        seen: NDArray[np.int64],
-        n_classes: int,
-        logits: Callable[[Tensor], Tensor],
-    ) -> None:
-        super().__init__(preprocessor)
-        self._lacking, self._seen, self._n_classes = lacking, seen, n_classes
-        self._logits = logits
-
-    def logits(self, values: Any, observed: Any, present: Any) -> Tensor:
-        """Return the logits ``[B, K]``."""
+    def _differentiable(self, of_matrix: Callable[[Tensor], Tensor]) -> Differentiable:
+        """Return the model from a function in torch of the matrix ``[B, d]``: logits ``[B, k]``."""
         import torch
 
-        lacks = ~present[:, torch.from_numpy(self._lacking)]
-        matrix = torch.cat([*values, lacks.to(values[0].dtype)], dim=1)
-        logits = self._logits(matrix)
-        if len(self._seen) == self._n_classes:
-            return logits
-        unseen = torch.logsumexp(logits, 1, keepdim=True) + UNSEEN
-        columns = [unseen[:, 0]] * self._n_classes
-        for column, k in enumerate(self._seen):
-            columns[k] = logits[:, column]
-        return torch.stack(columns, dim=1)
+        lacking, seen = torch.from_numpy(self._lacking), torch.from_numpy(self._seen)
+
+        def logits(values: Any, observed: Any, present: Any) -> Tensor:
+            lacks = ~present[:, lacking]
+            logits = of_matrix(torch.cat([*values, lacks.to(values[0].dtype)], dim=1))
+            if len(seen) == len(self.classes):
+                return logits
+            unseen = torch.logsumexp(logits, 1, keepdim=True) + UNSEEN
+            return unseen.repeat(1, len(self.classes)).index_copy(1, seen, logits)
+
+        return Differentiable(self._preprocessor, logits)
 
 
 def all_classes(logits: Floats, seen: NDArray[np.int64], n_classes: int) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from genomix_cli.cohorts.models.flat import all_classes
 from genomix_cli.cohorts.models.linear import Linear, ridge_logistic
 from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
-from genomix_cli.config import Count, Positive, from_dict
+from genomix_cli.config import Count, Positive
 from genomix_cli.learning.calibration import fit_temperature, log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
@@ -54,25 +54,6 @@ class SingleConfig:
     folds: Count = 3
 
 
-class Part(NamedTuple):
-    """A model of one modality.
-
-    Attributes
-    ----------
-    model : CohortModel
-        Fitted to all training samples that have it.
-    temperature : float
-        Temperature that makes the out-of-fold probabilities most likely: a margin, or a sum of
-        many correlated features, is too sure of itself, each model by another factor.
-    out_of_fold : NDArray
-        ``[n, K]``: log-probability by models that did not see the sample; NaN without modality.
-    """
-
-    model: CohortModel
-    temperature: float
-    out_of_fold: Floats
-
-
 class SingleModels(CohortModel):
     """A model for each modality, fitted to the samples that have it."""
 
@@ -81,26 +62,31 @@ class SingleModels(CohortModel):
     _seen: NDArray[np.int64]
     _log_prior: Floats
 
-    def _fit_parts(self, samples: Samples, setting: FitSettings) -> dict[int, Part]:
-        """Fit a model to each modality that enough samples have."""
+    def _fit_parts(self, samples: Samples, setting: FitSettings) -> dict[int, Floats]:
+        """Fit a model to each modality that enough samples have.
+
+        Returns
+        -------
+        dict of int to NDArray
+            ``[n, K]`` for each: log-probability by models that did not see the sample; NaN without
+            the modality.
+        """
         config: SingleConfig = self.config
         n_folds = max(2, min(config.folds, len(np.unique(samples.patient))))
         fold = folds_of(samples, n_folds, setting.seed)
         self._seen, count = np.unique(samples.label, return_counts=True)
         prior = np.log(count / count.sum())[None]
         self._log_prior = all_classes(prior, self._seen, len(samples.classes))[0]
-        parts = {}
+        self._models, self._temperature = {}, np.ones(len(samples.modalities))
+        out_of_fold = {}
         for i, modality in enumerate(samples.modalities):
             there = samples.present[:, i]
-            if len(np.unique(fold[there])) < 2:
-                continue
-            own = samples.only([modality.name])
-            parts[i] = self._fit_part(own, there, fold, setting)
-        self._models = {i: part.model for i, part in parts.items()}
-        self._temperature = np.ones(len(samples.modalities))
-        for i, part in parts.items():
-            self._temperature[i] = part.temperature
-        return parts
+            if len(np.unique(fold[there])) > 1:
+                own = samples.only([modality.name])
+                self._models[i], self._temperature[i], out_of_fold[i] = self._fit_part(
+                    own, there, fold, setting
+                )
+        return out_of_fold
 
     def _fit_part(
         self,
@@ -108,26 +94,28 @@ class SingleModels(CohortModel):
         there: NDArray[np.bool_],
         fold: NDArray[np.int64],
         setting: FitSettings,
-    ) -> Part:
-        """Fit a model to samples with one modality, which some lack."""
+    ) -> tuple[CohortModel, float, Floats]:
+        """Fit a model to samples with one modality, which some lack.
+
+        Its temperature makes the out-of-fold probabilities most likely: a margin, or a sum of many
+        correlated features, is too sure of itself, each model by another factor.
+        """
         label = samples.label[there]
         base = COHORT_MODELS.load(self.config.base)
-        best: tuple[float, float, dict[str, Any], Floats] | None = None
-        for fields in base.penalties(self.config.strengths):
-            config = from_dict(base.config_class, fields)
-            log_p = _out_of_fold(base, config, samples, there, fold, setting)
+
+        def attempt(fields: dict[str, Any]) -> tuple[float, float, dict[str, Any], Floats]:
+            log_p = _out_of_fold(base, fields, samples, there, fold, setting)
             temperature = fit_temperature(log_p[there], label)
             log_p[there] = log_softmax(log_p[there] / temperature)
-            likelihood = float(log_p[there, label].mean())
-            if best is None or likelihood > best[0]:
-                best = likelihood, temperature, fields, log_p
-        assert best is not None
-        likelihood, temperature, fields, log_p = best
-        model = base(from_dict(base.config_class, fields))
+            return float(log_p[there, label].mean()), temperature, fields, log_p
+
+        attempts = map(attempt, base.penalties(self.config.strengths))
+        likelihood, temperature, fields, log_p = max(attempts, key=lambda each: each[0])
+        model = base.of(fields)
         model.fit(samples.take(there), setting)
         name = samples.modalities[0].name
         log.debug("%s alone: out-of-fold log loss %.4f with %s", name, -likelihood, fields)
-        return Part(model, temperature, log_p)
+        return model, temperature, log_p
 
     def _of_each(self, samples: Samples) -> dict[int, Floats]:
         """Return log-probability ``[n, K]`` by each model, whether or not the modality is there."""
@@ -156,15 +144,14 @@ class SingleModels(CohortModel):
         base = COHORT_MODELS.load(self.config.base)
         self._models = {}
         for i, modality in enumerate(self.modalities):
-            own = under(state, f"modality{i}/")
-            if own:
-                self._models[i] = base(base.config_class())
+            if own := under(state, f"modality{i}/"):
+                self._models[i] = base.of({})
                 self._models[i].restore((modality,), self.classes, own)
 
 
 def _out_of_fold(
     base: type[CohortModel],
-    config: Any,
+    fields: dict[str, Any],
     samples: Samples,
     there: NDArray[np.bool_],
     fold: NDArray[np.int64],
@@ -174,7 +161,7 @@ def _out_of_fold(
     log_p = np.full((len(samples), len(samples.classes)), np.nan)
     for i in np.unique(fold[there]):
         held_out = there & (fold == i)
-        model = base(config)
+        model = base.of(fields)
         model.fit(samples.take(there & (fold != i)), setting)
         log_p[held_out] = model.log_probability(samples.take(held_out))
     return log_p
@@ -195,13 +182,13 @@ class BestSingle(SingleModels):
     _order: NDArray[np.int64]
 
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
-        parts = self._fit_parts(samples, setting)
-        rows = np.arange(len(samples))
-        score = {}
-        for i, part in parts.items():
-            log_p = np.where(samples.present[:, [i]], part.out_of_fold, self._log_prior)
-            score[i] = log_p[rows, samples.label].mean()
-        self._order = np.array(sorted(score, key=lambda i: -score[i]), np.int64)
+        out_of_fold = self._fit_parts(samples, setting)
+
+        def likelihood(i: int) -> float:
+            log_p = np.where(samples.present[:, [i]], out_of_fold[i], self._log_prior)
+            return float(log_p[np.arange(len(samples)), samples.label].mean())
+
+        self._order = np.array(sorted(out_of_fold, key=likelihood, reverse=True), np.int64)
         log.debug("modalities, the best first: %s", [self.modalities[i].name for i in self._order])
         return Fitted(sum(_size(model) for model in self._models.values()))
 
@@ -257,11 +244,11 @@ class LateFusion(SingleModels):
     _stack: Linear
 
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
-        parts = self._fit_parts(samples, setting)
+        out_of_fold = self._fit_parts(samples, setting)
         size = sum(_size(model) for model in self._models.values())
         if not self._stacked:
             return Fitted(size)
-        x = self._evidence({i: part.out_of_fold for i, part in parts.items()}, samples.present)
+        x = self._evidence(out_of_fold, samples.present)
         y = np.searchsorted(self._seen, samples.label)
         self._stack = ridge_logistic(x, y, self.config.stack_c)
         size += self._stack.coefficients.size + self._stack.intercepts.size
@@ -300,10 +287,8 @@ class LateFusion(SingleModels):
         """Return the models of all modalities, and the regression."""
         if not self._stacked:
             return super().state()
-        stack = {
-            "stack/coefficients": self._stack.coefficients,
-            "stack/intercepts": self._stack.intercepts,
-        }
+        coefficients, intercepts = self._stack[:2]
+        stack = {"stack/coefficients": coefficients, "stack/intercepts": intercepts}
         return {**super().state(), **stack}
 
     def _restore(self, state: State) -> None:

@@ -65,10 +65,8 @@ class LinearModel(FlatModel):
         return self._linear.logits(x)
 
     def _learned(self) -> State:
-        return {
-            "coefficients": self._linear.coefficients,
-            "intercepts": self._linear.intercepts,
-        }
+        coefficients, intercepts, _ = self._linear
+        return {"coefficients": coefficients, "intercepts": intercepts}
 
     def _relearn(self, state: State) -> None:
         self._linear = Linear(state["coefficients"], state["intercepts"])

@@ -6,7 +6,7 @@ Letters: B batch, M modalities, d features of a modality that are kept, K classe
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,17 +27,10 @@ from genomix_cli.cohorts.models.preprocessing import (
 from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, NotNegative, Share
-from genomix_cli.learning import networks
+from genomix_cli.learning import networks as learning
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.learning.networks import (
-    JOINT,
-    Learning,
-    curve,
-    new_module,
-    set_weights,
-    weights,
-)
+from genomix_cli.learning.networks import JOINT, Learning, new_module, set_weights, weights
 from genomix_cli.learning.task import Epoch
 
 PREDICT_BATCH = 512
@@ -97,13 +90,14 @@ class Inputs(NamedTuple):
     observed: tuple[Tensor, ...]
     present: Tensor
 
+    def each(self, change: Callable[[Any], Tensor]) -> Inputs:
+        """Return the inputs after a change of every array."""
+        values, observed = (tuple(map(change, arrays)) for arrays in self[:2])
+        return Inputs(values, observed, change(self.present))
+
     def take(self, rows: Tensor) -> Inputs:
         """Return some samples."""
-        return Inputs(
-            tuple(v[rows] for v in self.values),
-            tuple(o[rows] for o in self.observed),
-            self.present[rows],
-        )
+        return self.each(lambda tensor: tensor[rows])
 
 
 class Output(NamedTuple):
@@ -151,7 +145,7 @@ class Part:
         return Batch(self.inputs.take(index), self.label[index])
 
 
-class ClassTask(networks.ClassTask):
+class ClassTask(learning.ClassTask):
     """Labelled samples, with modalities and values hidden in training.
 
     Parameters
@@ -217,11 +211,11 @@ class NetworkModel(CohortModel):
     config_class: ClassVar[type] = NetworkConfig
     needs: ClassVar[Mapping[str, str]] = {"lightning": "train"}
     select: ClassVar[Selector | None] = None
+    _preprocessor: Preprocessor
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.device = torch.device("cpu")
-        self._preprocessor: Preprocessor | None = None
         self._members: list[nn.Module] = []
         # True if the last epoch that was allowed was the best one.
         self._improving = False
@@ -259,7 +253,7 @@ class NetworkModel(CohortModel):
         )
         seed = setting.seed + 1000 * member
         weight = class_weights(train.label, len(self.classes)) if config.balanced else None
-        result = networks.learn(
+        result = learning.learn(
             ClassTask(module, config, weight, seed),
             train,
             valid,
@@ -269,10 +263,9 @@ class NetworkModel(CohortModel):
             seed=seed,
             folder=None if setting.logs is None else setting.logs / f"{name}-{member}",
         )
-        points = curve(result, name, member)
+        points = learning.curve(result, name, member)
         best = int(np.argmin([point.valid_nll for point in points]))
-        if name == JOINT and best == config.epochs - 1:
-            self._improving = True
+        self._improving |= name == JOINT and best == config.epochs - 1
         return list(points)
 
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
@@ -299,7 +292,6 @@ class NetworkModel(CohortModel):
         return Fitted(parameters, tuple(curve), converged=not self._improving)
 
     def _build(self, seed: int) -> nn.Module:
-        assert self._preprocessor is not None
         kept = self._preprocessor.selected
         return new_module(lambda: self.build(kept, len(self.classes)), seed)
 
@@ -319,12 +311,10 @@ class NetworkModel(CohortModel):
 
     def _outputs(self, samples: Samples) -> Iterator[Output]:
         """Return the mean output of all members, batch by batch."""
-        assert self._preprocessor is not None
         inputs = tensors(self._preprocessor.transform(samples))
         with torch.inference_mode():
             for rows in torch.arange(len(samples)).split(PREDICT_BATCH):
-                batch = _to(inputs.take(rows), self.device)
-                yield _mean([member(batch) for member in self._members])
+                yield self._mean(inputs.take(rows).each(lambda tensor: tensor.to(self.device)))
 
     def to(self, device: str) -> None:
         """Move the networks to a device."""
@@ -334,7 +324,6 @@ class NetworkModel(CohortModel):
 
     def state(self) -> State:
         """Return the preprocessing, and the weights of each member."""
-        assert self._preprocessor is not None
         state = {f"input/{k}": v for k, v in self._preprocessor.state().items()}
         for i, member in enumerate(self._members):
             state |= {f"member{i}/{name}": array for name, array in weights(member).items()}
@@ -348,45 +337,24 @@ class NetworkModel(CohortModel):
             set_weights(member, under(state, f"member{i}/"))
             self._members.append(member.eval())
 
-    def differentiable(self) -> DifferentiableNetwork:
+    def differentiable(self) -> Differentiable:
         """Return the mean logit of all members as a function."""
-        assert self._preprocessor is not None
-        return DifferentiableNetwork(self._preprocessor, self._members)
 
+        def logits(values: Any, observed: Any, present: Any) -> Tensor:
+            return self._mean(Inputs(tuple(values), tuple(observed), present)).logits
 
-class DifferentiableNetwork(Differentiable):
-    """See `NetworkModel.differentiable`."""
+        return Differentiable(self._preprocessor, logits)
 
-    def __init__(self, preprocessor: Preprocessor, members: Sequence[nn.Module]) -> None:
-        super().__init__(preprocessor)
-        self._members = members
-
-    def logits(self, values: Any, observed: Any, present: Any) -> Tensor:
-        """Return the mean logits ``[B, K]``."""
-        inputs = Inputs(tuple(values), tuple(observed), present)
-        return _mean([member(inputs) for member in self._members]).logits
+    def _mean(self, inputs: Inputs) -> Output:
+        """Return the mean output of all members."""
+        outputs = [member(inputs) for member in self._members]
+        if len(outputs) == 1:
+            return outputs[0]
+        logits = torch.stack([output.logits for output in outputs]).mean(0)
+        attention = [output.attention for output in outputs if output.attention is not None]
+        return Output(logits, torch.stack(attention).mean(0) if attention else None)
 
 
 def tensors(encoded: Encoded) -> Inputs:
     """Return encoded samples as tensors that share their memory."""
-    return Inputs(
-        tuple(map(torch.from_numpy, encoded.values)),
-        tuple(map(torch.from_numpy, encoded.observed)),
-        torch.from_numpy(encoded.present),
-    )
-
-
-def _to(inputs: Inputs, device: torch.device) -> Inputs:
-    return Inputs(
-        tuple(v.to(device) for v in inputs.values),
-        tuple(o.to(device) for o in inputs.observed),
-        inputs.present.to(device),
-    )
-
-
-def _mean(outputs: Sequence[Output]) -> Output:
-    if len(outputs) == 1:
-        return outputs[0]
-    logits = torch.stack([output.logits for output in outputs]).mean(0)
-    attention = [output.attention for output in outputs if output.attention is not None]
-    return Output(logits, torch.stack(attention).mean(0) if attention else None)
+    return Inputs(*encoded).each(torch.from_numpy)  # type: ignore[arg-type]

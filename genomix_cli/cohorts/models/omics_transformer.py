@@ -25,14 +25,7 @@ from genomix_cli.cohorts.models.tokens import (
     thinned,
 )
 from genomix_cli.config import Count
-from genomix_cli.learning.layers.transformer import (
-    AttentionPool,
-    CrossAttentionBlock,
-    SelfAttentionBlock,
-    attention_weights,
-    feed_forward,
-    visible,
-)
+from genomix_cli.learning.layers import transformer
 
 
 @dataclass(frozen=True)
@@ -85,9 +78,9 @@ class PerceiverBranch(nn.Module):
         width, heads, dropout = config.summary, config.heads, config.dropout
         self.latents = nn.Parameter(0.02 * torch.randn(config.latents, width))
         self.query = nn.Parameter(0.02 * torch.randn(1, width))
-        self.read = CrossAttentionBlock(width, config.width, heads, dropout)
-        self.process = SelfAttentionBlock(width, heads, dropout)
-        self.answer = CrossAttentionBlock(width, width, heads, dropout)
+        self.read = transformer.CrossAttentionBlock(width, config.width, heads, dropout)
+        self.process = transformer.SelfAttentionBlock(width, heads, dropout)
+        self.answer = transformer.CrossAttentionBlock(width, width, heads, dropout)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n_classes))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -106,11 +99,11 @@ class Summary(nn.Module):
     def __init__(self, tokens: int, config: OmicsTransformerConfig) -> None:
         super().__init__()
         width = config.summary
-        self.pool = AttentionPool(config.width, config.heads)
+        self.pool = transformer.AttentionPool(config.width, config.heads)
         self.pooled = nn.Linear(config.width, width)
         self.all = nn.Linear(tokens * config.width, width)
         self.mlp = nn.Sequential(
-            nn.LayerNorm(width), feed_forward(width, width, width, config.dropout)
+            nn.LayerNorm(width), transformer.feed_forward(width, width, width, config.dropout)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,9 +139,11 @@ class CrossModalBranch(nn.Module):
         self.project = nn.Linear(width, 4 * width)
         self.out = nn.Linear(2 * width, width)
         self.mlp = nn.Sequential(
-            nn.LayerNorm(width), feed_forward(width, 2 * width, width, config.dropout)
+            nn.LayerNorm(width), transformer.feed_forward(width, 2 * width, width, config.dropout)
         )
-        self.head = feed_forward(len(sizes) * width, config.hidden, n_classes, config.dropout)
+        self.head = transformer.feed_forward(
+            len(sizes) * width, config.hidden, n_classes, config.dropout
+        )
 
     def forward(self, tokens: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits ``[B, K]``, and attention of each modality to each ``[B, M, M]``."""
@@ -161,7 +156,7 @@ class CrossModalBranch(nn.Module):
             t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for t in self.project(self.norm(x)).chunk(4, dim=-1)
         )
-        weights = attention_weights(q, k, visible(present))  # [B, H, M, M]
+        weights = transformer.attention_weights(q, k, transformer.visible(present))  # [B, H, M, M]
         heard = weights.to(v.dtype) @ v
         # An interaction of two modalities is a product, which attention alone cannot form.
         both = torch.cat([heard, heard * gate], dim=1)  # [B, 2 H, M, s / H]
@@ -233,7 +228,7 @@ class OmicsNetwork(nn.Module):
         self.encoders = nn.ModuleList(
             nn.Sequential(
                 *(
-                    SelfAttentionBlock(config.width, config.heads, config.dropout)
+                    transformer.SelfAttentionBlock(config.width, config.heads, config.dropout)
                     for _ in range(config.layers)
                 )
             )
@@ -243,11 +238,9 @@ class OmicsNetwork(nn.Module):
             sum(self.tokens.sizes),
             sum(features) + len(features),
             n_classes,
-            width=config.width,
-            heads=config.heads,
+            config,
             layers=1,
             hidden=config.hidden,
-            dropout=config.dropout,
         )
         self.perceiver = PerceiverBranch(config, n_classes)
         self.cross: CrossModalBranch | None = None
@@ -266,7 +259,7 @@ class OmicsNetwork(nn.Module):
             inputs = thinned(inputs, self.config)
         tokens = self.encode(inputs)
         joined = torch.cat(tokens, dim=1)
-        mask = visible(self.tokens.present(inputs))
+        mask = transformer.visible(self.tokens.present(inputs))
         votes = [self.tab(joined, mask, plain_values(inputs)), self.perceiver(joined, mask)]
         attention = None
         if self.cross is not None:

@@ -5,8 +5,8 @@ Letters: n samples, d features of a modality, k of them kept, M modalities.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -52,8 +52,7 @@ class Selector(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """Selected features of a modality, and their scale.
 
     Attributes
@@ -108,7 +107,7 @@ class Preprocessor:
         return {
             f"{modality.name}/{field}": getattr(scale, field)
             for modality, scale in zip(self.modalities, self.scales, strict=True)
-            for field in ("columns", "mean", "sd")
+            for field in Scale._fields
         }
 
     @classmethod
@@ -116,11 +115,11 @@ class Preprocessor:
         cls, modalities: tuple[Modality, ...], state: Mapping[str, NDArray[Any]]
     ) -> Preprocessor:
         """Return the preprocessor that :meth:`state` was taken from."""
-        scales = tuple(
-            Scale(*(state[f"{modality.name}/{field}"] for field in ("columns", "mean", "sd")))
+        scales = (
+            Scale(*(state[f"{modality.name}/{field}"] for field in Scale._fields))
             for modality in modalities
         )
-        return cls(modalities, scales)
+        return cls(modalities, tuple(scales))
 
 
 def fit_preprocessor(
@@ -180,14 +179,7 @@ def comparable(values: NDArray[np.float32], modality: Modality) -> NDArray[np.fl
 
 
 def _some(modality: Modality, columns: NDArray[np.int64]) -> Modality:
-    def pick(of: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(of[i] for i in columns) if of else ()
-
-    return Modality(
-        modality.name,
-        modality.kind,
-        pick(modality.features),
-        pick(modality.readout),
-        pick(modality.contig),
-        pick(modality.position),
+    each = {name: getattr(modality, name) for name in ("features", "readout", "contig", "position")}
+    return replace(
+        modality, **{name: tuple(of[i] for i in columns) for name, of in each.items() if of}
     )

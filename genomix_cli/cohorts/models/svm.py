@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,24 @@ class SVMConfig:
     balanced: bool = False
 
 
+class Machines(NamedTuple):
+    """Learned arrays of one machine for each class.
+
+    Attributes
+    ----------
+    support : NDArray
+        Support vectors float32 ``[s, d]``; none of linear machines.
+    weights : NDArray
+        float64: dual coefficients ``[k, s]``, or coefficients ``[k, d]`` of linear machines.
+    intercepts : NDArray
+        float64 ``[k]``.
+    """
+
+    support: NDArray[np.float32]
+    weights: Floats
+    intercepts: Floats
+
+
 class SVM(FlatModel):
     """Support vector machines by scikit-learn; the softmax of the distances is the probability.
 
@@ -67,10 +85,7 @@ class SVM(FlatModel):
         "balanced": [False, True],
     }
 
-    # Linear: coefficients [k, d]. Gaussian: support vectors [s, d] and dual coefficients [k, s].
-    _support: NDArray[Any]
-    _weights: Floats
-    _intercepts: Floats
+    _machines: Machines
 
     @classmethod
     def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
@@ -85,11 +100,14 @@ class SVM(FlatModel):
         # Of two classes one machine knows both.
         classes = range(int(y.max()) + 1) if y.max() > 1 else [1]
         learn = self._learn_linear if self._linear else self._learn_gaussian
-        converged = learn(x.astype(np.float64), [y == k for k in classes], setting.seed)
-        size = self._support.size + self._weights.size + self._intercepts.size
-        return Fitted(size, converged=converged)
+        self._machines, converged = learn(
+            x.astype(np.float64), [y == k for k in classes], setting.seed
+        )
+        return Fitted(sum(array.size for array in self._machines), converged=converged)
 
-    def _learn_linear(self, x: Floats, own: list[NDArray[np.bool_]], seed: int) -> bool:
+    def _learn_linear(
+        self, x: Floats, own: list[NDArray[np.bool_]], seed: int
+    ) -> tuple[Machines, bool]:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC
 
@@ -108,11 +126,12 @@ class SVM(FlatModel):
             converged &= int(np.max(machine.n_iter_)) < MAX_ITERATIONS
             weights.append(machine.coef_[0])
             intercepts.append(float(machine.intercept_[0]))
-        self._support = np.empty((0, x.shape[1]), np.float32)
-        self._weights, self._intercepts = np.stack(weights), np.array(intercepts)
-        return converged
+        none = np.empty((0, x.shape[1]), np.float32)
+        return Machines(none, np.stack(weights), np.array(intercepts)), converged
 
-    def _learn_gaussian(self, x: Floats, own: list[NDArray[np.bool_]], seed: int) -> bool:
+    def _learn_gaussian(
+        self, x: Floats, own: list[NDArray[np.bool_]], seed: int
+    ) -> tuple[Machines, bool]:
         from sklearn.svm import SVC
 
         machine = SVC(
@@ -129,36 +148,30 @@ class SVM(FlatModel):
             intercepts[row] = machine.intercept_[0]
         # Machines share most support vectors: one matrix of them serves all, with zeros between.
         support = np.flatnonzero((weights != 0).any(0))
-        self._support = x[support].astype(np.float32)
-        self._weights = np.ascontiguousarray(weights[:, support])
-        self._intercepts = intercepts
-        return True
+        weights = np.ascontiguousarray(weights[:, support])
+        return Machines(x[support].astype(np.float32), weights, intercepts), True
 
     def _logits(self, x: Matrix) -> Floats:
         chunks = [x[i : i + CHUNK].astype(np.float64) for i in range(0, max(1, len(x)), CHUNK)]
-        distance = np.concatenate([self._basis(chunk) @ self._weights.T for chunk in chunks])
-        distance += self._intercepts
+        weights, intercepts = self._machines[1:]
+        distance = np.concatenate([self._basis(chunk) @ weights.T for chunk in chunks])
+        distance += intercepts
         return np.concatenate([-distance, distance], 1) / 2 if len(self._seen) == 2 else distance
 
     def _basis(self, x: Floats) -> Floats:
         """Basis of the weights: the columns, or the kernel with each support vector."""
         if self._linear:
             return x
-        support = self._support.astype(np.float64)
+        support = self._machines.support.astype(np.float64)
         # |a - b|^2 by its three terms, so that the large one is a matrix product.
         squared = (x**2).sum(1)[:, None] + (support**2).sum(1) - 2 * x @ support.T
         return np.exp(-self.config.gamma / x.shape[1] * squared)
 
     def _learned(self) -> State:
-        return {
-            "support": self._support,
-            "weights": self._weights,
-            "intercepts": self._intercepts,
-        }
+        return self._machines._asdict()
 
     def _relearn(self, state: State) -> None:
-        self._support, self._weights = state["support"], state["weights"]
-        self._intercepts = state["intercepts"]
+        self._machines = Machines(**state)
 
     def differentiable(self) -> Differentiable:
         """Return the distances, in torch."""
@@ -166,8 +179,7 @@ class SVM(FlatModel):
 
         if not self._informed:
             raise NotImplementedError
-        arrays = (self._support, self._weights, self._intercepts)
-        support, weights, intercepts = (torch.from_numpy(a) for a in arrays)
+        support, weights, intercepts = map(torch.from_numpy, self._machines)
 
         def logits(x: Tensor) -> Tensor:
             if not self._linear:

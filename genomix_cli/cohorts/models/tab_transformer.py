@@ -46,12 +46,11 @@ class TabBranch(nn.Module):
 
     Parameters
     ----------
-    tokens, width, heads, layers : int
-        N, d, H, and how often they attend.
-    values : int
-        Plain values beside the tokens.
-    hidden, out : int
-    dropout : float
+    tokens, values, out : int
+        Number of tokens, of plain values beside them, and of logits.
+    config : TokenConfig
+    layers, hidden : int
+        Number of layers of attention, and width of the hidden layer.
     """
 
     def __init__(
@@ -59,16 +58,15 @@ class TabBranch(nn.Module):
         tokens: int,
         values: int,
         out: int,
+        config: TokenConfig,
         *,
-        width: int,
-        heads: int,
         layers: int,
         hidden: int,
-        dropout: float,
     ) -> None:
         super().__init__()
+        width, dropout = config.width, config.dropout
         self.layers = nn.ModuleList(
-            SelfAttentionBlock(width, heads, dropout) for _ in range(layers)
+            SelfAttentionBlock(width, config.heads, dropout) for _ in range(layers)
         )
         self.head = feed_forward(tokens * width, hidden, out, dropout)
         self.linear = nn.Linear(values, out)
@@ -104,11 +102,9 @@ class TabNetwork(nn.Module):
             sum(self.tokens.sizes),
             sum(features) + len(features),
             n_classes,
-            width=config.width,
-            heads=config.heads,
+            config,
             layers=config.layers,
             hidden=config.hidden,
-            dropout=config.dropout,
         )
 
     def forward(self, inputs: Inputs) -> Output:

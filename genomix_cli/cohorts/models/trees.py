@@ -26,26 +26,6 @@ from genomix_cli.learning.fit_settings import FitSettings
 CHUNK = 1 << 17
 
 
-class Tree(NamedTuple):
-    """One tree; node 0 is the root.
-
-    Attributes
-    ----------
-    feature, left, right : NDArray
-        int ``[nodes]``; a leaf has itself as both children.
-    threshold : NDArray
-        float ``[nodes]``: at most this goes left.
-    value : NDArray
-        float ``[nodes, v]``; of leaves.
-    """
-
-    feature: NDArray[Any]
-    left: NDArray[Any]
-    right: NDArray[Any]
-    threshold: NDArray[Any]
-    value: NDArray[Any]
-
-
 class Forest(NamedTuple):
     """Trees, stored one after the other.
 
@@ -98,18 +78,33 @@ class Forest(NamedTuple):
         return np.concatenate(sums)
 
 
-def joined(trees: Sequence[Tree]) -> Forest:
+def one_tree(
+    leaf: NDArray[np.bool_],
+    feature: NDArray[Any],
+    children: Sequence[NDArray[Any]],
+    threshold: NDArray[Any],
+    value: NDArray[Any],
+) -> Forest:
+    """Return a tree whose root is node 0, from arrays of its nodes; those of leaves may be void."""
+    here = np.arange(len(leaf))
+    return Forest(
+        np.where(leaf, 0, feature).astype(np.int32),
+        threshold.astype(np.float64),
+        np.stack([np.where(leaf, here, side) for side in children], 1).astype(np.int32),
+        value.astype(np.float64),
+        np.zeros(1, np.int64),
+    )
+
+
+def joined(trees: Sequence[Forest]) -> Forest:
     """Join trees into one forest."""
     size = np.array([len(tree.feature) for tree in trees])
     root = np.cumsum(size) - size
-    children = [np.stack([t.left, t.right], 1) + r for t, r in zip(trees, root, strict=True)]
-    return Forest(
-        np.concatenate([tree.feature for tree in trees]).astype(np.int32),
-        np.concatenate([tree.threshold for tree in trees]).astype(np.float64),
-        np.concatenate(children).astype(np.int32),
-        np.concatenate([tree.value for tree in trees]).astype(np.float64),
-        root.astype(np.int64),
-    )
+    moved = [
+        tree._replace(children=tree.children + start.astype(np.int32), root=tree.root + start)
+        for tree, start in zip(trees, root, strict=True)
+    ]
+    return Forest(*map(np.concatenate, zip(*moved, strict=True)))
 
 
 class ForestModel(FlatModel):
@@ -179,18 +174,11 @@ class RandomForest(ForestModel):
         return np.log(self._forest(x) + np.exp(self._log_prior))
 
 
-def _tree(tree: Any) -> Tree:
+def _tree(tree: Any) -> Forest:
     """Convert scikit-learn's (public) ``tree_``; values become frequencies of classes."""
-    here = np.arange(tree.node_count)
-    leaf = tree.children_left < 0
-    value = tree.value[:, 0, :]
-    return Tree(
-        np.where(leaf, 0, tree.feature),
-        np.where(leaf, here, tree.children_left),
-        np.where(leaf, here, tree.children_right),
-        tree.threshold,
-        value / value.sum(1, keepdims=True),
-    )
+    children = tree.children_left, tree.children_right
+    value = tree.value[:, 0, :] / tree.value[:, 0, :].sum(1, keepdims=True)
+    return one_tree(children[0] < 0, tree.feature, children, tree.threshold, value)
 
 
 @dataclass(frozen=True)
@@ -286,17 +274,11 @@ class GradientBoosting(ForestModel):
         super()._relearn({name: array for name, array in state.items() if name != "start"})
 
 
-def _boosted(nodes: NDArray[Any]) -> Tree:
+def _boosted(nodes: NDArray[Any]) -> Forest:
     """Convert the nodes, a structured array, of scikit-learn's (private) TreePredictor."""
-    leaf = nodes["is_leaf"].astype(bool)
-    here = np.arange(len(nodes))
-    return Tree(
-        np.where(leaf, 0, nodes["feature_idx"]),
-        np.where(leaf, here, nodes["left"]),
-        np.where(leaf, here, nodes["right"]),
-        nodes["num_threshold"],
-        nodes["value"][:, None],
-    )
+    leaf, children = nodes["is_leaf"].astype(bool), (nodes["left"], nodes["right"])
+    threshold, value = nodes["num_threshold"], nodes["value"][:, None]
+    return one_tree(leaf, nodes["feature_idx"], children, threshold, value)
 
 
 class LightGBM(FlatModel):

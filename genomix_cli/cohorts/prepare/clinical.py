@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -94,30 +94,27 @@ def read_clinical(
     DataError
         If a row is ragged or has no id, or a sample or a column is repeated.
     """
+    import pandas as pd
+
     is_parquet = first_bytes(path).startswith(b"PAR1")
     columns, rows, places, header = (_parquet if is_parquet else _text)(path)
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
         raise DataError(f"the column {twice!r} is repeated", where=place(path, header, header))
     key = _sample_column(columns, sample_column, path)
-    seen: dict[str, int] = {}
-    used_rows = []
-    for number, row in zip(places, rows, strict=True):
-        name = (row[key] or "").strip()
+    ids = [(row[key] or "").strip() for row in rows]
+    first: dict[str, int] = {}
+    for name, number in zip(ids, places, strict=True):
         where = place(path, number, header)
         if not name:
             raise DataError(f"no sample id in the column {columns[key]}", where=where)
-        if name in seen and duplicates != "first":
-            hint = "keep the first of each: --duplicates first"
-            raise DataError(
-                f"{name} is repeated, first in line {seen[name]}", where=where, hint=hint
-            )
-        if name not in seen:
-            used_rows.append(row)
-        seen.setdefault(name, number)
-    if len(used_rows) < len(rows):
-        log.warning("%s: %d rows repeat an earlier sample", path, len(rows) - len(used_rows))
-    return Clinical(path, _frame(columns, used_rows, key, list(seen)))
+        if first.setdefault(name, number) != number and duplicates != "first":
+            what = f"{name} is repeated, first in line {first[name]}"
+            raise DataError(what, where=where, hint="keep the first of each: --duplicates first")
+    if len(first) < len(rows):
+        log.warning("%s: %d rows repeat an earlier sample", path, len(rows) - len(first))
+    frame = pd.DataFrame(rows, pd.Index(ids, dtype=object), columns, dtype=object)
+    return Clinical(path, frame[~frame.index.duplicated()].drop(columns=columns[key]))
 
 
 def _text(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int]:
@@ -151,16 +148,6 @@ def _sample_column(columns: list[str], named: str | None, path: Path) -> int:
         return columns.index(named)
     lower = [column.lower() for column in columns]
     return next((lower.index(name) for name in SAMPLE_COLUMNS if name in lower), 0)
-
-
-def _frame(
-    columns: list[str], rows: Sequence[Sequence[Any]], key: int, names: list[str]
-) -> pd.DataFrame:
-    import pandas as pd
-
-    cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
-    frame = pd.DataFrame(cells, index=pd.Index(names, dtype=object), dtype=object)
-    return frame.drop(columns=columns[key])
 
 
 def respell(clinical: Clinical, spelling: Spelling, duplicates: str, left_out: LeftOut) -> Clinical:

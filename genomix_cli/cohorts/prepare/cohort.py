@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +22,10 @@ from genomix_cli.cohorts.prepare.inputs import Inputs, read_inputs
 from genomix_cli.cohorts.prepare.modality import Modality
 from genomix_cli.cohorts.prepare.samples import LeftOut, check_shared, choose_spelling, pick_samples
 from genomix_cli.cohorts.requests import PrepareRequest
+from genomix_cli.comparison.tables import write_json
 from genomix_cli.errors import UsageError
-from genomix_cli.formats.cohort import (
-    BATCH,
-    LABEL,
-    PATIENT,
-    add_matrix,
-    draft_cohort,
-    require_extra,
-)
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.formats import cohort as cohort_file
+from genomix_cli.provenance import Provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,14 +142,13 @@ def prepare_cohort(request: PrepareRequest) -> PrepareSummary:
     missing = _write(request, inputs, matched)
     summary = _summary(request, matched, missing)
     if request.stats is not None:
-        with atomic_path(request.stats) as draft:
-            draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
+        write_json(summary, request.stats, force=True)
     return summary
 
 
 def _check(request: PrepareRequest) -> None:
     """Refuse options that are wrong whatever the files hold, before any work."""
-    require_extra()
+    cohort_file.require_extra()
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
     for path in (request.output, request.stats):
@@ -222,13 +214,15 @@ def _write(request: PrepareRequest, inputs: Inputs, matched: _Matched) -> dict[s
         )
         for name, modality in matched.modalities.items()
     }
-    settings = {name: _plain(getattr(request, name)) for name in _SETTINGS}
+    settings = {name: getattr(request, name) for name in _SETTINGS}
     provenance = Provenance.of(settings, inputs.files)
     missing = {}
-    with draft_cohort(request.output, empty, matched.obs, provenance, force=request.force) as file:
+    with cohort_file.draft_cohort(
+        request.output, empty, matched.obs, provenance, force=request.force
+    ) as file:
         for name, modality in matched.modalities.items():
             rows = np.array([matched.rows[name][sample] for sample in order[name]], np.intp)
-            dataset = add_matrix(file, name, "X", (len(rows), modality.values.shape[1]))
+            dataset = cohort_file.add_matrix(file, name, "X", (len(rows), modality.values.shape[1]))
             missing[name] = _fill(dataset, modality.values, rows)
     return missing
 
@@ -242,12 +236,6 @@ def _fill(dataset: Any, values: np.ndarray, rows: np.ndarray) -> int:
         dataset[start : start + step] = piece
         missing += int(np.isnan(piece).sum())
     return missing
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _summary(
@@ -271,10 +259,12 @@ def _summary(
         overlap=_overlap(list(obs.index), matched.rows),
         matched=matched.level,
         labels=dict(label_counts(obs)),
-        unlabelled=int(obs[LABEL].isna().sum()) if LABEL in obs else len(obs),
+        unlabelled=int(obs[cohort_file.LABEL].isna().sum())
+        if cohort_file.LABEL in obs
+        else len(obs),
         without_clinical_row=matched.without_clinical_row,
-        batches=int(obs[BATCH].nunique()) if BATCH in obs else None,
-        patients=int(obs[PATIENT].nunique()) if PATIENT in obs else None,
+        batches=int(obs[cohort_file.BATCH].nunique()) if cohort_file.BATCH in obs else None,
+        patients=int(obs[cohort_file.PATIENT].nunique()) if cohort_file.PATIENT in obs else None,
         left_out={reason: len(names) for reason, names in matched.left_out.names.items()},
         examples={r: names[:_EXAMPLES] for r, names in matched.left_out.names.items()},
     )

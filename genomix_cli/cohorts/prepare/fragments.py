@@ -12,14 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.prepare.modality import Modality, feature_table
-from genomix_cli.cohorts.prepare.records import (
-    BINS,
-    LENGTHS,
-    Records,
-    codes,
-    need_names,
-    read_records,
-)
+from genomix_cli.cohorts.prepare.records import BINS, LENGTHS, Records, codes, read_records
 from genomix_cli.cohorts.prepare.tables import outside_domain
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import KINDS
@@ -41,11 +34,14 @@ def read_lengths(name: str, path: Path) -> Modality:
         With file and line: a length or count that is not valid, or a repeated length.
     """
     records = read_records(path, LENGTHS)
-    need_names(records, "sample")
+    row, samples = records.codes("sample")
     length = records.positions("length")
-    _check_lengths(records, length)
+    if length.max() > _LONGEST:
+        i = int(length.argmax())
+        where, found = f"{records.at(i)}, column length", str(length[i])
+        expected = f"base pairs, {_LONGEST} at most"
+        raise DataError("not a length", where=where, expected=expected, found=found)
     count = _counts(records, "count")
-    row, samples = codes(records.columns["sample"].tolist())
     first = int(length.min())
     lengths = np.arange(first, int(length.max()) + 1)
     cell = row * len(lengths) + length - first
@@ -69,12 +65,11 @@ def read_bins(name: str, path: Path) -> Modality:
         With file and line: a position or count that is not valid, or a repeated bin.
     """
     records = read_records(path, BINS)
-    need_names(records, "sample")
-    need_names(records, "contig")
+    row, samples = records.codes("sample")
+    records.codes("contig")
     start, end = records.positions("start"), records.positions("end")
     contigs = records.columns["contig"]
     regions = [f"{c}:{s}-{e}" for c, s, e in zip(contigs, start, end, strict=True)]
-    row, samples = codes(records.columns["sample"].tolist())
     column, names = codes(regions)
     _refuse_repeats(records, row * len(names) + column)
     values = np.full((len(samples), len(names), 2), np.nan, np.float32)
@@ -85,21 +80,12 @@ def read_bins(name: str, path: Path) -> Modality:
     return Modality(name, FRAGMENTS, samples, table, values.reshape(len(samples), -1), path)
 
 
-def _check_lengths(records: Records, length: NDArray[np.int64]) -> None:
-    if length.max() > _LONGEST:
-        i = int(length.argmax())
-        where = f"{records.path}:{records.lines[i]}, column length"
-        expected = f"base pairs, {_LONGEST} at most"
-        raise DataError("not a length", where=where, expected=expected, found=str(length[i]))
-
-
 def _counts(records: Records, name: str) -> NDArray[np.float32]:
     values = records.numbers(name).astype(np.float32)
-    wrong = np.flatnonzero(FRAGMENTS.outside(values))
-    if wrong.size:
-        i = int(wrong[0])
-        where = f"{records.path}:{records.lines[i]}, column {name}"
-        raise outside_domain(FRAGMENTS, where, float(values[i]))
+    wrong = FRAGMENTS.outside(values)
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise outside_domain(FRAGMENTS, f"{records.at(i)}, column {name}", float(values[i]))
     return values
 
 
@@ -108,4 +94,4 @@ def _refuse_repeats(records: Records, cell: NDArray[np.int64]) -> None:
     if len(first) < len(cell):
         again = int(np.setdiff1d(np.arange(len(cell)), first)[0])
         line = int(records.lines[np.flatnonzero(cell == cell[again])[0]])
-        raise DataError(f"repeats line {line}", where=f"{records.path}:{records.lines[again]}")
+        raise DataError(f"repeats line {line}", where=records.at(again))

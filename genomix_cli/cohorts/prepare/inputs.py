@@ -8,14 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genomix_cli.cohorts.prepare.cbioportal import (
-    MODALITIES,
-    PATIENT_ID,
-    Study,
-    find_study,
-    study_clinical,
-    study_coverage,
-)
+from genomix_cli.cohorts.prepare import cbioportal
 from genomix_cli.cohorts.prepare.clinical import Clinical, Roles, check_columns, read_clinical
 from genomix_cli.cohorts.prepare.fragments import read_bins, read_lengths
 from genomix_cli.cohorts.prepare.modality import (
@@ -81,18 +74,24 @@ def read_inputs(request: PrepareRequest) -> Inputs:
         If one cannot be read as what it is said to be.
     """
     inputs = Inputs()
-    study = None if request.study is None else find_study(request.study, request.panels)
+    study = None if request.study is None else cbioportal.find_study(request.study, request.panels)
     contents = {name: what_is(path) for name, path in request.modalities.items()}
     _check_kinds(request, contents)
     # The clinical table comes first, so that a wrong column is reported before long work.
     if study is not None:
         _read_study_clinical(request, study, inputs)
     for path in request.inputs:
-        _read_positional(request, path, inputs)
-    for name, what in contents.items():
-        if what == "hdf5":
-            _read_h5ad(request, name, inputs)
-    _read_clinical(request, inputs)
+        if what_is(path) != "hdf5":
+            hint = f"name it: -m NAME={path}"
+            raise UsageError("a table needs the name of its modality", where=path, hint=hint)
+        _read_scverse(request, path, inputs)
+    for name, path in request.modalities.items():
+        if contents[name] == "hdf5":
+            _read_scverse(request, path, inputs, name)
+    if request.clinical is not None:
+        table = read_clinical(request.clinical, request.sample_column, request.duplicates)
+        inputs.clinical.append(table)
+        inputs.files["clinical"] = request.clinical
     check_columns([table.frame for table in inputs.clinical], Roles.of(request), request.clinical)
     if study is not None:
         _read_study(request, study, inputs)
@@ -117,31 +116,15 @@ def _check_kinds(request: PrepareRequest, contents: Mapping[str, What]) -> None:
             )
 
 
-def _read_clinical(request: PrepareRequest, inputs: Inputs) -> None:
-    if request.clinical is not None:
-        table = read_clinical(request.clinical, request.sample_column, request.duplicates)
-        inputs.clinical.append(table)
-        inputs.files["clinical"] = request.clinical
-
-
-def _read_h5ad(request: PrepareRequest, name: str, inputs: Inputs) -> None:
-    path = request.modalities[name]
-    if is_cohort(path):
+def _read_scverse(
+    request: PrepareRequest, path: Path, inputs: Inputs, name: str | None = None
+) -> None:
+    """Read a file with modalities in it; `name` is that of its only one."""
+    if name is not None and is_cohort(path):
         hint = f"give the file alone: genomix prepare cohort {path.name} -o ..."
         raise UsageError(f"{name}={path} names its modalities itself", hint=hint)
-    _add_scverse(inputs, *read_scverse(path, request.kinds, name))
-    inputs.files[f"modality {name}"] = path
-
-
-def _read_positional(request: PrepareRequest, path: Path, inputs: Inputs) -> None:
-    if what_is(path) != "hdf5":
-        hint = f"name it: -m NAME={path}"
-        raise UsageError("a table needs the name of its modality", where=path, hint=hint)
-    _add_scverse(inputs, *read_scverse(path, request.kinds))
-    inputs.files[f"cohort {path.name}"] = path
-
-
-def _add_scverse(inputs: Inputs, modalities: list[Modality], clinical: Clinical) -> None:
+    modalities, clinical = read_scverse(path, request.kinds, name)
+    inputs.files[f"modality {name}" if name else f"cohort {path.name}"] = path
     for modality in modalities:
         _refuse_second(modality.name, inputs.modalities)
         inputs.modalities[modality.name] = modality
@@ -191,15 +174,15 @@ def _read_records(request: PrepareRequest, name: str, path: Path, what: What) ->
     return (read_lengths if what == "lengths" else read_bins)(name, path)
 
 
-def _read_study_clinical(request: PrepareRequest, study: Study, inputs: Inputs) -> None:
-    clinical = study_clinical(study, request.duplicates)
+def _read_study_clinical(request: PrepareRequest, study: cbioportal.Study, inputs: Inputs) -> None:
+    clinical = cbioportal.study_clinical(study, request.duplicates)
     if clinical is not None:
         inputs.clinical.append(clinical)
-        inputs.patient = PATIENT_ID if PATIENT_ID in clinical.frame else None
+        inputs.patient = cbioportal.PATIENT_ID if cbioportal.PATIENT_ID in clinical.frame else None
 
 
-def _read_study(request: PrepareRequest, study: Study, inputs: Inputs) -> None:
-    there = [name for name in MODALITIES if name in study.files]
+def _read_study(request: PrepareRequest, study: cbioportal.Study, inputs: Inputs) -> None:
+    there = [name for name in cbioportal.MODALITIES if name in study.files]
     for name in request.only:
         if name not in there:
             available = ", ".join(there) or "nothing"
@@ -212,14 +195,16 @@ def _read_study(request: PrepareRequest, study: Study, inputs: Inputs) -> None:
     inputs.files |= study.inputs(asked)
 
 
-def _study_modality(request: PrepareRequest, study: Study, name: str) -> Modality:
+def _study_modality(request: PrepareRequest, study: cbioportal.Study, name: str) -> Modality:
     path = study.files[name]
     if name == "mutations":
-        return read_mutations(name, path, request.mutation_classes, study_coverage(study))
+        return read_mutations(
+            name, path, request.mutation_classes, cbioportal.study_coverage(study)
+        )
     if name == "segments":
         assembly = request.assembly or study.assembly() or DEFAULT_ASSEMBLY
         return read_segments(name, path, request.bins, assembly, request.sex_chromosomes)
-    kind = KINDS[MODALITIES[name]]
+    kind = KINDS[cbioportal.MODALITIES[name]]
     table = read_matrix(path, kind, skip=request.skip_columns, duplicates=request.duplicates)
     return _upright(name, table, kind, "columns")
 

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,6 @@ Values = NDArray[np.float32]
 LARGEST_LOG = 40.0
 _INTERVAL = re.compile(r"(?P<contig>[^:\s]+):(?P<start>\d+)-(?P<end>\d+)(?::(?P<readout>\w+))?")
 _LENGTH = re.compile(r"(?:len_?|length_?)?(\d+)(?:bp)?", re.IGNORECASE)
-# Number of values to check at a time.
-_PIECE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -133,23 +132,18 @@ def check_log_scale(modality: Modality) -> None:
 
 def without_empty(modality: Modality) -> Modality:
     """Return the modality without samples that have no value: they lack the modality."""
-    known = np.zeros(len(modality.samples), bool)
-    step = max(_PIECE // max(len(known), 1), 1)
-    for start in range(0, modality.values.shape[1], step):
-        known |= ~np.isnan(modality.values[:, start : start + step]).all(axis=1)
+    # The maximum, which needs no second matrix, is NaN only where all values are.
+    known = ~np.isnan(np.fmax.reduce(modality.values, axis=1, initial=np.nan))
     if known.all():
         return modality
-    samples = modality.samples
-    empty = [sample for sample, here in zip(samples, known, strict=True) if not here]
+    empty = list(compress(modality.samples, ~known))
     log.warning(
         "%s: %d samples without any value are taken to lack it, such as %s",
-        modality.name,
-        len(empty),
-        empty[0],
+        *(modality.name, len(empty), empty[0]),
     )
     return replace(
         modality,
-        samples=[sample for sample, here in zip(samples, known, strict=True) if here],
+        samples=list(compress(modality.samples, known)),
         values=modality.values[known],
         notes=modality.notes | {"samples without a value": len(empty)},
     )

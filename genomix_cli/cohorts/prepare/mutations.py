@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.prepare.modality import Modality, feature_table
-from genomix_cli.cohorts.prepare.records import CALLS, CALLS_MORE, Records, need_names, read_records
+from genomix_cli.cohorts.prepare.records import CALLS, CALLS_MORE, Records, read_records
 from genomix_cli.cohorts.requests import PROTEIN_CHANGING
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import KINDS
@@ -75,8 +76,8 @@ def read_mutations(
         If the file is not a MAF, or no call counts.
     """
     records = read_records(path, CALLS, CALLS_MORE)
-    need_names(records, "sample")
-    coverage = coverage or _own_coverage(records)
+    _, samples = records.codes("sample")
+    coverage = coverage or _own_coverage(records, samples)
     reasons = _why_not(records, classes, coverage)
     counted = reasons == ""
     if not counted.any():
@@ -103,7 +104,7 @@ def sequenced_samples(comments: Collection[str]) -> list[str]:
     ]
 
 
-def _own_coverage(records: Records) -> Coverage:
+def _own_coverage(records: Records, samples: Collection[str]) -> Coverage:
     listed = sequenced_samples(records.comments)
     if listed:
         return whole_exomes(listed, "#Sequenced_Samples")
@@ -111,7 +112,7 @@ def _own_coverage(records: Records) -> Coverage:
         "%s: the sequenced samples are not listed: those without a call lack the modality",
         records.path,
     )
-    return whole_exomes(list(dict.fromkeys(records.columns["sample"])), "samples with a call")
+    return whole_exomes(samples, "samples with a call")
 
 
 def _why_not(records: Records, classes: Collection[str], coverage: Coverage) -> NDArray[np.object_]:
@@ -150,16 +151,15 @@ def _matrix(
     listed = [gene for genes in coverage.genes.values() for gene in genes or ()]
     genes = list(dict.fromkeys([*listed, *calls["gene"]]))
     column = {gene: i for i, gene in enumerate(genes)}
-    samples = list(coverage.panel_of)
-    row = {sample: i for i, sample in enumerate(samples)}
-    values = np.zeros((len(samples), len(genes)), np.float32)
-    panels = np.array([coverage.panel_of[sample] for sample in samples], object)
+    row = {sample: i for i, sample in enumerate(coverage.panel_of)}
+    values = np.zeros((len(row), len(genes)), np.float32)
+    panels = np.array(list(coverage.panel_of.values()), object)
     for panel, covered in coverage.genes.items():
         if covered is not None:
             other = np.setdiff1d(np.arange(len(genes)), [column[gene] for gene in covered])
             values[np.ix_(panels == panel, other)] = np.nan
     values[calls["sample"].map(row), calls["gene"].map(column)] = 1
-    return values, samples, genes
+    return values, list(row), genes
 
 
 def _notes(records: Records, reasons: NDArray[np.object_], coverage: Coverage) -> dict[str, Any]:
@@ -175,6 +175,5 @@ def _notes(records: Records, reasons: NDArray[np.object_], coverage: Coverage) -
 
 
 def _tally(reasons: NDArray[np.object_]) -> dict[str, int]:
-    names, counts = np.unique(reasons[reasons != ""].astype(str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return {str(names[i]): int(counts[i]) for i in order}
+    """Return the number of calls for each reason, the most frequent first."""
+    return dict(Counter(sorted(reasons[reasons != ""])).most_common())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -66,27 +67,34 @@ class Records:
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column as float64, NaN if missing; raise DataError for other text."""
-        cells = self.columns[name]
-        return np.array(
-            [
-                number(cell, lambda i=i: f"{self.path}:{self.lines[i]}, column {name}")  # type: ignore[misc]
-                for i, cell in enumerate(cells)
-            ],
-            np.float64,
-        )
+
+        def where(i: int) -> str:
+            return f"{self.at(i)}, column {name}"
+
+        cells = enumerate(self.columns[name])
+        return np.array([number(cell, partial(where, i)) for i, cell in cells], np.float64)
 
     def positions(self, name: str) -> NDArray[np.int64]:
         """Return a column of whole numbers, none of them missing."""
         values = self.numbers(name)
-        wrong = np.flatnonzero(~(values >= 0) | (values != np.rint(values)))
-        if wrong.size:
-            i = int(wrong[0])
-            raise DataError(
-                f"{name} is not a whole number of 0 or more",
-                where=f"{self.path}:{self.lines[i]}",
-                found=repr(self.columns[name].iloc[i]),
-            )
+        wrong = ~(values >= 0) | (values != np.rint(values))
+        if wrong.any():
+            i = int(wrong.argmax())
+            what = f"{name} is not a whole number of 0 or more"
+            raise DataError(what, where=self.at(i), found=repr(self.columns[name].iloc[i]))
         return values.astype(np.int64)
+
+    def codes(self, name: str) -> tuple[NDArray[np.intp], list[str]]:
+        """Return :func:`codes` of a column; raise DataError for an empty cell."""
+        cells = self.columns[name]
+        empty = (cells == "").to_numpy()
+        if empty.any():
+            raise DataError(f"no {name}", where=self.at(int(empty.argmax())))
+        return codes(cells)
+
+    def at(self, i: int) -> str:
+        """Return the position of a record in the file, for errors."""
+        return f"{self.path}:{self.lines[i]}"
 
 
 def what_is(path: Path) -> What:
@@ -129,21 +137,15 @@ def read_records(path: Path, names: Names, more: Names | None = None) -> Records
     import pandas as pd
 
     with open_table(path) as table:
-        column_of = {
-            our_name: table.find(*known) for our_name, known in {**names, **(more or {})}.items()
-        }
-        missing = [
-            names[our_name][0]
-            for our_name, i in column_of.items()
-            if i is None and our_name in names
-        ]
+        missing = [known[0] for known in names.values() if table.find(*known) is None]
         if missing:
             raise DataError(
                 f"lacks the column {', '.join(missing)}",
                 where=f"{path}:{table.header}",
                 found=", ".join(table.columns[:12]),
             )
-        index = {our_name: i for our_name, i in column_of.items() if i is not None}
+        wanted = {**names, **(more or {})}
+        index = {our: i for our, known in wanted.items() if (i := table.find(*known)) is not None}
         lines: list[int] = []
         columns: list[list[str]] = [[] for _ in index]
         for row in table.rows():
@@ -156,17 +158,9 @@ def read_records(path: Path, names: Names, more: Names | None = None) -> Records
     return Records(path, frame, np.array(lines, np.int64), table.comments)
 
 
-def codes(names: Sequence[str]) -> tuple[NDArray[np.intp], list[str]]:
+def codes(names: Iterable[str]) -> tuple[NDArray[np.intp], list[str]]:
     """Return the number of each name, and the names in order of appearance."""
     import pandas as pd
 
-    numbers, unique = pd.factorize(np.asarray(names, dtype=object))
+    numbers, unique = pd.factorize(np.asarray(list(names), dtype=object))
     return numbers, list(map(str, unique))
-
-
-def need_names(records: Records, name: str) -> None:
-    """Refuse a record whose `name` is empty."""
-    empty = np.flatnonzero((records.columns[name] == "").to_numpy())
-    if empty.size:
-        line = records.lines[empty[0]]
-        raise DataError(f"no {name}", where=f"{records.path}:{line}")

@@ -22,54 +22,15 @@ _BARCODE = re.compile(
     r"(?P<patient>TCGA[-.]\w{2}[-.]\w{4})(?:[-.](?P<type>\d\d)[A-Z]?(?:[-.]\w+)*)?", re.IGNORECASE
 )
 NORMAL = range(10, 20)
-#: Headers of a column of ids that identify them as samples.
-SAMPLE_HEADERS = frozenset(
-    [
-        "sample",
-        "samples",
-        "sample_id",
-        "sampleid",
-        "patient",
-        "patient_id",
-        "barcode",
-        "tumor_sample_barcode",
-        "case",
-        "case_id",
-        "submitter_id",
-        "bcr_patient_barcode",
-    ]
+# Headers of a column of ids that identify them as samples, or as features.
+_SAMPLE_HEADER = re.compile(
+    r"samples?|sample_?id|patient(_id)?|(tumor_sample_|bcr_patient_)?barcode|case(_id)?|"
+    r"submitter_id"
 )
-FEATURE_HEADERS = frozenset(
-    [
-        "gene",
-        "genes",
-        "geneid",
-        "gene_id",
-        "gene_name",
-        "gene_symbol",
-        "hugo_symbol",
-        "symbol",
-        "ensembl_id",
-        "entrez_gene_id",
-        "feature",
-        "feature_id",
-        "probe",
-        "probe_id",
-        "probeid",
-        "id_ref",
-        "cpg",
-        "cpg_id",
-        "ilmnid",
-        "targetid",
-        "entity_stable_id",
-        "composite_element_ref",
-        "peak",
-        "region",
-        "bin",
-        "arm",
-        "mirna",
-        "mirna_id",
-    ]
+_FEATURE_HEADER = re.compile(
+    r"genes?|gene_?id|gene_name|(gene_|hugo_)?symbol|(ensembl|entrez_gene)_id|feature(_id)?|"
+    r"probe(_?id)?|id_ref|cpg(_id)?|ilmnid|targetid|entity_stable_id|composite_element_ref|peak|"
+    r"region|bin|arm|mirna(_id)?"
 )
 
 
@@ -96,9 +57,7 @@ def parse_barcode(name: str) -> Barcode | None:
     See https://docs.gdc.cancer.gov/Encyclopedia/pages/TCGA_Barcode/.
     """
     match = _BARCODE.fullmatch(name)
-    if match is None:
-        return None
-    return Barcode(match["patient"].upper().replace(".", "-"), match["type"] or "")
+    return match and Barcode(match["patient"].upper().replace(".", "-"), match["type"] or "")
 
 
 @dataclass(frozen=True)
@@ -224,10 +183,9 @@ def _best(table: str, candidates: list[tuple[str, int]], duplicates: str, left_o
             where=table,
             hint="leave one out, or keep the first of each: --duplicates first",
         )
-    chosen = best[0]
-    other = [name for name, row in candidates if row != chosen[1]]
+    other = [name for name, row in candidates if row != best[0][1]]
     left_out.add(f"{table}: another sample or aliquot was taken", other)
-    return chosen[1]
+    return best[0][1]
 
 
 def orient(
@@ -253,17 +211,15 @@ def orient(
         If the orientation cannot be inferred.
     """
     if forced is not None:
-        axis: Axis = "rows" if forced == "rows" else "columns"
-        return dict.fromkeys(tables, axis)
+        return dict.fromkeys(tables, "rows" if forced == "rows" else "columns")
     axes: dict[str, Axis] = {}
     samples = _spellings(known)
     # The samples of one table may decide the orientation of another.
     for _ in range(len(tables) + 1):
         for name, table in tables.items():
-            if name not in axes and (axis_found := _axis(table, samples)):
-                axes[name] = axis_found
-                names = table.rows if axis_found == "rows" else table.columns
-                samples |= _spellings(names)
+            if name not in axes and (axis := _axis(table, samples)):
+                axes[name] = axis
+                samples |= _spellings(table.rows if axis == "rows" else table.columns)
     for name, table in tables.items():
         if name not in axes:
             raise _cannot_tell(name, table, samples)
@@ -285,19 +241,18 @@ def _cannot_tell(name: str, table: Table, samples: Collection[str]) -> UsageErro
 
 
 def _axis(table: Table, samples: Collection[str]) -> Axis | None:
-    rows = len(_spellings(table.rows) & set(samples))
-    columns = len(_spellings(table.columns) & set(samples))
+    sides = table.rows, table.columns
+    rows, columns = (bool(_spellings(names) & set(samples)) for names in sides)
     if rows and columns:
         return None
+    if not (rows or columns):
+        rows, columns = (all(map(parse_barcode, names)) for names in sides)
     if rows or columns:
         return "rows" if rows else "columns"
-    barcodes = [all(map(parse_barcode, names)) for names in (table.rows, table.columns)]
-    if any(barcodes):
-        return "rows" if barcodes[0] else "columns"
     header = table.corner.lower().replace(" ", "_")
-    if header in SAMPLE_HEADERS:
+    if _SAMPLE_HEADER.fullmatch(header):
         return "rows"
-    return "columns" if header in FEATURE_HEADERS else None
+    return "columns" if _FEATURE_HEADER.fullmatch(header) else None
 
 
 def _spellings(names: Collection[str]) -> set[str]:

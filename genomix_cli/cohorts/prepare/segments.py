@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.prepare.modality import Modality
-from genomix_cli.cohorts.prepare.records import SEGMENTS, Records, codes, need_names, read_records
+from genomix_cli.cohorts.prepare.records import SEGMENTS, Records, read_records
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import KINDS
 from genomix_cli.genome.arms import ALIASES, ASSEMBLIES, arms
@@ -110,13 +110,12 @@ def read_segments(name: str, path: Path, bins: str, assembly: str, sex: bool = F
     """
     features = bins_of(bins, assembly, sex)
     records = read_records(path, SEGMENTS)
-    for column in ("sample", "contig"):
-        need_names(records, column)
+    row, samples = records.codes("sample")
+    records.codes("contig")
     start, end = records.positions("start") - 1, records.positions("end")
     mean = records.numbers("mean")
     contig = np.array([_contig(cell) for cell in records.columns["contig"]], object)
     _check(records, contig, start, end, assembly)
-    row, samples = codes(records.columns["sample"].tolist())
     known = ~np.isnan(mean)
     values, used = bin_means(
         row[known], contig[known], start[known], end[known], mean[known], features, len(samples)
@@ -152,10 +151,9 @@ def _check(
         (end > length, f"ends beyond {assembly}'s chromosome", "is it another --assembly?"),
     ):
         if wrong.any():
-            i = int(np.flatnonzero(wrong)[0])
+            i = int(wrong.argmax())
             segment = f"{contig[i]}:{start[i] + 1}-{end[i]}"
-            where = f"{records.path}:{records.lines[i]}"
-            raise DataError(f"the segment {what}", where=where, found=segment, hint=hint)
+            raise DataError(f"the segment {what}", where=records.at(i), found=segment, hint=hint)
 
 
 def bin_means(
@@ -201,11 +199,9 @@ def bin_means(
         segment = np.repeat(on_contig, n)
         bin_ = np.repeat(first, n) + np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
         shared = np.minimum(end[segment], high[bin_]) - np.maximum(start[segment], low[bin_])
-        cell = row[segment] * len(columns) + bin_
-        shape = n_samples, len(columns)
-        size = n_samples * len(columns)
-        bases[:, columns] = np.bincount(cell, shared, size).reshape(shape)
-        total[:, columns] = np.bincount(cell, shared * mean[segment], size).reshape(shape)
+        cell = row[segment], columns[bin_]
+        np.add.at(bases, cell, shared)
+        np.add.at(total, cell, shared * mean[segment])
         used[on_contig] = n > 0
     with np.errstate(invalid="ignore"):
         return (total / bases).astype(np.float32), used

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import logging
-from collections import Counter
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,14 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import Kind
 from genomix_cli.genome.parquet import require_pyarrow
-from genomix_cli.genome.tables import MISSING, TextTable, is_missing, open_table, unknown_name
+from genomix_cli.genome.tables import (
+    MISSING,
+    TextTable,
+    first_bytes,
+    is_missing,
+    open_table,
+    unknown_name,
+)
 from genomix_cli.progress import Ticker
 
 log = logging.getLogger("genomix")
@@ -33,19 +42,10 @@ BLOCK = 1 << 22
 # Spellings of a missing value for the fast parser; others are parsed cell by cell.
 _MISSING = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
 #: Columns that describe a feature rather than a sample, as written by cBioPortal and GDC.
-ANNOTATIONS = frozenset(
-    [
-        "entrez_gene_id",
-        "hugo_symbol",
-        "gene_symbol",
-        "cytoband",
-        "locus_id",
-        "name",
-        "description",
-        "transcript_id",
-        "entity_stable_id",
-        "composite.element.ref",
-    ]
+ANNOTATION = re.compile(
+    r"(entrez_gene|locus|transcript|entity_stable)_id|(hugo|gene)_symbol|cytoband|name|description|"
+    r"composite\.element\.ref",
+    re.IGNORECASE,
 )
 
 
@@ -115,7 +115,7 @@ def read_matrix(
         Column of the row names; by default the first one (of Parquet: the pandas index, else the
         first column of text).
     skip : collection of str
-        Columns to leave out. `ANNOTATIONS` right after the ids are left out too.
+        Columns to leave out. Those of `ANNOTATION` right after the ids are left out too.
     duplicates : {"error", "first"}
         Treatment of a row or column with a repeated name.
 
@@ -129,8 +129,6 @@ def read_matrix(
     MissingExtraError
         If it is Parquet and pyarrow is not installed.
     """
-    from genomix_cli.genome.tables import first_bytes
-
     read = _read_parquet if first_bytes(path).startswith(b"PAR1") else _read_text
     table = read(path, kind, id_column, skip)
     if not table.rows or not table.columns:
@@ -159,7 +157,7 @@ def _layout(
     ids = 0 if id_column is None else columns.index(id_column)
     used = [i for i, name in enumerate(columns) if i != ids and name not in skip]
     # Only columns before the first sample describe features: a sample may be called "name".
-    while used and columns[used[0]].lower() in ANNOTATIONS:
+    while used and ANNOTATION.fullmatch(columns[used[0]]):
         log.info("%s: the column %s is not a sample and is left out", path, columns[used[0]])
         used.pop(0)
     return ids, used
@@ -169,17 +167,11 @@ def _text_blocks(text: TextTable, kind: Kind, ids: int, used: list[int]) -> Iter
     """Yield the rows of a table in blocks of about `BLOCK` cells."""
     size = max(BLOCK // max(len(used), 1), 1)
     ticker = Ticker()
-    pending: list[tuple[int, str]] = []
-    done = 0
-    for line in text.lines():
-        pending.append(line)
-        if len(pending) == size:
-            done += size
-            ticker.tell(f"{text.path}: {done:,} rows")
-            yield _text_block(text, pending, kind, ids, used)
-            pending = []
-    if pending:
-        yield _text_block(text, pending, kind, ids, used)
+    lines, done = text.lines(), 0
+    while block := list(islice(lines, size)):
+        done += len(block)
+        ticker.tell(f"{text.path}: {done:,} rows")
+        yield _text_block(text, block, kind, ids, used)
     ticker.close()
 
 
@@ -207,7 +199,7 @@ def _taker(text: TextTable, ids: int, used: list[int]) -> Callable[[int, str], t
     n, first = len(text.columns), used[0]
     is_tail = used == list(range(first, n)) and ids < first
     # A gene without a symbol is named by its Entrez id.
-    spare = [i for i in range(first) if i != ids and text.columns[i].lower() in ANNOTATIONS]
+    spare = [i for i in range(first) if i != ids and ANNOTATION.fullmatch(text.columns[i])]
 
     def take(number: int, line: str) -> tuple[str, str]:
         if is_tail and '"' not in line:
@@ -259,11 +251,12 @@ def _numbers(rows: list[str], width: int, where: Where) -> Values:
 
 def _numbers_one_by_one(rows: list[str], width: int, where: Where) -> Values:
     """Parse as :func:`_numbers` does, more slowly, to locate the wrong cell."""
-    values = np.empty((len(rows), width), np.float32)
-    for i, row in enumerate(rows):
-        for j, cell in enumerate(row.split("\n")):
-            values[i, j] = number(cell, lambda i=i, j=j: where(i, j))  # type: ignore[misc]
-    return values
+    cells = (
+        number(cell, partial(where, i, j))
+        for i, row in enumerate(rows)
+        for j, cell in enumerate(row.split("\n"))
+    )
+    return np.fromiter(cells, np.float32).reshape(len(rows), width)
 
 
 def number(cell: str, where: Callable[[], str]) -> float:
@@ -345,34 +338,29 @@ def _parquet_blocks(
     file: Any, kind: Kind, path: Path, ids: int, used: list[int]
 ) -> Iterator[_Block]:
     done = 0
-    for batch in file.iter_batches(max(BLOCK // max(len(used), 1), 1)):
-        yield _parquet_block(batch, done, kind, path, ids, used)
-        done += batch.num_rows
-
-
-def _parquet_block(
-    batch: Any, done: int, kind: Kind, path: Path, ids: int, used: list[int]
-) -> _Block:
-    names = [
-        _name("" if name is None else str(name), f"{path}: row {done + i}")
-        for i, name in enumerate(batch.column(ids).to_pylist(), 1)
-    ]
 
     def where(row: int, column: int) -> str:
-        return f"{path}: row {done + row + 1}, column {batch.schema.names[used[column]]}"
+        return f"{path}: row {done + row + 1}, column {file.schema_arrow.names[used[column]]}"
 
-    values = np.empty((batch.num_rows, len(used)), np.float32)
-    for j, i in enumerate(used):
-        values[:, j] = _parquet_column(batch.column(i), j, where)
-    _check_domain(values, kind, where)
-    return _Block(names, list(range(done + 1, done + 1 + batch.num_rows)), values)
+    for batch in file.iter_batches(max(BLOCK // max(len(used), 1), 1)):
+        places = list(range(done + 1, done + 1 + batch.num_rows))
+        names = [
+            _name("" if name is None else str(name), f"{path}: row {row}")
+            for row, name in zip(places, batch.column(ids).to_pylist(), strict=True)
+        ]
+        values = np.empty((batch.num_rows, len(used)), np.float32)
+        for j, i in enumerate(used):
+            values[:, j] = _parquet_column(batch.column(i), j, where)
+        _check_domain(values, kind, where)
+        yield _Block(names, places, values)
+        done += batch.num_rows
 
 
 def _parquet_column(column: Any, j: int, where: Where) -> Values:
     kind = str(column.type)
     if kind.startswith(("string", "large_string", "dictionary")):
         cells = ["" if cell is None else str(cell) for cell in column.to_pylist()]
-        return np.array([number(c, lambda i=i: where(i, j)) for i, c in enumerate(cells)])  # type: ignore[misc]
+        return np.array([number(cell, partial(where, i, j)) for i, cell in enumerate(cells)])
     if not kind.startswith(("int", "uint", "float", "double", "halffloat", "bool", "decimal")):
         raise DataError("not a column of numbers", where=where(0, j), found=kind)
     return np.asarray(column.cast("float64").to_numpy(zero_copy_only=False), np.float32)
@@ -403,15 +391,9 @@ def _unique(table: Table, duplicates: str) -> Table:
 
 def _repeated(names: Sequence[str]) -> list[int]:
     """Return the index of each repeated name."""
-    if len(set(names)) == len(names):
-        return []
-    seen: Counter[str] = Counter()
-    repeated = []
-    for i, name in enumerate(names):
-        if seen[name]:
-            repeated.append(i)
-        seen[name] += 1
-    return repeated
+    import pandas as pd
+
+    return np.flatnonzero(pd.Index(names, dtype=object).duplicated()).tolist()
 
 
 def _duplicate(table: Table, rows: list[int], columns: list[int]) -> DataError:

@@ -6,10 +6,10 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from genomix_cli.comparison.contest import Contest
 from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.results import results
-from genomix_cli.comparison.splits import NO_ROWS, Rows, Split
+from genomix_cli.comparison.splits import NO_ROWS, Rows, Split, check_classes
 from genomix_cli.comparison.study import Importance, Wording
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.config import to_dict
@@ -57,12 +57,13 @@ class CohortContest(Contest[Samples]):
     Attributes
     ----------
     request : TrainRequest
-    drivers : dict of str to NDArray
-        Planted drivers of each modality, bool per feature, where the cohort was simulated.
+    drivers : mapping of str to collection of str
+        Planted drivers of each modality, where the cohort was simulated.
     """
 
     request: TrainRequest
-    drivers: Mapping[str, NDArray[np.bool_]]
+    drivers: Mapping[str, Collection[str]]
+    fold_title: ClassVar[str] = "fold %s"
 
     def final_split(self) -> Split:
         """Return all samples to learn from: folds of them serve to tune and calibrate."""
@@ -79,10 +80,10 @@ class CohortContest(Contest[Samples]):
             some = seen.take(np.arange(min(EXPLAINED, len(test))))
             return feature_importance(model, some, self.drivers)
         except NotImplementedError:
-            return ()
+            pass
         except MissingExtraError as error:
             log.warning("no attributions in the report: %s", error)
-            return ()
+        return ()
 
     def save(self, entrant: Entrant[Samples], trained: Trained[Samples], rows: Rows) -> None:
         """Store the model that ``genomix score`` will use, and that it learned from `rows`."""
@@ -126,7 +127,7 @@ def train_cohort(request: TrainRequest) -> Results:
     MissingExtraError
         If pyarrow or, for networks, Lightning is not installed.
     """
-    from genomix_cli.cohorts.explain.attribution import driver_auprc
+    from genomix_cli.cohorts.explain.attribution import driver_auprc, planted_drivers
     from genomix_cli.report.outputs import write_outputs
 
     check(request.contest)
@@ -136,7 +137,7 @@ def train_cohort(request: TrainRequest) -> Results:
         entrants = entrants_of(request.contest, samples)
         by, splits = hold_out(cohort, samples, rows, request.hold_out, request.folds, request.seed)
         ceilings = _ceilings(cohort, samples, rows, entrants)
-        drivers = _drivers(cohort)
+        drivers = planted_drivers(cohort)
     settings = FitSettings(
         seed=request.seed,
         device=str(resolve_device(request.device)),
@@ -190,32 +191,13 @@ def _labelled(cohort: Cohort, request: TrainRequest) -> tuple[Samples, NDArray[n
         )
     if len(rows) < len(samples):
         log.info("%s samples without a label are left out", f"{len(samples) - len(rows):,}")
-    samples = _without_empty_classes(samples.take(rows))
-    patients = [
-        len(np.unique(samples.patient[samples.label == k])) for k in range(len(samples.classes))
-    ]
-    if len(patients) < 2:
-        raise DataError(
-            "needs at least two classes", where=request.cohort, found=", ".join(samples.classes)
-        )
-    few = [name for name, count in zip(samples.classes, patients, strict=True) if count < 2]
-    if few:
-        raise DataError(
-            f"class {', '.join(few)} has one patient only",
-            where=request.cohort,
-            expected="two or more, to learn from one and be judged by the other",
-            hint="leave the class out or join it with another",
-        )
-    return samples, rows
-
-
-def _without_empty_classes(samples: Samples) -> Samples:
-    """Samples without the classes that none of them has, which cannot be learned."""
-    there = np.unique(samples.label)
-    if len(there) == len(samples.classes):
-        return samples
+    samples = samples.take(rows)
+    # A class that no sample has cannot be learned.
+    there, label = np.unique(samples.label, return_inverse=True)
     classes = tuple(samples.classes[k] for k in there)
-    return replace(samples, classes=classes, label=np.searchsorted(there, samples.label))
+    samples = replace(samples, classes=classes, label=label)
+    check_classes(samples, request.cohort, "patients", 2, "to learn from, and to be judged by")
+    return samples, rows
 
 
 def _ceilings(
@@ -230,15 +212,6 @@ def _ceilings(
         if posterior is not None:
             ceilings[subset] = np.asarray(posterior[rows][:, columns], np.float64)
     return ceilings
-
-
-def _drivers(cohort: Cohort) -> dict[str, NDArray[np.bool_]]:
-    """Planted drivers of each modality, where the cohort was simulated."""
-    if cohort.truth is None:
-        return {}
-    from genomix_cli.cohorts.explain.attribution import planted_drivers
-
-    return planted_drivers(cohort)
 
 
 def _provenance(request: TrainRequest) -> Provenance:

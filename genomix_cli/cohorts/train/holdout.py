@@ -105,11 +105,7 @@ def _batches(cohort: Cohort, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
     """Fold of each sample, empty for ``train``, from a table with a header."""
-    rows = _read_table(path)
-    fold = dict(rows)
-    if len(fold) < len(rows):
-        twice = next(name for i, (name, _) in enumerate(rows) if name in dict(rows[:i]))
-        raise DataError(f"sample {twice} comes twice", where=path)
+    fold = _read_table(path)
     lacking = [name for name in samples.names if name not in fold]
     if lacking:
         raise DataError(
@@ -124,25 +120,26 @@ def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
     return np.where(names == TRAIN, "", names)
 
 
-def _read_table(path: Path) -> list[tuple[str, str]]:
-    """Sample and fold of each line: the columns of these names, else the first two."""
+def _read_table(path: Path) -> dict[str, str]:
+    """Fold by sample: the columns of these names, else the first two."""
     if not path.exists():
         raise UsageError(
             "cannot be read: no such file",
             where=path,
             expected="folds, batch, or a table of samples and folds",
         )
-    rows = []
+    fold: dict[str, str] = {}
     with open_table(path) as table:
         if len(table.columns) < 2:
             raise DataError("is no table of samples and folds", where=path, expected="two columns")
         first, second = table.find("sample") or 0, table.find("fold", "split")
         for line, cells in table.rows():
-            sample, fold = cells[first].strip(), cells[1 if second is None else second].strip()
-            if not fold:
-                raise DataError("has no fold", where=f"{path}, line {line}")
-            rows.append((sample, fold))
-    return rows
+            sample, name = cells[first].strip(), cells[1 if second is None else second].strip()
+            if not name or sample in fold:
+                what = f"sample {sample} comes twice" if name else "has no fold"
+                raise DataError(what, where=f"{path}, line {line}")
+            fold[sample] = name
+    return fold
 
 
 def _check_splits(samples: Samples, splits: list[Split], by: str) -> None:

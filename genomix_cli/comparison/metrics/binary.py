@@ -6,21 +6,12 @@ drawn; see `genomix_cli.comparison.bootstrap`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from genomix_cli.comparison.bootstrap import to_codes
 
 FloatArray = npt.NDArray[np.float64]
-
-
-class _Steps(NamedTuple):
-    """Weight of positives and negatives at each distinct score, in falling order of score."""
-
-    positive: FloatArray
-    negative: FloatArray
 
 
 def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
@@ -39,9 +30,9 @@ def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
     float
         NaN unless both classes are there.
     """
-    steps = _steps(y, score, weights)
-    below = steps.negative.sum() - np.cumsum(steps.negative) + steps.negative / 2
-    return _ratio(float(steps.positive @ below), float(steps.positive.sum() * steps.negative.sum()))
+    positive, negative = _steps(y, score, weights)
+    below = negative.sum() - np.cumsum(negative) + negative / 2
+    return _ratio(float(positive @ below), float(positive.sum() * negative.sum()))
 
 
 def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
@@ -60,11 +51,11 @@ def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
     float
         NaN without a positive; the prevalence is what chance reaches.
     """
-    steps = _steps(y, score, weights)
-    hits = np.cumsum(steps.positive)
-    called = hits + np.cumsum(steps.negative)
+    positive, negative = _steps(y, score, weights)
+    hits = np.cumsum(positive)
+    called = hits + np.cumsum(negative)
     precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-    return _ratio(float(precision @ steps.positive), float(steps.positive.sum()))
+    return _ratio(float(precision @ positive), float(positive.sum()))
 
 
 def brier(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
@@ -205,14 +196,17 @@ def without_ties(score: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
     return rank
 
 
-def _steps(y: npt.ArrayLike, score: npt.ArrayLike, weights: npt.ArrayLike | None) -> _Steps:
+def _steps(
+    y: npt.ArrayLike, score: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> tuple[FloatArray, FloatArray]:
+    """Weight of positives and of negatives at each distinct score, in falling order of score."""
     positive, value, w = _clean(y, score, weights)
     order = np.argsort(-value, kind="stable")  # linear on scores that come sorted
     value, hit, miss = value[order], (positive * w)[order], ((1 - positive) * w)[order]
     if not len(value):
-        return _Steps(hit, miss)
+        return hit, miss
     starts = np.flatnonzero(np.concatenate(([True], value[1:] != value[:-1])))
-    return _Steps(np.add.reduceat(hit, starts), np.add.reduceat(miss, starts))
+    return np.add.reduceat(hit, starts), np.add.reduceat(miss, starts)
 
 
 def _binary_ranking(

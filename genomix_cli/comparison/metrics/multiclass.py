@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from genomix_cli.comparison.bootstrap import Bootstrap
-from genomix_cli.comparison.intervals import FloatArray, Interval, percentile_interval
+from genomix_cli.comparison.intervals import FloatArray, Interval, interval_of
 
 N_BINS = 15
 #: Least probability that the log-likelihood sees, as in scikit-learn.
@@ -299,40 +300,35 @@ CLASS_METRICS: Mapping[str, Callable[[Tally], FloatArray]] = {
 
 @dataclass(frozen=True)
 class Replicates:
-    """Metrics of models on the data, and on every bootstrap draw.
+    """Metrics of models on the data (first), and on every bootstrap draw.
 
     Attributes
     ----------
-    value, draws : dict of str to NDArray
-        Name of a metric to ``[models]`` and ``[models, D]``.
-    class_value, class_draws : dict of str to NDArray
-        ``[models, K]`` and ``[models, K, D]``.
+    of_all : dict of str to NDArray
+        Name of a metric to ``[models, 1 + D]``.
+    of_class : dict of str to NDArray
+        ``[models, 1 + D, K]``.
     """
 
-    value: dict[str, FloatArray]
-    draws: dict[str, FloatArray]
-    class_value: dict[str, FloatArray]
-    class_draws: dict[str, FloatArray]
+    of_all: dict[str, FloatArray]
+    of_class: dict[str, FloatArray]
 
     def interval(self, model: int, metric: str) -> Interval:
         """Return a metric of a model with its 95 % interval."""
-        value, draws = self.value[metric][model], self.draws[metric][model]
+        interval = interval_of(self.of_all[metric][model])
         if METRICS[metric].noise_adds:
-            value, low, high = _reflected(percentile_interval(value, draws))
+            value, low, high = _reflected(interval)
             return Interval(value, float(np.maximum(low, 0)), float(np.maximum(high, value)))
-        return percentile_interval(value, draws)
+        return interval
 
     def difference(self, model: int, other: int, metric: str) -> Interval:
         """Return a metric of one model less that of another, on the same draws."""
-        value, draws = self.value[metric], self.draws[metric]
-        less = percentile_interval(value[model] - value[other], draws[model] - draws[other])
+        less = interval_of(self.of_all[metric][model] - self.of_all[metric][other])
         return _reflected(less) if METRICS[metric].noise_adds else less
 
     def class_interval(self, model: int, k: int, metric: str) -> Interval:
         """Return a metric of a class with its 95 % interval."""
-        return percentile_interval(
-            self.class_value[metric][model, k], self.class_draws[metric][model, k]
-        )
+        return interval_of(self.of_class[metric][model, :, k])
 
 
 def _reflected(interval: Interval) -> Interval:
@@ -378,32 +374,18 @@ def replicate(
         Names in `METRICS`; those of `CLASS_METRICS` are always computed.
     """
     models = [Ranked(label, p) for p in probabilities]
-    n, k = np.shape(probabilities[0])
-    ones = np.ones((1, n))
-    data = [_measured(model.under(ones), metrics) for model in models]
+    functions = [{name: METRICS[name].function for name in metrics}, CLASS_METRICS]
     blocks = [
-        [_measured(model.under(weights), metrics) for model in models]
-        for weights in bootstrap.blocks()
+        [
+            {name: [function(tally) for tally in tallies] for name, function in each.items()}
+            for each in functions
+        ]
+        for weights in chain([np.ones((1, models[0].n))], bootstrap.blocks())
+        for tallies in [[model.under(weights) for model in models]]
     ]
-    empty: FloatArray = np.zeros((0, k))
-
-    def rows(i: int, name: str, by_class: bool) -> FloatArray:
-        start = empty if by_class else empty[:, 0]
-        return np.concatenate([start, *(block[i][by_class][name] for block in blocks)]).T
-
-    every, names = range(len(models)), (tuple(metrics), tuple(CLASS_METRICS))
     return Replicates(
-        {m: np.array([w[0][m][0] for w in data]) for m in names[0]},
-        {m: np.array([rows(i, m, False) for i in every]) for m in names[0]},
-        {m: np.array([w[1][m][0] for w in data]) for m in names[1]},
-        {m: np.array([rows(i, m, True) for i in every]) for m in names[1]},
-    )
-
-
-def _measured(
-    tally: Tally, metrics: Sequence[str]
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    return (
-        {name: METRICS[name].function(tally) for name in metrics},
-        {name: function(tally) for name, function in CLASS_METRICS.items()},
+        *(
+            {name: np.concatenate([block[i][name] for block in blocks], 1) for name in each}
+            for i, each in enumerate(functions)
+        )
     )

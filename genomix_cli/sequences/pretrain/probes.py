@@ -299,7 +299,7 @@ def judged(
     """Return accuracies on the same bootstrap draws, and differences to the best baseline."""
     probability = [_normal(each.log_probability) for each in candidates]
     replicates = replicate(label, probability, Bootstrap(group, DRAWS, seed), METRICS)
-    accuracy = replicates.value["accuracy"]
+    accuracy = replicates.of_all["accuracy"][:, 0]
     before = [i for i, each in enumerate(candidates) if each.baseline]
     best = max(before, key=lambda i: accuracy[i])
     return tuple(_row(replicates, i, each, best) for i, each in enumerate(candidates))

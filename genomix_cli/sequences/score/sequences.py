@@ -19,7 +19,6 @@ from genomix_cli.comparison.scoring import (
     Table,
     batches,
     class_table,
-    score_in_batches,
     warn_unscored,
     write_stats,
     write_table,
@@ -166,14 +165,7 @@ def score_codes(
     known : NDArray
         bool ``[n]``: sequences to score.
     """
-    return score_in_batches(
-        known,
-        len(classifier.classes),
-        lambda rows: classifier.probability(codes[rows]),
-        classifier.sets,
-        BATCH,
-        "sequences",
-    )
+    return classifier.score(known, codes.__getitem__, BATCH, "sequences")
 
 
 def embeddings(

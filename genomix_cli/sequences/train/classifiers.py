@@ -14,7 +14,7 @@ from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.results import results
 from genomix_cli.comparison.rules import VALIDATION, Rules
-from genomix_cli.comparison.splits import NO_ROWS, Rows, Split
+from genomix_cli.comparison.splits import NO_ROWS, Rows, Split, check_classes
 from genomix_cli.comparison.study import Wording
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.comparison.tables import write_rows
@@ -176,23 +176,9 @@ def _labelled(request: TrainRequest) -> tuple[Labelled, str]:
     known = np.flatnonzero(label >= 0)
     if len(known) < len(label):
         log.info("%s sequences without %s are left out", f"{len(label) - len(known):,}", name)
-    if len(classes) < 2:
-        raise DataError(
-            f"needs at least two classes of {name}",
-            where=request.data,
-            found=", ".join(classes) or "none",
-            hint="name another phenotype: --label",
-        )
-    n_groups = [len(np.unique(sequences.group[label == k])) for k in range(len(classes))]
-    few = [f"{c} ({n})" for c, n in zip(classes, n_groups, strict=True) if n < 3]
-    if few:
-        raise DataError(
-            f"too few groups of sequences of class {', '.join(few)}",
-            where=request.data,
-            expected="three or more: to learn from, to stop by, and to be judged by",
-            hint="leave the class out, or join it with another",
-        )
     data = Labelled(sequences, label, classes)
+    uses, hint = "to learn from, to stop by, and to be judged by", "name another phenotype: --label"
+    check_classes(data, request.data, "groups of sequences", 3, uses, hint)
     return data if len(known) == len(label) else data.take(known), name
 
 

@@ -17,7 +17,7 @@ from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.models.flat import UNSEEN, all_classes, balanced_weights
 from genomix_cli.cohorts.models.linear import elastic_net, ridge_logistic
 from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
-from genomix_cli.cohorts.models.trees import Tree, joined
+from genomix_cli.cohorts.models.trees import joined, one_tree
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.learning.calibration import log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
@@ -178,14 +178,15 @@ class TestSVM:
 class TestTrees:
     def test_a_tree_by_hand(self):
         """Node 0: column 1 at most 0.5? then leaf 1, else node 2: column 0 at most -1?"""
-        tree = Tree(
-            feature=np.array([1, 0, 0, 0, 0]),
-            left=np.array([1, 1, 3, 3, 4]),
-            right=np.array([2, 1, 4, 3, 4]),
+        tree = one_tree(
+            leaf=np.array([False, True, False, True, True]),
+            feature=np.array([1, -2, 0, -2, -2]),
+            children=(np.array([1, -1, 3, -1, -1]), np.array([2, -1, 4, -1, -1])),
             threshold=np.array([0.5, 0, -1, 0, 0]),
             value=np.array([[0.0], [10], [0], [20], [30]]),
         )
-        leaf = Tree(*(np.zeros(1, int),) * 3, np.zeros(1), np.array([[5.0]]))
+        nothing = np.zeros(1, int)
+        leaf = one_tree(np.ones(1, bool), nothing, (nothing, nothing), nothing, np.array([[5.0]]))
         x = np.array([[0, 0.5], [0, 0.6], [-1, 0.6]], np.float32)
         forest = joined([tree, leaf, tree])
         np.testing.assert_array_equal(forest(x)[:, 0], [25, 65, 45])

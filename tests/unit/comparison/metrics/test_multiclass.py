@@ -161,7 +161,7 @@ def test_replicates_are_the_metrics_of_what_was_drawn():
         times = np.bincount(rng.integers(0, 30, 30), minlength=30)[patient]
         for name, metric in METRICS.items():
             expected = metric(label, p, times)
-            assert found.draws[name][0, d] == pytest.approx(expected, abs=1e-12), name
+            assert found.of_all[name][0, 1 + d] == pytest.approx(expected, abs=1e-12), name
     assert found.difference(0, 0, "auroc") == (0, 0, 0)
     assert found.interval(0, "nll").value == pytest.approx(METRICS["nll"](label, p))
 
@@ -171,7 +171,7 @@ def test_no_draws_give_values_without_an_interval():
     found = replicate(label, [p], Bootstrap(np.arange(40), 0))
     assert np.isnan(found.interval(0, "accuracy").low)
     assert found.interval(0, "accuracy").value == METRICS["accuracy"](label, p)
-    assert found.class_draws["f1"].shape == (1, 4, 0)
+    assert found.of_class["f1"].shape == (1, 1, 4)
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
@@ -220,4 +220,4 @@ def test_the_interval_of_a_calibration_error_is_not_all_above_it():
     found = replicate(label, [p], Bootstrap(np.arange(400), 200, 4), ("calibration_error",))
     value, low, high = found.interval(0, "calibration_error")
     assert 0 <= low < value <= high
-    assert np.mean(found.draws["calibration_error"]) > value
+    assert np.mean(found.of_all["calibration_error"][0, 1:]) > value
