@@ -213,8 +213,8 @@ def test_gradients_lead_to_what_it_answers(name: str) -> None:
             model.differentiable()
         return
     inner = model.differentiable()
-    encoded = inner.encode(samples)
-    assert [len(m.features) for m in inner.selected] == [v.shape[1] for v in encoded.values]
+    encoded = inner.preprocessor.transform(samples)
+    assert [len(m.features) for m in inner.preprocessor.selected] == [v.shape[1] for v in encoded.values]
     values = tuple(torch.from_numpy(v).requires_grad_() for v in encoded.values)
     observed = tuple(map(torch.from_numpy, encoded.observed))
     logits = inner.logits(values, observed, torch.from_numpy(encoded.present))

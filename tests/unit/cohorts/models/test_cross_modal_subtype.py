@@ -154,14 +154,14 @@ def test_it_learns_from_the_features_that_the_elastic_net_of_its_fold_chooses(
     train = samples.take(np.arange(40))
     model.fit(train, FitSettings())
     chosen = fit_preprocessor(train, select=elastic_net, top_k=4)
-    kept = model.differentiable().selected
+    kept = model.differentiable().preprocessor.selected
     assert kept == chosen.selected
     assert max(len(modality.features) for modality in kept) == 4
     # Other labels, other features.
     other = CrossModalSubtype(replace(SMALL, top_k=4))
     label = np.random.default_rng(0).permutation(samples.label)
     other.fit(replace(samples, label=label).take(np.arange(40)), FitSettings())
-    assert other.differentiable().selected != kept
+    assert other.differentiable().preprocessor.selected != kept
 
 
 def test_trained_on_noise_it_is_right_by_chance_on_others() -> None:
