@@ -216,14 +216,14 @@ def _in_order(
         return values
     column = {name: i for i, name in enumerate(found.features)}
     source = np.array([column.get(name, -1) for name in wanted.features])
-    if not (source >= 0).any():
+    lacking = int((source < 0).sum())
+    if lacking == len(source):
         raise DataError(
             "has none of the model's features",
             where=f"{where} [{found.name}]",
             expected=f"{wanted.features[0]}, ... ({len(wanted.features):,})",
             found=f"{found.features[0]}, ... ({len(found.features):,})",
         )
-    lacking = int((source < 0).sum())
     if lacking:
         count = f"{lacking:,} of {len(source):,} features"
         log.warning("%s [%s] lacks %s: treated as missing", where, found.name, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from genomix_cli.errors import CheckError, MissingExtraError, UsageError
 from genomix_cli.genome.tables import unknown_name
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import Registry
+
+log = logging.getLogger("genomix")
 
 #: Steps of a path.
 STEPS = 64
@@ -89,22 +92,27 @@ def class_index(name: str | None, classes: tuple[str, ...], model: object) -> in
 
 
 def rows_of(
-    names: NDArray[Any], selected: Sequence[str], *, what: str, where: object, option: str
+    names: NDArray[Any],
+    selected: Sequence[str],
+    most: int | None,
+    *,
+    what: str,
+    where: object,
+    option: str,
 ) -> NDArray[np.intp]:
-    """Return the rows of selected names, by default all, in the order of the file."""
-    if not selected:
-        return np.arange(len(names))
+    """Return the rows of selected names, by default all, in the order of the file.
+
+    Of more than `most` they are evenly spaced: a file may be sorted by class.
+    """
     row_of = {str(name): i for i, name in enumerate(names)}
     for name in selected:
         if name not in row_of:
             raise unknown_name(name, list(row_of), what=what, where=where, option=option)
-    return np.array(sorted({row_of[name] for name in selected}))
-
-
-def spread_rows(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Return at most `most` of `rows`, evenly spaced: a file may be sorted by class."""
-    if len(rows) <= most:
+    rows = np.array(sorted({row_of[name] for name in selected or row_of}))
+    if most is None or len(rows) <= most:
         return rows
+    text = "explaining %d of %s %ss, evenly through the file; see --max-%ss"
+    log.warning(text, most, f"{len(rows):,}", what, what)
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.genome.tables import first_bytes
 from genomix_cli.genome.vcf.bgzf import GZIP
 
 if TYPE_CHECKING:
@@ -95,18 +96,15 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
     _refuse_twice(names, path)
     label = table[LABEL].fillna("").astype(str).to_numpy() if LABEL in table else None
     probability = _probability(table[[f"{PROBABILITY}{name}" for name in classes]], path)
-    sets = None
-    if SETS in table:
-        texts = table[SETS].fillna("").astype(str)
-        sets = _parse_sets(texts, classes, path)
+    texts = table[SETS].fillna("").astype(str) if SETS in table else None
+    sets = None if texts is None else _parse_sets(texts, classes, path)
     return Predictions(path, model, names, classes, probability, sets, label)
 
 
 def _read_table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    with path.open("rb") as handle:
-        start = handle.read(4)
+    start = first_bytes(path)
     try:
         if start.startswith(PARQUET):
             return pd.read_parquet(path)

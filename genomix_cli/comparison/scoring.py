@@ -5,7 +5,6 @@ Letters: n items (samples, sequences), K classes.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,12 +16,13 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.classifier import Classifier
 from genomix_cli.comparison.study import Floats
+from genomix_cli.comparison.tables import write_json
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import Format, cell, open_output
 from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance
 
 log = logging.getLogger("genomix")
 
@@ -174,10 +174,8 @@ def warn_unscored(names: NDArray[Any], where: object, reason: str, item: str) ->
     """Warn of items that were not scored, if there are any; `reason` ends in "of"."""
     if len(names):
         some = ", ".join(map(str, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
-        plural = "s" if len(names) > 1 else ""
-        log.warning(
-            "%s: %s %s; not scored", where, reason, f"{len(names):,} {item}{plural} ({some})"
-        )
+        count = f"{len(names):,} {item}{'s' if len(names) > 1 else ''}"
+        log.warning("%s: %s %s (%s); not scored", where, reason, count, some)
 
 
 def write_stats(
@@ -185,6 +183,4 @@ def write_stats(
 ) -> None:
     """Write a summary as JSON, NaN as null, with provenance."""
     made = Provenance.of(settings, inputs)
-    plain = {key: None if value != value else value for key, value in asdict(summary).items()}
-    with atomic_path(path) as draft:
-        draft.write_text(json.dumps({**plain, "provenance": made.to_dict()}, indent=1) + "\n")
+    write_json({**asdict(summary), "provenance": made.to_dict()}, path, force=True)

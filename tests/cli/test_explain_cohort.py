@@ -107,7 +107,7 @@ def test_importance_is_the_mean_size_and_drivers_are_found(
     with open_cohort(cohort) as opened:
         drivers = planted_drivers(opened)
     # An interaction drives too.
-    assert drivers["calls"] == {"calls0", "calls1"}
+    assert drivers["calls"] == {"copy_number_calls0", "copy_number_calls1"}
     found = feature_importance(loaded.model, samples, drivers)
     known = samples.take(samples.present.any(1))
     target = loaded.model.log_probability(known).argmax(1)

@@ -214,7 +214,9 @@ def test_gradients_lead_to_what_it_answers(name: str) -> None:
         return
     inner = model.differentiable()
     encoded = inner.preprocessor.transform(samples)
-    assert [len(m.features) for m in inner.preprocessor.selected] == [v.shape[1] for v in encoded.values]
+    assert [len(m.features) for m in inner.preprocessor.selected] == [
+        v.shape[1] for v in encoded.values
+    ]
     values = tuple(torch.from_numpy(v).requires_grad_() for v in encoded.values)
     observed = tuple(map(torch.from_numpy, encoded.observed))
     logits = inner.logits(values, observed, torch.from_numpy(encoded.present))

@@ -148,12 +148,11 @@ def _device(model: CohortModel) -> Any:
 def _explain(
     run: Run, surface: Differentiable, samples: Samples, drivers: Drivers, request: ExplainRequest
 ) -> Explanation:
+    most = request.max_samples if request.top is None else None
     rows = common.rows_of(
-        samples.names, request.select, what="sample", where=request.cohort, option="--samples"
+        samples.names, request.select, most, what="sample", where=request.cohort, option="--samples"
     )
     explained = common.class_index(request.of_class, samples.classes, request.model)
-    if request.top is None:
-        rows = _limited(rows, request)
     scores = score_samples(run, samples.take(rows))
     _refuse_unmeasured(samples.names[rows[~scores.known]], request)
     rows, known = rows[scores.known], scores.probability[scores.known]
@@ -176,25 +175,13 @@ def _explain(
     return Explanation(chosen, predicted, probability, attribution, sizes, attention)
 
 
-def _limited(rows: NDArray[np.intp], request: ExplainRequest) -> NDArray[np.intp]:
-    """Return at most `max_samples` rows, evenly spaced: a cohort may be sorted by class."""
-    if len(rows) > request.max_samples:
-        text = "explaining %d of %s samples, evenly through the cohort; see --max-samples"
-        log.warning(text, request.max_samples, f"{len(rows):,}")
-    return common.spread_rows(rows, request.max_samples)
-
-
 def _refuse_unmeasured(names: NDArray[Any], request: ExplainRequest) -> None:
     if len(names) and request.select:
-        raise UsageError(
-            f"none of the model's features was measured in {names[0]}", where=request.cohort
-        )
+        what = f"none of the model's features was measured in {names[0]}"
+        raise UsageError(what, where=request.cohort)
     if len(names):
-        log.warning(
-            "%s: left out %s samples in which none of the model's features was measured",
-            request.cohort,
-            f"{len(names):,}",
-        )
+        why = "samples in which none of the model's features was measured"
+        log.warning("%s: left out %s %s", request.cohort, f"{len(names):,}", why)
 
 
 def _attribute(

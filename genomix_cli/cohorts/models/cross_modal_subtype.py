@@ -217,9 +217,7 @@ def primary_of(modalities: tuple[Modality, ...], named: str) -> int:
     able = [i for i, modality in enumerate(modalities) if modality.features]
     if not able:
         raise DataError("no feature of any modality varies among the samples to learn from")
-    ways = (
-        [i for i in able if modalities[i].name == named],
-        [i for i in able if modalities[i].kind == "expression"],
-        able,
+    # The first of equals.
+    return min(
+        able, key=lambda i: (modalities[i].name != named, modalities[i].kind != "expression")
     )
-    return next(way[0] for way in ways if way)

@@ -244,13 +244,9 @@ def _summary(
     obs = matched.obs
     modalities = {
         name: ModalitySummary(
-            kind=modality.kind.name,
-            samples=len(matched.rows[name]),
-            features=len(modality.features),
-            missing=missing[name],
-            notes=modality.notes,
+            m.kind.name, len(matched.rows[name]), len(m.features), missing[name], m.notes
         )
-        for name, modality in matched.modalities.items()
+        for name, m in matched.modalities.items()
     }
     return PrepareSummary(
         output=str(request.output),

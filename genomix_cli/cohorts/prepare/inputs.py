@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("genomix")
 
 DEFAULT_ASSEMBLY = "hg38"
+# Files of a study that are not matrices.
+_STUDY_RECORDS: dict[str, What] = {"mutations": "calls", "segments": "segments"}
 # Kinds of the files that are not matrices.
 _RECORD_KINDS = {
     "calls": "mutations",
@@ -165,11 +167,19 @@ def _read_table(request: PrepareRequest, name: str, path: Path) -> Table:
     )
 
 
-def _read_records(request: PrepareRequest, name: str, path: Path, what: What) -> Modality:
+def _read_records(
+    request: PrepareRequest,
+    name: str,
+    path: Path,
+    what: What,
+    study: cbioportal.Study | None = None,
+) -> Modality:
     if what == "calls":
-        return read_mutations(name, path, request.mutation_classes)
+        coverage = None if study is None else cbioportal.study_coverage(study)
+        return read_mutations(name, path, request.mutation_classes, coverage)
     if what == "segments":
-        assembly = request.assembly or DEFAULT_ASSEMBLY
+        stated = None if study is None else study.assembly()
+        assembly = request.assembly or stated or DEFAULT_ASSEMBLY
         return read_segments(name, path, request.bins, assembly, request.sex_chromosomes)
     return (read_lengths if what == "lengths" else read_bins)(name, path)
 
@@ -197,13 +207,8 @@ def _read_study(request: PrepareRequest, study: cbioportal.Study, inputs: Inputs
 
 def _study_modality(request: PrepareRequest, study: cbioportal.Study, name: str) -> Modality:
     path = study.files[name]
-    if name == "mutations":
-        return read_mutations(
-            name, path, request.mutation_classes, cbioportal.study_coverage(study)
-        )
-    if name == "segments":
-        assembly = request.assembly or study.assembly() or DEFAULT_ASSEMBLY
-        return read_segments(name, path, request.bins, assembly, request.sex_chromosomes)
+    if name in _STUDY_RECORDS:
+        return _read_records(request, name, path, _STUDY_RECORDS[name], study)
     kind = KINDS[cbioportal.MODALITIES[name]]
     table = read_matrix(path, kind, skip=request.skip_columns, duplicates=request.duplicates)
     return _upright(name, table, kind, "columns")
@@ -211,12 +216,10 @@ def _study_modality(request: PrepareRequest, study: cbioportal.Study, name: str)
 
 def _upright(name: str, table: Table, kind: Kind, samples: Axis) -> Modality:
     """Return a matrix with samples in rows."""
-    is_upright = samples == "rows"
-    samples_of_table, other = (
-        (table.rows, table.columns) if is_upright else (table.columns, table.rows)
-    )
-    values = table.values if is_upright else table.values.T
-    return Modality(name, kind, samples_of_table, feature_table(other, kind), values, table.path)
+    names, features, values = table.rows, table.columns, table.values
+    if samples == "columns":
+        names, features, values = features, names, values.T
+    return Modality(name, kind, names, feature_table(features, kind), values, table.path)
 
 
 def _finish(request: PrepareRequest, modality: Modality) -> Modality:

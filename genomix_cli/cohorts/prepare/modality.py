@@ -122,12 +122,10 @@ def check_log_scale(modality: Modality) -> None:
     """Warn of values too large for logarithms, if the kind is on a log scale."""
     if modality.kind.name not in ("expression", "chromatin"):
         return
-    top = float(np.nanmax(modality.values, initial=-np.inf))
+    name, top = modality.name, float(np.nanmax(modality.values, initial=-np.inf))
     if top > LARGEST_LOG:
-        log.warning(
-            "%s: values up to %g are not on a log scale; take logarithms with --log-transform %s",
-            *(modality.name, top, modality.name),
-        )
+        text = "%s: values up to %g are not on a log scale; take logarithms with --log-transform %s"
+        log.warning(text, name, top, name)
 
 
 def without_empty(modality: Modality) -> Modality:
@@ -137,10 +135,8 @@ def without_empty(modality: Modality) -> Modality:
     if known.all():
         return modality
     empty = list(compress(modality.samples, ~known))
-    log.warning(
-        "%s: %d samples without any value are taken to lack it, such as %s",
-        *(modality.name, len(empty), empty[0]),
-    )
+    text = "%s: %d samples without any value are taken to lack it, such as %s"
+    log.warning(text, modality.name, len(empty), empty[0])
     return replace(
         modality,
         samples=list(compress(modality.samples, known)),

@@ -81,12 +81,8 @@ def read_mutations(
     reasons = _why_not(records, classes, coverage)
     counted = reasons == ""
     if not counted.any():
-        raise DataError(
-            "no call counts",
-            where=path,
-            found=", ".join(f"{n} {reason}" for reason, n in _tally(reasons).items()),
-            hint="see --mutation-class",
-        )
+        found = ", ".join(f"{n} {reason}" for reason, n in _tally(reasons).items())
+        raise DataError("no call counts", where=path, found=found, hint="see --mutation-class")
     values, samples, genes = _matrix(records, counted, coverage)
     notes = _notes(records, reasons, coverage)
     log.info("%s: %s of %s calls count", name, f"{counted.sum():,}", f"{len(counted):,}")
@@ -108,20 +104,16 @@ def _own_coverage(records: Records, samples: Collection[str]) -> Coverage:
     listed = sequenced_samples(records.comments)
     if listed:
         return whole_exomes(listed, "#Sequenced_Samples")
-    log.warning(
-        "%s: the sequenced samples are not listed: those without a call lack the modality",
-        records.path,
-    )
+    text = "%s: the sequenced samples are not listed: those without a call lack the modality"
+    log.warning(text, records.path)
     return whole_exomes(samples, "samples with a call")
 
 
 def _why_not(records: Records, classes: Collection[str], coverage: Coverage) -> NDArray[np.object_]:
     """Return the reason why each call does not count; empty if it does."""
     calls = records.columns
-    looked_at = {
-        panel: None if genes is None else frozenset(genes)
-        for panel, genes in coverage.genes.items()
-    }
+    covered = {(panel, gene) for panel, genes in coverage.genes.items() for gene in genes or ()}
+    limited = {panel for panel, genes in coverage.genes.items() if genes is not None}
     reasons = np.full(len(calls), "", object)
 
     def mark(where: Any, reason: Any) -> None:
@@ -137,8 +129,8 @@ def _why_not(records: Records, classes: Collection[str], coverage: Coverage) -> 
     mark(~calls["sample"].isin(list(coverage.panel_of)), "sample in no mutation profile")
     panels = calls["sample"].map(coverage.panel_of)
     off_panel = [
-        isinstance(panel, str) and (genes := looked_at[panel]) is not None and gene not in genes
-        for gene, panel in zip(calls["gene"], panels, strict=True)
+        panel in limited and (panel, gene) not in covered
+        for panel, gene in zip(panels, calls["gene"], strict=True)
     ]
     mark(off_panel, "gene not on the panel of the sample")
     return reasons

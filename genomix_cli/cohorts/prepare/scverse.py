@@ -11,7 +11,7 @@ import numpy as np
 
 from genomix_cli.cohorts.prepare.clinical import Clinical
 from genomix_cli.cohorts.prepare.modality import Modality, feature_table
-from genomix_cli.cohorts.prepare.tables import outside_domain
+from genomix_cli.cohorts.prepare.tables import check_domain
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import KINDS, Kind, is_cohort
 
@@ -109,19 +109,15 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
     if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
         raise DataError("X does not hold numbers", where=where, found=str(values.dtype))
     values = np.asarray(values, np.float32)
-    wrong = kind.outside(values)
-    if wrong.any():
-        i, j = (int(k[0]) for k in np.nonzero(wrong))
-        cell = f"{where}: sample {data.obs_names[i]}, feature {data.var_names[j]}"
-        raise outside_domain(kind, cell, float(values[i, j]))
-    features = feature_table(list(map(str, data.var_names)), kind)
-    features = features.join(
-        _columns(data.var, path).drop(columns=features.columns, errors="ignore")
-    )
-    notes: dict[str, Any] = {"not taken over": dropped} if (dropped := list(_more(data))) else {}
-    if dropped:
+    samples, names = list(map(str, data.obs_names)), list(map(str, data.var_names))
+    check_domain(values, kind, lambda i, j: f"{where}: sample {samples[i]}, feature {names[j]}")
+    features = feature_table(names, kind)
+    more = _columns(data.var, path).drop(columns=features.columns, errors="ignore")
+    notes: dict[str, Any] = {}
+    if dropped := list(_more(data)):
+        notes["not taken over"] = dropped
         log.info("%s: ignored: %s", where, ", ".join(dropped))
-    return Modality(name, kind, list(map(str, data.obs_names)), features, values, path, notes)
+    return Modality(name, kind, samples, features.join(more), values, path, notes)
 
 
 def _more(data: AnnData) -> Iterator[str]:
@@ -138,11 +134,9 @@ def _columns(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
     frame = frame.set_axis(frame.index.map(str), axis=0).rename(columns=str)
     for name in frame.columns:
-        column = frame[name]
-        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-            continue
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            continue
-        text = column.map(lambda cell: str(cell), na_action="ignore").astype(object)
-        frame[name] = pd.Categorical(text)
+        column, types = frame[name], pd.api.types
+        is_number = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+        if not is_number and not isinstance(column.dtype, pd.CategoricalDtype):
+            text = column.map(lambda cell: str(cell), na_action="ignore").astype(object)
+            frame[name] = pd.Categorical(text)
     return frame

@@ -68,13 +68,9 @@ def bins_of(bins: str, assembly: str, sex: bool = False) -> pd.DataFrame:
             for start in range(0, length, size)
             for end in [min(start + size, length)]
         ]
-    names, contigs, starts, ends = zip(*rows, strict=True)
-    columns = {
-        "contig": pd.Categorical(contigs),
-        "start": np.array(starts, np.int64),
-        "end": np.array(ends, np.int64),
-    }
-    return pd.DataFrame(columns, index=pd.Index(names, dtype=object))
+    names, *columns = zip(*rows, strict=True)
+    table = pd.DataFrame(dict(zip(("contig", "start", "end"), columns, strict=True)))
+    return table.astype({"contig": "category"}).set_axis(pd.Index(names, dtype=object))
 
 
 def _size(text: str) -> int:

@@ -190,7 +190,7 @@ def _text_block(
         return f"{text.path}:{lines[row][0]}, column {columns[column]}"
 
     values = _numbers(cells, len(used), where)
-    _check_domain(values, kind, where)
+    check_domain(values, kind, where)
     return _Block(names, [number for number, _ in lines], values)
 
 
@@ -275,7 +275,8 @@ def number(cell: str, where: Callable[[], str]) -> float:
         ) from error
 
 
-def _check_domain(values: Values, kind: Kind, where: Where) -> None:
+def check_domain(values: Values, kind: Kind, where: Where) -> None:
+    """Refuse a value that its kind does not allow; `where` says the position of a cell."""
     wrong = kind.outside(values)
     if wrong.any():
         i, j = (int(k[0]) for k in np.nonzero(wrong))
@@ -351,7 +352,7 @@ def _parquet_blocks(
         values = np.empty((batch.num_rows, len(used)), np.float32)
         for j, i in enumerate(used):
             values[:, j] = _parquet_column(batch.column(i), j, where)
-        _check_domain(values, kind, where)
+        check_domain(values, kind, where)
         yield _Block(names, places, values)
         done += batch.num_rows
 
@@ -397,12 +398,11 @@ def _repeated(names: Sequence[str]) -> list[int]:
 
 
 def _duplicate(table: Table, rows: list[int], columns: list[int]) -> DataError:
-    hint = "keep the first of each: --duplicates first"
     if rows:
-        name = table.rows[rows[0]]
+        name, where = table.rows[rows[0]], table.where(rows[0])
         first = table.places[table.rows.index(name)]
         what = f"{name} is repeated, first in {'line' if table.header else 'row'} {first}"
-        return DataError(what, where=table.where(rows[0]), hint=hint)
-    name = table.columns[columns[0]]
-    where = f"{table.path}:{table.header}" if table.header else table.path
-    return DataError(f"the column {name} is repeated", where=where, hint=hint)
+    else:
+        what = f"the column {table.columns[columns[0]]} is repeated"
+        where = f"{table.path}:{table.header}" if table.header else str(table.path)
+    return DataError(what, where=where, hint="keep the first of each: --duplicates first")

@@ -150,14 +150,9 @@ def train_cohort(request: TrainRequest) -> Results:
     RunFolder.open(request.output, _provenance(request), resume=resume)
     cache = request.output / "parts"
     cache.mkdir(exist_ok=True)
-    log.info(
-        "%s samples in %d classes, %s of them held out in %d folds by %s",
-        f"{len(samples):,}",
-        len(samples.classes),
-        f"{sum(len(split.test) for split in splits):,}",
-        len(splits),
-        by,
-    )
+    held_out = f"{sum(len(split.test) for split in splits):,} of them held out"
+    counts = f"{len(samples):,} samples in {len(samples.classes)} classes"
+    log.info("%s, %s in %d folds by %s", counts, held_out, len(splits), by)
     contest = CohortContest(
         samples, entrants, splits, request.rules, settings, cache, request, drivers
     )

@@ -21,7 +21,6 @@ from genomix_cli.comparison.explanation import (
     explained,
     no_gradients,
     rows_of,
-    spread_rows,
     write_table,
 )
 from genomix_cli.comparison.study import Floats
@@ -123,7 +122,10 @@ def _explain(
     classifier: Classifier, sequences: Sequences, request: ExplainRequest, device: str
 ) -> Explanation:
     of_class = class_index(request.of_class, classifier.classes, request.model)
-    rows = _candidates(sequences, request)
+    names, where = sequences.names, request.sequences
+    rows = rows_of(
+        names, request.select, request.most, what="sequence", where=where, option="--names"
+    )
     chosen = sequences.take(rows)
     known = known_sequences(chosen.codes)
     _tell_unknown(chosen.names[~known], request)
@@ -186,15 +188,6 @@ def _baseline(
     if background is not None and kind in (AUTO, MEAN):
         return background.astype(np.float32)
     return np.full((len(codes), 4), 0.25, np.float32)
-
-
-def _candidates(sequences: Sequences, request: ExplainRequest) -> NDArray[np.intp]:
-    """Return the rows to explain, in the order of the file."""
-    selected, where = request.select, request.sequences
-    rows = rows_of(sequences.names, selected, what="sequence", where=where, option="--names")
-    if len(rows) > request.most:
-        log.info("explaining %d of %s sequences, evenly", request.most, f"{len(rows):,}")
-    return spread_rows(rows, request.most)
 
 
 def _tell_unknown(names: NDArray[np.str_], request: ExplainRequest) -> None:
