@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,22 +119,17 @@ def rows_of(
 
 def no_gradients(name: str, where: object, registry: Registry) -> UsageError:
     """Return the error for a model without gradients, naming models that have them."""
-    others = [other for other in _with_gradients(registry) if other != name]
+    others = []
+    for other in registry:
+        # A model whose extra is not installed cannot be asked.
+        with suppress(ImportError, MissingExtraError):
+            if other != name and registry.load(other).has_gradient():
+                others.append(other)
     return UsageError(
         f"{name} has no gradients, which attributions need",
         where=where,
         expected=f"a run of {' or '.join(others)}",
     )
-
-
-def _with_gradients(registry: Registry) -> Iterator[str]:
-    """Yield the names of the models that have gradients."""
-    for name in registry:
-        try:
-            if registry.load(name).has_gradient():
-                yield name
-        except (ImportError, MissingExtraError):  # its extra is not installed
-            continue
 
 
 def write_table(

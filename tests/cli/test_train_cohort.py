@@ -112,7 +112,7 @@ def test_an_interrupted_run_goes_on(run: Path, cohort: Path, tmp_path: Path, her
     assert "other settings" in here(*arguments, "--resume", "--level", "0.8").err
     ended = here(*arguments, "--resume")
     assert ended.code == 0
-    assert ended.err.count(", held out ") == 4
+    assert ended.err.count(", fold ") == 4
     for name in ("model.safetensors", "metrics.json", "predictions.parquet"):
         assert (folder / name).read_bytes() == (run / name).read_bytes(), name
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples, aligned, read_samples
+from genomix_cli.cohorts.explain import explanation as tables
 from genomix_cli.cohorts.explain.attribution import (
     Attribution,
     Drivers,
@@ -24,16 +25,7 @@ from genomix_cli.cohorts.explain.attribution import (
     importances,
     planted_drivers,
 )
-from genomix_cli.cohorts.explain.explanation import (
-    ATTENTION_COLUMNS,
-    ATTENTION_NOTE,
-    COLUMNS,
-    Explanation,
-    attention_rows,
-    attribution_rows,
-    reasons,
-    summary_table,
-)
+from genomix_cli.cohorts.explain.explanation import Explanation
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.requests import ExplainRequest
 from genomix_cli.cohorts.runs import Run, load_run
@@ -205,12 +197,12 @@ def _write(
     """Write every table and figure."""
     settings = {"steps": request.steps, "class": request.of_class}
     provenance = Provenance.of(settings, {"cohort": request.cohort, "model": run.path})
-    tables: list[tuple[Sequence[str], str, Iterable[Sequence[str]]]] = [
-        (COLUMNS, "", attribution_rows(explanation)),
-        summary_table(explanation.importances),
-        (ATTENTION_COLUMNS, ATTENTION_NOTE, attention_rows(explanation)),
+    contents: list[tuple[Sequence[str], str, Iterable[Sequence[str]]]] = [
+        (tables.COLUMNS, "", tables.attribution_rows(explanation)),
+        tables.summary_table(explanation.importances),
+        (tables.ATTENTION_COLUMNS, tables.ATTENTION_NOTE, tables.attention_rows(explanation)),
     ]
-    for draft, (columns, note, rows) in zip(drafts, tables, strict=True):
+    for draft, (columns, note, rows) in zip(drafts, contents, strict=True):
         if draft is not None:
             common.write_table(draft, provenance, columns, note, rows)
     if request.plot_dir:
@@ -224,7 +216,7 @@ def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None
     names = [modality.name for modality in explanation.samples.modalities]
     taken: set[str] = set()
     for i, line in enumerate(track(explanation.rows(), "drawing")):
-        sample_reasons = reasons(explanation, i)
+        sample_reasons = tables.reasons(explanation, i)
         attention = None if explanation.attention is None else explanation.attention[i]
         title = f"{line.sample}: {line.of_class}, p = {line.probability:.3f}"
         rest = sum(reason.attribution for reason in sample_reasons[DRAWN:])

@@ -242,15 +242,13 @@ class NetworkModel(CohortModel):
         setting: FitSettings,
         *,
         name: str = JOINT,
-        epochs: int = 0,
-        patience: int | None = None,
+        **limits: int,
     ) -> list[Epoch]:
-        """Train `module`, leave the weights that validated best in it, and return its curve."""
-        config: NetworkConfig = replace(
-            self.config,
-            epochs=epochs or self.config.epochs,
-            patience=self.config.patience if patience is None else patience,
-        )
+        """Train `module`, leave the weights that validated best in it, and return its curve.
+
+        `limits` are `epochs` and `patience`, if other than those of the configuration.
+        """
+        config: NetworkConfig = replace(self.config, **limits)
         seed = setting.seed + 1000 * member
         weight = class_weights(train.label, len(self.classes)) if config.balanced else None
         result = learning.learn(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,6 @@ _NAMES = {
 _Z_SCORES = re.compile(r"z-?_?scores?", re.IGNORECASE)
 # Entries of a gene-panel matrix for samples whose genes were all sequenced.
 _WHOLE = frozenset(["wes", "wxs", "wgs"])
-_SYMBOL = "Hugo_Symbol"
 
 
 @dataclass(frozen=True)
@@ -172,28 +172,25 @@ def read_settings(path: Path) -> dict[str, str]:
 
 def _by_meta(folder: Path, metas: Mapping[str, Mapping[str, str]]) -> dict[str, Path]:
     here = {_plain(path): path for path in _files(folder)}
-    by_role: dict[str, Path] = {}
+    by_role = defaultdict(list)
     for name, settings in metas.items():
         kind = settings.get("genetic_alteration_type", ""), settings.get("datatype", "")
         what = _META.get((kind[0].lower(), kind[1].lower()))
-        if what is None or name not in here:
-            continue
-        if what in by_role:
-            # The same choice as in _by_name.
-            here_too = sorted([by_role[what], here[name]], key=lambda path: _rank(what, path))
-            log.info("using %s for %s, not %s", here_too[0].name, what, here_too[1].name)
-            by_role[what] = here_too[0]
-        else:
-            by_role[what] = here[name]
-    return by_role
+        if what is not None and name in here:
+            by_role[what].append(here[name])
+    return {what: _preferred(what, paths) for what, paths in by_role.items()}
 
 
 def _by_name(folder: Path, what: str) -> Path | None:
     known = [path for path in _files(folder) if _rank(what, path) < len(_NAMES[what])]
-    known.sort(key=lambda path: _rank(what, path))
-    for other in known[1:]:
-        log.info("using %s for %s, not %s", known[0].name, what, other.name)
-    return known[0] if known else None
+    return _preferred(what, known) if known else None
+
+
+def _preferred(what: str, paths: Sequence[Path]) -> Path:
+    first, *others = sorted(paths, key=lambda path: _rank(what, path))
+    for other in others:
+        log.info("using %s for %s, not %s", first.name, what, other.name)
+    return first
 
 
 def _rank(what: str, path: Path) -> int:
@@ -242,11 +239,8 @@ def study_coverage(study: Study) -> Coverage | None:
         return whole_exomes(listed, source) if listed else None
     panels = dict(_read_panel(path) for path in study.panels)
     if matrix is None:
-        if not listed:
-            return None
-        return Coverage(
-            dict.fromkeys(listed, str(panel)), _genes([str(panel)], panels, study.folder), source
-        )
+        genes = _genes([str(panel)], panels, study.folder) if listed else {}
+        return Coverage(dict.fromkeys(listed, str(panel)), genes, source) if listed else None
     panel_of = dict(_matrix_panels(matrix))
     of_sample = {sample: panel for sample, panel in panel_of.items() if not is_missing(panel)}
     whole = [s for s in listed if s not in of_sample]

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genomix_cli.cohorts.prepare.clinical import (
-    Clinical,
-    Roles,
-    label_counts,
-    merge,
-    observations,
-    respell,
-)
+from genomix_cli.cohorts.prepare import clinical as clinical_tables
+from genomix_cli.cohorts.prepare.clinical import Clinical, Roles
 from genomix_cli.cohorts.prepare.inputs import Inputs, read_inputs
 from genomix_cli.cohorts.prepare.modality import Modality
 from genomix_cli.cohorts.prepare.samples import LeftOut, check_shared, choose_spelling, pick_samples
@@ -176,11 +170,16 @@ def _match(request: PrepareRequest, inputs: Inputs) -> _Matched:
         name: pick_samples(name, ids, spelling, request.duplicates, left_out)
         for name, ids in names.items()
     }
-    clinical = merge([respell(t, spelling, request.duplicates, left_out) for t in inputs.clinical])
+    clinical = clinical_tables.merge(
+        [
+            clinical_tables.respell(t, spelling, request.duplicates, left_out)
+            for t in inputs.clinical
+        ]
+    )
     check_shared(rows, None if clinical is None else clinical.frame.index)
     samples, strangers = _order(rows, clinical, left_out)
     roles = replace(Roles.of(request), patient=request.patient or inputs.patient)
-    obs = observations(clinical, samples, spelling, roles)
+    obs = clinical_tables.observations(clinical, samples, spelling, roles)
     return _Matched(inputs.modalities, rows, obs, spelling.level, left_out, strangers)
 
 
@@ -254,7 +253,7 @@ def _summary(
         modalities=modalities,
         overlap=_overlap(list(obs.index), matched.rows),
         matched=matched.level,
-        labels=dict(label_counts(obs)),
+        labels=dict(clinical_tables.label_counts(obs)),
         unlabelled=int(obs[cohort_file.LABEL].isna().sum())
         if cohort_file.LABEL in obs
         else len(obs),

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING
 from genomix_cli.cohorts.prepare import cbioportal
 from genomix_cli.cohorts.prepare.clinical import Clinical, Roles, check_columns, read_clinical
 from genomix_cli.cohorts.prepare.fragments import read_bins, read_lengths
-from genomix_cli.cohorts.prepare.modality import (
-    Modality,
-    check_log_scale,
-    feature_table,
-    log2_of,
-    m_to_beta,
-    without_empty,
-)
+from genomix_cli.cohorts.prepare.modality import Modality, feature_table, finish
 from genomix_cli.cohorts.prepare.mutations import read_mutations
 from genomix_cli.cohorts.prepare.records import What, what_is
 from genomix_cli.cohorts.prepare.samples import Axis, orient
@@ -99,7 +92,7 @@ def read_inputs(request: PrepareRequest) -> Inputs:
         _read_study(request, study, inputs)
     _read_named(request, contents, inputs)
     _refuse_unknown(request, inputs.modalities)
-    inputs.modalities = {name: _finish(request, m) for name, m in inputs.modalities.items()}
+    inputs.modalities = {name: finish(request, m) for name, m in inputs.modalities.items()}
     return inputs
 
 
@@ -220,22 +213,6 @@ def _upright(name: str, table: Table, kind: Kind, samples: Axis) -> Modality:
     if samples == "columns":
         names, features, values = features, names, values.T
     return Modality(name, kind, names, feature_table(features, kind), values, table.path)
-
-
-def _finish(request: PrepareRequest, modality: Modality) -> Modality:
-    if modality.name in request.m_to_beta:
-        if modality.kind.name != "methylation_m":
-            raise UsageError(
-                f"{modality.name} does not hold M-values",
-                where="--m-to-beta",
-                expected=f"--kind {modality.name}=methylation_m",
-                found=modality.kind.name,
-            )
-        modality = m_to_beta(modality)
-    if modality.name in request.log_transform:
-        modality = log2_of(modality)
-    check_log_scale(modality)
-    return without_empty(modality)
 
 
 def _refuse_second(name: str, modalities: Mapping[str, Modality]) -> None:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import KINDS, Kind
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from genomix_cli.cohorts.requests import PrepareRequest
 
 log = logging.getLogger("genomix")
 
@@ -143,3 +145,26 @@ def without_empty(modality: Modality) -> Modality:
         values=modality.values[known],
         notes=modality.notes | {"samples without a value": len(empty)},
     )
+
+
+def finish(request: PrepareRequest, modality: Modality) -> Modality:
+    """Return a modality as the file holds it: transformed as requested, without empty samples.
+
+    Raises
+    ------
+    UsageError, DataError
+        If it does not hold what a transformation needs.
+    """
+    if modality.name in request.m_to_beta:
+        if modality.kind.name != "methylation_m":
+            raise UsageError(
+                f"{modality.name} does not hold M-values",
+                where="--m-to-beta",
+                expected=f"--kind {modality.name}=methylation_m",
+                found=modality.kind.name,
+            )
+        modality = m_to_beta(modality)
+    if modality.name in request.log_transform:
+        modality = log2_of(modality)
+    check_log_scale(modality)
+    return without_empty(modality)
