@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,16 +183,13 @@ def _probability(columns: pd.DataFrame, path: Path) -> Floats:
 
 def _parse_sets(texts: Iterable[str], classes: Sequence[str], path: Path) -> NDArray[np.bool_]:
     """Sets written as ``A,B``, bool ``[n, K]``; a class may have commas in its name."""
-    known: dict[str, list[str] | None] = {}
+    members_of = cache(partial(_members, classes=classes))
     rows = []
     for text in texts:
-        if text not in known:
-            known[text] = _members(text, classes)
-        members = known[text]
+        members = members_of(text)
         if members is None:
-            raise DataError(
-                f"{text!r} is no set of its classes", where=path, expected=", ".join(classes)
-            )
+            expected = ", ".join(classes)
+            raise DataError(f"{text!r} is no set of its classes", where=path, expected=expected)
         rows.append([name in members for name in classes])
     return np.array(rows, bool).reshape(len(rows), len(classes))
 

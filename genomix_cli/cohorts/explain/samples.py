@@ -140,11 +140,11 @@ def _device(model: CohortModel) -> Any:
 def _explain(
     run: Run, surface: Differentiable, samples: Samples, drivers: Drivers, request: ExplainRequest
 ) -> Explanation:
+    explained = common.class_index(request.of_class, samples.classes, request.model)
     most = request.max_samples if request.top is None else None
     rows = common.rows_of(
         samples.names, request.select, most, what="sample", where=request.cohort, option="--samples"
     )
-    explained = common.class_index(request.of_class, samples.classes, request.model)
     scores = score_samples(run, samples.take(rows))
     _refuse_unmeasured(samples.names[rows[~scores.known]], request)
     rows, known = rows[scores.known], scores.probability[scores.known]

@@ -24,6 +24,9 @@ from genomix_cli.learning.fit_settings import FitSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Samples of a class bool ``[n]``.
+Members = NDArray[np.bool_]
+
 MAX_ITERATIONS = 10_000
 # Samples whose kernel is computed at once.
 CHUNK = 1024
@@ -100,14 +103,11 @@ class SVM(FlatModel):
         # Of two classes one machine knows both.
         classes = range(int(y.max()) + 1) if y.max() > 1 else [1]
         learn = self._learn_linear if self._linear else self._learn_gaussian
-        self._machines, converged = learn(
-            x.astype(np.float64), [y == k for k in classes], setting.seed
-        )
+        own = [y == k for k in classes]
+        self._machines, converged = learn(x.astype(np.float64), own, setting.seed)
         return Fitted(sum(array.size for array in self._machines), converged=converged)
 
-    def _learn_linear(
-        self, x: Floats, own: list[NDArray[np.bool_]], seed: int
-    ) -> tuple[Machines, bool]:
+    def _learn_linear(self, x: Floats, own: list[Members], seed: int) -> tuple[Machines, bool]:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC
 
@@ -129,9 +129,7 @@ class SVM(FlatModel):
         none = np.empty((0, x.shape[1]), np.float32)
         return Machines(none, np.stack(weights), np.array(intercepts)), converged
 
-    def _learn_gaussian(
-        self, x: Floats, own: list[NDArray[np.bool_]], seed: int
-    ) -> tuple[Machines, bool]:
+    def _learn_gaussian(self, x: Floats, own: list[Members], seed: int) -> tuple[Machines, bool]:
         from sklearn.svm import SVC
 
         machine = SVC(

@@ -129,16 +129,20 @@ def _read_table(path: Path) -> dict[str, str]:
             expected="folds, batch, or a table of samples and folds",
         )
     fold: dict[str, str] = {}
+    repeated = []
     with open_table(path) as table:
         if len(table.columns) < 2:
             raise DataError("is no table of samples and folds", where=path, expected="two columns")
         first, second = table.find("sample") or 0, table.find("fold", "split")
         for line, cells in table.rows():
             sample, name = cells[first].strip(), cells[1 if second is None else second].strip()
-            if not name or sample in fold:
-                what = f"sample {sample} comes twice" if name else "has no fold"
-                raise DataError(what, where=f"{path}, line {line}")
+            if not name:
+                raise DataError("has no fold", where=f"{path}, line {line}")
+            if sample in fold:
+                repeated.append(sample)
             fold[sample] = name
+    if repeated:
+        raise DataError(f"sample {repeated[0]} comes twice", where=path)
     return fold
 
 
