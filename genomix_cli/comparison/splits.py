@@ -49,17 +49,19 @@ def held_out_in(splits: Sequence[Split], n: int) -> NDArray[Any]:
 
 
 def check_classes(
-    data: Data, where: object, units: str, least: int, uses: str, hint: str | None = None
+    data: Data, where: object, units: str, least: int, uses: str, label: str = ""
 ) -> None:
-    """Refuse fewer than two classes (`hint` says what else to do), or one of too few units.
+    """Refuse fewer than two classes of `label`, or one of too few units.
 
     Raises
     ------
     DataError
     """
     if len(data.classes) < 2:
+        what = f"needs at least two classes of {label}" if label else "needs at least two classes"
+        hint = "name another phenotype: --label" if label else None
         found = ", ".join(data.classes) or "none"
-        raise DataError("needs at least two classes", where=where, found=found, hint=hint)
+        raise DataError(what, where=where, found=found, hint=hint)
     count = [len(np.unique(data.unit[data.label == k])) for k in range(len(data.classes))]
     few = [f"{name} ({n})" for name, n in zip(data.classes, count, strict=True) if n < least]
     if few:

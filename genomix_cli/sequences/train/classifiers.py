@@ -177,8 +177,8 @@ def _labelled(request: TrainRequest) -> tuple[Labelled, str]:
     if len(known) < len(label):
         log.info("%s sequences without %s are left out", f"{len(label) - len(known):,}", name)
     data = Labelled(sequences, label, classes)
-    uses, hint = "to learn from, to stop by, and to be judged by", "name another phenotype: --label"
-    check_classes(data, request.data, "groups of sequences", 3, uses, hint)
+    uses = "to learn from, to stop by, and to be judged by"
+    check_classes(data, request.data, "groups of sequences", 3, uses, name)
     return data if len(known) == len(label) else data.take(known), name
 
 

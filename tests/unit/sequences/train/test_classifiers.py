@@ -107,7 +107,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genomix_cli.comparison import contest
+    from genomix_cli.comparison import protocol
 
     sequences, options = genotypes(n=90), {"trials": 1, "baselines": ["majority"]}
     run(tmp_path, sequences, "whole", options=options)
@@ -119,7 +119,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
             raise KeyboardInterrupt
         return judge(one, *args)
 
-    monkeypatch.setattr(contest, "judge", interrupted)
+    monkeypatch.setattr(protocol, "judge", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, sequences, "cut", options=options)
     run(tmp_path, sequences, "cut", options=options, resume=True)
