@@ -224,6 +224,17 @@ class Leaf:
         if self.is_flag:
             return given
         value = self.option.parse(given) if self.option.parse else self._parse(given)
+        self.check(value, given)
+        return value
+
+    def check(self, value: Any, given: Any = None) -> None:
+        """Refuse a value of the field that is no choice or out of range.
+
+        Raises
+        ------
+        UsageError
+            Naming the option.
+        """
         if self.choices and not self.option.open:
             for each in value if isinstance(value, tuple) else (value,):
                 if each is not None and each not in self.choices:
@@ -231,8 +242,7 @@ class Leaf:
                     told = f"unknown {kind} {each!r}" if kind else "unknown"
                     self._refuse(told, " or ".join(self.choices), "" if kind else each)
         if not self.option.holds(value):
-            self._refuse("out of range", str(self.option), given)
-        return value
+            self._refuse("out of range", str(self.option), value if given is None else given)
 
     def _parse(self, given: Any) -> Any:
         origin = get_origin(self.kind)
@@ -289,6 +299,18 @@ def leaves(request: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
             for leaf in leaves(kind if default is REQUIRED else default, here):
                 if leaf.path[-1] not in without:
                     yield leaf
+
+
+def check_options(request: Any) -> None:
+    """Refuse a request with a value that is no choice or out of range.
+
+    Raises
+    ------
+    UsageError
+        Naming the option.
+    """
+    for leaf in leaves(request):
+        leaf.check(leaf.default)
 
 
 def build(request: type[T], values: Mapping[tuple[str, ...], Any]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import platform
 import shlex
@@ -96,6 +97,42 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "platform": platform.platform()}
 
 
+def check_output(target: Path, *, force: bool = True) -> None:
+    """Refuse an output without a folder, or one that exists and may not be replaced.
+
+    Raises
+    ------
+    UsageError
+    """
+    parent = target.resolve().parent
+    if not parent.is_dir():
+        raise UsageError("no such folder", where=parent, hint="create it first")
+    if target.exists() and not force:
+        raise UsageError("already exists", where=target, hint="add --force to replace it")
+
+
+def check_folder(folder: Path, record: str, format: str, what: str, *, force: bool) -> None:
+    """Refuse an output as `check_output` does, and to replace a folder that is not our own.
+
+    Parameters
+    ----------
+    folder : Path
+    record, format : str
+        JSON file in it, and the ``"format"`` that it states.
+    what : str
+        Name of such a folder, for the message.
+    force : bool
+    """
+    check_output(folder, force=force)
+    if folder.exists():
+        try:
+            ours = json.loads((folder / record).read_text()).get("format") == format
+        except (OSError, ValueError, AttributeError):
+            ours = False
+        if not ours:
+            raise UsageError(f"is not {what}, so --force does not replace it", where=folder)
+
+
 @contextmanager
 def atomic_path(target: Path, *, force: bool = True) -> Iterator[Path]:
     """A path to write aside, renamed to `target` when the block ends without an error.
@@ -113,10 +150,7 @@ def atomic_path(target: Path, *, force: bool = True) -> Iterator[Path]:
     if target.exists() and not (target.is_file() or target.is_dir()):
         yield target
         return
-    if not target.parent.is_dir():
-        raise UsageError("no such folder", where=target.parent, hint="create it first")
-    if target.exists() and not force:
-        raise UsageError("already exists", where=target, hint="add --force to replace it")
+    check_output(target, force=force)
     try:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:

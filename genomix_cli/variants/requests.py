@@ -23,6 +23,7 @@ from genomix_cli.options import (
     Tracks,
     TrainedModel,
     Without,
+    check_options,
     option,
     parse_names,
     parse_pairs,
@@ -148,6 +149,7 @@ class PrepareRequest:
     layout: str = option(
         "genome", "Each stretch of genome once, or a row per variant", choices=SHARD_LAYOUTS
     )
+    # Ids of longer k-mers do not fit into uint16.
     k: int = option(6, "k-mer length of the windows layout", min=3, max=7)
     assembly: Assembly = ""
     force: Force = False
@@ -500,7 +502,6 @@ class SuiteRequest:
         "Baselines, all, or none",
         commas=True,
         choices=VARIANT_BASELINES,
-        open=True,
         parse=parse_suite_baselines,
         shown="all",
         panel="Comparison",
@@ -537,12 +538,7 @@ class SuiteRequest:
             raise UsageError("--test-contigs and --test-regions: give one of them")
         if bool(self.vcf) != bool(self.info):
             raise UsageError("--vcf and --info need each other")
-        if self.effect not in ("absolute", "signed"):
-            raise UsageError("no such effect", where="--effect", expected="absolute or signed")
-        for name in self.baselines:
-            if name not in VARIANT_BASELINES:
-                expected = " or ".join(VARIANT_BASELINES)
-                raise UsageError(f"unknown variant baseline {name!r}", expected=expected)
+        check_options(self)
 
     def settings(self) -> dict[str, Any]:
         """Plain data, names of files without their folders."""

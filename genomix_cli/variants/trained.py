@@ -12,10 +12,12 @@ from torch import nn
 
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.networks import set_weights, weights
+from genomix_cli.provenance import Provenance
 from genomix_cli.registry import VARIANT_MODELS
 
 DOMAIN = "variants"
@@ -87,6 +89,22 @@ def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
     """Write weights and configuration into an existing folder."""
     plain = asdict(config) | {"calibration": config.calibration._asdict()}
     RunFolder(folder).save(DOMAIN, plain, weights(module))
+
+
+def model_config(
+    name: str, module: nn.Module, shard: Shard, provenance: Provenance, **others: Any
+) -> ModelConfig:
+    """Return the configuration of a model trained on a shard; `others` are further fields."""
+    return ModelConfig(
+        model=name,
+        arch=arch_of(module),
+        tracks=shard.modality_specs,
+        uncovered=shard.uncovered,
+        max_gap_bins=shard.max_gap_bins,
+        assembly=shard.assembly,
+        provenance=provenance.to_dict(),
+        **others,
+    )
 
 
 def refuse_pretrained(config: ModelConfig, folder: Path) -> None:

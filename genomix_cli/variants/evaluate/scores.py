@@ -15,13 +15,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import Bootstrap, Metric, few_units, resampling_units
 from genomix_cli.comparison.intervals import MetricResult
-from genomix_cli.comparison.metrics.binary import (
-    auprc,
-    auroc,
-    brier,
-    calibration_error,
-    ranking_accuracy,
-)
+from genomix_cli.comparison.metrics import binary
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import canonical
 from genomix_cli.genome.vcf.reader import VcfReader
@@ -286,11 +280,11 @@ def _metrics(table: AlleleTable) -> dict[str, Metric]:
     contig = np.unique(table.contig, return_inverse=True)[1].astype(np.int64)
     locus = contig * (int(table.pos.max()) // STRIDE + 1) + table.pos // STRIDE
     metrics: dict[str, Metric] = {
-        "auroc": auroc,
-        "auprc": auprc,
-        "ranking_accuracy": partial(ranking_accuracy, groups=locus),
-        "brier": brier,
-        "calibration_error": calibration_error,
+        "auroc": binary.auroc,
+        "auprc": binary.auprc,
+        "ranking_accuracy": partial(binary.ranking_accuracy, groups=locus),
+        "brier": binary.brier,
+        "calibration_error": binary.calibration_error,
     }
     scores = table.score if table.other is None else np.concatenate([table.score, table.other])
     if scores.min() < 0 or scores.max() > 1:
@@ -327,11 +321,7 @@ def write_json(
         "counts": evaluation.counts,
         "prevalence": evaluation.prevalence,
         "contigs": evaluation.contigs,
-        "bootstrap": {
-            "draws": evaluation.draws,
-            "units": evaluation.units,
-            "n_units": evaluation.n_units,
-        },
+        "bootstrap": {key: getattr(evaluation, key) for key in ("draws", "units", "n_units")},
         "provenance": tables.request_provenance(request, ("scored", "labels", "versus")),
     }
     tables.write_json(report, path, force=force)

@@ -6,30 +6,24 @@ import json
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
 import numpy as np
 import torch
 
 from genomix_cli.errors import CheckError, UsageError
 from genomix_cli.genome.fasta import Fasta
-from genomix_cli.genome.signal import BIN_SIZE, Uncovered
+from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.variants.explain.attribution import (
-    N_SHUFFLES,
-    Attributor,
-    Inputs,
-    to_inputs,
-)
+from genomix_cli.variants.explain.attribution import N_SHUFFLES, Attributor, Inputs, to_inputs
 from genomix_cli.variants.explain.explanation import Explanation, Site, picture, rows
 from genomix_cli.variants.explain.plots import draw
 from genomix_cli.variants.explain.rollout import cls_rollout
@@ -42,6 +36,7 @@ from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
 from genomix_cli.variants.score.tags import DEMONSTRATION, HEADER_PREFIX, PROBABILITY, REASON
+from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import LoadedModel, load_model, refuse_pretrained
 
 log = logging.getLogger("genomix")
@@ -49,16 +44,8 @@ log = logging.getLogger("genomix")
 TOLERANCE = 0.01
 BLOCK = 1000
 COLUMNS = (
-    "variant",
-    "baseline",
-    "feature",
-    "part",
-    "contig",
-    "start",
-    "end",
-    "base",
-    "attribution",
-    "completeness_error",
+    *("variant", "baseline", "feature", "part", "contig", "start", "end", "base"),
+    *("attribution", "completeness_error"),
 )
 ATTENTION_COLUMNS = ("variant", "contig", "start", "end", "source", "share")
 
@@ -105,21 +92,14 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
             expected=" or ".join(able),
             found=loaded.config.model,
         )
-    config = loaded.config
-    source = RawGenome(
-        request.fasta,
-        request.tracks,
-        config.tracks,
-        request.contacts,
-        uncovered=request.uncovered or cast(Uncovered, config.uncovered),
-        max_gap_bins=config.max_gap_bins,
-    )
-    try:
-        _warn(loaded, source)
+    source = raw_genome(request, loaded.config)
+    with closing(source):
+        if loaded.config.demonstration:
+            log.warning("%s", DEMONSTRATION)
+        if source.missing:
+            log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
         selection = select_sites(request, source.fasta)
         summaries = _explain_all(request, loaded, source, selection)
-    finally:
-        source.close()
     if not request.allow_incomplete:
         _check(summaries, request)
     return summaries
@@ -172,19 +152,10 @@ def scored_mode(header: Header, first: Sequence[Record]) -> Mode:
     return next(stated, None) or suited_mode(first)
 
 
-class _Candidate(NamedTuple):
-    """Allele of the VCF; `site` is None if it cannot be scored, for `reason`."""
-
-    key: AlleleKey
-    site: Site | None
-    score: float
-    reason: str
-
-
 def _alleles(
     reader: VcfReader, records: Iterable[Record], fasta: Fasta, scored: bool
-) -> Iterator[_Candidate]:
-    """Yield every allele, checked as by `score`, with its score if that is needed."""
+) -> Iterator[tuple[AlleleKey, Site | None, float, str]]:
+    """Yield every allele, checked as by `score`: key, site, score if needed, or why it has none."""
     for block in CheckedVariants(reader, fasta, blocks(records, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
@@ -194,7 +165,7 @@ def _alleles(
                 allele = alleles[i]
                 site = None if allele is None else Site(name, contig, allele)
                 key = allele_key(record.chrom, record.pos, record.ref, alt)
-                yield _Candidate(key, site, scores[i], reasons[i] or "")
+                yield key, site, scores[i], reasons[i] or ""
 
 
 def _best(sites: Sequence[tuple[Site, float]], request: ExplainRequest) -> list[Site]:
@@ -248,13 +219,6 @@ def _explain_all(
                 for a in explanation.attributions
             ]
     return tuple(summaries)
-
-
-def _warn(loaded: LoadedModel, source: RawGenome) -> None:
-    if loaded.config.demonstration:
-        log.warning("%s", DEMONSTRATION)
-    if source.missing:
-        log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
 
 
 def _check(summaries: Sequence[Summary], request: ExplainRequest) -> None:
@@ -327,17 +291,17 @@ class Explainer:
         return float(self.calibration.apply(self.model(*inputs).double().cpu().numpy())[0, 0])
 
 
-class Writer:
+class Writer(ExitStack):
     """Outputs of one run, which appear only if it ends without an error."""
 
     def __init__(self, request: ExplainRequest, loaded: LoadedModel, source: RawGenome) -> None:
+        super().__init__()
         self.request = request
         self.tracks = source.tracks
         self.contigs = source.contigs
         demonstration = " (demonstration weights)" if loaded.config.demonstration else ""
         self.note = f"{loaded.path.name}{demonstration}"
         self.provenance = json.dumps(_provenance(request, loaded).to_dict(), sort_keys=True)
-        self._stack = ExitStack()
         self._attention: IO[str] | None = None
 
     def __enter__(self) -> Writer:
@@ -353,21 +317,13 @@ class Writer:
         return self
 
     def _open(self, path: Path, columns: Sequence[str], note: str = "") -> IO[str]:
-        draft = self._stack.enter_context(atomic_path(path, force=self.request.force))
-        handle = self._stack.enter_context(draft.open("w"))
+        draft = self.enter_context(atomic_path(path, force=self.request.force))
+        handle = self.enter_context(draft.open("w"))
         handle.write(f"## genomix explain {self.provenance}\n")
         if note:
             handle.write(f"## {note}\n")
         handle.write("\t".join(columns) + "\n")
         return handle
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
     def write(self, explanation: Explanation) -> None:
         """Add one variant to every output."""

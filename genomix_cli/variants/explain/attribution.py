@@ -16,7 +16,7 @@ k k-mer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -110,6 +110,7 @@ def to_inputs(
     )
 
 
+@dataclass(frozen=True)
 class Attributor:
     """Integrated Gradients with fixed settings.
 
@@ -125,13 +126,11 @@ class Attributor:
         Number of dinucleotide shuffles to average for the baseline ``shuffle``.
     """
 
-    def __init__(
-        self, model: GMT, *, slope: float = 1.0, steps: int = 64, n_shuffles: int = N_SHUFFLES
-    ) -> None:
-        self.model = model
-        self.slope = slope
-        self.steps = steps
-        self.n_shuffles = n_shuffles
+    model: GMT
+    _: KW_ONLY
+    slope: float = 1.0
+    steps: int = 64
+    n_shuffles: int = N_SHUFFLES
 
     def attribute(
         self, inputs: Inputs, baseline: str, rng: np.random.Generator | None = None

@@ -206,11 +206,9 @@ def _limits(heights: FloatArray) -> tuple[float, float]:
 
 def _round_columns(picture: Picture) -> list[int]:
     """Return the columns at round positions; an insertion does not repeat a position."""
-    columns = [i for i, p in enumerate(picture.positions) if (p + 1) % 10 == 0]
-    seen: dict[int, int] = {}
-    for column in columns:
-        seen.setdefault(int(picture.positions[column]), column)
-    return list(seen.values())
+    columns = np.flatnonzero((picture.positions + 1) % 10 == 0)
+    _, first = np.unique(picture.positions[columns], return_index=True)
+    return columns[first].tolist()
 
 
 def _draw_tracks(figure: Any, axes: Any, picture: Picture) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,10 +57,9 @@ def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
     tokens = streams[0].variant.shape[0]
     own = torch.eye(tokens, device=column.device)[0]
     bins = torch.zeros(model.n_bins, device=column.device)
-    for module, stream, prior in reversed(
+    for layer, stream, prior in reversed(
         list(zip(model.layers, streams, context.priors, strict=True))
     ):
-        layer = cast(Layer, module)
         bias = prior[0][..., column]  # [H, C, N]
         if bins.any():
             bins = (bins + _through_window(layer, stream.window, bias[:, column], bins)) / 2
@@ -86,8 +85,7 @@ def _recorded(model: GMT) -> Iterator[list[_Streams]]:
         return lambda module, args, output: seen[index].append(output)
 
     handles = [
-        cast(Layer, layer).norm_attention.register_forward_hook(keep(i))
-        for i, layer in enumerate(model.layers)
+        layer.norm_attention.register_forward_hook(keep(i)) for i, layer in enumerate(model.layers)
     ]
     streams: list[_Streams] = []
     try:

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel
-from genomix_cli.variants.trained import LoadedModel, load_model
+from genomix_cli.variants.requests import PretrainRequest, TrainRequest
+from genomix_cli.variants.trained import LoadedModel, build_model, load_model
 
 # Fields in which a model may differ from the one whose weights it starts from.
 _CHANGEABLE = ("n_bins", "tracks", "dropout", "modality_dropout")
 _ABLATIONS = ("use_sequence", "use_tracks", "use_contacts")
+
+
+def new_model(name: str, request: TrainRequest | PretrainRequest, shard: Shard) -> Any:
+    """Return a model of a preset with the request's changes, for the tracks of a shard.
+
+    Raises
+    ------
+    UsageError
+        If the model or preset does not exist, or a field does not fit.
+    """
+    presets = VARIANT_MODELS.load(name).presets
+    if request.preset not in presets:
+        raise UsageError(f"{name} has no preset {request.preset!r}", expected=" or ".join(presets))
+    arch = {**presets[request.preset], **request.arch, "tracks": list(shard.modalities)}
+    return build_model(name, arch, where="--set")
 
 
 def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:

@@ -17,16 +17,7 @@ from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.variants.prepare.shard import (
-    PIECE,
-    Scale,
-    default_scale,
-    genome_attributes,
-    genome_inputs,
-    open_genome,
-    read_scale,
-    write_genome,
-)
+from genomix_cli.variants.prepare import shard
 from genomix_cli.variants.requests import PrepareGenomeRequest
 
 
@@ -63,15 +54,15 @@ def prepare_genome(request: PrepareGenomeRequest) -> GenomeSummary:
     """
     scale = _scale(request)
     with (
-        closing(open_genome(request, scale)) as source,
+        closing(shard.open_genome(request, scale)) as source,
         atomic_path(request.output, force=request.force) as draft,
     ):
         blocks = _blocks_by_contig(source.fasta, request.contigs)
         contigs = {name: source.contigs[name] for name in blocks}
         settings = {"contigs": list(request.contigs), "assembly": request.assembly}
-        provenance = Provenance.of(settings, genome_inputs(request))
-        attributes = genome_attributes(request, scale, source, contigs, provenance)
-        observed = write_genome(draft, attributes, source, blocks, VariantTable.empty())
+        provenance = Provenance.of(settings, shard.genome_inputs(request))
+        attributes = shard.genome_attributes(request, scale, source, contigs, provenance)
+        observed = shard.write_genome(draft, attributes, source, blocks, VariantTable.empty())
     sizes = {name: each[:, 1] - each[:, 0] for name, each in blocks.items()}
     bases = {name: int(size.sum()) for name, size in sizes.items()}
     bins = sum(int((-(-size // BIN_SIZE)).sum()) for size in sizes.values())
@@ -84,13 +75,13 @@ def prepare_genome(request: PrepareGenomeRequest) -> GenomeSummary:
     )
 
 
-def _scale(request: PrepareGenomeRequest) -> Scale:
+def _scale(request: PrepareGenomeRequest) -> shard.Scale:
     if request.normalise_like is not None:
         if request.uncovered is not None or request.max_gap is not None:
             option = "--uncovered" if request.uncovered is not None else "--max-gap"
             raise UsageError("is that of --normalise-like", where=option, hint="leave it out")
-        return read_scale(request.normalise_like).of(request.tracks)
-    return default_scale(request)
+        return shard.read_scale(request.normalise_like).of(request.tracks)
+    return shard.default_scale(request)
 
 
 def _blocks_by_contig(fasta: Fasta, asked: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
@@ -113,8 +104,8 @@ def stretches(fasta: Fasta, contig: str) -> NDArray[np.int64]:
     length = fasta.lengths[contig]
     unit = CONTACT_BIN
     empty = np.zeros(-(-length // unit), np.bool_)
-    for low in range(0, length, PIECE):
-        codes = fasta.fetch(contig, low, min(low + PIECE, length))
+    for low in range(0, length, shard.PIECE):
+        codes = fasta.fetch(contig, low, min(low + shard.PIECE, length))
         padded = np.full(-(-len(codes) // unit) * unit, UNKNOWN_BASE, np.uint8)
         padded[: len(codes)] = codes
         whole = (padded.reshape(-1, unit) == UNKNOWN_BASE).all(1)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,16 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import check, format_of, open_shard
 from genomix_cli.formats.schema import GENOME, LAYOUTS, WINDOWS, VariantTable
 from genomix_cli.formats.writer import LayoutWriter
-from genomix_cli.genome.alphabet import MIN_K, kmer_ids
+from genomix_cli.genome.alphabet import kmer_ids
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.intervals import merge
 from genomix_cli.genome.signal import BIN_SIZE, TrackSpec, Uncovered
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.tracks import modalities, read_track_name
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
+from genomix_cli.options import check_options
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, check_output
 from genomix_cli.registry import SHARD_LAYOUTS
 from genomix_cli.variants.prepare.table import Collected, LabelSource, collect_variants
 from genomix_cli.variants.records.inputs import WINDOW
@@ -36,8 +37,6 @@ log = logging.getLogger("genomix")
 
 DEFAULT_UNCOVERED: Uncovered = "missing"
 DEFAULT_MAX_GAP = 500
-# Ids of longer k-mers do not fit into uint16.
-MAX_K = 7
 # Number of bases to copy at a time.
 PIECE = 5_000_000
 # Half a window around a variant, wherever its first bin starts, with the k-mers at its ends.
@@ -147,25 +146,13 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
 
 def _check(request: PrepareRequest) -> None:
     """Refuse options that are wrong whatever the files hold, before any work."""
-    if request.output.exists() and not request.force:
-        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
-    for path in (request.output, request.stats):
-        if path is not None and not path.parent.is_dir():
-            raise UsageError("no such folder", where=path.parent, hint="create it first")
+    check_options(request)
+    check_output(request.output, force=request.force)
+    if request.stats is not None:
+        check_output(request.stats)
     if request.labels is not None and (request.label_info or request.effect_info):
         option = "--label-info" if request.label_info else "--effect-info"
         raise UsageError(f"give {option} or --labels, not both")
-    if request.uncovered is not None and request.uncovered not in get_args(Uncovered):
-        raise UsageError(
-            "unknown meaning of bins without data",
-            where="--uncovered",
-            expected=" or ".join(get_args(Uncovered)),
-            found=request.uncovered,
-        )
-    if not MIN_K <= request.k <= MAX_K:
-        raise UsageError(
-            "k-mer length", where="--k", expected=f"{MIN_K} to {MAX_K}", found=str(request.k)
-        )
 
 
 class Scale(NamedTuple):

@@ -19,7 +19,7 @@ from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.progress import track
 from genomix_cli.variants.records.alleles import REASONS, REF_MISMATCH
 from genomix_cli.variants.records.checks import Checked, CheckedVariants, blocks
-from genomix_cli.variants.records.inputs import STRIDE, Allele
+from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import (
     NAN,
     AlleleKey,
@@ -200,23 +200,14 @@ def _refuse_unusable(name: str, counts: Counter[str]) -> None:
 
 @dataclass
 class _Columns:
-    """Growing columns of plain numbers, a few dozen bytes per variant."""
+    """Growing columns of a `VariantTable`: plain numbers, a few dozen bytes per variant."""
 
     names: dict[str, int] = field(default_factory=dict)
     tissues: dict[str, int] = field(default_factory=dict)
     groups: dict[str, int] = field(default_factory=dict)
-    contig: array[int] = field(default_factory=lambda: array("q"))
-    pos: array[int] = field(default_factory=lambda: array("q"))
-    ref: list[bytes] = field(default_factory=list)
-    alt: list[bytes] = field(default_factory=list)
-    label: array[float] = field(default_factory=lambda: array("f"))
-    effect: array[float] = field(default_factory=lambda: array("f"))
-    probability: array[float] = field(default_factory=lambda: array("f"))
-    weight: array[float] = field(default_factory=lambda: array("f"))
-    group: array[int] = field(default_factory=lambda: array("q"))
-    tissue: array[int] = field(default_factory=lambda: array("h"))
-    record: array[int] = field(default_factory=lambda: array("q"))
-    allele: array[int] = field(default_factory=lambda: array("h"))
+    columns: list[Any] = field(
+        default_factory=lambda: [[] if code == "-" else array(code) for code in "qq--ffffqhqh"]
+    )
 
     def add(
         self, number: int, item: Checked, labels: list[list[LabelRow]], probabilities: list[float]
@@ -226,27 +217,16 @@ class _Columns:
         for index, allele in enumerate(item.alleles):
             if allele is None:
                 continue
+            bases = [decode(codes).encode() for codes in (allele.ref, allele.alt)]
             for row in labels[index]:
-                self.contig.append(contig)
-                self.record.append(number)
-                self.allele.append(index)
-                self._add_allele(allele)
-                self._add_label(row, probabilities[index])
-
-    def _add_allele(self, allele: Allele) -> None:
-        self.pos.append(allele.pos)
-        self.ref.append(decode(allele.ref).encode())
-        self.alt.append(decode(allele.alt).encode())
-
-    def _add_label(self, row: LabelRow, probability: float) -> None:
-        self.label.append(row.label)
-        self.effect.append(row.effect)
-        self.probability.append(probability)
-        self.weight.append(row.weight)
-        group = self.groups.setdefault(row.group, len(self.groups)) if row.group else -1
-        tissue = self.tissues.setdefault(row.tissue, len(self.tissues)) if row.tissue else -1
-        self.group.append(group)
-        self.tissue.append(tissue)
+                group, tissue = (
+                    numbers.setdefault(name, len(numbers)) if name else -1
+                    for name, numbers in ((row.group, self.groups), (row.tissue, self.tissues))
+                )
+                label = (row.label, row.effect, probabilities[index], row.weight)
+                values = (contig, allele.pos, *bases, *label, group, tissue, number, index)
+                for column, value in zip(self.columns, values, strict=True):
+                    column.append(value)
 
     def build(self, fasta: Fasta) -> tuple[VariantTable, dict[str, int]]:
         """Return the sorted table, and the contigs that it indexes."""
@@ -260,23 +240,11 @@ class _Columns:
             )
         index = {name: i for i, name in enumerate(contigs)}
         renumber = np.array([index[name] for name in self.names], np.int16)
-        contig = renumber[np.asarray(self.contig)]
-        pos = np.asarray(self.pos, np.int64)
-        order = np.lexsort((pos, contig))
-        table = VariantTable(
-            contig,
-            pos,
-            np.array(self.ref, np.bytes_),
-            np.array(self.alt, np.bytes_),
-            np.asarray(self.label, np.float32),
-            np.asarray(self.effect, np.float32),
-            np.asarray(self.probability, np.float32),
-            np.asarray(self.weight, np.float32),
-            _groups(contig, pos, np.asarray(self.group), np.asarray(self.tissue, np.int64)),
-            np.asarray(self.tissue, np.int16),
-            np.asarray(self.record, np.int64),
-            np.asarray(self.allele, np.int16),
-        )
+        table = VariantTable(*map(np.asarray, self.columns))
+        contig = renumber[table.contig]
+        group = _groups(contig, table.pos, table.group, table.tissue.astype(np.int64))
+        table = table._replace(contig=contig, group=group)
+        order = np.lexsort((table.pos, contig))
         columns: Any = (column[order] for column in table)
         return VariantTable(*columns), contigs
 

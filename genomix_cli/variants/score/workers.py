@@ -21,7 +21,7 @@ from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.genome.tracks import require_cell
-from genomix_cli.variants.requests import GenomeFiles
+from genomix_cli.variants.requests import ExplainRequest, GenomeFiles
 from genomix_cli.variants.score.engine import Engine, Mode, Precision, Scores, Target
 from genomix_cli.variants.trained import ModelConfig, load_model
 
@@ -40,6 +40,11 @@ def open_genome(files: GenomeFiles, config: ModelConfig) -> GenomeSource:
         shard = open_shard(files.shard)
         refuse_other_scale(shard, config)
         return shard.in_cell(require_cell(shard.cells, files.cell))
+    return raw_genome(files, config)
+
+
+def raw_genome(files: GenomeFiles | ExplainRequest, config: ModelConfig) -> RawGenome:
+    """Open FASTA, tracks and contacts as the model reads them."""
     assert files.fasta is not None
     return RawGenome(
         files.fasta,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyBigWig
 import pysam
 from numpy.typing import NDArray
@@ -19,10 +21,7 @@ from genomix_cli import __version__
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.motifs import Motif
 from genomix_cli.variants.simulate.causal import LabelledAlleles
-from genomix_cli.variants.simulate.generative import BIN, CONTACT_BIN, Contig, Pixels, Rule, tf_name
-
-if TYPE_CHECKING:
-    import pandas as pd
+from genomix_cli.variants.simulate.generative import BIN, CONTACT_BIN, Contig, Rule, tf_name
 
 LINE = 60
 _BASES = np.frombuffer(b"ACGTN", np.uint8)
@@ -40,12 +39,7 @@ VCF_HEADER = """\
 #: ID, Number, Type and Description; together they state the label rule.
 VCF_INFO = (
     ("LABEL", "A", "Integer", "1 with probability PROB, else 0"),
-    (
-        "PROB",
-        "A",
-        "Float",
-        "True probability of LABEL 1: {formula}",
-    ),
+    ("PROB", "A", "Float", "True probability of LABEL 1: {formula}"),
     (
         "BREAK",
         "A",
@@ -61,8 +55,8 @@ VCF_INFO = (
 TRUTH_HEADER = "#contig\tstart\tend\ttype\tname\tstrand\topen\tcontact\n"
 
 
-class GenomeFiles:
-    """Files of a simulated genome that grow contig by contig.
+class GenomeFiles(ExitStack):
+    """Files of a simulated genome that grow contig by contig, open until the block ends.
 
     Parameters
     ----------
@@ -84,41 +78,32 @@ class GenomeFiles:
     def __init__(
         self, folder: Path, lengths: dict[str, int], motifs: tuple[Motif, ...], rule: Rule
     ) -> None:
+        super().__init__()
         self._folder = folder
         self._motifs = motifs
         self.counts: Counter[str] = Counter()
         self.labels: dict[str, NDArray[np.bool_]] = {}
         self.probabilities: dict[str, NDArray[np.float64]] = {}
-        self._stack = ExitStack()
         self._fasta = self._open_bgzip("genome.fa.gz")
         self._vcf = self._open_bgzip("variants.vcf.gz")
-        self._truth = self._stack.enter_context((folder / "truth.tsv").open("w"))
-        self._tracks = [self._open_track(name, lengths) for name in track_names(tf_name(motifs))]
+        self._truth = self.enter_context((folder / "truth.tsv").open("w"))
+        self._tracks = [self._open_track(name, lengths) for name in track_names(motifs)]
         self._vcf.write(_vcf_header(lengths, rule).encode())
         self._truth.write(TRUTH_HEADER)
 
     def _open_bgzip(self, name: str) -> pysam.BGZFile:
-        return self._stack.enter_context(pysam.BGZFile(str(self._folder / name), "wb", index=None))
+        return self.enter_context(pysam.BGZFile(str(self._folder / name), "wb", index=None))
 
     def _open_track(self, name: str, lengths: dict[str, int]) -> Any:
         handle = pyBigWig.open(str(self._folder / f"{name}.bw"), "w")
-        self._stack.callback(handle.close)
+        self.callback(handle.close)
         handle.addHeader(list(lengths.items()))
         return handle
 
-    def __enter__(self) -> GenomeFiles:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-        if kind is None:
-            pysam.faidx(str(self._folder / "genome.fa.gz"))
-            pysam.tabix_index(str(self._folder / "variants.vcf.gz"), preset="vcf", force=True)
+    def index(self) -> None:
+        """Write the indices of the FASTA and of the VCF, once they are closed."""
+        pysam.faidx(str(self._folder / "genome.fa.gz"))
+        pysam.tabix_index(str(self._folder / "variants.vcf.gz"), preset="vcf", force=True)
 
     def write(self, contig: Contig, variants: LabelledAlleles) -> None:
         """Append one contig and its variants to every file."""
@@ -141,9 +126,9 @@ class GenomeFiles:
         )
 
 
-def track_names(tf: str) -> tuple[str, str, str, str]:
+def track_names(motifs: tuple[Motif, ...]) -> tuple[str, str, str, str]:
     """Return the names of the tracks, in the order of `Contig.signal`."""
-    return ("ATAC", "H3K27ac", "H3K4me3", tf)
+    return ("ATAC", "H3K27ac", "H3K4me3", tf_name(motifs))
 
 
 def vcf_name(name: str) -> str:
@@ -159,29 +144,23 @@ def require_cooler() -> None:
         raise MissingExtraError("cooler", "hic") from error
 
 
-def write_contacts(path: Path, lengths: dict[str, int], contigs: Iterable[Pixels]) -> None:
+def write_contacts(path: Path, lengths: dict[str, int], pixels: Iterable[pd.DataFrame]) -> None:
     """Write a raw (unbalanced) 5-kb .cool file, contig by contig."""
     require_cooler()
     import cooler
-    import pandas as pd
 
-    sizes = pd.Series(lengths, dtype=np.int64)
+    bins = cooler.binnify(pd.Series(lengths, dtype=np.int64), CONTACT_BIN)
     dated = path.with_name("dated.cool")
     cooler.create_cooler(
-        str(dated),
-        cooler.binnify(sizes, CONTACT_BIN),
-        _pixel_tables(lengths, contigs),
-        ordered=True,
-        assembly="simulated",
-        ensure_sorted=False,
+        str(dated), bins, pixels, ordered=True, assembly="simulated", ensure_sorted=False
     )
     _copy_without_date(dated, path)
     dated.unlink()
 
 
-def write_settings(folder: Path, tf: str) -> None:
+def write_settings(folder: Path, motifs: tuple[Motif, ...]) -> None:
     """Write genomix.toml, so that the other commands need only ``--config``."""
-    tracks = ", ".join(f'"{name}={name}.bw"' for name in track_names(tf))
+    tracks = ", ".join(f'"{name}={name}.bw"' for name in track_names(motifs))
     inputs = f'fasta = "genome.fa.gz"\ntrack = [{tracks}]\ncontacts = "contacts.cool"\n'
     text = "# Paths are relative to this file. Use: genomix COMMAND --config genomix.toml\n"
     for command in ("prepare.variants", "score", "explain"):
@@ -191,21 +170,6 @@ def write_settings(folder: Path, tf: str) -> None:
             text += 'label-info = "LABEL"\nprobability-info = "PROB"\n'
             text += 'assembly = "simulated"\n'
     (folder / "genomix.toml").write_text(text)
-
-
-def _pixel_tables(lengths: dict[str, int], contigs: Iterable[Pixels]) -> Iterator[pd.DataFrame]:
-    import pandas as pd
-
-    offset = 0
-    for length, pixels in zip(lengths.values(), contigs, strict=True):
-        yield pd.DataFrame(
-            {
-                "bin1_id": pixels.bin1 + offset,
-                "bin2_id": pixels.bin2 + offset,
-                "count": pixels.counts,
-            }
-        )
-        offset += -(-length // CONTACT_BIN)
 
 
 def _copy_without_date(source: Path, target: Path) -> None:
@@ -257,44 +221,35 @@ def _vcf_records(
     contig: Contig, variants: LabelledAlleles, motif_names: list[str]
 ) -> Iterator[str]:
     """Yield the lines of a contig; alleles at one position make one record."""
-    letters = _BASES[contig.codes].tobytes().decode()
-    positions, first = np.unique(variants.alleles.position, return_index=True)
-    last = np.append(first[1:], len(variants.label))
-    columns = _allele_columns(variants, letters, motif_names)
-    is_open, contact = variants.open[first], variants.contact[first]
-    rows = zip(positions.tolist(), first.tolist(), last.tolist(), strict=True)
-    for row, (position, a, b) in enumerate(rows):
-        alt, tag_label, p, brk, delta, motif = (",".join(column[a:b]) for column in columns[1:])
+    columns = variants.alleles.position, variants.open, variants.contact
+    sites = zip(*(column.tolist() for column in columns), strict=True)
+    rows = zip(sites, _allele_fields(contig, variants, motif_names), strict=True)
+    for (position, is_open, contact), alleles in groupby(rows, itemgetter(0)):
+        ref, alt, *info = zip(*(fields for _, fields in alleles), strict=True)
+        label, p, broken, delta, motif = map(",".join, info)
         yield (
-            f"{contig.name}\t{position + 1}\t.\t{columns[0][a]}\t{alt}\t.\tPASS\t"
-            f"LABEL={tag_label};PROB={p};BREAK={brk};DELTA={delta};MOTIF={motif};"
-            f"OPEN={is_open[row]:d};CONTACT={contact[row]:d}\n"
+            f"{contig.name}\t{position + 1}\t.\t{ref[0]}\t{','.join(alt)}\t.\tPASS\t"
+            f"LABEL={label};PROB={p};BREAK={broken};DELTA={delta};MOTIF={motif};"
+            f"OPEN={is_open:d};CONTACT={contact:d}\n"
         )
 
 
-def _allele_columns(
-    variants: LabelledAlleles, letters: str, motif_names: list[str]
-) -> tuple[list[str], ...]:
-    """Return REF, ALT, LABEL, PROB, BREAK, DELTA and MOTIF of each allele as text."""
-    alleles, broken = variants.alleles, variants.broken
-    inserted = _BASES[alleles.inserted].tobytes().decode()
-    width = alleles.inserted.shape[1]
+def _allele_fields(
+    contig: Contig, variants: LabelledAlleles, motif_names: list[str]
+) -> Iterator[tuple[str, ...]]:
+    """Yield REF, ALT, LABEL, PROB, BREAK, DELTA and MOTIF of each allele as text."""
+    (position, start, end, inserted, n_inserted), broken = variants.alleles, variants.broken
+    letters = _BASES[contig.codes].tobytes().decode()
     # Plain integers, since slicing a str by NumPy scalars is several times slower.
-    columns = (alleles.position, alleles.start, alleles.end, alleles.n_inserted)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    ref, alt = [], []
-    for row, (position, start, end, n) in enumerate(rows):
-        ref.append(letters[position : max(end, position + 1)])
-        alt.append(letters[position:start] + inserted[row * width : row * width + n])
-    return (
-        ref,
-        alt,
-        [f"{x:d}" for x in variants.label],
-        [f"{x:.6g}" for x in variants.probability],
-        [f"{x:.6g}" for x in broken.probability],
-        [f"{x:.6g}" for x in broken.delta],
-        [motif_names[m] if m >= 0 else "." for m in broken.motif],
-    )
+    places = zip(*(column.tolist() for column in (position, start, end, n_inserted)), strict=True)
+    labels = (variants.label, variants.probability, *broken)
+    values = zip(*(column.tolist() for column in labels), strict=True)
+    for place, bases, value in zip(places, _BASES[inserted], values, strict=True):
+        (first, from_, to, n), (label, p, delta, motif, brk) = place, value
+        ref = letters[first : max(to, first + 1)]
+        alt = letters[first:from_] + bases[:n].tobytes().decode()
+        name = motif_names[motif] if motif >= 0 else "."
+        yield ref, alt, f"{label:d}", f"{p:.6g}", f"{brk:.6g}", f"{delta:.6g}", name
 
 
 def _truth_lines(contig: Contig, motifs: tuple[Motif, ...]) -> Iterator[str]:

@@ -57,6 +57,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import reverse_complement
@@ -394,24 +395,15 @@ def _blank(rng: np.random.Generator, row: NDArray[np.float32], length: int) -> N
         row[start:end] = np.nan
 
 
-class Pixels(NamedTuple):
-    """Contacts of a contig.
+def draw_contacts(rng: np.random.Generator, domains: Domains, first_bin: int) -> pd.DataFrame:
+    """Draw the contact counts of a contig within the band.
 
-    Attributes
-    ----------
-    bin1, bin2 : int64[n]
-        5-kb bins from the contig's start, bin1 <= bin2, sorted.
-    counts : int32[n]
-        At least 1.
+    Returns
+    -------
+    pandas.DataFrame
+        The pixels of a .cool file with at least one contact, sorted; the contig's 5-kb bins are
+        numbered from `first_bin`.
     """
-
-    bin1: NDArray[np.int64]
-    bin2: NDArray[np.int64]
-    counts: NDArray[np.int32]
-
-
-def draw_contacts(rng: np.random.Generator, domains: Domains) -> Pixels:
-    """Draw the contact counts of a contig within the band."""
     n = -(-int(domains.end[-1]) // CONTACT_BIN)
     bin1 = np.repeat(np.arange(n), CONTACT_BAND)
     distance = np.tile(np.arange(CONTACT_BAND), n)
@@ -420,8 +412,8 @@ def draw_contacts(rng: np.random.Generator, domains: Domains) -> Pixels:
     domain = domains.at(np.arange(n) * CONTACT_BIN)
     enrichment = np.where(domain[bin1] == domain[bin2], 0.35, -1.6)
     count = rng.poisson(400 / (1 + distance) * np.exp(enrichment)).astype(np.int32)
-    seen = count > 0
-    return Pixels(bin1[seen], bin2[seen], count[seen])
+    pixels = {"bin1_id": bin1 + first_bin, "bin2_id": bin2 + first_bin, "count": count}
+    return pd.DataFrame(pixels)[count > 0]
 
 
 def tf_index(motifs: tuple[Motif, ...]) -> int:

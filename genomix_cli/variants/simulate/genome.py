@@ -27,24 +27,18 @@ from genomix_cli.genome.motifs import (
     read_meme,
 )
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, check_folder
 from genomix_cli.variants.requests import SimulationRequest
+from genomix_cli.variants.simulate import files
 from genomix_cli.variants.simulate.causal import draw_labelled
-from genomix_cli.variants.simulate.files import (
-    GenomeFiles,
-    require_cooler,
-    track_names,
-    write_contacts,
-    write_settings,
-)
 from genomix_cli.variants.simulate.generative import (
+    CONTACT_BIN,
     RULES,
     Domains,
     Stage,
     draw_contacts,
     draw_contig,
     stream,
-    tf_name,
 )
 
 log = logging.getLogger("genomix")
@@ -52,9 +46,7 @@ log = logging.getLogger("genomix")
 MIN_CONTIG = 100_000
 MAX_VARIANTS_PER_KB = 20.0
 MAX_MOTIF_WIDTH = 50
-FORMAT = "genomix-simulated-genome"
-
-#: Name to number of contigs and their length.
+FORMAT, MANIFEST = "genomix-simulated-genome", "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -96,26 +88,28 @@ def simulate_genome(request: SimulationRequest) -> SimulationSummary:
     """
     _check(request)
     motifs = _motifs(request)
-    require_cooler()
+    files.require_cooler()
     with atomic_path(request.out_dir, force=request.force) as folder:
         folder.mkdir()
         domains: list[Domains] = []
         contigs = track(request.lengths.items(), "simulating contigs", request.contigs)
         rule = RULES[request.rule]
-        with GenomeFiles(folder, request.lengths, motifs, rule) as out:
+        with files.GenomeFiles(folder, request.lengths, motifs, rule) as out:
             for index, (name, length) in enumerate(contigs):
                 contig = draw_contig(name, length, motifs, request.seed, index, rule)
                 rng = stream(request.seed, index, Stage.VARIANTS)
                 out.write(contig, draw_labelled(rng, contig, request.variants_per_kb, motifs, rule))
                 domains.append(contig.domains)
+        out.index()
+        bins = -(-request.contig_length // CONTACT_BIN)
         pixels = (
-            draw_contacts(stream(request.seed, index, Stage.CONTACTS), of_contig)
-            for index, of_contig in enumerate(domains)
+            draw_contacts(stream(request.seed, i, Stage.CONTACTS), of_contig, i * bins)
+            for i, of_contig in enumerate(domains)
         )
-        write_contacts(folder / "contacts.cool", request.lengths, pixels)
-        write_settings(folder, tf_name(motifs))
+        files.write_contacts(folder / "contacts.cool", request.lengths, pixels)
+        files.write_settings(folder, motifs)
         summary = _summarise(request, out)
-        _write_manifest(folder / "manifest.json", request, motifs, summary)
+        _write_manifest(folder / MANIFEST, request, motifs, summary)
     return summary
 
 
@@ -133,18 +127,8 @@ def _check(request: SimulationRequest) -> None:
         raise UsageError(
             "no such rule", where="--rule", expected=" or ".join(RULES), found=request.rule
         )
-    ours = request.out_dir / "manifest.json"
-    if request.force and request.out_dir.exists() and not _is_simulated(ours):
-        raise UsageError(
-            "is not a simulated genome, so --force does not replace it", where=request.out_dir
-        )
-
-
-def _is_simulated(manifest: Path) -> bool:
-    try:
-        return bool(json.loads(manifest.read_text()).get("format") == FORMAT)
-    except (OSError, ValueError, AttributeError):
-        return False
+    what = "a simulated genome"
+    check_folder(request.out_dir, MANIFEST, FORMAT, what, force=request.force)
 
 
 def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
@@ -164,7 +148,7 @@ def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
     return strong
 
 
-def _summarise(request: SimulationRequest, out: GenomeFiles) -> SimulationSummary:
+def _summarise(request: SimulationRequest, out: files.GenomeFiles) -> SimulationSummary:
     label = np.concatenate(list(out.labels.values()))
     score = np.concatenate(list(out.probabilities.values()))
     return SimulationSummary(
@@ -195,7 +179,7 @@ def _write_manifest(
         "format_version": 1,
         "provenance": Provenance.of(config, inputs, request.seed).to_dict(),
         "contigs": request.lengths,
-        "tracks": list(track_names(tf_name(motifs))),
+        "tracks": list(files.track_names(motifs)),
         "counts": summary.counts,
         "prevalence": _rounded(summary.prevalence),
         "bayes": {

@@ -16,12 +16,8 @@ from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.requests import HoldOut, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
-from genomix_cli.variants.train.splits import make_folds
-from genomix_cli.variants.train.supervised import (
-    plain,
-    train_variants,
-    write_predictions,
-)
+from genomix_cli.variants.train.splits import labelled_rows, make_folds
+from genomix_cli.variants.train.supervised import plain, train_variants, write_predictions
 
 log = logging.getLogger("genomix")
 
@@ -82,8 +78,7 @@ def _open_folder(request: TrainRequest, n_folds: int, by: str) -> list[Path]:
     if all(path.is_file() for path in paths):
         return paths
     shard = open_shard(request.shard)
-    table = shard.variants
-    usable = np.isfinite(table.label) | np.isfinite(table.effect)
+    table, usable = shard.variants, labelled_rows(shard)
     names = np.array(list(shard.contigs))[table.contig[usable]]
     folds = make_folds(n_folds, by, names, table.pos[usable], shard.contigs)
     return folds.write(folder)

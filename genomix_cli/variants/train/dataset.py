@@ -6,7 +6,7 @@ Letters in shapes: W windows, G variants per window, N bins, M tracks, H haploty
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -146,6 +146,7 @@ def cells_of(shard: Shard) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     return (*shard.tissues, ""), np.where(tissue < 0, len(shard.tissues), tissue).astype(np.int64)
 
 
+@dataclass(eq=False)
 class VariantDataset(Dataset[Item]):
     """Windows of a shard, each with up to `max_group` of its variants.
 
@@ -168,27 +169,18 @@ class VariantDataset(Dataset[Item]):
     seed : int
     """
 
-    def __init__(
-        self,
-        shard: Shard,
-        rows: NDArray[np.int64],
-        *,
-        n_bins: int,
-        flank: int,
-        max_group: int,
-        augment: bool,
-        seed: int,
-        negatives: float = 1.0,
-    ) -> None:
-        self.shard = shard
-        self.rows = rows
-        self.n_bins = n_bins
-        self.flank = flank
-        self.max_group = max_group
-        self.augment = augment
-        self.seed = seed
-        self.negatives = negatives
-        self.cells, self._cell = cells_of(shard)
+    shard: Shard
+    rows: NDArray[np.int64]
+    _: KW_ONLY
+    n_bins: int
+    flank: int
+    max_group: int
+    augment: bool = False
+    seed: int = 0
+    negatives: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.cells, self._cell = cells_of(self.shard)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -241,8 +233,10 @@ class VariantDataset(Dataset[Item]):
             ]
             label[null], effect[null], row[null] = 0.0, np.nan, -1
         source = self.shard.in_cell(placement.cell)
+        window = load_window(source, placement.contig, placement.start, self.n_bins)
         item = Item(
-            _as_trained(load_window(source, placement.contig, placement.start, self.n_bins)),
+            # `collate` copies the rest out of the file.
+            window._replace(signal=window.signal.astype(np.float32)),
             np.array([a.pos for a in alleles], np.int64) - placement.start,
             haplotypes(self.shard, placement.contig, alleles, self.flank),
             label,
@@ -254,11 +248,6 @@ class VariantDataset(Dataset[Item]):
         if self.augment and rng.random() < 0.5:
             return reverse_strand(item, self.shard, placement, alleles)
         return item
-
-
-def _as_trained(window: WindowArrays) -> WindowArrays:
-    """Convert the signal to float32; :func:`collate` copies the rest out of the file."""
-    return window._replace(signal=window.signal.astype(np.float32))
 
 
 def reverse_strand(
@@ -277,27 +266,15 @@ def reverse_strand(
 def collate(items: Sequence[Item]) -> Batch:
     """Stack items, padding the variants to the same number per window."""
     most = max(len(item.offset) for item in items)
-    window = Window(
-        *(
-            torch.from_numpy(np.stack([getattr(i.window, name) for i in items]))
-            for name in WindowArrays._fields
-        )
-    )
-    variants = Variants(
-        _pad([i.offset for i in items], most),
-        _pad([i.haplotypes.ref for i in items], most),
-        _pad([i.haplotypes.alt for i in items], most),
-        _pad([i.haplotypes.ref_len for i in items], most),
-        _pad([i.haplotypes.alt_len for i in items], most),
-    )
+    windows, offsets, haplotypes, *columns = zip(*items, strict=True)
+    window = Window(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*windows, strict=True)))
+    variants = [_pad(arrays, most) for arrays in (offsets, *zip(*haplotypes, strict=True))]
+    *known, row = columns
     return Batch(
         window._replace(observed=window.observed.float()),
-        variants,
-        _pad([i.label for i in items], most),
-        _pad([i.effect for i in items], most),
-        _pad([i.weight for i in items], most),
-        _pad([i.group for i in items], most),
-        _pad([i.row for i in items], most, fill=-1),
+        Variants(*variants),
+        *(_pad(arrays, most) for arrays in known),
+        _pad(row, most, fill=-1),
     )
 
 

@@ -10,15 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
-from genomix_cli.comparison.metrics.binary import (
-    auprc,
-    auroc,
-    brier,
-    calibration_error,
-    pearson,
-    ranking_accuracy,
-    spearman,
-)
+from genomix_cli.comparison.metrics import binary
 from genomix_cli.comparison.tables import plain
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.calibration import Platt
@@ -31,25 +23,25 @@ BOOTSTRAPS = 200
 # Largest number of variants to run the controls on.
 CONTROL_VARIANTS = 8_000
 
-BINARY = {"auroc": auroc, "auprc": auprc, "brier": brier, "ece": calibration_error}
-QUANTITATIVE = {"pearson": pearson, "spearman": spearman}
+BINARY = {
+    "auroc": binary.auroc,
+    "auprc": binary.auprc,
+    "brier": binary.brier,
+    "ece": binary.calibration_error,
+}
+QUANTITATIVE = {"pearson": binary.pearson, "spearman": binary.spearman}
 
 
 def frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd.DataFrame:
     """Return predictions as a table with one row per variant; `pos` is 1-based."""
     table, rows = shard.variants, predictions.row
-    return pd.DataFrame(
-        {
-            "part": part,
-            **allele_columns(shard, rows),
-            "group": table.group[rows],
-            "label": table.label[rows],
-            "effect": table.effect[rows],
-            "probability": table.probability[rows],
-            "logit": predictions.logit,
-            "score": platt.apply(predictions.logit),
-        }
-    )
+    known = ("group", "label", "effect", "probability")
+    columns = {
+        **allele_columns(shard, rows),
+        **{name: getattr(table, name)[rows] for name in known},
+    }
+    scores = {"logit": predictions.logit, "score": platt.apply(predictions.logit)}
+    return pd.DataFrame({"part": part, **columns, **scores})
 
 
 def allele_columns(shard: Shard, rows: Rows) -> dict[str, NDArray[Any]]:
@@ -98,15 +90,11 @@ def _quantitative(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple
     bootstrap = Bootstrap(units, BOOTSTRAPS, seed)
     for name, function in QUANTITATIVE.items():
         yield name, plain(bootstrap.interval(function, effect, logit))
-    yield "ranking", ranking_accuracy(effect, logit, table["group"].to_numpy())
+    yield "ranking", binary.ranking_accuracy(effect, logit, table["group"].to_numpy())
 
 
 def controls(
-    task: VariantTask,
-    shard: Shard,
-    rows: Rows,
-    loader: Callable[[], Iterable[Batch]],
-    seed: int,
+    task: VariantTask, shard: Shard, rows: Rows, loader: Callable[[], Iterable[Batch]], seed: int
 ) -> dict[str, Any]:
     """Return the AUROC of labelled rows, unaltered and under each control."""
     table = shard.variants
@@ -115,5 +103,5 @@ def controls(
     results: dict[str, Any] = {"variants": len(rows)}
     for name, alter in {"as_is": lambda batch: batch, **CONTROLS}.items():
         logit = predict(task, loader(), alter).logit
-        results[name] = plain(bootstrap.interval(auroc, table.label[rows], logit))
+        results[name] = plain(bootstrap.interval(binary.auroc, table.label[rows], logit))
     return results

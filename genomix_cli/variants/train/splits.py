@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.learning.folds import contig_folds
@@ -20,7 +21,6 @@ Rows = NDArray[np.int64]
 CONTIG = "contig"
 # Neighbouring rows that stay together when thinning: about as many as share a window.
 STRETCH = 500
-_UNITS = {"kb": 1_000, "mb": 1_000_000}
 
 
 class HeldOutRegions:
@@ -161,26 +161,14 @@ class GenomeSplit(NamedTuple):
         return {name: usable[part[usable] == name] for name in ("train", "valid", "test", "beside")}
 
 
-@dataclass(frozen=True)
-class Folds:
-    """Folds for cross-validation.
+class Folds(NamedTuple):
+    """Intervals of each fold of a cross-validation."""
 
-    Attributes
-    ----------
-    n : int
-    by : str
-        ``contig``, or the length of blocks of a contig such as ``1Mb``.
-    members : tuple of tuple of Interval
-        Intervals of each fold.
-    """
-
-    n: int
-    by: str
-    members: tuple[tuple[Interval, ...], ...] = field(repr=False)
+    members: tuple[tuple[Interval, ...], ...]
 
     def write(self, folder: Path) -> list[Path]:
         """Write a BED file for each fold."""
-        paths = [folder / f"fold-{i}.bed" for i in range(self.n)]
+        paths = [folder / f"fold-{i}.bed" for i in range(len(self.members))]
         for path, fold in zip(paths, self.members, strict=True):
             path.write_text("".join(f"{c}\t{start}\t{end}\n" for c, start, end in fold))
         return paths
@@ -216,7 +204,7 @@ def make_folds(
             units[f"{name}:{block}"] = Interval(name, start, min(start + size, length))
             counts[f"{name}:{block}"] = int(here[block])
     members = contig_folds(n, counts)
-    return Folds(n, by, tuple(tuple(units[unit] for unit in fold) for fold in members))
+    return Folds(tuple(tuple(units[unit] for unit in fold) for fold in members))
 
 
 def parse_length(text: str) -> int:
@@ -227,13 +215,27 @@ def parse_length(text: str) -> int:
     UsageError
         If it is none of them.
     """
-    number, unit = text.lower().rstrip("kmb"), text.lower()[len(text.lower().rstrip("kmb")) :]
-    unit = unit if unit.endswith("b") or not unit else unit + "b"
-    if not number.isdecimal() or int(number) == 0 or unit not in {**_UNITS, "": 1, "b": 1}:
+    length = re.fullmatch(r"(\d+)([km]?)b?", text.lower(), re.ASCII)
+    if length is None or not int(length[1]):
         raise UsageError(
             "not a length", where="--fold-by", expected="contig, or a length as 1Mb", found=text
         )
-    return int(number) * _UNITS.get(unit, 1)
+    return int(length[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[length[2]]
+
+
+def labelled_rows(shard: Shard) -> Rows:
+    """Return the rows of the variant table with a label or an effect.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    usable = np.isfinite(shard.variants.label) | np.isfinite(shard.variants.effect)
+    if not usable.any():
+        hint = "prepare it with --label-info, --effect-info or --labels"
+        raise DataError("has no labelled variants", where=shard.path, hint=hint)
+    return np.flatnonzero(usable)
 
 
 def thin(rows: Rows, most: int) -> Rows:

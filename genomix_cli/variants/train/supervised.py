@@ -20,21 +20,17 @@ from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt, fit_platt
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.learning.loop import fit
-from genomix_cli.learning.memory import explain_out_of_memory
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
-from genomix_cli.learning.task import FitResult
 from genomix_cli.provenance import Provenance
-from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.variants.models.start import start_from
+from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.dataset import VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
-from genomix_cli.variants.train.splits import GenomeSplit, Rows, split_genome, thin
-from genomix_cli.variants.train.task import VariantTask, predict
-from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
+from genomix_cli.variants.train.splits import GenomeSplit, Rows, labelled_rows, split_genome, thin
+from genomix_cli.variants.train.task import VariantTask, fit_task, predict
+from genomix_cli.variants.trained import model_config, save_model
 
 log = logging.getLogger("genomix")
 
@@ -62,7 +58,7 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         If the shard has no labels, or a part lacks positives or negatives.
     """
     shard = open_shard(request.shard)
-    device = resolve_device(request.device)
+    resolve_device(request.device)  # refused before any work
     with torch.random.fork_rng():
         torch.manual_seed(request.seed)
         module = initial_module(shard, request)
@@ -80,7 +76,17 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         *(f"{len(rows[part]):,}" for part in ("train", "beside")),
     )
     task = VariantTask(module, shard.variants, request.rank_weight, request.rank_margin)
-    best = _fit(task, shard, rows, request, device, folder.checkpoint(request.resume))
+    train, valid = (
+        _dataset(shard, rows[part], module, request, augment=part == "train")
+        for part in ("train", "valid")
+    )
+    best = fit_task(
+        task,
+        lambda epoch: _loader(train, request, rank_and_world_size(), epoch),
+        lambda: _loader(valid, request, rank_and_world_size()),
+        request,
+        _advice(request, module),
+    )
     if not first_process():
         return {}
     merge(module)
@@ -88,32 +94,6 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
     folder.write_json("metrics.json", metrics)
     return metrics
-
-
-def _fit(
-    task: VariantTask,
-    shard: Shard,
-    rows: dict[str, Rows],
-    request: TrainRequest,
-    device: torch.device,
-    checkpoint: Path | None,
-) -> FitResult:
-    """Train the task's module, which ends with the weights that validated best."""
-    train = _dataset(shard, rows["train"], task.module, request, augment=True)
-    valid = _dataset(shard, rows["valid"], task.module, request, augment=False)
-    with explain_out_of_memory(_advice(request, task.module)):
-        result = fit(
-            task,
-            lambda epoch: _loader(train, request, rank_and_world_size(), epoch),
-            lambda: _loader(valid, request, rank_and_world_size()),
-            request.fit,
-            request.output,
-            device,
-            request.seed,
-            checkpoint,
-        )
-    task.module.to(device).eval()
-    return result
 
 
 def _advice(request: TrainRequest, module: Any) -> str:
@@ -148,7 +128,12 @@ def _finish(
     valid, label = predictions["valid"], shard.variants.label
     known = np.isfinite(label[valid.row])
     platt = fit_platt(valid.logit[known], label[valid.row][known]) if known.any() else Platt()
-    save_model(request.output, task.module, _model_config(shard, task.module, request, held, platt))
+    config = model_config(
+        *(request.model, task.module, shard, _provenance(request, held)),
+        calibration=platt,
+        demonstration=request.demonstration,
+    )
+    save_model(request.output, task.module, config)
     write_reference(request.output)
     frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}
     write_predictions(request.output / "predictions.tsv", frames.values())
@@ -167,13 +152,7 @@ def _labelled_rows(
 ) -> tuple[GenomeSplit, dict[str, Rows]]:
     """Return the rows of the variant table in each part of the split."""
     table = shard.variants
-    usable = np.flatnonzero(np.isfinite(table.label) | np.isfinite(table.effect))
-    if not len(usable):
-        raise DataError(
-            "has no labelled variants",
-            where=request.shard,
-            hint="prepare it with --label-info, --effect-info or --labels",
-        )
+    usable = labelled_rows(shard)
     names = np.array(list(shard.contigs))[table.contig]
     present = [c for c in shard.contigs if (names[usable] == c).any()]
     held = split_genome(request.held_out, present)
@@ -242,13 +221,7 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
     DataError
         If the shard's tracks are not on the scale of the model to start from.
     """
-    presets = VARIANT_MODELS.load(request.model).presets
-    if request.preset not in presets:
-        raise UsageError(
-            f"{request.model} has no preset {request.preset!r}", expected=" or ".join(presets)
-        )
-    arch = {**presets[request.preset], **request.arch, "tracks": list(shard.modalities)}
-    module = build_model(request.model, arch)
+    module = new_model(request.model, request, shard)
     if request.initial is not None:
         start_from(module, request.initial, shard)
     if request.checkpointing:
@@ -303,22 +276,6 @@ def _loader(
         sampler=share(dataset.order(), *own, pad=dataset.augment),
         collate_fn=collate,
         num_workers=request.workers,
-    )
-
-
-def _model_config(
-    shard: Shard, module: Any, request: TrainRequest, held: GenomeSplit, platt: Platt
-) -> ModelConfig:
-    return ModelConfig(
-        model=request.model,
-        arch=arch_of(module),
-        tracks=shard.modality_specs,
-        uncovered=shard.uncovered,
-        max_gap_bins=shard.max_gap_bins,
-        calibration=platt,
-        assembly=shard.assembly,
-        demonstration=request.demonstration,
-        provenance=_provenance(request, held).to_dict(),
     )
 
 

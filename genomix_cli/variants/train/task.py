@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genomix_cli.comparison.metrics.binary import auprc, auroc, ranking_accuracy
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.schema import VariantTable
+from genomix_cli.learning.devices import resolve_device
+from genomix_cli.learning.loop import fit
+from genomix_cli.learning.memory import explain_out_of_memory
+from genomix_cli.learning.task import FitResult
+from genomix_cli.variants.requests import PretrainRequest, TrainRequest
 from genomix_cli.variants.train.dataset import Batch
 from genomix_cli.variants.train.objectives import variant_loss
 
@@ -23,6 +30,7 @@ class Predictions(NamedTuple):
     logit: NDArray[np.float32]
 
 
+@dataclass(eq=False)
 class VariantTask:
     """Labelled variants as a `genomix_cli.learning.task.Task`.
 
@@ -37,26 +45,18 @@ class VariantTask:
         Effects that differ by no more than this are not ranked.
     """
 
+    module: nn.Module
+    table: VariantTable
+    rank_weight: float
+    rank_margin: float = 0.0
     # Under several processes each validates its part; see `genomix_cli.learning.lightning`.
-    shares_validation = True
-
-    def __init__(
-        self, module: nn.Module, table: VariantTable, rank_weight: float, rank_margin: float = 0.0
-    ) -> None:
-        self.module = module
-        self.table = table
-        self.rank_weight = rank_weight
-        self.rank_margin = rank_margin
+    shares_validation: ClassVar[bool] = True
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the loss and its terms."""
         logits = self.module(batch.window, batch.variants)
         loss = variant_loss(
-            logits,
-            batch.label,
-            batch.effect,
-            batch.group,
-            batch.weight,
+            *(logits, batch.label, batch.effect, batch.group, batch.weight),
             rank_weight=self.rank_weight,
             margin=self.rank_margin,
         )
@@ -87,11 +87,29 @@ class VariantTask:
         return metrics
 
 
+def fit_task(
+    task: Any,
+    train: Callable[[int], Any],
+    valid: Any,
+    request: TrainRequest | PretrainRequest,
+    advice: str,
+) -> FitResult:
+    """Fit as a request asks; the module ends in evaluation mode with the best weights.
+
+    `train`, `valid` and `advice` are as for `genomix_cli.learning.loop.fit` and
+    `genomix_cli.learning.memory.explain_out_of_memory`.
+    """
+    device, folder = resolve_device(request.device), RunFolder(request.output)
+    checkpoint = folder.checkpoint(request.resume)
+    with explain_out_of_memory(advice):
+        result = fit(task, train, valid, request.fit, folder.path, device, request.seed, checkpoint)
+    task.module.to(device).eval()
+    return result
+
+
 def join(predictions: Iterable[Predictions]) -> Predictions:
     """Concatenate predictions, in the order of the table."""
-    parts = list(predictions)
-    row = np.concatenate([p.row for p in parts])
-    logit = np.concatenate([p.logit for p in parts])
+    row, logit = (np.concatenate(column) for column in zip(*predictions, strict=True))
     order = np.argsort(row, kind="stable")
     return Predictions(row[order], logit[order])
 

@@ -110,13 +110,7 @@ class Model:
         """
         module = self.loaded.module
         data = VariantDataset(
-            self.shard,
-            rows,
-            n_bins=module.n_bins,
-            flank=module.flank,
-            max_group=GROUP,
-            augment=False,
-            seed=0,
+            self.shard, rows, n_bins=module.n_bins, flank=module.flank, max_group=GROUP
         )
         used: Dataset[Any] = data if shuffled is None else ShuffledTracks(data, shuffled)
         loader = DataLoader(used, collate_fn=collate)

@@ -10,19 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from genomix_cli.comparison.metrics.binary import without_ties
-from genomix_cli.report.canvas import (
-    COLOURS,
-    GREY,
-    INK,
-    Look,
-    Picture,
-    grid,
-    head,
-    interval_bar,
-    looks,
-    rows_alone,
-    short,
-)
+from genomix_cli.report import canvas
 from genomix_cli.report.curves import precision_recall, roc
 from genomix_cli.report.curves import reliability as reliability_of
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, shown_measures
@@ -31,28 +19,31 @@ from genomix_cli.variants.evaluate.suite.results import StratumResult, Suite, Su
 WIDTH = 9.0
 # Entrants whose curves are drawn together.
 TOGETHER = 7
-KINDS = {"model": COLOURS[0], "baseline": GREY, "column": COLOURS[1]}
+KINDS = {"model": canvas.COLOURS[0], "baseline": canvas.GREY, "column": canvas.COLOURS[1]}
 
 
-def forest(results: SuiteResults) -> Picture:
+def forest(results: SuiteResults) -> canvas.Picture:
     """The main metrics of every entrant with their intervals, and the ceiling."""
     names = [name for name in shown_measures(results.main) if name in results.first.metrics]
     rows = results.entrants
-    figure, axes = grid(1, len(names), (WIDTH, 0.9 + 0.26 * len(rows)), sharey=True)
+    figure, axes = canvas.grid(1, len(names), (WIDTH, 0.9 + 0.26 * len(rows)), sharey=True)
     at = np.arange(len(rows))[::-1]
     for ax, name in zip(axes[0], names, strict=True):
         for y, row in zip(at, rows, strict=True):
-            interval_bar(ax, y, row.metrics[name], KINDS[row.kind])
+            canvas.interval_bar(ax, y, row.metrics[name], KINDS[row.kind])
         chance = MEASURES[name].chance
         ax.axvline(
-            results.counts.prevalence if chance is None else chance, color=GREY, lw=0.8, ls=":"
+            results.counts.prevalence if chance is None else chance,
+            color=canvas.GREY,
+            lw=0.8,
+            ls=":",
         )
         if name in results.ceiling:
             ax.axvline(results.ceiling[name].value, color="#000000", lw=1.0)
-        ax.set_yticks(at, [short(row.name, 34) for row in rows])
+        ax.set_yticks(at, [canvas.short(row.name, 34) for row in rows])
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.set_xlabel(MEASURES[name].title)
-        rows_alone(ax)
+        canvas.rows_alone(ax)
     kinds = {row.kind for row in rows}
     caption = f"95 % intervals over {results.n_units:,} {results.units}. Blue: models"
     caption += "; grey: baselines" if "baseline" in kinds else ""
@@ -60,21 +51,21 @@ def forest(results: SuiteResults) -> Picture:
     caption += ". Dotted: chance."
     if results.ceiling:
         caption += " Black line: the ceiling, of the true probabilities."
-    return Picture("forest", caption, figure)
+    return canvas.Picture("forest", caption, figure)
 
 
-def _pens(suite: Suite) -> dict[str, Look]:
-    return looks(entrant.name for entrant in suite.entrants[:TOGETHER])
+def _pens(suite: Suite) -> dict[str, canvas.Look]:
+    return canvas.looks(entrant.name for entrant in suite.entrants[:TOGETHER])
 
 
-def curves(suite: Suite) -> Picture | None:
+def curves(suite: Suite) -> canvas.Picture | None:
     """ROC and precision-recall of the entrants, and of the truth."""
     results, truth = suite.results, suite.truth
     if MEASURES[results.main].target != "label":
         return None
     # The panels are as wide as they can be, so each row of the legends adds to the height.
     rows = -(-(min(len(suite.entrants), TOGETHER) + bool(results.ceiling)) // 2)
-    figure, axes = grid(1, 2, (WIDTH, 4.7 + 0.16 * rows))
+    figure, axes = canvas.grid(1, 2, (WIDTH, 4.7 + 0.16 * rows))
     kinds = ((roc, "auroc", "false positive rate", "true positive rate"),)
     kinds += ((precision_recall, "auprc", "recall", "precision"),)  # type: ignore[assignment]
     for ax, (draw, metric, x, y) in zip(axes[0], kinds, strict=True):
@@ -82,7 +73,7 @@ def curves(suite: Suite) -> Picture | None:
             known = np.isfinite(truth.label) & np.isfinite(entrant.score)
             line = draw(truth.label[known] > 0.5, entrant.score[known])
             pen = _pens(suite)[entrant.name]
-            label = f"{short(entrant.name, 22)} {found.metrics[metric].value:.3f}"
+            label = f"{canvas.short(entrant.name, 22)} {found.metrics[metric].value:.3f}"
             ax.plot(line.x, line.y, color=pen.colour, ls=pen.dash, lw=1.3, label=label)
         if metric in results.ceiling:
             known = np.isfinite(truth.label)
@@ -94,10 +85,10 @@ def curves(suite: Suite) -> Picture | None:
             xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y, aspect="equal", anchor="N"
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    return Picture("curves", "ROC and precision-recall curves, with their areas.", figure)
+    return canvas.Picture("curves", "ROC and precision-recall curves, with their areas.", figure)
 
 
-def reliability(suite: Suite) -> Picture | None:
+def reliability(suite: Suite) -> canvas.Picture | None:
     """Draw the frequency of label 1 against its probability."""
     shown = [e for e in suite.entrants if e.probability is not None][:TOGETHER]
     if MEASURES[suite.results.main].target != "label" or not shown:
@@ -106,52 +97,54 @@ def reliability(suite: Suite) -> Picture | None:
     known = np.isfinite(label)
     columns = min(len(shown), 3)
     lines = -(-len(shown) // columns)
-    figure, axes = grid(lines, columns, (WIDTH, 2.9 * lines))
+    figure, axes = canvas.grid(lines, columns, (WIDTH, 2.9 * lines))
     for ax, entrant in zip(axes.flat, shown, strict=False):
         assert entrant.probability is not None
         bins = reliability_of(label[known] > 0.5, entrant.probability[known])
         top = 1.02 * max(bins.probability.max(), bins.high.max())
-        ax.plot([0, top], [0, top], color=GREY, lw=0.8)
+        ax.plot([0, top], [0, top], color=canvas.GREY, lw=0.8)
         bars = {"color": _pens(suite)[entrant.name].colour, "fmt": "o-", "ms": 3.5, "lw": 1.1}
         ax.errorbar(bins.probability, bins.frequency, bins.errors, **bars)
         ax.set(xlim=(0, top), ylim=(0, top), xlabel="probability", ylabel="how often 1")
-        head(ax, short(entrant.name, 34))
+        canvas.head(ax, canvas.short(entrant.name, 34))
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
     caption = "Reliability in bins of equal mass. Bars: 95 % (Wilson). On the line: calibrated."
-    return Picture("reliability", caption, figure)
+    return canvas.Picture("reliability", caption, figure)
 
 
-def strata(suite: Suite) -> Picture | None:
+def strata(suite: Suite) -> canvas.Picture | None:
     """The main metric in each stratum, of the models and their best rival."""
     main = suite.results.main
     found = [s for s in suite.results.strata if any(main in m for m in s.metrics.values())]
     if not found:
         return None
     shown = list(dict.fromkeys(name for s in found for name in s.metrics))
-    pens = looks(shown)
+    pens = canvas.looks(shown)
     height = 0.9 + (0.14 + 0.13 * len(shown)) * len(found)
-    figure, axes = grid(1, 1, (WIDTH, height))
+    figure, axes = canvas.grid(1, 1, (WIDTH, height))
     ax = axes[0, 0]
     ticks, labels = [], []
     for y, stratum in _places(found):
         for i, name in enumerate(shown):
             value = stratum.metrics.get(name, {}).get(main)
             if value is not None:
-                interval_bar(ax, y - 0.7 * (i + 0.5) / len(shown) + 0.35, value, pens[name].colour)
+                canvas.interval_bar(
+                    ax, y - 0.7 * (i + 0.5) / len(shown) + 0.35, value, pens[name].colour
+                )
         ticks.append(y)
-        labels.append(f"{stratum.title}: {short(stratum.name, 22)} ({stratum.n:,})")
+        labels.append(f"{stratum.title}: {canvas.short(stratum.name, 22)} ({stratum.n:,})")
     chance = MEASURES[main].chance
-    ax.axvline(chance or 0.0, color=GREY, lw=0.8, ls=":")
+    ax.axvline(chance or 0.0, color=canvas.GREY, lw=0.8, ls=":")
     ax.set_yticks(ticks, labels)
     ax.set_ylim(min(ticks) - 0.6, max(ticks) + 0.6)
     ax.set_xlabel(MEASURES[main].title)
     for name in shown:
-        ax.plot([], [], "o-", color=pens[name].colour, ms=5, lw=2.2, label=short(name, 30))
-    figure.legend(loc="outside upper left", ncols=min(len(shown), 4), labelcolor=INK)
-    rows_alone(ax)
+        ax.plot([], [], "o-", color=pens[name].colour, ms=5, lw=2.2, label=canvas.short(name, 30))
+    figure.legend(loc="outside upper left", ncols=min(len(shown), 4), labelcolor=canvas.INK)
+    canvas.rows_alone(ax)
     caption = "The strata that have something to tell apart, with the number of their variants."
-    return Picture("strata", caption, figure)
+    return canvas.Picture("strata", caption, figure)
 
 
 def _places(found: list[StratumResult]) -> Iterator[tuple[float, StratumResult]]:

@@ -52,11 +52,7 @@ def _contents(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
         "main_metric": results.main,
         "counts": plain(results.counts) | {"prevalence": results.counts.prevalence},
         "contigs": results.contigs,
-        "bootstrap": {
-            "draws": results.draws,
-            "units": results.units,
-            "n_units": results.n_units,
-        },
+        "bootstrap": {key: getattr(results, key) for key in ("draws", "units", "n_units")},
         "notes": results.notes,
         "ceiling": results.ceiling,
         "entrants": [

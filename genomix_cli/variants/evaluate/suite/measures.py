@@ -7,22 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
 from genomix_cli.comparison.intervals import FloatArray, Interval, interval_of
-from genomix_cli.comparison.metrics.binary import (
-    auprc,
-    auroc,
-    brier,
-    calibration_error,
-    pearson,
-    ranking_accuracy,
-    spearman,
-)
+from genomix_cli.comparison.metrics import binary
 
 IntArray = NDArray[np.int64]
 
@@ -121,35 +113,25 @@ def _plain(metric: Callable[..., float]) -> Function:
 
 
 def _ranking(y: FloatArray, score: FloatArray, group: IntArray, w: FloatArray) -> float:
-    return ranking_accuracy(y, score, group, weights=w)
+    return binary.ranking_accuracy(y, score, group, weights=w)
 
 
+_ERROR: dict[str, Any] = {"of_probability": True, "larger_is_better": False}
 MEASURES: dict[str, Measure] = {
-    "auroc": Measure("AUROC", "label", _plain(auroc), chance=0.5),
-    "auprc": Measure("AUPRC", "label", _plain(auprc), chance=None),
+    "auroc": Measure("AUROC", "label", _plain(binary.auroc), chance=0.5),
+    "auprc": Measure("AUPRC", "label", _plain(binary.auprc), chance=None),
     "ranking_accuracy": Measure(
         "ranking in groups", "label", _ranking, chance=0.5, draws=SLOW_DRAWS, needs_groups=True
     ),
-    "brier": Measure(
-        "Brier score",
-        "label",
-        _plain(brier),
-        of_probability=True,
-        chance=None,
-        larger_is_better=False,
-    ),
+    "brier": Measure("Brier score", "label", _plain(binary.brier), chance=None, **_ERROR),
     "calibration_error": Measure(
-        "calibration error",
-        "label",
-        _plain(calibration_error),
-        of_probability=True,
-        larger_is_better=False,
+        "calibration error", "label", _plain(binary.calibration_error), **_ERROR
     ),
-    "pearson": Measure("Pearson, effect", "effect", _plain(pearson)),
-    "spearman": Measure("Spearman, effect", "effect", _plain(spearman), draws=SLOW_DRAWS),
-    "pearson_absolute": Measure("Pearson, |effect|", "absolute", _plain(pearson)),
+    "pearson": Measure("Pearson, effect", "effect", _plain(binary.pearson)),
+    "spearman": Measure("Spearman, effect", "effect", _plain(binary.spearman), draws=SLOW_DRAWS),
+    "pearson_absolute": Measure("Pearson, |effect|", "absolute", _plain(binary.pearson)),
     "spearman_absolute": Measure(
-        "Spearman, |effect|", "absolute", _plain(spearman), draws=SLOW_DRAWS
+        "Spearman, |effect|", "absolute", _plain(binary.spearman), draws=SLOW_DRAWS
     ),
     # Of quantities all pairs of a group are compared: once, without an interval.
     "ranking_effect": Measure("ranking by effect", "effect", _ranking, chance=0.5, draws=0),

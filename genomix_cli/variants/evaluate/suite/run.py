@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +11,10 @@ import numpy as np
 from genomix_cli.comparison.bootstrap import few_units
 from genomix_cli.comparison.intervals import FloatArray, interval_of
 from genomix_cli.comparison.metrics.binary import without_ties
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.provenance import atomic_path
+from genomix_cli.provenance import atomic_path, check_folder
 from genomix_cli.report.canvas import style
 from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
 from genomix_cli.variants.evaluate.suite.controls import run_controls
@@ -70,7 +69,7 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
         Without scikit-learn or matplotlib.
     """
     request.check()
-    _check_output(request)
+    check_folder(request.output, "metrics.json", FORMAT, "an evaluation", force=request.force)
     with style():  # fails early if matplotlib is missing
         pass
     shard = open_shard(request.shard)
@@ -83,24 +82,6 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
         write_report(suite, request, folder / "report.html")
     log.info(headline(suite.results))
     return suite
-
-
-def _check_output(request: SuiteRequest) -> None:
-    """Refuse an output folder that exists, unless it is an earlier report that may be replaced."""
-    folder = request.output
-    if not folder.exists():
-        parent = folder.resolve().parent
-        if not parent.is_dir():
-            raise UsageError("no such folder", where=parent, hint="create it first")
-        return
-    if not request.force:
-        raise UsageError("already exists", where=folder, hint="add --force to replace it")
-    try:
-        ours = json.loads((folder / "metrics.json").read_text()).get("format") == FORMAT
-    except (OSError, ValueError, AttributeError):
-        ours = False
-    if not ours:
-        raise UsageError("is not an evaluation, so --force does not replace it", where=folder)
 
 
 def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteRequest) -> Suite:
@@ -137,21 +118,15 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
         scales=models[0].loaded.module.prior_scales(),
         notes=tuple(notes),
     )
-    results = _with_strata(results, shard, split.test, entrants, truth, peaks, request)
-    return Suite(results, tuple(entrants), truth, split.test)
+    suite = Suite(results, tuple(entrants), truth, split.test)
+    return _with_strata(suite, shard, peaks, request)
 
 
 def truth_of(shard: Shard, rows: Rows) -> Truth:
     """Return the labels and effects of rows of the variant table."""
-    table = shard.variants
-    return Truth(
-        table.contig[rows].astype(np.int64),
-        table.pos[rows],
-        table.label[rows].astype(np.float64),
-        table.effect[rows].astype(np.float64),
-        table.group[rows].astype(np.int64),
-        table.probability[rows].astype(np.float64),
-    )
+    columns = {name: getattr(shard.variants, name)[rows] for name in Truth.__dataclass_fields__}
+    kinds = {"f": np.float64, "i": np.int64}
+    return Truth(**{name: x.astype(kinds[x.dtype.kind]) for name, x in columns.items()})
 
 
 def _main_measure(truth: Truth, request: SuiteRequest, shard: Shard) -> str:
@@ -239,54 +214,36 @@ def _counts(truth: Truth, split: Split) -> Counts:
     )
 
 
-def _with_strata(
-    results: SuiteResults,
-    shard: Shard,
-    rows: Rows,
-    entrants: list[Entrant],
-    truth: Truth,
-    peaks: Peaks | None,
-    request: SuiteRequest,
-) -> SuiteResults:
-    """The strata of the models and of their best rival, and the named groups."""
+def _with_strata(suite: Suite, shard: Shard, peaks: Peaks | None, request: SuiteRequest) -> Suite:
+    """Add the strata of the models and of their best rival, and the named groups."""
+    results, truth, rows = suite.results, suite.truth, suite.rows
     rival = results.best_rival
-    shown = [e for e in entrants if e.kind == "model" or (rival and e.name == rival.name)]
-    draws = min(request.draws, STRATUM_DRAWS)
+    shown = [e for e in suite.entrants if e.kind == "model" or (rival and e.name == rival.name)]
     names = shown_measures(results.main)
-    strata = [
-        stratum
-        for each in stratifications(shard, rows, peaks)
-        for stratum in _strata(each, names, shown, truth, draws, request.seed)
-    ]
+
+    def metrics_in(
+        each: Stratification, names: tuple[str, ...], draws: int
+    ) -> Iterator[StratumResult]:
+        for index, name in enumerate(each.names):
+            inside = each.member == index
+            if not inside.any():
+                continue
+            own = truth.select(inside)
+            positives = int((own.label[np.isfinite(own.label)] > 0.5).sum())
+            measures = {n: MEASURES[n] for n in names if MEASURES[n].is_defined(own)}
+            judge = Judge.of(own, draws, request.seed)
+            metrics = {
+                e.name: {n: judge.interval(m, e.score[inside]) for n, m in measures.items()}
+                for e in shown
+                if measures
+            }
+            yield StratumResult(each.title, name, int(inside.sum()), positives, metrics)
+
+    draws = min(request.draws, STRATUM_DRAWS)
+    divisions = stratifications(shard, rows, peaks)
+    strata = [stratum for each in divisions for stratum in metrics_in(each, names, draws)]
     groups = named_groups(shard, rows)
     correlations = ("pearson", "pearson_absolute", "spearman_absolute")
     of_groups = correlations if truth.has_effects else names
-    named = () if groups is None else _strata(groups, of_groups, shown, truth, 0, request.seed)
-    return replace(results, strata=tuple(strata), groups=tuple(named))
-
-
-def _strata(
-    stratification: Stratification,
-    names: tuple[str, ...],
-    shown: list[Entrant],
-    truth: Truth,
-    draws: int,
-    seed: int,
-) -> Iterator[StratumResult]:
-    """Metrics of each stratum that has variants."""
-    for index, name in enumerate(stratification.names):
-        inside = stratification.member == index
-        if not inside.any():
-            continue
-        own = truth.select(inside)
-        positives = int((own.label[np.isfinite(own.label)] > 0.5).sum())
-        measures = {n: MEASURES[n] for n in names if MEASURES[n].is_defined(own)}
-        judge = Judge.of(own, draws, seed)
-        metrics = {
-            entrant.name: {
-                n: judge.interval(measure, entrant.score[inside]) for n, measure in measures.items()
-            }
-            for entrant in shown
-            if measures
-        }
-        yield StratumResult(stratification.title, name, int(inside.sum()), positives, metrics)
+    named = () if groups is None else metrics_in(groups, of_groups, 0)
+    return replace(suite, results=replace(results, strata=tuple(strata), groups=tuple(named)))

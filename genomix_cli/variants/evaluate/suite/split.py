@@ -15,7 +15,7 @@ from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.variants.requests import SuiteRequest
-from genomix_cli.variants.train.splits import HeldOutRegions, thin
+from genomix_cli.variants.train.splits import HeldOutRegions, labelled_rows, thin
 from genomix_cli.variants.trained import model_folder, read_config
 
 log = logging.getLogger("genomix")
@@ -109,11 +109,8 @@ def split_rows(shard: Shard, request: SuiteRequest) -> Split:
     DataError
         If it has no labelled variants, or a run learned from some of them.
     """
-    table = shard.variants
-    usable = np.isfinite(table.label) | np.isfinite(table.effect)
-    if not usable.any():
-        hint = "prepare it with --label-info, --effect-info or --labels"
-        raise DataError("has no labelled variants", where=request.shard, hint=hint)
+    usable = np.zeros(len(shard.variants.pos), np.bool_)
+    usable[labelled_rows(shard)] = True
     runs = [read_run_split(name) for name in request.models]
     first = runs[0]
     inside = mask(_test_part(shard, request, first), shard) & usable

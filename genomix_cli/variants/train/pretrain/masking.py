@@ -9,8 +9,6 @@ Letters in shapes: M tracks, N bins, L bases of the window, S spans.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,13 +54,6 @@ def span_kmers(
     return np.where(ids < 4**k, ids, -1)
 
 
-class HiddenBins(NamedTuple):
-    """Hidden bins, bool ``[M, N]``, and the modality that is hidden whole, or -1."""
-
-    bins: NDArray[np.bool_]
-    whole: int
-
-
 def hide_tracks(
     measured: NDArray[np.bool_],
     n_bins: int,
@@ -70,8 +61,8 @@ def hide_tracks(
     rng: np.random.Generator,
     *,
     joint: bool = False,
-) -> HiddenBins:
-    """Draw the bins to hide of the tracks of a window.
+) -> NDArray[np.bool_]:
+    """Draw the bins to hide of the tracks of a window, ``[M, N]``.
 
     Hides spans of all modalities at once, spans of one alone, or one modality altogether, which
     must then be predicted from the sequence and the others.
@@ -88,26 +79,15 @@ def hide_tracks(
     """
     bins = np.zeros((len(measured), n_bins), np.bool_)
     if not masking.track_share or not measured.any():
-        return HiddenBins(bins, -1)
+        return bins
     chosen = int(rng.choice(np.flatnonzero(measured)))
     # [0, ALONE): spans of one modality; [1 - WHOLE, 1): one of them whole; between: joint spans.
     kind = ALONE if joint else rng.random()
     spans = _bin_spans(n_bins, masking, rng)
-    if kind < ALONE:
-        bins[chosen] = spans
-        return HiddenBins(bins, -1)
-    bins[:] = spans
+    bins[chosen if kind < ALONE else slice(None)] = spans
     if kind >= 1 - WHOLE:
         bins[chosen] = True
-        return HiddenBins(bins, chosen)
-    return HiddenBins(bins, -1)
-
-
-def hide_modality(n_tracks: int, n_bins: int, which: int) -> HiddenBins:
-    """Hide one modality in a whole window, and nothing else."""
-    bins = np.zeros((n_tracks, n_bins), np.bool_)
-    bins[which] = True
-    return HiddenBins(bins, which)
+    return bins
 
 
 def _bin_spans(n_bins: int, masking: Masking, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -113,10 +113,7 @@ class KmerRow:
 
 
 def track_rows(
-    told: HiddenTracks,
-    units: NDArray[np.int64],
-    tracks: Sequence[str],
-    seed: int,
+    told: HiddenTracks, units: NDArray[np.int64], tracks: Sequence[str], seed: int
 ) -> tuple[TrackRow, ...]:
     """Return a row for every track, in each cell type that it serves, and way of hiding.
 
@@ -217,31 +214,37 @@ def count_bases(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
     return counts[:-2].reshape(CONTEXTS, 4)
 
 
-class Span(NamedTuple):
-    """A hidden span: draw, its k-mers int64 ``[O]``, and three bases on each side uint8 ``[3]``."""
+class Spans(NamedTuple):
+    """Hidden spans.
 
-    draw: int
+    Attributes
+    ----------
+    draw : NDArray
+        int64 ``[n]``.
+    kmers : NDArray
+        int64 ``[n, O]``.
+    left, right : NDArray
+        uint8 ``[n, 3]``: bases on each side.
+    """
+
+    draw: NDArray[np.int64]
     kmers: NDArray[np.int64]
     left: NDArray[np.uint8]
     right: NDArray[np.uint8]
 
 
-def markov_told(chain: Markov, spans: Sequence[Span], span: int, k: int) -> HiddenKmers:
+def markov_told(chain: Markov, spans: Spans, span: int, k: int) -> HiddenKmers:
     """Return a chain's predictions of spans whose neighbours are known."""
-    draw = np.array([s.draw for s in spans])
-    left, right = (
-        np.array([_number(getattr(s, side)) for s in spans]) for side in ("left", "right")
-    )
+    left, right = _numbers(spans.left), _numbers(spans.right)
     nats, correct = [], []
-    for after in range(span - k + 1):
-        truth = np.array([s.kmers[after] for s in spans])
+    for after, truth in enumerate(spans.kmers.T):
         probability = chain.posterior(left, right, after, span, k)
-        nats.append(-np.log(probability[np.arange(len(spans)), truth]))
+        nats.append(-np.log(probability[np.arange(len(truth)), truth]))
         correct.append(probability.argmax(1) == truth)
-    return HiddenKmers(np.tile(draw, span - k + 1), np.concatenate(nats), np.concatenate(correct))
+    draw = np.tile(spans.draw, len(nats))
+    return HiddenKmers(draw, np.concatenate(nats), np.concatenate(correct))
 
 
-def _number(bases: NDArray[np.uint8]) -> int:
-    """Three bases as a number; an unknown one counts as A."""
-    known = np.where(bases < UNKNOWN_BASE, bases, 0)
-    return int(known @ np.array([16, 4, 1]))
+def _numbers(bases: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Rows of three bases as numbers; an unknown base counts as A."""
+    return np.where(bases < UNKNOWN_BASE, bases, 0).astype(np.int64) @ np.array([16, 4, 1])

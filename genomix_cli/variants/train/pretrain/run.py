@@ -8,13 +8,10 @@ Letters in shapes: W windows, M tracks, N bins, S spans, P places, O k-mers of a
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,55 +21,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import resampling_units
 from genomix_cli.comparison.metrics.binary import pearson
-from genomix_cli.comparison.tables import plain
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.formats.run_folder import RunFolder, read_weights
-from genomix_cli.learning.devices import resolve_device
-from genomix_cli.learning.loop import fit
-from genomix_cli.learning.memory import explain_out_of_memory
 from genomix_cli.learning.networks import set_weights, weights
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
 from genomix_cli.learning.task import FitResult
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
-from genomix_cli.variants.models.gmt import GMT, PRESETS, Layer, Reconstruction
-from genomix_cli.variants.models.start import start_from
+from genomix_cli.variants.models.gmt import GMT, Layer, Reconstruction
+from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import PRETRAIN_MONITOR, PretrainRequest
-from genomix_cli.variants.train.pretrain.metrics import (
-    ORDER,
-    HiddenKmers,
-    HiddenTracks,
-    KmerRow,
-    Markov,
-    Span,
-    Told,
-    TrackRow,
-    count_bases,
-    join,
-    kmer_row,
-    markov_told,
-    track_rows,
-)
-from genomix_cli.variants.train.pretrain.sampling import (
-    SPANS,
-    Batch,
-    Draw,
-    MaskedWindows,
-    Places,
-    Reading,
-    draw_epoch,
-    find_places,
-    stack,
-    validation_draws,
-)
+from genomix_cli.variants.train.pretrain import metrics, sampling
 from genomix_cli.variants.train.pretrain.summary import PretrainSummary
 from genomix_cli.variants.train.splits import HeldOutRegions
-from genomix_cli.variants.train.task import to_device
-from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
+from genomix_cli.variants.train.supervised import plain
+from genomix_cli.variants.train.task import fit_task, to_device
+from genomix_cli.variants.trained import model_config, save_model
 
 log = logging.getLogger("genomix")
 
@@ -119,7 +88,7 @@ class Pretraining(nn.Module):
         self.gmt = gmt
         self.heads = Reconstruction(gmt.config, span)
 
-    def forward(self, item: Batch, bases: bool = True) -> Outputs:
+    def forward(self, item: sampling.Batch, bases: bool = True) -> Outputs:
         """Predict hidden k-mers and bins, and tracks at the places unless `bases` is false."""
         context, tokens = self.gmt.tokens(item.window)
         asked = item.kmers[:, :, 0] >= 0  # [W, S]
@@ -166,7 +135,7 @@ class PretrainTask:
         assert isinstance(self.module, Pretraining)
         return self.module
 
-    def losses(self, item: Batch) -> dict[str, Tensor]:
+    def losses(self, item: sampling.Batch) -> dict[str, Tensor]:
         """Return the loss and its terms."""
         with _own_randomness(self._seed, item.draw):
             told = self.network(item)
@@ -179,11 +148,11 @@ class PretrainTask:
         loss = kmers + self._weight * (bins + bases)
         return {"loss": loss, "kmers": kmers, "bins": bins, "bases": bases}
 
-    def _kmer_nats(self, told: Outputs, item: Batch) -> Tensor:
+    def _kmer_nats(self, told: Outputs, item: sampling.Batch) -> Tensor:
         ids = item.kmers[item.kmers[:, :, 0] >= 0]
         return F.cross_entropy(told.kmers.flatten(0, 1).float(), ids.flatten(), reduction="none")
 
-    def predict(self, item: Batch) -> Told:
+    def predict(self, item: sampling.Batch) -> metrics.Told:
         """Return the predictions for a validation batch."""
         told = self.network(item, bases=False)
         nats = self._kmer_nats(told, item)
@@ -197,17 +166,21 @@ class PretrainTask:
         numbers = (
             t[item.scored].float().cpu().numpy() for t in (item.signal, told.bins, item.simple)
         )
-        tracks = HiddenTracks(
-            draw[at, 1], draw[at, 2], modality.cpu().numpy(), draw[at, 3] != SPANS, *numbers
+        tracks = metrics.HiddenTracks(
+            draw[at, 1],
+            draw[at, 2],
+            modality.cpu().numpy(),
+            draw[at, 3] != sampling.SPANS,
+            *numbers,
         )
-        kmers = HiddenKmers(
+        kmers = metrics.HiddenKmers(
             draw[of_span, 1], nats.double().cpu().numpy(), right.flatten().cpu().numpy()
         )
-        return Told(tracks, kmers)
+        return metrics.Told(tracks, kmers)
 
-    def metrics(self, predictions: list[Told]) -> dict[str, float]:
+    def metrics(self, predictions: list[metrics.Told]) -> dict[str, float]:
         """Return minus the loss, and its terms as nats per base, accuracy and correlations."""
-        told = join(predictions)
+        told = metrics.join(predictions)
         tracks, whole = told.tracks, told.tracks.whole
         far = np.abs(tracks.truth - tracks.model)
         error = np.where(far < FAR, far**2, 2 * FAR * far - FAR**2)
@@ -223,7 +196,7 @@ class PretrainTask:
         }
 
 
-def _mean_r(told: HiddenTracks, rows: NDArray[np.bool_]) -> float:
+def _mean_r(told: metrics.HiddenTracks, rows: NDArray[np.bool_]) -> float:
     """Return the mean over modalities of the correlation over all cell types; NaN without any."""
     each = [
         pearson(told.truth[rows & rows_of_modality], told.model[rows & rows_of_modality])
@@ -243,12 +216,53 @@ def _own_randomness(seed: int, draw: Tensor) -> Iterator[None]:
         yield
 
 
-class Parts(NamedTuple):
-    """Windows to train on, windows to validate on, and the held-out part of the genome."""
+class Windows(NamedTuple):
+    """Masked windows of a shard.
 
-    train: Places
-    valid: Places
-    draws: list[Draw]
+    Attributes
+    ----------
+    shard : Shard
+    request : PretrainRequest
+    reading : Reading
+    train : Places
+        Windows to train on.
+    valid : list of Draw
+        Windows to validate on.
+    """
+
+    shard: Shard
+    request: PretrainRequest
+    reading: sampling.Reading
+    train: sampling.Places
+    valid: list[sampling.Draw]
+
+    def masked(self, epoch: int | None = None) -> sampling.MaskedWindows:
+        """Return the windows of an epoch of training, or those to validate on."""
+        request, training = self.request, epoch is not None
+        draws = self.train_draws(request.windows_per_epoch, epoch) if training else self.valid
+        return sampling.MaskedWindows(
+            *(self.shard, draws, request.masking, self.reading, request.seed),
+            epoch or 0,
+            training=training,
+        )
+
+    def train_draws(self, n: int, epoch: int | None) -> list[sampling.Draw]:
+        """Return `n` windows of an epoch."""
+        contigs, cells = list(self.shard.contigs), self.shard.cells
+        return sampling.draw_epoch(self.train, contigs, cells, n, self.request.seed, epoch or 0)
+
+    def loader(self, epoch: int | None = None) -> DataLoader[Any]:
+        """Return batches of `masked`; in training, the share of this process."""
+        windows = self.masked(epoch)
+        order = list(range(len(windows)))
+        if epoch is not None:
+            order = share(order, *rank_and_world_size(), pad=True)
+        return DataLoader(
+            windows,
+            batch_size=self.request.windows_per_batch,
+            sampler=order,
+            num_workers=self.request.workers,
+        )
 
 
 def pretrain(request: PretrainRequest) -> PretrainSummary:
@@ -271,24 +285,21 @@ def pretrain(request: PretrainRequest) -> PretrainSummary:
         torch.manual_seed(request.seed)
         module = _new(shard, request)
     request.masking.check(module.gmt.config.k)
-    parts = _parts(shard, module.gmt, request)
+    windows = _windows(shard, module.gmt, request)
     if first_process():
         RunFolder.open(request.output, _provenance(request), resume=request.resume)
     else:
         log.setLevel(logging.ERROR)
     task = PretrainTask(module, request.track_weight, request.seed)
-    result = _fit(task, shard, parts, request)
-    summary = _judge(task, shard, parts, result, request)
+    result = fit_task(task, windows.loader, windows.loader(), request, _advice(request))
+    summary = _judge(task, windows, result)
     if first_process():
         _write(summary, module, shard, request)
     return summary
 
 
 def _new(shard: Shard, request: PretrainRequest) -> Pretraining:
-    if request.preset not in PRESETS:
-        raise UsageError(f"{MODEL} has no preset {request.preset!r}", expected=" or ".join(PRESETS))
-    arch = {**PRESETS[request.preset], **request.arch, "tracks": list(shard.modalities)}
-    gmt = build_model(MODEL, arch, where="--set")
+    gmt = new_model(MODEL, request, shard)
     request.masking.check(gmt.config.k)
     module = Pretraining(gmt, request.masking.span)
     if request.initial is not None:
@@ -308,7 +319,7 @@ def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
             log.info("its heads are for spans of another length: they start anew")
 
 
-def _parts(shard: Shard, gmt: GMT, request: PretrainRequest) -> Parts:
+def _windows(shard: Shard, gmt: GMT, request: PretrainRequest) -> Windows:
     if not request.valid_contigs and request.valid_regions is None:
         raise UsageError(
             "nothing to validate on",
@@ -317,9 +328,9 @@ def _parts(shard: Shard, gmt: GMT, request: PretrainRequest) -> Parts:
         )
     held = HeldOutRegions.of(shard.contigs, request.valid_contigs, request.valid_regions)
     train, valid = (
-        find_places(shard, gmt.n_bins, held, request.max_n, valid=valid) for valid in (False, True)
+        sampling.find_places(shard, gmt.n_bins, held, request.max_n, valid=valid)
+        for valid in (False, True)
     )
-    draws = validation_draws(valid, shard, request.valid_windows)
     log.info(
         "%s windows to draw from, in each of %d cell types; left out: %s that touch what is held "
         "out, %s with more than %.0f %% of unknown bases",
@@ -331,42 +342,11 @@ def _parts(shard: Shard, gmt: GMT, request: PretrainRequest) -> Parts:
     )
     if not shard.tracks:
         log.warning("there are no tracks: only k-mers are learned")
-    return Parts(train, valid, draws)
-
-
-def _reading(gmt: GMT, request: PretrainRequest) -> Reading:
-    return Reading(
+    reading = sampling.Reading(
         gmt.n_bins, gmt.config.k, gmt.flank, request.spans_per_window, request.places_per_window
     )
-
-
-def _fit(task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest) -> FitResult:
-    """Train the task's module, which ends with the weights that validated best."""
-    reading = _reading(task.network.gmt, request)
-    contigs, cells = list(shard.contigs), shard.cells
-
-    def loader(epoch: int) -> DataLoader[Any]:
-        n = request.windows_per_epoch
-        draws = draw_epoch(parts.train, contigs, cells, n, request.seed, epoch)
-        windows = MaskedWindows(
-            shard, draws, request.masking, reading, request.seed, epoch, training=True
-        )
-        return _loader(windows, request, share(range(n), *rank_and_world_size(), pad=True))
-
-    device = resolve_device(request.device)
-    with explain_out_of_memory(_advice(request)):
-        result = fit(
-            task,
-            loader,
-            _valid_loader(task, shard, parts, request),
-            request.fit,
-            request.output,
-            device,
-            request.seed,
-            RunFolder(request.output).checkpoint(request.resume),
-        )
-    task.module.to(device).eval()
-    return result
+    draws = sampling.validation_draws(valid, shard, request.valid_windows)
+    return Windows(shard, request, reading, train, draws)
 
 
 def _advice(request: PretrainRequest) -> str:
@@ -379,60 +359,33 @@ def _advice(request: PretrainRequest) -> str:
     return f"with --windows-per-batch {windows}; try {', then '.join(steps)}"
 
 
-def _valid_windows(
-    task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest
-) -> MaskedWindows:
-    reading = _reading(task.network.gmt, request)
-    return MaskedWindows(
-        shard, parts.draws, request.masking, reading, request.seed, 0, training=False
-    )
-
-
-def _valid_loader(
-    task: PretrainTask, shard: Shard, parts: Parts, request: PretrainRequest
-) -> DataLoader[Any]:
-    windows = _valid_windows(task, shard, parts, request)
-    return _loader(windows, request, list(range(len(windows))))
-
-
-def _loader(windows: MaskedWindows, request: PretrainRequest, order: list[int]) -> DataLoader[Any]:
-    return DataLoader(
-        windows,
-        batch_size=request.windows_per_batch,
-        sampler=order,
-        collate_fn=stack,
-        num_workers=request.workers,
-    )
-
-
-def _judge(
-    task: PretrainTask, shard: Shard, parts: Parts, result: FitResult, request: PretrainRequest
-) -> PretrainSummary:
+def _judge(task: PretrainTask, windows: Windows, result: FitResult) -> PretrainSummary:
     """Measure the best weights on the held-out windows."""
+    shard, request = windows.shard, windows.request
     device = next(task.module.parameters()).device
     with torch.inference_mode():
-        batches = track(_valid_loader(task, shard, parts, request), "judging")
-        told = join([task.predict(to_device(batch, device)) for batch in batches])
+        batches = track(windows.loader(), "judging")
+        told = metrics.join([task.predict(to_device(batch, device)) for batch in batches])
     gmt = task.network.gmt
     index = {name: i for i, name in enumerate(shard.contigs)}
-    places = [(index[d.contig], max(0, d.start)) for d in parts.draws]
+    places = [(index[d.contig], max(0, d.start)) for d in windows.valid]
     units = resampling_units(*np.array(places).T).ids
-    tracks = track_rows(told.tracks, units, shard.tracks, request.seed)
-    kmers: tuple[KmerRow, ...] = ()
+    tracks = metrics.track_rows(told.tracks, units, shard.tracks, request.seed)
+    kmers: tuple[metrics.KmerRow, ...] = ()
     if len(told.kmers.nats):
-        kmers = (kmer_row("model", told.kmers, units, gmt.config.k, request.seed),)
-        kmers += _chains(task, shard, parts, units, request)
+        kmers = (metrics.kmer_row("model", told.kmers, units, gmt.config.k, request.seed),)
+        kmers += _chains(windows, units)
     return PretrainSummary(
         folder=request.output.name,
         data=request.shard.name,
         preset=request.preset,
         parameters=sum(p.numel() for p in gmt.parameters()),
         windows={
-            "to draw from": len(parts.train.start),
+            "to draw from": len(windows.train.start),
             "each of bases": gmt.n_bins * BIN_SIZE,
-            "left out: touch what is held out": parts.train.held_out,
-            "left out: unknown bases": parts.train.mostly_unknown,
-            "validated on": len({(d.contig, d.start) for d in parts.draws}),
+            "left out: touch what is held out": windows.train.held_out,
+            "left out: unknown bases": windows.train.mostly_unknown,
+            "validated on": len({(d.contig, d.start) for d in windows.valid}),
         },
         cells=shard.cells,
         modalities=shard.modalities,
@@ -445,7 +398,7 @@ def _judge(
     )
 
 
-def _notes(tracks: tuple[TrackRow, ...], shard: Shard) -> Iterator[str]:
+def _notes(tracks: tuple[metrics.TrackRow, ...], shard: Shard) -> Iterator[str]:
     if not shard.tracks:
         yield "there are no tracks, so only k-mers were learned"
     for row in tracks:
@@ -455,58 +408,43 @@ def _notes(tracks: tuple[TrackRow, ...], shard: Shard) -> Iterator[str]:
             yield f"{name} {why} in the windows held out: no correlation"
 
 
-def _chains(
-    task: PretrainTask,
-    shard: Shard,
-    parts: Parts,
-    units: NDArray[np.int64],
-    request: PretrainRequest,
-) -> tuple[KmerRow, ...]:
+def _chains(windows: Windows, units: NDArray[np.int64]) -> tuple[metrics.KmerRow, ...]:
     """Evaluate Markov chains of the training windows on the same hidden spans."""
-    reading = _reading(task.network.gmt, request)
-    train = draw_epoch(
-        parts.train, list(shard.contigs), ("",), MAX_COUNTED_WINDOWS, request.seed, 0
-    )
+    reading, request = windows.reading, windows.request
     length = reading.n_bins * BIN_SIZE
-    counts = count_bases(shard.codes(d.contig, d.start, d.start + length) for d in train)
+    counts = metrics.count_bases(
+        windows.shard.codes(draw.contig, draw.start, draw.start + length)
+        for draw in windows.train_draws(MAX_COUNTED_WINDOWS, 0)
+    )
     span, k = request.masking.span, reading.k
-    spans = list(_hidden_spans(_valid_windows(task, shard, parts, request), reading.flank, span))
+    spans = _hidden_spans(windows.masked(), reading.flank, span)
+    chains = (metrics.Markov(counts, order) for order in range(metrics.ORDER + 1))
+    told = [metrics.markov_told(chain, spans, span, k) for chain in chains]
     return tuple(
-        kmer_row(
-            f"Markov chain of order {order}",
-            markov_told(Markov(counts, order), spans, span, k),
-            units,
-            k,
-            request.seed,
-        )
-        for order in range(ORDER + 1)
+        metrics.kmer_row(f"Markov chain of order {order}", each, units, k, request.seed)
+        for order, each in enumerate(told)
     )
 
 
-def _hidden_spans(windows: MaskedWindows, flank: int, span: int) -> Iterator[Span]:
+def _hidden_spans(windows: sampling.MaskedWindows, flank: int, span: int) -> metrics.Spans:
+    parts = []
     for number, draw in enumerate(windows.draws):
-        if draw.hidden != SPANS:
-            continue
-        item = windows[number]
-        for ids, ref in zip(item.kmers, item.queries.ref.numpy(), strict=False):
-            if ids[0] >= 0:
-                right = ref[flank + span : flank + span + ORDER]
-                yield Span(number, ids, ref[flank - ORDER : flank], right)
+        if draw.hidden == sampling.SPANS:
+            item = windows[number]
+            kmers = item.kmers.numpy()
+            asked = np.flatnonzero(kmers[:, 0] >= 0)
+            ref, end = item.queries.ref.numpy()[asked], flank + span
+            sides = ref[:, flank - metrics.ORDER : flank], ref[:, end : end + metrics.ORDER]
+            parts.append((np.full(len(asked), number), kmers[asked], *sides))
+    return metrics.Spans(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _provenance(request: PretrainRequest) -> Provenance:
     inputs = {"shard": request.shard}
     if request.valid_regions is not None:
         inputs["valid_regions"] = request.valid_regions
-    return Provenance.of(_plain(request), inputs, request.seed)
-
-
-def _plain(request: PretrainRequest) -> dict[str, Any]:
-    """Return the request as JSON data, files without their folders."""
-    asked = {name: value for name, value in asdict(request).items() if name not in _FREE}
-    for name in ("shard", "valid_regions", "initial"):
-        asked[name] = asked[name] and Path(asked[name]).name
-    return json.loads(json.dumps({"task": "pretrain", **asked}))
+    settings = {name: value for name, value in plain(request).items() if name not in _FREE}
+    return Provenance.of({"task": "pretrain", **settings}, inputs, request.seed)
 
 
 def _write(
@@ -514,19 +452,11 @@ def _write(
 ) -> None:
     from genomix_cli.variants.train.pretrain.report import pretrain_card, write_pretrain_report
 
-    config = ModelConfig(
-        model=MODEL,
-        arch=arch_of(module.gmt),
-        tracks=shard.modality_specs,
-        uncovered=shard.uncovered,
-        max_gap_bins=shard.max_gap_bins,
-        assembly=shard.assembly,
-        pretrained_only=True,
-        provenance=_provenance(request).to_dict(),
-    )
+    provenance = _provenance(request)
+    config = model_config(MODEL, module.gmt, shard, provenance, pretrained_only=True)
     folder = RunFolder(request.output)
     save_model(folder.path, module.gmt, config)
     folder.write_weights(HEADS, weights(module.heads))
-    folder.write_json("metrics.json", plain(summary))
+    folder.write_json("metrics.json", tables.plain(summary))
     folder.write_text("README.md", pretrain_card(summary))
     write_pretrain_report(summary, folder.path / "report.html")

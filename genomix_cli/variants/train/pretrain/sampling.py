@@ -7,7 +7,7 @@ O k-mers of a span.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,30 +21,13 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.tracks import rows_in_cell
 from genomix_cli.variants.models.base import Variants, Window
-from genomix_cli.variants.records.inputs import (
-    BIN_SIZE,
-    CONTACT_BIN,
-    MARGIN,
-    WindowArrays,
-    load_window,
-    mirrored_window,
-)
+from genomix_cli.variants.records import inputs
 from genomix_cli.variants.requests import Masking
-from genomix_cli.variants.train.pretrain.masking import (
-    HiddenBins,
-    clear_spans,
-    draw_spans,
-    hide_bases,
-    hide_modality,
-    hide_tracks,
-    interpolate,
-    middle_of,
-    span_kmers,
-)
+from genomix_cli.variants.train.pretrain import masking as mask
 from genomix_cli.variants.train.splits import HeldOutRegions
 
 # Number of bases to count at a time.
-PIECE = 1000 * CONTACT_BIN
+PIECE = 1000 * inputs.CONTACT_BIN
 #: In validation: hide spans rather than a whole modality.
 SPANS = -1
 
@@ -89,7 +72,7 @@ def find_places(
     DataError
         If no window is left, saying why.
     """
-    window = n_bins * BIN_SIZE
+    window = n_bins * inputs.BIN_SIZE
     found: list[tuple[int, int]] = []
     unknown = touched = 0
     for index, (name, length) in enumerate(shard.contigs.items()):
@@ -132,13 +115,15 @@ def _grid(
     if not len(shard.blocks(contig)):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     known = [
-        (shard.codes(contig, low, low + PIECE) < UNKNOWN_BASE).reshape(-1, CONTACT_BIN).sum(1)
+        (shard.codes(contig, low, low + PIECE) < UNKNOWN_BASE)
+        .reshape(-1, inputs.CONTACT_BIN)
+        .sum(1)
         for low in range(0, length, PIECE)
     ]
-    width = window // CONTACT_BIN
-    counts = np.concatenate(known)[: -(-length // CONTACT_BIN)]
+    width = window // inputs.CONTACT_BIN
+    counts = np.concatenate(known)[: -(-length // inputs.CONTACT_BIN)]
     total = np.cumsum(np.pad(counts, (width, width)))
-    starts = np.arange(1 - width, len(counts)) * CONTACT_BIN
+    starts = np.arange(1 - width, len(counts)) * inputs.CONTACT_BIN
     return starts, total[width:-1] - total[: -width - 1]
 
 
@@ -189,35 +174,17 @@ def validation_draws(places: Places, shard: Shard, most: int) -> list[Draw]:
     chosen = np.unique(np.linspace(0, len(places.start) - 1, most).round().astype(np.int64))
     contigs = list(shard.contigs)
     modalities = shard.modalities
+    of_cell = {cell: rows_in_cell(shard.tracks, cell) for cell in shard.cells}
     return [
         Draw(contigs[int(places.contig[w])], int(places.start[w]), cell, hidden=hidden)
         for w in chosen
         for cell in shard.cells
-        for hidden in [SPANS, *_measured(shard.tracks, modalities, cell)]
+        for hidden in [SPANS, *(i for i, name in enumerate(modalities) if name in of_cell[cell])]
     ]
 
 
-def _measured(tracks: Sequence[str], modalities: Sequence[str], cell: str) -> list[int]:
-    rows = rows_in_cell(tracks, cell)
-    return [i for i, name in enumerate(modalities) if name in rows]
-
-
-class Item(NamedTuple):
-    """Arrays of one masked window; see `Batch`."""
-
-    window: WindowArrays
-    queries: Variants
-    kmers: NDArray[np.int64]
-    signal: NDArray[np.float32]
-    scored: NDArray[np.bool_]
-    bins: NDArray[np.int64]
-    line: NDArray[np.float32]
-    simple: NDArray[np.float32]
-    draw: NDArray[np.int64]
-
-
 class Batch(NamedTuple):
-    """Masked windows.
+    """Masked windows, or one of them: then without the axis W.
 
     Attributes
     ----------
@@ -273,7 +240,8 @@ class Reading:
     places: int = 16
 
 
-class MaskedWindows(Dataset[Item]):
+@dataclass(eq=False)
+class MaskedWindows(Dataset[Batch]):
     """Masked windows of a shard; an item depends only on seed, epoch and index.
 
     Parameters
@@ -288,60 +256,57 @@ class MaskedWindows(Dataset[Item]):
         Draw the bins to hide; otherwise each draw determines them.
     """
 
-    def __init__(
-        self,
-        shard: Shard,
-        draws: Sequence[Draw],
-        masking: Masking,
-        reading: Reading,
-        seed: int,
-        epoch: int,
-        *,
-        training: bool,
-    ) -> None:
-        self.shard, self.draws = shard, draws
-        self.masking, self.reading = masking, reading
-        self.seed, self.epoch, self.training = seed, epoch, training
+    shard: Shard
+    draws: Sequence[Draw]
+    masking: Masking
+    reading: Reading
+    seed: int
+    epoch: int
+    _: KW_ONLY
+    training: bool
 
     def __len__(self) -> int:
         return len(self.draws)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> Batch:
         draw = self.draws[index]
         rng = np.random.default_rng([self.seed, self.epoch, index, int(self.training)])
         source = self.shard.in_cell(draw.cell)
-        window = load_window(source, draw.contig, draw.start, self.reading.n_bins)
+        window = inputs.load_window(source, draw.contig, draw.start, self.reading.n_bins)
         if draw.reverse:
-            window = mirrored_window(window)
+            window = inputs.mirrored_window(window)
         observed = window.observed.astype(np.bool_)
         signal = window.signal.astype(np.float32) * observed
         hidden = self._hide(draw, observed, rng)
-        scored = hidden.bins & observed
-        known = observed & ~hidden.bins
+        scored = hidden & observed
+        known = observed & ~hidden
         codes, spans = self._hide_bases(draw, window.codes, rng)
         places = self._places(scored, rng)
-        line = interpolate(signal, known)
-        seen = WindowArrays(codes, signal * known, known.astype(np.float32), window.contacts)
-        return Item(
-            seen,
+        line = mask.interpolate(signal, known)
+        simple = line if draw.hidden == SPANS else _mean_of_others(signal, known)
+        kmers = self._kmers(window.codes, spans)
+        cell = self.shard.cells.index(draw.cell)
+        of_draw = np.array([self.epoch, index, cell, draw.hidden], np.int64)
+        return Batch(
+            Window(
+                *map(_tensor, (codes, signal * known, known.astype(np.float32), window.contacts))
+            ),
             self._queries(window.codes, codes, spans, places),
-            self._kmers(window.codes, spans),
-            signal,
-            scored,
-            places,
-            line,
-            line if draw.hidden == SPANS else _mean_of_others(signal, known),
-            np.array([self.epoch, index, self.shard.cells.index(draw.cell), draw.hidden], np.int64),
+            *map(_tensor, (kmers, signal, scored, places, line, simple, of_draw)),
         )
 
     def _hide(
         self, draw: Draw, observed: NDArray[np.bool_], rng: np.random.Generator
-    ) -> HiddenBins:
-        n_tracks, n_bins = observed.shape
+    ) -> NDArray[np.bool_]:
+        """Return the bins of the tracks to hide, ``[M, N]``."""
         if draw.hidden != SPANS:
-            return hide_modality(n_tracks, n_bins, draw.hidden)
+            bins = np.zeros_like(observed)
+            bins[draw.hidden] = True
+            return bins
         measured = np.asarray(observed.any(1))
-        return hide_tracks(measured, n_bins, self.masking, rng, joint=not self.training)
+        return mask.hide_tracks(
+            measured, observed.shape[1], self.masking, rng, joint=not self.training
+        )
 
     def _hide_bases(
         self, draw: Draw, codes: NDArray[np.uint8], rng: np.random.Generator
@@ -350,15 +315,17 @@ class MaskedWindows(Dataset[Item]):
         reading, masking = self.reading, self.masking
         if not masking.share or draw.hidden != SPANS:
             return codes, np.empty(0, np.int64)
-        length = reading.n_bins * BIN_SIZE
-        starts = draw_spans(length, masking.span, masking.share, reading.k, rng) + MARGIN
-        clear = clear_spans(codes, starts, masking.span, reading.flank)
+        length = reading.n_bins * inputs.BIN_SIZE
+        starts = (
+            mask.draw_spans(length, masking.span, masking.share, reading.k, rng) + inputs.MARGIN
+        )
+        clear = mask.clear_spans(codes, starts, masking.span, reading.flank)
         asked = rng.permutation(clear)[: reading.spans]
-        return hide_bases(codes, starts, masking.span), asked
+        return mask.hide_bases(codes, starts, masking.span), asked
 
     def _places(self, scored: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
         """Return hidden bins to predict through the variant stream, away from the window's edge."""
-        edge = -(-self.reading.flank // BIN_SIZE)
+        edge = -(-self.reading.flank // inputs.BIN_SIZE)
         bins = np.flatnonzero(scored[:, edge:-edge].any(0)) + edge
         chosen = rng.permutation(bins)[: self.reading.places]
         out = np.full(self.reading.places if self.masking.track_share else 0, -1, np.int64)
@@ -369,7 +336,7 @@ class MaskedWindows(Dataset[Item]):
         span, k = self.masking.span, self.reading.k
         n = self.reading.spans if self.masking.share else 0
         ids = np.full((n, span - k + 1), -1, np.int64)
-        ids[: len(spans)] = span_kmers(codes, spans, span, k)
+        ids[: len(spans)] = mask.span_kmers(codes, spans, span, k)
         return ids
 
     def _queries(
@@ -385,15 +352,11 @@ class MaskedWindows(Dataset[Item]):
         # Unused queries are computed all the same, at a valid offset, and ignored.
         filled = np.full(n, flank, np.int64)
         filled[: len(spans)] = spans
-        bases = middle_of(np.maximum(places, -(-flank // BIN_SIZE))) + MARGIN
+        bases = mask.middle_of(np.maximum(places, -(-flank // inputs.BIN_SIZE))) + inputs.MARGIN
         around = np.arange(-flank, flank + span)
-        ref = np.concatenate(
-            [
-                masked[filled[:, None] + around],
-                np.pad(codes, (0, span))[bases[:, None] + around],
-            ]
-        )
-        offset = np.concatenate([filled, bases]) - MARGIN
+        of_bases = np.pad(codes, (0, span))[bases[:, None] + around]
+        ref = np.concatenate([masked[filled[:, None] + around], of_bases])
+        offset = np.concatenate([filled, bases]) - inputs.MARGIN
         length = np.repeat([span, 1], [n, len(bases)])
         return Variants(*map(torch.from_numpy, (offset, ref, ref, length, length)))
 
@@ -404,16 +367,6 @@ def _mean_of_others(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> ND
     return np.repeat(mean[None], len(signal), axis=0).astype(np.float32)
 
 
-def stack(items: Sequence[Item]) -> Batch:
-    """Stack items into a batch."""
-
-    def stacked(field: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(item, field) for item in items]))
-
-    windows = zip(*(item.window for item in items), strict=True)
-    queries = zip(*(item.queries for item in items), strict=True)
-    return Batch(
-        Window(*(torch.from_numpy(np.stack(parts)) for parts in windows)),
-        Variants(*map(torch.stack, queries)),
-        *map(stacked, Batch._fields[2:]),
-    )
+def _tensor(array: NDArray[np.generic]) -> Tensor:
+    """Return a copy as a tensor, since arrays of a shard may be read-only views."""
+    return torch.from_numpy(np.array(array, order="C"))

@@ -437,7 +437,7 @@ def test_a_track_nowhere_near_the_variants_is_warned_of(
         ({"layout": "rows"}, "unknown shard layout 'rows' .expected genome or windows"),
         ({"uncovered": "nan"}, "--uncovered: .*missing or zero, found nan"),
         ({"stats": Path("nowhere/a.json")}, "nowhere: no such folder"),
-        ({"k": 8}, "--k: k-mer length .expected 3 to 7, found 8"),
+        ({"k": 8}, "--k: out of range .expected from 3 to 7, found 8"),
     ],
 )
 def test_a_request_that_cannot_be(

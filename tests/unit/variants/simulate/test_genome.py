@@ -472,7 +472,7 @@ def test_nothing_is_left_of_a_failed_run(tmp_path: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("genomix_cli.variants.simulate.genome.write_contacts", fail)
+    monkeypatch.setattr("genomix_cli.variants.simulate.files.write_contacts", fail)
     with pytest.raises(KeyboardInterrupt):
         simulate_genome(SimulationRequest(tmp_path / "x", 1, 100_000))
     assert not list(tmp_path.iterdir())

@@ -8,15 +8,7 @@ import numpy as np
 
 from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.genome.signal import BIN_SIZE
-from genomix_cli.variants.evaluate.suite.baselines.base import (
-    Baseline,
-    BaselineTask,
-    Predict,
-    Prediction,
-    Rows,
-    fit_tuned,
-    require_sklearn,
-)
+from genomix_cli.variants.evaluate.suite.baselines import base
 from genomix_cli.variants.train.dataset import cells_of
 
 # Bins on each side of the variant's own.
@@ -25,7 +17,7 @@ AROUND = 3
 STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
 
 
-def position(task: BaselineTask) -> Prediction:
+def position(task: base.BaselineTask) -> base.Prediction:
     """Predict from the position in the contig and the distance to the nearest other site.
 
     It shows how much of the labels follows from where variants were looked for: a good score is an
@@ -34,7 +26,7 @@ def position(task: BaselineTask) -> Prediction:
     return _boosted(task, lambda rows: position_features(task, rows))
 
 
-def position_features(task: BaselineTask, rows: Rows) -> FloatArray:
+def position_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
     """Return base, share of the contig, bases to its nearer end and to the next site ``[n, 4]``."""
     table = task.shard.variants
     length = np.array(list(task.shard.contigs.values()), np.float64)[table.contig[rows]]
@@ -43,7 +35,7 @@ def position_features(task: BaselineTask, rows: Rows) -> FloatArray:
     return np.stack([pos, pos / length, to_end, _nearest_site(task)[rows]], 1)
 
 
-def _nearest_site(task: BaselineTask) -> FloatArray:
+def _nearest_site(task: base.BaselineTask) -> FloatArray:
     """Bases to the nearest other position with variants ``[V]``; inf where it is the only one."""
     table = task.shard.variants
     # Contig and position as one number; no contig has 2^40 bases.
@@ -55,12 +47,12 @@ def _nearest_site(task: BaselineTask) -> FloatArray:
     return nearest[index]
 
 
-def tracks(task: BaselineTask) -> Prediction:
+def tracks(task: base.BaselineTask) -> base.Prediction:
     """Predict from the seven bins around the variant of each modality, in its cell type."""
     return _boosted(task, lambda rows: track_features(task, rows))
 
 
-def track_features(task: BaselineTask, rows: Rows) -> FloatArray:
+def track_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
     """Return the signal around variants, float64 ``[n, M * 7]``, NaN where not observed."""
     shard, table, names = task.shard, task.shard.variants, list(task.shard.contigs)
     cells, cell = cells_of(shard)
@@ -75,11 +67,13 @@ def track_features(task: BaselineTask, rows: Rows) -> FloatArray:
     return features
 
 
-def _boosted(task: BaselineTask, features: Callable[[Rows], FloatArray]) -> Prediction:
+def _boosted(
+    task: base.BaselineTask, features: Callable[[base.Rows], FloatArray]
+) -> base.Prediction:
     """Histogram gradient boosting (Ke et al. 2017), the penalty chosen on the validation part."""
-    require_sklearn()
+    base.require_sklearn()
 
-    def fit(x: FloatArray, y: FloatArray, strength: float) -> Predict:
+    def fit(x: FloatArray, y: FloatArray, strength: float) -> base.Predict:
         # A column that was never measured cannot be cut into bins.
         known = ~np.isnan(x).all(0)
         if not known.any():
@@ -87,10 +81,12 @@ def _boosted(task: BaselineTask, features: Callable[[Rows], FloatArray]) -> Pred
         predict = _fit_boosting(task, x[:, known], y, strength)
         return lambda other: predict(other[:, known])
 
-    return fit_tuned(task, features, fit, STRENGTHS, "L2 of the leaves")
+    return base.fit_tuned(task, features, fit, STRENGTHS, "L2 of the leaves")
 
 
-def _fit_boosting(task: BaselineTask, x: FloatArray, y: FloatArray, strength: float) -> Predict:
+def _fit_boosting(
+    task: base.BaselineTask, x: FloatArray, y: FloatArray, strength: float
+) -> base.Predict:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     # Early stopping would hold out single variants, whose neighbours train.
@@ -103,12 +99,12 @@ def _fit_boosting(task: BaselineTask, x: FloatArray, y: FloatArray, strength: fl
     return lambda other: chosen.predict_proba(other)[:, 1]
 
 
-POSITION = Baseline(
+POSITION = base.Baseline(
     position,
     "gradient boosting on the position in the contig and the distances to its end and to the "
     "nearest other site",
 )
-TRACKS = Baseline(
+TRACKS = base.Baseline(
     tracks,
     "gradient boosting on seven bins around the variant of each modality, in its cell type",
     reads_tracks=True,

@@ -14,15 +14,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import canonical_kmers, encode, kmer_ids
-from genomix_cli.variants.evaluate.suite.baselines.base import (
-    Baseline,
-    BaselineTask,
-    Predict,
-    Prediction,
-    Rows,
-    fit_tuned,
-    require_sklearn,
-)
+from genomix_cli.variants.evaluate.suite.baselines import base
 from genomix_cli.variants.records.inputs import Allele, haplotypes
 
 K = 6
@@ -33,20 +25,20 @@ MAX_ITERATIONS = 200
 CHUNK = 2_000
 
 
-def predict(task: BaselineTask) -> Prediction:
+def predict(task: base.BaselineTask) -> base.Prediction:
     """Predict by logistic (of quantities: ridge) regression on counts of canonical 6-mers.
 
     Only 6-mers that touch the allele differ between the haplotypes, so the window is K - 1 bases
     on each side.
     """
-    require_sklearn()
+    base.require_sklearn()
     fit = _logistic if task.is_label else _ridge
-    return fit_tuned(
+    return base.fit_tuned(
         task, lambda rows: kmer_changes(task.shard, rows), fit, STRENGTHS, "inverse L2 strength"
     )
 
 
-def kmer_changes(shard: Shard, rows: Rows) -> Any:
+def kmer_changes(shard: Shard, rows: base.Rows) -> Any:
     """Count how often each 6-mer, or its reverse complement, is lost and gained.
 
     Returns
@@ -61,7 +53,7 @@ def kmer_changes(shard: Shard, rows: Rows) -> Any:
     return hstack([change.maximum(0), (-change).maximum(0)]).tocsr()
 
 
-def _changes(shard: Shard, rows: Rows) -> Any:
+def _changes(shard: Shard, rows: base.Rows) -> Any:
     """Counts on the reference less those on the alternative, sparse ``[n, 2080]``."""
     from scipy.sparse import vstack
 
@@ -104,7 +96,7 @@ def _scaled(x: Any, scale: FloatArray) -> Any:
     return x @ diags(1 / scale)
 
 
-def _logistic(x: Any, y: FloatArray, strength: float) -> Predict:
+def _logistic(x: Any, y: FloatArray, strength: float) -> base.Predict:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -116,7 +108,7 @@ def _logistic(x: Any, y: FloatArray, strength: float) -> Predict:
     return lambda other: model.predict_proba(_scaled(other, scale))[:, 1]
 
 
-def _ridge(x: Any, y: FloatArray, strength: float) -> Predict:
+def _ridge(x: Any, y: FloatArray, strength: float) -> base.Predict:
     from sklearn.linear_model import Ridge
 
     scale = _scale(x)
@@ -124,7 +116,7 @@ def _ridge(x: Any, y: FloatArray, strength: float) -> Predict:
     return lambda other: model.predict(_scaled(other, scale))
 
 
-KMER_LOGISTIC = Baseline(
+KMER_LOGISTIC = base.Baseline(
     predict,
     "logistic regression with a ridge penalty on the 6-mers that the allele takes away and brings",
 )

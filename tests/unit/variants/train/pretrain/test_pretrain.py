@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import default_collate
 
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.errors import DataError, UsageError
@@ -36,7 +37,6 @@ from genomix_cli.variants.train.pretrain.sampling import (
     Reading,
     draw_epoch,
     find_places,
-    stack,
     validation_draws,
 )
 from genomix_cli.variants.train.splits import HeldOutRegions
@@ -151,7 +151,7 @@ def test_what_is_told_depends_on_nothing_that_is_hidden() -> None:
     shard = FakeShard()
     network = make_network(shard)
     item = windows(shard)[0]
-    batch = stack([item])
+    batch = default_collate([item])
     told = network(batch)
     other = batch._replace(
         signal=batch.signal + 1000 * batch.scored, kmers=(batch.kmers + 1) % 4096
@@ -165,7 +165,7 @@ def test_what_is_told_depends_on_nothing_that_is_hidden() -> None:
 def test_tokens_give_the_context_that_scoring_has() -> None:
     shard = FakeShard()
     gmt = make_network(shard).gmt
-    window = stack([windows(shard)[1]]).window
+    window = default_collate([windows(shard)[1]]).window
     context, tokens = gmt.tokens(window)
     for one, two in zip(context.layers, gmt.window(window).layers, strict=True):
         torch.testing.assert_close(one, two)
@@ -176,7 +176,7 @@ def test_every_part_that_scores_variants_learns() -> None:
     shard = FakeShard()
     network = make_network(shard).train()
     task = PretrainTask(network, 1.0, 0)
-    batch: Batch = stack([windows(shard)[i] for i in range(8)])
+    batch: Batch = default_collate([windows(shard)[i] for i in range(8)])
     losses = task.losses(batch)
     losses["loss"].backward()
     assert losses["kmers"].item() == pytest.approx(1.0, abs=0.2)
