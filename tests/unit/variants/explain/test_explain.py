@@ -253,7 +253,9 @@ def _full_rollout(model: GMT, inputs: Inputs) -> np.ndarray:
         context = model.window(inputs.window)
         x = context.fused[0]
         tokens = model.alleles(model.embed_alleles(inputs.variants))
-        y = model._with_cls(context, tokens, bins)[0, 0]
+        cls = (model.cls + x[bins[0, 0]])[None]
+        positions = (model.positions * model.position_scale)[bins[0, 0]]
+        y = torch.cat([cls, tokens[0, 0]]) + model.offsets + positions
         total = torch.eye(len(x) + len(y))
         column = torch.arange(N_BINS) // 100
         for layer, prior in zip(model.layers, context.priors, strict=True):
