@@ -46,6 +46,7 @@ class Annotator:
     def __post_init__(self) -> None:
         self.tags = (*SCORES, *(RANKS if self.background else ()))
         self._none = (MISSING,) * len(self.tags)
+        self._scores = ";".join(f"{tag.key}=%s" for tag in self.tags)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -86,8 +87,9 @@ class Annotator:
         return zip(*([f"{value:.6g}" for value in c.tolist()] for c in columns), strict=True)
 
     def _vcf_line(self, checked: Checked, rows: Sequence[tuple[str, ...]]) -> str:
-        columns = zip(self.tags, zip(*rows, strict=True), strict=True)
-        scores = ";".join([f"{tag.key}={','.join(column)}" for tag, column in columns])
+        # Nearly every record has one ALT: no lists for it.
+        values = rows[0] if len(rows) == 1 else map(",".join, zip(*rows, strict=True))
+        scores = self._scores % tuple(values)
         if any(checked.reasons):
             scores += f";{REASON}={','.join([reason or MISSING for reason in checked.reasons])}"
         return with_scores(checked.record.fields, scores)
