@@ -176,28 +176,25 @@ class Cohort:
         here[self.rows(name)] = True
         return here
 
-    def matrix(self, name: str) -> NDArray[np.float32]:
-        """Values ``[n, d_m]``, NaN where missing, all of them where the modality is."""
-        return self._aligned(name, "X")
-
-    def layer(self, name: str, layer: str) -> NDArray[np.float32]:
-        """A layer ``[n, d_m]`` as :meth:`matrix` gives the values."""
-        return self._aligned(name, f"layers/{layer}")
-
-    def layers(self, name: str) -> tuple[str, ...]:
-        """Names of the layers of a modality."""
-        return tuple(self._file[f"mod/{name}/layers"])
-
-    def _aligned(self, name: str, what: str) -> NDArray[np.float32]:
+    def matrix(self, name: str, where: str = "X") -> NDArray[np.float32]:
+        """Return values ``[n, d_m]``, NaN where missing, all of them where the modality is."""
         from anndata.io import read_elem
 
-        own = read_elem(self._file[f"mod/{name}/{what}"])
+        own = read_elem(self._file[f"mod/{name}/{where}"])
         rows = self._rows[name]
         if len(rows) == len(self.obs):
             return np.asarray(own, np.float32)
         values = np.full((len(self.obs), own.shape[1]), np.nan, np.float32)
         values[rows] = own
         return values
+
+    def layer(self, name: str, layer: str) -> NDArray[np.float32]:
+        """Return a layer ``[n, d_m]`` as :meth:`matrix` gives the values."""
+        return self.matrix(name, f"layers/{layer}")
+
+    def layers(self, name: str) -> tuple[str, ...]:
+        """Names of the layers of a modality."""
+        return tuple(self._file[f"mod/{name}/layers"])
 
     def latents(self) -> pd.DataFrame | None:
         """The latent variables of a simulated cohort, a row per sample."""

@@ -49,16 +49,12 @@ def resolve_devices(device: str, devices: str = "") -> list[torch.device]:
     first = resolve_device(device)
     if not devices:
         return [first]
-    wrong = UsageError(
-        "no devices", where="--devices", expected="a number, or indices as in 0,2", found=devices
-    )
     indices = [part for part in devices.split(",") if part]
-    if not indices or not all(index.isdecimal() for index in indices) or ":" in device:
-        raise wrong
-    if "," not in devices:
-        if not int(devices):
-            raise wrong
+    if devices.isdecimal():
         indices = list(map(str, range(int(devices))))
+    if not indices or not all(index.isdecimal() for index in indices) or ":" in device:
+        expected = "a number, or indices as in 0,2"
+        raise UsageError("no devices", where="--devices", expected=expected, found=devices)
     if first.type == "cpu":
         return [first] * len(indices)
     return [resolve_device(f"cuda:{index}") for index in indices]
