@@ -20,7 +20,6 @@ MIN_SD = 1e-3
 DECIMALS = 6
 
 Uncovered = Literal["missing", "zero"]
-UNCOVERED: tuple[Uncovered, ...] = ("missing", "zero")
 
 
 class Signal(NamedTuple):

@@ -93,16 +93,25 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
             found=loaded.config.model,
         )
     source = raw_genome(request, loaded.config)
+    summaries: list[Summary] = []
     with closing(source):
         if loaded.config.demonstration:
             log.warning("%s", DEMONSTRATION)
         if source.missing:
             log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
         selection = select_sites(request, source.fasta)
-        summaries = _explain_all(request, loaded, source, selection)
+        explainer = Explainer(loaded, source, request, mode=selection.mode)
+        with Writer(request, loaded, source) as writer:
+            for site in track(selection.sites, "explaining"):
+                explanation = explainer.explain(site)
+                writer.write(explanation)
+                summaries += [
+                    Summary(site.name, a.baseline, explanation.probability, a.change, a.error)
+                    for a in explanation.attributions
+                ]
     if not request.allow_incomplete:
         _check(summaries, request)
-    return summaries
+    return tuple(summaries)
 
 
 class Selection(NamedTuple):
@@ -203,22 +212,6 @@ def _refuse_unknown(
             where=request.variants,
             hint=f"genomix score says why in {REASON}",
         )
-
-
-def _explain_all(
-    request: ExplainRequest, loaded: LoadedModel, source: RawGenome, selection: Selection
-) -> tuple[Summary, ...]:
-    explainer = Explainer(loaded, source, request, mode=selection.mode)
-    summaries: list[Summary] = []
-    with Writer(request, loaded, source) as writer:
-        for site in track(selection.sites, "explaining"):
-            explanation = explainer.explain(site)
-            writer.write(explanation)
-            summaries += [
-                Summary(site.name, a.baseline, explanation.probability, a.change, a.error)
-                for a in explanation.attributions
-            ]
-    return tuple(summaries)
 
 
 def _check(summaries: Sequence[Summary], request: ExplainRequest) -> None:

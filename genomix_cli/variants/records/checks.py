@@ -29,7 +29,6 @@ from genomix_cli.variants.records.reference import Reference
 log = logging.getLogger("genomix")
 
 CheckRef = Literal["w", "e", "x"]
-CHECK_REF: tuple[CheckRef, ...] = ("w", "e", "x")
 
 #: Number of records in the audit of REF, and the least number that allows a verdict.
 AUDIT_RECORDS = 10_000

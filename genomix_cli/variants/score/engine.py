@@ -43,7 +43,6 @@ MODES: tuple[Mode, ...] = ("shared", "centred")
 #: Function of position and window size that gives the start of the window.
 WINDOW_STARTS = {"shared": window_start, "centred": centred_start}
 Precision = Literal["fp32", "bf16"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 #: Alleles that go through the model together. Only these sizes, so that the GPU chooses its
 #: kernels once per size and an allele always meets the same ones: its score is reproducible.
 CHUNKS = (1, 4, 16, 64)

@@ -9,19 +9,18 @@ import torch
 
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.run_folder import RunFolder
-from genomix_cli.genome.signal import UNCOVERED
 from genomix_cli.genome.vcf.reader import Record
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of
 from genomix_cli.learning.devices import resolve_devices
+from genomix_cli.options import check_options
 from genomix_cli.provenance import sha256
 from genomix_cli.variants import trained
-from genomix_cli.variants.records.checks import CHECK_REF
 from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.background import Background, load_background
-from genomix_cli.variants.score.engine import MODES, PRECISIONS, Mode, Precision, chosen_precision
+from genomix_cli.variants.score.engine import Mode, Precision, chosen_precision
 
 
 class Plan(NamedTuple):
@@ -71,16 +70,7 @@ def check_choices(request: ScoreRequest) -> None:
     UsageError
         Naming the option.
     """
-    for option, value, choices in (
-        ("--check-ref", request.check_ref, CHECK_REF),
-        ("--uncovered", request.genome.uncovered or UNCOVERED[0], UNCOVERED),
-        ("--mode", request.mode, ("auto", *MODES)),
-        ("--precision", request.precision, ("auto", *PRECISIONS)),
-    ):
-        if value not in choices:
-            raise UsageError(
-                "not a choice", where=option, expected=" or ".join(choices), found=str(value)
-            )
+    check_options(request)
     if request.regions and request.regions_file:
         raise UsageError("give --regions or --regions-file, not both")
     if request.is_read_once and (request.shard or request.resume):

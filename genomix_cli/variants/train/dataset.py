@@ -18,19 +18,7 @@ from torch.utils.data import Dataset
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import encode
 from genomix_cli.variants.models.base import Variants, Window
-from genomix_cli.variants.records.inputs import (
-    BIN_SIZE,
-    CONTACT_BIN,
-    MAX_ALLELE,
-    Allele,
-    Haplotypes,
-    WindowArrays,
-    haplotypes,
-    load_window,
-    mirrored_haplotypes,
-    mirrored_offset,
-    mirrored_window,
-)
+from genomix_cli.variants.records import inputs
 
 NULL_FRACTION = 0.02
 
@@ -64,9 +52,9 @@ class Batch(NamedTuple):
 class Item(NamedTuple):
     """Arrays of one window and its variants; the signal is float32."""
 
-    window: WindowArrays
+    window: inputs.WindowArrays
     offset: NDArray[np.int64]
-    haplotypes: Haplotypes
+    haplotypes: inputs.Haplotypes
     label: NDArray[np.float32]
     effect: NDArray[np.float32]
     weight: NDArray[np.float32]
@@ -186,11 +174,11 @@ class VariantDataset(Dataset[Item]):
     def set_epoch(self, epoch: int) -> None:
         """Place the windows anew; the placement depends only on seed and epoch."""
         self.epoch = epoch
-        window = self.n_bins * BIN_SIZE
+        window = self.n_bins * inputs.BIN_SIZE
         table, rows, phase = self.shard.variants, self.rows, 0
         if self.augment:
             rng = np.random.default_rng([self.seed, epoch])
-            phase = CONTACT_BIN * int(rng.integers(window // 2 // CONTACT_BIN))
+            phase = inputs.CONTACT_BIN * int(rng.integers(window // 2 // inputs.CONTACT_BIN))
             drawn = rng.random(len(rows)) < self.negatives
             rows = rows[drawn | ~(table.label[rows] <= 0.5)]
         self.placements = place_windows(
@@ -219,7 +207,7 @@ class VariantDataset(Dataset[Item]):
         placement = self.placements[index]
         table = self.shard.variants
         alleles = [
-            Allele(int(table.pos[r]), encode(table.ref[r]), encode(table.alt[r]))
+            inputs.Allele(int(table.pos[r]), encode(table.ref[r]), encode(table.alt[r]))
             for r in placement.rows
         ]
         row, label = placement.rows.copy(), table.label[placement.rows].copy()
@@ -233,12 +221,12 @@ class VariantDataset(Dataset[Item]):
             ]
             label[null], effect[null], row[null] = 0.0, np.nan, -1
         source = self.shard.in_cell(placement.cell)
-        window = load_window(source, placement.contig, placement.start, self.n_bins)
+        window = inputs.load_window(source, placement.contig, placement.start, self.n_bins)
         item = Item(
             # `collate` copies the rest out of the file.
             window._replace(signal=window.signal.astype(np.float32)),
             np.array([a.pos for a in alleles], np.int64) - placement.start,
-            haplotypes(self.shard, placement.contig, alleles, self.flank),
+            inputs.haplotypes(self.shard, placement.contig, alleles, self.flank),
             label,
             effect,
             weight,
@@ -251,24 +239,24 @@ class VariantDataset(Dataset[Item]):
 
 
 def reverse_strand(
-    item: Item, shard: Shard, placement: Placement, alleles: Sequence[Allele]
+    item: Item, shard: Shard, placement: Placement, alleles: Sequence[inputs.Allele]
 ) -> Item:
     """Return the item as read from the other strand."""
     n_bins = item.window.signal.shape[1]
-    flank = (item.haplotypes.ref.shape[1] - MAX_ALLELE) // 2
+    flank = (item.haplotypes.ref.shape[1] - inputs.MAX_ALLELE) // 2
     return item._replace(
-        window=mirrored_window(item.window),
-        offset=mirrored_offset(item.offset, item.haplotypes.ref_len, n_bins),
-        haplotypes=mirrored_haplotypes(shard, placement.contig, alleles, flank),
+        window=inputs.mirrored_window(item.window),
+        offset=inputs.mirrored_offset(item.offset, item.haplotypes.ref_len, n_bins),
+        haplotypes=inputs.mirrored_haplotypes(shard, placement.contig, alleles, flank),
     )
 
 
 def collate(items: Sequence[Item]) -> Batch:
     """Stack items, padding the variants to the same number per window."""
     most = max(len(item.offset) for item in items)
-    windows, offsets, haplotypes, *columns = zip(*items, strict=True)
+    windows, offsets, bases, *columns = zip(*items, strict=True)
     window = Window(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*windows, strict=True)))
-    variants = [_pad(arrays, most) for arrays in (offsets, *zip(*haplotypes, strict=True))]
+    variants = [_pad(arrays, most) for arrays in (offsets, *zip(*bases, strict=True))]
     *known, row = columns
     return Batch(
         window._replace(observed=window.observed.float()),
