@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -66,21 +66,17 @@ def tracks_of_one_cell(values: list[str]) -> dict[str, Path]:
     return of_one_cell({name: Path(path) for name, path in pairs.items()})
 
 
-TracksOfOneCell = Annotated[
-    Mapping[str, Path],
-    Option(
-        "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
-        "--track -t",
-        metavar="NAME=FILE",
-        env="GENOMIX_TRACKS",
-        parse=tracks_of_one_cell,
-        panel=GENOME,
-    ),
-]
-Uncovered = Annotated[
-    Literal["missing", "zero"] | None,
-    Option("Meaning of bases without signal", shown="as in training", panel=GENOME),
-]
+_TRACK = Option(
+    "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
+    "--track -t",
+    metavar="NAME=FILE",
+    env="GENOMIX_TRACKS",
+    parse=tracks_of_one_cell,
+    panel=GENOME,
+)
+_UNCOVERED = Option("Meaning of bases without signal", shown="as in training", panel=GENOME)
+TracksOfOneCell = Annotated[Mapping[str, Path], _TRACK]
+Uncovered = Annotated[Literal["missing", "zero"] | None, _UNCOVERED]
 NormaliseLike = Annotated[
     str | None,
     Option(
@@ -300,21 +296,15 @@ class GenomeFiles:
     fasta: Path | None = option(
         None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME, unless="genome"
     )
-    tracks: Mapping[str, Path] = option(
-        {},
-        "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
-        "--track -t",
-        metavar="NAME=FILE",
-        env="GENOMIX_TRACKS",
-        parse=tracks_of_one_cell,
-        unless="genome",
+    tracks: Annotated[Mapping[str, Path], replace(_TRACK, unless="genome")] = field(
+        default_factory=dict
     )
     contacts: Path | None = option(
         None, "Hi-C: .cool, or .mcool[::/resolutions/N]", env="GENOMIX_CONTACTS", unless="genome"
     )
-    uncovered: Literal["missing", "zero"] | None = option(
-        None, "Meaning of bases without signal", shown="as in training", unless="genome"
-    )
+    uncovered: Annotated[
+        Literal["missing", "zero"] | None, replace(_UNCOVERED, unless="genome")
+    ] = None
     shard: Path | None = option(
         None,
         "Shard of `prepare variants`, instead of --fasta, --track and --contacts",
