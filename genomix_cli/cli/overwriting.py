@@ -16,6 +16,12 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 INDEXES = (".fai", ".gzi", ".tbi", ".csi")
 # Files that `prepare cohort --study` reads of a folder.
 OF_A_STUDY = ("data_*", "meta_*", "*.seg")
+# Without its tables: they are for people to read, and other commands write under such names too.
+OF_A_RUN = (
+    *("config.json", "model.safetensors", "train.json", "metrics.json", "README.md", "report.html"),
+    *("checkpoints/", "logs/", "reference.json", "heads.safetensors", "cross_validation.json"),
+    *("fold-*.bed", "fold-*/", "predictions.parquet", "timing.json", "*_mqc.json"),
+)
 
 
 class NamedPath(NamedTuple):
@@ -103,12 +109,8 @@ def _parts(source: Path) -> Iterator[Path]:
     if not source.is_dir():
         yield from (Path(f"{source}{suffix}") for suffix in INDEXES)
         return
-    from genomix_cli.formats.run_folder import FILES
-
-    for name in (*OF_A_STUDY, *(file.name for file in FILES)):
-        # Tables of a run are for people to read, and other commands write under such names too.
-        if not name.endswith(".tsv"):
-            yield from source.glob(f"{name}**/*" if name.endswith("/") else name)
+    for name in (*OF_A_STUDY, *OF_A_RUN):
+        yield from source.glob(f"{name}**/*" if name.endswith("/") else name)
 
 
 def _is_same(a: Path, b: Path) -> bool:
