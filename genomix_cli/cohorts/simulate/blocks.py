@@ -56,6 +56,14 @@ class BlockProcess(Process):
     """Process whose hidden states are those of blocks, with one emission per reader."""
 
     blocks: Blocks
+    unit: Ints
+
+    def draw_states(
+        self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]
+    ) -> Ints:
+        """Draw the state of each feature's block ``[n, d]``, and store that of the blocks."""
+        hidden[self.name] = self.blocks.draw(samples, rng)
+        return hidden[self.name][:, self.unit]
 
     def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
         """See :class:`Process`."""

@@ -15,9 +15,10 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
+import pandas as pd
 
 from genomix_cli.cohorts.simulate.blocks import BlockProcess, Blocks
 from genomix_cli.cohorts.simulate.drivers import choose_drivers
@@ -26,9 +27,6 @@ from genomix_cli.cohorts.simulate.methylation import block_of_features
 from genomix_cli.cohorts.simulate.process import Drawn
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -77,34 +75,20 @@ class Chromatin(BlockProcess):
     Parameters = ChromatinParameters
 
     def __init__(
-        self,
-        parameters: ChromatinParameters,
-        shared: Shared,
-        share: float,
-        rng: np.random.Generator,
+        self, parameters: ChromatinParameters, shared: Shared, rng: np.random.Generator
     ) -> None:
+        p = parameters
         self.shared = shared
-        self.unit = block_of_features(parameters.features, parameters.module, rng)
+        self.unit = block_of_features(p.features, p.module, rng)
         units = int(self.unit.max()) + 1
-        self.normal = (rng.random(units) < parameters.open).astype(int)
+        self.normal = (rng.random(units) < p.open).astype(int)
         drivers = choose_drivers(
-            shared,
-            self.name,
-            units,
-            parameters.drivers,
-            share,
-            parameters.penetrance,
-            parameters.background,
-            rng,
+            shared, self.name, units, p.drivers, p.penetrance, p.background, rng
         )
         self.blocks = Blocks(drivers, np.eye(2)[self.normal], np.eye(2)[1 - self.normal])
-        mean = rng.normal(parameters.base, parameters.base_sd, (parameters.features, 1, 1, 1))
-        mean = (
-            mean
-            + self._mixed(parameters.gain)
-            + batch_shift(shared, parameters.features, parameters.batch_sd, rng)
-        )
-        sd = parameters.noise * np.exp(rng.normal(0, 0.25, parameters.features))
+        mean = rng.normal(p.base, p.base_sd, (p.features, 1, 1, 1)) + self._mixed(p.gain)
+        mean = mean + batch_shift(shared, p.features, p.batch_sd, rng)
+        sd = p.noise * np.exp(rng.normal(0, 0.25, p.features))
         self.readers = {self.name: GaussianEmission(self.unit, units, mean, sd)}
 
     def _mixed(self, gain: float) -> Floats:
@@ -116,8 +100,7 @@ class Chromatin(BlockProcess):
 
     def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
         """See :class:`Process`."""
-        hidden[self.name] = self.blocks.draw(samples, rng)
-        state = hidden[self.name][:, self.unit]
+        state = self.draw_states(samples, rng, hidden)
         values = self.readers[self.name].draw(state, samples, rng)
         return Drawn(values, values, {"state": state.astype(np.int8)})
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.requests import CohortRequest
@@ -32,7 +33,6 @@ from genomix_cli.provenance import Provenance
 
 if TYPE_CHECKING:
     import h5py
-    import pandas as pd
     from anndata import AnnData
 
 # Samples per piece. Each has its own generator, so the number of threads changes nothing.
@@ -62,19 +62,8 @@ class CohortSummary:
     ceilings: tuple[Ceiling, ...]
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Some consecutive samples.
-
-    Attributes
-    ----------
-    observed : dict of str to Observed
-    posteriors : dict of tuple to NDArray
-        ``[n, K]`` for each set of modalities.
-    """
-
-    observed: dict[str, Observed]
-    posteriors: dict[Subset, Floats]
+# What is observed of some consecutive samples, and their posteriors ``[n, K]``.
+Piece = tuple[dict[str, Observed], dict[Subset, Floats]]
 
 
 def simulate_cohort(request: CohortRequest) -> CohortSummary:
@@ -97,21 +86,17 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
         {"preset": request.preset, **plain(request.parameters)}, {}, seed=request.seed
     )
     with draft_cohort(request.output, modalities, obs, provenance, force=request.force) as file:
-        simulated = _fill(file, model, samples, absent, request)
-        label = samples.label
-        posteriors = {
-            tuple(map(called, subset)): posterior
-            for subset, posterior in simulated.posteriors.items()
-        }
-        table = ceilings(model.shared.prior, posteriors, label)
-        add_samples(file, {TRUTH: np.column_stack(list(simulated.latents.values()))})
-        add_samples(file, {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()})
-        add_truth(file, _truth(request, model, simulated.latents, table))
+        latents, posteriors = _fill(file, model, samples, absent, request)
+        posteriors = {tuple(map(called, subset)): p for subset, p in posteriors.items()}
+        table = ceilings(model.shared.prior, posteriors, samples.label)
+        arrays = {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()}
+        add_samples(file, {TRUTH: np.column_stack(list(latents.values())), **arrays})
+        add_truth(file, _truth(request, model, latents, table))
     return CohortSummary(
         request.output,
         len(samples),
         {name: modality.n_vars for name, modality in modalities.items()},
-        {name: int((label == k).sum()) for k, name in enumerate(model.shared.classes)},
+        {name: int((samples.label == k).sum()) for k, name in enumerate(model.shared.classes)},
         table,
     )
 
@@ -136,14 +121,11 @@ def draw_present(
 
 def _obs(model: JointModel, samples: Samples) -> pd.DataFrame:
     """Return the table of samples."""
-    import pandas as pd
-
     width = max(len(str(len(samples))), 5)
     frame = pd.DataFrame(index=[f"S{i:0{width}d}" for i in range(1, len(samples) + 1)])
     classes = pd.Index(model.shared.classes)
     frame[LABEL] = pd.Categorical.from_codes(samples.label.tolist(), classes)
-    batches = model.shared.shape[2]
-    if batches > 1:
+    if (batches := model.shared.shape[2]) > 1:
         names = pd.Index([f"batch{b + 1}" for b in range(batches)])
         frame[BATCH] = pd.Categorical.from_codes(samples.batch.tolist(), names)
     return frame
@@ -154,15 +136,8 @@ def _empty(model: JointModel, name: str, obs: pd.DataFrame) -> AnnData:
     from anndata import AnnData
 
     process = model.processes[name]
-    modality = AnnData(obs=obs[[]], var=process.features())
-    modality.uns["genomix"] = {"kind": process.kind}
-    return modality
-
-
-@dataclass(frozen=True)
-class _Found:
-    latents: dict[str, Floats]
-    posteriors: dict[Subset, Floats]
+    own = {"genomix": {"kind": process.kind}}
+    return AnnData(obs=obs[[]], var=process.features(), uns=own)
 
 
 def _fill(
@@ -171,27 +146,25 @@ def _fill(
     samples: Samples,
     absent: dict[str, NDArray[np.bool_]],
     request: CohortRequest,
-) -> _Found:
-    """Simulate piece by piece, and write the matrices as they come."""
+) -> tuple[dict[str, Floats], dict[Subset, Floats]]:
+    """Write the matrices piece by piece; return all latent variables and posteriors."""
     shared, n = model.shared, len(samples)
     latents: dict[str, Floats] = {"purity": shared.purity.values[samples.purity]}
     for i in range(len(shared.interactions)):
         latents[f"interaction{i}"] = samples.bits[:, i].astype(float)
     posteriors = {s: np.empty((n, len(shared.classes))) for s in model.subsets()}
-    written = dict.fromkeys(model.modalities, 0)
-    rows = {name: int((~lacks).sum()) for name, lacks in absent.items()}
     starts = range(0, n, PIECE)
-    pieces = _pieces(model, samples, absent, request)
-    for start, piece in zip(starts, track(pieces, "simulating", len(starts)), strict=True):
-        here = slice(start, min(start + PIECE, n))
-        for subset, values in piece.posteriors.items():
+    pieces = track(_pieces(model, samples, absent, request), "simulating", len(starts))
+    for start, (observed, given) in zip(starts, pieces, strict=True):
+        here = slice(start, start + PIECE)
+        for subset, values in given.items():
             posteriors[subset][here] = values
-        for name, observed in piece.observed.items():
-            called = request.parameters.called(name)
-            written[name] += _write(file, called, observed, written[name], rows[name])
-            for latent, values in observed.drawn.latents.items():
+        for name, each in observed.items():
+            before, rows = np.sum(~absent[name][:start]), np.sum(~absent[name])
+            _write(file, request.parameters.called(name), each, int(before), int(rows))
+            for latent, values in each.drawn.latents.items():
                 latents.setdefault(latent, np.empty(n))[here] = values
-    return _Found(latents, posteriors)
+    return latents, posteriors
 
 
 def _pieces(
@@ -207,39 +180,30 @@ def _pieces(
         rng = np.random.default_rng([request.seed, 1, start])
         here = {name: lacks[rows] for name, lacks in absent.items()}
         observed = model.draw(samples[rows], here, rng)
-        return Piece(observed, model.posteriors(observed))
+        return observed, model.posteriors(observed)
 
     threads = request.threads or len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         # Only a few pieces ahead, so that memory stays bounded.
         ahead = []
-        try:
-            for start in range(0, len(samples), PIECE):
-                ahead.append(pool.submit(piece, start))
-                if len(ahead) > threads:
-                    yield ahead.pop(0).result()
-            while ahead:
+        for start in range(0, len(samples), PIECE):
+            ahead.append(pool.submit(piece, start))
+            if len(ahead) > threads:
                 yield ahead.pop(0).result()
-        finally:
-            for future in ahead:
-                future.cancel()
+        yield from (future.result() for future in ahead)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _write(file: h5py.File, name: str, observed: Observed, start: int, rows: int) -> int:
-    """Write a piece of a modality; return the number of its rows."""
+def _write(file: h5py.File, name: str, observed: Observed, start: int, rows: int) -> None:
+    """Write a piece of a modality from row `start` of `rows`."""
     here = ~observed.absent
-    matrices: dict[str, NDArray[Any]] = {"X": observed.values[here].astype(np.float32)}
-    for layer, values in observed.drawn.layers.items():
-        matrices[f"layers/{layer}"] = values[here]
-    for where, values in matrices.items():
-        path = f"mod/{name}/{where}"
-        dataset = (
-            file[path]
-            if start and path in file
-            else add_matrix(file, name, where, (rows, values.shape[1]), str(values.dtype))
-        )
-        dataset[start : start + len(values)] = values
-    return int(here.sum())
+    layers = {f"layers/{layer}": values for layer, values in observed.drawn.layers.items()}
+    for where, values in {"X": observed.values.astype(np.float32), **layers}.items():
+        if not start:
+            add_matrix(file, name, where, (rows, values.shape[1]), str(values.dtype))
+        file[f"mod/{name}/{where}"][start : start + here.sum()] = values[here]
 
 
 def _truth(

@@ -29,9 +29,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.simulate.drivers import choose_drivers
@@ -41,9 +43,6 @@ from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.arms import Arm, arms
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COPIES = 6
 QUIET, GAIN, LOSS = range(3)
@@ -106,8 +105,7 @@ class CopyNumberParameters:
     freedom: Positive = 5.0
 
 
-@dataclass(frozen=True)
-class Bin:
+class Bin(NamedTuple):
     """Bin of an arm: `contig`, 0-based half-open `start` and `end`, and the number of the `arm`."""
 
     contig: str
@@ -123,33 +121,22 @@ class CopyNumber(Process):
     Parameters = CopyNumberParameters
 
     def __init__(
-        self,
-        parameters: CopyNumberParameters,
-        shared: Shared,
-        share: float,
-        rng: np.random.Generator,
+        self, parameters: CopyNumberParameters, shared: Shared, rng: np.random.Generator
     ) -> None:
         _check(parameters)
-        self.parameters = parameters
+        self.parameters = p = parameters
         self.shared = shared
         self.arms = arms()
-        self.bins = cut_arms(self.arms, parameters.features)
+        self.bins = cut_arms(self.arms, p.features)
         self.arm = np.array([piece.arm for piece in self.bins])
         self.drivers = choose_drivers(
-            shared,
-            self.name,
-            len(self.arms),
-            parameters.drivers,
-            share,
-            parameters.penetrance,
-            parameters.background,
-            rng,
+            shared, self.name, len(self.arms), p.drivers, p.penetrance, p.background, rng
         ).quiet_elsewhere()
         self.direction = rng.choice([GAIN, LOSS], len(self.arms))
         self.wave = smooth_profile(rng, len(self.bins), 1.0)
         self.law = np.stack([self._segment_law(kind) for kind in (QUIET, GAIN, LOSS)])
         self.mean = self._means()
-        self.ploidy_law = np.array(parameters.ploidy_weights) / sum(parameters.ploidy_weights)
+        self.ploidy_law = np.array(p.ploidy_weights) / sum(p.ploidy_weights)
         self.readers: dict[str, Any] = {self.name: None}
 
     def _segment_law(self, kind: int) -> Floats:
@@ -202,20 +189,14 @@ class CopyNumber(Process):
         wave = np.array(p.gc)[amplitude][:, None] * self.wave
         values = mean + wave + p.noise * rng.standard_t(p.freedom, mean.shape)
         values = values.astype(np.float32).astype(float)
-        latents = {
-            "ploidy": np.array(p.ploidy)[ploidy],
-            "gc_amplitude": np.array(p.gc)[amplitude],
-        }
-        layers: dict[str, NDArray[Any]] = {
-            "state": state.astype(np.int8),
-            "segment": segment.astype(np.int16),
-        }
+        latents = {"ploidy": np.array(p.ploidy)[ploidy], "gc_amplitude": np.array(p.gc)[amplitude]}
+        layers = {"state": state.astype(np.int8), "segment": segment.astype(np.int16)}
         return Drawn(values, values, layers, latents)
 
     def _paths(self, kind: Ints, ploidy: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
         """Draw copy numbers and segment numbers ``[n, d]`` for the kind of each arm ``[n, A]``."""
         n = len(kind)
-        state, segment = np.empty((n, len(self.bins)), int), np.empty((n, len(self.bins)), int)
+        state, segment = np.empty((2, n, len(self.bins)), int)
         copies, focal, number = np.zeros(n, int), np.zeros(n, bool), np.full(n, -1)
         for i, piece in enumerate(self.bins):
             law = self.law[kind[:, piece.arm], ploidy]
@@ -233,11 +214,11 @@ class CopyNumber(Process):
 
     def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
         """See :class:`Process`."""
-        pieces = [
-            self._of_batch({name: values[rows] for name, values in shown.items()})
-            for rows in _batches(n)
+        batches = [
+            {name: values[start : start + BATCH] for name, values in shown.items()}
+            for start in range(0, n, BATCH)
         ]
-        return np.concatenate(pieces)
+        return np.concatenate(list(map(self._of_batch, batches)))
 
     def _of_batch(self, shown: dict[str, Floats]) -> Floats:
         """Return :meth:`log_likelihood` for few samples."""
@@ -268,9 +249,8 @@ class CopyNumber(Process):
         active = self._forward(arm, int(self.direction[arm]), shows)
         highest = np.maximum(quiet, active)
         law = rates.reshape(1, -1, 1, 1)
-        mixed = (1 - law) * np.exp(quiet - highest)[:, None] + law * np.exp(active - highest)[
-            :, None
-        ]
+        quiet, active = (np.exp(each - highest)[:, None] for each in (quiet, active))
+        mixed = (1 - law) * quiet + law * active
         with np.errstate(divide="ignore"):
             return self.drivers.place(np.log(mixed) + highest[:, None], arm)
 
@@ -307,8 +287,7 @@ class CopyNumber(Process):
         log_likelihood = emission.log_likelihood(values, i)
         log_likelihood = log_likelihood - log_likelihood.max((1, 2, 3), keepdims=True)
         likelihood = np.maximum(np.moveaxis(np.exp(log_likelihood), 1, 0), LEAST)
-        likelihood = likelihood.astype(np.float32)
-        return likelihood[:, :, :, None, None, :]
+        return likelihood.astype(np.float32)[:, :, :, None, None, :]
 
     def _forward(self, arm: int, kind: int, shows: list[NDArray[np.float32]]) -> Floats:
         """Return the log-likelihood of an arm for one kind of arm ``[n, P H G, B or 1]``."""
@@ -334,11 +313,8 @@ class CopyNumber(Process):
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""
-        frame = self.drivers.columns(self.arm)
-        frame.insert(0, "contig", [piece.contig for piece in self.bins])
-        frame.insert(1, "start", [piece.start for piece in self.bins])
-        frame.insert(2, "end", [piece.end for piece in self.bins])
-        frame.insert(3, "arm", [self.arms[piece.arm].name for piece in self.bins])
+        frame = pd.DataFrame(self.bins).join(self.drivers.columns(self.arm))
+        frame["arm"] = [self.arms[piece.arm].name for piece in self.bins]
         gain = self.direction[self.arm] == GAIN
         frame["direction"] = np.where(frame["driver"], np.where(gain, "gain", "loss"), "")
         frame.index = [f"{b.contig}:{b.start}-{b.end}" for b in self.bins]
@@ -377,10 +353,6 @@ def _power(x: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
     return np.power(x, np.float32(exponent), dtype=np.float32)
 
 
-def _batches(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
-
-
 def _at_distance(weights: tuple[float, ...], distance: Ints) -> Floats:
     """Return the weight at each distance, 0 beyond the last."""
     return np.append(np.array(weights), 0.0)[np.minimum(distance, len(weights))]
@@ -407,12 +379,7 @@ def cut_arms(pieces: tuple[Arm, ...], bins: int) -> list[Bin]:
     most_left = np.argsort(-(wanted % 1), kind="stable")
     counts[most_left[: bins - counts.sum()]] += 1
     return [
-        Bin(arm.contig, int(start), int(end), number)
+        Bin(arm.contig, start, end, number)
         for number, (arm, count) in enumerate(zip(pieces, counts, strict=True))
-        for start, end in _even(arm, count)
+        for start, end in pairwise(np.linspace(arm.start, arm.end, count + 1).astype(int).tolist())
     ]
-
-
-def _even(arm: Arm, count: int) -> Iterator[tuple[int, int]]:
-    edges = np.linspace(arm.start, arm.end, count + 1).astype(int)
-    return zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)

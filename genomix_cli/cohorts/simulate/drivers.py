@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NONE = -1
 
@@ -83,8 +80,6 @@ class Drivers:
 
     def columns(self, unit_of_feature: Ints) -> pd.DataFrame:
         """Return the truth about each feature, for `var`."""
-        import pandas as pd
-
         classes = np.array([*self.shared.classes, ""], dtype=object)
         of_class = self.of_class[unit_of_feature]
         of_interaction = self.of_interaction[unit_of_feature]
@@ -103,7 +98,6 @@ def choose_drivers(
     modality: str,
     units: int,
     drivers: int,
-    share: float,
     penetrance: float,
     background: float | Floats,
     rng: np.random.Generator,
@@ -114,15 +108,13 @@ def choose_drivers(
     ----------
     units, drivers : int
         Number of units, and number of drivers among them.
-    share : float
-        Fraction of the drivers that interactions, not the class, switch on.
     penetrance, background : float
         See :class:`Drivers`.
     """
     of_class, of_interaction = np.full(units, NONE), np.full(units, NONE)
     chosen = rng.permutation(units)[: min(drivers, units)]
     interactions = shared.of(modality)
-    interacting = round(share * len(chosen)) if interactions else 0
+    interacting = round(shared.share * len(chosen)) if interactions else 0
     for rank, unit in enumerate(chosen):
         if rank < interacting:
             of_interaction[unit] = interactions[rank % len(interactions)]

@@ -24,9 +24,10 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
+import pandas as pd
 
 from genomix_cli.cohorts.simulate.blocks import BlockProcess, Blocks
 from genomix_cli.cohorts.simulate.chromatin import batch_shift
@@ -34,14 +35,11 @@ from genomix_cli.cohorts.simulate.copy_number import COPIES, CopyNumber
 from genomix_cli.cohorts.simulate.drivers import NONE, choose_drivers
 from genomix_cli.cohorts.simulate.emissions import GaussianEmission
 from genomix_cli.cohorts.simulate.methylation import Methylation, block_of_features
-from genomix_cli.cohorts.simulate.process import Drawn
+from genomix_cli.cohorts.simulate.process import Drawn, Process
 from genomix_cli.cohorts.simulate.profiles import even_quantiles
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEAST_COPIES = 0.2
 
@@ -124,62 +122,56 @@ class Expression(BlockProcess):
         self,
         parameters: ExpressionParameters,
         shared: Shared,
-        share: float,
         rng: np.random.Generator,
         copy_number: CopyNumber | None = None,
         methylation: Methylation | None = None,
     ) -> None:
-        self.parameters = parameters
+        self.parameters = p = parameters
         self.shared = shared
-        n = parameters.features
-        base, self.sd = _levels(parameters, rng)
-        self.base = base.reshape(-1, 1, 1, 1) + batch_shift(shared, n, parameters.batch_sd, rng)
-        dosage = round(parameters.dosage * n) if copy_number else 0
-        silenced = round(parameters.silenced * n) if methylation else 0
+        n = p.features
+        base, self.sd = _levels(p, rng)
+        self.base = base.reshape(-1, 1, 1, 1) + batch_shift(shared, n, p.batch_sd, rng)
+        dosage = round(p.dosage * n) if copy_number else 0
+        silenced = round(p.silenced * n) if methylation else 0
         if dosage + silenced >= n:
             raise UsageError(
                 "no gene is left to the classes",
                 where="expression",
                 expected="dosage and silenced below 1 together",
-                found=f"{parameters.dosage:g} and {parameters.silenced:g}",
+                found=f"{p.dosage:g} and {p.silenced:g}",
             )
         self.own = np.arange(n - dosage - silenced)
-        self.unit = block_of_features(len(self.own), parameters.module, rng)
-        self.blocks, self.sign = self._modules(share, rng)
-        self.readers = {self.name: self._of_modules()}
-        self.ties: list[Tie] = []
-        if methylation and silenced:
-            genes = np.arange(silenced) + len(self.own)
-            self.ties.append(self._of_promoters(methylation, genes, rng))
-        if copy_number and dosage:
-            genes = np.arange(n - dosage, n)
-            self.ties.append(self._of_dosage(copy_number, genes, rng))
-
-    def _modules(self, share: float, rng: np.random.Generator) -> tuple[Blocks, Ints]:
-        """Return modules of the own genes, and whether each goes up (1) or down (-1)."""
-        p, units = self.parameters, int(self.unit.max()) + 1
+        self.unit = block_of_features(len(self.own), p.module, rng)
+        units = int(self.unit.max()) + 1
         drivers = choose_drivers(
-            self.shared, self.name, units, p.drivers, share, p.penetrance, p.background, rng
+            shared, self.name, units, p.drivers, p.penetrance, p.background, rng
         )
         quiet = np.tile([1.0, 0.0], (units, 1))
-        return Blocks(drivers, quiet, 1 - quiet), rng.choice([-1, 1], units)
+        self.blocks = Blocks(drivers, quiet, 1 - quiet)
+        # A module goes up or down where it is active.
+        self.sign = rng.choice([-1, 1], units)
+        self.readers = {}
+        self.ties: list[Tie] = []
+        self._tie_modules()
+        if methylation and silenced:
+            self._tie_promoters(methylation, np.arange(silenced) + len(self.own), rng)
+        if copy_number and dosage:
+            self._tie_dosage(copy_number, np.arange(n - dosage, n), rng)
 
-    def _of_modules(self) -> GaussianEmission:
+    def _tie_modules(self) -> None:
         purity = self.shared.purity.values
         shift = self.parameters.shift * self.sign[self.unit]
         mean = np.log2(purity * 2.0 ** (shift[:, None, None] * np.arange(2)[:, None]) + 1 - purity)
-        return self._emission(self.own, self.unit, len(self.sign), mean)
+        self._tie(self, self.own, self.unit, len(self.sign), mean)
 
-    def _of_dosage(self, process: CopyNumber, genes: Ints, rng: np.random.Generator) -> Tie:
+    def _tie_dosage(self, process: CopyNumber, genes: Ints, rng: np.random.Generator) -> None:
         bins = rng.integers(0, len(process.bins), len(genes))
         purity = self.shared.purity.values
         copies = np.maximum(np.arange(COPIES), LEAST_COPIES)[:, None]
         mean = np.log2((purity * copies + 2 * (1 - purity)) / 2)
-        emission = self._emission(genes, bins, len(process.bins), np.tile(mean, (len(genes), 1, 1)))
-        process.readers[self.name] = emission
-        return Tie(process.name, genes, emission)
+        self._tie(process, genes, bins, len(process.bins), np.tile(mean, (len(genes), 1, 1)))
 
-    def _of_promoters(self, process: Methylation, genes: Ints, rng: np.random.Generator) -> Tie:
+    def _tie_promoters(self, process: Methylation, genes: Ints, rng: np.random.Generator) -> None:
         blocks = rng.integers(0, len(process.normal), len(genes))
         purity = self.shared.purity.values
         # The methylation of a promoter is that of the first CpG of its block.
@@ -187,54 +179,43 @@ class Expression(BlockProcess):
         normal = level[np.arange(len(genes)), process.normal[blocks]][:, None, None]
         methylated = purity * level[:, :, None] + (1 - purity) * normal
         mean = -self.parameters.silencing * (methylated - self.parameters.silenced_from)
-        emission = self._emission(genes, blocks, len(process.normal), mean)
-        process.readers[self.name] = emission
-        return Tie(process.name, genes, emission)
+        self._tie(process, genes, blocks, len(process.normal), mean)
 
-    def _emission(self, genes: Ints, unit: Ints, units: int, mean: Floats) -> GaussianEmission:
-        """Return the emission of genes from cells' mean above the base ``[d, S, P]``."""
+    def _tie(self, process: Process, genes: Ints, unit: Ints, units: int, mean: Floats) -> None:
+        """Let genes show the units of a process by their mean above the base ``[d, S, P]``."""
         whole = self.base[genes] + mean[..., None]
-        return GaussianEmission(unit, units, whole, self.sd[genes], genes)
+        emission = GaussianEmission(unit, units, whole, self.sd[genes], genes)
+        process.readers[self.name] = emission
+        self.ties.append(Tie(process.name, genes, emission))
 
     def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
         """See :class:`Process`."""
-        hidden[self.name] = self.blocks.draw(samples, rng)
-        own_modules = Tie(self.name, self.own, self.readers[self.name])
+        self.draw_states(samples, rng, hidden)
         values = np.empty((len(samples), self.parameters.features))
-        for tie in (own_modules, *self.ties):
+        for tie in self.ties:
             state = hidden[tie.process][:, tie.emission.unit]
             values[:, tie.genes] = tie.emission.draw(state, samples, rng)
         return Drawn(values, values)
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""
-        import pandas as pd
-
         frame = self.blocks.drivers.columns(self.unit)
         up = self.sign[self.unit] > 0
         frame["direction"] = np.where(frame["driver"], np.where(up, "up", "down"), "")
         frame.insert(0, "driven_by", "class")
-        tied = [
-            pd.DataFrame(
-                {
-                    "driven_by": tie.process,
-                    "driver": False,
-                    "driver_class": "",
-                    "interaction": NONE,
-                    "unit": tie.emission.unit,
-                    "direction": "",
-                }
-            )
-            for tie in self.ties
-        ]
+        quiet = {"driver": False, "driver_class": "", "interaction": NONE, "direction": ""}
+        tied = (
+            pd.DataFrame({"driven_by": tie.process, "unit": tie.emission.unit, **quiet})
+            for tie in self.ties[1:]
+        )
         frame = pd.concat([frame, *tied])
         frame.index = pd.Index([f"gene{i:05d}" for i in range(len(frame))])
         return frame
 
 
-def _levels(parameters: ExpressionParameters, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def _levels(p: ExpressionParameters, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return base and standard deviation of every gene ``[d]``."""
-    n, p = parameters.features, parameters
+    n = p.features
     if p.even:
         a = rng.normal(size=n)
         b = p.coupling * a + np.sqrt(1 - p.coupling**2) * rng.normal(size=n)

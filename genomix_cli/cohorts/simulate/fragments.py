@@ -31,9 +31,10 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from genomix_cli.cohorts.simulate.levels import Levels, lognormal_levels
 from genomix_cli.cohorts.simulate.process import Drawn, Process
@@ -42,9 +43,6 @@ from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.arms import arms
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SHORT, LONG = (100, 151), (151, 221)
 # Spacing of the ladder, and one of its rungs (bp); others are at 134, 123, 113, 102, 92 and 82.
@@ -125,53 +123,37 @@ class Fragments(Process):
     Parameters = FragmentParameters
 
     def __init__(
-        self,
-        parameters: FragmentParameters,
-        shared: Shared,
-        share: float,
-        rng: np.random.Generator,
+        self, parameters: FragmentParameters, shared: Shared, rng: np.random.Generator
     ) -> None:
-        self.parameters = parameters
+        self.parameters = p = parameters
         self.shared = shared
-        self.share = share
-        self.edges = _edges(parameters)
-        self.fraction = _fraction(parameters)
-        self.spectra = self._mixed(self._normal(), self._tumours())
-        self.bins = _bins(parameters.delfi_bin) if parameters.delfi else []
+        self.interactions = shared.of(self.name) if shared.share else []
+        self.edges = _edges(p)
+        self.fraction = _fraction(p)
+        normal = _spectrum(p, p.mono, p.short_share, p.ladder)
+        self.spectra = self._mixed(normal, self._tumours())
+        self.bins = _bins(p.delfi_bin) if p.delfi else []
         self.weights = self._bin_weights(rng)
         self.readers = {self.name: None}
-
-    @property
-    def bits(self) -> int:
-        """Number of interactions in which the fragments take part."""
-        return len(self.shared.of(self.name)) if self.share else 0
 
     def _mixed(self, normal: Floats, tumours: Floats) -> Floats:
         """Mix normal ``[d]`` and tumour ``[V, K, d]`` by fraction: ``[F, V, K, d]``."""
         f = self.fraction.values.reshape(-1, 1, 1, 1)
         return (1 - f) * normal + f * tumours
 
-    def _normal(self) -> Floats:
-        p = self.parameters
-        return _spectrum(p, p.mono, p.short_share, p.ladder)
-
     def _tumours(self) -> Floats:
         """Return tumour spectra ``[V, K, d]`` for the V values of the interactions' bits."""
         p, classes = self.parameters, len(self.shared.classes)
-        peaks = np.linspace(p.tumour_mono[0], p.tumour_mono[1], classes)
-        shoulders = np.linspace(p.tumour_short_share[0], p.tumour_short_share[1], classes)
+        share = self.shared.share if self.interactions else 0.0
         ways = []
-        for shown in range(2**self.bits):
-            spectra = []
-            for peak, shoulder in zip(peaks, shoulders, strict=True):
-                if self.bits:
-                    # The more the interactions move the peak, the less the class does.
-                    end = p.tumour_mono[shown.bit_count() % 2]
-                    side = p.tumour_short_share[shown.bit_count() % 2]
-                    peak = (1 - self.share) * peak + self.share * end
-                    shoulder = (1 - self.share) * shoulder + self.share * side
-                spectra.append(_spectrum(p, peak, shoulder, 2 * p.ladder))
-            ways.append(spectra)
+        for shown in range(2 ** len(self.interactions)):
+            # The more the interactions move the peak, the less the class does.
+            peaks, shoulders = (
+                (1 - share) * np.linspace(*ends, classes) + share * ends[shown.bit_count() % 2]
+                for ends in (p.tumour_mono, p.tumour_short_share)
+            )
+            shapes = zip(peaks, shoulders, strict=True)
+            ways.append([_spectrum(p, *shape, 2 * p.ladder) for shape in shapes])
         return np.array(ways)
 
     def _bin_weights(self, rng: np.random.Generator) -> Floats:
@@ -184,9 +166,8 @@ class Fragments(Process):
         both = []
         for sign in (1, -1):
             normal = coverage * np.exp(sign * ratio / 2)
-            shift = [
-                smooth_profile(rng, len(sizes), self.parameters.bin_sd) for _ in self.shared.classes
-            ]
+            sd = self.parameters.bin_sd
+            shift = [smooth_profile(rng, len(sizes), sd) for _ in self.shared.classes]
             tumours = normal * np.exp(np.array(shift))[None]
             normal, tumours = normal / normal.sum(), tumours / tumours.sum(-1, keepdims=True)
             both.append(self._mixed(normal, tumours))
@@ -197,9 +178,8 @@ class Fragments(Process):
         p = self.parameters
         fraction = self.fraction.draw(rng, len(samples))
         way = np.zeros(len(samples), int)
-        if self.bits:
-            for bit, i in enumerate(self.shared.of(self.name)):
-                way += samples.shown(self.shared, self.name, i) << bit
+        for bit, i in enumerate(self.interactions):
+            way += samples.shown(self.shared, self.name, i) << bit
         reads = rng.poisson(p.reads * np.exp(rng.normal(0, p.reads_sigma, len(samples))))
         spectrum = self.spectra[fraction, way, samples.label]
         counts = _dirichlet_multinomial(reads, p.concentration * spectrum, rng)
@@ -234,17 +214,14 @@ class Fragments(Process):
     def _on_axes(self, values: Floats) -> Floats:
         """Reshape ``[n, V, K]`` to ``[n, K, 1, 1, 2, ...]``."""
         n, _, classes = values.shape
-        interactions = self.shared.of(self.name) if self.bits else []
         # The lowest bit of V is the first interaction, which is the last axis once V is unfolded.
-        values = np.moveaxis(values, 2, 1).reshape(n, classes, *[2] * len(interactions))
+        values = np.moveaxis(values, 2, 1).reshape(n, classes, *[2] * len(self.interactions))
         values = values.transpose(0, 1, *range(values.ndim - 1, 1, -1))
-        axes = [2 if i in interactions else 1 for i in range(len(self.shared.interactions))]
+        axes = [2 if i in self.interactions else 1 for i in range(len(self.shared.interactions))]
         return values.reshape(n, classes, 1, 1, *axes)
 
     def features(self) -> pd.DataFrame:
         """See :class:`Process`."""
-        import pandas as pd
-
         rows: list[tuple[str, str, float, int, str, int, int]] = [
             (f"len{start}", "length", start, end - start, "", -1, -1)
             for start, end in zip(self.edges[:-1].tolist(), self.edges[1:].tolist(), strict=True)
@@ -264,11 +241,8 @@ class Fragments(Process):
 
 def _fraction(parameters: FragmentParameters) -> Levels:
     """Return the distribution of the tumour fraction."""
-    median, sigma = STAGES[parameters.stage]
-    if parameters.fraction is not None:
-        median = parameters.fraction
-    if parameters.fraction_sigma is not None:
-        sigma = parameters.fraction_sigma
+    of_stage, own = STAGES[parameters.stage], (parameters.fraction, parameters.fraction_sigma)
+    median, sigma = (a if b is None else b for a, b in zip(of_stage, own, strict=True))
     return lognormal_levels(median, sigma, parameters.nodes)
 
 
@@ -339,11 +313,9 @@ def _log_dirichlet_multinomial(counts: Floats, alpha: Floats) -> Floats:
     total = counts.sum(1).reshape(-1, 1, 1, 1)
     whole = alpha.sum(-1)[None]
     log_probability = gammaln(whole) - gammaln(whole + total)
-    for feature in range(counts.shape[1]):
+    for feature, count in enumerate(counts.T):
         a = alpha[..., feature][None]
-        log_probability = (
-            log_probability + gammaln(a + counts[:, feature].reshape(-1, 1, 1, 1)) - gammaln(a)
-        )
+        log_probability = log_probability + gammaln(a + count.reshape(-1, 1, 1, 1)) - gammaln(a)
     return log_probability
 
 

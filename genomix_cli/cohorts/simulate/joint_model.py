@@ -57,19 +57,12 @@ class JointModel:
     missing : Missing
     parameters : mapping of str to dataclass
         Parameters of each modality, in the order of the file.
-    shares : float
-        Fraction of each modality's drivers that interactions switch on.
     seed : int
         Seed of everything drawn once: drivers, profiles, baselines.
     """
 
     def __init__(
-        self,
-        shared: Shared,
-        missing: Missing,
-        parameters: Mapping[str, Any],
-        share: float,
-        seed: int,
+        self, shared: Shared, missing: Missing, parameters: Mapping[str, Any], seed: int
     ) -> None:
         self.shared = shared
         self.missing = missing
@@ -81,7 +74,7 @@ class JointModel:
                 rng = np.random.default_rng([seed, number])
                 wanted = inspect.signature(model).parameters
                 drivers = {other: built[other] for other in built if other in wanted}
-                built[name] = model(parameters[name], shared, share, rng, **drivers)
+                built[name] = model(parameters[name], shared, rng, **drivers)
         self._drawn_in = tuple(built)
         self.processes = {name: built[name] for name in parameters}
 

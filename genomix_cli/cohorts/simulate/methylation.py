@@ -23,19 +23,17 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 
 from genomix_cli.cohorts.simulate.blocks import BlockProcess, Blocks
 from genomix_cli.cohorts.simulate.drivers import choose_drivers
-from genomix_cli.cohorts.simulate.emissions import BetaBinomialEmission, BetaEmission
+from genomix_cli.cohorts.simulate.emissions import BetaBinomialEmission, BetaEmission, Emission
 from genomix_cli.cohorts.simulate.process import Drawn
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 UNMETHYLATED, INTERMEDIATE, METHYLATED = range(3)
 OPPOSITE = np.array([METHYLATED, UNMETHYLATED, UNMETHYLATED])
@@ -94,8 +92,6 @@ class Methylation(BlockProcess):
     ----------
     parameters : MethylationParameters
     shared : Shared
-    share : float
-        Fraction of the drivers that interactions switch on.
     rng : Generator
         Source of everything common to all samples.
     """
@@ -104,38 +100,24 @@ class Methylation(BlockProcess):
     Parameters = MethylationParameters
 
     def __init__(
-        self,
-        parameters: MethylationParameters,
-        shared: Shared,
-        share: float,
-        rng: np.random.Generator,
+        self, parameters: MethylationParameters, shared: Shared, rng: np.random.Generator
     ) -> None:
-        self.parameters = parameters
+        self.parameters = p = parameters
         self.shared = shared
-        self.unit = block_of_features(parameters.features, parameters.block, rng)
+        self.unit = block_of_features(p.features, p.block, rng)
         units = int(self.unit.max()) + 1
-        self.normal = rng.choice(3, units, p=np.array(parameters.weights) / sum(parameters.weights))
+        self.normal = rng.choice(3, units, p=np.array(p.weights) / sum(p.weights))
         drivers = choose_drivers(
-            shared,
-            self.name,
-            units,
-            parameters.drivers,
-            share,
-            parameters.penetrance,
-            parameters.background,
-            rng,
+            shared, self.name, units, p.drivers, p.penetrance, p.background, rng
         )
         self.blocks = Blocks(drivers, np.eye(3)[self.normal], np.eye(3)[OPPOSITE[self.normal]])
         self.level = self._levels(rng)
         mean = self._means(rng)
-        spread = rng.normal(0, parameters.precision_spread, parameters.features)
-        precision = parameters.precision * np.exp(spread)
-        self.emission: BetaEmission | BetaBinomialEmission = (
-            BetaEmission(self.unit, units, mean, precision)
-            if parameters.mode == "array"
-            else BetaBinomialEmission(self.unit, units, mean, precision, parameters.depth)
-        )
-        self.readers = {self.name: self.emission}
+        precision = p.precision * np.exp(rng.normal(0, p.precision_spread, p.features))
+        emission: Emission = BetaBinomialEmission(self.unit, units, mean, precision, p.depth)
+        if p.mode == "array":
+            emission = BetaEmission(self.unit, units, mean, precision)
+        self.readers = {self.name: emission}
 
     def _levels(self, rng: np.random.Generator) -> Floats:
         """Draw m, the mean of each CpG in each state ``[d, S]``."""
@@ -154,10 +136,8 @@ class Methylation(BlockProcess):
 
     def draw(self, samples: Samples, rng: np.random.Generator, hidden: dict[str, Ints]) -> Drawn:
         """See :class:`Process`."""
-        blocks = self.blocks.draw(samples, rng)
-        hidden[self.name] = blocks
-        state = blocks[:, self.unit]
-        values = self.emission.draw(state, samples, rng)
+        state = self.draw_states(samples, rng, hidden)
+        values = self.readers[self.name].draw(state, samples, rng)
         layers = {"state": state.astype(np.int8)}
         if self.parameters.mode == "array":
             return Drawn(values, values, layers)

@@ -13,19 +13,16 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
+import pandas as pd
 
 from genomix_cli.cohorts.simulate.drivers import choose_drivers
 from genomix_cli.cohorts.simulate.process import Drawn, Process
 from genomix_cli.cohorts.simulate.profiles import even_quantiles
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Share, Within
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 # Rates of exactly 0 or 1, which rounding can produce, would make some data impossible.
 LEAST = 1e-9
@@ -65,23 +62,12 @@ class Mutations(Process):
     Parameters = MutationParameters
 
     def __init__(
-        self,
-        parameters: MutationParameters,
-        shared: Shared,
-        share: float,
-        rng: np.random.Generator,
+        self, parameters: MutationParameters, shared: Shared, rng: np.random.Generator
     ) -> None:
         self.shared = shared
-        background = _background(parameters, rng)
+        p, background = parameters, _background(parameters, rng)
         self.drivers = choose_drivers(
-            shared,
-            self.name,
-            parameters.features,
-            parameters.drivers,
-            share,
-            parameters.rate,
-            background,
-            rng,
+            shared, self.name, p.features, p.drivers, p.rate, background, rng
         )
         self.readers = {self.name: None}
 

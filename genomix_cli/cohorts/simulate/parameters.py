@@ -99,14 +99,9 @@ class CohortParameters:
             beta_levels(self.purity.a, self.purity.b, self.purity.nodes),
             batch_law(len(prior), self.batches.number, self.batches.confounding),
             tuple(Interaction(a, b, code) for (a, b), code in zip(pairs, codes, strict=True)),
-        )
-        return JointModel(
-            shared,
-            Missing(self.missing, shared),
-            self.modalities,
             self.interactions.share,
-            self.world,
         )
+        return JointModel(shared, Missing(self.missing, shared), self.modalities, self.world)
 
 
 def presets() -> dict[str, Path]:

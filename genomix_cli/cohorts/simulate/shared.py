@@ -55,6 +55,8 @@ class Shared:
     batch : NDArray
         ``[K, B]``: probability of each batch given the class.
     interactions : tuple of Interaction
+    share : float
+        Fraction of each modality's drivers that interactions, not the class, switch on.
     """
 
     classes: tuple[str, ...]
@@ -62,6 +64,7 @@ class Shared:
     purity: Levels
     batch: Floats
     interactions: tuple[Interaction, ...]
+    share: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int, int]:

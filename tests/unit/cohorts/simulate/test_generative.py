@@ -165,7 +165,7 @@ def test_forward_algorithm_is_the_sum_over_all_paths(two_arms: None) -> None:
     parameters = CopyNumberParameters(
         features=5, drivers=1, ploidy=(2.0, 3.0), ploidy_weights=(0.6, 0.4), gc=(0.0, 0.2)
     )
-    model = CopyNumber(parameters, law, 0.0, np.random.default_rng(3))
+    model = CopyNumber(parameters, law, np.random.default_rng(3))
     rng = np.random.default_rng(4)
     samples = draw_samples(law, 2, rng)
     ratios = model.draw(samples, rng, {}).values
@@ -228,7 +228,7 @@ def _step(law, share, stays, before, after) -> float:  # type: ignore[no-untyped
 
 def test_segments_of_the_path_are_where_copies_change() -> None:
     law = shared(beta_levels(5, 3, 6))
-    model = CopyNumber(CopyNumberParameters(features=200), law, 0.0, np.random.default_rng(1))
+    model = CopyNumber(CopyNumberParameters(features=200), law, np.random.default_rng(1))
     rng = np.random.default_rng(2)
     drawn = model.draw(draw_samples(law, 50, rng), rng, {})
     state, segment = drawn.layers["state"], drawn.layers["segment"]
@@ -244,7 +244,7 @@ def test_focal_and_broad_segments_have_their_lengths() -> None:
     rng = np.random.default_rng(2)
     for focal, length in ((1.0, 8.0), (0.0, 40.0)):
         settings = CopyNumberParameters(features=2000, focal=focal, drivers=0, lengths=(8.0, 40.0))
-        model = CopyNumber(settings, law, 0.0, np.random.default_rng(1))
+        model = CopyNumber(settings, law, np.random.default_rng(1))
         drawn = model.draw(draw_samples(law, 100, rng), rng, {})
         inside = np.diff(model.arm) == 0
         state = drawn.layers["state"]
@@ -259,7 +259,7 @@ def test_focal_and_broad_segments_have_their_lengths() -> None:
 def test_segments_have_the_frequencies_of_their_law() -> None:
     law = shared(beta_levels(5, 3, 6))
     settings = CopyNumberParameters(features=300, drivers=0, ploidy=(2.0,), ploidy_weights=(1.0,))
-    model = CopyNumber(settings, law, 0.0, np.random.default_rng(1))
+    model = CopyNumber(settings, law, np.random.default_rng(1))
     rng = np.random.default_rng(2)
     state = model.draw(draw_samples(law, 2000, rng), rng, {}).layers["state"]
     found = np.bincount(state.ravel(), minlength=6) / state.size
@@ -279,7 +279,7 @@ def test_bins_are_shared_out_by_length() -> None:
 
 
 def test_copy_ratio_is_that_of_ichorcna() -> None:
-    model = CopyNumber(CopyNumberParameters(), shared(TWO), 0.0, np.random.default_rng(1))
+    model = CopyNumber(CopyNumberParameters(), shared(TWO), np.random.default_rng(1))
     ploidy = model.parameters.ploidy.index(3.0)
     # Purity .8, 5 copies, ploidy 3: (.8 x 5 + .4) / (.8 x 3 + .4)
     assert_allclose(model.mean[5, 1, ploidy], np.log2(4.4 / 2.8))
@@ -288,7 +288,7 @@ def test_copy_ratio_is_that_of_ichorcna() -> None:
 
 def test_fragments_are_a_mixture_of_dirichlet_multinomials() -> None:
     settings = FragmentParameters(first=140, last=179, width=10, nodes=3, concentration=50.0)
-    model = Fragments(settings, shared(classes=3), 0.0, np.random.default_rng(1))
+    model = Fragments(settings, shared(classes=3), np.random.default_rng(1))
     counts = np.array([[3.0, 5, 2, 1], [0, 9, 4, 0]])
     found = model.log_likelihood({"fragmentomics": counts}, 2)[:, :, 0, 0]
     expected = np.zeros((2, 3))
@@ -308,7 +308,7 @@ def test_fragments_are_a_mixture_of_dirichlet_multinomials() -> None:
 
 def test_delfi_counts_add_up_to_the_histogram() -> None:
     settings = FragmentParameters(delfi=True, delfi_bin=50_000_000)
-    model = Fragments(settings, shared(), 0.0, np.random.default_rng(1))
+    model = Fragments(settings, shared(), np.random.default_rng(1))
     rng = np.random.default_rng(2)
     values = model.draw(draw_samples(model.shared, 5, rng), rng, {}).values
     frame = model.features()
@@ -326,13 +326,12 @@ def test_delfi_needs_bins_that_end_at_its_borders() -> None:
         Fragments(
             FragmentParameters(delfi=True, first=50, width=7),
             shared(),
-            0.0,
             np.random.default_rng(1),
         )
 
 
 def test_spectra_peak_where_the_literature_has_them() -> None:
-    model = Fragments(FragmentParameters(), shared(), 0.0, np.random.default_rng(1))
+    model = Fragments(FragmentParameters(), shared(), np.random.default_rng(1))
     normal, tumour = model._normal(), model._tumours()[0]
     lengths = np.arange(50, 401)
     assert abs(lengths[normal.argmax()] - 167) <= 2
@@ -351,7 +350,7 @@ def test_spectra_peak_where_the_literature_has_them() -> None:
 
 def test_methylation_is_bimodal() -> None:
     law = shared(beta_levels(6, 4, 8))
-    model = Methylation(MethylationParameters(features=500), law, 0.0, np.random.default_rng(1))
+    model = Methylation(MethylationParameters(features=500), law, np.random.default_rng(1))
     rng = np.random.default_rng(2)
     values = model.draw(draw_samples(law, 200, rng), rng, {}).values
     low, middle, high = np.histogram(values, [0, 1 / 3, 2 / 3, 1])[0] / values.size
@@ -362,7 +361,7 @@ def test_methylation_is_bimodal() -> None:
 def test_methylation_of_drivers_follows_class_and_purity() -> None:
     law = shared(TWO, classes=2)
     settings = MethylationParameters(features=300, drivers=60, penetrance=0.99, background=0.0)
-    model = Methylation(settings, law, 0.0, np.random.default_rng(1))
+    model = Methylation(settings, law, np.random.default_rng(1))
     rng = np.random.default_rng(2)
     samples = draw_samples(law, 400, rng)
     values = model.draw(samples, rng, {}).values
