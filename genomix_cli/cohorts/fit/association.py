@@ -30,12 +30,7 @@ class Association:
     effect: Floats
     driver: NDArray[np.bool_]
 
-    @property
-    def typical(self) -> float:
-        """Return the median size of the effect of the drivers; 0 without any."""
-        return float(np.median(np.abs(self.effect[self.driver]))) if self.driver.any() else 0.0
-
-    def relative(self, steps: Floats) -> float:
+    def typical(self, steps: Floats | float = 1.0) -> float:
         """Return the median effect of the drivers relative to `steps` ``[d]``; 0 without any."""
         relative = np.abs(self.effect) / np.maximum(steps, 1e-9)
         return float(np.median(relative[self.driver])) if self.driver.any() else 0.0
@@ -74,15 +69,15 @@ def associate(values: Floats, label: Ints) -> Association:
     shown = values[known] - centre
     observed = (~np.isnan(shown)).astype(float)
     filled = np.nan_to_num(shown)
-    sums = [member @ observed, member @ filled, member @ filled**2]
-    inside = _moments(*sums)
-    outside = _moments(*(part.sum(0) - part for part in sums))
+    inside = [member @ observed, member @ filled, member @ filled**2]
+    outside = [part.sum(0) - part for part in inside]
+    (mean, error), (mean_outside, error_outside) = _moments(*inside), _moments(*outside)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = inside.error + outside.error
-        t = (inside.mean - outside.mean) / np.sqrt(error)
-        freedom = error**2 / (inside.error**2 / (inside.n - 1) + outside.error**2 / (outside.n - 1))
+        both = error + error_outside
+        t = (mean - mean_outside) / np.sqrt(both)
+        freedom = both**2 / (error**2 / (inside[0] - 1) + error_outside**2 / (outside[0] - 1))
         p = 2 * student.sf(np.abs(t), freedom)
-    return _strongest(np.nan_to_num(p, nan=1.0), inside.mean - outside.mean)
+    return _strongest(np.nan_to_num(p, nan=1.0), mean - mean_outside)
 
 
 def associate_rates(values: Floats, label: Ints) -> Association:
@@ -105,34 +100,22 @@ def associate_rates(values: Floats, label: Ints) -> Association:
     return _strongest(np.nan_to_num(p, nan=1.0), np.nan_to_num(effect))
 
 
-@dataclass(frozen=True)
-class _Moments:
-    n: Floats
-    mean: Floats
-    error: Floats  # squared standard error of the mean
-
-
-def _moments(n: Floats, total: Floats, squares: Floats) -> _Moments:
+def _moments(n: Floats, total: Floats, squares: Floats) -> tuple[Floats, Floats]:
+    """Return means and their squared standard errors."""
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = total / n
         variance = (squares / n - mean**2) * n / (n - 1)
-        return _Moments(n, mean, np.maximum(variance, 1e-12) / n)
+        return mean, np.maximum(variance, 1e-12) / n
 
 
 def _strongest(p: Floats, effect: Floats) -> Association:
     """Return the class with the smallest of p-values ``[K, d]``."""
+    from scipy.stats import false_discovery_control
+
     best = p.argmin(0)
     columns = np.arange(p.shape[1])
     lowest = np.minimum(p[best, columns] * len(p), 1)
-    return Association(best, effect[best, columns], false_discovery(lowest) <= RATE)
-
-
-def false_discovery(p: Floats) -> Floats:
-    """Return adjusted p-values of Benjamini and Hochberg ``[d]``."""
-    order = np.argsort(p)[::-1]
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
-    return np.minimum(adjusted, 1)
+    return Association(best, effect[best, columns], false_discovery_control(lowest) <= RATE)
 
 
 def switched_off(values: Floats, label: Ints, association: Association | None) -> Floats:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from genomix_cli.cohorts.fit.association import associate, run_length, switched_off
-from genomix_cli.cohorts.fit.batches import batch_spread, without_batches
+from genomix_cli.cohorts.fit.association import run_length, switched_off
 from genomix_cli.cohorts.fit.expression import within_variance
 from genomix_cli.cohorts.fit.measured import Fitted, Measured
 from genomix_cli.cohorts.fit.mixture import gaussian_mixture
@@ -31,42 +28,35 @@ def fit_chromatin(measured: Measured) -> Fitted:
     - `drivers`, `penetrance`: as many modules as differ between classes, by as much; rough.
     - `batch_sd`: the variance component of batches.
     """
-    default = ChromatinParameters()
-    raw = measured.values
-    measured = replace(measured, values=without_batches(raw, measured.label, measured.batch))
-    association = associate(measured.values, measured.label) if measured.labelled else None
+    default = ChromatinParameters(batch_sd=0.0)
+    raw, measured = measured, measured.without_batches()
+    association = measured.associated()
     shown = switched_off(measured.values, measured.label, association)
     states = gaussian_mixture(np.nanmedian(shown, 0), 2)
     gain = float(states.means[1] - states.means[0])
     module = run_length(states.component)
     changes = _changes(gain, measured.shared.purity.values)
-    mean = float((changes @ measured.shared.purity.weights) @ states.weights)
-    drivers, penetrance = default.drivers, default.penetrance
-    estimated = ["features", "module", "open", "base", "base_sd", "gain", "noise"]
-    if association is not None:
-        drivers = round(association.driver.mean() * measured.total / module)
-        steps = (changes @ measured.shared.purity.weights)[states.component]
-        penetrance = min(default.background + association.relative(steps), HIGHEST)
-        estimated += ["drivers", "penetrance"]
-    if measured.shared.shape[2] > 1:
-        estimated.append("batch_sd")
+    steps = changes @ measured.shared.purity.weights
     second = float((changes**2 @ measured.shared.purity.weights) @ states.weights)
-    extra = default.background * second - (default.background * mean) ** 2
+    extra = default.background * second - (default.background * float(steps @ states.weights)) ** 2
     variance = within_variance(measured.values, measured.label)
     left = np.maximum(variance - extra, LEAST_NOISE * variance)
-    parameters = ChromatinParameters(
+    fitted = Fitted(default).with_estimates(
         features=measured.total,
         module=module,
-        drivers=drivers,
-        penetrance=float(penetrance),
         open=float(states.weights[1]),
         base=float(states.means[0]),
         base_sd=states.sd,
         gain=gain,
         noise=max(float(np.median(np.sqrt(left))), LEAST_SD),
-        batch_sd=batch_spread(raw, measured.label, measured.batch),
     )
-    return Fitted(parameters, tuple(estimated))
+    if association is not None:
+        typical = association.typical(steps[states.component])
+        fitted = fitted.with_estimates(
+            drivers=round(association.driver.mean() * measured.total / module),
+            penetrance=float(min(default.background + typical, HIGHEST)),
+        )
+    return fitted.with_estimates(**raw.batch_sd())
 
 
 def _changes(gain: float, purity: Floats) -> Floats:

@@ -97,7 +97,7 @@ def fit_cohort(request: FitRequest) -> FitSummary:
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to replace it")
     with tempfile.TemporaryDirectory(prefix="genomix-fit-") as folder:
-        path = request.cohort or cohort_of_tables(request, Path(folder) / "tables.h5mu")
+        path = request.cohort or _cohort_of_tables(request, Path(folder) / "tables.h5mu")
         with open_cohort(path) as cohort:
             if request.cohort is None:
                 # Keep the temporary file out of messages.
@@ -108,65 +108,52 @@ def fit_cohort(request: FitRequest) -> FitSummary:
     return summary
 
 
-def cohort_of_tables(request: FitRequest, path: Path) -> Path:
+def _cohort_of_tables(request: FitRequest, path: Path) -> Path:
     """Read tables as ``genomix prepare cohort`` does, into a cohort file at `path`."""
     from genomix_cli.cohorts.prepare.cohort import prepare_cohort
     from genomix_cli.cohorts.requests import PrepareRequest
 
-    prepare_cohort(
-        PrepareRequest(
-            output=path,
-            modalities=request.tables,
-            clinical=request.clinical,
-            label=request.label,
-        )
-    )
+    tables = {"modalities": request.tables, "clinical": request.clinical, "label": request.label}
+    prepare_cohort(PrepareRequest(path, **tables))
     return path
 
 
 def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
     source = _sources(cohort, request.modalities)
-    if len(cohort.obs) < FEWEST_SAMPLES:
-        raise DataError(
-            "too few samples to fit anything to",
-            where=cohort.path,
-            expected=f"{FEWEST_SAMPLES} or more",
-            found=str(len(cohort.obs)),
-        )
+    _refuse_fewer("samples", len(cohort.obs), FEWEST_SAMPLES, cohort.path)
     classes, label = _classes(cohort)
     batch = _batch(cohort)
     batches = Batches(max(int(batch.max(initial=0)) + 1, 1), 0.0)
     if batches.number > 1 and label.max(initial=-1) > 0:
         batches = replace(batches, confounding=_rounded(confounding(label, batch)))
-    base = CohortParameters(
-        samples=request.samples or len(cohort.obs),
-        classes=classes,
-        batches=batches,
-    )
+    samples = request.samples or len(cohort.obs)
+    base = CohortParameters(samples=samples, classes=classes, batches=batches)
     shared = base.build().shared
     fitted = {}
     for name in track(list(source), "fitting", len(source)):
         measured, dropped = _measured(cohort, source[name], label, batch, shared)
         model = FITS[cohort.kinds[source[name]].name][1]
-        try:
-            with warnings.catch_warnings():
-                # Classes without a value of a feature are handled below.
-                warnings.simplefilter("ignore", RuntimeWarning)
-                found = model(measured)
-        except DataError as error:
-            raise DataError(
-                error.what,
-                where=f"{cohort.path} [{source[name]}]",
-                expected=error.expected,
-                found=error.found,
-                hint=error.hint,
-            ) from error
-        fitted[name] = replace(found, notes=found.notes + dropped)
-    fitted = _tie(cohort, source, fitted, label)
-    modalities = {name: _rounded(found.parameters) for name, found in fitted.items()}
+        with warnings.catch_warnings():
+            # Classes without a value of a feature are handled below.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            result = model(measured)
+        fitted[name] = replace(result, notes=result.notes + dropped)
+    if "expression" in fitted:
+        fitted["expression"] = _tie(cohort, source, fitted["expression"], label)
+    modalities = {name: _rounded(result.parameters) for name, result in fitted.items()}
     names = {name: original for name, original in source.items() if name != original}
     parameters = replace(base, missing=_missing(cohort, source), modalities=modalities, names=names)
     return FitSummary(request.output, parameters, source, fitted, _notes(cohort, label))
+
+
+def _refuse_fewer(what: str, count: int, fewest: int, where: object) -> None:
+    if count < fewest:
+        raise DataError(
+            f"too few {what} to fit anything to",
+            where=where,
+            expected=f"{fewest} or more",
+            found=str(count),
+        )
 
 
 def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
@@ -189,19 +176,19 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
                     expected=" or ".join(FITS),
                 )
             log.warning("%s: values of the kind %s cannot be simulated; left out", name, kind)
-        elif FITS[kind][0] not in sources:
-            sources[FITS[kind][0]] = name
-        elif wanted:
-            modality = FITS[kind][0]
+            continue
+        modality = FITS[kind][0]
+        first = sources.setdefault(modality, name)
+        if first != name and wanted:
             raise UsageError(
-                f"{sources[modality]} and {name} would both be the simulator's {modality}",
+                f"{first} and {name} would both be the simulator's {modality}",
                 where="--modalities",
                 hint="name one of them",
             )
-        else:
+        if first != name:
             log.warning(
                 "%s is not fitted: %s already is the simulator's %s; --modalities %s would take it",
-                *(name, sources[FITS[kind][0]], FITS[kind][0], name),
+                *(name, first, modality, name),
             )
     if not sources:
         raise DataError(
@@ -259,13 +246,7 @@ def _measured(
     """Return the data of a modality to fit, and notes on what is left out."""
     where = f"{cohort.path} [{name}]"
     present = cohort.present(name)
-    if present.sum() < FEWEST_SAMPLES:
-        raise DataError(
-            "too few samples to fit anything to",
-            where=where,
-            expected=f"{FEWEST_SAMPLES} or more",
-            found=str(int(present.sum())),
-        )
+    _refuse_fewer("samples", int(present.sum()), FEWEST_SAMPLES, where)
     values, table = cohort.matrix(name)[present], cohort.features(name)
     total = values.shape[1]
     columns, notes = np.arange(total), []
@@ -283,15 +264,9 @@ def _measured(
         columns, shown = columns[varies], shown[:, varies]
     if kind != "fragments" and not _varies(shown).any():
         raise DataError("all values are missing or the same", where=where)
-    if len(columns) < FEWEST_FEATURES:
-        raise DataError(
-            "too few features to fit anything to",
-            where=where,
-            expected=f"{FEWEST_FEATURES} or more",
-            found=str(len(columns)),
-        )
-    measured = Measured(shown, table.iloc[columns], total, label[present], batch[present], shared)
-    return measured, tuple(notes)
+    _refuse_fewer("features", len(columns), FEWEST_FEATURES, where)
+    known = label[present], batch[present]
+    return Measured(shown, table.iloc[columns], total, *known, shared, where), tuple(notes)
 
 
 def _varies(values: Floats) -> Any:
@@ -308,71 +283,44 @@ def _runs(total: int) -> Ints:
     return np.unique((starts[:, None] + np.arange(length)).ravel())
 
 
-def _tie(
-    cohort: Cohort, source: Mapping[str, str], fitted: dict[str, Fitted], label: Ints
-) -> dict[str, Fitted]:
+def _tie(cohort: Cohort, source: Mapping[str, str], expression: Fitted, label: Ints) -> Fitted:
     """Fit the genes whose expression follows their copy number, or opposes their methylation."""
-    if "expression" not in fitted:
-        return fitted
-    expression = fitted["expression"]
-    tied = _tied_genes(cohort, source, "copy_number", 1, label) if "copy_number" in fitted else None
+    features = expression.parameters.features
+    # A gene may follow both; the model ties it to one, and the classes need some too.
+    tied = _tied_genes(cohort, source, "copy_number", 1, label)
     if tied is not None:
-        expression = _with(
-            expression, dosage=min(tied.genes / expression.parameters.features, 0.45)
-        )
-    tied = (
-        _tied_genes(cohort, source, "methylation", -1, label) if "methylation" in fitted else None
-    )
+        expression = expression.with_estimates(dosage=min(tied.genes / features, 0.45))
+    tied = _tied_genes(cohort, source, "methylation", -1, label)
     if tied is not None:
-        expression = _with(
-            expression,
-            # A gene may follow both; the model ties it to one, and the classes need some too.
-            silenced=min(tied.genes / expression.parameters.features, 0.45),
+        expression = expression.with_estimates(
+            silenced=min(tied.genes / features, 0.45),
             silencing=-tied.slope,
             silenced_from=tied.level,
         )
-    return fitted | {"expression": expression}
-
-
-def _with(fitted: Fitted, **values: Any) -> Fitted:
-    """Return the fit with more parameters estimated."""
-    estimated = dict.fromkeys((*fitted.estimated, *values))
-    return replace(
-        fitted, parameters=replace(fitted.parameters, **values), estimated=tuple(estimated)
-    )
+    return expression
 
 
 def _tied_genes(
     cohort: Cohort, source: Mapping[str, str], other: str, sign: int, label: Ints
 ) -> Tied | None:
     """Return the genes that another modality drives; None if that cannot be seen."""
-    pair = _same_genes(cohort, source, other)
-    both = cohort.present(source["expression"]) & cohort.present(source[other])
-    if pair is None or both.sum() < FEWEST_SAMPLES:
+    if other not in source:
         return None
-    x = cohort.matrix(source["expression"])[both][:, pair[0]].astype(float)
-    y = cohort.matrix(source[other])[both][:, pair[1]].astype(float)
+    # After a ``|``, names in TCGA's tables have the Entrez id.
+    genes, others = (
+        [str(name).split("|")[0] for name in cohort.features(source[m]).index]
+        for m in ("expression", other)
+    )
+    column = {name: i for i, name in enumerate(others)}
+    shared = [i for i, name in enumerate(genes) if name in column]
+    both = cohort.present(source["expression"]) & cohort.present(source[other])
+    if len(shared) < FEWEST_FEATURES or both.sum() < FEWEST_SAMPLES:
+        return None
+    x = cohort.matrix(source["expression"])[both][:, shared].astype(float)
+    y = cohort.matrix(source[other])[both][:, [column[genes[i]] for i in shared]].astype(float)
     if cohort.kinds[source[other]].name == "methylation_m":
         y = beta_of_m(y)
     return tied_genes(x, y, label[both], sign)
-
-
-def _same_genes(
-    cohort: Cohort, source: Mapping[str, str], other: str
-) -> tuple[list[int], list[int]] | None:
-    """Return the columns of genes in both modalities; None if there are too few.
-
-    Names end at a ``|``, after which TCGA's tables have the Entrez id.
-    """
-    names = [
-        [str(name).split("|")[0] for name in cohort.features(source[m]).index]
-        for m in ("expression", other)
-    ]
-    column = {name: i for i, name in enumerate(names[1])}
-    pairs = [(i, column[name]) for i, name in enumerate(names[0]) if name in column]
-    if len(pairs) < FEWEST_FEATURES:
-        return None
-    return [i for i, _ in pairs], [j for _, j in pairs]
 
 
 def _notes(cohort: Cohort, label: Ints) -> tuple[str, ...]:
@@ -406,8 +354,7 @@ def _rounded(value: Any) -> Any:
 
 def _document(request: FitRequest, summary: FitSummary) -> str:
     """Return the YAML, headed by how it was made."""
-    inputs = [request.cohort] if request.cohort else [*request.tables.values()]
-    inputs += [request.clinical] if request.clinical else []
+    inputs = filter(None, (request.cohort, *request.tables.values(), request.clinical))
     lines = [f"Parameters of `genomix simulate cohort`, fitted by genomix {__version__} to"]
     lines += [f"  {path.name} sha256 {sha256(path)}" for path in inputs]
     lines += [f"- {note}" for note in summary.notes]

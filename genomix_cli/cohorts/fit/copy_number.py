@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.fit.association import Association, associate
+from genomix_cli.cohorts.fit.association import Association
 from genomix_cli.cohorts.fit.measured import Fitted, Measured
 from genomix_cli.cohorts.simulate.copy_number import (
     GAIN,
@@ -70,7 +71,7 @@ def fit_copy_number(measured: Measured) -> Fitted:
     .. [2] Varin C, Reid N, Firth D. An overview of composite likelihood methods. Statistica Sinica
        2011. https://www.jstor.org/stable/24309261
     """
-    arm = _arms_of(measured.total)
+    arm = _arms_of(measured)
     values = measured.values[:, _genome_order(measured)]
     has_neighbours = measured.total > len(arms())
     is_segmented = bool((np.diff(values, axis=1) == 0).mean() > 0.5)
@@ -78,7 +79,8 @@ def fit_copy_number(measured: Measured) -> Fitted:
     if not is_segmented and agreement(values, _scale(values), arm) > AGREE:
         wave = find_wave(values, _scale(values))
     values = values - wave.amplitude[:, None] * wave.profile
-    association = _of_arms(values, arm, measured.label) if measured.labelled else None
+    means = [np.nanmean(values[:, arm == a], 1) for a in range(arm.max() + 1)]
+    association = replace(measured, values=np.column_stack(means)).associated()
     parameters = CopyNumberParameters(features=measured.total, gc=_thirds(wave))
     if association is not None:
         parameters = replace(parameters, drivers=int(association.driver.sum()))
@@ -102,11 +104,7 @@ def _notes(
 ) -> tuple[str, ...]:
     theta = _to_vector(parameters)
     low, high = np.array(list(RANGES.values())).T
-    ends = [
-        name
-        for name, end in zip(RANGES, (theta < low + 0.01) | (theta > high - 0.01), strict=True)
-        if end
-    ]
+    ends = np.array(list(RANGES))[(theta < low + 0.01) | (theta > high - 0.01)].tolist()
     if max(parameters.lengths) > 0.99 * LONGEST:
         ends.append("lengths")
     notes = [f"at the end of its range: {name}" for name in ends]
@@ -130,12 +128,13 @@ def _genome_order(measured: Measured) -> Ints:
     return np.lexsort((table["start"].to_numpy(), contig))
 
 
-def _arms_of(features: int) -> Ints:
+def _arms_of(measured: Measured) -> Ints:
     """Return the arm of each feature when they are laid out evenly."""
-    pieces = arms()
+    pieces, features = arms(), measured.total
     if features < len(pieces):
         raise DataError(
             "too few copy-number features to simulate the arms of a genome",
+            where=measured.where,
             expected=f"{len(pieces)} or more",
             found=str(features),
             hint="bin the segments: --bins arms",
@@ -143,8 +142,7 @@ def _arms_of(features: int) -> Ints:
     return np.array([piece.arm for piece in cut_arms(pieces, features)])
 
 
-@dataclass(frozen=True)
-class Wave:
+class Wave(NamedTuple):
     """Wave along the genome: its `profile` ``[d]`` of unit size, and `amplitude` ``[n]``."""
 
     profile: Floats
@@ -220,12 +218,6 @@ def _thirds(wave: Wave) -> tuple[float, ...]:
     return tuple(max(float(part.mean()), 0.0) for part in parts)
 
 
-def _of_arms(values: Floats, arm: Ints, label: Ints) -> Association:
-    """Return the association of arms with classes."""
-    means = [np.nanmean(values[:, arm == a], 1) for a in range(arm.max() + 1)]
-    return associate(np.column_stack(means), label)
-
-
 def _model(parameters: CopyNumberParameters, shared: Shared) -> CopyNumber:
     return CopyNumber(parameters, shared, 0.0, np.random.default_rng(0))
 
@@ -260,13 +252,11 @@ def _to_vector(p: CopyNumberParameters) -> Floats:
 
 def _from_vector(theta: Floats, p: CopyNumberParameters) -> CopyNumberParameters:
     weights = np.exp(np.array([0.0, *theta[3:6]]))
+    response, noise, freedom = np.exp(theta[:3]).tolist()
+    offsets = tuple((weights / weights.sum()).tolist())
+    gains = float(1 / (1 + np.exp(-theta[6])))
     return replace(
-        p,
-        response=float(np.exp(theta[0])),
-        noise=float(np.exp(theta[1])),
-        freedom=float(np.exp(theta[2])),
-        offsets=tuple((weights / weights.sum()).tolist()),
-        gain_share=float(1 / (1 + np.exp(-theta[6]))),
+        p, response=response, noise=noise, freedom=freedom, offsets=offsets, gain_share=gains
     )
 
 
@@ -303,7 +293,7 @@ def _penetrance(association: Association, p: CopyNumberParameters, shared: Share
     )
     gain, loss = np.abs(mean[[GAIN, LOSS]] - mean[QUIET])
     steps = np.where(association.effect > 0, gain, loss)
-    return float(min(p.background + association.relative(steps), HIGHEST))
+    return float(min(p.background + association.typical(steps), HIGHEST))
 
 
 def _fit_segments(

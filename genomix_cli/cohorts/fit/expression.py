@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from genomix_cli.cohorts.fit.association import (
-    RATE,
-    Association,
-    associate,
-    false_discovery,
-    run_length,
-    switched_off,
-)
-from genomix_cli.cohorts.fit.batches import batch_spread, without_batches
+from genomix_cli.cohorts.fit.association import RATE, Association, run_length, switched_off
 from genomix_cli.cohorts.fit.measured import Fitted, Measured
 from genomix_cli.cohorts.simulate.expression import ExpressionParameters
 from genomix_cli.cohorts.simulate.levels import Levels
@@ -41,38 +34,31 @@ def fit_expression(measured: Measured) -> Fitted:
       in no order come out at 1.
     - `batch_sd`: the variance component of batches.
     """
-    default = ExpressionParameters()
+    default = ExpressionParameters(batch_sd=0.0)
     purity = measured.shared.purity
-    raw = measured.values
-    measured = replace(measured, values=without_batches(raw, measured.label, measured.batch))
-    association = associate(measured.values, measured.label) if measured.labelled else None
+    raw, measured = measured, measured.without_batches()
+    association = measured.associated()
     active = Activity(default.penetrance, default.background, default.shift, purity)
-    module, drivers = default.module, default.drivers
-    estimated = ["features", "base", "noise", "coupling", "even"]
+    of_classes: dict[str, Any] = {}
     if association is not None:
         module = run_length(association.codes)
         drivers = round(association.driver.mean() * measured.total / module)
-        estimated += ["module", "drivers"]
-    if association is not None and association.driver.any():
-        active = fit_activity(*_of_drivers(measured, association), default, purity)
-        estimated += ["penetrance", "shift"]
-    if measured.shared.shape[2] > 1:
-        estimated.append("batch_sd")
-    mean, sd = _levels(measured, association)
+        of_classes = {"module": module, "drivers": drivers}
+        if association.driver.any():
+            active = fit_activity(*_of_drivers(measured, association), default, purity)
+            of_classes |= {"penetrance": active.penetrance, "shift": active.shift}
+    mean = np.nanmean(switched_off(measured.values, measured.label, association), 0)
+    sd = np.sqrt(within_variance(measured.values, measured.label))
     mean, sd = _without_activity(mean, sd, association, active, measured.label)
-    parameters = ExpressionParameters(
+    return Fitted(default).with_estimates(
         features=measured.total,
-        module=module,
-        drivers=drivers,
-        penetrance=active.penetrance,
-        shift=active.shift,
         base=tuple(np.quantile(mean, QUANTILES).tolist()),
         noise=tuple(np.quantile(sd, QUANTILES).tolist()),
         coupling=_rank_correlation(mean, sd),
         even=True,
-        batch_sd=batch_spread(raw, measured.label, measured.batch),
+        **of_classes,
+        **raw.batch_sd(),
     )
-    return Fitted(parameters, tuple(estimated))
 
 
 def activity(shift: float, purity: Levels) -> Floats:
@@ -133,15 +119,13 @@ def fit_activity(
         Variance there minus that elsewhere: a module active in some of the samples has more of it
         than one active in all.
     """
-    best: tuple[float, Activity] | None = None
-    for penetrance in np.arange(*PENETRANCES):
-        rest = (float(penetrance), default.background)
-        tried = Activity(*rest, _shift_of(difference, *rest, purity), purity)
-        wrong = abs(tried.variance(tried.penetrance) - tried.variance(tried.background) - excess)
-        if best is None or wrong < best[0]:
-            best = (wrong, tried)
-    assert best is not None
-    return best[1]
+
+    def away(tried: Activity) -> float:
+        return abs(tried.variance(tried.penetrance) - tried.variance(tried.background) - excess)
+
+    rates = [(penetrance, default.background) for penetrance in np.arange(*PENETRANCES).tolist()]
+    tried = [Activity(*both, _shift_of(difference, *both, purity), purity) for both in rates]
+    return min(tried, key=away)
 
 
 def _shift_of(difference: float, penetrance: float, background: float, purity: Levels) -> float:
@@ -158,25 +142,17 @@ def _shift_of(difference: float, penetrance: float, background: float, purity: L
 
 def _of_drivers(measured: Measured, association: Association) -> tuple[float, float]:
     """Return typical difference, and mean excess of variance, of driver genes."""
-    on = measured.label[:, None] == association.of_class
-    inside = np.nanvar(np.where(on, measured.values, np.nan), 0, ddof=1)
-    outside = within_variance(
-        switched_off(measured.values, measured.label, association), measured.label
-    )
+    values, label = measured.values, measured.label
+    on = label[:, None] == association.of_class
+    inside = np.nanvar(np.where(on, values, np.nan), 0, ddof=1)
+    outside = within_variance(switched_off(values, label, association), label)
     excess = (inside - outside)[association.driver]
-    return association.typical, float(np.nanmean(excess)) if not np.isnan(excess).all() else 0.0
-
-
-def _levels(measured: Measured, association: Association | None) -> tuple[Floats, Floats]:
-    """Return mean when not switched on, and standard deviation within classes ``[d]``."""
-    mean = np.nanmean(switched_off(measured.values, measured.label, association), 0)
-    return mean, np.sqrt(within_variance(measured.values, measured.label))
+    return association.typical(), float(np.nanmean(excess)) if not np.isnan(excess).all() else 0.0
 
 
 def within_variance(values: Floats, label: Ints) -> Floats:
     """Return the variance about class means ``[d]``; samples of no class form their own."""
-    left = np.zeros(values.shape[1])
-    freedom = np.zeros(values.shape[1])
+    left, freedom = np.zeros((2, values.shape[1]))
     for k in np.unique(label):
         shown = values[label == k]
         n = (~np.isnan(shown)).sum(0)
@@ -208,8 +184,7 @@ def _rank_correlation(a: Floats, b: Floats) -> float:
     return float(np.clip(np.corrcoef(*scores)[0, 1], -0.99, 0.99))
 
 
-@dataclass(frozen=True)
-class Tied:
+class Tied(NamedTuple):
     """Genes whose expression follows, or opposes, another modality within the classes.
 
     Attributes
@@ -237,6 +212,7 @@ def tied_genes(values: Floats, others: Floats, label: Ints, sign: int) -> Tied:
         int64 ``[n]``.
     sign : {1, -1}
     """
+    from scipy.stats import false_discovery_control
     from scipy.stats import t as student
 
     x, y = _centred(values, label), _centred(others, label)
@@ -248,7 +224,7 @@ def tied_genes(values: Floats, others: Floats, label: Ints, sign: int) -> Tied:
     r = np.nan_to_num(np.clip(r, -0.999999, 0.999999))
     freedom = np.maximum(both.sum(0) - len(np.unique(label)) - 1, 1)
     p = student.sf(sign * r * np.sqrt(freedom / (1 - r**2)), freedom)
-    tied = false_discovery(p) <= RATE
+    tied = false_discovery_control(p) <= RATE
     if not tied.any():
         return Tied(0, 0.0, 0.0)
     level = float(np.nanmean(others[:, tied]))

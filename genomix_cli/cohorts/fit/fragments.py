@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genomix_cli.cohorts.fit.measured import Fitted, Measured
 from genomix_cli.cohorts.simulate.fragments import STAGES, FragmentParameters, Fragments
@@ -54,33 +53,25 @@ def fit_fragments(measured: Measured) -> Fitted:
        doi:10.1093/biomet/49.1-2.65
     """
     columns, first, last, width = _histogram(measured)
-    counts = measured.values[:, columns]
-    counts = counts[~np.isnan(counts).any(1)]
     whole = ~np.isnan(measured.values[:, columns]).any(1)
-    label = measured.label[whole]
+    counts, label = measured.values[whole][:, columns], measured.label[whole]
     bins = _bins(measured)
-    start = replace(
-        FragmentParameters(), first=first, last=last, width=width, delfi=bins is not None
-    )
+    start = FragmentParameters(first=first, last=last, width=width, delfi=bins is not None)
     total = counts.sum(1)
     used, spectra = _spectra(counts, label, len(measured.shared.classes))
     shape = _fit_shape(start, spectra, used, measured.shared)
-    concentration = _concentration(counts, label, _direction(shape, measured.shared))
     reads = total[total > 0]
-    parameters = replace(
-        shape,
+    note = "the shapes of tumour spectra are not estimated: fraction is relative to them"
+    fitted = Fitted(shape, ("first", "last", "width", *SHAPE), (note,)).with_estimates(
         fraction=_median_fraction(shape),
-        concentration=concentration,
+        concentration=_concentration(counts, label, _direction(shape, measured.shared)),
         reads=float(np.median(reads)),
         reads_sigma=float(np.log(reads).std()),
     )
-    estimated = ["first", "last", "width", *SHAPE, "concentration", "reads", "reads_sigma"]
-    notes = ["the shapes of tumour spectra are not estimated: fraction is relative to them"]
-    if bins is not None:
-        concentrations = [_concentration(part[whole], label, None) for part in bins]
-        parameters = replace(parameters, bin_concentration=float(np.mean(concentrations)))
-        estimated.append("bin_concentration")
-    return Fitted(parameters, tuple(estimated), tuple(notes))
+    if bins is None:
+        return fitted
+    concentrations = [_concentration(part[whole], label, None) for part in bins]
+    return fitted.with_estimates(bin_concentration=float(np.mean(concentrations)))
 
 
 def _histogram(measured: Measured) -> tuple[Ints, int, int, int]:
@@ -91,6 +82,7 @@ def _histogram(measured: Measured) -> tuple[Ints, int, int, int]:
     if len(columns) < 20:
         raise DataError(
             "has no histogram of fragment lengths",
+            where=measured.where,
             expected="20 lengths or more, as 167 or len_167",
             found=f"{len(columns)} of {len(table)} features",
         )
@@ -101,6 +93,7 @@ def _histogram(measured: Measured) -> tuple[Ints, int, int, int]:
         gap = int(np.flatnonzero(steps != width)[0])
         raise DataError(
             "lengths are not evenly spaced",
+            where=measured.where,
             expected=f"{sorted_[gap] + width} after {sorted_[gap]}",
             found=str(sorted_[gap + 1]),
         )
@@ -188,7 +181,10 @@ def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> flo
         away = (share[rows] - mean)[:, used] / np.sqrt(mean[used])
         dimensions = int(used.sum()) - 1
         if direction is not None:
-            away = away - _projection(away, direction[used] / np.sqrt(mean[used]))
+            # Less the component along the direction.
+            unit = direction[used] / np.sqrt(mean[used])
+            unit = unit / max(float(np.linalg.norm(unit)), 1e-12)
+            away = away - np.outer(away @ unit, unit)
             dimensions -= 1
         squares.append((away**2).sum(1))
         expected.append(np.full(rows.sum(), dimensions * (1 - 1 / rows.sum())))
@@ -198,9 +194,3 @@ def _concentration(counts: Floats, label: Ints, direction: Floats | None) -> flo
     if ratio <= inverse:
         return CONCENTRATIONS[1]
     return float(np.clip((1 - ratio) / (ratio - inverse), *CONCENTRATIONS))
-
-
-def _projection(away: Floats, direction: Floats) -> NDArray[np.float64]:
-    """Return the component of each row along a direction ``[n, d]``."""
-    unit = direction / max(float(np.linalg.norm(direction)), 1e-12)
-    return np.outer(away @ unit, unit)

@@ -22,23 +22,20 @@ def fit_mutations(measured: Measured) -> Fitted:
     - `drivers`, `rate`: genes that are mutated more often in one class, at a false discovery rate
       of 5 %, and their mean frequency in it (the least certain of them are those overstated).
     """
-    default = MutationParameters()
+    fitted = Fitted(MutationParameters()).with_estimates(features=measured.total)
     frequency = np.nanmean(measured.values, 0)
     if not measured.labelled:
-        parameters = MutationParameters(features=measured.total, rates=_quantiles(frequency))
-        return Fitted(parameters, ("features", "rates"))
+        return fitted.with_estimates(rates=_quantiles(frequency))
     association = associate_rates(measured.values, measured.label)
     on = (measured.label[:, None] == association.of_class) & association.driver
     known = measured.label >= 0
     outside: Floats = np.nanmean(np.where(on, np.nan, measured.values)[known], 0)
-    inside = outside + association.effect
-    parameters = MutationParameters(
-        features=measured.total,
-        drivers=round(association.driver.mean() * measured.total),
-        rate=float(inside[association.driver].mean()) if association.driver.any() else default.rate,
-        rates=_quantiles(np.where(association.driver, outside, frequency)),
+    inside, driver = (outside + association.effect)[association.driver], association.driver
+    return fitted.with_estimates(
+        drivers=round(driver.mean() * measured.total),
+        rate=float(inside.mean()) if driver.any() else fitted.parameters.rate,
+        rates=_quantiles(np.where(driver, outside, frequency)),
     )
-    return Fitted(parameters, ("features", "drivers", "rate", "rates"))
 
 
 def _quantiles(frequency: Floats) -> tuple[float, ...]:
