@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.values import UNITS
-from genomix_cli.cohorts.inspect.compare import NAMES, Marginals, ks_distance, marginals
+from genomix_cli.cohorts.inspect.compare import NAMES, ks_distance, marginals
 from genomix_cli.formats.cohort import Cohort
 from genomix_cli.report import canvas
 from genomix_cli.report.canvas import Picture
@@ -17,19 +18,16 @@ from genomix_cli.report.canvas import Picture
 BINS = 60
 
 
-def marginal_distributions(
-    modality: str, cohorts: tuple[tuple[str, Cohort], tuple[str, Cohort]]
-) -> Picture:
+def marginal_distributions(modality: str, cohorts: Sequence[tuple[str, Cohort]]) -> Picture:
     """Draw densities of both: values, features' means and deviations, samples' means."""
     both = [marginals(cohort, modality) for _, cohort in cohorts]
     figure, axes = canvas.grid(1, len(NAMES), (11.5, 2.9))
     kind = cohorts[0][1].kinds[modality].name
-    for ax, key in zip(axes[0], Marginals._fields, strict=True):
-        parts = [getattr(each, key) for each in both]
+    for ax, name, *parts in zip(axes[0], NAMES.values(), *both, strict=True):
         distance = ks_distance(*parts)
         _overlaid(ax, parts)
         title = "" if distance is None else f"KS {distance:.3f}"
-        ax.set_title(f"{NAMES[key]}\n{title}", fontsize=8.5, loc="left")
+        ax.set_title(f"{name}\n{title}", fontsize=8.5, loc="left")
         ax.set_xlabel(UNITS[kind] if kind != "fragments" else "fragments")
         ax.set_yticks([])
         ax.locator_params(axis="x", nbins=5)

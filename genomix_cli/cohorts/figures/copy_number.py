@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,13 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.genome import GenomeAxis, genome_axis
 from genomix_cli.cohorts.figures.heat import (
-    WIDTH,
     alike,
     class_strip,
-    draw_heat,
     grouped_rows,
     height_of,
     value_scale,
 )
-from genomix_cli.cohorts.figures.values import unit
+from genomix_cli.cohorts.figures.values import column_means, unit
 from genomix_cli.cohorts.figures.view import View, members, shown_classes
 from genomix_cli.report import canvas
 from genomix_cli.report.canvas import Picture
@@ -32,6 +29,8 @@ PANELS = 16
 # Colours of 0 to 5 and more true copies, as usual for losses, neutral and gains.
 STATE_COLOURS = ("#053061", "#4393C3", "#7F7F7F", "#F4A582", "#D6604D", "#67001F")
 STATE_NAMES = ("0 copies", "1", "2", "3", "4", "5 or more")
+# Number of columns of a heat map along the genome.
+WIDTH = 1_200
 # Number of samples to show one by one.
 SINGLE = 3
 
@@ -43,7 +42,7 @@ def threshold(each: View) -> float:
 
 def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[GenomeAxis]]:
     """Return a panel for each class (row) and cohort (column), and their axes along the genome."""
-    size = (0.9 + (9.5 if len(views) == 1 else 6.8 * len(views)), 0.7 + 1.02 * len(names))
+    size = (0.9 + _width(views), 0.7 + 1.02 * len(names))
     figure, axes = canvas.grid(len(names), len(views), size, sharey=True)
     along = [genome_axis(each.features) for each in views]
     for row, name in zip(axes, names, strict=True):
@@ -57,6 +56,11 @@ def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[
         ax.set_xlabel(places.label)
     marks.name_columns(axes, views)
     return figure, axes, along
+
+
+def _width(views: Sequence[View]) -> float:
+    """Return the inches that genomes side by side need."""
+    return 9.5 if len(views) == 1 else 6.8 * len(views)
 
 
 def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
@@ -78,7 +82,7 @@ def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
         for ax, each, places in zip(row, views, along, strict=True):
             here = each.values[members(each, name)]
             if len(here):
-                x, y = places.steps(_mean(here)[places.columns])
+                x, y = places.steps(column_means(here)[places.columns])
                 ax.fill_between(x, 0, np.maximum(y, 0), color=canvas.GAIN, lw=0)
                 ax.fill_between(x, 0, np.minimum(y, 0), color=canvas.LOSS, lw=0)
             ax.axhline(0, color=canvas.INK, lw=0.6)
@@ -97,8 +101,8 @@ def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
             here = each.values[members(each, name)]
             for sign, colour in ((1, canvas.GAIN), (-1, canvas.LOSS)):
                 if len(here):
-                    share = _mean(_beyond(sign * here, threshold(each)))
-                    x, y = places.steps(100 * share[places.columns])
+                    beyond = np.where(np.isfinite(here), sign * here > threshold(each), np.nan)
+                    x, y = places.steps(100 * column_means(beyond)[places.columns])
                     ax.fill_between(x, 0, sign * y, color=colour, lw=0)
             ax.axhline(0, color=canvas.INK, lw=0.6)
     _symmetric(axes)
@@ -111,19 +115,6 @@ def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
         f"(blue, down), {unit(views[0])} {limit}."
     )
     return Picture("gains_losses", genome_caption(caption, views, along), figure)
-
-
-def _mean(matrix: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of each column, ignoring NaN; NaN if nothing is left."""
-    there = np.isfinite(matrix)
-    count = there.sum(axis=0)
-    total = np.where(there, matrix, 0).sum(axis=0, dtype=float)
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
-
-
-def _beyond(values: NDArray[Any], limit: float) -> NDArray[np.float64]:
-    """Return 1 for values beyond the limit, 0 for others, NaN for missing ones."""
-    return np.where(np.isfinite(values), values > limit, np.nan)
 
 
 def _symmetric(axes: Any) -> None:
@@ -144,24 +135,20 @@ def genome_caption(caption: str, views: Sequence[View], along: Sequence[GenomeAx
 def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw samples, grouped by class, along the genome."""
     names = shown_classes(views)
-    size = (0.9 + (9.5 if len(views) == 1 else 6.8 * len(views)), height_of(views, names) + 0.5)
+    size = (0.9 + _width(views), height_of(views, names) + 0.5)
     figure, axes = canvas.grid(1, len(views), size)
     along = [genome_axis(each.features) for each in views]
     scale = value_scale(views)
     for ax, each, places in zip(axes[0], views, along, strict=True):
-        rows = grouped_rows(each, names, partial(alike, each.values[:, places.columns]))
-        image = draw_heat(
-            ax,
-            places.sampled(each.values[rows.order], WIDTH),
-            places.ends,
-            scale,
-        )
+        rows = grouped_rows(each, names, alike(each.values[:, places.columns]))
+        picture = places.sampled(each.values[rows.order], WIDTH)
+        extent = (*places.ends, len(picture) - 0.5, -0.5)
+        image = marks.heat(ax, picture, *scale, extent=extent)
         class_strip(ax, rows, pens)
         places.decorate(ax)
         ax.set_xlabel(places.label)
-    bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.03, pad=0.01, aspect=30, shrink=0.6)
-    bar.set_label(unit(views[0]))
-    bar.outline.set_visible(False)
+    beside = {"fraction": 0.03, "pad": 0.01, "aspect": 30, "shrink": 0.6}
+    marks.colour_bar(figure, image, axes[0], unit(views[0]), **beside)
     marks.name_columns(axes, views)
     caption = (
         f"{views[0].modality}: samples grouped by class, within a class by Ward's clustering; "
@@ -172,20 +159,15 @@ def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
 
 def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw profiles of single samples: dots, and their levels."""
-    figure, axes = canvas.grid(
-        SINGLE,
-        len(views),
-        (0.7 + (9.5 if len(views) == 1 else 6.8 * len(views)), 0.6 + 1.6 * SINGLE),
-    )
+    size = (0.7 + _width(views), 0.6 + 1.6 * SINGLE)
+    figure, axes = canvas.grid(SINGLE, len(views), size)
     along = [genome_axis(each.features) for each in views]
-    for column, (each, places) in enumerate(zip(views, along, strict=True)):
-        chosen = telling_samples(each)
-        for row in range(SINGLE):
-            ax = axes[row, column]
-            places.decorate(ax, labels=row == SINGLE - 1)
-            if row < len(chosen):
-                _draw_sample(ax, each, places, chosen[row])
-        axes[-1, column].set_xlabel(places.label)
+    for column, each, places in zip(axes.T, views, along, strict=True):
+        for ax in column:
+            places.decorate(ax, labels=ax is column[-1])
+        for ax, sample in zip(column, telling_samples(each), strict=False):
+            _draw_sample(ax, each, places, sample)
+        column[-1].set_xlabel(places.label)
     figure.supylabel(unit(views[0]), fontsize=8.5)
     _state_legend(figure, any(each.states is not None for each in views), views[0])
     if len(views) > 1:
@@ -250,13 +232,9 @@ def _levels(
 def _state_legend(figure: Any, known: bool, each: View) -> None:
     from matplotlib.lines import Line2D
 
-    limit = f" (beyond ±{THRESHOLD})" if each.kind.name == "copy_number" else ""
-    shown = (
-        list(zip(STATE_COLOURS, STATE_NAMES, strict=True))
-        if known
-        else [(STATE_COLOURS[1], f"loss{limit}"), (STATE_COLOURS[4], f"gain{limit}")]
-    )
-    handles = [Line2D([], [], color=colour, marker="o", ls="", ms=4) for colour, _ in shown]
-    figure.legend(
-        handles, [name for _, name in shown], loc="outside lower center", ncols=len(shown)
-    )
+    colours, names = STATE_COLOURS, STATE_NAMES
+    if not known:
+        limit = f" (beyond ±{THRESHOLD})" if each.kind.name == "copy_number" else ""
+        colours, names = (STATE_COLOURS[1], STATE_COLOURS[4]), (f"loss{limit}", f"gain{limit}")
+    handles = [Line2D([], [], color=colour, marker="o", ls="", ms=4) for colour in colours]
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))

@@ -37,46 +37,30 @@ def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
     rows = max(len(cohort.modalities) for _, cohort in cohorts)
     size = (1.2 + 7.6 * len(cohorts), 1.5 + 0.36 * rows)
     figure, axes = canvas.grid(1, len(cohorts), size)
-    for ax, (called, cohort) in zip(axes[0], cohorts, strict=True):
+    for ax, (_, cohort) in zip(axes[0], cohorts, strict=True):
         matrix, blocks = measured(cohort)
-        matrix = np.where(matrix > 0, matrix, np.nan)
-        image = ax.imshow(
-            np.ma.masked_invalid(matrix),
-            cmap=colours,
-            vmin=0,
-            vmax=1,
-            aspect="auto",
-            interpolation="nearest",
-        )
-        shares = [cohort.present(name).mean() for name in cohort.modalities]
+        image = marks.heat(ax, np.where(matrix > 0, matrix, np.nan), colours, 0, 1)
         labels = [
-            f"{canvas.short(name)} ({share:.0%})"
-            for name, share in zip(cohort.modalities, shares, strict=True)
+            f"{canvas.short(name)} ({cohort.present(name).mean():.0%})"
+            for name in cohort.modalities
         ]
         ax.set_yticks(range(len(labels)), labels)
-        ax.hlines(
-            np.arange(len(labels) + 1) - 0.5, -0.5, matrix.shape[1] - 0.5, canvas.GREY, lw=0.5
-        )
+        lines = np.arange(len(labels) + 1) - 0.5
+        ax.hlines(lines, -0.5, matrix.shape[1] - 0.5, canvas.GREY, lw=0.5)
         class_bar(ax, blocks, matrix.shape[1], pens)
-        if len(cohorts) > 1:
-            canvas.head(ax, canvas.short(called, 40))
-    bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.02, pad=0.01)
-    bar.set_label("values there")
-    bar.outline.set_visible(False)
+    _name(axes, cohorts)
+    bar = marks.colour_bar(figure, image, axes[0], "values there", fraction=0.02, pad=0.01)
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     caption = (
         "Samples, grouped by class, and the share of each modality's values that they have; white: "
         "modality not measured. In brackets the share of samples with the modality."
     )
-    few = (
-        f"Up to about {SAMPLES:,} samples, drawn at random within classes."
-        if any(len(cohort.obs) > SAMPLES for _, cohort in cohorts)
-        else ""
-    )
-    return Picture("missingness", marks.joined(caption, few), figure)
+    fewer = f"Up to about {SAMPLES:,} samples, drawn at random within classes."
+    many = any(len(cohort.obs) > SAMPLES for _, cohort in cohorts)
+    return Picture("missingness", marks.joined(caption, fewer if many else ""), figure)
 
 
-def measured(cohort: Cohort) -> tuple[NDArray[np.float64], list[tuple[str, int, int]]]:
+def measured(cohort: Cohort) -> tuple[NDArray[np.float64], list[marks.Block]]:
     """Return the fraction of values present ``[modalities, samples]`` by class; the classes."""
     classes = classes_of(cohort)
     everyone = np.ones(len(cohort.obs), bool)
@@ -87,20 +71,11 @@ def measured(cohort: Cohort) -> tuple[NDArray[np.float64], list[tuple[str, int, 
             row[rows] = np.isfinite(values).sum(axis=1) / max(values.shape[1], 1)
     drawn, codes = shares[:, keep], classes.codes[keep]
     order = np.lexsort((*-drawn[::-1], *-(drawn[::-1] > 0).astype(int), codes))
-    blocks, start = [], 0
-    for code, name in enumerate(classes.names):
-        count = int((codes == code).sum())
-        if count:
-            blocks.append((name, start, start + count))
-            start += count
-    return drawn[:, order], blocks
+    return drawn[:, order], marks.blocks_of(classes.names, classes.of(keep).counts().tolist())
 
 
 def class_bar(
-    ax: Any,
-    blocks: Sequence[tuple[str, int, int]],
-    total: int,
-    pens: dict[str, canvas.Look],
+    ax: Any, blocks: Sequence[marks.Block], total: int, pens: dict[str, canvas.Look]
 ) -> None:
     """Draw a coloured strip below that shows the class of the samples."""
     ax.set_xticks([])
@@ -125,7 +100,7 @@ def class_bar(
         ax.text(position, 0, label, transform=under, fontsize=7.5, **text)
 
 
-def largest_blocks(blocks: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+def largest_blocks(blocks: Sequence[marks.Block]) -> list[marks.Block]:
     """Return the classes with the most samples, in their order."""
     largest = sorted(blocks, key=lambda block: block[1] - block[2])[:CLASSES]
     return sorted(largest, key=lambda block: block[1])
@@ -144,10 +119,8 @@ def annotated_heat(
     high = top or float(np.nanmax(matrix, initial=0)) or 1.0
     ax.imshow(np.ma.masked_invalid(matrix), cmap="Blues", vmin=0, vmax=1.15 * high, aspect="auto")
     ax.set_yticks(range(len(rows)), [canvas.short(name) for name in rows])
-    labels = [canvas.short(name, 22) for name in columns]
-    ax.set_xticks(range(len(columns)), labels, rotation=40, ha="right", rotation_mode="anchor")
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    marks.slanted_names(ax, columns)
+    marks.without_frame(ax)
     for (i, j), value in np.ndenumerate(matrix):
         if np.isfinite(value):
             colour = "white" if value > 0.62 * high else canvas.INK
@@ -167,13 +140,10 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
     for ax, (called, cohort), (rows, columns, counts) in zip(axes[0], drawn, tables, strict=True):
         annotated_heat(ax, counts, rows, columns)
         association = confounding(cohort)
-        verdict = (
-            ""
-            if association is None
-            else f"Cramér's V {association.v:.2f}, corrected {association.v_corrected:.2f}"
-        )
-        name = f"{canvas.short(called, 30)}: " if len(drawn) > 1 else ""
-        ax.set_title(name + verdict, loc="left", fontsize=8.5)
+        title = f"{canvas.short(called, 30)}: " if len(drawn) > 1 else ""
+        if association is not None:
+            title += f"Cramér's V {association.v:.2f}, corrected {association.v_corrected:.2f}"
+        ax.set_title(title, loc="left", fontsize=8.5)
     fewer = f"Of many, the {CELLS} largest batches and {CLASSES} largest classes."
     many = any(len(rows) == CELLS or len(columns) == CLASSES for rows, columns, _ in tables)
     caption = (
@@ -189,11 +159,8 @@ def largest(
     """Return the rows and columns with the most samples, in their order."""
     chosen_rows = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:CELLS])
     across = np.sort(np.argsort(-counts.sum(axis=0), kind="stable")[:CLASSES])
-    return (
-        [rows[i] for i in chosen_rows],
-        [columns[i] for i in across],
-        counts[np.ix_(chosen_rows, across)],
-    )
+    names = [rows[i] for i in chosen_rows], [columns[i] for i in across]
+    return *names, counts[np.ix_(chosen_rows, across)]
 
 
 def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
@@ -246,10 +213,9 @@ def _upset(
     bars: Any, dots: Any, modalities: Sequence[str], sets: Sequence[tuple[tuple[str, ...], int]]
 ) -> None:
     bars.bar(range(len(sets)), [count for _, count in sets], width=0.6, color=THERE)
+    above = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "fontsize": 7}
     for i, (_, count) in enumerate(sets):
-        bars.annotate(
-            f"{count:,}", (i, count), (0, 2), textcoords="offset points", ha="center", fontsize=7
-        )
+        bars.annotate(f"{count:,}", (i, count), **above)
     bars.set_ylabel("samples")
     bars.tick_params(axis="x", length=0)
     for i, (names, _) in enumerate(sets):
@@ -258,8 +224,7 @@ def _upset(
         dots.plot([i] * len(marked), marked, "o-", color=THERE, ms=6, lw=1.6)
     dots.set(xticks=[], xlim=(-0.6, len(sets) - 0.4), ylim=(len(modalities) - 0.5, -0.5))
     dots.set_yticks(range(len(modalities)), [canvas.short(name) for name in modalities])
-    dots.tick_params(length=0)
-    dots.spines[:].set_visible(False)
+    marks.without_frame(dots)
 
 
 def bayes(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
@@ -310,6 +275,4 @@ def _bayes_panel(ax: Any, entries: Sequence[dict[str, Any]]) -> None:
 
 
 def _name(axes: Any, cohorts: Named) -> None:
-    if len(cohorts) > 1:
-        for ax, (called, _) in zip(axes[0], cohorts, strict=True):
-            canvas.head(ax, canvas.short(called, 40))
+    marks.name_panels(axes[0], [called for called, _ in cohorts])

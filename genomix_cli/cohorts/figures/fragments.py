@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.copy_number import PANELS, genome_caption, panels
+from genomix_cli.cohorts.figures.genome import GenomeAxis
 from genomix_cli.cohorts.figures.view import View, members, shown_classes
 from genomix_cli.report import canvas
 from genomix_cli.report.canvas import Picture
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from genomix_cli.cohorts.figures.genome import GenomeAxis
 
 # Lengths of fragments around one and two nucleosomes, and the turn of the helix at which the
 # shorter ones are cut, in bp (Snyder 2016, 10.1016/j.cell.2015.11.050).
@@ -88,7 +86,7 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
         if fine:
             _zoom(row[1], length, percent)
         row[0].set_ylabel("share of fragments (% per bp)")
-    marks.name_rows(axes, drawn)
+    marks.name_columns(axes.T, drawn)
     marks.class_legend(figure, names, drawn, pens)
     spread = " and interquartile range (band)" if len(names) <= BANDS else ""
     caption = f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}."
@@ -121,16 +119,9 @@ def _mark_nucleosomes(ax: Any, length: Float) -> None:
     for position in (NUCLEOSOME, DINUCLEOSOME):
         if length[0] <= position <= length[-1]:
             ax.axvline(position, color=canvas.GREY, lw=0.8, ls="--", zorder=0.5)
-            ax.annotate(
-                f"{position} bp",
-                (position, 1),
-                xytext=(3, -2),
-                xycoords=ax.get_xaxis_transform(),
-                textcoords="offset points",
-                va="top",
-                fontsize=7.5,
-                color="#555555",
-            )
+            top = {"xycoords": ax.get_xaxis_transform(), "va": "top", "color": "#555555"}
+            offset = {"xytext": (3, -2), "textcoords": "offset points", "fontsize": 7.5}
+            ax.annotate(f"{position} bp", (position, 1), **top, **offset)
 
 
 def _inside(length: Float) -> NDArray[np.bool_]:
@@ -183,32 +174,23 @@ def short_over_long(each: View) -> tuple[pd.DataFrame, Float] | None:
     features = each.features
     if not {"readout", "contig", "start", "end"} <= {*features}:
         return None
-    bin_names = features[["contig", "start", "end"]].astype(str).agg(":".join, axis=1)
-    column = {
-        kind: {
-            bin_names.iloc[i]: i for i in np.flatnonzero((features["readout"] == kind).to_numpy())
-        }
-        for kind in ("short", "long")
-    }
-    both = [bin for bin in column["short"] if bin in column["long"]]
-    if not both or not np.nansum(each.values[:, [column["long"][bin] for bin in both]]):
+    places = ["contig", "start", "end"]
+    bins = features[places].assign(column=np.arange(len(features)))
+    readouts = (bins[features["readout"] == readout] for readout in ("short", "long"))
+    both = pd.merge(*readouts, on=places, suffixes=("_short", "_long"))
+    short, long = (each.values[:, both[f"column_{readout}"]] for readout in ("short", "long"))
+    if not np.nansum(long):
         return None
-    short, long = (each.values[:, [column[kind][bin] for bin in both]] for kind in column)
     ratio = np.divide(short, long, out=np.full(short.shape, np.nan), where=long > 0, dtype=float)
-    middle = np.nanmean(ratio, axis=1, keepdims=True) if ratio.size else ratio
-    bins = np.array([column["short"][bin] for bin in both], np.intp)
-    return features.iloc[bins], ratio - middle
+    return features.iloc[both["column_short"]], ratio - np.nanmean(ratio, axis=1, keepdims=True)
 
 
 def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:
     """Draw short over long fragments along the genome, by class (Cristiano 2019)."""
-    from dataclasses import replace
-
-    binned = [(each, short_over_long(each)) for each in views]
     drawn = [
         replace(each, features=ratio[0], values=ratio[1].astype(np.float32), states=None)
-        for each, ratio in binned
-        if ratio is not None
+        for each in views
+        if (ratio := short_over_long(each)) is not None
     ]
     if not drawn:
         return None
@@ -218,8 +200,7 @@ def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
         for ax, each, places in zip(row, drawn, along, strict=True):
             _ratios(ax, each.values[members(each, name)][:, places.columns], places, pens[name])
     top = max(float(np.nanpercentile(np.abs(each.values), 99.8)) for each in drawn)
-    for ax in axes.ravel():
-        ax.set_ylim(-1.1 * top, 1.1 * top)
+    axes[0, 0].set_ylim(-1.1 * top, 1.1 * top)
     figure.supylabel("short / long fragments, centred", fontsize=8.5)
     caption = (
         f"{drawn[0].modality}: short (100-150 bp) over long (151-220 bp) fragments in bins, less "

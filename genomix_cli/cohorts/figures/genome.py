@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.genome.intervals import canonical
 from genomix_cli.report.canvas import GREY
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MEGABASE = 1e6
 # Largest distance beyond its own ends that a feature is drawn (bp).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from genomix_cli.report.canvas import Picture
 # Largest number of rows of a heat map: with more, a sample is less than a point high.
 ROWS = 400
 FEATURES = 300
-WIDTH = 1_200
 
 
 class Rows(NamedTuple):
@@ -34,7 +32,7 @@ class Rows(NamedTuple):
     """
 
     order: NDArray[np.intp]
-    blocks: list[tuple[str, int, int]]
+    blocks: list[marks.Block]
 
 
 def grouped_rows(
@@ -56,17 +54,19 @@ def grouped_rows(
     """
     rng = np.random.default_rng(0)
     share = min(most / max(len(each.samples), 1), 1)
-    rows: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
-    blocks, start = [], 0
+    rows: list[NDArray[np.intp]] = []
     for name in names:
         here = np.flatnonzero(members(each, name))
-        if len(here):
-            count = min(len(here), max(round(len(here) * share), 3))
-            here = np.sort(rng.choice(here, count, replace=False))
-            rows.append(here[order(here)])
-            blocks.append((name, start, start + count))
-            start += count
-    return Rows(np.concatenate(rows), blocks)
+        count = min(len(here), max(round(len(here) * share), 3))
+        here = np.sort(rng.choice(here, count, replace=False))
+        rows.append(here[order(here)])
+    blocks = marks.blocks_of(names, list(map(len, rows)))
+    return Rows(np.concatenate([np.zeros(0, np.intp), *rows]), blocks)
+
+
+def alike(matrix: Matrix) -> Callable[[NDArray[np.intp]], NDArray[np.intp]]:
+    """Return what puts similar ones together among some rows of a matrix."""
+    return lambda rows: leaves(matrix[rows])
 
 
 def leaves(matrix: Matrix) -> NDArray[np.intp]:
@@ -78,11 +78,6 @@ def leaves(matrix: Matrix) -> NDArray[np.intp]:
     return np.asarray(leaves_list(linkage(completed(matrix), "ward")), np.intp)
 
 
-def alike(matrix: Matrix, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return an order of some rows of a matrix that puts similar ones together."""
-    return leaves(matrix[rows])
-
-
 def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
     """Draw a coloured strip at the left that shows the class of the rows."""
     total = max(len(rows.order), 1)
@@ -92,33 +87,14 @@ def class_strip(ax: Any, rows: Rows, pens: dict[str, canvas.Look]) -> None:
         if start:
             ax.axhline(start - 0.5, color="white", lw=1.2)
     middles = np.array([(start + stop - 1) / 2 for _, start, stop in rows.blocks])
-    height = ax.figure.get_figheight() * 0.8
-    gap = 0.15 * total / height
+    gap = 0.15 * total / (ax.figure.get_figheight() * 0.8)
     left = ax.get_yaxis_transform() + marks.moved(ax, -12, 0)
-    for position, (name, *_) in zip(
-        marks.spread(middles, gap, 0, total - 1), rows.blocks, strict=True
-    ):
+    places = marks.spread(middles, gap, 0, total - 1)
+    for position, (name, *_) in zip(places, rows.blocks, strict=True):
         text = {"ha": "right", "va": "center", "fontsize": 7.5, "color": canvas.INK}
         ax.text(0, position, canvas.short(name), transform=left, **text)
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
-
-
-def draw_heat(ax: Any, image: Matrix, extent: tuple[float, float], scale: tuple[Any, ...]) -> Any:
-    """Draw the matrix ``[rows, columns]`` over `extent`; `scale` is colours, low, high."""
-    import matplotlib
-
-    name, low, high = scale
-    colours = matplotlib.colormaps[name].with_extremes(bad=canvas.PALE)
-    return ax.imshow(
-        np.ma.masked_invalid(image),
-        cmap=colours,
-        vmin=low,
-        vmax=high,
-        aspect="auto",
-        interpolation="nearest",
-        extent=(*extent, len(image) - 0.5, -0.5),
-    )
 
 
 def height_of(views: Sequence[View], names: Sequence[str]) -> float:
@@ -138,16 +114,14 @@ def features_heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
     scale = value_scale(drawn)
     for ax, each in zip(axes[0], drawn, strict=True):
         columns = feature_order(each)
-        rows = grouped_rows(each, names, partial(alike, each.values[:, columns]))
-        picture = each.values[np.ix_(rows.order, columns)]
-        image = draw_heat(ax, picture, (-0.5, len(columns) - 0.5), scale)
+        rows = grouped_rows(each, names, alike(each.values[:, columns]))
+        image = marks.heat(ax, each.values[np.ix_(rows.order, columns)], *scale)
         class_strip(ax, rows, pens)
         placed = "in genome order" if has_places(each.features) else "clustered"
         ax.set_xlabel(f"{len(columns):,} features of most variance, {placed}")
         ax.set_xticks([])
-    bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.04, pad=0.015, aspect=30, shrink=0.6)
-    bar.set_label(unit(drawn[0]))
-    bar.outline.set_visible(False)
+    beside = {"fraction": 0.04, "pad": 0.015, "aspect": 30, "shrink": 0.6}
+    marks.colour_bar(figure, image, axes[0], unit(drawn[0]), **beside)
     marks.name_columns(axes, drawn)
     caption = (
         f"{drawn[0].modality}: samples grouped by class (within a class by Ward's clustering) and "
@@ -168,13 +142,17 @@ def feature_order(each: View) -> NDArray[np.intp]:
     return chosen[leaves(relative.T.astype(np.float32))]
 
 
-def value_scale(views: Sequence[View]) -> tuple[str, float, float]:
+def value_scale(views: Sequence[View]) -> tuple[Any, float, float]:
     """Return colours and their range: 0 to 1 for beta values, else without outliers."""
-    if views[0].kind.name == "methylation":
-        return "RdYlBu_r", 0.0, 1.0
+    import matplotlib
+
+    kind = views[0].kind.name
     values = np.concatenate([each.values[np.isfinite(each.values)] for each in views])
-    if views[0].kind.name in ("methylation_m", "copy_number", "copy_number_calls"):
+    if kind == "methylation":
+        name, low, high = "RdYlBu_r", 0.0, 1.0
+    elif kind in ("methylation_m", "copy_number", "copy_number_calls"):
         high = float(np.percentile(np.abs(values), 98)) or 1.0
-        return ("RdYlBu_r" if views[0].kind.name == "methylation_m" else "RdBu_r"), -high, high
-    low, high = np.percentile(values, [2, 98])
-    return "viridis", float(low), float(high)
+        name, low = "RdYlBu_r" if kind == "methylation_m" else "RdBu_r", -high
+    else:
+        name, (low, high) = "viridis", np.percentile(values, [2, 98]).tolist()
+    return matplotlib.colormaps[name].with_extremes(bad=canvas.PALE), low, high

@@ -13,6 +13,8 @@ from genomix_cli.cohorts.inspect.overview import UNKNOWN
 from genomix_cli.report import canvas
 from genomix_cli.report.canvas import COLOURS, GREY, Look, head, short
 
+# Name, first position and last position + 1 of a group in a row of samples.
+Block = tuple[str, int, int]
 # Colours of two cohorts.
 FIRST, SECOND = COLOURS[:2]
 
@@ -23,18 +25,51 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     return result | {UNKNOWN: Look(GREY, "-", "x"), ALL: Look(COLOURS[0], "-", "o")}
 
 
-def name_rows(axes: Any, views: Sequence[View]) -> None:
-    """Write the cohorts' names over the first panel of each row, if there are several."""
-    if len(views) > 1:
-        for row, each in zip(axes, views, strict=True):
-            head(row[0], short(each.cohort, 40))
+def name_panels(panels: Sequence[Any], names: Sequence[str]) -> None:
+    """Write the cohorts' names over the panels, if there are several."""
+    if len(names) > 1:
+        for ax, name in zip(panels, names, strict=True):
+            head(ax, short(name, 40))
 
 
 def name_columns(axes: Any, views: Sequence[View]) -> None:
-    """Write the cohorts' names over the columns, if there are several."""
-    if len(views) > 1:
-        for ax, each in zip(axes[0], views, strict=True):
-            head(ax, short(each.cohort, 40))
+    """Write the names of the views' cohorts over the columns, if there are several."""
+    name_panels(axes[0], [each.cohort for each in views])
+
+
+def blocks_of(names: Sequence[str], counts: Sequence[int]) -> list[Block]:
+    """Return the groups that have members, one after the other."""
+    stops = np.cumsum(counts).tolist()
+    each = zip(names, counts, stops, strict=True)
+    return [(name, stop - count, stop) for name, count, stop in each if count]
+
+
+def heat(
+    ax: Any, image: NDArray[Any], colours: Any, low: float, high: float, **options: Any
+) -> Any:
+    """Draw a matrix as an image without smoothing; NaN as `colours` says."""
+    style: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", **options}
+    return ax.imshow(np.ma.masked_invalid(image), cmap=colours, vmin=low, vmax=high, **style)
+
+
+def colour_bar(figure: Any, image: Any, axes: Any, label: str, **options: Any) -> Any:
+    """Draw a colour scale without a frame beside a row of panels."""
+    bar = figure.colorbar(image, ax=list(axes), **options)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    return bar
+
+
+def slanted_names(ax: Any, names: Sequence[str], longest: int = 22) -> None:
+    """Write a name under each column."""
+    labels = [short(name, longest) for name in names]
+    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+
+
+def without_frame(ax: Any) -> None:
+    """Leave out ticks and spines."""
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
 
 
 def class_label(name: str, views: Sequence[View]) -> str:
@@ -49,13 +84,11 @@ def class_legend(figure: Any, names: Sequence[str], views: Sequence[View], pens:
 
     if tuple(names) == (ALL,):
         return
-    handles = [
-        Line2D([], [], color=pens[name].colour, ls=pens[name].dash, lw=1.8) for name in names
-    ]
+    drawn = [pens[name] for name in names]
+    handles = [Line2D([], [], color=pen.colour, ls=pen.dash, lw=1.8) for pen in drawn]
     labels = [class_label(name, views) for name in names]
-    figure.legend(
-        handles, labels, loc="outside right upper", title="class (samples)", alignment="left"
-    )
+    heading = {"title": "class (samples)", "alignment": "left"}
+    figure.legend(handles, labels, loc="outside right upper", **heading)
 
 
 def spread(places: NDArray[np.float64], gap: float, low: float, high: float) -> Any:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.design import annotated_heat, class_bar
 from genomix_cli.cohorts.figures.heat import grouped_rows
-from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
+from genomix_cli.cohorts.figures.values import column_means
+from genomix_cli.cohorts.figures.view import View, members, shown_classes
 from genomix_cli.report import canvas
 from genomix_cli.report.canvas import Picture
 
@@ -22,17 +23,10 @@ SAMPLES = 1_000
 MUTATED, WILD, MISSING = "#4B2E83", "#E4E4E4", "#FFFFFF"
 
 
-def frequencies(matrix: Matrix) -> NDArray[np.float64]:
-    """Return the fraction of sequenced samples that are mutated; NaN if none was sequenced."""
-    there = np.isfinite(matrix)
-    total, count = np.where(there, matrix, 0).sum(axis=0, dtype=float), there.sum(axis=0)
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
-
-
 def top_genes(views: Sequence[View]) -> list[NDArray[np.intp]]:
     """Return the most frequently mutated genes; the first view's in all views if possible."""
     genes = [
-        np.argsort(-np.nan_to_num(frequencies(each.values)), kind="stable")[:GENES]
+        np.argsort(-np.nan_to_num(column_means(each.values)), kind="stable")[:GENES]
         for each in views
     ]
     names = views[0].features.index[genes[0]]
@@ -45,18 +39,13 @@ def top_genes(views: Sequence[View]) -> list[NDArray[np.intp]]:
 def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw the top genes by samples, grouped by class, with burden and frequencies."""
     genes = min(GENES, max(each.values.shape[1] for each in views))
-    figure, axes = canvas.grid(
-        2,
-        2 * len(views),
-        (0.8 + 8.2 * len(views), 1.9 + 0.2 * genes),
-        height_ratios=(1, 0.16 * genes + 0.4),
-        width_ratios=(6, 1) * len(views),
-    )
+    size = (0.8 + 8.2 * len(views), 1.9 + 0.2 * genes)
+    ratios = {"height_ratios": (1, 0.16 * genes + 0.4), "width_ratios": (6, 1) * len(views)}
+    figure, axes = canvas.grid(2, 2 * len(views), size, **ratios)
     names = shown_classes(views)
     for i, (each, top) in enumerate(zip(views, top_genes(views), strict=True)):
         _oncoplot(axes[:, 2 * i : 2 * i + 2], each, top, names, pens)
-        if len(views) > 1:
-            canvas.head(axes[0, 2 * i], canvas.short(each.cohort, 40))
+    marks.name_columns(axes[:, ::2], views)
     caption = (
         f"{views[0].modality}: the {genes} genes most often mutated; each column is a sample, "
         "grouped by class. Above: mutated genes per sample. Right: share of samples mutated. "
@@ -73,14 +62,8 @@ def _oncoplot(
     (burden, corner), (main, side) = axes
     columns = grouped_rows(each, names, partial(waterfall, each, genes), SAMPLES)
     picture = each.values[np.ix_(columns.order, genes)].T
-    main.imshow(
-        np.where(np.isfinite(picture), picture, 2),
-        cmap=ListedColormap([WILD, MUTATED, MISSING]),
-        vmin=0,
-        vmax=2,
-        aspect="auto",
-        interpolation="nearest",
-    )
+    colours = ListedColormap([WILD, MUTATED, MISSING])
+    marks.heat(main, np.where(np.isfinite(picture), picture, 2), colours, 0, 2)
     main.set_yticks(range(len(genes)), [each.features.index[i] for i in genes], fontstyle="italic")
     main.hlines(np.arange(len(genes) - 1) + 0.5, -0.5, len(columns.order) - 0.5, "white", lw=1)
     main.set_xlim(-0.5, len(columns.order) - 0.5)
@@ -89,7 +72,7 @@ def _oncoplot(
     burden.bar(range(len(counts)), counts, width=1, color="#555555", lw=0)
     burden.set(xlim=main.get_xlim(), xticks=[], ylabel="mutated\ngenes")
     burden.set_ylim(0, max(float(np.percentile(counts, 99.5)), 1) if len(counts) else 1)
-    share = 100 * frequencies(each.values[:, genes])
+    share = 100 * column_means(each.values[:, genes])
     side.barh(range(len(genes)), share, color=MUTATED, height=0.75)
     side.set(ylim=main.get_ylim(), yticks=[], xlabel="% of samples")
     corner.set_visible(False)
@@ -127,7 +110,7 @@ def class_frequencies(
 ) -> NDArray[np.float64]:
     """Return fractions mutated ``[genes, classes]``; NaN if a class has no samples."""
     values = each.values[:, genes]
-    return np.array([frequencies(values[members(each, name)]) for name in names]).T
+    return np.array([column_means(values[members(each, name)]) for name in names]).T
 
 
 def burden(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
@@ -146,8 +129,7 @@ def burden(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
                 y = here + rng.uniform(-0.3, 0.3, len(here)) * (here > 0)
                 ax.scatter(x, y, s=3, color=pens[name].colour, alpha=0.45, lw=0)
                 ax.hlines(np.median(here), i - 0.36, i + 0.36, "black", lw=1.6)
-        labels = [canvas.short(name, 22) for name in classes]
-        ax.set_xticks(range(len(classes)), labels, rotation=40, ha="right", rotation_mode="anchor")
+        marks.slanted_names(ax, classes)
         ax.set_ylim(bottom=-0.5)
     axes[0, 0].set_ylabel("mutated genes per sample")
     marks.name_columns(axes, views)

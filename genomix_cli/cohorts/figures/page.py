@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from genomix_cli.cohorts.figures import (
-    copy_number,
-    design,
-    fragments,
-    heat,
-    mutations,
-    values,
-)
+from genomix_cli.cohorts.figures import copy_number, design, fragments, heat, mutations, values
 from genomix_cli.cohorts.figures.beside import marginal_distributions
+from genomix_cli.cohorts.figures.design import Named
 from genomix_cli.cohorts.figures.marks import looks
 from genomix_cli.cohorts.figures.view import View, classes_of, view
 from genomix_cli.cohorts.inspect.overview import Listing
@@ -33,6 +27,16 @@ INDEX = "index.html"
 MARK = '<meta name="generator" content="genomix inspect">'
 
 Draw = Callable[[Sequence[View], dict[str, Look]], Picture | None]
+
+
+class Part(NamedTuple):
+    """A modality of one kind, the start of its pictures' names, and the cohorts that have it."""
+
+    modality: str
+    kind: str
+    file: str
+    cohorts: Named
+
 
 _VALUES: tuple[Draw, ...] = (values.density, values.moments, values.components)
 _METHYLATION: tuple[Draw, ...] = (values.density, heat.features_heat, values.components)
@@ -102,13 +106,13 @@ def draw_cohorts(
     with atomic_path(folder, force=True) as draft, style():
         draft.mkdir()
         sections: dict[str, list[Picture]] = {}
-        steps = track(list(_steps(named)), "drawing")
-        for title, draw in steps:
-            picture = draw()
+        parts = _parts(named)
+        steps = sum(len(PICTURES[part.kind]) + (len(part.cohorts) == 2) for part in parts)
+        for title, picture in track(_drawn(named, parts), "drawing", len(WHOLE) + steps):
             if picture is not None:
                 save(picture, draft)
                 # The figure holds all that was drawn.
-                sections.setdefault(title, []).append(Picture(picture.name, picture.caption, None))
+                sections.setdefault(title, []).append(replace(picture, figure=None))
         write_page(
             "cohort_figures.html.j2",
             draft / INDEX,
@@ -142,54 +146,37 @@ def called(cohorts: Sequence[Cohort]) -> list[str]:
     return names
 
 
-def _steps(
-    cohorts: Sequence[tuple[str, Cohort]],
-) -> Iterator[tuple[str, Callable[[], Picture | None]]]:
-    """Yield the section of the page that a picture belongs to, and the function that draws it."""
-    pens = looks(name for _, cohort in cohorts for name in classes_of(cohort).names)
-    for draw in WHOLE:
-        yield "Cohort", partial(_whole, draw, cohorts, pens)
+def _parts(cohorts: Named) -> list[Part]:
+    """Return the modalities, those of one name and different kinds apart."""
     modalities = dict.fromkeys(name for _, cohort in cohorts for name in cohort.modalities)
     files = file_names([*modalities])
-    for modality in modalities:
-        having = [(c, cohort) for c, cohort in cohorts if modality in cohort.modalities]
-        kinds = dict.fromkeys(cohort.kinds[modality].name for _, cohort in having)
+    parts = []
+    for name in modalities:
+        having = [pair for pair in cohorts if name in pair[1].modalities]
+        kinds = dict.fromkeys(cohort.kinds[name].name for _, cohort in having)
         for kind in kinds:
-            same = [pair for pair in having if pair[1].kinds[modality].name == kind]
-            file = files[modality] + (f".{kind}" if len(kinds) > 1 else "")
-            yield from _modality_steps(modality, file, same, pens)
+            same = [pair for pair in having if pair[1].kinds[name].name == kind]
+            file = files[name] + (f".{kind}" if len(kinds) > 1 else "")
+            parts.append(Part(name, kind, file, same))
+    return parts
 
 
-def _whole(draw: Any, cohorts: Any, pens: dict[str, Look]) -> Picture | None:
-    return _renamed("cohort", draw(cohorts, pens))
-
-
-def _modality_steps(
-    modality: str, file: str, cohorts: list[tuple[str, Cohort]], pens: dict[str, Look]
-) -> Iterator[tuple[str, Callable[[], Picture | None]]]:
-    views: list[View] = []
-
-    def draw_it(draw: Draw) -> Picture | None:
-        if draw is draws[0]:
-            found = (view(cohort, name, modality) for name, cohort in cohorts)
-            views.extend(each for each in found if np.isfinite(each.values).any())
-        picture = _renamed(file, draw(views, pens)) if views else None
-        if draw is draws[-1]:
-            views.clear()
-        return picture
-
-    draws = PICTURES[cohorts[0][1].kinds[modality].name]
-    if len(cohorts) == 2:
-        pair: Any = tuple(cohorts)
-        yield modality, lambda: _renamed(file, marginal_distributions(modality, pair))
-    for draw in draws:
-        yield modality, partial(draw_it, draw)
+def _drawn(cohorts: Named, parts: Sequence[Part]) -> Iterator[tuple[str, Picture | None]]:
+    """Yield the section of the page that a picture belongs to, and the picture if there is one."""
+    pens = looks(name for _, cohort in cohorts for name in classes_of(cohort).names)
+    for draw in WHOLE:
+        yield "Cohort", _renamed("cohort", draw(cohorts, pens))
+    for modality, kind, file, having in parts:
+        if len(having) == 2:
+            yield modality, _renamed(file, marginal_distributions(modality, having))
+        every = (view(cohort, name, modality) for name, cohort in having)
+        views = [each for each in every if np.isfinite(each.values).any()]
+        for draw_views in PICTURES[kind]:
+            yield modality, _renamed(file, draw_views(views, pens) if views else None)
 
 
 def _renamed(file: str, picture: Picture | None) -> Picture | None:
-    if picture is None:
-        return None
-    return Picture(f"{file}.{picture.name}", picture.caption, picture.figure)
+    return picture and replace(picture, name=f"{file}.{picture.name}")
 
 
 def file_names(modalities: Sequence[str]) -> dict[str, str]:

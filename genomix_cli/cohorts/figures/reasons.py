@@ -65,6 +65,8 @@ def draw_sample(sample: SampleReasons, path: Path) -> None:
 
 def _bars(ax: Any, sample: SampleReasons) -> None:
     """Draw a bar for each feature, and one for all others, so that they add up."""
+    from matplotlib.patches import Patch
+
     pens = marks.looks(sample.modalities)
     labels = [f"{canvas.short(name)} = {value:.3g}" for _, name, value, _ in sample.features]
     sizes = [size for *_, size in sample.features]
@@ -81,14 +83,8 @@ def _bars(ax: Any, sample: SampleReasons) -> None:
     ax.set_ylim(len(sizes) - 0.4, -0.6)
     ax.set_xlabel("attribution (logits; right: for the class)")
     shown = [name for name in sample.modalities if name in {m for m, *_ in sample.features}]
-    handles = [_patch(pens[name].colour) for name in shown]
+    handles = [Patch(color=pens[name].colour) for name in shown]
     ax.legend(handles, list(map(canvas.short, shown)), loc="best", handlelength=1)
-
-
-def _patch(colour: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=colour)
 
 
 def _attention(ax: Any, sample: SampleReasons) -> None:
@@ -99,11 +95,9 @@ def _attention(ax: Any, sample: SampleReasons) -> None:
     colours = matplotlib.colormaps["Blues"].with_extremes(bad=canvas.PALE)
     ax.imshow(np.ma.masked_invalid(sample.attention), cmap=colours, vmin=0, vmax=1)
     names = [canvas.short(name, 16) for name in sample.modalities]
-    places = np.arange(len(names))
-    ax.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(places, names)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    marks.slanted_names(ax, names)
+    ax.set_yticks(range(len(names)), names)
+    marks.without_frame(ax)
     for i, j in np.argwhere(np.isfinite(sample.attention)):
         value = float(sample.attention[i, j])
         style = {"ha": "center", "va": "center", "fontsize": 7.5}

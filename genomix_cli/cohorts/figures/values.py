@@ -55,8 +55,8 @@ def density(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     names = shown_classes(views)
     values = [scaled(each) for each in views]
     edges = bin_edges(values, views[0].kind.name == "methylation")
+    middles = (edges[1:] + edges[:-1]) / 2
     for row, each, matrix in zip(axes, views, values, strict=True):
-        middles = (edges[1:] + edges[:-1]) / 2
         row[0].bar(middles, heights(matrix, edges), np.diff(edges), color="#7A8B99", lw=0)
         for name in names:
             drawn = matrix[members(each, name)]
@@ -71,7 +71,7 @@ def density(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
             ax.set_xlim(edges[0], edges[-1])
     for ax in axes[-1]:
         ax.set_xlabel(unit(views[0]))
-    marks.name_rows(axes, views)
+    marks.name_columns(axes.T, views)
     marks.class_legend(figure, names, views, pens)
     caption = f"Distribution of the values of {views[0].modality}: all (left) and by class (right)."
     return Picture("density", marks.joined(caption, marks.notes(views)), figure)
@@ -147,10 +147,8 @@ def trend(
     if len(order) < 60:
         return np.zeros(0), np.zeros(0)
     parts = np.array_split(order, 12)
-    return (
-        np.array([np.median(x[part]) for part in parts]),
-        np.array([np.median(y[part]) for part in parts]),
-    )
+    x, y = ([np.median(values[part]) for part in parts] for values in (x, y))
+    return np.array(x), np.array(y)
 
 
 def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:
@@ -170,7 +168,7 @@ def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture |
         for ax in row:
             ax.set_xlabel(f"PC1 ({shares[0]:.0%} of variance)")
             ax.set_ylabel(f"PC2 ({shares[1]:.0%})")
-    marks.name_rows(axes, drawn)
+    marks.name_columns(axes.T, drawn)
     caption = (
         f"Principal components of {views[0].modality} (features centred, not scaled; missing "
         f"values at the feature's mean; the {PCA_FEATURES:,} features of most variance)."
@@ -198,11 +196,16 @@ def principal(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return left[:, :2] * spread[:2] * signs, spread[:2] ** 2 / max(float((spread**2).sum()), 1e-12)
 
 
+def column_means(matrix: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the mean of each column, ignoring NaN; NaN if nothing is left."""
+    there = np.isfinite(matrix)
+    total, count = np.where(there, matrix, 0).sum(axis=0, dtype=float), there.sum(axis=0)
+    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
 def completed(matrix: Matrix) -> NDArray[np.float64]:
     """Return the matrix with each missing value replaced by its feature's mean."""
-    there = np.isfinite(matrix)
-    means = np.where(there, matrix, 0).sum(axis=0, dtype=float) / np.maximum(there.sum(axis=0), 1)
-    return np.where(there, matrix, means)
+    return np.where(np.isfinite(matrix), matrix, np.nan_to_num(column_means(matrix)))
 
 
 def most_variable(filled: NDArray[np.float64], most: int) -> NDArray[np.intp]:
@@ -236,12 +239,6 @@ def _scatter(
             label = f"{canvas.short(name)} ({counts[i]:,})"
             style = {"color": pen.colour, "marker": pen.marker, "alpha": 0.7, "lw": 0.4}
             ax.scatter(*places[here].T, s=size, label=label, **style)
-    ax.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.02),
-        title=f"{title} (samples)",
-        alignment="left",
-        handletextpad=0.2,
-        borderaxespad=0.2,
-        markerscale=1.3,
-    )
+    outside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.02), "alignment": "left"}
+    tight = {"handletextpad": 0.2, "borderaxespad": 0.2, "markerscale": 1.3}
+    ax.legend(title=f"{title} (samples)", **outside, **tight)

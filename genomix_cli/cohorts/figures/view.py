@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.inspect.overview import UNKNOWN, groups
 from genomix_cli.cohorts.inspect.pieces import draw_rows, read_rows
 from genomix_cli.formats.cohort import BATCH, LABEL, Cohort, Kind
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SEED = 0
 # Largest number of samples, and of values, to draw: a figure shows no more.
@@ -140,10 +138,9 @@ def view(cohort: Cohort, called: str, modality: str) -> View:
 
 def shown_classes(views: Sequence[View], most: int = CLASSES) -> tuple[str, ...]:
     """Return the classes with samples in any view, in order; at most the `most` frequent."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for each in views:
-        for name, count in zip(each.classes.names, each.classes.counts(), strict=True):
-            counts[name] = counts.get(name, 0) + int(count)
+        counts.update(dict(zip(each.classes.names, each.classes.counts(), strict=True)))
     frequent = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     chosen = frequent[:most]
     return tuple(sorted(chosen, key=lambda name: (name == UNKNOWN, list(counts).index(name))))

@@ -48,7 +48,7 @@ class Marginals(NamedTuple):
     sample_means: FloatArray
 
 
-# Names of the distributions in tables.
+# Names of the distributions in tables, in the order of `Marginals`.
 NAMES = {
     "values": "all values",
     "feature_means": "feature means",
@@ -103,19 +103,14 @@ def marginals(
     pooled, means, sums = [], [], _Sums(width)
     for _, values in pieces(cohort, modality, samples):
         there = ~np.isnan(values)
-        pooled.append(_thinned(values[there], share, rng))
+        some = values[there]
+        pooled.append(some if share == 1 else some[rng.random(len(some)) < share])
         sums.add(values, there)
         counts = there.sum(axis=1)
         means.append(np.where(there, values, 0).sum(axis=1, dtype=float)[counts > 0])
         means[-1] /= counts[counts > 0]
     feature_means, feature_sds = sums.moments()
     return Marginals(_joined(pooled), feature_means, feature_sds, _joined(means))
-
-
-def _thinned(
-    values: NDArray[np.float32], share: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    return values if share == 1 else values[rng.random(len(values)) < share]
 
 
 def _joined(parts: list[Any]) -> FloatArray:
@@ -185,11 +180,8 @@ def compare(here: Cohort, there: Cohort) -> tuple[Distance, ...]:
     distances: list[Distance] = []
     for name in shared:
         first, second = marginals(here, name), marginals(there, name)
-        halves = _halves(here, name)
-        distances += (
-            _distance(name, NAMES[key], *(getattr(m, key) for m in (first, second, *halves)))
-            for key in Marginals._fields
-        )
+        each = zip(NAMES.values(), first, second, *_halves(here, name), strict=True)
+        distances += (_distance(name, *of_and_values) for of_and_values in each)
         lengths = length_distance(here, there, name)
         if lengths is not None:
             distances.append(lengths)

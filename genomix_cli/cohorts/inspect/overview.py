@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.inspect.pieces import pieces
 from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT, Cohort
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 UNKNOWN = "(unknown)"
 # Largest number of values to take the median of.
@@ -141,21 +139,12 @@ def _modalities(cohort: Cohort) -> Listing:
         spread = _Spread(total)
         for piece in pieces(cohort, name):
             spread.add(piece.values)
-        rows.append(
-            (
-                *(name, cohort.kinds[name].name, features, samples),
-                1 - samples / max(len(cohort.obs), 1),
-                spread.missing / max(total, 1),
-                *spread.range(),
-            )
-        )
-    columns = (
-        *("modality", "kind", "features", "samples"),
-        *("without it", "values missing", "lowest", "median", "highest"),
-    )
-    return Listing(
-        "modalities (shares of samples without it, of values missing)", columns, (*rows,)
-    )
+        shares = 1 - samples / max(len(cohort.obs), 1), spread.missing / max(total, 1)
+        kind = cohort.kinds[name].name
+        rows.append((name, kind, features, samples, *shares, *spread.range()))
+    counts = ("modality", "kind", "features", "samples", "without it", "values missing")
+    title = "modalities (shares of samples without it, of values missing)"
+    return Listing(title, (*counts, "lowest", "median", "highest"), (*rows,))
 
 
 def combinations(cohort: Cohort) -> list[tuple[tuple[str, ...], int]]:
@@ -213,10 +202,8 @@ def crosstab(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[
 def _batches(cohort: Cohort) -> Iterator[Listing]:
     if LABEL in cohort.obs and cohort.classes:
         batches, classes, counts = crosstab(cohort)
-        rows = [
-            (batch, int(row.sum()), *map(int, row))
-            for batch, row in zip(batches, counts, strict=True)
-        ]
+        listed = zip(batches, counts.tolist(), strict=True)
+        rows = [(batch, sum(row), *row) for batch, row in listed]
         yield Listing("batches and classes", ("batch", "samples", *classes), (*rows,))
         confounded = confounding(cohort)
         if confounded is not None:
@@ -224,9 +211,8 @@ def _batches(cohort: Cohort) -> Iterator[Listing]:
             yield Listing("do classes follow batches", columns, (tuple(confounded),))
     if any(not cohort.present(name).all() for name in cohort.modalities):
         absent = tuple((batch, *shares) for batch, shares in absent_by_batch(cohort))
-        yield Listing(
-            "share of a batch without the modality", ("batch", *cohort.modalities), absent
-        )
+        title = "share of a batch without the modality"
+        yield Listing(title, ("batch", *cohort.modalities), absent)
 
 
 def absent_by_batch(cohort: Cohort) -> list[tuple[str, tuple[float, ...]]]:
@@ -234,7 +220,7 @@ def absent_by_batch(cohort: Cohort) -> list[tuple[str, tuple[float, ...]]]:
     names = _names(cohort.obs[BATCH])
     present = np.array([cohort.present(name) for name in cohort.modalities])
     return [
-        (group, tuple(float(share) for share in 1 - present[:, names == group].mean(axis=1)))
+        (group, tuple((1 - present[:, names == group].mean(axis=1)).tolist()))
         for group in groups(cohort.obs[BATCH])
         if (names == group).any()
     ]
@@ -276,29 +262,21 @@ def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:
             for name, column in latents.items()
         )
         yield Listing("latent variables", ("latent", "lowest", "median", "highest"), rows)
-    bayes = _bayes(truth)
-    if bayes:
-        columns = ("given", "accuracy", "low", "high", "expected", "AUROC", "late fusion")
-        title = (
-            "Bayes-optimal: no classifier does better (late fusion: single posteriors multiplied)"
-        )
-        yield Listing(title, columns, bayes)
-    pairs = tuple(
-        (" x ".join(map(str, entry["modalities"])),)
-        for entry in truth.get("interactions", ())
-        if "modalities" in entry
-    )
-    if pairs:
-        counted = Counter(pairs).items()
-        rows = tuple((*pair, count) for pair, count in counted)
-        yield Listing("interactions planted", ("modalities", "number"), rows)
-
-
-def _bayes(truth: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:
-    """Return the names and the ceiling of each subset of modalities."""
     keys = ("accuracy", "low", "high", "expected", "auroc", "late_fusion")
-    return tuple(
+    bayes = tuple(
         (" + ".join(entry["modalities"]), *(entry.get(key) for key in keys))
         for entry in truth.get("bayes", ())
         if entry.get("modalities")
     )
+    if bayes:
+        columns = ("given", "accuracy", "low", "high", "expected", "AUROC", "late fusion")
+        title = "Bayes-optimal: no classifier does better"
+        yield Listing(f"{title} (late fusion: single posteriors multiplied)", columns, bayes)
+    pairs = Counter(
+        " x ".join(map(str, entry["modalities"]))
+        for entry in truth.get("interactions", ())
+        if "modalities" in entry
+    )
+    if pairs:
+        rows = tuple(pairs.items())
+        yield Listing("interactions planted", ("modalities", "number"), rows)

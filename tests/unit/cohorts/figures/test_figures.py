@@ -22,10 +22,11 @@ from genomix_cli.cohorts.figures.fragments import (
 )
 from genomix_cli.cohorts.figures.genome import genome_axis
 from genomix_cli.cohorts.figures.marks import looks, spread
-from genomix_cli.cohorts.figures.mutations import frequencies, top_genes
+from genomix_cli.cohorts.figures.mutations import top_genes
 from genomix_cli.cohorts.figures.page import PICTURES, file_names
 from genomix_cli.cohorts.figures.values import (
     bin_edges,
+    column_means,
     completed,
     feature_moments,
     frequent,
@@ -260,7 +261,7 @@ def test_features_without_places_stay_in_order() -> None:
 
 
 def test_mutation_frequencies_are_of_those_looked_at() -> None:
-    found = frequencies(np.array([[1, 0, np.nan], [1, np.nan, np.nan]], np.float32))
+    found = column_means(np.array([[1, 0, np.nan], [1, np.nan, np.nan]], np.float32))
     assert found.tolist() == pytest.approx([1, 0, np.nan], nan_ok=True)
     one = a_view("mutations", [[0, 1, 1], [0, 1, 0]], [0, 0])
     two = a_view("mutations", [[1, 0, 1], [1, 0, 0]], [0, 0])
