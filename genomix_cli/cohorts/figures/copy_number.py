@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import marks
-from genomix_cli.cohorts.figures.genome import GenomeAxis, genome_axis
+from genomix_cli.cohorts.figures.genome import GenomeAxis
 from genomix_cli.cohorts.figures.heat import (
     alike,
     class_strip,
@@ -18,7 +18,7 @@ from genomix_cli.cohorts.figures.heat import (
     value_scale,
 )
 from genomix_cli.cohorts.figures.values import column_means, unit
-from genomix_cli.cohorts.figures.view import View, members, shown_classes
+from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
 from genomix_cli.report import canvas
 from genomix_cli.report.canvas import Picture
 
@@ -31,6 +31,8 @@ STATE_COLOURS = ("#053061", "#4393C3", "#7F7F7F", "#F4A582", "#D6604D", "#67001F
 STATE_NAMES = ("0 copies", "1", "2", "3", "4", "5 or more")
 # Number of columns of a heat map along the genome.
 WIDTH = 1_200
+# Axes, class, its values ``[n, d]``, and the places of the features.
+Panel = tuple[Any, str, Matrix, GenomeAxis]
 # Number of samples to show one by one.
 SINGLE = 3
 
@@ -40,22 +42,24 @@ def threshold(each: View) -> float:
     return THRESHOLD if each.kind.name == "copy_number" else 0.5
 
 
-def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, Any, list[GenomeAxis]]:
-    """Return a panel for each class (row) and cohort (column), and their axes along the genome."""
+def panels(views: Sequence[View], names: Sequence[str]) -> tuple[Any, list[Panel]]:
+    """Return a figure with a panel for each class (row) and cohort (column)."""
     size = (0.9 + _width(views), 0.7 + 1.02 * len(names))
     figure, axes = canvas.grid(len(names), len(views), size, sharey=True)
-    along = [genome_axis(each.features) for each in views]
+    drawn = []
     for row, name in zip(axes, names, strict=True):
-        for ax, each, places in zip(row, views, along, strict=True):
-            places.decorate(ax, labels=ax is axes[-1][list(row).index(ax)])
-            if not members(each, name).any():
+        for ax, each in zip(row, views, strict=True):
+            here = each.values[members(each, name)]
+            drawn.append((ax, name, here, each.places))
+            each.places.decorate(ax, labels=ax in axes[-1])
+            if not len(here):
                 text = {"ha": "center", "va": "center", "color": canvas.GREY}
                 ax.text(0.5, 0.72, "no samples", transform=ax.transAxes, **text)
         _name_row(row[0], name, views)
-    for ax, places in zip(axes[-1], along, strict=True):
-        ax.set_xlabel(places.label)
+    for ax, each in zip(axes[-1], views, strict=True):
+        ax.set_xlabel(each.places.label)
     marks.name_columns(axes, views)
-    return figure, axes, along
+    return figure, drawn
 
 
 def _width(views: Sequence[View]) -> float:
@@ -77,36 +81,32 @@ def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
 def profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw the mean over the samples of a class along the genome."""
     names = shown_classes(views, PANELS)
-    figure, axes, along = panels(views, names)
-    for row, name in zip(axes, names, strict=True):
-        for ax, each, places in zip(row, views, along, strict=True):
-            here = each.values[members(each, name)]
-            if len(here):
-                x, y = places.steps(column_means(here)[places.columns])
-                ax.fill_between(x, 0, np.maximum(y, 0), color=canvas.GAIN, lw=0)
-                ax.fill_between(x, 0, np.minimum(y, 0), color=canvas.LOSS, lw=0)
-            ax.axhline(0, color=canvas.INK, lw=0.6)
-    _symmetric(axes)
+    figure, drawn = panels(views, names)
+    for ax, _, here, places in drawn:
+        if len(here):
+            x, y = places.steps(column_means(here)[places.columns])
+            ax.fill_between(x, 0, np.maximum(y, 0), color=canvas.GAIN, lw=0)
+            ax.fill_between(x, 0, np.minimum(y, 0), color=canvas.LOSS, lw=0)
+        ax.axhline(0, color=canvas.INK, lw=0.6)
+    _symmetric(figure.axes)
     figure.supylabel(f"mean {unit(views[0])}", fontsize=8.5)
     caption = f"{views[0].modality}: mean profile of each class along the genome."
-    return Picture("profile", genome_caption(caption, views, along), figure)
+    return Picture("profile", genome_caption(caption, views), figure)
 
 
 def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw the fraction of a class's samples with a gain (up) and a loss (down)."""
     names = shown_classes(views, PANELS)
-    figure, axes, along = panels(views, names)
-    for row, name in zip(axes, names, strict=True):
-        for ax, each, places in zip(row, views, along, strict=True):
-            here = each.values[members(each, name)]
-            for sign, colour in ((1, canvas.GAIN), (-1, canvas.LOSS)):
-                if len(here):
-                    beyond = np.where(np.isfinite(here), sign * here > threshold(each), np.nan)
-                    x, y = places.steps(100 * column_means(beyond)[places.columns])
-                    ax.fill_between(x, 0, sign * y, color=colour, lw=0)
-            ax.axhline(0, color=canvas.INK, lw=0.6)
-    _symmetric(axes)
-    for ax in axes.ravel():
+    figure, drawn = panels(views, names)
+    for ax, _, here, places in drawn:
+        for sign, colour in ((1, canvas.GAIN), (-1, canvas.LOSS)):
+            if len(here):
+                beyond = np.where(np.isfinite(here), sign * here > threshold(views[0]), np.nan)
+                x, y = places.steps(100 * column_means(beyond)[places.columns])
+                ax.fill_between(x, 0, sign * y, color=colour, lw=0)
+        ax.axhline(0, color=canvas.INK, lw=0.6)
+    _symmetric(figure.axes)
+    for ax in figure.axes:
         ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     figure.supylabel("samples with a loss | gain (%)", fontsize=8.5)
     limit = f"beyond ±{THRESHOLD}" if views[0].kind.name == "copy_number" else "other than 0"
@@ -114,19 +114,19 @@ def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
         f"{views[0].modality}: share of the samples of a class with a gain (red, up) and a loss "
         f"(blue, down), {unit(views[0])} {limit}."
     )
-    return Picture("gains_losses", genome_caption(caption, views, along), figure)
+    return Picture("gains_losses", genome_caption(caption, views), figure)
 
 
-def _symmetric(axes: Any) -> None:
+def _symmetric(axes: Sequence[Any]) -> None:
     """Give all panels one scale, symmetric about 0."""
-    high = max(float(np.abs(ax.get_ylim()).max()) for ax in axes.ravel())
-    for ax in axes.ravel():
+    high = max(float(np.abs(ax.get_ylim()).max()) for ax in axes)
+    for ax in axes:
         ax.set_ylim(-high, high)
 
 
-def genome_caption(caption: str, views: Sequence[View], along: Sequence[GenomeAxis]) -> str:
+def genome_caption(caption: str, views: Sequence[View]) -> str:
     """Return a caption that also says what the figure leaves out."""
-    left_out = sum(places.left_out for places in along)
+    left_out = sum(each.places.left_out for each in views)
     named = f"{left_out:,} features without a place are left out." if left_out else ""
     fewer = f"The {PANELS} largest classes." if len(shown_classes(views)) > PANELS else ""
     return marks.joined(caption, named, fewer, marks.notes(views))
@@ -137,9 +137,9 @@ def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     names = shown_classes(views)
     size = (0.9 + _width(views), height_of(views, names) + 0.5)
     figure, axes = canvas.grid(1, len(views), size)
-    along = [genome_axis(each.features) for each in views]
     scale = value_scale(views)
-    for ax, each, places in zip(axes[0], views, along, strict=True):
+    for ax, each in zip(axes[0], views, strict=True):
+        places = each.places
         rows = grouped_rows(each, names, alike(each.values[:, places.columns]))
         picture = places.sampled(each.values[rows.order], WIDTH)
         extent = (*places.ends, len(picture) - 0.5, -0.5)
@@ -154,20 +154,19 @@ def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
         f"{views[0].modality}: samples grouped by class, within a class by Ward's clustering; "
         "grey: missing, or no feature near."
     )
-    return Picture("heatmap", genome_caption(caption, views, along), figure)
+    return Picture("heatmap", genome_caption(caption, views), figure)
 
 
 def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw profiles of single samples: dots, and their levels."""
     size = (0.7 + _width(views), 0.6 + 1.6 * SINGLE)
     figure, axes = canvas.grid(SINGLE, len(views), size)
-    along = [genome_axis(each.features) for each in views]
-    for column, each, places in zip(axes.T, views, along, strict=True):
+    for column, each in zip(axes.T, views, strict=True):
         for ax in column:
-            places.decorate(ax, labels=ax is column[-1])
+            each.places.decorate(ax, labels=ax is column[-1])
         for ax, sample in zip(column, telling_samples(each), strict=False):
-            _draw_sample(ax, each, places, sample)
-        column[-1].set_xlabel(places.label)
+            _draw_sample(ax, each, sample)
+        column[-1].set_xlabel(each.places.label)
     figure.supylabel(unit(views[0]), fontsize=8.5)
     _state_legend(figure, any(each.states is not None for each in views), views[0])
     if len(views) > 1:
@@ -178,7 +177,7 @@ def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictu
         "the one whose spread is at the 80th percentile; "
         + ("colours: the true copies." if views[0].states is not None else "colours: gain, loss.")
     )
-    return Picture("samples", genome_caption(caption, views, along), figure)
+    return Picture("samples", genome_caption(caption, views), figure)
 
 
 def telling_samples(each: View) -> list[int]:
@@ -193,7 +192,8 @@ def telling_samples(each: View) -> list[int]:
     return [sample for _, sample in sorted(ranked)[:SINGLE]]
 
 
-def _draw_sample(ax: Any, each: View, places: GenomeAxis, sample: int) -> None:
+def _draw_sample(ax: Any, each: View, sample: int) -> None:
+    places = each.places
     values = each.values[sample, places.columns]
     states = _states(each, sample)[places.columns]
     colours = np.array(STATE_COLOURS)[states]

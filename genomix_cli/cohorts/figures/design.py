@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import marks
 from genomix_cli.cohorts.figures.view import ALL, CLASSES, classes_of
-from genomix_cli.cohorts.inspect.overview import (
-    absent_by_batch,
-    combinations,
-    confounding,
-    crosstab,
-)
+from genomix_cli.cohorts.inspect import overview
 from genomix_cli.cohorts.inspect.pieces import draw_rows, pieces
 from genomix_cli.formats.cohort import BATCH, Cohort
 from genomix_cli.report import canvas
@@ -133,13 +128,13 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
     drawn = [(c, cohort) for c, cohort in cohorts if BATCH in cohort.obs and cohort.classes]
     if not drawn:
         return None
-    tables = [largest(*crosstab(cohort)) for _, cohort in drawn]
+    tables = [largest(*overview.crosstab(cohort)) for _, cohort in drawn]
     wide = [0.55 * len(columns) + 1.2 for _, columns, _ in tables]
     size = sum(wide) + 0.6 * len(wide), max(0.23 * len(rows) for rows, *_ in tables) + 1.6
     figure, axes = canvas.grid(1, len(drawn), size, width_ratios=wide)
     for ax, (called, cohort), (rows, columns, counts) in zip(axes[0], drawn, tables, strict=True):
         annotated_heat(ax, counts, rows, columns)
-        association = confounding(cohort)
+        association = overview.confounding(cohort)
         title = f"{canvas.short(called, 30)}: " if len(drawn) > 1 else ""
         if association is not None:
             title += f"Cramér's V {association.v:.2f}, corrected {association.v_corrected:.2f}"
@@ -172,7 +167,7 @@ def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | 
     ]
     if not drawn:
         return None
-    tables = [absent_by_batch(cohort)[:CELLS] for _, cohort in drawn]
+    tables = [overview.absent_by_batch(cohort)[:CELLS] for _, cohort in drawn]
     wide = sum(0.55 * len(cohort.modalities) + 1.6 for _, cohort in drawn)
     high = max(0.23 * len(table) for table in tables)
     figure, axes = canvas.grid(1, len(drawn), (wide + 0.6, high + 1.5))
@@ -186,7 +181,7 @@ def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | 
 
 def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
     """Draw the combinations of modalities and their samples (Lex 2014)."""
-    counted = [combinations(cohort)[:COMBINATIONS] for _, cohort in cohorts]
+    counted = [overview.combinations(cohort)[:COMBINATIONS] for _, cohort in cohorts]
     rows = max(len(cohort.modalities) for _, cohort in cohorts)
     wide = [max(2.2, 0.34 * len(sets)) for sets in counted]
     figure, axes = canvas.grid(
@@ -205,7 +200,7 @@ def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
         "10.1109/TVCG.2014.2346248)."
     )
     fewer = f"The {COMBINATIONS} most frequent combinations."
-    many = any(len(combinations(cohort)) > COMBINATIONS for _, cohort in cohorts)
+    many = any(len(overview.combinations(cohort)) > COMBINATIONS for _, cohort in cohorts)
     return Picture("overlap", marks.joined(caption, fewer if many else ""), figure)
 
 

@@ -195,19 +195,18 @@ def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
     if not drawn:
         return None
     names = shown_classes(drawn, PANELS)
-    figure, axes, along = panels(drawn, names)
-    for row, name in zip(axes, names, strict=True):
-        for ax, each, places in zip(row, drawn, along, strict=True):
-            _ratios(ax, each.values[members(each, name)][:, places.columns], places, pens[name])
+    figure, rows = panels(drawn, names)
+    for ax, name, values, places in rows:
+        _ratios(ax, values[:, places.columns], places, pens[name])
     top = max(float(np.nanpercentile(np.abs(each.values), 99.8)) for each in drawn)
-    axes[0, 0].set_ylim(-1.1 * top, 1.1 * top)
+    figure.axes[0].set_ylim(-1.1 * top, 1.1 * top)  # which all share
     figure.supylabel("short / long fragments, centred", fontsize=8.5)
     caption = (
         f"{drawn[0].modality}: short (100-150 bp) over long (151-220 bp) fragments in bins, less "
         f"the sample's mean; median of the class, and up to {THIN_LINES} of its samples (thin), as "
         "in Cristiano 2019, 10.1038/s41586-019-1272-6."
     )
-    return Picture("short_long", genome_caption(caption, drawn, along), figure)
+    return Picture("short_long", genome_caption(caption, drawn), figure)
 
 
 def _ratios(ax: Any, here: NDArray[Any], places: GenomeAxis, pen: canvas.Look) -> None:

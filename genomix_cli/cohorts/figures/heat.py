@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.figures import marks
-from genomix_cli.cohorts.figures.genome import genome_axis, has_places
+from genomix_cli.cohorts.figures.genome import has_places
 from genomix_cli.cohorts.figures.values import completed, most_variable, unit
 from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
 from genomix_cli.report import canvas
@@ -134,7 +134,7 @@ def feature_order(each: View) -> NDArray[np.intp]:
     """Return the most variable features: along the genome, or similar ones together."""
     filled = completed(each.values)
     if has_places(each.features):
-        columns = genome_axis(each.features).columns
+        columns = each.places.columns
         return columns[most_variable(filled[:, columns], FEATURES)]
     chosen = most_variable(filled, FEATURES)
     spread = np.maximum(filled[:, chosen].std(axis=0), 1e-9)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genomix_cli.cohorts.figures.genome import GenomeAxis, genome_axis
 from genomix_cli.cohorts.inspect.overview import UNKNOWN, groups
 from genomix_cli.cohorts.inspect.pieces import draw_rows, read_rows
 from genomix_cli.formats.cohort import BATCH, LABEL, Cohort, Kind
@@ -99,6 +101,11 @@ class View:
     features: pd.DataFrame
     states: Matrix | None
     total: int
+
+    @cached_property
+    def places(self) -> GenomeAxis:
+        """Positions of the features along the genome."""
+        return genome_axis(self.features)
 
     @property
     def note(self) -> str:

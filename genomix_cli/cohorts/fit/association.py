@@ -35,11 +35,6 @@ class Association:
         relative = np.abs(self.effect) / np.maximum(steps, 1e-9)
         return float(np.median(relative[self.driver])) if self.driver.any() else 0.0
 
-    @property
-    def codes(self) -> Ints:
-        """Return the class of each driver, -1 for all other features ``[d]``."""
-        return np.where(self.driver, self.of_class, -1)
-
 
 def associate(values: Floats, label: Ints) -> Association:
     """Compare each class with all others by Welch's t test [1]_.

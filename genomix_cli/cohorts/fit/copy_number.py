@@ -10,14 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.fit.association import Association
 from genomix_cli.cohorts.fit.measured import Fitted, Measured
-from genomix_cli.cohorts.simulate.copy_number import (
-    GAIN,
-    LOSS,
-    QUIET,
-    CopyNumber,
-    CopyNumberParameters,
-    cut_arms,
-)
+from genomix_cli.cohorts.simulate.copy_number import CopyNumber, CopyNumberParameters, cut_arms
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
 from genomix_cli.errors import DataError
 from genomix_cli.genome.arms import arms
@@ -291,7 +284,7 @@ def _penetrance(association: Association, p: CopyNumberParameters, shared: Share
     mean = np.einsum(
         "lhc,cph,p,h->l", model.law, model.mean, shared.purity.weights, model.ploidy_law
     )
-    gain, loss = np.abs(mean[[GAIN, LOSS]] - mean[QUIET])
+    gain, loss = np.abs(mean[1:] - mean[0])  # than QUIET
     steps = np.where(association.effect > 0, gain, loss)
     return float(min(p.background + association.typical(steps), HIGHEST))
 
@@ -322,13 +315,10 @@ def _fit_segments(
 
 
 def _with_lengths(theta: Floats, p: CopyNumberParameters) -> CopyNumberParameters:
-    lengths = np.clip(np.exp(np.minimum(theta[:2], 10)), _shortest(p), LONGEST)
+    # Segments shorter than half a bin look the same.
+    shortest = sum(arm.length for arm in arms()) / p.features / 2e6
+    lengths = np.clip(np.exp(np.minimum(theta[:2], 10)), shortest, LONGEST)
     focal = float(1 / (1 + np.exp(-np.clip(theta[2], -6, 6))))
     if lengths[0] > lengths[1]:
         lengths, focal = lengths[::-1], 1 - focal
     return replace(p, lengths=tuple(lengths.tolist()), focal=focal)
-
-
-def _shortest(p: CopyNumberParameters) -> float:
-    """Return half a bin in Mb: shorter segments look the same."""
-    return sum(arm.length for arm in arms()) / p.features / 2e6

@@ -41,7 +41,7 @@ def fit_expression(measured: Measured) -> Fitted:
     active = Activity(default.penetrance, default.background, default.shift, purity)
     of_classes: dict[str, Any] = {}
     if association is not None:
-        module = run_length(association.codes)
+        module = run_length(np.where(association.driver, association.of_class, -1))
         drivers = round(association.driver.mean() * measured.total / module)
         of_classes = {"module": module, "drivers": drivers}
         if association.driver.any():

@@ -100,49 +100,32 @@ def marginals(
     samples = cohort.present(modality) if keep is None else cohort.present(modality) & keep
     width = len(cohort.features(modality))
     share = min(POOLED_VALUES / max(int(samples.sum()) * width, 1), 1.0)
-    pooled, means, sums = [], [], _Sums(width)
+    pooled, means, shift = [], [], None
+    count, first, second = np.zeros((3, width))
     for _, values in pieces(cohort, modality, samples):
         there = ~np.isnan(values)
         some = values[there]
         pooled.append(some if share == 1 else some[rng.random(len(some)) < share])
-        sums.add(values, there)
-        counts = there.sum(axis=1)
-        means.append(np.where(there, values, 0).sum(axis=1, dtype=float)[counts > 0])
-        means[-1] /= counts[counts > 0]
-    feature_means, feature_sds = sums.moments()
-    return Marginals(_joined(pooled), feature_means, feature_sds, _joined(means))
+        filled, counts = np.where(there, values, 0), there.sum(axis=1)
+        means.append(filled.sum(axis=1, dtype=float)[counts > 0] / counts[counts > 0])
+        if shift is None:
+            # Centred, since squares of values far from zero would lose the digits of the SD.
+            shift = filled.sum(axis=0, dtype=float) / np.maximum(there.sum(axis=0), 1)
+        off = np.where(there, values - shift, 0)
+        count += there.sum(axis=0)
+        first += off.sum(axis=0)
+        second += np.square(off).sum(axis=0)
+    enough = count > 1
+    if shift is None or not enough.any():
+        return Marginals(_joined(pooled), np.zeros(0), np.zeros(0), _joined(means))
+    count, first, second = count[enough], first[enough], second[enough]
+    variance = (second - first**2 / count) / (count - 1)
+    moments = shift[enough] + first / count, np.sqrt(np.maximum(variance, 0))
+    return Marginals(_joined(pooled), *moments, _joined(means))
 
 
 def _joined(parts: list[Any]) -> FloatArray:
     return np.concatenate([np.zeros(0), *parts])
-
-
-class _Sums:
-    """Mean and standard deviation per feature, accumulated piece by piece."""
-
-    def __init__(self, width: int) -> None:
-        self._count, self._first, self._second = np.zeros((3, width))
-        self._shift: FloatArray | None = None
-
-    def add(self, values: NDArray[np.float32], there: NDArray[np.bool_]) -> None:
-        """Add rows ``[r, d]``."""
-        if self._shift is None:
-            # Centred, since squares of values far from zero would lose the digits of the SD.
-            totals = np.where(there, values, 0).sum(axis=0, dtype=float)
-            self._shift = totals / np.maximum(there.sum(axis=0), 1)
-        off = np.where(there, values - self._shift, 0)
-        self._count += there.sum(axis=0)
-        self._first += off.sum(axis=0)
-        self._second += np.square(off).sum(axis=0)
-
-    def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Return means and standard deviations (n - 1) of features with at least two values."""
-        enough = self._count > 1
-        if self._shift is None or not enough.any():
-            return np.zeros(0), np.zeros(0)
-        count, first, second = self._count[enough], self._first[enough], self._second[enough]
-        variance = (second - first**2 / count) / (count - 1)
-        return self._shift[enough] + first / count, np.sqrt(np.maximum(variance, 0))
 
 
 def ks_distance(a: FloatArray, b: FloatArray) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,30 +106,22 @@ def _tables(cohort: Cohort) -> Iterator[Listing]:
         yield from _truth(cohort, cohort.truth)
 
 
-class _Spread:
-    """Missing values, range and median of a modality, accumulated piece by piece."""
-
-    def __init__(self, total: int) -> None:
-        # The step between values that enter the median shares no factor with common numbers of
-        # features, so that it does not keep hitting the same ones.
-        self._step = max(total // MEDIAN_VALUES, 1)
-        self._step += self._step > 1 and self._step % 2 == 0
-        self.missing, self.low, self.high = 0, np.inf, -np.inf
-        self._kept: list[NDArray[np.float32]] = []
-
-    def add(self, values: NDArray[np.float32]) -> None:
-        """Count one piece."""
+def _spread(cohort: Cohort, name: str, total: int) -> tuple[int, list[float | None]]:
+    """Return missing values of a modality, and its lowest value, median and highest."""
+    # The step between values that enter the median shares no factor with common numbers of
+    # features, so that it does not keep hitting the same ones.
+    step = max(total // MEDIAN_VALUES, 1)
+    step += step > 1 and step % 2 == 0
+    missing, ends, some = 0, [], []
+    for _, values in pieces(cohort, name):
         there = values[~np.isnan(values)]
-        self.missing += values.size - there.size
+        missing += values.size - there.size
         if there.size:
-            self.low, self.high = min(self.low, there.min()), max(self.high, there.max())
-            self._kept.append(there[:: self._step].copy())
-
-    def range(self) -> tuple[float | None, float | None, float | None]:
-        """Return lowest value, median and highest, or None without values."""
-        if not self._kept:
-            return None, None, None
-        return float(self.low), float(np.median(np.concatenate(self._kept))), float(self.high)
+            ends += [there.min(), there.max()]
+            some.append(there[::step].copy())
+    if not some:
+        return missing, [None] * 3
+    return missing, [float(min(ends)), float(np.median(np.concatenate(some))), float(max(ends))]
 
 
 def _modalities(cohort: Cohort) -> Listing:
@@ -136,12 +129,10 @@ def _modalities(cohort: Cohort) -> Listing:
     for name in cohort.modalities:
         samples, features = int(cohort.present(name).sum()), len(cohort.features(name))
         total = samples * features
-        spread = _Spread(total)
-        for piece in pieces(cohort, name):
-            spread.add(piece.values)
-        shares = 1 - samples / max(len(cohort.obs), 1), spread.missing / max(total, 1)
+        missing, spread = _spread(cohort, name, total)
+        shares = 1 - samples / max(len(cohort.obs), 1), missing / max(total, 1)
         kind = cohort.kinds[name].name
-        rows.append((name, kind, features, samples, *shares, *spread.range()))
+        rows.append((name, kind, features, samples, *shares, *spread))
     counts = ("modality", "kind", "features", "samples", "without it", "values missing")
     title = "modalities (shares of samples without it, of values missing)"
     return Listing(title, (*counts, "lowest", "median", "highest"), (*rows,))
@@ -150,12 +141,8 @@ def _modalities(cohort: Cohort) -> Listing:
 def combinations(cohort: Cohort) -> list[tuple[tuple[str, ...], int]]:
     """Return combinations of modalities and their number of samples, most frequent first."""
     present = np.array([cohort.present(name) for name in cohort.modalities]).T
-    patterns, counts = np.unique(present, axis=0, return_counts=True)
-    counted = [
-        (tuple(name for name, here in zip(cohort.modalities, row, strict=True) if here), int(count))
-        for row, count in zip(patterns, counts, strict=True)
-    ]
-    return sorted(counted, key=lambda item: (-item[1], -len(item[0]), item[0]))
+    counts = Counter(tuple(compress(cohort.modalities, row)) for row in present)
+    return sorted(counts.items(), key=lambda item: (-item[1], -len(item[0]), item[0]))
 
 
 def _overlap(cohort: Cohort) -> Listing:

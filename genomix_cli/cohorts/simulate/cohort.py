@@ -16,18 +16,10 @@ from numpy.typing import NDArray
 from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.simulate.ceiling import Ceiling, ceilings
 from genomix_cli.cohorts.simulate.joint_model import JointModel, Observed, Subset
-from genomix_cli.cohorts.simulate.parameters import plain
 from genomix_cli.cohorts.simulate.shared import Floats, Samples, draw_samples, joined
-from genomix_cli.formats.cohort import (
-    BATCH,
-    LABEL,
-    TRUTH,
-    add_matrix,
-    add_samples,
-    add_truth,
-    bayes_key,
-    draft_cohort,
-)
+from genomix_cli.config import to_dict
+from genomix_cli.formats import cohort as cohort_file
+from genomix_cli.formats.cohort import BATCH, LABEL, TRUTH, bayes_key
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
 
@@ -82,16 +74,16 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
     modalities = {
         called(name): _empty(model, name, obs[~absent[name]]) for name in model.modalities
     }
-    provenance = Provenance.of(
-        {"preset": request.preset, **plain(request.parameters)}, {}, seed=request.seed
-    )
-    with draft_cohort(request.output, modalities, obs, provenance, force=request.force) as file:
+    settings = {"preset": request.preset, **to_dict(request.parameters)}
+    made = Provenance.of(settings, {}, seed=request.seed)
+    draft = cohort_file.draft_cohort(request.output, modalities, obs, made, force=request.force)
+    with draft as file:
         latents, posteriors = _fill(file, model, samples, absent, request)
         posteriors = {tuple(map(called, subset)): p for subset, p in posteriors.items()}
         table = ceilings(model.shared.prior, posteriors, samples.label)
         arrays = {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()}
-        add_samples(file, {TRUTH: np.column_stack(list(latents.values())), **arrays})
-        add_truth(file, _truth(request, model, latents, table))
+        cohort_file.add_samples(file, {TRUTH: np.column_stack(list(latents.values())), **arrays})
+        cohort_file.add_truth(file, _truth(request, model, latents, table))
     return CohortSummary(
         request.output,
         len(samples),
@@ -109,9 +101,8 @@ def draw_present(
     lacks: list[NDArray[np.bool_]] = []
     while sum(map(len, present)) < n:
         samples = draw_samples(model.shared, n, rng)
-        absent = np.stack(
-            [model.missing.draw_modality(samples, rng) for _ in model.modalities], axis=1
-        )
+        each = [model.missing.draw_modality(samples, rng) for _ in model.modalities]
+        absent = np.stack(each, axis=1)
         some: NDArray[np.bool_] = ~np.all(absent, axis=1)
         present.append(samples[some])
         lacks.append(absent[some])
@@ -202,7 +193,7 @@ def _write(file: h5py.File, name: str, observed: Observed, start: int, rows: int
     layers = {f"layers/{layer}": values for layer, values in observed.drawn.layers.items()}
     for where, values in {"X": observed.values.astype(np.float32), **layers}.items():
         if not start:
-            add_matrix(file, name, where, (rows, values.shape[1]), str(values.dtype))
+            cohort_file.add_matrix(file, name, where, (rows, values.shape[1]), str(values.dtype))
         file[f"mod/{name}/{where}"][start : start + here.sum()] = values[here]
 
 
@@ -225,6 +216,6 @@ def _truth(
         ],
         "mask": asdict(request.parameters.missing),
         "preset": request.preset,
-        "parameters": plain(request.parameters),
+        "parameters": to_dict(request.parameters),
         "seed": request.seed,
     }

@@ -200,12 +200,12 @@ class CopyNumber(Process):
         copies, focal, number = np.zeros(n, int), np.zeros(n, bool), np.full(n, -1)
         for i, piece in enumerate(self.bins):
             law = self.law[kind[:, piece.arm], ploidy]
-            ends = np.ones(n, bool)  # the chain restarts on each arm
-            if i and self.bins[i - 1].arm == piece.arm:
+            ends = np.ones(n, bool)
+            arm_begins = not i or self.bins[i - 1].arm != piece.arm
+            if not arm_begins:  # the chain restarts on each arm
                 stays = self.stays(piece.arm)
                 ends = rng.random(n) > np.where(focal, stays[0], stays[1])
             fresh = (rng.random(n)[:, None] > law.cumsum(1)[:, :-1]).sum(1)
-            arm_begins = not i or self.bins[i - 1].arm != piece.arm
             number = number + (arm_begins | (ends & (fresh != copies)))
             copies = np.where(ends, fresh, copies)
             focal = np.where(ends, rng.random(n) < self.parameters.focal, focal)

@@ -38,11 +38,6 @@ class Emission(Protocol):
         """Return the log-likelihood of a unit's features, ``[n, S, P, B]``; 0 if all missing."""
 
 
-def _columns(unit: Ints, units: int) -> list[Ints]:
-    """Return the features of each unit."""
-    return [np.flatnonzero(unit == u) for u in range(units)]
-
-
 def _at(table: Floats, state: Ints, samples: Samples) -> Floats:
     """Return entries of ``[d, S, P, B]`` for the states ``[n, d]`` of some samples."""
     p, b = samples.purity[:, None], samples.batch[:, None]
@@ -79,7 +74,7 @@ class Exponential:
         self.unit = unit
         self._centre = centre
         self._features = np.arange(len(unit)) if features is None else features
-        self._columns = _columns(unit, units)
+        self._columns = [np.flatnonzero(unit == u) for u in range(units)]
         self._shape = partition.shape[1:]
         terms = np.stack([*natural, -partition], 1)
         self._terms = [
@@ -178,7 +173,6 @@ class BetaBinomialEmission:
     ----------
     unit : NDArray
         int64 ``[d]``.
-    units : int
     mean : NDArray
         mu, ``[d, S, P, B]``.
     precision : NDArray
@@ -188,13 +182,9 @@ class BetaBinomialEmission:
     """
 
     unit: Ints
-    units: int
     mean: Floats
     precision: Floats
     depth: float
-
-    def __post_init__(self) -> None:
-        self._columns = _columns(self.unit, self.units)
 
     def draw(self, state: Ints, samples: Samples, rng: np.random.Generator) -> Floats:
         """See :class:`Emission`."""
@@ -206,7 +196,7 @@ class BetaBinomialEmission:
     def log_likelihood(self, values: NDArray[np.complex128], unit: int) -> Floats:
         """See :class:`Emission`; omits the binomial coefficient, constant over states."""
         total = np.zeros((len(values), *self.mean.shape[1:]))
-        for column in self._columns[unit]:
+        for column in np.flatnonzero(self.unit == unit):
             shown = values[:, column]
             observed = ~np.isnan(shown.real)
             methylated = shown.real[observed].astype(int)

@@ -109,8 +109,8 @@ class JointModel:
         data = {name: each.data for name, each in observed.items()}
         masks = {name: self._of_mask(name, each) for name, each in observed.items()}
         of_process: dict[tuple[str, Subset], Floats] = {}
-        prior = self.shared.log_prior()
-        each = {}
+        prior, n = self.shared.log_prior(), len(next(iter(data.values())))
+        result = {}
         for subset in self.subsets():
             total = prior + self._of_others(subset, observed)
             for name in subset:
@@ -121,10 +121,12 @@ class JointModel:
                     key = (process, readers)
                     # Many subsets share the same readers of a process.
                     if key not in of_process:
-                        of_process[key] = self._of_process(process, readers, data)
+                        shown = {name: data[name] for name in readers}
+                        given = self.processes[process].log_likelihood(shown, n)
+                        of_process[key] = self.shared.in_bits(given, process)
                     total = total + of_process[key]
-            each[subset] = _normalised(total)
-        return each
+            result[subset] = _normalised(total)
+        return result
 
     def _of_others(self, subset: Subset, observed: Mapping[str, Observed]) -> Floats:
         """Return the log-likelihood of a sample being in the cohort ``[n, 1, P, B, 1, ...]``.
@@ -135,26 +137,18 @@ class JointModel:
         others = len(self.modalities) - len(subset)
         with np.errstate(divide="ignore"):
             another = np.log1p(-(self.missing.of_modality**others)) if others else np.float64(0)
-        log_likelihood = np.where(lacks[:, None, None], another, 0)
-        return log_likelihood.reshape(
-            len(lacks), 1, *log_likelihood.shape[1:], *[1] * len(self.shared.interactions)
-        )
-
-    def _of_process(
-        self, process: str, readers: Subset, data: Mapping[str, NDArray[Any]]
-    ) -> Floats:
-        """Return the log-likelihood of a process's readers ``[n, K, P, B, 2, ...]``."""
-        n = len(next(iter(data.values())))
-        shown = {name: data[name] for name in readers}
-        log_likelihood = self.processes[process].log_likelihood(shown, n)
-        return self.shared.in_bits(log_likelihood, process)
+        return self._on_axes(np.where(lacks[:, None, None], another, 0))
 
     def _of_mask(self, name: str, observed: Observed) -> Floats:
         """Return the log-likelihood of the missing values ``[n, 1, P, B, 1, ...]``."""
         lost = observed.missing & ~np.isnan(observed.drawn.values)
         features = (~np.isnan(observed.drawn.values)).sum(1)
         mask = self.missing.log_likelihood(name, observed.absent, lost.sum(1), features)
-        return mask.reshape(len(mask), 1, *mask.shape[1:], *[1] * len(self.shared.interactions))
+        return self._on_axes(mask)
+
+    def _on_axes(self, values: Floats) -> Floats:
+        """Reshape ``[n, P, B]`` to ``[n, 1, P, B, 1, ...]``."""
+        return np.expand_dims(values, (1, *range(4, 4 + len(self.shared.interactions))))
 
 
 def _normalised(joint: Floats) -> Floats:

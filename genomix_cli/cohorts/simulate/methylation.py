@@ -114,7 +114,7 @@ class Methylation(BlockProcess):
         self.level = self._levels(rng)
         mean = self._means(rng)
         precision = p.precision * np.exp(rng.normal(0, p.precision_spread, p.features))
-        emission: Emission = BetaBinomialEmission(self.unit, units, mean, precision, p.depth)
+        emission: Emission = BetaBinomialEmission(self.unit, mean, precision, p.depth)
         if p.mode == "array":
             emission = BetaEmission(self.unit, units, mean, precision)
         self.readers = {self.name: emission}

@@ -170,14 +170,7 @@ def to_yaml(parameters: CohortParameters) -> str:
     """Return the parameters as text that :func:`read_parameters` can read."""
     import yaml
 
-    return yaml.safe_dump(plain(parameters), sort_keys=False, default_flow_style=None)
-
-
-def plain(parameters: CohortParameters) -> dict[str, Any]:
-    """Return plain data with every default filled in."""
-    data = to_dict(parameters)
-    data["modalities"] = {name: to_dict(values) for name, values in parameters.modalities.items()}
-    return data
+    return yaml.safe_dump(to_dict(parameters), sort_keys=False, default_flow_style=None)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

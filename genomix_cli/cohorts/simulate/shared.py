@@ -138,12 +138,8 @@ class Samples:
 
 def joined(parts: Sequence[Samples]) -> Samples:
     """Concatenate several draws of samples."""
-    return Samples(
-        np.concatenate([part.label for part in parts]),
-        np.concatenate([part.purity for part in parts]),
-        np.concatenate([part.batch for part in parts]),
-        np.concatenate([part.bits for part in parts]),
-    )
+    each = [(part.label, part.purity, part.batch, part.bits) for part in parts]
+    return Samples(*map(np.concatenate, zip(*each, strict=True)))
 
 
 def draw_samples(shared: Shared, n: int, rng: np.random.Generator) -> Samples:

@@ -108,7 +108,7 @@ def test_emissions_are_the_densities_they_say(kind: str) -> None:
             for row in values
         ]
     else:
-        emission = BetaBinomialEmission(unit, 2, mean, phi, 9.0)
+        emission = BetaBinomialEmission(unit, mean, phi, 9.0)
         depth = rng.integers(1, 20, (5, 3))
         k = rng.binomial(depth, 0.4)
         values = k + 1j * depth
