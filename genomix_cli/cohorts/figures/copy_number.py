@@ -8,15 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.figures import marks
+from genomix_cli.cohorts.figures import heat, marks
 from genomix_cli.cohorts.figures.genome import GenomeAxis
-from genomix_cli.cohorts.figures.heat import (
-    alike,
-    class_strip,
-    grouped_rows,
-    height_of,
-    value_scale,
-)
 from genomix_cli.cohorts.figures.values import column_means, unit
 from genomix_cli.cohorts.figures.view import Matrix, View, members, shown_classes
 from genomix_cli.report import canvas
@@ -73,7 +66,7 @@ def _name_row(ax: Any, name: str, views: Sequence[View]) -> None:
     cut = text.rfind(" ", 0, 17)
     if len(text) > 16 and cut > 0:
         text = text[:cut] + "\n" + text[cut + 1 :]
-    counts = " | ".join(f"{members(each, name).sum():,}" for each in views)
+    counts = marks.counts_of(name, views)
     position = {"xytext": (-38, 0), "xycoords": "axes fraction", "textcoords": "offset points"}
     ax.annotate(f"{text}\n(n = {counts})", (0, 0.5), ha="right", va="center", **position)
 
@@ -132,19 +125,19 @@ def genome_caption(caption: str, views: Sequence[View]) -> str:
     return marks.joined(caption, named, fewer, marks.notes(views))
 
 
-def heat(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
+def heat_map(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw samples, grouped by class, along the genome."""
     names = shown_classes(views)
-    size = (0.9 + _width(views), height_of(views, names) + 0.5)
+    size = (0.9 + _width(views), heat.height_of(views, names) + 0.5)
     figure, axes = canvas.grid(1, len(views), size)
-    scale = value_scale(views)
+    scale = heat.value_scale(views)
     for ax, each in zip(axes[0], views, strict=True):
         places = each.places
-        rows = grouped_rows(each, names, alike(each.values[:, places.columns]))
+        rows = heat.grouped_rows(each, names, heat.alike(each.values[:, places.columns]))
         picture = places.sampled(each.values[rows.order], WIDTH)
         extent = (*places.ends, len(picture) - 0.5, -0.5)
         image = marks.heat(ax, picture, *scale, extent=extent)
-        class_strip(ax, rows, pens)
+        heat.class_strip(ax, rows, pens)
         places.decorate(ax)
         ax.set_xlabel(places.label)
     beside = {"fraction": 0.03, "pad": 0.01, "aspect": 30, "shrink": 0.6}

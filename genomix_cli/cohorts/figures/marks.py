@@ -72,10 +72,9 @@ def without_frame(ax: Any) -> None:
     ax.spines[:].set_visible(False)
 
 
-def class_label(name: str, views: Sequence[View]) -> str:
-    """Return a class and its number of samples, as in ``LumA (419)``."""
-    counts = " | ".join(f"{members(each, name).sum():,}" for each in views)
-    return f"{short(name)} ({counts})"
+def counts_of(name: str, views: Sequence[View]) -> str:
+    """Return the number of samples of a class in each view, as in ``419 | 80``."""
+    return " | ".join(f"{members(each, name).sum():,}" for each in views)
 
 
 def class_legend(figure: Any, names: Sequence[str], views: Sequence[View], pens: Any) -> None:
@@ -86,7 +85,7 @@ def class_legend(figure: Any, names: Sequence[str], views: Sequence[View], pens:
         return
     drawn = [pens[name] for name in names]
     handles = [Line2D([], [], color=pen.colour, ls=pen.dash, lw=1.8) for pen in drawn]
-    labels = [class_label(name, views) for name in names]
+    labels = [f"{short(name)} ({counts_of(name, views)})" for name in names]
     heading = {"title": "class (samples)", "alignment": "left"}
     figure.legend(handles, labels, loc="outside right upper", **heading)
 

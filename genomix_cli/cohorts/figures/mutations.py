@@ -25,10 +25,8 @@ MUTATED, WILD, MISSING = "#4B2E83", "#E4E4E4", "#FFFFFF"
 
 def top_genes(views: Sequence[View]) -> list[NDArray[np.intp]]:
     """Return the most frequently mutated genes; the first view's in all views if possible."""
-    genes = [
-        np.argsort(-np.nan_to_num(column_means(each.values)), kind="stable")[:GENES]
-        for each in views
-    ]
+    shares = [np.nan_to_num(column_means(each.values)) for each in views]
+    genes = [np.argsort(-share, kind="stable")[:GENES] for share in shares]
     names = views[0].features.index[genes[0]]
     for i, each in enumerate(views):
         if each.features.index.isin(names).sum() == len(names):

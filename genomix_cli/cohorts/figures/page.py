@@ -43,7 +43,7 @@ _METHYLATION: tuple[Draw, ...] = (values.density, heat.features_heat, values.com
 _COPY_NUMBER: tuple[Draw, ...] = (
     copy_number.gains_and_losses,
     copy_number.profile,
-    copy_number.heat,
+    copy_number.heat_map,
     copy_number.single_samples,
     values.density,
     values.components,

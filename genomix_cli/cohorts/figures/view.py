@@ -148,8 +148,7 @@ def shown_classes(views: Sequence[View], most: int = CLASSES) -> tuple[str, ...]
     counts: Counter[str] = Counter()
     for each in views:
         counts.update(dict(zip(each.classes.names, each.classes.counts(), strict=True)))
-    frequent = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
-    chosen = frequent[:most]
+    chosen = [name for name, count in counts.most_common(most) if count]
     return tuple(sorted(chosen, key=lambda name: (name == UNKNOWN, list(counts).index(name))))
 
 

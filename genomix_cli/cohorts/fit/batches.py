@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from genomix_cli.cohorts.simulate.shared import Floats, Ints
 
@@ -93,9 +94,7 @@ def confounding(label: Ints, batch: Ints) -> float:
        doi:10.1016/j.jkss.2012.10.002
     """
     known = (label >= 0) & (batch >= 0)
-    table = np.zeros((label.max() + 1, batch.max() + 1))
-    np.add.at(table, (label[known], batch[known]), 1)
-    table = table[table.sum(1) > 0][:, table.sum(0) > 0]
+    table = pd.crosstab(label[known], batch[known]).to_numpy(float)
     n, (k, b) = table.sum(), table.shape
     if min(k, b) < 2:
         return 0.0

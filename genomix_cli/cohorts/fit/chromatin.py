@@ -33,8 +33,7 @@ def fit_chromatin(measured: Measured) -> Fitted:
     association = measured.associated()
     shown = switched_off(measured.values, measured.label, association)
     states = gaussian_mixture(np.nanmedian(shown, 0), 2)
-    gain = float(states.means[1] - states.means[0])
-    module = run_length(states.component)
+    gain, module = float(states.means[1] - states.means[0]), run_length(states.component)
     changes = _changes(gain, measured.shared.purity.values)
     steps = changes @ measured.shared.purity.weights
     second = float((changes**2 @ measured.shared.purity.weights) @ states.weights)

@@ -27,7 +27,7 @@ from genomix_cli.cohorts.simulate.missing import WHOLE, MissingParameters
 from genomix_cli.cohorts.simulate.parameters import Batches, CohortParameters, to_yaml
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.cohort import BATCH, LABEL, Cohort, open_cohort
+from genomix_cli.formats.cohort import BATCH, Cohort, open_cohort
 from genomix_cli.progress import track
 from genomix_cli.provenance import atomic_path, sha256
 
@@ -113,8 +113,10 @@ def _cohort_of_tables(request: FitRequest, path: Path) -> Path:
     from genomix_cli.cohorts.prepare.cohort import prepare_cohort
     from genomix_cli.cohorts.requests import PrepareRequest
 
-    tables = {"modalities": request.tables, "clinical": request.clinical, "label": request.label}
-    prepare_cohort(PrepareRequest(path, **tables))
+    tables = PrepareRequest(
+        path, modalities=request.tables, clinical=request.clinical, label=request.label
+    )
+    prepare_cohort(tables)
     return path
 
 
@@ -130,7 +132,7 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
     base = CohortParameters(samples=samples, classes=classes, batches=batches)
     shared = base.build().shared
     fitted = {}
-    for name in track(list(source), "fitting", len(source)):
+    for name in track(list(source), "fitting"):
         measured, dropped = _measured(cohort, source[name], label, batch, shared)
         model = FITS[cohort.kinds[source[name]].name][1]
         with warnings.catch_warnings():
@@ -202,7 +204,7 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
 
 def _classes(cohort: Cohort) -> tuple[dict[str, float], Ints]:
     """Return frequencies of the classes, and the class of each sample ``[n]``, -1 if unknown."""
-    codes = cohort.labels if LABEL in cohort.obs else np.full(len(cohort.obs), -1)
+    codes = cohort.labels
     counts = np.bincount(codes[codes >= 0], minlength=len(cohort.classes))
     present = np.flatnonzero(counts)
     if len(present) < 2:

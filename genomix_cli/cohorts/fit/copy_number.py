@@ -253,12 +253,11 @@ def _from_vector(theta: Floats, p: CopyNumberParameters) -> CopyNumberParameters
     )
 
 
-def marginal_density(x: Floats, parameters: CopyNumberParameters, shared: Shared) -> Floats:
+def marginal_density(x: Floats, p: CopyNumberParameters, shared: Shared) -> Floats:
     """Return the density of a ratio of any bin of any sample, without its wave ``[len(x)]``."""
     from scipy.special import gammaln
 
-    model = _model(parameters, shared)
-    p = parameters
+    model = _model(p, shared)
     active = _active_share(p, shared)
     kinds = np.array([1 - active, active / 2, active / 2])  # QUIET, GAIN, LOSS
     law = np.tensordot(kinds, model.law, 1)

@@ -8,6 +8,7 @@ of the samples' means, each by the two-sample Kolmogorov-Smirnov distance (0 equ
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -100,7 +101,8 @@ def marginals(
     samples = cohort.present(modality) if keep is None else cohort.present(modality) & keep
     width = len(cohort.features(modality))
     share = min(POOLED_VALUES / max(int(samples.sum()) * width, 1), 1.0)
-    pooled, means, shift = [], [], None
+    pooled, means = [], []
+    shift: FloatArray | None = None
     count, first, second = np.zeros((3, width))
     for _, values in pieces(cohort, modality, samples):
         there = ~np.isnan(values)
@@ -141,15 +143,6 @@ def ks_distance(a: FloatArray, b: FloatArray) -> float | None:
     return float(np.abs(np.subtract(*below)).max())
 
 
-def shared_modalities(here: Cohort, there: Cohort) -> tuple[str, ...]:
-    """Return the modalities that both cohorts have under the same name and kind."""
-    return tuple(
-        name
-        for name in here.modalities
-        if name in there.modalities and here.kinds[name] == there.kinds[name]
-    )
-
-
 def compare(here: Cohort, there: Cohort) -> tuple[Distance, ...]:
     """Return the distances of every modality that both have under the same name and kind.
 
@@ -158,7 +151,7 @@ def compare(here: Cohort, there: Cohort) -> tuple[Distance, ...]:
     DataError
         If they share none.
     """
-    shared = shared_modalities(here, there)
+    shared = [name for name in here.modalities if here.kinds[name] == there.kinds.get(name)]
     _say_what_is_left_out(here, there, shared)
     distances: list[Distance] = []
     for name in shared:
@@ -171,7 +164,7 @@ def compare(here: Cohort, there: Cohort) -> tuple[Distance, ...]:
     return tuple(distances)
 
 
-def _say_what_is_left_out(here: Cohort, there: Cohort, shared: tuple[str, ...]) -> None:
+def _say_what_is_left_out(here: Cohort, there: Cohort, shared: Sequence[str]) -> None:
     def kinds_of(cohort: Cohort) -> str:
         return ", ".join(f"{name} ({kind.name})" for name, kind in cohort.kinds.items())
 

@@ -214,13 +214,11 @@ def parse(settings: dict[str, Any], where: object) -> CohortParameters:
     UsageError
         Naming all problems of a table together.
     """
-    typed = dict(settings)
-    hints = {"purity": Purity, "batches": Batches, "missing": MissingParameters}
-    for name, cls in {**hints, "interactions": Interactions}.items():
+    typed, default = dict(settings), CohortParameters()
+    for name in ("purity", "batches", "missing", "interactions"):
         if name in typed:
-            typed[name] = from_dict(
-                cls, _mapping(typed[name], where, name), where=f"{where}: {name}"
-            )
+            table = _mapping(typed[name], where, name)
+            typed[name] = from_dict(type(getattr(default, name)), table, where=f"{where}: {name}")
     modalities = _mapping(typed.get("modalities", {}), where, "modalities")
     typed["modalities"] = {
         name: _modality(name, values, settings.get("penetrance"), where)
