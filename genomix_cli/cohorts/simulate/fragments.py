@@ -186,23 +186,19 @@ class Fragments(Process):
         parts = [counts]
         for readout, (start, end) in enumerate((SHORT, LONG)):
             if self.bins:
-                total = counts[:, self._lengths(start, end)].sum(1)
+                inside = (self.edges[:-1] >= start) & (self.edges[1:] <= end)
+                total = counts[:, inside].sum(1)
                 weights = self.weights[readout, fraction, 0, samples.label]
                 parts.append(_dirichlet_multinomial(total, p.bin_concentration * weights, rng))
         data = np.hstack(parts).astype(float)
         return Drawn(data, data, latents={"tumour_fraction": self.fraction.values[fraction]})
 
-    def _lengths(self, start: int, end: int) -> Ints:
-        """Return the bins of the histogram from `start` up to `end` bp."""
-        return np.flatnonzero((self.edges[:-1] >= start) & (self.edges[1:] <= end))
-
     def log_likelihood(self, shown: dict[str, Floats], n: int) -> Floats:
         """See :class:`Process`."""
         present = ~np.isnan(shown[self.name][:, 0])
         data = np.nan_to_num(shown[self.name])
-        histogram, short, long = np.split(
-            data, [len(self.edges) - 1, len(self.edges) - 1 + len(self.bins)], axis=1
-        )
+        width = len(self.edges) - 1
+        histogram, short, long = np.split(data, [width, width + len(self.bins)], axis=1)
         total = _log_dirichlet_multinomial(histogram, self.parameters.concentration * self.spectra)
         for weights, counts in zip(self.weights, (short, long), strict=True):
             if self.bins:
