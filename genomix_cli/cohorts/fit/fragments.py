@@ -54,7 +54,7 @@ def fit_fragments(measured: Measured) -> Fitted:
     """
     columns, first, last, width = _histogram(measured)
     whole = ~np.isnan(measured.values[:, columns]).any(1)
-    counts, label = measured.values[whole][:, columns], measured.label[whole]
+    counts, label = measured.values[:, columns][whole], measured.label[whole]
     bins = _bins(measured)
     start = FragmentParameters(first=first, last=last, width=width, delfi=bins is not None)
     total = counts.sum(1)
