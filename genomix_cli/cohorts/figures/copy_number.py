@@ -225,7 +225,8 @@ def _levels(
 def _state_legend(figure: Any, known: bool, each: View) -> None:
     from matplotlib.lines import Line2D
 
-    colours, names = STATE_COLOURS, STATE_NAMES
+    colours: Sequence[str] = STATE_COLOURS
+    names: Sequence[str] = STATE_NAMES
     if not known:
         limit = f" (beyond ±{THRESHOLD})" if each.kind.name == "copy_number" else ""
         colours, names = (STATE_COLOURS[1], STATE_COLOURS[4]), (f"loss{limit}", f"gain{limit}")

@@ -176,8 +176,8 @@ def short_over_long(each: View) -> tuple[pd.DataFrame, Float] | None:
         return None
     places = ["contig", "start", "end"]
     bins = features[places].assign(column=np.arange(len(features)))
-    readouts = (bins[features["readout"] == readout] for readout in ("short", "long"))
-    both = pd.merge(*readouts, on=places, suffixes=("_short", "_long"))
+    of_short, of_long = (bins[features["readout"] == readout] for readout in ("short", "long"))
+    both = of_short.merge(of_long, on=places, suffixes=("_short", "_long"))
     short, long = (each.values[:, both[f"column_{readout}"]] for readout in ("short", "long"))
     if not np.nansum(long):
         return None

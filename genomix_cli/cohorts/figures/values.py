@@ -147,8 +147,8 @@ def trend(
     if len(order) < 60:
         return np.zeros(0), np.zeros(0)
     parts = np.array_split(order, 12)
-    x, y = ([np.median(values[part]) for part in parts] for values in (x, y))
-    return np.array(x), np.array(y)
+    middles = [[np.median(values[part]) for part in parts] for values in (x, y)]
+    return np.array(middles[0]), np.array(middles[1])
 
 
 def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | None:

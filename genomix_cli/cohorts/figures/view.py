@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ class Grouping:
     names: tuple[str, ...]
     codes: NDArray[np.int64]
 
-    def of(self, rows: NDArray[np.intp]) -> Grouping:
+    def of(self, rows: NDArray[Any]) -> Grouping:
         """Return the same groups of fewer samples."""
         return Grouping(self.names, self.codes[rows])
 

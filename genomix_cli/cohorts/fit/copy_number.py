@@ -212,7 +212,7 @@ def _thirds(wave: Wave) -> tuple[float, ...]:
 
 
 def _model(parameters: CopyNumberParameters, shared: Shared) -> CopyNumber:
-    return CopyNumber(parameters, shared, 0.0, np.random.default_rng(0))
+    return CopyNumber(parameters, shared, np.random.default_rng(0))
 
 
 def _fit_marginal(

@@ -139,7 +139,7 @@ def _fit_shape(
 def _expected(parameters: FragmentParameters, shared: Shared) -> Floats:
     """Return mean spectra ``[K, d]`` at the single tumour fraction of `parameters`."""
     alone = replace(parameters, nodes=1, delfi=False)
-    return Fragments(alone, shared, 0.0, np.random.default_rng(0)).spectra[0, 0]
+    return Fragments(alone, shared, np.random.default_rng(0)).spectra[0, 0]
 
 
 def _direction(shape: FragmentParameters, shared: Shared) -> Floats:

@@ -190,8 +190,8 @@ class CopyNumber(Process):
         values = mean + wave + p.noise * rng.standard_t(p.freedom, mean.shape)
         values = values.astype(np.float32).astype(float)
         latents = {"ploidy": np.array(p.ploidy)[ploidy], "gc_amplitude": np.array(p.gc)[amplitude]}
-        layers = {"state": state.astype(np.int8), "segment": segment.astype(np.int16)}
-        return Drawn(values, values, layers, latents)
+        state, segment = state.astype(np.int8), segment.astype(np.int16)
+        return Drawn(values, values, {"state": state, "segment": segment}, latents)
 
     def _paths(self, kind: Ints, ploidy: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
         """Draw copy numbers and segment numbers ``[n, d]`` for the kind of each arm ``[n, A]``."""

@@ -23,14 +23,14 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from genomix_cli.cohorts.simulate.blocks import BlockProcess, Blocks
 from genomix_cli.cohorts.simulate.drivers import choose_drivers
-from genomix_cli.cohorts.simulate.emissions import BetaBinomialEmission, BetaEmission, Emission
+from genomix_cli.cohorts.simulate.emissions import BetaBinomialEmission, BetaEmission
 from genomix_cli.cohorts.simulate.process import Drawn
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Samples, Shared
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
@@ -114,7 +114,7 @@ class Methylation(BlockProcess):
         self.level = self._levels(rng)
         mean = self._means(rng)
         precision = p.precision * np.exp(rng.normal(0, p.precision_spread, p.features))
-        emission: Emission = BetaBinomialEmission(self.unit, mean, precision, p.depth)
+        emission: Any = BetaBinomialEmission(self.unit, mean, precision, p.depth)
         if p.mode == "array":
             emission = BetaEmission(self.unit, units, mean, precision)
         self.readers = {self.name: emission}
