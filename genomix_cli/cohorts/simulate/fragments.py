@@ -130,8 +130,8 @@ class Fragments(Process):
         self.interactions = shared.of(self.name) if shared.share else []
         self.edges = _edges(p)
         self.fraction = _fraction(p)
-        normal = _spectrum(p, p.mono, p.short_share, p.ladder)
-        self.spectra = self._mixed(normal, self._tumours())
+        self.normal = _spectrum(p, p.mono, p.short_share, p.ladder)
+        self.spectra = self._mixed(self.normal, self._tumours())
         self.bins = _bins(p.delfi_bin) if p.delfi else []
         self.weights = self._bin_weights(rng)
         self.readers = {self.name: None}

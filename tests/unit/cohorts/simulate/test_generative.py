@@ -332,7 +332,7 @@ def test_delfi_needs_bins_that_end_at_its_borders() -> None:
 
 def test_spectra_peak_where_the_literature_has_them() -> None:
     model = Fragments(FragmentParameters(), shared(), np.random.default_rng(1))
-    normal, tumour = model._normal(), model._tumours()[0]
+    normal, tumour = model.normal, model._tumours()[0]
     lengths = np.arange(50, 401)
     assert abs(lengths[normal.argmax()] - 167) <= 2
     assert all(140 <= lengths[row.argmax()] <= 152 for row in tumour)
