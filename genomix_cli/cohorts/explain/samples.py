@@ -128,13 +128,8 @@ def feature_importance(
     surface = model.differentiable()
     samples = samples.take(np.flatnonzero(samples.present.any(1)))
     target = model.log_probability(samples).argmax(1)
-    attribution = attribute(surface, samples, target, steps=steps, device=_device(model))
+    attribution = attribute(surface, samples, target, steps=steps, device=model.device)
     return importances(attribution, samples.modalities, drivers)
-
-
-def _device(model: CohortModel) -> Any:
-    """Return the device of a model, or the CPU if it has none."""
-    return getattr(model, "device", "cpu")
 
 
 def _explain(
@@ -162,7 +157,7 @@ def _explain(
     attention = run.model.attention(chosen) if request.attention or request.plot_dir else None
     if request.attention and attention is None:
         raise UsageError(f"{run.config.model} has no attention", where="--attention")
-    attribution = _attribute(surface, chosen, target, request.steps, _device(run.model))
+    attribution = _attribute(surface, chosen, target, request.steps, run.model.device)
     sizes = importances(attribution, chosen.modalities, drivers)
     return Explanation(chosen, predicted, probability, attribution, sizes, attention)
 

@@ -26,7 +26,14 @@ class CohortModel(Classifier[Samples]):
     Imputation, scaling and selection are part of `fit`: a model sees raw values, NaN where missing,
     and whole modalities that a sample lacks, in training and afterwards. Those that have to stop
     early set samples aside themselves.
+
+    Attributes
+    ----------
+    device : str or torch.device
+        Device that it computes on.
     """
+
+    device: Any = "cpu"
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

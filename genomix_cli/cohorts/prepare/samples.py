@@ -57,7 +57,9 @@ def parse_barcode(name: str) -> Barcode | None:
     See https://docs.gdc.cancer.gov/Encyclopedia/pages/TCGA_Barcode/.
     """
     match = _BARCODE.fullmatch(name)
-    return match and Barcode(match["patient"].upper().replace(".", "-"), match["type"] or "")
+    if match is None:
+        return None
+    return Barcode(match["patient"].upper().replace(".", "-"), match["type"] or "")
 
 
 @dataclass(frozen=True)
