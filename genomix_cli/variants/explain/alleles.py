@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -297,7 +297,7 @@ class Writer(ExitStack):
         self.provenance = json.dumps(_provenance(request, loaded).to_dict(), sort_keys=True)
         self._attention: IO[str] | None = None
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         self._table = self._open(self.request.output, COLUMNS)
         if self.request.attention:
             note = (

@@ -177,7 +177,8 @@ class Attributor:
             )
             return self.slope * model.decode(context, moved, bins.expand(-1, steps))[0]
 
-        base = x._replace(alt=x.ref, alt_inside=x.ref_inside, log_length=_no_change(x))
+        no_change = x.log_length[..., :1].expand_as(x.log_length)
+        base = x._replace(alt=x.ref, alt_inside=x.ref_inside, log_length=no_change)
         moving = ("alt", "alt_inside", "log_length")
         path = self._integrate(
             log_odds,
@@ -348,11 +349,6 @@ def spread(starts: NDArray[np.int64], values: FloatArray, k: int, size: int) -> 
     for step in range(k):
         np.add.at(out, starts + step, values / k)
     return out
-
-
-def _no_change(x: Alleles) -> Tensor:
-    """Return the lengths of alleles with alt = ref."""
-    return x.log_length[..., :1].expand_as(x.log_length)
 
 
 def _array(tensor: Tensor) -> FloatArray:

@@ -30,19 +30,16 @@ def remove_variant(batch: Batch) -> Batch:
     return batch._replace(variants=v._replace(alt=v.ref, alt_len=v.ref_len))
 
 
-def withhold_tracks(batch: Batch) -> Batch:
-    """Mask tracks and contacts, so that only the sequence is left."""
-    window = batch.window
-    hidden = window._replace(
-        observed=torch.zeros_like(window.observed), contacts=torch.zeros_like(window.contacts)
-    )
-    return batch._replace(window=hidden)
-
-
 def withhold_contacts(batch: Batch) -> Batch:
     """Mask contacts, so that only distance is left of the prior."""
     contacts = torch.zeros_like(batch.window.contacts)
     return batch._replace(window=batch.window._replace(contacts=contacts))
+
+
+def withhold_tracks(batch: Batch) -> Batch:
+    """Mask tracks and contacts, so that only the sequence is left."""
+    window = withhold_contacts(batch).window
+    return batch._replace(window=window._replace(observed=torch.zeros_like(window.observed)))
 
 
 CONTROLS: dict[str, Callable[[Batch], Batch]] = {
