@@ -20,7 +20,6 @@ from typing import (
     Any,
     Literal,
     NamedTuple,
-    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -29,7 +28,6 @@ from typing import (
 
 from genomix_cli.errors import UsageError
 
-T = TypeVar("T")
 REQUIRED = dataclasses.MISSING
 _OPTION = "option"
 
@@ -313,28 +311,21 @@ def check_options(request: Any) -> None:
         leaf.check(leaf.default)
 
 
-def build(request: type[T], values: Mapping[tuple[str, ...], Any]) -> T:
-    """Make a request of the values of its options, by `Leaf.path`; the others have defaults."""
+def build(request: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
+    """Make a request of the values of its options, by `Leaf.path`.
+
+    The others have the defaults of `request`: of the class, or an instance's own values.
+    """
+    instance = None if isinstance(request, type) else request
     own = {path[0]: value for path, value in values.items() if len(path) == 1}
-    hints = get_type_hints(request, include_extras=True)
-    for field in dataclasses.fields(request):  # type: ignore[arg-type]
+    hints = get_type_hints(request if instance is None else type(instance), include_extras=True)
+    for field in dataclasses.fields(request):
         inner = {path[1:]: v for path, v in values.items() if path[0] == field.name and path[1:]}
-        default = _default(field)
+        default = _default(field) if instance is None else getattr(instance, field.name)
         kind = _bare(hints[field.name])[0]
-        if inner and default is not REQUIRED:
-            own[field.name] = _replaced(default, inner)
-        elif inner or (default is REQUIRED and dataclasses.is_dataclass(kind)):
-            own[field.name] = build(kind, inner)
-    return request(**own)
-
-
-def _replaced(instance: T, values: Mapping[tuple[str, ...], Any]) -> T:
-    """Return a copy with other values in it, however deep."""
-    changes = {path[0]: value for path, value in values.items() if len(path) == 1}
-    for name in {path[0] for path in values if len(path) > 1}:
-        inner = {path[1:]: value for path, value in values.items() if path[0] == name}
-        changes[name] = _replaced(getattr(instance, name), inner)
-    return dataclasses.replace(instance, **changes)  # type: ignore[type-var]
+        if inner or (default is REQUIRED and dataclasses.is_dataclass(kind)):
+            own[field.name] = build(kind if default is REQUIRED else default, inner)
+    return request(**own) if instance is None else dataclasses.replace(instance, **own)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -402,6 +393,11 @@ def parse_names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def parse_words(value: str) -> tuple[str, ...]:
+    """Names between commas or spaces."""
+    return tuple(value.replace(",", " ").split())
+
+
 def parse_value(text: str) -> Any:
     """A value as TOML has it, but a word needs no quotes."""
     try:
@@ -434,13 +430,24 @@ Tracks = Annotated[
 ]
 Contacts = Annotated[
     Path | None,
-    Option("Hi-C: .cool, or .mcool[::/resolutions/N]", env="GENOMIX_CONTACTS", panel=_GENOME),
+    Option(
+        "Hi-C: .cool, or .mcool[::/resolutions/N]",
+        env="GENOMIX_CONTACTS",
+        panel=_GENOME,
+        unless="genome",
+    ),
 ]
 TrainedModel = Annotated[
     str,
     Option("Run folder, or the name of a model that ships", "--model -m", env="GENOMIX_MODEL",
            metavar="MODEL", model=True),
 ]  # fmt: skip
+Table = Annotated[
+    Path,
+    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output", writes=True),
+]
+RunOutput = Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
+Attributions = Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 Precision = Annotated[str, Option("Arithmetic", choices=PRECISIONS, open=True, panel=_RUNNING)]
 Resume = Annotated[bool, Option("Continue from the last checkpoint in the run folder")]

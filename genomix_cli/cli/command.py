@@ -251,7 +251,7 @@ def common_options() -> list[Any]:
             count=True,
             default=0,
             expose_value=False,
-            callback=_more_messages,
+            callback=_set_verbosity,
             help="Show debug messages too",
         ),
         TyperOption(
@@ -260,7 +260,7 @@ def common_options() -> list[Any]:
             is_flag=True,
             default=False,
             expose_value=False,
-            callback=_fewer_messages,
+            callback=_set_verbosity,
             help="Show warnings and errors only",
         ),
     ]
@@ -274,25 +274,14 @@ def limit_threads(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
 
 
-def _more_messages(ctx: Any, param: Any, value: int) -> int:
-    ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) + (value or 0)
-    _set_verbosity(ctx)
-    return value
-
-
-def _fewer_messages(ctx: Any, param: Any, value: bool) -> bool:
-    ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) - bool(value)
-    _set_verbosity(ctx)
-    return value
-
-
-def _set_verbosity(ctx: Any) -> None:
+def _set_verbosity(ctx: Any, param: Any, value: int) -> int:
     """(Re)configure logging from -v and -q, whichever came so far."""
-    levels = ctx.meta.get("genomix.verbosity", 0)
+    change = -(value or 0) if param.name == QUIET else value or 0
+    levels = ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) + change
     log = logging.getLogger("genomix")
     log.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(levels, -1), logging.DEBUG))
     if log.handlers:
-        return
+        return value
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.logging import RichHandler
@@ -303,6 +292,7 @@ def _set_verbosity(ctx: Any) -> None:
         handler.setFormatter(logging.Formatter("[genomix] %(message)s"))
         log.addHandler(handler)
     log.propagate = False
+    return value
 
 
 def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:

@@ -69,6 +69,7 @@ class Verb:
     domains : dict of str to Domain
         By the word that names one; the first takes inputs that no other owns.
     examples : tuple of str
+        Default: the first of each domain.
     by_input : bool
         The domain may be left out.
     """
@@ -160,12 +161,12 @@ class VerbGroup(TyperGroup):
             for word, domain in self.verb.domains.items()
         }
         words = "|".join(self.verb.domains)
+        firsts = [domain.command.examples[:1] for domain in self.verb.domains.values()]
+        examples = self.verb.examples or [example for first in firsts for example in first]
         usage, title = f"{{{words}}} ...", "Commands"
         if self.verb.by_input:
             usage, title = f"[{words}] INPUT [OPTIONS]", "Domains"
-        write_group_help(
-            ctx, formatter, self.verb.help, lines, self.verb.examples, usage=usage, title=title
-        )
+        write_group_help(ctx, formatter, self.verb.help, lines, examples, usage=usage, title=title)
 
 
 class Token(NamedTuple):

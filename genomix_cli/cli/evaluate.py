@@ -265,10 +265,4 @@ VERB = Verb(
             evaluate_generated, "genomix evaluate new.h5 --real sequences.h5", threads=False
         ),
     },
-    (
-        "genomix evaluate scored.vcf --probability-info PROB",
-        "genomix evaluate demo.h5 -m run -o suite --test-contigs chr2",
-        "genomix evaluate scores.tsv --data cohort.h5mu",
-        "genomix evaluate new.h5 --real sequences.h5",
-    ),
 )

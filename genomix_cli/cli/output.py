@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Column
+
     from genomix_cli.comparison.intervals import Interval, MetricResult
     from genomix_cli.comparison.summaries import Results
     from genomix_cli.inspection import Report
@@ -29,16 +31,9 @@ def show(rows: Iterable[tuple[str, str, str]]) -> None:
         for name, value, note in rows:
             log.info("%s: %s%s", name, value, f" ({note})" if note else "")
         return
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column
 
-    table = Table(box=None, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    for row in rows:
-        table.add_row(*row)
-    Console(stderr=True).print(table)
+    _draw_plain(rows, Column(), Column(justify="right"), Column(style="dim"), stderr=True)
 
 
 def print_table(
@@ -48,14 +43,29 @@ def print_table(
     if sys.stdout.isatty():
         _draw(header, rows)
         return
-    lines = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for row in lines:
-        if aligned:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            typer.echo("  ".join(cells).rstrip())
-        else:
-            typer.echo("\t".join(row))
+    for line in _aligned([header, *rows]) if aligned else map("\t".join, [header, *rows]):
+        typer.echo(line)
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
+    """Yield rows as lines with columns of one width, those of `right` to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        for i in right:
+            cells[i] = row[i].rjust(widths[i])
+        yield "  ".join(cells).rstrip()
+
+
+def _draw_plain(rows: Iterable[Sequence[str]], *columns: Column, stderr: bool = False) -> None:
+    """Draw rows on a terminal, without a header or lines."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(stderr=stderr).print(table)
 
 
 def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
@@ -75,15 +85,9 @@ def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "")
 def print_facts(facts: Sequence[tuple[str, str]], indent: str = "") -> None:
     """Print names and values, aligned."""
     if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
+        from rich.table import Column
 
-        table = Table(box=None, show_header=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column()
-        for name, value in facts:
-            table.add_row(name, value)
-        Console().print(table)
+        _draw_plain(facts, Column(style="bold", no_wrap=True), Column())
         return
     width = max((len(name) for name, _ in facts), default=0)
     for name, value in facts:
@@ -108,28 +112,20 @@ def print_report(report: Report) -> None:
             _draw(table.columns, rows, table.title)
             continue
         typer.echo(f"{table.title}:")
-        widths = [max(map(len, column)) for column in zip(table.columns, *rows, strict=True)]
-        numeric = [all(_is_number(row[i]) for row in table.rows) for i in range(len(widths))]
-        for row in [table.columns, *rows]:
-            typer.echo("  " + _row(row, widths, numeric))
+        numeric = (int, float, type(None))
+        right = [
+            i
+            for i in range(len(table.columns))
+            if all(isinstance(row[i], numeric) for row in table.rows)
+        ]
+        for line in _aligned([table.columns, *rows], right):
+            typer.echo(f"  {line}")
 
 
 def _texts(value: Any) -> list[str]:
     """A fact on one line, or a long list with a line for each entry."""
     text = _text(value)
     return list(map(str, value)) if isinstance(value, list) and len(text) > WIDTH else [text]
-
-
-def _row(cells: Sequence[str], widths: list[int], numeric: list[bool]) -> str:
-    aligned = (
-        cell.rjust(width) if right else cell.ljust(width)
-        for cell, width, right in zip(cells, widths, numeric, strict=True)
-    )
-    return "  ".join(aligned).rstrip()
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or isinstance(value, (int, float))
 
 
 def _text(value: Any) -> str:

@@ -65,7 +65,7 @@ def _written(leaf: Leaf, leaves: Iterable[Leaf]) -> Iterator[NamedPath]:
     path = leaf.default
     if leaf.is_flag:  # a file in the folder of the model
         (model,) = (each.default for each in leaves if each.name == "model")
-        path = _folder(model) / leaf.option.writes
+        path = _folder(model) / str(leaf.option.writes)
     if path.is_file() or path.is_dir() or not path.exists():
         yield NamedPath(leaf.flag, path)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
@@ -50,7 +50,9 @@ def score_samples(request: CohortRequest) -> None:
     """
     from genomix_cli.cohorts.score import score_cohort
 
-    _show(_sample_rows(score_cohort(request)))
+    summary = score_cohort(request)
+    nothing = "nothing that the model knows was measured"
+    _show(_class_rows(summary, "samples", summary.samples, nothing, summary.lacking))
 
 
 def score_sequences(request: SequenceRequest) -> None:
@@ -62,7 +64,8 @@ def score_sequences(request: SequenceRequest) -> None:
     """
     from genomix_cli.sequences.score.sequences import score_sequences as score
 
-    _show(_sequence_rows(score(request)))
+    summary = score(request)
+    _show(_class_rows(summary, "sequences", summary.sequences, "no base is known"))
 
 
 def _show(rows: Iterable[tuple[str, str, str]]) -> None:
@@ -91,34 +94,24 @@ def _variant_rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
         yield f"seconds: {stage}", f"{seconds:.2f}", STAGES[stage]
 
 
-def _class_rows(predicted: dict[str, int]) -> Iterator[tuple[str, str, str]]:
-    for name, count in predicted.items():
-        yield f"predicted {name}", f"{count:,}", ""
-
-
-def _sample_rows(summary: CohortSummary) -> Iterator[tuple[str, str, str]]:
-    """Name, value and note."""
-    yield "samples", f"{summary.samples:,}", f"{summary.model} on {summary.device}"
-    yield from _class_rows(summary.predicted)
-    sets = f"no single class in the {summary.level:.0%} prediction set"
-    yield "abstained", f"{summary.abstained:,}", sets
-    if summary.scored < summary.samples:
-        nothing = "nothing that the model knows was measured"
-        yield "not scored", f"{summary.samples - summary.scored:,}", nothing
-    for name, count in summary.lacking.items():
-        yield f"without {name}", f"{count:,}", ""
-    yield "seconds", f"{summary.seconds:.2f}", "computing alone"
-
-
-def _sequence_rows(summary: SequenceSummary) -> Iterator[tuple[str, str, str]]:
-    """Name, value and note."""
-    yield "sequences", f"{summary.sequences:,}", f"{summary.model} on {summary.device}"
-    yield from _class_rows(summary.predicted)
+def _class_rows(
+    summary: CohortSummary | SequenceSummary,
+    unit: str,
+    count: int,
+    nothing: str,
+    lacking: Mapping[str, int] | None = None,
+) -> Iterator[tuple[str, str, str]]:
+    """Yield name, value and note; `nothing` says why a unit is not scored."""
+    yield unit, f"{count:,}", f"{summary.model} on {summary.device}"
+    for name, predicted in summary.predicted.items():
+        yield f"predicted {name}", f"{predicted:,}", ""
     if summary.predicted:
         sets = f"no single class in the {summary.level:.0%} prediction set"
         yield "abstained", f"{summary.abstained:,}", sets
-    if summary.scored < summary.sequences:
-        yield "not scored", f"{summary.sequences - summary.scored:,}", "no base is known"
+    if summary.scored < count:
+        yield "not scored", f"{count - summary.scored:,}", nothing
+    for name, without in (lacking or {}).items():
+        yield f"without {name}", f"{without:,}", ""
     yield "seconds", f"{summary.seconds:.2f}", "computing alone"
 
 

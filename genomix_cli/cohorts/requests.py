@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from genomix_cli.comparison.rules import COMPARISON, HELD_OUT, Rules
 from genomix_cli.options import (
+    Attributions,
     Device,
     Force,
     Option,
     Precision,
     Resume,
+    RunOutput,
     Seed,
     Stats,
+    Table,
     Threads,
     TrainedModel,
     option,
@@ -46,10 +49,6 @@ PROTEIN_CHANGING = (
     "Translation_Start_Site",
 )
 Cohort = Annotated[Path, Option("Cohort", argument=True, metavar="COHORT.h5mu")]
-Table = Annotated[
-    Path,
-    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output", writes=True),
-]
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ class TrainRequest:
     """
 
     cohort: Cohort
-    output: Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
+    output: RunOutput
     contest: Contest = field(default_factory=lambda: Contest(baselines=BASELINES))
     modalities: tuple[str, ...] = option(
         (), "Modalities to learn from", commas=True, shown="all", panel=MODEL
@@ -206,7 +205,7 @@ class ExplainRequest:
 
     cohort: Cohort
     model: TrainedModel
-    output: Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
+    output: Attributions
     select: tuple[str, ...] = option(
         (), "Sample to explain; repeat", "--samples", metavar="NAME", panel=SAMPLES
     )

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from genomix_cli.options import Option, Seed, option
-
-
-def parse_modalities(text: str) -> tuple[str, ...]:
-    """Names between commas or spaces."""
-    return tuple(text.replace(",", " ").split())
+from genomix_cli.options import Option, Seed, option, parse_words
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class EvaluateRequest:
         (),
         "Modalities that the model saw, for the Bayes ceiling",
         commas=True,
-        parse=parse_modalities,
+        parse=parse_words,
     )
     draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0

@@ -12,12 +12,15 @@ from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.options import (
+    Attributions,
     Device,
     Force,
     Option,
     Resume,
+    RunOutput,
     Seed,
     Stats,
+    Table,
     TrainedModel,
     option,
     parse_names,
@@ -32,10 +35,6 @@ SELECTED = "Sequences"
 # What a run may differ in and still be the same.
 IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
-Table = Annotated[
-    Path,
-    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output", writes=True),
-]
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class TrainRequest:
     """
 
     data: File
-    output: Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
+    output: RunOutput
     task: str = "classify"
     preset: str = option("", "Of the model", shown="suits the data", panel=MODEL)
     arch: Mapping[str, Any] = option(
@@ -303,7 +302,7 @@ class ExplainRequest:
 
     sequences: File
     model: TrainedModel
-    output: Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
+    output: Attributions
     select: tuple[str, ...] = option(
         (), "Sequence to explain; repeat", "--names", metavar="NAME", panel=SELECTED
     )

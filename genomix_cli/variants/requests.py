@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -11,12 +11,14 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.tracks import of_one_cell
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.options import (
+    Attributions,
     Contacts,
     Device,
     Fasta,
     Force,
     Option,
     Resume,
+    RunOutput,
     Seed,
     Stats,
     Threads,
@@ -27,6 +29,7 @@ from genomix_cli.options import (
     option,
     parse_names,
     parse_pairs,
+    parse_words,
 )
 from genomix_cli.registry import SHARD_LAYOUTS, VARIANT_BASELINES, VARIANT_MODELS
 from genomix_cli.variants.score.tags import PROBABILITY
@@ -66,17 +69,24 @@ def tracks_of_one_cell(values: list[str]) -> dict[str, Path]:
     return of_one_cell({name: Path(path) for name, path in pairs.items()})
 
 
-_TRACK = Option(
-    "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
-    "--track -t",
-    metavar="NAME=FILE",
-    env="GENOMIX_TRACKS",
-    parse=tracks_of_one_cell,
-    panel=GENOME,
-)
-_UNCOVERED = Option("Meaning of bases without signal", shown="as in training", panel=GENOME)
-TracksOfOneCell = Annotated[Mapping[str, Path], _TRACK]
-Uncovered = Annotated[Literal["missing", "zero"] | None, _UNCOVERED]
+TracksOfOneCell = Annotated[
+    Mapping[str, Path],
+    Option(
+        "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
+        "--track -t",
+        metavar="NAME=FILE",
+        env="GENOMIX_TRACKS",
+        parse=tracks_of_one_cell,
+        panel=GENOME,
+        unless="genome",
+    ),
+]
+Uncovered = Annotated[
+    Literal["missing", "zero"] | None,
+    Option(
+        "Meaning of bases without signal", shown="as in training", panel=GENOME, unless="genome"
+    ),
+]
 NormaliseLike = Annotated[
     str | None,
     Option(
@@ -92,7 +102,6 @@ MaxGap = Annotated[
     Option("Interpolate gaps of up to so many bp", min=0, shown="500", panel=GENOME),
 ]
 Assembly = Annotated[str, Option("Name of the assembly, for the record", panel=GENOME)]
-Output = Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
 Shard = Annotated[Path, Option("Genome shard", argument=True, metavar="SHARD.h5")]
 Arch = Annotated[
     dict[str, Any],
@@ -185,7 +194,7 @@ class TrainRequest:
     """A model of variants to train on the labels of a shard."""
 
     shard: Shard
-    output: Output
+    output: RunOutput
     model: str = option("gmt", "Model", choices=VARIANT_MODELS, panel=MODEL)
     preset: Preset = "mini"
     arch: Arch = field(default_factory=dict)
@@ -263,7 +272,7 @@ class PretrainRequest:
     """A model to pre-train on a genome, without labels."""
 
     shard: Shard
-    output: Output
+    output: RunOutput
     preset: Preset = "mini"
     arch: Arch = field(default_factory=dict)
     valid_contigs: ValidContigs = ()
@@ -296,15 +305,9 @@ class GenomeFiles:
     fasta: Path | None = option(
         None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME, unless="genome"
     )
-    tracks: Annotated[Mapping[str, Path], replace(_TRACK, unless="genome")] = field(
-        default_factory=dict
-    )
-    contacts: Path | None = option(
-        None, "Hi-C: .cool, or .mcool[::/resolutions/N]", env="GENOMIX_CONTACTS", unless="genome"
-    )
-    uncovered: Annotated[
-        Literal["missing", "zero"] | None, replace(_UNCOVERED, unless="genome")
-    ] = None
+    tracks: TracksOfOneCell = field(default_factory=dict)
+    contacts: Contacts = None
+    uncovered: Uncovered = None
     shard: Path | None = option(
         None,
         "Shard of `prepare variants`, instead of --fasta, --track and --contacts",
@@ -394,7 +397,7 @@ class ExplainRequest:
 
     variants: Annotated[Path, Option("VCF", argument=True, metavar="VCF")]
     fasta: Fasta
-    output: Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
+    output: Attributions
     model: TrainedModel = DEFAULT_MODEL
     tracks: TracksOfOneCell = field(default_factory=dict)
     contacts: Contacts = None
@@ -435,11 +438,6 @@ class ExplainRequest:
     force: Force = False
 
 
-def names_or_spaces(text: str) -> tuple[str, ...]:
-    """Names between commas or spaces."""
-    return tuple(text.replace(",", " ").split())
-
-
 @dataclass(frozen=True)
 class EvaluateRequest:
     """Scored variants to compare with their labels."""
@@ -453,7 +451,7 @@ class EvaluateRequest:
     probability_info: str | None = option(
         None, "INFO key of the labels' true probability, for the Bayes ceiling"
     )
-    contigs: tuple[str, ...] = option((), "Only these contigs", commas=True, parse=names_or_spaces)
+    contigs: tuple[str, ...] = option((), "Only these contigs", commas=True, parse=parse_words)
     threshold: float | None = option(None, "Labels are quantities, positive above this")
     versus: Path | None = option(
         None, "Another scored VCF, for paired differences", "--vs", metavar="VCF"
