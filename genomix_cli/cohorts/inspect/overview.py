@@ -265,5 +265,4 @@ def _truth(cohort: Cohort, truth: dict[str, Any]) -> Iterator[Listing]:
         if "modalities" in entry
     )
     if pairs:
-        rows = tuple(pairs.items())
-        yield Listing("interactions planted", ("modalities", "number"), rows)
+        yield Listing("interactions planted", ("modalities", "number"), tuple(pairs.items()))

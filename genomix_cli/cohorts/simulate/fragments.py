@@ -275,8 +275,7 @@ def _spectrum(p: FragmentParameters, mono: float, short_share: float, ladder: fl
     shoulder = _normal_density(lengths, mono - 27, 22) * wave
     second = _normal_density(lengths, p.di, p.di_sd)
     parts = [part / part.sum() for part in (peak, shoulder, second)]
-    single = 1 - p.di_share
-    density = single * ((1 - short_share) * parts[0] + short_share * parts[1])
+    density = (1 - p.di_share) * ((1 - short_share) * parts[0] + short_share * parts[1])
     density = density + p.di_share * parts[2] + 1e-6
     starts = _edges(p)[:-1] - p.first
     return np.add.reduceat(density, starts) / density.sum()
