@@ -186,14 +186,14 @@ def aligned(samples: Samples, modalities: tuple[Modality, ...], where: object) -
         )
     values, present = {}, []
     for modality in modalities:
-        found = there.get(modality.name)
-        if found is None:
-            log.warning("%s has no %s: the model treats it as missing", where, modality.name)
-            values[modality.name] = np.full((len(samples), len(modality.features)), np.nan, "f4")
+        name = modality.name
+        if name not in there:
+            log.warning("%s has no %s: the model treats it as missing", where, name)
+            values[name] = np.full((len(samples), len(modality.features)), np.nan, "f4")
             present.append(np.zeros(len(samples), bool))
-            continue
-        values[modality.name] = _in_order(samples.values[modality.name], found, modality, where)
-        present.append(samples.present[:, list(there).index(modality.name)])
+        else:
+            values[name] = _in_order(samples.values[name], there[name], modality, where)
+            present.append(samples.present[:, list(there).index(name)])
     others = [name for name in there if name not in common]
     if others:
         log.warning("the model does not know %s of %s", ", ".join(others), where)

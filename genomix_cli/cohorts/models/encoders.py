@@ -8,6 +8,7 @@ Letters: B batch, d features, C channels, L places on an axis, w width.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -247,12 +248,10 @@ def _sorted(modality: Modality, columns: Sequence[int]) -> list[int]:
 
 def _parted(modality: Modality, columns: Sequence[int], gap: int = 2) -> list[int]:
     """Return the columns with places without a feature between one contig and the next."""
-    parted: list[int] = []
-    for i, column in enumerate(columns):
-        if i and modality.contig and modality.contig[column] != modality.contig[columns[i - 1]]:
-            parted += [EMPTY] * gap
-        parted.append(column)
-    return parted
+    contig = modality.contig or ("",) * len(modality.features)
+    runs = (list(run) for _, run in itertools.groupby(columns, key=contig.__getitem__))
+    # A gap before each run but the first.
+    return [i for run in runs for i in ([EMPTY] * gap + run)][gap:]
 
 
 def _natural(contig: str) -> tuple[bool, int, str]:
