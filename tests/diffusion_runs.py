@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
 from genomix_cli.genome import iupac
 from genomix_cli.provenance import Provenance
+from genomix_cli.sequences.generate.checkpoint import load_diffusion
+from genomix_cli.sequences.generate.conditions import wanted_values
+from genomix_cli.sequences.generate.simulate import draw
 from genomix_cli.sequences.generate.train import DiffusionSummary, train_diffusion
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.train.splits import TEST, TRAIN, VALID
@@ -54,3 +60,18 @@ def trained(data: Path, folder: Path, **options: object) -> DiffusionSummary:
     summary = train_diffusion(request)
     assert summary is not None
     return summary
+
+
+def generate(
+    run: Path,
+    conditions: Mapping[str, Any],
+    n: int,
+    *,
+    guidance: float = 1.0,
+    steps: int = 0,
+    seed: int = 0,
+) -> NDArray[np.uint8]:
+    """Sequences of a run, uint8 ``[n, L]``."""
+    model = load_diffusion(run)
+    values = wanted_values(model.conditions, conditions, model.mix, n, seed)
+    return draw(model, values, guidance, steps, seed)

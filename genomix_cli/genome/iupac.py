@@ -85,6 +85,36 @@ def to_bases(codes: ArrayLike) -> NDArray[np.uint8]:
     return _BASE_OF[np.asarray(codes, np.uint8)]
 
 
+def spelled(digits: ArrayLike, k: int, base: int) -> NDArray[np.int64]:
+    """Return the number of the k digits at each position ``[n, L - k + 1]``, the first largest.
+
+    Parameters
+    ----------
+    digits : array_like
+        ``[n, L]``: 0 to base - 1.
+    k, base : int
+    """
+    digits = np.asarray(digits)
+    width = max(digits.shape[1] - k + 1, 0)
+    numbers = np.zeros((len(digits), width), np.int64)
+    for i in range(k):
+        numbers = numbers * base + digits[:, i : i + width]
+    return numbers
+
+
+def kmer_numbers(codes: ArrayLike, k: int) -> NDArray[np.int64]:
+    """Return the number of the k-mer at each position ``[n, L - k + 1]``; -1 if not all are known.
+
+    Parameters
+    ----------
+    codes : array_like
+        uint8 ``[n, L]``: sets of bases.
+    k : int
+    """
+    bases = to_bases(codes)
+    return np.where(spelled(bases < 4, k, 2) == 2**k - 1, spelled(bases, k, 4), -1)
+
+
 def composition() -> NDArray[np.float32]:
     """Probability of A, C, G and T for each set, all members alike: float32 ``[16, 4]``.
 

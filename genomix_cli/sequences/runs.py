@@ -14,6 +14,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import CONFIG, RunFolder
 from genomix_cli.formats.sequences import Columns, Sequences
+from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.models.base import State
 
 DOMAIN = "sequences"
@@ -54,6 +55,21 @@ class RunConfig:
     facts: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        model: str,
+        arch: Mapping[str, Any],
+        sequences: Sequences,
+        provenance: Provenance,
+        **more: Any,
+    ) -> RunConfig:
+        """Return the configuration of a model that was trained on these sequences."""
+        columns = columns_digest(sequences.columns, sequences.contigs)
+        made = provenance.to_dict()
+        return cls(task, model, arch, sequences.length, columns, provenance=made, **more)
+
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -64,14 +80,11 @@ class StoredRun:
     config : RunConfig
     state : dict of str to NDArray
     path : Path
-    sha256 : str
-        Digest of the weights file.
     """
 
     config: RunConfig
     state: State
     path: Path
-    sha256: str
 
 
 def columns_digest(columns: Columns | None, contigs: Mapping[str, int]) -> str:
@@ -112,11 +125,6 @@ def save_run(folder: Path, config: RunConfig, state: State) -> None:
     RunFolder(folder).save(DOMAIN, to_dict(config), state)
 
 
-def read_run_config(folder: Path) -> RunConfig:
-    """Read and check ``config.json``; raises as :func:`read_run`."""
-    return _config(RunFolder(folder).config(DOMAIN), Path(folder) / CONFIG)
-
-
 def read_run(folder: Path, *tasks: str) -> StoredRun:
     """Read and check a run folder.
 
@@ -143,7 +151,7 @@ def read_run(folder: Path, *tasks: str) -> StoredRun:
             expected=" or ".join(tasks),
             found=config.task,
         )
-    return StoredRun(config, stored.state, folder, stored.sha256)
+    return StoredRun(config, stored.state, folder)
 
 
 def _config(data: dict[str, Any], where: Path) -> RunConfig:

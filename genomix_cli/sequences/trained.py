@@ -18,7 +18,7 @@ from genomix_cli.formats.sequences import Sequences
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
-from genomix_cli.sequences.runs import RunConfig, StoredRun, columns_digest, read_run, save_run
+from genomix_cli.sequences.runs import RunConfig, StoredRun, read_run, save_run
 
 TASK = "classify"
 
@@ -39,11 +39,6 @@ class Classifier(Calibrated):
     def classes(self) -> tuple[str, ...]:
         """In the order of the probabilities."""
         return self.run.config.classes
-
-    @property
-    def level(self) -> float:
-        """Share of sequences whose prediction set is to hold the true class."""
-        return float(self.run.config.facts["level"])
 
 
 def save_classifier(
@@ -81,16 +76,9 @@ def save_classifier(
         "level": level,
         "counts": list(map(int, counts)),
     }
-    config = RunConfig(
-        task=TASK,
-        model=name,
-        arch=to_dict(model.config),
-        length=sequences.length,
-        columns=columns_digest(sequences.columns, sequences.contigs),
-        label=label,
-        classes=model.classes,
-        facts=facts,
-        provenance=provenance.to_dict(),
+    arch, classes = to_dict(model.config), model.classes
+    config = RunConfig.of(
+        TASK, name, arch, sequences, provenance, label=label, classes=classes, facts=facts
     )
     save_run(folder, config, model.state())
 

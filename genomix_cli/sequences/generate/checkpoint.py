@@ -6,20 +6,21 @@ Letters in shapes: B batch, L bases, C conditions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from genomix_cli.comparison.tables import plain
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Columns, Sequences
+from genomix_cli.learning.networks import new_module, set_weights, weights
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate.conditions import Condition, Mix
 from genomix_cli.sequences.generate.model import Denoiser, DenoiserConfig
-from genomix_cli.sequences.runs import RunConfig, columns_digest, read_run, save_run
+from genomix_cli.sequences.runs import RunConfig, read_run, save_run
 
 TASK = "diffuse"
 
@@ -38,8 +39,6 @@ class Diffusion:
         Mix of the training sequences.
     config : RunConfig
     device : str
-    sha256 : str
-        Digest of the weights file.
     """
 
     denoiser: Denoiser
@@ -47,14 +46,6 @@ class Diffusion:
     mix: Mix
     config: RunConfig
     device: str = "cpu"
-    sha256: str = ""
-
-
-def build(config: DenoiserConfig, seed: int) -> Denoiser:
-    """Return a denoiser with weights from a seed, leaving the global generator unchanged."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Denoiser(config)
 
 
 def save_diffusion(
@@ -66,48 +57,20 @@ def save_diffusion(
     provenance: Provenance,
 ) -> None:
     """Write a run folder that :func:`load_diffusion` reads."""
-    facts = {
-        "conditions": [asdict(condition) for condition in conditions],
-        "mix": [[_or_none(v) for v in row] for row in mix.values.tolist()],
-        "count": mix.weight.tolist(),
-        **_layout(sequences),
-    }
-    label = sequences.default_label if sequences.default_label in _names(conditions) else ""
-    classes = next((c.categories or () for c in conditions if c.name == label), ())
-    config = RunConfig(
-        TASK,
-        TASK,
-        to_dict(denoiser.config),
-        sequences.length,
-        columns_digest(sequences.columns, sequences.contigs),
-        label,
-        classes,
-        facts,
-        provenance.to_dict(),
+    facts = {"conditions": conditions, "mix": mix.values, "count": mix.weight}
+    if sequences.columns is not None:
+        # The layout that aligned sequences need when generated.
+        contigs = list(sequences.contigs.items())
+        facts |= {"columns": sequences.columns, "contigs": contigs, "assembly": sequences.assembly}
+    label, classes = next(
+        ((c.name, c.categories or ()) for c in conditions if c.name == sequences.default_label),
+        ("", ()),
     )
-    state = {name: tensor.cpu().numpy() for name, tensor in denoiser.state_dict().items()}
-    save_run(folder, config, state)
-
-
-def _names(conditions: tuple[Condition, ...]) -> list[str]:
-    return [condition.name for condition in conditions]
-
-
-def _or_none(value: float) -> float | None:
-    """Return None for NaN, which JSON lacks."""
-    return None if np.isnan(value) else value
-
-
-def _layout(sequences: Sequences) -> dict[str, Any]:
-    """Return the layout that aligned sequences need when generated."""
-    if sequences.columns is None:
-        return {}
-    columns = {name: values.tolist() for name, values in sequences.columns._asdict().items()}
-    return {
-        "columns": columns,
-        "contigs": list(map(list, sequences.contigs.items())),
-        "assembly": sequences.assembly,
-    }
+    arch = to_dict(denoiser.config)
+    config = RunConfig.of(
+        TASK, TASK, arch, sequences, provenance, label=label, classes=classes, facts=plain(facts)
+    )
+    save_run(folder, config, weights(denoiser))
 
 
 def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
@@ -123,15 +86,15 @@ def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
     run = read_run(folder, TASK)
     facts = run.config.facts
     try:
-        denoiser = build(from_dict(DenoiserConfig, run.config.arch), 0)
-        state = {name: torch.from_numpy(array) for name, array in run.state.items()}
-        denoiser.load_state_dict(state)
+        config = from_dict(DenoiserConfig, run.config.arch)
+        denoiser = new_module(lambda: Denoiser(config), 0)
+        set_weights(denoiser, run.state)
         conditions = tuple(from_dict(Condition, each) for each in facts["conditions"])
         values = np.array(facts["mix"], np.float32).reshape(-1, len(conditions))
         mix = Mix(values, np.array(facts["count"], np.int64))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=folder) from error
-    return Diffusion(denoiser.to(device).eval(), conditions, mix, run.config, device, run.sha256)
+    return Diffusion(denoiser.to(device).eval(), conditions, mix, run.config, device)
 
 
 def columns_of(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,20 +129,18 @@ class Judge:
             Place among all entrants, for the seed.
         """
         w = item_weights(len(entrant.codes), self.draws, (self.seed, 1 + number))
+        real, v = self.real, self.weight
+        between = profiles.distances(entrant.profile, real.profile)
         found = {
-            "spectrum": self._spectrum(entrant, w),
-            "energy": self._energy(entrant, w),
-            "gc_distance": profiles.wasserstein(entrant.gc, self.real.gc, w, self.weight),
-            **_moments(entrant.gc, w),
-            **self._copies(entrant, w),
+            "spectrum": profiles.jensen_shannon(w @ entrant.words, v @ real.words),
+            "energy": profiles.energy(between, entrant.inside, real.inside, w, v),
+            "gc_distance": profiles.wasserstein(entrant.gc, real.gc, w, v),
+            **self._alone(entrant, w),
         }
         if self.classes:
             found["spectrum_by_class"] = self._by_class(entrant, w)
         if self.motifs:
             found |= self._motifs(entrant, w)
-        if self.classify is not None:
-            right = self.classify(entrant.codes).argmax(1) == entrant.label
-            found["class_accuracy"] = _mean(right.astype(np.float64), w)
         return {name: found[name] for name in METRICS if name in found}
 
     def itself(self) -> dict[str, Floats]:
@@ -160,15 +158,17 @@ class Judge:
 
     def measure_alone(self) -> dict[str, Floats]:
         """Return the metrics of the real sequences that need no second set."""
-        w = self.weight
-        found = {**_moments(self.real.gc, w), **self._copies(self.real, w)}
+        return self._alone(self.real, self.weight)
+
+    def _alone(self, entrant: Entrant, w: Floats) -> dict[str, Floats]:
+        found = _moments(entrant.gc, w)
+        if self.collection is not None:
+            share = self.collection.nearest(entrant.codes)
+            found |= {"nearest": _mean(share, w), "copies": _mean((share >= COPY).astype(float), w)}
         if self.classify is not None:
-            right = self.classify(self.real.codes).argmax(1) == self.real.label
+            right = self.classify(entrant.codes).argmax(1) == entrant.label
             found["class_accuracy"] = _mean(right.astype(np.float64), w)
         return found
-
-    def _spectrum(self, entrant: Entrant, w: Floats) -> Floats:
-        return profiles.jensen_shannon(w @ entrant.words, self.weight @ self.real.words)
 
     def _by_class(self, entrant: Entrant, w: Floats) -> Floats:
         parts = []
@@ -181,16 +181,6 @@ class Judge:
                     )
                 )
         return np.mean(parts, 0) if parts else np.full(len(w), np.nan)
-
-    def _energy(self, entrant: Entrant, w: Floats) -> Floats:
-        between = profiles.distances(entrant.profile, self.real.profile)
-        return profiles.energy(between, entrant.inside, self.real.inside, w, self.weight)
-
-    def _copies(self, entrant: Entrant, w: Floats) -> dict[str, Floats]:
-        if self.collection is None:
-            return {}
-        share = self.collection.nearest(entrant.codes)
-        return {"nearest": _mean(share, w), "copies": _mean((share >= COPY).astype(float), w)}
 
     def _motifs(self, entrant: Entrant, w: Floats) -> dict[str, Floats]:
         hits = motif_hits(entrant.codes, self.motifs)

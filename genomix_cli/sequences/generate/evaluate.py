@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.intervals import Interval, normal_interval
+from genomix_cli.comparison.intervals import NAN, Interval, normal_interval
 from genomix_cli.comparison.tables import plain, write_json, write_rows
-from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motifs import read_meme
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, check_output
 from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.entrants import Entrant, Judge
 from genomix_cli.sequences.generate.evaluation_page import write_generated_page
@@ -88,8 +88,7 @@ def evaluate_generated(
         If the files do not fit each other, or have too few sequences of a class.
     """
     for path in filter(None, (request.tsv, request.json, request.report)):
-        if path.exists() and not request.force:
-            raise UsageError("already exists", where=path, hint="add --force to replace it")
+        check_output(path, force=request.force)
     sets = _read(request)
     motifs = read_meme(request.motifs) if request.motifs else ()
     if sets.classes and classifier is None:
@@ -176,25 +175,18 @@ def _matched(
             expected="20 of each class, generated and held out",
             found=str(int(min(mine.min(), theirs.min()))),
         )
-    picked = [
-        np.sort(
-            np.concatenate(
-                [
-                    rng.choice(np.flatnonzero(x == k), n, replace=False)
-                    for k, n in zip(kinds, counts, strict=True)
-                ]
-            )
-        )
+    pairs = list(zip(kinds, counts, strict=True))
+    first, second = (
+        [rng.choice(np.flatnonzero(x == k), n, replace=False) for k, n in pairs]
         for x in (own, real)
-    ]
-    return picked[0], picked[1]
+    )
+    return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
 
 
 def _entrants(sets: _Sets, seed: int) -> list[Entrant]:
     """The generated ones, chains that learned from the same sequences, and some of those."""
     label = sets.generated.label
-    known = sets.train.label if sets.classes else None
-    chains = fit_chains(sets.train.codes, known, strands=not sets.aligned)
+    chains = fit_chains(sets.train.codes, sets.train.label, strands=not sets.aligned)
     n, length = sets.generated.codes.shape
     rng = np.random.default_rng([seed, 8])
     name = f"Markov chain, order {ORDER}"
@@ -207,11 +199,7 @@ def _entrants(sets: _Sets, seed: int) -> list[Entrant]:
         found.append(Entrant(f"{name}, of each class", codes, label))
     rows = np.zeros(n, np.int64)
     for k in np.unique(label):
-        own = (
-            np.flatnonzero(sets.train.label == k)
-            if sets.classes
-            else np.arange(len(sets.train.codes))
-        )
+        own = np.flatnonzero(sets.train.label == k)
         wanted = int((label == k).sum())
         rows[label == k] = rng.choice(own, wanted, replace=wanted > len(own))
     return [*found, Entrant(TRAINING, sets.train.codes[rows], label)]
@@ -279,15 +267,8 @@ def _evaluation(
     results = []
     for i, (entrant, own) in enumerate(zip(entrants, measured, strict=True)):
         less_chain = {} if i == 1 else _less(own, measured[1])
-        results.append(
-            EntrantResult(
-                entrant.name,
-                len(entrant.codes),
-                _intervals(own),
-                _intervals(less_chain),
-                _intervals(_less(own, alone)),
-            )
-        )
+        sets_of_metrics = map(_intervals, (own, less_chain, _less(own, alone)))
+        results.append(EntrantResult(entrant.name, len(entrant.codes), *sets_of_metrics))
     results.append(EntrantResult(REAL, len(sets.real.codes), _intervals(judge.itself())))
     return GeneratedEvaluation(
         request.generated.name,
@@ -355,15 +336,13 @@ def _rows(evaluation: GeneratedEvaluation) -> list[dict[str, object]]:
             "sequences": each.n,
             "metric": name,
             **value._asdict(),
-            **_part("less_chain", each.less_chain.get(name)),
-            **_part("less_held_out", each.less_real.get(name)),
+            **_part("less_chain", each.less_chain.get(name, NAN)),
+            **_part("less_held_out", each.less_real.get(name, NAN)),
         }
         for each in evaluation.entrants
         for name, value in each.metrics.items()
     ]
 
 
-def _part(name: str, value: Interval | None) -> dict[str, float]:
-    if value is None:
-        return {name: float("nan")}
+def _part(name: str, value: Interval) -> dict[str, float]:
     return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}

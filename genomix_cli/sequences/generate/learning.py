@@ -13,18 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, NotNegative, Positive, Share
-from genomix_cli.genome import iupac
+from genomix_cli.config import Count, Positive, Share
 from genomix_cli.learning.networks import MONITOR
 from genomix_cli.sequences.generate.model import Denoiser
 from genomix_cli.sequences.generate.process import hide, spread, surprise, to_bases
-from genomix_cli.sequences.train.learning import Batch, Learning
-
-_COMPLEMENT = torch.from_numpy(iupac.reverse_complement(np.arange(iupac.SETS)[:, None])[:, 0])
+from genomix_cli.sequences.train.learning import Batch, Learning, turned
 
 
 @dataclass(frozen=True)
-class DiffusionOptions:
+class DiffusionOptions(Learning):
     """Options for training and evaluating a diffusion model.
 
     Attributes
@@ -39,8 +36,6 @@ class DiffusionOptions:
         Probability that a condition is hidden in training, which guidance needs.
     average : float
         Decay of the weights' exponential moving average, per step; 0 for none.
-    learning_rate, weight_decay, batch_size, epochs, patience
-        See `genomix_cli.sequences.train.learning.Learning`.
     draws : int
         Passes over the held-out sequences for the bound.
     judged : int
@@ -53,23 +48,10 @@ class DiffusionOptions:
     drop: Share = 0.15
     average: Share = 0.998
     learning_rate: Positive = 2e-3
-    weight_decay: NotNegative = 0.01
     batch_size: Count = 64
-    epochs: Count = 10
-    patience: int = 0
+    warmup: Share = 0.05
     draws: Count = 16
     judged: Count = 512
-
-    def learning(self) -> Learning:
-        """Return the options of the training loop."""
-        return Learning(
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            patience=self.patience,
-            warmup=0.05,
-        )
 
 
 class Averaged(nn.Module):
@@ -128,20 +110,13 @@ class DiffusionTask:
         self._both.follow()
         # Seeded by step and batch alone, so that a resumed run draws the same numbers.
         rng = _generator(self.seed, int(self._both.steps), *batch.rows[:1].tolist())
-        codes = self._strand(batch.codes, rng)
+        codes = turned(batch.codes, rng) if self.strands else batch.codes
         values = self._dropped(batch.target, rng)
         when = spread(len(codes), torch.rand((), generator=rng))
         order = torch.rand(codes.shape, generator=rng)
         noised = hide(codes, when.to(codes.device), order.to(codes.device))
         logits = self._both.denoiser(noised.bases, values)
         return {"loss": surprise(logits, noised).mean()}
-
-    def _strand(self, codes: Tensor, rng: torch.Generator) -> Tensor:
-        if not self.strands:
-            return codes
-        turn = (torch.rand(len(codes), generator=rng) < 0.5).to(codes.device)
-        other = _COMPLEMENT.to(codes.device)[codes.long()].flip(1)
-        return torch.where(turn[:, None], other, codes)
 
     def _dropped(self, values: Tensor, rng: torch.Generator) -> Tensor:
         """Hide conditions: all of a sequence's, and then each independently."""

@@ -41,35 +41,30 @@ class Chains:
         """Return the chain of a class; that of all for -1."""
         return self.by_class[k] if self.by_class and k >= 0 else self.pooled
 
+    def lower(self, order: int) -> Chains:
+        """Return the chains of a lower order, from the same data."""
+        return Chains(self.pooled.lower(order), tuple(c.lower(order) for c in self.by_class))
+
 
 def fit_chains(
-    codes: NDArray[np.uint8], label: NDArray[np.int64] | None, *, strands: bool, order: int = ORDER
+    codes: NDArray[np.uint8], label: NDArray[np.int64], *, strands: bool, order: int = ORDER
 ) -> Chains:
-    """Chains of sequences ``[n, L]`` and, where there are labels ``[n]``, of their classes."""
+    """Fit chains to sequences ``[n, L]`` and to each class of their labels ``[n]``."""
     pooled = fit_markov(codes, order, strands=strands)
-    if label is None:
-        return Chains(pooled)
-    classes = range(int(label.max(initial=-1)) + 1)
-    return Chains(
-        pooled,
-        tuple(fit_markov(codes[label == k], order, strands=strands, prior=pooled) for k in classes),
+    by_class = (
+        fit_markov(codes[label == k], order, strands=strands, prior=pooled)
+        for k in range(int(label.max(initial=-1)) + 1)
     )
+    return Chains(pooled, tuple(by_class))
 
 
 def per_class(
-    label: NDArray[np.int64] | None, n: int, compute: Callable[[int, NDArray[np.int64]], Floats]
+    label: NDArray[np.int64], compute: Callable[[int, NDArray[np.int64]], Floats]
 ) -> Floats:
     """Compute something for the rows of each class, and return it in the order of the rows."""
-    label = np.full(n, -1) if label is None else label
-    found: Floats | None = None
-    for k in np.unique(label):
-        rows = np.flatnonzero(label == k)
-        part = compute(int(k), rows)
-        if found is None:
-            found = np.empty((n, *part.shape[1:]))
-        found[rows] = part
-    assert found is not None
-    return found
+    rows = [np.flatnonzero(label == k) for k in np.unique(label)]
+    values = [compute(int(label[some[0]]), some) for some in rows]
+    return np.concatenate(values)[np.argsort(np.concatenate(rows))]
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def likelihoods(
     models: Mapping[str, Floats],
     chains: Chains,
     codes: NDArray[np.uint8],
-    label: NDArray[np.int64] | None,
+    label: NDArray[np.int64],
     group: NDArray[np.int64],
 ) -> list[Likelihood]:
     """Return nats per base of diffusion models ``[n]``, beside those of chains of all orders."""
@@ -106,7 +101,9 @@ def likelihoods(
     if chains.by_class:
         # The order that does best on these very sequences, which flatters it.
         each = {
-            f"Markov chain of each class, order {order}": _by_class(chains, order, codes, label)
+            f"Markov chain of each class, order {order}": _by_class(
+                chains.lower(order), codes, label
+            )
             / known
             for order in range(chains.pooled.order + 1)
         }
@@ -123,15 +120,9 @@ def likelihoods(
     ]
 
 
-def _by_class(
-    chains: Chains, order: int, codes: NDArray[np.uint8], label: NDArray[np.int64] | None
-) -> Floats:
-    """Nats of each sequence ``[n]`` under the chain of its class."""
-
-    def compute(k: int, rows: NDArray[np.int64]) -> Floats:
-        return -chains.of(k).lower(order).log_likelihood(codes[rows])
-
-    return per_class(label, len(codes), compute)
+def _by_class(chains: Chains, codes: NDArray[np.uint8], label: NDArray[np.int64]) -> Floats:
+    """Return the nats of each sequence ``[n]`` under the chain of its class."""
+    return per_class(label, lambda k, rows: -chains.of(k).log_likelihood(codes[rows]))
 
 
 @dataclass(frozen=True)
@@ -162,7 +153,7 @@ def restorers(
     predict: Predict,
     values: NDArray[np.float32],
     chains: Chains,
-    label: NDArray[np.int64] | None,
+    label: NDArray[np.int64],
     seed: int,
     device: str,
 ) -> dict[str, Posterior]:
@@ -173,20 +164,15 @@ def restorers(
         groups = GROUPS if ((evidence > 0) & (evidence < 1)).any() else 1
         return posterior(predict, evidence, values, groups, seed, device)
 
-    def by_chain(evidence: Floats) -> Floats:
-        return per_class(
-            label, len(evidence), lambda k, rows: chains.of(k).posterior(evidence[rows])
-        )
-
-    def by_frequency(evidence: Floats) -> Floats:
-        return per_class(
-            label, len(evidence), lambda k, rows: chains.of(k).lower(0).posterior(evidence[rows])
+    def by_chain(chains: Chains) -> Posterior:
+        return lambda evidence: per_class(
+            label, lambda k, rows: chains.of(k).posterior(evidence[rows])
         )
 
     return {
         "diffusion": by_diffusion,
-        f"Markov chain, order {chains.pooled.order}": by_chain,
-        "most frequent base": by_frequency,
+        f"Markov chain, order {chains.pooled.order}": by_chain(chains),
+        "most frequent base": by_chain(chains.lower(0)),
     }
 
 
@@ -248,7 +234,7 @@ def evidence_of(bases: NDArray[np.uint8], rate: float) -> Floats:
 def _share(
     right: NDArray[np.bool_], judged: NDArray[np.bool_], group: NDArray[np.int64]
 ) -> Interval:
-    """Share of judged bases that are right, with an interval from the spread between groups."""
+    """Return the share of judged bases that are right, with the spread between groups."""
     share = float((right & judged).sum() / max(judged.sum(), 1))
     # Ratio of two sums: its linearised error.
     each = ((right & judged).sum(1) - share * judged.sum(1)) * len(judged) / max(judged.sum(), 1)

@@ -194,34 +194,9 @@ def fit_markov(
 
 def _counts(codes: NDArray[np.uint8], order: int) -> list[Floats]:
     """Return the counts of each base after each context of order 0 to k: ``[4^j, 4]`` each."""
-    bases = iupac.to_bases(codes)
     counts = []
     for j in range(order + 1):
-        word = kmer_numbers(bases, j + 1)
+        word = iupac.kmer_numbers(codes, j + 1)
         count = np.bincount(word[word >= 0], minlength=BASES ** (j + 1))
         counts.append(count.reshape(-1, BASES).astype(np.float64))
     return counts
-
-
-def kmer_numbers(bases: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
-    """Return the number of the k-mer at each position, first base most significant; -1 for N.
-
-    Parameters
-    ----------
-    bases : NDArray
-        uint8 ``[n, L]``: 0 to 3, 4 unknown.
-    k : int
-
-    Returns
-    -------
-    NDArray
-        int64 ``[n, L - k + 1]``.
-    """
-    places = bases.shape[1] - k + 1
-    number = np.zeros((len(bases), max(places, 0)), np.int64)
-    known = np.ones(number.shape, bool)
-    for i in range(k if places > 0 else 0):
-        each = bases[:, i : i + places]
-        number = number * BASES + each
-        known &= each < BASES
-    return np.where(known, number, -1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.genome import iupac
 from genomix_cli.progress import track
-from genomix_cli.sequences.generate.markov import Floats, kmer_numbers
+from genomix_cli.sequences.generate.markov import Floats
 
 # Long enough that few are shared by chance: 4^12 exceeds the words of most collections.
 WORD = 12
@@ -73,9 +73,8 @@ class Collection:
 
 def words(codes: NDArray[np.uint8], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the distinct words of the sequences: row and number, of the smaller strand."""
-    bases = iupac.to_bases(codes)
-    forward = kmer_numbers(bases, k)
-    backward = kmer_numbers(iupac.to_bases(iupac.reverse_complement(codes)), k)[:, ::-1]
+    forward = iupac.kmer_numbers(codes, k)
+    backward = iupac.kmer_numbers(iupac.reverse_complement(codes), k)[:, ::-1]
     number = np.sort(np.minimum(forward, backward), 1)
     new = number >= 0
     new[:, 1:] &= number[:, 1:] != number[:, :-1]

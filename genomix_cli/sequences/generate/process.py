@@ -103,21 +103,6 @@ def spread(n: int, offset: Tensor) -> Tensor:
     return (torch.arange(n, device=offset.device) + offset) / n
 
 
-class Bound(NamedTuple):
-    """Likelihood bound of each sequence.
-
-    Attributes
-    ----------
-    nats : NDArray
-        float64 ``[n]``: bound on ``-log p`` per known base, mean over the draws.
-    known : NDArray
-        int64 ``[n]``: number of known bases.
-    """
-
-    nats: NDArray[np.float64]
-    known: NDArray[np.int64]
-
-
 def bound(
     predict: Predict,
     codes: NDArray[np.uint8],
@@ -125,7 +110,7 @@ def bound(
     draws: int,
     seed: int,
     device: str = "cpu",
-) -> Bound:
+) -> NDArray[np.float64]:
     """Estimate the bound by Monte Carlo, spreading the number of hidden bases over the draws.
 
     Parameters
@@ -153,7 +138,7 @@ def bound(
             with torch.inference_mode():
                 logits = predict(noised.bases, torch.from_numpy(values[rows]).to(device))
             nats[rows] += surprise(logits, noised).cpu().numpy() / draws
-    return Bound(nats, (iupac.to_bases(codes) < BASES).sum(1))
+    return nats
 
 
 def guided(predict: Predict, guidance: float) -> Predict:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.genome import iupac
 from genomix_cli.genome.alphabet import canonical_kmers
-from genomix_cli.sequences.generate.markov import Floats, kmer_numbers
+from genomix_cli.sequences.generate.markov import Floats
 
 # Number of sequences whose k-mers are counted at once.
 CHUNK = 1024
@@ -36,7 +36,7 @@ def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     column, size = canonical_kmers(k)
     counts = np.zeros((len(codes), size), np.float32)
     for low in range(0, len(codes), CHUNK):
-        number = kmer_numbers(iupac.to_bases(codes[low : low + CHUNK]), k)
+        number = iupac.kmer_numbers(codes[low : low + CHUNK], k)
         row, start = np.nonzero(number >= 0)
         flat = row * size + column[number[row, start]]
         own = np.bincount(flat, minlength=len(number) * size)

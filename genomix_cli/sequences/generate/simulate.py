@@ -5,32 +5,19 @@ Letters in shapes: n sequences, L bases, C conditions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import UsageError
 from genomix_cli.formats.run_folder import WEIGHTS
-from genomix_cli.formats.sequences import (
-    Phenotype,
-    Sequences,
-    open_sequences,
-    write_sequences,
-)
+from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences, write_sequences
 from genomix_cli.genome import iupac
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, check_output
+from genomix_cli.sequences.generate import conditions
 from genomix_cli.sequences.generate.checkpoint import Diffusion, columns_of, load_diffusion
-from genomix_cli.sequences.generate.conditions import (
-    parse_conditions,
-    phenotypes_of,
-    values_of,
-    wanted_values,
-)
 from genomix_cli.sequences.generate.likelihood import GROUPS, evidence_of
 from genomix_cli.sequences.generate.model import BASES
 from genomix_cli.sequences.generate.process import allowed, fill, guided, posterior
@@ -75,7 +62,7 @@ def simulate_sequences(request: SimulateRequest) -> SimulateSummary:
         If the file to restore does not fit the model.
     """
     for path in filter(None, (request.output, request.fasta)):
-        _check_output(path, request.force)
+        check_output(path, force=request.force)
     model = load_diffusion(request.model, str(resolve_device(request.device)))
     sequences, changed = (_restored if request.denoise else _generated)(model, request)
     write_sequences(request.output, sequences, _provenance(request), force=request.force)
@@ -86,46 +73,10 @@ def simulate_sequences(request: SimulateRequest) -> SimulateSummary:
     )
 
 
-def generate(
-    run_folder: Path,
-    conditions: Mapping[str, Any] | None,
-    n: int,
-    *,
-    guidance: float = 1.0,
-    steps: int = 0,
-    seed: int = 0,
-    device: str = "cpu",
-) -> NDArray[np.uint8]:
-    """Return new sequences from a run.
-
-    Parameters
-    ----------
-    run_folder : Path
-    conditions : mapping of str to value, optional
-        Category or number by phenotype; others are left open. None: combinations as often as in
-        training.
-    n : int
-    guidance, steps, seed, device
-        See :class:`SimulateRequest`.
-
-    Returns
-    -------
-    NDArray
-        uint8 ``[n, L]``: sets of one base each.
-
-    Raises
-    ------
-    UsageError
-        If the model, phenotype or value does not exist.
-    """
-    model = load_diffusion(run_folder, device)
-    values = wanted_values(model.conditions, conditions or {}, model.mix, n, seed)
-    return _draw(model, values, guidance, steps, seed)
-
-
-def _draw(
+def draw(
     model: Diffusion, values: NDArray[np.float32], guidance: float, steps: int, seed: int
 ) -> NDArray[np.uint8]:
+    """Draw a sequence for each row of conditions ``[n, C]``: sets of bases uint8 ``[n, L]``."""
     length = model.config.length
     predict = guided(model.denoiser, guidance if model.conditions else 1.0)
     empty = np.zeros((len(values), length), np.uint8)
@@ -133,16 +84,16 @@ def _draw(
 
 
 def _generated(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, int]:
-    wanted = parse_conditions(model.conditions, request.conditions)
-    values = wanted_values(model.conditions, wanted, model.mix, request.n, request.seed)
-    codes = _draw(model, values, request.guidance, request.steps, request.seed)
+    wanted = conditions.parse_conditions(model.conditions, request.conditions)
+    values = conditions.wanted_values(model.conditions, wanted, model.mix, request.n, request.seed)
+    codes = draw(model, values, request.guidance, request.steps, request.seed)
     width = len(str(len(codes)))
     sequences = Sequences(
         names=np.array([f"generated{i + 1:0{width}}" for i in range(len(codes))]),
         codes=codes,
         group=np.arange(len(codes)),
         split=np.full(len(codes), ""),
-        phenotypes=phenotypes_of(model.conditions, values),
+        phenotypes=conditions.phenotypes_of(model.conditions, values),
         default_label=model.config.label,
         **columns_of(model.config.facts),
     )
@@ -154,7 +105,7 @@ def _restored(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, in
     assert request.denoise is not None
     sequences = open_sequences(request.denoise)
     check_fits(model.config, sequences, request.denoise)
-    values = values_of(model.conditions, sequences)
+    values = conditions.values_of(model.conditions, sequences)
     evidence = allowed(sequences.codes).astype(np.float64)
     groups = 1
     if request.error_rate:
@@ -178,14 +129,6 @@ def _provenance(request: SimulateRequest) -> Provenance:
         if name not in ("force", "device")
     }
     return Provenance.of(plain, inputs, request.seed)
-
-
-def _check_output(path: Path, force: bool) -> None:
-    """Refuse an output that cannot be written, before any work."""
-    if not path.parent.is_dir():
-        raise UsageError("no such folder", where=path.parent, hint="create it first")
-    if path.exists() and not force:
-        raise UsageError("already exists", where=path, hint="add --force to replace it")
 
 
 def _counts(sequences: Sequences) -> dict[str, int]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,30 +18,14 @@ from genomix_cli.config import from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Sequences, open_sequences
-from genomix_cli.learning.networks import curve
+from genomix_cli.learning.networks import curve, new_module
 from genomix_cli.learning.processes import first_process
 from genomix_cli.learning.task import Epoch
-from genomix_cli.sequences.generate.checkpoint import TASK, build, save_diffusion
-from genomix_cli.sequences.generate.conditions import (
-    Condition,
-    conditions_of,
-    mix_of,
-    values_of,
-)
-from genomix_cli.sequences.generate.learning import (
-    Averaged,
-    DiffusionOptions,
-    DiffusionTask,
-)
-from genomix_cli.sequences.generate.likelihood import (
-    Chains,
-    Likelihood,
-    Restored,
-    fit_chains,
-    likelihoods,
-    restored,
-    restorers,
-)
+from genomix_cli.sequences.generate import likelihood
+from genomix_cli.sequences.generate.checkpoint import TASK, save_diffusion
+from genomix_cli.sequences.generate.conditions import Condition, conditions_of, mix_of, values_of
+from genomix_cli.sequences.generate.learning import Averaged, DiffusionOptions, DiffusionTask
+from genomix_cli.sequences.generate.likelihood import Likelihood, Restored
 from genomix_cli.sequences.generate.markov import ORDER
 from genomix_cli.sequences.generate.model import PRESETS, Denoiser, DenoiserConfig
 from genomix_cli.sequences.generate.page import diffusion_card, write_diffusion_page
@@ -49,10 +33,7 @@ from genomix_cli.sequences.generate.process import bound
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.train.learning import Part, learn
-from genomix_cli.sequences.train.request import (
-    last_checkpoint,
-    open_folder,
-)
+from genomix_cli.sequences.train.request import last_checkpoint, open_folder
 from genomix_cli.sequences.train.splits import splits
 
 log = logging.getLogger("genomix")
@@ -61,27 +42,37 @@ log = logging.getLogger("genomix")
 HIGHEST = 8
 
 
-class Data(NamedTuple):
-    """Training data.
+@dataclass(frozen=True)
+class Job:
+    """A model to train.
 
     Attributes
     ----------
+    request : TrainRequest
+    options : DiffusionOptions
     sequences : Sequences
     split : Split
     held_out_by : str
     conditions : tuple of Condition
     values : NDArray
         float32 ``[n, C]``.
-    label : NDArray or None
-        int64 ``[n]``.
+    label : NDArray
+        int64 ``[n]``; -1 unknown, or without classes.
     """
 
+    request: TrainRequest
+    options: DiffusionOptions
     sequences: Sequences
     split: Split
     held_out_by: str
     conditions: tuple[Condition, ...]
     values: NDArray[np.float32]
-    label: NDArray[np.int64] | None
+    label: NDArray[np.int64]
+
+    @property
+    def strands(self) -> bool:
+        """True to learn from reverse complements too."""
+        return self.options.strands and not self.sequences.aligned
 
 
 @dataclass(frozen=True)
@@ -144,28 +135,25 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
         If Lightning or matplotlib is not installed.
     """
     options, request = _options(request)
-    data = read_data(request, options)
-    config = request.config(
-        DenoiserConfig,
-        PRESETS,
-        length=data.sequences.length,
-        conditions=[condition.kind for condition in data.conditions],
-    )
-    denoiser = build(config, request.setting.seed)
+    job = read_data(request, options)
+    kinds = [condition.kind for condition in job.conditions]
+    length = job.sequences.length
+    config = request.config(DenoiserConfig, PRESETS, length=length, conditions=kinds)
+    denoiser = new_module(lambda: Denoiser(config), request.setting.seed)
     if request.init:
         start_from(denoiser, request.init)
     folder = open_folder(request)
-    strands = options.strands and not data.sequences.aligned
     module = Averaged(denoiser, options.average)
-    epochs = _learn(module, data, options, request, strands)
+    epochs = _learn(module, job)
     if not first_process():
         return None
-    mix = mix_of(data.values[data.split.train], request.setting.seed)
-    save_diffusion(
-        folder, module.average, data.conditions, mix, data.sequences, request.provenance()
-    )
-    summary = _judge(module.average, data, options, request, strands, epochs)
-    _write(folder, summary)
+    mix = mix_of(job.values[job.split.train], request.setting.seed)
+    made = request.provenance()
+    save_diffusion(folder, module.average, job.conditions, mix, job.sequences, made)
+    summary = _judge(module.average, job, epochs)
+    RunFolder(folder).write_json("metrics.json", plain(summary))
+    write_diffusion_page(folder / "report.html", summary)
+    (folder / "README.md").write_text(diffusion_card(summary), encoding="utf-8")
     return summary
 
 
@@ -199,74 +187,50 @@ def start_from(denoiser: Denoiser, folder: Path) -> None:
     log.info("%s: started from %s of %s arrays", folder, f"{len(fits):,}", f"{len(weights):,}")
 
 
-def _learn(
-    module: Averaged,
-    data: Data,
-    options: DiffusionOptions,
-    request: TrainRequest,
-    strands: bool,
-) -> tuple[Epoch, ...]:
-    task = DiffusionTask(module, options, strands, request.setting.seed)
-
-    def part(rows: NDArray[np.int64]) -> Part:
-        return Part(data.sequences.codes[rows], data.values[rows])
-
-    result = learn(
-        task,
-        part(data.split.train),
-        part(data.split.valid),
-        options.learning(),
-        request.setting,
-        folder=request.output,
-        resume=last_checkpoint(request),
-        quiet=False,
+def _learn(module: Averaged, job: Job) -> tuple[Epoch, ...]:
+    request = job.request
+    task = DiffusionTask(module, job.options, job.strands, request.setting.seed)
+    train, valid = (
+        Part(job.sequences.codes[rows], job.values[rows])
+        for rows in (job.split.train, job.split.valid)
     )
+    checkpoints = {"folder": request.output, "resume": last_checkpoint(request)}
+    result = learn(task, train, valid, job.options, request.setting, quiet=False, **checkpoints)
     return curve(result)
 
 
-def _judge(
-    denoiser: Denoiser,
-    data: Data,
-    options: DiffusionOptions,
-    request: TrainRequest,
-    strands: bool,
-    epochs: tuple[Epoch, ...],
-) -> DiffusionSummary:
+def _judge(denoiser: Denoiser, job: Job, epochs: tuple[Epoch, ...]) -> DiffusionSummary:
     """Measure the likelihood of held-out sequences, and the accuracy of restored bases."""
-    setting, split = request.setting, data.split
-    train, test = data.sequences.take(split.train), data.sequences.take(split.test)
-    label = None if data.label is None else data.label[split.test]
-    chains = fit_chains(
-        train.codes,
-        None if data.label is None else data.label[split.train],
-        strands=strands,
-        order=HIGHEST,
+    setting, split, options = job.request.setting, job.split, job.options
+    train, test = job.sequences.take(split.train), job.sequences.take(split.test)
+    label, values = job.label[split.test], job.values[split.test]
+    chains = likelihood.fit_chains(
+        train.codes, job.label[split.train], strands=job.strands, order=HIGHEST
     )
-    values = data.values[split.test]
     models = {"diffusion": values}
-    if data.conditions:
+    if job.conditions:
         models["diffusion, no condition"] = np.full_like(values, np.nan)
     bounds = {
-        name: bound(denoiser, test.codes, known, options.draws, setting.seed, setting.device).nats
+        name: bound(denoiser, test.codes, known, options.draws, setting.seed, setting.device)
         for name, known in models.items()
     }
-    likelihoods_of_models = likelihoods(bounds, chains, test.codes, label, test.group)
+    likelihoods = likelihood.likelihoods(bounds, chains, test.codes, label, test.group)
     rows = np.random.default_rng(setting.seed).permutation(len(test))[: options.judged]
-    labels = None if label is None else label[rows]
-    short = Chains(
-        chains.pooled.lower(ORDER), tuple(chain.lower(ORDER) for chain in chains.by_class)
+    short = chains.lower(ORDER)
+    ways = likelihood.restorers(
+        denoiser, values[rows], short, label[rows], setting.seed, setting.device
     )
-    ways = restorers(denoiser, values[rows], short, labels, setting.seed, setting.device)
+    restored = likelihood.restored(ways, test.codes[rows], test.group[rows], setting.seed)
     return DiffusionSummary(
-        data=request.data.name,
-        held_out_by=data.held_out_by,
+        data=job.request.data.name,
+        held_out_by=job.held_out_by,
         counts={"train": len(train), "valid": len(split.valid), "test": len(test)},
-        conditions=tuple(condition.name for condition in data.conditions),
+        conditions=tuple(condition.name for condition in job.conditions),
         parameters=sum(p.numel() for p in denoiser.parameters()),
-        strands=strands,
-        headline=_headline(likelihoods_of_models),
-        likelihoods=tuple(likelihoods_of_models),
-        restored=tuple(restored(ways, test.codes[rows], test.group[rows], setting.seed)),
+        strands=job.strands,
+        headline=_headline(likelihoods),
+        likelihoods=tuple(likelihoods),
+        restored=tuple(restored),
         curve=epochs,
     )
 
@@ -286,24 +250,19 @@ def _headline(likelihoods: Sequence[Likelihood]) -> str:
     return f"diffusion and the best Markov chain cannot be told apart: {text}"
 
 
-def _write(folder: Path, summary: DiffusionSummary) -> None:
-    RunFolder(folder).write_json("metrics.json", plain(summary))
-    write_diffusion_page(folder / "report.html", summary)
-    (folder / "README.md").write_text(diffusion_card(summary), encoding="utf-8")
-
-
-def read_data(request: TrainRequest, options: DiffusionOptions) -> Data:
+def read_data(request: TrainRequest, options: DiffusionOptions) -> Job:
     """Return the sequences, their split, and the conditions to generate by."""
     sequences = open_sequences(request.data)
     label = None
     named = request.label or sequences.default_label
     if named and not options.free:
         label = sequences.label(named)[1]
-    held_out_by, found = splits(sequences, label, request.hold_out, request.setting.seed)
-    if len(found) > 1:
+    held_out_by, (split, *more) = splits(sequences, label, request.hold_out, request.setting.seed)
+    if more:
         expected = "auto, splits or 0.25"
         raise UsageError("needs a single part", where="--hold-out", expected=expected)
     names = () if options.free else options.conditions or ((named,) if named else ())
-    conditions = conditions_of(sequences, found[0].train, names)
+    conditions = conditions_of(sequences, split.train, names)
     values = values_of(conditions, sequences)
-    return Data(sequences, found[0], held_out_by, conditions, values, label)
+    label = np.full(len(sequences), -1) if label is None else label
+    return Job(request, options, sequences, split, held_out_by, conditions, values, label)

@@ -99,10 +99,13 @@ class SequenceClassifier(Classifier[Labelled]):
         sequence is then another answer, and a motif that lies anywhere is not found.
     aligned_preset : str
         Preset for aligned sequences, where that is not the first.
+    has_encoder : bool
+        True if it can start from the encoder of a pre-trained run.
     """
 
     reads_columns: ClassVar[bool] = False
     aligned_preset: ClassVar[str] = ""
+    has_encoder: ClassVar[bool] = False
 
     @property
     def length(self) -> int:

@@ -131,12 +131,15 @@ class Stem(nn.Module, ABC):
         True if it reads columns as places, which only aligned sequences have.
     content_suffices : bool
         True if `Stemmed.content` says all that there is to say without a transformer.
+    fine_tuning : mapping
+        How a new head learns on a trained encoder, where not as its preset says.
     n_tokens : int
         T.
     """
 
     for_aligned: ClassVar[bool] = False
     content_suffices: ClassVar[bool] = False
+    fine_tuning: ClassVar[Mapping[str, Any]] = {}
     n_tokens: int
     composition: Tensor
 
@@ -276,6 +279,8 @@ class LocusStem(Stem):
 
     for_aligned = True
     content_suffices = True
+    # The steps of a preset that starts from a solution are too small for a head that does not.
+    fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "epochs": 30}
     mean: Tensor
     scale: Tensor
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Positive, Within
-from genomix_cli.genome.iupac import HIDDEN, SETS, composition, to_bases
+from genomix_cli.genome.alphabet import canonical_kmers
+from genomix_cli.genome.iupac import HIDDEN, SETS, composition, kmer_numbers, spelled
 from genomix_cli.learning.calibration import log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
@@ -65,7 +66,9 @@ class KmerLogistic(SequenceClassifier):
 
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         strands = self.config.canonical and not train.sequences.aligned
-        self._classes_of = kmer_classes(self.config.k, strands)
+        k = self.config.k
+        # k-mers of opposite strands share a class.
+        self._classes_of = canonical_kmers(k)[0] if strands else np.arange(4**k)
         x = np.sqrt(self._counts(train.sequences.codes))
         self._mean, sd = x.mean(0), x.std(0)
         self._scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 1e-9)
@@ -118,16 +121,6 @@ class KmerLogistic(SequenceClassifier):
             raise ValueError("coefficients of other k-mers or classes")
 
 
-def kmer_classes(k: int, canonical: bool) -> NDArray[np.int64]:
-    """Return the column of each k-mer ``[4^k]``: its own, or one with its reverse complement."""
-    ids = np.arange(4**k)
-    if not canonical:
-        return ids
-    digits = ids[:, None] // 4 ** np.arange(k) % 4  # last base first
-    other = (3 - digits) @ 4 ** np.arange(k)[::-1]
-    return np.unique(np.minimum(ids, other), return_inverse=True)[1].reshape(-1)
-
-
 def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
     """Count the k-mers of each sequence, overlapping ones too.
 
@@ -143,35 +136,19 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
     NDArray
         float64 ``[n, 4^k]``; the first base is the most significant digit, A0 C1 G2 T3.
     """
-    n, length = codes.shape
-    counts = np.zeros((n, 4**k))
-    if length < k:
-        return counts
-    bases = to_bases(codes).astype(np.int64)
-    clean, known = (
-        kmer_numbers(bases, k, 4),
-        kmer_numbers((bases < 4).astype(np.int64), k, 2) == 2**k - 1,
-    )
-    rows = np.broadcast_to(np.arange(n)[:, None], clean.shape)
-    np.add.at(counts, (rows[known], clean[known]), 1)
-    if not known.all():
-        _share_out(codes, ~known, k, counts)
+    counts = np.zeros((len(codes), 4**k))
+    numbers = kmer_numbers(codes, k)
+    rows, columns = np.nonzero(numbers >= 0)
+    np.add.at(counts, (rows, numbers[rows, columns]), 1)
+    if (numbers < 0).any():
+        _share_out(codes, numbers < 0, k, counts)
     return counts
-
-
-def kmer_numbers(digits: NDArray[np.integer], k: int, base: int) -> NDArray[np.int64]:
-    """Return the number that each run of k digits makes, int64 ``[n, L - k + 1]``."""
-    width = max(digits.shape[1] - k + 1, 0)
-    numbers = np.zeros((len(digits), width), np.int64)
-    for i in range(k):
-        numbers = numbers * base + digits[:, i : i + width]
-    return numbers
 
 
 def _share_out(codes: NDArray[np.uint8], which: NDArray[np.bool_], k: int, counts: Floats) -> None:
     """Add words with ambiguous letters to the counts, each distinct word worked out once."""
     rows, columns = np.nonzero(which)
-    words = kmer_numbers(codes.astype(np.int64), k, SETS)[rows, columns]
+    words = spelled(codes, k, SETS)[rows, columns]
     distinct, index = np.unique(words, return_inverse=True)
     table = composition().astype(np.float64)
     table[HIDDEN] = 0

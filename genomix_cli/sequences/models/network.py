@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,19 +18,19 @@ from torch import Tensor, nn
 
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import Share
-from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
+from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.genome.iupac import HIDDEN
 from genomix_cli.learning import networks
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.networks import curve, new_module, set_weights, weights
 from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
-from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Learning, Part, learn
+from genomix_cli.sequences.train import learning
+from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Learning, Part
 
 # Relative gain of the likelihood in the last epoch at which it had better gone on.
 IMPROVING = 0.01
-
-_COMPLEMENT = torch.from_numpy(reverse_complement(np.arange(SETS)[:, None])[:, 0])
 
 
 @dataclass(frozen=True)
@@ -81,16 +80,11 @@ class Network(nn.Module, ABC):
         return self.head(self.embed_soft(p))
 
 
-def opposite(codes: Tensor) -> Tensor:
-    """Return the sets of bases ``[B, L]`` of the other strand."""
-    return _COMPLEMENT.to(codes.device)[codes.flip(-1).long()]
-
-
 def on_both(function: Callable[[Tensor], Tensor], codes: Tensor, both: bool) -> Tensor:
     """Return the value of a function of sets of bases, or its mean over both strands."""
     if not both:
         return function(codes)
-    return (function(codes) + function(opposite(codes))) / 2
+    return (function(codes) + function(learning.opposite(codes))) / 2
 
 
 class ClassTask(networks.ClassTask):
@@ -115,12 +109,10 @@ class ClassTask(networks.ClassTask):
 
 def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> Tensor:
     """Return sets of bases ``[B, L]`` as in training: of either strand, some hidden."""
-    device = codes.device
     if config.reverse_complement:
-        turn = torch.rand(len(codes), 1, generator=generator, device=device) < 0.5
-        codes = torch.where(turn, opposite(codes), codes)
+        codes = learning.turned(codes, generator)
     if config.hide:
-        draw = torch.rand(codes.shape, generator=generator, device=device)
+        draw = torch.rand(codes.shape, generator=generator, device=codes.device)
         codes = codes.masked_fill(draw < config.hide, HIDDEN)
     return codes
 
@@ -150,13 +142,13 @@ class NetworkClassifier(SequenceClassifier):
         self.device = resolve_device(setting.device)
         self.module = self._built(setting.seed)
         self.prepare(train)
-        result = learn(
+        result = learning.learn(
             ClassTask(self.module, config, setting.seed),
             Part(train.sequences.codes, train.label),
             Part(valid.sequences.codes, valid.label),
             config,
             setting,
-            resume=_interrupted(setting.logs),
+            resume=setting.logs and RunFolder(setting.logs).checkpoint(resume=True),
             quiet=setting.logs is None,
         )
         self.module.to(self.device).eval()
@@ -209,12 +201,6 @@ class NetworkClassifier(SequenceClassifier):
         self.module = self._built(0)
         set_weights(self.module, state)
         self.module.to(self.device).eval()
-
-
-def _interrupted(logs: Path | None) -> Path | None:
-    """Return the checkpoint that an interrupted fit with the same logs has left."""
-    path = None if logs is None else logs / "checkpoints" / "last.ckpt"
-    return path if path is not None and path.is_file() else None
 
 
 def _still_improving(points: tuple[Epoch, ...], epochs: int) -> bool:

@@ -14,19 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genomix_cli.learning.networks import set_weights
+from genomix_cli.sequences.models import encoder
 from genomix_cli.sequences.models.base import Labelled
-from genomix_cli.sequences.models.encoder import (
-    PRESETS,
-    Encoder,
-    EncoderConfig,
-    EncoderShape,
-    check_stem,
-    shape_of,
-    stem_of,
-)
+from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, EncoderShape
 from genomix_cli.sequences.models.network import Network, NetworkClassifier, NetworkConfig
 
-ENCODER = "encoder."
 # How each preset of the encoder learns; the first is the default.
 _LEARNING: dict[str, dict[str, Any]] = {
     "motifs": {"learning_rate": 2e-3},
@@ -55,7 +47,7 @@ class TransformerNetwork(Network):
 
     def __init__(self, config: TransformerConfig, length: int, n_classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(EncoderConfig(length=length, **shape_of(asdict(config))))
+        self.encoder = Encoder(EncoderConfig(length=length, **encoder.shape_of(asdict(config))))
         self.head = nn.Linear(config.width, n_classes)
         self.dropout = nn.Dropout(config.dropout)
         self.frozen = config.freeze
@@ -86,8 +78,9 @@ class Transformer(NetworkClassifier):
 
     config_class = TransformerConfig
     aligned_preset = "loci"
+    has_encoder = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        name: {**PRESETS[name], **learning} for name, learning in _LEARNING.items()
+        name: {**encoder.PRESETS[name], **learning} for name, learning in _LEARNING.items()
     }
     trials: ClassVar[tuple[dict[str, Any], ...]] = (
         {"learning_rate": 3e-4},
@@ -107,7 +100,7 @@ class Transformer(NetworkClassifier):
     @classmethod
     def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         """Return the trials that suit the stem."""
-        return cls.aligned_trials if stem_of(arch).for_aligned else cls.trials
+        return cls.aligned_trials if encoder.stem_of(arch).for_aligned else cls.trials
 
     def build(self, length: int, n_classes: int) -> TransformerNetwork:
         """Build encoder and head."""
@@ -115,12 +108,11 @@ class Transformer(NetworkClassifier):
 
     def prepare(self, train: Labelled) -> None:
         """Set the encoder's weights to start from, or let its stem learn the columns."""
-        encoder = self._encoder
-        check_stem(self.config.stem, aligned=train.sequences.aligned)
+        encoder.check_stem(self.config.stem, aligned=train.sequences.aligned)
         if self.start:
-            set_weights(encoder, {k.removeprefix(ENCODER): v for k, v in self.start.items()})
+            set_weights(self._encoder, self.start)
         else:
-            encoder.stem.learn_columns(train.sequences.codes)
+            self._encoder.stem.learn_columns(train.sequences.codes)
 
     @property
     def _encoder(self) -> Encoder:

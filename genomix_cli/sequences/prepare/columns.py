@@ -6,7 +6,6 @@ Letters in shapes: S sites, L columns.
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +16,6 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import merge
 from genomix_cli.genome.iupac import encode
 from genomix_cli.sequences.prepare.parsed_input import MAX_CONTIGS
-
-
-class Built(NamedTuple):
-    """Columns, and the columns of the sites.
-
-    Attributes
-    ----------
-    contigs : dict of str to int
-        Lengths; 0 if unknown.
-    columns : Columns
-    places : NDArray
-        int64 ``[S]``: column of each site.
-    """
-
-    contigs: dict[str, int]
-    columns: Columns
-    places: NDArray[np.int64]
 
 
 class Sites:
@@ -68,8 +50,8 @@ class Sites:
         self.alt.append(alt)
 
 
-def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
-    """Return the columns of sites and `flank` bases of the reference on both sides of each.
+def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> tuple[dict[str, int], Columns]:
+    """Return lengths of contigs (0: unknown), and columns: sites and `flank` bases beside each.
 
     The flanks of close sites join: each position of the genome is one column, which is a site even
     within the flank of another. Only records at the same position have a column each.
@@ -87,8 +69,8 @@ def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
         contigs = {name: fasta.lengths[fasta.names.require(name)] for name in contigs}
     if not flank or fasta is None:
         site = np.arange(len(pos), dtype=np.int32)
-        return Built(contigs, Columns(contig, pos, site, ref, alt), np.arange(len(pos)))
-    parts, places, done = [], [], 0
+        return contigs, Columns(contig, pos, site, ref, alt)
+    parts = []
     for number, name in enumerate(contigs):
         at = np.flatnonzero(contig == number)
         around, letters = _around(fasta, name, pos[at], flank)
@@ -105,10 +87,7 @@ def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> Built:
         alternative[column] = alt[at]
         number_of = np.full(len(around), number, np.int16)
         parts.append(Columns(number_of, around, site, letters, alternative))
-        places.append(column + done)
-        done += len(around)
-    columns = Columns(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-    return Built(contigs, columns, np.concatenate(places))
+    return contigs, Columns(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _around(

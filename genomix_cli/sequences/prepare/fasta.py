@@ -19,8 +19,8 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.iupac import ANY, encode, reverse_complement
 from genomix_cli.genome.vcf.input import Input
 from genomix_cli.progress import Ticker
-from genomix_cli.sequences.prepare.lengths import OneLength
-from genomix_cli.sequences.prepare.parsed_input import Found, LeftOut, Places, check_unique
+from genomix_cli.sequences.prepare import parsed_input
+from genomix_cli.sequences.prepare.parsed_input import LeftOut, OneLength, Parsed, Places
 from genomix_cli.sequences.prepare.spool import PIECE, RowSpool
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Region(NamedTuple):
     strand: int
 
 
-def read_fasta(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
+def read_fasta(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Parsed:
     """Read FASTA files as requested: records, windows or regions.
 
     Raises
@@ -112,7 +112,7 @@ def _joined(lines: list[str]) -> bytes:
     return "".join("".join(lines).split()).encode("utf-8", "surrogateescape")
 
 
-def _records(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
+def _records(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Parsed:
     """Return one sequence per record."""
     spool = RowSpool(folder)
     lengths = OneLength("cut them into windows: --window 200 --stride 100")
@@ -127,11 +127,11 @@ def _records(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
             names.append(made)
             ticker.tell(f"{len(names):,} sequences")
     ticker.close()
-    check_unique(names, paths[-1], "let them be numbered: --make-ids")
-    return Found("records", names, names, lengths.length, lambda: spool.blocks(lengths.length))
+    parsed_input.check_unique(names, paths[-1], "let them be numbered: --make-ids")
+    return Parsed("records", names, names, lengths.length, lambda: spool.blocks(lengths.length))
 
 
-def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Found:
+def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Parsed:
     """Return windows of one length along the records."""
     length, stride = request.window or 0, request.stride or request.window or 0
     spool, places, left_out = RowSpool(folder), Places(), LeftOut()
@@ -156,7 +156,7 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Fo
     ticker.close()
     if not names:
         raise DataError("no window is left", where=paths[0], found=str(left_out))
-    return Found(
+    return Parsed(
         rows="windows",
         names=names,
         units=names,
@@ -207,7 +207,7 @@ class _Unknown:
         return self._sums[runs] - np.maximum(reach - position, 0)
 
 
-def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Found:
+def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Parsed:
     """Return the regions of a BED file, each on its strand."""
     spool, places, left_out = RowSpool(folder), Places(), LeftOut()
     lengths = OneLength("centre windows of one length on them: --window 200")
@@ -235,8 +235,8 @@ def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Fo
             places.add(contig, fasta.lengths[contig], start, region.strand)
     if not names:
         raise DataError("no region is left", where=bed, found=str(left_out))
-    check_unique(names, bed, "give each region a name of its own in column 4")
-    return Found(
+    parsed_input.check_unique(names, bed, "give each region a name of its own in column 4")
+    return Parsed(
         rows="regions",
         names=names,
         units=names,

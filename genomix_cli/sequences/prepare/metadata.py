@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,46 +25,6 @@ ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
 MAX_CATEGORIES, FEW_CATEGORIES = 1000, 20
 MAX_SPLITS = 100
 _MAX_CODES = np.iinfo(np.int16).max
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Roles of a table's columns.
-
-    Attributes
-    ----------
-    label, group, split : str, optional
-    keep : tuple of str
-        Phenotypes; by default all columns without another role.
-    categorical, numeric : tuple of str
-        Types of columns, if their values do not imply them.
-    """
-
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-    keep: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    numeric: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, request: PrepareRequest) -> Roles:
-        """Return the roles that a request gives to columns."""
-        return cls(**{each.name: getattr(request, each.name) for each in fields(cls)})
-
-    @property
-    def named(self) -> dict[str, str]:
-        """Return every requested column, and the option that requests it."""
-        single = {"--label": self.label, "--group": self.group, "--split": self.split}
-        several = {
-            "--keep": self.keep,
-            "--categorical": self.categorical,
-            "--numeric": self.numeric,
-        }
-        return {
-            **{name: option for option, names in several.items() for name in names},
-            **{name: option for option, name in single.items() if name},
-        }
 
 
 @dataclass(frozen=True)
@@ -87,9 +47,9 @@ class Metadata:
     lines: list[int]
     columns: dict[str, list[str]]
 
-    def check(self, roles: Roles) -> None:
-        """Raise UsageError for roles of columns that do not exist."""
-        for name, option in roles.named.items():
+    def check(self, request: PrepareRequest) -> None:
+        """Raise UsageError for options that name a column that does not exist."""
+        for name, option in named_columns(request).items():
             if name not in self.columns:
                 known = list(self.columns)
                 raise unknown_name(name, known, what="column", where=self.path, option=option)
@@ -98,6 +58,14 @@ class Metadata:
         """Return the row of each name, or -1."""
         index = {name: row for row, name in enumerate(self.ids)}
         return np.array([index.get(name, -1) for name in names], np.int64)
+
+
+def named_columns(request: PrepareRequest) -> dict[str, str]:
+    """Return every column that a request names, and the option that names it."""
+    several = ("keep", "categorical", "numeric")
+    columns = {name: f"--{each}" for each in several for name in getattr(request, each)}
+    single = {"--label": request.label, "--group": request.group, "--split": request.split}
+    return columns | {name: option for option, name in single.items() if name}
 
 
 class Known(NamedTuple):
@@ -139,9 +107,7 @@ def read_metadata(path: Path, id_column: str | None) -> Metadata:
     """
     with open_table(path) as table:
         check_header(table)
-        number = column_number(table, id_column, "--id-column")
-        if number is None:
-            number = table.find(*ID_NAMES) or 0
+        number = id_number(table, id_column)
         rows = list(table.rows())
     lines = [row.line for row in rows]
     ids = [row.cells[number].strip() for row in rows]
@@ -185,6 +151,18 @@ def column_number(table: TextTable, name: str | None, option: str) -> int | None
     return table.columns.index(name)
 
 
+def id_number(table: TextTable, name: str | None) -> int:
+    """Return the index of the column of ids: the one named, one of the usual names, or the first.
+
+    Raises
+    ------
+    UsageError
+        If the one named does not exist.
+    """
+    number = column_number(table, name, "--id-column")
+    return table.find(*ID_NAMES) or 0 if number is None else number
+
+
 def check_ids(table: Metadata, hint: str | None = None) -> None:
     """Raise DataError for rows without an id or with a repeated one."""
     if not table.ids:
@@ -203,7 +181,7 @@ def check_ids(table: Metadata, hint: str | None = None) -> None:
         seen[name] = line
 
 
-def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
+def known(table: Metadata, rows: NDArray[np.int64], request: PrepareRequest) -> Known:
     """Return what a table says about sequences.
 
     Parameters
@@ -211,7 +189,7 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
     table : Metadata
     rows : NDArray
         int64 ``[n]``: row of each sequence, -1 for none.
-    roles : Roles
+    request : PrepareRequest
 
     Raises
     ------
@@ -221,29 +199,24 @@ def known(table: Metadata, rows: NDArray[np.int64], roles: Roles) -> Known:
         With the line, if a value of a numeric column is not a number; or if there are too many
         classes.
     """
-    table.check(roles)
-    used = {roles.group, roles.split} - {roles.label, *roles.keep}
-    names = roles.keep or tuple(name for name in table.columns if name not in used)
-    if roles.label and roles.label not in names:
-        names = (roles.label, *names)
-    phenotypes = []
-    not_used: dict[str, str] = {}
-    for name in names:
-        made = _phenotype(table, name, rows, roles)
-        if isinstance(made, str):
-            not_used[name] = made
-        else:
-            phenotypes.append(made)
-    split = np.array(_cells(table, roles.split, rows), np.str_)
+    table.check(request)
+    used = {request.group, request.split} - {request.label, *request.keep}
+    names = request.keep or tuple(name for name in table.columns if name not in used)
+    if request.label and request.label not in names:
+        names = (request.label, *names)
+    made = {name: _phenotype(table, name, rows, request) for name in names}
+    phenotypes = tuple(each for each in made.values() if isinstance(each, Phenotype))
+    not_used = {name: why for name, why in made.items() if isinstance(why, str)}
+    split = np.array(_cells(table, request.split, rows), np.str_)
     n_splits = len(np.unique(split))
     if n_splits > MAX_SPLITS:
         raise DataError(
-            f"{roles.split} has too many values for a split",
+            f"{request.split} has too many values for a split",
             where=table.path,
             expected="train, validation, test",
             found=f"{n_splits:,}",
         )
-    return Known(tuple(phenotypes), _cells(table, roles.group, rows), split, not_used)
+    return Known(phenotypes, _cells(table, request.group, rows), split, not_used)
 
 
 def _cells(table: Metadata, name: str | None, rows: NDArray[np.int64]) -> list[str]:
@@ -255,21 +228,21 @@ def _cells(table: Metadata, name: str | None, rows: NDArray[np.int64]) -> list[s
 
 
 def _phenotype(
-    table: Metadata, name: str, rows: NDArray[np.int64], roles: Roles
+    table: Metadata, name: str, rows: NDArray[np.int64], request: PrepareRequest
 ) -> Phenotype | str:
     """Return a column as a phenotype, or the reason why it is not one."""
     cells = _cells(table, name, rows)
-    is_asked = name in (*roles.numeric, *roles.categorical, *roles.keep, roles.label)
+    is_asked = name in (*request.numeric, *request.categorical, *request.keep, request.label)
     if not any(cells):
         if is_asked:
             raise DataError(f"no value of {name} for any sequence", where=table.path)
         return "no values"
-    if name != roles.label and name not in roles.categorical:
+    if name != request.label and name not in request.categorical:
         numbers = [_number(cell) for cell in cells]
         wrong = next((i for i, number in enumerate(numbers) if number is None), None)
         if wrong is None:
             return Phenotype(name, None, np.array(numbers, np.float32))
-        if name in roles.numeric:
+        if name in request.numeric:
             raise DataError(
                 f"{name} is not a number",
                 where=f"{table.path}:{table.lines[rows[wrong]]}",
@@ -311,8 +284,7 @@ def _by_number(category: str) -> tuple[bool, float, str]:
     return number is None, 0.0 if number is None else number, category
 
 
-@dataclass
-class Matched:
+class Matched(NamedTuple):
     """Agreement of sequences and rows of a table.
 
     Attributes
@@ -320,11 +292,11 @@ class Matched:
     without_row, unused_rows : list of str
     """
 
-    without_row: list[str] = field(default_factory=list)
-    unused_rows: list[str] = field(default_factory=list)
+    without_row: Sequence[str] = ()
+    unused_rows: Sequence[str] = ()
 
 
-def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
+def match(table: Metadata | None, units: Sequence[str], allowed: bool) -> Matched:
     """Compare the ids of a table with the units of the sequences.
 
     Raises
@@ -332,6 +304,8 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
     DataError
         If they differ and that is not `allowed`, or have nothing in common.
     """
+    if table is None:
+        return Matched()
     there, ids = set(units), set(table.ids)
     matched = Matched(
         [name for name in dict.fromkeys(units) if name not in ids],
@@ -347,10 +321,7 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
         )
     parts = [
         f"{len(names):,} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for what, names in (
-            ("have no row", matched.without_row),
-            ("rows have no sequence", matched.unused_rows),
-        )
+        for what, names in zip(("have no row", "rows have no sequence"), matched, strict=True)
         if names
     ]
     if parts and not allowed:
@@ -363,10 +334,10 @@ def match(table: Metadata, units: Sequence[str], allowed: bool) -> Matched:
     return matched
 
 
-def check_single_use(roles: Roles) -> None:
+def check_single_use(request: PrepareRequest) -> None:
     """Raise UsageError for a column that is numeric and also a label or categorical."""
-    for name in roles.numeric:
-        if name in (roles.label, *roles.categorical):
+    for name in request.numeric:
+        if name in (request.label, *request.categorical):
             raise UsageError(
                 f"{name} cannot be both", where="--numeric", expected="a label is categorical"
             )

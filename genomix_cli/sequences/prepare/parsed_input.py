@@ -45,7 +45,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Found:
+class Parsed:
     """Sequences of an input; their bases are still on disk.
 
     Attributes
@@ -107,13 +107,51 @@ class Places:
         for column, values in zip(self._columns, (index, starts, strand), strict=True):
             column.append(np.broadcast_to(values, starts.shape))
 
-    def windows(self) -> Windows:
-        """Return the table of windows."""
+    def windows(self) -> Windows | None:
+        """Return the table of windows; None if there are none."""
+        if not self.contigs:
+            return None
         contig, start, strand = (
             np.concatenate(column).astype(dtype)
             for column, dtype in zip(self._columns, ("i2", "i8", "i1"), strict=True)
         )
         return Windows(contig, start, strand)
+
+
+class OneLength:
+    """Remembers the first length, and refuses any other.
+
+    Attributes
+    ----------
+    length : int
+        0 before the first sequence.
+    """
+
+    def __init__(self, hint: str | None = None) -> None:
+        self.length = 0
+        self._first = ""
+        self._hint = hint
+
+    def check(self, name: str, length: int, where: object) -> None:
+        """Check the length of a sequence.
+
+        Raises
+        ------
+        DataError
+            If it is empty, or of another length than the first.
+        """
+        if not length:
+            raise DataError(f"{name} has no bases", where=where)
+        if not self.length:
+            self.length, self._first = length, name
+        if length != self.length:
+            raise DataError(
+                "sequences of unequal length",
+                where=where,
+                expected=f"{self.length:,} bases as {self._first} has",
+                found=f"{name} with {length:,}",
+                hint=self._hint,
+            )
 
 
 def check_unique(names: Sequence[str], where: object, hint: str) -> None:

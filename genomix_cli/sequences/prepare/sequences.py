@@ -5,31 +5,23 @@ Letters in shapes: n sequences, L bases of each.
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.tables import write_json
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences, sequences_writer
 from genomix_cli.genome.vcf.input import BCF, STANDARD_STREAM, Input
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, check_output
+from genomix_cli.sequences.prepare import metadata
 from genomix_cli.sequences.prepare.fasta import read_fasta
-from genomix_cli.sequences.prepare.metadata import (
-    Known,
-    Matched,
-    Metadata,
-    Roles,
-    check_single_use,
-    known,
-    match,
-    read_metadata,
-)
-from genomix_cli.sequences.prepare.parsed_input import Found
+from genomix_cli.sequences.prepare.metadata import Known, Matched, Metadata
+from genomix_cli.sequences.prepare.parsed_input import Parsed
 from genomix_cli.sequences.prepare.table import read_table
 from genomix_cli.sequences.prepare.vcf import read_vcf
 from genomix_cli.sequences.requests import PrepareRequest
@@ -47,14 +39,14 @@ _SETTINGS = (
     *("categorical", "numeric", "allow_unmatched", "window", "stride", "max_n"),
     *("haplotypes", "flank", "regions", "max_missing", "min_maf", "assembly"),
 )
-# Settings of a single kind of input, with their defaults.
-_ONLY: dict[str, dict[str, Any]] = {
-    FASTA: {"window": None, "stride": None, "bed": None, "max_n": 0.5},
-    VCF: {
-        **{"haplotypes": "auto", "flank": 0, "regions": None, "regions_file": None},
-        **{"max_missing": 1.0, "min_maf": 0.0, "like": None},
-    },
-    TABLE: {"sequence_column": None},
+# Settings of a single kind of input.
+_ONLY = {
+    FASTA: ("window", "stride", "bed", "max_n"),
+    VCF: (
+        *("haplotypes", "flank", "regions", "regions_file"),
+        *("max_missing", "min_maf", "like"),
+    ),
+    TABLE: ("sequence_column",),
 }
 
 
@@ -125,32 +117,28 @@ def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
     _check(request)
     kind = _kind(request)
     _check_options(request, kind)
-    table = None if request.table is None else read_metadata(request.table, request.id_column)
-    if table is not None:
-        table.check(_roles(request, table))
+    table = None
+    if request.table is not None:
+        table = metadata.read_metadata(request.table, request.id_column)
+        table.check(_without_contig(request, table))
     with atomic_path(request.output, force=request.force) as draft:
         parsed = _read(request, kind, draft.parent)
         table = table or parsed.metadata
-        matched = Matched()
-        if table is not None:
-            matched = match(table, parsed.units, request.allow_unmatched)
+        matched = metadata.match(table, parsed.units, request.allow_unmatched)
         facts = _known(request, parsed, table)
         sequences = _sequences(request, parsed, facts)
         _write(draft, request, kind, parsed, sequences)
     summary = _summary(request, kind, parsed, facts, matched, sequences)
     if request.stats is not None:
-        with atomic_path(request.stats) as draft:
-            draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
+        write_json(summary, request.stats, force=True)
     return summary
 
 
 def _check(request: PrepareRequest) -> None:
     """Refuse options that are wrong whatever the files hold, before any work."""
-    if request.output.exists() and not request.force:
-        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
-    for path in (request.output, request.stats):
-        if path is not None and not path.parent.is_dir():
-            raise UsageError("no such folder", where=path.parent, hint="create it first")
+    check_output(request.output, force=request.force)
+    if request.stats is not None:
+        check_output(request.stats)
     if request.haplotypes not in ("auto", "yes", "no"):
         raise UsageError(
             "unknown", where="--haplotypes", expected="auto, yes or no", found=request.haplotypes
@@ -164,7 +152,7 @@ def _check(request: PrepareRequest) -> None:
     if request.flank and (request.fasta is None or request.like is not None):
         needs = "--fasta" if request.fasta is None else "the flanks of --like"
         raise UsageError("cannot be given", where="--flank", expected=needs)
-    check_single_use(Roles.of(request))
+    metadata.check_single_use(request)
 
 
 def _kind(request: PrepareRequest) -> str:
@@ -203,23 +191,27 @@ def _kind_of(path: Path) -> str:
 
 def _check_options(request: PrepareRequest, kind: str) -> None:
     """Refuse options that have no effect on this kind of input."""
-    for other, settings in _ONLY.items():
-        for name, default in settings.items():
-            if other != kind and getattr(request, name) != default:
+    defaults = {field.name: field.default for field in fields(request)}
+    for other, names in _ONLY.items():
+        for name in names:
+            if other != kind and getattr(request, name) != defaults[name]:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"is for a {other}", where=option, found=f"a {kind}")
     if request.make_ids and (kind == VCF or request.table is not None):
         raise UsageError("ids cannot be made up if they have to match a table", where="--make-ids")
     if request.table is not None and kind == TABLE:
         raise UsageError("the input is itself a table", where="--table", hint="join the two first")
-    asked = [*Roles.of(request).named.values(), *(["--id-column"] if request.id_column else [])]
+    asked = [
+        *metadata.named_columns(request).values(),
+        *(["--id-column"] if request.id_column else []),
+    ]
     if request.group == CONTIG and (request.window or request.bed):
         asked = [option for option in asked if option != "--group"]
     if asked and request.table is None and kind != TABLE:
         raise UsageError("needs a table", where=asked[0], hint="add --table")
 
 
-def _read(request: PrepareRequest, kind: str, folder: Path) -> Found:
+def _read(request: PrepareRequest, kind: str, folder: Path) -> Parsed:
     if kind == VCF:
         return read_vcf(request.inputs, request, folder)
     if kind == FASTA:
@@ -227,27 +219,27 @@ def _read(request: PrepareRequest, kind: str, folder: Path) -> Found:
     return read_table(request.inputs[0], request, folder)
 
 
-def _roles(request: PrepareRequest, table: Metadata | None) -> Roles:
-    """Return the roles of the columns; the contig of windows is not a column."""
+def _without_contig(request: PrepareRequest, table: Metadata | None) -> PrepareRequest:
+    """Return the request without its groups if those are the contigs of windows, not a column."""
     is_contig = request.group == CONTIG and (request.window or request.bed)
     if is_contig and (table is None or CONTIG not in table.columns):
-        return replace(Roles.of(request), group=None)
-    return Roles.of(request)
+        return replace(request, group=None)
+    return request
 
 
-def _known(request: PrepareRequest, parsed: Found, table: Metadata | None) -> Known:
-    roles, n = _roles(request, table), len(parsed.names)
+def _known(request: PrepareRequest, parsed: Parsed, table: Metadata | None) -> Known:
+    asked, n = _without_contig(request, table), len(parsed.names)
     if table is None:
         facts = Known((), [""] * n, np.full(n, "", "U1"), {})
     else:
-        facts = known(table, table.rows(parsed.units), roles)
-    if roles.group != request.group and parsed.windows is not None:
+        facts = metadata.known(table, table.rows(parsed.units), asked)
+    if asked.group != request.group and parsed.windows is not None:
         contigs = list(parsed.contigs)
         facts = facts._replace(group=[contigs[i] for i in parsed.windows.contig])
     return facts
 
 
-def _sequences(request: PrepareRequest, parsed: Found, facts: Known) -> Sequences:
+def _sequences(request: PrepareRequest, parsed: Parsed, facts: Known) -> Sequences:
     """Return everything but the bases."""
     return Sequences(
         names=np.array(parsed.names, np.str_),
@@ -271,7 +263,7 @@ def _groups(group: list[str], units: list[str]) -> NDArray[np.int64]:
 
 
 def _write(
-    draft: Path, request: PrepareRequest, kind: str, parsed: Found, sequences: Sequences
+    draft: Path, request: PrepareRequest, kind: str, parsed: Parsed, sequences: Sequences
 ) -> None:
     settings = {name: getattr(request, name) for name in _SETTINGS}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
@@ -287,7 +279,7 @@ def _write(
 def _summary(
     request: PrepareRequest,
     kind: str,
-    parsed: Found,
+    parsed: Parsed,
     facts: Known,
     matched: Matched,
     sequences: Sequences,
@@ -332,7 +324,7 @@ def _described(phenotype: Phenotype) -> str:
 
 def _warnings(
     request: PrepareRequest,
-    parsed: Found,
+    parsed: Parsed,
     sequences: Sequences,
     classes: dict[str, int],
     matched: Matched,

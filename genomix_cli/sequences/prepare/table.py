@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.iupac import encode
 from genomix_cli.genome.tables import TextTable, open_table
-from genomix_cli.sequences.prepare.lengths import OneLength
-from genomix_cli.sequences.prepare.metadata import (
-    ID_NAMES,
-    Metadata,
-    Roles,
-    check_header,
-    check_ids,
-    column_number,
-)
-from genomix_cli.sequences.prepare.parsed_input import Found, Places
+from genomix_cli.sequences.prepare import metadata
+from genomix_cli.sequences.prepare.metadata import Metadata, column_number
+from genomix_cli.sequences.prepare.parsed_input import OneLength, Parsed, Places
 from genomix_cli.sequences.prepare.spool import RowSpool
 
 if TYPE_CHECKING:
@@ -30,7 +23,7 @@ _CONTIG_NAMES = ("contig", "chrom", "chr", "chromosome")
 _STRANDS = {"+": 1, "-": -1, "1": 1, "-1": -1, ".": 1, "": 1}
 
 
-def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
+def read_table(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
     """Read a table of sequences; its other columns are their metadata.
 
     Raises
@@ -43,9 +36,11 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
     """
     spool, lengths = RowSpool(folder), OneLength()
     with open_table(path) as table:
-        check_header(table)
+        metadata.check_header(table)
         at = _sequence_column(table, request)
-        by = None if request.make_ids else _id_column(table, at, request)
+        by = None if request.make_ids else metadata.id_number(table, request.id_column)
+        if by == at:
+            raise UsageError("has no column of ids", where=path, hint=_HINT)
         others = {i: name for i, name in enumerate(table.columns) if i not in (at, by)}
         cells: dict[str, list[str]] = {name: [] for name in others.values()}
         ids: list[str] = []
@@ -58,19 +53,19 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Found:
             spool.add(encode(row[at].strip(), where))
             for i, name in others.items():
                 cells[name].append(row[i])
-    metadata = Metadata(path, ids, lines, cells)
-    check_ids(metadata, _HINT)
-    places = _places(metadata, lengths.length, Roles.of(request).named)
-    return Found(
+    rest = Metadata(path, ids, lines, cells)
+    metadata.check_ids(rest, _HINT)
+    places, unused = _places(rest, lengths.length, metadata.named_columns(request))
+    return Parsed(
         rows="rows",
         names=ids,
         units=ids,
         length=lengths.length,
         blocks=lambda: spool.blocks(lengths.length),
-        contigs=places.contigs if isinstance(places, Places) else {},
-        windows=places.windows() if isinstance(places, Places) else None,
-        metadata=metadata,
-        facts={"coordinates not used": places} if isinstance(places, str) and places else {},
+        contigs=places.contigs,
+        windows=places.windows(),
+        metadata=rest,
+        facts={"coordinates not used": unused} if unused else {},
     )
 
 
@@ -89,19 +84,8 @@ def _sequence_column(table: TextTable, request: PrepareRequest) -> int:
     return number
 
 
-def _id_column(table: TextTable, sequence: int, request: PrepareRequest) -> int:
-    number = column_number(table, request.id_column, "--id-column")
-    if number is None:
-        number = table.find(*ID_NAMES)
-    if number is None:
-        number = 0
-    if number == sequence:
-        raise UsageError("has no column of ids", where=table.path, hint=_HINT)
-    return number
-
-
-def _places(table: Metadata, length: int, kept: Collection[str]) -> Places | str:
-    """Return coordinates if the table has them and they fit the sequences, else why not.
+def _places(table: Metadata, length: int, kept: Collection[str]) -> tuple[Places, str]:
+    """Return coordinates if the table has them and they fit the sequences, and else why not.
 
     The columns of start, end and strand are then removed from the table, except those to be `kept`.
     """
@@ -109,20 +93,20 @@ def _places(table: Metadata, length: int, kept: Collection[str]) -> Places | str
     contig = next((by_name[name] for name in _CONTIG_NAMES if name in by_name), None)
     start, end, strand = (by_name.get(name) for name in ("start", "end", "strand"))
     if contig is None or start is None or end is None:
-        return ""
+        return Places(), ""
     try:
         starts = [int(cell) for cell in table.columns[start]]
         ends = [int(cell) for cell in table.columns[end]]
         signs = [_STRANDS[cell] for cell in table.columns[strand]] if strand else [1] * len(starts)
     except (ValueError, KeyError):
-        return f"{start}, {end} or {strand or 'strand'} is not one in every row"
+        return Places(), f"{start}, {end} or {strand or 'strand'} is not one in every row"
     off = sum(last - first != length for first, last in zip(starts, ends, strict=True))
     if off:
-        return f"{off:,} sequences are not as long as {start} to {end}"
+        return Places(), f"{off:,} sequences are not as long as {start} to {end}"
     places = Places()
     for name, first, sign in zip(table.columns[contig], starts, signs, strict=True):
         places.add(name, 0, first, sign)
     for column in (start, end, strand):
         if column is not None and column not in kept:
             del table.columns[column]
-    return places
+    return places, ""

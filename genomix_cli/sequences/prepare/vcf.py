@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.progress import Ticker
 from genomix_cli.sequences.prepare.columns import Sites, columns_of
-from genomix_cli.sequences.prepare.genotypes import Genotypes, has_genotypes, parse
+from genomix_cli.sequences.prepare.genotypes import has_genotypes, parse
 from genomix_cli.sequences.prepare.like import Like
-from genomix_cli.sequences.prepare.parsed_input import Codes, Found, LeftOut, first_twice
+from genomix_cli.sequences.prepare.parsed_input import Codes, LeftOut, Parsed, first_twice
 from genomix_cli.sequences.prepare.spool import ColumnSpool
 
 if TYPE_CHECKING:
@@ -37,14 +37,7 @@ _CONTIG_LENGTH = re.compile(r"##contig=<(?:[^\"]*,)?ID=([^,>]+).*?[,<]length=(\d
 _FIRST_SAMPLE = 9
 
 
-class Phase(NamedTuple):
-    """Number of phased diploid genotypes, and of unphased heterozygous ones."""
-
-    phased: int
-    unphased: int
-
-
-def read_vcf(paths: Sequence[str | Path], request: PrepareRequest, folder: Path) -> Found:
+def read_vcf(paths: Sequence[str | Path], request: PrepareRequest, folder: Path) -> Parsed:
     """Read the SNVs of one or several VCFs of the same people.
 
     Raises
@@ -135,7 +128,8 @@ class _Sink:
         self.spool = ColumnSpool(folder, len(people))
         self.sites = Sites()
         self.left_out = LeftOut()
-        self.phase = Phase(0, 0)
+        # Phased diploid genotypes, and unphased heterozygous ones.
+        self.phased = self.unphased = 0
         # With `like`: column of each spooled site.
         self.places = array("q")
         self._seen: set[str] = set()
@@ -146,56 +140,36 @@ class _Sink:
     def add(self, record: Record, reader: VcfReader) -> None:
         """Add one record, or count why it is not used."""
         self._check_order(record, reader)
+        if reason := self._use(record, reader):
+            site = f"{record.chrom}:{record.pos} {record.ref}>{record.fields[4]}"
+            self.left_out.add(reason, site)
+
+    def _use(self, record: Record, reader: VcfReader) -> str:
+        """Use a record and return nothing, or return why it is not used."""
         sets = alleles(record.ref, record.fields[4])
-        reason = sets if isinstance(sets, str) else self._unfit(record)
-        if isinstance(sets, str) or reason:
-            self._leave(record, reason)
-            return
-        self._check_reference(record, sets[0], reader)
-        column = None
-        if self.like is not None:
-            column = self.like.find(record, sets, reader, self._taken)
-            if column is None:
-                self._leave(record, f"sites or alternatives are not in {self.like.name}")
-                return
-        where = _Where(reader, record)
-        genotypes = parse(record.fields[8], len(self.people), sets, where)
-        reason = self._rare(genotypes)
-        if reason:
-            self._leave(record, reason)
-            return
-        self._keep(record, sets, genotypes, column)
-
-    def _keep(
-        self, record: Record, sets: list[int], genotypes: Genotypes, column: int | None
-    ) -> None:
-        self.phase = Phase(
-            self.phase.phased + genotypes.phased, self.phase.unphased + genotypes.unphased
-        )
-        self.spool.add(genotypes.packed)
-        if column is not None:
-            self.places.append(column)
-            self._taken.add(column)
-        else:
-            self.sites.add(
-                record.chrom, record.pos - 1, sets[0], int(np.bitwise_or.reduce(sets[1:]))
-            )
-
-    def _leave(self, record: Record, reason: str) -> None:
-        self.left_out.add(reason, f"{record.chrom}:{record.pos} {record.ref}>{record.fields[4]}")
-
-    def _unfit(self, record: Record) -> str:
-        """Return why a SNV is not used; empty if it is."""
+        if isinstance(sets, str):
+            return sets
         if len(record.fields) < _FIRST_SAMPLE or not has_genotypes(record.fields[8]):
             return "records have no genotypes (GT)"
-        return ""
-
-    def _rare(self, genotypes: Genotypes) -> str:
+        self._check_reference(record, sets[0], reader)
+        column = None if self.like is None else self.like.find(record, sets, reader, self._taken)
+        if self.like is not None and column is None:
+            return f"sites or alternatives are not in {self.like.name}"
+        genotypes = parse(record.fields[8], len(self.people), sets, _Where(reader, record))
         limits = self.request
         if limits.max_missing < 1 and genotypes.missing > limits.max_missing:
             return "sites have too many missing genotypes (--max-missing)"
         if limits.min_maf > 0 and genotypes.rare < limits.min_maf:
             return "sites are too rare (--min-maf)"
+        self.phased += genotypes.phased
+        self.unphased += genotypes.unphased
+        self.spool.add(genotypes.packed)
+        if column is None:
+            alternatives = int(np.bitwise_or.reduce(sets[1:]))
+            self.sites.add(record.chrom, record.pos - 1, sets[0], alternatives)
+        else:
+            self.places.append(column)
+            self._taken.add(column)
         return ""
 
     def _check_order(self, record: Record, reader: VcfReader) -> None:
@@ -235,37 +209,58 @@ class _Sink:
                 hint="take the FASTA of the VCF's assembly",
             )
 
-    def found(self, name: str) -> Found:
+    def found(self, name: str) -> Parsed:
         """Return the result, after the last record."""
-        rows = choose_rows(self.request.haplotypes, self.phase, name, self.like)
+        rows = self._rows(name)
+        facts = {"sites": len(self.spool)}
         if self.like is None:
-            built = columns_of(self.sites, self.fasta, self.request.flank)
-            contigs, columns, places = built.contigs, built.columns, built.places
-            lacking = 0
+            contigs, columns = columns_of(self.sites, self.fasta, self.request.flank)
+            places = np.flatnonzero(columns.site >= 0).astype(np.int64)
         else:
             contigs, columns = self.like.contigs, self.like.columns
             places = np.asarray(self.places, np.int64)
-            lacking = self.like.n_sites - len(places)
+            facts["sites not in the VCF"] = self.like.n_sites - len(places)
         people, names = self.people, self.people
         if rows == HAPLOTYPES:
             people = [person for person in people for _ in "12"]
             names = [f"{person}/{i}" for person in self.people for i in "12"]
         # Columns of sites without genotypes are unknown, those beside sites are the reference.
         template = np.where(columns.site >= 0, ANY, columns.ref).astype(np.uint8)
-        facts = {"sites": len(self.spool)}
-        if self.like is not None:
-            facts["sites not in the VCF"] = lacking
-        return Found(
+        return Parsed(
             rows=rows,
             names=names,
             units=people,
             length=len(template),
-            blocks=_unpacker(self.spool, template, places, rows),
+            blocks=lambda: _unpacked(self.spool, template, places, rows),
             contigs=contigs,
             columns=columns,
             left_out=self.left_out,
             facts=facts,
         )
+
+    def _rows(self, name: str) -> str:
+        """Return whether a row of the named VCF is a person or a haplotype."""
+        asked, like = self.request.haplotypes, self.like
+        if asked != "auto":
+            return HAPLOTYPES if asked == "yes" else GENOTYPES
+        counts = f"{self.phased:,} phased, {self.unphased:,} heterozygous and not"
+        if like is not None and like.rows in (GENOTYPES, HAPLOTYPES):
+            if like.rows == HAPLOTYPES and self.unphased:
+                raise DataError(
+                    f"is not phased, and {like.name} has haplotypes",
+                    where=name,
+                    found=counts,
+                    hint="phase it, or take it as it is: --haplotypes yes",
+                )
+            return like.rows
+        if self.phased and self.unphased:
+            raise DataError(
+                "some genotypes are phased and some are not",
+                where=name,
+                found=counts,
+                hint="choose what a row is: --haplotypes no (a person, IUPAC letters) or yes",
+            )
+        return HAPLOTYPES if self.phased else GENOTYPES
 
 
 class _Where:
@@ -300,70 +295,21 @@ def alleles(ref: str, alt: str) -> list[int] | str:
     return [_SET[a] for a in (ref, *alts)]
 
 
-def choose_rows(asked: str, phase: Phase, name: str, like: Like | None) -> str:
-    """Return whether a row is a person or a haplotype.
-
-    Parameters
-    ----------
-    asked : {"auto", "yes", "no"}
-    phase : Phase
-    name : str
-        Name of the VCF.
-    like : Like, optional
-        Another file, whose kind of rows to use.
-
-    Raises
-    ------
-    DataError
-        If it is open and the VCF has both phased and unphased genotypes, or the other file has
-        haplotypes and this one has none.
-    """
-    if asked != "auto":
-        return HAPLOTYPES if asked == "yes" else GENOTYPES
-    counts = f"{phase.phased:,} phased, {phase.unphased:,} heterozygous and not"
-    if like is not None and like.rows in (GENOTYPES, HAPLOTYPES):
-        if like.rows == HAPLOTYPES and phase.unphased:
-            raise DataError(
-                f"is not phased, and {like.name} has haplotypes",
-                where=name,
-                found=counts,
-                hint="phase it, or take it as it is: --haplotypes yes",
-            )
-        return like.rows
-    if phase.phased and phase.unphased:
-        raise DataError(
-            "some genotypes are phased and some are not",
-            where=name,
-            found=counts,
-            hint="choose what a row is: --haplotypes no (a person, IUPAC letters) or yes",
-        )
-    return HAPLOTYPES if phase.phased else GENOTYPES
-
-
-def _unpacker(
+def _unpacked(
     spool: ColumnSpool, template: Codes, places: NDArray[np.int64], rows: str
-) -> Callable[[], Iterator[Codes]]:
-    """Return a function that yields rows ``[m, L]``.
-
-    From packed genotypes ``[m, S]`` and the column of each site.
-    """
-
-    def blocks() -> Iterator[Codes]:
-        for packed in spool.blocks():
-            first: Codes = packed & 15  # type: ignore[assignment]
-            second: Codes = packed >> 4  # type: ignore[assignment]
-            if rows == GENOTYPES:
-                codes = first | second
-            else:
-                codes = np.stack([first, second], 1).reshape(-1, packed.shape[1])
-            yield _scattered(codes, template, places)
-
-    return blocks
-
-
-def _scattered(sites: Codes, template: Codes, places: NDArray[np.int64]) -> Codes:
-    if sites.shape[1] == len(template) and (np.diff(places) == 1).all():
-        return sites
-    codes = np.tile(template, (len(sites), 1))
-    codes[:, places] = sites
-    return codes
+) -> Iterator[Codes]:
+    """Yield rows ``[m, L]`` of packed genotypes ``[m, S]`` and the column of each site."""
+    whole = len(places) == len(template) and (np.diff(places) == 1).all()
+    for packed in spool.blocks():
+        first: Codes = packed & 15  # type: ignore[assignment]
+        second: Codes = packed >> 4  # type: ignore[assignment]
+        if rows == GENOTYPES:
+            sites = first | second
+        else:
+            sites = np.stack([first, second], 1).reshape(-1, packed.shape[1])
+        if whole:
+            yield sites
+            continue
+        codes = np.tile(template, (len(sites), 1))
+        codes[:, places] = sites
+        yield codes

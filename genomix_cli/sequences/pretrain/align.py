@@ -6,7 +6,7 @@ Letters: B batch, n sequences, M distinct profiles, P phenotypes, T tokens of DN
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -15,34 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.comparison.splits import Split
-from genomix_cli.comparison.tables import write_rows
+from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
 from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.processes import first_process
 from genomix_cli.learning.task import Epoch
-from genomix_cli.sequences.models.alignment import (
-    AlignConfig,
-    Alignment,
-    PhenotypeSpec,
-    hard_negatives,
-    hide_phenotypes,
-    same_profile,
-)
+from genomix_cli.sequences.models import alignment
+from genomix_cli.sequences.models.alignment import AlignConfig, Alignment, PhenotypeSpec
+from genomix_cli.sequences.pretrain import frame
 from genomix_cli.sequences.pretrain.attention import attention_rows
-from genomix_cli.sequences.pretrain.frame import (
-    Agreement,
-    EncoderTask,
-    class_labels,
-    configuration,
-    one_split,
-    save,
-    shared_results,
-    some,
-    train_encoder,
-    views_of,
-    with_preset,
-)
+from genomix_cli.sequences.pretrain.frame import Agreement, EncoderTask, Job
 from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
 from genomix_cli.sequences.pretrain.objectives import symmetric_contrastive
 from genomix_cli.sequences.pretrain.probes import ByPart, baselines
@@ -72,7 +55,7 @@ class AlignTask(EncoderTask):
     """Sequences and their phenotypes are to find each other among the pairs of a batch."""
 
     def __init__(self, module: Alignment, config: AlignConfig, aligned: bool, seed: int) -> None:
-        super().__init__(module, views_of(config), aligned, seed)
+        super().__init__(module, frame.views_of(config), aligned, seed)
         self._config = config
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -80,15 +63,15 @@ class AlignTask(EncoderTask):
         config, module = self._config, self.module
         generator = generator_of(self._seed, batch.rows, batch.codes.device)
         codes = view(batch.codes, self._views, self._aligned, generator)
-        shown = hide_phenotypes(batch.target, config.phenotype_dropout, generator)
+        shown = alignment.hide_phenotypes(batch.target, config.phenotype_dropout, generator)
         own, embedding, dna = module.dna(codes)
         vectors, tokens = module.profile(shown)
-        same, fits = same_profile(batch.target)
+        same, fits = alignment.same_profile(batch.target)
         contrast = symmetric_contrastive(own, vectors, module.scale(), same, fits)
         if not config.matching:
             return {"loss": contrast}
         similarity = own @ vectors.T * module.scale()
-        wrong, has = hard_negatives(similarity, ~fits, generator)
+        wrong, has = alignment.hard_negatives(similarity, ~fits, generator)
         right = module.match(tokens, embedding, dna)
         other = module.match(tokens[wrong], embedding, dna)
         matching = F.softplus(-right).mean() + (F.softplus(other) * has).mean()
@@ -98,7 +81,7 @@ class AlignTask(EncoderTask):
     def predict(self, batch: Batch) -> Agreement:
         """Return the contrast of whole sequences in a validation batch."""
         own, vectors = self.module.dna(batch.codes)[0], self.module.profile(batch.target)[0]
-        same, fits = same_profile(batch.target)
+        same, fits = alignment.same_profile(batch.target)
         loss = symmetric_contrastive(own, vectors, self.module.scale(), same, fits)
         best = (own @ vectors.T).argmax(1)
         right = int(fits.gather(1, best[:, None]).sum())
@@ -106,13 +89,11 @@ class AlignTask(EncoderTask):
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Sequences with their phenotypes, and how they are split.
+class Pairs(Job):
+    """Sequences with their phenotypes, to be aligned.
 
     Attributes
     ----------
-    sequences : Sequences
-    split : Split
     phenotypes : tuple of PhenotypeSpec
     values : NDArray
         float32 ``[n, P]``; see :func:`encoded`.
@@ -120,8 +101,6 @@ class Pairs:
         int64: held-out sequences that retrieval is judged by.
     """
 
-    sequences: Sequences
-    split: Split
     phenotypes: tuple[PhenotypeSpec, ...]
     values: NDArray[np.float32]
     compared: NDArray[np.int64]
@@ -148,30 +127,30 @@ def train_alignment(request: TrainRequest) -> AlignSummary:
     """
     sequences = open_sequences(request.data)
     start = start_from(request, sequences)
-    request = with_preset(request, sequences, start)
+    request = frame.with_preset(request, sequences, start)
     rates = GENOTYPE_VIEWS if sequences.aligned else DNA_VIEWS
-    config = configuration(request, sequences, AlignConfig, asdict(rates))
-    by, split = one_split(sequences, stratum(sequences, request.label), request)
+    config = frame.configuration(request, sequences, AlignConfig, asdict(rates))
+    by, split = frame.one_split(sequences, stratum(sequences, request.label), request)
     phenotypes, values = encoded(chosen_phenotypes(sequences, request), split.train)
     split = _with_phenotypes(split, values)
     open_folder(request)
     said = "%s of %s sequences are compared"
-    compared = some(split.test, MAX_COMPARED, request.setting.seed, said)
-    pairs = Pairs(sequences, split, phenotypes, values, compared)
-    module, learned = _learn(pairs, config, request, start)
+    compared = frame.some(split.test, MAX_COMPARED, request.setting.seed, said)
+    pairs = Pairs(request, sequences, start, by, split, phenotypes, values, compared)
+    module, learned = _learn(pairs, config)
     # Every process that trains takes part in the control too, and only the first judges.
-    rows = [_control(pairs, config, request)] if config.control else []
+    rows = [_control(pairs, config)] if config.control else []
     if first_process():
-        rows = [*_judge(pairs, module, request), *rows]
+        rows = [*_judge(pairs, module), *rows]
     summary = AlignSummary(
-        **shared_results(request, by, split, module, learned),
+        **frame.shared_results(pairs, module, learned),
         phenotypes=tuple(p.name for p in phenotypes),
         profiles=len(pairs.profiles),
         compared=len(compared),
         retrieval=tuple(rows),
     )
     if first_process():
-        _write(summary, module, pairs, request)
+        _write(summary, module, pairs)
     return summary
 
 
@@ -180,7 +159,7 @@ def stratum(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
     name = name or sequences.default_label
     if not name or sequences.phenotype(name).categories is None:
         return None
-    return class_labels(sequences, name)
+    return frame.class_labels(sequences, name)
 
 
 def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phenotype, ...]:
@@ -243,46 +222,44 @@ def _with_phenotypes(split: Split, values: NDArray[np.float32]) -> Split:
 
 
 def _learn(
-    pairs: Pairs, config: AlignConfig, request: TrainRequest, start: Start, *, keep: bool = True
+    pairs: Pairs, config: AlignConfig, *, keep: bool = True
 ) -> tuple[Alignment, tuple[Epoch, ...]]:
     """Train; checkpoints go to the run folder if they are to be kept."""
-    sequences, split, seed = pairs.sequences, pairs.split, request.setting.seed
-    module = new_module(lambda: Alignment(pairs.phenotypes, config), seed)
-    begin(module.encoder, start, sequences.codes[split.train], request)
-    task = AlignTask(module, config, sequences.aligned, seed)
-    return module, train_encoder(task, sequences, split, pairs.values, config, request, keep=keep)
+    sequences = pairs.sequences
+    module = new_module(lambda: Alignment(pairs.phenotypes, config), pairs.seed)
+    begin(module.encoder, pairs.start, sequences.codes[pairs.split.train], pairs.request)
+    task = AlignTask(module, config, sequences.aligned, pairs.seed)
+    return module, frame.train_encoder(task, pairs, pairs.values, config, keep=keep)
 
 
-def _judge(pairs: Pairs, module: Alignment, request: TrainRequest) -> tuple[AlignRow, ...]:
-    """Retrieval in both directions, by the towers, by cross-attention, and by linear baselines."""
-    rows, profiles, seed = pairs.compared, pairs.profiles, request.setting.seed
+def _judge(pairs: Pairs, module: Alignment) -> Iterator[AlignRow]:
+    """Yield retrieval both ways, by the towers, by cross-attention, and by linear baselines."""
+    rows, profiles, seed = pairs.compared, pairs.profiles, pairs.seed
     right, group = agree(pairs.values[rows], profiles), pairs.sequences.group[rows]
     compared = compare(module, pairs.sequences.codes[rows], profiles, "comparing")
-    result = [AlignRow(TOWERS, recalls(compared.similarity, right, group, seed))]
+    yield AlignRow(TOWERS, recalls(compared.similarity, right, group, seed))
     if module.config.matching:
-        result.append(AlignRow(RANKED, recalls(compared.ranked, right, group, seed)))
+        yield AlignRow(RANKED, recalls(compared.ranked, right, group, seed))
     said = "%s of %s sequences are compared"
-    train, valid = (some(r, MAX_LINEAR, seed, said) for r in (pairs.split.train, pairs.split.valid))
+    train, valid = (frame.some(part, MAX_LINEAR, seed, said) for part in pairs.split[1:3])
     parts = ByPart(train, valid, rows)
     for name, x in baselines(pairs.sequences, parts, seed).items():
         score = linear_scores(x, parts, pairs.values, pairs.phenotypes, profiles)
-        result.append(AlignRow(f"{name}, linear", recalls(score, right, group, seed), True))
-    return tuple(result)
+        yield AlignRow(f"{name}, linear", recalls(score, right, group, seed), True)
 
 
-def _control(pairs: Pairs, config: AlignConfig, request: TrainRequest) -> AlignRow:
+def _control(pairs: Pairs, config: AlignConfig) -> AlignRow:
     """Retrieval after learning from the phenotypes of other groups: chance, or there is a leak."""
     log.info("once more with shuffled phenotypes")
-    values, rows, seed = pairs.values.copy(), pairs.compared, request.setting.seed
-    group = pairs.sequences.group
+    values, rows, group = pairs.values.copy(), pairs.compared, pairs.sequences.group
     learning = np.concatenate([pairs.split.train, pairs.split.valid])
-    values[learning] = shuffled(values[learning], group[learning], seed)
-    wrong = replace(pairs, values=values)
-    none = Start({}, {})
-    module, _ = _learn(wrong, config, replace(request, init=None), none, keep=False)
+    values[learning] = shuffled(values[learning], group[learning], pairs.seed)
+    request = replace(pairs.request, init=None)
+    wrong = replace(pairs, request=request, start=Start({}, {}), values=values)
+    module, _ = _learn(wrong, config, keep=False)
     compared = compare(module, pairs.sequences.codes[rows], pairs.profiles)
     right = agree(pairs.values[rows], pairs.profiles)
-    return AlignRow(SHUFFLED, recalls(compared.similarity, right, group[rows], seed))
+    return AlignRow(SHUFFLED, recalls(compared.similarity, right, group[rows], pairs.seed))
 
 
 def shuffled(
@@ -294,8 +271,8 @@ def shuffled(
     return values[first[order]][index]
 
 
-def _write(summary: AlignSummary, module: Alignment, pairs: Pairs, request: TrainRequest) -> None:
-    folder, sequences = request.output, pairs.sequences
+def _write(summary: AlignSummary, module: Alignment, pairs: Pairs) -> None:
+    request, sequences = pairs.request, pairs.sequences
     profiles, counts = distinct(pairs.values[pairs.split.train])
     order = np.argsort(-counts, kind="stable")[:MAX_PROFILES]
     facts = {
@@ -303,10 +280,10 @@ def _write(summary: AlignSummary, module: Alignment, pairs: Pairs, request: Trai
             {"name": p.name, "categories": p.categories, "scale": [p.mean, p.sd]}
             for p in pairs.phenotypes
         ],
-        "profiles": [[None if np.isnan(v) else float(v) for v in row] for row in profiles[order]],
+        "profiles": plain(profiles[order]),
     }
-    save(summary, module, sequences, request, request.label or sequences.default_label, facts)
+    frame.save(summary, module, pairs, request.label or sequences.default_label, facts)
     attention = attention_rows(module, sequences, pairs.compared, pairs.values, pairs.phenotypes)
-    write_rows(attention, folder / "attention.tsv")
-    write_align_report(summary, attention, folder / "report.html")
-    (folder / "README.md").write_text(align_card(summary))
+    write_rows(attention, request.output / "attention.tsv")
+    write_align_report(summary, attention, request.output / "report.html")
+    (request.output / "README.md").write_text(align_card(summary))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def attention_rows(
     half-open; columns, where sequences are aligned).
     """
     own = values[rows]
-    sums: dict[tuple[int, str], NDArray[np.float64]] = {}
-    counts: dict[tuple[int, str], int] = {}
+    sums: dict[tuple[int, str], Any] = defaultdict(int)
+    counts: dict[tuple[int, str], int] = defaultdict(int)
     device = module.scale.log_scale.device
     for start in range(0, len(rows), PREDICT_BATCH):
         part = slice(start, start + PREDICT_BATCH)
@@ -42,8 +43,8 @@ def attention_rows(
             known = [name for name in (spec.categories or ()) if (names == name).any()]
             for name, chosen in [("all", slice(None)), *((k, names == k) for k in known)]:
                 each = weight[chosen, p]
-                sums[p, name] = sums.get((p, name), 0) + each.sum(0)
-                counts[p, name] = counts.get((p, name), 0) + len(each)
+                sums[p, name] += each.sum(0)
+                counts[p, name] += len(each)
     return _attention_table(module.encoder, sequences, phenotypes, sums, counts)
 
 

@@ -6,6 +6,7 @@ Letters: B batch, n sequences, d width of the encoder, K classes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -14,40 +15,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.comparison.splits import Split
 from genomix_cli.formats.sequences import Sequences, open_sequences
-from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.processes import first_process
 from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.contrastive import ContrastConfig, Contrastive
-from genomix_cli.sequences.pretrain.frame import (
-    Agreement,
-    EncoderTask,
-    class_labels,
-    configuration,
-    one_split,
-    save,
-    shared_results,
-    some,
-    train_encoder,
-    views_of,
-    with_preset,
-)
+from genomix_cli.sequences.pretrain import frame, probes
+from genomix_cli.sequences.pretrain.frame import Agreement, EncoderTask, Job
 from genomix_cli.sequences.pretrain.objectives import info_nce, two_view_logits
-from genomix_cli.sequences.pretrain.probes import (
-    LINEAR,
-    MAJORITY,
-    NEAREST,
-    ByPart,
-    Candidate,
-    baselines,
-    few_shots,
-    judged,
-    linear_probe,
-    majority,
-    nearest,
-)
+from genomix_cli.sequences.pretrain.probes import ByPart, Candidate
 from genomix_cli.sequences.pretrain.report import contrast_card, write_contrast_report
 from genomix_cli.sequences.pretrain.summaries import ContrastSummary, Probes
 from genomix_cli.sequences.pretrain.views import GENOTYPES, Views, generator_of, view
@@ -75,7 +51,7 @@ class ContrastTask(EncoderTask):
         return {"loss": info_nce(a, b, scale), "scale": scale}
 
     def predict(self, batch: Batch) -> Agreement:
-        """Return how well the views of a validation batch find each other."""
+        """Return the agreement of the two views of a validation batch."""
         a, b = self._vectors(batch, self._seed + 1)
         logits, partner = two_view_logits(a, b, self.module.scale())
         loss = F.cross_entropy(logits, partner, reduction="sum")
@@ -106,35 +82,41 @@ def train_contrast(request: TrainRequest) -> ContrastSummary:
     """
     sequences = open_sequences(request.data)
     start = start_from(request, sequences)
-    request = with_preset(request, sequences, start)
+    request = frame.with_preset(request, sequences, start)
     # Genotypes are learned from with rates of their own; those of GenomAI are for comparison.
     known = {**asdict(GENOTYPES), "batch_size": 256, "paper_rates": True}
-    config = configuration(request, sequences, ContrastConfig, known if sequences.aligned else {})
-    label = class_labels(sequences, request.label)
-    by, split = one_split(sequences, label, request)
+    own = known if sequences.aligned else {}
+    config = frame.configuration(request, sequences, ContrastConfig, own)
+    label = frame.class_labels(sequences, request.label)
+    job = Job(request, sequences, start, *frame.one_split(sequences, label, request))
     names = probed_names(sequences, request, label is not None)
     open_folder(request)
-    module, learned = pretrain(sequences, split, config, request, start)
-    untrained = _new(sequences, split, config, replace(request, init=None), Start({}, {}))
-    modules = {PRETRAINED: module, UNTRAINED: untrained}
+    module, learned = pretrain(job, config)
+    untrained = replace(job, request=replace(request, init=None), start=Start({}, {}))
+    modules = {PRETRAINED: module, UNTRAINED: _new(untrained, config)}
     if config.paper_rates:
-        modules[PAPER] = _with_paper_rates(sequences, split, config, request, start)
+        log.info("once more with the rates of GenomAI")
+        rates = Views(reverse_complement=not sequences.aligned)
+        modules[PAPER] = pretrain(job, replace(config, **asdict(rates)), keep=False)[0]
     if not first_process():
         names = ()
-    probes = (probe(sequences, split, name, modules, request.setting) for name in names)
+    judged = (probe(job, name, modules) for name in names)
     summary = ContrastSummary(
-        **shared_results(request, by, split, module, learned),
-        views=asdict(views_of(config)),
-        probes=tuple(p for p in probes if p is not None),
+        **frame.shared_results(job, module, learned),
+        views=asdict(frame.views_of(config)),
+        probes=tuple(each for each in judged if each is not None),
         notes=() if names else ("no label, so nothing to probe",),
     )
     if first_process():
-        _write(summary, module, sequences, request)
+        label_of = summary.probes[0].label if summary.probes else ""
+        frame.save(summary, module, job, label_of, {})
+        write_contrast_report(summary, request.output / "report.html")
+        (request.output / "README.md").write_text(contrast_card(summary))
     return summary
 
 
 def probed_names(sequences: Sequences, request: TrainRequest, has_label: bool) -> tuple[str, ...]:
-    """Phenotypes to probe.
+    """Return the names of the phenotypes to probe.
 
     Raises
     ------
@@ -149,59 +131,28 @@ def probed_names(sequences: Sequences, request: TrainRequest, has_label: bool) -
 
 
 def pretrain(
-    sequences: Sequences,
-    split: Split,
-    config: ContrastConfig,
-    request: TrainRequest,
-    start: Start,
-    *,
-    keep: bool = True,
+    job: Job, config: ContrastConfig, *, keep: bool = True
 ) -> tuple[Contrastive, tuple[Epoch, ...]]:
     """Pre-train; checkpoints go to the run folder if they are to be kept."""
-    module = _new(sequences, split, config, request, start)
-    task = ContrastTask(module, views_of(config), sequences.aligned, request.setting.seed)
-    return module, train_encoder(task, sequences, split, None, config, request, keep=keep)
+    module = _new(job, config)
+    task = ContrastTask(module, frame.views_of(config), job.sequences.aligned, job.seed)
+    return module, frame.train_encoder(task, job, None, config, keep=keep)
 
 
-def _new(
-    sequences: Sequences,
-    split: Split,
-    config: ContrastConfig,
-    request: TrainRequest,
-    start: Start,
-) -> Contrastive:
-    module = new_module(lambda: Contrastive(config), request.setting.seed)
-    begin(module.encoder, start, sequences.codes[split.train], request)
-    return module.to(request.setting.device).eval()
+def _new(job: Job, config: ContrastConfig) -> Contrastive:
+    module = new_module(lambda: Contrastive(config), job.seed)
+    begin(module.encoder, job.start, job.sequences.codes[job.split.train], job.request)
+    return module.to(job.request.setting.device).eval()
 
 
-def _with_paper_rates(
-    sequences: Sequences,
-    split: Split,
-    config: ContrastConfig,
-    request: TrainRequest,
-    start: Start,
-) -> Contrastive:
-    """Pre-train with the rates that GenomAI states, for comparison in the report."""
-    rates = replace(Views(), reverse_complement=not sequences.aligned)
-    config = replace(config, **asdict(rates))
-    log.info("once more with the rates of GenomAI")
-    return pretrain(sequences, split, config, request, start, keep=False)[0]
-
-
-def probe(
-    sequences: Sequences,
-    split: Split,
-    name: str,
-    modules: dict[str, Contrastive],
-    setting: FitSettings,
-) -> Probes | None:
+def probe(job: Job, name: str, modules: dict[str, Contrastive]) -> Probes | None:
     """Judge every representation by what can be read from it about a phenotype.
 
     Return None, with a warning, where a class is in no training sequence.
     """
+    sequences, seed = job.sequences, job.seed
     classes, label = sequences.label(name)
-    rows = _probed(split, label, setting.seed)
+    rows = _probed(job, label)
     y = ByPart(*(label[part] for part in rows))
     if len(classes) < 2 or len(np.unique(y.train)) < len(classes) or not len(y.test):
         log.warning("%s: not every class is in the training part, so it is not probed", name)
@@ -211,46 +162,32 @@ def probe(
         key: ByPart(*(embed(module.encoder, sequences.codes[part]) for part in rows))
         for key, module in modules.items()
     }
-    before = baselines(sequences, rows, setting.seed)
-    candidates = _candidates(learned, before, y, len(classes))
-    group = sequences.group[rows.test]
+    before = probes.baselines(sequences, rows, seed)
+    candidates = list(_candidates(learned, before, y, len(classes)))
     every = {**learned, **before}
     few = {name: every[name] for name in FEW_SHOT_FEATURES if name in every}
     return Probes(
         label=name,
         classes=len(classes),
         sequences=len(y.test),
-        rows=judged(candidates, y.test, group, setting.seed),
-        few=few_shots(few, y, len(classes), setting.seed),
+        rows=probes.judged(candidates, y.test, sequences.group[rows.test], seed),
+        few=probes.few_shots(few, y, len(classes), seed),
     )
 
 
 def _candidates(
     learned: dict[str, ByPart], before: dict[str, ByPart], y: ByPart, n_classes: int
-) -> list[Candidate]:
-    candidates = []
-    for name, x in learned.items():
+) -> Iterator[Candidate]:
+    for name, x in {**learned, **before}.items():
         dims = x.train.shape[1]
-        candidates.append(Candidate(name, LINEAR, dims, linear_probe(x, y, n_classes), False))
-        candidates.append(Candidate(name, NEAREST, dims, nearest(x, y, n_classes), False))
-    for name, x in before.items():
-        p = linear_probe(x, y, n_classes)
-        candidates.append(Candidate(name, LINEAR, x.train.shape[1], p, True))
-    candidates.append(Candidate("none", MAJORITY, 0, majority(y, n_classes), False))
-    return candidates
+        p = probes.linear_probe(x, y, n_classes)
+        yield Candidate(name, probes.LINEAR, dims, p, name in before)
+        if name in learned:
+            yield Candidate(name, probes.NEAREST, dims, probes.nearest(x, y, n_classes), False)
+    yield Candidate("none", probes.MAJORITY, 0, probes.majority(y, n_classes), False)
 
 
-def _probed(split: Split, label: NDArray[np.int64], seed: int) -> ByPart:
-    """Rows with a label in each part of the split, at most `MAX_PROBED`."""
+def _probed(job: Job, label: NDArray[np.int64]) -> ByPart:
     said = "probes use %s of %s sequences"
-    parts = (split.train, split.valid, split.test)
-    return ByPart(*(some(rows[label[rows] >= 0], MAX_PROBED, seed, said) for rows in parts))
-
-
-def _write(
-    summary: ContrastSummary, module: Contrastive, sequences: Sequences, request: TrainRequest
-) -> None:
-    label = summary.probes[0].label if summary.probes else ""
-    save(summary, module, sequences, request, label, {})
-    write_contrast_report(summary, request.output / "report.html")
-    (request.output / "README.md").write_text(contrast_card(summary))
+    parts = (rows[label[rows] >= 0] for rows in job.split[1:])
+    return ByPart(*(frame.some(rows, MAX_PROBED, job.seed, said) for rows in parts))

@@ -21,21 +21,13 @@ def curve(points: Sequence[Epoch]) -> Picture:
     figure, axes = grid(1, 2, (7.4, 2.6))
     epochs = [point.epoch for point in points]
     left, right = axes[0]
-    look = looks(("training", "validation"))
-    for name, values in (
-        ("training", [p.train_loss for p in points]),
-        ("validation", [p.valid_nll for p in points]),
+    train, valid = looks(("training", "validation")).values()
+    for name, look, values in (
+        ("training", train, [p.train_loss for p in points]),
+        ("validation", valid, [p.valid_nll for p in points]),
     ):
-        left.plot(
-            epochs, values, color=look[name].colour, marker=look[name].marker, ms=3, label=name
-        )
-    right.plot(
-        epochs,
-        [p.valid_accuracy for p in points],
-        color=look["validation"].colour,
-        marker="o",
-        ms=3,
-    )
+        left.plot(epochs, values, color=look.colour, marker=look.marker, ms=3, label=name)
+    right.plot(epochs, [p.valid_accuracy for p in points], color=valid.colour, marker="o", ms=3)
     left.legend()
     head(left, "loss")
     head(right, "partner found first (validation)")
@@ -62,10 +54,9 @@ def accuracies(probes: Probes) -> Picture:
         ax.plot([low, high], [i, i], color=group.colour, lw=1.2)
         ax.plot([value], [i], group.marker, color=group.colour, ms=4)
     names = [
-        row.features if row.features == "none" else f"{row.features}, {row.classifier}"
+        "majority" if row.features == "none" else f"{row.features}, {row.classifier}"
         for row in rows
     ]
-    names = ["majority" if name == "none" else name for name in names]
     ax.set_yticks(range(len(rows)), [short(name, 44) for name in names])
     ax.set_xlabel("accuracy")
     caption = f"Accuracy on {probes.label} with 95 % intervals; orange: baselines, no network."
@@ -78,23 +69,13 @@ def few(probes: Probes) -> Picture:
     ax = axes[0, 0]
     for name, look in looks(each.features for each in probes.few).items():
         own = [each for each in probes.few if each.features == name]
-        shots = [each.shots for each in own]
-        ax.errorbar(
-            shots,
-            [each.mean for each in own],
-            [each.sd for each in own],
-            color=look.colour,
-            marker=look.marker,
-            ms=4,
-            lw=1.2,
-            label=name,
-        )
+        values = [each.shots for each in own], [each.mean for each in own], [e.sd for e in own]
+        ax.errorbar(*values, color=look.colour, marker=look.marker, ms=4, lw=1.2, label=name)
     ax.set_xscale("log")
     ax.set_xticks(sorted({each.shots for each in probes.few}))
     ax.set_xticks([], minor=True)
     ax.get_xaxis().set_major_formatter("{x:.0f}")
-    ax.set_xlabel("labelled sequences of each class")
-    ax.set_ylabel("accuracy")
+    ax.set(xlabel="labelled sequences of each class", ylabel="accuracy")
     ax.legend()
     return Picture("few", "A linear probe of few labels: mean and spread of ten draws.", figure)
 
@@ -103,28 +84,19 @@ def recalls(summary: AlignSummary) -> Picture:
     """Recall at k in both directions."""
     figure, axes = grid(1, 2, (7.8, 2.9), sharey=True)
     ways = (("sequence to profile", "to_profiles"), ("profile to sequences", "to_sequences"))
+    pens = looks(row.name for row in summary.retrieval)
     for ax, (title, way) in zip(axes[0], ways, strict=True):
-        for row, look in zip(
-            summary.retrieval, looks(row.name for row in summary.retrieval).values(), strict=True
-        ):
-            found: tuple[Recall, ...] = getattr(row.recalls, way)
-            values = np.array([r.share for r in found])
+        for row in summary.retrieval:
+            recalls: tuple[Recall, ...] = getattr(row.recalls, way)
+            values = np.array([r.share for r in recalls])
             error = np.abs(values[:, 1:] - values[:, :1]).T
-            ks = range(len(found))
-            ax.errorbar(
-                ks,
-                values[:, 0],
-                error,
-                color=look.colour,
-                marker=look.marker,
-                ms=4,
-                lw=1,
-                label=row.name,
-            )
-        ax.plot(ks, [r.chance for r in found], color=GREY, ls=":", label="chance")
+            ks, pen = range(len(recalls)), pens[row.name]
+            look = {"color": pen.colour, "marker": pen.marker, "ms": 4, "lw": 1}
+            ax.errorbar(ks, values[:, 0], error, label=row.name, **look)
+        ax.plot(ks, [r.chance for r in recalls], color=GREY, ls=":", label="chance")
         head(ax, title)
         ax.set_xlabel("first k")
-        ax.set_xticks(ks, [str(r.k) for r in found])
+        ax.set_xticks(ks, [str(r.k) for r in recalls])
         ax.set_ylim(0, 1.02)
     axes[0, 0].set_ylabel("recall")
     axes[0, 1].legend(loc="center left", bbox_to_anchor=(1, 0.5))

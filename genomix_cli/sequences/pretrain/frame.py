@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -25,7 +25,6 @@ from genomix_cli.learning.task import Epoch, Task
 from genomix_cli.sequences.models.encoder import (
     PRESETS,
     STEMS,
-    Encoder,
     EncoderConfig,
     check_stem,
     preset_for,
@@ -33,7 +32,7 @@ from genomix_cli.sequences.models.encoder import (
 from genomix_cli.sequences.pretrain.summaries import Summary
 from genomix_cli.sequences.pretrain.views import Views
 from genomix_cli.sequences.requests import TrainRequest
-from genomix_cli.sequences.runs import RunConfig, columns_digest, save_run
+from genomix_cli.sequences.runs import RunConfig, save_run
 from genomix_cli.sequences.score.embeddings import Start
 from genomix_cli.sequences.train.learning import Learning, Part, learn
 from genomix_cli.sequences.train.request import last_checkpoint
@@ -44,6 +43,33 @@ log = logging.getLogger("genomix")
 CHECKPOINT_EVERY = 5
 
 C = TypeVar("C", bound=EncoderConfig)
+
+
+@dataclass(frozen=True)
+class Job:
+    """An encoder to train.
+
+    Attributes
+    ----------
+    request : TrainRequest
+    sequences : Sequences
+    start : Start
+        Weights to start from.
+    held_out_by : str
+        How the split was made.
+    split : Split
+    """
+
+    request: TrainRequest
+    sequences: Sequences
+    start: Start
+    held_out_by: str
+    split: Split
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random."""
+        return self.request.setting.seed
 
 
 class Agreement(NamedTuple):
@@ -110,39 +136,27 @@ def with_preset(request: TrainRequest, sequences: Sequences, start: Start) -> Tr
 def configuration(
     request: TrainRequest, sequences: Sequences, kind: type[C], known: Mapping[str, Any]
 ) -> C:
-    """Return the configuration of encoder, views and learning.
+    """Return the configuration of the encoder and its views: preset, `known`, and user's fields.
 
     Raises
     ------
     UsageError
-        If fields do not exist, or do not suit these sequences.
+        If a field does not exist, or stem or views do not suit the sequences.
     """
     config = request.config(kind, PRESETS, **known, length=sequences.length)
     assert isinstance(config, Views)
-    check_views(config, config, sequences)
-    return config
-
-
-def check_views(encoder: EncoderConfig, views: Views, sequences: Sequences) -> None:
-    """Refuse an encoder or views that do not suit these sequences.
-
-    Raises
-    ------
-    UsageError
-        If aligned sequences are to be reversed, others to be read by loci, or crops are too short
-        for a token.
-    """
-    if sequences.aligned and views.reverse_complement:
+    if sequences.aligned and config.reverse_complement:
         raise UsageError("aligned sequences have no other strand", where="--set reverse_complement")
-    check_stem(encoder.stem, aligned=sequences.aligned)
-    shortest = STEMS[encoder.stem].least_bases(encoder)
-    if not sequences.aligned and round(views.crop * sequences.length) < shortest:
+    check_stem(config.stem, aligned=sequences.aligned)
+    shortest = STEMS[config.stem].least_bases(config)
+    if not sequences.aligned and round(config.crop * sequences.length) < shortest:
         raise UsageError(
             "crops are too short for a token",
             where="--set crop",
             expected=f"{shortest} bases or more of {sequences.length}",
-            found=f"{views.crop:g}",
+            found=f"{config.crop:g}",
         )
+    return config
 
 
 def class_labels(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
@@ -201,73 +215,42 @@ def some(rows: NDArray[np.int64], most: int, seed: int, what: str) -> NDArray[np
 
 
 def train_encoder(
-    task: Task,
-    sequences: Sequences,
-    split: Split,
-    target: NDArray[np.float32] | None,
-    config: Learning,
-    request: TrainRequest,
-    *,
-    keep: bool,
+    task: Task, job: Job, target: NDArray[np.float32] | None, config: Learning, *, keep: bool
 ) -> tuple[Epoch, ...]:
     """Train `task.module`, and return its curve; checkpoints go to the run folder if `keep`."""
     train, valid = (
-        Part(sequences.codes[rows], None if target is None else target[rows])
-        for rows in (split.train, split.valid)
+        Part(job.sequences.codes[rows], None if target is None else target[rows])
+        for rows in (job.split.train, job.split.valid)
     )
-    result = learn(
-        task,
-        train,
-        valid,
-        config,
-        request.setting,
-        folder=request.output if keep else None,
-        resume=last_checkpoint(request) if keep else None,
-        checkpoint_every=CHECKPOINT_EVERY if keep else 0,
-        quiet=not keep,
-    )
-    return curve(result)
+    checkpoints: dict[str, Any] = {"quiet": True}
+    if keep:
+        checkpoints = {"folder": job.request.output, "resume": last_checkpoint(job.request)}
+        checkpoints |= {"checkpoint_every": CHECKPOINT_EVERY, "quiet": False}
+    return curve(learn(task, train, valid, config, job.request.setting, **checkpoints))
 
 
-def shared_results(
-    request: TrainRequest, by: str, split: Split, module: Any, learned: tuple[Epoch, ...]
-) -> dict[str, Any]:
+def shared_results(job: Job, module: Any, learned: tuple[Epoch, ...]) -> dict[str, Any]:
     """Return the fields of `Summary`."""
     return {
-        "folder": request.output.name,
-        "data": request.data.name,
-        "preset": request.preset,
+        "folder": job.request.output.name,
+        "data": job.request.data.name,
+        "preset": job.request.preset,
         "parameters": sum(p.numel() for p in module.parameters()),
-        "counts": {name: len(getattr(split, name)) for name in ("train", "valid", "test")},
-        "held_out_by": by,
+        "counts": {name: len(getattr(job.split, name)) for name in ("train", "valid", "test")},
+        "held_out_by": job.held_out_by,
         "temperature": 1 / float(module.scale().detach()),
         "curve": learned,
     }
 
 
-def architecture(encoder: Encoder) -> dict[str, Any]:
-    """Return the fields of an encoder's configuration that a run stores, beside the length."""
-    return {k: v for k, v in to_dict(encoder.config).items() if k != "length"}
-
-
-def save(
-    summary: Summary,
-    module: Any,
-    sequences: Sequences,
-    request: TrainRequest,
-    label: str,
-    facts: Mapping[str, Any],
-) -> None:
+def save(summary: Summary, module: Any, job: Job, label: str, facts: Mapping[str, Any]) -> None:
     """Write the weights, their configuration and ``metrics.json`` into the run folder."""
-    run = RunConfig(
-        task=request.task,
-        model=request.task,
-        arch=architecture(module.encoder),
-        length=sequences.length,
-        columns=columns_digest(sequences.columns, sequences.contigs),
-        label=label,
-        facts={"temperature": summary.temperature, **facts},
-        provenance=request.provenance().to_dict(),
+    arch = to_dict(module.encoder.config)
+    del arch["length"]
+    facts = {"temperature": summary.temperature, **facts}
+    request, made = job.request, job.request.provenance()
+    run = RunConfig.of(
+        request.task, request.task, arch, job.sequences, made, label=label, facts=facts
     )
     save_run(request.output, run, weights(module))
     RunFolder(request.output).write_json("metrics.json", plain(summary))

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import Interval
-from genomix_cli.comparison.metrics.multiclass import Replicates, replicate
+from genomix_cli.comparison.metrics.multiclass import replicate
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.formats.sequences import Sequences
-from genomix_cli.genome.iupac import HIDDEN, SETS, composition, to_bases
-from genomix_cli.sequences.models.kmers import kmer_numbers
+from genomix_cli.genome.iupac import HIDDEN, SETS, composition, kmer_numbers, spelled
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -119,18 +118,20 @@ def linear_probe(x: ByPart, y: ByPart, n_classes: int) -> NDArray[np.float64]:
     MissingExtraError
         If scikit-learn is not installed.
     """
+    x = _standardised(x)
+
+    def likelihood(model: Callable[[NDArray], NDArray[np.float64]]) -> float:
+        return float(model(x.valid)[np.arange(len(x.valid)), y.valid].mean())
+
+    best = max((logistic(x.train, y.train, c) for c in STRENGTHS), key=likelihood)(x.test)
+    assert best.shape[1] == n_classes
+    return best
+
+
+def _standardised(x: ByPart) -> ByPart:
     mean, sd = x.train.mean(0), x.train.std(0)
     sd = np.where(sd > 1e-6, sd, 1.0)
-    train, valid, test = ((part - mean) / sd for part in x)
-    best: tuple[float, NDArray[np.float64]] | None = None
-    for strength in STRENGTHS:
-        model = logistic(train, y.train, strength)
-        likelihood = float(model(valid)[np.arange(len(valid)), y.valid].mean())
-        if best is None or likelihood > best[0]:
-            best = likelihood, model(test)
-    assert best is not None
-    assert best[1].shape[1] == n_classes
-    return best[1]
+    return ByPart(*((part - mean) / sd for part in x))
 
 
 def logistic(x: NDArray, y: Integers, strength: float) -> Callable[[NDArray], NDArray[np.float64]]:
@@ -215,13 +216,12 @@ def kmer_shares(codes: NDArray[np.uint8], k: int) -> Floats:
 def _threes(codes: NDArray[np.uint8], k: int) -> Floats:
     p = composition()
     mixture = np.einsum("xa,yc,zg->xyzacg", p, p, p).reshape(SETS**3, 4**3)
-    return _counts(kmer_numbers(codes, 3, SETS), SETS**3).astype(np.float32) @ mixture
+    return _counts(spelled(codes, 3, SETS), SETS**3).astype(np.float32) @ mixture
 
 
 def _longer(codes: NDArray[np.uint8], k: int) -> Floats:
-    ids = kmer_numbers(to_bases(codes) % 4, k, 4)
-    unknown = np.lib.stride_tricks.sliding_window_view(to_bases(codes) == 4, k, axis=1).any(-1)
-    return _counts(np.where(unknown, 4**k, ids), 4**k + 1)[:, :-1].astype(np.float32)
+    ids = kmer_numbers(codes, k)
+    return _counts(np.where(ids < 0, 4**k, ids), 4**k + 1)[:, :-1].astype(np.float32)
 
 
 def _counts(ids: Integers, size: int) -> Integers:
@@ -297,28 +297,21 @@ def judged(
     candidates: Sequence[Candidate], label: Integers, group: Integers, seed: int
 ) -> tuple[ProbeRow, ...]:
     """Return accuracies on the same bootstrap draws, and differences to the best baseline."""
-    probability = [_normal(each.log_probability) for each in candidates]
+    probability = [np.exp(each.log_probability) for each in candidates]
+    probability = [p / p.sum(1, keepdims=True) for p in probability]
     replicates = replicate(label, probability, Bootstrap(group, DRAWS, seed), METRICS)
     accuracy = replicates.of_all["accuracy"][:, 0]
     before = [i for i, each in enumerate(candidates) if each.baseline]
     best = max(before, key=lambda i: accuracy[i])
-    return tuple(_row(replicates, i, each, best) for i, each in enumerate(candidates))
-
-
-def _normal(log_p: NDArray[np.float64]) -> NDArray[np.float64]:
-    p = np.exp(log_p)
-    return p / p.sum(1, keepdims=True)
-
-
-def _row(replicates: Replicates, i: int, each: Candidate, best: int) -> ProbeRow:
-    return ProbeRow(
-        features=each.features,
-        classifier=each.classifier,
-        dims=each.dims,
-        accuracy=replicates.interval(i, "accuracy"),
-        balanced_accuracy=replicates.interval(i, "balanced_accuracy"),
-        less_linear=None if i == best else replicates.difference(i, best, "accuracy"),
-        baseline=each.baseline,
+    return tuple(
+        ProbeRow(
+            *(each.features, each.classifier, each.dims),
+            accuracy=replicates.interval(i, "accuracy"),
+            balanced_accuracy=replicates.interval(i, "balanced_accuracy"),
+            less_linear=None if i == best else replicates.difference(i, best, "accuracy"),
+            baseline=each.baseline,
+        )
+        for i, each in enumerate(candidates)
     )
 
 
@@ -326,6 +319,8 @@ def few_shots(
     features: dict[str, ByPart], y: ByPart, n_classes: int, seed: int
 ) -> tuple[FewShot, ...]:
     """Judge linear probes on a few sequences of each class; all features see the same ones."""
+    # Features are scaled by all of `train`, which needs no labels.
+    scaled = {name: _standardised(x) for name, x in features.items()}
     rng = np.random.default_rng([seed, 1])
     counts = np.bincount(y.train, minlength=n_classes)
     result = []
@@ -333,7 +328,7 @@ def few_shots(
         if shots > counts.min():
             break
         draws = [_draw(y.train, shots, n_classes, rng) for _ in range(SHOT_DRAWS)]
-        for name, x in features.items():
+        for name, x in scaled.items():
             right = [_shot(x, y, rows) for rows in draws]
             result.append(FewShot(name, shots, float(np.mean(right)), float(np.std(right))))
     return tuple(result)
@@ -345,8 +340,5 @@ def _draw(y: Integers, shots: int, n_classes: int, rng: np.random.Generator) -> 
 
 
 def _shot(x: ByPart, y: ByPart, rows: Integers) -> float:
-    """Features are scaled by all of `train`, which needs no labels."""
-    mean, sd = x.train.mean(0), x.train.std(0)
-    sd = np.where(sd > 1e-6, sd, 1.0)
-    model = logistic((x.train[rows] - mean) / sd, y.train[rows], SHOT_STRENGTH)
-    return float((model((x.test - mean) / sd).argmax(1) == y.test).mean())
+    model = logistic(x.train[rows], y.train[rows], SHOT_STRENGTH)
+    return float((model(x.test).argmax(1) == y.test).mean())

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from genomix_cli.config import Count, Share, Within
 from genomix_cli.errors import UsageError
-from genomix_cli.genome.iupac import HIDDEN, SETS, reverse_complement
+from genomix_cli.genome.iupac import HIDDEN, SETS
+from genomix_cli.sequences.train.learning import turned
 
 # Bases that a crop has at least: a 3-mer.
 SHORTEST = 3
@@ -103,13 +104,6 @@ def cropped(codes: Tensor, share: float, hide: bool, generator: torch.Generator)
     return codes.gather(1, start + torch.arange(size, device=codes.device))
 
 
-def turned(codes: Tensor, generator: torch.Generator) -> Tensor:
-    """The reverse complement of each with probability 1/2."""
-    other = _COMPLEMENT.to(codes.device)[codes.flip(1).long()]
-    turn = torch.rand((len(codes), 1), generator=generator, device=codes.device) < 0.5
-    return torch.where(turn, other, codes)
-
-
 def mutated(codes: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     """Each base changed to another with probability `rate`.
 
@@ -163,4 +157,3 @@ def _others() -> tuple[Tensor, Tensor]:
 
 
 _OTHERS, _N_OTHERS = _others()
-_COMPLEMENT = torch.from_numpy(reverse_complement(np.arange(SETS, dtype=np.uint8)[:, None])[:, 0])

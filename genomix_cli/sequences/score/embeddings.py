@@ -20,7 +20,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.progress import track
+from genomix_cli.learning.networks import new_module, set_weights
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of
 from genomix_cli.sequences.requests import TrainRequest
@@ -39,25 +39,19 @@ class Start(NamedTuple):
     state: State
 
 
-def load_encoder(run_folder: Path, device: str = "cpu") -> Encoder:
-    """The encoder of a run, in evaluation mode.
+def encoder_of(stored: StoredRun, device: str = "cpu") -> Encoder:
+    """Return the encoder of a run, in evaluation mode.
 
     Raises
     ------
     UsageError
-        If the folder is no run, or one without an encoder.
+        If the run has none.
     DataError
-        If its files are damaged.
+        If the weights do not fit.
     """
-    return encoder_of(read_run(run_folder, *TASKS), device)
-
-
-def encoder_of(stored: StoredRun, device: str = "cpu") -> Encoder:
-    """The encoder of a run that was read; see :func:`load_encoder`."""
-    state = _own(stored)
-    with torch.random.fork_rng(devices=[]):
-        encoder = Encoder(from_dict(EncoderConfig, _shape(stored), where=stored.path))
-    _load(encoder, state, stored.path)
+    config = from_dict(EncoderConfig, _shape(stored), where=stored.path)
+    encoder = new_module(lambda: Encoder(config), 0)
+    _load(encoder, _own(stored), stored.path)
     return encoder.to(resolve_device(device)).eval()
 
 
@@ -82,10 +76,8 @@ def _shape(stored: StoredRun) -> dict[str, Any]:
 
 
 def _load(encoder: nn.Module, state: State, where: Path) -> None:
-    # Copied, since torch warns of arrays that it may not write to.
-    weights = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
     try:
-        encoder.load_state_dict(weights)
+        set_weights(encoder, state)
     except RuntimeError as error:
         raise DataError("the weights do not fit the configuration", where=where) from error
 
@@ -108,7 +100,7 @@ def start_from(request: TrainRequest, sequences: Sequences) -> Start:
 
 
 def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: TrainRequest) -> None:
-    """Weights to start from, or else what a new encoder takes from the training sequences.
+    """Load the weights to start from, or let a new encoder learn the columns it reads.
 
     Raises
     ------
@@ -128,8 +120,8 @@ def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: Tra
     _load(encoder, start.state, Path(str(request.init)))
 
 
-def embed(encoder: Encoder, codes: NDArray[np.uint8], say: str = "") -> NDArray[np.float32]:
-    """The vector of each sequence: float32 ``[n, d]``.
+def embed(encoder: Encoder, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the vector of each sequence: float32 ``[n, d]``.
 
     Parameters
     ----------
@@ -137,14 +129,11 @@ def embed(encoder: Encoder, codes: NDArray[np.uint8], say: str = "") -> NDArray[
         Encoder in evaluation mode, which makes the vector of one independent of the others.
     codes : NDArray
         uint8 ``[n, L]``; may lie in a memory map.
-    say : str
-        Title of the progress; empty: none is shown.
     """
     device = encoder.norm.weight.device
-    parts = range(0, len(codes), PREDICT_BATCH)
     vectors = np.empty((len(codes), encoder.config.width), np.float32)
     with torch.inference_mode():
-        for start in track(parts, say) if say else parts:
+        for start in range(0, len(codes), PREDICT_BATCH):
             rows = slice(start, start + PREDICT_BATCH)
             batch = torch.from_numpy(np.array(codes[rows])).to(device)
             vectors[rows] = encoder(batch).float().cpu().numpy()

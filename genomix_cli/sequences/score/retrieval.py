@@ -5,11 +5,8 @@ Letters: n sequences, M distinct profiles, P phenotypes, B batch, d width, p of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from math import comb
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +19,11 @@ from genomix_cli.comparison.intervals import Interval, interval_of
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
-from genomix_cli.genome.parquet import Column
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.learning.networks import new_module, set_weights
 from genomix_cli.progress import track
 from genomix_cli.sequences.models.alignment import AlignConfig, Alignment, PhenotypeSpec
-from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
+from genomix_cli.sequences.runs import StoredRun
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
 
 if TYPE_CHECKING:
@@ -72,45 +69,6 @@ class Recalls(NamedTuple):
 
     to_profiles: tuple[Recall, ...]
     to_sequences: tuple[Recall, ...]
-
-
-@dataclass(frozen=True)
-class Retrieved:
-    """Tables of what was retrieved.
-
-    Attributes
-    ----------
-    profiles : DataFrame
-        For each sequence the most similar profiles: ``sequence``, ``rank``, a column per phenotype,
-        ``similarity``, ``match``.
-    sequences : DataFrame
-        For each profile the most similar sequences: ``profile``, a column per phenotype, ``rank``,
-        ``sequence``, ``similarity``.
-    """
-
-    profiles: pd.DataFrame
-    sequences: pd.DataFrame
-
-    @property
-    def columns(self) -> list[Column]:
-        """Columns of `profiles`."""
-        kinds: dict[str, Literal["int", "float"]] = {"i": "int", "f": "float"}
-        return [
-            Column(str(name), kinds.get(dtype.kind, "str"))
-            for name, dtype in self.profiles.dtypes.items()
-        ]
-
-    @property
-    def rows(self) -> Iterator[tuple[str, ...]]:
-        """Rows of `profiles` as text; nothing for what is missing."""
-        for row in self.profiles.itertuples(index=False):
-            yield tuple(_text(value) for value in row)
-
-
-def _text(value: Any) -> str:
-    if value is None or value != value:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def compare(
@@ -174,11 +132,13 @@ def recalls(
     seed : int
     """
     every = Bootstrap(group, DRAWS, seed).matrix()
-    first = _first(score, right)
-    found = np.array([every @ (first < k) / every.sum(1) for k in FIRST])
+    hit = np.take_along_axis(right, np.argsort(-score, axis=1, kind="stable"), 1)
+    # Rank of the first right answer of each query, from 0; past the end where none is right.
+    first = np.where(hit.any(1), hit.argmax(1), score.shape[1])
+    shares = np.array([every @ (first < k) / every.sum(1) for k in FIRST])
     order = np.argsort(-score.T, axis=1, kind="stable")
-    back = _found(order, right.T, every)
-    return Recalls(_recalls(found, right), _recalls(back, right.T))
+    back = _shares_of_profiles(order, right.T, every)
+    return Recalls(_recalls(shares, right), _recalls(back, right.T))
 
 
 def _recalls(shares: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Recall, ...]:
@@ -189,14 +149,7 @@ def _recalls(shares: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Rec
     )
 
 
-def _first(score: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Place of the first right answer of each query, from 0; past the end where none is right."""
-    order = np.argsort(-score, axis=1, kind="stable")
-    hit = np.take_along_axis(right, order, 1)
-    return np.where(hit.any(1), hit.argmax(1), score.shape[1])
-
-
-def _found(
+def _shares_of_profiles(
     order: NDArray[np.intp], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Share of profiles with a right sequence among the first of each k ``[k, D]``.
@@ -247,7 +200,7 @@ def distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 def load_alignment(
     stored: StoredRun, device: str = "cpu"
 ) -> tuple[Alignment, tuple[PhenotypeSpec, ...], NDArray[np.float32]]:
-    """The module of a run in evaluation mode, its phenotypes, and the profiles it knows.
+    """Return the module of a run in evaluation mode, its phenotypes, and the profiles it knows.
 
     Raises
     ------
@@ -263,107 +216,64 @@ def load_alignment(
             for each in facts["phenotypes"]
         )
         arch = {**stored.config.arch, "length": stored.config.length}
-        with torch.random.fork_rng(devices=[]):
-            module = Alignment(phenotypes, from_dict(AlignConfig, arch, where=stored.path))
-        weights = {name: torch.from_numpy(np.array(a)) for name, a in stored.state.items()}
-        module.load_state_dict(weights)
-        profiles = np.array(
-            [[np.nan if v is None else v for v in row] for row in facts["profiles"]], np.float32
-        ).reshape(-1, len(phenotypes))
+        config = from_dict(AlignConfig, arch, where=stored.path)
+        module = new_module(lambda: Alignment(phenotypes, config), 0)
+        set_weights(module, stored.state)
+        profiles = np.array(facts["profiles"], np.float32).reshape(-1, len(phenotypes))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError("is damaged: the parts of the run do not fit", where=stored.path) from error
     return module.to(resolve_device(device)).eval(), phenotypes, profiles
 
 
 def retrieve(
-    run_folder: Path,
-    sequences: Sequences,
-    where: object = None,
-    *,
-    device: str = "cpu",
-    top: int = 10,
-) -> Retrieved:
-    """The profiles most similar to each sequence, and the sequences most similar to each profile.
+    stored: StoredRun, sequences: Sequences, device: str = "cpu", top: int = 10
+) -> pd.DataFrame:
+    """Return the most likely profiles of each sequence, of those of the training sequences.
 
-    Profiles are those of the training sequences.
+    The columns are ``sequence``, ``rank``, one per phenotype, ``similarity`` and ``match``.
 
     Parameters
     ----------
-    run_folder : Path
-        Run folder of the task ``align``.
+    stored : StoredRun
+        Run of the task ``align``.
     sequences : Sequences
-    where : object, optional
-        Their file, for messages.
     device : str
     top : int
-        Number of profiles, or sequences, of each.
+        Number of profiles per sequence.
 
     Raises
     ------
-    UsageError
-        If the folder is no run of alignment.
     DataError
-        If it cannot read these sequences, or is damaged.
+        If the run is damaged.
     """
-    stored = read_run(run_folder, "align")
-    check_fits(stored.config, sequences, where)
+    import pandas as pd
+
     module, phenotypes, profiles = load_alignment(stored, device)
     compared = compare(module, sequences.codes, profiles, "comparing")
-    names = sequences.names.astype(str)
-    columns = in_words(profiles, phenotypes)
-    return Retrieved(
-        _of_sequences(compared, names, columns, top), _of_profiles(compared, names, columns, top)
-    )
+    order = np.argsort(-compared.ranked, axis=1, kind="stable")[:, :top]
+    row, rank = (index.ravel() for index in np.indices(order.shape))
+    best = order.ravel()
+    words = in_words(profiles, phenotypes)
+    table: dict[str, Any] = {
+        "sequence": sequences.names.astype(str)[row],
+        "rank": rank + 1,
+        **{name: [values[i] for i in best] for name, values in words.items()},
+        "similarity": compared.similarity[row, best],
+        "match": compared.match[row, best],
+    }
+    return pd.DataFrame(table)
 
 
 def in_words(
     profiles: NDArray[np.float32], phenotypes: tuple[PhenotypeSpec, ...]
 ) -> dict[str, list[Any]]:
-    """Each phenotype's values in its own terms, None where unknown."""
-    found: dict[str, list[Any]] = {}
+    """Return each phenotype's values in its own terms, None where unknown."""
+    words: dict[str, list[Any]] = {}
     for spec, values in zip(phenotypes, profiles.T.astype(np.float64), strict=True):
-        gap = np.isnan(values)
         if spec.categories is None:
-            numbers = np.round(values * spec.sd + spec.mean, 6)
-            found[spec.name] = [None if g else float(v) for v, g in zip(numbers, gap, strict=True)]
-        else:
-            found[spec.name] = [
-                None if g else spec.categories[int(v)]
-                for v, g in zip(np.nan_to_num(values), gap, strict=True)
-            ]
-    return found
-
-
-def _of_sequences(
-    found: Compared, names: NDArray[Any], columns: dict[str, list[Any]], top: int
-) -> pd.DataFrame:
-    import pandas as pd
-
-    order = np.argsort(-found.ranked, axis=1, kind="stable")[:, :top]
-    rows = np.repeat(np.arange(len(order)), order.shape[1])
-    which = order.ravel()
-    table: dict[str, Any] = {
-        "sequence": names[rows],
-        "rank": np.tile(np.arange(1, order.shape[1] + 1), len(order)),
-    }
-    table |= {name: [values[i] for i in which] for name, values in columns.items()}
-    table |= {"similarity": found.similarity[rows, which], "match": found.match[rows, which]}
-    return pd.DataFrame(table)
-
-
-def _of_profiles(
-    found: Compared, names: NDArray[Any], columns: dict[str, list[Any]], top: int
-) -> pd.DataFrame:
-    import pandas as pd
-
-    order = np.argsort(-found.similarity.T, axis=1, kind="stable")[:, :top]
-    rows = np.repeat(np.arange(len(order)), order.shape[1])
-    which = order.ravel()
-    table: dict[str, Any] = {"profile": rows + 1}
-    table |= {name: [values[i] for i in rows] for name, values in columns.items()}
-    table |= {
-        "rank": np.tile(np.arange(1, order.shape[1] + 1), len(order)),
-        "sequence": names[which],
-        "similarity": found.similarity[which, rows],
-    }
-    return pd.DataFrame(table)
+            values = np.round(values * spec.sd + spec.mean, 6)
+        words[spec.name] = [
+            None if np.isnan(v) else spec.categories[int(v)] if spec.categories else float(v)
+            for v in values
+        ]
+    return words

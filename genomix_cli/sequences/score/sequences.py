@@ -9,20 +9,13 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.scoring import (
-    SAMPLE,
-    Scores,
-    Table,
-    batches,
-    class_table,
-    warn_unscored,
-    write_stats,
-    write_table,
-)
+from genomix_cli.comparison import scoring
+from genomix_cli.comparison.scoring import Scores, Table, write_table
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS
@@ -96,21 +89,20 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     known = known_sequences(sequences.codes)
     started, scores = time.perf_counter(), None
     if answer == RETRIEVAL:
-        write_table(_retrieved(run, sequences, request.sequences, device), request.output, forms[0])
+        table = retrieval(run, sequences, device)
     elif answer == EMBEDDINGS:
-        values = embeddings(run, sequences.codes, known, device)
-        write_table(_embedding_table(sequences, values), request.output, forms[0])
+        table = _embedding_table(run, sequences, known, device)
     else:
         classifier = of_run(run, device)
         scores = score_codes(classifier, sequences.codes, known)
-        table = class_table(sequences.names, classifier.classes, scores)
-        write_table(table, request.output, forms[0])
+        table = scoring.class_table(sequences.names, classifier.classes, scores)
+    write_table(table, request.output, forms[0])
     if request.embeddings:
-        values = embeddings(run, sequences.codes, known, device)
-        write_table(_embedding_table(sequences, values), request.embeddings, forms[1])
+        table = _embedding_table(run, sequences, known, device)
+        write_table(table, request.embeddings, forms[1])
     seconds = time.perf_counter() - started
     unknown = sequences.names[~known]
-    warn_unscored(unknown, request.sequences, "no base is known of", "sequence")
+    scoring.warn_unscored(unknown, request.sequences, "no base is known of", "sequence")
     summary = ScoreSummary(
         model=run.config.model,
         answer=answer,
@@ -125,7 +117,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     if request.stats:
         settings = {"model": run.config.model, "task": run.config.task}
         inputs = {"sequences": request.sequences, "model": run.path}
-        write_stats(request.stats, summary, settings, inputs)
+        scoring.write_stats(request.stats, summary, settings, inputs)
     return summary
 
 
@@ -206,7 +198,7 @@ def embeddings(
     else:
         embed = partial(embed_codes, encoder_of(run, device))
     vectors: NDArray[np.float32] | None = None
-    for rows in batches(known, BATCH, "sequences"):
+    for rows in scoring.batches(known, BATCH, "sequences"):
         values = embed(codes[rows])
         if vectors is None:
             vectors = np.full((len(codes), values.shape[1]), np.nan, np.float32)
@@ -214,8 +206,11 @@ def embeddings(
     return np.empty((len(codes), 0), np.float32) if vectors is None else vectors
 
 
-def _embedding_table(sequences: Sequences, values: NDArray[np.float32]) -> Table:
-    columns = [SAMPLE, *(Column(f"e{i}", "float") for i in range(values.shape[1]))]
+def _embedding_table(
+    run: StoredRun, sequences: Sequences, known: NDArray[np.bool_], device: str
+) -> Table:
+    values = embeddings(run, sequences.codes, known, device)
+    columns = [scoring.SAMPLE, *(Column(f"e{i}", "float") for i in range(values.shape[1]))]
     rows = (
         (cell(name), *("" if np.isnan(x) else f"{x:.7g}" for x in row))
         for name, row in zip(sequences.names, values, strict=True)
@@ -223,9 +218,17 @@ def _embedding_table(sequences: Sequences, values: NDArray[np.float32]) -> Table
     return Table(columns, rows)
 
 
-def _retrieved(run: StoredRun, sequences: Sequences, where: Path, device: str) -> Table:
-    """Profiles that a run which aligns them with sequences retrieves for each sequence."""
+def retrieval(run: StoredRun, sequences: Sequences, device: str) -> Table:
+    """Return the most likely phenotypes of each sequence."""
     from genomix_cli.sequences.score.retrieval import retrieve
 
-    retrieved = retrieve(run.path, sequences, where, device=device)
-    return Table(retrieved.columns, retrieved.rows)
+    table = retrieve(run, sequences, device)
+    kinds: dict[str, Literal["int", "float"]] = {"i": "int", "f": "float"}
+    columns = [Column(str(n), kinds.get(t.kind, "str")) for n, t in table.dtypes.items()]
+    return Table(columns, (tuple(map(_text, row)) for row in table.itertuples(index=False)))
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Listing
+from dataclasses import replace
 from typing import Any
 
 from genomix_cli.comparison.entrants import Entrant, preset
@@ -13,9 +14,9 @@ from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.encoder import shape_of, stem_of
 from genomix_cli.sequences.requests import TrainRequest
-from genomix_cli.sequences.score.embeddings import ENCODER, start_from
+from genomix_cli.sequences.score.embeddings import start_from
 
-TRANSFORMER, PRETRAINED = "transformer", "pre-trained"
+PRETRAINED = "pre-trained"
 # The bases of all columns are what every classifier sees.
 MODALITIES = ("sequences",)
 BASELINES = ("majority", "kmer-logistic:k3", "kmer-logistic:k6", "pca-logistic")
@@ -100,31 +101,25 @@ def preset_of(text: str, *, aligned: bool) -> tuple[str, str, dict[str, Any]]:
 
 
 def _from_run(request: TrainRequest, model: str, sequences: Sequences) -> Entrant[Labelled]:
-    """The transformer, starting from the encoder of a run."""
+    """Return a model that starts from the encoder of a run."""
     name, _, wanted = model.partition(":")
-    if name != TRANSFORMER:
+    kind = SEQUENCE_CLASSIFIERS.load(name)
+    if not kind.has_encoder:
         raise UsageError("only the transformer can start from a run", where="--init")
     trained = start_from(request, sequences)
     shape = shape_of(trained.config)
-    presets = SEQUENCE_CLASSIFIERS.load(TRANSFORMER).presets
-    stem = stem_of(shape)
-    alike = (name for name, fields in presets.items() if stem_of(fields) is stem)
-    arch = preset(SEQUENCE_CLASSIFIERS, TRANSFORMER, request.preset or wanted or next(alike))
     clash = sorted(set(request.arch) & set(shape) - {"dropout"})
     if clash:
         raise UsageError(
             f"{', '.join(clash)} of an encoder that is trained already cannot be set", where="--set"
         )
-    # The steps of a preset that starts from a solution are too small for a head that does not.
-    steps = {"learning_rate": 1e-3, "epochs": 30} if stem.content_suffices else {}
-    return Entrant(
-        f"{TRANSFORMER} {PRETRAINED}",
-        TRANSFORMER,
-        SEQUENCE_CLASSIFIERS,
-        {**arch, **steps, **shape, **request.arch},
-        frozenset(request.arch),
-        MODALITIES,
-        main=True,
-        control=None,
-        start={f"{ENCODER}{key}": array for key, array in trained.state.items()},
+    stem = stem_of(shape)
+    alike = next(name for name, fields in kind.presets.items() if stem_of(fields) is stem)
+    text = f"{name}:{request.preset or wanted or alike}"
+    new = entrant(text, aligned=sequences.aligned, changed=request.arch, main=True)
+    return replace(
+        new,
+        name=f"{name} {PRETRAINED}",
+        arch={**new.arch, **stem.fine_tuning, **shape, **request.arch},
+        start=trained.state,
     )

@@ -126,40 +126,32 @@ class FewShot:
         """Return a sentence on the gains by pre-training; empty without any."""
         if not self.gains:
             return ""
-        parts = []
-        for verdict in (HELPS, HURTS, UNCLEAR):
-            own = [
-                f"{g.count} ({_signed(g.difference)})" for g in self.gains if g.verdict == verdict
-            ]
-            if own:
-                parts.append(f"{verdict} at {', '.join(own)}")
+        own: dict[str, list[str]] = {HELPS: [], HURTS: [], UNCLEAR: []}
+        for gain in self.gains:
+            own[gain.verdict].append(f"{gain.count} ({gain.difference.text(sign=True)})")
+        parts = [f"{verdict} at {', '.join(each)}" for verdict, each in own.items() if each]
         text = "; it ".join(parts)
         return f"Pre-training {text} examples of a class (difference of accuracies)."
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each classifier and number of examples."""
+        gains = {(self.rows[0].name, gain.count): gain for gain in self.gains}
         rows = []
         for row in self.rows:
             accuracy = row.accuracy
-            sd = float(accuracy.std(ddof=1)) if len(accuracy) > 1 else float("nan")
             plain: dict[str, Any] = {
                 "name": row.name,
                 "examples": row.count,
                 "repeats": len(accuracy),
                 "accuracy": float(accuracy.mean()),
-                "sd": sd,
+                "sd": float(accuracy.std(ddof=1)) if len(accuracy) > 1 else float("nan"),
             }
-            gain = next((g for g in self.gains if g.count == row.count), None)
-            if gain is not None and row.name == self.rows[0].name:
-                low, high = gain.difference.low, gain.difference.high
-                plain |= {"gain": gain.difference.value, "gain_low": low, "gain_high": high}
-                plain |= {"pretraining": gain.verdict}
+            if gain := gains.get((row.name, row.count)):
+                value, low, high = gain.difference
+                plain |= {"gain": value, "gain_low": low, "gain_high": high}
+                plain["pretraining"] = gain.verdict
             rows.append(plain)
         return rows
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
 def few_shot(
@@ -196,7 +188,8 @@ def few_shot(
             )
             own = replace(setting, seed=setting.seed + repeat)
             for of_one, one in zip(hits, every, strict=True):
-                of_one.append(_judged(one, train, valid, test, own))
+                model = fit_once(one, one.arch, train, valid, own).model
+                of_one.append(model.log_probability(test.inputs).argmax(1) == test.label)
         for of_one, one in zip(hits, every, strict=True):
             rows.append(Row(one.name, count, np.array(of_one)))
             mean = rows[-1].accuracy.mean()
@@ -223,18 +216,6 @@ def examples(
     """Return up to `count` of `rows` from each class, ascending."""
     chosen = [rng.permutation(rows[label[rows] == k])[:count] for k in np.unique(label[rows])]
     return np.sort(np.concatenate(chosen))
-
-
-def _judged(
-    one: Entrant[Labelled],
-    train: Labelled,
-    valid: Labelled,
-    test: Labelled,
-    setting: FitSettings,
-) -> NDArray[np.bool_]:
-    """True for sequences held out that are classified rightly ``[t]``."""
-    model = fit_once(one, one.arch, train, valid, setting).model
-    return np.asarray(model.log_probability(test.inputs).argmax(1) == test.label, bool)
 
 
 def _gains(rows: Sequence[Row], every: Sequence[Entrant[Labelled]], seed: int) -> Iterator[Gain]:

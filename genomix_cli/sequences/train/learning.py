@@ -6,7 +6,6 @@ Letters: B batch, L bases.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.config import Share
+from genomix_cli.genome.iupac import SETS, reverse_complement
 from genomix_cli.learning import networks
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.task import FitResult, Task
 
 PREDICT_BATCH = 256
+
+_COMPLEMENT = torch.from_numpy(reverse_complement(np.arange(SETS)[:, None])[:, 0])
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,17 @@ class Learning(networks.Learning):
     """
 
     warmup: Share = 0.1
+
+
+def opposite(codes: Tensor) -> Tensor:
+    """Return the sets of bases ``[B, L]`` of the other strand."""
+    return _COMPLEMENT.to(codes.device)[codes.flip(-1).long()]
+
+
+def turned(codes: Tensor, generator: torch.Generator) -> Tensor:
+    """Return sequences of which every second, at random, is of the other strand."""
+    turn = torch.rand((len(codes), 1), generator=generator, device=generator.device) < 0.5
+    return torch.where(turn.to(codes.device), opposite(codes), codes)
 
 
 class Batch(NamedTuple):
@@ -79,26 +92,12 @@ class Part:
 
 
 def learn(
-    task: Task,
-    train: Part,
-    valid: Part,
-    config: Learning,
-    setting: FitSettings,
-    *,
-    folder: Path | None = None,
-    resume: Path | None = None,
-    **options: Any,
+    task: Task, train: Part, valid: Part, config: Learning, setting: FitSettings, **options: Any
 ) -> FitResult:
-    """Train on sequences; see `genomix_cli.learning.networks.learn`."""
-    return networks.learn(
-        task,
-        train,
-        valid,
-        config,
-        setting,
-        predict_batch=PREDICT_BATCH,
-        warmup=config.warmup,
-        folder=folder or setting.logs,
-        resume=resume,
-        **options,
-    )
+    """Train `task.module`; see `genomix_cli.learning.networks.learn`, which takes the `options`."""
+    fixed: dict[str, Any] = {
+        "predict_batch": PREDICT_BATCH,
+        "warmup": config.warmup,
+        "folder": setting.logs,
+    }
+    return networks.learn(task, train, valid, config, setting, **{**fixed, **options})

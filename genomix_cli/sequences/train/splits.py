@@ -5,10 +5,13 @@ Letters: n sequences, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.splits import Split
+from genomix_cli.comparison.splits import Rows, Split
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
 
@@ -17,6 +20,8 @@ TRAIN = ("train", "training")
 VALID = ("valid", "validation", "val", "dev")
 TEST = ("test", "testing", "heldout", "held-out")
 SHARE, VALID_SHARE = 0.25, 0.15
+# Rows, a share and a seed to the rows that are left and those of the share.
+Cut = Callable[[Rows, float, int], tuple[Rows, Rows]]
 
 
 def splits(
@@ -42,19 +47,20 @@ def splits(
     """
     label = np.zeros(len(sequences), np.int64) if label is None else label
     known = np.flatnonzero(label >= 0)
+    cut = partial(divide, sequences.group, label)
     has_splits = bool(np.isin(sequences.split, TEST).any())
     if how == "splits" or (how == "auto" and has_splits):
         if not has_splits:
             raise UsageError(
                 "the file has no split named test", where="--hold-out", expected="auto, 0.25"
             )
-        divided, by = [_of_file(sequences, label, known, seed)], "the file's own split"
+        divided, by = [_of_file(sequences.split, known, cut, seed)], "the file's own split"
     elif how.startswith("folds:") and how[6:].isdecimal() and int(how[6:]) > 1:
-        divided, by = _folds(sequences, label, known, int(how[6:]), seed), f"{how[6:]} folds"
+        divided, by = _folds(known, cut, int(how[6:]), seed), f"{how[6:]} folds"
     else:
         share = SHARE if how == "auto" else _share(how)
-        rest, test = divide(sequences.group, label, known, share, seed)
-        train, valid = divide(sequences.group, label, rest, VALID_SHARE, seed + 1)
+        rest, test = cut(known, share, seed)
+        train, valid = cut(rest, VALID_SHARE, seed + 1)
         divided, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
     for split in divided:
         _check(split, label)
@@ -76,39 +82,25 @@ def _share(text: str) -> float:
     return share
 
 
-def _of_file(
-    sequences: Sequences, label: NDArray[np.int64], known: NDArray[np.int64], seed: int
-) -> Split:
-    split = sequences.split[known]
-    train, valid, test = (known[np.isin(split, names)] for names in (TRAIN, VALID, TEST))
+def _of_file(names: NDArray[np.str_], known: Rows, cut: Cut, seed: int) -> Split:
+    train, valid, test = (known[np.isin(names[known], part)] for part in (TRAIN, VALID, TEST))
     if not len(valid):
-        train, valid = divide(sequences.group, label, train, VALID_SHARE, seed)
+        train, valid = cut(train, VALID_SHARE, seed)
     return Split("test", train, valid, test)
 
 
-def _folds(
-    sequences: Sequences,
-    label: NDArray[np.int64],
-    known: NDArray[np.int64],
-    n_folds: int,
-    seed: int,
-) -> list[Split]:
+def _folds(known: Rows, cut: Cut, n_folds: int, seed: int) -> list[Split]:
     folds, left = [], known
     for fold in range(n_folds):
-        left, test = divide(sequences.group, label, left, 1 / (n_folds - fold), seed)
-        rest = np.setdiff1d(known, test)
-        train, valid = divide(sequences.group, label, rest, VALID_SHARE, seed + 1)
+        left, test = cut(left, 1 / (n_folds - fold), seed)
+        train, valid = cut(np.setdiff1d(known, test), VALID_SHARE, seed + 1)
         folds.append(Split(f"fold {fold + 1}", train, valid, test))
     return folds
 
 
 def divide(
-    group: NDArray[np.int64],
-    label: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    share: float,
-    seed: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    group: NDArray[np.int64], label: NDArray[np.int64], rows: Rows, share: float, seed: int
+) -> tuple[Rows, Rows]:
     """Return two parts of `rows`, ascending; the second has about `share` of each class.
 
     Groups stay whole; a group goes by the class that most of its sequences have.

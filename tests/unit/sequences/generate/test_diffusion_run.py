@@ -14,11 +14,12 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Columns, open_sequences, write_sequences
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import profiles
-from genomix_cli.sequences.generate.checkpoint import build, load_diffusion
-from genomix_cli.sequences.generate.simulate import generate, simulate_sequences
+from genomix_cli.sequences.generate.checkpoint import load_diffusion
+from genomix_cli.sequences.generate.model import Denoiser
+from genomix_cli.sequences.generate.simulate import simulate_sequences
 from genomix_cli.sequences.generate.train import DiffusionSummary, start_from, train_diffusion
 from genomix_cli.sequences.requests import SimulateRequest, TrainRequest
-from tests.diffusion_runs import CLASSES, LENGTH, trained, two_classes
+from tests.diffusion_runs import CLASSES, LENGTH, generate, trained, two_classes
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_a_run_starts_from_the_weights_of_another(
     run: tuple[Path, DiffusionSummary], tmp_path: Path
 ) -> None:
     taken = load_diffusion(run[0]).denoiser.state_dict()
-    longer = build(replace(load_diffusion(run[0]).denoiser.config, length=50), 5)
+    longer = Denoiser(replace(load_diffusion(run[0]).denoiser.config, length=50))
     before = {name: value.clone() for name, value in longer.state_dict().items()}
     start_from(longer, run[0])
     after = longer.state_dict()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genomix_cli.genome import iupac
-from genomix_cli.sequences.generate.markov import MarkovChain, fit_markov, kmer_numbers
+from genomix_cli.sequences.generate.markov import MarkovChain, fit_markov
 
 
 def chain(order: int, seed: int = 0) -> MarkovChain:
@@ -70,7 +70,7 @@ def test_a_fit_finds_the_chain_it_was_drawn_from() -> None:
     source = chain(2, 5)
     drawn = source.sample(4000, 60, np.random.default_rng(0))
     fitted = fit_markov(drawn, 2)
-    seen = np.bincount(kmer_numbers(iupac.to_bases(drawn), 2).ravel(), minlength=16) > 3000
+    seen = np.bincount(iupac.kmer_numbers(drawn, 2).ravel(), minlength=16) > 3000
     np.testing.assert_allclose(fitted.tables[2][seen], source.tables[2][seen], atol=0.03)
     # What it was fitted to is likelier under the true order than under a lower one.
     assert fitted.log_likelihood(drawn).sum() > fitted.lower(1).log_likelihood(drawn).sum()
@@ -95,7 +95,7 @@ def test_rare_contexts_lean_on_the_class_less_chain() -> None:
     st.lists(st.text("ACGTN", min_size=5, max_size=5), min_size=1, max_size=4), st.integers(1, 3)
 )
 def test_kmer_numbers_are_base_four(texts: list[str], k: int) -> None:
-    numbers = kmer_numbers(iupac.to_bases(np.stack([iupac.encode(text) for text in texts])), k)
+    numbers = iupac.kmer_numbers(np.stack([iupac.encode(text) for text in texts]), k)
     for text, row in zip(texts, numbers, strict=True):
         words = [text[i : i + k] for i in range(len(text) - k + 1)]
         expected = [

@@ -27,7 +27,9 @@ from genomix_cli.sequences.pretrain.attention import covered
 from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
 from genomix_cli.sequences.pretrain.probes import ByPart
 from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls, retrieve
+from genomix_cli.sequences.score.sequences import retrieval
 from tests.sequence_phenotypes import aligned, unaligned, written
 
 NAN = float("nan")
@@ -250,20 +252,20 @@ def test_a_run_learns_stores_and_retrieves(tmp_path):
     assert sum(float(r["attention"]) for r in rows if r["class"] == "all") == pytest.approx(1, 1e-4)
     assert [int(row["pos"]) for row in rows[:6]] == [0, 100, 200, 300, 400, 500]
 
-    found = retrieve(request.output, sequences, request.data)
-    best = found.profiles[found.profiles["rank"] == 1]
+    found = retrieve(read_run(request.output), sequences)
+    best = found[found["rank"] == 1]
     label = sequences.phenotypes[0]
     names = np.array(label.categories)[label.values]
     assert (best["kind"].to_numpy() == names).mean() > 0.8
-    assert len(found.sequences) == 30
-    assert [kind for _, kind in found.columns] == ["str", "int", "str", "float", "float"]
-    rows = list(found.rows)
+    table = retrieval(read_run(request.output), sequences, "cpu")
+    assert [kind for _, kind in table.columns] == ["str", "int", "str", "float", "float"]
+    rows = list(table.rows)
     assert len(rows) == 480
     assert rows[0][:3] == ("S0", "1", best["kind"].iloc[0])
     # Phenotypes of the sequences that are asked about are not looked at.
     bare = replace(sequences, phenotypes=())
-    again = retrieve(request.output, bare, request.data)
-    assert again.profiles.equals(found.profiles)
+    again = retrieve(read_run(request.output), bare)
+    assert again.equals(found)
 
 
 def test_numbers_alone_and_what_is_missing(tmp_path):

@@ -26,7 +26,7 @@ from genomix_cli.sequences.pretrain.frame import with_unlabelled
 from genomix_cli.sequences.pretrain.views import Views
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run, save_run
-from genomix_cli.sequences.score.embeddings import embed, load_encoder
+from genomix_cli.sequences.score.embeddings import embed, encoder_of
 from genomix_cli.sequences.train.learning import Batch
 from tests.sequence_phenotypes import aligned, unaligned, written
 
@@ -87,7 +87,7 @@ def test_a_run_probes_stores_and_embeds(tmp_path):
 
     stored = read_run(asked.output, "contrast")
     assert stored.config.length == 40
-    encoder = load_encoder(asked.output)
+    encoder = encoder_of(read_run(asked.output))
     vectors = embed(encoder, sequences.codes)
     assert vectors.dtype == np.float32
     # One does not depend on the others.
@@ -130,7 +130,7 @@ def test_genotypes_are_read_by_loci_and_compared_with_the_rates_of_the_paper(tmp
         asked.data, tmp_path / "next", "contrast", arch={"epochs": 1}, init=asked.output
     )
     train_contrast(again)
-    assert load_encoder(again.output).config.sites == 10
+    assert encoder_of(read_run(again.output)).config.sites == 10
     other = replace(again, output=tmp_path / "third", arch={"epochs": 1, "width": 32})
     with pytest.raises(UsageError, match="another shape"):
         train_contrast(other)
@@ -142,7 +142,7 @@ def test_without_a_label_there_is_no_probe_and_yet_a_run(tmp_path):
     summary = train_contrast(asked)
     assert not summary.probes
     assert "no label" in (asked.output / "report.html").read_text()
-    assert embed(load_encoder(asked.output), sequences.codes).shape == (60, 16)
+    assert embed(encoder_of(read_run(asked.output)), sequences.codes).shape == (60, 16)
 
 
 def test_sequences_without_a_label_are_learned_from_unless_held_out():
@@ -178,7 +178,7 @@ def test_a_run_without_an_encoder_is_refused(tmp_path):
     stored = read_run(asked.output)
     save_run(asked.output, replace(stored.config, task="classify"), {"w": np.zeros(2)})
     with pytest.raises(UsageError, match="has no encoder"):
-        load_encoder(asked.output)
+        encoder_of(read_run(asked.output))
 
 
 def test_categories_of_one_class_are_not_probed(tmp_path):

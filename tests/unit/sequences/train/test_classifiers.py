@@ -16,11 +16,12 @@ from genomix_cli.comparison.protocol import judge
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences
+from genomix_cli.genome.alphabet import canonical_kmers
 from genomix_cli.genome.iupac import encode
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.components import Standardised, principal
 from genomix_cli.sequences.models.discriminants import discriminants
-from genomix_cli.sequences.models.kmers import count_kmers, kmer_classes
+from genomix_cli.sequences.models.kmers import count_kmers
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.train.classifiers import train_classifiers
@@ -214,7 +215,7 @@ def test_kmers_are_counted_and_shared() -> None:
     assert counts[1, index["AA"]] == 1.25
     assert counts[1].sum() == 6
     assert count_kmers(codes[:, :1], 2).sum() == 0
-    both = kmer_classes(2, canonical=True)
+    both = canonical_kmers(2)[0]
     assert both[index["AC"]] == both[index["GT"]]
     assert len(set(both)) == 10
 
