@@ -62,7 +62,7 @@ def _written(leaf: Leaf, leaves: Iterable[Leaf]) -> Iterator[NamedPath]:
     """Yield the path that an option writes, unless it is a stream or a device."""
     if not leaf.option.writes or leaf.default in (None, False, STANDARD_STREAM):
         return
-    path = leaf.default
+    path: Path = leaf.default
     if leaf.is_flag:  # a file in the folder of the model
         (model,) = (each.default for each in leaves if each.name == "model")
         path = _folder(model) / str(leaf.option.writes)

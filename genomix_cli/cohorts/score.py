@@ -108,7 +108,7 @@ def measured(samples: Samples) -> NDArray[np.bool_]:
 
 def score_samples(run: Run, samples: Samples) -> scoring.Scores:
     """Return probabilities and prediction sets of samples aligned with the run's modalities."""
-    return run.score(measured(samples).any(1), samples.take, BATCH, "samples")
+    return run.score(np.asarray(measured(samples).any(1)), samples.take, BATCH, "samples")
 
 
 def _table(

@@ -67,8 +67,8 @@ def warnings(
         for outcome in outcomes
         if outcome.shuffled is not None and outcome.shuffled.above
     ]
-    if few := few_units(units, study.wording.units, FEW_UNITS):
-        sentences.append(few)
+    if note := few_units(units, study.wording.units, FEW_UNITS):
+        sentences.append(note)
     few = [f"{c} ({n})" for c, n in zip(study.classes, counts, strict=True) if n < 10]
     if few:
         sentences.append(f"fewer than 10 samples were tested of {', '.join(few)}")

@@ -211,8 +211,9 @@ class Mapped:
     def variants(self) -> VariantTable:
         """Return the table of variants; columns that an older file lacks are NaN."""
         absent = np.full(len(self["/variants/pos"]), np.nan, np.float32)
-        columns = (self.get(f"/variants/{name}") for name in VariantTable._fields)
-        return VariantTable(*(absent if column is None else column for column in columns))
+        columns = [self.get(f"/variants/{name}") for name in VariantTable._fields]
+        arrays: list[NDArray[Any]] = [absent if each is None else each for each in columns]
+        return VariantTable(*arrays)
 
 
 class _Contig(NamedTuple):

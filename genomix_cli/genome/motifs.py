@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,9 +175,10 @@ def scan(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> Hits:
     for index, motif in enumerate(motifs):
         for reverse in (False, True):
             pieces += _scan_strand(codes, motif, index, reverse)
-    hits = Hits(*map(np.concatenate, zip(*pieces, strict=True)))
+    columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*pieces, strict=True)]
+    hits = Hits(*columns)
     order = np.lexsort((hits.reverse, hits.motif, hits.start))
-    return Hits(*(column[order] for column in hits))
+    return Hits(*(column[order] for column in columns))
 
 
 def best_scores(

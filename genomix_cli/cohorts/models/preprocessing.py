@@ -180,6 +180,5 @@ def comparable(values: NDArray[np.float32], modality: Modality) -> NDArray[np.fl
 
 def _some(modality: Modality, columns: NDArray[np.int64]) -> Modality:
     each = {name: getattr(modality, name) for name in ("features", "readout", "contig", "position")}
-    return replace(
-        modality, **{name: tuple(of[i] for i in columns) for name, of in each.items() if of}
-    )
+    some: dict[str, Any] = {n: tuple(of[i] for i in columns) for n, of in each.items() if of}
+    return replace(modality, **some)

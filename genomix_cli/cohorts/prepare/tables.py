@@ -394,7 +394,7 @@ def _repeated(names: Sequence[str]) -> list[int]:
     """Return the index of each repeated name."""
     import pandas as pd
 
-    return np.flatnonzero(pd.Index(names, dtype=object).duplicated()).tolist()
+    return np.flatnonzero(pd.Series(names, dtype=object).duplicated()).tolist()
 
 
 def _duplicate(table: Table, rows: list[int], columns: list[int]) -> DataError:

@@ -240,9 +240,12 @@ class _Columns:
             )
         index = {name: i for i, name in enumerate(contigs)}
         renumber = np.array([index[name] for name in self.names], np.int16)
-        table = VariantTable(*map(np.asarray, self.columns))
+        arrays: list[NDArray[Any]] = [np.asarray(column) for column in self.columns]
+        table = VariantTable(*arrays)
         contig = renumber[table.contig]
-        group = _groups(contig, table.pos, table.group, table.tissue.astype(np.int64))
+        group = _groups(
+            contig, table.pos, table.group.astype(np.int64), table.tissue.astype(np.int64)
+        )
         table = table._replace(contig=contig, group=group)
         order = np.lexsort((table.pos, contig))
         columns: Any = (column[order] for column in table)

@@ -189,7 +189,7 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
         "alone": float(np.abs(scores.logit[:1] - alone.logit).max()) / spread,
     }
     ranks = np.argsort(np.argsort([actual[0], expected[0]]))
-    correlation = float(np.corrcoef(ranks)[0, 1])
+    correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     problems = _problems(differences, correlation, chosen)
     return Diagnosis(
         sound=not problems,

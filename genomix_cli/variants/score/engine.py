@@ -194,7 +194,8 @@ class Engine:
                 hint="the model may be untrained, or the device unsound; check with "
                 f"genomix doctor --device {self.device}",
             )
-        return Scores(*logits, unknown, windows, clock.seconds)
+        logit, null = logits
+        return Scores(logit, null, unknown, windows, clock.seconds)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:

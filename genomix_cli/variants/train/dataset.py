@@ -261,7 +261,7 @@ def collate(items: Sequence[Item]) -> Batch:
     return Batch(
         window._replace(observed=window.observed.float()),
         Variants(*variants),
-        *(_pad(arrays, most) for arrays in known),
+        *(_pad(arrays, most) for arrays in known),  # type: ignore[call-arg]
         _pad(row, most, fill=-1),
     )
 

@@ -289,10 +289,13 @@ class MaskedWindows(Dataset[Batch]):
         of_draw = np.array([self.epoch, index, cell, draw.hidden], np.int64)
         return Batch(
             Window(
-                *map(_tensor, (codes, signal * known, known.astype(np.float32), window.contacts))
+                _tensor(codes),
+                _tensor(signal * known),
+                _tensor(known.astype(np.float32)),
+                _tensor(window.contacts),
             ),
             self._queries(window.codes, codes, spans, places),
-            *map(_tensor, (kmers, signal, scored, places, line, simple, of_draw)),
+            *(_tensor(a) for a in (kmers, signal, scored, places, line, simple, of_draw)),
         )
 
     def _hide(
