@@ -26,9 +26,9 @@ FloatArray = npt.NDArray[np.float64]
 MIN_CONTIGS = 5
 #: Width of a locus as a resampling unit, in bases: the window of a model.
 LOCUS = 100_000
-#: Below this many units there is no interval: one unit drawn again and again is itself, and two are
-#: one of three data sets. A few more give a rough interval, which is said.
-MIN_UNITS = 3
+#: Below this many units there is no interval: one unit drawn again and again is itself. A few
+#: units give a rough interval, which is said.
+MIN_UNITS = 2
 # Weights of a block of draws: fits the caches.
 BLOCK = 2**18
 # Tells the draws of `item_weights` from all else that is drawn from the same seed.
@@ -56,7 +56,7 @@ class Bootstrap:
     units : array
         ``[n]``: unit of each item, by any name or number.
     draws : int
-        D; 0 gives values without intervals, as do fewer than three units.
+        D; 0 gives values without intervals, as does a single unit.
     seed : int
     skip : int
         Draws of the seed's stream to pass over first: others than those of the bootstrap before.

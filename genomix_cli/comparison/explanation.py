@@ -113,7 +113,7 @@ def rows_of(
     if most is None or len(rows) <= most:
         return rows
     text = "explaining %d of %s %ss, evenly through the file; see --max-%ss"
-    log.warning(text, most, f"{len(rows):,}", what, what)
+    log.info(text, most, f"{len(rows):,}", what, what)
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
 
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from genomix_cli.formats.genome_shard import open_shard
-from tests.conftest import ROOT, Ended, Fast, Genomix
+from tests.conftest import ROOT, Ended, Genomix
 
 pytest.importorskip("lightning")
 
@@ -288,12 +288,12 @@ def test_tracks_on_another_scale_are_told_apart(
 
 
 def test_two_processes_train_one_model(
-    run: Path, shard: Path, tmp_path: Path, genomix_fast: Fast
+    run: Path, shard: Path, tmp_path: Path, genomix: Genomix
 ) -> None:
     """DDP on a CPU: each takes its windows, the first judges all variants and speaks alone."""
     folder = tmp_path / "two"
     few = ["--epochs", "1", "--train-variants", "200"]
-    done = genomix_fast("train", shard, "-o", folder, *SMALL, *few, "--devices", "2")
+    done = genomix("train", shard, "-o", folder, *SMALL, *few, "--devices", "2")
     assert done.stderr.count("epoch 0") == 1
     one, two = (pd.read_csv(r / "predictions.tsv", sep="\t") for r in (run, folder))
     assert one[["contig", "pos", "ref", "alt"]].equals(two[["contig", "pos", "ref", "alt"]])
@@ -309,7 +309,7 @@ def test_out_of_memory_names_the_batch_to_try(
     def fit(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr("genomix_cli.variants.train.supervised.fit", fit)
+    monkeypatch.setattr("genomix_cli.variants.train.task.fit", fit)
     done = here("train", shard, "-o", tmp_path / "run", *SMALL, "--windows-per-batch", "4")
     assert done.code == 1
     assert (

@@ -186,17 +186,17 @@ def test_a_network_has_curves_attention_and_drivers(
 
 
 def test_processes_that_share_batches_write_once(
-    simulated: Path, tmp_path: Path, genomix_fast: Fast
+    simulated: Path, tmp_path: Path, genomix: Genomix
 ) -> None:
     pytest.importorskip("lightning")
     folder = tmp_path / "run"
-    ended = genomix_fast(
+    ended = genomix(
         *["train", simulated, "-o", folder, "--model", "mlp", "--baselines", "none", "--seed", "3"],
         *["--trials", "1", "--folds", "2", "--inner-folds", "2", "--set", "epochs=2"],
         *["--no-control", "--devices", "2", "--device", "cpu"],
     )
     assert ended.stdout.count("mlp") == 1
-    assert ended.stderr.count("to keep: all 300 samples") == 1
+    assert ended.stderr.count("to keep: all 300 items") == 1
     assert len(pd.read_parquet(folder / "predictions.parquet")) == 300
 
 

@@ -23,9 +23,9 @@ def recipes() -> dict[str, list[str]]:
 
 RECIPES = recipes()
 PREPARE, ONE_RUN = "Prepare once", "One run"
-PARTS, CONTIGS = "Parts side by side", "Contig by contig"
+PARTS, CONTIGS = "Parts in parallel", "Contig by contig"
 RESUMED, ARRAY = "Until it is done", "SLURM array"
-PIPE, HIGHEST = "In a pipe", "The highest of all"
+PIPE, HIGHEST = "In a pipe", "The highest scores"
 
 
 @pytest.fixture(scope="module")
