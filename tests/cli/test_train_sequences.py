@@ -25,29 +25,31 @@ def dna(tmp_path: Path) -> Path:
     return write(tmp_path / "dna.h5", motifs(n=120))
 
 
-def test_a_classifier_is_trained_scored_and_evaluated(genomix, dna, tmp_path):
+def test_a_classifier_is_trained_scored_and_evaluated(genomix_fast, dna, tmp_path):
     run = tmp_path / "run"
-    done = genomix("train", dna, "-o", run, *SHAPE, "--baselines", "majority,kmer-logistic:k3")
+    done = genomix_fast("train", dna, "-o", run, *SHAPE, "--baselines", "majority,kmer-logistic:k3")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("model")
     assert [line.split("\t")[0] for line in lines[1:]] == [
         *("transformer motifs", "majority", "kmer-logistic k3")
     ]
     scores = tmp_path / "scores.tsv"
-    genomix("score", dna, "-m", run, "-o", scores)
-    judged = genomix("evaluate", scores, "--data", dna, "--bootstrap", "20")
+    genomix_fast("score", dna, "-m", run, "-o", scores)
+    judged = genomix_fast("evaluate", scores, "--data", dna, "--bootstrap", "20")
     assert "accuracy" in judged.stdout
     assert "120 of 120 samples" in judged.stdout
-    assert "sequences" in genomix("inspect", run).stdout
+    assert "sequences" in genomix_fast("inspect", run).stdout
     # Real ones, judged as if they had been generated.
     real = write(tmp_path / "real.h5", motifs(n=300))
-    likened = genomix("evaluate", real, "--real", real, "--classifier", run, "--bootstrap", "5")
+    likened = genomix_fast(
+        "evaluate", real, "--real", real, "--classifier", run, "--bootstrap", "5"
+    )
     assert likened.stdout.splitlines()[0].split()[:2] == ["metric", "real.h5"]
     found = next(line for line in likened.stdout.splitlines() if line.startswith("class found"))
     assert found.count("[") == 5
 
 
-def test_every_task_writes_a_run_and_a_table(genomix, dna, tmp_path):
+def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
     from genomix_cli.registry import SEQUENCE_TASKS
 
     shapes = {
@@ -58,13 +60,13 @@ def test_every_task_writes_a_run_and_a_table(genomix, dna, tmp_path):
     assert set(SEQUENCE_TASKS) == {"classify", *shapes}
     for task, shape in shapes.items():
         run = tmp_path / task
-        done = genomix("train", dna, "-o", run, "--task", task, *shape)
+        done = genomix_fast("train", dna, "-o", run, "--task", task, *shape)
         assert len(done.stdout.splitlines()) > 1
         assert json.loads((run / "config.json").read_text())["task"] == task
         assert {"metrics.json", "report.html", "README.md"} <= {p.name for p in run.iterdir()}
-    vectors = genomix("score", dna, "-m", tmp_path / "contrast").stdout.splitlines()
+    vectors = genomix_fast("score", dna, "-m", tmp_path / "contrast").stdout.splitlines()
     assert vectors[0].split("\t") == ["sample", *(f"e{i}" for i in range(16))]
-    found = genomix("score", dna, "-m", tmp_path / "align").stdout.splitlines()
+    found = genomix_fast("score", dna, "-m", tmp_path / "align").stdout.splitlines()
     assert found[0].split("\t")[:2] == ["sequence", "rank"]
     assert len(vectors) == 121
     assert len(found) % 120 == 1
@@ -84,21 +86,21 @@ def test_every_task_writes_a_run_and_a_table(genomix, dna, tmp_path):
         (("--baselines", "oracle"), "oracle"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(genomix, dna, tmp_path, arguments, said):
-    done = genomix("train", dna, "-o", tmp_path / "run", *arguments, code=None)
+def test_a_mistake_is_one_line_and_leaves_nothing(genomix_fast, dna, tmp_path, arguments, said):
+    done = genomix_fast("train", dna, "-o", tmp_path / "run", *arguments, code=None)
     assert done.returncode in (1, 2)
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_a_class_of_one_is_refused_by_name(genomix, tmp_path):
+def test_a_class_of_one_is_refused_by_name(genomix_fast, tmp_path):
     whole = genotypes(n=60)
     label = whole.phenotypes[0]
     label.values[label.values == 2] = 1
     label.values[0] = 2
     data = write(tmp_path / "one.h5", whole)
-    done = genomix("train", data, "-o", tmp_path / "run", code=1)
+    done = genomix_fast("train", data, "-o", tmp_path / "run", code=1)
     assert "too few groups of sequences of class" in done.stderr
 
 

@@ -250,6 +250,7 @@ def test_simulated_as_tcga_looks_like_tcga(shared_data: Path, tmp_path: Path) ->
     assert found["expression"] < 0.05
 
 
+@pytest.mark.slow
 def test_simulated_as_metabric_looks_like_metabric(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "metabric_partial"
     tables = {"copy_number": folder / "cn_997x714.csv.gz"}
