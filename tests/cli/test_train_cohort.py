@@ -176,6 +176,7 @@ def test_a_network_has_curves_attention_and_drivers(
     ended = here(
         *["train", simulated, "-o", folder, "--baselines", "none", "--trials", "1", "--folds", "2"],
         *["--inner-folds", "2", "--set", "epochs=2", "--set", "steps=0", "--threads", "1"],
+        "--no-control",
     )
     assert ended.code == 0, ended.err
     page = (folder / "report.html").read_text()
@@ -185,6 +186,7 @@ def test_a_network_has_curves_attention_and_drivers(
     assert outcome["parameters"] > 1000
 
 
+@pytest.mark.slow
 def test_processes_that_share_batches_write_once(
     simulated: Path, tmp_path: Path, genomix: Genomix
 ) -> None:

@@ -127,6 +127,7 @@ def test_the_users_own_settings_of_matplotlib_change_nothing(cohort_file: Path) 
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.slow
 def test_two_cohorts(cohort_file: Path, drawn: Path, tmp_path: Path) -> None:
     other = every_kind(tmp_path / "other.h5mu", seed=5, n=30)
     with open_cohort(cohort_file) as one, open_cohort(other) as two:
