@@ -304,6 +304,7 @@ def test_resumed_after_kills_at_any_moment_the_bytes_are_the_same(
     assert [path.name for path in output.parent.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_interrupted_work_is_kept_and_said(
     tmp_path: Path, tiny_genome: Path, small_windows: Path
 ) -> None:

@@ -287,6 +287,7 @@ def test_tracks_on_another_scale_are_told_apart(
     assert f"--normalise-like {run}" in done.err
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(
     run: Path, shard: Path, tmp_path: Path, genomix: Genomix
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_page_shows_all_of_them(drawn: Path) -> None:
     assert str(drawn.parent) not in page
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again(cohort_file: Path, drawn: Path, tmp_path: Path) -> None:
     with open_cohort(cohort_file) as cohort:
         draw_cohorts([cohort], tmp_path / "again", LISTINGS)
