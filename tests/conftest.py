@@ -73,7 +73,7 @@ def genomix() -> Genomix:
 
 
 class Ended(NamedTuple):
-    """How a command ended; also by the names that `subprocess` has for it."""
+    """Exit code and streams of a command, also under the names that `subprocess` uses."""
 
     code: int
     out: str
@@ -133,7 +133,7 @@ def genomix_here(
 def genomix_fast(
     genomix_here: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Ended]:
-    """As `genomix`, in this process: most of a short command's time is importing libraries."""
+    """Return `genomix` run in this process: a short command mostly waits for imports."""
 
     def run(
         *arguments: object,

@@ -31,8 +31,8 @@ KEPT_BASES = 1_000_000
 # Headers compared with the index, evenly spread over the file, and the longest one believed.
 CHECKED_CONTIGS = 64
 LONGEST_HEADER = 1 << 16
-# Of a bgzipped file from the block of its last base on: a few blocks, or the index is another's.
-_LARGEST_TAIL = 1 << 20
+# Compressed bytes that hold any header believed: a block has 64 KiB at most, packed or not.
+_FEW_BLOCKS = 4 << 16
 
 
 class Fasta:
@@ -196,7 +196,9 @@ def _is_indexed(path: Path) -> bool:
                 return _fits(rows, partial(_plain_text, handle))
         # A file without its end keeps its index: to read on is then an error, which a new index
         # would hide.
-        return not has_end(path) or _fits(rows, partial(_bgzf_text, path, files["--gzi-idx"]))
+        return not has_end(path) or _fits(
+            rows, partial(_bgzf_text, path, _blocks(files["--gzi-idx"]))
+        )
     except (ValueError, ZeroDivisionError, OSError, EOFError, zlib.error):
         return False
 
@@ -249,18 +251,21 @@ def _plain_text(handle: BinaryIO, start: int, end: int) -> bytes:
     return handle.read(end - start)
 
 
-def _bgzf_text(path: Path, index: Path, start: int, end: int) -> bytes:
-    """The same through the .gzi: a count, then where each block but the first starts.
+def _blocks(index: Path) -> NDArray[np.uint64]:
+    """Return where the blocks of a .gzi start, ``[n, 2]``: byte of the file, byte of its text.
 
-    Starts are pairs of a byte of the file and a byte of its text.
+    The file is a count, then such a pair for every block but the first.
     """
-    starts = np.fromfile(index, "<u8")[1:].reshape(-1, 2)
-    before = int(np.searchsorted(starts[:, 1], start, "right")) - 1
-    byte, first = starts[before].tolist() if before >= 0 else (0, 0)
+    return np.vstack([np.zeros((1, 2), "<u8"), np.fromfile(index, "<u8")[1:].reshape(-1, 2)])
+
+
+def _bgzf_text(path: Path, blocks: NDArray[np.uint64], start: int, end: int) -> bytes:
+    """Return the same of a bgzipped file, from the block that holds the first byte on."""
+    byte, first = blocks[int(np.searchsorted(blocks[:, 1], start, "right")) - 1].tolist()
     out = bytearray()
     with path.open("rb") as handle:
         handle.seek(byte)
-        rest = handle.read(_LARGEST_TAIL)
+        rest = handle.read(_FEW_BLOCKS)
     while rest and len(out) < end - first:
         inflate = zlib.decompressobj(31)
         out += inflate.decompress(rest)

@@ -124,7 +124,7 @@ def test_a_newer_format_is_refused(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["head", "lora"])
 def test_a_part_of_it_can_learn(name: str, mode: str) -> None:
-    """Where a model says what its head is; adapters change nothing at first, and merge away."""
+    """Adapters of a model that names its head change nothing at first, and merge away."""
     model = make(name)
     keys = list(model.state_dict())
     if not model.head_parameters:

@@ -259,7 +259,7 @@ def contest(case: Case, splits: list[Split], folder: Path) -> Kept:
 
 
 def test_the_model_of_a_single_split_is_kept_once(case: Case, tmp_path: Path) -> None:
-    """Of two that tuned alike it is the first; a second run finds everything in the cache."""
+    """The first of two equally good entrants is kept; a second run finds all of it in the cache."""
     judged = contest(case, [case.split], tmp_path).run()
     (stored,) = Kept.stored
     assert stored == ("a", len(case.split.train), judged[0][0].fit.tuning_nll)
@@ -293,7 +293,7 @@ def test_listed_trials_leave_alone_what_the_user_has_set() -> None:
 
 
 def test_a_temperature_is_not_certain_of_the_next() -> None:
-    """Of n right ones with the same margin, the next is as sure as n of n + 1."""
+    """After n correct ones with the same margin, the next is as certain as n of n + 1."""
     margin = 7.0
     log_p = np.log([[1 / (1 + np.exp(-margin)), 1 / (1 + np.exp(margin))]] * 20)
     temperature = cautious_temperature(log_p, np.zeros(20, np.int64))
