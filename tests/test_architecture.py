@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.house import circles, count_lines, functions, imports
+import re
+
+from benchmarks.house import circles, count_lines, functions, imports, modules
 
 LONGEST = 100
 
@@ -18,6 +20,12 @@ def test_circles_are_seen() -> None:
 
 def test_no_function_is_longer_than_a_reader_can_follow() -> None:
     assert {name: n for name, n in functions().items() if n > LONGEST} == {}
+
+
+def test_tables_of_text_are_read_in_one_place() -> None:
+    readers = re.compile(r"\b(pd\.read_(csv|table)|csv\.(Dict)?[rR]eader|(load|genfrom)txt)\(")
+    found = {name for name, path in modules().items() if readers.search(path.read_text())}
+    assert found == {"genomix_cli.genome.tables"}
 
 
 def test_lines_are_counted() -> None:

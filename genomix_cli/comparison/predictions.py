@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
-from genomix_cli.genome.tables import first_bytes
-from genomix_cli.genome.vcf.bgzf import GZIP
+from genomix_cli.genome.tables import first_bytes, is_missing, number, open_table, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,9 +92,9 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
             hint="make one: genomix score",
         )
     table, model = _one_model(table, model, path)
-    names = table[SAMPLE].astype(str).to_numpy()
+    names = table[SAMPLE].fillna("").astype(str).to_numpy()
     _refuse_twice(names, path)
-    label = table[LABEL].fillna("").astype(str).to_numpy() if LABEL in table else None
+    label = _labels(table[LABEL], classes) if LABEL in table else None
     probability = _probability(table[[f"{PROBABILITY}{name}" for name in classes]], path)
     texts = table[SETS].fillna("").astype(str) if SETS in table else None
     sets = None if texts is None else _parse_sets(texts, classes, path)
@@ -103,27 +102,23 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    """The columns, all of them text unless it is Parquet; indexed by line or number of the row."""
     import pandas as pd
 
-    start = first_bytes(path)
+    if not first_bytes(path).startswith(PARQUET):
+        with open_table(path, comment="##") as text:
+            table = text.frame()
+        if not text.is_ended:
+            log.warning("%s: its last line has no end: it may have been cut short", path)
+        return table
     try:
-        if start.startswith(PARQUET):
-            return pd.read_parquet(path)
-        # Names are text, whatever they look like.
-        text = {SAMPLE: str, LABEL: str, SETS: str, "predicted": str, "model": str, "fold": str}
-        return pd.read_csv(
-            path,
-            sep="\t",
-            dtype=text,  # type: ignore[arg-type]
-            keep_default_na=False,
-            na_values=[""],
-            compression="gzip" if start.startswith(GZIP) else None,
-        )
+        table = pd.read_parquet(path)
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"cannot be read as a table: {reason}", where=path) from error
+    return table.set_axis(range(1, len(table) + 1))
 
 
 def _one_model(
@@ -154,6 +149,9 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 def _refuse_twice(names: NDArray[Any], path: Path) -> None:
     unique, counts = np.unique(names, return_counts=True)
+    if "" in unique:
+        found = f"{int((names == '').sum()):,} such rows"
+        raise DataError("a row names no sample", where=path, found=found)
     if (counts > 1).any():
         raise DataError(
             f"sample {unique[counts > 1][0]} is there more than once",
@@ -162,23 +160,43 @@ def _refuse_twice(names: NDArray[Any], path: Path) -> None:
         )
 
 
+def _labels(column: pd.Series, classes: Sequence[str]) -> NDArray[Any]:
+    """Labels as text, empty where unknown."""
+    text = column.fillna("").astype(str)
+    return text.where(text.isin(classes) | ~text.map(is_missing), "").to_numpy()
+
+
 def _probability(columns: pd.DataFrame, path: Path) -> Floats:
     import pandas as pd
 
+    header = 0 if first_bytes(path).startswith(PARQUET) else 1
+
+    def where(row: int, column: int) -> str:
+        at = place(path, int(columns.index[row]), header)
+        return f"{at}, column {columns.columns[column]}"
+
     try:
         values = columns.apply(pd.to_numeric).to_numpy(np.float64)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"a probability is no number: {error}", where=path) from error
-    known = ~np.isnan(values).any(1)
-    off = known & ((values < 0).any(1) | (np.abs(values.sum(1) - 1) > SUM_TOLERANCE))
-    if off.any():
-        row = int(np.flatnonzero(off)[0])
-        raise DataError(
-            "probabilities do not sum to 1",
-            where=f"{path}, row {row + 1}",
-            found=", ".join(f"{p:g}" for p in values[row]),
-        )
-    return np.where(known[:, None], values, np.nan)
+    except (ValueError, TypeError):  # cell by cell, to locate the wrong one
+        cells = columns.fillna("").astype(str).to_numpy()
+        parsed = [number(cell, partial(where, *at)) for at, cell in np.ndenumerate(cells)]
+        values = np.reshape(parsed, cells.shape)
+    missing = np.isnan(values)
+    known = ~missing.any(1)
+    with np.errstate(invalid="ignore"):
+        off = (values < 0).any(1) | (np.abs(values.sum(1) - 1) > SUM_TOLERANCE)
+    for wrong, what in (
+        (~known & ~missing.all(1), "some probabilities are missing"),
+        (known & off, "probabilities do not sum to 1"),
+    ):
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                what,
+                where=place(path, int(columns.index[row]), header),
+                found=", ".join(f"{p:g}" for p in values[row]),
+            )
+    return values
 
 
 def _parse_sets(texts: Iterable[str], classes: Sequence[str], path: Path) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from pathlib import Path
 
@@ -66,8 +67,9 @@ def is_scored_classes(path: Path) -> bool:
     if path.is_dir():
         return _domain_of_run(path) != "variants"
     start = _start(path)
-    first = start.decode(errors="replace").splitlines()[:1] or [""]
-    return start.startswith(_PARQUET) or first[0].split("\t")[0] == "sample"
+    lines = start.decode("utf-8-sig", "replace").splitlines()
+    header = next((line for line in lines if not line.startswith("##")), "")
+    return start.startswith(_PARQUET) or re.split("[\t,]", header)[0].strip('"') == "sample"
 
 
 def first_bytes(path: Path) -> bytes:

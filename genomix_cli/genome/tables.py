@@ -1,25 +1,40 @@
-"""Text tables as they come: TSV or CSV, gzipped or not, and the line of all that is wrong."""
+"""Text tables as they come: TSV or CSV, gzipped or not, and the line of all that is wrong.
+
+Every table of text is read here, by :func:`open_table`.
+"""
 
 from __future__ import annotations
 
 import csv
 import difflib
 import gzip
+import io
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.genome.vcf.bgzf import GZIP
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 #: What stands for a missing value, in any mixture of capitals.
 MISSING = frozenset(
-    ["", "na", "nan", "n/a", "null", "."]
+    ["", "na", "nan", "n/a", "#n/a", "<na>", "null", "."]
     + [f"[{words}]" for words in ("not available", "not applicable", "not evaluated", "unknown")]
 )
+# Spellings of a missing value for the fast parser; others are parsed cell by cell.
+_SPELLINGS = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
+# A sequence between quotes may be longer than Python's limit of 131,072 characters.
+csv.field_size_limit(2**31 - 1)
 # What people hand over in place of a table, by its first bytes.
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a zip archive or an Excel sheet",
@@ -32,6 +47,53 @@ _OTHER_FORMATS = {
 def is_missing(cell: str) -> bool:
     """Return True if a cell says that there is no value."""
     return cell.strip().lower() in MISSING
+
+
+def number(cell: str, where: Callable[[], str], hint: str | None = None) -> float:
+    """Return the number in a cell, NaN if missing; raise DataError for anything else."""
+    try:
+        # Python reads 1_000 as a thousand, which no table means.
+        return float("x" if "_" in cell else cell)
+    except ValueError as error:
+        if is_missing(cell):
+            return np.nan
+        found = repr(cell[:40])
+        raise DataError("not a number", where=where(), found=found, hint=hint) from error
+
+
+def numbers(cells: Sequence[str], width: int) -> NDArray[np.float32]:
+    """Parse cells as :func:`number` does, but fast; raise ValueError if one is none.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        A row each, its cells on lines of their own.
+    width : int
+        Number of cells in a row.
+
+    Returns
+    -------
+    NDArray
+        float32 ``[rows, width]``, NaN if missing.
+    """
+    import pandas as pd
+
+    column = pd.read_csv(
+        io.BytesIO("\n".join([*cells, ""]).encode()),
+        header=None,
+        sep="\x01",
+        quoting=3,
+        dtype=np.float32,
+        na_values=_SPELLINGS,
+        keep_default_na=False,
+        skip_blank_lines=False,
+    )
+    return column.to_numpy().reshape(len(cells), width)
+
+
+def place(path: Path, number: int, header: int) -> str:
+    """Return ``file.tsv:3``, or ``file.parquet: row 3`` for files without lines."""
+    return f"{path}:{number}" if header else f"{path}: row {number}"
 
 
 class Row(NamedTuple):
@@ -54,41 +116,63 @@ class TextTable:
     delimiter : str
         Tab or comma.
     comments : list of str
-        Lines before the header that begin with ``#``.
+        Lines before the header that begin with the mark of comments.
+    is_ended : bool
+        Whether the last line read had an end: a file that was cut short has none.
     """
 
-    def __init__(self, path: Path, handle: TextIO) -> None:
+    def __init__(self, path: Path, handle: TextIO, comment: str = "#") -> None:
         self.path = path
         self.comments: list[str] = []
-        lines = self._after_comments(enumerate(map(_bare, handle), 1))
+        self.is_ended = True
+        lines = self._after_comments(handle, comment)
         self.header, text = next(lines, (0, ""))
         if not self.header:
             raise DataError("is empty", where=path)
         self.delimiter = _delimiter(text, path)
         self.columns = [name.strip() for name in self.split(text)]
-        first = next(lines, None)
-        self._lines = lines if first is None else chain([first], lines)
-        if first is not None and len(self.split(first[1])) == len(self.columns) + 1:
-            self.columns.insert(0, "")
+        first = list(islice(lines, 2))
+        self._lines = chain(first, lines)
+        self._check_header([self.split(text) for _, text in first])
 
-    def _after_comments(self, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    def _after_comments(self, handle: TextIO, comment: str) -> Iterator[tuple[int, str]]:
         """Lines that say something; what comes before the header is kept aside."""
         began = False
-        for number, text in lines:
-            if not began and text.startswith("#"):
+        for number, line in enumerate(handle, 1):
+            self.is_ended = line.endswith("\n")
+            text = _bare(line)
+            if not began and text.startswith(comment):
                 self.comments.append(text)
             elif text:
                 began = True
                 yield number, text
+
+    def _check_header(self, rows: Sequence[Sequence[str]]) -> None:
+        """Add the name that R leaves out; refuse a header that fits none of the first rows."""
+        widths = {len(cells) for cells in rows}
+        if len(widths) != 1 or widths == {len(self.columns)}:
+            return
+        if widths == {len(self.columns) + 1} and any(cells[-1].strip() for cells in rows):
+            self.columns.insert(0, "")
+        elif len(rows) > 1:
+            raise DataError(
+                "the header has another number of columns than the rows",
+                where=f"{self.path}:{self.header}",
+                expected=str(max(widths)),
+                found=str(len(self.columns)),
+            )
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """The lines after the header that are not empty, with their numbers."""
         return iter(self._lines)
 
     def split(self, text: str) -> list[str]:
-        """The cells of a line."""
+        """The cells of a line; a quote that does not enclose a cell is part of it."""
         if '"' in text:
-            return next(csv.reader([text], delimiter=self.delimiter))
+            try:
+                return next(csv.reader([text], delimiter=self.delimiter, strict=True))
+            except csv.Error:
+                pass
         return text.split(self.delimiter)
 
     def rows(self) -> Iterator[Row]:
@@ -114,15 +198,43 @@ class TextTable:
             found=str(found),
         )
 
+    def frame(self) -> pd.DataFrame:
+        """All rows as text, indexed by their lines."""
+        import pandas as pd
+
+        self.refuse_repeated(self.columns)
+        rows = list(self.rows())
+        lines = pd.Index([row.line for row in rows], dtype=np.int64)
+        return pd.DataFrame([row.cells for row in rows], lines, self.columns, dtype=object)
+
     def find(self, *names: str) -> int | None:
-        """Index of the first of these columns that is there, in any capitals."""
+        """Index of the first of these columns that is there, in any capitals.
+
+        Raises
+        ------
+        DataError
+            If it is there twice.
+        """
         lower = [column.lower() for column in self.columns]
-        return next((lower.index(name) for name in names if name in lower), None)
+        index = next((lower.index(name) for name in names if name in lower), None)
+        if index is not None:
+            self.refuse_repeated([self.columns[index]])
+        return index
+
+    def refuse_repeated(self, names: Sequence[str]) -> None:
+        """Raise DataError if the header has one of these names twice."""
+        counts = Counter(self.columns)
+        twice = next((name for name in names if counts[name] > 1), None)
+        if twice is not None:
+            where = f"{self.path}:{self.header}"
+            raise DataError(f"the column {twice!r} is repeated", where=where)
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[TextTable]:
+def open_table(path: Path, comment: str = "#") -> Iterator[TextTable]:
     """Open a table of text; what goes wrong in the block while reading is one clear line.
+
+    Lines before the header that begin with `comment` are set aside.
 
     Raises
     ------
@@ -132,7 +244,7 @@ def open_table(path: Path) -> Iterator[TextTable]:
         If it is no table of text, or damaged.
     """
     with open_text(path) as handle:
-        yield TextTable(path, handle)
+        yield TextTable(path, handle, comment)
 
 
 @contextmanager

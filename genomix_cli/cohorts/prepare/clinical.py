@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genomix_cli.cohorts.prepare.samples import LeftOut, Spelling, parse_barcode, pick_samples
-from genomix_cli.cohorts.prepare.tables import place
 from genomix_cli.cohorts.requests import PrepareRequest
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT
-from genomix_cli.genome.tables import first_bytes, is_missing, open_table, unknown_name
+from genomix_cli.genome.tables import (
+    first_bytes,
+    is_missing,
+    open_table,
+    place,
+    unknown_name,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,15 +103,12 @@ def read_clinical(
 
     is_parquet = first_bytes(path).startswith(b"PAR1")
     columns, rows, places, header = (_parquet if is_parquet else _text)(path)
-    if len(set(columns)) < len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
-        raise DataError(f"the column {twice!r} is repeated", where=place(path, header, header))
     key = _sample_column(columns, sample_column, path)
     ids = [(row[key] or "").strip() for row in rows]
     first: dict[str, int] = {}
     for name, number in zip(ids, places, strict=True):
         where = place(path, number, header)
-        if not name:
+        if is_missing(name):
             raise DataError(f"no sample id in the column {columns[key]}", where=where)
         if first.setdefault(name, number) != number and duplicates != "first":
             what = f"{name} is repeated, first in line {first[name]}"
@@ -119,6 +121,7 @@ def read_clinical(
 
 def _text(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int]:
     with open_table(path) as table:
+        table.refuse_repeated(table.columns)
         rows = list(table.rows())
         if not rows:
             raise DataError("has a header but no rows", where=path)

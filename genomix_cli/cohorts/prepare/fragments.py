@@ -45,7 +45,7 @@ def read_lengths(name: str, path: Path) -> Modality:
     first = int(length.min())
     lengths = np.arange(first, int(length.max()) + 1)
     cell = row * len(lengths) + length - first
-    _refuse_repeats(records, cell)
+    records.refuse_repeats(cell)
     values = np.zeros((len(samples), len(lengths)), np.float32)
     values.reshape(-1)[cell] = count
     features = feature_table([str(bp) for bp in lengths], FRAGMENTS)
@@ -71,7 +71,7 @@ def read_bins(name: str, path: Path) -> Modality:
     contigs = records.columns["contig"]
     regions = [f"{c}:{s}-{e}" for c, s, e in zip(contigs, start, end, strict=True)]
     column, names = codes(regions)
-    _refuse_repeats(records, row * len(names) + column)
+    records.refuse_repeats(row * len(names) + column)
     values = np.full((len(samples), len(names), 2), np.nan, np.float32)
     for i, readout in enumerate(("short", "long")):
         values[row, column, i] = _counts(records, readout)
@@ -87,11 +87,3 @@ def _counts(records: Records, name: str) -> NDArray[np.float32]:
         i = int(wrong.argmax())
         raise outside_domain(FRAGMENTS, f"{records.at(i)}, column {name}", float(values[i]))
     return values
-
-
-def _refuse_repeats(records: Records, cell: NDArray[np.int64]) -> None:
-    _, first = np.unique(cell, return_index=True)
-    if len(first) < len(cell):
-        again = int(np.setdiff1d(np.arange(len(cell)), first)[0])
-        line = int(records.lines[np.flatnonzero(cell == cell[again])[0]])
-        raise DataError(f"repeats line {line}", where=records.at(again))

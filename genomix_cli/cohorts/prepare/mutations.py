@@ -17,6 +17,7 @@ from genomix_cli.cohorts.prepare.records import CALLS, CALLS_MORE, Records, read
 from genomix_cli.cohorts.requests import PROTEIN_CHANGING
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import KINDS
+from genomix_cli.genome.tables import is_missing
 
 log = logging.getLogger("genomix")
 
@@ -125,7 +126,7 @@ def _why_not(records: Records, classes: Collection[str], coverage: Coverage) -> 
     if "status" in calls:
         status = calls["status"]
         mark(status.str.lower().isin(list(_NO_MUTATION)), "Mutation_Status " + status)
-    mark(calls["gene"].isin(["", "Unknown"]), "no gene")
+    mark((calls["gene"] == "Unknown") | calls["gene"].map(is_missing), "no gene")
     mark(~calls["sample"].isin(list(coverage.panel_of)), "sample in no mutation profile")
     panels = calls["sample"].map(coverage.panel_of)
     off_panel = [

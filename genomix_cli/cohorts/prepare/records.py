@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.cohorts.prepare.tables import number
 from genomix_cli.errors import DataError
-from genomix_cli.genome.tables import first_bytes, open_table
+from genomix_cli.genome.tables import first_bytes, is_missing, number, open_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,12 +84,21 @@ class Records:
         return values.astype(np.int64)
 
     def codes(self, name: str) -> tuple[NDArray[np.intp], list[str]]:
-        """Return :func:`codes` of a column; raise DataError for an empty cell."""
+        """Return :func:`codes` of a column; raise DataError for a missing value."""
         cells = self.columns[name]
-        empty = (cells == "").to_numpy()
+        empty = cells.map(is_missing).to_numpy()
         if empty.any():
-            raise DataError(f"no {name}", where=self.at(int(empty.argmax())))
+            i = int(empty.argmax())
+            raise DataError(f"no {name}", where=self.at(i), found=cells.iloc[i] or None)
         return codes(cells)
+
+    def refuse_repeats(self, key: NDArray[np.integer]) -> None:
+        """Raise DataError if two records have the same key."""
+        _, first = np.unique(key, return_index=True)
+        if len(first) < len(key):
+            again = int(np.setdiff1d(np.arange(len(key)), first)[0])
+            line = int(self.lines[np.flatnonzero(key == key[again])[0]])
+            raise DataError(f"repeats line {line}", where=self.at(again))
 
     def at(self, i: int) -> str:
         """Return the position of a record in the file, for errors."""

@@ -6,14 +6,13 @@ as fast for a table with 450,000 columns as for one with 450,000 rows.
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,11 +23,13 @@ from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import Kind
 from genomix_cli.genome.parquet import require_pyarrow
 from genomix_cli.genome.tables import (
-    MISSING,
     TextTable,
     first_bytes,
     is_missing,
+    number,
+    numbers,
     open_table,
+    place,
     unknown_name,
 )
 from genomix_cli.progress import Ticker
@@ -39,8 +40,7 @@ Values = NDArray[np.float32]
 
 #: Number of cells to parse at a time.
 BLOCK = 1 << 22
-# Spellings of a missing value for the fast parser; others are parsed cell by cell.
-_MISSING = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
+_SKIP = "leave out a column that is not a sample or feature: --skip-column"
 #: Columns that describe a feature rather than a sample, as written by cBioPortal and GDC.
 ANNOTATION = re.compile(
     r"(entrez_gene|locus|transcript|entity_stable)_id|(hugo|gene)_symbol|cytoband|name|description|"
@@ -90,11 +90,6 @@ class _Block(NamedTuple):
     values: Values
 
 
-def place(path: Path, number: int, header: int) -> str:
-    """Return ``file.tsv:3``, or ``file.parquet: row 3`` for files without lines."""
-    return f"{path}:{number}" if header else f"{path}: row {number}"
-
-
 def read_matrix(
     path: Path,
     kind: Kind,
@@ -141,9 +136,7 @@ def _read_text(path: Path, kind: Kind, id_column: str | None, skip: Collection[s
     with open_table(path) as text:
         ids, used = _layout(text.columns, id_column, skip, path)
         columns = [text.columns[i] for i in used]
-        if "" in columns:
-            where = f"{path}:{text.header}"
-            raise DataError(f"column {used[columns.index('')] + 1} has no name", where=where)
+        _check_names(columns, used, f"{path}:{text.header}")
         blocks = _text_blocks(text, kind, ids, used) if used else []
         return _joined(path, text.columns[ids], columns, blocks, text.header)
 
@@ -161,6 +154,13 @@ def _layout(
         log.info("%s: the column %s is not a sample and is left out", path, columns[used[0]])
         used.pop(0)
     return ids, used
+
+
+def _check_names(columns: list[str], used: list[int], where: str) -> None:
+    """Refuse a column of values without a name."""
+    for name, i in zip(columns, used, strict=True):
+        if is_missing(name):
+            raise DataError(f"column {i + 1} has no name", where=where, found=_word(name))
 
 
 def _text_blocks(text: TextTable, kind: Kind, ids: int, used: list[int]) -> Iterator[_Block]:
@@ -181,17 +181,18 @@ def _text_block(
     columns = [text.columns[i] for i in used]
     take = _taker(text, ids, used)
     names, cells = [], []
-    for number, line in lines:
-        name, rest = take(number, line)
-        names.append(_name(name, f"{text.path}:{number}"))
+    for at, line in lines:
+        name, rest = take(at, line)
+        names.append(_name(name, f"{text.path}:{at}"))
         cells.append(rest)
 
-    def where(row: int, column: int) -> str:
-        return f"{text.path}:{lines[row][0]}, column {columns[column]}"
+    def where(row: int, column: int | None) -> str:
+        line = f"{text.path}:{lines[row][0]}"
+        return line if column is None else f"{line}, column {columns[column]}"
 
     values = _numbers(cells, len(used), where)
     check_domain(values, kind, where)
-    return _Block(names, [number for number, _ in lines], values)
+    return _Block(names, [at for at, _ in lines], values)
 
 
 def _taker(text: TextTable, ids: int, used: list[int]) -> Callable[[int, str], tuple[str, str]]:
@@ -212,70 +213,73 @@ def _taker(text: TextTable, ids: int, used: list[int]) -> Callable[[int, str], t
             values = "\n".join(front[i] for i in used if i < n_cells)
         if n_cells != n:
             raise text.ragged(number, n_cells)
-        return next((front[i] for i in (ids, *spare) if front[i].strip()), ""), values
+        named = (front[i] for i in (ids, *spare) if not is_missing(front[i]))
+        return next(named, front[ids]), values
 
     return take
 
 
 def _name(cell: str, where: str) -> str:
     name = cell.strip()
-    if not name:
+    if is_missing(name):
         raise DataError(
-            "the row has no name", where=where, hint="name the column of ids: --id-column"
+            "the row has no name",
+            where=where,
+            found=_word(name),
+            hint="name the column of ids: --id-column",
         )
     return name
 
 
-Where = Callable[[int, int], str]
+def _word(name: str) -> str | None:
+    """Return the word for a missing value, as an error says it."""
+    return f"{name!r}, which means a missing value" if name else None
+
+
+#: The position of a cell, or with None of a row.
+Where = Callable[[int, int | None], str]
 
 
 def _numbers(rows: list[str], width: int, where: Where) -> Values:
     """Parse cells, each on a line of its own, as float32 ``[rows, width]``."""
-    import pandas as pd
-
     try:
-        column = pd.read_csv(
-            io.BytesIO("\n".join([*rows, ""]).encode()),
-            header=None,
-            sep="\x01",
-            quoting=3,
-            dtype=np.float32,
-            na_values=_MISSING,
-            keep_default_na=False,
-            skip_blank_lines=False,
-        )
-        return column.to_numpy().reshape(len(rows), width)
+        return numbers(rows, width)
     except ValueError:
-        return _numbers_one_by_one(rows, width, where)
-
-
-def _numbers_one_by_one(rows: list[str], width: int, where: Where) -> Values:
-    """Parse as :func:`_numbers` does, more slowly, to locate the wrong cell."""
-    cells = (
-        number(cell, partial(where, i, j))
-        for i, row in enumerate(rows)
-        for j, cell in enumerate(row.split("\n"))
+        pass  # cell by cell, to locate the wrong one
+    cells = [row.split("\n") for row in rows]
+    if width > 1:
+        _refuse_header(cells, where)
+    parsed = (
+        number(cell, partial(where, i, j), _SKIP)
+        for i, row in enumerate(cells)
+        for j, cell in enumerate(row)
     )
-    return np.fromiter(cells, np.float32).reshape(len(rows), width)
+    return np.fromiter(parsed, np.float32).reshape(len(rows), width)
 
 
-def number(cell: str, where: Callable[[], str]) -> float:
-    """Parse a cell, NaN if missing; raise DataError if it is not a number."""
-    try:
-        # Python reads 1_000 as a thousand, which no table means.
-        return float("x" if "_" in cell else cell)
-    except ValueError as error:
-        if is_missing(cell):
-            return np.nan
+def _refuse_header(rows: list[list[str]], where: Where) -> None:
+    """Refuse a row of words among rows of numbers."""
+    words = [all(is_missing(cell) or _is_word(cell) for cell in row) for row in rows]
+    found = [i for i, row in enumerate(rows) if words[i] and not all(map(is_missing, row))]
+    if found and not all(words):
+        row = found[0]
         raise DataError(
-            "not a number",
-            where=where(),
-            found=repr(cell[:40]),
-            hint="leave out a column that is not a sample or feature: --skip-column",
-        ) from error
+            "not a row of numbers but of words: a second header or a description",
+            where=where(row, None),
+            found=repr(next(filterfalse(is_missing, rows[row]))[:40]),
+            hint="remove the line",
+        )
 
 
-def check_domain(values: Values, kind: Kind, where: Where) -> None:
+def _is_word(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return any(map(str.isalpha, cell))
+    return False
+
+
+def check_domain(values: Values, kind: Kind, where: Callable[[int, int], str]) -> None:
     """Refuse a value that its kind does not allow; `where` says the position of a cell."""
     wrong = kind.outside(values)
     if wrong.any():
@@ -290,7 +294,7 @@ def outside_domain(kind: Kind, where: str, found: float) -> DataError:
         f"not a value of {kind.name}",
         where=where,
         expected=kind.domain,
-        found=f"{found:g}",
+        found=str(np.float32(found)),
         hint="M-values are --kind NAME=methylation_m" if is_fraction else None,
     )
 
@@ -340,8 +344,9 @@ def _parquet_blocks(
 ) -> Iterator[_Block]:
     done = 0
 
-    def where(row: int, column: int) -> str:
-        return f"{path}: row {done + row + 1}, column {file.schema_arrow.names[used[column]]}"
+    def where(row: int, column: int | None) -> str:
+        at = f"{path}: row {done + row + 1}"
+        return at if column is None else f"{at}, column {file.schema_arrow.names[used[column]]}"
 
     for batch in file.iter_batches(max(BLOCK // max(len(used), 1), 1)):
         places = list(range(done + 1, done + 1 + batch.num_rows))
@@ -361,7 +366,7 @@ def _parquet_column(column: Any, j: int, where: Where) -> Values:
     kind = str(column.type)
     if kind.startswith(("string", "large_string", "dictionary")):
         cells = ["" if cell is None else str(cell) for cell in column.to_pylist()]
-        return np.array([number(cell, partial(where, i, j)) for i, cell in enumerate(cells)])
+        return np.array([number(cell, partial(where, i, j), _SKIP) for i, cell in enumerate(cells)])
     if not kind.startswith(("int", "uint", "float", "double", "halffloat", "bool", "decimal")):
         raise DataError("not a column of numbers", where=where(0, j), found=kind)
     return np.asarray(column.cast("float64").to_numpy(zero_copy_only=False), np.float32)

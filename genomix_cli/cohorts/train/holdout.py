@@ -13,7 +13,7 @@ from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import BATCH, Cohort
-from genomix_cli.genome.tables import open_table
+from genomix_cli.genome.tables import is_missing, open_table
 
 log = logging.getLogger("genomix")
 
@@ -136,8 +136,9 @@ def _read_table(path: Path) -> dict[str, str]:
         first, second = table.find("sample") or 0, table.find("fold", "split")
         for line, cells in table.rows():
             sample, name = cells[first].strip(), cells[1 if second is None else second].strip()
-            if not name:
-                raise DataError("has no fold", where=f"{path}, line {line}")
+            for cell, what in ((sample, "sample"), (name, "fold")):
+                if is_missing(cell):
+                    raise DataError(f"has no {what}", where=f"{path}:{line}", found=cell or None)
             if sample in fold:
                 repeated.append(sample)
             fold[sample] = name

@@ -129,11 +129,7 @@ def check_header(table: TextTable) -> None:
             found=comment[:60],
             hint="remove the #, or this line is taken for a comment",
         )
-    twice = {name for name in table.columns if table.columns.count(name) > 1}
-    if twice:
-        raise DataError(
-            "a column is repeated", where=f"{table.path}:{table.header}", found=sorted(twice)[0]
-        )
+    table.refuse_repeated(table.columns)
 
 
 def column_number(table: TextTable, name: str | None, option: str) -> int | None:
@@ -169,8 +165,9 @@ def check_ids(table: Metadata, hint: str | None = None) -> None:
         raise DataError("has a header but no rows", where=table.path)
     seen: dict[str, int] = {}
     for name, line in zip(table.ids, table.lines, strict=True):
-        if not name:
-            raise DataError("the row has no id", where=f"{table.path}:{line}", hint=hint)
+        if is_missing(name):
+            where = f"{table.path}:{line}"
+            raise DataError("the row has no id", where=where, found=name or None, hint=hint)
         if name in seen:
             raise DataError(
                 f"{name!r} is repeated, first in line {seen[name]}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
+import math
 from pathlib import Path
 from typing import NamedTuple
 
 from genomix_cli.errors import DataError
 from genomix_cli.genome.intervals import canonical
+from genomix_cli.genome.tables import TextTable, is_missing, open_table
 from genomix_cli.genome.vcf.reader import MISSING, Record, VcfReader
 
 NAN = float("nan")
@@ -88,39 +89,37 @@ def read_labels(path: Path) -> dict[AlleleKey, float]:
 
 
 def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
-    """Read a TSV of labels; return the rows of each allele by tissue.
+    """Read a table of labels, TSV or CSV, gzipped or not; return the rows of each allele by tissue.
 
     The first line names the columns: contig (or chrom), pos (1-based), ref, alt, then label (0 or
     1), effect (a quantity), or both, and optionally weight, group, tissue. Other columns, and
-    leading lines that begin with ``##``, are ignored. Labels given as ``.``, ``NA`` or nothing
-    are NaN.
+    leading lines that begin with ``##``, are ignored. Missing labels (``.``, ``NA``, nothing) are
+    NaN.
 
     Raises
     ------
     DataError
-        If a column is missing, a value cannot be read, or two rows of an allele in one tissue
-        contradict each other.
+        If a column is missing, a row is ragged, a value cannot be read, or two rows of an allele
+        in one tissue contradict each other.
+    UsageError
+        If there is no such file.
     """
     labels: dict[AlleleKey, dict[str, LabelRow]] = {}
-    try:
-        with path.open(newline="") as handle:
-            table = csv.reader(handle, delimiter="\t")
-            header = next((row for row in table if row and not row[0].startswith("##")), [])
-            index = _column_index(header, path)
-            for fields in filter(None, table):
-                key, row = _label_row(fields, index, f"{path}:{table.line_num}")
-                earlier = labels.setdefault(key, {}).setdefault(row.tissue, row)
-                # Compared as text, since NaN differs from itself.
-                if str(earlier) != str(row):
-                    raise DataError(
-                        f"two labels for {':'.join(map(str, key))}",
-                        where=f"{path}:{table.line_num}",
-                        expected=_describe(earlier),
-                        found=_describe(row),
-                        hint="keep one row per allele and tissue",
-                    )
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", where=path) from error
+    with open_table(path, comment="##") as table:
+        index = _column_index(table)
+        for line, cells in table.rows():
+            where = f"{path}:{line}"
+            key, row = _label_row({name: cells[i].strip() for name, i in index.items()}, where)
+            earlier = labels.setdefault(key, {}).setdefault(row.tissue, row)
+            # Compared as text, since NaN differs from itself.
+            if str(earlier) != str(row):
+                raise DataError(
+                    f"two labels for {':'.join(map(str, key))}",
+                    where=where,
+                    expected=_describe(earlier),
+                    found=_describe(row),
+                    hint="keep one row per allele and tissue",
+                )
     return labels
 
 
@@ -129,37 +128,36 @@ def _describe(row: LabelRow) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in values.items() if value == value)
 
 
-def _column_index(header: list[str], path: Path) -> dict[str, int]:
-    names = [_OTHER_NAMES.get(name.strip().lower(), name.strip().lower()) for name in header]
-    missing = [name for name in _COLUMNS if name not in names]
-    if not set(_LABELS) & set(names):
+def _column_index(table: TextTable) -> dict[str, int]:
+    table.columns = [_OTHER_NAMES.get(name.lower(), name.lower()) for name in table.columns]
+    missing = [name for name in _COLUMNS if name not in table.columns]
+    if not set(_LABELS) & set(table.columns):
         missing.append(" or ".join(_LABELS))
     if missing:
         raise DataError(
             f"lacks the column {', '.join(missing)}",
-            where=path,
+            where=f"{table.path}:{table.header}",
             expected="<TAB>".join((*_COLUMNS, _LABELS[0])),
-            found=repr("\t".join(header)[:80]),
+            found=", ".join(table.columns)[:80],
         )
-    known = (*_COLUMNS, *_LABELS, *_OPTIONAL)
-    return {name: names.index(name) for name in known if name in names}
+    index = {name: table.find(name) for name in (*_COLUMNS, *_LABELS, *_OPTIONAL)}
+    return {name: i for name, i in index.items() if i is not None}
 
 
-def _label_row(fields: list[str], index: dict[str, int], where: str) -> tuple[AlleleKey, LabelRow]:
-    if len(fields) <= max(index.values()):
-        raise DataError(
-            "too few columns",
-            where=where,
-            expected=str(max(index.values()) + 1),
-            found=str(len(fields)),
-        )
-    row = {name: fields[i].strip() for name, i in index.items()}
+def _label_row(row: dict[str, str], where: str) -> tuple[AlleleKey, LabelRow]:
+    """Return the allele and the values of a row, by the names of its columns."""
     pos = row["pos"]
     if not (pos.isascii() and pos.isdigit()):
         raise DataError("pos is not a position", where=where, expected="a whole number", found=pos)
+    if is_missing(row["contig"]) or not (row["ref"] and row["alt"]):
+        raise DataError(
+            "the row names no allele", where=where, found=":".join(row[name] for name in _COLUMNS)
+        )
     key = allele_key(row["contig"], int(pos), row["ref"], row["alt"])
-    given = {name: text for name, text in row.items() if text not in ("", MISSING, "NA")}
+    given = {name: text for name, text in row.items() if not is_missing(text)}
     label, effect = (_number(given.get(name, MISSING), name, where) for name in _LABELS)
+    if math.inf in (abs(label), abs(effect)):
+        raise DataError("the label is infinite", where=where)
     weight = _weight(given.get("weight", "1"), where)
     return key, LabelRow(label, weight, given.get("group", ""), given.get("tissue", ""), effect)
 
@@ -175,6 +173,6 @@ def _number(text: str, key: str, where: str) -> float:
     if text == MISSING:
         return NAN
     try:
-        return float(text)
+        return float("x" if "_" in text else text)
     except ValueError as error:
         raise DataError(f"{key} is not a number", where=where, found=repr(text)) from error

@@ -13,6 +13,7 @@ import pandas as pd
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.genome.tables import open_table
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.requests import HoldOut, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
@@ -22,6 +23,8 @@ from genomix_cli.variants.train.supervised import plain, train_variants, write_p
 log = logging.getLogger("genomix")
 
 RECORD = "cross_validation.json"
+# Columns of predictions that are no numbers.
+TEXT = ("part", "contig", "ref", "alt", "tissue")
 MEANS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
 
 
@@ -87,11 +90,11 @@ def _open_folder(request: TrainRequest, n_folds: int, by: str) -> list[Path]:
 def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
     tables = []
     for i, folder in enumerate(folders):
-        table = pd.read_csv(
-            folder / "predictions.tsv", sep="\t", keep_default_na=False, na_values=[""]
-        )
-        text = table[["ref", "alt", "tissue"]].fillna("")
-        tables.append(table.assign(**text, fold=i)[table["part"] == "test"])
+        with open_table(folder / "predictions.tsv") as text:
+            table = text.frame()
+        columns = table.columns.difference(TEXT)
+        table[columns] = table[columns].apply(pd.to_numeric)
+        tables.append(table.assign(fold=i)[table["part"] == "test"])
     pooled = pd.concat(tables)
     write_predictions(request.output / "predictions.tsv", [pooled])
     by_fold = [metrics_of(table, request.seed) for table in tables]

@@ -202,7 +202,7 @@ BROKEN = {
         "class LumA, which the predictions do not know",
     ),
     "sums": (lambda f: f.assign(**{"p:LumA": 0.9}), "do not sum to 1"),
-    "number": (lambda f: f.assign(**{"p:LumA": "high"}), "is no number"),
+    "number": (lambda f: f.assign(**{"p:LumA": "high"}), "not a number"),
     "sets": (lambda f: f.assign(set="LumC"), "'LumC' is no set"),
     "empty": (lambda f: f[:5], "no sample has both.*5 without a label"),
 }

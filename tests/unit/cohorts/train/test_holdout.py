@@ -115,7 +115,7 @@ def test_what_cannot_be_held_out_is_said(by: str, batch: Any, message: str) -> N
     [
         (["a"] * 11, "1 labelled samples of the cohort are not in it, such as S011"),
         (["train"] * 12, "holds no sample out"),
-        (["a"] * 11 + [""], "line 13: has no fold"),
+        (["a"] * 11 + [""], "split.tsv:13: has no fold"),
         (["a"] * 12, "fold a leaves fewer than two classes"),
     ],
 )

@@ -504,7 +504,7 @@ class TestTables:
             ("id,sequence\n", {}, "has a header but no rows"),
             ("id,dna\na,ACGT\n", {}, "no column of sequences.*--sequence-column"),
             ("sequence,y\nACGT,1\n", {}, "no column of ids.*--make-ids"),
-            ("id,sequence,id\na,ACGT,b\n", {}, "a.csv:1: a column is repeated"),
+            ("id,sequence,id\na,ACGT,b\n", {}, "a.csv:1: the column .id. is repeated"),
             (
                 "id,sequence,y\na,ACGT,1\n",
                 {"label": "Y"},

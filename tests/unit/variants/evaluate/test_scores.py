@@ -157,8 +157,14 @@ def test_labels_from_a_table(tmp_path):
     ("text", "message"),
     [
         ("contig\tpos\tref\tlabel\n", r"lacks the column alt .*contig<TAB>pos"),
-        ("", "lacks the column contig, pos"),
-        ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\n", r"t.tsv:2: too few columns"),
+        ("", "is empty"),
+        ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\t\t1\n1\t6\tA\tG\t1\n", r"t.tsv:2: the row has"),
+        ("contig\tpos\tref\talt\teffect\n1\t5\tA\tG\tinf\n", r"t.tsv:2: the label is infinite"),
+        ("contig\tpos\tref\talt\tlabel\nNA\t5\tA\tG\t1\n", r"t.tsv:2: the row names no allele"),
+        (
+            "contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\n",
+            r"t.tsv:2: the row has another number of columns",
+        ),
         ("contig\tpos\tref\talt\tlabel\n1\t-5\tA\tG\t1\n", r"t.tsv:2: pos is not a position"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\tyes\n", r"t.tsv:2: label is not a number"),
         (

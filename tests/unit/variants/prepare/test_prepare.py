@@ -178,7 +178,10 @@ def test_labels_from_a_table(genome: Path, tmp_path: Path) -> None:
             "contig\tpos\tref\talt\tlabel\tweight\n1\t5\tA\tC\t1\t-2\n",
             "weight is negative or infinite",
         ),
-        ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\n", r":2: too few columns"),
+        (
+            "contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\n",
+            r":2: the row has another number of columns",
+        ),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\t1\nchr1\t5\ta\tC\t0\n", r":3: two labels for"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tC\t1\n", "no variant has a label in"),
     ],
