@@ -22,10 +22,13 @@ def resolve_device(name: str) -> torch.device:
         raise UsageError(
             "unknown device", where="--device", expected="auto, cpu, cuda or cuda:N", found=name
         )
-    count = torch.cuda.device_count()
-    if kind == "cuda" and int(index or 0) >= count:
+    if kind == "cuda" and int(index or 0) >= (count := torch.cuda.device_count()):
         raise UsageError(
-            "no such GPU", where="--device", expected=f"{count} visible to PyTorch", found=name
+            "no such GPU" if count else "no such GPU: PyTorch sees none",
+            where="--device",
+            expected=" or ".join(["cpu", *(f"cuda:{number}" for number in range(count))]),
+            found=name,
+            hint=None if count else "with a GPU, install a PyTorch built for it",
         )
     return torch.device(name)
 

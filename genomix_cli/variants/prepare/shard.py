@@ -121,7 +121,7 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
     DataError
         If an input cannot be read, or the inputs belong to different genomes.
     CheckError
-        If most REFs differ from the FASTA.
+        If more than 20 % of the REFs differ from the FASTA.
     """
     write = SHARD_LAYOUTS.load(request.layout)
     _check(request)

@@ -131,7 +131,7 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
         If the VCF cannot be read, has no records, shares no contig with the FASTA, or holds no
         usable allele; or if labels were asked for and none matches.
     CheckError
-        If most REFs differ from the FASTA.
+        If more than 20 % of the REFs differ from the FASTA.
     """
     columns = _Columns()
     examples: dict[str, list[str]] = {}

@@ -153,7 +153,7 @@ class CheckedVariants:
     Raises
     ------
     CheckError
-        While iterating: if most REFs differ, or one does and `check_ref` is ``"e"``.
+        While iterating: if more than 20 % of the REFs differ, or one and `check_ref` is ``"e"``.
     DataError
         While iterating: if VCF and reference have no contig in common.
     """

@@ -25,7 +25,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import atomic_path
 from genomix_cli.variants.records.inputs import Allele, window_start
 from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target, chosen_precision
-from genomix_cli.variants.trained import LoadedModel, load_model, model_folder
+from genomix_cli.variants.trained import LoadedModel, load_model, model_folder, read_config
 
 FILE = "reference.json"
 ALLELES = 96
@@ -172,6 +172,7 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
     where = resolve_device(device)
     chosen = chosen_precision(precision, where)
     folder = model_folder(model)
+    read_config(folder)  # of another domain there are no answers to store
     reference = _stored(folder)
     loaded = load_model(model, where)
     if reference["model"] != loaded.sha256:

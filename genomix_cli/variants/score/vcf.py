@@ -48,7 +48,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
     DataError
         If a file cannot be read or belongs to another genome.
     CheckError
-        If most REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
+        If more than 20 % of the REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
     """
     check_choices(request)
     regions = Regions.wanted(request.regions, request.regions_file)

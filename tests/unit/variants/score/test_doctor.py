@@ -105,6 +105,14 @@ def test_the_made_up_genome_is_the_same_everywhere() -> None:
     )
 
 
+def test_a_model_of_sequences_is_not_told_to_store_answers(tmp_path: Path) -> None:
+    config = {"format": "genomix-model", "format_version": 2, "domain": "sequences"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match=r"is a model of sequences .*of variants") as refused:
+        examine(str(tmp_path), "cpu", "fp32")
+    assert "--store" not in str(refused.value)
+
+
 def test_answers_that_cannot_be_used(model: Path) -> None:
     answers = json.loads((model / FILE).read_text())
     (model / FILE).write_text(json.dumps(answers | {"model": "another"}))

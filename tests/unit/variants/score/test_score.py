@@ -894,6 +894,15 @@ def test_devices_that_share_the_work(
         resolve_devices("cuda:1", "2")
 
 
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(UsageError, match=r"PyTorch sees none \(expected cpu, found cuda\)"):
+        resolve_devices("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UsageError, match=r"expected cpu or cuda:0 or cuda:1, found cuda:2"):
+        resolve_devices("cuda:2")
+
+
 def test_an_error_of_a_worker_comes_back_whole() -> None:
     for error in (
         DataError("is damaged", where="a.bw", expected="x", found="y", hint="do z"),
