@@ -79,12 +79,20 @@ class Kind:
         return wrong
 
 
+# No logarithm of a ratio is larger: 2^64 copies, or one of as many.
+_LARGEST = 64.0
+
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("methylation", "Methylated fraction of a CpG or region (beta value).", 0, 1),
-        Kind("methylation_m", "Methylation as M-values, log2(beta / (1 - beta))."),
-        Kind("copy_number", "log2 ratio of a genomic bin, arm or gene."),
+        Kind(
+            "methylation_m",
+            "Methylation as M-values, log2(beta / (1 - beta)).",
+            -_LARGEST,
+            _LARGEST,
+        ),
+        Kind("copy_number", "log2 ratio of a genomic bin, arm or gene.", -_LARGEST, _LARGEST),
         Kind("copy_number_calls", "Discrete calls of a gene, -2 (deep loss) to 2 (gain).", -2, 2),
         Kind("fragments", "Fragments of a length, or of a length class in a bin.", 0, integer=True),
         Kind("chromatin", "Accessibility of a peak or region, on a log scale."),

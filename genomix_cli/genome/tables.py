@@ -9,6 +9,7 @@ import csv
 import difflib
 import gzip
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,15 @@ MISSING = frozenset(
     ["", "na", "nan", "n/a", "#n/a", "<na>", "null", "."]
     + [f"[{words}]" for words in ("not available", "not applicable", "not evaluated", "unknown")]
 )
+# Names as a spreadsheet leaves them that took MARCH1, SEPT2 or 2310009E13 for dates and numbers.
+_MONTH = "(jan|feb|mar|mrz|apr|may|mai|jun|jul|aug|sept?|oct|okt|nov|dec|dez)"
+_CONVERTED = re.compile(
+    rf"\d{{1,2}}(-|\. ?|/| ){_MONTH}([-./ ]\d{{2,4}})?|{_MONTH}[-/ ]\d{{1,4}}|"
+    r"\d{4}-\d\d-\d\d( 00:00:00)?|\d{1,2}(?P<mark>[./])\d{1,2}(?P=mark)\d{2,4}|\d(\.\d+)?E\+\d+",
+    re.IGNORECASE,
+)
+# The days of 2000 to 2030 as spreadsheets number them.
+_DAYS = range(36_526, 47_849)
 # Spellings of a missing value for the fast parser; others are parsed cell by cell.
 _SPELLINGS = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
 # A sequence between quotes may be longer than Python's limit of 131,072 characters.
@@ -47,6 +57,17 @@ _OTHER_FORMATS = {
 def is_missing(cell: str) -> bool:
     """Return True if a cell says that there is no value."""
     return cell.strip().lower() in MISSING
+
+
+def converted(names: Sequence[str]) -> list[str]:
+    """Return the names that a spreadsheet seems to have turned into dates or numbers.
+
+    The number of a day counts as one among names most of which are no numbers.
+    """
+    numeric = list(filter(str.isdecimal, names))
+    if 2 * len(numeric) < len(names) and all(int(name) in _DAYS for name in numeric):
+        return [name for name in names if name.isdecimal() or _CONVERTED.fullmatch(name)]
+    return list(filter(_CONVERTED.fullmatch, names))
 
 
 def number(cell: str, where: Callable[[], str], hint: str | None = None) -> float:

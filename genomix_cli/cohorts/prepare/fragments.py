@@ -9,11 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genomix_cli.cohorts.prepare.modality import Modality, feature_table
-from genomix_cli.cohorts.prepare.records import BINS, LENGTHS, Records, codes, read_records
-from genomix_cli.cohorts.prepare.tables import outside_domain
+from genomix_cli.cohorts.prepare.records import BINS, LENGTHS, codes, read_records
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import KINDS
 
@@ -38,10 +36,10 @@ def read_lengths(name: str, path: Path) -> Modality:
     length = records.positions("length")
     if length.max() > _LONGEST:
         i = int(length.argmax())
-        where, found = f"{records.at(i)}, column length", str(length[i])
+        where, found = records.at(i, "length"), str(length[i])
         expected = f"base pairs, {_LONGEST} at most"
         raise DataError("not a length", where=where, expected=expected, found=found)
-    count = _counts(records, "count")
+    count = records.values("count", FRAGMENTS)
     first = int(length.min())
     lengths = np.arange(first, int(length.max()) + 1)
     cell = row * len(lengths) + length - first
@@ -74,16 +72,7 @@ def read_bins(name: str, path: Path) -> Modality:
     records.refuse_repeats(row * len(names) + column)
     values = np.full((len(samples), len(names), 2), np.nan, np.float32)
     for i, readout in enumerate(("short", "long")):
-        values[row, column, i] = _counts(records, readout)
+        values[row, column, i] = records.values(readout, FRAGMENTS)
     features = [f"{region}:{readout}" for region in names for readout in ("short", "long")]
     table = feature_table(features, FRAGMENTS)
     return Modality(name, FRAGMENTS, samples, table, values.reshape(len(samples), -1), path)
-
-
-def _counts(records: Records, name: str) -> NDArray[np.float32]:
-    values = records.numbers(name).astype(np.float32)
-    wrong = FRAGMENTS.outside(values)
-    if wrong.any():
-        i = int(wrong.argmax())
-        raise outside_domain(FRAGMENTS, f"{records.at(i)}, column {name}", float(values[i]))
-    return values

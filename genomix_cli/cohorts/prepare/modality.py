@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import KINDS, Kind
+from genomix_cli.genome.tables import converted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,6 +131,16 @@ def check_log_scale(modality: Modality) -> None:
         log.warning(text, name, top, name)
 
 
+def check_names(modality: Modality) -> None:
+    """Warn of features that a spreadsheet renamed."""
+    if found := converted(list(modality.features.index)):
+        log.warning(
+            "%s: %s look like gene symbols that a spreadsheet turned into dates or numbers, as it "
+            "makes 1-Mar of MARCH1: %s; restore them",
+            *(modality.name, f"{len(found):,} features", ", ".join(found[:3])),
+        )
+
+
 def without_empty(modality: Modality) -> Modality:
     """Return the modality without samples that have no value: they lack the modality."""
     # The maximum, which needs no second matrix, is NaN only where all values are.
@@ -167,4 +178,5 @@ def finish(request: PrepareRequest, modality: Modality) -> Modality:
     if modality.name in request.log_transform:
         modality = log2_of(modality)
     check_log_scale(modality)
+    check_names(modality)
     return without_empty(modality)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.cohorts.prepare.tables import outside_domain
 from genomix_cli.errors import DataError
+from genomix_cli.formats.cohort import Kind
 from genomix_cli.genome.tables import first_bytes, is_missing, number, open_table
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Records:
     path : Path
     columns : DataFrame
         str, under our names of the columns.
+    titles : dict of str to str
+        Names of these columns in the file.
     lines : NDArray
         int64 ``[n]``, the line of each record.
     comments : list of str
@@ -61,17 +65,24 @@ class Records:
 
     path: Path
     columns: pd.DataFrame
+    titles: dict[str, str]
     lines: NDArray[np.int64]
     comments: list[str]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column as float64, NaN if missing; raise DataError for other text."""
-
-        def where(i: int) -> str:
-            return f"{self.at(i)}, column {name}"
-
         cells = enumerate(self.columns[name])
+        where = partial(self.at, name=name)
         return np.array([number(cell, partial(where, i)) for i, cell in cells], np.float64)
+
+    def values(self, name: str, kind: Kind) -> NDArray[np.float64]:
+        """Return a column of :meth:`numbers` that the kind of a modality allows."""
+        values = self.numbers(name)
+        wrong = kind.outside(values)
+        if wrong.any():
+            i = int(wrong.argmax())
+            raise outside_domain(kind, self.at(i, name), float(values[i]))
+        return values
 
     def positions(self, name: str) -> NDArray[np.int64]:
         """Return a column of whole numbers, none of them missing."""
@@ -100,9 +111,10 @@ class Records:
             line = int(self.lines[np.flatnonzero(key == key[again])[0]])
             raise DataError(f"repeats line {line}", where=self.at(again))
 
-    def at(self, i: int) -> str:
-        """Return the position of a record in the file, for errors."""
-        return f"{self.path}:{self.lines[i]}"
+    def at(self, i: int, name: str | None = None) -> str:
+        """Return the position of a record, or of one of its cells, in the file, for errors."""
+        line = f"{self.path}:{self.lines[i]}"
+        return line if name is None else f"{line}, column {self.titles[name]}"
 
 
 def what_is(path: Path) -> What:
@@ -163,7 +175,8 @@ def read_records(path: Path, names: Names, more: Names | None = None) -> Records
     if not lines:
         raise DataError("has a header but no rows", where=path)
     frame = pd.DataFrame(dict(zip(index, columns, strict=True)), dtype=object)
-    return Records(path, frame, np.array(lines, np.int64), table.comments)
+    titles = {our: table.columns[i] for our, i in index.items()}
+    return Records(path, frame, titles, np.array(lines, np.int64), table.comments)
 
 
 def codes(names: Iterable[str]) -> tuple[NDArray[np.intp], list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.prepare.modality import Modality
-from genomix_cli.cohorts.prepare.records import SEGMENTS, Records, read_records
+from genomix_cli.cohorts.prepare.records import SEGMENTS, Records, codes, read_records
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import KINDS
 from genomix_cli.genome.arms import ALIASES, ASSEMBLIES, arms
@@ -102,16 +102,18 @@ def read_segments(name: str, path: Path, bins: str, assembly: str, sex: bool = F
     Raises
     ------
     DataError
-        With file and line: a segment that ends before it starts, or beyond its chromosome.
+        With file and line: a segment that ends before it starts or beyond its chromosome, is there
+        twice, or whose mean is no log2 ratio.
     """
     features = bins_of(bins, assembly, sex)
     records = read_records(path, SEGMENTS)
     row, samples = records.codes("sample")
     records.codes("contig")
     start, end = records.positions("start") - 1, records.positions("end")
-    mean = records.numbers("mean")
+    mean = records.values("mean", KINDS["copy_number"])
     contig = np.array([_contig(cell) for cell in records.columns["contig"]], object)
     _check(records, contig, start, end, assembly)
+    _check_overlap(records, row, codes(contig)[0], start, end)
     known = ~np.isnan(mean)
     values, used = bin_means(
         row[known], contig[known], start[known], end[known], mean[known], features, len(samples)
@@ -150,6 +152,31 @@ def _check(
             i = int(wrong.argmax())
             segment = f"{contig[i]}:{start[i] + 1}-{end[i]}"
             raise DataError(f"the segment {what}", where=records.at(i), found=segment, hint=hint)
+
+
+def _check_overlap(
+    records: Records,
+    row: NDArray[np.intp],
+    contig: NDArray[np.intp],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+) -> None:
+    """Refuse a segment that is there twice; warn of those that share more than a base."""
+    order = np.lexsort((end, start, contig, row))
+    left, right = order[:-1], order[1:]
+    beside = (row[left] == row[right]) & (contig[left] == contig[right])
+    same = beside & (start[left] == start[right]) & (end[left] == end[right])
+    key = np.zeros(len(order), np.intp)
+    key[right] = np.cumsum(~same)
+    records.refuse_repeats(key)
+    # Some callers let a segment begin on the last base of the one before.
+    overlaps = right[beside & (start[right] < end[left] - 1)]
+    if len(overlaps):
+        log.warning(
+            "%s: %s segments overlap another of their sample, the first in line %d; their mean is "
+            "taken there",
+            *(records.path, f"{len(overlaps):,}", records.lines[overlaps].min()),
+        )
 
 
 def bin_means(

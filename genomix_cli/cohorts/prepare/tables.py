@@ -24,6 +24,7 @@ from genomix_cli.formats.cohort import Kind
 from genomix_cli.genome.parquet import require_pyarrow
 from genomix_cli.genome.tables import (
     TextTable,
+    converted,
     first_bytes,
     is_missing,
     number,
@@ -408,6 +409,10 @@ def _duplicate(table: Table, rows: list[int], columns: list[int]) -> DataError:
         first = table.places[table.rows.index(name)]
         what = f"{name} is repeated, first in {'line' if table.header else 'row'} {first}"
     else:
-        what = f"the column {table.columns[columns[0]]} is repeated"
+        name = table.columns[columns[0]]
+        what = f"the column {name} is repeated"
         where = f"{table.path}:{table.header}" if table.header else str(table.path)
-    return DataError(what, where=where, hint="keep the first of each: --duplicates first")
+    hint = "keep the first of each: --duplicates first"
+    if converted([name]):
+        hint = "a spreadsheet seems to have turned gene symbols into dates; restore them"
+    return DataError(what, where=where, hint=hint)

@@ -90,12 +90,12 @@ class Regions:
         """Read a file: by its name BED (0-based, half-open), else a VCF or CHROM, POS and END.
 
         Plain or compressed. Without END (1-based, included) a line is one base, with CHROM alone
-        a whole contig. Of a VCF, every POS counts.
+        a whole contig; all lines have the same columns. Of a VCF, every POS counts.
 
         Raises
         ------
         DataError
-            If the file cannot be read, a line is wrong, or there is none.
+            If the file cannot be read, a line is wrong or has other columns, or there is none.
         """
         is_bed = str(path).lower().endswith(_BED)
         regions = cls(_read_lines(path, is_bed))
@@ -183,12 +183,19 @@ def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
     with Input(path) as source:
         if source.is_bcf:
             raise DataError("is BCF", where=path, hint="write it as VCF: bcftools view")
-        columns = 3
+        columns, first = 3, 0
         for number, line in enumerate(chain.from_iterable(source.blocks()), 1):
             if number == 1 and line.startswith("##fileformat=VCF"):
                 columns = 2  # the third is ID, which may be a number
             if line.strip() and not line.startswith(("#", "track", "browser")):
-                yield _from_line(line.split()[:columns], is_bed, f"{path}:{number}")
+                where = f"{path}:{number}"
+                width = line.count("\t") + 1 if "\t" in line else len(line.split())
+                first = first or width
+                # A line that was cut short would be another region, or a whole contig.
+                if width != first:
+                    what = "the line has another number of columns than the first"
+                    raise DataError(what, where=where, expected=str(first), found=str(width))
+                yield _from_line(line.split()[:columns], is_bed, where)
 
 
 def _from_line(line: list[str], is_bed: bool, where: str) -> Interval:

@@ -22,7 +22,7 @@ Bytes = NDArray[np.uint8]
 
 KEY = "GT"
 _TAB, _COLON, _SLASH, _BAR, _DOT, _ZERO = b"\t:/|.0"
-_GENOTYPE = re.compile(r"[/|]?(\d+|\.)(?:([/|])(\d+|\.))?")
+_GENOTYPE = re.compile(r"[/|]?(0|[1-9]\d*|\.)(?:([/|])(0|[1-9]\d*|\.))?")
 # Single digits suffice: SNVs have no more alleles than bases.
 _PADDING = b"\t" * 4
 

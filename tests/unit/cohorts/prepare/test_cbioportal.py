@@ -26,7 +26,7 @@ CALLS = [
     ("MYC", "Missense_Mutation", "s2", "SOMATIC"),  # not on s2's panel
     ("TP53", "Missense_Mutation", "s9", "SOMATIC"),  # not sequenced
     ("TP53", "Missense_Mutation", "s3", "LOH"),
-    ("", "Missense_Mutation", "s3", ""),
+    ("NA", "Missense_Mutation", "s3", ""),
 ]
 MATRIX = (
     "SAMPLE_ID\tstudy_mutations\tstudy_cna\ns1\tBIG\tNA\ns2\tSMALL\tNA\ns3\tBIG\tNA\ns4\tNA\tNA\n"

@@ -102,9 +102,16 @@ def test_the_names_of_columns(tmp_path: Path, header: str) -> None:
             ("s1", "21", 1, 48_000_000, 1, 0.1),
             ":3: the segment ends beyond hg38.*another --assembly",
         ),
-        (("s1", "1", "x", 400, 1, 0.1), ":3, column start: not a number .found 'x'"),
+        (("s1", "1", "x", 400, 1, 0.1), ":3, column loc.start: not a number .found 'x'"),
         (("s1", "1", 1.5, 400, 1, 0.1), ":3: start is not a whole number"),
-        (("s1", "1", 1, 400, 1, "gain"), ":3, column mean: not a number .found 'gain'"),
+        (("s1", "1", 1, 400, 1, "gain"), ":3, column seg.mean: not a number .found 'gain'"),
+        (
+            ("s1", "1", 1, 400, 1, 1e20),
+            ":3, column seg.mean: not a value of copy_number .expected numbers from -64 to 64, "
+            r"found 1e\+20",
+        ),
+        (("s0", "chr1", 1, 100, 5, 0.7), ":3: repeats line 2"),
+        (("NA", "1", 1, 400, 1, 0.1), ":3: no sample .found NA"),
         (("", "1", 1, 400, 1, 0.1), ":3: no sample"),
         (("s1", "1", 1, 400, 0.1), ":3: the row has another number of columns"),
     ],
@@ -113,3 +120,14 @@ def test_what_is_wrong_has_its_line(tmp_path: Path, row: tuple[object, ...], mes
     path = seg(tmp_path / "a.seg", ("s0", "1", 1, 100, 5, 0.5), row)
     with pytest.raises(DataError, match=message):
         read_segments("cna", path, "arms", "hg38")
+
+
+def test_segments_that_overlap_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = ("s0", "1", 1, 1_000_000, 5, 0.5)
+    beside, over = ("s0", "1", 1_000_000, 2_000_000, 5, 1), ("s0", "1", 900_000, 1_500_000, 5, 1)
+    read_segments("cna", seg(tmp_path / "a.seg", first, beside, ("s1", *first[1:])), "arms", "hg38")
+    assert not caplog.text
+    read_segments("cna", seg(tmp_path / "a.seg", first, over), "arms", "hg38")
+    assert "1 segments overlap another of their sample, the first in line 3" in caplog.text

@@ -14,6 +14,7 @@ from genomix_cli.cohorts.prepare import tables
 from genomix_cli.cohorts.prepare.modality import (
     Modality,
     check_log_scale,
+    check_names,
     feature_table,
     log2_of,
     m_to_beta,
@@ -22,7 +23,7 @@ from genomix_cli.cohorts.prepare.modality import (
 from genomix_cli.cohorts.prepare.tables import read_matrix
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import KINDS
-from genomix_cli.genome.tables import is_missing, open_table
+from genomix_cli.genome.tables import converted, is_missing, open_table
 
 OTHER, BETA = KINDS["other"], KINDS["methylation"]
 NAN = np.nan
@@ -86,6 +87,8 @@ def test_annotations_after_the_names_are_left_out(tmp_path: Path) -> None:
     assert table.columns == ["s1"]
     assert table.rows == ["TP53", "4609"]
     assert same(table.values, [[1.5], [2]])
+    table = read_matrix(write(tmp_path / "b.txt", text.replace("\n\t", "\nNA\t")), OTHER)
+    assert table.rows == ["TP53", "4609"]
 
 
 def test_columns_that_are_asked_for(tmp_path: Path) -> None:
@@ -119,6 +122,19 @@ WRONG = {
     "beta above 1": (
         "g\ts1\ts2\nA\t1\t0\n\nB\t1\t1.2\n",
         ":4, column s2: not a value of methylation (expected numbers from 0 to 1, found 1.2)",
+    ),
+    "beta just above 1": ("g\ts1\ts2\nA\t1\t1.0000001\n", "from 0 to 1, found 1.0000001)"),
+    "second header": (
+        "g\tlog2\ts2\nid\tlog2 ratio\tNA\nA\t1\t0\n",
+        ":2: not a row of numbers but of words: a second header or a description (found "
+        "'log2 ratio'); remove the line",
+    ),
+    "column of words": ("g\ts1\ts2\nA\tx\ty\nB\tx\ty\n", ":2, column s1: not a number (found 'x')"),
+    "missing name": ("g\ts1\nA\t1\nnan\t1\n", ":3: the row has no name (found 'nan', which"),
+    "missing column": ("g\ts1\tNA\nA\t1\t0\n", ":1: column 3 has no name (found 'NA', which"),
+    "one date for two genes": (
+        "g\ts1\n1-Mar\t1\n1-Mar\t0\n",
+        ":3: 1-Mar is repeated, first in line 2; a spreadsheet seems to have turned",
     ),
     "infinite": (
         "g\ts1\ts2\nA\tinf\t0\n",
@@ -268,6 +284,33 @@ def test_logarithms(caplog: pytest.LogCaptureFixture) -> None:
     check_log_scale(small([[15.5, NAN]], "expression"))
     check_log_scale(small([[900]], "fragments"))
     assert not caplog.text
+
+
+def test_symbols_that_became_dates(caplog: pytest.LogCaptureFixture) -> None:
+    bad = ["1-Mar", "2-Sep", "Mar-01", "2023-03-01", "44256", "01.03.2023", "2.31E+13", "1. Mrz"]
+    good = [
+        "MARCH1",
+        "SEPTIN2",
+        "H4-16",
+        "HLA-DRB1",
+        "MT-ND1",
+        "DEC1",
+        "7SK",
+        "1060P11.3",
+        "NKX2-5",
+    ]
+    values = np.zeros((1, len(bad + good)), np.float32)
+    features = feature_table([*bad, *good], KINDS["expression"])
+    check_names(Modality("rna", KINDS["expression"], ["s"], features, values, Path("a.tsv")))
+    assert "rna: 8 features look like gene symbols that a spreadsheet turned into" in caplog.text
+    assert ": 1-Mar, 2-Sep, Mar-01; restore them" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "names", [["44256", "7157", "TP53"], ["40000", "40001"], ["cg1", "chr1:0-9"]]
+)
+def test_numbers_that_are_names_are_no_dates(names: list[str]) -> None:
+    assert converted(names) == []
 
 
 def test_samples_without_a_value_lack_the_modality() -> None:

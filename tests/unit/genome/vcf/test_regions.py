@@ -65,13 +65,11 @@ def test_the_text_of_equal_regions_is_equal() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("a.bed", "track x\n#c\nchr1\t4\t9\tname\nchr1\t9\t10\n\n", {"chr1": [[4, 10]]}),
+        ("a.bed", "track x\n#c\nchr1\t4\t9\tname\nchr1\t9\t10\t\n\n", {"chr1": [[4, 10]]}),
         ("a.bed.gz", "chr1\t0\t9\r\nchr2\t3\t3\n", {"chr1": [[0, 9]]}),
-        (
-            "a.txt",
-            "chr1\t4\t9\nchr1\t20\nchr2\n",
-            {"chr1": [[3, 9], [19, 20]], "chr2": [[-1, END]]},
-        ),
+        ("a.txt", "chr1\t4\t9\nchr1 20 21\n", {"chr1": [[3, 9], [19, 21]]}),
+        ("a.txt", "chr1\t20\nchr2\t3\n", {"chr1": [[19, 20]], "chr2": [[2, 3]]}),
+        ("a.txt", "chr2\n", {"chr2": [[-1, END]]}),
         ("a.tsv.gz", "chr1\t4\tA\tC\n", {"chr1": [[3, 4]]}),
         (
             "a.vcf",
@@ -91,7 +89,9 @@ def test_files(tmp_path: Path, name: str, text: str, expected: dict[str, list[li
     [
         ("a.bed", "chr1\t4\n", "a.bed:1: is no region .expected CHROM, START"),
         ("a.bed", "chr1\t9\t4\n", "a.bed:1: ends before"),
-        ("a.txt", "chr1\t4\nchr1\t0\t5\n", "a.txt:2: is no region"),
+        ("a.txt", "chr1\t4\t6\nchr1\t0\t5\n", "a.txt:2: is no region"),
+        ("a.txt", "chr1\t4\t9\nchr2\n", "a.txt:2: the line has another number of columns"),
+        ("a.bed", "#\nchr1\t4\t9\nchr1\t4\t9\t1\n", "a.bed:3: the line has another number"),
         ("a.txt", "chr1\tx\t5\n", "a.txt:1: is no region"),
         ("a.bed", "#nothing\n", "has no regions"),
         ("a.bed", "", "is empty"),

@@ -243,6 +243,8 @@ class TestVcf:
             (["1 2 C T 0/0 0/1"], r"a.vcf:5 \(1:2\): the number of columns .*expected 3 .*found 2"),
             (["1 2 C T 0/0 0/1 0/2"], r"a.vcf:5 .*expected 0 to 1, found 0/2"),
             (["1 2 C T 0/0 0/1 0/0/1"], "not a genotype of one or two alleles"),
+            (["1 2 C T 0/0 0/1 01"], "not a genotype .* .expected 0/1, found '01'"),
+            (["1 2 C T 0/0 0/1 0|01"], "not a genotype .* .expected 0/1, found '0.01'"),
             (["1 2 C T 0/0 0/1 x"], r"not a genotype .*'x'"),
             ([], "no site to use.*no records"),
         ],
