@@ -50,6 +50,7 @@ Positive = Annotated[float, Within(0, above=True)]
 NotNegative = Annotated[float, Within(0)]
 Share = Annotated[float, Within(0, 1)]
 Count = Annotated[int, Within(1)]
+Whole = Annotated[int, Within(0)]
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def check_classes(
         hint = "name another phenotype: --label" if label else None
         found = ", ".join(data.classes) or "none"
         raise DataError(what, where=where, found=found, hint=hint)
-    count = [len(np.unique(data.unit[data.label == k])) for k in range(len(data.classes))]
-    few = [f"{name} ({n})" for name, n in zip(data.classes, count, strict=True) if n < least]
+    counts = zip(data.classes, _units_of_classes(data), strict=True)
+    few = [f"{name} ({n})" for name, n in counts if n < least]
     if few:
         raise DataError(
             f"too few {units} of class {', '.join(few)}",
@@ -73,20 +73,24 @@ def check_classes(
         )
 
 
+def _units_of_classes(data: Data) -> list[int]:
+    return [len(np.unique(data.unit[data.label == k])) for k in range(len(data.classes))]
+
+
 def folds_of(data: Data, n_folds: int, seed: int) -> Rows:
     """Return the fold of each item ``[n]``, from 0: classes in like shares, units whole.
 
     Parameters
     ----------
     data : Data
-        At least `n_folds` units.
     n_folds : int
-        2 or more.
+        2 or more; there are fewer where no class has as many units.
     seed : int
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     grouped = len(np.unique(data.unit)) < len(data)
+    n_folds = max(2, min(n_folds, max(_units_of_classes(data))))
     splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(
         n_folds, shuffle=True, random_state=seed
     )

@@ -18,10 +18,12 @@ from genomix_cli.cohorts.runs import RunConfig, load_run, save_run
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.tuning import candidates
 from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import GenomixError
 from genomix_cli.learning.calibration import log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 from tests.cohort_samples import easy, with_gaps, without
+from tests.sizes import each_size
 
 # What makes a fit short, for those that have the field.
 SMALL: dict[str, Any] = {
@@ -72,6 +74,48 @@ def test_config_round_trips(name: str) -> None:
     model_class = COHORT_MODELS.load(name)
     config = model_class.config_class()
     assert from_dict(model_class.config_class, to_dict(config)) == config
+
+
+def refused_or_learned(name: str, samples: Samples, **fields: Any) -> None:
+    short = {"epochs": 1, "alone_epochs": 1, "joint_epochs": 1, "batch_size": 8}
+    short |= {"trees": 3, "rounds": 3}
+    model_class = COHORT_MODELS.load(name)
+    known = {field.name for field in dataclasses.fields(model_class.config_class)}
+    try:
+        model = model_class(
+            from_dict(
+                model_class.config_class,
+                {**{key: value for key, value in short.items() if key in known}, **fields},
+            )
+        )
+        model.fit(samples, FitSettings(seed=3))
+    except GenomixError:
+        return
+    check(model.log_probability(samples), samples)
+
+
+def test_few_samples_of_few_features_are_refused_or_learned(name: str) -> None:
+    """Fewer of each class than the parts that some models cut them into."""
+    refused_or_learned(name, few(8, 1))
+
+
+@pytest.mark.slow
+def test_a_size_is_refused_or_learns(name: str) -> None:
+    samples = few(20, 7)
+    for n, width in ((8, 2), (17, 1), (40, 100)):
+        refused_or_learned(name, few(n, width))
+    for field, value in each_size(COHORT_MODELS.load(name).config_class, (-1, 0, 1, 2, 7)):
+        refused_or_learned(name, samples, **{field: value})
+    if "members" in {f.name for f in dataclasses.fields(COHORT_MODELS.load(name).config_class)}:
+        refused_or_learned(name, few(8, 2), members=11)
+
+
+def few(n: int, width: int) -> Samples:
+    """Two classes, the first features of each modality."""
+    samples = easy(n=n, widths=(max(width, 5), max(width, 5)))
+    cut = [dataclasses.replace(m, features=m.features[:width]) for m in samples.modalities]
+    values = {name: x[:, :width] for name, x in samples.values.items()}
+    return dataclasses.replace(samples, modalities=tuple(cut), values=values)
 
 
 def test_every_preset_builds(name: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records.inputs import MAX_ALLELE
 from genomix_cli.variants.train.objectives import weighted_bce
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
+from tests.sizes import each_size
 
 TRACKS = ("ATAC", "CTCF")
 SPECS = tuple(TrackSpec(t, tuple(float(i) for i in range(1001)), 0.5, 2.0) for t in TRACKS)
@@ -36,16 +39,16 @@ def make(name: str) -> nn.Module:
 
 def inputs(model: nn.Module, groups: int = 8) -> tuple[Window, Variants]:
     rng = torch.Generator().manual_seed(1)
-    width = 2 * model.flank + MAX_ALLELE
+    width, n = 2 * model.flank + MAX_ALLELE, model.n_bins
     window = Window(
-        torch.randint(0, 5, (1, 400 * 50 + 16), generator=rng, dtype=torch.uint8),
-        torch.randn(1, 2, 400, generator=rng),
-        torch.ones(1, 2, 400),
-        torch.zeros(1, 4, 4),
+        torch.randint(0, 5, (1, n * 50 + 16), generator=rng, dtype=torch.uint8),
+        torch.randn(1, 2, n, generator=rng),
+        torch.ones(1, 2, n),
+        torch.zeros(1, n // 100, n // 100),
     )
     codes = torch.randint(0, 4, (2, 1, groups, width), generator=rng, dtype=torch.uint8)
     lengths = torch.ones(1, groups, dtype=torch.long)
-    offset = torch.randint(5_000, 15_000, (1, groups), generator=rng)
+    offset = torch.randint(n * 50 // 4, n * 150 // 4, (1, groups), generator=rng)
     return window, Variants(offset, codes[0], codes[1], lengths, lengths)
 
 
@@ -53,6 +56,32 @@ def test_config_round_trips(name: str) -> None:
     config_class = VARIANT_MODELS.load(name).config_class
     config = config_class(tracks=TRACKS, n_bins=400)
     assert from_dict(config_class, to_dict(config)) == config
+
+
+def refused_or_learns(name: str, field: str, value: Any) -> None:
+    """One variant makes the smallest batch."""
+    model_class = VARIANT_MODELS.load(name)
+    try:
+        fields = {"tracks": list(TRACKS), "n_bins": 400, field: value}
+        model = model_class(from_dict(model_class.config_class, fields))
+    except UsageError:
+        return
+    logits = model.train()(*inputs(model, 1))
+    assert torch.isfinite(logits).all(), (field, value)
+    logits.sum().backward()
+
+
+def test_few_bases_are_refused_or_learned(name: str) -> None:
+    fields = {field.name for field in dataclasses.fields(VARIANT_MODELS.load(name).config_class)}
+    for field in fields & {"bases", "radius"}:
+        for value in (-1, 0, 1, 2, 7, 96, 100, 128, 200, 250):
+            refused_or_learns(name, field, value)
+
+
+@pytest.mark.slow
+def test_a_size_is_refused_or_learns(name: str) -> None:
+    for field, value in each_size(VARIANT_MODELS.load(name).config_class, (-1, 0, 1, 2, 7, 100)):
+        refused_or_learns(name, field, value)
 
 
 def test_every_preset_builds(name: str) -> None:

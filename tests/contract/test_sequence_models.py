@@ -16,6 +16,7 @@ from genomix_cli.comparison.protocol import train_entrant
 from genomix_cli.comparison.rules import Rules
 from genomix_cli.comparison.tuning import candidates
 from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import GenomixError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.iupac import ANY, reverse_complement
 from genomix_cli.learning.fit_settings import FitSettings
@@ -25,6 +26,7 @@ from genomix_cli.sequences.explain.attribution import compositions
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
 from genomix_cli.sequences.trained import load_classifier, save_classifier
 from tests.sequence_samples import genotypes, labelled, motifs
+from tests.sizes import each_size
 
 pytest.importorskip("lightning")
 pytest.importorskip("sklearn")
@@ -106,6 +108,36 @@ def test_what_tuning_tries_are_configurations_of_their_own(name: str) -> None:
         assert len(tried) == len({str(fields) for fields in tried})
         for fields in tried:
             from_dict(model_class.config_class, fields)
+
+
+def refused_or_learned(name: str, length: int, **fields: Any) -> None:
+    model_class = SEQUENCE_CLASSIFIERS.load(name)
+    known = {field.name for field in dataclasses.fields(model_class.config_class)}
+    short = {key: value for key, value in {"epochs": 1, "batch_size": 8}.items() if key in known}
+    codes = DATA["dna"].codes[:24, :length]
+    data = dataclasses.replace(DATA["dna"].take(np.arange(24)), codes=codes)
+    last = np.arange(24) % 6 == 5
+    train, valid = (labelled(data).take(rows) for rows in (~last, last))
+    try:
+        model = model_class(
+            from_dict(model_class.config_class, {**arch(name, "dna"), **short, **fields})
+        )
+        model.fit(train, FitSettings(seed=3), valid)
+    except GenomixError:
+        return
+    check(model.log_probability(codes), data)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_short_sequences_are_refused_or_learned(name: str, length: int) -> None:
+    refused_or_learned(name, length)
+
+
+@pytest.mark.slow
+def test_a_size_is_refused_or_learns(name: str) -> None:
+    config_class = SEQUENCE_CLASSIFIERS.load(name).config_class
+    for field, value in each_size(config_class, (-1, 0, 1, 2, 7)):
+        refused_or_learned(name, 40, **{field: value})
 
 
 def test_learns_what_is_easy(name: str, kind: str) -> None:

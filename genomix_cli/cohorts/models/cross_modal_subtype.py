@@ -43,7 +43,7 @@ from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
 from genomix_cli.cohorts.models.preprocessing import Selector
 from genomix_cli.cohorts.models.selection import elastic_net
-from genomix_cli.config import Count, NotNegative, Share
+from genomix_cli.config import Count, NotNegative, Share, Whole
 from genomix_cli.errors import DataError
 from genomix_cli.learning.layers.attention import check_heads
 
@@ -70,9 +70,9 @@ class CrossModalSubtypeConfig(NetworkConfig):
     weight_decay: NotNegative = 1.0
     batch_size: Count = 64
     epochs: Count = 25
-    patience: int = 8
+    patience: Whole = 8
     value_dropout: Share = 0.1
-    top_k: int = 500
+    top_k: Whole = 500
     primary: str = ""
     space: Count = 8
     heads: Count = 1

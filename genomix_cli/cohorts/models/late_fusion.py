@@ -72,8 +72,7 @@ class SingleModels(CohortModel):
             the modality.
         """
         config: SingleConfig = self.config
-        n_folds = max(2, min(config.folds, len(np.unique(samples.patient))))
-        fold = folds_of(samples, n_folds, setting.seed)
+        fold = folds_of(samples, max(2, config.folds), setting.seed)
         self._seen, count = np.unique(samples.label, return_counts=True)
         prior = np.log(count / count.sum())[None]
         self._log_prior = all_classes(prior, self._seen, len(samples.classes))[0]

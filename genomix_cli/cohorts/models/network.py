@@ -26,7 +26,7 @@ from genomix_cli.cohorts.models.preprocessing import (
 )
 from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
-from genomix_cli.config import Count, NotNegative, Share
+from genomix_cli.config import Count, NotNegative, Share, Whole
 from genomix_cli.learning import networks as learning
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
@@ -62,7 +62,7 @@ class NetworkConfig(Learning):
     """
 
     epochs: Count = 50
-    patience: int = 10
+    patience: Whole = 10
     modality_dropout: Share = 0.1
     value_dropout: Share = 0.0
     focal: NotNegative = 0.0
@@ -70,7 +70,7 @@ class NetworkConfig(Learning):
     smoothing: Share = 0.0
     members: Count = 1
     valid_share: Share = 0.15
-    top_k: int = 0
+    top_k: Whole = 0
 
 
 class Inputs(NamedTuple):
@@ -277,11 +277,12 @@ class NetworkModel(CohortModel):
         )
         n_folds = max(2, round(1 / max(config.valid_share, 1e-3)), config.members)
         fold = folds_of(samples, n_folds, setting.seed)
+        n_folds = int(fold.max()) + 1
         self._members, self._improving, curve = [], False, []
         for member in range(config.members):
             train, valid = (
                 whole.take(torch.from_numpy(np.flatnonzero(rows)))
-                for rows in (fold != member, fold == member)
+                for rows in (fold != member % n_folds, fold == member % n_folds)
             )
             module = self._build(setting.seed + 1000 * member)
             curve += self.learn(module, train, valid, member, setting)

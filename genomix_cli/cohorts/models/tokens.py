@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Part
-from genomix_cli.config import Count, Share
+from genomix_cli.config import Count, Share, Whole
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.layers.attention import check_heads
 from genomix_cli.learning.task import Epoch
@@ -38,7 +38,7 @@ class TokenConfig(NetworkConfig):
         Elsewhere.
     """
 
-    steps: int = 0
+    steps: Whole = 0
     width: Count = 16
     heads: Count = 2
     max_tokens: Count = 64

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Share
+from genomix_cli.config import Count, Share, Whole
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 
@@ -50,7 +50,7 @@ class DenoiserConfig:
     patch: Count = 4
     width: Count = 128
     heads: Count = 4
-    layers: int = 4
+    layers: Whole = 4
     expansion: Count = 2
     dropout: Share = 0.0
 

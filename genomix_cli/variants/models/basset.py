@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from genomix_cli.config import Count, Share
 from genomix_cli.variants.models.base import check
 from genomix_cli.variants.models.siamese import SiameseConfig, SiameseModel, pair_dropout
 
@@ -37,10 +38,10 @@ class BassetConfig(SiameseConfig):
         After each dense layer.
     """
 
-    bases: int = 600
-    widths: tuple[int, ...] = (64, 64, 96)
-    hidden: int = 192
-    dropout: float = 0.1
+    bases: Count = 600
+    widths: tuple[Count, ...] = (64, 64, 96)
+    hidden: Count = 192
+    dropout: Share = 0.1
 
     @property
     def places(self) -> int:

@@ -15,7 +15,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
+from genomix_cli.config import Count, Share
+from genomix_cli.variants.models.base import (
+    VariantConfig,
+    VariantModel,
+    Variants,
+    Window,
+    check,
+)
 from genomix_cli.variants.models.siamese import measured_tracks, onehot, tracks_at
 
 
@@ -26,7 +33,7 @@ class CNNConfig(VariantConfig):
     Attributes
     ----------
     bases : int
-        Bases around the variant, a multiple of 100.
+        Bases around the variant, a multiple of 100 from 200 on.
     widths : tuple of int
         Channels of the three convolutions.
     hidden : int
@@ -34,10 +41,21 @@ class CNNConfig(VariantConfig):
     dropout : float
     """
 
-    bases: int = 1000
-    widths: tuple[int, ...] = (64, 96, 128)
-    hidden: int = 192
-    dropout: float = 0.2
+    bases: Count = 1000
+    widths: tuple[Count, ...] = (64, 96, 128)
+    hidden: Count = 192
+    dropout: Share = 0.2
+
+    def __post_init__(self) -> None:
+        check(
+            "CNN",
+            {
+                # Of 100 a single place would be left, of which batch statistics say nothing.
+                f"bases={self.bases} is no multiple of 100 from 200 on": self.bases < 200
+                or bool(self.bases % 100),
+                f"{len(self.widths)} widths, not 3": len(self.widths) != 3,
+            },
+        )
 
 
 class CNN(VariantModel):

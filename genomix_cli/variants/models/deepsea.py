@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from genomix_cli.config import Count, Share
 from genomix_cli.variants.models.base import check
 from genomix_cli.variants.models.siamese import SiameseConfig, SiameseModel, pair_dropout
 
@@ -37,9 +38,9 @@ class DeepSEAConfig(SiameseConfig):
         After each convolution.
     """
 
-    widths: tuple[int, ...] = (64, 64, 96)
-    hidden: int = 128
-    dropouts: tuple[float, ...] = (0.0, 0.0, 0.1)
+    widths: tuple[Count, ...] = (64, 64, 96)
+    hidden: Count = 128
+    dropouts: tuple[Share, ...] = (0.0, 0.0, 0.1)
 
     @property
     def places(self) -> int:

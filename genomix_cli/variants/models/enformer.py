@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from genomix_cli.config import Count, Share, Whole
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
     SiameseConfig,
@@ -50,11 +51,11 @@ class EnformerConfig(SiameseConfig):
         In the transformer.
     """
 
-    bases: int = 2944
-    widths: tuple[int, ...] = (24, 32, 40, 48, 64, 96, 128)
-    n_layers: int = 2
-    n_heads: int = 4
-    dropout: float = 0.0
+    bases: Count = 2944
+    widths: tuple[Count, ...] = (24, 32, 40, 48, 64, 96, 128)
+    n_layers: Whole = 2
+    n_heads: Count = 4
+    dropout: Share = 0.0
 
     @property
     def token(self) -> int:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from genomix_cli.config import Count, Share, Whole
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
     SiameseConfig,
@@ -51,14 +52,14 @@ class EpiGePTConfig(SiameseConfig):
         After the third and the last convolution, and in the transformer.
     """
 
-    bases: int = 3100
-    kernels: tuple[int, ...] = (11, 5, 5)
-    widths: tuple[int, ...] = (48, 64, 96)
-    pools: tuple[int, ...] = (5, 5, 4)
-    d_tracks: int = 32
-    n_layers: int = 2
-    n_heads: int = 4
-    dropout: float = 0.0
+    bases: Count = 3100
+    kernels: tuple[Count, ...] = (11, 5, 5)
+    widths: tuple[Count, ...] = (48, 64, 96)
+    pools: tuple[Count, ...] = (5, 5, 4)
+    d_tracks: Count = 32
+    n_layers: Whole = 2
+    n_heads: Count = 4
+    dropout: Share = 0.0
 
     @property
     def bin(self) -> int:
@@ -68,7 +69,7 @@ class EpiGePTConfig(SiameseConfig):
     @property
     def width(self) -> int:
         """Width of a bin's token."""
-        return self.widths[-1] + self.d_tracks
+        return sum(self.widths[-1:]) + self.d_tracks
 
     def __post_init__(self) -> None:
         depths = {len(self.kernels), len(self.widths), len(self.pools)}

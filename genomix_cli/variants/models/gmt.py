@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from genomix_cli.config import Count, Share, Whole
 from genomix_cli.genome import alphabet
 from genomix_cli.learning.layers.attention import (
     KeyValue,
@@ -72,18 +73,18 @@ class GMTConfig(VariantConfig):
         Ablation, as `use_tracks`.
     """
 
-    k: int = 6
-    d_model: int = 128
-    n_layers: int = 4
-    n_heads: int = 4
-    d_sequence: int = 64
-    d_local: int = 64
-    radius: int = 24
-    group: int = 8
-    fusion_layers: int = 1
-    feed_forward: int = 4
-    dropout: float = 0.0
-    modality_dropout: float = 0.1
+    k: Count = 6
+    d_model: Count = 128
+    n_layers: Count = 4
+    n_heads: Count = 4
+    d_sequence: Count = 64
+    d_local: Count = 64
+    radius: Count = 24
+    group: Count = 8
+    fusion_layers: Whole = 1
+    feed_forward: Count = 4
+    dropout: Share = 0.0
+    modality_dropout: Share = 0.1
     use_contacts: bool = True
 
     def __post_init__(self) -> None:

@@ -7,12 +7,13 @@ H haplotype bases, L places, T tokens, F features.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genomix_cli.config import Count, Within
 from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
@@ -145,8 +146,8 @@ class SiameseConfig(VariantConfig):
         Width of the head.
     """
 
-    bases: int = 1000
-    head: int = 128
+    bases: Count = 1000
+    head: Annotated[int, Within(2)] = 128
 
 
 class SiameseModel(VariantModel):

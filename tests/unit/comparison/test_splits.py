@@ -47,3 +47,9 @@ def test_a_class_with_fewer_members_than_folds_is_no_noise():
         warnings.simplefilter("error")
         fold = folds_of(replace(easy(n=22), label=label), 5, seed=0)
     assert sorted(set(fold)) == [0, 1, 2, 3, 4]
+
+
+def test_there_are_no_more_folds_than_members_of_a_class():
+    assert set(folds_of(easy(n=6), 7, seed=0)) == {0, 1, 2}
+    twins = replace(easy(n=12), patient=np.arange(12) // 2, label=np.arange(12) // 2 % 2)
+    assert set(folds_of(twins, 7, seed=0)) == {0, 1, 2}
