@@ -104,12 +104,12 @@ class StepsTask:
             self.module: nn.Module = Steps()
         self.validated: list[list[int]] = []
 
-    def losses(self, batch: list[Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: list[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         _, x, y = batch
         return {"loss": F.mse_loss(self.module(x).float(), y.float())}
 
     def predict(self, batch: list[Tensor]) -> tuple[int, float]:
-        return int(batch[0]), -float(self.losses(batch)["loss"])
+        return int(batch[0]), -float(self.losses(batch, torch.Generator())["loss"])
 
     def metrics(self, predictions: list[tuple[int, float]]) -> dict[str, float]:
         predictions = sorted(predictions)
@@ -165,7 +165,7 @@ class DeepTask(StepsTask):
         self.module.gradient_checkpointing = True
         adapt(self.module, mode, rank=2)
 
-    def losses(self, batch: Any) -> dict[str, Tensor]:
+    def losses(self, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
         _, window, variants, label = batch
         logits = self.module(window, variants).float()
         return {"loss": F.binary_cross_entropy_with_logits(logits, label.float())}

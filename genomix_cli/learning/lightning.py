@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.processes import first_process, rank_and_world_size
+from genomix_cli.learning.randomness import generator_of, seed_of
 from genomix_cli.learning.strategies import check_strategy, shard, strategy_of
 from genomix_cli.learning.task import FitResult, Task
 
@@ -29,7 +31,12 @@ class LightningTask(pl.LightningModule):
     """A `Task` with optimiser, schedule and logging."""
 
     def __init__(
-        self, task: Task, train_loader: Callable[[int], Any], valid_loader: Any, config: FitConfig
+        self,
+        task: Task,
+        train_loader: Callable[[int], Any],
+        valid_loader: Any,
+        config: FitConfig,
+        seed: int,
     ) -> None:
         super().__init__()
         self.task = task
@@ -37,6 +44,7 @@ class LightningTask(pl.LightningModule):
         self.settings = config
         self._train_loader = train_loader
         self._valid_loader = valid_loader
+        self._seed = seed
         self._predictions: list[Any] = []
         self._losses: list[Tensor] = []
         self.history: list[dict[str, float]] = []
@@ -53,7 +61,12 @@ class LightningTask(pl.LightningModule):
 
     def train_dataloader(self) -> Any:
         """Return the loader of the current epoch (reloaded each epoch)."""
-        return self._train_loader(self.trainer.current_epoch)
+        loader, config = self._train_loader(self.trainer.current_epoch), self.settings
+        if min(config.accumulate, config.validations_per_epoch) > 1:
+            # After whole steps: a checkpoint holds no gradients that are still being summed.
+            steps = max(1, len(loader) // config.accumulate // config.validations_per_epoch)
+            self.trainer.val_check_interval = min(steps * config.accumulate, len(loader))
+        return Rest(loader, self.trainer)
 
     def val_dataloader(self) -> Any:
         """Return the validation loader, of equal length in each process that shares it."""
@@ -64,7 +77,10 @@ class LightningTask(pl.LightningModule):
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         """Return the loss of a batch, and log its parts."""
-        losses = self.task.losses(batch)
+        step = (self._seed, self.current_epoch, index, rank_and_world_size()[0])
+        # For dropout, which takes no generator.
+        torch.manual_seed(seed_of(*step, 1))
+        losses = self.task.losses(batch, generator_of(self.device, *step, 2))
         if not self.settings.quiet:
             self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         self._losses.append(losses["loss"].detach())
@@ -92,6 +108,14 @@ class LightningTask(pl.LightningModule):
         level = logging.DEBUG if quiet else logging.INFO
         log.log(level, "epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curve, which a resumed run continues."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the curve; checkpoints of older versions have none."""
+        self.history = list(checkpoint.get("history", ()))
+
     def configure_optimizers(self) -> Any:
         """Return AdamW (no decay on vectors) with a linear warm-up and a cosine."""
         config = self.settings
@@ -107,6 +131,21 @@ class LightningTask(pl.LightningModule):
             optimiser, lambda step: warmup_cosine(step, total, config.warmup)
         )
         return [optimiser], [{"scheduler": schedule, "interval": "step"}]
+
+
+class Rest:
+    """Loader of an epoch, of which a resumed run leaves out what was learned from before."""
+
+    def __init__(self, loader: Any, trainer: pl.Trainer) -> None:
+        self._loader, self._trainer = loader, trainer
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        # Asked for with the first batch: Lightning makes iterators before it reads a checkpoint.
+        done = self._trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        yield from islice(self._loader, done, None)
 
 
 class Surplus(NamedTuple):
@@ -151,6 +190,36 @@ class Evened:
             yield Surplus(batch)
 
 
+class Best(ModelCheckpoint):
+    """The best checkpoint, found again where the folder of a run was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best so far."""
+        before, here = str(state_dict["dirpath"]), str(self.dirpath)
+        if (Path(here) / "best.ckpt").is_file():
+            paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+            moved = {name: state_dict[name].replace(before, here) for name in paths}
+            best = {moved["best_model_path"]: state_dict["best_model_score"]}
+            state_dict = {**state_dict, **moved, "dirpath": self.dirpath, "best_k_models": best}
+        super().load_state_dict(state_dict)
+
+
+class Last(ModelCheckpoint):
+    """The last checkpoint, which a run is resumed from."""
+
+
+class Patience(EarlyStopping):
+    """Early stopping by the patience that is asked for now, also of a run that had stopped."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the number of validations without improvement."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop a resumed run that had stopped before it was interrupted."""
+        trainer.should_stop = self.wait_count >= self.patience
+
+
 def gathered(value: Any) -> list[Any]:
     """Return the values of all processes, by rank, in each of them."""
     values = [None] * rank_and_world_size()[1]
@@ -174,17 +243,20 @@ def run(
     config: FitConfig,
     folder: Path,
     device: torch.device,
+    seed: int,
     resume: Path | None,
+    resumable: bool,
 ) -> FitResult:
     """See `genomix_cli.learning.loop.fit`."""
-    best = ModelCheckpoint(
+    best = Best(
         folder / "checkpoints",
         filename="best",
         monitor=config.monitor,
         mode="max",
-        save_last=True,
         enable_version_counter=False,
     )
+    # After the best one, which it names.
+    last = Last(folder / "checkpoints", filename="last", enable_version_counter=False)
     precision = _precision(config.precision, device)
     check_strategy(config, task.module, device, precision)
     plain = task.module
@@ -192,8 +264,10 @@ def run(
         # A module once shared among devices, or rounded, cannot be made whole again.
         task.module = copy.deepcopy(plain)
     try:
-        module = LightningTask(task, train_loader, valid_loader, config)
-        trainer = _trainer(config, folder, device, best)
+        module = LightningTask(task, train_loader, valid_loader, config, seed)
+        # Lightning leaves a module in the mode that it finds it in.
+        module.train()
+        trainer = _trainer(config, folder, device, [best, last] if resumable else [best])
         _fit(trainer, module, resume)
     finally:
         task.module = plain
@@ -205,7 +279,8 @@ def run(
     )
     trainer.strategy.barrier()
     assert best.best_model_score is not None
-    return FitResult(float(best.best_model_score), trainer.current_epoch, tuple(module.history))
+    epochs = trainer.fit_loop.epoch_progress.total.ready
+    return FitResult(float(best.best_model_score), epochs, tuple(module.history))
 
 
 def _fit(trainer: pl.Trainer, module: LightningTask, resume: Path | None) -> None:
@@ -227,10 +302,9 @@ def _sharded(config: FitConfig) -> bool:
 
 
 def _trainer(
-    config: FitConfig, folder: Path, device: torch.device, best: ModelCheckpoint
+    config: FitConfig, folder: Path, device: torch.device, callbacks: list[Callback]
 ) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[Callback] = [best]
     if config.checkpoint_every:
         callbacks.append(
             ModelCheckpoint(
@@ -241,7 +315,7 @@ def _trainer(
             )
         )
     if config.patience:
-        callbacks.append(EarlyStopping(config.monitor, mode="max", patience=config.patience))
+        callbacks.append(Patience(config.monitor, mode="max", patience=config.patience))
     cuda = device.type == "cuda"
     return pl.Trainer(
         max_epochs=config.epochs,

@@ -22,6 +22,8 @@ def fit(
     device: torch.device,
     seed: int,
     resume: Path | None = None,
+    *,
+    resumable: bool = True,
 ) -> FitResult:
     """Train `task.module` and leave the weights with the best validation metric in it.
 
@@ -38,9 +40,11 @@ def fit(
         Folder for ``checkpoints/`` and ``logs/``.
     device : torch.device
     seed : int
-        Seed of dropout; the global generator is restored afterwards.
+        Seed of what a step draws; the global generator is restored afterwards.
     resume : Path, optional
         Checkpoint of the same run to resume from.
+    resumable : bool
+        Keep the last checkpoint, not the best alone.
 
     Raises
     ------
@@ -58,5 +62,6 @@ def fit(
     if resume is not None and not resume.is_file():
         raise UsageError("no such checkpoint", where=resume)
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return run(task, train_loader, valid_loader, config, folder, device, resume)
+        return run(
+            task, train_loader, valid_loader, config, folder, device, seed, resume, resumable
+        )

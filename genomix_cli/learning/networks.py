@@ -101,23 +101,13 @@ class ClassTask(ABC):
     Parameters
     ----------
     module : nn.Module
-    seed : int
-        Seed of the random changes of a batch in training.
     """
 
-    def __init__(self, module: nn.Module, seed: int) -> None:
+    def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self._seed = seed
-        self._generator: torch.Generator | None = None
-
-    def generator(self, device: torch.device) -> torch.Generator:
-        """Return the generator of random changes; made on first use, when the device is known."""
-        if self._generator is None:
-            self._generator = torch.Generator(device).manual_seed(self._seed)
-        return self._generator
 
     @abstractmethod
-    def losses(self, batch: Any) -> dict[str, Tensor]:
+    def losses(self, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the loss and its parts."""
 
     @abstractmethod
@@ -162,7 +152,7 @@ def learn(
     predict_batch : int
         Size of validation batches.
     seed : int, optional
-        Seed of dropout and of the order of the examples; default: the setting's.
+        Seed of what a step draws and of the order of the examples; default: the setting's.
     folder : Path, optional
         Folder for checkpoints and logs; otherwise none are kept.
     resume : Path, optional
@@ -191,7 +181,8 @@ def learn(
     valid_loader = Batches(valid, predict_batch, np.arange(len(valid)), shared=False)
     with TemporaryDirectory(prefix="genomix-") as scratch:
         own = folder or Path(scratch)
-        result = fit(task, loader, valid_loader, fit_config, own, device, seed, resume)
+        arguments = (task, loader, valid_loader, fit_config, own, device, seed, resume)
+        result = fit(*arguments, resumable=folder is not None)
     task.module.to(device).eval()
     return result
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Generator, Tensor, nn
 
 
 class Task(Protocol):
@@ -19,8 +19,13 @@ class Task(Protocol):
 
     module: nn.Module
 
-    def losses(self, batch: Any) -> dict[str, Tensor]:
-        """Scalars to log; ``"loss"`` is minimised."""
+    def losses(self, batch: Any, generator: Generator) -> dict[str, Tensor]:
+        """Scalars to log; ``"loss"`` is minimised.
+
+        What it draws comes from `generator`, on the device, or from the global one, as dropout
+        does. Both start anew in each step, from the seed of the run and the number of the step, so
+        that a resumed run draws what an uninterrupted one does.
+        """
 
     def predict(self, batch: Any) -> Any:
         """Predictions for a validation batch, on the CPU."""

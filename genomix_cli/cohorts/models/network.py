@@ -155,20 +155,17 @@ class ClassTask(learning.ClassTask):
     config : NetworkConfig
     weight : Tensor or None
         Weight of each class ``[K]``.
-    seed : int
     """
 
-    def __init__(
-        self, module: nn.Module, config: NetworkConfig, weight: Tensor | None, seed: int
-    ) -> None:
-        super().__init__(module, seed)
+    def __init__(self, module: nn.Module, config: NetworkConfig, weight: Tensor | None) -> None:
+        super().__init__(module)
         self._config, self._weight = config, weight
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the loss and its parts."""
-        device, config = batch.label.device, self._config
-        output = self.module(hide(batch.inputs, config, self.generator(device)))
-        weight = None if self._weight is None else self._weight.to(device)
+        config = self._config
+        output = self.module(hide(batch.inputs, config, generator))
+        weight = None if self._weight is None else self._weight.to(batch.label.device)
         loss = focal_loss(output.logits, batch.label, config.focal, weight, config.smoothing)
         if output.penalty is None:
             return {"loss": loss}
@@ -252,7 +249,7 @@ class NetworkModel(CohortModel):
         seed = setting.seed + 1000 * member
         weight = class_weights(train.label, len(self.classes)) if config.balanced else None
         result = learning.learn(
-            ClassTask(module, config, weight, seed),
+            ClassTask(module, config, weight),
             train,
             valid,
             config,

@@ -9,14 +9,14 @@ import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, Positive, Share
 from genomix_cli.learning.networks import MONITOR
+from genomix_cli.learning.randomness import generator_of
 from genomix_cli.sequences.generate.model import Denoiser
-from genomix_cli.sequences.generate.process import hide, spread, surprise, to_bases
+from genomix_cli.sequences.generate.process import Noised, hide, spread, surprise, to_bases
 from genomix_cli.sequences.train.learning import Batch, Learning, turned
 
 
@@ -93,6 +93,7 @@ class DiffusionTask:
     strands : bool
         Also learn from reverse complements.
     seed : int
+        Seed of the noise in validation, which is the same each time.
     """
 
     def __init__(
@@ -104,38 +105,30 @@ class DiffusionTask:
         self.strands = strands
         self.seed = seed
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the bound, in nats per base, with the noise of this step."""
         # The average lags one step behind, since the loop does not report the end of a step.
         self._both.follow()
-        # Seeded by step and batch alone, so that a resumed run draws the same numbers.
-        rng = _generator(self.seed, int(self._both.steps), *batch.rows[:1].tolist())
-        codes = turned(batch.codes, rng) if self.strands else batch.codes
-        values = self._dropped(batch.target, rng)
-        when = spread(len(codes), torch.rand((), generator=rng))
-        order = torch.rand(codes.shape, generator=rng)
-        noised = hide(codes, when.to(codes.device), order.to(codes.device))
+        codes = turned(batch.codes, generator) if self.strands else batch.codes
+        values = self._dropped(batch.target, generator)
+        noised = _noised(codes, generator)
         logits = self._both.denoiser(noised.bases, values)
         return {"loss": surprise(logits, noised).mean()}
 
-    def _dropped(self, values: Tensor, rng: torch.Generator) -> Tensor:
+    def _dropped(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Hide conditions: all of a sequence's, and then each independently."""
         n, c = values.shape
-        drop = torch.rand(n, 1, generator=rng) < self.options.drop
-        if c > 1:
-            drop = drop | (torch.rand(n, c, generator=rng) < self.options.drop)
-        return values.masked_fill(drop.to(values.device), torch.nan)
+        draw = torch.rand(n, 1 + c, generator=generator, device=values.device)
+        drop = draw < self.options.drop
+        return values.masked_fill(drop[:, :1] | (drop[:, 1:] & (c > 1)), torch.nan)
 
     def predict(self, batch: Batch) -> Tensor:
         """Return each sequence's bound, and its accuracy at hidden bases ``[B, 2]``.
 
         The noise is the same in every epoch.
         """
-        rng = _generator(self.seed, 0, *batch.rows[:1].tolist())
-        device = batch.codes.device
-        when = spread(len(batch.codes), torch.rand((), generator=rng)).to(device)
-        order = torch.rand(batch.codes.shape, generator=rng).to(device)
-        noised = hide(batch.codes, when, order)
+        rows = batch.rows[:1].tolist()
+        noised = _noised(batch.codes, generator_of(batch.codes.device, self.seed, *rows))
         logits = self._both.average(noised.bases, batch.target)
         right = (logits.argmax(-1) == to_bases(batch.codes)) & noised.scored
         accuracy = right.sum(1) / noised.scored.sum(1).clamp(min=1)
@@ -147,6 +140,8 @@ class DiffusionTask:
         return {MONITOR: -nats, "accuracy": accuracy}
 
 
-def _generator(*numbers: int) -> torch.Generator:
-    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
+def _noised(codes: Tensor, generator: torch.Generator) -> Noised:
+    """Hide bases of each sequence, of the next one a larger share."""
+    device = codes.device
+    when = spread(len(codes), torch.rand((), generator=generator, device=device))
+    return hide(codes, when, torch.rand(codes.shape, generator=generator, device=device))

@@ -90,13 +90,12 @@ def on_both(function: Callable[[Tensor], Tensor], codes: Tensor, both: bool) -> 
 class ClassTask(networks.ClassTask):
     """Labelled sequences, of either strand and partly hidden in training."""
 
-    def __init__(self, module: Network, config: NetworkConfig, seed: int) -> None:
-        super().__init__(module, seed)
+    def __init__(self, module: Network, config: NetworkConfig) -> None:
+        super().__init__(module)
         self._config = config
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the cross-entropy."""
-        generator = self.generator(batch.codes.device)
         logits = self.module(varied(batch.codes, self._config, generator))
         loss = F.cross_entropy(logits, batch.target, label_smoothing=self._config.smoothing)
         return {"loss": loss}
@@ -143,7 +142,7 @@ class NetworkClassifier(SequenceClassifier):
         self.module = self._built(setting.seed)
         self.prepare(train)
         result = learning.learn(
-            ClassTask(self.module, config, setting.seed),
+            ClassTask(self.module, config),
             Part(train.sequences.codes, train.label),
             Part(valid.sequences.codes, valid.label),
             config,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.tables import plain, write_rows
@@ -31,7 +31,7 @@ from genomix_cli.sequences.pretrain.objectives import symmetric_contrastive
 from genomix_cli.sequences.pretrain.probes import ByPart, baselines
 from genomix_cli.sequences.pretrain.report import align_card, write_align_report
 from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary
-from genomix_cli.sequences.pretrain.views import Views, generator_of, view
+from genomix_cli.sequences.pretrain.views import Views, view
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.embeddings import Start, begin, start_from
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls
@@ -54,14 +54,13 @@ GENOTYPE_VIEWS = Views(mask=0.3, span=1, crop=1.0, mutate=0.0, reverse_complemen
 class AlignTask(EncoderTask):
     """Sequences and their phenotypes are to find each other among the pairs of a batch."""
 
-    def __init__(self, module: Alignment, config: AlignConfig, aligned: bool, seed: int) -> None:
-        super().__init__(module, frame.views_of(config), aligned, seed)
+    def __init__(self, module: Alignment, config: AlignConfig, aligned: bool) -> None:
+        super().__init__(module, frame.views_of(config), aligned)
         self._config = config
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
         """Return the contrast of the towers, and the matching loss of cross-attention."""
         config, module = self._config, self.module
-        generator = generator_of(self._seed, batch.rows, batch.codes.device)
         codes = view(batch.codes, self._views, self._aligned, generator)
         shown = alignment.hide_phenotypes(batch.target, config.phenotype_dropout, generator)
         own, embedding, dna = module.dna(codes)
@@ -228,7 +227,7 @@ def _learn(
     sequences = pairs.sequences
     module = new_module(lambda: Alignment(pairs.phenotypes, config), pairs.seed)
     begin(module.encoder, pairs.start, sequences.codes[pairs.split.train], pairs.request)
-    task = AlignTask(module, config, sequences.aligned, pairs.seed)
+    task = AlignTask(module, config, sequences.aligned)
     return module, frame.train_encoder(task, pairs, pairs.values, config, keep=keep)
 
 

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.processes import first_process
+from genomix_cli.learning.randomness import generator_of
 from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.contrastive import ContrastConfig, Contrastive
 from genomix_cli.sequences.pretrain import frame, probes
@@ -26,7 +27,7 @@ from genomix_cli.sequences.pretrain.objectives import info_nce, two_view_logits
 from genomix_cli.sequences.pretrain.probes import ByPart, Candidate
 from genomix_cli.sequences.pretrain.report import contrast_card, write_contrast_report
 from genomix_cli.sequences.pretrain.summaries import ContrastSummary, Probes
-from genomix_cli.sequences.pretrain.views import GENOTYPES, Views, generator_of, view
+from genomix_cli.sequences.pretrain.views import GENOTYPES, Views, view
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.embeddings import Start, begin, embed, start_from
 from genomix_cli.sequences.train.learning import Batch
@@ -42,24 +43,37 @@ FEW_SHOT_FEATURES = (PRETRAINED, UNTRAINED, "3-mer counts", "PCA 30")
 
 
 class ContrastTask(EncoderTask):
-    """Two views of each sequence are to find each other among those of a batch."""
+    """Two views of each sequence are to find each other among those of a batch.
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    Parameters
+    ----------
+    module : nn.Module
+    views : Views
+    aligned : bool
+    seed : int
+        Seed of the views in validation, which are the same each time.
+    """
+
+    def __init__(self, module: nn.Module, views: Views, aligned: bool, seed: int) -> None:
+        super().__init__(module, views, aligned)
+        self._seed = seed
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return InfoNCE; negatives are those of the same process."""
-        a, b = self._vectors(batch, self._seed)
+        a, b = self._vectors(batch, generator)
         scale = self.module.scale()
         return {"loss": info_nce(a, b, scale), "scale": scale}
 
     def predict(self, batch: Batch) -> Agreement:
         """Return the agreement of the two views of a validation batch."""
-        a, b = self._vectors(batch, self._seed + 1)
+        rows = batch.rows[:1].tolist()
+        a, b = self._vectors(batch, generator_of(batch.codes.device, self._seed, *rows))
         logits, partner = two_view_logits(a, b, self.module.scale())
         loss = F.cross_entropy(logits, partner, reduction="sum")
         right = int((logits.argmax(1) == partner).sum())
         return Agreement(float(loss.detach()), right, len(logits))
 
-    def _vectors(self, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
-        generator = generator_of(seed, batch.rows, batch.codes.device)
+    def _vectors(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pair = [view(batch.codes, self._views, self._aligned, generator) for _ in range(2)]
         a, b = self.module(torch.cat(pair)).chunk(2)
         return a, b

@@ -98,13 +98,11 @@ class EncoderTask:
     module : nn.Module
     views : Views
     aligned : bool
-    seed : int
-        Seed of the views. Those of validation are the same each time.
     """
 
-    def __init__(self, module: nn.Module, views: Views, aligned: bool, seed: int) -> None:
+    def __init__(self, module: nn.Module, views: Views, aligned: bool) -> None:
         self.module: Any = module
-        self._views, self._aligned, self._seed = views, aligned, seed
+        self._views, self._aligned = views, aligned
 
     def metrics(self, predictions: list[Agreement]) -> dict[str, float]:
         """Return minus the mean loss, and the share of queries that find a right answer first."""

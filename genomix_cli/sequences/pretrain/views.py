@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -127,21 +126,6 @@ def masked(codes: Tensor, share: float, span: int, generator: torch.Generator) -
     if span > 1:
         hidden = F.max_pool1d(hidden.float()[:, None], span, stride=1)[:, 0] > 0
     return codes.masked_fill(hidden, HIDDEN)
-
-
-def generator_of(seed: int, rows: Tensor, device: torch.device) -> torch.Generator:
-    """A generator that a batch has of its own, so that a resumed run draws what it would have.
-
-    Parameters
-    ----------
-    seed : int
-    rows : Tensor
-        int64 ``[B]``: which sequences, in an order that no other epoch has.
-    device : torch.device
-    """
-    first = rows[:8].tolist()
-    state = np.random.SeedSequence([seed, *first]).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
 
 
 def _others() -> tuple[Tensor, Tensor]:

@@ -52,7 +52,7 @@ class VariantTask:
     # Under several processes each validates its part; see `genomix_cli.learning.lightning`.
     shares_validation: ClassVar[bool] = True
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the loss and its terms."""
         logits = self.module(batch.window, batch.variants)
         loss = variant_loss(

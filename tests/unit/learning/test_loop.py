@@ -22,17 +22,29 @@ from genomix_cli.learning.lightning import warmup_cosine
 CONFIG = FitConfig(epochs=4, learning_rate=0.05, patience=0, checkpoint_every=1)
 
 
+class Killed(BaseException):
+    """Nothing may catch it."""
+
+
 class Line:
-    """Find y = 3 x; dropout makes the outcome depend on the random state."""
+    """Find y = 3 x; dropout and noise make the outcome depend on the random state.
+
+    It dies in the step `last`.
+    """
 
     def __init__(self) -> None:
         self.module = nn.Sequential(nn.Dropout(0.2), nn.Linear(1, 1))
         for parameter in self.module.parameters():
             nn.init.zeros_(parameter)
         self.scores: list[float] = []
+        self.steps, self.last = 0, 0
 
-    def losses(self, batch: Tensor) -> dict[str, Tensor]:
-        return {"loss": (self.module(batch) - 3 * batch).square().mean()}
+    def losses(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        self.steps += 1
+        if self.steps == self.last:
+            raise Killed
+        noise = torch.rand(batch.shape, generator=generator)
+        return {"loss": (self.module(batch + 0.1 * noise) - 3 * batch).square().mean()}
 
     def predict(self, batch: Tensor) -> float:
         return float((self.module(batch) - 3 * batch).square().mean())
@@ -96,13 +108,75 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator(
     assert torch.equal(first.module[1].weight, second.module[1].weight)
 
 
-def test_resuming_continues_where_it_stopped(tmp_path: Path) -> None:
-    straight, stopped = Line(), Line()
-    run(straight, tmp_path / "straight")
-    checkpoint = tmp_path / "straight" / "checkpoints" / "epoch=1.ckpt"
-    run(stopped, tmp_path / "resumed", resume=checkpoint)
-    assert len(stopped.scores) == 2
-    assert stopped.scores[-1] == pytest.approx(straight.scores[-1], abs=0.05)
+def killed(task: Line, folder: Path, config: FitConfig, last: int) -> Path:
+    """The last checkpoint of a run that died in a step."""
+    task.last = last
+    with pytest.raises(Killed):
+        run(task, folder, config)
+    return folder / "checkpoints" / "last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("last", "changes"),
+    [
+        (12, {}),
+        (27, {}),
+        (17, {"validations_per_epoch": 2}),
+        (12, {"validations_per_epoch": 3}),
+        (17, {"validations_per_epoch": 2, "accumulate": 2}),
+        (17, {"accumulate": 3}),
+    ],
+)
+def test_a_run_killed_and_resumed_is_the_run(
+    tmp_path: Path, last: int, changes: dict[str, int]
+) -> None:
+    config = replace(CONFIG, epochs=3, **changes)
+    straight, first, resumed = Line(), Line(), Line()
+    whole = run(straight, tmp_path / "straight", config)
+    checkpoint = killed(first, tmp_path / "killed", config, last)
+    assert run(resumed, tmp_path / "killed", config, checkpoint) == whole
+    assert resumed.steps <= 31 - last + 10
+    assert torch.equal(resumed.module[1].weight, straight.module[1].weight)
+    assert straight.scores[-len(resumed.scores) :] == resumed.scores
+
+
+def test_a_run_goes_on_from_its_last_epoch_not_its_best(tmp_path: Path) -> None:
+    checkpoint = killed(WorseLater(), tmp_path, CONFIG, 35)
+    resumed = Line()
+    run(resumed, tmp_path, CONFIG, checkpoint)
+    assert resumed.steps == 10
+
+
+def test_a_folder_that_was_moved_keeps_its_best(tmp_path: Path) -> None:
+    stopped = WorseLater()
+    killed(stopped, tmp_path / "before", CONFIG, 35)
+    (tmp_path / "before").rename(tmp_path / "after")
+    resumed = Line()
+    checkpoint = tmp_path / "after" / "checkpoints" / "last.ckpt"
+    result = run(resumed, tmp_path / "after", CONFIG, checkpoint)
+    assert result.best == pytest.approx(0.9)
+    assert resumed.module[1].weight.item() == pytest.approx(stopped.snapshots[1], rel=1e-6)
+
+
+def test_a_run_that_had_stopped_early_stays_stopped_unless_given_more_patience(
+    tmp_path: Path,
+) -> None:
+    config = replace(CONFIG, epochs=8, patience=2)
+    whole = run(WorseLater(), tmp_path, config)
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    again, patient = Line(), Line()
+    assert run(again, tmp_path, config, checkpoint) == whole
+    assert again.steps == 0
+    run(patient, tmp_path, replace(config, patience=3), checkpoint)
+    assert patient.steps
+
+
+def test_a_module_handed_over_in_evaluation_mode_is_trained(tmp_path: Path) -> None:
+    modes, task = [], Line()
+    task.module.eval()
+    task.module.register_forward_hook(lambda module, *_: modes.append(module.training))
+    run(task, tmp_path, replace(CONFIG, epochs=1))
+    assert modes == [True] * 10 + [False] * 10
 
 
 def test_a_missing_checkpoint_is_said(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Failing(StepsTask):
         super().__init__()
         self.error = error
 
-    def losses(self, batch: list[Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: list[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         raise self.error
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,13 +119,11 @@ class PretrainTask:
     ----------
     module : Pretraining
     track_weight : float
-    seed : int
-        Seed of dropout: each batch has its own stream, so that a resumed run equals the whole.
     """
 
-    def __init__(self, module: Pretraining, track_weight: float, seed: int) -> None:
+    def __init__(self, module: Pretraining, track_weight: float) -> None:
         self.module: nn.Module = module
-        self._weight, self._seed = track_weight, seed
+        self._weight = track_weight
         self._scale = math.log(4) * module.gmt.config.k
 
     @property
@@ -135,10 +132,9 @@ class PretrainTask:
         assert isinstance(self.module, Pretraining)
         return self.module
 
-    def losses(self, item: sampling.Batch) -> dict[str, Tensor]:
+    def losses(self, item: sampling.Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the loss and its terms."""
-        with _own_randomness(self._seed, item.draw):
-            told = self.network(item)
+        told = self.network(item)
         kmers = self._kmer_nats(told, item)
         kmers = kmers.mean() / self._scale if kmers.numel() else told.bins.sum() * 0
         bins = track_error(told.bins, item.signal, item.scored)
@@ -204,16 +200,6 @@ def _mean_r(told: metrics.HiddenTracks, rows: NDArray[np.bool_]) -> float:
     ]
     known = [r for r in each if not math.isnan(r)]
     return float(np.mean(known)) if known else math.nan
-
-
-@contextmanager
-def _own_randomness(seed: int, draw: Tensor) -> Iterator[None]:
-    """Make dropout depend on the batch alone, not on earlier draws."""
-    numbers = [seed, *draw[0, :2].tolist(), len(draw)]
-    devices = [draw.device] if draw.is_cuda else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
-        yield
 
 
 class Windows(NamedTuple):
@@ -290,7 +276,7 @@ def pretrain(request: PretrainRequest) -> PretrainSummary:
         RunFolder.open(request.output, _provenance(request), resume=request.resume)
     else:
         log.setLevel(logging.ERROR)
-    task = PretrainTask(module, request.track_weight, request.seed)
+    task = PretrainTask(module, request.track_weight)
     result = fit_task(task, windows.loader, windows.loader(), request, _advice(request))
     summary = _judge(task, windows, result)
     if first_process():

@@ -132,7 +132,7 @@ class TestBatches:
 
 class TestTask:
     def test_metrics_are_of_all_batches_together(self):
-        task = ClassTask(nn.Identity(), NetworkConfig(), None, 0)
+        task = ClassTask(nn.Identity(), NetworkConfig(), None)
         logits, label = torch.randn(10, 3), torch.arange(10) % 3
         parts = [Predictions(logits[:7], label[:7]), Predictions(logits[7:], label[7:])]
         found = task.metrics(parts)
@@ -147,7 +147,7 @@ class TestTask:
                 return Output(torch.zeros(n, 2), penalty=torch.tensor(0.25))
 
         batch = Batch(inputs(8), torch.zeros(8, dtype=torch.long))
-        losses = ClassTask(Fixed(), NetworkConfig(), None, 0).losses(batch)
+        losses = ClassTask(Fixed(), NetworkConfig(), None).losses(batch, torch.Generator())
         assert float(losses["loss"]) == pytest.approx(np.log(2) + 0.25)
         assert float(losses["classes"]) == pytest.approx(np.log(2))
 

@@ -63,9 +63,7 @@ def test_validation_sees_the_same_views_each_time():
     batch = Batch(torch.from_numpy(unaligned(20).codes), rows, torch.zeros(20, 0))
     assert task.predict(batch) == task.predict(batch)
     assert task.predict(batch).n == 40
-    losses = task.losses(batch)
-    assert losses["loss"].item() > 0
-    assert task.losses(batch)["loss"] == losses["loss"]
+    assert task.losses(batch, torch.Generator())["loss"].item() > 0
 
 
 def test_a_run_probes_stores_and_embeds(tmp_path):
