@@ -21,7 +21,10 @@ from genomix_cli.cohorts.inspect.overview import Listing, overview
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats import detect
 from genomix_cli.formats.run_folder import RunFolder, read_json
-from genomix_cli.variants.score.tags import DIFFERENCE, HEADER_PREFIX, PROBABILITY, REASON
+from genomix_cli.genome.parquet import MAGIC, parquet_size
+from genomix_cli.genome.tables import how_made, leading_lines, open_text
+from genomix_cli.provenance import LINE, facts_of
+from genomix_cli.variants.score.tags import DIFFERENCE, PROBABILITY, REASON
 
 if TYPE_CHECKING:
     from genomix_cli.formats.schema import VariantTable
@@ -39,14 +42,18 @@ HEADER_LINES = {
     "Version": "genomix",
     "Command": "command",
     "Input": "inputs",
+    "Seed": "seed",
+    "Note": "note",
 }
 
 COHORT = "cohort"
+# Columns of a table that are named.
+MAX_COLUMNS = 8
 # Metrics shown of a trained classifier; metrics.json has more.
 SHOWN_METRICS = ("accuracy", "macro_f1", "auroc", "nll", "calibration_error")
 KINDS = (
     "a model or run folder, a simulated genome, a shard, a cohort, a file of sequences, a VCF, a "
-    "FASTA, a bigWig or a contact map"
+    "table of scores, reasons or metrics, a FASTA, a bigWig or a contact map"
 )
 
 
@@ -433,10 +440,30 @@ def _with_contigs(path: Path, kind: str, file: Any) -> Report:
         return Report(path, kind, {"contigs": _contigs(file.lengths)})
 
 
+def _table(path: Path) -> Report:
+    """Say how a table of scores, reasons or metrics was made."""
+    said, columns, rows = how_made(path), *_size(path)
+    words = said.get("Command", [""])[0].split()[:2]
+    shown = [*columns[:MAX_COLUMNS], *(["..."] if len(columns) > MAX_COLUMNS else [])]
+    facts = {"rows": rows, "columns": f"{len(columns):,} ({', '.join(shown)})"}
+    return Report(path, f"table of {' '.join(words) or 'unknown origin'}", facts | _own_lines(said))
+
+
+def _size(path: Path) -> tuple[list[str], int]:
+    """Names of a table's columns, and the number of its rows."""
+    if _start(path).startswith(MAGIC):
+        return parquet_size(path)
+    lines, names = leading_lines(path)
+    with open_text(path, errors="replace") as handle:
+        return names.split("\t"), sum(1 for _ in handle) - len(lines) - 1
+
+
 _BY_START: dict[Any, Callable[[Path], Report]] = {
     detect.HDF5: _hdf5,
     detect.BIGWIG: _bigwig,
     b">": _fasta,
+    LINE.encode(): _table,
+    MAGIC: _table,
 }
 
 
@@ -453,7 +480,7 @@ def _vcf(path: Path, top: int) -> Report:
     facts: dict[str, Any] = {**counts, "samples": len(header.samples)}
     if not any(line.startswith(f"##INFO=<ID={PROBABILITY},") for line in header.meta):
         return Report(path, "VCF", facts)
-    facts |= {"scored": scored, **_own_lines(header.meta)}
+    facts |= {"scored": scored, **_own_lines(facts_of(header.meta))}
     not_scored = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     columns = ("contig", "pos", "ref", "alt", PROBABILITY, DIFFERENCE)
     tables = (
@@ -488,13 +515,11 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _own_lines(meta: tuple[str, ...]) -> dict[str, Any]:
-    """Facts about the scores from the lines that `score` put into the header."""
+def _own_lines(said: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Facts about scores or another result, from what the file says of how it was made."""
     facts: dict[str, Any] = {}
     for key, label in HEADER_LINES.items():
-        start = f"{HEADER_PREFIX}{key}="
-        texts = [line.removeprefix(start) for line in meta if line.startswith(start)]
-        short = [re.sub(r"sha256:(\w{12})\w*", r"\1", text) for text in texts]
+        short = [re.sub(r"sha256:(\w{12})\w*", r"\1", text) for text in said.get(key, ())]
         if short:
             facts[label] = short[0] if len(short) == 1 else short
     return facts

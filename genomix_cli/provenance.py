@@ -11,9 +11,9 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from typing import Any
 from genomix_cli import __version__
 from genomix_cli.errors import GenomixError, UsageError
 
+#: Start of the lines that say how a table or a VCF was made: ``##genomixKey=value``.
+LINE = "##genomix"
+#: Key of the metadata of Parquet that holds the same.
+METADATA = "genomix"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 
 
@@ -62,6 +66,10 @@ class Provenance:
         File name (no folder, so that the same input gives the same bytes anywhere) to sha256.
     version : str
         Version of genomix.
+    model : str
+        Name and sha256 of the model whose answers it holds.
+    warnings : tuple of str
+        What its reader has to know.
     """
 
     command: str
@@ -69,10 +77,19 @@ class Provenance:
     seed: int | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
+    model: str = ""
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, config: Mapping[str, Any], inputs: Mapping[str, Path], seed: int | None = None
+        cls,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, Path],
+        seed: int | None = None,
+        *,
+        command: Iterable[object] = (),
+        model: str = "",
+        warnings: Iterable[str] = (),
     ) -> Provenance:
         """Provenance of the running command.
 
@@ -83,13 +100,47 @@ class Provenance:
         inputs : mapping of str to Path
             Role of each input (``"fasta"``, ``"track ATAC"``) to its file.
         seed : int, optional
+        command : iterable, optional
+            Words of a command that gives the same, where the one that runs also says what does
+            not change the output, such as its name.
+        model : str, optional
+        warnings : iterable of str, optional
         """
         digests = {f"{role} {Path(p).name}": sha256(p) for role, p in inputs.items()}
-        return cls(command_line(), dict(config), seed, digests)
+        words = shlex.join(map(str, command)) or command_line()
+        made = cls(words, dict(config), seed, digests)
+        return replace(made, model=model, warnings=tuple(warnings))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and HDF5 attributes."""
-        return {"version": self.version, **vars(self)}
+        data = {"version": self.version, **vars(self)}
+        return {k: v for k, v in data.items() if k not in ("model", "warnings") or v}
+
+    def lines(self, *more: tuple[str, object]) -> list[str]:
+        """The ``##`` lines before a table, or of a VCF's header; `more` are further facts."""
+        facts = [
+            ("Version", self.version),
+            ("Command", self.command),
+            ("Config", json.dumps(self.config, default=str)),
+            *([] if self.seed is None else [("Seed", self.seed)]),
+            *([("Model", self.model)] if self.model else []),
+            *(("Input", f"{role} sha256:{digest}") for role, digest in self.inputs.items()),
+            *more,
+            *(("Warning", text) for text in self.warnings),
+        ]
+        lines = [f"{LINE}{key}={' '.join(str(value).splitlines())}" for key, value in facts]
+        # A file's name may be no UTF-8.
+        return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
+
+
+def facts_of(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Return what the ``##`` lines of a file of ours say, by key."""
+    facts: dict[str, list[str]] = {}
+    for line in lines:
+        key, equals, value = line.removeprefix(LINE).partition("=")
+        if equals and line.startswith(LINE):
+            facts.setdefault(key, []).append(value)
+    return facts
 
 
 def environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from genomix_cli.sequences.generate.results import GeneratedEvaluation
     from genomix_cli.variants.evaluate.scores import Evaluation
     from genomix_cli.variants.evaluate.suite.results import SuiteResults
+
+log = logging.getLogger("genomix")
 
 SHARDS = Domain("genome shards", "a genome shard", is_genome_shard)
 SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
@@ -82,7 +85,7 @@ def evaluate_variants(asked: Scores) -> None:
     from genomix_cli.variants.evaluate import scores
 
     evaluation = scores.evaluate_scores(asked.request)
-    _write(scores, evaluation, asked.request, asked.files)
+    _write(scores, evaluation, asked.files)
     print_table(*metric_table(evaluation.metrics, _TITLES, digits=4, unknown="nan"), aligned=True)
     typer.echo("\n".join(_variant_lines(evaluation)))
 
@@ -98,7 +101,7 @@ def evaluate_classes(asked: Classes) -> None:
     from genomix_cli.comparison.metrics.multiclass import METRICS
 
     evaluation = evaluate.evaluate_classes(asked.request)
-    _write(evaluate, evaluation, asked.request, asked.files)
+    _write(evaluate, evaluation, asked.files)
     titles = {name: metric.title for name, metric in METRICS.items()}
     print_table(*metric_table(evaluation.metrics, titles), aligned=True)
     typer.echo("")
@@ -129,11 +132,14 @@ def evaluate_generated(request: GeneratedRequest) -> None:
     print_generated(evaluate(request))
 
 
-def _write(module: Any, evaluation: Any, request: Any, files: Files) -> None:
+def _write(module: Any, evaluation: Any, files: Files) -> None:
+    """Write the files that were asked for, and say what their reader has to know."""
+    for text in evaluation.provenance.warnings:
+        log.warning("%s", text)
     if files.output:
         module.write_tsv(evaluation, files.output, force=files.force)
     if files.json:
-        module.write_json(evaluation, request, files.json, force=files.force)
+        module.write_json(evaluation, files.json, force=files.force)
 
 
 def _left_out(**reasons: int) -> str:

@@ -72,6 +72,11 @@ class Run(Calibrated):
     path: Path
     sha256: str
 
+    @property
+    def name(self) -> str:
+        """Name and digest, for outputs."""
+        return f"{self.path.resolve().name} sha256:{self.sha256}"
+
 
 def save_run(folder: Path, model: CohortModel, config: RunConfig) -> None:
     """Write weights and configuration into an existing folder."""

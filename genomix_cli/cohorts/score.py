@@ -20,6 +20,7 @@ from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import table_format
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.provenance import Provenance
 
 #: Number of samples that a model is given at a time.
 BATCH = 2048
@@ -77,7 +78,10 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     scores = score_samples(run, samples)
     seconds = time.perf_counter() - started
     lacks = ~measured(samples)
-    scoring.write_table(_table(run, samples, scores, lacks), request.output, form)
+    settings = {"model": run.config.model, "level": run.config.level}
+    words = ("genomix", "score", request.cohort, "--model", request.model)
+    made = Provenance.of(settings, {"cohort": request.cohort}, command=words, model=run.name)
+    scoring.write_table(_table(run, samples, scores, lacks), request.output, form, made)
     unknown = "nothing that the model knows was measured of"
     scoring.warn_unscored(samples.names[~scores.known], request.cohort, unknown, "sample")
     names = [modality.name for modality in samples.modalities]
@@ -93,9 +97,7 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
         seconds=seconds,
     )
     if request.stats:
-        settings = {"model": run.config.model, "level": run.config.level}
-        inputs = {"cohort": request.cohort, "model": run.path}
-        scoring.write_stats(request.stats, summary, settings, inputs)
+        scoring.write_stats(request.stats, summary, made)
     return summary
 
 

@@ -6,7 +6,7 @@ Letters: n samples, K classes.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from genomix_cli.comparison.summaries import ClassScore
 from genomix_cli.comparison.truth import Truth, true_labels
 from genomix_cli.comparison.words import FEW_UNITS
 from genomix_cli.errors import DataError
+from genomix_cli.provenance import Provenance
 
 log = logging.getLogger("genomix")
 
@@ -101,6 +102,7 @@ class Evaluation:
         int64 ``[K, K]``: samples of a class (row) by predicted class.
     ceiling : CeilingCheck, optional
     sets : Sets, optional
+    provenance : Provenance
     """
 
     model: str | None
@@ -114,6 +116,7 @@ class Evaluation:
     confusion: NDArray[np.int64]
     ceiling: CeilingCheck | None = None
     sets: Sets | None = None
+    provenance: Provenance = field(default_factory=lambda: Provenance(""))
 
 
 def evaluate_classes(request: EvaluateRequest) -> Evaluation:
@@ -154,6 +157,7 @@ def _evaluate(
     bayes = None if truth.posterior is None else 1
     beside = None if other is None else len(models) - 1
     sets = None if scored.sets is None else scored.sets[used]
+    made = tables.request_provenance(request, ("scored", "data", "versus"), scored.made)
     return Evaluation(
         model=scored.model,
         versus=None if other is None else other.model,
@@ -166,6 +170,7 @@ def _evaluate(
         confusion=confusion(label, models[0]),
         ceiling=None if bayes is None else _check(replicates, bayes, truth.modalities),
         sets=None if sets is None else _sets(sets, label, models[0].argmax(1)),
+        provenance=made,
     )
 
 
@@ -239,17 +244,15 @@ def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> Non
         {"metric": metric.name, "class": name, "samples": samples, **metric.cells()}
         for metric, name, samples in lines
     ]
-    tables.write_rows(rows, path, force=force)
+    tables.write_rows(rows, path, evaluation.provenance, force=force)
 
 
-def write_json(
-    evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
-) -> None:
+def write_json(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
     """Write everything, and how it was made."""
     report = {
         **tables.plain(evaluation),
         "counts": evaluation.counts,
         "metrics": {metric.name: metric.intervals() for metric in evaluation.metrics},
-        "provenance": tables.request_provenance(request, ("scored", "data", "versus")),
+        "provenance": evaluation.provenance.to_dict(),
     }
     tables.write_json(report, path, force=force)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -140,7 +139,7 @@ def write_table(
     rows: Iterable[Sequence[str]],
 ) -> None:
     """Write a TSV headed by its provenance and a note."""
+    lines = provenance.lines(*([("Note", note)] if note else []))
     with path.open("w") as handle:
-        handle.write(f"## genomix explain {json.dumps(provenance.to_dict(), sort_keys=True)}\n")
-        handle.write(f"## {note}\n" if note else "")
+        handle.writelines(f"{line}\n" for line in lines)
         handle.writelines("\t".join(row) + "\n" for row in (columns, *rows))

@@ -6,8 +6,8 @@ Letters: n samples, K classes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
-from genomix_cli.genome.tables import first_bytes, is_missing, number, open_table, place
+from genomix_cli.genome.parquet import MAGIC
+from genomix_cli.genome.tables import first_bytes, how_made, is_missing, number, open_table, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,6 @@ log = logging.getLogger("genomix")
 
 PREDICTIONS = "predictions.parquet"
 PROBABILITY, SAMPLE, LABEL, SETS = "p:", "sample", "label", "set"
-PARQUET = b"PAR1"
 # Probabilities come with six digits.
 SUM_TOLERANCE = 1e-3
 
@@ -48,6 +48,8 @@ class Predictions:
         bool ``[n, K]``.
     label : NDArray, optional
         str ``[n]``, empty where unknown.
+    made : mapping of str to list of str
+        What the table says of how it was made, by key.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Predictions:
     probability: Floats
     sets: NDArray[np.bool_] | None
     label: NDArray[Any] | None
+    made: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def read_predictions(path: Path, model: str | None = None) -> Predictions:
@@ -98,14 +101,15 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
     probability = _probability(table[[f"{PROBABILITY}{name}" for name in classes]], path)
     texts = table[SETS].fillna("").astype(str) if SETS in table else None
     sets = None if texts is None else _parse_sets(texts, classes, path)
-    return Predictions(path, model, names, classes, probability, sets, label)
+    made = how_made(path)
+    return Predictions(path, model, names, classes, probability, sets, label, made)
 
 
 def _read_table(path: Path) -> pd.DataFrame:
     """The columns, all of them text unless it is Parquet; indexed by line or number of the row."""
     import pandas as pd
 
-    if not first_bytes(path).startswith(PARQUET):
+    if not first_bytes(path).startswith(MAGIC):
         with open_table(path, comment="##") as text:
             table = text.frame()
         if not text.is_ended:
@@ -169,7 +173,7 @@ def _labels(column: pd.Series, classes: Sequence[str]) -> NDArray[Any]:
 def _probability(columns: pd.DataFrame, path: Path) -> Floats:
     import pandas as pd
 
-    header = 0 if first_bytes(path).startswith(PARQUET) else 1
+    header = 0 if first_bytes(path).startswith(MAGIC) else 1
 
     def where(row: int, column: int) -> str:
         at = place(path, int(columns.index[row]), header)

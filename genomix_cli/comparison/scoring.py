@@ -6,7 +6,7 @@ Letters: n items (samples, sequences), K classes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,9 +163,10 @@ def listed(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
     return AND.join(name for name, here in zip(names, chosen, strict=True) if here)
 
 
-def write_table(table: Table, path: Path, form: Format) -> None:
-    """Write a table as TSV or Parquet."""
+def write_table(table: Table, path: Path, form: Format, made: Provenance) -> None:
+    """Write a table and how it was made as TSV or Parquet."""
     with open_output(path, form, columns=table.columns) as out:
+        out.lines(made.lines())
         out.lines(["\t".join(column.name for column in table.columns)])
         out.lines("\t".join(row) for row in table.rows)
 
@@ -178,9 +179,6 @@ def warn_unscored(names: NDArray[Any], where: object, reason: str, item: str) ->
         log.warning("%s: %s %s (%s); not scored", where, reason, count, some)
 
 
-def write_stats(
-    path: Path, summary: Any, settings: Mapping[str, Any], inputs: Mapping[str, Path]
-) -> None:
+def write_stats(path: Path, summary: Any, made: Provenance) -> None:
     """Write a summary as JSON, NaN as null, with provenance."""
-    made = Provenance.of(settings, inputs)
     write_json({**asdict(summary), "provenance": made.to_dict()}, path, force=True)

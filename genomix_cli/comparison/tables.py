@@ -13,6 +13,8 @@ import numpy as np
 
 from genomix_cli.provenance import Provenance, atomic_path
 
+_NOTHING: Mapping[str, Sequence[str]] = {}
+
 
 def plain(value: Any) -> Any:
     """Return data that JSON can hold, in the order of the fields; NaN as None."""
@@ -31,8 +33,10 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def request_provenance(request: Any, files: Sequence[str]) -> dict[str, Any]:
-    """Return how a result was made, as plain data.
+def request_provenance(
+    request: Any, files: Sequence[str], scored: Mapping[str, Sequence[str]] = _NOTHING
+) -> Provenance:
+    """Return how a result was made.
 
     Parameters
     ----------
@@ -40,11 +44,14 @@ def request_provenance(request: Any, files: Sequence[str]) -> dict[str, Any]:
         With a field ``seed``.
     files : sequence of str
         Fields of the request that are inputs, or None.
+    scored : mapping of str to sequence of str, optional
+        What the file of scores says of itself: its model and its warnings hold for the result.
     """
     settings = asdict(request)
     paths = {name: settings.pop(name) for name in files}
     inputs = {name: path for name, path in paths.items() if path is not None}
-    return Provenance.of(settings, inputs, request.seed).to_dict()
+    model, warnings = "; ".join(scored.get("Model", ())), scored.get("Warning", ())
+    return Provenance.of(settings, inputs, request.seed, model=model, warnings=warnings)
 
 
 def write_json(data: Any, path: Path, *, force: bool = False) -> None:
@@ -53,10 +60,17 @@ def write_json(data: Any, path: Path, *, force: bool = False) -> None:
         draft.write_text(json.dumps(plain(data), indent=1) + "\n")
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, *, force: bool = True) -> None:
+def write_rows(
+    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+    made: Provenance | None = None,
+    *,
+    force: bool = True,
+) -> None:
     """Write rows as TSV: numbers with six digits, nothing for what is missing."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     with atomic_path(path, force=force) as draft, draft.open("w", newline="") as handle:
+        handle.writelines(f"{line}\n" for line in (made.lines() if made else ()))
         table = csv.writer(handle, delimiter="\t", lineterminator="\n")
         table.writerow(names)
         table.writerows([_text(row.get(name)) for name in names] for row in rows)

@@ -8,6 +8,8 @@ import re
 import zlib
 from pathlib import Path
 
+from genomix_cli.errors import GenomixError
+from genomix_cli.genome.parquet import MAGIC
 from genomix_cli.genome.vcf.bgzf import GZIP
 
 # mudata writes a first line of its own before HDF5's.
@@ -15,7 +17,6 @@ _MUDATA = b"MuData"
 HDF5 = (b"\x89HDF\r\n\x1a\n", _MUDATA)
 BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
 VCF = (b"##fileformat=VCF", b"BCF\x02")
-_PARQUET = b"PAR1"
 _SIZE = 4096
 _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
@@ -66,10 +67,15 @@ def is_scored_classes(path: Path) -> bool:
     """Return True for a run folder of cohorts or sequences, or a table with a row per sample."""
     if path.is_dir():
         return _domain_of_run(path) != "variants"
-    start = _start(path)
-    lines = start.decode("utf-8-sig", "replace").splitlines()
-    header = next((line for line in lines if not line.startswith("##")), "")
-    return start.startswith(_PARQUET) or re.split("[\t,]", header)[0].strip('"') == "sample"
+    if _start(path).startswith(MAGIC):
+        return True
+    from genomix_cli.genome.tables import leading_lines
+
+    try:
+        names = leading_lines(path)[1] if path.is_file() else ""
+    except (GenomixError, OSError):
+        return False
+    return re.split("[\t,]", names)[0].strip('"') == "sample"
 
 
 def first_bytes(path: Path) -> bytes:

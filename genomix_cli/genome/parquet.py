@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from genomix_cli.errors import DataError, MissingExtraError
+from genomix_cli.provenance import METADATA, facts_of
 
 #: Rows that are compressed together, and held in memory.
 ROW_GROUP = 1 << 17
 MISSING = "."
+MAGIC = b"PAR1"
 
 
 class Column(NamedTuple):
@@ -36,7 +39,7 @@ def write_parquet(source: Path, target: Path, columns: Sequence[Column] | None, 
     Parameters
     ----------
     source : Path
-        gzip; its first line has the names of the columns.
+        gzip; after ``##`` lines, which become metadata, one has the names of the columns.
     target : Path
     columns : sequence of Column, optional
         In the order of the table; without them all are text.
@@ -50,18 +53,54 @@ def write_parquet(source: Path, target: Path, columns: Sequence[Column] | None, 
     """
     pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     with gzip.open(source) as file:
-        names = file.readline().decode().rstrip("\n").split("\t")
+        made = []
+        while (line := file.readline().decode("utf-8", "backslashreplace")).startswith("##"):
+            made.append(line.rstrip("\n"))
+        names = line.rstrip("\n").split("\t")
         columns = columns or [Column(name, "str") for name in names]
         if names != [column.name for column in columns]:
             raise ValueError(f"the table has {names}, not {columns}")
         types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
         schema = pa.schema([(column.name, types[column.kind]) for column in columns])
+        schema = schema.with_metadata({METADATA: json.dumps(facts_of(made))} if made else None)
         with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
             try:
                 for group in _groups(pa, _batches(file, schema)):
                     writer.write_table(group, row_group_size=ROW_GROUP)
             except pa.ArrowInvalid as error:
                 raise DataError(f"Parquet cannot hold a row: {error}", where=name) from error
+
+
+def read_facts(path: Path) -> dict[str, list[str]]:
+    """Return how a Parquet file of ours was made, by key; nothing if it does not say.
+
+    Raises
+    ------
+    MissingExtraError
+        Where there is no pyarrow.
+    DataError
+        If the file is damaged.
+    """
+    metadata = _metadata(path).metadata or {}
+    try:
+        return dict(json.loads(metadata.get(METADATA.encode(), b"{}")))
+    except ValueError as error:
+        raise DataError("is damaged: its metadata is no JSON", where=path) from error
+
+
+def parquet_size(path: Path) -> tuple[list[str], int]:
+    """Return the names of the columns, and the number of rows; raises as :func:`read_facts`."""
+    found = _metadata(path)
+    return list(found.schema.names), int(found.num_rows)
+
+
+def _metadata(path: Path) -> Any:
+    require_pyarrow()
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    try:
+        return parquet.read_metadata(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=path) from error
 
 
 def _batches(file: Any, schema: Any) -> Iterator[Any]:

@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, GenomixError, UsageError
+from genomix_cli.genome.parquet import MAGIC, read_facts
 from genomix_cli.genome.vcf.bgzf import GZIP
+from genomix_cli.provenance import facts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,7 +271,7 @@ def open_table(path: Path, comment: str = "#") -> Iterator[TextTable]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
+def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
     """Open a text file, gzipped or not; raises as :func:`open_table` does."""
     start = first_bytes(path)
     for magic, name in _OTHER_FORMATS.items():
@@ -277,7 +279,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
             raise DataError(f"is {name}", where=path, expected="text, plain or gzipped")
     opener = gzip.open if start.startswith(GZIP) else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig") as handle:
+        with opener(path, "rt", encoding="utf-8-sig", errors=errors) as handle:
             yield handle
     except UnicodeDecodeError as error:
         raise DataError("is not text in UTF-8", where=path) from error
@@ -285,6 +287,22 @@ def open_text(path: Path) -> Iterator[TextIO]:
         raise DataError(
             "is cut short or damaged", where=path, hint="copy or compress it again"
         ) from error
+
+
+def leading_lines(path: Path, most: int = 1 << 16) -> tuple[list[str], str]:
+    """Return the ``##`` lines before a table, and the start of the line after them."""
+    lines: list[str] = []
+    with open_text(path, errors="replace") as handle:
+        while (line := handle.readline(most)).startswith("##"):
+            lines.append(line.rstrip("\n"))
+    return lines, line.rstrip("\n")
+
+
+def how_made(path: Path) -> dict[str, list[str]]:
+    """Return what a table of ours, TSV or Parquet, says of how it was made, by key."""
+    if first_bytes(path).startswith(MAGIC):
+        return read_facts(path)
+    return facts_of(leading_lines(path)[0])
 
 
 def first_bytes(path: Path, n: int = 8) -> bytes:

@@ -103,8 +103,8 @@ def write_page(template: str, path: Path, *, title: str, **values: Any) -> None:
     title : str
     **values
         Variables of the template; of the base ``heading`` (by default the title), ``sub``,
-        ``headline``, ``warnings`` (list of str), ``verb`` (the command) and ``command`` (by
-        default the command line that runs; empty for none).
+        ``headline``, ``warnings`` (list of str), ``verb`` (the command), ``command`` (by
+        default the command line that runs; empty for none) and ``made`` (a `Provenance`).
 
     Raises
     ------
@@ -120,9 +120,15 @@ def write_page(template: str, path: Path, *, title: str, **values: Any) -> None:
 
 def render(template: str, **values: Any) -> str:
     """Return a template with its values filled in; those of HTML are escaped."""
-    base = {"heading": "", "sub": "", "headline": "", "warnings": (), "verb": "train"}
+    base: dict[str, Any] = {
+        "heading": "",
+        "sub": "",
+        "headline": "",
+        "warnings": (),
+        "verb": "train",
+    }
     # Sections add their titles while they are rendered; the links at the top are made of them.
-    base |= {"command": command_line(), "titles": []}
+    base |= {"command": command_line(), "made": None, "titles": []}
     return _templates().get_template(template).render(base | values)
 
 

@@ -80,11 +80,19 @@ class StoredRun:
     config : RunConfig
     state : dict of str to NDArray
     path : Path
+    sha256 : str
+        Digest of the weights file.
     """
 
     config: RunConfig
     state: State
     path: Path
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Name and digest, for outputs."""
+        return f"{self.path.resolve().name} sha256:{self.sha256}"
 
 
 def columns_digest(columns: Columns | None, contigs: Mapping[str, int]) -> str:
@@ -151,7 +159,7 @@ def read_run(folder: Path, *tasks: str) -> StoredRun:
             expected=" or ".join(tasks),
             found=config.task,
         )
-    return StoredRun(config, stored.state, folder)
+    return StoredRun(config, stored.state, folder, stored.sha256)
 
 
 def _config(data: dict[str, Any], where: Path) -> RunConfig:

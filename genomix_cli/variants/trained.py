@@ -84,6 +84,11 @@ class LoadedModel:
     path: Path
     sha256: str
 
+    @property
+    def name(self) -> str:
+        """Name and digest, for outputs."""
+        return f"{self.path.resolve().name} sha256:{self.sha256}"
+
 
 def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
     """Write weights and configuration into an existing folder."""

@@ -38,7 +38,9 @@ def test_a_table_comes_to_stdout_and_files_on_request(
     report = json.loads((tmp_path / "m.json").read_text())
     assert 0.8 < report["metrics"]["auroc"]["score"]["value"] < 1
     assert report["provenance"]["inputs"].keys() == {"scored variants.vcf.gz"}
-    assert (tmp_path / "m.tsv").read_text().startswith("metric\tscore_value")
+    table = (tmp_path / "m.tsv").read_text()
+    assert table.startswith("##genomixVersion=")
+    assert "\nmetric\tscore_value" in table
 
 
 def test_the_same_seed_gives_the_same_bytes(genomix_fast: Any, variants: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from genomix_cli.provenance import facts_of
 
 pytest.importorskip("captum")
 
@@ -112,16 +113,15 @@ def test_outputs_say_how_they_were_made_and_repeat(
         genomix_fast(*words, "--allow-incomplete", "--force")
         texts.append(output.read_bytes())
     assert texts[0] == texts[1]
-    first = texts[0].decode().splitlines()[0]
-    provenance = json.loads(first.removeprefix("## genomix explain "))
-    assert set(provenance["inputs"]) == {
+    made = facts_of(texts[0].decode().splitlines())
+    assert [text.rpartition(" sha256:")[0] for text in made["Input"]] == [
         "variants variants.vcf.gz",
         "fasta genome.fa.gz",
-        "model small",
         "track ATAC ATAC.bw",
         "track CTCF CTCF.bw",
-    }
-    assert provenance["seed"] == 0
+    ]
+    assert made["Model"][0].startswith("small sha256:")
+    assert made["Seed"] == ["0"]
 
 
 def test_the_probability_is_that_of_score(

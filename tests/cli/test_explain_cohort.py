@@ -16,6 +16,7 @@ from genomix_cli.cohorts.explain.samples import feature_importance
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.comparison.study import Importance
 from genomix_cli.formats.cohort import open_cohort
+from genomix_cli.provenance import facts_of
 from tests import cohort_runs
 from tests.cohort_files import modality, write_cohort
 from tests.conftest import Ended
@@ -200,9 +201,10 @@ def test_attention_is_a_mean_whose_rows_sum_to_one(
     done = explain("--attention", tmp_path / "a.tsv", "--max-samples", 1000)
     assert done.code == 0, done.err
     lines = (tmp_path / "a.tsv").read_text().splitlines()
-    assert lines[0].startswith("## genomix explain {")
-    assert "descriptive" in lines[1]
-    assert "no measure of importance" in lines[1]
+    assert lines[0].startswith("##genomixVersion=")
+    note = facts_of(lines)["Note"][0]
+    assert "descriptive" in note
+    assert "no measure of importance" in note
     table = read(tmp_path / "a.tsv")
     assert list(table) == ["class", "from", "to", "mean_attention", "samples"]
     rows = table.groupby(["class", "from"])["mean_attention"].sum()

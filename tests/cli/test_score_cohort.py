@@ -58,7 +58,7 @@ def linear() -> Iterator[None]:
 
 
 def read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values={"p:A": [""]})
+    return pd.read_csv(path, sep="\t", comment="#", keep_default_na=False, na_values={"p:A": [""]})
 
 
 def changed(cohort: Path, path: Path, change: Callable[[Any], dict[str, Any]]) -> Path:
@@ -109,7 +109,8 @@ def test_the_summary_counts(cohort: Path, linear: None, genomix_here: Here, tmp_
     assert f"abstained: {said['abstained']} (no single class in the 80% prediction set)" in done.err
     assert "without calls: 25" in done.err
     assert "nothing that the model knows was measured of 1 sample (S007); not scored" in done.err
-    assert set(said["provenance"]["inputs"]) == {"cohort cohort.h5mu", "model run"}
+    assert set(said["provenance"]["inputs"]) == {"cohort cohort.h5mu"}
+    assert said["provenance"]["model"].startswith("run sha256:")
     quiet = genomix_here("score", cohort, "-m", straight, "-q", "--device", "cpu")
     assert quiet.out == done.out
     assert len(quiet.err.splitlines()) == 1
@@ -133,7 +134,8 @@ def test_formats_hold_the_same(
     again = read(tmp_path / "s.tsv.gz")
     pd.testing.assert_frame_equal(again, scores)
     with gzip.open(tmp_path / "s.tsv.gz", "rt") as lines:
-        assert lines.readline().startswith("sample\tpredicted\tp:A\t")
+        first = next(line for line in lines if not line.startswith("##"))
+    assert first.startswith("sample\tpredicted\tp:A\t")
     # As with variants, an output is replaced.
     assert genomix_here("score", cohort, "-m", run, "-o", tmp_path / "s.parquet").code == 0
 

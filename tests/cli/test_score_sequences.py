@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from genomix_cli.genome.tables import how_made
+from genomix_cli.provenance import facts_of
 from tests.conftest import Ended
 from tests.sequence_runs import trained
 from tests.sequence_samples import motifs, write
@@ -40,10 +42,14 @@ def test_the_input_says_what_is_scored(
     said = json.loads(stats.read_text())
     assert sum(said["predicted"].values()) == said["scored"] == 60
     assert f"predicted A: {said['predicted']['A']}" in done.err
-    assert set(said["provenance"]["inputs"]) == {"sequences s.h5", "model run"}
+    assert set(said["provenance"]["inputs"]) == {"sequences s.h5"}
     assert pd.read_parquet(vectors).shape == (60, 17)
     piped = genomix_here("score", data, "-m", run, "-q", "--device", "cpu")
-    lines = piped.out.splitlines()
+    made = facts_of(piped.out.splitlines())
+    assert made == how_made(tmp_path / "p.parquet")
+    assert made["Model"][0].startswith("run sha256:")
+    assert made["Input"][0].startswith("sequences s.h5 sha256:")
+    lines = [line for line in piped.out.splitlines() if not line.startswith("##")]
     assert lines[0].split("\t")[:2] == ["sample", "predicted"]
     assert [line.split("\t")[1] for line in lines[1:]] == list(table["predicted"])
 

@@ -25,9 +25,10 @@ import torch
 from scipy.stats import percentileofscore
 
 from genomix_cli.formats.run_folder import WEIGHTS
+from genomix_cli.genome.tables import how_made
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.learning.calibration import Platt
-from genomix_cli.provenance import sha256
+from genomix_cli.provenance import facts_of, sha256
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
@@ -272,7 +273,11 @@ def test_tables_have_a_row_for_each_alt(
         score(tmp_path / name, monkeypatch, FOLDER / "input.vcf")
     plain = (tmp_path / "o.tsv").read_text()
     assert gzip.decompress((tmp_path / "o.tsv.gz").read_bytes()).decode() == plain
-    assert [line.split("\t") for line in plain.splitlines()] == [columns, *expected]
+    lines = plain.splitlines()
+    made = [line for line in lines if line.startswith("##")]
+    assert made == [line for line in scored.read_text().splitlines() if line[:9] == "##genomix"]
+    assert how_made(tmp_path / "o.parquet") == facts_of(made)
+    assert [line.split("\t") for line in lines[len(made) :]] == [columns, *expected]
     table = pd.read_parquet(tmp_path / "o.parquet")
     assert list(table.columns) == columns
     assert table.POS.dtype == "int64"

@@ -26,6 +26,7 @@ PREPARE, ONE_RUN = "Prepare once", "One run"
 PARTS, CONTIGS = "Parts in parallel", "Contig by contig"
 RESUMED, ARRAY = "Until it is done", "SLURM array"
 PIPE, HIGHEST = "In a pipe", "The highest scores"
+TABLES = "Tables in parts"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def take(folder: Path) -> bytes:
 
 
 def test_every_section_is_tested() -> None:
-    known = {PREPARE, ONE_RUN, PARTS, CONTIGS, RESUMED, ARRAY, PIPE, HIGHEST}
+    known = {PREPARE, ONE_RUN, PARTS, CONTIGS, RESUMED, ARRAY, PIPE, HIGHEST, TABLES}
     assert set(RECIPES) == known
     assert all(RECIPES.values())
 
@@ -78,6 +79,15 @@ def test_contigs(workplace: Path, whole: bytes, shell: Shell) -> None:
     shell(RECIPES[CONTIGS][0], workplace)
     assert (workplace / "contigs.txt").read_text() == "chr1\nchr2\n"
     assert take(workplace) == whole
+
+
+def test_tables_in_parts(workplace: Path, whole: bytes, shell: Shell) -> None:
+    shell(RECIPES[TABLES][0], workplace)
+    lines = (workplace / "scored.tsv").read_text().splitlines()
+    made = [line for line in lines if line.startswith("##")]
+    assert made == [line for line in whole.decode().splitlines() if line.startswith("##genomix")]
+    assert lines[len(made)].startswith("CHROM\tPOS\t")
+    assert len({tuple(line.split("\t")[:2]) for line in lines[len(made) + 1 :]}) > 100
 
 
 def test_until_it_is_done(workplace: Path, whole: bytes, shell: Shell) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from genomix_cli import __version__
 from genomix_cli.errors import GenomixError, UsageError
-from genomix_cli.provenance import Provenance, atomic_path, sha256
+from genomix_cli.provenance import Provenance, atomic_path, facts_of, sha256
 
 
 def test_the_file_appears_whole(tmp_path: Path) -> None:
@@ -134,3 +134,32 @@ def test_provenance_names_inputs_without_folders(tmp_path: Path) -> None:
     assert made["version"] == __version__
     assert (made["seed"], made["config"]) == (3, {"k": 6})
     assert made["command"].startswith("genomix")
+
+
+def test_lines_say_all_of_it_and_are_read_back() -> None:
+    inputs, warnings = {"vcf a\xe9.vcf": "12", "fasta b.fa": "34"}, ("mind\nthe gap", "and this")
+    made = Provenance(
+        "genomix score", {"a": Path("b")}, 3, inputs, model="m", warnings=warnings
+    ).lines(("Mode", "shared"))
+    assert all(line.startswith("##genomix") for line in made)
+    assert facts_of(["##source=another", *made, "CHROM\tPOS"]) == {
+        "Version": [__version__],
+        "Command": ["genomix score"],
+        "Config": ['{"a": "b"}'],
+        "Seed": ["3"],
+        "Model": ["m"],
+        "Input": ["vcf a\xe9.vcf sha256:12", "fasta b.fa sha256:34"],
+        "Mode": ["shared"],
+        "Warning": ["mind the gap", "and this"],
+    }
+
+
+def test_nothing_is_added_to_what_names_no_model() -> None:
+    assert list(Provenance("genomix prepare").to_dict()) == [
+        *("version", "command", "config", "seed", "inputs")
+    ]
+
+
+def test_a_name_that_is_no_utf_8_is_written_all_the_same() -> None:
+    (command, *_) = Provenance("genomix score a\udcff.vcf").lines()[1:]
+    assert command.encode() == b"##genomixCommand=genomix score a\\udcff.vcf"

@@ -191,7 +191,7 @@ def _write(
 ) -> None:
     """Write every table and figure."""
     settings = {"steps": request.steps, "class": request.of_class}
-    provenance = Provenance.of(settings, {"cohort": request.cohort, "model": run.path})
+    provenance = Provenance.of(settings, {"cohort": request.cohort}, model=run.name)
     contents: list[tuple[Sequence[str], str, Iterable[Sequence[str]]]] = [
         (tables.COLUMNS, "", tables.attribution_rows(explanation)),
         tables.summary_table(explanation.importances),

@@ -17,6 +17,7 @@ import pysam
 from pysam.libcutils import set_encoding_error_handler
 
 from genomix_cli.errors import DataError, GenomixError
+from genomix_cli.genome.tables import leading_lines
 
 pysam.set_verbosity(0)
 # Bytes that are no UTF-8 pass, as they do in text.
@@ -166,7 +167,8 @@ def index_file(path: Path, draft: Path, name: str, *, preset: str) -> Path:
     name : str
         The output, for messages.
     preset : {"vcf", "bcf", "tsv"}
-        ``tsv``: columns 1 and 2 are contig and position (1-based), after a line of names.
+        ``tsv``: columns 1 and 2 are contig and position (1-based), after ``##`` lines and a line
+        of names.
 
     Returns
     -------
@@ -182,7 +184,8 @@ def index_file(path: Path, draft: Path, name: str, *, preset: str) -> Path:
     """
     columns: dict[str, Any] = {"preset": preset}
     if preset == "tsv":
-        columns = {"seq_col": 0, "start_col": 1, "end_col": 1, "line_skip": 1}
+        skipped = len(leading_lines(path)[0]) + 1
+        columns = {"seq_col": 0, "start_col": 1, "end_col": 1, "line_skip": skipped}
     for suffix in (".csi",) if preset == "bcf" else (".tbi", ".csi"):
         index = draft.with_name(draft.name + suffix)
         try:

@@ -272,8 +272,8 @@ def _site_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
 
 def _write(explanation: Explanation, classifier: Classifier, request: ExplainRequest) -> None:
     settings = {"steps": request.steps, "class": request.of_class, "baseline": request.baseline}
-    inputs = {"sequences": request.sequences, "model": classifier.run.path}
-    provenance = Provenance.of(settings, inputs, request.seed)
+    inputs, model = {"sequences": request.sequences}, classifier.run.name
+    provenance = Provenance.of(settings, inputs, request.seed, model=model)
     tables: list[tuple[Path, Sequence[str], str, Iterator[Sequence[str]]]] = [
         (request.output, COLUMNS, NOTE, _attribution_rows(explanation))
     ]

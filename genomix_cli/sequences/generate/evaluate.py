@@ -314,19 +314,17 @@ def _write(
     entrants: list[Entrant],
     judge: Judge,
 ) -> None:
+    inputs = {"generated": request.generated, "real": request.real}
+    inputs |= {"motifs": request.motifs} if request.motifs else {}
+    settings = {"hold_out": request.hold_out, "draws": request.draws, "label": request.label}
+    made = Provenance.of(settings, inputs, request.seed)
     if request.tsv:
-        write_rows(_rows(evaluation), request.tsv, force=request.force)
+        write_rows(_rows(evaluation), request.tsv, made, force=request.force)
     if request.json:
-        inputs = {"generated": request.generated, "real": request.real}
-        inputs |= {"motifs": request.motifs} if request.motifs else {}
-        settings = {"hold_out": request.hold_out, "draws": request.draws, "label": request.label}
-        data = {
-            **plain(evaluation),
-            "provenance": Provenance.of(settings, inputs, request.seed).to_dict(),
-        }
+        data = {**plain(evaluation), "provenance": made.to_dict()}
         write_json(data, request.json, force=request.force)
     if request.report:
-        write_generated_page(request.report, evaluation, [*entrants, judge.real])
+        write_generated_page(request.report, evaluation, [*entrants, judge.real], made)
 
 
 def _rows(evaluation: GeneratedEvaluation) -> list[dict[str, object]]:

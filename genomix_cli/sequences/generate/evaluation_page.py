@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genomix_cli.provenance import Provenance
 from genomix_cli.report.canvas import GREY, INK, Picture, grid, head, looks, short
 from genomix_cli.report.page import write_page
 from genomix_cli.sequences.generate.entrants import METRICS, Entrant
@@ -16,7 +17,7 @@ BINS = np.linspace(0, 1, 41)
 
 
 def write_generated_page(
-    path: Path, evaluation: GeneratedEvaluation, entrants: Sequence[Entrant]
+    path: Path, evaluation: GeneratedEvaluation, entrants: Sequence[Entrant], made: Provenance
 ) -> None:
     """Write the page; the last of the entrants are the held-out sequences."""
     counts = evaluation.counts
@@ -30,6 +31,7 @@ def write_generated_page(
             f"out by {evaluation.held_out_by}; {counts['training']:,} to learn from"
         ),
         headline=evaluation.headline,
+        made=made,
         evaluation=evaluation,
         entrants=entrants,
         titles_of=METRICS,

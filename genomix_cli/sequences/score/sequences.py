@@ -22,6 +22,7 @@ from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import cell, table_format
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
@@ -96,10 +97,14 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         classifier = of_run(run, device)
         scores = score_codes(classifier, sequences.codes, known)
         table = scoring.class_table(sequences.names, classifier.classes, scores)
-    write_table(table, request.output, forms[0])
+    settings = {"model": run.config.model, "task": run.config.task}
+    words = ("genomix", "score", request.sequences, "--model", request.model)
+    inputs = {"sequences": request.sequences}
+    made = Provenance.of(settings, inputs, command=words, model=run.name)
+    write_table(table, request.output, forms[0], made)
     if request.embeddings:
         table = _embedding_table(run, sequences, known, device)
-        write_table(table, request.embeddings, forms[1])
+        write_table(table, request.embeddings, forms[1], made)
     seconds = time.perf_counter() - started
     unknown = sequences.names[~known]
     scoring.warn_unscored(unknown, request.sequences, "no base is known of", "sequence")
@@ -115,9 +120,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         seconds=seconds,
     )
     if request.stats:
-        settings = {"model": run.config.model, "task": run.config.task}
-        inputs = {"sequences": request.sequences, "model": run.path}
-        scoring.write_stats(request.stats, summary, settings, inputs)
+        scoring.write_stats(request.stats, summary, made)
     return summary
 
 

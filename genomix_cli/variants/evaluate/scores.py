@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +20,11 @@ from genomix_cli.comparison.metrics import binary
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import canonical
 from genomix_cli.genome.vcf.reader import VcfReader
+from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
 from genomix_cli.variants.requests import EvaluateRequest
+from genomix_cli.variants.score.tags import PREFIX
 
 log = logging.getLogger("genomix")
 
@@ -57,6 +60,7 @@ class Evaluation:
         Kind of the resampling units.
     n_units : int
     draws : int
+    provenance : Provenance
     """
 
     metrics: tuple[MetricResult, ...]
@@ -65,6 +69,7 @@ class Evaluation:
     units: str
     n_units: int
     draws: int
+    provenance: Provenance = field(default_factory=lambda: Provenance(""))
 
     @property
     def prevalence(self) -> float:
@@ -85,6 +90,8 @@ class AlleleTable(NamedTuple):
         float64 ``[n]``.
     probability, other : NDArray or None
         float64 ``[n]``: true probability of the label, score in the other file.
+    made : mapping of str to list of str
+        What the header says of how the file was scored, by key.
     """
 
     contig: NDArray[np.str_]
@@ -93,10 +100,11 @@ class AlleleTable(NamedTuple):
     score: FloatArray
     probability: FloatArray | None = None
     other: FloatArray | None = None
+    made: Mapping[str, list[str]] = MappingProxyType({})
 
     def select(self, rows: NDArray[Any]) -> AlleleTable:
         """Return the rows of a mask or an index."""
-        columns: list[Any] = [None if column is None else column[rows] for column in self]
+        columns: Iterable[Any] = (c[rows] if isinstance(c, np.ndarray) else c for c in self)
         return AlleleTable(*columns)
 
 
@@ -111,7 +119,10 @@ def evaluate_scores(request: EvaluateRequest) -> Evaluation:
     UsageError
         If none of the requested contigs is in the file.
     """
-    return evaluate_alleles(read_alleles(request), draws=request.draws, seed=request.seed)
+    table = read_alleles(request)
+    evaluation = evaluate_alleles(table, draws=request.draws, seed=request.seed)
+    inputs = ("scored", "labels", "versus")
+    return replace(evaluation, provenance=tables.request_provenance(request, inputs, table.made))
 
 
 def read_alleles(request: EvaluateRequest) -> AlleleTable:
@@ -128,6 +139,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
     contigs: list[str] = []
     columns: dict[str, list[float]] = {"pos": [], "label": [], "score": [], "p": [], "other": []}
     with VcfReader(request.scored) as reader:
+        made = facts_of(reader.header.meta) if request.score_info.startswith(PREFIX) else {}
         for record in reader:
             if wanted and canonical(record.chrom) not in wanted:
                 continue
@@ -154,6 +166,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
         number["score"],
         _ceiling(number, request),
         number["other"] if request.versus else None,
+        made,
     )
 
 
@@ -309,12 +322,10 @@ def _measure(name: str, metric: Metric, table: AlleleTable, bootstrap: Bootstrap
 def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
     """Write one line per metric; columns that do not apply are empty."""
     rows = [{"metric": metric.name, **metric.cells()} for metric in evaluation.metrics]
-    tables.write_rows(rows, path, force=force)
+    tables.write_rows(rows, path, evaluation.provenance, force=force)
 
 
-def write_json(
-    evaluation: Evaluation, request: EvaluateRequest, path: Path, *, force: bool = False
-) -> None:
+def write_json(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
     """Write all results, with their provenance."""
     report = {
         "metrics": {metric.name: metric.intervals() for metric in evaluation.metrics},
@@ -322,6 +333,6 @@ def write_json(
         "prevalence": evaluation.prevalence,
         "contigs": evaluation.contigs,
         "bootstrap": {key: getattr(evaluation, key) for key in ("draws", "units", "n_units")},
-        "provenance": tables.request_provenance(request, ("scored", "labels", "versus")),
+        "provenance": evaluation.provenance.to_dict(),
     }
     tables.write_json(report, path, force=force)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import LINE, Provenance, atomic_path
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.explain.attribution import N_SHUFFLES, Attributor, Inputs, to_inputs
 from genomix_cli.variants.explain.explanation import Explanation, Site, picture, rows
@@ -35,7 +34,7 @@ from genomix_cli.variants.records.inputs import haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
-from genomix_cli.variants.score.tags import DEMONSTRATION, HEADER_PREFIX, PROBABILITY, REASON
+from genomix_cli.variants.score.tags import DEMONSTRATION, PROBABILITY, REASON
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import LoadedModel, load_model, refuse_pretrained
 
@@ -157,7 +156,7 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
 
 def scored_mode(header: Header, first: Sequence[Record]) -> Mode:
     """Return the mode in which a VCF with this head was scored, or would be."""
-    stated = (mode for mode in MODES if f"{HEADER_PREFIX}Mode={mode}" in header.meta)
+    stated = (mode for mode in MODES if f"{LINE}Mode={mode}" in header.meta)
     return next(stated, None) or suited_mode(first)
 
 
@@ -294,7 +293,7 @@ class Writer(ExitStack):
         self.contigs = source.contigs
         demonstration = " (demonstration weights)" if loaded.config.demonstration else ""
         self.note = f"{loaded.path.name}{demonstration}"
-        self.provenance = json.dumps(_provenance(request, loaded).to_dict(), sort_keys=True)
+        self.provenance = _provenance(request, loaded)
         self._attention: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -312,10 +311,8 @@ class Writer(ExitStack):
     def _open(self, path: Path, columns: Sequence[str], note: str = "") -> IO[str]:
         draft = self.enter_context(atomic_path(path, force=self.request.force))
         handle = self.enter_context(draft.open("w"))
-        handle.write(f"## genomix explain {self.provenance}\n")
-        if note:
-            handle.write(f"## {note}\n")
-        handle.write("\t".join(columns) + "\n")
+        lines = self.provenance.lines(*([("Note", note)] if note else []))
+        handle.writelines(f"{line}\n" for line in (*lines, "\t".join(columns)))
         return handle
 
     def write(self, explanation: Explanation) -> None:
@@ -359,7 +356,7 @@ def _file_name(name: str) -> str:
 
 
 def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
-    inputs = {"variants": request.variants, "fasta": request.fasta, "model": loaded.path}
+    inputs = {"variants": request.variants, "fasta": request.fasta}
     inputs |= {f"track {name}": path for name, path in request.tracks.items()}
     if request.contacts:
         inputs["contacts"] = Path(str(request.contacts).partition("::")[0])
@@ -370,4 +367,5 @@ def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
         "uncovered": request.uncovered or loaded.config.uncovered,
         "max_gap_bins": loaded.config.max_gap_bins,
     }
-    return Provenance.of(settings, inputs, request.seed)
+    warnings = (DEMONSTRATION,) if loaded.config.demonstration else ()
+    return Provenance.of(settings, inputs, request.seed, model=loaded.name, warnings=warnings)

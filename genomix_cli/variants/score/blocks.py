@@ -17,6 +17,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.writer import Output
 from genomix_cli.progress import Ticker
+from genomix_cli.provenance import LINE
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import Checked, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
@@ -144,7 +145,8 @@ class Run:
         block = self._next_block()
         if self.output.resumed is None:
             columns = "\t".join(column.name for column in self.annotator.columns)
-            self.output.lines([columns] if self.plan.format.is_table else header.lines)
+            made = [line for line in header.meta if line.startswith(LINE)]
+            self.output.lines([*made, columns] if self.plan.format.is_table else header.lines)
         try:
             while block is not None:
                 future = self.workers.submit(self._targets(block))

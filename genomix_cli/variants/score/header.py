@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from genomix_cli import __version__
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import LINE, Provenance
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
@@ -57,15 +55,9 @@ def make_header(
     """
     seen = _contigs(request, plan, reader, reference)
     contigs = missing_contigs(reader.header, seen, reference.lengths)
-    made = Provenance.of(_settings(request, plan), _inputs(request))
     background = plan.background.source if plan.background else ""
     reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
     facts = [
-        ("Version", __version__),
-        ("Command", command(request, plan)),
-        ("Config", json.dumps(made.config)),
-        ("Model", f"{plan.name} sha256:{plan.digest}"),
-        *(("Input", f"{role} sha256:{digest}") for role, digest in made.inputs.items()),
         ("Mode", plan.mode),
         ("Precision", plan.precision),
         ("Strands", "both" if request.both_strands else "forward"),
@@ -75,8 +67,14 @@ def make_header(
         facts.append(("Background", f"{background}, {plan.background.count} variants"))
     if absent:
         facts.append(("TracksAbsent", ",".join(absent)))
-    facts += [("Warning", text) for text in warnings_of(plan, absent)]
-    return reader.header.without(tags.HEADER_PREFIX, f"##INFO=<ID={tags.PREFIX}").plus(
+    made = Provenance.of(
+        _settings(request, plan),
+        _inputs(request),
+        command=command(request, plan),
+        model=f"{plan.name} sha256:{plan.digest}",
+        warnings=warnings_of(plan, absent),
+    )
+    return reader.header.without(LINE, f"##INFO=<ID={tags.PREFIX}").plus(
         [
             *contigs,
             *(
@@ -86,7 +84,7 @@ def make_header(
                 for tag in annotator.tags
             ),
             _info_line(tags.REASON, "String", f"Why the allele was not scored ({reasons})"),
-            *(f"{tags.HEADER_PREFIX}{key}={value}" for key, value in facts),
+            *made.lines(*facts),
         ]
     )
 
@@ -95,11 +93,11 @@ def _info_line(key: str, kind: str, text: str) -> str:
     return info_line(key, "A", kind, text, source="genomix", version=__version__)
 
 
-def command(request: ScoreRequest, plan: Plan) -> str:
-    """Return the command that repeats these scores, including options from a settings file.
+def command(request: ScoreRequest, plan: Plan) -> list[object]:
+    """Return the words of the command that repeats these scores.
 
-    The output and the selected part of the input are left out, so that all parts of a file have
-    the header of the whole.
+    Options from a settings file are among them. The output and the selected part of the input
+    are left out, so that all parts of a file have the header of the whole.
     """
     genome = request.genome
     options: list[tuple[str, object]] = [
@@ -116,7 +114,7 @@ def command(request: ScoreRequest, plan: Plan) -> str:
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
     words += [word for option in options if option[1] for word in option]
     words += ["--both-strands"] if request.both_strands else []
-    return shlex.join(map(str, words))
+    return words
 
 
 def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:

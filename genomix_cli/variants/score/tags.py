@@ -10,8 +10,6 @@ DIFFERENCE = PREFIX + "DL"
 PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
 REASON = PREFIX + "REASON"
-#: Prefix of the header lines that say how a file was scored.
-HEADER_PREFIX = "##genomix"
 DEMONSTRATION = (
     "demonstration weights, trained on simulated genomes: not for conclusions about real variants"
 )

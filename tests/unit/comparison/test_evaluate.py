@@ -22,7 +22,7 @@ from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.formats.cohort import add_samples, add_truth
 from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, facts_of
 from tests.cohort_files import modality, write_cohort
 from tests.cohort_study import softmax
 
@@ -243,13 +243,16 @@ def test_options_that_do_not_fit_are_refused(tmp_path, cohort):
 
 
 def test_the_files_say_the_same(tmp_path, cohort):
-    request = EvaluateRequest(
-        _write(_frame(_predictions()), tmp_path / "t.tsv"), data=cohort, draws=50
-    )
+    path = _write(_frame(_predictions()), tmp_path / "t.tsv")
+    path.write_text("##genomixModel=m\n##genomixWarning=mind the gap\n" + path.read_text())
+    request = EvaluateRequest(path, data=cohort, draws=50)
     found = evaluate_classes(request)
     write_tsv(found, tmp_path / "m.tsv")
-    write_json(found, request, tmp_path / "m.json")
-    rows = list(csv.DictReader((tmp_path / "m.tsv").open(), delimiter="\t"))
+    write_json(found, tmp_path / "m.json")
+    lines = (tmp_path / "m.tsv").read_text().splitlines()
+    made = facts_of(lines)
+    assert (made["Model"], made["Warning"]) == (["m"], ["mind the gap"])
+    rows = list(csv.DictReader((x for x in lines if x[:2] != "##"), delimiter="\t"))
     data = json.loads((tmp_path / "m.json").read_text())
     for row in rows[: len(METRICS)]:
         score = data["metrics"][row["metric"]]["score"]
@@ -259,6 +262,7 @@ def test_the_files_say_the_same(tmp_path, cohort):
         data["classes"][1]["metrics"]["recall"]["value"], rel=1e-5
     )
     assert data["counts"]["unlabelled"] == 10
+    assert data["provenance"]["warnings"] == ["mind the gap"]
     assert data["provenance"]["inputs"].keys() == {"scored t.tsv", "data cohort.h5mu"}
     with pytest.raises(GenomixError, match="already exists"):
         write_tsv(found, tmp_path / "m.tsv")

@@ -13,7 +13,7 @@ from genomix_cli.comparison.intervals import NAN
 from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.run_folder import RunFolder
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, sha256
 from genomix_cli.variants.evaluate.suite.results import (
     Metrics,
     StratumResult,
@@ -29,22 +29,28 @@ FORMAT = "genomix-evaluation"
 Row = dict[str, Any]
 
 
-def write_files(suite: Suite, shard: Shard, request: SuiteRequest, folder: Path) -> None:
+def write_files(suite: Suite, shard: Shard, made: Provenance, folder: Path) -> None:
     """Write the three files into an existing folder."""
-    data = plain(_contents(suite.results, request))
+    data = plain(_contents(suite.results, made))
     (folder / "metrics.json").write_text(json.dumps(data, indent=1) + "\n")
-    write_rows(list(_rows(suite.results)), folder / "metrics.tsv")
-    frame = _predictions(suite, shard)
-    frame.to_csv(folder / "predictions.tsv", sep="\t", index=False, float_format="%.6g")
+    write_rows(list(_rows(suite.results)), folder / "metrics.tsv", made)
+    with (folder / "predictions.tsv").open("w") as handle:
+        handle.writelines(f"{line}\n" for line in made.lines())
+        _predictions(suite, shard).to_csv(handle, sep="\t", index=False, float_format="%.6g")
 
 
-def _contents(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
+def provenance(results: SuiteResults, request: SuiteRequest) -> Provenance:
+    """Return how an evaluation was made."""
+    weights = {Path(name).name: RunFolder(model_folder(name)).weights for name in request.models}
+    inputs = request.inputs() | {f"weights of {name}": path for name, path in weights.items()}
+    model = "; ".join(f"{name} sha256:{sha256(path)}" for name, path in weights.items())
+    return Provenance.of(
+        request.settings(), inputs, request.seed, model=model, warnings=results.notes
+    )
+
+
+def _contents(results: SuiteResults, made: Provenance) -> dict[str, Any]:
     """The fields of ``metrics.json``."""
-    weights = {
-        f"weights of {Path(name).name}": RunFolder(model_folder(name)).weights
-        for name in request.models
-    }
-    provenance = Provenance.of(request.settings(), request.inputs() | weights, request.seed)
     return {
         "format": FORMAT,
         "format_version": 1,
@@ -81,7 +87,7 @@ def _contents(results: SuiteResults, request: SuiteRequest) -> dict[str, Any]:
             dict(zip(("layer", "head", "distance", "contacts"), row, strict=True))
             for row in results.scales
         ],
-        "provenance": provenance.to_dict(),
+        "provenance": made.to_dict(),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genomix_cli.provenance import Provenance
 from genomix_cli.report.page import write_page
 from genomix_cli.variants.evaluate.suite import figures
 from genomix_cli.variants.evaluate.suite.controls import MEANING
@@ -19,7 +20,7 @@ from genomix_cli.variants.evaluate.suite.results import (
 from genomix_cli.variants.requests import SuiteRequest
 
 
-def write_report(suite: Suite, request: SuiteRequest, path: Path) -> None:
+def write_report(suite: Suite, request: SuiteRequest, made: Provenance, path: Path) -> None:
     """Write the page; the same evaluation and command give the same bytes.
 
     Raises
@@ -38,6 +39,7 @@ def write_report(suite: Suite, request: SuiteRequest, path: Path) -> None:
         headline=headline(results),
         sub="; ".join(description(results)),
         warnings=results.notes,
+        made=made,
         **{"suite": suite, "results": results, "main": results.main, "figures": figures},
         **{"measures": MEASURES, "meaning": MEANING},
         titles_of={name: measure.title for name, measure in measures.items()},

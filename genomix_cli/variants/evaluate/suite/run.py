@@ -26,7 +26,7 @@ from genomix_cli.variants.evaluate.suite.entrants import (
     score_columns,
     score_models,
 )
-from genomix_cli.variants.evaluate.suite.files import FORMAT, write_files
+from genomix_cli.variants.evaluate.suite.files import FORMAT, provenance, write_files
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Truth, shown_measures
 from genomix_cli.variants.evaluate.suite.peaks import Peaks, call_peaks, read_peaks
 from genomix_cli.variants.evaluate.suite.report import write_report
@@ -42,6 +42,7 @@ from genomix_cli.variants.evaluate.suite.results import (
 from genomix_cli.variants.evaluate.suite.split import Rows, Split, split_rows
 from genomix_cli.variants.evaluate.suite.strata import Stratification, named_groups, stratifications
 from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.score.tags import DEMONSTRATION
 
 log = logging.getLogger("genomix")
 
@@ -78,8 +79,9 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
     suite = _evaluate(shard, split, models, request)
     with atomic_path(request.output, force=request.force) as folder:
         folder.mkdir()
-        write_files(suite, shard, request, folder)
-        write_report(suite, request, folder / "report.html")
+        made = provenance(suite.results, request)
+        write_files(suite, shard, made, folder)
+        write_report(suite, request, made, folder / "report.html")
     log.info(headline(suite.results))
     return suite
 
@@ -88,7 +90,8 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
     truth = truth_of(shard, split.test)
     main = _main_measure(truth, request, shard)
     peaks = read_peaks(request.peaks, shard) if request.peaks else call_peaks(shard, split.train)
-    notes = [*split.notes]
+    demonstrations = [m.name for m in models if m.loaded.config.demonstration]
+    notes = [*split.notes, *(f"{name}: {DEMONSTRATION}" for name in demonstrations)]
     # Entrants that can fail for want of a file or a package come first, the slowest last.
     columns = [*score_columns(request, shard, split.test)]
     task = _baseline_task(shard, split, peaks, main, request.seed)

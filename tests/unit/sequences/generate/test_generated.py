@@ -16,7 +16,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences, write_sequences
 from genomix_cli.genome import iupac
 from genomix_cli.genome.motifs import from_consensus
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.entrants import Entrant, Judge, motif_hits
 from genomix_cli.sequences.generate.evaluate import TRAINING, Classifier, evaluate_generated
@@ -203,6 +203,9 @@ def test_what_is_like_real_is_told_from_what_is_not(real: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "o.json").read_text())["headline"] == found.headline
     assert found.headline in (tmp_path / "o.html").read_text()
     lines = (tmp_path / "o.tsv").read_text().splitlines()
+    made = facts_of(lines)
+    assert [text.split()[0] for text in made["Input"]] == ["generated", "real"]
+    lines = [line for line in lines if not line.startswith("##")]
     assert lines[0].startswith("set\tsequences\tmetric\tvalue\tlow\thigh")
     assert len(lines) == 1 + sum(len(each.metrics) for each in found.entrants)
 

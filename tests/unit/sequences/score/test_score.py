@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scored(data: Path, run: Path, **more: Path) -> pd.DataFrame:
     out = data.parent / "scores.tsv"
     score_sequences(ScoreRequest(data, str(run), out, device="cpu", **more))
-    return pd.read_csv(out, sep="\t", keep_default_na=False, na_values={"p:A": [""]})
+    return pd.read_csv(out, sep="\t", comment="#", keep_default_na=False, na_values={"p:A": [""]})
 
 
 def test_a_row_per_sequence_in_order(run: Path, tmp_path: Path) -> None:

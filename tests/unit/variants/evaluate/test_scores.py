@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.provenance import facts_of
 from genomix_cli.variants.evaluate.scores import (
     AlleleTable,
     Evaluation,
@@ -229,14 +230,27 @@ def test_a_table_and_json_are_written(tmp_path):
     request = EvaluateRequest(path, draws=0)
     evaluation = evaluate_scores(request)
     write_tsv(evaluation, tmp_path / "m.tsv")
-    lines = (tmp_path / "m.tsv").read_text().splitlines()
+    made, *lines = (tmp_path / "m.tsv").read_text().partition("metric\t")[::2]
+    lines = ("metric\t" + lines[0]).splitlines()
+    assert facts_of(made.splitlines())["Input"][0].startswith("scored a.vcf sha256:")
     assert lines[0].split("\t")[:4] == ["metric", "score_value", "score_low", "score_high"]
     assert lines[1].split("\t")[:4] == ["auroc", "1", "", ""]
     assert {len(line.split("\t")) for line in lines} == {13}
-    write_json(evaluation, request, tmp_path / "m.json")
+    write_json(evaluation, tmp_path / "m.json")
     report = json.loads((tmp_path / "m.json").read_text())
     assert report["metrics"]["auroc"]["score"] == {"value": 1.0, "low": None, "high": None}
     assert report["counts"]["used"] == 2
     assert list(report["provenance"]["inputs"]) == ["scored a.vcf"]
     with pytest.raises(UsageError, match="already exists"):
         write_tsv(evaluation, tmp_path / "m.tsv")
+
+
+def test_the_scores_model_and_warnings_are_the_results(tmp_path):
+    path = _vcf(tmp_path / "a.vcf", *PAIR)
+    said = "##genomixModel=m sha256:12\n##genomixWarning=mind the gap\n"
+    first, rest = path.read_text().split("\n", 1)
+    path.write_text(f"{first}\n{said}{rest}")
+    made = evaluate_scores(EvaluateRequest(path, draws=0)).provenance
+    assert (made.model, made.warnings) == ("m sha256:12", ("mind the gap",))
+    other = evaluate_scores(EvaluateRequest(path, draws=0, score_info="LABEL")).provenance
+    assert (other.model, other.warnings) == ("", ())

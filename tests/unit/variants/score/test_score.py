@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyBigWig
+import pysam
 import pytest
 import torch
 
@@ -28,10 +31,12 @@ from genomix_cli.errors import (
 from genomix_cli.formats.run_folder import WEIGHTS
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import TrackSpec
+from genomix_cli.genome.tables import how_made
 from genomix_cli.genome.vcf.reader import Header, VcfReader
+from genomix_cli.inspection import inspect
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_devices
-from genomix_cli.provenance import sha256
+from genomix_cli.provenance import facts_of, sha256
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.prepare.shard import prepare_variants
@@ -42,6 +47,7 @@ from genomix_cli.variants.score import workers
 from genomix_cli.variants.score.annotate import missing_contigs
 from genomix_cli.variants.score.background import FILE, Background, load_background
 from genomix_cli.variants.score.engine import CHUNKS, ahead, chunk_rows, window_tensors
+from genomix_cli.variants.score.tags import DEMONSTRATION
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.score.workers import open_genome
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
@@ -550,8 +556,30 @@ def test_demonstration_weights_say_so(
     demo = write_model(tmp_path / "demo", SMALL, demonstration=True)
     score([snv(genome, "chr1", 500)], model=demo)
     header, _ = read(tmp_path / "out.vcf")
-    assert any(text.startswith("##genomixWarning=demonstration weights") for text in header.meta)
-    assert any("demonstration weights" in text for text in heard())
+    assert DEMONSTRATION in facts_of(header.meta)["Warning"]
+    assert DEMONSTRATION in heard()
+
+
+@pytest.mark.parametrize("name", ["out.tsv", "out.tsv.gz", "out.parquet"])
+def test_tables_say_all_that_the_header_says(
+    tmp_path: Path, score: Any, genome: dict[str, str], name: str
+) -> None:
+    demo = write_model(tmp_path / "demo", SMALL, demonstration=True)
+    lines = [snv(genome, "chr1", p) for p in (500, 900)]
+    score(lines, model=demo)
+    header, p = read(tmp_path / "out.vcf")
+    score(lines, model=demo, output=tmp_path / name, write_index=name == "out.tsv.gz")
+    assert how_made(tmp_path / name) == facts_of(header.meta)
+    report = inspect(tmp_path / name)
+    assert report.kind == "table of genomix score"
+    assert report.facts["rows"] == 2
+    assert DEMONSTRATION in report.facts["warning"]
+    reading: Any = pd.read_parquet if name.endswith("parquet") else partial(pd.read_csv, sep="\t")
+    options = {} if name.endswith("parquet") else {"comment": "#"}
+    assert reading(tmp_path / name, **options)["GENOMIX_P"].tolist() == p
+    if name == "out.tsv.gz":
+        with pysam.TabixFile(str(tmp_path / name)) as tabix:
+            assert [row.split("\t")[1] for row in tabix.fetch("chr1", 600, 1000)] == ["900"]
 
 
 def test_the_probability_is_calibrated(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:

@@ -83,9 +83,9 @@ def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
     data = json.loads((folder / "metrics.json").read_text())
     assert data["provenance"]["config"]["models"] == ["reads-tracks", "backwards"]
     assert data["entrants"][0]["metrics"]["auroc"]["value"] > 0.6
-    long = pd.read_csv(folder / "metrics.tsv", sep="\t")
+    long = pd.read_csv(folder / "metrics.tsv", sep="\t", comment="#")
     assert {"overall", "first less this", "ceiling", "contig", "control"} <= set(long["section"])
-    table = pd.read_csv(folder / "predictions.tsv", sep="\t")
+    table = pd.read_csv(folder / "predictions.tsv", sep="\t", comment="#")
     again = auroc(table["label"], table["reads-tracks"])
     assert again == pytest.approx(suite.results.first.metrics["auroc"].value, abs=1e-4)
     page = (folder / "report.html").read_text()
