@@ -90,6 +90,8 @@ def _variant_rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
         yield "records left out", f"{summary.excluded:,}", "--check-ref x"
     where = f"{summary.mode}; {summary.model} on {summary.device}, {summary.precision}"
     yield "windows", f"{summary.windows:,}", where
+    for name, share in summary.observed.items():
+        yield f"usable: {name}", f"{share:.0%}", "of windows" if name == "contacts" else "of bins"
     for stage, seconds in summary.seconds.items():
         yield f"seconds: {stage}", f"{seconds:.2f}", STAGES[stage]
 

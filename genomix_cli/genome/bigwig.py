@@ -124,7 +124,7 @@ class BigWig:
         Raises
         ------
         DataError
-            If the file is damaged there.
+            If the file is damaged there, or has values that are not finite.
         """
         n = max(last_bin - first_bin, 0)
         bins = Bins(np.zeros(n, np.float32), np.zeros(n, bool))
@@ -136,12 +136,26 @@ class BigWig:
         for first in range(max(first_bin, 0), end, step):
             last = min(first + step, end)
             piece = slice(first - first_bin, last - first_bin)
-            sums = self._sums(name, first, last, bin_size)
+            # Infinities of both signs have no sum; they are refused below.
+            with np.errstate(invalid="ignore"):
+                sums = self._sums(name, first, last, bin_size)
             if sums is not None:
+                self._refuse_infinite(sums, name, first, bin_size)
                 np.greater(sums.covered, 0, out=bins.covered[piece])
                 np.maximum(sums.covered, 1, out=sums.covered)
                 np.divide(sums.total, sums.covered, out=bins.mean[piece], casting="same_kind")
         return bins
+
+    def _refuse_infinite(self, sums: Sums, name: str, first: int, bin_size: int) -> None:
+        wrong = ~np.isfinite(sums.total)
+        if wrong.any():
+            start = (first + int(wrong.argmax())) * bin_size
+            raise DataError(
+                "has values that are not finite",
+                where=self.path,
+                found=f"one in {name}:{start + 1}-{start + bin_size}",
+                hint="a ratio to 0 gives them: add a pseudocount",
+            )
 
     def distribution(self, n: int = 1001, bin_size: int = BIN_SIZE) -> NDArray[np.float32]:
         """Quantiles of the binned signal over the covered bins of the whole file.
@@ -218,7 +232,7 @@ class BigWig:
 
     def _sample(self, bin_size: int) -> Iterator[tuple[str, int, int]]:
         """Contig, first and last bin of what a distribution is made of."""
-        lengths = {name: size for name, size in self.lengths.items() if self._has_signal(name)}
+        lengths = {name: size for name, size in self.lengths.items() if self.has_signal(name)}
         total = sum(lengths.values())
         if total <= SAMPLED_BASES:
             yield from ((name, 0, -(-size // bin_size)) for name, size in lengths.items())
@@ -232,8 +246,11 @@ class BigWig:
                 yield name, max(first, 0), max(first, 0) + max(SAMPLE_BASES // bin_size, 1)
             before += size
 
-    def _has_signal(self, name: str) -> bool:
-        """Cheap, from the zoom levels: many files list the contigs of a whole assembly."""
+    def has_signal(self, name: str) -> bool:
+        """Return True if a contig, as the file spells it, has any data.
+
+        Cheap, from the zoom levels: many files list the contigs of a whole assembly.
+        """
         try:
             return self._file.stats(name, type="max")[0] is not None
         except RuntimeError as error:

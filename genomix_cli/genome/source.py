@@ -111,8 +111,13 @@ class RawTrack:
         self._open()
         _warn_of_left_out(self._left_out, path)
         own = self.file.distribution()
-        if not np.all(np.isfinite(own)):
-            raise DataError("has values that are not finite", where=path)
+        spelled = filter(None, map(self.file.names.find, self._lengths))
+        if not any(map(self.file.has_signal, spelled)):
+            raise DataError(
+                "holds no signal on the contigs of the FASTA",
+                where=path,
+                hint=f"leave --track {name} out",
+            )
         # Where bases without signal count as 0, one height is a peak track.
         if np.ptp(own) == 0 and (uncovered == "missing" or own[0] == 0):
             raise DataError(

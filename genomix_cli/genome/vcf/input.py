@@ -41,6 +41,8 @@ class Input:
     ----------
     path : str or Path
         A file, or ``-`` for standard input.
+    again : bool
+        Whether the file is open already, so that what is odd about it has been said.
 
     Attributes
     ----------
@@ -54,8 +56,9 @@ class Input:
         If it cannot be read, is empty, or is truncated as far as can be told from its end.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, again: bool = False) -> None:
         self.path = Path(path)
+        self._log = log.debug if again else log.warning
         self.name = "standard input" if str(path) == STANDARD_STREAM else str(path)
         self.is_file = str(path) != STANDARD_STREAM and self.path.is_file()
         self._raw = _open(path, self.name)
@@ -124,7 +127,7 @@ class Input:
         try:
             data = read(BLOCK)
             if data.startswith(BYTE_ORDER_MARK):
-                log.warning("%s: byte order mark; written back without it", self.name)
+                self._log("%s: byte order mark; written back without it", self.name)
                 data = data[len(BYTE_ORDER_MARK) :]
             while data:
                 yield data
@@ -146,7 +149,7 @@ class Input:
         ended = [line.endswith("\r") for line in lines]
         if any(ended) and not self._saw_return:
             self._saw_return = True
-            log.warning("%s: Windows line ends; written back as plain ones", self.name)
+            self._log("%s: Windows line ends; written back as plain ones", self.name)
         return [line.removesuffix("\r") for line in lines]
 
 

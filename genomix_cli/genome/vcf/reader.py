@@ -123,6 +123,8 @@ class VcfReader:
     regions : Regions, optional
         Only records whose POS lies in them. Where an index (``.csi``, ``.tbi``) lies beside the
         file, the rest is not read.
+    again : bool
+        Whether another reader of the file has warned of what is odd about it.
 
     Attributes
     ----------
@@ -136,7 +138,9 @@ class VcfReader:
         If it cannot be read, is no VCF, or is truncated; while iterating too, with the place.
     """
 
-    def __init__(self, path: str | Path, regions: Regions | None = None) -> None:
+    def __init__(
+        self, path: str | Path, regions: Regions | None = None, again: bool = False
+    ) -> None:
         self.path = Path(path)
         self._regions = regions
         # The line that was read last; those of an index or a BCF have no numbers.
@@ -144,7 +148,7 @@ class VcfReader:
         self._numbered = True
         self._open = ExitStack()
         try:
-            self._input = self._open.enter_context(Input(path))
+            self._input = self._open.enter_context(Input(path, again))
             self.name = self._input.name
             index = find_index(self.path) if regions and self._input.is_bgzf else None
             self._blocks = self._bcf(index) if self._input.is_bcf else self._text(index)

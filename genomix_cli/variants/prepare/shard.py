@@ -299,9 +299,6 @@ def _summary(
     table = collected.table
     labelled = int(np.count_nonzero(~(np.isnan(table.label) & np.isnan(table.effect))))
     per_contig = np.bincount(table.contig, minlength=len(collected.contigs)).tolist()
-    for name, share in written.observed.items():
-        if not share:
-            log.warning("track %s has no data near the variants", name)
     return PrepareSummary(
         output=str(request.output),
         **collected.counts,
@@ -347,13 +344,19 @@ def write_genome(
     table: VariantTable,
 ) -> NDArray[np.float64]:
     """Write a shard of the genome layout; return the observed bins of each track."""
-    observed = np.zeros(len(source.tracks))
+    observed, known = np.zeros(len(source.tracks)), False
     with LayoutWriter(path, GENOME, attributes) as writer:
         for contig, intervals in track(blocks.items(), "writing contigs", len(blocks)):
             observed += _write_contig(writer, source, contig, intervals)
             if source.has_contacts:
-                writer.put("/contacts/<contig>/oe", source.band(contig), contig)
+                band = source.band(contig)
+                known |= bool(band.any())
+                writer.put("/contacts/<contig>/oe", band, contig)
         writer.put_variants(table)
+    for name in (name for name, bins in zip(source.tracks, observed, strict=True) if not bins):
+        log.warning("track %s has no data in what is stored", name)
+    if source.has_contacts and not known:
+        log.warning("the contact map has no contacts on the contigs that are stored")
     return observed
 
 

@@ -68,6 +68,9 @@ class ScoreSummary:
     mode, precision, device : str
     tracks_absent : tuple of str
         Tracks of the model for which no file was given.
+    observed : dict of str to float
+        Fraction of the windows' bins in which each of the other tracks was observed; and of the
+        windows, where the contact map, if any, knows something.
     model : str
     demonstration : bool
         True if the weights are for demonstration only.
@@ -92,6 +95,7 @@ class ScoreSummary:
     precision: str
     device: str
     tracks_absent: tuple[str, ...]
+    observed: dict[str, float]
     model: str
     demonstration: bool
     resumed: int
@@ -118,6 +122,8 @@ class Run:
         self.before: Mapping[str, Any] = self.output.resumed or {}
         self.windows: int = self.before.get("windows", 0)
         self.n_in_window: int = self.before.get("n_in_window", 0)
+        n_inputs = len(self.plan.config.tracks) + 1
+        self.usable = np.array(self.before.get("usable", [0] * n_inputs), np.float64)
         self.clock = Clock(STAGES)
         self.seconds = self.clock.seconds
         self.logits: list[np.ndarray] = []
@@ -185,6 +191,7 @@ class Run:
     ) -> None:
         scores = self.workers.result(future)
         self.windows += scores.windows
+        self.usable = self.usable + scores.usable
         self.n_in_window += int(scores.unknown.sum())
         for stage, spent in scores.seconds.items():
             self.seconds[stage] += spent
@@ -197,6 +204,7 @@ class Run:
                 self.output.end_block()
             else:
                 tallies = {"windows": self.windows, "n_in_window": self.n_in_window}
+                tallies |= {"usable": self.usable.tolist()}
                 self.output.commit({**state, **tallies, "records": records})
                 self._committed = time.monotonic()
         rate = (records - self._done_before) / (time.perf_counter() - self._started)
@@ -219,6 +227,16 @@ class Run:
                 "the header does not declare contig %s: bcftools will complain", ", ".join(late)
             )
 
+    def observed(self, absent: tuple[str, ...]) -> dict[str, float]:
+        """Return how much of each input the windows used; warn of those that gave nothing."""
+        names = [*(spec.name for spec in self.plan.config.tracks), "contacts"]
+        shares = dict(zip(names, (self.usable / max(self.windows, 1)).round(4), strict=True))
+        given = {*names} - {*absent, *(() if self.request.genome.contacts else ("contacts",))}
+        shares = {name: float(x) for name, x in shares.items() if x or name in given}
+        for name in (name for name, share in shares.items() if self.windows and not share):
+            log.warning("%s: no data near the variants; scored as if not measured", name)
+        return shares
+
     def summary(self, absent: tuple[str, ...]) -> ScoreSummary:
         """Summarise everything in the output, including what an earlier run wrote."""
         counts, plan = self.variants.counts, self.plan
@@ -238,6 +256,7 @@ class Run:
             precision=plan.precision,
             device=device_name(plan.devices),
             tracks_absent=absent,
+            observed=self.observed(absent),
             model=plan.name,
             demonstration=plan.config.demonstration,
             resumed=self._done_before,

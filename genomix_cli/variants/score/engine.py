@@ -1,6 +1,6 @@
 """Logits of many alleles: one pass over each window, a few tokens per allele.
 
-Letters in shapes: N bins, G alleles.
+Letters in shapes: N bins, G alleles, M tracks.
 """
 
 from __future__ import annotations
@@ -81,6 +81,9 @@ class Scores(NamedTuple):
         bool ``[G]``: True where the window contains N.
     windows : int
         Windows that went through the trunk.
+    usable : NDArray
+        float64 ``[M + 1]``: the fraction of bins in which each track was observed, and whether the
+        contact map knows anything, summed over these windows.
     seconds : dict of str to float
         Time spent in each stage.
     """
@@ -89,6 +92,7 @@ class Scores(NamedTuple):
     null: NDArray[np.float32]
     unknown: NDArray[np.bool_]
     windows: int
+    usable: NDArray[np.float64]
     seconds: dict[str, float]
 
 
@@ -169,11 +173,12 @@ class Engine:
         """
         logits = np.empty((2, len(targets)), np.float32)  # of the alleles, and of their nulls
         unknown = np.empty(len(targets), bool)
+        usable = np.zeros(len(self.source.tracks) + 1)
         windows, clock = 0, Clock(("genome", "trunk", "alleles"))
         with (
             self._inference(),
             self._explain_out_of_memory(),
-            ahead(self._work(targets, clock), AHEAD) as works,
+            ahead(self._work(targets, clock, usable), AHEAD) as works,
         ):
             for work in works:
                 if self.stop.is_set():
@@ -195,7 +200,7 @@ class Engine:
                 f"genomix doctor --device {self.device}",
             )
         logit, null = logits
-        return Scores(logit, null, unknown, windows, clock.seconds)
+        return Scores(logit, null, unknown, windows, usable, clock.seconds)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -229,7 +234,9 @@ class Engine:
                 row += logits[: len(row)]  # drop the padding of the last chunk
         return total / np.float32(len(work.variants))
 
-    def _work(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
+    def _work(
+        self, targets: Sequence[Target], clock: Clock, usable: NDArray[np.float64]
+    ) -> Iterator[Work]:
         """Read and encode one window after another, in the order of the targets."""
         size = self.model.n_bins * BIN_SIZE
         # By window, so that the trunk runs once per window; by core, so that cutting the input
@@ -241,12 +248,14 @@ class Engine:
             with clock("genome"):
                 window: tuple[Window, ...] = ()
                 if (contig, start) != self._place:
-                    self._place, window = (contig, start), self._window(contig, start)
+                    self._place, window = (contig, start), self._window(contig, start, usable)
                 variants = self._variants(contig, start, [targets[i].allele for i in index])
             yield Work(np.array(index), window, variants, self._unknown)
 
-    def _window(self, contig: str, start: int) -> tuple[Window, ...]:
+    def _window(self, contig: str, start: int, usable: NDArray[np.float64]) -> tuple[Window, ...]:
         arrays = load_window(self.source, contig, start, self.model.n_bins)
+        usable[:-1] += (arrays.observed != 0).mean(1)
+        usable[-1] += arrays.contacts.any()
         self._unknown = bool((arrays.codes == UNKNOWN_BASE).any())
         strands = [arrays, mirrored_window(arrays)] if self.both_strands else [arrays]
         return tuple(window_tensors(strand, self.device) for strand in strands)

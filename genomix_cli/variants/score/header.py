@@ -149,7 +149,7 @@ def _contigs(
     complete = all(declared.find(name) for name in reference.names)
     if request.is_read_once or (complete and set(plan.contigs) <= set(declared)):
         return plan.contigs
-    with VcfReader(request.vcf) as whole:
+    with VcfReader(request.vcf, again=True) as whole:
         return dict.fromkeys(record.chrom for record in whole)
 
 

@@ -80,7 +80,7 @@ def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Rec
     """Return the first records of the whole file, even if only a region is scored."""
     if request.is_read_once:
         return head(records)
-    with VcfReader(request.vcf) as whole:
+    with VcfReader(request.vcf, again=True) as whole:
         return head(iter(whole))
 
 
@@ -129,7 +129,7 @@ def _score(
         request.model, request.genome, plan.mode, plan.precision, request.both_strands
     )
     if request.shard is not None:
-        with VcfReader(request.vcf, plan.regions) as again:
+        with VcfReader(request.vcf, plan.regions, again=True) as again:
             bounds = part_bounds(again, request.shard, again, plan.stride)
         records = islice(records, bounds.start, bounds.stop)
     with (

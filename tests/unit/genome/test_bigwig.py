@@ -219,6 +219,19 @@ def test_file_without_signal(tmp_path: Path) -> None:
             track.distribution()
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_that_are_infinite_have_their_place(tmp_path: Path) -> None:
+    def write(file: pyBigWig.bigWigFile) -> None:
+        values = [1.0, np.nan, np.inf, -np.inf, 2.0]
+        file.addEntries("chr1", [3, 90, 410, 430, 900], values=values, span=5)
+
+    with BigWig(make(tmp_path / "x.bw", LENGTHS, write)) as track:
+        assert track.bins("chr1", 0, 8).covered.tolist() == [True] + 7 * [False]
+        message = r"x\.bw: has values that are not finite .found one in chr1:401-450"
+        with pytest.raises(DataError, match=message):
+            track.distribution()
+
+
 @pytest.mark.parametrize("content", [b"", b"x", b"track type=wiggle_0\n", b"\xeb\xf2\x89\x87" * 50])
 def test_not_a_bigwig(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.bw"

@@ -164,6 +164,13 @@ def test_a_track_of_another_genome_is_refused(genome: Path, tmp_path: Path) -> N
         raw(genome, tracks={"ATAC": longer})
 
 
+def test_a_track_with_data_on_other_contigs_alone_is_refused(genome: Path, tmp_path: Path) -> None:
+    lengths = {"chr1": LENGTH, "contig7": 5000}
+    other = write_bigwig(tmp_path / "a.bw", lengths, [(0, 100, 1.0)], "contig7")
+    with pytest.raises(DataError, match=r"a\.bw: holds no signal on the contigs of the FASTA"):
+        raw(genome, tracks={"ATAC": other})
+
+
 def test_one_contig_of_another_length_is_left_out(
     genome: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -190,7 +190,11 @@ def test_a_byte_order_mark_is_left_out_and_said(
     with VcfReader(write(tmp_path, compress(data) if packed else data)) as reader:
         assert reader.header.lines[0].startswith("##fileformat")
         assert len(list(reader)) == TEXT.count("\n") - len(reader.header.lines)
+        again = len(caplog.records)
+        with VcfReader(reader.path, again=True) as second:
+            assert len(list(second)) == TEXT.count("\n") - len(reader.header.lines)
     assert "byte order mark" in caplog.text
+    assert len(caplog.records) == again
 
 
 def test_samples_named_twice_are_refused_for_bcf(tmp_path: Path) -> None:

@@ -249,6 +249,18 @@ def test_indels_with_the_same_meaning_score_the_same(
     assert len({round(v or 0, 4) for v in values}) == 3
 
 
+def test_a_track_without_data_near_the_variants_is_said(
+    tmp_path: Path, score: Any, genome: dict[str, str], heard: Any
+) -> None:
+    path = tmp_path / "far.bw"
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader(list(LENGTHS.items()))
+        file.addEntries(["chr2", "chr2"], [0, 100], ends=[50, 150], values=[1.0, 2.0])
+    summary = score([snv(genome, "chr1", 5_000)], tracks={"ATAC": path})
+    assert summary.observed == {"ATAC": 0}
+    assert "ATAC: no data near the variants; scored as if not measured" in heard()
+
+
 def test_tracks_change_scores_and_absent_ones_are_said(
     tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path], heard: Any
 ) -> None:
@@ -259,6 +271,8 @@ def test_tracks_change_scores_and_absent_ones_are_said(
     assert heard() == []
 
     summary = score(lines, tracks={"ATAC": tracks["ATAC"]})
+    assert list(summary.observed) == ["ATAC"]
+    assert 0.5 < summary.observed["ATAC"] <= 1
     header, with_one = read(tmp_path / "out.vcf")
     assert summary.tracks_absent == ("H3K27ac",)
     assert "##genomixTracksAbsent=H3K27ac" in header.meta
