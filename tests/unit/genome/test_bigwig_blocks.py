@@ -76,7 +76,7 @@ def test_entries_without_a_number_are_not_covered(tmp_path: Path) -> None:
 def test_infinities_are_refused(tmp_path: Path) -> None:
     path = with_block(tmp_path / "x.bw", bed((0, 70, float("inf")), (80, 90, 1.0)))
     assert is_decoded(path)
-    with BigWig(path) as track, pytest.raises(DataError, match="not finite .found one in chr1:1-"):
+    with BigWig(path) as track, pytest.raises(DataError, match=r"not finite .found one in chr1:1-"):
         track.bins("chr1", 0, 3)
 
 
