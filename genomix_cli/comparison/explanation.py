@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import CheckError, MissingExtraError, UsageError
 from genomix_cli.genome.tables import unknown_name
+from genomix_cli.learning.finite import finite
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import Registry
 
@@ -51,8 +52,14 @@ class Explained(NamedTuple):
 
 
 def completeness_error(total: Floats, change: Floats) -> Floats:
-    """Return |total - change| / max(|change|, 0.1) for each sample."""
-    missed: Floats = np.abs(total - change)
+    """Return |total - change| / max(|change|, 0.1) for each sample.
+
+    Raises
+    ------
+    GenomixError
+        If one of them is not a number.
+    """
+    missed: Floats = np.abs(finite(total, "an attribution") - finite(change, "a logit"))
     return missed / np.maximum(np.abs(change), SMALLEST_CHANGE)
 
 

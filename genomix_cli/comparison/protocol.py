@@ -20,6 +20,7 @@ from genomix_cli.comparison.splits import Split, folds_of
 from genomix_cli.comparison.study import Floats, FoldFit, Importance, Outcome
 from genomix_cli.learning.calibration import at_temperature, fit_temperature
 from genomix_cli.learning.conformal import class_thresholds, prediction_sets
+from genomix_cli.learning.finite import finite
 from genomix_cli.learning.fit_settings import FitSettings
 
 # One of so many folds of the training items is set aside where `SPLIT` calibrates.
@@ -88,10 +89,12 @@ def judge(
     if entrant.control or (entrant.control is None and not trained.fit.curve):
         wrong = data.relabelled(shuffled_labels(data.label, settings.seed))
         shuffled = _shuffled(entrant, trained, *sides(wrong, split), test, settings)
+    log_p = np.stack([model.log_probability(test.inputs) for model in trained.models])
+    finite(np.exp(log_p), "a probability", f"{entrant.name} did not learn in fold {split.name}")
     result = FoldResult(
         trained.fit,
         split.test,
-        np.stack([model.log_probability(test.inputs) for model in trained.models]),
+        log_p,
         trained.thresholds,
         trained.parameters,
         trained.trials,

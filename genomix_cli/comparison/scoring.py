@@ -21,6 +21,7 @@ from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import Format, cell, open_output
 from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.conformal import prediction_sets
+from genomix_cli.learning.finite import finite
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
 
@@ -92,8 +93,9 @@ class Calibrated:
     thresholds: Sequence[float]
 
     def probability(self, inputs: Any) -> Floats:
-        """Return calibrated probabilities ``[n, K]``."""
-        return at_temperature(self.model.log_probability(inputs), self.temperature)
+        """Return calibrated probabilities ``[n, K]``; raise GenomixError if one is no number."""
+        p = at_temperature(self.model.log_probability(inputs), self.temperature)
+        return finite(p, "a probability")
 
     def sets(self, probability: Floats) -> NDArray[np.bool_]:
         """Return the prediction sets bool ``[n, K]``."""

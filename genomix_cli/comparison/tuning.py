@@ -181,8 +181,9 @@ def _tempered_nll(log_probability: Floats, label: NDArray[np.int64]) -> float:
 
 
 def nll_of(p: Floats, label: NDArray[np.int64]) -> float:
-    """Mean negative log-likelihood of labels under probabilities ``[n, K]``."""
-    return float(-np.log(np.maximum(p[np.arange(len(label)), label], 1e-300)).mean())
+    """Mean negative log-likelihood of labels under probabilities ``[n, K]``; inf where NaN."""
+    nll = float(-np.log(np.maximum(p[np.arange(len(label)), label], 1e-300)).mean())
+    return math.inf if math.isnan(nll) else nll
 
 
 def cautious_temperature(log_probability: Floats, label: NDArray[np.int64]) -> float:

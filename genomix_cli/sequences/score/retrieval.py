@@ -20,6 +20,7 @@ from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.learning.finite import finite
 from genomix_cli.learning.networks import new_module, set_weights
 from genomix_cli.progress import track
 from genomix_cli.sequences.models.alignment import AlignConfig, Alignment, PhenotypeSpec
@@ -99,6 +100,7 @@ def compare(
                 compared, _compared(module, batch, vectors, tokens), strict=True
             ):
                 whole[rows] = part.cpu().numpy()
+    finite(compared.similarity, "a similarity")
     return compared
 
 

@@ -22,6 +22,7 @@ from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import cell, table_format
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.learning.finite import finite
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.requests import ScoreRequest
@@ -202,7 +203,7 @@ def embeddings(
         embed = partial(embed_codes, encoder_of(run, device))
     vectors: NDArray[np.float32] | None = None
     for rows in scoring.batches(known, BATCH, "sequences"):
-        values = embed(codes[rows])
+        values = finite(embed(codes[rows]), "an embedding")
         if vectors is None:
             vectors = np.full((len(codes), values.shape[1]), np.nan, np.float32)
         vectors[rows] = values

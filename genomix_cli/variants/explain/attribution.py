@@ -26,6 +26,7 @@ from torch import Tensor
 
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.shuffle import dinucleotide_shuffle
+from genomix_cli.learning.finite import finite
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import GMT, Alleles
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, Haplotypes, WindowArrays
@@ -75,7 +76,8 @@ class Attribution:
     def total(self) -> float:
         """Sum of all contributions."""
         parts = (self.window, self.ref, self.alt, self.tracks)
-        return float(sum(p.sum() for p in parts)) + self.length
+        total = np.array(sum(p.sum() for p in parts) + self.length)
+        return float(finite(total, "an attribution"))
 
     @property
     def error(self) -> float:

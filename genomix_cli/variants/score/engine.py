@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import GenomixError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.source import GenomeSource
+from genomix_cli.learning.finite import finite
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.records.inputs import (
     BIN_SIZE,
@@ -193,13 +194,8 @@ class Engine:
                 with clock("alleles"):
                     logits[:, work.rows] = self._logits(work)
                 unknown[work.rows] = work.unknown
-        if not np.isfinite(logits).all():
-            raise GenomixError(
-                "the model returned a logit that is not a number",
-                hint="the model may be untrained, or the device unsound; check with "
-                f"genomix doctor --device {self.device}",
-            )
-        logit, null = logits
+        check = f"check with genomix doctor --device {self.device}"
+        logit, null = finite(logits, "a logit", check)
         return Scores(logit, null, unknown, windows, usable, clock.seconds)
 
     @contextmanager

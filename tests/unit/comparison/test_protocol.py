@@ -18,6 +18,7 @@ from genomix_cli.comparison.rules import VALIDATION, Rules
 from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
 from genomix_cli.comparison.study import Importance
 from genomix_cli.comparison.tuning import candidates, cautious_temperature, tune_on_folds
+from genomix_cli.errors import GenomixError
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.task import Epoch
 from genomix_cli.registry import COHORT_MODELS, SEQUENCE_CLASSIFIERS
@@ -168,6 +169,13 @@ def test_every_seed_gets_its_fit_and_tuning_happens_once(seen: list[Any]) -> Non
     assert not np.array_equal(result.log_probability[0], result.log_probability[1])
     alone, _ = judge(TOY, samples, holding_out(held_out), RULES, FitSettings())
     np.testing.assert_array_equal(result.log_probability[0], alone.log_probability[0])
+
+
+def test_a_model_that_diverged_is_named(seen: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TOY.kind, "log_probability", lambda _, x: np.full((len(x), 3), np.nan))
+    split = holding_out(np.arange(120) < 30, "2")
+    with pytest.raises(GenomixError, match=f"not a number.*{TOY.name} did not learn in fold 2"):
+        judge(TOY, line_of_samples(), split, RULES, FitSettings())
 
 
 @pytest.mark.parametrize("control", [True, None])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.genome.iupac import ANY
 from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run
@@ -83,6 +83,17 @@ def test_a_run_without_classes_gives_its_encoders_embeddings(run: Path, tmp_path
     found = scored(write(tmp_path / "s.h5", sequences), folder)
     assert list(found)[:3] == ["sample", "e0", "e1"]
     assert found.shape == (10, 1 + arch["width"])
+
+
+def test_an_embedding_that_is_no_number_is_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = read_run(run)
+    known = np.ones(9, bool)
+    kind = type(load_classifier(run).model)
+    monkeypatch.setattr(kind, "embedding", lambda _, x: np.full((len(x), 4), np.inf, np.float32))
+    with pytest.raises(GenomixError, match="an embedding that is not a number"):
+        embeddings(stored, motifs(n=9).codes, known)
 
 
 def test_sequences_of_another_kind_are_refused(run: Path, tmp_path: Path) -> None:
