@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.variants.records.inputs import least_distance
 from tests.conftest import ROOT, Ended, Genomix
 
 pytest.importorskip("lightning")
@@ -188,7 +189,8 @@ def test_regions_are_held_out_and_their_neighbours_left_out(
     assert tested["contig"].eq("chr1").all()
     assert tested["pos"].between(100_001, 150_000).all()
     table = open_shard(shard).variants
-    near = (table.contig == 0) & (table.pos >= 90_000) & (table.pos < 160_000)
+    apart = least_distance(20_000)
+    near = (table.contig == 0) & (table.pos >= 100_000 - apart) & (table.pos < 150_000 + apart)
     beside = int(near.sum()) - len(tested)
     train = int((table.contig == 0).sum()) - int(near.sum())
     assert f"learn) on {train:,} variants, {beside:,} beside" in done.err

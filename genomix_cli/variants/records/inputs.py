@@ -108,6 +108,15 @@ def centred_start(pos: int, window: int = WINDOW) -> int:
     return pos // BIN_SIZE * BIN_SIZE - window // 2
 
 
+def least_distance(window: int = WINDOW, flank: int = 0) -> int:
+    """Return the distance from which on two variants have no base of their windows in common.
+
+    Each lies in the central half of its window, wherever the grid of the other one begins, and is
+    read with up to `flank` bases and an allele on either side.
+    """
+    return 2 * max(window * 3 // 4 + MARGIN, flank + 2 * MAX_ALLELE)
+
+
 class WindowArrays(NamedTuple):
     """Reference window, as its source holds it.
 

@@ -84,13 +84,13 @@ class HeldOutRegions:
         return (before >= 0) & (found[before.clip(0), 1] > pos - margin)
 
     def mask(
-        self, names: Iterable[str], contig: NDArray[np.integer], pos: Rows
+        self, names: Iterable[str], contig: NDArray[np.integer], pos: Rows, margin: int = 0
     ) -> NDArray[np.bool_]:
-        """Return True for rows of a table inside, bool ``[n]``; `contig` indexes `names`."""
+        """Return :meth:`inside` for rows of a table, bool ``[n]``; `contig` indexes `names`."""
         inside = np.zeros(len(pos), np.bool_)
         for index, name in enumerate(names):
             here = np.flatnonzero(contig == index)
-            inside[here] = self.inside(name, pos[here])
+            inside[here] = self.inside(name, pos[here], margin)
         return inside
 
     def touches(self, contig: str, start: int, end: int) -> bool:
@@ -143,8 +143,9 @@ class GenomeSplit(NamedTuple):
         usable : NDArray
             int64: rows that may be used.
         margin : int
-            Bases. Rows outside a held-out region but closer to it than this are in no part, since
-            their window reaches into it.
+            Bases, as of `least_distance`. Rows this close to a held-out region are in no part,
+            since their window may share a base with a window there; so are rows to validate on that
+            are this close to a region to test on.
 
         Returns
         -------
@@ -154,9 +155,9 @@ class GenomeSplit(NamedTuple):
         part = np.full(len(names), "train", "U6")
         for contig in np.unique(names[usable]):
             here = usable[names[usable] == contig]
-            for out in self:
-                part[here[out.inside(contig, pos[here], margin)]] = "beside"
+            # In this order: what is tested stays, and what is validated on gives way to it.
             for name, out in self._asdict().items():
+                part[here[out.inside(contig, pos[here], margin)]] = "beside"
                 part[here[out.inside(contig, pos[here])]] = name
         return {name: usable[part[usable] == name] for name in ("train", "valid", "test", "beside")}
 

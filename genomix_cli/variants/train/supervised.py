@@ -23,7 +23,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.models.start import new_model, start_from
-from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.dataset import VariantDataset, collate
@@ -62,7 +62,8 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     with torch.random.fork_rng():
         torch.manual_seed(request.seed)
         module = initial_module(shard, request)
-    held, rows = _labelled_rows(shard, request, module.n_bins * BIN_SIZE // 2)
+    apart = least_distance(module.n_bins * BIN_SIZE, module.flank)
+    held, rows = _labelled_rows(shard, request, apart)
     folder = RunFolder(request.output)
     if first_process():
         provenance = _provenance(request, held)

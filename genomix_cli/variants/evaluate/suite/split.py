@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
+from genomix_cli.variants.records.inputs import least_distance
 from genomix_cli.variants.requests import SuiteRequest
 from genomix_cli.variants.train.splits import HeldOutRegions, labelled_rows, thin
 from genomix_cli.variants.trained import model_folder, read_config
@@ -45,9 +46,9 @@ class RunSplit(NamedTuple):
         return mask(self.valid, shard) | mask(self.test, shard)
 
 
-def mask(part: HeldOutRegions, shard: Shard) -> Mask:
-    """Return True for rows of the variant table that are in a part, bool ``[V]``."""
-    return part.mask(shard.contigs, shard.variants.contig, shard.variants.pos)
+def mask(part: HeldOutRegions, shard: Shard, margin: int = 0) -> Mask:
+    """Return True for rows of the variant table in a part, or near one, bool ``[V]``."""
+    return part.mask(shard.contigs, shard.variants.contig, shard.variants.pos, margin)
 
 
 class Split(NamedTuple):
@@ -113,13 +114,15 @@ def split_rows(shard: Shard, request: SuiteRequest) -> Split:
     usable[labelled_rows(shard)] = True
     runs = [read_run_split(name) for name in request.models]
     first = runs[0]
-    inside = mask(_test_part(shard, request, first), shard) & usable
+    tested, apart = _test_part(shard, request, first), least_distance()
+    inside = mask(tested, shard) & usable
     if not inside.any():
         raise DataError("no labelled variants in the test part", where=request.shard)
     test = thin(np.flatnonzero(inside), request.variants)
     notes = [note for run in runs for note in _check_leak(shard, run, test, request.trust_runs)]
-    valid = mask(first.valid, shard) & usable & ~inside
-    train = usable & ~inside & ~first.mask(shard)
+    far = usable & ~mask(tested, shard, apart)
+    valid = mask(first.valid, shard) & far
+    train = far & ~mask(first.valid, shard, apart) & ~mask(first.test, shard, apart)
     if not first.valid:
         log.warning("%s names no validation part: baselines are not tuned", first.run)
     rng = np.random.default_rng(request.seed)

@@ -73,6 +73,8 @@ def find_places(
         If no window is left, saying why.
     """
     window = n_bins * inputs.BIN_SIZE
+    # Windows of both parts are read with some bases beside them.
+    beside = 2 * inputs.MARGIN
     found: list[tuple[int, int]] = []
     unknown = touched = 0
     for index, (name, length) in enumerate(shard.contigs.items()):
@@ -83,7 +85,7 @@ def find_places(
             first = max(start, 0)
             if valid and (start < free or not held.holds(name, first, stop)):
                 touched += start >= free
-            elif not valid and held.touches(name, first, stop):
+            elif not valid and held.touches(name, first - beside, stop + beside):
                 touched += 1
             elif bases < (1 - max_n) * window or not bases:
                 unknown += 1

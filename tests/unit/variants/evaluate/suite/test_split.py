@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.split import split_rows, thin
+from genomix_cli.variants.records.inputs import least_distance
 from genomix_cli.variants.requests import SuiteRequest
 from tests.suite_shard import rows_of
 from tests.toy_variant_model import save_toy
@@ -81,6 +82,17 @@ def test_regions_cut_the_test_part(shard: Shard, request_: SuiteRequest, tmp_pat
     rows = split_rows(shard, replace(request_, test_regions=bed)).test
     pos = shard.variants.pos[rows_of(shard, "chr4")]
     assert len(rows) == ((pos < 50_000) | ((pos >= 100_000) & (pos < 100_100))).sum() > 50
+
+
+def test_baselines_learn_from_nothing_near_the_test_part(
+    shard: Shard, request_: SuiteRequest, tmp_path: Path
+) -> None:
+    bed = tmp_path / "test.bed"
+    bed.write_text("chr1\t0\t20000\n")
+    parts = split_rows(shard, replace(request_, test_regions=bed, trust_runs=True))
+    pos, chr1 = shard.variants.pos, rows_of(shard, "chr1")
+    assert (pos[chr1] >= 20_000).any()
+    assert pos[np.intersect1d(parts.train, chr1)].min(initial=2**31) >= 20_000 + least_distance()
 
 
 @given(st.integers(1, 3000), st.integers(0, 2000))
