@@ -16,6 +16,7 @@ class FakeShard:
     """Contigs chr1 and chr2; a stretch of chr1 is a gap, as `gap` says."""
 
     uncovered, max_gap_bins, assembly = "missing", 10, "made-up"
+    tells_bridged = True
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ def prepare_genome(request: PrepareGenomeRequest) -> None:
     summary = prepare(request)
     bases = f"{sum(summary.contigs.values()):,} bases of {len(summary.contigs):,} contigs"
     log.info(f"{summary.output}: {bases}; {summary.gaps:,} bases of assembly gaps left out")
-    log.info("bins observed: %s", _shares(summary.observed))
+    log.info("bins measured: %s", _shares(summary.observed))
 
 
 def prepare_cohort(request: CohortRequest) -> None:
@@ -66,7 +66,7 @@ def _variants_told(summary: ShardSummary) -> None:
             "labels: %s alleles with, %s without; %s rows of the table match no allele",
             *(f"{n:,}" for n in (summary.labelled, summary.unlabelled, summary.labels_unused)),
         )
-    log.info("%s bases stored; bins observed: %s", f"{summary.bases:,}", _shares(summary.observed))
+    log.info("%s bases stored; bins measured: %s", f"{summary.bases:,}", _shares(summary.observed))
 
 
 def _cohort_told(summary: CohortSummary) -> None:

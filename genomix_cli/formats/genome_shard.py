@@ -223,7 +223,7 @@ class _Contig(NamedTuple):
     ends: list[int]
     codes: NDArray[np.uint8]
     signal: NDArray[np.float16]
-    observed: NDArray[np.uint8]
+    state: NDArray[np.uint8]
     contacts: NDArray[np.float16] | None
 
 
@@ -241,6 +241,8 @@ class Shard:
     tracks : tuple of str
     uncovered : {"missing", "zero"}
     max_gap_bins : int
+    tells_bridged : bool
+        False if bridged bins are stored as if measured.
     assembly : str
     tissues : tuple of str
     provenance : dict
@@ -257,6 +259,8 @@ class Shard:
         self.tracks = tuple(spec.name for spec in self.track_specs)
         self.uncovered: Uncovered = attributes["uncovered"]
         self.max_gap_bins = int(attributes["max_gap_bins"])
+        # Before version 3, bridged bins were stored as measured ones.
+        self.tells_bridged = attributes["format_version"] >= 3 or not self.max_gap_bins
         self.assembly: str = attributes["assembly"]
         self.tissues = tuple(attributes["tissues"])
         self.provenance: dict[str, Any] = attributes["provenance"]
@@ -311,19 +315,19 @@ class Shard:
         return codes
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Return tracks over ``first_bin .. last_bin``; 0 and not observed outside the blocks.
+        """Return tracks over ``first_bin .. last_bin``; 0 and missing outside the blocks.
 
         float16 and uint8 ``[M, N]``; read-only views of the file where one block holds them all.
         """
         whole = self._inside(contig, first_bin, last_bin, BIN_SIZE)
         if whole is not None:
             arrays = self._contigs[contig]
-            return Signal(arrays.signal[:, whole], arrays.observed[:, whole])
+            return Signal(arrays.signal[:, whole], arrays.state[:, whole])
         shape = len(self.tracks), last_bin - first_bin
         signal = Signal(np.zeros(shape, np.float16), np.zeros(shape, np.uint8))
         for into, part in self._parts(contig, first_bin, last_bin, BIN_SIZE):
             signal.value[:, into] = self._contigs[contig].signal[:, part]
-            signal.observed[:, into] = self._contigs[contig].observed[:, part]
+            signal.state[:, into] = self._contigs[contig].state[:, part]
         return signal
 
     @property
@@ -399,7 +403,7 @@ class CellView:
     ----------
     shard : Shard
     cell : str
-        A modality without a track in this cell type is missing: 0, and nowhere observed.
+        A modality without a track in this cell type is missing.
     """
 
     def __init__(self, shard: Shard, cell: str) -> None:
@@ -421,7 +425,7 @@ class CellView:
         shape = len(self.tracks), last_bin - first_bin
         signal = Signal(np.zeros(shape, np.float16), np.zeros(shape, np.uint8))
         signal.value[self._into] = own.value[self._rows]
-        signal.observed[self._into] = own.observed[self._rows]
+        signal.state[self._into] = own.state[self._rows]
         return signal
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
@@ -452,8 +456,8 @@ class Windows(NamedTuple):
         uint16 ``[V, bases]``.
     signal : NDArray
         float16 ``[V, M, N]``.
-    observed : NDArray
-        uint8 ``[V, M, N]``.
+    state : NDArray
+        uint8 ``[V, M, N]``, as `genomix_cli.genome.signal.Signal` has it.
     start : NDArray
         int64 ``[V]``: first base of each window.
     variants : VariantTable
@@ -463,7 +467,7 @@ class Windows(NamedTuple):
 
     kmers: NDArray[np.uint16]
     signal: NDArray[np.float16]
-    observed: NDArray[np.uint8]
+    state: NDArray[np.uint8]
     start: NDArray[np.int64]
     variants: VariantTable
     attributes: dict[str, Any]
@@ -480,5 +484,5 @@ def open_windows(path: Path) -> Windows:
     contents = check(path, WINDOWS)
     arrays = Mapped(path, contents)
     names = ("kmers", "signal", "observed", "start")
-    kmers, signal, observed, start = (arrays[f"/windows/{name}"] for name in names)
-    return Windows(kmers, signal, observed, start, arrays.variants(), contents.attributes)
+    kmers, signal, state, start = (arrays[f"/windows/{name}"] for name in names)
+    return Windows(kmers, signal, state, start, arrays.variants(), contents.attributes)

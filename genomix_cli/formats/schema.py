@@ -192,11 +192,12 @@ _VARIANT_COLUMNS = {
 _VARIANTS = _columns("/variants", "variant", _VARIANT_COLUMNS, optional=("effect",))
 
 _VERSION_2 = "Quantitative labels, `/variants/effect`; names of tracks may state a cell type."
+_VERSION_3 = "`observed` tells bridged bins from measured ones."
 
 GENOME = Layout(
     name="genome",
     format="genomix-shard",
-    version=2,
+    version=3,
     text="Each stretch of genome once; a variant is an index into it. "
     "Read by `genomix train`; made to be mapped into memory.",
     attributes=_COMMON,
@@ -220,13 +221,14 @@ GENOME = Layout(
             "float16",
             ("track", "bin"),
             "Normalised signal (z-score, clipped to ±10) of the same blocks, the last bin of the "
-            "contig over its true length; 0 where not observed.",
+            "contig over its true length; 0 where missing.",
         ),
         Array(
             f"/tracks/{CONTIG}/observed",
             "uint8",
             ("track", "bin"),
-            "1 where measured or interpolated over a short gap, else 0.",
+            "1 where measured, 2 where a short gap was bridged by a line, else 0; before version "
+            "3, 1 for both.",
         ),
         Array(
             f"/contacts/{CONTIG}/oe",
@@ -238,13 +240,13 @@ GENOME = Layout(
         ),
         *_VARIANTS,
     ),
-    history=("First version.", _VERSION_2),
+    history=("First version.", _VERSION_2, _VERSION_3),
 )
 
 WINDOWS = Layout(
     name="windows",
     format="genomix-windows",
-    version=2,
+    version=3,
     text="One row per variant, with explicit tokens, for models of your own. "
     "0.2 MB per variant and more for the tracks: for thousands of variants, not millions.",
     attributes=(
@@ -270,7 +272,8 @@ WINDOWS = Layout(
             "/windows/observed",
             "uint8",
             ("variant", "track", "bin"),
-            "1 where measured or interpolated over a short gap, else 0.",
+            "1 where measured, 2 where a short gap was bridged by a line, else 0; before version "
+            "3, 1 for both.",
         ),
         Array(
             "/windows/start",
@@ -280,7 +283,7 @@ WINDOWS = Layout(
         ),
         *_VARIANTS,
     ),
-    history=("First version.", _VERSION_2),
+    history=("First version.", _VERSION_2, _VERSION_3),
 )
 
 _SEQUENCE_COLUMNS = {

@@ -21,6 +21,10 @@ DECIMALS = 6
 
 Uncovered = Literal["missing", "zero"]
 
+# States of a bin of a track: nothing is known of it, it was measured, or a gap too short to matter
+# was filled by a line between the measured bins beside it.
+MISSING, MEASURED, BRIDGED = 0, 1, 2
+
 
 class Signal(NamedTuple):
     """Normalised tracks of a stretch of genome, or one of them.
@@ -28,14 +32,15 @@ class Signal(NamedTuple):
     Attributes
     ----------
     value : NDArray
-        ``[track, bin]`` or ``[bin]``, z-scores; 0 where not observed. float32 from raw files,
-        float16 from a shard.
-    observed : NDArray
-        As `value`. bool from raw files, uint8 (0 or 1) from a shard.
+        ``[track, bin]`` or ``[bin]``, z-scores; 0 where missing. float32 from raw files, float16
+        from a shard.
+    state : NDArray
+        uint8, as `value`: `MISSING`, `MEASURED` or `BRIDGED`. A model is shown all that is not
+        missing.
     """
 
     value: NDArray[Any]
-    observed: NDArray[Any]
+    state: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ class Normaliser:
         value = np.full(len(mean), zero, np.float32)
         value[known] = self.scale(mean[known])
         if self.uncovered == "zero":
-            return Signal(value, np.ones(len(mean), np.bool_))
+            return Signal(value, np.full(len(mean), MEASURED, np.uint8))
         return Signal(value, bridge(value, covered, self.max_gap_bins))
 
 
@@ -168,7 +173,7 @@ def _quantile_map(
 
 def bridge(
     value: NDArray[np.float32], covered: NDArray[np.bool_], max_gap_bins: int
-) -> NDArray[np.bool_]:
+) -> NDArray[np.uint8]:
     """Fill short uncovered runs of `value` in place, linearly between the bins beside them.
 
     Parameters
@@ -183,7 +188,7 @@ def bridge(
     Returns
     -------
     NDArray
-        bool ``[bin]``: covered or filled.
+        uint8 ``[bin]``: `MEASURED` where covered, `BRIDGED` where filled, else `MISSING`.
     """
     edges = np.flatnonzero(np.diff(covered.astype(np.int8), prepend=1, append=1))
     starts, ends = edges[::2], edges[1::2]
@@ -192,9 +197,9 @@ def bridge(
     steps[starts[short]] = 1
     steps[ends[short]] -= 1
     fill = np.flatnonzero(np.cumsum(steps[:-1]))
-    observed = covered.copy()
+    state = np.where(covered, MEASURED, MISSING).astype(np.uint8)
     if len(fill):
         known = np.flatnonzero(covered)
         value[fill] = np.interp(fill, known, value[known])
-        observed[fill] = True
-    return observed
+        state[fill] = BRIDGED
+    return state

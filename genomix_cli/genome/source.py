@@ -57,7 +57,7 @@ class GenomeSource(Protocol):
         ...
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks over bins ``first_bin .. last_bin``, ``[M, N]``; 0 and not observed outside.
+        """Tracks over bins ``first_bin .. last_bin``, ``[M, N]``; 0 and missing outside.
 
         As the source holds them, maybe as read-only views: see `Signal` for the types.
         """
@@ -151,7 +151,7 @@ class RawTrack:
         self._open()
 
     def bins(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Normalised bins; nothing is observed off the contig or on one the file does not have.
+        """Normalised bins; all are missing off the contig or on one the file does not have.
 
         Windows that walk along a contig are cut from longer stretches, with the same values.
 
@@ -168,11 +168,11 @@ class RawTrack:
             Views of what is kept; not to be written to.
         """
         values, part = self._ahead.get(contig, first_bin, last_bin)
-        return Signal(values.value[part], values.observed[part])
+        return Signal(values.value[part], values.state[part])
 
     def _read(self, contig: str, first_bin: int, last_bin: int) -> Signal:
         value = np.zeros(last_bin - first_bin, np.float32)
-        observed = np.zeros(last_bin - first_bin, np.bool_)
+        state = np.zeros(last_bin - first_bin, np.uint8)
         # Bins are read beyond both ends, so that a gap that crosses an end is bridged all the same.
         margin = self.normaliser.max_gap_bins + 1
         low = max(0, first_bin - margin)
@@ -183,8 +183,8 @@ class RawTrack:
             into = slice(max(0, low - first_bin), max(0, high - first_bin))
             part = slice(max(0, first_bin - low), max(0, min(high, last_bin) - low))
             value[into] = values.value[part]
-            observed[into] = values.observed[part]
-        return Signal(value, observed)
+            state[into] = values.state[part]
+        return Signal(value, state)
 
     def close(self) -> None:
         """Close the file."""
@@ -350,13 +350,13 @@ class RawGenome:
         return self.fasta.fetch(contig, start, end)
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks over bins ``first_bin .. last_bin``; a missing track is 0 and not observed."""
+        """Tracks over bins ``first_bin .. last_bin``; a track without a file is 0 and missing."""
         shape = len(self.specs), last_bin - first_bin
-        signal = Signal(np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
+        signal = Signal(np.zeros(shape, np.float32), np.zeros(shape, np.uint8))
         for row, spec in enumerate(self.specs):
             if spec.name in self._raw:
                 bins = self._raw[spec.name].bins(contig, first_bin, last_bin)
-                signal.value[row], signal.observed[row] = bins
+                signal.value[row], signal.state[row] = bins
         return signal
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:

@@ -159,5 +159,5 @@ def test_real_chr22(shared_data: Path, tmp_path: Path, genomix_fast: Fast) -> No
     assert len(shard.variants.pos) == 11_221
     assert shard.contigs == {"chr22": 50_818_468}
     window = shard.signal("chr22", 19_700_000 // 50, 19_800_000 // 50)
-    assert window.observed[0].mean() > 0.5
+    assert window.state[0].mean() > 0.5
     assert shard.contacts("chr22", 19_700_000, 20).any()

@@ -247,7 +247,7 @@ def _track_panels(explanation: Explanation, tracks: Sequence[str]) -> dict[str, 
         if attribution.baseline == "shuffle":
             values = attribution.tracks
     panels = tuple(
-        TrackPanel(name, window.signal[i, shown], window.observed[i, shown], values[i, shown])
+        TrackPanel(name, window.signal[i, shown], window.state[i, shown] > 0, values[i, shown])
         for i, name in enumerate(tracks)
     )
     return {"track_start": explanation.start + BIN_SIZE * shown.start, "tracks": panels}

@@ -33,7 +33,7 @@ class GenomeSummary:
     gaps : int
         Bases of assembly gaps that were left out.
     observed : dict of str to float
-        Fraction of the stored bins in which each track was observed.
+        Fraction of the stored bins in which each track was measured.
     """
 
     output: str

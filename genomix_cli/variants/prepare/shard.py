@@ -21,7 +21,7 @@ from genomix_cli.formats.writer import LayoutWriter
 from genomix_cli.genome.alphabet import kmer_ids
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.intervals import merge
-from genomix_cli.genome.signal import BIN_SIZE, TrackSpec, Uncovered
+from genomix_cli.genome.signal import BIN_SIZE, MEASURED, TrackSpec, Uncovered
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.tracks import modalities, read_track_name
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
@@ -65,7 +65,7 @@ class PrepareSummary:
     bases : int
         Bases of sequence stored.
     observed : dict of str to float
-        Fraction of the stored bins in which each track was observed.
+        Fraction of the stored bins in which each track was measured.
     """
 
     output: str
@@ -105,7 +105,7 @@ class Job(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Bases stored, and the fraction of bins in which each track was observed."""
+    """Bases stored, and the fraction of bins in which each track was measured."""
 
     bases: int
     observed: dict[str, float]
@@ -343,7 +343,7 @@ def write_genome(
     blocks: Mapping[str, NDArray[np.int64]],
     table: VariantTable,
 ) -> NDArray[np.float64]:
-    """Write a shard of the genome layout; return the observed bins of each track."""
+    """Write a shard of the genome layout; return the measured bins of each track."""
     observed, known = np.zeros(len(source.tracks)), False
     with LayoutWriter(path, GENOME, attributes) as writer:
         for contig, intervals in track(blocks.items(), "writing contigs", len(blocks)):
@@ -363,7 +363,7 @@ def write_genome(
 def _write_contig(
     writer: LayoutWriter, source: RawGenome, contig: str, blocks: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Write bases and tracks of the blocks; return the observed bins of each track."""
+    """Write bases and tracks of the blocks; return the measured bins of each track."""
     n_bases = int((blocks[:, 1] - blocks[:, 0]).sum())
     shape = len(source.tracks), -(-n_bases // BIN_SIZE)
     writer.put("/sequence/<contig>/blocks", blocks, contig)
@@ -376,8 +376,8 @@ def _write_contig(
         first, last = start // BIN_SIZE, -(-end // BIN_SIZE)
         part = slice(offset // BIN_SIZE, offset // BIN_SIZE + last - first)
         piece = source.signal(contig, first, last)
-        signal[:, part], observed[:, part] = piece.value, piece.observed
-        total += piece.observed.sum(axis=1)
+        signal[:, part], observed[:, part] = piece.value, piece.state
+        total += (piece.state == MEASURED).sum(axis=1)
     return total
 
 

@@ -128,16 +128,16 @@ class WindowArrays(NamedTuple):
     codes : NDArray
         uint8 ``[N * 50 + 2 * MARGIN]``.
     signal : NDArray
-        ``[M, N]``, normalised; 0 where not observed. float32 from raw files, float16 from a shard.
-    observed : NDArray
-        ``[M, N]``. bool from raw files, uint8 (0 or 1) from a shard.
+        ``[M, N]``, normalised; 0 where missing. float32 from raw files, float16 from a shard.
+    state : NDArray
+        uint8 ``[M, N]``, as `genomix_cli.genome.signal.Signal` has it.
     contacts : NDArray
         float32 ``[N / 100, N / 100]``: log(observed/expected) between 5-kb bins, 0 if unknown.
     """
 
     codes: NDArray[np.uint8]
     signal: NDArray[Any]
-    observed: NDArray[Any]
+    state: NDArray[np.uint8]
     contacts: NDArray[np.float32]
 
 
@@ -152,7 +152,7 @@ def load_window(source: GenomeSource, contig: str, start: int, n_bins: int) -> W
     return WindowArrays(
         source.codes(contig, start - MARGIN, end + MARGIN),
         signal.value,
-        signal.observed,
+        signal.state,
         _contacts(source, contig, start, n_bins * BIN_SIZE // CONTACT_BIN),
     )
 
@@ -224,7 +224,7 @@ def mirrored_window(window: WindowArrays) -> WindowArrays:
     return WindowArrays(
         reverse_complement(window.codes),
         np.ascontiguousarray(window.signal[:, ::-1]),
-        np.ascontiguousarray(window.observed[:, ::-1]),
+        np.ascontiguousarray(window.state[:, ::-1]),
         np.ascontiguousarray(window.contacts[::-1, ::-1]),
     )
 

@@ -69,7 +69,7 @@ class ScoreSummary:
     tracks_absent : tuple of str
         Tracks of the model for which no file was given.
     observed : dict of str to float
-        Fraction of the windows' bins in which each of the other tracks was observed; and of the
+        Fraction of the windows' bins in which each of the other tracks had a value; and of the
         windows, where the contact map, if any, knows something.
     model : str
     demonstration : bool

@@ -62,10 +62,10 @@ class MadeUpGenome:
         return _cut(self._codes, start, end, 4)
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Return the tracks, observed everywhere on the contig."""
+        """Return the tracks, measured everywhere on the contig."""
         value = _cut(self._signal, first_bin, last_bin, 0)
-        observed = _cut(np.ones_like(self._signal, np.bool_), first_bin, last_bin, 0)
-        return Signal(value, observed)
+        state = _cut(np.ones_like(self._signal, np.uint8), first_bin, last_bin, 0)
+        return Signal(value, state)
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
         """Return contacts, 0 beyond the contig."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import GenomixError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
+from genomix_cli.genome.signal import MISSING
 from genomix_cli.genome.source import GenomeSource
 from genomix_cli.learning.finite import finite
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
@@ -83,7 +84,7 @@ class Scores(NamedTuple):
     windows : int
         Windows that went through the trunk.
     usable : NDArray
-        float64 ``[M + 1]``: the fraction of bins in which each track was observed, and whether the
+        float64 ``[M + 1]``: the fraction of bins in which each track had a value, and whether the
         contact map knows anything, summed over these windows.
     seconds : dict of str to float
         Time spent in each stage.
@@ -250,7 +251,7 @@ class Engine:
 
     def _window(self, contig: str, start: int, usable: NDArray[np.float64]) -> tuple[Window, ...]:
         arrays = load_window(self.source, contig, start, self.model.n_bins)
-        usable[:-1] += (arrays.observed != 0).mean(1)
+        usable[:-1] += (arrays.state != MISSING).mean(1)
         usable[-1] += arrays.contacts.any()
         self._unknown = bool((arrays.codes == UNKNOWN_BASE).any())
         strands = [arrays, mirrored_window(arrays)] if self.both_strands else [arrays]
@@ -292,8 +293,8 @@ class Clock:
 
 def window_tensors(arrays: WindowArrays, device: torch.device) -> Window:
     """Return one window as a batch of one on the device."""
-    codes, *others = (_tensor(array, device)[None] for array in arrays)
-    return Window(codes, *(tensor.float() for tensor in others))
+    codes, signal, state, contacts = (_tensor(array, device)[None] for array in arrays)
+    return Window(codes, signal.float(), (state > 0).float(), contacts.float())
 
 
 def _tensor(array: NDArray[Any], device: torch.device) -> torch.Tensor:

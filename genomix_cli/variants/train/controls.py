@@ -79,9 +79,7 @@ class ShuffledTracks(Dataset[Item]):
         contig, start = self.donors[index]
         other = load_window(source, contig, start, self.dataset.n_bins)
         signal = other.signal.astype(np.float32)
-        window = item.window._replace(
-            signal=signal, observed=other.observed, contacts=other.contacts
-        )
+        window = item.window._replace(signal=signal, state=other.state, contacts=other.contacts)
         return item._replace(window=window)
 
 

@@ -259,7 +259,7 @@ def collate(items: Sequence[Item]) -> Batch:
     variants = [_pad(arrays, most) for arrays in (offsets, *zip(*bases, strict=True))]
     *known, row = columns
     return Batch(
-        window._replace(observed=window.observed.float()),
+        window._replace(observed=(window.observed > 0).float()),
         Variants(*variants),
         *(_pad(arrays, most) for arrays in known),  # type: ignore[call-arg]
         _pad(row, most, fill=-1),

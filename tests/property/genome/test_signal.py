@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from genomix_cli.genome.signal import CLIP, Normaliser, TrackSpec, bridge
+from genomix_cli.genome.signal import CLIP, MEASURED, MISSING, Normaliser, TrackSpec, bridge
 
 VALUES = hnp.arrays(
     np.float64, st.integers(5, 200), elements=st.floats(-50, 1e4, allow_nan=False, width=32)
@@ -68,7 +68,9 @@ def test_bridging_is_what_a_plain_loop_does(covered: np.ndarray, gap: int, seed:
             expected[start:end] = left + (right - left) * share
             seen[start:end] = True
         start = end + 1
-    assert (bridge(value, covered, gap) == seen).all()
+    state = bridge(value, covered, gap)
+    assert ((state != MISSING) == seen).all()
+    assert ((state == MEASURED) == covered).all()
     assert np.allclose(value, expected, atol=1e-6)
 
 

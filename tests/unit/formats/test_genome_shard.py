@@ -97,6 +97,15 @@ def test_what_is_written_is_read(whole: Path) -> None:
     assert format_of(whole) == GENOME.format
 
 
+def test_older_shards_do_not_tell_bridged_bins_from_measured_ones(copy: Path) -> None:
+    assert open_shard(copy).tells_bridged
+    with h5py.File(copy, "r+") as file:
+        file.attrs["format_version"] = 2
+    older = open_shard(copy)
+    assert not older.tells_bridged
+    assert older.signal("chr1", 400, 801).state.any()
+
+
 def test_views_are_what_h5py_reads(whole: Path) -> None:
     shard = open_shard(whole)
     with h5py.File(whole) as file:
@@ -105,7 +114,7 @@ def test_views_are_what_h5py_reads(whole: Path) -> None:
         assert np.array_equal(shard.codes("chr1", 20_000, 40_030), codes[5_000:])
         signal = shard.signal("chr1", 400, 801)
         assert np.array_equal(signal.value, file["/tracks/chr1/signal"][:, 100:].astype("f4"))
-        assert np.array_equal(signal.observed, file["/tracks/chr1/observed"][:, 100:] == 1)
+        assert np.array_equal(signal.state, file["/tracks/chr1/observed"][:, 100:] == 1)
 
 
 def test_what_one_block_holds_is_not_copied(whole: Path) -> None:
@@ -132,7 +141,7 @@ def test_windows_anywhere_are_cut_from_the_whole(whole: Path, n: int) -> None:
     for first in [*range(-10, 15), *range(90, 110), *range(190, 215), *range(390, 410), 790, 801]:
         part = shard.signal("chr1", first, first + n)
         assert np.array_equal(part.value, value[:, first + 1_000 : first + n + 1_000])
-        assert np.array_equal(part.observed, observed[:, first + 1_000 : first + n + 1_000])
+        assert np.array_equal(part.state, observed[:, first + 1_000 : first + n + 1_000])
         base = first * 50 - 8
         found = shard.codes("chr1", base, base + 116)
         assert np.array_equal(found, codes[base + 50_000 : base + 50_116])
@@ -148,11 +157,11 @@ def test_outside_the_blocks_nothing_is_known(whole: Path) -> None:
     signal = shard.signal("chr1", -3, 900)
     known_bins = np.zeros(903, bool)
     known_bins[103:203] = known_bins[403:804] = True
-    assert not signal.observed[:, ~known_bins].any()
+    assert not signal.state[:, ~known_bins].any()
     assert not signal.value[:, ~known_bins].any()
     assert signal.value[:, known_bins].all()
     assert (shard.codes("elsewhere", 0, 9) == 4).all()
-    assert not shard.signal("elsewhere", 0, 9).observed.any()
+    assert not shard.signal("elsewhere", 0, 9).state.any()
     assert not shard.contacts("elsewhere", 0, 9).any()
 
 
@@ -247,8 +256,8 @@ def _replace(name: str, values: np.ndarray) -> Callable[[h5py.File], None]:
 
 DAMAGE = {
     "newer": (
-        lambda f: f.attrs.__setitem__("format_version", 3),
-        r"newer genomix \(expected format version 2 or older, found 3\); update",
+        lambda f: f.attrs.__setitem__("format_version", 4),
+        r"newer genomix \(expected format version 3 or older, found 4\); update",
     ),
     "version zero": (lambda f: f.attrs.__setitem__("format_version", 0), "no valid format_version"),
     "version text": (lambda f: f.attrs.__setitem__("format_version", "1"), "no valid format_ver"),

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from genomix_cli.config import from_dict, to_dict
-from genomix_cli.genome.signal import CLIP, Normaliser, TrackSpec, bridge, log_signal
+from genomix_cli.genome.signal import (
+    BRIDGED,
+    CLIP,
+    MEASURED,
+    MISSING,
+    Normaliser,
+    TrackSpec,
+    bridge,
+    log_signal,
+)
 
 QUANTILES = np.linspace(1.0, 20.0, 1001)
 SPEC = TrackSpec.of("ATAC", QUANTILES)
@@ -64,8 +73,8 @@ def test_log_ratios_keep_their_sign() -> None:
 def test_short_gaps_are_bridged_and_long_ones_masked() -> None:
     mean = np.array([3.0, 0, 0, 9.0, 0, 0, 0, 3.0])
     covered = mean > 0
-    value, observed = normaliser(gap=2).apply(mean, covered)
-    assert observed.tolist() == [True, True, True, True, False, False, False, True]
+    value, state = normaliser(gap=2).apply(mean, covered)
+    assert state.tolist() == [MEASURED, BRIDGED, BRIDGED, MEASURED, *[MISSING] * 3, MEASURED]
     assert np.allclose(np.diff(value[:4], 2), 0, atol=1e-6)
     assert value[1] > value[0]
     assert (value[4:7] == 0).all()
@@ -79,16 +88,16 @@ def test_a_gap_at_the_end_of_what_is_seen_is_not_bridged() -> None:
 
 
 def test_nothing_covered_is_nothing_observed() -> None:
-    value, observed = normaliser().apply(np.zeros(5), np.zeros(5, bool))
-    assert not observed.any()
+    value, state = normaliser().apply(np.zeros(5), np.zeros(5, bool))
+    assert not state.any()
     assert not value.any()
 
 
 def test_uncovered_as_zero_is_observed_and_lies_under_the_least_signal() -> None:
-    value, observed = normaliser(uncovered="zero").apply(
+    value, state = normaliser(uncovered="zero").apply(
         np.array([0.0, 1.0, 5.0]), np.array([False, True, True])
     )
-    assert observed.all()
+    assert (state == MEASURED).all()
     assert value[0] == pytest.approx((0 - SPEC.mean) / SPEC.sd, abs=1e-5)
     assert value[0] < value[1] < value[2]
 

@@ -57,11 +57,11 @@ def test_a_window_is_the_same_from_raw_files_and_from_the_shard(
         left = load_window(source, contig, start, 2000)
         right = load_window(shard, contig, start, 2000)
         assert np.array_equal(left.codes, right.codes)
-        assert np.array_equal(left.observed, right.observed)
+        assert np.array_equal(left.state, right.state)
         assert np.allclose(left.signal, right.signal, atol=5e-3)
         assert np.allclose(left.contacts, right.contacts, atol=1e-3)
         assert (left.signal.dtype, right.signal.dtype) == (np.float32, np.float16)
-        assert (left.observed.dtype, right.observed.dtype) == (np.bool_, np.uint8)
+        assert (left.state.dtype, right.state.dtype) == (np.uint8, np.uint8)
         assert left.codes.dtype == right.codes.dtype == np.uint8
         assert left.contacts.dtype == right.contacts.dtype == np.float32
         assert left.contacts.any()
@@ -71,14 +71,14 @@ def test_a_window_is_the_same_from_raw_files_and_from_the_shard(
 def test_windows_cut_anywhere_agree_with_the_whole_contig(genome: Path) -> None:
     source = raw(genome)
     whole = source.signal("chr1", 0, BINS)
-    gaps = np.flatnonzero(np.diff(whole.observed[0].astype(int)))
+    gaps = np.flatnonzero(np.diff(whole.state[0].astype(int)))
     for first in [*gaps[:20].tolist(), 3, BINS - 7]:
         part = source.signal("chr1", first, first + 7)
         inside = slice(first, min(first + 7, BINS))
         n = inside.stop - first
-        assert np.array_equal(part.observed[:, :n], whole.observed[:, inside])
+        assert np.array_equal(part.state[:, :n], whole.state[:, inside])
         assert np.allclose(part.value[:, :n], whole.value[:, inside], atol=1e-6)
-        assert not part.observed[:, n:].any()
+        assert not part.state[:, n:].any()
 
 
 @pytest.mark.parametrize("uncovered", ["missing", "zero"])
@@ -92,7 +92,7 @@ def test_windows_that_walk_are_those_read_alone(genome: Path, uncovered: str, lo
             found = walker.signal(contig, first, first + 46)
             expected = alone.signal(contig, first, first + 46)
             assert np.array_equal(found.value, expected.value)
-            assert np.array_equal(found.observed, expected.observed)
+            assert np.array_equal(found.state, expected.state)
 
 
 def walking(source: RawGenome, longest: int) -> RawGenome:
@@ -106,12 +106,12 @@ def test_nothing_is_known_off_the_contig(genome: Path, uncovered: str) -> None:
     source = raw(genome, uncovered=uncovered)
     for first, last in [(-10, 0), (BINS, BINS + 5), (-(10**6), -(10**6) + 3)]:
         signal = source.signal("chr1", first, last)
-        assert not signal.observed.any()
+        assert not signal.state.any()
         assert not signal.value.any()
         assert signal.value.shape == (2, last - first)
     assert (source.codes("chr1", LENGTH, LENGTH + 5) == 4).all()
     assert (source.codes("nowhere", 0, 5) == 4).all()
-    assert not source.signal("nowhere", 0, 5).observed.any()
+    assert not source.signal("nowhere", 0, 5).state.any()
 
 
 def test_the_last_bin_divides_by_its_own_length(genome: Path, tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_track_without_a_file_is_missing(genome: Path) -> None:
     assert source.tracks == ("ATAC", "CTCF")
     assert source.missing == {"ATAC"}
     signal = source.signal("chr1", 0, BINS)
-    assert not signal.observed[0].any()
-    assert signal.observed[1].any()
+    assert not signal.state[0].any()
+    assert signal.state[1].any()
 
 
 def test_tracks_follow_the_order_of_the_model(genome: Path) -> None:
@@ -183,10 +183,10 @@ def test_one_contig_of_another_length_is_left_out(
             tmp_path / "g.fa", {"ATAC": track}, None, uncovered="zero", max_gap_bins=0
         )
     assert "chrM left out, of another length" in caplog.text
-    assert source.signal("chr1", 0, 20).observed.any()
-    assert not source.signal("chrM", 0, 20).observed.any()
+    assert source.signal("chr1", 0, 20).state.any()
+    assert not source.signal("chrM", 0, 20).state.any()
     copy = pickle.loads(pickle.dumps(source))
-    assert not copy.signal("chrM", 0, 20).observed.any()
+    assert not copy.signal("chrM", 0, 20).state.any()
 
 
 def test_contacts_of_another_genome_are_refused(genome: Path, tmp_path: Path) -> None:

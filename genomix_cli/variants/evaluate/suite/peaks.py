@@ -105,11 +105,11 @@ def call_peaks(shard: Shard, train: NDArray[np.int64]) -> Peaks | None:
 
 
 def _track(shard: Shard, cell: str, contig: str, index: int) -> NDArray[np.float32]:
-    """One modality over a contig, NaN where not observed."""
+    """One modality over a contig, NaN where missing."""
     n_bins = -(-shard.contigs[contig] // BIN_SIZE)
     signal = shard.in_cell(cell).signal(contig, 0, n_bins)
     value = signal.value[index].astype(np.float32)
-    return np.where(signal.observed[index] > 0, value, np.nan)
+    return np.where(signal.state[index] > 0, value, np.nan)
 
 
 def _above(value: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import HIDDEN_BASE, UNKNOWN_BASE, kmer_ids
-from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.genome.signal import BIN_SIZE, BRIDGED, MISSING
 from genomix_cli.variants.requests import Masking
 
 # Fraction of windows with tracks that hide a whole modality, or spans of one modality alone.
@@ -99,6 +99,27 @@ def _bin_spans(n_bins: int, masking: Masking, rng: np.random.Generator) -> NDArr
         start = int(rng.integers(1 - length, n_bins))
         hidden[max(0, start) : start + length] = True
     return hidden
+
+
+def visible(state: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where tracks would have a value if the hidden bins had not been measured.
+
+    Bridged bins are read off the measured bins beside them, so they would show what a hidden one
+    of these is; without it they are missing too.
+
+    Parameters
+    ----------
+    state : NDArray
+        uint8 ``[M, N]``; see `genomix_cli.genome.signal.Signal`.
+    hidden : NDArray
+        bool ``[M, N]``.
+    """
+    n = state.shape[1]
+    own, index = state != BRIDGED, np.arange(n)
+    left = np.maximum.accumulate(np.where(own, index, 0), axis=1)
+    right = np.minimum.accumulate(np.where(own, index, n - 1)[:, ::-1], axis=1)[:, ::-1]
+    out = [hidden, *(np.take_along_axis(hidden, beside, 1) for beside in (left, right))]
+    return (state != MISSING) & ~np.logical_or.reduce(out)
 
 
 def interpolate(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -312,6 +312,12 @@ def _windows(shard: Shard, gmt: GMT, request: PretrainRequest) -> Windows:
             where="--valid-contigs",
             expected=f"one or more of {', '.join(shard.contigs)}; or --valid-regions",
         )
+    if shard.tracks and not shard.tells_bridged and first_process():
+        log.warning(
+            "%s: an older version prepared it, so that bridged gaps count as measured bins; "
+            "prepare it again to learn from measured ones alone",
+            shard.path,
+        )
     held = HeldOutRegions.of(shard.contigs, request.valid_contigs, request.valid_regions)
     train, valid = (
         sampling.find_places(shard, gmt.n_bins, held, request.max_n, valid=valid)

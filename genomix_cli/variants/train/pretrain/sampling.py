@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from genomix_cli.errors import DataError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
+from genomix_cli.genome.signal import MEASURED, MISSING
 from genomix_cli.genome.tracks import rows_in_cell
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records import inputs
@@ -200,7 +201,7 @@ class Batch(NamedTuple):
     signal : Tensor
         float32 ``[W, M, N]``: the tracks before anything was hidden.
     scored : Tensor
-        bool ``[W, M, N]``: bins that are hidden and were measured.
+        bool ``[W, M, N]``: bins that are hidden and were measured, not bridged.
     bins : Tensor
         int64 ``[W, P]``: bin of each place; -1 if none was left.
     line : Tensor
@@ -277,11 +278,11 @@ class MaskedWindows(Dataset[Batch]):
         window = inputs.load_window(source, draw.contig, draw.start, self.reading.n_bins)
         if draw.reverse:
             window = inputs.mirrored_window(window)
-        observed = window.observed.astype(np.bool_)
-        signal = window.signal.astype(np.float32) * observed
-        hidden = self._hide(draw, observed, rng)
-        scored = hidden & observed
-        known = observed & ~hidden
+        measured = window.state == MEASURED
+        signal = window.signal.astype(np.float32) * (window.state != MISSING)
+        hidden = self._hide(draw, measured, rng)
+        scored = hidden & measured
+        known = mask.visible(window.state, hidden)
         codes, spans = self._hide_bases(draw, window.codes, rng)
         places = self._places(scored, rng)
         line = mask.interpolate(signal, known)
@@ -301,17 +302,15 @@ class MaskedWindows(Dataset[Batch]):
         )
 
     def _hide(
-        self, draw: Draw, observed: NDArray[np.bool_], rng: np.random.Generator
+        self, draw: Draw, measured: NDArray[np.bool_], rng: np.random.Generator
     ) -> NDArray[np.bool_]:
         """Return the bins of the tracks to hide, ``[M, N]``."""
         if draw.hidden != SPANS:
-            bins = np.zeros_like(observed)
+            bins = np.zeros_like(measured)
             bins[draw.hidden] = True
             return bins
-        measured = np.asarray(observed.any(1))
-        return mask.hide_tracks(
-            measured, observed.shape[1], self.masking, rng, joint=not self.training
-        )
+        rows, n_bins = np.asarray(measured.any(1)), measured.shape[1]
+        return mask.hide_tracks(rows, n_bins, self.masking, rng, joint=not self.training)
 
     def _hide_bases(
         self, draw: Draw, codes: NDArray[np.uint8], rng: np.random.Generator

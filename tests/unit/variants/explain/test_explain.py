@@ -77,12 +77,12 @@ def model() -> GMT:
 
 def _window(seed: int = 0) -> WindowArrays:
     rng = np.random.default_rng(seed)
-    observed = np.ones((2, N_BINS), bool)
-    observed[1, :100] = False
-    signal = np.where(observed, rng.normal(size=(2, N_BINS)), 0).astype(np.float32)
+    state = np.ones((2, N_BINS), np.uint8)
+    state[1, :100] = 0
+    signal = np.where(state, rng.normal(size=(2, N_BINS)), 0).astype(np.float32)
     contacts = rng.normal(size=(4, 4)).astype(np.float32)
     codes = rng.integers(0, 4, N_BINS * 50 + 2 * MARGIN).astype(np.uint8)
-    return WindowArrays(codes, signal, observed, (contacts + contacts.T) / 2)
+    return WindowArrays(codes, signal, state, (contacts + contacts.T) / 2)
 
 
 def _site(change: str, pos: int = START + 9_977) -> Site:

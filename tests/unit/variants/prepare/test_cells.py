@@ -74,9 +74,9 @@ def test_a_cell_type_sees_its_own_tracks_and_those_of_all(shard: Path) -> None:
     for cell, row in (("K562", 0), ("MCF7", 1)):
         seen = opened.in_cell(cell).signal("chr1", 0, 4000)
         np.testing.assert_array_equal(seen.value, whole.value[[row, 2]])
-        np.testing.assert_array_equal(seen.observed, whole.observed[[row, 2]])
+        np.testing.assert_array_equal(seen.state, whole.state[[row, 2]])
     other = opened.in_cell("HepG2").signal("chr1", 0, 4000)
-    assert not other.observed[0].any()
+    assert not other.state[0].any()
     assert not other.value[0].any()
     np.testing.assert_array_equal(other.value[1], whole.value[2])
 
@@ -97,11 +97,11 @@ def test_a_variant_is_seen_in_its_tissue(shard: Path) -> None:
     assert cells == {(0,): "K562", (1,): "MCF7", (2,): "HepG2", (3,): ""}
     items = {int(data[i].row[0]): data[i] for i in range(4)}
     assert not np.array_equal(items[0].window.signal, items[1].window.signal)
-    assert items[0].window.observed[0].any()
+    assert items[0].window.state[0].any()
     # No track of HepG2, and none of a tissue that is not named; CTCF serves all.
     for row in (2, 3):
-        assert not items[row].window.observed[0].any()
-        assert items[row].window.observed[1].any()
+        assert not items[row].window.state[0].any()
+        assert items[row].window.state[1].any()
 
 
 def test_a_shard_of_one_cell_type_shows_it_to_every_variant(
@@ -115,7 +115,7 @@ def test_a_shard_of_one_cell_type_shows_it_to_every_variant(
         open_shard(output), np.arange(3), n_bins=400, flank=30, max_group=8, augment=False, seed=0
     )
     assert {p.cell for p in data.placements} == {"K562"}
-    assert all(data[i].window.observed.any() for i in range(3))
+    assert all(data[i].window.state.any() for i in range(3))
 
 
 def test_a_shard_conforms_to_another_cell_type(
@@ -130,7 +130,7 @@ def test_a_shard_conforms_to_another_cell_type(
     # The modality it has no file of is there, and missing.
     assert new.modality_specs == old.modality_specs
     assert new.tracks == ("ATAC@GM12878", "CTCF")
-    assert not new.in_cell("GM12878").signal("chr1", 0, 4000).observed[1].any()
+    assert not new.in_cell("GM12878").signal("chr1", 0, 4000).state[1].any()
     with pytest.raises(UsageError, match=r"unknown track DNase@K562 .*ATAC or CTCF"):
         prepare_variants(
             request(

@@ -296,7 +296,7 @@ def test_normalise_like_takes_the_whole_scale_of_a_shard(genome: Path, tmp_path:
     assert ours.track_specs == theirs.track_specs
     assert (ours.uncovered, ours.max_gap_bins) == ("zero", 3)
     signal = ours.signal("chr1", 0, LENGTH // 50)
-    assert not signal.observed[0].any()
+    assert not signal.state[0].any()
     # Another file on CTCF's scale has CTCF's distribution, wherever its peaks are.
     reference = theirs.signal("chr1", 0, LENGTH // 50).value[1]
     levels = [0.25, 0.5, 0.75, 0.99]
@@ -366,7 +366,7 @@ def test_windows_are_centred_with_explicit_tokens(genome: Path, tmp_path: Path, 
     windows = open_windows(output)
     assert windows.kmers.shape == (3, 100_000)
     assert windows.kmers.dtype == np.uint16
-    assert windows.signal.shape == windows.observed.shape == (3, 2, 2000)
+    assert windows.signal.shape == windows.state.shape == (3, 2, 2000)
     assert windows.attributes["k"] == k
     assert (summary.used, summary.labelled) == (3, 3)
     source = RawGenome(
@@ -381,10 +381,10 @@ def test_windows_are_centred_with_explicit_tokens(genome: Path, tmp_path: Path, 
         codes = source.codes(str(contig), first, first + 100_000 + k - 1)
         assert np.array_equal(windows.kmers[row], kmer_ids(codes, k))
         signal = source.signal(str(contig), start // 50, start // 50 + 2000)
-        assert np.array_equal(windows.observed[row], signal.observed)
+        assert np.array_equal(windows.state[row], signal.state)
         assert np.allclose(windows.signal[row], signal.value, atol=5e-3)
     assert windows.kmers[0, 0] == unknown_id(k)
-    assert not windows.observed[0, :, :900].any()
+    assert not windows.state[0, :, :900].any()
 
 
 # Inputs that do not belong together, or cannot be read

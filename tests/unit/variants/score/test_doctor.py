@@ -99,7 +99,7 @@ def test_the_made_up_genome_is_the_same_everywhere() -> None:
     kinds = {(len(t.allele.ref) > 1, len(t.allele.alt) > 1) for t in again}
     assert len(kinds) == 4
     assert genome.codes("made-up", -3, 2).tolist()[:3] == [4, 4, 4]
-    assert genome.signal("made-up", 799, 801).observed.tolist() == [[True, False]]
+    assert genome.signal("made-up", 799, 801).state.tolist() == [[1, 0]]
     np.testing.assert_array_equal(
         genome.contacts("made-up", -5_000, 3)[1:, 1:], genome.contacts("made-up", 0, 2)
     )

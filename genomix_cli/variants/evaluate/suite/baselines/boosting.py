@@ -53,7 +53,7 @@ def tracks(task: base.BaselineTask) -> base.Prediction:
 
 
 def track_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
-    """Return the signal around variants, float64 ``[n, M * 7]``, NaN where not observed."""
+    """Return the signal around variants, float64 ``[n, M * 7]``, NaN where missing."""
     shard, table, names = task.shard, task.shard.variants, list(task.shard.contigs)
     cells, cell = cells_of(shard)
     views = [shard.in_cell(name) for name in cells]
@@ -63,7 +63,7 @@ def track_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
         own = int(table.pos[row]) // BIN_SIZE
         contig = names[table.contig[row]]
         signal = views[cell[row]].signal(contig, own - AROUND, own + AROUND + 1)
-        out[:] = np.where(signal.observed > 0, signal.value, np.nan).ravel()
+        out[:] = np.where(signal.state > 0, signal.value, np.nan).ravel()
     return features
 
 

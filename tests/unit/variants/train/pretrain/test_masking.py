@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import HIDDEN_BASE, kmer_ids, mask_id, unknown_id
+from genomix_cli.genome.signal import MEASURED, MISSING, bridge
 from genomix_cli.variants.models.gmt import KmerEmbedding
 from genomix_cli.variants.requests import Masking
 from genomix_cli.variants.train.pretrain.masking import (
@@ -18,6 +19,7 @@ from genomix_cli.variants.train.pretrain.masking import (
     hide_tracks,
     interpolate,
     span_kmers,
+    visible,
 )
 
 K = 6
@@ -143,3 +145,30 @@ def test_a_line_between_the_nearest_known_bins() -> None:
     signal = np.array([[1, 0, 0, 4, 9], [5, 5, 5, 5, 5]], np.float32)
     known = np.array([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0]], bool)
     np.testing.assert_allclose(interpolate(signal, known), [[1, 2, 3, 4, 4], [0] * 5])
+
+
+rows = st.integers(5, 60).flatmap(
+    lambda n: st.tuples(*[st.lists(st.booleans(), min_size=n, max_size=n)] * 2)
+)
+
+
+@given(rows, st.integers(0, 6), st.integers(0, 9))
+def test_bridged_gaps_say_nothing_of_hidden_bins(
+    row: tuple[list[bool], list[bool]], gap: int, seed: int
+) -> None:
+    covered, hidden = np.array(row)
+    rng = np.random.default_rng(seed)
+    measured = rng.normal(size=len(covered)).astype(np.float32)
+    other = np.where(hidden, measured + 1, measured)
+    seen = []
+    for values in (measured, other):
+        signal = np.where(covered, values, 0).astype(np.float32)
+        state = bridge(signal, covered, gap)
+        known = visible(state[None], hidden[None])[0]
+        seen.append(np.where(known, signal, 0))
+    np.testing.assert_array_equal(*seen)
+    # Nothing measured is withheld but what is hidden, and nothing is made up.
+    np.testing.assert_array_equal(known[state == MEASURED], ~hidden[state == MEASURED])
+    assert not known[(state == MISSING) | hidden].any()
+    # Where nothing is hidden, it is what a model sees when it scores.
+    np.testing.assert_array_equal(visible(state[None], hidden[None] & False)[0], state != MISSING)

@@ -16,7 +16,7 @@ from torch.utils.data import default_collate
 
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.genome.signal import Signal
+from genomix_cli.genome.signal import BRIDGED, Signal
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.inspection import inspect
 from genomix_cli.learning.fit_settings import FitConfig
@@ -300,6 +300,37 @@ def test_without_tracks_kmers_alone_are_learned(
     assert "only k-mers were learned" in found.notes[0]
 
 
+def test_only_measured_bins_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = View.signal
+
+    def every_third_bridged(view: View, contig: str, first: int, last: int) -> Signal:
+        found = measured(view, contig, first, last)
+        found.state[:, ::3] *= BRIDGED
+        return found
+
+    monkeypatch.setattr(View, "signal", every_third_bridged)
+    shard = FakeShard()
+    for training in (True, False):
+        for item in windows(shard, training=training):
+            bridged = np.arange(N_BINS) % 3 == 0
+            # Windows of the other strand begin at the other end.
+            scored = item.scored.numpy()
+            assert scored.any()
+            assert min(scored[:, way].sum() for way in (bridged, bridged[::-1])) == 0
+
+
+def test_a_shard_that_does_not_tell_bridged_bins_is_named(
+    asked: PretrainRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shard = FakeShard()
+    shard.tells_bridged = False
+    monkeypatch.setattr(module, "open_shard", lambda _: shard)
+    monkeypatch.setattr(module, "fit_task", lambda *_: 1 / 0)
+    with caplog.at_level("WARNING"), pytest.raises(ZeroDivisionError):
+        pretrain(asked)
+    assert "bridged gaps count as measured bins" in caplog.text
+
+
 def test_a_track_that_is_nowhere_observed_has_no_r(
     asked: PretrainRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,7 +338,7 @@ def test_a_track_that_is_nowhere_observed_has_no_r(
 
     def signal(view: View, contig: str, first: int, last: int) -> Signal:
         found = measured(view, contig, first, last)
-        found.observed[1] = 0  # CTCF
+        found.state[1] = 0  # CTCF
         return found
 
     monkeypatch.setattr(View, "signal", signal)
