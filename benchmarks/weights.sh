@@ -24,8 +24,14 @@ genomix train "$WORK/sim.h5" -o "$WORK/gmt" "${held_out[@]}" --init "$WORK/gmt-2
 # What a score is ranked among: SNVs at random places of another genome. And what `doctor` expects.
 genomix simulate genome "$WORK/other" --contigs 4 --contig-length 1M --seed 20261122
 python "$(dirname "$0")/snvs.py" "$WORK/other/genome.fa.gz" "$WORK/random_snvs.vcf" --spacing 200
-genomix score "$WORK/random_snvs.vcf" --config "$WORK/other/genomix.toml" -m "$WORK/gmt" \
-    --save-background -o "$WORK/random_snvs.scored.vcf.gz"
+# For each conditions under which it is used: all inputs, without contacts, sequence alone.
+save=(genomix score "$WORK/random_snvs.vcf" -m "$WORK/gmt" --save-background -o "$WORK/random_snvs.scored.vcf.gz")
+other=(-f "$WORK/other/genome.fa.gz")
+tracks=()
+for name in ATAC H3K27ac H3K4me3 CTCF; do tracks+=(-t "$name=$WORK/other/$name.bw"); done
+"${save[@]}" "${other[@]}" "${tracks[@]}" --contacts "$WORK/other/contacts.cool"
+"${save[@]}" "${other[@]}" "${tracks[@]}"
+"${save[@]}" "${other[@]}"
 genomix doctor --store -m "$WORK/gmt"
 
 # What it is compared with. The CNN reads 1 kb, whatever the window.

@@ -24,7 +24,7 @@ from genomix_cli.formats.run_folder import RunFolder, read_json
 from genomix_cli.genome.parquet import MAGIC, parquet_size
 from genomix_cli.genome.tables import how_made, leading_lines, open_text
 from genomix_cli.provenance import LINE, facts_of
-from genomix_cli.variants.score.tags import DIFFERENCE, PROBABILITY, REASON
+from genomix_cli.variants.score.tags import DIFFERENCE, PROBABILITY, REASON, score_key
 
 if TYPE_CHECKING:
     from genomix_cli.formats.schema import VariantTable
@@ -128,21 +128,20 @@ def _folder(path: Path) -> Report:
 
 def _variant_model(path: Path) -> Report:
     from genomix_cli.provenance import sha256
-    from genomix_cli.variants.score.background import load_background
+    from genomix_cli.variants.score.background import load_backgrounds
     from genomix_cli.variants.trained import read_config
 
     config = read_config(path)
     weights = RunFolder(path).weights
-    background = load_background(path, sha256(weights))
+    backgrounds = load_backgrounds(path, sha256(weights), config.conditions())
     facts: dict[str, Any] = {
         "model": config.model,
         "parameters": _parameters(weights),
         "tracks": [spec.name for spec in config.tracks],
         "assembly": config.assembly or "not stated",
         "architecture": _pairs({k: v for k, v in config.arch.items() if k != "tracks"}),
-        "background": f"{background.source}, {background.count:,} of them"
-        if background
-        else "none",
+        "calibrated for": [str(c.conditions) for c in config.calibrations] or "nothing",
+        "background": list(map(str, backgrounds)) or "none",
     }
     if config.demonstration:
         facts["purpose"] = "demonstration: not for real conclusions"
@@ -473,7 +472,8 @@ def _vcf(path: Path, top: int) -> Report:
     counts, reasons = Counter(records=0, alleles=0, scored=0), Counter[str]()
     with VcfReader(path) as reader:
         header = reader.header
-        alleles = _scored_alleles(reader, counts, reasons)
+        key = score_key(header.meta)
+        alleles = _scored_alleles(reader, key, counts, reasons)
         # Of equal scores the first in the file comes first. Asked for none, it would read none.
         highest = heapq.nlargest(max(top, 1), alleles, key=itemgetter(4))[:top]
     scored = counts.pop("scored")
@@ -482,7 +482,7 @@ def _vcf(path: Path, top: int) -> Report:
         return Report(path, "VCF", facts)
     facts |= {"scored": scored, **_own_lines(facts_of(header.meta))}
     not_scored = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    columns = ("contig", "pos", "ref", "alt", PROBABILITY, DIFFERENCE)
+    columns = ("contig", "pos", "ref", "alt", key, DIFFERENCE)
     tables = (
         Listing("not scored", ("reason", "alleles"), not_scored),
         Listing("highest scores", columns, tuple(highest)),
@@ -491,12 +491,12 @@ def _vcf(path: Path, top: int) -> Report:
 
 
 def _scored_alleles(
-    records: Iterable[Record], counts: Counter[str], reasons: Counter[str]
+    records: Iterable[Record], key: str, counts: Counter[str], reasons: Counter[str]
 ) -> Iterator[tuple[Any, ...]]:
     """Yield place, score and difference of the scored alleles, and count them all on the way."""
     for record in records:
         counts["records"] += 1
-        values = [(record.info(key) or "").split(",") for key in (PROBABILITY, DIFFERENCE, REASON)]
+        values = [(record.info(name) or "").split(",") for name in (key, DIFFERENCE, REASON)]
         for alt, score, difference, reason in zip_longest(record.alts, *values, fillvalue="."):
             counts["alleles"] += 1
             if (value := _number(score)) is not None:

@@ -212,7 +212,7 @@ class ExplainRequest:
     top: int | None = option(None, "The N samples that the model is surest of", min=1)
     max_samples: int = option(100, "Samples to explain, at most, evenly", min=1)
     of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
-    steps: int = option(64, "Steps of the integral", min=2, panel="")
+    steps: int = option(64, "Steps of the integral, doubled while too few", min=2, panel="")
     summary: Path | None = option(
         None, "TSV of the mean |attribution| of each feature", metavar="TSV", writes=True
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +20,10 @@ from genomix_cli.registry import Registry
 
 log = logging.getLogger("genomix")
 
-#: Steps of a path.
-STEPS = 64
+#: Steps of a path, at first; they are doubled up to the most while its attributions are incomplete.
+STEPS, MOST_STEPS = 64, 1024
 #: Largest tolerated completeness error, as a fraction of the change.
 TOLERANCE = 0.01
-#: If it is exceeded, the path is followed again in this many times the steps.
-MORE_STEPS = (4, 16)
 # Errors of smaller changes (logits) are relative to this: dividing by a change near 0 is void.
 SMALLEST_CHANGE = 0.1
 
@@ -49,6 +47,18 @@ class Explained(NamedTuple):
     probability: float
     change: float
     error: float
+
+    @property
+    def completeness(self) -> tuple[str, float]:
+        """Name and completeness error, for :func:`check_complete`."""
+        return f"{self.sample} ({self.of_class})", self.error
+
+
+def step_counts(steps: int) -> Iterator[int]:
+    """Yield the steps in which to follow a path until its attributions are complete."""
+    yield steps
+    while (steps := 2 * steps) <= MOST_STEPS:
+        yield steps
 
 
 def completeness_error(total: Floats, change: Floats) -> Floats:
@@ -74,19 +84,43 @@ def explained(
     )
 
 
-def check_complete(lines: Sequence[Explained], what: str, steps: int) -> None:
-    """Raise CheckError if attributions of `what` do not add up to the change of their logit."""
-    failed = [line for line in lines if not line.error <= TOLERANCE]
-    if failed:
-        worst = max(failed, key=lambda line: line.error)
-        raise CheckError(
-            f"the attributions of {len(failed)} of {len(lines)} {what} do not add up to the "
-            "change of their logit",
-            where=f"{worst.sample} ({worst.of_class})",
-            expected=f"a completeness error of at most {TOLERANCE:.0%}",
-            found=f"{worst.error:.2%}",
-            hint=f"the outputs are written; try --steps {4 * steps}, or --allow-incomplete",
-        )
+def check_complete(
+    errors: Sequence[tuple[str, float]], what: str, steps: int, *, allow: bool
+) -> None:
+    """Refuse attributions of `what` that do not add up to the change of their logit.
+
+    Parameters
+    ----------
+    errors : sequence of (name, completeness error)
+    what : str
+        As ``samples``.
+    steps : int
+        Steps asked for.
+    allow : bool
+        Warn instead.
+
+    Raises
+    ------
+    CheckError
+    """
+    failed = [(name, error) for name, error in errors if not error <= TOLERANCE]
+    if not failed:
+        return
+    where, worst = max(failed, key=lambda each: each[1])
+    most = list(step_counts(steps))[-1]
+    problem = CheckError(
+        f"the attributions of {len(failed)} of {len(errors)} {what} do not add up to the "
+        f"change of their logit, even in {most:,} steps",
+        where=where,
+        expected=f"a completeness error of at most {TOLERANCE:.0%}",
+        found=f"{worst:.2%}",
+        hint=None
+        if allow
+        else f"the outputs are written; try --steps {4 * most}, or --allow-incomplete",
+    )
+    if not allow:
+        raise problem
+    log.warning("%s", problem)
 
 
 def class_index(name: str | None, classes: tuple[str, ...], model: object) -> int | None:

@@ -331,6 +331,12 @@ class Shard:
         return signal
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """The tracks that were given; others take part so that the shard conforms to a model."""
+        given = tuple(self.provenance["inputs"])  # as "track ATAC atac.bw"
+        return tuple(n for n in self.tracks if any(i.startswith(f"track {n} ") for i in given))
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities of its tracks, whatever the cell type: what a model trained on it reads."""
         return modalities(self.tracks)

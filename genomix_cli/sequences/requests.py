@@ -308,7 +308,7 @@ class ExplainRequest:
     )
     most: int = option(20, "Sequences to explain, at most, evenly", "--max-sequences", min=1)
     of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
-    steps: int = option(64, "Steps of the integral", min=2, panel="")
+    steps: int = option(64, "Steps of the integral, doubled while too few", min=2, panel="")
     baseline: str = option(
         "auto",
         "uniform, mean (of a column) or shuffle (of dinucleotides)",

@@ -431,7 +431,9 @@ class ExplainRequest:
         parse=parse_baselines,
         panel="",
     )
-    steps: int = option(64, "Steps of the integral; ref takes four times as many", min=2)
+    steps: int = option(
+        64, "Steps of the integral, doubled while too few; ref takes four times as many", min=2
+    )
     allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
     device: Device = "auto"
     seed: Seed = 0

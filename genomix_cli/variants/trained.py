@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
 from genomix_cli.genome.signal import TrackSpec
+from genomix_cli.genome.tracks import modalities
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.networks import set_weights, weights
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.variants.conditions import Calibration, Conditions
 
 DOMAIN = "variants"
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
@@ -40,8 +42,8 @@ class ModelConfig:
         Meaning of bases without signal: ``"missing"`` or ``"zero"``.
     max_gap_bins : int
         Gaps up to this length are interpolated.
-    calibration : Platt
-        Logit to probability.
+    calibrations : tuple of Calibration
+        Logit to probability, each under the conditions it was fitted under.
     assembly : str
         Name of the reference assembly trained on.
     demonstration : bool
@@ -57,11 +59,50 @@ class ModelConfig:
     tracks: tuple[TrackSpec, ...]
     uncovered: str = "missing"
     max_gap_bins: int = 10
-    calibration: Platt = field(default_factory=lambda: Platt(1.0, 0.0))
+    calibrations: tuple[Calibration, ...] = (Calibration(Platt()),)
     assembly: str = ""
     demonstration: bool = False
     pretrained_only: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def conditions(
+        self,
+        tracks: Collection[str] | None = None,
+        *,
+        contacts: bool | None = None,
+        uncovered: str | None = None,
+        **how: Any,
+    ) -> Conditions:
+        """Return the conditions of scores, as far as the model reads its inputs.
+
+        Parameters
+        ----------
+        tracks : collection of str, optional
+            Those that were measured; None: all.
+        contacts : bool, optional
+            True if there is a contact map.
+        uncovered : str, optional
+            Meaning of bases without signal; None: as in training.
+        **how
+            Further fields of `Conditions`.
+        """
+        read = [spec.name for spec in self.tracks if self.arch.get("use_tracks", True)]
+        measured = tuple(name for name in read if tracks is None or name in tracks)
+        return Conditions(
+            measured,
+            contacts if self.arch.get("use_contacts") else False,
+            (uncovered or self.uncovered) if measured else None,
+            **how,
+        )
+
+    def conditions_on(self, shard: Shard) -> Conditions:
+        """Return the conditions of scores of a shard's variants."""
+        return self.conditions(modalities(shard.measured), contacts=shard.has_contacts)
+
+    def calibration(self, conditions: Conditions) -> Platt | None:
+        """Return the calibration that was fitted under such conditions, if there is one."""
+        fits = (c.platt for c in self.calibrations if c.conditions.agree_with(conditions))
+        return next(fits, None)
 
 
 @dataclass(frozen=True)
@@ -92,7 +133,11 @@ class LoadedModel:
 
 def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
     """Write weights and configuration into an existing folder."""
-    plain = asdict(config) | {"calibration": config.calibration._asdict()}
+    calibrations = [
+        {"platt": c.platt._asdict(), "conditions": asdict(c.conditions)}
+        for c in config.calibrations
+    ]
+    plain = asdict(config) | {"calibrations": calibrations}
     RunFolder(folder).save(DOMAIN, plain, weights(module))
 
 
@@ -173,8 +218,15 @@ def read_config(folder: Path) -> ModelConfig:
 def _config(data: dict[str, Any], where: Path) -> ModelConfig:
     try:
         data["tracks"] = tuple(from_dict(TrackSpec, t, where=where) for t in data["tracks"])
-        data["calibration"] = Platt(**data["calibration"])
-        return from_dict(ModelConfig, data, where=where)
+        first = data.pop("calibration", None)  # of the first runs, with all tracks
+        data["calibrations"] = tuple(
+            Calibration(Platt(**c["platt"]), from_dict(Conditions, c["conditions"], where=where))
+            for c in data.get("calibrations", ())
+        )
+        config = from_dict(ModelConfig, data, where=where)
+        if first is None:
+            return config
+        return replace(config, calibrations=(Calibration(Platt(**first), config.conditions()),))
     except (KeyError, TypeError, UsageError) as error:
         raise DataError(f"is damaged: {error}", where=where) from error
 

@@ -24,6 +24,7 @@ def model(tiny_genome: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from genomix_cli.genome.bigwig import BigWig
     from genomix_cli.genome.signal import TrackSpec
     from genomix_cli.learning.calibration import Platt
+    from genomix_cli.variants.conditions import Calibration
     from genomix_cli.variants.models.gmt import GMT, GMTConfig
     from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
 
@@ -39,7 +40,11 @@ def model(tiny_genome: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "small"
     folder.mkdir()
     config = ModelConfig(
-        "gmt", arch_of(module), specs, calibration=Platt(1.5, -1.0), demonstration=True
+        "gmt",
+        arch_of(module),
+        specs,
+        calibrations=(Calibration(Platt(1.5, -1.0)),),
+        demonstration=True,
     )
     save_model(folder, module, config)
     return folder
@@ -149,12 +154,19 @@ def test_the_probability_is_that_of_score(
 
 
 def test_what_does_not_add_up_is_exit_code_3_with_its_output(
-    genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
+    genomix_fast: Any,
+    command: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from genomix_cli.comparison import explanation
+
+    monkeypatch.setattr(explanation, "MOST_STEPS", 2)
     words = (*command, "--max-variants", 3, "--baseline", "shuffle", "--steps", 2, "-q")
     process = genomix_fast(*words, "-o", tmp_path / "a.tsv", code=3)
     assert "do not add up" in process.stderr
-    assert "--steps 4" in process.stderr
+    assert "even in 2 steps" in process.stderr
+    assert "--steps 8" in process.stderr
     errors = {float(row["completeness_error"]) for row in _table(tmp_path / "a.tsv")}
     assert max(errors) > 0.01
     genomix_fast(*words, "-o", tmp_path / "b.tsv", "--allow-incomplete")

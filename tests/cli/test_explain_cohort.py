@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from genomix_cli.cohorts.dataset import Samples, read_samples
-from genomix_cli.cohorts.explain import attribution
 from genomix_cli.cohorts.explain.attribution import attribute, driver_auprc, planted_drivers
 from genomix_cli.cohorts.explain.samples import feature_importance
 from genomix_cli.cohorts.runs import Run, load_run
+from genomix_cli.comparison import explanation
 from genomix_cli.comparison.study import Importance
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.provenance import facts_of
@@ -98,7 +98,7 @@ def test_of_a_network_attributions_add_up(
     one = attribute(mlp.model.differentiable(), some.take(np.array([33])), target[[33]], steps=16)
     np.testing.assert_allclose(one.values[0][0], few.values[0][33], atol=1e-6)
     # Some do not add up in the first place, and are followed in more steps.
-    monkeypatch.setattr(attribution, "MORE_STEPS", ())
+    monkeypatch.setattr(explanation, "MOST_STEPS", 16)
     assert attribute(mlp.model.differentiable(), some, target, steps=16).error.max() > 0.01
 
 

@@ -30,6 +30,7 @@ from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.provenance import facts_of, sha256
 from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import Background
@@ -40,6 +41,7 @@ from genomix_cli.variants.trained import ModelConfig, save_model
 FOLDER = Path(__file__).parent / "vcf"
 EXPECTED = FOLDER / "expected.vcf"
 SLOPE, INTERCEPT = 0.5, -1.0
+ALONE = Conditions((), False, both_strands=False, mode="shared", precision="fp32")
 
 REASONS = {
     "mono": ["missing_alt"],
@@ -85,10 +87,12 @@ class GC(VariantModel):
 def stand_in(folder: Path) -> str:
     """A model folder; its background are the logits -5 to 5, each ten times."""
     folder.mkdir(exist_ok=True)
-    config = ModelConfig("gc", {"n_bins": 400}, (), calibration=Platt(SLOPE, INTERCEPT))
+    config = ModelConfig(
+        "gc", {"n_bins": 400}, (), calibrations=(Calibration(Platt(SLOPE, INTERCEPT), ALONE),)
+    )
     save_model(folder, GC(GCConfig()), config)
     Background.of(
-        np.array(BACKGROUND, np.float32), "made-up variants", sha256(folder / WEIGHTS)
+        np.array(BACKGROUND, np.float32), "made-up variants", sha256(folder / WEIGHTS), ALONE
     ).save(folder)
     return str(folder)
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.genome.alphabet import BASES, decode
+from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.provenance import sha256
-from genomix_cli.variants.score.background import load_background
+from genomix_cli.variants.conditions import Conditions
+from genomix_cli.variants.score.background import load_backgrounds
 from genomix_cli.variants.score.doctor import examine
 from genomix_cli.variants.trained import PRETRAINED, load_model, read_config
 from tests.conftest import ROOT, Ended
@@ -73,11 +77,40 @@ def test_the_demonstration_scores_as_measured(
     assert abs(score.mean() - truth.mean()) < 0.05
 
 
+@pytest.mark.slow
+def test_without_tracks_a_tenth_of_random_snvs_is_in_the_top_tenth(
+    tmp_path: Path, genomix_here: Callable[..., Ended]
+) -> None:
+    rng = np.random.default_rng(1)
+    fasta, lines = DATA / "genome.fa.gz", []
+    with Fasta(fasta) as genome:
+        for name, length in genome.lengths.items():
+            for pos in np.sort(rng.choice(length, 750, replace=False)).tolist():
+                ref = decode(genome.fetch(name, pos, pos + 1))
+                if ref in BASES:
+                    alt = rng.choice(sorted({*BASES} - {ref}))
+                    lines.append(f"{name}\t{pos + 1}\t.\t{ref}\t{alt}\t.\t.\t.\n")
+    vcf, scored = tmp_path / "random.vcf", tmp_path / "scored.vcf"
+    head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    vcf.write_text(head + "".join(lines))
+    assert genomix_here("score", vcf, "-f", fasta, "-o", scored, "--device", "cpu").code == 0
+    with VcfReader(scored) as reader:
+        phred = np.array([float(record.info("GENOMIX_PHRED") or "nan") for record in reader])
+    within = binomtest(int((phred >= 10).sum()), len(phred)).proportion_ci(0.999)
+    assert within.low < 0.1 < within.high
+
+
 def test_what_lies_beside_the_weights_fits_them(folder: Path) -> None:
     weights = sha256(RunFolder(folder).weights)
-    background = load_background(folder, weights)
-    assert background is not None
-    assert len(background.logits) >= 10_000
-    # Variants at random places are mostly without effect.
-    assert np.median(read_config(folder).calibration.apply(background.logits)) < 0.05
+    config = read_config(folder)
+    backgrounds = load_backgrounds(folder, weights, Conditions())
+    full = config.conditions(contacts=True, both_strands=False)
+    fewer = (full.without(contacts=True), full.without(tracks=True, contacts=True))
+    for given in (full, *fewer):
+        (background,) = (b for b in backgrounds if b.conditions.agree_with(given))
+        assert len(background.logits) >= 10_000
+        calibration = config.calibration(given)
+        assert calibration is not None
+        # Variants at random places are mostly without effect.
+        assert np.median(calibration.apply(background.logits)) < 0.1
     assert examine(folder.name, "cpu", "fp32").sound

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from genomix_cli.cohorts.dataset import Floats, Modality, Samples
 from genomix_cli.cohorts.models.base import Differentiable
-from genomix_cli.comparison.explanation import MORE_STEPS, STEPS, TOLERANCE, completeness_error
+from genomix_cli.comparison.explanation import STEPS, TOLERANCE, completeness_error, step_counts
 from genomix_cli.comparison.metrics.binary import auprc
 from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import MissingExtraError
@@ -77,8 +77,9 @@ def attribute(
 ) -> Attribution:
     """Attribute the logits of a class to the features, for each sample.
 
-    If the attributions of a sample miss the change by more than `TOLERANCE`, its path is followed
-    again in four, then in sixteen times as many steps, since gradients jump at a network's kinks.
+    Where the attributions of a sample miss the change by more than `TOLERANCE`, its path is
+    followed again in twice as many steps, up to `MOST_STEPS`, since gradients jump
+    at a network's kinks.
 
     Parameters
     ----------
@@ -104,14 +105,14 @@ def attribute(
     selected = surface.preprocessor.selected
     attribution = Attribution(selected, values, target, np.zeros(len(samples)))
     left = np.arange(len(samples))
-    for factor in (1, *MORE_STEPS):
+    for count in step_counts(steps):
         for chunk in np.array_split(left, -(-len(left) // SAMPLES)):
             moving, fixed, (wanted,) = (
                 tuple(torch.from_numpy(array[chunk]).to(device) for array in arrays)
                 for arrays in (encoded.values, (*encoded.observed, encoded.present), (target,))
             )
             parts, attribution.change[chunk] = _integrate(
-                surface, moving, fixed, wanted, factor * steps, rows
+                surface, moving, fixed, wanted, count, rows
             )
             for array, part in zip(values, parts, strict=True):
                 array[chunk] = part

@@ -89,8 +89,8 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
         ]
         explanation = _explain(run, surface, samples, drivers, request)
         _write(explanation, run, request, drafts)
-    if not request.allow_incomplete:
-        common.check_complete(explanation.rows(), "samples", request.steps)
+    errors = [line.completeness for line in explanation.rows()]
+    common.check_complete(errors, "samples", request.steps, allow=request.allow_incomplete)
     return ExplainSummary(explanation.rows(), driver_auprc(explanation.importances))
 
 

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.explanation import (
-    MORE_STEPS,
     STEPS,
     TOLERANCE,
     completeness_error,
+    step_counts,
 )
 from genomix_cli.comparison.study import Floats
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition, from_bases, to_bases
@@ -68,8 +68,8 @@ def attribute(
 ) -> Attribution:
     """Attribute the logits of a class to the bases of each sequence.
 
-    If the attributions of a sequence miss the change by more than `TOLERANCE`, its path is followed
-    again in four, then in sixteen times as many steps.
+    Where the attributions of a sequence miss the change by more than `TOLERANCE`, its path is
+    followed again in twice as many steps, up to `MOST_STEPS`.
 
     Parameters
     ----------
@@ -89,11 +89,11 @@ def attribute(
     """
     attribution = Attribution(np.zeros(p.shape[:2]), target, np.zeros(len(p)))
     left = np.arange(len(p))
-    for factor in (1, *MORE_STEPS):
+    for count in step_counts(steps):
         for i in left:
             start, end = (torch.from_numpy(array[i]).to(device) for array in (baseline, p))
             attribution.values[i], attribution.change[i] = _integrate(
-                model, start, end, int(target[i]), factor * steps
+                model, start, end, int(target[i]), count
             )
         left = np.flatnonzero(~(attribution.error <= TOLERANCE))
     return attribution

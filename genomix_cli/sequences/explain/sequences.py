@@ -113,8 +113,8 @@ def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
         raise UsageError("needs aligned sequences, whose columns are positions", where="--summary")
     explanation = _explain(classifier, sequences, request, device)
     _write(explanation, classifier, request)
-    if not request.allow_incomplete:
-        check_complete(explanation.rows(), "sequences", request.steps)
+    errors = [line.completeness for line in explanation.rows()]
+    check_complete(errors, "sequences", request.steps, allow=request.allow_incomplete)
     return explanation.rows()
 
 

@@ -24,7 +24,7 @@ from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
 from genomix_cli.variants.requests import EvaluateRequest
-from genomix_cli.variants.score.tags import PREFIX
+from genomix_cli.variants.score.tags import PREFIX, PROBABILITY, score_key
 
 log = logging.getLogger("genomix")
 
@@ -140,13 +140,14 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
     columns: dict[str, list[float]] = {"pos": [], "label": [], "score": [], "p": [], "other": []}
     with VcfReader(request.scored) as reader:
         made = facts_of(reader.header.meta) if request.score_info.startswith(PREFIX) else {}
+        key = _key_in(reader, request.score_info)
         for record in reader:
             if wanted and canonical(record.chrom) not in wanted:
                 continue
             keys = [allele_key(record.chrom, record.pos, record.ref, a) for a in record.alts]
             contigs += [record.chrom] * len(keys)
             columns["pos"] += [record.pos - 1] * len(keys)
-            columns["score"] += info_numbers(reader, record, request.score_info)
+            columns["score"] += info_numbers(reader, record, key)
             if labels is None:
                 columns["label"] += info_numbers(reader, record, request.label_info)
             else:
@@ -173,13 +174,22 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
 def _read_scores(path: Path, key: str) -> dict[AlleleKey, float]:
     scores: dict[AlleleKey, float] = {}
     with VcfReader(path) as reader:
+        own = _key_in(reader, key)
         for record in reader:
-            values = info_numbers(reader, record, key)
+            values = info_numbers(reader, record, own)
             for alt, value in zip(record.alts, values, strict=True):
                 scores[allele_key(record.chrom, record.pos, record.ref, alt)] = value
     if np.isnan(list(scores.values())).all():
         raise DataError(f"no allele carries {key}", where=path, hint="run genomix score on it")
     return scores
+
+
+def _key_in(reader: VcfReader, asked: str) -> str:
+    """Return the key of the scores of a VCF, logits where `score` could write no probabilities."""
+    key = score_key(reader.header.meta) if asked == PROBABILITY else asked
+    if key != asked:
+        log.warning("%s: %s has no values: %s is evaluated instead", reader.name, asked, key)
+    return key
 
 
 def _refuse_empty(number: Mapping[str, FloatArray], request: EvaluateRequest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -13,11 +14,13 @@ from typing import IO, NamedTuple, Self
 import numpy as np
 import torch
 
-from genomix_cli.errors import CheckError, UsageError
+from genomix_cli.comparison.explanation import check_complete
+from genomix_cli.errors import UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import LINE, Provenance, atomic_path
@@ -34,13 +37,12 @@ from genomix_cli.variants.records.inputs import haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
-from genomix_cli.variants.score.tags import DEMONSTRATION, PROBABILITY, REASON
+from genomix_cli.variants.score.tags import DEMONSTRATION, PROBABILITY, REASON, score_key
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import LoadedModel, load_model, refuse_pretrained
 
 log = logging.getLogger("genomix")
 
-TOLERANCE = 0.01
 BLOCK = 1000
 COLUMNS = (
     *("variant", "baseline", "feature", "part", "contig", "start", "end", "base"),
@@ -56,7 +58,7 @@ class Summary(NamedTuple):
     ----------
     variant, baseline : str
     probability : float
-        Calibrated.
+        Calibrated; NaN where no calibration was made under these conditions.
     change : float
         Log-odds of the variant minus those of the baseline.
     error : float
@@ -108,8 +110,8 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
                     Summary(site.name, a.baseline, explanation.probability, a.change, a.error)
                     for a in explanation.attributions
                 ]
-    if not request.allow_incomplete:
-        _check(summaries, request)
+    errors = [(f"{s.variant} (baseline {s.baseline})", s.error) for s in summaries]
+    check_complete(errors, "variants", request.steps, allow=request.allow_incomplete)
     return tuple(summaries)
 
 
@@ -164,10 +166,11 @@ def _alleles(
     reader: VcfReader, records: Iterable[Record], fasta: Fasta, scored: bool
 ) -> Iterator[tuple[AlleleKey, Site | None, float, str]]:
     """Yield every allele, checked as by `score`: key, site, score if needed, or why it has none."""
+    key_of_score = score_key(reader.header.meta)
     for block in CheckedVariants(reader, fasta, blocks(records, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
-            scores = info_numbers(reader, record, PROBABILITY) if scored else [NAN] * n
+            scores = info_numbers(reader, record, key_of_score) if scored else [NAN] * n
             for i, alt in enumerate(record.alts):
                 name = f"{record.chrom}:{record.pos}:{record.ref}:{alt}"
                 allele = alleles[i]
@@ -213,19 +216,6 @@ def _refuse_unknown(
         )
 
 
-def _check(summaries: Sequence[Summary], request: ExplainRequest) -> None:
-    failed = [s for s in summaries if not s.error <= TOLERANCE]
-    if failed:
-        worst = max(failed, key=lambda s: s.error)
-        raise CheckError(
-            f"{len(failed)} of {len(summaries)} attributions do not add up to their change",
-            where=f"{worst.variant} (baseline {worst.baseline})",
-            expected=f"a completeness error of at most {TOLERANCE:.0%}",
-            found=f"{worst.error:.2%}",
-            hint=f"the outputs are written; try --steps {2 * request.steps}, or --allow-incomplete",
-        )
-
-
 class Explainer:
     """Explain alleles one by one with one model and one genome.
 
@@ -249,11 +239,21 @@ class Explainer:
     ) -> None:
         self.window_start = WINDOW_STARTS[mode]
         self.model: GMT = loaded.module
-        self.calibration = loaded.config.calibration
+        conditions = loaded.config.conditions(
+            request.tracks, contacts=request.contacts is not None, uncovered=request.uncovered
+        )
+        self.calibration = loaded.config.calibration(conditions)
+        if self.calibration is None:
+            log.warning(
+                "no calibration for %s: no probabilities, and contributions to the logit as it is",
+                conditions,
+            )
         self.source = source
         self.request = request
         self.device = next(self.model.parameters()).device
-        self.attributor = Attributor(self.model, slope=self.calibration.slope, steps=request.steps)
+        self.attributor = Attributor(
+            self.model, slope=(self.calibration or Platt()).slope, steps=request.steps
+        )
 
     def explain(self, site: Site) -> Explanation:
         """Explain one allele in the window in which it is scored."""
@@ -280,6 +280,8 @@ class Explainer:
 
     @torch.no_grad()
     def _probability(self, inputs: Inputs) -> float:
+        if self.calibration is None:
+            return math.nan
         return float(self.calibration.apply(self.model(*inputs).double().cpu().numpy())[0, 0])
 
 

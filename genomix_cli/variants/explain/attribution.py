@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genomix_cli.comparison.explanation import (
+    STEPS,
+    TOLERANCE,
+    completeness_error,
+    step_counts,
+)
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.shuffle import dinucleotide_shuffle
 from genomix_cli.learning.finite import finite
@@ -34,8 +41,6 @@ from genomix_cli.variants.score.engine import window_tensors
 
 BASELINES = ("ref", "shuffle")
 N_SHUFFLES = 10
-# Errors of smaller changes (log-odds) are relative to this: dividing by a change near 0 is void.
-SMALLEST_CHANGE = 0.1
 # Against the reference allele only the variant stream runs again, so more steps are cheap.
 MORE_STEPS = 4
 WINDOW_BATCH = 2
@@ -82,7 +87,7 @@ class Attribution:
     @property
     def error(self) -> float:
         """Completeness error: |total - change| / max(|change|, 0.1)."""
-        return abs(self.total - self.change) / max(abs(self.change), SMALLEST_CHANGE)
+        return float(completeness_error(np.array(self.total), np.array(self.change)))
 
 
 class Inputs(NamedTuple):
@@ -123,7 +128,8 @@ class Attributor:
     slope : float
         Slope of the calibration: log-odds per logit.
     steps : int
-        Steps of the path (midpoint rule); the baseline ``ref`` takes four times as many.
+        Steps of the path at first (midpoint rule), doubled while its attributions do not add up to
+        the change; the baseline ``ref`` takes four times as many.
     n_shuffles : int
         Number of dinucleotide shuffles to average for the baseline ``shuffle``.
     """
@@ -131,7 +137,7 @@ class Attributor:
     model: GMT
     _: KW_ONLY
     slope: float = 1.0
-    steps: int = 64
+    steps: int = STEPS
     n_shuffles: int = N_SHUFFLES
 
     def attribute(
@@ -154,12 +160,21 @@ class Attributor:
         # The error of TF32 convolutions would be as large as the completeness that we ask for.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             if baseline == "ref":
-                return self._from_reference(inputs)
+                return self._completely(partial(self._from_reference, inputs))
             if baseline == "shuffle" and rng is not None:
-                return self._from_shuffles(inputs, rng)
+                shuffled = self._shuffles(inputs.window.codes, rng)
+                return self._completely(partial(self._from_shuffles, inputs, shuffled))
         raise ValueError(f"no baseline {baseline!r}, or no generator for it")
 
-    def _from_reference(self, inputs: Inputs) -> Attribution:
+    def _completely(self, follow: Callable[[int], Attribution]) -> Attribution:
+        """Follow a path in more and more steps until its attributions are complete."""
+        for steps in step_counts(self.steps):
+            attribution = follow(steps)
+            if attribution.error <= TOLERANCE:
+                break
+        return attribution
+
+    def _from_reference(self, inputs: Inputs, steps: int) -> Attribution:
         """Attribute to the alternate haplotype alone, so the window stream runs once."""
         model, variants = self.model, inputs.variants
         bins = variants.offset // BIN_SIZE
@@ -169,15 +184,15 @@ class Attributor:
 
         def log_odds(alt: Tensor, alt_inside: Tensor, log_length: Tensor) -> Tensor:
             # The steps of the path go through as variants of one window: [S, ...] -> [1, S, ...].
-            steps = len(alt)
+            places = len(alt)
             moved = Alleles(
-                x.ref.expand(-1, steps, -1, -1),
+                x.ref.expand(-1, places, -1, -1),
                 alt[None],
-                x.ref_inside.expand(-1, steps, -1),
+                x.ref_inside.expand(-1, places, -1),
                 alt_inside[None],
                 log_length[None],
             )
-            return self.slope * model.decode(context, moved, bins.expand(-1, steps))[0]
+            return self.slope * model.decode(context, moved, bins.expand(-1, places))[0]
 
         no_change = x.log_length[..., :1].expand_as(x.log_length)
         base = x._replace(alt=x.ref, alt_inside=x.ref_inside, log_length=no_change)
@@ -186,7 +201,7 @@ class Attributor:
             log_odds,
             [getattr(x, name)[0] for name in moving],
             [getattr(base, name)[0] for name in moving],
-            MORE_STEPS * self.steps,
+            MORE_STEPS * steps,
             VARIANT_BATCH,
         )
         gradients = {name: g[None] for name, g in zip(moving, path.gradients, strict=True)}
@@ -199,11 +214,10 @@ class Attributor:
             path.change,
         )
 
-    def _from_shuffles(self, inputs: Inputs, rng: np.random.Generator) -> Attribution:
+    def _from_shuffles(self, inputs: Inputs, shuffled: Tensor, steps: int) -> Attribution:
         """Attribute to window, alleles and tracks, from featureless sequence and signal."""
         model, window, variants = self.model, inputs.window, inputs.variants
         bins = variants.offset // BIN_SIZE
-        shuffled = self._shuffles(window.codes, rng)
         with torch.no_grad():
             x = model.embed_alleles(variants)
             base = self._mean_alleles(shuffled, variants)
@@ -211,18 +225,18 @@ class Attributor:
             base_sequence = model.embed_window(shuffled).mean(0, keepdim=True)
 
         def log_odds(sequence: Tensor, signal: Tensor, *alleles: Tensor) -> Tensor:
-            steps = len(signal)
-            moved = Window(*(t.expand(steps, *t.shape[1:]) for t in window))
+            places = len(signal)
+            moved = Window(*(t.expand(places, *t.shape[1:]) for t in window))
             context = model.encode(sequence, moved._replace(signal=signal))
             return (
-                self.slope * model.decode(context, Alleles(*alleles), bins.expand(steps, -1))[:, 0]
+                self.slope * model.decode(context, Alleles(*alleles), bins.expand(places, -1))[:, 0]
             )
 
         path = self._integrate(
             log_odds,
             [sequence, window.signal, *x],
             [base_sequence, torch.zeros_like(window.signal), *base],
-            self.steps,
+            steps,
             WINDOW_BATCH,
         )
         by_sequence, by_signal, *by_allele = path.gradients

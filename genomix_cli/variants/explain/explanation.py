@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ class Explanation:
     start : int
         Start of its window.
     probability : float
-        Calibrated, as from `score`.
+        Calibrated, as from `score`; NaN without a calibration.
     window : WindowArrays
     haplotypes : Haplotypes
         One row.
@@ -175,9 +176,10 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
     site, allele = explanation.site, explanation.site.allele
     columns = _columns(explanation)
     contig, pos, ref, alt = site.name.rsplit(":", 3)
-    probability = f"{explanation.probability:.3f}"
+    known = not math.isnan(explanation.probability)
+    probability = f"p = {explanation.probability:.3f}" if known else "not calibrated"
     return Picture(
-        title=f"{contig}:{int(pos):,} {_short(ref)}>{_short(alt)}    p = {probability}",
+        title=f"{contig}:{int(pos):,} {_short(ref)}>{_short(alt)}    {probability}",
         subtitle=f"{note}; tracks as z-scores of 50-bp bins",
         contig=site.contig,
         letters=columns.letters,

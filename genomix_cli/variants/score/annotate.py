@@ -16,7 +16,18 @@ from genomix_cli.variants.records.alleles import REF_MISMATCH
 from genomix_cli.variants.records.checks import Checked
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.engine import Scores
-from genomix_cli.variants.score.tags import PREFIX, RANKS, REASON, SCORES
+from genomix_cli.variants.score.tags import (
+    DIFFERENCE,
+    LOGIT,
+    PERCENTILE,
+    PHRED,
+    PREFIX,
+    PROBABILITY,
+    RANKS,
+    REASON,
+    SCORES,
+    UNCALIBRATED,
+)
 
 DIFFERENCE_DECIMALS = 5
 _INFO = 7
@@ -29,22 +40,27 @@ class Annotator:
 
     Parameters
     ----------
-    calibration : Platt
+    calibration : Platt, optional
+        Of the conditions of these scores; without one logits are written in place of probabilities.
     background : Background, optional
-        Scores of common variants; without them no ranks are written.
+        Of the conditions of these scores; without one they have no ranks.
     table : bool
         Write a table with one row per ALT instead of a VCF.
+    ranks : bool
+        Write the fields of ranks, even if they have no value.
     exclude_mismatches : bool
         Leave out records whose REF differs from the reference.
     """
 
-    calibration: Platt
+    calibration: Platt | None
     background: Background | None
     table: bool
+    ranks: bool
     exclude_mismatches: bool
 
     def __post_init__(self) -> None:
-        self.tags = (*SCORES, *(RANKS if self.background else ()))
+        uncalibrated = UNCALIBRATED if self.calibration is None else ()
+        self.tags = (*SCORES, *uncalibrated, *(RANKS if self.ranks else ()))
         self._none = (MISSING,) * len(self.tags)
         self._scores = ";".join(f"{tag.key}=%s" for tag in self.tags)
 
@@ -74,17 +90,24 @@ class Annotator:
 
     def _texts(self, scores: Scores) -> Iterator[tuple[str, ...]]:
         """Yield the formatted values of each scored allele, in the order of the tags."""
-        columns: list[NDArray[np.floating]] = [
-            self.calibration.apply(scores.logit),
+        logit, background = scores.logit, self.background
+        values: dict[str, NDArray[np.floating]] = {
             # Further decimals are rounding noise. Adding 0 turns -0 into 0.
-            np.round(scores.logit - scores.null, DIFFERENCE_DECIMALS) + np.float32(0),
-        ]
-        if self.background is not None:
-            columns += [
-                self.background.percentile(scores.logit),
-                self.background.phred(scores.logit),
-            ]
-        return zip(*([f"{value:.6g}" for value in c.tolist()] for c in columns), strict=True)
+            DIFFERENCE: np.round(logit - scores.null, DIFFERENCE_DECIMALS) + np.float32(0),
+            LOGIT: np.round(logit, DIFFERENCE_DECIMALS) + np.float32(0),
+        }
+        if self.calibration is not None:
+            values[PROBABILITY] = self.calibration.apply(logit)
+        if background is not None:
+            values |= {PERCENTILE: background.percentile(logit), PHRED: background.phred(logit)}
+        none = (MISSING,) * len(logit)
+        return zip(
+            *(
+                [f"{v:.6g}" for v in values[tag.key].tolist()] if tag.key in values else none
+                for tag in self.tags
+            ),
+            strict=True,
+        )
 
     def _vcf_line(self, checked: Checked, rows: Sequence[tuple[str, ...]]) -> str:
         # Nearly every record has one ALT: no lists for it.

@@ -1,18 +1,23 @@
-"""Rank of a score among the scores of common variants, stored beside a model's weights."""
+"""Rank of a score among those of a background, stored beside a model's weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError
+from genomix_cli.config import from_dict
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.provenance import atomic_path
+from genomix_cli.variants.conditions import Conditions
 
 FILE = "background.safetensors"
-_KEY = "logit"
+# The scores in files of one background, which say no conditions.
+_ONLY = "logit"
 #: A larger background is thinned to evenly spaced ranks.
 MAX_STORED_SCORES = 100_000
 
@@ -31,22 +36,27 @@ class Background:
         Short description of these variants.
     model : str
         sha256 of the weights that scored them.
+    conditions : Conditions
+        Conditions under which they were scored.
     """
 
     logits: NDArray[np.float32]
     count: int
     source: str
     model: str
+    conditions: Conditions
 
     @classmethod
-    def of(cls, logits: NDArray[np.float32], source: str, model: str) -> Background:
+    def of(
+        cls, logits: NDArray[np.float32], source: str, model: str, conditions: Conditions
+    ) -> Background:
         """Create a background from any number of scores."""
         ordered = np.sort(np.asarray(logits, np.float32))
         if len(ordered) > MAX_STORED_SCORES:
             ordered = ordered[
                 np.linspace(0, len(ordered) - 1, MAX_STORED_SCORES).round().astype(np.int64)
             ]
-        return cls(ordered, len(logits), source, model)
+        return cls(ordered, len(logits), source, model, conditions)
 
     def percentile(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the percentage of the background below each score; ties count half."""
@@ -64,37 +74,68 @@ class Background:
         as_high = n - np.searchsorted(self.logits, logits, side="left")
         return -10.0 * np.log10((as_high + 1) / (n + 1)) + 0.0
 
-    def save(self, folder: Path) -> None:
-        """Write the background beside the weights in `folder`."""
+    def __str__(self) -> str:
+        return f"{self.source}, {self.count} variants ({self.conditions})"
+
+    def save(self, folder: Path, others: Sequence[Background] = ()) -> None:
+        """Write the background beside the weights in `folder`.
+
+        Of the `others`, stored so far, those of other conditions are kept.
+        """
         from safetensors.numpy import save
 
-        metadata = {"count": str(self.count), "source": self.source, "model": self.model}
+        stored = [b for b in others if not b.conditions.agree_with(self.conditions)]
+        metadata = {"model": self.model}
+        for number, each in enumerate(stored := [*stored, self]):
+            conditions = asdict(each.conditions)
+            facts = {"count": each.count, "source": each.source, "conditions": conditions}
+            metadata[str(number)] = json.dumps(facts)
         with atomic_path(folder / FILE) as draft:
-            draft.write_bytes(save({_KEY: self.logits}, metadata))
+            draft.write_bytes(save({str(i): b.logits for i, b in enumerate(stored)}, metadata))
 
 
-def load_background(folder: Path, model: str) -> Background | None:
-    """Return the background of the model in `folder`, or None if it has none.
+def load_backgrounds(folder: Path, model: str, of_first: Conditions) -> tuple[Background, ...]:
+    """Return the backgrounds of the model in `folder`, each of other conditions.
+
+    Parameters
+    ----------
+    folder : Path
+    model : str
+        sha256 of the weights.
+    of_first : Conditions
+        Those of a background that says none, as the first ones did: all tracks.
 
     Raises
     ------
     DataError
-        If the file is damaged or was made with weights other than `model` (a sha256).
+        If the file is damaged or was made with other weights.
     """
     from safetensors import SafetensorError, safe_open
 
     path = folder / FILE
     if not path.is_file():
-        return None
-    remake = "make it again: genomix score COMMON.vcf.gz --save-background"
+        return ()
+    remake = "make it again: genomix score RANDOM.vcf.gz --save-background"
     try:
         with safe_open(str(path), "np") as file:
-            logits, metadata = file.get_tensor(_KEY), file.metadata()
-        background = Background(
-            logits, int(metadata["count"]), metadata["source"], metadata["model"]
-        )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            metadata = file.metadata()
+            found = tuple(
+                _background(key, file.get_tensor(key), metadata, of_first)
+                for key in sorted(file.keys())
+            )
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, UsageError) as error:
         raise DataError("the background is damaged", where=path, hint=remake) from error
-    if background.model != model:
+    if metadata["model"] != model:
         raise DataError("the background was made with other weights", where=path, hint=remake)
-    return background
+    return found
+
+
+def _background(
+    key: str, logits: NDArray[np.float32], metadata: Mapping[str, str], of_first: Conditions
+) -> Background:
+    model = metadata["model"]
+    if key == _ONLY:
+        return Background(logits, int(metadata["count"]), metadata["source"], model, of_first)
+    facts = json.loads(metadata[key])
+    conditions = from_dict(Conditions, facts["conditions"])
+    return Background(logits, int(facts["count"]), facts["source"], model, conditions)

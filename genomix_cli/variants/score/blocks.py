@@ -227,17 +227,18 @@ class Run:
                 "the header does not declare contig %s: bcftools will complain", ", ".join(late)
             )
 
-    def observed(self, absent: tuple[str, ...]) -> dict[str, float]:
+    def observed(self) -> dict[str, float]:
         """Return how much of each input the windows used; warn of those that gave nothing."""
         names = [*(spec.name for spec in self.plan.config.tracks), "contacts"]
         shares = dict(zip(names, (self.usable / max(self.windows, 1)).round(4), strict=True))
-        given = {*names} - {*absent, *(() if self.request.genome.contacts else ("contacts",))}
+        lacking = () if self.request.genome.contacts else ("contacts",)
+        given = {*names} - {*self.plan.absent, *lacking}
         shares = {name: float(x) for name, x in shares.items() if x or name in given}
         for name in (name for name, share in shares.items() if self.windows and not share):
             log.warning("%s: no data near the variants; scored as if not measured", name)
         return shares
 
-    def summary(self, absent: tuple[str, ...]) -> ScoreSummary:
+    def summary(self) -> ScoreSummary:
         """Summarise everything in the output, including what an earlier run wrote."""
         counts, plan = self.variants.counts, self.plan
         scored_now = counts["scored"] - self._counts_before["scored"]
@@ -255,8 +256,8 @@ class Run:
             mode=plan.mode,
             precision=plan.precision,
             device=device_name(plan.devices),
-            tracks_absent=absent,
-            observed=self.observed(absent),
+            tracks_absent=self.plan.absent,
+            observed=self.observed(),
             model=plan.name,
             demonstration=plan.config.demonstration,
             resumed=self._done_before,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from genomix_cli import __version__
 from genomix_cli.genome.intervals import ContigNames
-from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import LINE, Provenance
+from genomix_cli.variants.conditions import Conditions
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
@@ -18,27 +18,12 @@ from genomix_cli.variants.score.annotate import Annotator, missing_contigs
 from genomix_cli.variants.score.plan import Plan, device_name
 
 
-def absent_tracks(request: ScoreRequest, plan: Plan) -> tuple[str, ...]:
-    """Return the model's tracks for which no file was given."""
-    names = tuple(spec.name for spec in plan.config.tracks)
-    if request.genome.shard is None:
-        return tuple(name for name in names if name not in request.genome.tracks)
-    from genomix_cli.formats.genome_shard import open_shard
-
-    shard = open_shard(request.genome.shard)
-    cell = require_cell(shard.cells, request.genome.cell)
-    given = [role.split()[1] for role in shard.provenance["inputs"] if role.startswith("track ")]
-    present = rows_in_cell(given, cell)
-    return tuple(name for name in names if name not in present)
-
-
 def make_header(
     request: ScoreRequest,
     plan: Plan,
     reader: VcfReader,
     reference: Reference,
     annotator: Annotator,
-    absent: tuple[str, ...],
 ) -> Header:
     """Return the input's header with everything a reader of the scores should know.
 
@@ -50,12 +35,10 @@ def make_header(
         Reader of the input.
     reference : Reference
     annotator : Annotator
-    absent : tuple of str
-        See :func:`absent_tracks`.
     """
     seen = _contigs(request, plan, reader, reference)
     contigs = missing_contigs(reader.header, seen, reference.lengths)
-    background = plan.background.source if plan.background else ""
+    background = plan.background.source if plan.background else "a background (there is none)"
     reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
     facts = [
         ("Mode", plan.mode),
@@ -64,15 +47,15 @@ def make_header(
         ("Device", device_name(plan.devices)),
     ]
     if plan.background is not None:
-        facts.append(("Background", f"{background}, {plan.background.count} variants"))
-    if absent:
-        facts.append(("TracksAbsent", ",".join(absent)))
+        facts.append(("Background", str(plan.background)))
+    if plan.absent:
+        facts.append(("TracksAbsent", ",".join(plan.absent)))
     made = Provenance.of(
         _settings(request, plan),
         _inputs(request),
         command=command(request, plan),
         model=f"{plan.name} sha256:{plan.digest}",
-        warnings=warnings_of(plan, absent),
+        warnings=warnings_of(plan),
     )
     return reader.header.without(LINE, f"##INFO=<ID={tags.PREFIX}").plus(
         [
@@ -153,14 +136,27 @@ def _contigs(
         return dict.fromkeys(record.chrom for record in whole)
 
 
-def warnings_of(plan: Plan, absent: tuple[str, ...]) -> list[str]:
+def warnings_of(plan: Plan) -> list[str]:
     """Return the warnings that a reader of the scores needs."""
     texts = [tags.DEMONSTRATION] if plan.config.demonstration else []
+    absent, given = plan.absent, plan.conditions
     if absent and len(absent) == len(plan.config.tracks):
-        texts.append("no tracks were given: scored from sequence alone")
+        what = "sequence and contacts" if given.contacts else "sequence alone"
+        texts.append(f"no tracks were given: scored from {what}")
     elif absent:
         texts.append(f"{', '.join(absent)} not given: scored as if not measured")
-    if plan.background is None:
-        ranks = f"no {tags.PERCENTILE}, no {tags.PHRED}"
-        texts.append(f"{plan.name} has no background of common variants: {ranks}")
+    if plan.calibration is None:
+        fitted = [c.conditions for c in plan.config.calibrations]
+        texts.append(_lacks("calibration", tags.PROBABILITY, plan, fitted))
+    ranks = f"{tags.PERCENTILE}, no {tags.PHRED}"
+    if not plan.backgrounds:
+        texts.append(f"{plan.name} has no background to rank among: no {ranks}")
+    elif plan.background is None:
+        texts.append(_lacks("background", ranks, plan, [b.conditions for b in plan.backgrounds]))
     return texts
+
+
+def _lacks(what: str, empty: str, plan: Plan, stored: Sequence[Conditions]) -> str:
+    """Say which values are missing, since nothing is stored for the conditions of the call."""
+    others = " | ".join(map(str, stored)) or "none"
+    return f"no {empty}: {plan.name} has no {what} for {plan.conditions} (stored: {others})"

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from genomix_cli.errors import UsageError
+from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf.reader import Record
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of
+from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.options import check_options
 from genomix_cli.provenance import sha256
 from genomix_cli.variants import trained
+from genomix_cli.variants.conditions import Conditions
 from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE
-from genomix_cli.variants.requests import ScoreRequest
-from genomix_cli.variants.score.background import Background, load_background
+from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.score.background import Background, load_backgrounds
 from genomix_cli.variants.score.engine import Mode, Precision, chosen_precision
 
 
@@ -33,7 +38,14 @@ class Plan(NamedTuple):
     config : ModelConfig
     digest : str
         sha256 of the weights.
-    background : Background or None
+    conditions : Conditions
+        What the scores are made from.
+    absent : tuple of str
+        Tracks of the model for which no file was given.
+    calibration : Platt or None
+        The one that was fitted under these conditions.
+    backgrounds : tuple of Background
+        All that are stored.
     devices : list of torch.device
     mode, precision : str
     format : Format
@@ -47,7 +59,10 @@ class Plan(NamedTuple):
     folder: Path
     config: trained.ModelConfig
     digest: str
-    background: Background | None
+    conditions: Conditions
+    absent: tuple[str, ...]
+    calibration: Platt | None
+    backgrounds: tuple[Background, ...]
     devices: list[torch.device]
     mode: Mode
     precision: Precision
@@ -60,6 +75,12 @@ class Plan(NamedTuple):
     def name(self) -> str:
         """Name of the model."""
         return self.folder.resolve().name
+
+    @property
+    def background(self) -> Background | None:
+        """The background that was made under these conditions, if there is one."""
+        fits = (b for b in self.backgrounds if b.conditions.agree_with(self.conditions))
+        return next(fits, None)
 
 
 def check_choices(request: ScoreRequest) -> None:
@@ -118,10 +139,47 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
     stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
     mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
     precision = chosen_precision(request.precision, devices[0])
-    background = None if request.save_background else load_background(folder, digest)
-    seen = tuple(dict.fromkeys(record.chrom for record in first))
+    inputs = given_inputs(request.genome)
+    conditions = config.conditions(
+        inputs.tracks,
+        contacts=inputs.contacts,
+        uncovered=request.genome.uncovered,
+        both_strands=request.both_strands,
+        mode=mode,
+        precision=precision,
+    )
     return Plan(
-        folder, config, digest, background, devices, mode, precision, format, regions, stride, seen
+        folder,
+        config,
+        digest,
+        conditions,
+        tuple(spec.name for spec in config.tracks if spec.name not in inputs.tracks),
+        config.calibration(conditions),
+        () if request.save_background else load_backgrounds(folder, digest, config.conditions()),
+        devices,
+        mode,
+        precision,
+        format,
+        regions,
+        stride,
+        tuple(dict.fromkeys(record.chrom for record in first)),
+    )
+
+
+class Given(NamedTuple):
+    """Tracks and contacts for which there are files."""
+
+    tracks: Collection[str]
+    contacts: bool
+
+
+def given_inputs(files: GenomeFiles) -> Given:
+    """Return what the files measure, in the cell type that is read."""
+    if files.shard is None:
+        return Given(files.tracks, files.contacts is not None)
+    shard = open_shard(files.shard)
+    return Given(
+        rows_in_cell(shard.measured, require_cell(shard.cells, files.cell)), shard.has_contacts
     )
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 PREFIX = "GENOMIX_"
 PROBABILITY = PREFIX + "P"
 DIFFERENCE = PREFIX + "DL"
+LOGIT = PREFIX + "LOGIT"
 PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
 REASON = PREFIX + "REASON"
 DEMONSTRATION = (
     "demonstration weights, trained on simulated genomes: not for conclusions about real variants"
 )
+
+
+def score_key(meta: Iterable[str]) -> str:
+    """Return the field to rank by of a VCF with these header lines: logits where P has no value."""
+    return LOGIT if any(line.startswith(f"##INFO=<ID={LOGIT},") for line in meta) else PROBABILITY
 
 
 class Tag(NamedTuple):
@@ -30,6 +37,10 @@ SCORES = (
         "Float",
         "Logit of the allele less that of no change at its place, before calibration, by {model}",
     ),
+)
+#: Written only where there is no probability: no calibration was made under these conditions.
+UNCALIBRATED = (
+    Tag(LOGIT, "Float", "Log-odds of an effect before calibration, by {model}, to rank alleles by"),
 )
 #: Written only if the model has a background.
 RANKS = (

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from genomix_cli.config import to_dict
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
@@ -25,9 +25,9 @@ from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.reference import Reference, open_reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
-from genomix_cli.variants.score.background import Background
+from genomix_cli.variants.score.background import Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
-from genomix_cli.variants.score.header import absent_tracks, make_header, warnings_of
+from genomix_cli.variants.score.header import make_header, warnings_of
 from genomix_cli.variants.score.plan import Plan, check_choices, make_plan
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
@@ -116,14 +116,14 @@ def _score(
     reference: Reference,
 ) -> ScoreSummary:
     annotator = Annotator(
-        plan.config.calibration,
+        plan.calibration,
         plan.background,
         plan.format.is_table,
+        ranks=bool(plan.backgrounds),
         exclude_mismatches=request.check_ref == "x",
     )
-    absent = absent_tracks(request, plan)
-    header = make_header(request, plan, reader, reference, annotator, absent)
-    for text in warnings_of(plan, absent):
+    header = make_header(request, plan, reader, reference, annotator)
+    for text in warnings_of(plan):
         log.warning("%s", text)
     spec = EngineSpec(
         request.model, request.genome, plan.mode, plan.precision, request.both_strands
@@ -148,7 +148,7 @@ def _score(
     run.warn(header)
     if request.save_background:
         _save_background(request, plan, run)
-    return run.summary(absent)
+    return run.summary()
 
 
 def _identity(request: ScoreRequest, plan: Plan, header: Header) -> str:
@@ -163,4 +163,7 @@ def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
     if not len(logits):
         raise UsageError("no allele was scored", where="--save-background")
     source = f"the variants of {Path(request.vcf).name}"
-    Background.of(logits, source, plan.digest).save(plan.folder)
+    others: tuple[Background, ...] = ()
+    with suppress(DataError):  # of other weights, or damaged: replaced
+        others = load_backgrounds(plan.folder, plan.digest, plan.config.conditions())
+    Background.of(logits, source, plan.digest, plan.conditions).save(plan.folder, others)

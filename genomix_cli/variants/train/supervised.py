@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,16 @@ from genomix_cli.learning.calibration import Platt, fit_platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
 from genomix_cli.provenance import Provenance
+from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
-from genomix_cli.variants.train.dataset import VariantDataset, collate
+from genomix_cli.variants.train.controls import withhold_contacts, withhold_tracks
+from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
 from genomix_cli.variants.train.splits import GenomeSplit, Rows, labelled_rows, split_genome, thin
-from genomix_cli.variants.train.task import VariantTask, fit_task, predict
+from genomix_cli.variants.train.task import Predictions, VariantTask, fit_task, predict
 from genomix_cli.variants.trained import model_config, save_model
 
 log = logging.getLogger("genomix")
@@ -126,26 +128,45 @@ def _finish(
     predictions = {
         part: predict(task, loader(rows[part])) for part in ("valid", "test") if len(rows[part])
     }
-    valid, label = predictions["valid"], shard.variants.label
-    known = np.isfinite(label[valid.row])
-    platt = fit_platt(valid.logit[known], label[valid.row][known]) if known.any() else Platt()
     config = model_config(
         *(request.model, task.module, shard, _provenance(request, held)),
-        calibration=platt,
+        calibrations=(),
         demonstration=request.demonstration,
     )
+    given = config.conditions_on(shard)
+    fitted = {given: calibrate(predictions["valid"], shard)}
+    for conditions, alter in _withholding(given):
+        if conditions not in fitted:
+            logits = predict(task, loader(rows["valid"]), alter)
+            fitted[conditions] = calibrate(logits, shard)
+    known = (Calibration(platt, c) for c, platt in fitted.items() if platt is not None)
+    config = replace(config, calibrations=tuple(known))
     save_model(request.output, task.module, config)
     write_reference(request.output)
+    platt = fitted[given] or Platt()
     frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}
     write_predictions(request.output / "predictions.tsv", frames.values())
     metrics: dict[str, Any] = {
         part: metrics_of(table, request.seed) for part, table in frames.items()
     }
-    tested = rows["test"][np.isfinite(label[rows["test"]])]
+    tested = rows["test"][np.isfinite(shard.variants.label[rows["test"]])]
     if len(tested):
         some = thin(tested, CONTROL_VARIANTS)
         metrics["controls"] = controls(task, shard, some, lambda: loader(some), request.seed)
     return metrics
+
+
+def _withholding(given: Conditions) -> Iterator[tuple[Conditions, Callable[[Batch], Batch]]]:
+    """Yield what users may lack of the inputs of the training, and how to withhold it."""
+    yield given.without(contacts=True), withhold_contacts
+    yield given.without(tracks=True, contacts=True), withhold_tracks
+
+
+def calibrate(predictions: Predictions, shard: Shard) -> Platt | None:
+    """Return the calibration of logits of labelled rows; None if there is no label."""
+    label = shard.variants.label[predictions.row]
+    known = np.isfinite(label)
+    return fit_platt(predictions.logit[known], label[known]) if known.any() else None
 
 
 def _labelled_rows(

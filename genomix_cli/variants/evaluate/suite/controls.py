@@ -18,6 +18,11 @@ from genomix_cli.variants.train.controls import CONTROLS, withhold_contacts
 VARIANTS = 8_000
 DRAWS = 200
 
+# What is missing under a control, which decides on its calibration.
+WITHHELD = {
+    "tracks_withheld": {"no_tracks": True, "no_contacts": True},
+    "contacts_withheld": {"no_contacts": True},
+}
 #: What each control alters, and what to expect of it, for the report.
 MEANING = {
     "as_is": "the same variants, nothing altered",
@@ -56,9 +61,10 @@ def run_controls(
     def result(name: str, logit: FloatArray) -> ControlResult:
         altered = judge.replicates(measure, logit)
         less = interval_of(as_is - altered) if name != "as_is" else None
-        mean = None
+        p = None
         if measure.target == "label":
-            mean = float(model.loaded.config.calibration.apply(logit).mean())
+            p = model.probability(logit, **WITHHELD.get(name, {}))
+        mean = None if p is None else float(p.mean())
         return ControlResult(name, len(rows), interval_of(altered), less, mean)
 
     yield result("as_is", score)

@@ -118,6 +118,15 @@ class Model:
         task = VariantTask(module, self.shard.variants, 0.0)
         return predict(task, batches, alter).logit.astype(np.float64)
 
+    def probability(
+        self, logit: FloatArray, *, no_tracks: bool = False, no_contacts: bool = False
+    ) -> FloatArray | None:
+        """Return calibrated probabilities; None if nothing was calibrated with these inputs."""
+        config = self.loaded.config
+        given = config.conditions_on(self.shard).without(tracks=no_tracks, contacts=no_contacts)
+        platt = config.calibration(given)
+        return None if platt is None else platt.apply(logit)
+
     def windows(self, rows: Rows) -> int:
         """Return the number of different windows that the rows lie in."""
         stride = self.loaded.module.n_bins * BIN_SIZE // 2
@@ -156,7 +165,7 @@ def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[
     for model in models:
         start = time.monotonic()
         logit = model.logits(rows, f"scoring with {model.name}")
-        probability = model.loaded.config.calibration.apply(logit) if has_labels else None
+        probability = model.probability(logit) if has_labels else None
         seconds = time.monotonic() - start
         log.info("%s: %s variants in %.1f s", model.name, f"{len(rows):,}", seconds)
         yield Entrant(model.name, "model", logit, probability)

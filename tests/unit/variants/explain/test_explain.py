@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from genomix_cli.comparison import explanation
 from genomix_cli.genome.alphabet import decode, encode
 from genomix_cli.variants.explain.attribution import (
     Attribution,
@@ -57,6 +58,11 @@ class OneWindow:
     def codes(self, contig: str, start: int, end: int) -> np.ndarray:
         first = START - MARGIN
         return self._codes[start - first : end - first]
+
+
+@pytest.fixture(autouse=True)
+def as_many_steps_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explanation, "MOST_STEPS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +122,19 @@ def test_attributions_add_up(model: GMT, change: str, baseline: str) -> None:
     assert abs(attribution.change) > 1e-4
     assert attribution.error < 0.01
     assert abs(attribution.total - attribution.change) < 0.02 * abs(attribution.change)
+
+
+def test_steps_are_doubled_until_attributions_add_up(
+    model: GMT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {change: _explain(model, change, "ref", steps=1)[1].error for change in CHANGES}
+    assert max(few.values()) > 0.01
+    monkeypatch.setattr(explanation, "MOST_STEPS", 1024)
+    enough = {change: _explain(model, change, "ref", steps=1)[1].error for change in CHANGES}
+    assert max(enough.values()) < 0.01
+    monkeypatch.setattr(explanation, "MOST_STEPS", 9)
+    assert list(explanation.step_counts(2)) == [2, 4, 8]
+    assert list(explanation.step_counts(20)) == [20]
 
 
 def test_more_steps_leave_less(model: GMT) -> None:

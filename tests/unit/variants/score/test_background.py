@@ -1,22 +1,27 @@
-"""Ranks among common variants."""
+"""Ranks among a background, under the conditions that it was made under."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import percentileofscore
 
 from genomix_cli.errors import DataError
+from genomix_cli.variants.conditions import Conditions
 from genomix_cli.variants.score import background
-from genomix_cli.variants.score.background import FILE, Background, load_background
+from genomix_cli.variants.score.background import FILE, Background, load_backgrounds
+
+TRACKS = Conditions(("ATAC", "CTCF"), True, "missing", False, "shared", "fp32")
 
 
 @pytest.fixture
 def common() -> Background:
     scores = np.random.default_rng(0).normal(size=999).round(2).astype(np.float32)
-    return Background.of(scores, "made-up variants", "abc")
+    return Background.of(scores, "made-up variants", "abc", TRACKS)
 
 
 def test_percentiles_are_those_of_scipy(common: Background) -> None:
@@ -34,18 +39,58 @@ def test_phred_counts_what_scores_as_high(common: Background) -> None:
     assert common.phred(asked)[-1] == pytest.approx(30)
 
 
-def test_it_is_read_back(tmp_path: Path, common: Background) -> None:
+def test_several_are_read_back_one_for_each_conditions(tmp_path: Path, common: Background) -> None:
+    alone = Background.of(
+        common.logits[:100], "others", "abc", TRACKS.without(tracks=True, contacts=True)
+    )
     common.save(tmp_path)
-    again = load_background(tmp_path, "abc")
-    assert again is not None
-    np.testing.assert_array_equal(again.logits, common.logits)
-    assert (again.count, again.source) == (999, "made-up variants")
-    assert load_background(tmp_path / "nowhere", "abc") is None
+    alone.save(tmp_path, [common])
+    found = load_backgrounds(tmp_path, "abc", Conditions())
+    for stored, read in zip((common, alone), found, strict=True):
+        np.testing.assert_array_equal(read.logits, stored.logits)
+        assert str(read) == str(stored)
+        assert read.conditions == stored.conditions
+    assert str(found[1]) == "others, 100 variants (sequence alone; shared windows; fp32)"
+    again = Background.of(common.logits[:5], "again", "abc", TRACKS)
+    again.save(tmp_path, found)  # replaces the one of its conditions
+    assert [b.source for b in load_backgrounds(tmp_path, "abc", Conditions())] == [
+        "others",
+        "again",
+    ]
+    assert load_backgrounds(tmp_path / "nowhere", "abc", Conditions()) == ()
+
+
+def test_one_of_an_earlier_version_was_made_as_the_model_was(tmp_path: Path) -> None:
+    from safetensors.numpy import save
+
+    metadata = {"count": "3", "source": "made-up variants", "model": "abc"}
+    data = save({"logit": np.arange(3, dtype=np.float32)}, metadata)
+    (tmp_path / FILE).write_bytes(data)
+    (found,) = load_backgrounds(tmp_path, "abc", TRACKS)
+    assert (found.count, found.conditions) == (3, TRACKS)
+
+
+@pytest.mark.parametrize(
+    ("change", "agrees"),
+    [
+        ({}, True),
+        ({"mode": "centred", "precision": "bf16"}, True),
+        ({"tracks": ("ATAC",)}, False),
+        ({"tracks": ()}, False),
+        ({"contacts": False}, False),
+        ({"uncovered": "zero"}, False),
+        ({"both_strands": True}, False),
+        ({"contacts": None, "both_strands": None}, True),
+    ],
+)
+def test_what_decides_whether_conditions_agree(change: dict[str, Any], agrees: bool) -> None:
+    assert TRACKS.agree_with(replace(TRACKS, **change)) is agrees
+    assert replace(TRACKS, **change).agree_with(TRACKS) is agrees
 
 
 def test_more_than_are_kept_become_evenly_spaced_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "MAX_STORED_SCORES", 101)
-    many = Background.of(np.arange(1001, dtype=np.float32), "", "")
+    many = Background.of(np.arange(1001, dtype=np.float32), "", "", TRACKS)
     np.testing.assert_array_equal(many.logits, np.arange(0, 1001, 10))
     assert many.count == 1001
 
@@ -53,7 +98,7 @@ def test_more_than_are_kept_become_evenly_spaced_ranks(monkeypatch: pytest.Monke
 def test_of_other_weights_or_damaged(tmp_path: Path, common: Background) -> None:
     common.save(tmp_path)
     with pytest.raises(DataError, match=r"other weights.*--save-background"):
-        load_background(tmp_path, "another")
+        load_backgrounds(tmp_path, "another", Conditions())
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(DataError, match="damaged"):
-        load_background(tmp_path, "abc")
+        load_backgrounds(tmp_path, "abc", Conditions())

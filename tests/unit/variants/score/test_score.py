@@ -37,6 +37,7 @@ from genomix_cli.inspection import inspect
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.provenance import facts_of, sha256
+from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.prepare.shard import prepare_variants
@@ -45,7 +46,7 @@ from genomix_cli.variants.records.inputs import haplotypes, load_window, place_a
 from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
 from genomix_cli.variants.score import workers
 from genomix_cli.variants.score.annotate import missing_contigs
-from genomix_cli.variants.score.background import FILE, Background, load_background
+from genomix_cli.variants.score.background import FILE, Background, load_backgrounds
 from genomix_cli.variants.score.engine import CHUNKS, ahead, chunk_rows, window_tensors
 from genomix_cli.variants.score.tags import DEMONSTRATION
 from genomix_cli.variants.score.vcf import score_variants
@@ -101,10 +102,10 @@ def write_model(folder: Path, config: GMTConfig, **settings: Any) -> str:
         module = GMT(config)
     levels = np.sort(np.random.default_rng(0).exponential(3, 1001))
     specs = tuple(TrackSpec.of(name, levels) for name in config.tracks)
-    settings = {"calibration": Platt(8.0, 0.0)} | settings
+    settings = {"calibrations": (Calibration(Platt(8.0, 0.0)),)} | settings
     save_model(folder, module, ModelConfig("gmt", arch_of(module), specs, **settings))
     common = np.random.default_rng(1).normal(scale=0.1, size=500).astype(np.float32)
-    Background.of(common, "made-up variants", sha256(folder / WEIGHTS)).save(folder)
+    Background.of(common, "made-up variants", sha256(folder / WEIGHTS), Conditions()).save(folder)
     return str(folder)
 
 
@@ -117,7 +118,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def heard(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Warnings of genomix."""
     monkeypatch.setattr(logging.getLogger("genomix"), "propagate", True)
-    return lambda: [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+    def warnings() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+    warnings.clear = caplog.clear  # type: ignore[attr-defined]
+    return warnings
 
 
 @pytest.fixture
@@ -308,9 +314,8 @@ def test_all_of_a_records_scores_and_ranks(
     p, percentile, phred = (
         float(info[f"GENOMIX_{key}"].split(",")[0]) for key in ("P", "PCT", "PHRED")
     )
-    background = load_background(Path(model), sha256(Path(model) / WEIGHTS))
+    (background,) = load_backgrounds(Path(model), sha256(Path(model) / WEIGHTS), Conditions())
     logit = np.array([(np.log(p / (1 - p))) / 8.0], np.float32)  # the model's Platt scaling
-    assert background is not None
     assert percentile == pytest.approx(background.percentile(logit)[0], abs=0.5)
     assert phred == pytest.approx(background.phred(logit)[0], abs=0.1)
 
@@ -548,6 +553,43 @@ def test_two_processes_score_as_one(
         score(lines, model=str(bad), devices="2")
 
 
+def test_other_conditions_than_those_of_calibration_and_background_give_no_values(
+    tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path], heard: Any
+) -> None:
+    with_tracks = Conditions(TRACKS, False, "missing", False, "shared", "fp32")
+    calibrations = (Calibration(Platt(2.0), with_tracks),)
+    own = write_model(tmp_path / "own", SMALL, calibrations=calibrations)
+    lines = [snv(genome, "chr1", p) for p in range(900, 130_000, 7_371)]
+    score(lines, model=own, tracks=tracks, save_background=True)
+    for given, scored in (
+        ({"tracks": tracks, "precision": "bf16"}, True),
+        ({"tracks": {"ATAC": tracks["ATAC"]}}, False),
+        ({"tracks": tracks, "uncovered": "zero"}, False),
+        ({}, False),
+    ):
+        score(lines, model=own, **given)
+        with VcfReader(tmp_path / "out.vcf") as reader:
+            header, records = reader.header, list(reader)
+        values = [r.info(f"GENOMIX_{key}") for r in records for key in ("P", "PCT", "PHRED")]
+        assert [value != "." for value in values] == [scored] * len(values)
+        said = [text for text in header.meta if "##genomixWarning=" in text and "stored: " in text]
+        assert len(said) == (0 if scored else 2)
+        assert all("sequence + ATAC + H3K27ac" in text for text in said)
+        assert sum("stored: " in text for text in heard()) == len(said)
+        logits = [record.info("GENOMIX_LOGIT") for record in records]
+        assert len(set(logits)) == (1 if scored else len(logits))
+        assert any("GENOMIX_LOGIT" in text for text in header.meta) is not scored
+        heard.clear()
+    # A background of its own for sequence alone, beside the first.
+    score(lines, model=own, save_background=True)
+    for given in ({}, {"tracks": tracks}):
+        score(lines, model=own, **given)
+        with VcfReader(tmp_path / "out.vcf") as reader:
+            ranks = sorted(float(record.info("GENOMIX_PCT") or "nan") for record in reader)
+        expected = (np.arange(len(lines)) + 0.5) * 100 / len(lines)
+        np.testing.assert_allclose(ranks, expected, atol=1e-3)
+
+
 def test_a_background_of_ones_own(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
     own = Path(write_model(tmp_path / "own", SMALL))
     (own / FILE).unlink()
@@ -597,8 +639,10 @@ def test_tables_say_all_that_the_header_says(
 
 
 def test_the_probability_is_calibrated(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
-    raw = write_model(tmp_path / "raw", SMALL, calibration=Platt(1.0, 0.0))
-    calibrated = write_model(tmp_path / "calibrated", SMALL, calibration=Platt(2.0, -1.5))
+    raw = write_model(tmp_path / "raw", SMALL, calibrations=(Calibration(Platt()),))
+    calibrated = write_model(
+        tmp_path / "calibrated", SMALL, calibrations=(Calibration(Platt(2.0, -1.5)),)
+    )
     lines = [snv(genome, "chr1", p) for p in (5_000, 70_000)]
     score(lines, model=raw)
     p = np.array(read(tmp_path / "out.vcf")[1], float)
@@ -820,7 +864,7 @@ def test_a_damaged_model(tmp_path: Path, score: Any, genome: dict[str, str]) -> 
 
 
 def test_never_nan(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
-    nan = write_model(tmp_path / "nan", SMALL, calibration=Platt(1.0, 0.0))
+    nan = write_model(tmp_path / "nan", SMALL, calibrations=(Calibration(Platt()),))
     module = GMT(SMALL)
     with torch.no_grad():
         module.cls.fill_(3e38)  # a number, whose layer norm is none
