@@ -171,6 +171,8 @@ class Suite:
     rows: Rows
 
 
+# A smaller loss of the main metric, with the variant removed, is none.
+LEAST_LOSS = 0.01
 IS_BELOW, LEVEL, IS_ABOVE = "below", "does as well", "above"
 
 
@@ -180,11 +182,15 @@ def verdict(difference: Interval) -> str:
 
 
 def headline(results: SuiteResults) -> str:
-    """Say who is above whom by the main metric, and where the first model stands."""
+    """Say who is above whom by the main metric, and where the first model stands.
+
+    A model that loses nothing with the variant removed ranks places: that comes first.
+    """
     first, main = results.first, results.main
     title = MEASURES[main].title
     rivals = [e for e in results.entrants if e.kind != "model"]
-    sentences = [_against_baselines(results, rivals)] if rivals else []
+    sentences = [_on_the_variant(results)]
+    sentences += [_against_baselines(results, rivals)] if rivals else []
     for other in results.entrants[1:]:
         if other.kind == "model":
             said = verdict(other.difference[main])
@@ -193,7 +199,24 @@ def headline(results: SuiteResults) -> str:
     figure = f"{first.name}: {title} {first.metrics[main].text()}"
     if main in results.ceiling:
         figure += f", where {results.ceiling[main].value:.3f} is the ceiling"
-    return " ".join([*sentences, f"{figure}."])
+    return " ".join(filter(None, [*sentences, f"{figure}."]))
+
+
+def _on_the_variant(results: SuiteResults) -> str:
+    """Say if the first model is not seen to lose anything with the variant removed."""
+    removed = next((c for c in results.controls if c.name == "variant_removed"), None)
+    if removed is None or removed.less is None or removed.less.sign > 0:
+        return ""
+    less = removed.less
+    if less.value >= LEAST_LOSS and isnan(less.low):
+        return ""  # without an interval a loss is taken at its word
+    lost = less.value >= LEAST_LOSS
+    said = "is not seen to read the variant" if lost else "does not read the variant"
+    title, as_is = MEASURES[results.main].title, removed.metric.value + less.value
+    return (
+        f"This model {said}: {title} {as_is:.3f}, and {removed.metric.value:.3f} with the variant "
+        f"removed ({less.text(sign=True)} between them)."
+    )
 
 
 def _against_baselines(results: SuiteResults, rivals: list[EntrantResult]) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names
 from genomix_cli.variants.evaluate.suite.measures import Judge
 from genomix_cli.variants.evaluate.suite.peaks import call_peaks
-from genomix_cli.variants.evaluate.suite.results import Suite, headline
+from genomix_cli.variants.evaluate.suite.results import ControlResult, Suite, headline
 from genomix_cli.variants.evaluate.suite.run import _compare, evaluate_suite, truth_of
 from genomix_cli.variants.evaluate.suite.strata import stratifications
 from genomix_cli.variants.requests import SuiteRequest
@@ -73,6 +74,33 @@ def test_every_baseline_and_the_ceiling_are_there(suite: Suite) -> None:
     assert results.entrants[1].difference["auroc"].low > 0
     assert "backwards is below it" in headline(results)
     assert results.scales == ()
+
+
+@pytest.mark.parametrize(
+    ("less", "said"),
+    [
+        (
+            Interval(0.0, -0.004, 0.004),
+            "This model does not read the variant: AUROC 0.797, and 0.797",
+        ),
+        (Interval(-0.05, -0.07, -0.02), "This model does not read the variant: AUROC 0.747"),
+        (Interval(0.0, np.nan, np.nan), "This model does not read the variant"),
+        (Interval(0.03, -0.01, 0.07), "This model is not seen to read the variant: AUROC 0.827"),
+        (Interval(0.03, 0.01, 0.05), None),
+        (Interval(0.03, np.nan, np.nan), None),
+    ],
+)
+def test_the_headline_opens_with_a_model_that_ranks_places(
+    suite: Suite, less: Interval, said: str | None
+) -> None:
+    removed = ControlResult("variant_removed", 9, Interval(0.797, 0.7, 0.9), less)
+    text = headline(replace(suite.results, controls=(removed,)))
+    if said is None:
+        assert "read the variant" not in text
+    else:
+        assert text.startswith(said)
+    # The toy of these tests reads tracks alone.
+    assert headline(suite.results).startswith("This model does not read the variant: AUROC 0.")
 
 
 def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
