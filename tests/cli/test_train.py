@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.learning.calibration import Platt
 from genomix_cli.variants.records.inputs import least_distance
+from genomix_cli.variants.trained import read_config
 from tests.conftest import ROOT, Ended, Genomix
 
 pytest.importorskip("lightning")
@@ -63,6 +66,27 @@ def test_a_run_folder_is_whole(run: Path) -> None:
     assert {"best.ckpt", "last.ckpt", "epoch=0.ckpt"} <= {
         p.name for p in (run / "checkpoints").iterdir()
     }
+
+
+def test_it_is_calibrated_for_what_users_may_lack(run: Path) -> None:
+    config = read_config(run)
+    full = config.conditions(contacts=True)
+    assert [c.conditions for c in config.calibrations] == [
+        *(full, full.without(contacts=True), full.without(tracks=True, contacts=True))
+    ]
+    assert len({c.platt for c in config.calibrations}) == 3
+    table = pd.read_csv(run / "predictions.tsv", sep="\t")
+    own = config.calibrations[0].platt.apply(table["logit"])
+    np.testing.assert_allclose(table["score"], own, atol=1e-4)
+
+
+def test_a_run_of_the_first_version_is_calibrated_for_its_tracks(run: Path, tmp_path: Path) -> None:
+    data = json.loads((run / "config.json").read_text())
+    data["calibration"] = data.pop("calibrations")[0]["platt"]
+    (tmp_path / "config.json").write_text(json.dumps(data | {"format_version": 1}))
+    config = read_config(tmp_path)
+    assert config.calibration(config.conditions(contacts=True)) == Platt(**data["calibration"])
+    assert config.calibration(config.conditions((), contacts=False)) is None
 
 
 def test_the_run_says_how_it_was_made(run: Path, shard: Path) -> None:
@@ -257,6 +281,7 @@ def test_effects_alone_are_ranked(tiny_genome: Path, tmp_path: Path, here: Here)
     assert "auroc" not in metrics["valid"]
     assert -1 <= metrics["valid"]["spearman"]["value"] <= 1
     assert 0 <= metrics["best_validation"]["ranking"] <= 1
+    assert read_config(folder).calibrations == ()  # without labels there are no probabilities
 
 
 def test_a_checkpoint_of_another_preset_is_told_apart(

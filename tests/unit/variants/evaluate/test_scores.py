@@ -212,6 +212,15 @@ def test_nothing_to_evaluate(tmp_path, records, settings, message):
         _evaluate(path, **settings)
 
 
+def test_logits_are_evaluated_where_there_are_no_probabilities(tmp_path):
+    path = _vcf(tmp_path / "a.vcf", *(r.replace("_P=", "_P=.;GENOMIX_LOGIT=3") for r in PAIR))
+    declared = '##INFO=<ID=GENOMIX_LOGIT,Number=A,Type=Float,Description="Log-odds">\n#CHROM'
+    path.write_text(path.read_text().replace("#CHROM", declared))
+    values = _values(_evaluate(path))
+    assert values["auroc"] == 1
+    assert "brier" not in values
+
+
 def test_two_files_are_compared_on_the_alleles_of_both(tmp_path):
     one = _vcf(tmp_path / "a.vcf", *PAIR, "chr1 30 A G LABEL=1;GENOMIX_P=0.05")
     two = _vcf(tmp_path / "b.vcf", "2 10 A G GENOMIX_P=0.6", "1 10 a g GENOMIX_P=0.5")
