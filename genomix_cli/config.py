@@ -51,6 +51,10 @@ NotNegative = Annotated[float, Within(0)]
 Share = Annotated[float, Within(0, 1)]
 Count = Annotated[int, Within(1)]
 Whole = Annotated[int, Within(0)]
+# Layers of a network, and bases or bins of its window: more would take all time or all memory.
+Depth = Annotated[int, Within(0, 1000)]
+Layers = Annotated[int, Within(1, 1000)]
+Extent = Annotated[int, Within(1, 10_000_000)]
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -149,9 +153,14 @@ def _fits(value: Any, hint: Any) -> bool:
             return False
         each = _hints_of_items(hint, len(value))
         return len(each) == len(value) and all(map(_fits, value, each))
-    if hint is int and isinstance(value, bool):
+    if hint is int and (isinstance(value, bool) or not _is_small(value)):
         return False
     return hint is Any or isinstance(value, origin or hint)
+
+
+def _is_small(value: Any) -> bool:
+    """False for integers that no size can be; Python's own have no end."""
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 def _type_name(hint: Any) -> str:

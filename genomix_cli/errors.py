@@ -6,8 +6,17 @@ its traceback.
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
+
+log = logging.getLogger("genomix")
+
+# What to do about a damaged file.
+AGAIN = "copy it again, or make it again"
 
 
 class Exit(IntEnum):
@@ -68,7 +77,7 @@ class GenomixError(Exception):
             text += f" ({', '.join(details)})"
         if self.hint:
             text += f"; {self.hint}"
-        return " ".join(text.split())
+        return printable(" ".join(text.split()))
 
 
 def _rebuilt(kind: type[GenomixError], state: dict[str, Any]) -> GenomixError:
@@ -110,3 +119,66 @@ class MissingExtraError(GenomixError):
             f"{package} is not installed",
             hint=f"run: pip install 'genomix-toolkit[{extra}]'",
         )
+
+
+@contextmanager
+def guarded(where: object, what: str = "", hint: str = AGAIN) -> Iterator[None]:
+    """Turn whatever a library raises at a damaged file into a `DataError`.
+
+    Only around calls that read: libraries raise every kind of error there is, and so do bugs.
+
+    Parameters
+    ----------
+    where : object
+        The file.
+    what : str
+        What is read from it.
+    hint : str
+        What to do.
+    """
+    try:
+        yield
+    except GenomixError:
+        raise
+    except Exception as error:
+        log.debug("%s", where, exc_info=True)
+        reason = str(error) or type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = "it asks for more memory than there is"
+        part = f"{what} cannot be read" if what else "cannot be read"
+        raise DataError(f"{part}: {shortened(reason)}", where=where, hint=hint) from error
+
+
+# Controls of a terminal, marks that turn the direction of text, and bytes that are no text.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return text with escapes for what would act on a terminal, or cannot be written at all.
+
+    Names come from files of strangers. All that a person reads goes through here: errors, the log,
+    progress, and what `genomix_cli.cli.output` prints.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def check_text(texts: Iterable[Any], what: str) -> None:
+    """Refuse names that no file of ours can hold: with NUL, or of bytes that are no UTF-8.
+
+    Raises
+    ------
+    DataError
+    """
+    for text in texts:
+        if _NO_TEXT.search(str(text)):
+            raise DataError(f"the {what} {str(text)!r} is no text", expected="UTF-8 without NUL")
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """Return what a library says on one line, at most so long."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

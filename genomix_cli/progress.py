@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
+from genomix_cli.errors import printable
+
 T = TypeVar("T")
 
 log = logging.getLogger("genomix")
@@ -38,9 +40,10 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import track as rich_track
 
-    console = Console(stderr=True)
+    console, description = Console(stderr=True), escape(printable(description))
     yield from rich_track(items, description, total, console=console, transient=True)
 
 
@@ -75,7 +78,7 @@ class Ticker:
         self._last = now
         if is_terminal:
             self._shown = True
-            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.write(f"\r\x1b[2K{printable(text)}")
             sys.stderr.flush()
         else:
             log.info("%s", text)

@@ -16,12 +16,16 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 from genomix_cli.cli.help import write_help
 from genomix_cli.cli.overwriting import NamedPath, refuse_overwriting
 from genomix_cli.config import read_toml
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import UsageError, printable
 from genomix_cli.options import Leaf, Option, Threads, build, leaves
+
+log = logging.getLogger("genomix")
 
 # Names of parameters that every command has, beside those of its request.
 CONFIG, VERBOSE, QUIET, THREADS = "config", "verbose", "quiet", "threads"
 TASK = "task"
+# Any machine has so many threads to give, and few have as many CPUs.
+MOST_THREADS = 64
 # Key of the settings file in the context of Click.
 _SETTINGS = "genomix.settings"
 
@@ -126,7 +130,9 @@ class RequestCommand(TyperCommand):
         """Check all values, then call the function of the task."""
         given = self._given(ctx)
         if given.get(THREADS):
-            limit_threads(self.by_name[THREADS].convert(given[THREADS]))
+            threads = _available(self.by_name[THREADS].convert(given[THREADS]))
+            given[THREADS] = str(threads)
+            limit_threads(threads)
         return self.action(ctx, given).run(self.request(ctx, given))
 
     def action(self, ctx: Any, given: Mapping[str, Any]) -> Action:
@@ -266,6 +272,15 @@ def common_options() -> list[Any]:
     ]
 
 
+def _available(threads: int) -> int:
+    """Fewer threads where so many serve nobody: OpenMP ends the process where it gets no more."""
+    cpus = os.cpu_count() or 1
+    most = max(cpus, MOST_THREADS)
+    if threads > most:
+        log.warning("--threads %d: %d are used; there are %d CPUs", threads, most, cpus)
+    return min(threads, most)
+
+
 def limit_threads(threads: int) -> None:
     """Set the threads of numerical libraries; torch reads the same where it is imported later."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -278,21 +293,27 @@ def _set_verbosity(ctx: Any, param: Any, value: int) -> int:
     """(Re)configure logging from -v and -q, whichever came so far."""
     change = -(value or 0) if param.name == QUIET else value or 0
     levels = ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) + change
-    log = logging.getLogger("genomix")
     log.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(levels, -1), logging.DEBUG))
     if log.handlers:
         return value
+    handler: logging.Handler
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.logging import RichHandler
 
-        log.addHandler(RichHandler(console=Console(stderr=True), show_path=False, show_time=False))
+        handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("[genomix] %(message)s"))
-        log.addHandler(handler)
+    handler.addFilter(_make_printable)
+    log.addHandler(handler)
     log.propagate = False
     return value
+
+
+def _make_printable(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
 
 
 def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:

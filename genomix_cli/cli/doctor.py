@@ -6,10 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-import typer
-
 from genomix_cli.cli.command import command
-from genomix_cli.cli.output import print_facts
+from genomix_cli.cli.output import echo, print_facts
 from genomix_cli.errors import CheckError
 from genomix_cli.options import Device, TrainedModel, option
 from genomix_cli.variants.requests import DEFAULT_MODEL
@@ -40,7 +38,7 @@ def doctor(request: DoctorRequest) -> None:
         return
     diagnosis = examine(request.model, request.device, request.precision)
     if request.as_json:
-        typer.echo(json.dumps(asdict(diagnosis), indent=2))
+        echo(json.dumps(asdict(diagnosis), indent=2))
     else:
         print_facts(summarise(diagnosis))
     if not diagnosis.sound:
@@ -50,7 +48,7 @@ def doctor(request: DoctorRequest) -> None:
             hint="try --precision fp32, another driver or PyTorch, or --device cpu",
         )
     if not request.as_json:
-        typer.echo("This device can be trusted.")
+        echo("This device can be trusted.")
 
 
 COMMAND = command(doctor, "genomix doctor", "genomix doctor --device cuda --json")

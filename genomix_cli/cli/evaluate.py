@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from genomix_cli.cli.domains import SEQUENCES, VARIANTS, Domain, Verb
-from genomix_cli.cli.output import interval_text, metric_table, print_table
+from genomix_cli.cli.output import echo, interval_text, metric_table, print_table
 from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
 from genomix_cli.formats.detect import is_genome_shard, is_scored_classes
 from genomix_cli.options import Force, option
@@ -87,7 +85,7 @@ def evaluate_variants(asked: Scores) -> None:
     evaluation = scores.evaluate_scores(asked.request)
     _write(scores, evaluation, asked.files)
     print_table(*metric_table(evaluation.metrics, _TITLES, digits=4, unknown="nan"), aligned=True)
-    typer.echo("\n".join(_variant_lines(evaluation)))
+    echo("\n".join(_variant_lines(evaluation)))
 
 
 def evaluate_classes(asked: Classes) -> None:
@@ -104,10 +102,10 @@ def evaluate_classes(asked: Classes) -> None:
     _write(evaluate, evaluation, asked.files)
     titles = {name: metric.title for name, metric in METRICS.items()}
     print_table(*metric_table(evaluation.metrics, titles), aligned=True)
-    typer.echo("")
+    echo("")
     print_table(*_class_table(evaluation), aligned=True)
-    typer.echo("")
-    typer.echo("\n".join(_class_lines(evaluation)))
+    echo("")
+    echo("\n".join(_class_lines(evaluation)))
 
 
 def evaluate_models(asked: Models) -> None:
@@ -238,13 +236,13 @@ def print_generated(evaluation: GeneratedEvaluation) -> None:
     ]
     print_table(["metric", *(each.name for each in entrants)], rows, aligned=True)
     counts = evaluation.counts
-    typer.echo("")
-    typer.echo(
+    echo("")
+    echo(
         f"{counts['compared']:,} generated sequences beside as many held out by "
         f"{evaluation.held_out_by}"
         + (f"; {counts['left_out']:,} left out, to match classes" if counts["left_out"] else "")
     )
-    typer.echo(evaluation.headline)
+    echo(evaluation.headline)
 
 
 VERB = Verb(

@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from genomix_cli.cli.command import command
-from genomix_cli.cli.output import print_report
+from genomix_cli.cli.output import echo, print_report
 from genomix_cli.options import Force, Option, option
 
 log = logging.getLogger("genomix")
@@ -48,7 +46,7 @@ def inspect(request: InspectRequest) -> None:
         page = request.plots / "index.html"
         log.info("%s pictures, shown by %s", report.facts["pictures"], page)
     if request.as_json:
-        typer.echo(json.dumps(asdict(report), indent=2, default=str))
+        echo(json.dumps(asdict(report), indent=2, default=str))
     else:
         print_report(report)
 

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from genomix_cli import __version__
 from genomix_cli.cli.help import write_group_help
-from genomix_cli.errors import Exit, GenomixError
+from genomix_cli.errors import Exit, GenomixError, printable
 
 # The commands in the order in which they are used; each has a module of its name.
 CHAIN = {
@@ -114,6 +114,7 @@ def main() -> NoReturn:
     except GenomixError as error:
         code = _fail(error.line(), error.exit_code)
     except ClickException as error:
+        error.message = printable(error.message)
         error.show()
         code = error.exit_code
     except typer.Abort as error:
@@ -141,7 +142,7 @@ def _reader_has_gone() -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"genomix: error: {message}", file=sys.stderr)
+    print(f"genomix: error: {printable(message)}", file=sys.stderr)
     return code
 
 

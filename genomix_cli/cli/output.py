@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from genomix_cli.errors import printable
+
 if TYPE_CHECKING:
     from rich.table import Column
 
@@ -23,6 +25,11 @@ WIDTH = 80
 SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 # Metrics of held-out variants.
 HELD_OUT_METRICS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
+
+
+def echo(text: str = "", *, end: str = "\n") -> None:
+    """Print text on stdout, without anything that would act on a terminal."""
+    typer.echo(printable(text) + end, nl=False)
 
 
 def show(rows: Iterable[tuple[str, str, str]]) -> None:
@@ -44,7 +51,7 @@ def print_table(
         _draw(header, rows)
         return
     for line in _aligned([header, *rows]) if aligned else map("\t".join, [header, *rows]):
-        typer.echo(line)
+        echo(line)
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
@@ -61,10 +68,11 @@ def _draw_plain(rows: Iterable[Sequence[str]], *columns: Column, stderr: bool = 
     """Draw rows on a terminal, without a header or lines."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, box=None, show_header=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, map(printable, row)))
     Console(stderr=stderr).print(table)
 
 
@@ -72,13 +80,14 @@ def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "")
     """Draw a table on a terminal, columns of numbers to the right."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left")
     for i, name in enumerate(header):
         numeric = all(row[i][:1] in "-+.0123456789" for row in rows)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(Text(printable(name)), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, map(printable, row)))
     Console().print(table)
 
 
@@ -91,12 +100,12 @@ def print_facts(facts: Sequence[tuple[str, str]], indent: str = "") -> None:
         return
     width = max((len(name) for name, _ in facts), default=0)
     for name, value in facts:
-        typer.echo(f"{indent}{name:<{width}}  {value}")
+        echo(f"{indent}{name:<{width}}  {value}")
 
 
 def print_report(report: Report) -> None:
     """Print what `inspect` says of a file: facts, then tables."""
-    typer.echo(f"{report.path}: {report.kind}")
+    echo(f"{report.path}: {report.kind}")
     print_facts(
         [
             ("" if i else name, text)
@@ -106,12 +115,12 @@ def print_report(report: Report) -> None:
         indent="  ",
     )
     for table in report.tables:
-        typer.echo("")
+        echo("")
         rows = [[_text(value) for value in row] for row in table.rows]
         if sys.stdout.isatty():
             _draw(table.columns, rows, table.title)
             continue
-        typer.echo(f"{table.title}:")
+        echo(f"{table.title}:")
         numeric = (int, float, type(None))
         right = [
             i
@@ -119,7 +128,7 @@ def print_report(report: Report) -> None:
             if all(isinstance(row[i], numeric) for row in table.rows)
         ]
         for line in _aligned([table.columns, *rows], right):
-            typer.echo(f"  {line}")
+            echo(f"  {line}")
 
 
 def _texts(value: Any) -> list[str]:
@@ -206,6 +215,6 @@ def print_held_out(metrics: Mapping[str, Any]) -> None:
                 ceiling = metrics[part].get(f"bayes_{name}")
                 if ceiling is not None:
                     line.append(f"{ceiling:.4f}")
-                typer.echo("\t".join([part, name, *line]))
+                echo("\t".join([part, name, *line]))
     for name, folds in metrics.get("mean", {}).items():
-        typer.echo(f"folds\t{name}\t{folds['mean']:.4f}\t{folds['sd']:.4f}")
+        echo(f"folds\t{name}\t{folds['mean']:.4f}\t{folds['sd']:.4f}")

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
+from genomix_cli.cli.output import echo
 from genomix_cli.cohorts.requests import CohortRequest, FitRequest
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Force, Seed, Threads, option
@@ -138,7 +137,7 @@ def simulate_cohort(asked: Cohort) -> None:
         samples=asked.samples,
     )
     if asked.print_params:
-        typer.echo(to_yaml(parameters), nl=False)
+        echo(to_yaml(parameters), end="")
         return
     if asked.output is None:
         raise UsageError("no file to write to", expected="genomix simulate cohort -o OUT.h5mu ...")

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.study import Floats
-from genomix_cli.errors import DataError, MissingExtraError, UsageError
-from genomix_cli.genome.parquet import MAGIC
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.parquet import MAGIC, read_parquet
 from genomix_cli.genome.tables import first_bytes, how_made, is_missing, number, open_table, place
 
 if TYPE_CHECKING:
@@ -107,21 +107,13 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
 
 def _read_table(path: Path) -> pd.DataFrame:
     """The columns, all of them text unless it is Parquet; indexed by line or number of the row."""
-    import pandas as pd
-
     if not first_bytes(path).startswith(MAGIC):
         with open_table(path, comment="##") as text:
             table = text.frame()
         if not text.is_ended:
             log.warning("%s: its last line has no end: it may have been cut short", path)
         return table
-    try:
-        table = pd.read_parquet(path)
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"cannot be read as a table: {reason}", where=path) from error
+    table = read_parquet(path)
     return table.set_axis(range(1, len(table) + 1))
 
 

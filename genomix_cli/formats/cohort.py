@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, MissingExtraError, UsageError
+from genomix_cli.errors import DataError, MissingExtraError, UsageError, check_text, guarded
 from genomix_cli.provenance import Provenance, atomic_path
 
 if TYPE_CHECKING:
@@ -124,7 +124,11 @@ class Cohort:
 
         self.path = Path(path)
         self._file = file
-        own = read_elem(file["uns/genomix"])
+        own = {
+            name: _text(file[f"uns/genomix/{name}"][()])
+            for name in ("provenance", TRUTH)
+            if name in file["uns/genomix"]
+        }
         self.provenance: dict[str, Any] = json.loads(own["provenance"])
         self.truth: dict[str, Any] | None = json.loads(own[TRUTH]) if TRUTH in own else None
         self.obs: pd.DataFrame = read_elem(file["obs"])
@@ -168,15 +172,30 @@ class Cohort:
         """Return the sample of each stored row of a modality ``[n_m]``."""
         return self._rows[name]
 
-    def stored(self, name: str, where: str = "X") -> h5py.Dataset:
-        """The matrix of a modality, or ``"layers/NAME"``, as the file has it; read when sliced."""
-        return self._file[f"mod/{name}/{where}"]
+    def some(self, name: str, rows: slice, where: str = "X") -> NDArray[np.float32]:
+        """Return some stored rows of a modality's matrix, or of ``"layers/NAME"``."""
+        with guarded(self.path, f"{where} of {name}"):
+            values = np.asarray(self._file[f"mod/{name}/{where}"][rows], np.float32)
+        if where == "X" and (wrong := self.kinds[name].outside(values)).any():
+            raise DataError(
+                f"holds values that {self.kinds[name].name} cannot have",
+                where=f"{self.path} [{name}]",
+                expected=self.kinds[name].domain,
+                found=f"{values[wrong][0]:g}",
+                hint=_AGAIN,
+            )
+        return values
 
     def features(self, name: str) -> pd.DataFrame:
         """The features of a modality, a row each."""
+        return self._read(f"mod/{name}/var")
+
+    def _read(self, where: str) -> Any:
+        """Return what anndata reads there."""
         from anndata.io import read_elem
 
-        return read_elem(self._file[f"mod/{name}/var"])
+        with guarded(self.path, where):
+            return read_elem(self._file[where])
 
     def present(self, name: str) -> NDArray[np.bool_]:
         """Return True for samples that have the modality ``[n]``."""
@@ -186,12 +205,9 @@ class Cohort:
 
     def matrix(self, name: str, where: str = "X") -> NDArray[np.float32]:
         """Return values ``[n, d_m]``, NaN where missing, all of them where the modality is."""
-        from anndata.io import read_elem
-
-        own = read_elem(self._file[f"mod/{name}/{where}"])
-        rows = self._rows[name]
+        own, rows = self.some(name, slice(None), where), self._rows[name]
         if len(rows) == len(self.obs):
-            return np.asarray(own, np.float32)
+            return own
         values = np.full((len(self.obs), own.shape[1]), np.nan, np.float32)
         values[rows] = own
         return values
@@ -202,7 +218,7 @@ class Cohort:
 
     def layers(self, name: str) -> tuple[str, ...]:
         """Names of the layers of a modality."""
-        return tuple(self._file[f"mod/{name}/layers"])
+        return tuple(self._file[f"mod/{name}"].get("layers", ()))
 
     def latents(self) -> pd.DataFrame | None:
         """The latent variables of a simulated cohort, a row per sample."""
@@ -210,15 +226,19 @@ class Cohort:
 
         if self.truth is None:
             return None
-        values = self._file[f"obsm/{TRUTH}"][()]
-        return pd.DataFrame(values, self.obs.index, self.truth["latents"])
+        with guarded(self.path, f"obsm/{TRUTH}"):
+            values = self._file[f"obsm/{TRUTH}"][()]
+            return pd.DataFrame(values, self.obs.index, self.truth["latents"])
 
     def posterior(self, modalities: tuple[str, ...]) -> NDArray[np.float32] | None:
         """Bayes-optimal posterior ``[n, K]`` given these modalities, where the truth is known."""
-        from anndata.io import read_elem
-
         key = bayes_key(tuple(name for name in self.modalities if name in modalities))
-        return read_elem(self._file[f"obsm/{key}"]) if key in self._file["obsm"] else None
+        if key not in self._file["obsm"]:
+            return None
+        values = np.asarray(self._read(f"obsm/{key}"), np.float32)
+        if values.shape != (len(self.obs), len(self.classes)):
+            raise DataError(f"{key} has another shape than obs", where=self.path, hint=_AGAIN)
+        return values
 
     def close(self) -> None:
         """Close the file."""
@@ -238,9 +258,9 @@ def bayes_key(modalities: tuple[str, ...]) -> str:
 
 def is_cohort(path: Path) -> bool:
     """Return True if an HDF5 file is a MuData file, ours or another's."""
-    import h5py
+    from genomix_cli.genome.hdf5 import open_hdf5
 
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file, guarded(path):
         return "mod" in file and "obs" in file
 
 
@@ -256,19 +276,17 @@ def open_cohort(path: Path) -> Cohort:
     MissingExtraError
         If anndata is not installed.
     """
-    import h5py
+    from genomix_cli.genome.hdf5 import open_hdf5
 
     require_extra()
     path = Path(path)
     if not path.exists():
         raise UsageError("no such file", where=path)
+    file = open_hdf5(path, "a cohort (.h5mu)", "make one: genomix prepare cohort")
     try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise DataError(f"is not an HDF5 file: {error}", where=path) from error
-    try:
-        _check(path, file)
-        return Cohort(path, file)
+        with guarded(path, hint=_AGAIN):
+            _check(path, file)
+            return Cohort(path, file)
     except BaseException:
         file.close()
         raise
@@ -301,7 +319,10 @@ def _check(path: Path, file: h5py.File) -> None:
     for column in (LABEL, BATCH, PATIENT):
         if column in file["obs"] and not _is_categorical(file["obs"][column]):
             raise DataError(f"obs[{column!r}] is not categorical", where=path, hint=_AGAIN)
-    _need(path, file["mod"], tuple(map(str, file["mod"].attrs.get("mod-order", ()))))
+    order = tuple(map(str, file["mod"].attrs.get("mod-order", list(file["mod"]))))
+    _need(path, file["mod"], order)
+    if sorted(order) != sorted(file["mod"]):
+        raise DataError("mod-order does not list its modalities", where=path, hint=_AGAIN)
     for name, modality in file["mod"].items():
         _check_modality(f"{path} [{name}]", modality, samples)
 
@@ -316,9 +337,11 @@ def _check_json(path: Path, file: h5py.File) -> None:
     for name in ("provenance", TRUTH):
         if name in file["uns/genomix"]:
             try:
-                json.loads(_text(file[f"uns/genomix/{name}"][()]))
+                data = json.loads(_text(file[f"uns/genomix/{name}"][()]))
             except json.JSONDecodeError as error:
                 raise DataError(f"{name} is not JSON: {error}", where=path, hint=_AGAIN) from error
+            if not isinstance(data, dict):
+                raise DataError(f"{name} is not a JSON object", where=path, hint=_AGAIN)
 
 
 def _is_categorical(column: h5py.Group) -> bool:
@@ -341,6 +364,9 @@ def _check_modality(where: str, modality: h5py.Group, samples: NDArray[Any]) -> 
         raise DataError("its samples are in another order than obs", where=where, hint=_AGAIN)
     values = modality["X"]
     shape = (len(rows), len(features))
+    for name, layer in modality.get("layers", {}).items():
+        if getattr(layer, "shape", None) != shape:
+            raise DataError(f"layers/{name} has another shape than X", where=where, hint=_AGAIN)
     if getattr(values, "shape", None) != shape or values.dtype != np.float32:
         found = f"{getattr(values, 'dtype', 'sparse')} {getattr(values, 'shape', '')}"
         raise DataError(
@@ -390,6 +416,11 @@ def draft_cohort(
     require_extra()
     import mudata
 
+    from genomix_cli.genome.hdf5 import seal
+
+    _check_frame(obs, "sample")
+    for data in modalities.values():
+        _check_frame(data.var, "feature")
     own: dict[str, Any] = {
         "format": FORMAT,
         "format_version": VERSION,
@@ -406,6 +437,18 @@ def draft_cohort(
             data.write_h5mu(draft)
             with h5py.File(draft, "r+") as file:
                 yield file
+            seal(draft)
+
+
+def _check_frame(frame: pd.DataFrame, what: str) -> None:
+    """Refuse names and entries that are no text."""
+    check_text(frame.index, what)
+    check_text(frame.columns, "column")
+    for name, column in frame.items():
+        if hasattr(column, "cat"):
+            check_text(column.cat.categories, f"entry of {name}")
+        elif column.dtype == object:
+            check_text(column, f"entry of {name}")
 
 
 def add_matrix(

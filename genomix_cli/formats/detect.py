@@ -8,7 +8,7 @@ import re
 import zlib
 from pathlib import Path
 
-from genomix_cli.errors import GenomixError
+from genomix_cli.errors import DataError, GenomixError, guarded
 from genomix_cli.genome.parquet import MAGIC
 from genomix_cli.genome.vcf.bgzf import GZIP
 
@@ -31,12 +31,12 @@ def is_cohort(path: Path) -> bool:
     start = _start(path)
     if not start.startswith(HDF5):
         return not path.exists() and path.name.endswith(_SUFFIX)
-    import h5py
+    from genomix_cli.genome.hdf5 import open_hdf5
 
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file, guarded(path):
             return "obs" in file
-    except OSError:  # damaged; the command says so
+    except DataError:  # the command says so
         return start.startswith(_MUDATA)
 
 
@@ -54,12 +54,12 @@ def _is_format(path: Path, name: str) -> bool:
     start = _start(path)
     if not start.startswith(HDF5):
         return False
-    import h5py
+    from genomix_cli.genome.hdf5 import open_hdf5
 
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file, guarded(path):
             return bool(file.attrs.get("format") == name)
-    except OSError:  # damaged; the command says so
+    except DataError:  # the command says so
         return name.encode() in start
 
 

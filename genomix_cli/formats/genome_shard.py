@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.config import from_dict
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, guarded
 from genomix_cli.formats.schema import (
     CONTIG,
     GENOME,
@@ -28,6 +28,7 @@ from genomix_cli.formats.schema import (
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.contacts import from_band
+from genomix_cli.genome.hdf5 import open_hdf5
 from genomix_cli.genome.signal import BIN_SIZE, Signal, TrackSpec, Uncovered
 from genomix_cli.genome.source import GenomeSource
 from genomix_cli.genome.tracks import cells, modalities, read_track_name, rows_in_cell
@@ -43,11 +44,12 @@ def _made_by(layout: Layout) -> str:
 
 
 class Place(NamedTuple):
-    """Place of an array in the file; `offset` is None for an empty one."""
+    """Place of an array in the file; `offset` is None for an empty one, `values` as in `Array`."""
 
     offset: int | None
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    values: tuple[int, int | str] | None
 
 
 class Contents(NamedTuple):
@@ -73,11 +75,13 @@ def check(path: Path, layout: Layout) -> Contents:
     """
     path = Path(path)
     refusal = partial(DataError, where=path, hint=_made_by(layout))
-    with _open_hdf5(path, layout) as file:
+    with open_hdf5(path, "a genomix shard", _made_by(layout)) as file, guarded(path):
         _check_format(file, layout, refusal)
         attributes = _read_attributes(file, layout, refusal)
         places = dict(_read_places(file, layout, attributes, refusal))
-    return Contents(attributes, places)
+    contents = Contents(attributes, places)
+    _check_values(contents, Mapped(path, contents), refusal)
+    return contents
 
 
 def format_of(path: Path) -> str | None:
@@ -88,23 +92,9 @@ def format_of(path: Path) -> str | None:
     DataError
         If the file cannot be read or is not HDF5.
     """
-    with _open_hdf5(Path(path)) as file:
+    with open_hdf5(path) as file, guarded(path, "format"):
         name = file.attrs.get("format")
     return name if isinstance(name, str) else None
-
-
-def _open_hdf5(path: Path, layout: Layout = GENOME) -> h5py.File:
-    if not path.is_file():
-        raise DataError("no such file", where=path)
-    try:
-        if h5py.is_hdf5(path):
-            return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        if "truncated" in str(error):
-            hint = "copy it again, or prepare it again"
-            raise DataError("is cut short", where=path, hint=hint) from error
-        raise DataError(f"cannot be read as HDF5: {error}", where=path) from error
-    raise DataError("is not HDF5", where=path, expected="a genomix shard", hint=_made_by(layout))
 
 
 def _check_format(file: h5py.File, layout: Layout, refusal: Refusal) -> None:
@@ -164,7 +154,8 @@ def _read_places(
             if not isinstance(dataset, h5py.Dataset):
                 raise refusal(f"lacks the dataset {name}")
             _check_dataset(dataset, array, sizes[contig], refusal)
-            yield name, Place(dataset.id.get_offset(), dataset.shape, dataset.dtype)
+            place = dataset.id.get_offset(), dataset.shape, dataset.dtype
+            yield name, Place(*place, array.values)
 
 
 def _check_dataset(
@@ -190,6 +181,22 @@ def _check_dataset(
         raise refusal(problem, expected=", ".join(words), found=str(list(dataset.shape)))
 
 
+def _check_values(contents: Contents, arrays: Mapped, refusal: Refusal) -> None:
+    """Check that numbers which stand for something do."""
+    for name, place in contents.places.items():
+        if place.values is None:
+            continue
+        low, end = place.values
+        above = len(contents.attributes[end]) if isinstance(end, str) else end
+        values = arrays[name]
+        if values.size and not low <= values.min() <= values.max() < above:
+            raise refusal(
+                f"{name} holds numbers without a meaning",
+                expected=f"{low} to {above - 1}",
+                found=f"{values.min()} to {values.max()}",
+            )
+
+
 class Mapped:
     """The arrays of a checked file, as read-only views of one memory map."""
 
@@ -203,7 +210,7 @@ class Mapped:
         return self[name] if name in self._places else None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        offset, shape, dtype = self._places[name]
+        offset, shape, dtype, _ = self._places[name]
         if offset is None:
             return np.empty(shape, dtype)
         return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
@@ -251,6 +258,11 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = Path(path).absolute()
         contents = check(self.path, GENOME)
+        with guarded(self.path):
+            self._take(contents)
+
+    def _take(self, contents: Contents) -> None:
+        """Keep what the file says, and views of what it holds."""
         attributes = contents.attributes
         self.contigs: dict[str, int] = dict(attributes["contigs"])
         self.track_specs = tuple(
@@ -283,7 +295,8 @@ class Shard:
         start, end, offset = blocks.T
         lengths, n_bases = end - start, len(arrays.codes)
         tiled = np.array_equal(np.cumsum(lengths) - lengths, offset) and lengths.sum() == n_bases
-        if not tiled or arrays.signal.shape[1] != -(-n_bases // BIN_SIZE):
+        ordered = (np.append(0, end) <= np.append(start, self.contigs[contig])).all()
+        if not (tiled and ordered) or arrays.signal.shape[1] != -(-n_bases // BIN_SIZE):
             raise DataError(
                 f"the blocks of {contig} do not cover its arrays",
                 where=self.path,

@@ -6,6 +6,7 @@ What a run was asked stands in ``train.json`` from the start; ``config.json`` an
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +21,13 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.provenance import Provenance, atomic_path, environment, sha256
 
 FORMAT = "genomix-model"
-# 2: the configuration holds the digest of the weights. 1 is still read.
+# 2: the configuration holds the digest of the weights, and its own. 1 is still read.
 FORMAT_VERSION = 2
 # Runs from before cohorts and sequences do not say their domain.
 FIRST_DOMAIN = "variants"
 CONFIG, WEIGHTS, DIGEST = "config.json", "model.safetensors", "weights_sha256"
+# Of config.json without this entry.
+OWN_DIGEST = "config_sha256"
 REQUEST = "train.json"
 # Settings, by their path in the request, that change where and for how long a run works, and not
 # what it learns from an epoch.
@@ -172,7 +175,9 @@ class RunFolder:
             **config,
             DIGEST: sha256(self.path / WEIGHTS),
         }
-        self.write_text(CONFIG, json.dumps(data, indent=1, default=list) + "\n")
+        data = json.loads(json.dumps(data, default=list))
+        data[OWN_DIGEST] = _digest(data)
+        self.write_text(CONFIG, json.dumps(data, indent=1) + "\n")
 
     def config(self, domain: str) -> dict[str, Any]:
         """Return the configuration as plain data, for the class of its domain.
@@ -205,6 +210,12 @@ class RunFolder:
                 found=str(version),
                 hint="upgrade: pip install -U genomix-toolkit",
             )
+        if OWN_DIGEST in data and data.pop(OWN_DIGEST) != _digest(data):
+            raise DataError(
+                "is not what was saved",
+                where=path,
+                hint=f"copy it again; if you changed it yourself, remove {OWN_DIGEST} from it",
+            )
         return {k: v for k, v in data.items() if k not in ("format", "format_version", "domain")}
 
     def load(self, domain: str) -> Stored:
@@ -225,7 +236,7 @@ class RunFolder:
             raise DataError(
                 "the weights are not those that were saved with config.json",
                 where=path,
-                expected=f"sha256 {digest[:12]}...",
+                expected=f"sha256 {str(digest)[:12]}...",
                 found=f"{own[:12]}...",
                 hint="copy the run folder again, as a whole",
             )
@@ -279,6 +290,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise DataError("is damaged", where=path, expected="a JSON object")
     return data
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    """Digest of plain data, however it is laid out."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _differing(before: Any, asked: Any, prefix: str = "") -> list[str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.contacts import REACH
+from genomix_cli.genome.iupac import SETS
 from genomix_cli.genome.signal import BIN_SIZE
 
 CONTIG = "<contig>"
@@ -48,6 +49,9 @@ class Array:
     text : str
         Meaning, with units.
     required : bool
+    values : tuple, optional
+        The least value, and the one above the greatest; a name stands for the number of entries
+        of an attribute.
     """
 
     path: str
@@ -55,6 +59,7 @@ class Array:
     shape: tuple[str | int, ...]
     text: str
     required: bool = True
+    values: tuple[int, int | str] | None = None
 
     def has_dtype(self, dtype: np.dtype) -> bool:
         """Return True if `dtype` is what the table asks for."""
@@ -165,12 +170,20 @@ _COMMON = (
 )
 
 
+_VALUES: dict[str, tuple[int, int | str]] = {
+    "contig": (0, "contigs"),
+    "tissue": (-1, "tissues"),
+    "split": (-1, "splits"),
+    "strand": (-1, 2),
+}
+
+
 def _columns(
     folder: str, size: str, columns: dict[str, tuple[str, str]], optional: Container[str] = ()
 ) -> tuple[Array, ...]:
     """Arrays of one length in a folder, from the type and meaning of each."""
     return tuple(
-        Array(f"{folder}/{name}", dtype, (size,), text, name not in optional)
+        Array(f"{folder}/{name}", dtype, (size,), text, name not in optional, _VALUES.get(name))
         for name, (dtype, text) in columns.items()
     )
 
@@ -207,6 +220,7 @@ GENOME = Layout(
             "uint8",
             ("base",),
             "Bases of the blocks one after another: A 0, C 1, G 2, T 3, anything else 4.",
+            values=(0, 5),
         ),
         Array(
             f"/sequence/{CONTIG}/blocks",
@@ -229,6 +243,7 @@ GENOME = Layout(
             ("track", "bin"),
             "1 where measured, 2 where a short gap was bridged by a line, else 0; before version "
             "3, 1 for both.",
+            values=(0, 3),
         ),
         Array(
             f"/contacts/{CONTIG}/oe",
@@ -274,6 +289,7 @@ WINDOWS = Layout(
             ("variant", "track", "bin"),
             "1 where measured, 2 where a short gap was bridged by a line, else 0; before version "
             "3, 1 for both.",
+            values=(0, 3),
         ),
         Array(
             "/windows/start",
@@ -336,6 +352,7 @@ SEQUENCES = Layout(
             "uint8",
             ("sequence", "base"),
             "Sets of bases: A 1, C 2, G 4, T 8 and their sums (IUPAC letters), N 15.",
+            values=(0, SETS),
         ),
         *_columns("/sequences", "sequence", _SEQUENCE_COLUMNS, ("contig", "start", "strand")),
         *_columns("/columns", "base", _ALIGNED_COLUMNS, _ALIGNED_COLUMNS),

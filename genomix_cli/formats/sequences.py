@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, UsageError, check_text, guarded
 from genomix_cli.formats.genome_shard import Contents, Mapped, check
 from genomix_cli.formats.schema import SEQUENCES
 from genomix_cli.formats.writer import LayoutWriter
@@ -191,8 +191,12 @@ def open_sequences(path: Path) -> Sequences:
         If the gate refuses it: not HDF5, cut short, of another kind or a newer version, or its
         tables do not fit each other.
     """
-    path = Path(path)
-    contents = check(path, SEQUENCES)
+    contents = check(Path(path), SEQUENCES)
+    with guarded(path):
+        return _read(Path(path), contents)
+
+
+def _read(path: Path, contents: Contents) -> Sequences:
     arrays = Mapped(path, contents)
     attributes = contents.attributes
     names = np.char.decode(arrays["/sequences/name"], "utf-8")
@@ -284,6 +288,14 @@ def sequences_writer(path: Path, sequences: Sequences, provenance: Provenance) -
         "contigs": list(map(list, sequences.contigs.items())),
         "provenance": provenance.to_dict(),
     }
+    for what, names in (
+        ("name", sequences.names),
+        ("phenotype", [p.name for p in sequences.phenotypes]),
+        ("category", [name for p in sequences.phenotypes for name in p.categories or ()]),
+        ("contig", sequences.contigs),
+        ("assembly", [sequences.assembly]),
+    ):
+        check_text(names, what)
     file = LayoutWriter(path, SEQUENCES, attributes)
     file.put("/sequences/name", np.char.encode(sequences.names.astype(str), "utf-8"))
     file.put("/sequences/group", sequences.group)

@@ -12,7 +12,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.errors import check_text
 from genomix_cli.formats.schema import CONTIG, Array, Layout, VariantTable
+from genomix_cli.genome.hdf5 import seal
 
 # Arrays start at multiples of this, so that mapped numbers are aligned.
 ALIGNMENT = 64
@@ -77,6 +79,7 @@ class LayoutWriter:
     """
 
     def __init__(self, path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
+        self.path = path
         self.layout = layout
         self._disk = _Disk(path)
         self._file = h5py.File(
@@ -90,6 +93,9 @@ class LayoutWriter:
         for attribute in layout.attributes:
             value = values.pop(attribute.name)
             is_json = attribute.kind == "json"
+            if attribute.name != "provenance":  # names of files may be anything
+                text = json.dumps(value, ensure_ascii=False) if is_json else value
+                check_text([text], attribute.name)
             self._file.attrs[attribute.name] = json.dumps(value) if is_json else value
         if values:
             raise ValueError(f"not in the schema: {', '.join(values)}")
@@ -101,6 +107,7 @@ class LayoutWriter:
         self._file.close()
         self._disk.close()
         self._raise_disk_error()
+        seal(self.path)
 
     def _raise_disk_error(self) -> None:
         if self._disk.error is not None:

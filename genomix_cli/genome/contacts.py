@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, MissingExtraError
+from genomix_cli.errors import DataError, MissingExtraError, guarded
+from genomix_cli.genome.hdf5 import check_hdf5
 from genomix_cli.genome.intervals import ContigNames
 
 log = logging.getLogger("genomix")
@@ -61,7 +62,13 @@ class Contacts:
 
     def __init__(self, path: str | Path) -> None:
         self.uri = str(path)
-        self._map = _open(self.uri)
+        with guarded(path):
+            self._map = _open(self.uri)
+            self._read_bins(path)
+        self._bands: dict[str, NDArray[np.float32]] = {}
+
+    def _read_bins(self, path: str | Path) -> None:
+        """Read resolution, contigs and balancing, and refuse a map that cannot be used."""
         # cooler gives None for bins of varying size.
         self.resolution = int(self._map.binsize or 0)
         if not self.resolution or (BIN % self.resolution and self.resolution % BIN):
@@ -75,7 +82,6 @@ class Contacts:
         self.names = ContigNames(self.lengths, path)
         self.balancing = next((c for c in BALANCINGS if c in self._map.bins().columns), None)
         self._refuse_empty()
-        self._bands: dict[str, NDArray[np.float32]] = {}
 
     def _refuse_empty(self) -> None:
         """Refuse a map without contacts, or whose balancing failed in every bin."""
@@ -132,7 +138,8 @@ class Contacts:
         """
         name = self.names.require(contig)
         if name not in self._bands:
-            self._bands[name] = self._read_band(name, -(-self.lengths[name] // BIN))
+            with guarded(self.uri, f"contacts of {name}"):
+                self._bands[name] = self._read_band(name, -(-self.lengths[name] // BIN))
         return self._bands[name]
 
     def _read_band(self, contig: str, n_bins: int) -> NDArray[np.float32]:
@@ -262,8 +269,9 @@ def _open(uri: str) -> Any:
     except ImportError as error:
         raise MissingExtraError("cooler", "hic") from error
     path, _, group = uri.partition("::")
-    if not Path(path).is_file():
-        raise DataError("no such file", where=path)
+    expected = ".cool, .mcool or .mcool::/resolutions/5000"
+    hint = "convert .hic files with hictk or hic2cool" if path.endswith(".hic") else None
+    check_hdf5(Path(path), expected, hint)
     try:
         groups = [] if group else cooler.fileops.list_coolers(path)
         maps = (name.rpartition("/") for name in groups)
@@ -275,8 +283,8 @@ def _open(uri: str) -> Any:
         raise DataError(
             "is not a contact map, or has no such resolution",
             where=uri,
-            expected=".cool, .mcool or .mcool::/resolutions/5000",
-            hint="convert .hic files with hictk or hic2cool" if path.endswith(".hic") else None,
+            expected=expected,
+            hint=hint,
         ) from error
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pysam
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, GenomixError
+from genomix_cli.errors import DataError, GenomixError, guarded
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.readahead import ReadAhead
@@ -31,6 +31,8 @@ KEPT_BASES = 1_000_000
 # Headers compared with the index, evenly spread over the file, and the longest one believed.
 CHECKED_CONTIGS = 64
 LONGEST_HEADER = 1 << 16
+# Bytes of a line that are looked at together.
+_PIECE = 1 << 20
 # Compressed bytes that hold any header believed: a block has 64 KiB at most, packed or not.
 _FEW_BLOCKS = 4 << 16
 
@@ -199,7 +201,7 @@ def _is_indexed(path: Path) -> bool:
         return not has_end(path) or _fits(
             rows, partial(_bgzf_text, path, _blocks(files["--gzi-idx"]))
         )
-    except (ValueError, ZeroDivisionError, OSError, EOFError, zlib.error):
+    except (ValueError, TypeError, ArithmeticError, OSError, EOFError, zlib.error):
         return False
 
 
@@ -301,17 +303,22 @@ def _build_index(path: Path) -> None:
 def _refuse_duplicates(path: Path) -> None:
     """Refuse a file that names a contig twice: htslib would index the first and drop the other."""
     seen: set[bytes] = set()
-    with (gzip.open if _start(path).startswith(GZIP) else open)(path, "rb") as handle:
-        for line in handle:
-            if line.startswith(b">"):
-                name = (line[1:].split() or [b""])[0]
-                if name in seen:
-                    raise DataError(
-                        f"has two contigs called {name.decode(errors='replace')}",
-                        where=path,
-                        hint="rename or remove one of them",
-                    )
-                seen.add(name)
+    opener = gzip.open if _start(path).startswith(GZIP) else open
+    with guarded(path), opener(path, "rb") as handle:
+        # In pieces: a contig may be one line.
+        begins = True
+        for line in iter(partial(handle.readline, _PIECE), b""):
+            is_name, begins = begins and line.startswith(b">"), line.endswith(b"\n")
+            if not is_name:
+                continue
+            name = (line[1:].split() or [b""])[0]
+            if name in seen:
+                raise DataError(
+                    f"has two contigs called {name.decode(errors='replace')}",
+                    where=path,
+                    hint="rename or remove one of them",
+                )
+            seen.add(name)
 
 
 def _faidx(*arguments: str) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome import iupac
-from genomix_cli.genome.tables import open_text
+from genomix_cli.genome.tables import open_text, short_lines
 
 PSEUDO_PROBABILITY = 0.005
 MIN_THRESHOLD_BITS = 6.5
@@ -144,7 +144,7 @@ def read_meme(path: Path) -> tuple[Motif, ...]:
     if not Path(path).exists():
         raise DataError("cannot be read: No such file or directory", where=path)
     with open_text(path) as handle:
-        lines = enumerate(handle.read().splitlines(), start=1)
+        lines = enumerate([line.rstrip("\n") for line in short_lines(handle, path)], 1)
     motifs: list[Motif] = []
     name = ""
     for number, line in lines:

@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from genomix_cli.errors import DataError, MissingExtraError
+from genomix_cli.errors import DataError, MissingExtraError, guarded
 from genomix_cli.provenance import METADATA, facts_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Rows that are compressed together, and held in memory.
 ROW_GROUP = 1 << 17
@@ -31,6 +34,23 @@ def require_pyarrow() -> None:
         import_module("pyarrow.parquet")
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a table that others wrote.
+
+    Raises
+    ------
+    MissingExtraError
+        Without pyarrow.
+    DataError
+        If it is damaged.
+    """
+    import pandas as pd
+
+    require_pyarrow()
+    with guarded(path):
+        return pd.read_parquet(path)
 
 
 def write_parquet(source: Path, target: Path, columns: Sequence[Column] | None, name: str) -> None:

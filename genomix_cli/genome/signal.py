@@ -63,6 +63,12 @@ class TrackSpec:
     mean: float
     sd: float
 
+    def __post_init__(self) -> None:
+        levels = np.array([*self.quantiles, self.mean, self.sd], np.float64)
+        is_sound = len(self.quantiles) == 1001 and np.isfinite(levels).all() and self.sd > 0
+        if not is_sound or (np.diff(levels[:-2]) < 0).any():
+            raise ValueError(f"the reference of {self.name} is no distribution")
+
     @classmethod
     def of(cls, name: str, bin_quantiles: NDArray[np.floating]) -> TrackSpec:
         """The spec of a track that is its own reference.

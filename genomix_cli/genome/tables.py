@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -45,6 +46,8 @@ _CONVERTED = re.compile(
 _DAYS = range(36_526, 47_849)
 # Spellings of a missing value for the fast parser; others are parsed cell by cell.
 _SPELLINGS = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
+# Characters of a line: 500,000 genotypes of 500 each.
+LONGEST = 1 << 28
 # A sequence between quotes may be longer than Python's limit of 131,072 characters.
 csv.field_size_limit(2**31 - 1)
 # What people hand over in place of a table, by its first bytes.
@@ -161,7 +164,7 @@ class TextTable:
     def _after_comments(self, handle: TextIO, comment: str) -> Iterator[tuple[int, str]]:
         """Lines that say something; what comes before the header is kept aside."""
         began = False
-        for number, line in enumerate(handle, 1):
+        for number, line in enumerate(short_lines(handle, self.path), 1):
             self.is_ended = line.endswith("\n")
             text = _bare(line)
             if not began and text.startswith(comment):
@@ -303,6 +306,25 @@ def how_made(path: Path) -> dict[str, list[str]]:
     if first_bytes(path).startswith(MAGIC):
         return read_facts(path)
     return facts_of(leading_lines(path)[0])
+
+
+def short_lines(handle: TextIO, path: Path) -> Iterator[str]:
+    """Yield the lines of a file; a small compressed one may hold a line that fills all memory.
+
+    Raises
+    ------
+    DataError
+        If a line is longer than `LONGEST`.
+    """
+    for number, line in enumerate(iter(partial(handle.readline, LONGEST), ""), 1):
+        if len(line) == LONGEST:
+            raise too_long(f"{path}:{number}")
+        yield line
+
+
+def too_long(where: str) -> DataError:
+    """Return the error for a line that is too long to be meant."""
+    return DataError("the line is longer than 256 MiB: is this the right file?", where=where)
 
 
 def first_bytes(path: Path, n: int = 8) -> bytes:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from genomix_cli.config import Count, NotNegative, Positive
 from genomix_cli.learning.devices import resolve_device
@@ -205,6 +206,35 @@ def new_module(build: Callable[[], M], seed: int) -> M:
 def weights(module: nn.Module) -> dict[str, NDArray[Any]]:
     """Return the weights of a network as arrays, as run folders store them."""
     return {k: v.detach().cpu().contiguous().numpy() for k, v in module.state_dict().items()}
+
+
+def stored_module(build: Callable[[], M], arrays: Mapping[str, NDArray[Any]]) -> M:
+    """Build the network that weights were stored of, and set them.
+
+    Raises
+    ------
+    ValueError
+        If it asks for more weights than are stored. This is noticed while it is built: a size that
+        is damaged would take all memory, or all time.
+    RuntimeError
+        If they do not fit it.
+    """
+    # Parts that are shared or replaced are registered again.
+    left = [4 * len(arrays) + 1000, 4 * sum(a.size for a in arrays.values()) + 2**20]
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        left[0] -= 1
+        left[1] -= 0 if parameter is None else parameter.numel()
+        if min(left) < 0:
+            raise ValueError("it asks for more weights than are stored")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        module = new_module(build, 0)
+    finally:
+        hook.remove()
+    set_weights(module, arrays)
+    return module
 
 
 def set_weights(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:

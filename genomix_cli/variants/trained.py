@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +18,7 @@ from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.tracks import modalities
 from genomix_cli.learning.calibration import Platt
-from genomix_cli.learning.networks import set_weights, weights
+from genomix_cli.learning.networks import stored_module, weights
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.conditions import Calibration, Conditions
@@ -215,19 +216,26 @@ def read_config(folder: Path) -> ModelConfig:
     return _config(RunFolder(folder).config(DOMAIN), folder / CONFIG)
 
 
+def _platt(data: Mapping[str, Any]) -> Platt:
+    found = Platt(**{name: float(value) for name, value in data.items()})
+    if not np.isfinite(found).all():
+        raise ValueError("the calibration is not finite")
+    return found
+
+
 def _config(data: dict[str, Any], where: Path) -> ModelConfig:
     try:
         data["tracks"] = tuple(from_dict(TrackSpec, t, where=where) for t in data["tracks"])
         first = data.pop("calibration", None)  # of the first runs, with all tracks
         data["calibrations"] = tuple(
-            Calibration(Platt(**c["platt"]), from_dict(Conditions, c["conditions"], where=where))
+            Calibration(_platt(c["platt"]), from_dict(Conditions, c["conditions"], where=where))
             for c in data.get("calibrations", ())
         )
         config = from_dict(ModelConfig, data, where=where)
         if first is None:
             return config
-        return replace(config, calibrations=(Calibration(Platt(**first), config.conditions()),))
-    except (KeyError, TypeError, UsageError) as error:
+        return replace(config, calibrations=(Calibration(_platt(first), config.conditions()),))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UsageError) as error:
         raise DataError(f"is damaged: {error}", where=where) from error
 
 
@@ -249,12 +257,12 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     folder = model_folder(str(name))
     stored = RunFolder(folder).load(DOMAIN)
     config = _config(stored.config, folder / CONFIG)
-    # Building draws initial weights, which are replaced: the caller's generator stays as it was.
-    with torch.random.fork_rng(devices=[]):
-        module = build_model(config.model, config.arch, where=folder / CONFIG)
+    where = folder / CONFIG
     try:
-        set_weights(module, stored.state)
-    except RuntimeError as error:
+        module = stored_module(
+            lambda: build_model(config.model, config.arch, where=where), stored.state
+        )
+    except (ValueError, RuntimeError, MemoryError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"the weights do not fit the configuration: {reason}", where=folder / WEIGHTS

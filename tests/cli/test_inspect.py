@@ -107,7 +107,7 @@ def test_what_can_go_wrong_with_cohorts(cohort: Path, genomix_fast: Any, tmp_pat
     text.write_text(">chr1\nACGT\n")
     drawn = tmp_path / "drawn"
     assert "is a FASTA" in genomix_fast("inspect", text, "--plots", drawn, code=2).stderr
-    assert "is not an HDF5" in genomix_fast("inspect", cohort, "--beside", text, code=1).stderr
+    assert "is not HDF5" in genomix_fast("inspect", cohort, "--beside", text, code=1).stderr
     absent = tmp_path / "absent.h5mu"
     assert "no such file" in genomix_fast("inspect", cohort, "--beside", absent, code=2).stderr
     nowhere = tmp_path / "no" / "drawn"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,14 @@ def test_saved_and_loaded_it_answers_the_same(name: str, tmp_path: Path) -> None
 def test_weights_of_another_architecture_are_refused(name: str, tmp_path: Path) -> None:
     model = make(name)
     save_model(tmp_path, model, ModelConfig(name, arch_of(model), SPECS))
-    config = (tmp_path / "config.json").read_text()
-    (tmp_path / "config.json").write_text(config.replace('"CTCF"', '"CTCF",\n"X"', 1))
+    path = tmp_path / "config.json"
+    config = path.read_text()
+    path.write_text(config.replace('"CTCF"', '"CTCF",\n"X"', 1))
+    with pytest.raises(DataError, match=r"is not what was saved; .*remove config_sha256"):
+        load_model(tmp_path)
+    data = json.loads(path.read_text())
+    del data["config_sha256"]
+    path.write_text(json.dumps(data))
     with pytest.raises(DataError, match="do not fit"):
         load_model(tmp_path)
 

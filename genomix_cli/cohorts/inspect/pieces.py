@@ -50,13 +50,13 @@ def pieces(
     size : int
         Number of values to read at a time.
     """
-    dataset, rows = cohort.stored(modality, where), cohort.rows(modality)
+    rows, width = cohort.rows(modality), len(cohort.features(modality))
     wanted = np.ones(len(rows), bool) if keep is None else keep[rows]
-    step = max(size // max(dataset.shape[1], 1), 1)
+    step = max(size // max(width, 1), 1)
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         if wanted[part].any():
-            values = np.asarray(dataset[part], np.float32)
+            values = cohort.some(modality, part, where)
             yield Piece(rows[part][wanted[part]], values[wanted[part]])
 
 

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.encoders import BatchNorm, encoder_of
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output, Part
-from genomix_cli.config import Count, NotNegative, Share
+from genomix_cli.config import Count, Layers, NotNegative, Share
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.layers.attention import check_heads
 from genomix_cli.learning.layers.transformer import attention_weights
@@ -80,7 +80,7 @@ class CancerAlphaConfig(NetworkConfig):
     value_dropout: Share = 0.2
     width: Count = 128
     heads: Count = 4
-    layers: Count = 1
+    layers: Layers = 1
     dropout: Share = 0.4
     sparsity: NotNegative = 0.01
     training: Literal["progressive", "end-to-end"] = "progressive"

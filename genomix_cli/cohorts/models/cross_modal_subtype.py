@@ -43,7 +43,7 @@ from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
 from genomix_cli.cohorts.models.preprocessing import Selector
 from genomix_cli.cohorts.models.selection import elastic_net
-from genomix_cli.config import Count, NotNegative, Share, Whole
+from genomix_cli.config import Count, Layers, NotNegative, Share, Whole
 from genomix_cli.errors import DataError
 from genomix_cli.learning.layers.attention import check_heads
 
@@ -77,7 +77,7 @@ class CrossModalSubtypeConfig(NetworkConfig):
     space: Count = 8
     heads: Count = 1
     width: Count = 128
-    layers: Count = 2
+    layers: Layers = 2
     dropout: Share = 0.4
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
-from genomix_cli.config import Count, Share
+from genomix_cli.config import Count, Layers, Share
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MLPConfig(NetworkConfig):
     """
 
     width: Count = 128
-    layers: Count = 2
+    layers: Layers = 2
     dropout: Share = 0.2
 
 

@@ -26,11 +26,11 @@ from genomix_cli.cohorts.models.preprocessing import (
 )
 from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
-from genomix_cli.config import Count, NotNegative, Share, Whole
+from genomix_cli.config import Count, Layers, NotNegative, Share, Whole
 from genomix_cli.learning import networks as learning
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.learning.networks import JOINT, Learning, new_module, set_weights, weights
+from genomix_cli.learning.networks import JOINT, Learning, new_module, stored_module, weights
 from genomix_cli.learning.task import Epoch
 
 PREDICT_BATCH = 512
@@ -68,7 +68,7 @@ class NetworkConfig(Learning):
     focal: NotNegative = 0.0
     balanced: bool = False
     smoothing: Share = 0.0
-    members: Count = 1
+    members: Layers = 1
     valid_share: Share = 0.15
     top_k: Whole = 0
 
@@ -288,8 +288,10 @@ class NetworkModel(CohortModel):
         return Fitted(parameters, tuple(curve), converged=not self._improving)
 
     def _build(self, seed: int) -> nn.Module:
-        kept = self._preprocessor.selected
-        return new_module(lambda: self.build(kept, len(self.classes)), seed)
+        return new_module(self._new, seed)
+
+    def _new(self) -> nn.Module:
+        return self.build(self._preprocessor.selected, len(self.classes))
 
     def log_probability(self, samples: Samples) -> Floats:
         """Return the log-softmax of the mean logit of all members."""
@@ -329,8 +331,7 @@ class NetworkModel(CohortModel):
         self._preprocessor = Preprocessor.restore(self.modalities, under(state, "input/"))
         self._members = []
         for i in range(self.config.members):
-            member = self._build(0)
-            set_weights(member, under(state, f"member{i}/"))
+            member = stored_module(self._new, under(state, f"member{i}/"))
             self._members.append(member.eval())
 
     def differentiable(self) -> Differentiable:

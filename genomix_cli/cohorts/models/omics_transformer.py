@@ -24,7 +24,7 @@ from genomix_cli.cohorts.models.tokens import (
     plain_values,
     thinned,
 )
-from genomix_cli.config import Count
+from genomix_cli.config import Count, Layers
 from genomix_cli.learning.layers import transformer
 
 
@@ -50,7 +50,7 @@ class OmicsTransformerConfig(TokenConfig):
         Use the branch of cross-modal attention.
     """
 
-    layers: Count = 1
+    layers: Layers = 1
     latents: Count = 8
     summary: Count = 64
     hidden: Count = 64

@@ -21,7 +21,7 @@ from genomix_cli.cohorts.models.tokens import (
     plain_values,
     thinned,
 )
-from genomix_cli.config import Count
+from genomix_cli.config import Count, Layers
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock, feed_forward, visible
 
 
@@ -37,7 +37,7 @@ class TabTransformerConfig(TokenConfig):
         Width of the hidden layer behind them.
     """
 
-    layers: Count = 2
+    layers: Layers = 2
     hidden: Count = 64
 
 

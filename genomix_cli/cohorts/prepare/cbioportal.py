@@ -17,7 +17,7 @@ from genomix_cli.cohorts.prepare.clinical import Clinical, read_clinical
 from genomix_cli.cohorts.prepare.mutations import Coverage, sequenced_samples, whole_exomes
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.arms import ALIASES, ASSEMBLIES
-from genomix_cli.genome.tables import is_missing, open_table, open_text
+from genomix_cli.genome.tables import is_missing, open_table, open_text, short_lines
 
 log = logging.getLogger("genomix")
 
@@ -166,7 +166,7 @@ def _metas(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def read_settings(path: Path) -> dict[str, str]:
     """Return the ``key: value`` lines of a file."""
     with open_text(path) as handle:
-        pairs = [line.rstrip("\n").partition(":") for line in handle]
+        pairs = [line.rstrip("\n").partition(":") for line in short_lines(handle, path)]
     return {key.strip(): value.strip() for key, colon, value in pairs if colon}
 
 

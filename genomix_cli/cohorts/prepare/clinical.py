@@ -132,10 +132,9 @@ def _text(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int
 def _parquet(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int]:
     import pandas as pd
 
-    from genomix_cli.genome.parquet import require_pyarrow
+    from genomix_cli.genome.parquet import read_parquet
 
-    require_pyarrow()
-    frame = pd.read_parquet(path)
+    frame = read_parquet(path)
     frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
     cells = [
         [None if pd.isna(c) or is_missing(str(c)) else str(c) for c in row]

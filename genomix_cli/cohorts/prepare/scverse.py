@@ -12,8 +12,9 @@ import numpy as np
 from genomix_cli.cohorts.prepare.clinical import Clinical
 from genomix_cli.cohorts.prepare.modality import Modality, feature_table
 from genomix_cli.cohorts.prepare.tables import check_domain
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, UsageError, guarded
 from genomix_cli.formats.cohort import KINDS, Kind, is_cohort
+from genomix_cli.genome.hdf5 import check_hdf5
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,11 +70,8 @@ def read_scverse(
     UsageError
         If the kind of a modality is not known.
     """
-    try:
+    with guarded(path):
         loaded, obs = _load(path, name or path.name.split(".")[0])
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise DataError(f"cannot be read by anndata: {text}", where=path) from error
     modalities = [_modality(path, name, data, kinds) for name, data in loaded.items()]
     return modalities, Clinical(path, _columns(obs, path))
 
@@ -81,6 +79,7 @@ def read_scverse(
 def _load(path: Path, name: str) -> tuple[dict[str, AnnData], pd.DataFrame]:
     import warnings
 
+    check_hdf5(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if is_cohort(path):
@@ -105,7 +104,8 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
         if not names.is_unique:
             twice = names[names.duplicated()][0]
             raise DataError(f"the {what} {twice} is repeated", where=where)
-    values = data.X.toarray() if hasattr(data.X, "toarray") else data.X
+    with guarded(where, "X"):
+        values = data.X.toarray() if hasattr(data.X, "toarray") else data.X
     if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
         raise DataError("X does not hold numbers", where=where, found=str(values.dtype))
     values = np.asarray(values, np.float32)

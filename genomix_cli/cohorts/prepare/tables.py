@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, guarded
 from genomix_cli.formats.cohort import Kind
 from genomix_cli.genome.parquet import require_pyarrow
 from genomix_cli.genome.tables import (
@@ -318,17 +318,14 @@ def _joined(
 
 def _read_parquet(path: Path, kind: Kind, id_column: str | None, skip: Collection[str]) -> Table:
     require_pyarrow()
-    parquet, pa = import_module("pyarrow.parquet"), import_module("pyarrow")
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            first = id_column or _parquet_index(file.schema_arrow)
-            ids, used = _layout(names, first, skip, path)
-            columns = [names[i] for i in used]
-            blocks = _parquet_blocks(file, kind, path, ids, used)
-            return _joined(path, names[ids], columns, blocks, header=0)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"cannot be read: {' '.join(str(error).split())}", where=path) from error
+    parquet = import_module("pyarrow.parquet")
+    with guarded(path), parquet.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        first = id_column or _parquet_index(file.schema_arrow)
+        ids, used = _layout(names, first, skip, path)
+        columns = [names[i] for i in used]
+        blocks = _parquet_blocks(file, kind, path, ids, used)
+        return _joined(path, names[ids], columns, blocks, header=0)
 
 
 def _parquet_index(schema: Any) -> str | None:

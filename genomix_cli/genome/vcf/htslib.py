@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import os
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,10 @@ pysam.set_verbosity(0)
 set_encoding_error_handler("surrogateescape")
 
 # What pysam raises: it names the file, and trips over a descriptor that has no name.
-FAILURES = (OSError, ValueError, TypeError)
+FAILURES = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+CSI, TBI = b"CSI\1", b"TBI\1"
 TAB = "\t"
 AGAIN = "copy or download it again"
 
@@ -51,10 +55,16 @@ class BcfFile:
 
     def __init__(self, source: Path | int, name: str, index: Path | None = None) -> None:
         self.name = name
-        target = source if isinstance(source, int) else str(source)
-        at = None if index is None else str(index)
+        if index is not None:
+            check_index(index)
+        # Of a file it would load an index that lies beside it, wanted or not: not of a descriptor.
+        self._own = os.open(source, os.O_RDONLY) if isinstance(source, Path) and not index else None
+        target = self._own if self._own is not None else source
         try:
-            self._file = pysam.VariantFile(target, "r", index_filename=at)
+            self._file = pysam.VariantFile(
+                target if isinstance(target, int) else str(target),
+                index_filename=None if index is None else str(index),
+            )
             self.header: list[str] = str(self._file.header).splitlines()
         except FAILURES as error:
             raise DataError("the header is damaged or truncated", where=name) from error
@@ -96,6 +106,9 @@ class BcfFile:
         """Close the file; after an error pysam fails once more."""
         with contextlib.suppress(*FAILURES):
             self._file.close()
+        if self._own is not None:
+            os.close(self._own)
+            self._own = None
 
 
 class IndexedText:
@@ -114,6 +127,7 @@ class IndexedText:
 
     def __init__(self, path: Path, index: Path) -> None:
         self.name = str(path)
+        check_index(index)
         try:
             self._file = pysam.TabixFile(str(path), index=str(index), encoding="utf-8")
         except FAILURES as error:
@@ -146,6 +160,58 @@ class IndexedText:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def check_index(index: Path) -> None:
+    """Refuse an index that ends before all that it announces: htslib does not survive it.
+
+    Specifications: https://samtools.github.io/hts-specs/tabix.pdf and CSIv1.pdf
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        with gzip.open(index) as file:
+            data = file.read()
+        is_csi = data.startswith(CSI)
+        if is_csi:
+            shift, depth, size = struct.unpack_from("<3i", data, 4)
+            names, at = data[16:][:size][28:], 16 + size + 4
+            sound = size >= 0 and 0 < shift <= 30 and 0 <= depth <= 15
+        else:
+            size = struct.unpack_from("<i", data, 32)[0]
+            names, at = data[36:][:size], 36 + size
+            sound = data.startswith(TBI) and size >= 0
+        count = struct.unpack_from("<i", data, at - 4 if is_csi else 4)[0]
+        if not sound or (names and names[-1]):
+            raise ValueError(index)
+        for _ in range(count):
+            at = _after_contig(data, at, is_csi)
+    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
+        raise bad_index(index) from error
+
+
+def _after_contig(data: bytes, at: int, is_csi: bool) -> int:
+    """Place behind a contig of an index: its bins, each with chunks of 16 bytes."""
+    bins, at = _count(data, at)
+    for _ in range(bins):
+        chunks, at = _count(data, at + (12 if is_csi else 4))
+        at += 16 * chunks
+    if not is_csi:
+        intervals, at = _count(data, at)
+        at += 8 * intervals
+    if at > len(data):
+        raise EOFError
+    return at
+
+
+def _count(data: bytes, at: int) -> tuple[int, int]:
+    """A number that cannot be negative, and the place behind it."""
+    count = struct.unpack_from("<i", data, at)[0]
+    if count < 0:
+        raise ValueError(count)
+    return count, at + 4
 
 
 def bad_index(index: Path) -> DataError:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from genomix_cli.errors import DataError
+from genomix_cli.genome.tables import LONGEST, too_long
 from genomix_cli.genome.vcf import bgzf
 
 log = logging.getLogger("genomix")
@@ -110,6 +111,8 @@ class Input:
             end = data.rfind(b"\n")
             if end < 0:
                 pieces.append(data)
+                if len(pieces) * BLOCK > LONGEST:
+                    raise too_long(f"{self.name}:{self._count + 1}")
                 continue
             pieces.append(data[:end])
             yield b"".join(pieces)

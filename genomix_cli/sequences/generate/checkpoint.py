@@ -16,7 +16,7 @@ from genomix_cli.comparison.tables import plain
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Columns, Sequences
-from genomix_cli.learning.networks import new_module, set_weights, weights
+from genomix_cli.learning.networks import stored_module, weights
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate.conditions import Condition, Mix
 from genomix_cli.sequences.generate.model import Denoiser, DenoiserConfig
@@ -87,12 +87,11 @@ def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
     facts = run.config.facts
     try:
         config = from_dict(DenoiserConfig, run.config.arch)
-        denoiser = new_module(lambda: Denoiser(config), 0)
-        set_weights(denoiser, run.state)
+        denoiser = stored_module(lambda: Denoiser(config), run.state)
         conditions = tuple(from_dict(Condition, each) for each in facts["conditions"])
         values = np.array(facts["mix"], np.float32).reshape(-1, len(conditions))
         mix = Mix(values, np.array(facts["count"], np.int64))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=folder) from error
     return Diffusion(denoiser.to(device).eval(), conditions, mix, run.config, device)
 

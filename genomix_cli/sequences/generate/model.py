@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Share, Whole
+from genomix_cli.config import Count, Depth, Layers, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 
@@ -46,11 +46,11 @@ class DenoiserConfig:
     conditions: tuple[int, ...] = ()
     channels: Count = 64
     kernel: Count = 7
-    blocks: Count = 2
+    blocks: Layers = 2
     patch: Count = 4
     width: Count = 128
     heads: Count = 4
-    layers: Whole = 4
+    layers: Depth = 4
     expansion: Count = 2
     dropout: Share = 0.0
 

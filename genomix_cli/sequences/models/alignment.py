@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, NotNegative, Positive, Share, Whole
+from genomix_cli.config import Count, Depth, NotNegative, Positive, Share
 from genomix_cli.learning.layers.transformer import (
     CrossAttentionBlock,
     SelfAttentionBlock,
@@ -53,7 +53,7 @@ class AlignConfig(Learning, Views, EncoderConfig):
 
     projection: Count = 128
     temperature: Positive = 0.1
-    phenotype_layers: Whole = 2
+    phenotype_layers: Depth = 2
     phenotype_dropout: Share = 0.0
     matching: NotNegative = 0.5
     control: bool = True

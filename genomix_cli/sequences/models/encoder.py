@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Share, Whole
+from genomix_cli.config import Count, Depth, Share
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.iupac import SETS, composition
 from genomix_cli.learning.layers.attention import check_heads
@@ -67,15 +67,15 @@ class EncoderShape:
     stem: Literal["kmers", "motifs", "loci"] = "kmers"
     width: Count = 128
     heads: Count = 4
-    layers: Whole = 3
+    layers: Depth = 3
     expansion: Count = 4
     dropout: Share = 0.1
     block: Count = 512
-    across: Whole = 0
+    across: Depth = 0
     motifs: Count = 256
     motif_width: Count = 15
     pool: Count = 4
-    tower: Whole = 0
+    tower: Depth = 0
     sites: Count = 256
 
 

@@ -23,7 +23,7 @@ from genomix_cli.genome.iupac import HIDDEN
 from genomix_cli.learning import networks
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.learning.networks import curve, new_module, set_weights, weights
+from genomix_cli.learning.networks import curve, new_module, stored_module, weights
 from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.train import learning
@@ -156,7 +156,10 @@ class NetworkClassifier(SequenceClassifier):
         return Fitted(learned, points, converged=not _still_improving(points, config.epochs))
 
     def _built(self, seed: int) -> Network:
-        return new_module(lambda: self.build(self.length, len(self.classes)), seed)
+        return new_module(self._new, seed)
+
+    def _new(self) -> Network:
+        return self.build(self.length, len(self.classes))
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
         """Return the log-softmax of the logits, computed in batches."""
@@ -197,8 +200,7 @@ class NetworkClassifier(SequenceClassifier):
         return weights(self.module)
 
     def _restore(self, state: State) -> None:
-        self.module = self._built(0)
-        set_weights(self.module, state)
+        self.module = stored_module(self._new, state)
         self.module.to(self.device).eval()
 
 

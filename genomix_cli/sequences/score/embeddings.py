@@ -20,7 +20,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.learning.networks import new_module, set_weights
+from genomix_cli.learning.networks import set_weights, stored_module
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of
 from genomix_cli.sequences.requests import TrainRequest
@@ -50,8 +50,11 @@ def encoder_of(stored: StoredRun, device: str = "cpu") -> Encoder:
         If the weights do not fit.
     """
     config = from_dict(EncoderConfig, _shape(stored), where=stored.path)
-    encoder = new_module(lambda: Encoder(config), 0)
-    _load(encoder, _own(stored), stored.path)
+    try:
+        encoder = stored_module(lambda: Encoder(config), _own(stored))
+    except (ValueError, RuntimeError, MemoryError) as error:
+        problem = "the weights do not fit the configuration"
+        raise DataError(problem, where=stored.path) from error
     return encoder.to(resolve_device(device)).eval()
 
 

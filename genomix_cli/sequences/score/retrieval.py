@@ -21,7 +21,7 @@ from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.finite import finite
-from genomix_cli.learning.networks import new_module, set_weights
+from genomix_cli.learning.networks import stored_module
 from genomix_cli.progress import track
 from genomix_cli.sequences.models.alignment import AlignConfig, Alignment, PhenotypeSpec
 from genomix_cli.sequences.runs import StoredRun
@@ -219,10 +219,9 @@ def load_alignment(
         )
         arch = {**stored.config.arch, "length": stored.config.length}
         config = from_dict(AlignConfig, arch, where=stored.path)
-        module = new_module(lambda: Alignment(phenotypes, config), 0)
-        set_weights(module, stored.state)
+        module = stored_module(lambda: Alignment(phenotypes, config), stored.state)
         profiles = np.array(facts["profiles"], np.float32).reshape(-1, len(phenotypes))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise DataError("is damaged: the parts of the run do not fit", where=stored.path) from error
     return module.to(resolve_device(device)).eval(), phenotypes, profiles
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.config import Count
+from genomix_cli.config import Extent
 from genomix_cli.errors import UsageError
 
 
@@ -72,7 +72,7 @@ class VariantConfig:
     """
 
     tracks: tuple[str, ...]
-    n_bins: Count = 2000
+    n_bins: Extent = 2000
     use_sequence: bool = True
     use_tracks: bool = True
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Share
+from genomix_cli.config import Count, Extent, Share
 from genomix_cli.variants.models.base import check
 from genomix_cli.variants.models.siamese import SiameseConfig, SiameseModel, pair_dropout
 
@@ -38,7 +38,7 @@ class BassetConfig(SiameseConfig):
         After each dense layer.
     """
 
-    bases: Count = 600
+    bases: Extent = 600
     widths: tuple[Count, ...] = (64, 64, 96)
     hidden: Count = 192
     dropout: Share = 0.1

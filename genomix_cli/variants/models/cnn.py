@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Share
+from genomix_cli.config import Count, Extent, Share
 from genomix_cli.variants.models.base import (
     VariantConfig,
     VariantModel,
@@ -41,7 +41,7 @@ class CNNConfig(VariantConfig):
     dropout : float
     """
 
-    bases: Count = 1000
+    bases: Extent = 1000
     widths: tuple[Count, ...] = (64, 96, 128)
     hidden: Count = 192
     dropout: Share = 0.2

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Share, Whole
+from genomix_cli.config import Count, Depth, Extent, Share
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
     SiameseConfig,
@@ -51,9 +51,9 @@ class EnformerConfig(SiameseConfig):
         In the transformer.
     """
 
-    bases: Count = 2944
+    bases: Extent = 2944
     widths: tuple[Count, ...] = (24, 32, 40, 48, 64, 96, 128)
-    n_layers: Whole = 2
+    n_layers: Depth = 2
     n_heads: Count = 4
     dropout: Share = 0.0
 

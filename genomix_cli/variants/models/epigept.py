@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Share, Whole
+from genomix_cli.config import Count, Depth, Extent, Share
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
     SiameseConfig,
@@ -52,12 +52,12 @@ class EpiGePTConfig(SiameseConfig):
         After the third and the last convolution, and in the transformer.
     """
 
-    bases: Count = 3100
+    bases: Extent = 3100
     kernels: tuple[Count, ...] = (11, 5, 5)
     widths: tuple[Count, ...] = (48, 64, 96)
     pools: tuple[Count, ...] = (5, 5, 4)
     d_tracks: Count = 32
-    n_layers: Whole = 2
+    n_layers: Depth = 2
     n_heads: Count = 4
     dropout: Share = 0.0
 

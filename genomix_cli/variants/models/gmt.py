@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genomix_cli.config import Count, Share, Whole
+from genomix_cli.config import Count, Depth, Layers, Share
 from genomix_cli.genome import alphabet
 from genomix_cli.learning.layers.attention import (
     KeyValue,
@@ -75,13 +75,13 @@ class GMTConfig(VariantConfig):
 
     k: Count = 6
     d_model: Count = 128
-    n_layers: Count = 4
+    n_layers: Layers = 4
     n_heads: Count = 4
     d_sequence: Count = 64
     d_local: Count = 64
     radius: Count = 24
     group: Count = 8
-    fusion_layers: Whole = 1
+    fusion_layers: Depth = 1
     feed_forward: Count = 4
     dropout: Share = 0.0
     modality_dropout: Share = 0.1

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Within
+from genomix_cli.config import Extent, Within
 from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
@@ -146,7 +146,7 @@ class SiameseConfig(VariantConfig):
         Width of the head.
     """
 
-    bases: Count = 1000
+    bases: Extent = 1000
     head: Annotated[int, Within(2)] = 128
 
 

@@ -237,9 +237,10 @@ def test_other_files_are_told(tmp_path: Path, whole: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         open_cohort(tmp_path / "none.h5mu")
     path = tmp_path / "a.h5mu"
-    path.write_bytes(whole.read_bytes()[:3000])
-    with pytest.raises(DataError, match="is not an HDF5 file"):
-        open_cohort(path)
+    for length, problem in ((3000, "is cut short"), (300, "is not HDF5")):
+        path.write_bytes(whole.read_bytes()[:length])
+        with pytest.raises(DataError, match=problem):
+            open_cohort(path)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_weights_without_a_digest_are_still_read(tmp_path: Path) -> None:
     RunFolder(tmp_path).save("variants", CONFIG, STATE)
     path = tmp_path / "config.json"
     data = json.loads(path.read_text())
-    del data["weights_sha256"], data["domain"]
+    del data["weights_sha256"], data["config_sha256"], data["domain"]
     path.write_text(json.dumps(data | {"format_version": 1}))
     assert RunFolder(tmp_path).load("variants").config == CONFIG
 

@@ -219,8 +219,8 @@ def test_not_a_contact_map(tmp_path: Path) -> None:
     (tmp_path / "x.cool").write_text("no")
     (tmp_path / "x.hic").write_text("HIC")
     h5py.File(tmp_path / "other.h5", "w").close()
-    for name in ("x.cool", "other.h5"):
-        with pytest.raises(DataError, match="is not a contact map"):
+    for name, problem in (("x.cool", "is not HDF5"), ("other.h5", "is not a contact map")):
+        with pytest.raises(DataError, match=rf"{problem}.*expected \.cool, \.mcool"):
             Contacts(tmp_path / name)
     with pytest.raises(DataError, match=r"convert \.hic files"):
         Contacts(tmp_path / "x.hic")

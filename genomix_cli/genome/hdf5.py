@@ -1,0 +1,140 @@
+"""HDF5 files of anybody's, opened through one gate; and the seal that tells damage in ours.
+
+HDF5 notices only some damage, and reads from any other file that a file names. So a file of ours
+ends in a checksum of all that is before it, behind what HDF5 takes for the end. Whoever opens the
+file to change it with h5py drops the seal thereby, and the file is read as any other.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+
+from genomix_cli.errors import AGAIN, DataError, guarded
+
+_SEAL = struct.Struct("<14sI")
+_NAME = b"genomix-crc32\0"
+_PIECE = 1 << 20
+_HEAP = b"GCOL\1\0\0\0"
+# What filters of HDF5 can save is about a thousandth, of data as small as this anything.
+_RATIO, _SMALL = 1 << 11, 1 << 26
+
+
+def open_hdf5(path: Path, expected: str = "", hint: str | None = None) -> h5py.File:
+    """Open an HDF5 file to read.
+
+    Parameters
+    ----------
+    path : Path
+    expected, hint : str, optional
+        What it should be and how to make it, for the message where it is no HDF5.
+
+    Raises
+    ------
+    DataError
+        If it is not there, no HDF5, damaged as far as can be told without reading all of it, or
+        if a part of it lies in another file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("no such file", where=path)
+    _check_bytes(str(path), path.stat().st_mtime_ns, path.stat().st_size)
+    with guarded(path):
+        try:
+            if not h5py.is_hdf5(path):
+                raise DataError("is not HDF5", where=path, expected=expected or None, hint=hint)
+            file = h5py.File(path, "r", locking=False)
+        except OSError as error:
+            if "truncated" in str(error):
+                raise DataError("is cut short", where=path, hint=AGAIN) from error
+            raise DataError(f"cannot be read as HDF5: {error}", where=path) from error
+    try:
+        with guarded(path):
+            links: dict[bytes, int] = {}
+            file.id.links.visit(lambda name, link: links.update({name: link.type}), info=True)
+            for name, kind in links.items():
+                _check_link(path, file, name, kind)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def check_hdf5(path: Path, expected: str = "", hint: str | None = None) -> None:
+    """Refuse what :func:`open_hdf5` does, for libraries that open files themselves."""
+    open_hdf5(path, expected, hint).close()
+
+
+def _check_link(path: Path, file: h5py.File, name: bytes, kind: int) -> None:
+    """Refuse what leads to another file, and a dataset of more than its bytes can hold."""
+    outside = kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+    if kind == h5py.h5l.TYPE_HARD:
+        found = h5py.h5o.open(file.id, name)
+        if isinstance(found, h5py.h5d.DatasetID):
+            made = found.get_create_plist()
+            outside = made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count() > 0
+            size = found.get_space().get_simple_extent_npoints() * found.get_type().get_size()
+            if size > _SMALL + _RATIO * found.get_storage_size():
+                raise ValueError(f"{name.decode()} states {size:,} bytes, which are not there")
+    if outside:
+        raise DataError(
+            f"{name.decode(errors='replace')} lies in another file, which is not read",
+            where=path,
+            hint="write it again as one file: h5repack, or the tool that made it",
+        )
+
+
+def seal(path: Path) -> None:
+    """Put a checksum behind the end of a whole HDF5 file."""
+    with open(path, "r+b") as file:
+        checksum = _checksum(file, path.stat().st_size)
+        file.write(_SEAL.pack(_NAME, checksum))
+
+
+@lru_cache(maxsize=64)
+def _check_bytes(path: str, mtime: int, size: int) -> None:
+    """Refuse a file whose bytes are not those that were sealed, or that HDF5 never ends reading."""
+    length = size - _SEAL.size
+    if length < 0:
+        return
+    with guarded(path), open(path, "rb") as file:
+        file.seek(length)
+        name, checksum = _SEAL.unpack(file.read(_SEAL.size))
+        file.seek(0)
+        if name == _NAME and checksum != _checksum(file, length):
+            problem = "is damaged: its bytes are not those that were written"
+            raise DataError(problem, where=path, hint=AGAIN)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            _check_heaps(data)
+
+
+def _check_heaps(data: mmap.mmap) -> None:
+    """Walk the heaps of texts as HDF5 does, which steps on the spot where a size is 0.
+
+    A heap has 16 bytes of head (name, version, size) and objects of 16 bytes of head each (index,
+    references, size of what follows, padded; of index 0, which is the rest, size of all).
+    """
+    start = data.find(_HEAP)
+    while start >= 0:
+        at, end = start + 16, start + struct.unpack_from("<Q", data, start + 8)[0]
+        while at + 16 <= min(end, len(data)):
+            index, size = struct.unpack_from("<H6xQ", data, at)
+            if size >= 2**63 or not (index or size):
+                raise ValueError("bad global heap")
+            at += 16 + -(-size // 8) * 8 if index else size
+        start = data.find(_HEAP, start + 8)
+
+
+def _checksum(file: BinaryIO, length: int) -> int:
+    """CRC-32 of the next `length` bytes."""
+    checksum = 0
+    while length > 0 and (data := file.read(min(_PIECE, length))):
+        checksum = zlib.crc32(data, checksum)
+        length -= len(data)
+    return checksum
