@@ -162,8 +162,8 @@ class Leaf:
 
     @property
     def name(self) -> str:
-        """A Python name of the option, unique within a command."""
-        return self.flag.removeprefix("--").replace("-", "_")
+        """A Python name of the option, unique within a command; lower case, as in older Click."""
+        return self.flag.removeprefix("--").replace("-", "_").lower()
 
     @property
     def is_flag(self) -> bool:

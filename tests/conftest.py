@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Genomix = Callable[..., "subprocess.CompletedProcess[str]"]
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -162,3 +163,32 @@ def tiny_genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulated") / "genome"
     run_genomix("simulate", "genome", folder, "--size", "tiny", "--seed", "1", "-q")
     return folder
+
+
+@pytest.fixture(scope="session")
+def command_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which `genomix` is the one under test."""
+    folder = tmp_path_factory.mktemp("bin")
+    program = folder / "genomix"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m genomix_cli "$@"\n')
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="session")
+def shell(command_path: str) -> Shell:
+    """``shell(text, cwd, NAME="value")`` runs a text in bash and must succeed."""
+
+    def run(text: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        process = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=cwd,
+            env=clean_environment(PATH=command_path, **more),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process
+
+    return run

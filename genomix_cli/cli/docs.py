@@ -29,6 +29,9 @@ the command: `[train]`, `[score]`, `[explain]`, `[evaluate]`, `[prepare.variants
 `[simulate.cohort]`, and so on. Paths there are relative to the file. The command line comes first,
 then environment variables, then the file. All commands have `--config`, `-v`, `-q` and `--help`.
 Where a domain is in brackets it may be left out: the input decides.
+
+Examples that read `test_data/`, or nothing, run as they stand. The others are templates: their
+files stand for your own, or for what an earlier command wrote.
 """
 
 

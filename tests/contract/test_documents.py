@@ -73,6 +73,26 @@ def test_the_tested_versions_are_allowed() -> None:
         assert asked.specifier.contains(tested[asked.name]), line
 
 
+def test_the_oldest_versions_are_those_that_are_allowed() -> None:
+    """`tests/oldest.txt` can be installed together: CONTRIBUTING.md says how."""
+    requirement = pytest.importorskip("packaging.requirements").Requirement
+    extras = PROJECT["optional-dependencies"]
+    lines = [
+        *PROJECT["dependencies"],
+        *(x for name, e in extras.items() if name != "test" for x in e),
+    ]
+    asked = {each.name: each.specifier for each in map(requirement, lines) if each.specifier}
+    lowest = {
+        name: bound.version
+        for name, specifier in asked.items()
+        for bound in specifier
+        if bound.operator == ">="
+    }
+    pinned = (ROOT / "tests" / "oldest.txt").read_text().splitlines()
+    assert dict(line.split("==") for line in pinned if "==" in line) == lowest
+    assert set(asked) == set(lowest)
+
+
 @pytest.mark.parametrize("name", ["genome.fa.gz", "variants.vcf.gz", "truth.tsv", "genomix.toml"])
 def test_the_test_data_are_what_the_simulator_writes(tiny_genome: Path, name: str) -> None:
     def text(path: Path) -> bytes:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.pipelines.conftest import PIPELINES, Shell, records, text
+from tests.conftest import ROOT, Shell
+from tests.pipelines.conftest import PIPELINES, records, text
 
 PAGE = (PIPELINES / "shell.md").read_text()
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.commands import spellings
-from tests.conftest import ROOT, clean_environment
-from tests.pipelines.conftest import PIPELINES, Shell, text
+from tests.conftest import ROOT, Shell, clean_environment
+from tests.pipelines.conftest import PIPELINES, text
 
 yaml = pytest.importorskip("yaml")
 

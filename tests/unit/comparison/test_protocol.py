@@ -19,6 +19,8 @@ from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
 from genomix_cli.comparison.study import Importance
 from genomix_cli.comparison.tuning import candidates, cautious_temperature, tune_on_folds
 from genomix_cli.errors import GenomixError
+from genomix_cli.learning.calibration import at_temperature, fit_temperature
+from genomix_cli.learning.conformal import class_thresholds
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.task import Epoch
 from genomix_cli.registry import COHORT_MODELS, SEQUENCE_CLASSIFIERS
@@ -306,3 +308,30 @@ def test_a_temperature_is_not_certain_of_the_next() -> None:
     log_p = np.log([[1 / (1 + np.exp(-margin)), 1 / (1 + np.exp(margin))]] * 20)
     temperature = cautious_temperature(log_p, np.zeros(20, np.int64))
     assert 1 / (1 + np.exp(-margin / temperature)) == pytest.approx(20 / 21, abs=1e-4)
+
+
+def test_a_fold_is_predicted_by_a_model_that_did_not_see_it(seen: list[Any]) -> None:
+    samples = line_of_samples()
+    tune_on_folds(TOY, samples, 1, 3, FitSettings())
+    left_out = [set(samples.names) - learned for _, learned, _ in seen]
+    assert sorted(name for names in left_out for name in names) == sorted(samples.names)
+
+
+def test_calibration_is_by_predictions_out_of_fold(seen: list[Any]) -> None:
+    entrant = replace(TOY, arch={"sharpness": 5.0}, fixed=frozenset({"sharpness", "noise"}))
+    samples = line_of_samples(spread=1.5)
+    tuned = tune_on_folds(entrant, samples, 1, RULES.inner_folds, FitSettings())
+    trained = train_entrant(entrant, samples, None, RULES, FitSettings())
+    temperature = fit_temperature(tuned.log_probability, samples.label)
+    assert temperature > 2
+    assert trained.fit.temperature == pytest.approx(temperature)
+    p = at_temperature(tuned.log_probability, temperature)
+    np.testing.assert_allclose(trained.thresholds, class_thresholds(p, samples.label, RULES.level))
+
+
+def test_the_control_learns_from_labels_that_were_dealt_anew(seen: list[Any]) -> None:
+    samples, split = line_of_samples(), holding_out(np.arange(120) < 30)
+    judge(replace(TOY, control=True), samples, split, RULES, FitSettings())
+    _, _, labels = seen[-1]
+    assert labels == tuple(shuffled_labels(samples.label, 0)[split.train])
+    assert labels != tuple(samples.label[split.train])

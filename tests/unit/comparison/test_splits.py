@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genomix_cli.comparison.splits import folds_of
+from genomix_cli.comparison.splits import check_classes, folds_of
+from genomix_cli.errors import DataError
 from tests.cohort_samples import easy
 
 
@@ -53,3 +54,10 @@ def test_there_are_no_more_folds_than_members_of_a_class():
     assert set(folds_of(easy(n=6), 7, seed=0)) == {0, 1, 2}
     twins = replace(easy(n=12), patient=np.arange(12) // 2, label=np.arange(12) // 2 % 2)
     assert set(folds_of(twins, 7, seed=0)) == {0, 1, 2}
+
+
+def test_a_class_is_as_large_as_its_patients_are_many():
+    twins = replace(easy(n=12), patient=np.arange(12) // 2, label=np.arange(12) // 2 % 2)
+    check_classes(twins, "file", "patients", 3, "for three folds")
+    with pytest.raises(DataError, match=r"too few patients of class 0 \(3\), 1 \(3\)"):
+        check_classes(twins, "file", "patients", 4, "for four folds")

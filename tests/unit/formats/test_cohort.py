@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -271,18 +270,6 @@ def test_the_page_is_what_the_code_says() -> None:
         assert f'| `mdata.uns["genomix"]["{key}"]` |' in page
     for key in (schema.TRUTH, f"{schema.BAYES}<m>+<m>..."):
         assert f'| `mdata.obsm["{key}"]` |' in page
-
-
-def test_the_examples_of_the_page_run(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = (ROOT / "docs" / "cohort_format.md").read_text().replace('"expression"', '"rna"')
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(whole, "cohort.h5mu")
-    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(examples) == 2
-    for example in examples:
-        exec(compile(example, "cohort_format.md", "exec"), {})
 
 
 def test_without_the_extra_one_line_says_so(monkeypatch: pytest.MonkeyPatch, whole: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import (
+    canonical_kmers,
     decode,
     encode,
     kmer_ids,
@@ -100,3 +101,13 @@ def test_input_is_left_alone() -> None:
     codes.flags.writeable = False
     kmer_ids(codes, 6)
     kmer_ids(codes[::-1], 3)
+
+
+@pytest.mark.parametrize("k", [3, 4])
+def test_a_kmer_and_its_reverse_complement_share_a_column(k: int) -> None:
+    column, number = canonical_kmers(k)
+    kmers = np.arange(4**k)[:, None] // 4 ** np.arange(k)[::-1] % 4
+    mirrored = sliding_dot(reverse_complement(kmers), k)[:, 0]
+    np.testing.assert_array_equal(column, column[mirrored])
+    # Of even length, some are their own.
+    assert number == len(set(column)) == (4**k + (4 ** (k // 2) if k % 2 == 0 else 0)) // 2

@@ -113,8 +113,10 @@ def test_coarser_maps_are_spread(tmp_path: Path, resolution: int) -> None:
     coarse = by_hand(matrix, matrix.sum(axis=0) > 0)
     parent = np.arange(41) * 5000 // resolution
     expected = near(coarse[np.ix_(parent, parent)])
-    result = Contacts(make(tmp_path / "x.cool", resolution, counts)).matrix("chr1", 0, 41)
-    np.testing.assert_allclose(result, expected, atol=1e-6)
+    result = Contacts(make(tmp_path / "x.cool", resolution, counts)).matrix("chr1", 0, 44)
+    np.testing.assert_allclose(result[:41, :41], expected, atol=1e-6)
+    # The last bin of the map reaches beyond the contig, whose bins do not.
+    assert not result[:, 41:].any()
 
 
 def test_finer_maps_are_summed_as_cooler_sums_them(tmp_path: Path) -> None:

@@ -151,3 +151,10 @@ def test_a_spearman_of_a_monotone_function_is_one() -> None:
     assert spearman(x, np.exp(x)) == pytest.approx(1)
     assert pearson(x, np.exp(x)) < 0.95
     assert np.isnan(pearson(x, np.ones(20)))
+
+
+def test_spearman_with_ties_is_scipys() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 4, 50), rng.integers(0, 3, 50)
+    expected = pytest.importorskip("scipy.stats").spearmanr(x, y).statistic
+    assert spearman(x, y) == pytest.approx(expected)

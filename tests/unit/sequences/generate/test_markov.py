@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genomix_cli.genome import iupac
-from genomix_cli.sequences.generate.markov import MarkovChain, fit_markov
+from genomix_cli.sequences.generate.markov import STRENGTH, MarkovChain, fit_markov
 
 
 def chain(order: int, seed: int = 0) -> MarkovChain:
@@ -103,3 +103,21 @@ def test_kmer_numbers_are_base_four(texts: list[str], k: int) -> None:
             for word in words
         ]
         assert row.tolist() == expected
+
+
+def test_a_context_leans_on_the_one_without_its_first_base() -> None:
+    texts = ["ACGTTGCA", "AACCGGTT", "ACACACGT"]
+    fitted = fit_markov(np.stack([iupac.encode(text) for text in texts]), 2)
+
+    def p(context: str, base: str) -> float:
+        def count(word: str) -> int:
+            return sum(text[i:].startswith(word) for text in texts for i in range(len(text)))
+
+        lean = p(context[1:], base) if context else 1 / 4
+        of_context = sum(count(context + other) for other in "ACGT")
+        return (count(context + base) + STRENGTH * lean) / (of_context + STRENGTH)
+
+    for order, table in enumerate(fitted.tables):
+        contexts = ["".join(word) for word in product("ACGT", repeat=order)]
+        expected = [[p(context, base) for base in "ACGT"] for context in contexts]
+        np.testing.assert_allclose(table, expected)

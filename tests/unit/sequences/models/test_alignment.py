@@ -169,6 +169,13 @@ class TestRecall:
         assert [r.share.value for r in found.to_sequences] == [1, 1, 1]
         assert found.to_sequences[0].chance == pytest.approx(0.5)
 
+    def test_ties_are_not_resolved_in_our_favour(self):
+        """Where nothing is told apart, the first among equals are as good as chance."""
+        found = recalls(np.zeros((12, 12)), np.eye(12, dtype=bool), np.arange(12), 0)
+        for way in found:
+            assert [r.share.value for r in way] == pytest.approx([1 / 12, 5 / 12, 10 / 12])
+            assert [r.chance for r in way] == pytest.approx([1 / 12, 5 / 12, 10 / 12])
+
     def test_chance_is_what_random_scores_give(self):
         rng = np.random.default_rng(0)
         right = rng.random((40, 30)) < 0.1

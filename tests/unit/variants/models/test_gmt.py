@@ -6,11 +6,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import softplus
 
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import kmer_ids
 from genomix_cli.variants.models.base import Variants, Window
-from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig, KmerEmbedding
+from genomix_cli.variants.models.gmt import (
+    GMT,
+    PRESETS,
+    ContactPrior,
+    GMTConfig,
+    KmerEmbedding,
+)
 from genomix_cli.variants.records.inputs import MAX_ALLELE
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "CTCF")
@@ -188,3 +195,58 @@ def test_weights_go_with_their_modality() -> None:
         new.fusion.mix.weight[:, 2 * d : 3 * d] = old.fusion.mix.weight[:, 3 * d : 4 * d]
         expected = old(window._replace(observed=observed), variants)
         torch.testing.assert_close(new(seen, variants), expected, atol=1e-5, rtol=0)
+
+
+def test_the_prior_falls_with_distance_and_rises_with_contacts() -> None:
+    prior, contacts = ContactPrior(2, 3), make_window().contacts
+    away = (torch.arange(4)[:, None] - torch.arange(4)).abs()
+    for layer, found in enumerate(prior(contacts)):
+        for head in range(3):
+            a, b = (softplus(s[layer, head]) for s in (prior.distance_scale, prior.contact_scale))
+            expected = -a * torch.log(1.0 + away) + b * contacts
+            torch.testing.assert_close(found[:, head], expected)
+
+
+def test_a_variant_reads_tracks_and_contacts_of_its_own_bin() -> None:
+    model, n = make_model(), 3
+    variants = make_variants(model, n)._replace(offset=torch.tensor([[10, 10_010, 19_990]]))
+    with torch.inference_mode():
+        context = model.window(make_window())
+        before = model.variants(context, variants)
+        for part in ("priors", "fused"):
+            changed = [each.clone() for each in context.priors], context.fused.clone()
+            for each in changed[0] if part == "priors" else [changed[1].transpose(0, 1)]:
+                row = each[:, :, 2] if part == "priors" else each[10_010 // 50]
+                row += torch.randn(row.shape, generator=torch.Generator().manual_seed(3))
+            after = model.variants(context._replace(priors=changed[0], fused=changed[1]), variants)
+            moved = (after - before)[0].abs() > 1e-6
+            assert moved.tolist() == [False, True, False], part
+
+
+def test_what_was_not_observed_has_no_influence() -> None:
+    model, window = make_model(), make_window()
+    variants = make_variants(model, 4)
+    other = torch.where(window.observed > 0, window.signal, 9.0)
+    with torch.inference_mode():
+        found = model(window._replace(signal=other), variants)
+        torch.testing.assert_close(found, model(window, variants))
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_kmers_lie_left_of_the_allele_and_from_its_end(length: int) -> None:
+    """A k-mer belongs to its middle base."""
+    model = make_model()
+    middle = model.local_kmer_starts(torch.tensor(length)) + SMALL.k // 2 - model.flank
+    radius = SMALL.radius
+    assert middle.tolist() == [*range(-radius, 0), *range(length - 1, length - 1 + radius)]
+
+
+def test_the_null_is_the_allele_that_changes_nothing() -> None:
+    model = make_model()
+    variants = make_variants(model, 5)
+    null = variants._replace(alt=variants.ref, alt_len=variants.ref_len)
+    with torch.inference_mode():
+        context = model.window(make_window())
+        logits, nulls = model.with_null(context, variants)
+        torch.testing.assert_close(logits, model.variants(context, variants))
+        torch.testing.assert_close(nulls, model.variants(context, null))

@@ -8,16 +8,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from genomix_cli.genome.alphabet import decode, encode, reverse_complement
+from genomix_cli.genome.signal import Signal
 from genomix_cli.variants.records import inputs
 from genomix_cli.variants.records.inputs import (
+    MARGIN,
     MAX_ALLELE,
     MAX_SHIFT,
     STRIDE,
     WINDOW,
     Allele,
+    WindowArrays,
     centred_start,
     haplotypes,
+    load_window,
     mirrored_haplotypes,
+    mirrored_window,
     place_allele,
     trim_allele,
     window_start,
@@ -136,6 +141,34 @@ def test_contacts_of_a_window_off_the_grid_are_means_of_neighbours(start: int) -
     found = inputs._contacts(Contacts(), "c", start, 20)
     at = start / 5_000 + np.arange(20)
     np.testing.assert_allclose(found, at[:, None] + at, atol=1e-4)
+
+
+class Numbered(OneContig, Contacts):
+    """Tracks whose value is the number of their bin."""
+
+    def signal(self, contig: str, first: int, last: int) -> Signal:
+        value = np.arange(first, last, dtype=np.float32)[None]
+        return Signal(value, value >= 0)
+
+
+def test_a_window_and_its_margins_are_those_of_its_place() -> None:
+    window = load_window(Numbered(), "c", -50, 100)
+    assert decode(window.codes) == "N" * (50 + MARGIN) + SEQUENCE + "N" * (
+        4950 + MARGIN - len(SEQUENCE)
+    )
+    assert window.signal[0].tolist() == list(range(-1, 99))
+    assert window.observed[0].tolist() == [False] + [True] * 99
+    assert window.contacts.shape == (1, 1)
+
+
+def test_the_other_strand_of_a_window_is_turned_in_everything() -> None:
+    window = load_window(Numbered(), "c", 0, 200)
+    contacts = np.array([[1, 2], [3, 4]], np.float32)
+    turned = mirrored_window(WindowArrays(*window[:3], contacts))
+    assert decode(turned.codes) == decode(reverse_complement(window.codes))
+    assert turned.signal[0].tolist() == list(range(199, -1, -1))
+    assert turned.observed.tolist() == window.observed[:, ::-1].tolist()
+    assert turned.contacts.tolist() == [[4, 3], [2, 1]]
 
 
 @pytest.mark.parametrize("pos", [0, 49, 50, 123_456])

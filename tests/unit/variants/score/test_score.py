@@ -47,7 +47,15 @@ from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, Sco
 from genomix_cli.variants.score import workers
 from genomix_cli.variants.score.annotate import missing_contigs
 from genomix_cli.variants.score.background import FILE, Background, load_backgrounds
-from genomix_cli.variants.score.engine import CHUNKS, ahead, chunk_rows, window_tensors
+from genomix_cli.variants.score.engine import (
+    CHUNKS,
+    Clock,
+    Engine,
+    Target,
+    ahead,
+    chunk_rows,
+    window_tensors,
+)
 from genomix_cli.variants.score.tags import DEMONSTRATION
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.score.workers import open_genome
@@ -998,3 +1006,14 @@ def test_an_error_of_a_worker_comes_back_whole() -> None:
         assert type(again) is type(error)
         assert again.line() == error.line()
         assert again.hint == error.hint
+
+
+def test_alleles_of_different_cores_never_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though they share a window: else cutting a file between cores would change last bits."""
+    monkeypatch.setattr(Engine, "_window", lambda *_: ())
+    monkeypatch.setattr(Engine, "_variants", lambda *_: ())
+    engine = Engine(GMT(SMALL), None, torch.device("cpu"))  # type: ignore[arg-type]
+    allele = place_allele(7_000, "A", "C", "A" * 10, 6_995)
+    targets = [Target("chr1", allele, core) for core in (0, 1, 0)]
+    works = engine._work(targets, Clock(["genome"]), np.zeros(0))
+    assert [work.rows.tolist() for work in works] == [[0, 2], [1]]

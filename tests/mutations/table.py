@@ -1,0 +1,313 @@
+"""Faults that the tests must see: a line of the core, what it becomes, and the tests that fail.
+
+Every line is a mistake that someone could make. Names of modules are below genomix_cli/, those of
+tests below tests/.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """Change of a text that stands once in a module, and the file of tests that sees it."""
+
+    module: str
+    before: str
+    after: str
+    tests: str
+
+
+def _of(module: str, tests: str, *changes: tuple[str, str]) -> list[Mutation]:
+    return [Mutation(module, before, after, tests) for before, after in changes]
+
+
+GENOME = [
+    *_of(
+        "genome/alphabet.py",
+        "unit/genome/test_alphabet.py",
+        ("np.array([3, 2, 1, 0, UNKNOWN_BASE]", "np.array([1, 0, 3, 2, UNKNOWN_BASE]"),
+        ("np.uint8)[..., ::-1], mode", "np.uint8), mode"),
+        ("np.left_shift(left, 2 * right_length,", "np.left_shift(left, right_length,"),
+        ("unknown = codes >= UNKNOWN_BASE", "unknown = codes > UNKNOWN_BASE"),
+        ("((3 - digits) * 4", "(digits * 4"),
+    ),
+    *_of(
+        "genome/signal.py",
+        "unit/genome/test_signal.py",
+        ("np.sign(mean) * np.log1p", "np.log1p"),
+        ("(level - self.spec.mean) / self.spec.sd", "level - self.spec.mean"),
+        ("ends - starts <= max_gap_bins", "ends - starts <= max_gap_bins + 1"),
+        ("(starts > 0) &", "(starts >= 0) &"),
+        ("means = np.add.reduceat(target, first) / count", "means = target[first]"),
+        ("if levels[0] > 0:", "if levels[0] > 1e9:"),
+    ),
+    *_of(
+        "genome/contacts.py",
+        "unit/genome/test_contacts.py",
+        ("j // spread - i // spread]", "j // spread]"),
+        ("weight[low] * weight[high]", "weight[low]"),
+        ("np.divide(1, weight,", "np.divide(weight, 1,"),
+        ("[pairs].mean() if", "[pairs].sum() if"),
+        ("np.minimum(np.log((ratio", "np.maximum(np.log((ratio"),
+        ("np.minimum(row, column) * REACH", "np.maximum(row, column) * REACH"),
+        ("np.where(j < n_bins, band, 0)", "band"),
+    ),
+    *_of(
+        "genome/bigwig.py",
+        "unit/genome/test_bigwig.py",
+        ("edge = (low + 1) * bin_size", "edge = (low + 2) * bin_size"),
+        ("value * head)", "value * bin_size)"),
+        ("tail = rest.end - rest.start - whole * bin_size", "tail = np.full(len(whole), bin_size)"),
+        ("np.maximum(sums.covered, 1, out=sums.covered)", "sums.covered.fill(bin_size)"),
+    ),
+    *_of(
+        "genome/fasta.py",
+        "unit/genome/test_fasta.py",
+        ("first = min(max(start, 0), end)", "first = min(max(start, 1), end)"),
+        ("codes[first - start : last - start]", "codes[: last - first]"),
+    ),
+    *_of(
+        "genome/intervals.py",
+        "unit/genome/test_intervals.py",
+        ("np.maximum.accumulate(ends[order])", "ends[order]"),
+        ("starts[1:] > reach[:-1]", "starts[1:] >= reach[:-1]"),
+        ('_MITOCHONDRION = ("MT", "M")', '_MITOCHONDRION = ("MT",)'),
+    ),
+]
+
+RECORDS = [
+    *_of(
+        "variants/records/inputs.py",
+        "unit/variants/records",
+        ("ref[-1 - end] == alt[-1 - end]", "ref[end] == alt[end]"),
+        ("reference[end - 1] == bases[-1]", "reference[end - 1] == bases[0]"),
+        ("* stride - stride // 2", "* stride"),
+        ("* BIN_SIZE - window // 2", "* BIN_SIZE - window // 2 + BIN_SIZE"),
+        ("start - MARGIN, end + MARGIN", "start - MARGIN + 1, end + MARGIN + 1"),
+        ("(1 - share) + bins[1:] * share", "share + bins[1:] * (1 - share)"),
+        # The right flank off by one.
+        ("codes[left + len(allele.ref) :]", "codes[left + len(allele.ref) + 1 :]"),
+        ("codes[left + len(allele.ref) :]", "codes[left + len(allele.alt) :]"),
+        ("before = codes[left - flank : left]", "before = codes[left - flank + 1 : left + 1]"),
+        ("long.alt, long.alt_len + flank", "long.alt, long.ref_len + flank"),
+        ("window.signal[:, ::-1]", "window.signal"),
+        ("window.contacts[::-1, ::-1]", "window.contacts"),
+    ),
+    *_of(
+        "variants/records/checks.py",
+        "unit/variants/records",
+        # No left context for indels.
+        ("for record in run]) - 1 - MAX_SHIFT", "for record in run]) - 1"),
+        ("classify_allele(ref, alt) or site\n        if", "classify_allele(ref, alt)\n        if"),
+        ("count <= AUDIT_SHARE * self.compared", "count < self.compared"),
+    ),
+    *_of(
+        "variants/records/alleles.py",
+        "unit/variants/records",
+        ("> MAX_ALLELE:", "> MAX_ALLELE + 1:"),
+        ("expected.translate(_FIRST_BASE) == ref", "False"),
+        ("pos < 0 or end > self.length", "pos < 0 or end > self.length + 1"),
+    ),
+    *_of(
+        "variants/records/cutting.py",
+        "unit/variants/records",
+        ("(pos - 1) // stride\n        if", "pos // stride\n        if"),
+        ("for i in (part.number - 1, part.number)", "for i in (part.number - 1, part.total)"),
+        (">= DENSE * len(cores)", "< DENSE * len(cores)"),
+    ),
+]
+
+ENGINE = [
+    *_of(
+        "variants/score/engine.py",
+        "unit/variants/score/test_score.py",
+        ("[allele.pos - start for", "[allele.pos for"),
+        ("(contig, start) != self._place", "start != (self._place or (0, 0))[1]"),
+        ("self.mode](allele.pos, size), core]", "self.mode](allele.pos, size), 0]"),
+        ("row += logits[: len(row)]", "row += logits[-len(row) :]"),
+        ("total / np.float32(len(work.variants))", "total"),
+        ("arrays.codes == UNKNOWN_BASE", "arrays.codes > UNKNOWN_BASE"),
+        ('finite(logits, "a logit", check)', "logits"),
+        ("count - 1)\n        start += size", "count - 1)[::-1].copy()\n        start += size"),
+    ),
+    *_of(
+        "variants/score/background.py",
+        "unit/variants/score/test_background.py",
+        ("50.0 * (below + up_to)", "100.0 * below"),
+        ("(as_high + 1) / (n + 1)", "as_high / n"),
+        ("return -10.0 * np.log10", "return 10.0 * np.log10"),
+    ),
+    *_of(
+        "variants/score/annotate.py",
+        "unit/variants/score/test_score.py",
+        ("np.round(logit - scores.null, DIFF", "np.round(scores.null - logit, DIFF"),
+        ("if not e.startswith(PREFIX)", "if e"),
+        ("checked.site == REF_MISMATCH", "checked.site != REF_MISMATCH"),
+    ),
+]
+
+MODELS = [
+    *_of(
+        "variants/models/gmt.py",
+        "unit/variants/models/test_gmt.py",
+        # The contact prior read at bin 0, and the sign of its decay with distance.
+        ("contact_bin = bins // BINS_PER_CONTACT", "contact_bin = bins // BINS_PER_CONTACT * 0"),
+        ("decay = -torch.log1p(", "decay = torch.log1p("),
+        ("(b)[:, None, None] * contacts", "(b)[:, None, None] * -contacts"),
+        ("ids = ids * 4 + base", "ids = ids + base * 4**j"),
+        ("self.flank - half - radius + step", "self.flank - half - radius + step + 1"),
+        ("half - 1 + length[..., None] + step", "half + length[..., None] + step"),
+        ("signal * observed, observed], dim=2)", "signal, observed], dim=2)"),
+        ("[:, :, :n_tokens] + self.dropout(self", "[:, :, :n_tokens] * 0 + self.dropout(self"),
+        ("project(around[:, m]), self.absent[m]", "project(around[:, 0]), self.absent[m]"),
+        ("(self.cls + context.fused[rows, bins])", "(self.cls + context.fused[rows, bins * 0])"),
+        (
+            "null = alleles._replace(\n            alt_inside=alleles.ref_inside,",
+            "null = alleles._replace(\n           ",
+        ),
+    ),
+    *_of(
+        "variants/models/gmt.py",
+        "golden/test_shipped_weights.py",
+        ("alleles.alt_inside - alleles.ref_inside", "alleles.alt_inside"),
+        ("self.positions * self.position_scale)[bins]", "self.positions)[bins]"),
+        ("y + F.gelu(self.conv2(y))", "F.gelu(self.conv2(y))"),
+    ),
+    *_of(
+        "learning/calibration.py",
+        "unit/learning/test_calibration.py",
+        ("(n_positive + 1) / (n_positive + 2)", "1.0"),
+        ("theta - size * step", "theta + size * step"),
+        (
+            "log_probability, np.float64) / temperature",
+            "log_probability, np.float64) * temperature",
+        ),
+    ),
+    *_of(
+        "learning/conformal.py",
+        "unit/learning/test_conformal.py",
+        ("np.ceil((len(own) + 1) * level", "np.ceil(len(own) * level"),
+        ("np.sort(p[y == k, k])", "np.sort(p[:, k])"),
+    ),
+    *_of(
+        "sequences/generate/markov.py",
+        "unit/sequences/generate/test_markov.py",
+        # Back-off to the wrong context.
+        ("np.tile(tables[-1], (BASES, 1))", "np.repeat(tables[-1], BASES, 0)"),
+        ("(context * BASES + bases[:, i])", "(context + bases[:, i] * BASES)"),
+        ("count + STRENGTH * lean", "count + lean"),
+        ("np.tile(backward, (1, ", "np.repeat(backward, (1 and "),
+        ("(bases[:, i - order - 1] < BASES) if", "(bases[:, i - order - 1] <= BASES) if"),
+    ),
+]
+
+SPLITS = [
+    *_of(
+        "variants/train/splits.py",
+        "unit/variants/train/test_splits.py",
+        ("> pos - margin)", "> pos)"),
+        ('pos + margin, side="right"', 'pos, side="right"'),
+        (
+            "(found[:, 0] < end) & (found[:, 1] > start)",
+            "(found[:, 0] < end) & (found[:, 1] > end)",
+        ),
+        ('= "beside"', '= "train"'),
+    ),
+    *_of(
+        "learning/folds.py",
+        "unit/learning/test_folds.py",
+        ("-sizes[name]):", "sizes[name]):"),
+        ("load[fold] += sizes[name]", "load[fold] += 0"),
+    ),
+    *_of(
+        "comparison/splits.py",
+        "unit/comparison/test_splits.py",
+        ("len(np.unique(data.unit)) < len(data)", "False"),
+        ("len(np.unique(data.unit[data.label == k]))", "int((data.label == k).sum())"),
+        ("max(2, min(n_folds, max(_units_of_classes(data))))", "n_folds"),
+    ),
+    *_of(
+        "sequences/train/splits.py",
+        "unit/sequences/train/test_splits.py",
+        ("np.unique(group[rows], return_inverse", "np.unique(rows, return_inverse"),
+        ("np.setdiff1d(known, test)", "known"),
+        ("train, valid = cut(rest, VALID_SHARE", "train, valid = cut(known, VALID_SHARE"),
+    ),
+]
+
+PROTOCOL = [
+    *_of(
+        "comparison/tuning.py",
+        "unit/comparison/test_protocol.py",
+        # Inner cross-validation trained on its own held-out fold.
+        ("arch, data.take(fold != i), None", "arch, data, None"),
+        ("if new > old:", "if new < old:"),
+        ("best is None or nll < best.nll", "best is None or nll > best.nll"),
+    ),
+    *_of(
+        "comparison/protocol.py",
+        "unit/comparison/test_protocol.py",
+        ("data.take(fold != 0), data.take(fold == 0)", "data, data.take(fold == 0)"),
+        ("fit_temperature(held, label)", "1.0"),
+        ("data.take(split.train), data", "data, data"),
+        (
+            "calibrated[:, rows] = at_temperature(log_p, result",
+            "calibrated[:, rows] = at_temperature(log_p * 2, result",
+        ),
+        (
+            "class_thresholds(at_temperature(held, temperature)",
+            "class_thresholds(at_temperature(held, 1.0)",
+        ),
+        ("aside.label\n", "label[: len(aside.label)]\n"),
+        ("data.relabelled(shuffled_labels(data.label, settings.seed))", "data"),
+    ),
+]
+
+METRICS = [
+    *_of(
+        "comparison/metrics/binary.py",
+        "unit/comparison/metrics/test_binary.py",
+        ("called = hits + np.cumsum(negative)", "called = hits + np.cumsum(negative) - negative"),
+        ("bins = bins[np.flatnonzero(starts)][np.cumsum(starts) - 1]", "pass"),
+        ("(miss[step_start] + miss[step_end]) / 2", "miss[step_end]"),
+        ("np.abs(difference) > min_difference", "np.abs(difference) >= 0"),
+        ("np.cumsum(mass) - mass / 2", "np.cumsum(mass)"),
+        ("(group[step:] == group[:-step]) &", "(group[step:] == group[step:]) &"),
+    ),
+    *_of(
+        "comparison/metrics/multiclass.py",
+        "unit/comparison/metrics/test_multiclass.py",
+        ("np.take(self._weights, at.own, axis=1)", "np.ones((len(self._weights), len(at.own)))"),
+        ("- (called - until + above[:, at.start] - before) / 2", "- (called - until)"),
+        ("_mean(t.recall, t.true > 0)", "_mean(t.recall, t.present)"),
+        ("2 * value - high, 2 * value - low", "low, high"),
+        ("top * (1 - top), N_BINS", "top, N_BINS"),
+    ),
+    *_of(
+        "comparison/bootstrap.py",
+        "unit/comparison/test_bootstrap.py",
+        ("minlength=n)[self._unit]", "minlength=n)[np.arange(len(self._unit)) % n]"),
+        ("drawn = rng.integers(0, n, n)", "drawn = rng.permutation(n)"),
+        ("if draw >= self._skip:", "if draw < self.draws:"),
+        ("- metric(y, other, weights=weights)", "- metric(y, other)"),
+        ("n_contigs >= MIN_CONTIGS", "n_contigs >= 1"),
+    ),
+    *_of(
+        "sequences/score/retrieval.py",
+        "unit/sequences/models/test_alignment.py",
+        # Ties resolved in our favour.
+        (
+            'hit = np.take_along_axis(right, np.argsort(-score, axis=1, kind="stable"), 1)',
+            "hit = np.take_along_axis(right, np.argsort(-score - 1e-9 * right, axis=1), 1)",
+        ),
+        (
+            'order = np.argsort(-score.T, axis=1, kind="stable")',
+            'order = np.argsort(-score.T - 1e-9 * right.T, axis=1, kind="stable")',
+        ),
+        ("times.cumsum(1) - times", "times.cumsum(1)"),
+        ("gap | (own[:, None] == other)", "gap & (own[:, None] == other)"),
+    ),
+]
+
+MUTATIONS = [*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *METRICS]
