@@ -152,3 +152,16 @@ def _read_all(path: Path) -> None:
         for name in cohort.modalities:
             cohort.matrix(name)
             cohort.features(name)
+
+
+def test_a_heap_that_hdf5_would_read_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["names"] = ["one", "two"]
+    data = path.read_bytes()
+    heap = data.index(b"GCOL\1\0\0\0") + 16
+    check_hdf5(path)
+    # The first object becomes the rest of the heap, of no size.
+    path.write_bytes(data[:heap] + bytes(16) + data[heap + 16 :])
+    with pytest.raises(DataError, match="bad global heap"):
+        check_hdf5(path)

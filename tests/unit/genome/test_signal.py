@@ -106,3 +106,17 @@ def test_a_constant_track_does_not_divide_by_zero() -> None:
     spec = TrackSpec.of("x", np.full(1001, 4.0))
     flat = Normaliser(spec, max_gap_bins=0, uncovered="missing").scale(np.array([4.0]))
     assert flat[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_reference_that_is_no_distribution() -> None:
+    levels = tuple(np.linspace(0, 9, 1001).tolist())
+    TrackSpec("x", levels, 0.5, 0.3)
+    for quantiles, mean, sd in (
+        (levels[:-1], 0.5, 0.3),
+        (levels[::-1], 0.5, 0.3),
+        ((*levels[:-1], float("nan")), 0.5, 0.3),
+        (levels, float("inf"), 0.3),
+        (levels, 0.5, 0.0),
+    ):
+        with pytest.raises(ValueError, match="the reference of x is no distribution"):
+            TrackSpec("x", quantiles, mean, sd)
