@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.parquet import MAGIC, read_parquet
-from genomix_cli.genome.tables import first_bytes, how_made, is_missing, number, open_table, place
+from genomix_cli.genome.tables import (
+    first_bytes,
+    how_made,
+    is_missing,
+    number,
+    numbers,
+    open_table,
+    place,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,18 +171,17 @@ def _labels(column: pd.Series, classes: Sequence[str]) -> NDArray[Any]:
 
 
 def _probability(columns: pd.DataFrame, path: Path) -> Floats:
-    import pandas as pd
-
     header = 0 if first_bytes(path).startswith(MAGIC) else 1
 
     def where(row: int, column: int) -> str:
         at = place(path, int(columns.index[row]), header)
         return f"{at}, column {columns.columns[column]}"
 
+    text = columns.dtypes.eq(object).any()
+    cells = columns.fillna("").astype(str).to_numpy() if text else columns.to_numpy(np.float64)
     try:
-        values = columns.apply(pd.to_numeric).to_numpy(np.float64)
-    except (ValueError, TypeError):  # cell by cell, to locate the wrong one
-        cells = columns.fillna("").astype(str).to_numpy()
+        values = np.hstack([numbers(each, 1, np.float64) for each in cells.T]) if text else cells
+    except ValueError:  # cell by cell, to locate the wrong one
         parsed = [number(cell, partial(where, *at)) for at, cell in np.ndenumerate(cells)]
         values = np.reshape(parsed, cells.shape)
     missing = np.isnan(values)

@@ -18,6 +18,7 @@ from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.bigwig import BigWig
 from genomix_cli.genome.contacts import BIN, REACH, Contacts
 from genomix_cli.genome.fasta import Fasta
+from genomix_cli.genome.intervals import canonical
 from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.genome.signal import BIN_SIZE, Normaliser, Signal, TrackSpec, Uncovered
 from genomix_cli.genome.tracks import read_track_name
@@ -218,7 +219,8 @@ def leave_out_other_contigs(
     Raises
     ------
     DataError
-        If no contig is in common, or those of another length hold more than 1 % of the bases.
+        If no contig of the same length is in common, or those of another length, the mitochondrion
+        aside, hold more than 1 % of the bases.
     """
     spelled = {name: file.names.find(name) for name in lengths}
     common = {name: own for name, own in spelled.items() if own is not None}
@@ -231,14 +233,18 @@ def leave_out_other_contigs(
             hint="use files of one assembly",
         )
     other = {name: own for name, own in common.items() if file.lengths[own] != lengths[name]}
-    if sum(lengths[n] for n in other) > MAX_OTHER * sum(lengths[n] for n in common):
-        name, own = next(iter(other.items()))
+    # The mitochondrion says nothing of the rest, however small that is.
+    judged = [name for name in other if canonical(name) != "MT"]
+    share = sum(lengths[name] for name in judged) / sum(lengths[name] for name in common)
+    if share > MAX_OTHER or len(other) == len(common):
+        name = (judged or list(other))[0]
+        own = other[name]
         raise DataError(
             f"{own} has another length than in the FASTA: the file is of another genome",
             where=where,
             expected=f"{lengths[name]:,} bp",
             found=f"{file.lengths[own]:,} bp",
-            hint="use files of one assembly",
+            hint="use files of one assembly, or leave the contig out of one of them",
         )
     file.names.leave_out(other.values())
     return list(other.values())

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,13 @@ def is_missing(cell: str) -> bool:
     return cell.strip().lower() in MISSING
 
 
+def first_missing(names: Sequence[str]) -> int | None:
+    """Return the index of the first name that means a missing value, of names without margins."""
+    if MISSING.isdisjoint(map(str.lower, names)):
+        return None
+    return next(i for i, name in enumerate(names) if is_missing(name))
+
+
 def converted(names: Sequence[str]) -> list[str]:
     """Return the names that a spreadsheet seems to have turned into dates or numbers.
 
@@ -87,7 +94,7 @@ def number(cell: str, where: Callable[[], str], hint: str | None = None) -> floa
         raise DataError("not a number", where=where(), found=found, hint=hint) from error
 
 
-def numbers(cells: Sequence[str], width: int) -> NDArray[np.float32]:
+def numbers(cells: Sequence[str], width: int, dtype: Any = np.float32) -> NDArray[Any]:
     """Parse cells as :func:`number` does, but fast; raise ValueError if one is none.
 
     Parameters
@@ -96,11 +103,12 @@ def numbers(cells: Sequence[str], width: int) -> NDArray[np.float32]:
         A row each, its cells on lines of their own.
     width : int
         Number of cells in a row.
+    dtype : type of numbers, optional
 
     Returns
     -------
     NDArray
-        float32 ``[rows, width]``, NaN if missing.
+        ``[rows, width]``, NaN if missing.
     """
     import pandas as pd
 
@@ -109,7 +117,7 @@ def numbers(cells: Sequence[str], width: int) -> NDArray[np.float32]:
         header=None,
         sep="\x01",
         quoting=3,
-        dtype=np.float32,
+        dtype=dtype,
         na_values=_SPELLINGS,
         keep_default_na=False,
         skip_blank_lines=False,
@@ -144,7 +152,7 @@ class TextTable:
     comments : list of str
         Lines before the header that begin with the mark of comments.
     is_ended : bool
-        Whether the last line read had an end: a file that was cut short has none.
+        False if all was read, and the last line has no end: the file may have been cut short.
     """
 
     def __init__(self, path: Path, handle: TextIO, comment: str = "#") -> None:
@@ -159,26 +167,27 @@ class TextTable:
         self.columns = [name.strip() for name in self.split(text)]
         first = list(islice(lines, 2))
         self._lines = chain(first, lines)
-        self._check_header([self.split(text) for _, text in first])
+        self._check_header([text for _, text in first])
 
     def _after_comments(self, handle: TextIO, comment: str) -> Iterator[tuple[int, str]]:
         """Lines that say something; what comes before the header is kept aside."""
-        began = False
+        began, line = False, "\n"
         for number, line in enumerate(short_lines(handle, self.path), 1):
-            self.is_ended = line.endswith("\n")
-            text = _bare(line)
+            text = line.rstrip("\n")
             if not began and text.startswith(comment):
                 self.comments.append(text)
-            elif text:
+            # A row may be of nothing but tabs.
+            elif text and ("\t" in text or not text.isspace()):
                 began = True
                 yield number, text
+        self.is_ended = line.endswith("\n")
 
-    def _check_header(self, rows: Sequence[Sequence[str]]) -> None:
+    def _check_header(self, rows: Sequence[str]) -> None:
         """Add the name that R leaves out; refuse a header that fits none of the first rows."""
-        widths = {len(cells) for cells in rows}
+        widths = set(map(self.width, rows))
         if len(widths) != 1 or widths == {len(self.columns)}:
             return
-        if widths == {len(self.columns) + 1} and any(cells[-1].strip() for cells in rows):
+        if widths == {len(self.columns) + 1} and any(self.split(row)[-1].strip() for row in rows):
             self.columns.insert(0, "")
         elif len(rows) > 1:
             raise DataError(
@@ -201,6 +210,10 @@ class TextTable:
                 pass
         return text.split(self.delimiter)
 
+    def width(self, text: str) -> int:
+        """The number of cells of a line."""
+        return len(self.split(text)) if '"' in text else text.count(self.delimiter) + 1
+
     def rows(self) -> Iterator[Row]:
         """The rows after the header.
 
@@ -209,9 +222,10 @@ class TextTable:
         DataError
             If one has more or fewer cells than the header.
         """
+        n, delimiter = len(self.columns), self.delimiter
         for number, text in self.lines():
-            cells = self.split(text)
-            if len(cells) != len(self.columns):
+            cells = self.split(text) if '"' in text else text.split(delimiter)
+            if len(cells) != n:
                 raise self.ragged(number, len(cells))
             yield Row(number, cells)
 
@@ -229,9 +243,14 @@ class TextTable:
         import pandas as pd
 
         self.refuse_repeated(self.columns)
-        rows = list(self.rows())
-        lines = pd.Index([row.line for row in rows], dtype=np.int64)
-        return pd.DataFrame([row.cells for row in rows], lines, self.columns, dtype=object)
+        lines: list[int] = []
+        columns: list[list[str]] = [[] for _ in self.columns]
+        for line, cells in self.rows():
+            lines.append(line)
+            for column, cell in zip(columns, cells, strict=True):
+                column.append(cell)
+        data = dict(zip(self.columns, columns, strict=True))
+        return pd.DataFrame(data, pd.Index(lines, dtype=np.int64), dtype=object)
 
     def find(self, *names: str) -> int | None:
         """Index of the first of these columns that is there, in any capitals.
@@ -352,12 +371,6 @@ def unknown_name(
         found=listed or "none",
         hint=f"did you mean {meant!r}?" if meant else None,
     )
-
-
-def _bare(line: str) -> str:
-    """A line without its end; cells of white space at the end of a row stay."""
-    line = line.rstrip("\n")
-    return "" if line.isspace() and "\t" not in line else line
 
 
 def _delimiter(header: str, path: Path) -> str:

@@ -26,6 +26,7 @@ from genomix_cli.genome.tables import (
     TextTable,
     converted,
     first_bytes,
+    first_missing,
     is_missing,
     number,
     numbers,
@@ -137,7 +138,7 @@ def _read_text(path: Path, kind: Kind, id_column: str | None, skip: Collection[s
     with open_table(path) as text:
         ids, used = _layout(text.columns, id_column, skip, path)
         columns = [text.columns[i] for i in used]
-        _check_names(columns, used, f"{path}:{text.header}")
+        _check_columns(columns, used, f"{path}:{text.header}")
         blocks = _text_blocks(text, kind, ids, used) if used else []
         return _joined(path, text.columns[ids], columns, blocks, text.header)
 
@@ -157,11 +158,25 @@ def _layout(
     return ids, used
 
 
-def _check_names(columns: list[str], used: list[int], where: str) -> None:
+def _check_columns(columns: list[str], used: list[int], where: str) -> None:
     """Refuse a column of values without a name."""
-    for name, i in zip(columns, used, strict=True):
-        if is_missing(name):
-            raise DataError(f"column {i + 1} has no name", where=where, found=_word(name))
+    i = first_missing(columns)
+    if i is not None:
+        what = f"column {used[i] + 1} has no name"
+        raise DataError(what, where=where, found=_word(columns[i]))
+
+
+def _check_rows(names: list[str], where: Callable[[int], str]) -> None:
+    """Refuse a row without a name."""
+    i = first_missing(names)
+    if i is not None:
+        hint = "name the column of ids: --id-column"
+        raise DataError("the row has no name", where=where(i), found=_word(names[i]), hint=hint)
+
+
+def _word(name: str) -> str | None:
+    """Return the word for a missing value, as an error says it."""
+    return f"{name!r}, which means a missing value" if name else None
 
 
 def _text_blocks(text: TextTable, kind: Kind, ids: int, used: list[int]) -> Iterator[_Block]:
@@ -184,13 +199,14 @@ def _text_block(
     names, cells = [], []
     for at, line in lines:
         name, rest = take(at, line)
-        names.append(_name(name, f"{text.path}:{at}"))
+        names.append(name)
         cells.append(rest)
 
     def where(row: int, column: int | None) -> str:
         line = f"{text.path}:{lines[row][0]}"
         return line if column is None else f"{line}, column {columns[column]}"
 
+    _check_rows(names, lambda row: where(row, None))
     values = _numbers(cells, len(used), where)
     check_domain(values, kind, where)
     return _Block(names, [at for at, _ in lines], values)
@@ -214,27 +230,12 @@ def _taker(text: TextTable, ids: int, used: list[int]) -> Callable[[int, str], t
             values = "\n".join(front[i] for i in used if i < n_cells)
         if n_cells != n:
             raise text.ragged(number, n_cells)
-        named = (front[i] for i in (ids, *spare) if not is_missing(front[i]))
-        return next(named, front[ids]), values
+        name = front[ids].strip()
+        if spare and is_missing(name):
+            name = next((front[i].strip() for i in spare if not is_missing(front[i])), name)
+        return name, values
 
     return take
-
-
-def _name(cell: str, where: str) -> str:
-    name = cell.strip()
-    if is_missing(name):
-        raise DataError(
-            "the row has no name",
-            where=where,
-            found=_word(name),
-            hint="name the column of ids: --id-column",
-        )
-    return name
-
-
-def _word(name: str) -> str | None:
-    """Return the word for a missing value, as an error says it."""
-    return f"{name!r}, which means a missing value" if name else None
 
 
 #: The position of a cell, or with None of a row.
@@ -324,6 +325,7 @@ def _read_parquet(path: Path, kind: Kind, id_column: str | None, skip: Collectio
         first = id_column or _parquet_index(file.schema_arrow)
         ids, used = _layout(names, first, skip, path)
         columns = [names[i] for i in used]
+        _check_columns(columns, used, str(path))
         blocks = _parquet_blocks(file, kind, path, ids, used)
         return _joined(path, names[ids], columns, blocks, header=0)
 
@@ -348,10 +350,8 @@ def _parquet_blocks(
 
     for batch in file.iter_batches(max(BLOCK // max(len(used), 1), 1)):
         places = list(range(done + 1, done + 1 + batch.num_rows))
-        names = [
-            _name("" if name is None else str(name), f"{path}: row {row}")
-            for row, name in zip(places, batch.column(ids).to_pylist(), strict=True)
-        ]
+        names = ["" if n is None else str(n).strip() for n in batch.column(ids).to_pylist()]
+        _check_rows(names, lambda row: where(row, None))
         values = np.empty((batch.num_rows, len(used)), np.float32)
         for j, i in enumerate(used):
             values[:, j] = _parquet_column(batch.column(i), j, where)

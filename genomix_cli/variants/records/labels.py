@@ -154,7 +154,8 @@ def _label_row(row: dict[str, str], where: str) -> tuple[AlleleKey, LabelRow]:
             "the row names no allele", where=where, found=":".join(row[name] for name in _COLUMNS)
         )
     key = allele_key(row["contig"], int(pos), row["ref"], row["alt"])
-    given = {name: text for name, text in row.items() if not is_missing(text)}
+    values = (name for name in row if name not in _COLUMNS)
+    given = {name: row[name] for name in values if not is_missing(row[name])}
     label, effect = (_number(given.get(name, MISSING), name, where) for name in _LABELS)
     if math.inf in (abs(label), abs(effect)):
         raise DataError("the label is infinite", where=where)

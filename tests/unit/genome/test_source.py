@@ -176,8 +176,9 @@ def test_one_contig_of_another_length_is_left_out(
 ) -> None:
     """UCSC's hg19 has a mitochondrion of its own; the rest of the file can be used."""
     letters = "".join(np.random.default_rng(0).choice(list("ACGT"), LENGTH))
-    (tmp_path / "g.fa").write_text(f">chr1\n{letters}\n>chrM\n{'ACGT' * 250}\n")
-    track = write_bigwig(tmp_path / "t.bw", {"chr1": LENGTH, "chrM": 1002}, [(0, 900, 1.0)])
+    (tmp_path / "g.fa").write_text(f">chr1\n{letters}\n>chrM\n{'ACGT' * 2500}\n")
+    lengths = {"chr1": LENGTH, "chrM": 10_002}
+    track = write_bigwig(tmp_path / "t.bw", lengths, [(0, 900, 1.0)])
     with caplog.at_level("WARNING", "genomix"):
         source = RawGenome(
             tmp_path / "g.fa", {"ATAC": track}, None, uncovered="zero", max_gap_bins=0
