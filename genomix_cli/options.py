@@ -416,6 +416,10 @@ Threads = Annotated[
     int, Option("CPU threads; 0: all", min=0, env="GENOMIX_THREADS", panel=_RUNNING)
 ]
 Seed = Annotated[int, Option("Seed of everything random", min=0, panel=_RUNNING)]
+WhatIsSeen = Annotated[
+    Literal["refuse", "leave-out", "include"],
+    Option("What the model has seen in training; include: the result is training accuracy"),
+]
 Force = Annotated[bool, Option("Replace an existing output")]
 Fasta = Annotated[Path, Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")]
 Tracks = Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genomix_cli.cli.domains import SEQUENCES, VARIANTS, Domain, Verb
 from genomix_cli.cli.output import echo, interval_text, metric_table, print_table
 from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
+from genomix_cli.comparison.rules import TRAINING
 from genomix_cli.formats.detect import is_genome_shard, is_scored_classes
 from genomix_cli.options import Force, option
 from genomix_cli.sequences.requests import GeneratedRequest
@@ -133,7 +134,10 @@ def evaluate_generated(request: GeneratedRequest) -> None:
 def _write(module: Any, evaluation: Any, files: Files) -> None:
     """Write the files that were asked for, and say what their reader has to know."""
     for text in evaluation.provenance.warnings:
-        log.warning("%s", text)
+        if text.startswith(TRAINING):
+            echo(f"{text}\n")
+        else:
+            log.warning("%s", text)
     if files.output:
         module.write_tsv(evaluation, files.output, force=files.force)
     if files.json:
@@ -158,6 +162,7 @@ def _variant_lines(evaluation: Evaluation) -> Iterator[str]:
         without_a_label=counts.unlabelled,
         without_a_score=counts.unscored,
         not_scored_in_the_other_file=counts.not_in_other,
+        seen_in_training=counts.seen_in_training,
     )
     yield f"{counts.used:,} of {counts.alleles:,} alleles{left_out}"
     yield f"{counts.positives:,} positives: prevalence {evaluation.prevalence:.4f}"
@@ -171,6 +176,7 @@ def _class_lines(evaluation: ClassEvaluation) -> Iterator[str]:
         without_a_label=counts.unlabelled,
         without_a_prediction=counts.unscored,
         not_in_the_other_table=counts.not_in_other,
+        seen_in_training=counts.seen_in_training,
     )
     yield f"{counts.used:,} of {counts.samples:,} samples{left_out}"
     if counts.not_in_table:

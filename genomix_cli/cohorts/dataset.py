@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import BATCH, PATIENT, Cohort
+from genomix_cli.formats.seen import Items
 
 log = logging.getLogger("genomix")
 
@@ -110,6 +111,16 @@ class Samples:
             patient=self.patient[rows],
             batch=self.batch[rows],
         )
+
+    def items(self) -> Items:
+        """Return digests of names and values, to find samples that a model has seen."""
+
+        def row(i: int) -> bytes:
+            # NaN and zero are spelled in one way.
+            values = (self.values[name][i] for name in sorted(self.values))
+            return b"".join((np.where(np.isnan(x), np.nan, x) + 0.0).tobytes() for x in values)
+
+        return Items.of(self.names, map(row, range(len(self))))
 
     def only(self, names: Sequence[str]) -> Samples:
         """Return some modalities, in the order of the file.

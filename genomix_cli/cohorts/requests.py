@@ -159,8 +159,8 @@ class Contest:
 class TrainRequest:
     """A model of a cohort to train and to judge beside baselines.
 
-    Samples are held out by ``folds``, by ``batch``, or by a table of samples and folds, whose fold
-    ``train`` is never held out.
+    Samples are held out by ``folds``, by ``batch``, a share of them, or by a table of samples and
+    folds, whose fold ``train`` is never held out.
     """
 
     cohort: Cohort
@@ -171,7 +171,7 @@ class TrainRequest:
     )
     hold_out: str = option(
         "folds",
-        "folds:N; batch; or a table of samples and folds ('train': never held out)",
+        "folds:N; batch; a share as 0.3; or a table of samples and folds ('train': never held out)",
         metavar="HOW",
         panel=HELD_OUT,
         reads=True,

@@ -13,6 +13,7 @@ from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import CONFIG, RunFolder
+from genomix_cli.formats.seen import Seen
 from genomix_cli.registry import COHORT_MODELS
 
 DOMAIN = "cohorts"
@@ -78,9 +79,9 @@ class Run(Calibrated):
         return f"{self.path.resolve().name} sha256:{self.sha256}"
 
 
-def save_run(folder: Path, model: CohortModel, config: RunConfig) -> None:
-    """Write weights and configuration into an existing folder."""
-    RunFolder(folder).save(DOMAIN, to_dict(config), model.state())
+def save_run(folder: Path, model: CohortModel, config: RunConfig, seen: Seen | None = None) -> None:
+    """Write weights, what they have seen, and configuration into an existing folder."""
+    RunFolder(folder).save(DOMAIN, to_dict(config), model.state(), seen)
 
 
 def load_run(folder: Path, device: str = "cpu") -> Run:

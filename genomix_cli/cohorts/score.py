@@ -5,6 +5,7 @@ Letters: n samples, M modalities, K classes.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,13 @@ from genomix_cli.cohorts.requests import ScoreRequest
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.comparison import scoring
 from genomix_cli.formats.cohort import open_cohort
+from genomix_cli.formats.seen import read_seen, told
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import table_format
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import Provenance
+
+log = logging.getLogger("genomix")
 
 #: Number of samples that a model is given at a time.
 BATCH = 2048
@@ -78,11 +82,20 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     scores = score_samples(run, samples)
     seconds = time.perf_counter() - started
     lacks = ~measured(samples)
-    settings = {"model": run.config.model, "level": run.config.level}
-    words = ("genomix", "score", request.cohort, "--model", request.model)
-    made = Provenance.of(settings, {"cohort": request.cohort}, command=words, model=run.name)
-    scoring.write_table(_table(run, samples, scores, lacks), request.output, form, made)
+    seen = read_seen(run.path)
+    part = None if seen is None else np.where(scores.known, seen.parts(samples.items()), "")
+    made = Provenance.of(
+        {"model": run.config.model, "level": run.config.level},
+        {"cohort": request.cohort},
+        command=("genomix", "score", request.cohort, "--model", request.model),
+        model=run.name,
+        warnings=told(part, "samples"),
+    )
+    table = scoring.with_seen(_table(run, samples, scores, lacks), part)
+    scoring.write_table(table, request.output, form, made)
     unknown = "nothing that the model knows was measured of"
+    for text in made.warnings:
+        log.warning("%s: %s", request.cohort, text)
     scoring.warn_unscored(samples.names[~scores.known], request.cohort, unknown, "sample")
     names = [modality.name for modality in samples.modalities]
     summary = ScoreSummary(

@@ -18,7 +18,7 @@ from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.fold_cache import load_result, save_result
 from genomix_cli.comparison.protocol import FoldResult, Trained
 from genomix_cli.comparison.rules import Rules
-from genomix_cli.comparison.splits import Rows, Split, held_out_in
+from genomix_cli.comparison.splits import Split, held_out_in
 from genomix_cli.comparison.study import Importance, Study
 from genomix_cli.learning.fit_settings import FitSettings
 
@@ -52,8 +52,8 @@ class Contest(ABC, Generic[D]):
     fold_title: ClassVar[str] = "held out %s"
 
     @abstractmethod
-    def save(self, entrant: Entrant[D], trained: Trained[D], rows: Rows) -> None:
-        """Store the model that ``genomix score`` will use, and that it learned from `rows`."""
+    def save(self, entrant: Entrant[D], trained: Trained[D], split: Split) -> None:
+        """Store the model that ``genomix score`` will use, and what of `split` it has seen."""
 
     @abstractmethod
     def final_split(self) -> Split:
@@ -102,7 +102,7 @@ class Contest(ABC, Generic[D]):
         if entrant.main and len(self.splits) == 1:
             mains = zip(self.entrants, rivals, strict=False)
             if all(trained.fit.tuning_nll < r.fit.tuning_nll for one, r in mains if one.main):
-                self.save(entrant, trained, split.train)
+                self.save(entrant, trained, split)
         # Last, since what is cached is not trained again: the model has been stored by now.
         save_result(path, result)
         accuracy = (result.log_probability[0].argmax(1) == self.data.label[result.rows]).mean()
@@ -122,7 +122,7 @@ class Contest(ABC, Generic[D]):
         trained = protocol.train_entrant(
             entrant, *protocol.sides(self.data, split), self.rules, settings
         )
-        self.save(entrant, trained, split.train)
+        self.save(entrant, trained, split)
 
     def study(self, judged: Judged, **known: Any) -> Study:
         """Return the comparison of all entrants; `known` holds the other fields of `Study`."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import Bootstrap, few_units
+from genomix_cli.comparison.held_out import heed, inherited
 from genomix_cli.comparison.intervals import Interval, MetricResult, share_interval
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates, replicate
 from genomix_cli.comparison.predictions import Predictions, matched, read_predictions
@@ -39,6 +40,8 @@ class Counts(NamedTuple):
     used: int
     #: Labelled samples of the data that the table does not have.
     not_in_table: int
+    #: Left out, since the model has seen them in training.
+    seen_in_training: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ def evaluate_classes(request: EvaluateRequest) -> Evaluation:
     DataError
         If a table cannot be read or is none of predictions, if samples come twice or are not in
         the data, if classes differ, or nothing has both a label and a prediction.
+    CheckError
+        If the model has seen samples in training, and they are not to be left out or included.
     MissingExtraError
         If Parquet is to be read and pyarrow is not installed, or a cohort and anndata is not.
     """
@@ -145,6 +150,9 @@ def _evaluate(
     scored: Predictions, other: Predictions | None, truth: Truth, request: EvaluateRequest
 ) -> Evaluation:
     used, counts = _usable(scored, other, truth)
+    used, notes = _heeded(scored, other, used, request)
+    left = int(used.sum())
+    counts = counts._replace(used=left, seen_in_training=counts.used - left)
     label, unit = truth.label[used], truth.unit[used]
     models = [scored.probability[used]]
     for more in (truth.posterior, None if other is None else other.probability):
@@ -157,7 +165,8 @@ def _evaluate(
     bayes = None if truth.posterior is None else 1
     beside = None if other is None else len(models) - 1
     sets = None if scored.sets is None else scored.sets[used]
-    made = tables.request_provenance(request, ("scored", "data", "versus"), scored.made)
+    said = {**scored.made, "Warning": notes}
+    made = tables.request_provenance(request, ("scored", "data", "versus"), said)
     return Evaluation(
         model=scored.model,
         versus=None if other is None else other.model,
@@ -172,6 +181,20 @@ def _evaluate(
         sets=None if sets is None else _sets(sets, label, models[0].argmax(1)),
         provenance=made,
     )
+
+
+def _heeded(
+    scored: Predictions,
+    other: Predictions | None,
+    used: NDArray[np.bool_],
+    request: EvaluateRequest,
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return the samples to evaluate, without those seen in training, and all warnings."""
+    notes: list[str] = []
+    for table in filter(None, (scored, other)):
+        used, told = heed(table.seen, used, request.seen, "samples", table.path)
+        notes += [*inherited(table.made.get("Warning", ()), table.seen), *told]
+    return used, list(dict.fromkeys(notes))
 
 
 def _usable(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.held_out import SEEN
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.parquet import MAGIC, read_parquet
@@ -56,6 +57,8 @@ class Predictions:
         bool ``[n, K]``.
     label : NDArray, optional
         str ``[n]``, empty where unknown.
+    seen : NDArray, optional
+        str ``[n]``: part of training in which the model has seen it, empty for none.
     made : mapping of str to list of str
         What the table says of how it was made, by key.
     """
@@ -67,6 +70,7 @@ class Predictions:
     probability: Floats
     sets: NDArray[np.bool_] | None
     label: NDArray[Any] | None
+    seen: NDArray[Any] | None = None
     made: Mapping[str, list[str]] = field(default_factory=dict)
 
 
@@ -109,8 +113,9 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
     probability = _probability(table[[f"{PROBABILITY}{name}" for name in classes]], path)
     texts = table[SETS].fillna("").astype(str) if SETS in table else None
     sets = None if texts is None else _parse_sets(texts, classes, path)
+    seen = table[SEEN].fillna("").astype(str).to_numpy() if SEEN in table else None
     made = how_made(path)
-    return Predictions(path, model, names, classes, probability, sets, label, made)
+    return Predictions(path, model, names, classes, probability, sets, label, seen, made)
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -241,7 +246,12 @@ def matched(other: Predictions, scored: Predictions) -> Predictions:
     order = [other.classes.index(name) for name in scored.classes]
     row_of = {name: i for i, name in enumerate(other.names)}
     rows = np.array([row_of.get(name, -1) for name in scored.names])
+    seen = None if other.seen is None else np.where(rows >= 0, other.seen[rows], "")
     probability = np.where(rows[:, None] >= 0, other.probability[rows][:, order], np.nan)
     return Predictions(
-        other.path, other.model, scored.names, scored.classes, probability, sets=None, label=None
+        *(other.path, other.model, scored.names, scored.classes, probability),
+        sets=None,
+        label=None,
+        seen=seen,
+        made=other.made,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from genomix_cli.options import Option, Seed, option, parse_words
+from genomix_cli.options import Option, Seed, WhatIsSeen, option, parse_words
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,6 @@ class EvaluateRequest:
         commas=True,
         parse=parse_words,
     )
+    seen: WhatIsSeen = "refuse"
     draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0

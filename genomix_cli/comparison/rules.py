@@ -17,6 +17,9 @@ SPLIT = "split"
 # From the validation part of the split, which tunes and stops networks too: a little too sure.
 VALIDATION = "validation part"
 
+#: Heading of an evaluation of what the model learned from.
+TRAINING = "training accuracy"
+
 
 @dataclass(frozen=True)
 class Rules:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.classifier import Classifier
+from genomix_cli.comparison.held_out import SEEN
 from genomix_cli.comparison.study import Floats
 from genomix_cli.comparison.tables import write_json
 from genomix_cli.genome.parquet import Column
@@ -28,6 +29,7 @@ from genomix_cli.provenance import Provenance
 log = logging.getLogger("genomix")
 
 SAMPLE = Column("sample", "str")
+
 # Between the classes of a prediction set.
 AND = ","
 MAX_NAMED = 3
@@ -158,6 +160,14 @@ def class_table(names: NDArray[Any], classes: Sequence[str], scores: Scores) -> 
             )
 
     return Table(columns, rows())
+
+
+def with_seen(table: Table, part: NDArray[np.str_] | None) -> Table:
+    """Add the part of training in which the model has seen each item, if it says so."""
+    if part is None:
+        return table
+    rows = ((*row, str(seen)) for row, seen in zip(table.rows, part, strict=True))
+    return Table([*table.columns, Column(SEEN, "str")], rows)
 
 
 def listed(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:

@@ -40,6 +40,42 @@ class Split(NamedTuple):
     test: Rows
 
 
+def divide(
+    group: NDArray[np.int64], label: NDArray[np.int64], rows: Rows, share: float, seed: int
+) -> tuple[Rows, Rows]:
+    """Return two parts of `rows`, ascending; the second has about `share` of each class.
+
+    Groups stay whole; a group goes by the class that most of its items have.
+    """
+    if share >= 1:
+        return rows[:0], rows
+    rng = np.random.default_rng([seed, len(rows)])
+    _, index = np.unique(group[rows], return_inverse=True)
+    n_groups = int(index.max(initial=-1)) + 1
+    counts = np.zeros((n_groups, int(label.max(initial=0)) + 1), np.int64)
+    np.add.at(counts, (index, label[rows]), 1)
+    own, size = counts.argmax(1), counts.sum(1)
+    chosen = np.zeros(n_groups, bool)
+    for k in np.unique(own):
+        members = rng.permutation(np.flatnonzero(own == k))
+        reached = np.cumsum(size[members])
+        want = round(share * reached[-1])
+        take = np.flatnonzero(reached - size[members] / 2 <= want)
+        # Where a class has several groups, each part has one of them.
+        n_taken = min(max(len(take), 1), max(len(members) - 1, 0))
+        chosen[members[:n_taken]] = True
+    return rows[~chosen[index]], rows[chosen[index]]
+
+
+def parse_share(text: str) -> float | None:
+    """Return the share of the items to hold out that a text names, as 0.25; None for other text."""
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    return share if 0 < share < 1 else None
+
+
 def held_out_in(splits: Sequence[Split], n: int) -> NDArray[Any]:
     """Return the name of the split that holds out each item, str ``[n]``; empty where none does."""
     names = np.full(n, "", dtype=object)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.seen import Seen
 from genomix_cli.provenance import Provenance, atomic_path, environment, sha256
 
 FORMAT = "genomix-model"
@@ -156,8 +157,10 @@ class RunFolder:
         with atomic_path(self.path / name) as draft:
             draft.write_bytes(save(arrays))
 
-    def save(self, domain: str, config: Mapping[str, Any], state: State) -> None:
-        """Write weights, then the configuration that makes the folder a model.
+    def save(
+        self, domain: str, config: Mapping[str, Any], state: State, seen: Seen | None = None
+    ) -> None:
+        """Write weights, what they have seen, and last the configuration, which makes it a model.
 
         Parameters
         ----------
@@ -166,8 +169,11 @@ class RunFolder:
         config : mapping
             Plain data.
         state : mapping of str to NDArray
+        seen : Seen, optional
         """
         self.write_weights(WEIGHTS, state)
+        if seen is not None:
+            seen.write(self.path)
         data = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

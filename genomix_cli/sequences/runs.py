@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from genomix_cli.comparison.splits import Split
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import CONFIG, RunFolder
+from genomix_cli.formats.seen import Items, Seen, read_seen
 from genomix_cli.formats.sequences import Columns, Sequences
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.models.base import State
@@ -128,9 +130,22 @@ def check_fits(config: RunConfig, sequences: Sequences, where: object) -> None:
         )
 
 
-def save_run(folder: Path, config: RunConfig, state: State) -> None:
-    """Write weights and configuration into an existing folder."""
-    RunFolder(folder).save(DOMAIN, to_dict(config), state)
+def save_run(folder: Path, config: RunConfig, state: State, seen: Seen | None = None) -> None:
+    """Write weights, what they have seen, and configuration into an existing folder."""
+    RunFolder(folder).save(DOMAIN, to_dict(config), state, seen)
+
+
+def items_of(sequences: Sequences) -> Items:
+    """Return digests of names and bases, to find sequences that a model has seen."""
+    return Items.of(sequences.names, (row.tobytes() for row in sequences.codes))
+
+
+def seen_of(sequences: Sequences, split: Split, initial: Path | None = None) -> Seen:
+    """Return what a run has seen, and the run that it started from, if that saw labels."""
+    seen = Seen.of(items_of(sequences), split.train, split.valid)
+    if initial is None or RunFolder(initial).config(DOMAIN).get("task") == "contrast":
+        return seen
+    return seen.joined(read_seen(initial))
 
 
 def read_run(folder: Path, *tasks: str) -> StoredRun:

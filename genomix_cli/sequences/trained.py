@@ -14,6 +14,7 @@ from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError
+from genomix_cli.formats.seen import Seen
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
@@ -50,6 +51,7 @@ def save_classifier(
     counts: Sequence[int],
     level: float,
     provenance: Provenance,
+    seen: Seen | None = None,
 ) -> None:
     """Write a run into an existing folder.
 
@@ -68,6 +70,8 @@ def save_classifier(
     level : float
         Of the prediction sets.
     provenance : Provenance
+    seen : Seen, optional
+        What of the sequences it has seen.
     """
     model = trained.models[0]
     facts: dict[str, Any] = {
@@ -80,7 +84,7 @@ def save_classifier(
     config = RunConfig.of(
         TASK, name, arch, sequences, provenance, label=label, classes=classes, facts=facts
     )
-    save_run(folder, config, model.state())
+    save_run(folder, config, model.state(), seen)
 
 
 def load_classifier(folder: Path, device: str = "cpu") -> Classifier:

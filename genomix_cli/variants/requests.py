@@ -24,6 +24,7 @@ from genomix_cli.options import (
     Threads,
     Tracks,
     TrainedModel,
+    WhatIsSeen,
     Without,
     check_options,
     option,
@@ -458,6 +459,7 @@ class EvaluateRequest:
     versus: Path | None = option(
         None, "Another scored VCF, for paired differences", "--vs", metavar="VCF"
     )
+    seen: WhatIsSeen = "refuse"
     draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0
 
@@ -486,7 +488,8 @@ class SuiteRequest:
     )
     test_regions: Path | None = option(None, "Regions to test on", metavar="BED")
     variants: int = option(0, "Test variants at most, in whole stretches; 0: all", min=0)
-    trust_runs: bool = option(False, "Skip the train/test leakage check")
+    seen: WhatIsSeen = "refuse"
+    trust_runs: bool = option(False, "Do not take a contig of the same name for the same contig")
     baselines: tuple[str, ...] = option(
         tuple(VARIANT_BASELINES),
         "Baselines, all, or none",

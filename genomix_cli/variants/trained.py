@@ -15,6 +15,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
+from genomix_cli.formats.seen import Seen
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.tracks import modalities
 from genomix_cli.learning.calibration import Platt
@@ -132,14 +133,16 @@ class LoadedModel:
         return f"{self.path.resolve().name} sha256:{self.sha256}"
 
 
-def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
-    """Write weights and configuration into an existing folder."""
+def save_model(
+    folder: Path, module: nn.Module, config: ModelConfig, seen: Seen | None = None
+) -> None:
+    """Write weights, what they have seen, and configuration into an existing folder."""
     calibrations = [
         {"platt": c.platt._asdict(), "conditions": asdict(c.conditions)}
         for c in config.calibrations
     ]
     plain = asdict(config) | {"calibrations": calibrations}
-    RunFolder(folder).save(DOMAIN, plain, weights(module))
+    RunFolder(folder).save(DOMAIN, plain, weights(module), seen)
 
 
 def model_config(

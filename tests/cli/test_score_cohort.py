@@ -113,7 +113,9 @@ def test_the_summary_counts(cohort: Path, linear: None, genomix_here: Here, tmp_
     assert said["provenance"]["model"].startswith("run sha256:")
     quiet = genomix_here("score", cohort, "-m", straight, "-q", "--device", "cpu")
     assert quiet.out == done.out
-    assert len(quiet.err.splitlines()) == 1
+    unknown, unmeasured = quiet.err.splitlines()
+    assert "the model does not say which samples it has seen" in unknown
+    assert "nothing that the model knows was measured" in unmeasured
 
 
 def test_formats_hold_the_same(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,28 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(
     same = ("--epochs", "2", "--checkpoint-every", "1")
     here("train", shard, "-o", folder, *SMALL, *same, "--resume")
     assert (folder / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+def test_alleles_that_it_learned_from_are_marked_and_refused(
+    run: Path, shard: Path, tiny_genome: Path, tmp_path: Path, here: Here
+) -> None:
+    scored, settings = tmp_path / "s.vcf", tiny_genome / "genomix.toml"
+    vcf = tiny_genome / "variants.vcf.gz"
+    done = here("score", vcf, "--config", settings, "-m", run, "-o", scored)
+    assert done.code == 0, done.err
+    lines = [line.split("\t") for line in scored.read_text().splitlines() if line[0] != "#"]
+    parts = ((row[0], row[7].rpartition("GENOMIX_SEEN=")[2].split(",")) for row in lines)
+    marked = Counter((contig, part) for contig, own in parts for part in own)
+    n = len(open_shard(shard).variants.pos)
+    assert set(marked) == {("chr1", "train"), ("chr2", "valid")}
+    assert sum(marked.values()) == n
+    assert f"{n:,} of {n:,} alleles were seen in training (GENOMIX_SEEN)" in done.err
+    refused = here("evaluate", scored, "--bootstrap", 0)
+    assert refused.code == 3
+    assert f"learned from {marked['chr1', 'train']:,} of the {n:,} alleles" in refused.err
+    judged = here("evaluate", scored, "--bootstrap", 0, "--contigs", "chr2")
+    assert judged.code == 0, judged.err
+    assert "a little too good" in judged.err
 
 
 def test_the_page_names_every_file_of_a_run(run: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +81,63 @@ def test_the_model_that_is_kept_scores(run: Path, cohort: Path) -> None:
         samples = read_samples(opened)
     right = (loaded.probability(samples).argmax(1) == samples.label).mean()
     assert right > 0.8
+
+
+def test_samples_that_it_learned_from_are_marked_and_refused(
+    run: Path, cohort: Path, tmp_path: Path, here: Here
+) -> None:
+    scores = tmp_path / "s.tsv"
+    scored = here("score", cohort, "-m", run, "-o", scores)
+    assert "89 of 90 samples were seen in training" in scored.err
+    table = pd.read_csv(scores, sep="\t", comment="#").set_index("sample")
+    assert table["seen"].drop("S007").eq("train").all()  # of S007 nothing was measured
+    judge = ("evaluate", scores, "--data", cohort, "--bootstrap", 0)
+    refused = here(*judge, "-o", tmp_path / "m.tsv")
+    assert refused.code == 3
+    assert "this would be training accuracy" in refused.err
+    assert not (tmp_path / "m.tsv").exists()
+    included = here(*judge, "--seen", "include", "-o", tmp_path / "m.tsv")
+    assert included.out.startswith("training accuracy: the model learned from 89 of the 89 samples")
+    assert "##genomixWarning=training accuracy" in (tmp_path / "m.tsv").read_text()
+    assert here("evaluate", run, "--data", cohort, "--bootstrap", 0).code == 0
+
+
+def test_samples_that_it_learned_from_are_found_under_other_names(
+    run: Path, cohort: Path, tmp_path: Path, here: Here
+) -> None:
+    with mudata.set_options(pull_on_update=False):
+        data = mudata.read_h5mu(cohort)
+    others = {
+        name: modality(omic.X, omic.uns["genomix"]["kind"], [f"T{x}" for x in omic.obs_names])
+        for name, omic in data.mod.items()
+    }
+    obs = {"sample": [f"T{x}" for x in data.obs_names], "label": list(data.obs["label"])}
+    renamed = write_cohort(tmp_path / "renamed.h5mu", others, obs)
+    assert "89 of 90 samples were seen in training" in here("score", renamed, "-m", run).err
+    new = planted(tmp_path / "new.h5mu", n=90, seed=5)
+    said = here("score", new, "-m", run, "-o", tmp_path / "s.tsv").err
+    assert "samples have the name of one seen in training, and other values" in said
+    assert "were seen in training" not in said
+
+
+def test_a_share_held_out_stays_unseen_and_is_evaluated_alone(
+    cohort: Path, tmp_path: Path, here: Here
+) -> None:
+    run, scores = tmp_path / "run", tmp_path / "s.tsv"
+    plain = ["--model", "lda", "--baselines", "none", "--no-control", "--trials", 1]
+    ended = here("train", cohort, "-o", run, "--hold-out", "0.3", *plain, "--device", "cpu")
+    assert ended.code == 0, ended.err
+    held_out = set(pd.read_parquet(run / "predictions.parquet")["sample"])
+    assert len(held_out) == 27
+    assert here("score", cohort, "-m", run, "-o", scores).code == 0
+    table = pd.read_csv(scores, sep="\t", comment="#")
+    assert set(table[table["seen"].isna()]["sample"]) == held_out | {"S007"}
+    judge = ("evaluate", scores, "--data", cohort, "--bootstrap", 0)
+    assert here(*judge).code == 3
+    judged = here(*judge, "--seen", "leave-out")
+    assert judged.code == 0, judged.err
+    assert " seen in training)" in judged.out
+    assert "were seen in training and are left out" in judged.err
 
 
 def test_the_same_command_gives_the_same_bytes(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.conftest import clean_environment
@@ -35,9 +36,17 @@ def test_a_classifier_is_trained_scored_and_evaluated(genomix_fast, dna, tmp_pat
     ]
     scores = tmp_path / "scores.tsv"
     genomix_fast("score", dna, "-m", run, "-o", scores)
-    judged = genomix_fast("evaluate", scores, "--data", dna, "--bootstrap", "20")
+    seen = pd.read_csv(scores, sep="\t", comment="#", keep_default_na=False)["seen"]
+    counts = seen.value_counts()
+    assert set(counts.index) == {"train", "valid", ""}
+    held_out = pd.read_parquet(run / "predictions.parquet")["sample"].nunique()
+    assert counts[""] == held_out
+    judge = ("evaluate", scores, "--data", dna, "--bootstrap", "20")
+    judged = genomix_fast(*judge, "--seen", "leave-out")
     assert "accuracy" in judged.stdout
-    assert "120 of 120 samples" in judged.stdout
+    assert f"{held_out} of 120 samples ({120 - held_out} seen in training)" in judged.stdout
+    refused = genomix_fast(*judge, code=3)
+    assert f"learned from {counts['train']} of the 120 samples" in refused.stderr
     assert "sequences" in genomix_fast("inspect", run).stdout
     # Real ones, judged as if they had been generated.
     real = write(tmp_path / "real.h5", motifs(n=300))
@@ -47,6 +56,10 @@ def test_a_classifier_is_trained_scored_and_evaluated(genomix_fast, dna, tmp_pat
     assert likened.stdout.splitlines()[0].split()[:2] == ["metric", "real.h5"]
     found = next(line for line in likened.stdout.splitlines() if line.startswith("class found"))
     assert found.count("[") == 5
+
+
+def rows(table: str) -> list[str]:
+    return [line for line in table.splitlines() if not line.startswith("##")]
 
 
 def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
@@ -64,9 +77,9 @@ def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
         assert len(done.stdout.splitlines()) > 1
         assert json.loads((run / "config.json").read_text())["task"] == task
         assert {"metrics.json", "report.html", "README.md"} <= {p.name for p in run.iterdir()}
-    vectors = genomix_fast("score", dna, "-m", tmp_path / "contrast").stdout.splitlines()
+    vectors = rows(genomix_fast("score", dna, "-m", tmp_path / "contrast").stdout)
     assert vectors[0].split("\t") == ["sample", *(f"e{i}" for i in range(16))]
-    found = genomix_fast("score", dna, "-m", tmp_path / "align").stdout.splitlines()
+    found = rows(genomix_fast("score", dna, "-m", tmp_path / "align").stdout)
     assert found[0].split("\t")[:2] == ["sequence", "rank"]
     assert len(vectors) == 121
     assert len(found) % 120 == 1

@@ -228,7 +228,7 @@ SPLITS = [
         ("max(2, min(n_folds, max(_units_of_classes(data))))", "n_folds"),
     ),
     *_of(
-        "sequences/train/splits.py",
+        "comparison/splits.py",
         "unit/sequences/train/test_splits.py",
         ("np.unique(group[rows], return_inverse", "np.unique(rows, return_inverse"),
         ("np.setdiff1d(known, test)", "known"),

@@ -24,13 +24,14 @@ from genomix_cli.comparison.contest import Contest
 from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.results import results
-from genomix_cli.comparison.splits import NO_ROWS, Rows, Split, check_classes
+from genomix_cli.comparison.splits import NO_ROWS, Split, check_classes
 from genomix_cli.comparison.study import Importance, Wording
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.formats.cohort import Cohort, open_cohort
 from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.formats.seen import Seen
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.processes import first_process, own_folder
@@ -85,8 +86,8 @@ class CohortContest(Contest[Samples]):
             log.warning("no attributions in the report: %s", error)
         return ()
 
-    def save(self, entrant: Entrant[Samples], trained: Trained[Samples], rows: Rows) -> None:
-        """Store the model that ``genomix score`` will use, and that it learned from `rows`."""
+    def save(self, entrant: Entrant[Samples], trained: Trained[Samples], split: Split) -> None:
+        """Store the model that ``genomix score`` will use, and what of `split` it has seen."""
         model = trained.models[0]
         assert isinstance(model, CohortModel)
         n_classes = len(self.data.classes)
@@ -95,14 +96,15 @@ class CohortContest(Contest[Samples]):
             arch=to_dict(model.config),
             modalities=model.modalities,
             classes=model.classes,
-            counts=tuple(map(int, np.bincount(self.data.label[rows], minlength=n_classes))),
+            counts=tuple(map(int, np.bincount(self.data.label[split.train], minlength=n_classes))),
             temperature=trained.fit.temperature,
             thresholds=tuple(map(float, trained.thresholds)),
             level=self.rules.level,
             calibration=self.rules.calibration,
             provenance=_provenance(self.request).to_dict(),
         )
-        save_run(self.request.output, model, config)
+        seen = self.data.only([modality.name for modality in model.modalities]).items()
+        save_run(self.request.output, model, config, Seen.of(seen, split.train, split.valid))
 
 
 def train_cohort(request: TrainRequest) -> Results:

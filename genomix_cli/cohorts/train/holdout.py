@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples
-from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
+from genomix_cli.comparison.splits import NO_ROWS, Split, divide, folds_of, parse_share
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import BATCH, Cohort
 from genomix_cli.genome.tables import is_missing, open_table
@@ -38,7 +38,7 @@ def hold_out(
     rows : NDArray
         int64 ``[n]``: their rows in the cohort.
     by : str
-        ``folds``, ``batch``, or the path of a table.
+        ``folds``, ``batch``, a share of the patients as ``0.3``, or the path of a table.
     n_folds : int
         Number of folds, for ``folds``.
     seed : int
@@ -52,6 +52,13 @@ def hold_out(
     """
     if by == FOLDS:
         return "stratified folds", _stratified(samples, n_folds, seed)
+    share = parse_share(by)
+    if share is not None:
+        every = np.arange(len(samples))
+        train, test = divide(samples.patient, samples.label, every, share, seed)
+        title, splits = f"a stratified share of {share:g}", [Split("test", train, NO_ROWS, test)]
+        _check_splits(samples, splits, by)
+        return title, splits
     if by == BATCHES:
         title, fold = "batches", _batches(cohort, rows)
     else:
@@ -126,7 +133,7 @@ def _read_table(path: Path) -> dict[str, str]:
         raise UsageError(
             "cannot be read: no such file",
             where=path,
-            expected="folds, batch, or a table of samples and folds",
+            expected="folds, batch, a share as 0.3, or a table of samples and folds",
         )
     fold: dict[str, str] = {}
     repeated = []

@@ -32,7 +32,7 @@ from genomix_cli.sequences.models.encoder import (
 from genomix_cli.sequences.pretrain.summaries import Summary
 from genomix_cli.sequences.pretrain.views import Views
 from genomix_cli.sequences.requests import TrainRequest
-from genomix_cli.sequences.runs import RunConfig, save_run
+from genomix_cli.sequences.runs import RunConfig, save_run, seen_of
 from genomix_cli.sequences.score.embeddings import Start
 from genomix_cli.sequences.train.learning import Learning, Part, learn
 from genomix_cli.sequences.train.request import last_checkpoint
@@ -250,5 +250,6 @@ def save(summary: Summary, module: Any, job: Job, label: str, facts: Mapping[str
     run = RunConfig.of(
         request.task, request.task, arch, job.sequences, made, label=label, facts=facts
     )
-    save_run(request.output, run, weights(module))
+    seen = seen_of(job.sequences, job.split, request.init)
+    save_run(request.output, run, weights(module), seen)
     RunFolder(request.output).write_json("metrics.json", plain(summary))

@@ -5,6 +5,7 @@ Letters: n sequences, L bases, d width of an embedding, K classes.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison import scoring
-from genomix_cli.comparison.scoring import Scores, Table, write_table
+from genomix_cli.comparison.scoring import Scores, Table, with_seen, write_table
 from genomix_cli.errors import UsageError
+from genomix_cli.formats.seen import read_seen, told
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
@@ -26,10 +28,12 @@ from genomix_cli.learning.finite import finite
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.requests import ScoreRequest
-from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
+from genomix_cli.sequences.runs import StoredRun, check_fits, items_of, read_run
 from genomix_cli.sequences.score.embeddings import embed as embed_codes
 from genomix_cli.sequences.score.embeddings import encoder_of
 from genomix_cli.sequences.trained import TASK, Classifier, of_run
+
+log = logging.getLogger("genomix")
 
 #: Number of sequences that a model is given at a time.
 BATCH = 1024
@@ -98,15 +102,23 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         classifier = of_run(run, device)
         scores = score_codes(classifier, sequences.codes, known)
         table = scoring.class_table(sequences.names, classifier.classes, scores)
-    settings = {"model": run.config.model, "task": run.config.task}
-    words = ("genomix", "score", request.sequences, "--model", request.model)
-    inputs = {"sequences": request.sequences}
-    made = Provenance.of(settings, inputs, command=words, model=run.name)
+    seen = read_seen(run.path)
+    part = None if seen is None else np.where(known, seen.parts(items_of(sequences)), "")
+    made = Provenance.of(
+        {"model": run.config.model, "task": run.config.task},
+        {"sequences": request.sequences},
+        command=("genomix", "score", request.sequences, "--model", request.model),
+        model=run.name,
+        warnings=told(part, "sequences"),
+    )
+    table = with_seen(table, part) if answer == CLASSES else table
     write_table(table, request.output, forms[0], made)
     if request.embeddings:
         table = _embedding_table(run, sequences, known, device)
         write_table(table, request.embeddings, forms[1], made)
     seconds = time.perf_counter() - started
+    for text in made.warnings:
+        log.warning("%s: %s", request.sequences, text)
     unknown = sequences.names[~known]
     scoring.warn_unscored(unknown, request.sequences, "no base is known of", "sequence")
     summary = ScoreSummary(

@@ -14,7 +14,7 @@ from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.results import results
 from genomix_cli.comparison.rules import VALIDATION, Rules
-from genomix_cli.comparison.splits import NO_ROWS, Rows, Split, check_classes
+from genomix_cli.comparison.splits import NO_ROWS, Split, check_classes, divide
 from genomix_cli.comparison.study import Wording
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.comparison.tables import write_rows
@@ -26,10 +26,11 @@ from genomix_cli.learning.processes import own_folder
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.requests import ClassifyOptions, TrainRequest
+from genomix_cli.sequences.runs import seen_of
 from genomix_cli.sequences.train.entrants import entrants
 from genomix_cli.sequences.train.few_shot import FewShot, Plan, few_shot, section
 from genomix_cli.sequences.train.request import open_folder
-from genomix_cli.sequences.train.splits import VALID_SHARE, divide, splits
+from genomix_cli.sequences.train.splits import VALID_SHARE, splits
 from genomix_cli.sequences.trained import save_classifier
 
 log = logging.getLogger("genomix")
@@ -67,9 +68,9 @@ class SequenceContest(Contest[Labelled]):
         train, valid = divide(data.unit, data.label, every, VALID_SHARE, self.settings.seed)
         return Split("", train, valid, NO_ROWS)
 
-    def save(self, entrant: Entrant[Labelled], trained: Trained[Labelled], rows: Rows) -> None:
-        """Store the model that ``genomix score`` will use, and that it learned from `rows`."""
-        counts = np.bincount(self.data.label[rows], minlength=len(self.data.classes))
+    def save(self, entrant: Entrant[Labelled], trained: Trained[Labelled], split: Split) -> None:
+        """Store the model that ``genomix score`` will use, and what of `split` it has seen."""
+        counts = np.bincount(self.data.label[split.train], minlength=len(self.data.classes))
         save_classifier(
             self.folder,
             entrant.model,
@@ -79,6 +80,7 @@ class SequenceContest(Contest[Labelled]):
             counts.tolist(),
             self.rules.level,
             self.request.provenance(),
+            seen_of(self.data.sequences, split, self.request.init),
         )
 
 

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.splits import Rows, Split
+from genomix_cli.comparison.splits import Rows, Split, divide, parse_share
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
 
@@ -58,28 +58,16 @@ def splits(
     elif how.startswith("folds:") and how[6:].isdecimal() and int(how[6:]) > 1:
         divided, by = _folds(known, cut, int(how[6:]), seed), f"{how[6:]} folds"
     else:
-        share = SHARE if how == "auto" else _share(how)
+        share = SHARE if how == "auto" else parse_share(how)
+        if share is None:
+            expected = "auto, splits, a share as 0.25, or folds:5"
+            raise UsageError("no way to hold out", where="--hold-out", expected=expected, found=how)
         rest, test = cut(known, share, seed)
         train, valid = cut(rest, VALID_SHARE, seed + 1)
         divided, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
     for split in divided:
         _check(split, label)
     return by, divided
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise UsageError(
-            "no way to hold out",
-            where="--hold-out",
-            expected="auto, splits, a share as 0.25, or folds:5",
-            found=text,
-        )
-    return share
 
 
 def _of_file(names: NDArray[np.str_], known: Rows, cut: Cut, seed: int) -> Split:
@@ -96,33 +84,6 @@ def _folds(known: Rows, cut: Cut, n_folds: int, seed: int) -> list[Split]:
         train, valid = cut(np.setdiff1d(known, test), VALID_SHARE, seed + 1)
         folds.append(Split(f"fold {fold + 1}", train, valid, test))
     return folds
-
-
-def divide(
-    group: NDArray[np.int64], label: NDArray[np.int64], rows: Rows, share: float, seed: int
-) -> tuple[Rows, Rows]:
-    """Return two parts of `rows`, ascending; the second has about `share` of each class.
-
-    Groups stay whole; a group goes by the class that most of its sequences have.
-    """
-    if share >= 1:
-        return rows[:0], rows
-    rng = np.random.default_rng([seed, len(rows)])
-    _, index = np.unique(group[rows], return_inverse=True)
-    n_groups = int(index.max(initial=-1)) + 1
-    counts = np.zeros((n_groups, int(label.max(initial=0)) + 1), np.int64)
-    np.add.at(counts, (index, label[rows]), 1)
-    own, size = counts.argmax(1), counts.sum(1)
-    chosen = np.zeros(n_groups, bool)
-    for k in np.unique(own):
-        members = rng.permutation(np.flatnonzero(own == k))
-        reached = np.cumsum(size[members])
-        want = round(share * reached[-1])
-        take = np.flatnonzero(reached - size[members] / 2 <= want)
-        # Where a class has several groups, each part has one of them.
-        n_taken = min(max(len(take), 1), max(len(members) - 1, 0))
-        chosen[members[:n_taken]] = True
-    return rows[~chosen[index]], rows[chosen[index]]
 
 
 def _check(split: Split, label: NDArray[np.int64]) -> None:

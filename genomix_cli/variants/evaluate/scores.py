@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import Bootstrap, Metric, few_units, resampling_units
+from genomix_cli.comparison.held_out import heed
 from genomix_cli.comparison.intervals import MetricResult
 from genomix_cli.comparison.metrics import binary
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import canonical
-from genomix_cli.genome.vcf.reader import VcfReader
+from genomix_cli.genome.vcf.reader import MISSING, Record, VcfReader
 from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
 from genomix_cli.variants.requests import EvaluateRequest
-from genomix_cli.variants.score.tags import PREFIX, PROBABILITY, score_key
+from genomix_cli.variants.score.tags import PREFIX, PROBABILITY, SEEN, score_key
 
 log = logging.getLogger("genomix")
 
@@ -44,6 +45,8 @@ class Counts(NamedTuple):
     not_in_other: int
     used: int
     positives: int
+    #: Left out, since the model has seen them in training.
+    seen_in_training: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class AlleleTable(NamedTuple):
         float64 ``[n]``: true probability of the label, score in the other file.
     made : mapping of str to list of str
         What the header says of how the file was scored, by key.
+    seen, other_seen : NDArray or None
+        str ``[n]``: part of training in which either model has seen the allele, empty for none;
+        None if the file does not say.
     """
 
     contig: NDArray[np.str_]
@@ -101,6 +107,14 @@ class AlleleTable(NamedTuple):
     probability: FloatArray | None = None
     other: FloatArray | None = None
     made: Mapping[str, list[str]] = MappingProxyType({})
+    seen: NDArray[np.str_] | None = None
+    other_seen: NDArray[np.str_] | None = None
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """True for alleles with a label and every score, bool ``[n]``."""
+        known = np.isfinite(self.label) & np.isfinite(self.score)
+        return known if self.other is None else known & np.isfinite(self.other)
 
     def select(self, rows: NDArray[Any]) -> AlleleTable:
         """Return the rows of a mask or an index."""
@@ -118,11 +132,21 @@ def evaluate_scores(request: EvaluateRequest) -> Evaluation:
         is left to evaluate.
     UsageError
         If none of the requested contigs is in the file.
+    CheckError
+        If the model has seen alleles in training, and they are not to be left out or included.
     """
     table = read_alleles(request)
-    evaluation = evaluate_alleles(table, draws=request.draws, seed=request.seed)
-    inputs = ("scored", "labels", "versus")
-    return replace(evaluation, provenance=tables.request_provenance(request, inputs, table.made))
+    used, notes = table.usable, [*table.made.get("Warning", ())]
+    for part, path in ((table.seen, request.scored), (table.other_seen, request.versus)):
+        used, more = heed(part, used, request.seen, "alleles", path)
+        notes += more
+    left_out = table.usable & ~used
+    evaluation = evaluate_alleles(table.select(~left_out), draws=request.draws, seed=request.seed)
+    n, counts = int(left_out.sum()), evaluation.counts
+    counts = counts._replace(alleles=counts.alleles + n, seen_in_training=n)
+    said = {**table.made, "Warning": list(dict.fromkeys(notes))}
+    made = tables.request_provenance(request, ("scored", "labels", "versus"), said)
+    return replace(evaluation, counts=counts, provenance=made)
 
 
 def read_alleles(request: EvaluateRequest) -> AlleleTable:
@@ -138,6 +162,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
     wanted = {canonical(name) for name in request.contigs}
     contigs: list[str] = []
     columns: dict[str, list[float]] = {"pos": [], "label": [], "score": [], "p": [], "other": []}
+    parts: dict[str, list[str]] = {"seen": [], "other": []}
     with VcfReader(request.scored) as reader:
         made = facts_of(reader.header.meta) if request.score_info.startswith(PREFIX) else {}
         key = _key_in(reader, request.score_info)
@@ -148,6 +173,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
             contigs += [record.chrom] * len(keys)
             columns["pos"] += [record.pos - 1] * len(keys)
             columns["score"] += info_numbers(reader, record, key)
+            parts["seen"] += _seen(reader, record, key)
             if labels is None:
                 columns["label"] += info_numbers(reader, record, request.label_info)
             else:
@@ -155,7 +181,9 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
             if request.probability_info:
                 columns["p"] += info_numbers(reader, record, request.probability_info)
             if others is not None:
-                columns["other"] += [others.get(key, float("nan")) for key in keys]
+                found = [others.get(key, (float("nan"), "")) for key in keys]
+                columns["other"] += [score for score, _ in found]
+                parts["other"] += [part for _, part in found]
     if wanted and not contigs:
         raise UsageError(f"no record on {', '.join(request.contigs)}", where=request.scored)
     number = {name: np.array(values, np.float64) for name, values in columns.items()}
@@ -168,18 +196,35 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
         _ceiling(number, request),
         number["other"] if request.versus else None,
         made,
+        np.array(parts["seen"], np.str_),
+        np.array(parts["other"], np.str_) if request.versus else None,
     )
 
 
-def _read_scores(path: Path, key: str) -> dict[AlleleKey, float]:
-    scores: dict[AlleleKey, float] = {}
+def _seen(reader: VcfReader, record: Record, key: str) -> list[str]:
+    """Return the part of training in which each ALT was seen by the model whose score `key` is."""
+    text = record.info(SEEN) if key.startswith(PREFIX) else None
+    values = [""] * len(record.alts) if text is None else text.split(",")
+    if len(values) != len(record.alts):
+        raise DataError(
+            f"{SEEN} does not say which ALT it belongs to",
+            where=reader.where(record),
+            expected=f"{len(record.alts)} values, one per ALT",
+            found=text,
+        )
+    return ["" if value == MISSING else value for value in values]
+
+
+def _read_scores(path: Path, key: str) -> dict[AlleleKey, tuple[float, str]]:
+    scores: dict[AlleleKey, tuple[float, str]] = {}
     with VcfReader(path) as reader:
         own = _key_in(reader, key)
         for record in reader:
             values = info_numbers(reader, record, own)
-            for alt, value in zip(record.alts, values, strict=True):
-                scores[allele_key(record.chrom, record.pos, record.ref, alt)] = value
-    if np.isnan(list(scores.values())).all():
+            parts = _seen(reader, record, own)
+            for alt, value, part in zip(record.alts, values, parts, strict=True):
+                scores[allele_key(record.chrom, record.pos, record.ref, alt)] = value, part
+    if np.isnan([score for score, _ in scores.values()]).all():
         raise DataError(f"no allele carries {key}", where=path, hint="run genomix score on it")
     return scores
 

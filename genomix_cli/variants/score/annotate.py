@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from genomix_cli.genome.vcf.writer import Column
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.variants.records.alleles import REF_MISMATCH
 from genomix_cli.variants.records.checks import Checked
+from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.engine import Scores
 from genomix_cli.variants.score.tags import (
@@ -26,6 +28,7 @@ from genomix_cli.variants.score.tags import (
     RANKS,
     REASON,
     SCORES,
+    SEEN,
     UNCALIBRATED,
 )
 
@@ -50,6 +53,8 @@ class Annotator:
         Write the fields of ranks, even if they have no value.
     exclude_mismatches : bool
         Leave out records whose REF differs from the reference.
+    seen : SeenAlleles, optional
+        What the model has seen in training, where it says so.
     """
 
     calibration: Platt | None
@@ -57,6 +62,7 @@ class Annotator:
     table: bool
     ranks: bool
     exclude_mismatches: bool
+    seen: SeenAlleles | None = None
 
     def __post_init__(self) -> None:
         uncalibrated = UNCALIBRATED if self.calibration is None else ()
@@ -69,7 +75,8 @@ class Annotator:
         """Columns of the score table."""
         locus = (Column(name, "int" if name == "POS" else "str") for name in _LOCUS)
         scores = (Column(tag.key, "float") for tag in self.tags)
-        return (*locus, *scores, Column(REASON, "str"))
+        seen = [Column(SEEN, "str")] if self.seen else []
+        return (*locus, *scores, Column(REASON, "str"), *seen)
 
     def lines(self, block: Sequence[Checked], scores: Scores) -> list[str]:
         """Return the output lines of a block, without line ends.
@@ -77,15 +84,16 @@ class Annotator:
         `scores` holds the scored alleles of the block, in order.
         """
         values = self._texts(scores)
+        parts = self.seen.parts(block) if self.seen else repeat(())
         lines: list[str] = []
-        for checked in block:
+        for checked, part in zip(block, parts, strict=False):
             rows = [self._none if allele is None else next(values) for allele in checked.alleles]
             if self.exclude_mismatches and checked.site == REF_MISMATCH:
                 continue
             if self.table:
-                lines += _table_rows(checked, rows)
+                lines += _table_rows(checked, rows, part)
             else:
-                lines.append(self._vcf_line(checked, rows))
+                lines.append(self._vcf_line(checked, rows, part))
         return lines
 
     def _texts(self, scores: Scores) -> Iterator[tuple[str, ...]]:
@@ -109,12 +117,16 @@ class Annotator:
             strict=True,
         )
 
-    def _vcf_line(self, checked: Checked, rows: Sequence[tuple[str, ...]]) -> str:
+    def _vcf_line(
+        self, checked: Checked, rows: Sequence[tuple[str, ...]], part: Sequence[str]
+    ) -> str:
         # Nearly every record has one ALT: no lists for it.
         values = rows[0] if len(rows) == 1 else map(",".join, zip(*rows, strict=True))
         scores = self._scores % tuple(values)
         if any(checked.reasons):
             scores += f";{REASON}={','.join([reason or MISSING for reason in checked.reasons])}"
+        if any(part):
+            scores += f";{SEEN}={','.join([name or MISSING for name in part])}"
         return with_scores(checked.record.fields, scores)
 
 
@@ -136,10 +148,13 @@ def with_scores(fields: Sequence[str], scores: str) -> str:
     return "\t".join((*fields[:_INFO], scores, *fields[_INFO + 1 :]))
 
 
-def _table_rows(checked: Checked, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _table_rows(
+    checked: Checked, rows: Sequence[Sequence[str]], part: Sequence[str]
+) -> Iterator[str]:
     chrom, pos, name, ref, alts = checked.record.fields[:5]
-    for alt, row, reason in zip(alts.split(","), rows, checked.reasons, strict=True):
-        yield "\t".join((chrom, pos, name, ref, alt, *row, reason or MISSING))
+    seen: Iterable[Sequence[str]] = ((n or MISSING,) for n in part) if part else repeat(())
+    for alt, row, reason, last in zip(alts.split(","), rows, checked.reasons, seen, strict=False):
+        yield "\t".join((chrom, pos, name, ref, alt, *row, reason or MISSING, *last))
 
 
 def missing_contigs(

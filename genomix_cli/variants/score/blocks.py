@@ -26,6 +26,7 @@ from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.engine import Clock, Scores, Target
 from genomix_cli.variants.score.plan import Plan, device_name
+from genomix_cli.variants.score.tags import SEEN
 from genomix_cli.variants.score.workers import Workers
 
 log = logging.getLogger("genomix")
@@ -74,6 +75,8 @@ class ScoreSummary:
     model : str
     demonstration : bool
         True if the weights are for demonstration only.
+    seen_in_training : int or None
+        Alleles that the model has seen in training; None if it does not say.
     resumed : int
         Records scored by an earlier, interrupted run.
     seconds : dict of str to float
@@ -98,6 +101,7 @@ class ScoreSummary:
     observed: dict[str, float]
     model: str
     demonstration: bool
+    seen_in_training: int | None
     resumed: int
     seconds: dict[str, float]
     variants_per_second: float
@@ -124,6 +128,7 @@ class Run:
         self.n_in_window: int = self.before.get("n_in_window", 0)
         n_inputs = len(self.plan.config.tracks) + 1
         self.usable = np.array(self.before.get("usable", [0] * n_inputs), np.float64)
+        self._seen_before: int = self.before.get("seen", 0)
         self.clock = Clock(STAGES)
         self.seconds = self.clock.seconds
         self.logits: list[np.ndarray] = []
@@ -204,7 +209,7 @@ class Run:
                 self.output.end_block()
             else:
                 tallies = {"windows": self.windows, "n_in_window": self.n_in_window}
-                tallies |= {"usable": self.usable.tolist()}
+                tallies |= {"usable": self.usable.tolist(), "seen": self.seen}
                 self.output.commit({**state, **tallies, "records": records})
                 self._committed = time.monotonic()
         rate = (records - self._done_before) / (time.perf_counter() - self._started)
@@ -212,8 +217,16 @@ class Run:
         position = f"{last.chrom}:{last.pos:,}"
         self._ticker.tell(f"scored {records:,} records, up to {position}, {rate:,.0f} per second")
 
+    @property
+    def seen(self) -> int:
+        """Number of alleles that the model has seen in training."""
+        return self._seen_before + (self.annotator.seen.count if self.annotator.seen else 0)
+
     def warn(self, header: Header) -> None:
         """Log each problem that came to light while reading the records, once."""
+        if self.seen:
+            count, most = f"{self.seen:,}", f"{self.variants.counts['alleles']:,}"
+            log.warning("%s of %s alleles were seen in training (%s)", count, most, SEEN)
         mismatches = self.variants.counts["ref_mismatch_records"]
         if mismatches:
             where = self.variants.first_mismatch
@@ -260,6 +273,7 @@ class Run:
             observed=self.observed(),
             model=plan.name,
             demonstration=plan.config.demonstration,
+            seen_in_training=self.seen if self.annotator.seen else None,
             resumed=self._done_before,
             seconds={stage: round(spent, 6) for stage, spent in self.seconds.items()},
             variants_per_second=round(scored_now / max(self.seconds["all"], 1e-9), 3),

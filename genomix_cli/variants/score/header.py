@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from genomix_cli import __version__
+from genomix_cli.formats.seen import MEANING, TRAIN, VALID
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import LINE, Provenance
@@ -16,6 +17,10 @@ from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score import tags
 from genomix_cli.variants.score.annotate import Annotator, missing_contigs
 from genomix_cli.variants.score.plan import Plan, device_name
+
+_SEEN = "Part of training in which the model has seen the allele ({})".format(
+    ", ".join(f"{part}: {MEANING[part]}" for part in (TRAIN, VALID))
+)
 
 
 def make_header(
@@ -67,6 +72,7 @@ def make_header(
                 for tag in annotator.tags
             ),
             _info_line(tags.REASON, "String", f"Why the allele was not scored ({reasons})"),
+            *([_info_line(tags.SEEN, "String", _SEEN)] if annotator.seen else []),
             *made.lines(*facts),
         ]
     )

@@ -12,6 +12,7 @@ LOGIT = PREFIX + "LOGIT"
 PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
 REASON = PREFIX + "REASON"
+SEEN = PREFIX + "SEEN"
 DEMONSTRATION = (
     "demonstration weights, trained on simulated genomes: not for conclusions about real variants"
 )

@@ -16,6 +16,7 @@ import torch
 
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.seen import read_seen, told
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
@@ -23,6 +24,7 @@ from genomix_cli.provenance import atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
 from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.reference import Reference, open_reference
+from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.background import Background, load_backgrounds
@@ -115,12 +117,16 @@ def _score(
     records: Iterator[Record],
     reference: Reference,
 ) -> ScoreSummary:
+    seen = read_seen(plan.folder)
+    if seen is None and not plan.config.demonstration:
+        log.info("%s: %s", plan.name, told(None, "alleles")[0])
     annotator = Annotator(
         plan.calibration,
         plan.background,
         plan.format.is_table,
         ranks=bool(plan.backgrounds),
         exclude_mismatches=request.check_ref == "x",
+        seen=None if seen is None else SeenAlleles(seen, reference),
     )
     header = make_header(request, plan, reader, reference, annotator)
     for text in warnings_of(plan):

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.formats.seen import read_seen
 from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt, fit_platt
 from genomix_cli.learning.devices import resolve_device
@@ -25,6 +26,7 @@ from genomix_cli.provenance import Provenance
 from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
+from genomix_cli.variants.records.seen import seen_alleles
 from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.controls import withhold_contacts, withhold_tracks
@@ -32,7 +34,7 @@ from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
 from genomix_cli.variants.train.splits import GenomeSplit, Rows, labelled_rows, split_genome, thin
 from genomix_cli.variants.train.task import Predictions, VariantTask, fit_task, predict
-from genomix_cli.variants.trained import model_config, save_model
+from genomix_cli.variants.trained import model_config, model_folder, save_model
 
 log = logging.getLogger("genomix")
 
@@ -141,7 +143,10 @@ def _finish(
             fitted[conditions] = calibrate(logits, shard)
     known = (Calibration(platt, c) for c, platt in fitted.items() if platt is not None)
     config = replace(config, calibrations=tuple(known))
-    save_model(request.output, task.module, config)
+    seen = seen_alleles(shard, rows["train"], rows["valid"])
+    if request.initial is not None:
+        seen = seen.joined(read_seen(model_folder(request.initial)))
+    save_model(request.output, task.module, config, seen)
     write_reference(request.output)
     platt = fitted[given] or Platt()
     frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}

@@ -19,7 +19,7 @@ from genomix_cli.comparison.evaluate import evaluate_classes, write_json, write_
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.predictions import read_predictions
 from genomix_cli.comparison.requests import EvaluateRequest
-from genomix_cli.errors import DataError, GenomixError, UsageError
+from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.cohort import add_samples, add_truth
 from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
 from genomix_cli.provenance import Provenance, facts_of
@@ -90,7 +90,7 @@ def test_every_kind_of_table_gives_the_metrics_of_its_numbers(tmp_path, cohort, 
     p = _predictions()
     found = _evaluate(scored=_write(_frame(p), tmp_path / name), data=cohort)
     label = _truth()[0][10:]
-    assert found.counts == (N, 10, 0, 0, N - 10, 0)
+    assert found.counts == (N, 10, 0, 0, N - 10, 0, 0)
     assert found.units == (N - 10) // 2
     for metric in found.metrics:
         assert metric.score.value == pytest.approx(METRICS[metric.name](label, p[10:]))
@@ -182,7 +182,7 @@ def test_what_was_not_scored_is_counted(tmp_path, cohort):
     frame = _frame(_predictions()[:100]).astype(object)
     frame.loc[20:24, [c for c in frame if c != "sample"]] = ""
     found = _evaluate(scored=_write(frame, tmp_path / "t.tsv"), data=cohort)
-    assert found.counts == (100, 10, 5, 0, 85, 20)
+    assert found.counts == (100, 10, 5, 0, 85, 20, 0)
 
 
 def test_a_sample_called_na_is_a_sample(tmp_path):
@@ -311,3 +311,20 @@ def test_labels_of_sequences_are_taken_by_name_and_drawn_by_group(tmp_path):
     assert accuracy == pytest.approx((probability.argmax(1) == truth)[known].mean())
     with pytest.raises(UsageError, match="no phenotype 'colour'"):
         _evaluate(scored=scored, data=tmp_path / "s.h5", label="colour")
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.parquet"])
+def test_samples_that_the_model_learned_from_are_no_result(tmp_path, cohort, name):
+    seen = np.where(np.arange(N) < 30, "train", "")
+    path = _write(_frame(_predictions(), seen=seen), tmp_path / name)
+    with pytest.raises(CheckError, match=f"learned from 20 of the {N - 10} samples"):
+        _evaluate(scored=path, data=cohort)
+    found = _evaluate(scored=path, data=cohort, seen="leave-out")
+    assert (found.counts.used, found.counts.seen_in_training) == (N - 30, 20)
+    assert sum(each.support for each in found.classes) == N - 30
+    found = _evaluate(scored=path, data=cohort, seen="include")
+    assert found.provenance.warnings[0].startswith("training accuracy: ")
+    assert (found.counts.used, found.counts.seen_in_training) == (N - 10, 0)
+    new = _write(_frame(_predictions()), tmp_path / "new.tsv")
+    with pytest.raises(CheckError, match="learned from 20"):
+        _evaluate(scored=new, data=cohort, versus=path)

@@ -250,8 +250,8 @@ def test_a_result_is_cached_and_read_back(case: Case, tmp_path: Path) -> None:
 class Kept(Contest[Any]):
     """A contest that remembers which models it would store."""
 
-    def save(self, entrant: Entrant[Any], trained: Any, rows: Any) -> None:
-        self.stored.append((entrant.name, len(rows), trained.fit.tuning_nll))
+    def save(self, entrant: Entrant[Any], trained: Any, split: Split) -> None:
+        self.stored.append((entrant.name, len(split.train), trained.fit.tuning_nll))
 
     def final_split(self) -> Split:
         every = np.arange(len(self.data))

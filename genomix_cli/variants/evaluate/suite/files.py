@@ -44,9 +44,9 @@ def provenance(results: SuiteResults, request: SuiteRequest) -> Provenance:
     weights = {Path(name).name: RunFolder(model_folder(name)).weights for name in request.models}
     inputs = request.inputs() | {f"weights of {name}": path for name, path in weights.items()}
     model = "; ".join(f"{name} sha256:{sha256(path)}" for name, path in weights.items())
-    return Provenance.of(
-        request.settings(), inputs, request.seed, model=model, warnings=results.notes
-    )
+    settings = request.settings()
+    del settings["output"]
+    return Provenance.of(settings, inputs, request.seed, model=model, warnings=results.notes)
 
 
 def _contents(results: SuiteResults, made: Provenance) -> dict[str, Any]:

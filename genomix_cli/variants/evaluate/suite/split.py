@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, GenomixError, UsageError
+from genomix_cli.comparison.held_out import INCLUDE, LEAVE_OUT
+from genomix_cli.comparison.rules import TRAINING
+from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.formats.seen import TRAIN, Seen, read_seen
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.variants.records.inputs import least_distance
+from genomix_cli.variants.records.seen import items_of
 from genomix_cli.variants.requests import SuiteRequest
 from genomix_cli.variants.train.splits import HeldOutRegions, labelled_rows, thin
 from genomix_cli.variants.trained import model_folder, read_config
@@ -34,16 +38,25 @@ class RunSplit(NamedTuple):
     valid, test : HeldOutRegions
     initial : str
         Model it started from, whose training data are unknown here; empty: none.
+    seen : Seen or None
+        Alleles that it has seen; None if it does not say.
     """
 
     run: str
     valid: HeldOutRegions
     test: HeldOutRegions
     initial: str
+    seen: Seen | None = None
 
     def mask(self, shard: Shard) -> Mask:
         """Return True for rows that the run did not learn from, bool ``[V]``."""
         return mask(self.valid, shard) | mask(self.test, shard)
+
+    def learned(self, shard: Shard, rows: Rows) -> Mask:
+        """Return True for rows of the very alleles that it learned from, bool ``[n]``."""
+        if self.seen is None:
+            return np.zeros(len(rows), np.bool_)
+        return np.asarray(self.seen.parts(items_of(shard, rows)) == TRAIN)
 
 
 def mask(part: HeldOutRegions, shard: Shard, margin: int = 0) -> Mask:
@@ -71,14 +84,14 @@ def read_run_split(name: str) -> RunSplit:
         If its files are damaged.
     """
     folder = model_folder(name)
-    settings = _settings(folder)
+    settings, seen = _settings(folder), read_seen(folder)
     try:
         valid, test = (_part(settings, part) for part in ("valid", "test"))
     except (GenomixError, TypeError, AttributeError) as error:
         raise DataError(
             f"its held-out contigs or regions cannot be read: {error}", where=folder
         ) from error
-    return RunSplit(Path(name).name, valid, test, str(settings.get("initial") or ""))
+    return RunSplit(Path(name).name, valid, test, str(settings.get("initial") or ""), seen)
 
 
 def _settings(folder: Path) -> Mapping[str, Any]:
@@ -108,7 +121,9 @@ def split_rows(shard: Shard, request: SuiteRequest) -> Split:
     UsageError
         If there is no test part, or a contig of it is unknown.
     DataError
-        If it has no labelled variants, or a run learned from some of them.
+        If it has no labelled variants.
+    CheckError
+        If a run learned from some of them, which are not to be left out or included.
     """
     usable = np.zeros(len(shard.variants.pos), np.bool_)
     usable[labelled_rows(shard)] = True
@@ -118,8 +133,11 @@ def split_rows(shard: Shard, request: SuiteRequest) -> Split:
     inside = mask(tested, shard) & usable
     if not inside.any():
         raise DataError("no labelled variants in the test part", where=request.shard)
-    test = thin(np.flatnonzero(inside), request.variants)
-    notes = [note for run in runs for note in _check_leak(shard, run, test, request.trust_runs)]
+    rows, notes = np.flatnonzero(inside), list[str]()
+    if request.seen == LEAVE_OUT:
+        rows, notes = _without_seen(shard, runs, rows)
+    test = thin(rows, request.variants)
+    notes += [note for run in runs for note in _check_leak(shard, run, test, request)]
     far = usable & ~mask(tested, shard, apart)
     valid = mask(first.valid, shard) & far
     train = far & ~mask(first.valid, shard, apart) & ~mask(first.test, shard, apart)
@@ -145,25 +163,44 @@ def _test_part(shard: Shard, request: SuiteRequest, first: RunSplit) -> HeldOutR
     )
 
 
-def _check_leak(shard: Shard, run: RunSplit, test: Rows, trusted: bool) -> list[str]:
+def _without_seen(shard: Shard, runs: Sequence[RunSplit], rows: Rows) -> tuple[Rows, list[str]]:
+    """Leave out what a run learned from, or was stopped and calibrated on."""
+    kept = np.ones(len(rows), np.bool_)
+    for run in runs:
+        kept &= mask(run.test, shard)[rows] & ~run.learned(shard, rows)
+    if not kept.any():
+        raise CheckError(f"the models have seen all {len(rows):,} test variants in training")
+    left = len(rows) - int(kept.sum())
+    note = f"{left:,} of {len(rows):,} variants were seen in training and are left out"
+    return rows[kept], [note] if left else []
+
+
+def _check_leak(shard: Shard, run: RunSplit, test: Rows, request: SuiteRequest) -> list[str]:
     """Refuse a run that learned from the test part; return warnings about it.
 
-    Contigs are told apart by their names: what a run learned from in another genome counts too.
+    Contigs are told apart by their names: what a run learned from in another genome counts too,
+    unless runs are trusted. Alleles that it is known to have learned from always count.
     """
-    leaked = test[~run.mask(shard)[test]]
+    beside = ~run.mask(shard)[test]
+    known = run.learned(shard, test)
+    leaked = test[known if request.trust_runs else known | beside]
+    said = f"{len(leaked):,} of the {len(test):,} test variants"
     notes = []
-    if len(leaked) and not trusted:
+    if len(leaked) and request.seen != INCLUDE:
         index = np.unique(shard.variants.contig[leaked])
-        raise DataError(
-            f"{run.run} may have learned from {len(leaked):,} of the {len(test):,} test variants",
+        raise CheckError(
+            f"{run.run} {'' if known.any() else 'may have '}learned from {said}",
             where=", ".join(list(shard.contigs)[i] for i in index[:5]),
             expected="variants of the contigs or regions that it held out",
-            hint="choose others, or skip this check with --trust-runs",
+            hint=f"choose others; or --seen {LEAVE_OUT}, or --seen {INCLUDE}"
+            + ("" if known.any() else ", or skip this check with --trust-runs"),
         )
     if len(leaked):
+        notes.append(f"{TRAINING}: {run.run} learned from {said}")
+    elif beside.any():
         notes.append(
-            f"{run.run} is trusted not to have learned from {len(leaked):,} test variants that "
-            "it does not name as held out"
+            f"{run.run} is trusted not to have learned from {int(beside.sum()):,} test variants "
+            "that it does not name as held out"
         )
     valid = int((mask(run.valid, shard) & ~mask(run.test, shard))[test].sum())
     if valid:

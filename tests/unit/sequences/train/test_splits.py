@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genomix_cli.comparison.splits import divide
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.sequences.train.splits import divide, splits
+from genomix_cli.sequences.train.splits import splits
 from tests.sequence_samples import motifs
 
 DATA = motifs(n=120)

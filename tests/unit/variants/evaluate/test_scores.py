@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import CheckError, DataError, UsageError
 from genomix_cli.provenance import facts_of
 from genomix_cli.variants.evaluate.scores import (
     AlleleTable,
@@ -128,6 +128,7 @@ def test_one_value_per_alternate_allele(tmp_path):
         "not_in_other": 0,
         "used": 4,
         "positives": 2,
+        "seen_in_training": 0,
     }
     assert evaluation.prevalence == 0.5
 
@@ -263,3 +264,24 @@ def test_the_scores_model_and_warnings_are_the_results(tmp_path):
     assert (made.model, made.warnings) == ("m sha256:12", ("mind the gap",))
     other = evaluate_scores(EvaluateRequest(path, draws=0, score_info="LABEL")).provenance
     assert (other.model, other.warnings) == ("", ())
+
+
+def test_alleles_that_the_model_learned_from_are_no_result(tmp_path):
+    seen = "chr1 40 A G,T LABEL=1,0;GENOMIX_P=0.9,0.2;GENOMIX_SEEN=train,."
+    path = _vcf(tmp_path / "a.vcf", *PAIR, seen)
+    with pytest.raises(CheckError, match="learned from 1 of the 4 alleles"):
+        _evaluate(path)
+    found = _evaluate(path, seen="leave-out")
+    counts = found.counts
+    assert (counts.alleles, counts.used, counts.seen_in_training) == (4, 3, 1)
+    assert "are left out" in found.provenance.warnings[0]
+    found = _evaluate(path, seen="include")
+    assert found.counts.used == 4
+    assert found.provenance.warnings[0].startswith("training accuracy: ")
+    # Scores of another model are judged on all.
+    assert _evaluate(path, score_info="LABEL").counts.used == 4
+    other = _vcf(tmp_path / "b.vcf", PAIR[0], "chr1 40 A G LABEL=0;GENOMIX_P=0.3")
+    with pytest.raises(CheckError, match=r"a.vcf: the model learned from 1 of the 2 alleles"):
+        _evaluate(other, versus=path)
+    with pytest.raises(DataError, match="does not say which ALT"):
+        _evaluate(_vcf(tmp_path / "c.vcf", *PAIR, seen.replace("train,.", "train")))

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import CheckError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.split import split_rows, thin
 from genomix_cli.variants.records.inputs import least_distance
+from genomix_cli.variants.records.seen import seen_alleles
 from genomix_cli.variants.requests import SuiteRequest
 from tests.suite_shard import rows_of
 from tests.toy_variant_model import save_toy
@@ -36,18 +37,36 @@ def test_a_run_that_learned_from_the_test_part_is_refused(
     shard: Shard, request_: SuiteRequest
 ) -> None:
     leaking = replace(request_, test_contigs=("2", "chr4"))
-    with pytest.raises(DataError, match=r"learned from .* test variants .*--trust-runs"):
+    with pytest.raises(CheckError, match=r"learned from .* test variants .*--trust-runs"):
         split_rows(shard, leaking)
     parts = split_rows(shard, replace(leaking, trust_runs=True))
     assert "is trusted" in parts.notes[0]
     assert set(shard.variants.contig[parts.train]) == {0}
+    parts = split_rows(shard, replace(leaking, seen="include"))
+    assert parts.notes[0].startswith("training accuracy: ")
+    assert parts.test.tolist() == [*rows_of(shard, "chr2"), *rows_of(shard, "chr4")]
+    parts = split_rows(shard, replace(leaking, seen="leave-out"))
+    assert parts.test.tolist() == rows_of(shard, "chr4").tolist()
+    assert "are left out" in parts.notes[0]
+
+
+def test_alleles_that_a_run_learned_from_are_known_under_any_name_of_the_contig(
+    shard: Shard, request_: SuiteRequest, tmp_path: Path
+) -> None:
+    run = save_toy(tmp_path / "run", shard, valid="chr3", test="chr4")
+    seen_alleles(shard, rows_of(shard, "chr4")[:7], rows_of(shard, "chr3")).write(run)
+    asked = replace(request_, models=(str(run),), trust_runs=True)
+    with pytest.raises(CheckError, match=r"run learned from 7 of the .* test variants"):
+        split_rows(shard, asked)
+    parts = split_rows(shard, replace(asked, seen="leave-out"))
+    assert parts.test.tolist() == rows_of(shard, "chr4")[7:].tolist()
 
 
 def test_a_later_run_that_leaks_is_refused_too(
     shard: Shard, request_: SuiteRequest, tmp_path: Path
 ) -> None:
     other = save_toy(tmp_path / "other", shard, valid="chr1", test="chr2")
-    with pytest.raises(DataError, match="other may have learned"):
+    with pytest.raises(CheckError, match="other may have learned"):
         split_rows(shard, replace(request_, models=(*request_.models, str(other))))
 
 
@@ -55,7 +74,7 @@ def test_a_model_without_train_json_says_in_its_config_what_it_held_out(
     shard: Shard, request_: SuiteRequest
 ) -> None:
     shipped = replace(request_, models=("gmt-mini-sim",), test_contigs=("chr4",))
-    with pytest.raises(DataError, match="gmt-mini-sim may have learned"):
+    with pytest.raises(CheckError, match="gmt-mini-sim may have learned"):
         split_rows(shard, shipped)
     with pytest.raises(UsageError, match="bare names no test part"):
         split_rows(shard, replace(request_, models=(str(_bare(shard, request_)),)))
