@@ -32,6 +32,29 @@ for name in ATAC H3K27ac H3K4me3 CTCF; do tracks+=(-t "$name=$WORK/other/$name.b
 "${save[@]}" "${other[@]}" "${tracks[@]}" --contacts "$WORK/other/contacts.cool"
 "${save[@]}" "${other[@]}" "${tracks[@]}"
 "${save[@]}" "${other[@]}"
+# And for centred windows, which take a pass for each variant: sequence alone, fewer variants of a third genome.
+genomix simulate genome "$WORK/third" --contigs 4 --contig-length 1M --seed 20261130
+python "$(dirname "$0")/snvs.py" "$WORK/third/genome.fa.gz" "$WORK/third.vcf" --spacing 200
+awk '/^#/ || NR % 14 == 0' "$WORK/third.vcf" > "$WORK/one_in_14.vcf"
+genomix score "$WORK/one_in_14.vcf" -f "$WORK/third/genome.fa.gz" -m "$WORK/gmt" --mode centred \
+    --save-background -o "$WORK/one_in_14.scored.vcf.gz"
+# With tracks the windows move no rank (decision 21): those backgrounds serve for both.
+python - "$WORK/gmt" <<'PYTHON'
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from genomix_cli.provenance import sha256
+from genomix_cli.variants.score.background import load_backgrounds
+from genomix_cli.variants.trained import read_config
+
+folder = Path(sys.argv[1])
+stored = load_backgrounds(folder, sha256(folder / "model.safetensors"), read_config(folder).conditions())
+for each in stored:
+    if each.conditions.tracks:
+        now = load_backgrounds(folder, each.model, each.conditions)
+        replace(each, conditions=replace(each.conditions, mode=None)).save(folder, now)
+PYTHON
 genomix doctor --store -m "$WORK/gmt"
 
 # What it is compared with. The CNN reads 1 kb, whatever the window.

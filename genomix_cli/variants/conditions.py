@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 
 from genomix_cli.learning.calibration import Platt
 
-#: Only these decide. Windows and precision move no percentile by more than chance does (decision
-#: 21), and are kept for the record.
-DECISIVE = ("tracks", "contacts", "uncovered", "both_strands")
+#: Only these decide: precision moves no percentile (decision 21), and is kept for the record.
+DECISIVE = ("tracks", "contacts", "uncovered", "both_strands", "mode")
 
 
 @dataclass(frozen=True)

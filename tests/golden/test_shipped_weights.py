@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +108,10 @@ def test_what_lies_beside_the_weights_fits_them(folder: Path) -> None:
     backgrounds = load_backgrounds(folder, weights, Conditions())
     full = config.conditions(contacts=True, both_strands=False)
     fewer = (full.without(contacts=True), full.without(tracks=True, contacts=True))
-    for given in (full, *fewer):
+    for given, mode in product((full, *fewer), ("shared", "centred")):
+        given = replace(given, mode=mode)
         (background,) = (b for b in backgrounds if b.conditions.agree_with(given))
-        assert len(background.logits) >= 10_000
+        assert len(background.logits) >= (20_000 if given.tracks or mode == "shared" else 1_000)
         calibration = config.calibration(given)
         assert calibration is not None
         # Variants at random places are mostly without effect.

@@ -168,7 +168,9 @@ def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[
         probability = model.probability(logit) if has_labels else None
         seconds = time.monotonic() - start
         log.info("%s: %s variants in %.1f s", model.name, f"{len(rows):,}", seconds)
-        yield Entrant(model.name, "model", logit, probability)
+        lacks = has_labels and probability is None
+        note = "not calibrated for the inputs of this shard" if lacks else ""
+        yield Entrant(model.name, "model", logit, probability, note)
 
 
 def score_baselines(

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
-from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names
+from genomix_cli.learning.calibration import Platt
+from genomix_cli.variants.conditions import Calibration
+from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names, open_models, score_models
 from genomix_cli.variants.evaluate.suite.measures import Judge
 from genomix_cli.variants.evaluate.suite.peaks import call_peaks
 from genomix_cli.variants.evaluate.suite.results import ControlResult, Suite, headline
@@ -101,6 +104,20 @@ def test_the_headline_opens_with_a_model_that_ranks_places(
         assert text.startswith(said)
     # The toy of these tests reads tracks alone.
     assert headline(suite.results).startswith("This model does not read the variant: AUROC 0.")
+
+
+def test_a_model_without_a_calibration_for_the_shard_has_no_probabilities(
+    shard: Shard, run: Path
+) -> None:
+    (model,) = open_models(SuiteRequest(shard.path, run, (str(run),)), shard, torch.device("cpu"))
+    (calibrated,) = score_models([model], rows_of(shard, "chr4"), True)
+    assert calibrated.probability is not None
+    fewer = model.loaded.config.conditions_on(shard).without(tracks=True)
+    other = (Calibration(Platt(), fewer),)
+    loaded = replace(model.loaded, config=replace(model.loaded.config, calibrations=other))
+    (without,) = score_models([replace(model, loaded=loaded)], rows_of(shard, "chr4"), True)
+    assert without.probability is None
+    assert without.note == "not calibrated for the inputs of this shard"
 
 
 def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
