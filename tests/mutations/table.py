@@ -231,6 +231,10 @@ SPLITS = [
         "comparison/splits.py",
         "unit/sequences/train/test_splits.py",
         ("np.unique(group[rows], return_inverse", "np.unique(rows, return_inverse"),
+    ),
+    *_of(
+        "sequences/train/splits.py",
+        "unit/sequences/train/test_splits.py",
         ("np.setdiff1d(known, test)", "known"),
         ("train, valid = cut(rest, VALID_SHARE", "train, valid = cut(known, VALID_SHARE"),
     ),
