@@ -28,7 +28,9 @@ def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
     """Draw modalities by samples: measured, partly missing, or missing altogether."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("there", ["#BFD3E6", THERE], bad="white")
+    colours = LinearSegmentedColormap.from_list("there", ["#BFD3E6", THERE]).with_extremes(
+        bad="white"
+    )
     rows = max(len(cohort.modalities) for _, cohort in cohorts)
     size = (1.2 + 7.6 * len(cohorts), 1.5 + 0.36 * rows)
     figure, axes = canvas.grid(1, len(cohorts), size)
