@@ -181,7 +181,7 @@ class Cohort:
                 f"holds values that {self.kinds[name].name} cannot have",
                 where=f"{self.path} [{name}]",
                 expected=self.kinds[name].domain,
-                found=f"{values[wrong][0]:g}",
+                found=str(np.float32(values[wrong][0])),
                 hint=_AGAIN,
             )
         return values

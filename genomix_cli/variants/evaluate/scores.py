@@ -264,7 +264,7 @@ def _binary(label: FloatArray, request: EvaluateRequest) -> FloatArray:
             "the labels are quantities",
             where=request.labels or f"INFO {request.label_info} of {request.scored}",
             expected="0 or 1",
-            found=f"{odd[0]:g}",
+            found=f"{odd[0]:.10g}",
             hint="give --threshold: above it is positive",
         )
     return label

@@ -328,3 +328,33 @@ def test_samples_that_the_model_learned_from_are_no_result(tmp_path, cohort, nam
     new = _write(_frame(_predictions()), tmp_path / "new.tsv")
     with pytest.raises(CheckError, match="learned from 20"):
         _evaluate(scored=new, data=cohort, versus=path)
+
+
+def _rows(*rows: str) -> str:
+    return "".join(f"{row}\n" for row in ("sample\tp:a\tp:b", *rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (_rows("s1\t1\t0", "s2\t1"), ":3: the row has another number of columns"),
+        (_rows("s1\t1\t0", "s2\t1\t"), ":3: some probabilities are missing .found 1, nan"),
+        (_rows("s1\t1\t0", "s2\t0.5\t0.1"), ":3: probabilities do not sum to 1"),
+        (_rows("s1\t1\t0", "\t0.5\t0.5"), "a row names no sample"),
+    ],
+)
+def test_a_row_that_is_cut_or_shifted_has_its_line(tmp_path, text, message):
+    path = tmp_path / "t.tsv"
+    path.write_text("##genomixVersion=1\n" + text)
+    with pytest.raises(DataError, match=message.replace(":3:", ":4:")):
+        read_predictions(path)
+
+
+def test_a_table_whose_last_line_has_no_end_is_warned_of(tmp_path, caplog):
+    path = tmp_path / "t.tsv"
+    path.write_text(_rows("s1\t1\t0"))
+    assert read_predictions(path).classes == ("a", "b")
+    assert not caplog.text
+    path.write_text(_rows("s1\t0.12345\t0.87655")[:-2])
+    assert len(read_predictions(path).names) == 1
+    assert "its last line has no end: it may have been cut short" in caplog.text
