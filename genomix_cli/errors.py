@@ -6,6 +6,7 @@ its traceback.
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ log = logging.getLogger("genomix")
 
 # What to do about a damaged file.
 AGAIN = "copy it again, or make it again"
+# What the system says of a disk that takes no more, rather than of a wrong path.
+DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 
 
 class Exit(IntEnum):
@@ -95,6 +98,10 @@ class UsageError(GenomixError):
 
 class DataError(GenomixError):
     """An input file cannot be read as what it claims to be."""
+
+
+class DiskError(GenomixError):
+    """The disk refuses an output: it is full, read-only, or has no such name."""
 
 
 class CheckError(GenomixError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -16,16 +17,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from genomix_cli import __version__
-from genomix_cli.errors import GenomixError, UsageError
+from genomix_cli.errors import DISK_REFUSES, DiskError, GenomixError, UsageError
 
 #: Start of the lines that say how a table or a VCF was made: ``##genomixKey=value``.
 LINE = "##genomix"
 #: Key of the metadata of Parquet that holds the same.
 METADATA = "genomix"
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+_TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
+# Bytes that a full disk has no room for.
+_PROBE = 1 << 20
+# Bytes that a name may have.
+_LONGEST_NAME = 255
 
 
 def command_line() -> str:
@@ -149,17 +154,42 @@ def environment() -> dict[str, str]:
 
 
 def check_output(target: Path, *, force: bool = True) -> None:
-    """Refuse an output without a folder, or one that exists and may not be replaced.
+    """Refuse an output without a folder to write in, or one that may not be replaced.
+
+    A device (``/dev/null``, a pipe) may be anything but HDF5.
 
     Raises
     ------
     UsageError
+    DiskError
     """
+    if is_device(target):
+        return
     parent = target.resolve().parent
     if not parent.is_dir():
         raise UsageError("no such folder", where=parent, hint="create it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise DiskError("cannot be written to", where=parent, hint="choose another -o")
     if target.exists() and not force:
         raise UsageError("already exists", where=target, hint="add --force to replace it")
+
+
+def check_room(target: Path, size: int) -> None:
+    """Refuse an output of about `size` bytes where the disk has less.
+
+    Raises
+    ------
+    DiskError
+    """
+    free = shutil.disk_usage(target.resolve().parent).free
+    if free < size:
+        expected, found = f"{size / 1e6:,.1f} MB", f"{free / 1e6:,.1f} MB"
+        raise DiskError("no room on the disk", where=target, expected=expected, found=found)
+
+
+def is_device(target: Path) -> bool:
+    """Return True for what is neither file nor folder: ``/dev/null``, a pipe."""
+    return target.exists() and not (target.is_file() or target.is_dir())
 
 
 def check_folder(folder: Path, record: str, format: str, what: str, *, force: bool) -> None:
@@ -185,39 +215,61 @@ def check_folder(folder: Path, record: str, format: str, what: str, *, force: bo
 
 
 @contextmanager
-def atomic_path(target: Path, *, force: bool = True) -> Iterator[Path]:
+def atomic_path(target: Path, *, force: bool = True, shared: bool = False) -> Iterator[Path]:
     """A path to write aside, renamed to `target` when the block ends without an error.
 
-    The file (or folder) lies beside the target under a hidden name, so that the rename stays on
+    The file (or folder) lies beside the target in a hidden folder, so that the rename stays on
     one file system; on any error, interrupt or full disk it is removed. A link keeps pointing to
     its file, and what is neither file nor folder (``/dev/null``, a pipe) is written to directly.
+
+    Parameters
+    ----------
+    target : Path
+    force : bool
+        Replace what exists.
+    shared : bool
+        Several runs may make it at a time, and whichever ends last counts: it is of the input
+        (an index), and the same in all.
 
     Raises
     ------
     UsageError
         If the folder of `target` does not exist, or `target` exists and `force` is false.
+    GenomixError
+        If another run is writing it.
+    DiskError
+        If the disk refuses.
     """
     target = Path(os.path.realpath(target))
-    if target.exists() and not (target.is_file() or target.is_dir()):
-        yield target
+    if is_device(target):
+        with disk_errors(target):
+            yield target
         return
     check_output(target, force=force)
-    try:
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        problem = f"cannot be written to: {error.strerror}"
-        raise GenomixError(problem, where=target.parent) from error
-    # The suffix is kept: pysam, pandas and h5py choose formats and compression by it.
-    draft = aside / target.name
-    try:
+    with _aside(target, shared) as aside, disk_errors(target, aside):
+        # The suffix is kept: pysam, pandas and h5py choose formats and compression by it.
+        draft = aside / target.name
         yield draft
         _replace(draft, target)
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        raise GenomixError(f"cannot be written: {error.strerror}", where=target) from error
+
+
+@contextmanager
+def _aside(target: Path, shared: bool) -> Iterator[Path]:
+    """Folder for a draft, removed in the end with what earlier runs left when they were killed."""
+    claim = None
+    with file_errors(target):
+        if shared:
+            aside = Path(tempfile.mkdtemp(prefix=".genomix-", dir=target.parent))
+        else:
+            claim = Claim(target)
+            claim.clear()
+            aside = Path(tempfile.mkdtemp(dir=claim.folder))
+    try:
+        yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        if claim is not None:
+            claim.remove()
 
 
 def _replace(draft: Path, target: Path) -> None:
@@ -225,3 +277,142 @@ def _replace(draft: Path, target: Path) -> None:
     if target.is_dir():
         os.rename(target, draft.parent / "replaced")
     os.replace(draft, target)
+
+
+class Claim:
+    """The hidden folder for the draft of an output, locked against a second run.
+
+    Parameters
+    ----------
+    target : Path
+        In a folder that exists.
+
+    Attributes
+    ----------
+    folder : Path
+    journal : IO
+        File in it that carries the lock; empty for those who keep none.
+
+    Raises
+    ------
+    GenomixError
+        If another run has it.
+    OSError
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.folder = target.with_name(draft_name(target.name))
+        self._journal = self.folder / "journal"
+        while True:
+            self.folder.mkdir(exist_ok=True)
+            try:
+                self.journal = lock(self._journal, target)
+            except FileNotFoundError:
+                continue  # another run has just ended and taken the folder with it
+            if _is_named(self.journal, self._journal):
+                return
+            self.journal.close()
+
+    def clear(self) -> None:
+        """Remove what runs left in the folder that were killed."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != self._journal:
+                path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.journal.close()
+
+
+def lock(path: Path, target: Path) -> IO[bytes]:
+    """Open a file, and lock it against every other run that would write `target`.
+
+    File systems without locks do without.
+
+    Raises
+    ------
+    GenomixError
+        If another run has it.
+    OSError
+    """
+    file = path.open("a+b", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            file.close()
+            raise GenomixError(
+                "another run is writing it", where=target, hint="wait for its end"
+            ) from error
+    return file
+
+
+def draft_name(name: str) -> str:
+    """Return the name of the hidden folder of an output's draft, which is never too long."""
+    whole = f".{name}.partial"
+    if len(os.fsencode(whole)) <= _LONGEST_NAME:
+        return whole
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.partial"
+
+
+def _is_named(file: IO[bytes], path: Path) -> bool:
+    """Return True if an open file is the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def file_errors(target: object) -> Iterator[None]:
+    """Say in our words what the disk refuses, in a block that only deals with files."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DiskError(f"cannot be written: {error.strerror}", where=target) from error
+
+
+@contextmanager
+def disk_errors(target: object, folder: Path | None = None) -> Iterator[None]:
+    """Say in our words that the disk refuses, in a block that may fail for other reasons too.
+
+    Parameters
+    ----------
+    target : object
+        Output, for the message.
+    folder : Path, optional
+        Place that is written to. Libraries raise errors of their own when a disk is full, without
+        the system's reason: whether it is, is then tried there.
+    """
+    try:
+        yield
+    except DiskError as error:
+        # Of a file within, under a name that the user does not know.
+        raise DiskError(error.what, where=target) from error
+    except GenomixError:
+        raise
+    except Exception as error:
+        reason = _refusal(error, folder)
+        if reason is None:
+            raise
+        raise DiskError(f"cannot be written: {reason}", where=target) from error
+
+
+def _refusal(error: Exception, folder: Path | None) -> str | None:
+    """Return the reason why the disk refuses; None if an error is about something else."""
+    if isinstance(error, OSError) and error.errno in DISK_REFUSES:
+        return error.strerror
+    if folder is None:
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE))
+    except OSError as refused:
+        if refused.errno in DISK_REFUSES:
+            return refused.strerror
+    return None

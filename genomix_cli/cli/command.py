@@ -18,6 +18,7 @@ from genomix_cli.cli.overwriting import NamedPath, refuse_overwriting
 from genomix_cli.config import read_toml
 from genomix_cli.errors import UsageError, printable
 from genomix_cli.options import Leaf, Option, Threads, build, leaves
+from genomix_cli.progress import terminal
 
 log = logging.getLogger("genomix")
 
@@ -298,10 +299,9 @@ def _set_verbosity(ctx: Any, param: Any, value: int) -> int:
         return value
     handler: logging.Handler
     if sys.stderr.isatty():
-        from rich.console import Console
         from rich.logging import RichHandler
 
-        handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+        handler = RichHandler(console=terminal(), show_path=False, show_time=False)
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("[genomix] %(message)s"))
@@ -345,9 +345,10 @@ def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:
 
 def _own_config() -> Path | None:
     """The user's settings where every program of a desktop or workstation looks for them."""
-    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    path = Path(home).expanduser() / "genomix" / "config.toml"
-    return path if path.is_file() else None
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    path = Path(home) / "genomix" / "config.toml"
+    # Unlike Path's, this is false too where the home is another user's, as in containers.
+    return path if os.path.isfile(path) else None
 
 
 def _relative_to(folder: Path, leaf: Leaf | None, item: Any) -> Any:

@@ -13,7 +13,9 @@ from typer.core import TyperGroup
 
 from genomix_cli import __version__
 from genomix_cli.cli.help import write_group_help
-from genomix_cli.errors import Exit, GenomixError, printable
+from genomix_cli.cli.streams import STDOUT, standard_streams
+from genomix_cli.errors import DISK_REFUSES, Exit, GenomixError, printable
+from genomix_cli.progress import clear
 
 # The commands in the order in which they are used; each has a module of its name.
 CHAIN = {
@@ -32,7 +34,6 @@ EXAMPLES = (
 )
 # Options for a number after -v.
 LEVELS = {"0": ["-q"], "1": [], "2": ["-v"], "3": ["-vv"]}
-STDOUT = 1
 INTERRUPTED = 128 + signal.SIGINT
 
 # Newer Typer carries its own copy of Click: this is the base of both copies' usage errors.
@@ -108,6 +109,16 @@ def _root(
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    with standard_streams():
+        try:
+            code = _run()
+        finally:
+            clear()
+    sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _run() -> Any:
+    """Run the command, and return its exit code; None for success."""
     try:
         code = app(prog_name="genomix", standalone_mode=False)
         sys.stdout.flush()
@@ -125,13 +136,18 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except BrokenPipeError:
         code = _reader_has_gone()
+    except OSError as error:
+        # The last net, for what nothing said better: a full disk is no bug of ours.
+        if error.errno not in DISK_REFUSES:
+            raise
+        code = _fail(f"{error.filename or 'the disk'}: {error.strerror}", Exit.FAILED)
     except SystemExit as stop:
         if not isinstance(stop.__context__, BrokenPipeError):
             raise
         code = _reader_has_gone()
     if code == INTERRUPTED:
         _fail("interrupted", code)
-    sys.exit(code if isinstance(code, int) else Exit.DONE)
+    return code
 
 
 def _reader_has_gone() -> int:
@@ -142,6 +158,7 @@ def _reader_has_gone() -> int:
 
 
 def _fail(message: str, code: int) -> int:
+    clear()
     print(f"genomix: error: {printable(message)}", file=sys.stderr)
     return code
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genomix_cli.comparison.intervals import Interval, interval_of
+from genomix_cli.progress import track
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -88,7 +89,8 @@ class Bootstrap:
     def weights(self) -> Iterator[npt.NDArray[np.int64]]:
         """Yield how often each item is drawn, int64 ``[n]``, draw after draw."""
         rng, n = np.random.default_rng(self._seed), self.n_units
-        for draw in range(self._skip + self.draws if n else 0):
+        draws = range(self._skip + self.draws if n else 0)
+        for draw in track(draws, f"resampling {n:,} units", unit="draws"):
             drawn = rng.integers(0, n, n)
             if draw >= self._skip:
                 yield np.bincount(drawn, minlength=n)[self._unit]

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, Generic
 
@@ -21,6 +22,7 @@ from genomix_cli.comparison.rules import Rules
 from genomix_cli.comparison.splits import Split, held_out_in
 from genomix_cli.comparison.study import Importance, Study
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.progress import track
 
 log = logging.getLogger("genomix")
 
@@ -75,15 +77,15 @@ class Contest(ABC, Generic[D]):
             Results of each entrant, by split.
         """
         judged: Judged = [[] for _ in self.entrants]
-        for f, split in enumerate(self.splits):
-            for e, entrant in enumerate(self.entrants):
-                path = self.cache / f"{e:02d}-{f:02d}.npz"
-                if path.is_file():
-                    result = load_result(path)
-                else:
-                    rivals = [results[-1] for results in judged[:e]]
-                    result = self._judge(entrant, split, path, rivals)
-                judged[e].append(result)
+        pairs = list(product(enumerate(self.splits), enumerate(self.entrants)))
+        for (f, split), (e, entrant) in track(pairs, "judging models", unit="models on folds"):
+            path = self.cache / f"{e:02d}-{f:02d}.npz"
+            if path.is_file():
+                result = load_result(path)
+            else:
+                rivals = [results[-1] for results in judged[:e]]
+                result = self._judge(entrant, split, path, rivals)
+            judged[e].append(result)
         if len(self.splits) > 1:
             self._learn_from_all(judged)
         return judged

@@ -23,7 +23,7 @@ from genomix_cli.genome.vcf.writer import Format, cell, open_output
 from genomix_cli.learning.calibration import at_temperature
 from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.learning.finite import finite
-from genomix_cli.progress import track
+from genomix_cli.progress import Progress
 from genomix_cli.provenance import Provenance
 
 log = logging.getLogger("genomix")
@@ -133,8 +133,11 @@ class Calibrated:
 def batches(known: NDArray[np.bool_], size: int, items: str) -> Iterator[NDArray[np.intp]]:
     """Yield rows that are known, `size` at a time, and show progress."""
     rows = np.flatnonzero(known)
-    for start in track(range(0, len(rows), size), f"scoring batches of {size:,} {items}"):
-        yield rows[start : start + size]
+    with Progress("scoring", len(rows), items) as progress:
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            yield batch
+            progress.advance(len(batch))
 
 
 def class_table(names: NDArray[Any], classes: Sequence[str], scores: Scores) -> Table:

@@ -416,6 +416,7 @@ def draft_cohort(
     require_extra()
     import mudata
 
+    from genomix_cli.formats.writer import on_disk
     from genomix_cli.genome.hdf5 import seal
 
     _check_frame(obs, "sample")
@@ -434,8 +435,9 @@ def draft_cohort(
         data.obs = obs
         data.uns["genomix"] = own
         with atomic_path(path, force=force) as draft:
-            data.write_h5mu(draft)
-            with h5py.File(draft, "r+") as file:
+            with on_disk(draft) as disk:
+                data.write_h5mu(disk)
+            with on_disk(draft, "r+") as disk, h5py.File(disk, "r+") as file:
                 yield file
             seal(draft)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,14 @@ from safetensors.numpy import load, save
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.seen import Seen
-from genomix_cli.provenance import Provenance, atomic_path, environment, sha256
+from genomix_cli.provenance import (
+    Provenance,
+    atomic_path,
+    environment,
+    file_errors,
+    lock,
+    sha256,
+)
 
 FORMAT = "genomix-model"
 # 2: the configuration holds the digest of the weights, and its own. 1 is still read.
@@ -38,6 +46,9 @@ IGNORED_ON_RESUME = (
 )
 
 State = Mapping[str, NDArray[Any]]
+
+# Records of the run folders that this process writes, open and locked, by folder.
+_locks: dict[str, IO[bytes]] = {}
 
 
 class Stored(NamedTuple):
@@ -98,6 +109,7 @@ class RunFolder:
         folder = cls(path)
         if resume:
             folder._check_same(provenance, record)
+            folder._lock(record)
             return folder
         if path.exists() and not path.is_dir():
             raise UsageError("is no folder", where=path)
@@ -108,9 +120,19 @@ class RunFolder:
                 where=path,
                 hint="choose another -o" + (", or add --resume to go on with it" if same else ""),
             )
-        path.mkdir(parents=True, exist_ok=True)
+        with file_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
         folder.write_json(record, {**provenance.to_dict(), "environment": environment()})
+        folder._lock(record)
         return folder
+
+    def _lock(self, record: str) -> None:
+        """Keep the folder to this process until it ends."""
+        key = os.path.realpath(self.path)
+        if key in _locks:
+            _locks.pop(key).close()
+        with file_errors(self.path):
+            _locks[key] = lock(self.path / record, self.path)
 
     def _check_same(self, provenance: Provenance, record: str) -> None:
         if not (self.path / record).is_file():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,42 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import check_text
+from genomix_cli.errors import UsageError, check_text
 from genomix_cli.formats.schema import CONTIG, Array, Layout, VariantTable
 from genomix_cli.genome.hdf5 import seal
+from genomix_cli.provenance import is_device
 
 # Arrays start at multiples of this, so that mapped numbers are aligned.
 ALIGNMENT = 64
 
 
 class _Disk(io.RawIOBase):
-    """A new file for HDF5, which does not survive a full disk: it aborts, or fails to close.
+    """A file for HDF5, which does not survive a full disk: it aborts, or fails to close.
 
     So the first error is kept, later writes are dropped, HDF5 closes as if all were well, and the
     error is raised when it is done.
+
+    Parameters
+    ----------
+    path : Path
+    mode : {"w+", "r+"}
+        A new file, or one to change.
+
+    Raises
+    ------
+    UsageError
+        If it is a device, where nothing can be read back.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = io.FileIO(path, "w+")
+    def __init__(self, path: Path, mode: str = "w+") -> None:
+        if is_device(path):
+            raise UsageError("cannot hold HDF5", where=path, expected="a file")
+        self._path = path
+        self._file = io.FileIO(path, mode)
         self.error: OSError | None = None
+
+    def __fspath__(self) -> str:
+        return str(self._path)
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
@@ -60,6 +79,22 @@ class _Disk(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+    def raise_error(self) -> None:
+        """Raise the first error, if there was one."""
+        if self.error is not None:
+            raise self.error
+
+
+@contextmanager
+def on_disk(path: Path, mode: str = "w+") -> Iterator[Any]:
+    """A file for h5py to open: what the disk refuses is raised, and not what follows from it."""
+    disk = _Disk(path, mode)
+    try:
+        yield disk
+    finally:
+        disk.close()
+        disk.raise_error()
 
 
 class LayoutWriter:
@@ -106,12 +141,8 @@ class LayoutWriter:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._disk.close()
-        self._raise_disk_error()
+        self._disk.raise_error()
         seal(self.path)
-
-    def _raise_disk_error(self) -> None:
-        if self._disk.error is not None:
-            raise self._disk.error
 
     def create(self, path: str, shape: tuple[int, ...], contig: str = "") -> h5py.Dataset:
         """Return a dataset to fill piece by piece.
@@ -140,7 +171,7 @@ class LayoutWriter:
     def _create(
         self, array: Array, shape: tuple[int, ...], dtype: np.dtype, contig: str
     ) -> h5py.Dataset:
-        self._raise_disk_error()
+        self._disk.raise_error()
         fits = [want in (size, str(want)) for size, want in zip(shape, array.shape, strict=True)]
         if not (all(fits) and array.has_dtype(dtype)):
             raise ValueError(f"{array.path} is {array.dtype} {array.shape}, not {dtype} {shape}")

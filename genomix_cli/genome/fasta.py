@@ -280,7 +280,7 @@ def _build_index(path: Path) -> None:
     _refuse_duplicates(path)
     files = _index_files(path)
     try:
-        with atomic_path(files["--fai-idx"]) as draft:
+        with atomic_path(files["--fai-idx"], shared=True) as draft:
             drafts = {option: str(draft.with_name(file.name)) for option, file in files.items()}
             _faidx(*chain.from_iterable(drafts.items()), str(path))
             # The .fai last, by the rename of atomic_path: with it there, the index is whole.

@@ -23,6 +23,7 @@ from genomix_cli.learning.processes import first_process, rank_and_world_size
 from genomix_cli.learning.randomness import generator_of, seed_of
 from genomix_cli.learning.strategies import check_strategy, shard, strategy_of
 from genomix_cli.learning.task import FitResult, Task
+from genomix_cli.progress import Progress
 
 log = logging.getLogger("genomix")
 
@@ -146,6 +147,53 @@ class Rest:
         # Asked for with the first batch: Lightning makes iterators before it reads a checkpoint.
         done = self._trainer.fit_loop.epoch_loop.batch_progress.current.ready
         yield from islice(self._loader, done, None)
+
+
+class ShownProgress(Callback):
+    """Batches of an epoch, and of its validation, as they are done."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Progress] = {}
+
+    def _begin(self, part: str, trainer: pl.Trainer, batches: Any) -> None:
+        number = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        what = number if part == "training" else f"validating {number}"
+        total = float(batches) if math.isfinite(float(batches)) else None
+        self._end(part)
+        self._open[part] = Progress(what, total, "batches", shown=first_process())
+
+    def _end(self, part: str) -> None:
+        if part in self._open:
+            self._open.pop(part).close()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Begin to count."""
+        self._begin("training", trainer, trainer.num_training_batches)
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        """Count a batch."""
+        self._open["training"].advance()
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Begin to count."""
+        self._begin("validation", trainer, sum(trainer.num_val_batches))
+
+    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
+        """Count a batch."""
+        self._open["validation"].advance()
+
+    def on_validation_epoch_end(self, *_: Any) -> None:
+        """Leave off."""
+        self._end("validation")
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        """Leave off."""
+        self._end("training")
+
+    def on_exception(self, *_: Any) -> None:
+        """Leave off."""
+        for part in list(self._open):
+            self._end(part)
 
 
 class Surplus(NamedTuple):
@@ -330,7 +378,7 @@ def _trainer(
         gradient_clip_val=config.clip,
         accumulate_grad_batches=config.accumulate,
         val_check_interval=1.0 / config.validations_per_epoch,
-        callbacks=callbacks,
+        callbacks=[*callbacks, ShownProgress()],
         logger=_loggers(folder, config),
         default_root_dir=folder,
         reload_dataloaders_every_n_epochs=1,

@@ -11,6 +11,7 @@ import torch
 from genomix_cli.errors import MissingExtraError, UsageError
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.task import FitResult, Task
+from genomix_cli.provenance import disk_errors
 
 
 def fit(
@@ -52,6 +53,8 @@ def fit(
         If Lightning is not installed.
     UsageError
         If the checkpoint does not exist, or the strategy cannot work here.
+    DiskError
+        If there is no room for checkpoints and logs.
     """
     try:
         import lightning.pytorch  # noqa: F401
@@ -61,7 +64,7 @@ def fit(
 
     if resume is not None and not resume.is_file():
         raise UsageError("no such checkpoint", where=resume)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), disk_errors(folder, folder):
         return run(
             task, train_loader, valid_loader, config, folder, device, seed, resume, resumable
         )

@@ -34,7 +34,7 @@ from genomix_cli.genome.tables import (
     place,
     unknown_name,
 )
-from genomix_cli.progress import Ticker
+from genomix_cli.progress import Progress
 
 log = logging.getLogger("genomix")
 
@@ -182,13 +182,11 @@ def _word(name: str) -> str | None:
 def _text_blocks(text: TextTable, kind: Kind, ids: int, used: list[int]) -> Iterator[_Block]:
     """Yield the rows of a table in blocks of about `BLOCK` cells."""
     size = max(BLOCK // max(len(used), 1), 1)
-    ticker = Ticker()
-    lines, done = text.lines(), 0
-    while block := list(islice(lines, size)):
-        done += len(block)
-        ticker.tell(f"{text.path}: {done:,} rows")
-        yield _text_block(text, block, kind, ids, used)
-    ticker.close()
+    lines = text.lines()
+    with Progress(f"reading {text.path.name}", unit="rows") as progress:
+        while block := list(islice(lines, size)):
+            progress.advance(len(block))
+            yield _text_block(text, block, kind, ids, used)
 
 
 def _text_block(

@@ -1,6 +1,7 @@
 """Outputs in the making that outlive the process: bytes beside the target, and a journal of them.
 
-The draft of ``NAME`` is the hidden folder ``.NAME.partial`` with two files: ``data``, what was
+The draft of ``NAME`` is the hidden folder ``.NAME.partial`` (a shorter one for a name that is
+nearly too long) with two files: ``data``, what was
 written, and ``journal``, one line per commit after a first line that says what is being made. Each
 line is a checksum and JSON. Data reach the disk before the line that vouches for them, so whatever
 happens, what the last good line counts is there.
@@ -8,24 +9,16 @@ happens, what the last good line counts is there.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import logging
 import os
-import shutil
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from genomix_cli.errors import GenomixError, UsageError
-
-log = logging.getLogger("genomix")
+from genomix_cli.errors import UsageError
+from genomix_cli.provenance import Claim, file_errors
 
 FORMAT_VERSION = 1
-_TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
 
 
 class Commit(NamedTuple):
@@ -73,9 +66,9 @@ class Draft:
 
     def __init__(self, target: Path, identity: str, *, resume: bool) -> None:
         self.target = target
-        self.folder = target.with_name(f".{target.name}.partial")
-        with disk_errors(target):
-            self._journal = self._lock()
+        with file_errors(target):
+            self._claim = Claim(target)
+            self.folder, self._journal = self._claim.folder, self._claim.journal
             try:
                 self.last = self._take_up(identity) if resume else None
                 if self.last is None:
@@ -84,7 +77,7 @@ class Draft:
             except BaseException as error:
                 # Interrupted at the start there is nothing to keep, unless it was to go on.
                 if not resume and not isinstance(error, Exception):
-                    shutil.rmtree(self.folder, ignore_errors=True)
+                    self._claim.remove()
                 self._journal.close()
                 raise
 
@@ -95,7 +88,7 @@ class Draft:
 
     def commit(self, state: dict[str, Any]) -> None:
         """Make everything that was written so far last."""
-        with disk_errors(self.target):
+        with file_errors(self.target):
             os.fsync(self.data.fileno())
             self.last = Commit(self.data.tell(), state)
             self._note(self.last._asdict())
@@ -107,29 +100,8 @@ class Draft:
 
     def remove(self) -> None:
         """Remove the draft."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._claim.remove()
         self.close()
-
-    def _lock(self) -> IO[bytes]:
-        """The journal, opened and locked, and still the one that has this name."""
-        while True:
-            self.folder.mkdir(exist_ok=True)
-            try:
-                journal = (self.folder / "journal").open("a+b", buffering=0)
-            except FileNotFoundError:
-                continue  # another run has just ended and taken the folder with it
-            try:
-                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                # File systems without locks do without.
-                if error.errno in _TAKEN:
-                    journal.close()
-                    raise GenomixError(
-                        "another run is writing it", where=self.target, hint="wait for its end"
-                    ) from error
-            if _is_named(journal, self.folder / "journal"):
-                return journal
-            journal.close()
 
     def _take_up(self, identity: str) -> Commit | None:
         """The last commit of the journal, which is cut behind it; None if there is none."""
@@ -181,14 +153,6 @@ def _header(identity: str) -> dict[str, Any]:
     return {"draft": FORMAT_VERSION, "identity": identity}
 
 
-def _is_named(file: IO[bytes], path: Path) -> bool:
-    """Return True if an open file is the one at `path`."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def _read_journal(journal: IO[bytes]) -> tuple[dict[str, Any], list[tuple[int, Commit]]]:
     """The first line, and each commit with the byte its line ends at, up to the first bad line."""
     journal.seek(0)
@@ -207,14 +171,3 @@ def _read_journal(journal: IO[bytes]) -> tuple[dict[str, Any], list[tuple[int, C
         else:
             header = entry
     return header, commits
-
-
-@contextmanager
-def disk_errors(target: object) -> Iterator[None]:
-    """Say in our words what the disk refuses."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise GenomixError(f"cannot be written: {error.strerror}", where=target) from error

@@ -33,6 +33,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1 << 18
 #: Lines that come together where there are no blocks.
 LINES = 1000
+# Bytes from which the number of records is estimated.
+SAMPLE = 1 << 20
 
 
 class Input:
@@ -231,6 +233,30 @@ def without_end(where: object) -> DataError:
         where=where,
         hint="copy it again; if it is whole, run: zcat FILE | genomix score -",
     )
+
+
+def expected_records(path: Path) -> float | None:
+    """Return about how many records a file of text has, from its first megabyte.
+
+    None for BCF and what is no file.
+    """
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        start = file.read(SAMPLE)
+    text, rest = bytearray(), start
+    while rest.startswith(bgzf.GZIP):
+        inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            text += inflate.decompress(rest)
+        except zlib.error:
+            return None
+        rest = inflate.unused_data
+    text += rest
+    if text.startswith(BCF):
+        return None
+    header = text.count(b"\n#") + 1
+    return max(text.count(b"\n") - header, 0) * path.stat().st_size / max(len(start), 1)
 
 
 class BcfInput:

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.genome.parquet import Column, require_pyarrow, write_parquet
 from genomix_cli.genome.vcf.bgzf import BgzfWriter
-from genomix_cli.genome.vcf.drafts import Draft, disk_errors, sync
+from genomix_cli.genome.vcf.drafts import Draft, sync
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
+from genomix_cli.provenance import file_errors
 
 log = logging.getLogger("genomix")
 
@@ -192,7 +193,7 @@ class _Whole:
 
     def write(self, data: bytes) -> None:
         rest = memoryview(data)
-        with disk_errors(self.name):
+        with file_errors(self.name):
             while rest:
                 rest = rest[self.raw.write(rest) :]
 
@@ -338,7 +339,7 @@ def _streamed(path: str | Path, format: Format) -> Iterator[Output]:
         sys.stdout.flush()
         name, descriptor = "standard output", os.dup(sys.stdout.fileno())
     else:
-        with disk_errors(path):
+        with file_errors(path):
             name, descriptor = str(path), os.open(path, os.O_WRONLY)
     with open(descriptor, "wb", buffering=0) as raw:
         sink: Sink = _Whole(raw, name)
@@ -383,10 +384,10 @@ class _Work:
             write_bcf(str(draft.path), str(product), str(self.path), compressed=compressed)
         elif self.format is Format.PARQUET:
             product = draft.folder / "product"
-            with disk_errors(self.path):
+            with file_errors(self.path):
                 write_parquet(draft.path, product, self.columns, str(self.path))
         index, problem = self._index(product) if self.index else (None, None)
-        with disk_errors(self.path):
+        with file_errors(self.path):
             sync(product)
             os.replace(product, self.target)
             if index is not None:

@@ -18,7 +18,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.iupac import ANY, encode, reverse_complement
 from genomix_cli.genome.vcf.input import Input
-from genomix_cli.progress import Ticker
+from genomix_cli.progress import track
 from genomix_cli.sequences.prepare import parsed_input
 from genomix_cli.sequences.prepare.parsed_input import LeftOut, OneLength, Parsed, Places
 from genomix_cli.sequences.prepare.spool import PIECE, RowSpool
@@ -117,16 +117,13 @@ def _records(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Pa
     spool = RowSpool(folder)
     lengths = OneLength("cut them into windows: --window 200 --stride 100")
     names: list[str] = []
-    ticker = Ticker()
     for path in paths:
-        for record in records(path):
+        for record in track(records(path), f"reading {path.name}", unit="sequences"):
             where = f"{path}:{record.line}"
             lengths.check(record.name, len(record.letters), where)
             spool.add(encode(record.letters, f"{where}: {record.name}"))
             made = f"sequence_{len(names) + 1}" if request.make_ids else record.name
             names.append(made)
-            ticker.tell(f"{len(names):,} sequences")
-    ticker.close()
     parsed_input.check_unique(names, paths[-1], "let them be numbered: --make-ids")
     return Parsed("records", names, names, lengths.length, lambda: spool.blocks(lengths.length))
 
@@ -137,9 +134,8 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Pa
     spool, places, left_out = RowSpool(folder), Places(), LeftOut()
     names: list[str] = []
     contigs: set[str] = set()
-    ticker = Ticker()
     for path in paths:
-        for record in records(path):
+        for record in track(records(path), f"cutting {path.name}", unit="sequences"):
             if record.name in contigs:
                 raise DataError(f"{record.name!r} is repeated", where=f"{path}:{record.line}")
             contigs.add(record.name)
@@ -152,8 +148,6 @@ def _windows(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> Pa
                     spool.add(views[starts[i : i + step]])
                 places.add(record.name, len(codes), starts)
                 names += [f"{record.name}:{start}-{start + length}" for start in starts.tolist()]
-            ticker.tell(f"{record.name}: {len(names):,} windows")
-    ticker.close()
     if not names:
         raise DataError("no window is left", where=paths[0], found=str(left_out))
     return Parsed(

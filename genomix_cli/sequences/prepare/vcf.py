@@ -21,7 +21,7 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.iupac import ANY, LETTERS, decode, from_bases
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
-from genomix_cli.progress import Ticker
+from genomix_cli.progress import track
 from genomix_cli.sequences.prepare.columns import Sites, columns_of
 from genomix_cli.sequences.prepare.genotypes import has_genotypes, parse
 from genomix_cli.sequences.prepare.like import Like
@@ -54,14 +54,10 @@ def read_vcf(paths: Sequence[str | Path], request: PrepareRequest, folder: Path)
         people = _people(readers)
         like = None if request.like is None else Like(request.like)
         sink = _Sink(people, request, fasta, like, folder)
-        ticker = Ticker()
         for reader in readers:
             sink.sites.lengths |= _lengths(reader)
-            for record in reader:
+            for record in track(reader, f"reading {reader.path.name}", unit="records"):
                 sink.add(record, reader)
-                if not len(sink.spool) % 100:
-                    ticker.tell(f"{reader.name}: {len(sink.spool):,} sites")
-        ticker.close()
         if not len(sink.spool):
             reasons = str(sink.left_out) or "no records"
             raise DataError("has no site to use", where=readers[0].name, found=reasons)

@@ -90,7 +90,7 @@ class Background:
             conditions = asdict(each.conditions)
             facts = {"count": each.count, "source": each.source, "conditions": conditions}
             metadata[str(number)] = json.dumps(facts)
-        with atomic_path(folder / FILE) as draft:
+        with atomic_path(folder / FILE, shared=True) as draft:
             draft.write_bytes(save({str(i): b.logits for i, b in enumerate(stored)}, metadata))
 
 

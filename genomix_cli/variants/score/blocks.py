@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genomix_cli.errors import UsageError
+from genomix_cli.genome.vcf.input import STANDARD_STREAM, expected_records
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.writer import Output
-from genomix_cli.progress import Ticker
+from genomix_cli.progress import Progress
 from genomix_cli.provenance import LINE
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import Checked, CheckedVariants
@@ -133,10 +136,25 @@ class Run:
         self.seconds = self.clock.seconds
         self.logits: list[np.ndarray] = []
         self._started = time.perf_counter()
-        self._ticker = Ticker()
         self._committed = 0.0
+        self._handed_over = 0  # alleles, to the workers
         self._counts_before: Counter[str] = Counter(self.before.get("counts"))
         self._done_before = self._counts_before["records"]
+        self._progress = Progress(
+            "scoring", self._expected(), "records", done=self._done_before, shown=self._may_show()
+        )
+
+    def _expected(self) -> float | None:
+        """Return about how many records there are to score; None where nobody knows."""
+        if self.request.is_read_once or self.plan.regions is not None:
+            return None
+        records = expected_records(Path(self.request.vcf))
+        part = self.request.shard
+        return records if records is None or part is None else records / part.total
+
+    def _may_show(self) -> bool:
+        """Return False where the records themselves come to the terminal."""
+        return str(self.request.output) != STANDARD_STREAM or not sys.stdout.isatty()
 
     def score(self, records: Iterator[Record], header: Header) -> None:
         """Score all records, skipping those that an interrupted run has already written."""
@@ -168,7 +186,7 @@ class Run:
             while waiting:
                 self._finish(*waiting.popleft())
         finally:
-            self._ticker.close()
+            self._progress.close()
         self.seconds["all"] = time.perf_counter() - self._started
 
     def _next_block(self) -> list[Checked] | None:
@@ -184,17 +202,19 @@ class Run:
 
     def _targets(self, block: Iterable[Checked]) -> list[Target]:
         stride = self.plan.stride
-        return [
+        targets = [
             Target(checked.contig, allele, (checked.record.pos - 1) // stride)
             for checked in block
             for allele in checked.alleles
             if allele is not None
         ]
+        self._handed_over += len(targets)
+        return targets
 
     def _finish(
         self, block: list[Checked], state: Mapping[str, Any], future: Future[Scores]
     ) -> None:
-        scores = self.workers.result(future)
+        scores = self.workers.result(future, self._tell)
         self.windows += scores.windows
         self.usable = self.usable + scores.usable
         self.n_in_window += int(scores.unknown.sum())
@@ -212,10 +232,15 @@ class Run:
                 tallies |= {"usable": self.usable.tolist(), "seen": self.seen}
                 self.output.commit({**state, **tallies, "records": records})
                 self._committed = time.monotonic()
-        rate = (records - self._done_before) / (time.perf_counter() - self._started)
         last = block[-1].record
-        position = f"{last.chrom}:{last.pos:,}"
-        self._ticker.tell(f"scored {records:,} records, up to {position}, {rate:,.0f} per second")
+        self._progress.note = f"up to {last.chrom}:{last.pos:,}"
+        self._tell()
+
+    def _tell(self) -> None:
+        """Show how far it is: of the records that were read, as many as of their alleles."""
+        read, alleles = self.variants.counts["records"], self._handed_over
+        share = self.workers.done / alleles if alleles else 1.0
+        self._progress.reach(self._done_before + share * (read - self._done_before))
 
     @property
     def seen(self) -> int:

@@ -147,7 +147,7 @@ def write_reference(model: str | Path) -> None:
         "logit": [round(v, 6) for v in scores.logit.tolist()],
         "null": [round(v, 6) for v in scores.null.tolist()],
     }
-    with atomic_path(loaded.path / FILE) as draft:
+    with atomic_path(loaded.path / FILE, shared=True) as draft:
         draft.write_text(json.dumps(data) + "\n")
 
 

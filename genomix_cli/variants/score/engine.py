@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
+from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -146,6 +147,8 @@ class Engine:
         Average the logits of both strands, at twice the cost.
     stop : threading.Event
         Of a thread, or of a process; checked before each window.
+    done : object
+        Its `value` counts alleles as they are scored: a number that processes share, or not.
     """
 
     model: VariantModel
@@ -156,6 +159,7 @@ class Engine:
     precision: Precision = "fp32"
     both_strands: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
+    done: Any = field(default_factory=lambda: SimpleNamespace(value=0))
 
     def __post_init__(self) -> None:
         # The last window of a block is often the first of the next.
@@ -195,6 +199,7 @@ class Engine:
                 with clock("alleles"):
                     logits[:, work.rows] = self._logits(work)
                 unknown[work.rows] = work.unknown
+                self.done.value += len(work.rows)
         check = f"check with genomix doctor --device {self.device}"
         logit, null = finite(logits, "a logit", check)
         return Scores(logit, null, unknown, windows, usable, clock.seconds)

@@ -7,11 +7,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing.connection import wait
+from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
@@ -24,6 +26,9 @@ from genomix_cli.genome.tracks import require_cell
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles
 from genomix_cli.variants.score.engine import Engine, Mode, Precision, Scores, Target
 from genomix_cli.variants.trained import ModelConfig, load_model
+
+# Seconds between two looks at how far the engines have come.
+TICK = 0.2
 
 
 def open_genome(files: GenomeFiles, config: ModelConfig) -> GenomeSource:
@@ -90,7 +95,7 @@ class EngineSpec:
     precision: Precision
     both_strands: bool
 
-    def open(self, device: torch.device, stop: threading.Event) -> Engine:
+    def open(self, device: torch.device, stop: threading.Event, done: Any) -> Engine:
         """Load the model onto `device` and open the genome."""
         loaded = load_model(self.model, device)
         return Engine(
@@ -101,6 +106,7 @@ class EngineSpec:
             precision=self.precision,
             both_strands=self.both_strands,
             stop=stop,
+            done=done,
         )
 
 
@@ -119,20 +125,24 @@ class Workers:
         self._stop: Any
         self._executor: Executor
         self._engine: Engine | None = None
+        self._counts: list[Any]
         if len(devices) == 1:
             self._stop = threading.Event()
-            self._engine = spec.open(devices[0], self._stop)
+            self._counts = [SimpleNamespace(value=0)]
+            self._engine = spec.open(devices[0], self._stop, self._counts[0])
             self._executor = ThreadPoolExecutor(1, "genomix-engine")
             return
         # Spawned, not forked: neither CUDA nor HDF5 survives a fork.
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
+        # Each process counts for itself, so that none waits for another.
+        self._counts = [context.Value("q", lock=False) for _ in devices]
         names = context.SimpleQueue()
-        for device in devices:
-            names.put(str(device))
+        for number, device in enumerate(devices):
+            names.put((number, str(device)))
         threads = max(1, torch.get_num_threads() // len(devices))
         self._executor = ProcessPoolExecutor(
-            len(devices), context, _start, (spec, names, self._stop, threads)
+            len(devices), context, _start, (spec, names, self._stop, self._counts, threads)
         )
 
     def submit(self, targets: Sequence[Target]) -> Future[Scores]:
@@ -140,15 +150,22 @@ class Workers:
         score = _score if self._engine is None else self._engine.score
         return self._executor.submit(score, targets)
 
+    @property
+    def done(self) -> int:
+        """Number of alleles that were scored so far."""
+        return sum(count.value for count in self._counts)
+
     @staticmethod
-    def result(future: Future[Scores]) -> Scores:
-        """Wait for the scores.
+    def result(future: Future[Scores], meanwhile: Callable[[], None]) -> Scores:
+        """Wait for the scores, and do something now and then until they are there.
 
         Raises
         ------
         GenomixError
             If a process has died; errors raised while scoring are passed on.
         """
+        while not futures.wait([future], TICK).done:
+            meanwhile()
         try:
             return future.result()
         except BrokenProcessPool as error:
@@ -173,12 +190,13 @@ class Workers:
 _open_engine: Callable[[], Engine]
 
 
-def _start(spec: EngineSpec, names: Any, stop: Any, threads: int) -> None:
+def _start(spec: EngineSpec, names: Any, stop: Any, counts: Any, threads: int) -> None:
     global _open_engine
     # Ctrl-C reaches every process of a terminal; only the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    _open_engine = cache(partial(spec.open, torch.device(names.get()), stop))
+    number, device = names.get()
+    _open_engine = cache(partial(spec.open, torch.device(device), stop, counts[number]))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

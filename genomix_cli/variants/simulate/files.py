@@ -23,6 +23,9 @@ from genomix_cli.genome.motifs import Motif
 from genomix_cli.variants.simulate.causal import LabelledAlleles
 from genomix_cli.variants.simulate.generative import BIN, CONTACT_BIN, Contig, Rule, tf_name
 
+# htslib would describe a failure on stderr besides.
+pysam.set_verbosity(0)
+
 LINE = 60
 _BASES = np.frombuffer(b"ACGTN", np.uint8)
 

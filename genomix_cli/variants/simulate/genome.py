@@ -27,7 +27,7 @@ from genomix_cli.genome.motifs import (
     read_meme,
 )
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, check_folder
+from genomix_cli.provenance import Provenance, atomic_path, check_folder, check_room
 from genomix_cli.variants.requests import SimulationRequest
 from genomix_cli.variants.simulate import files
 from genomix_cli.variants.simulate.causal import draw_labelled
@@ -46,6 +46,8 @@ log = logging.getLogger("genomix")
 MIN_CONTIG = 100_000
 MAX_VARIANTS_PER_KB = 20.0
 MAX_MOTIF_WIDTH = 50
+# About 0.8, of which half is the sequence; to be on the safe side.
+BYTES_PER_BASE = 2
 FORMAT, MANIFEST = "genomix-simulated-genome", "manifest.json"
 
 
@@ -129,6 +131,8 @@ def _check(request: SimulationRequest) -> None:
         )
     what = "a simulated genome"
     check_folder(request.out_dir, MANIFEST, FORMAT, what, force=request.force)
+    # The library that writes bigWigs does not end on a full disk.
+    check_room(request.out_dir, BYTES_PER_BASE * request.contigs * request.contig_length)
 
 
 def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
