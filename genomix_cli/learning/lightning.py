@@ -155,10 +155,9 @@ class ShownProgress(Callback):
     def __init__(self) -> None:
         self._open: dict[str, Progress] = {}
 
-    def _begin(self, part: str, trainer: pl.Trainer, batches: Any) -> None:
-        number = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        what = number if part == "training" else f"validating {number}"
-        total = float(batches) if math.isfinite(float(batches)) else None
+    def _begin(self, part: str, trainer: pl.Trainer, batches: float) -> None:
+        what = f"{part} epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        total = batches if math.isfinite(batches) else None
         self._end(part)
         self._open[part] = Progress(what, total, "batches", shown=first_process())
 
@@ -166,9 +165,10 @@ class ShownProgress(Callback):
         if part in self._open:
             self._open.pop(part).close()
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Begin to count."""
-        self._begin("training", trainer, trainer.num_training_batches)
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Begin to count; a resumed run does so within an epoch."""
+        if "training" not in self._open:
+            self._begin("training", trainer, trainer.num_training_batches)
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         """Count a batch."""
@@ -176,15 +176,15 @@ class ShownProgress(Callback):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Begin to count."""
-        self._begin("validation", trainer, sum(trainer.num_val_batches))
+        self._begin("validating", trainer, sum(trainer.num_val_batches))
 
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
         """Count a batch."""
-        self._open["validation"].advance()
+        self._open["validating"].advance()
 
     def on_validation_epoch_end(self, *_: Any) -> None:
         """Leave off."""
-        self._end("validation")
+        self._end("validating")
 
     def on_train_epoch_end(self, *_: Any) -> None:
         """Leave off."""
