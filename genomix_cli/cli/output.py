@@ -71,24 +71,41 @@ def _draw_plain(rows: Iterable[Sequence[str]], *columns: Column, stderr: bool = 
     from rich.text import Text
 
     table = Table(*columns, box=None, show_header=False)
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         table.add_row(*map(Text, map(printable, row)))
     Console(stderr=stderr).print(table)
 
 
 def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Draw a table on a terminal, columns of numbers to the right."""
+    """Draw a table on a terminal, columns of numbers to the right.
+
+    Where not even its words fit, each row becomes lines of its own: no number is cut.
+    """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
+    console = Console()
+    columns = [list(map(printable, column)) for column in zip(header, *rows, strict=True)]
+    if sum(3 + max(map(_longest_word, column)) for column in columns) + 1 > console.width:
+        typer.echo(printable(title), nl=bool(title))
+        for i, row in enumerate(rows):
+            typer.echo("", nl=i > 0)
+            _draw_plain(zip(header, row, strict=True), Column(style="bold", no_wrap=True), Column())
+        return
     table = Table(title=Text(printable(title)) if title else None, title_justify="left")
-    for i, name in enumerate(header):
-        numeric = all(row[i][:1] in "-+.0123456789" for row in rows)
-        table.add_column(Text(printable(name)), justify="right" if numeric else "left")
+    for name, *cells in columns:
+        numeric = all(cell[:1] in "-+.0123456789" for cell in cells)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, map(printable, row)))
-    Console().print(table)
+    console.print(table)
+
+
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
 
 
 def print_facts(facts: Sequence[tuple[str, str]], indent: str = "") -> None:

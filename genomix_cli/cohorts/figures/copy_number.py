@@ -152,12 +152,13 @@ def heat_map(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
 
 def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     """Draw profiles of single samples: dots, and their levels."""
-    size = (0.7 + _width(views), 0.6 + 1.6 * SINGLE)
-    figure, axes = canvas.grid(SINGLE, len(views), size)
-    for column, each in zip(axes.T, views, strict=True):
+    telling = [telling_samples(each) for each in views]
+    rows = max(map(len, telling))
+    figure, axes = canvas.grid(rows, len(views), (0.7 + _width(views), 0.6 + 1.6 * rows))
+    for column, each, samples in zip(axes.T, views, telling, strict=True):
         for ax in column:
             each.places.decorate(ax, labels=ax is column[-1])
-        for ax, sample in zip(column, telling_samples(each), strict=False):
+        for ax, sample in zip(column, samples, strict=False):
             _draw_sample(ax, each, sample)
         column[-1].set_xlabel(each.places.label)
     figure.supylabel(unit(views[0]), fontsize=8.5)
@@ -166,7 +167,7 @@ def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictu
         for ax, each in zip(axes[0], views, strict=True):
             canvas.head(ax, f"{canvas.short(each.cohort, 30)}: {ax.get_title('left')}")
     caption = (
-        f"{views[0].modality} of single samples: of each of the {SINGLE} most altered classes "
+        f"{views[0].modality} of single samples: of each of the {rows} most altered classes "
         "the one whose spread is at the 80th percentile; "
         + ("colours: the true copies." if views[0].states is not None else "colours: gain, loss.")
     )

@@ -1,19 +1,33 @@
-"""What people read is printed in one place."""
+"""What people read is printed in one place, and whole on a terminal of any width."""
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rich.console
 
 import genomix_cli
 from genomix_cli.cli import output
+from genomix_cli.cohorts.inspect.overview import Listing
+from genomix_cli.inspection import Report
 
 PACKAGE = Path(genomix_cli.__file__).parent
 # The first of them prints what is printable, the second its errors and its version.
 PRINTING = {"cli/output.py", "cli/main.py"}
+
+WIDTHS = (60, 80, 200)
+INTERVAL = "0.8500 [0.8000, 0.9000]"
+HEADER = ("model", "accuracy", "macro F1", "AUROC", "log loss", "trials", "to best baseline")
+ROWS = (
+    ("omics-transformer", *[INTERVAL] * 4, "20", "not distinguishable"),
+    ("[bold]a name[/bold]", *[INTERVAL] * 4, "", ""),
+)
+PATH = "/a/long/path/to/a/folder/" + "x" * 120 + "/scored.vcf.gz"
+FACTS = [("path", PATH), ("contigs", "chr1, chr2, chr3"), ("", "and one line more")]
 
 
 def test_nothing_else_prints() -> None:
@@ -37,3 +51,61 @@ def test_cells_on_a_terminal_are_text(
     assert r"[bold]a\x07" in shown
     assert r"kind\x9b" in shown
     assert "[red]b" in shown
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(params=WIDTHS)
+def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A terminal as both streams; its text in lines, without colours."""
+    monkeypatch.setenv("COLUMNS", str(request.param))
+    monkeypatch.setenv("TERM", "xterm")
+
+    def shown(function: Any, *arguments: Any) -> list[str]:
+        screen = Terminal()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", screen)
+            patch.setattr("sys.stderr", screen)
+            function(*arguments)
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+        assert max(map(len, lines)) <= request.param
+        return lines
+
+    shown.width = request.param  # type: ignore[attr-defined]
+    return shown
+
+
+def words(lines: list[str]) -> set[str]:
+    return {word for line in lines for word in re.sub("[│┃]", " ", line).split()}
+
+
+def test_a_wide_table(terminal: Any) -> None:
+    lines = terminal(output.print_table, HEADER, ROWS)
+    expected = {word for row in (HEADER, *ROWS) for cell in row for word in cell.split()}
+    assert expected <= words(lines)
+    assert any("┃" in line for line in lines) == (terminal.width == 200)
+
+
+def test_a_narrow_table_is_drawn(terminal: Any) -> None:
+    lines = terminal(output.print_table, ("name", "n"), [("one", "1"), ("three hundred", "300")])
+    assert any("│ one           │   1 │" in line for line in lines)
+
+
+def test_facts_and_rows(terminal: Any) -> None:
+    for function, rows in (
+        (output.print_facts, FACTS),
+        (output.show, [(name, value, "") for name, value in FACTS]),
+    ):
+        lines = terminal(function, rows)
+        assert PATH in "".join(part for line in lines for part in line.split())
+        assert {"contigs", "chr1,", "chr3", "more"} <= words(lines)
+
+
+def test_a_report(terminal: Any) -> None:
+    report = Report(Path("scored.vcf"), "a VCF", dict(FACTS), (Listing("Alleles", HEADER, ROWS),))
+    lines = terminal(output.print_report, report)
+    assert "scored.vcf: a VCF" in lines
+    assert {"Alleles", "[0.8000,", "0.9000]", "distinguishable"} <= words(lines)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from genomix_cli.cohorts.figures import draw_cohorts
-from genomix_cli.cohorts.figures.copy_number import gains_and_losses
+from genomix_cli.cohorts.figures.copy_number import gains_and_losses, single_samples
 from genomix_cli.cohorts.figures.fragments import (
     TURN,
     ladder_peak,
@@ -189,6 +189,16 @@ def test_gains_and_losses_are_counted_beyond_the_threshold() -> None:
     # Of three samples with a value two are gained; of four three are lost.
     assert top.max() == pytest.approx(100 * 2 / 3)
     assert bottom.min() == pytest.approx(-75)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_single_samples_have_a_panel_each(classes: int) -> None:
+    values = np.random.default_rng(0).normal(0, 1, (12, 4))
+    one = a_view("copy_number", values, [i % classes for i in range(12)])
+    with style():
+        figure = single_samples([one], looks(one.classes.names)).figure
+    assert len(figure.axes) == classes
+    assert all(ax.collections for ax in figure.axes)
 
 
 def test_fragment_shares_per_base() -> None:

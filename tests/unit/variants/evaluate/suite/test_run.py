@@ -18,8 +18,10 @@ from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.calibration import Platt
+from genomix_cli.report.canvas import style
 from genomix_cli.variants.conditions import Calibration
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names, open_models, score_models
+from genomix_cli.variants.evaluate.suite.figures import curves
 from genomix_cli.variants.evaluate.suite.measures import Judge
 from genomix_cli.variants.evaluate.suite.peaks import call_peaks
 from genomix_cli.variants.evaluate.suite.results import ControlResult, Suite, headline
@@ -246,3 +248,25 @@ def test_models_are_told_apart_by_their_folders(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     paths = tuple(str(tmp_path / name) for name in ("a/gmt", "b/gmt", "c/tracks", "c"))
     assert _names(paths) == [*paths[:3], "c"]  # a baseline is called tracks too
+
+
+@pytest.mark.parametrize("entrants", [1, 4, 5, 7])
+def test_the_legends_of_curves_are_on_the_page(suite: Suite, entrants: int) -> None:
+    first, result = suite.entrants[0], suite.results.entrants[0]
+    names = [f"a model with a long name {i}" for i in range(entrants)]
+    many = replace(
+        suite,
+        entrants=tuple(replace(first, name=name) for name in names),
+        results=replace(suite.results, entrants=(result,) * entrants),
+    )
+    with style():
+        picture = curves(many)
+        assert picture is not None
+        picture.figure.draw_without_rendering()
+    page = picture.figure.bbox
+    for ax in picture.figure.axes:
+        box = ax.get_legend().get_window_extent()
+        assert len(ax.get_legend().get_texts()) == entrants + 1
+        assert page.x0 <= box.x0
+        assert box.x1 <= page.x1
+        assert page.y0 <= box.y0
