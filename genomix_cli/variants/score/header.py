@@ -55,13 +55,7 @@ def make_header(
         facts.append(("Background", str(plan.background)))
     if plan.absent:
         facts.append(("TracksAbsent", ",".join(plan.absent)))
-    made = Provenance.of(
-        _settings(request, plan),
-        _inputs(request),
-        command=command(request, plan),
-        model=f"{plan.name} sha256:{plan.digest}",
-        warnings=warnings_of(plan),
-    )
+    made = provenance(request, plan)
     return reader.header.without(LINE, f"##INFO=<ID={tags.PREFIX}").plus(
         [
             *contigs,
@@ -80,6 +74,17 @@ def make_header(
 
 def _info_line(key: str, kind: str, text: str) -> str:
     return info_line(key, "A", kind, text, source="genomix", version=__version__)
+
+
+def provenance(request: ScoreRequest, plan: Plan) -> Provenance:
+    """Return how the scores are made."""
+    return Provenance.of(
+        _settings(request, plan),
+        _inputs(request),
+        command=command(request, plan),
+        model=f"{plan.name} sha256:{plan.digest}",
+        warnings=warnings_of(plan),
+    )
 
 
 def command(request: ScoreRequest, plan: Plan) -> list[object]:

@@ -29,7 +29,7 @@ from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.background import Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
-from genomix_cli.variants.score.header import make_header, warnings_of
+from genomix_cli.variants.score.header import make_header, provenance, warnings_of
 from genomix_cli.variants.score.plan import Plan, check_choices, make_plan
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
@@ -74,7 +74,9 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
         summary = _score(request, plan, reader, records, reference)
     if request.stats is not None:
         with atomic_path(request.stats) as draft:
-            draft.write_text(json.dumps(to_dict(summary), indent=2) + "\n")
+            made = provenance(request, plan).to_dict()
+            text = json.dumps({**to_dict(summary), "provenance": made}, indent=2, default=str)
+            draft.write_text(text + "\n")
     return summary
 
 

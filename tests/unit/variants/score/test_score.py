@@ -711,6 +711,9 @@ def test_the_summary_accounts_for_every_allele(
     stats = json.loads((tmp_path / "stats.json").read_text())
     assert stats["not_scored"] == expected
     assert stats["scored"] == 21
+    made = stats["provenance"]
+    assert made["model"].startswith("small sha256:")
+    assert list(made["inputs"]) == ["vcf in.vcf", "fasta genome.fa"]
     assert set(stats["seconds"]) == {"variants", "genome", "trunk", "alleles", "writing", "all"}
     assert stats["seconds"]["trunk"] > 0
     assert stats["variants_per_second"] == pytest.approx(21 / stats["seconds"]["all"], 0.01)
