@@ -112,6 +112,9 @@ def read_run_config(folder: Path) -> RunConfig:
 def _config(data: dict[str, Any], where: Path) -> RunConfig:
     try:
         data["modalities"] = tuple(from_dict(Modality, m, where=where) for m in data["modalities"])
-        return from_dict(RunConfig, data, where=where)
-    except (KeyError, TypeError, UsageError) as error:
+        config = from_dict(RunConfig, data, where=where)
+        if not len(config.classes) == len(config.counts) == len(config.thresholds):
+            raise ValueError("its thresholds do not fit its classes")
+        return config
+    except (KeyError, TypeError, ValueError, UsageError) as error:
         raise DataError(f"is damaged: {error}", where=where) from error

@@ -12,7 +12,7 @@ import struct
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 
@@ -58,6 +58,7 @@ def open_hdf5(path: Path, expected: str = "", hint: str | None = None) -> h5py.F
         with guarded(path):
             links: dict[bytes, int] = {}
             file.id.links.visit(lambda name, link: links.update({name: link.type}), info=True)
+            _check_attributes(file.id)
             for name, kind in links.items():
                 _check_link(path, file, name, kind)
     except BaseException:
@@ -76,6 +77,7 @@ def _check_link(path: Path, file: h5py.File, name: bytes, kind: int) -> None:
     outside = kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
     if kind == h5py.h5l.TYPE_HARD:
         found = h5py.h5o.open(file.id, name)
+        _check_attributes(found)
         if isinstance(found, h5py.h5d.DatasetID):
             made = found.get_create_plist()
             outside = made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count() > 0
@@ -88,6 +90,14 @@ def _check_link(path: Path, file: h5py.File, name: bytes, kind: int) -> None:
             where=path,
             hint="write it again as one file: h5repack, or the tool that made it",
         )
+
+
+def _check_attributes(owner: Any) -> None:
+    """Refuse lists of changing length, which nobody writes: what damage makes of a text crashes."""
+    for i in range(h5py.h5a.get_num_attrs(owner)):
+        attribute = h5py.h5a.open(owner, index=i)
+        if attribute.get_type().get_class() == h5py.h5t.VLEN:
+            raise ValueError(f"{attribute.name.decode()} is of a type that no file should have")
 
 
 def seal(path: Path) -> None:

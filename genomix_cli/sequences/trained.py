@@ -13,7 +13,7 @@ from typing import Any
 from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import to_dict
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, guarded
 from genomix_cli.formats.seen import Seen
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.provenance import Provenance
@@ -103,12 +103,16 @@ def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
 def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
     """The same from a run that was read."""
     config = run.config
+    where = run.path / "config.json"
     lacking = {"temperature", "thresholds", "level"} - set(config.facts)
     if lacking:
-        where = run.path / "config.json"
         raise DataError(f"is damaged: lacks {', '.join(sorted(lacking))}", where=where)
+    with guarded(where, "temperature and thresholds"):
+        temperature = float(config.facts["temperature"])
+        thresholds = tuple(map(float, config.facts["thresholds"]))
+    if len(thresholds) != len(config.classes) or not temperature > 0:
+        raise DataError("is damaged: its thresholds do not fit its classes", where=where)
     kind: type[SequenceClassifier] = SEQUENCE_CLASSIFIERS.load(config.model)
     model = kind.restored(config.arch, config.length, config.classes, run.state, run.path)
     model.to(device)
-    temperature, thresholds = (config.facts[name] for name in ("temperature", "thresholds"))
-    return Classifier(model, float(temperature), thresholds, run)
+    return Classifier(model, temperature, thresholds, run)

@@ -165,3 +165,13 @@ def test_a_heap_that_hdf5_would_read_for_ever(tmp_path: Path) -> None:
     path.write_bytes(data[:heap] + bytes(16) + data[heap + 16 :])
     with pytest.raises(DataError, match="bad global heap"):
         check_hdf5(path)
+
+
+def test_a_text_whose_type_is_damaged(file: Path) -> None:
+    """HDF5 would take its address for another thing, and crash."""
+    with h5py.File(file, "r+") as opened:
+        values = np.empty(1, object)
+        values[0] = np.arange(2, dtype="i4")
+        opened["group"].attrs.create("_index", values, dtype=h5py.vlen_dtype("i4"))
+    with pytest.raises(DataError, match="_index is of a type that no file should have"):
+        check_hdf5(file)
