@@ -113,7 +113,8 @@ class RunFolder:
             return folder
         if path.exists() and not path.is_dir():
             raise UsageError("is no folder", where=path)
-        if path.exists() and any(path.iterdir()):
+        # A run that was killed before its record was whole left a hidden draft of it at most.
+        if path.exists() and any(not each.name.startswith(".") for each in path.iterdir()):
             same = (path / record).is_file() and not folder._differing(provenance, record)
             raise UsageError(
                 "is not empty",
