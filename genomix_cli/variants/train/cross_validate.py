@@ -92,7 +92,7 @@ def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
     for i, folder in enumerate(folders):
         with open_table(folder / "predictions.tsv") as text:
             table = text.frame()
-        columns = table.columns.difference(TEXT)
+        columns = table.columns.difference(list(TEXT))
         table[columns] = table[columns].apply(pd.to_numeric)
         tables.append(table.assign(fold=i)[table["part"] == "test"])
     pooled = pd.concat(tables)
