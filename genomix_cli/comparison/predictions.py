@@ -182,10 +182,11 @@ def _probability(columns: pd.DataFrame, path: Path) -> Floats:
         at = place(path, int(columns.index[row]), header)
         return f"{at}, column {columns.columns[column]}"
 
-    text = columns.dtypes.eq(object).any()
+    text = any(dtype.kind == "O" for dtype in columns.dtypes)
     cells = columns.fillna("").astype(str).to_numpy() if text else columns.to_numpy(np.float64)
     try:
-        values = np.hstack([numbers(each, 1, np.float64) for each in cells.T]) if text else cells
+        parts = [numbers(each, 1, np.float64) for each in cells.T.tolist()] if text else [cells]
+        values = np.hstack(parts)
     except ValueError:  # cell by cell, to locate the wrong one
         parsed = [number(cell, partial(where, *at)) for at, cell in np.ndenumerate(cells)]
         values = np.reshape(parsed, cells.shape)

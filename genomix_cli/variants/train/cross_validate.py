@@ -24,7 +24,7 @@ log = logging.getLogger("genomix")
 
 RECORD = "cross_validation.json"
 # Columns of predictions that are no numbers.
-TEXT = ("part", "contig", "ref", "alt", "tissue")
+TEXT = ["part", "contig", "ref", "alt", "tissue"]
 MEANS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
 
 

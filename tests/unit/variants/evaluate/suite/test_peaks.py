@@ -18,7 +18,7 @@ pytest.importorskip("lightning")
 
 def test_distance_to_peaks_from_a_file(shard: Shard, tmp_path: Path) -> None:
     path = tmp_path / "x.narrowPeak"
-    path.write_text("chr1\t1000\t2000\tp\t0\t.\t1\t1\t1\t5\n1\t50000\t50100\n")
+    path.write_text("chr1\t1000\t2000\tp\t0\t.\t1\t1\t1\t5\n1\t50000\t50100\tq\t0\t.\t1\t1\t1\t5\n")
     peaks = read_peaks(path, shard)
     rows = rows_of(shard, "chr1")
     pos = shard.variants.pos[rows]
