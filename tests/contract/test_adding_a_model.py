@@ -63,8 +63,9 @@ def cases() -> Iterator[Any]:
                 values["kind"] = page.contract.KINDS
             for chosen in itertools.product(*values.values()):
                 known = dict(zip(values, chosen, strict=True))
-                label = "-".join([page.name.removesuffix(".md"), name, *chosen])
-                yield pytest.param(page, test, known, id=label)
+                label = "-".join([page.name.removesuffix(".md"), name, *map(str, chosen)])
+                slow = [mark for mark in marks if mark.name == "slow"]
+                yield pytest.param(page, test, known, id=label, marks=slow)
 
 
 @pytest.mark.parametrize(("page", "test", "known"), cases())

@@ -55,6 +55,7 @@ def test_a_run_folder_has_everything(folder: Path) -> None:
         *("config.json", "model.safetensors", "metrics.json", "models.tsv", "training.tsv"),
         *("few_shot.tsv", "predictions.parquet", "report.html", "README.md", "timing.json"),
         *("genomix_mqc.json", "genomix_right_mqc.json", "train.json"),
+        "seen.safetensors",
     }
     metrics = json.loads((folder / "metrics.json").read_text())
     rows = {row["name"]: row for row in metrics["outcomes"]}

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from genomix_cli.genome.alphabet import decode, encode, reverse_complement
-from genomix_cli.genome.signal import Signal
+from genomix_cli.genome.signal import BRIDGED, MEASURED, MISSING, Signal
 from genomix_cli.variants.records import inputs
 from genomix_cli.variants.records.inputs import (
     MARGIN,
@@ -17,7 +17,6 @@ from genomix_cli.variants.records.inputs import (
     STRIDE,
     WINDOW,
     Allele,
-    WindowArrays,
     centred_start,
     haplotypes,
     load_window,
@@ -148,7 +147,7 @@ class Numbered(OneContig, Contacts):
 
     def signal(self, contig: str, first: int, last: int) -> Signal:
         value = np.arange(first, last, dtype=np.float32)[None]
-        return Signal(value, value >= 0)
+        return Signal(value, np.where(value < 0, MISSING, MEASURED).astype(np.uint8))
 
 
 def test_a_window_and_its_margins_are_those_of_its_place() -> None:
@@ -157,17 +156,20 @@ def test_a_window_and_its_margins_are_those_of_its_place() -> None:
         4950 + MARGIN - len(SEQUENCE)
     )
     assert window.signal[0].tolist() == list(range(-1, 99))
-    assert window.observed[0].tolist() == [False] + [True] * 99
+    assert window.state[0].tolist() == [MISSING] + [MEASURED] * 99
     assert window.contacts.shape == (1, 1)
 
 
 def test_the_other_strand_of_a_window_is_turned_in_everything() -> None:
     window = load_window(Numbered(), "c", 0, 200)
     contacts = np.array([[1, 2], [3, 4]], np.float32)
-    turned = mirrored_window(WindowArrays(*window[:3], contacts))
+    state = window.state.copy()
+    state[0, 0] = BRIDGED
+    window = window._replace(state=state)
+    turned = mirrored_window(window._replace(contacts=contacts))
     assert decode(turned.codes) == decode(reverse_complement(window.codes))
     assert turned.signal[0].tolist() == list(range(199, -1, -1))
-    assert turned.observed.tolist() == window.observed[:, ::-1].tolist()
+    assert turned.state.tolist() == window.state[:, ::-1].tolist()
     assert turned.contacts.tolist() == [[4, 3], [2, 1]]
 
 
