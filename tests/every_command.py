@@ -6,6 +6,7 @@ descriptors and limits of the fork are its own.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -75,6 +76,7 @@ def _code(arguments: Sequence[str], setup: Callable[[], None]) -> int:
         signal.alarm(TIME_LIMIT)
         streams: list[Any] = [open(0), *(open(fd, "w", buffering=1) for fd in (1, 2))]  # noqa: SIM115
         sys.stdin, sys.stdout, sys.stderr = streams
+        faulthandler.enable(sys.stderr)
         setup()
         sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
         sys.argv = ["genomix", *arguments]

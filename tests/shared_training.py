@@ -1,6 +1,6 @@
 """Training that processes share, run as a script by tests/unit/learning/test_strategies.py.
 
-    python shared_training.py FOLDER
+    python shared_training.py FOLDER small|deep
 
 Each process leaves in FOLDER what came of every run, as ``<run>-<rank>.pt``.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,19 @@ def train(
     }
 
 
-def main(folder: Path) -> None:
+def train_deep(folder: Path, two: FitConfig, keep: Callable[[str, Any], None]) -> None:
+    """Both strategies in every precision, and adaptors."""
+    sized = {"numbers": 2, "valid": 2}
+    for strategy in ("ddp", "fsdp"):
+        deep = replace(two, strategy=strategy, learning_rate=1e-3)
+        for precision in ("32-true", "bf16-mixed", "bf16-true"):
+            name = f"deep-{strategy}-{precision}"
+            config = replace(deep, precision=precision)
+            keep(name, train(DeepTask(), folder / name, config, **sized))
+    keep("deep-lora", train(DeepTask("lora"), folder / "deep-lora", deep, **sized))
+
+
+def main(folder: Path, size: str) -> None:
     """Every run that two processes share."""
     torch.set_num_threads(1)
     two = replace(ONCE, devices=2)
@@ -213,17 +225,11 @@ def main(folder: Path) -> None:
     def keep(name: str, outcome: Any) -> None:
         torch.save(outcome, folder / f"{name}-{os.environ.get('LOCAL_RANK', '0')}.pt")
 
+    if size == "deep":
+        train_deep(folder, two, keep)
+        return
     for strategy in ("ddp", "fsdp"):
-        config = replace(two, strategy=strategy)
-        keep(strategy, train(StepsTask(), folder / strategy, config))
-        deep = replace(config, learning_rate=1e-3)
-        for precision in ("32-true", "bf16-mixed", "bf16-true"):
-            name = f"deep-{strategy}-{precision}"
-            sized = {"numbers": 2, "valid": 2}
-            config = replace(deep, precision=precision)
-            keep(name, train(DeepTask(), folder / name, config, **sized))
-    name = "deep-lora"
-    keep(name, train(DeepTask("lora"), folder / name, replace(deep, strategy="fsdp"), **sized))
+        keep(strategy, train(StepsTask(), folder / strategy, replace(two, strategy=strategy)))
     longer = replace(two, strategy="fsdp", epochs=3, checkpoint_every=1)
     keep("straight", train(StepsTask(), folder / "straight", longer))
     checkpoint = folder / "straight" / "checkpoints" / "epoch=0.ckpt"
@@ -235,4 +241,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

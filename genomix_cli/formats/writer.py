@@ -20,13 +20,16 @@ from genomix_cli.provenance import is_device
 
 # Arrays start at multiples of this, so that mapped numbers are aligned.
 ALIGNMENT = 64
+# Larger than any metadata that HDF5 writes at once.
+LARGEST_HELD = 1 << 20
 
 
 class _Disk(io.RawIOBase):
     """A file for HDF5, which does not survive a full disk: it aborts, or fails to close.
 
-    So the first error is kept, later writes are dropped, HDF5 closes as if all were well, and the
-    error is raised when it is done.
+    So the first error is kept, HDF5 closes as if all were well, and the error is raised when it is
+    done. What HDF5 would read back of later writes, its metadata, is held in memory: of bytes that
+    it did not write it crashes.
 
     Parameters
     ----------
@@ -46,18 +49,22 @@ class _Disk(io.RawIOBase):
         self._path = path
         self._file = io.FileIO(path, mode)
         self.error: OSError | None = None
+        self._held: dict[int, bytes] = {}
 
     def __fspath__(self) -> str:
         return str(self._path)
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
-        size = len(rest)
+        size, start = len(rest), self._file.tell()
         try:
             while rest and self.error is None:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             self.error = error
+        if self.error is not None and size <= LARGEST_HELD:
+            self._held.pop(start, None)
+            self._held[start] = bytes(data)
         return size
 
     def truncate(self, size: int | None = None) -> int:
@@ -68,7 +75,15 @@ class _Disk(io.RawIOBase):
             return size or 0
 
     def readinto(self, buffer: Any) -> int:
-        return self._file.readinto(buffer)
+        view = memoryview(buffer).cast("B")
+        start = self._file.tell()
+        size = self._file.readinto(view) or 0
+        for at, data in self._held.items():
+            first, last = max(at, start), min(at + len(data), start + len(view))
+            if first < last:
+                view[first - start : last - start] = data[first - at : last - at]
+                size = max(size, last - start)
+        return size
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)

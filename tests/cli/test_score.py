@@ -267,16 +267,8 @@ def test_interrupted_before_anything_is_done_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "out.vcf.gz",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("out.vcf", "out.bcf", "out.tsv.gz", "out.parquet")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["out.vcf.gz", "out.vcf", "out.bcf", "out.tsv.gz", "out.parquet"])
 def test_resumed_after_kills_at_any_moment_the_bytes_are_the_same(
     tmp_path: Path, tiny_genome: Path, small_windows: Path, name: str
 ) -> None:

@@ -32,12 +32,12 @@ CPU = torch.device("cpu")
 ROUNDING = "qkv.bias"
 
 
-@pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Any:
+@pytest.fixture(scope="module", params=["small"])
+def outcome(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Any:
     """What a run came to in one of two processes, by name and rank."""
     folder = tmp_path_factory.mktemp("shared")
     ended = subprocess.run(
-        [sys.executable, shared_training.__file__, folder],
+        [sys.executable, shared_training.__file__, folder, request.param],
         capture_output=True,
         text=True,
         env=clean_environment(),
@@ -98,6 +98,8 @@ def test_every_process_judges_all_validation_batches_once(
     assert first["best"] == second["best"] == pytest.approx(alone["best"], abs=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("outcome", ["deep"], indirect=True)
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
 def test_gmt_of_24_layers_takes_the_same_step_among_two(
@@ -120,6 +122,8 @@ def test_gmt_of_24_layers_takes_the_same_step_among_two(
                 assert difference.quantile(0.99) < 1e-5, name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("outcome", ["deep"], indirect=True)
 def test_adapters_learn_in_a_shared_module_and_the_rest_stays(outcome: Any) -> None:
     weights = outcome("deep-lora", 0)["weights"]
     start = DeepTask("lora").module
