@@ -77,6 +77,12 @@ def test_blocks_are_all_of_it_and_split_no_core(records: list[Record]) -> None:
     assert sum(map(len, cores)) == len(set().union(*cores))
 
 
+def test_a_core_ends_with_its_last_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "BLOCK_CORES", 1)
+    blocks = cut_blocks(map(record, (1, STRIDE, STRIDE + 1)), STRIDE)
+    assert [[r.pos for r in block] for block in blocks] == [[1, STRIDE], [STRIDE + 1]]
+
+
 def test_what_is_not_sorted_is_not_cut_at_each_record() -> None:
     back_and_forth = [record(1 + STRIDE * (i % 5)) for i in range(100)]
     assert len(list(cut_blocks(back_and_forth, STRIDE))) == 1
