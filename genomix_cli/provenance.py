@@ -138,6 +138,11 @@ class Provenance:
         return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
 
 
+def named(model: Path, digest: str) -> str:
+    """Return how outputs name a model: its folder's name and the digest of its weights."""
+    return f"{model.resolve().name} sha256:{digest}"
+
+
 def facts_of(lines: Iterable[str]) -> dict[str, list[str]]:
     """Return what the ``##`` lines of a file of ours say, by key."""
     facts: dict[str, list[str]] = {}

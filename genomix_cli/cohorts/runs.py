@@ -14,6 +14,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import CONFIG, RunFolder
 from genomix_cli.formats.seen import Seen
+from genomix_cli.provenance import named
 from genomix_cli.registry import COHORT_MODELS
 
 DOMAIN = "cohorts"
@@ -76,7 +77,7 @@ class Run(Calibrated):
     @property
     def name(self) -> str:
         """Name and digest, for outputs."""
-        return f"{self.path.resolve().name} sha256:{self.sha256}"
+        return named(self.path, self.sha256)
 
 
 def save_run(folder: Path, model: CohortModel, config: RunConfig, seen: Seen | None = None) -> None:

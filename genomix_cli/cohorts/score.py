@@ -18,7 +18,7 @@ from genomix_cli.cohorts.requests import ScoreRequest
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.comparison import scoring
 from genomix_cli.formats.cohort import open_cohort
-from genomix_cli.formats.seen import read_seen, told
+from genomix_cli.formats.seen import told
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import table_format
 from genomix_cli.learning.devices import resolve_device
@@ -82,8 +82,7 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     scores = score_samples(run, samples)
     seconds = time.perf_counter() - started
     lacks = ~measured(samples)
-    seen = read_seen(run.path)
-    part = None if seen is None else np.where(scores.known, seen.parts(samples.items()), "")
+    part = scoring.seen_parts(run.path, scores.known, samples.items)
     made = Provenance.of(
         {"model": run.config.model, "level": run.config.level},
         {"cohort": request.cohort},

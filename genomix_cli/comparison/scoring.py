@@ -18,6 +18,7 @@ from genomix_cli.comparison.classifier import Classifier
 from genomix_cli.comparison.held_out import SEEN
 from genomix_cli.comparison.study import Floats
 from genomix_cli.comparison.tables import write_json
+from genomix_cli.formats.seen import Items, read_seen
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import Format, cell, open_output
 from genomix_cli.learning.calibration import at_temperature
@@ -163,6 +164,17 @@ def class_table(names: NDArray[Any], classes: Sequence[str], scores: Scores) -> 
             )
 
     return Table(columns, rows())
+
+
+def seen_parts(
+    folder: Path, known: NDArray[np.bool_], items: Callable[[], Items]
+) -> NDArray[np.str_] | None:
+    """Return the part of training in which a run's model has seen each item, str ``[n]``.
+
+    It is empty for items that are not `known`, so not scored. None if the model does not say.
+    """
+    seen = read_seen(folder)
+    return None if seen is None else np.where(known, seen.parts(items()), "")
 
 
 def with_seen(table: Table, part: NDArray[np.str_] | None) -> Table:

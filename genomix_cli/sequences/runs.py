@@ -16,7 +16,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import CONFIG, RunFolder
 from genomix_cli.formats.seen import Items, Seen, read_seen
 from genomix_cli.formats.sequences import Columns, Sequences
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, named
 from genomix_cli.sequences.models.base import State
 
 DOMAIN = "sequences"
@@ -94,7 +94,7 @@ class StoredRun:
     @property
     def name(self) -> str:
         """Name and digest, for outputs."""
-        return f"{self.path.resolve().name} sha256:{self.sha256}"
+        return named(self.path, self.sha256)
 
 
 def columns_digest(columns: Columns | None, contigs: Mapping[str, int]) -> str:

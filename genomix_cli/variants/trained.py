@@ -20,7 +20,7 @@ from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.tracks import modalities
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.networks import stored_module, weights
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, named
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.conditions import Calibration, Conditions
 
@@ -130,7 +130,7 @@ class LoadedModel:
     @property
     def name(self) -> str:
         """Name and digest, for outputs."""
-        return f"{self.path.resolve().name} sha256:{self.sha256}"
+        return named(self.path, self.sha256)
 
 
 def save_model(

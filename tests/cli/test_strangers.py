@@ -1,4 +1,4 @@
-"""What a stranger's file may do: nothing to the terminal, no other file, not all of the memory."""
+"""Files of strangers reach neither the terminal, nor other files, nor all of the memory."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def test_a_home_that_cannot_be_read(
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_the_home_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container that is run by another user than it was made for."""
+    """Containers are run by users other than those they were made for."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(home))
@@ -265,7 +265,7 @@ def test_the_home_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_streams_of_a_real_process(tmp_path: Path) -> None:
-    """What forks only imitate: an interpreter that starts without streams."""
+    """An interpreter that starts without streams, which forks only imitate."""
     command = f"{sys.executable} -m genomix_cli inspect {DATA / 'genome.fa.gz'}"
     for redirection, code, said in (
         ("<&- 2>&- >/dev/full", Exit.FAILED, ""),

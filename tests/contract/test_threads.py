@@ -1,4 +1,4 @@
-"""What docs/scoring.md promises of threads: the same bytes with as many, rounding with others."""
+"""The promise of docs/scoring.md: as many threads, the same bytes; other numbers, rounding."""
 
 from __future__ import annotations
 

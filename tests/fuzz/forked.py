@@ -18,7 +18,7 @@ BUG = 70
 
 
 class Outcome(NamedTuple):
-    """How a command ended.
+    """Exit code, output and messages of a command.
 
     `code` is the exit code, negative for a signal; `peak` the bytes it took beyond its start.
     """
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """What must not happen, or nothing."""
+        """Return what went wrong that must not; empty if nothing did."""
         if -self.code in (signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL):
             return f"still ran after {SECONDS} s"
         if self.code < 0:

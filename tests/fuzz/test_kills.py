@@ -46,7 +46,7 @@ def run(command: str, files: Path, folder: Path, *more: str) -> forked.Outcome:
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    """What a user sees of an output, by path; not what lies aside under a hidden name."""
+    """Return the bytes of the files that a user sees, by path; hidden drafts are left out."""
     found = {}
     for path in sorted(folder.rglob("out*")) + sorted(folder.glob("out/**/*")):
         names = path.relative_to(folder).parts

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison import scoring
 from genomix_cli.comparison.scoring import Scores, Table, with_seen, write_table
 from genomix_cli.errors import UsageError
-from genomix_cli.formats.seen import read_seen, told
+from genomix_cli.formats.seen import told
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
@@ -102,8 +102,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         classifier = of_run(run, device)
         scores = score_codes(classifier, sequences.codes, known)
         table = scoring.class_table(sequences.names, classifier.classes, scores)
-    seen = read_seen(run.path)
-    part = None if seen is None else np.where(known, seen.parts(items_of(sequences)), "")
+    part = scoring.seen_parts(run.path, known, lambda: items_of(sequences))
     made = Provenance.of(
         {"model": run.config.model, "task": run.config.task},
         {"sequences": request.sequences},

@@ -9,7 +9,7 @@ from genomix_cli import __version__
 from genomix_cli.formats.seen import MEANING, TRAIN, VALID
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
-from genomix_cli.provenance import LINE, Provenance
+from genomix_cli.provenance import LINE, Provenance, named
 from genomix_cli.variants.conditions import Conditions
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.reference import Reference
@@ -82,7 +82,7 @@ def provenance(request: ScoreRequest, plan: Plan) -> Provenance:
         _settings(request, plan),
         _inputs(request),
         command=command(request, plan),
-        model=f"{plan.name} sha256:{plan.digest}",
+        model=named(plan.folder, plan.digest),
         warnings=warnings_of(plan),
     )
 

@@ -31,7 +31,7 @@ regions = st.lists(
 
 
 def shard_of(pos: np.ndarray) -> SimpleNamespace:
-    """As much of a shard as placing windows takes."""
+    """The parts of a shard that placing windows needs."""
     n = len(pos)
     table = SimpleNamespace(
         contig=np.zeros(n, np.int64), pos=pos, label=np.ones(n), tissue=np.full(n, -1)
