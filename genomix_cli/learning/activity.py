@@ -1,0 +1,199 @@
+"""A network that predicts what a short DNA sequence does: its activity in assays and cell types.
+
+The domain of sequences trains it; that of variants scores an allele by the difference of the
+activity of two haplotypes.
+
+Letters: B batch, L bases, C channels, F features, K outputs, E networks of an ensemble.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, Extent, Share, Within
+
+
+@dataclass(frozen=True)
+class Output:
+    """One thing that the network predicts.
+
+    Attributes
+    ----------
+    name : str
+        Letters, digits and underscores, as ``HepG2``: part of the name of a column or INFO field.
+    assay : str
+        As ``lentiMPRA``.
+    unit : str
+        Of a quantity, as ``log2 RNA/DNA``; empty for a class, whose value is a log-odds.
+    left, right : str
+        Bases of the construct on both sides of the measured sequence.
+    mean, sd : float
+        Of the quantity in training; the network predicts it in these units.
+    """
+
+    name: str
+    assay: str = ""
+    unit: str = ""
+    left: str = ""
+    right: str = ""
+    mean: float = 0.0
+    sd: float = 1.0
+
+
+@dataclass(frozen=True)
+class ActivityConfig:
+    """Architecture of an ensemble of networks.
+
+    Attributes
+    ----------
+    outputs : tuple of Output
+    length : int
+        Bases of the sequences in the assay, without the construct's own.
+    members : int
+        Networks whose predictions are averaged.
+    stem, motif_width : int
+        Filters of the first layer, and their width.
+    width : int
+        Channels of all later layers.
+    dropout : float
+    """
+
+    outputs: tuple[Output, ...]
+    length: Extent = 200
+    members: Count = 1
+    stem: Count = 96
+    motif_width: Annotated[int, Within(3, 51)] = 13
+    width: Count = 64
+    dropout: Share = 0.2
+
+
+class Residual(nn.Module):
+    """Convolutions of 5 and 1 added to what they read."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+        self.wide = nn.Conv1d(width, width, 5, padding=2)
+        self.point = nn.Conv1d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, L]`` -> the same."""
+        return x + self.point(F.gelu(self.wide(F.gelu(self.norm(x)))))
+
+
+class ActivityEncoder(nn.Module):
+    """Probabilities of bases ``[B, L, 4]`` -> features ``[B, F]``, F = 2 x width; one strand."""
+
+    def __init__(self, config: ActivityConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.features = 2 * width
+        self.stem = nn.Sequential(
+            nn.Conv1d(4, config.stem, config.motif_width, padding=config.motif_width // 2),
+            nn.BatchNorm1d(config.stem),
+            nn.GELU(),
+            nn.MaxPool1d(4, ceil_mode=True),
+            nn.Conv1d(config.stem, width, 1),
+        )
+        self.body = nn.Sequential(
+            Residual(width),
+            nn.MaxPool1d(2, ceil_mode=True),
+            Residual(width),
+            Residual(width),
+            nn.MaxPool1d(2, ceil_mode=True),
+            Residual(width),
+            nn.BatchNorm1d(width),
+            nn.GELU(),
+        )
+
+    def forward(self, p: Tensor) -> Tensor:
+        """Return the mean and the largest of each channel."""
+        x = self.body(self.stem(p.transpose(1, 2)))
+        return torch.cat([x.mean(-1), x.amax(-1)], -1)
+
+
+class Member(nn.Module):
+    """One network of an ensemble: an encoder, and a head per output."""
+
+    def __init__(self, config: ActivityConfig) -> None:
+        super().__init__()
+        self.encoder = ActivityEncoder(config)
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Dropout(config.dropout),
+                nn.Linear(self.encoder.features, 96),
+                nn.GELU(),
+                nn.Dropout(config.dropout),
+                nn.Linear(96, 1),
+            )
+            for _ in config.outputs
+        )
+
+    def forward(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
+        """Return the outputs `rows` of whole constructs ``[B, L, 4]``, ``[B, K]``, standardised."""
+        features = self.encoder(p)
+        return torch.cat([self.heads[row](features) for row in rows], -1)
+
+
+class ActivityModel(nn.Module):
+    """Networks that predict activity, averaged."""
+
+    def __init__(self, config: ActivityConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.members = nn.ModuleList(Member(config) for _ in range(config.members))
+
+    def forward(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
+        """Return what sequences do, on the strand that is given.
+
+        Parameters
+        ----------
+        p : Tensor
+            Probability of each base, float32 ``[B, L, 4]``, without the construct's own bases.
+        rows : tuple of int
+            Outputs asked for.
+
+        Returns
+        -------
+        Tensor
+            float32 ``[B, K]``, in the units of the outputs; mean of the networks.
+        """
+        return torch.stack([self.member(m, p, rows) for m in range(len(self.members))]).mean(0)
+
+    def member(self, number: int, p: Tensor, rows: tuple[int, ...]) -> Tensor:
+        """Return the same of one network."""
+        found: dict[int, Tensor] = {}
+        for (left, right), group in self._constructs(rows).items():
+            values = self.members[number](construct(p, left, right), tuple(group))
+            for row, column in zip(group, values.unbind(-1), strict=True):
+                output = self.config.outputs[row]
+                found[row] = output.mean + output.sd * column
+        return torch.stack([found[row] for row in rows], -1)
+
+    def both_strands(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
+        """Return the mean of both orientations of the sequences in the construct."""
+        return (self(p, rows) + self(p.flip(1, 2), rows)) / 2
+
+    def _constructs(self, rows: tuple[int, ...]) -> dict[tuple[str, str], list[int]]:
+        groups: dict[tuple[str, str], list[int]] = {}
+        for row in rows:
+            output = self.config.outputs[row]
+            groups.setdefault((output.left, output.right), []).append(row)
+        return groups
+
+
+def construct(p: Tensor, left: str, right: str) -> Tensor:
+    """Put the construct's own bases on both sides of sequences ``[B, L, 4]``."""
+    ends = (
+        torch.eye(4, dtype=p.dtype, device=p.device)[["ACGT".index(base) for base in bases]]
+        .reshape(1, -1, 4)
+        .expand(len(p), -1, -1)
+        for bases in (left, right)
+    )
+    first, last = ends
+    return torch.cat([first, p, last], 1)
