@@ -8,14 +8,21 @@ Letters: B batch, L bases, C channels, F features, K outputs, E networks of an e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Extent, Share, Within
+from genomix_cli.config import Count, Extent, Share, Within, from_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.learning.networks import stored_module
+
+BASES = "ACGT"
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ class Output:
     right: str = ""
     mean: float = 0.0
     sd: float = 1.0
+
+    @property
+    def is_class(self) -> bool:
+        """True for a class, whose value is a log-odds."""
+        return not self.unit
 
 
 @dataclass(frozen=True)
@@ -167,12 +179,16 @@ class ActivityModel(nn.Module):
 
     def member(self, number: int, p: Tensor, rows: tuple[int, ...]) -> Tensor:
         """Return the same of one network."""
+        outputs = [self.config.outputs[row] for row in rows]
+        mean, sd = (p.new_tensor([getattr(o, name) for o in outputs]) for name in ("mean", "sd"))
+        return mean + sd * self.standardised(number, p, rows)
+
+    def standardised(self, number: int, p: Tensor, rows: tuple[int, ...]) -> Tensor:
+        """Return the same of one network, in standard deviations from the mean of training."""
         found: dict[int, Tensor] = {}
         for (left, right), group in self._constructs(rows).items():
             values = self.members[number](construct(p, left, right), tuple(group))
-            for row, column in zip(group, values.unbind(-1), strict=True):
-                output = self.config.outputs[row]
-                found[row] = output.mean + output.sd * column
+            found |= dict(zip(group, values.unbind(-1), strict=True))
         return torch.stack([found[row] for row in rows], -1)
 
     def both_strands(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
@@ -190,10 +206,41 @@ class ActivityModel(nn.Module):
 def construct(p: Tensor, left: str, right: str) -> Tensor:
     """Put the construct's own bases on both sides of sequences ``[B, L, 4]``."""
     ends = (
-        torch.eye(4, dtype=p.dtype, device=p.device)[["ACGT".index(base) for base in bases]]
+        torch.eye(4, dtype=p.dtype, device=p.device)[[BASES.index(base) for base in bases]]
         .reshape(1, -1, 4)
         .expand(len(p), -1, -1)
         for bases in (left, right)
     )
     first, last = ends
     return torch.cat([first, p, last], 1)
+
+
+def stored_activity(
+    arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
+) -> ActivityModel:
+    """Build the model of a run folder, in evaluation mode.
+
+    Parameters
+    ----------
+    arch : mapping
+        An `ActivityConfig` as plain data.
+    state : mapping of str to NDArray
+        Its weights.
+    where : Path
+        The folder, for messages.
+
+    Raises
+    ------
+    DataError
+        If the weights do not fit the configuration, or this is none.
+    """
+    try:
+        outputs = tuple(from_dict(Output, each) for each in arch["outputs"])
+        config = from_dict(ActivityConfig, {**arch, "outputs": outputs})
+        names = [output.name for output in outputs]
+        bases = {base for output in outputs for base in output.left + output.right}
+        if not outputs or len(set(names)) < len(names) or bases - set(BASES):
+            raise ValueError("its outputs cannot be")
+        return stored_module(lambda: ActivityModel(config), state).eval()
+    except (UsageError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=where) from error
