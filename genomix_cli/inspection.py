@@ -276,6 +276,11 @@ def _sequences(path: Path) -> Report:
         "assembly": sequences.assembly or "not stated",
         "label": sequences.default_label or "none",
     }
+    measurement = sequences.measurement
+    if measurement.assay or measurement.unit:
+        facts["measured"] = ", ".join(filter(None, [measurement.assay, measurement.unit]))
+    if measurement.left or measurement.right:
+        facts["construct"] = f"{measurement.left}[sequence]{measurement.right}"
     contigs = _listed(list(sequences.contigs))
     if sequences.columns is not None:
         facts["aligned"] = f"{int((sequences.columns.site >= 0).sum()):,} sites on {contigs}"

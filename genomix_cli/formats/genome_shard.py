@@ -122,6 +122,8 @@ def _read_attributes(file: h5py.File, layout: Layout, refusal: Refusal) -> dict[
     values: dict[str, Any] = {}
     problems = []
     for attribute in layout.attributes:
+        if attribute.since > file.attrs["format_version"]:
+            continue
         value = file.attrs.get(attribute.name)
         if not isinstance(value, _KINDS[attribute.kind]):
             problems.append(f"{attribute.name} is {type(value).__name__}, not {attribute.kind}")

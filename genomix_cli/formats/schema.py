@@ -27,11 +27,14 @@ class Attribute:
     kind : {"text", "integer", "json"}
     text : str
         What it says.
+    since : int
+        Version of the format that has it first; files of older ones are read without it.
     """
 
     name: str
     kind: str
     text: str
+    since: int = 1
 
 
 @dataclass(frozen=True)
@@ -324,7 +327,7 @@ _ALIGNED_COLUMNS = {
 SEQUENCES = Layout(
     name="sequences",
     format="genomix-sequences",
-    version=1,
+    version=2,
     text="Sequences of equal length, one per row, with what is known of each. "
     "Made by `genomix prepare sequences` and `genomix simulate sequences`.",
     attributes=(
@@ -344,6 +347,13 @@ SEQUENCES = Layout(
         Attribute("splits", "json", "Names that `/sequences/split` points to, as train and test."),
         Attribute("assembly", "text", "Name of the assembly as the user gave it; may be empty."),
         Attribute("contigs", "json", "List of `[name, length]`; length 0 where it is unknown."),
+        Attribute(
+            "measurement",
+            "json",
+            "How the numeric phenotypes were measured: `assay`, `unit`, and `left` and `right`, "
+            "the bases of the construct around each sequence; each may be empty.",
+            since=2,
+        ),
         Attribute("provenance", "json", "Version, command, settings, and sha256 of each input."),
     ),
     arrays=(
@@ -369,7 +379,10 @@ SEQUENCES = Layout(
             "Index into the phenotype's `categories`, in the order of `phenotypes`; -1: unknown.",
         ),
     ),
-    history=("First version.",),
+    history=(
+        "First version.",
+        "`measurement`. A file without it says nothing of its assay.",
+    ),
     prepare="genomix prepare sequences",
 )
 

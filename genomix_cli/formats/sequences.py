@@ -6,13 +6,14 @@ Letters: n sequences, L bases of each.
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError, UsageError, check_text, guarded
 from genomix_cli.formats.genome_shard import Contents, Mapped, check
 from genomix_cli.formats.schema import SEQUENCES
@@ -80,6 +81,26 @@ class Columns(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """How the numbers known of sequences were measured; what is not known is empty.
+
+    Attributes
+    ----------
+    assay : str
+        As ``lentiMPRA``.
+    unit : str
+        As ``log2 RNA/DNA``.
+    left, right : str
+        Bases (A, C, G, T) of the construct on both sides of each sequence.
+    """
+
+    assay: str = ""
+    unit: str = ""
+    left: str = ""
+    right: str = ""
+
+
+@dataclass(frozen=True)
 class Sequences:
     """Sequences of equal length, or some of them.
 
@@ -102,6 +123,8 @@ class Sequences:
     windows : Windows, optional
     columns : Columns, optional
         Of aligned sequences.
+    measurement : Measurement
+        Of the phenotypes that are numbers.
     """
 
     names: NDArray[Any]
@@ -114,6 +137,7 @@ class Sequences:
     assembly: str = ""
     windows: Windows | None = None
     columns: Columns | None = None
+    measurement: Measurement = Measurement()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -214,10 +238,21 @@ def _read(path: Path, contents: Contents) -> Sequences:
         assembly=attributes["assembly"],
         windows=_optional(Windows, contents, arrays, "sequences"),
         columns=_optional(Columns, contents, arrays, "columns"),
+        measurement=_measurement(path, attributes.get("measurement", {})),
     )
     if bool(attributes["aligned"]) != sequences.aligned:
         raise DataError("says of itself what its columns do not", where=path, found="aligned")
     return sequences
+
+
+def _measurement(path: Path, stored: Any) -> Measurement:
+    try:
+        measurement = from_dict(Measurement, stored)
+    except (TypeError, UsageError) as error:
+        raise DataError(f"is damaged: {error}", where=path) from error
+    if set(measurement.left + measurement.right) - set("ACGT"):
+        raise DataError("has a construct of letters that are no bases", where=path)
+    return measurement
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
@@ -286,6 +321,7 @@ def sequences_writer(path: Path, sequences: Sequences, provenance: Provenance) -
         "splits": splits,
         "assembly": sequences.assembly,
         "contigs": list(map(list, sequences.contigs.items())),
+        "measurement": asdict(sequences.measurement),
         "provenance": provenance.to_dict(),
     }
     for what, names in (

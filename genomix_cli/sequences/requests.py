@@ -31,10 +31,20 @@ from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 T = TypeVar("T")
 MODEL, COMPARISON, HELD_OUT = "Model", "Comparison", "Held out"
 TABLE, FASTA, VCF = "Table of phenotypes", "Of a FASTA", "Of a VCF"
-SELECTED = "Sequences"
+SELECTED, MEASURED = "Sequences", "Measurement"
 # What a run may differ in and still be the same.
 IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
+
+
+def parse_adaptors(text: str) -> tuple[str, str]:
+    """Return the bases on both sides, of ``LEFT,RIGHT``; either may be empty."""
+    left, comma, right = text.upper().replace("U", "T").partition(",")
+    if not comma or set(left + right) - set("ACGT"):
+        raise UsageError(
+            "no bases on two sides", where="--adaptors", expected="as AGGACC,CATTGC", found=text
+        )
+    return left, right
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,16 @@ class PrepareRequest:
     max_missing: float = option(1.0, "Greatest share of missing genotypes of a site", min=0, max=1)
     min_maf: float = option(0.0, "Least minor allele frequency of a site", min=0, max=0.5)
     like: Path | None = option(None, "Use the sites of this file, to score people with its models")
+    assay: str = option("", "What measured the numbers, as lentiMPRA", panel=MEASURED)
+    unit: str = option("", "Of the numbers, as 'log2 RNA/DNA'")
+    adaptors: tuple[str, str] = option(
+        ("", ""),
+        "Bases of the construct on both sides of each sequence",
+        metavar="LEFT,RIGHT",
+        commas=True,
+        parse=parse_adaptors,
+        shown="none",
+    )
     assembly: str = option("", "Name of the assembly, for the record", panel="")
     force: Force = False
     stats: Stats = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genomix_cli.formats.sequences import open_sequences, provenance_of
+from genomix_cli.formats.sequences import Measurement, open_sequences, provenance_of
 from tests.conftest import Ended, Genomix
 
 Here = Callable[..., Ended]
@@ -94,6 +94,16 @@ def test_settings_from_a_file(folder: Path, genomix_here: Here) -> None:
     assert open_sequences(folder / "a.h5").codes.shape == (8, 4)
 
 
+def test_the_assay_is_kept_and_shown(folder: Path, genomix_here: Here) -> None:
+    measured = ["--assay", "MPRA", "--unit", "log2 RNA/DNA", "--adaptors", "acc,T"]
+    assert prepare(genomix_here, "a.fa", *measured).code == 0
+    kept = open_sequences(folder / "a.h5").measurement
+    assert kept == Measurement("MPRA", "log2 RNA/DNA", "ACC", "T")
+    shown = genomix_here("inspect", "a.h5").out
+    assert "MPRA, log2 RNA/DNA" in shown
+    assert "ACC[sequence]T" in shown
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
@@ -108,6 +118,9 @@ def test_settings_from_a_file(folder: Path, genomix_here: Here) -> None:
         (["people.vcf", "--like", "a.fa"], 1, "a.fa: is not HDF5"),
         (["people.vcf", "-r", "1:x"], 2, "is no region"),
         (["a.fa", "--bed", "samples.csv"], 1, "samples.csv:1: is not a region"),
+        (["a.fa", "--adaptors", "ACGT"], 2, "--adaptors: no bases on two sides"),
+        (["a.fa", "--adaptors", "A,CX"], 2, "--adaptors: no bases on two sides"),
+        (["people.vcf", "--adaptors", "A,C"], 2, "--adaptors: are of sequences"),
         (["cut.vcf.gz"], 1, "cut.vcf.gz:1: the compressed file ends too early"),
         (["empty.vcf"], 1, "empty.vcf: is empty"),
         (["header.vcf"], 1, "header.vcf: has no site to use (found no records)"),

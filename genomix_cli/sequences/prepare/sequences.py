@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.tables import write_json
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.sequences import Phenotype, Sequences, sequences_writer
+from genomix_cli.formats.sequences import Measurement, Phenotype, Sequences, sequences_writer
 from genomix_cli.genome.vcf.input import BCF, STANDARD_STREAM, Input
 from genomix_cli.provenance import Provenance, atomic_path, check_output
 from genomix_cli.sequences.prepare import metadata
@@ -38,6 +38,7 @@ _SETTINGS = (
     *("id_column", "sequence_column", "make_ids", "label", "group", "split", "keep"),
     *("categorical", "numeric", "allow_unmatched", "window", "stride", "max_n"),
     *("haplotypes", "flank", "regions", "max_missing", "min_maf", "assembly"),
+    *("assay", "unit", "adaptors"),
 )
 # Settings of a single kind of input.
 _ONLY = {
@@ -197,6 +198,8 @@ def _check_options(request: PrepareRequest, kind: str) -> None:
             if other != kind and getattr(request, name) != defaults[name]:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"is for a {other}", where=option, found=f"a {kind}")
+    if kind == VCF and any(request.adaptors):
+        raise UsageError("are of sequences", where="--adaptors", found=f"a {kind}")
     if request.make_ids and (kind == VCF or request.table is not None):
         raise UsageError("ids cannot be made up if they have to match a table", where="--make-ids")
     if request.table is not None and kind == TABLE:
@@ -252,6 +255,7 @@ def _sequences(request: PrepareRequest, parsed: Parsed, facts: Known) -> Sequenc
         assembly=request.assembly,
         windows=parsed.windows,
         columns=parsed.columns,
+        measurement=Measurement(request.assay, request.unit, *request.adaptors),
     )
 
 

@@ -14,6 +14,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.detect import is_sequences
 from genomix_cli.formats.sequences import (
     Columns,
+    Measurement,
     Phenotype,
     Sequences,
     Windows,
@@ -59,7 +60,8 @@ def write(path: Path, made: Sequences) -> Path:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     windows = Windows(np.zeros(3, np.int16), np.array([0, 2, 4]), np.array([1, -1, 1], np.int8))
-    made = sequences(windows=windows, columns=COLUMNS)
+    measured = Measurement("MPRA", "log2 RNA/DNA", "ACC", "T")
+    made = sequences(windows=windows, columns=COLUMNS, measurement=measured)
     path = write(tmp_path / "a.h5", made)
     found = open_sequences(path)
     assert is_sequences(path)
@@ -67,6 +69,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     for name in ("names", "codes", "group", "split"):
         assert np.array_equal(getattr(found, name), getattr(made, name))
     assert (found.contigs, found.assembly) == ({"1": 9}, "toy")
+    assert found.measurement == found.take([0]).measurement == measured
     for mine, theirs in zip(found.phenotypes, made.phenotypes, strict=True):
         assert (mine.name, mine.categories) == (theirs.name, theirs.categories)
         assert np.array_equal(mine.values, theirs.values, equal_nan=True)
@@ -122,6 +125,9 @@ def two_of_one_name(file: h5py.File) -> None:
         pytest.param(attribute("format_version", 99), "newer genomix", id="newer"),
         pytest.param(attribute("phenotypes", "[]"), "does not name its phenotypes", id="unnamed"),
         pytest.param(attribute("splits", "no json"), "splits is not JSON", id="no json"),
+        pytest.param(attribute("measurement", '{"left": "AX"}'), "no bases", id="construct"),
+        pytest.param(attribute("measurement", '{"on": 1}'), "unknown key 'on'", id="measured"),
+        pytest.param(attribute("measurement", "3"), "is damaged", id="number"),
         pytest.param(code_without_category, "sex has codes without a category", id="category"),
         pytest.param(two_of_one_name, "two sequences of one name", id="names"),
     ],
@@ -131,6 +137,18 @@ def test_the_gate(tmp_path: Path, damage: Callable[[h5py.File], None], message: 
     with h5py.File(path, "r+") as file:
         damage(file)
     with pytest.raises(DataError, match=message):
+        open_sequences(path)
+
+
+def test_a_file_of_the_first_version_says_nothing_of_its_assay(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", sequences())
+    with h5py.File(path, "r+") as file:
+        del file.attrs["measurement"]
+        file.attrs["format_version"] = 1
+    assert open_sequences(path).measurement == Measurement()
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 2
+    with pytest.raises(DataError, match="measurement"):
         open_sequences(path)
 
 
