@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import compress, zip_longest
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from genomix_cli.provenance import LINE, facts_of
 from genomix_cli.variants.score.tags import DIFFERENCE, PROBABILITY, REASON, score_key
 
 if TYPE_CHECKING:
+    from genomix_cli.cohorts.runs import RunConfig as CohortRun
     from genomix_cli.formats.schema import VariantTable
     from genomix_cli.formats.sequences import Phenotype, Sequences
     from genomix_cli.genome.vcf.reader import Record
@@ -169,18 +170,30 @@ def _cohort_model(path: Path) -> Report:
         "numbers stored": _parameters(RunFolder(path).weights),
         "training samples": sum(config.counts),
         "architecture": _pairs(config.arch),
-        "temperature": config.temperature,
         "prediction sets": f"cover {config.level:.1%} of each class ({config.calibration})",
         **_headline(path),
     }
     modalities = tuple((m.name, m.kind, len(m.features)) for m in config.modalities)
-    classes = tuple(zip(config.classes, config.counts, config.thresholds, strict=True))
+    classes = tuple(zip(config.classes, config.counts, strict=True))
     tables = (
         Listing("modalities", ("modality", "kind", "features"), modalities),
-        Listing("classes", ("class", "training samples", "least p in a set"), classes),
+        Listing("classes", ("class", "training samples"), classes),
+        _calibrations(config),
         *_held_out(path),
     )
     return Report(path, "model of cohorts", facts | _made(config.provenance), tables)
+
+
+def _calibrations(config: CohortRun) -> Listing:
+    """Temperature, and least probability in a set, by what is measured of a sample."""
+
+    def samples(measured: tuple[tuple[bool, ...], ...] | None) -> str:
+        names = [[m.name for m in compress(config.modalities, each)] for each in measured or ()]
+        return " or ".join(" + ".join(each) or "nothing" for each in names) or "any"
+
+    rows = ((samples(c.measured), c.temperature, *c.thresholds) for c in config.calibrations)
+    least = (f"least p of {name}" for name in config.classes)
+    return Listing("calibrated for", ("measured", "temperature", *least), tuple(rows))
 
 
 def _sequence_model(path: Path) -> Report:

@@ -10,10 +10,9 @@ import numpy as np
 
 from genomix_cli.cohorts.dataset import read_samples
 from genomix_cli.cohorts.runs import RunConfig, save_run
+from genomix_cli.comparison.calibrations import calibrate
 from genomix_cli.config import to_dict
 from genomix_cli.formats.cohort import add_samples, add_truth, open_cohort
-from genomix_cli.learning.calibration import at_temperature
-from genomix_cli.learning.conformal import class_thresholds
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 from tests.cohort_files import modality, write_cohort
@@ -59,7 +58,8 @@ def train(cohort: Path, folder: Path, model: str = "straight", **arch: Any) -> P
     fitted = COHORT_MODELS.load(model).of(arch)
     fitted.fit(samples.take(learned), FitSettings(seed=1))
     rest = samples.take(~learned)
-    p = at_temperature(fitted.log_probability(rest), TEMPERATURE)
+    log_p = fitted.log_probability(rest)
+    calibrations = calibrate(log_p, rest.label, rest.measured, 0.8, lambda *_: TEMPERATURE)
     folder.mkdir()
     config = RunConfig(
         model=model,
@@ -67,8 +67,7 @@ def train(cohort: Path, folder: Path, model: str = "straight", **arch: Any) -> P
         modalities=fitted.modalities,
         classes=fitted.classes,
         counts=tuple(map(int, np.bincount(samples.label[learned]))),
-        temperature=TEMPERATURE,
-        thresholds=tuple(map(float, class_thresholds(p, rest.label, 0.8))),
+        calibrations=calibrations,
         level=0.8,
         calibration="split",
         provenance={"version": "0", "command": "a test"},

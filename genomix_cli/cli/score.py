@@ -46,13 +46,15 @@ def score_samples(request: CohortRequest) -> None:
 
     A row per sample, in order: calibrated probability of each class, and the prediction set,
     which holds the true class as often as the model was calibrated to; `abstain` is 1 where it
-    is not a single class. A sample of which nothing was measured has empty cells.
+    is not a single class. `calibrated` is 0 where the model was not calibrated to samples with
+    the same modalities. A sample of which nothing was measured has empty cells.
     """
     from genomix_cli.cohorts.score import score_cohort
 
     summary = score_cohort(request)
     nothing = "nothing that the model knows was measured"
-    _show(_class_rows(summary, "samples", summary.samples, nothing, summary.lacking))
+    more = summary.lacking, summary.uncalibrated
+    _show(_class_rows(summary, "samples", summary.samples, nothing, *more))
 
 
 def score_sequences(request: SequenceRequest) -> None:
@@ -102,6 +104,7 @@ def _class_rows(
     count: int,
     nothing: str,
     lacking: Mapping[str, int] | None = None,
+    uncalibrated: int = 0,
 ) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and note; `nothing` says why a unit is not scored."""
     yield unit, f"{count:,}", f"{summary.model} on {summary.device}"
@@ -112,6 +115,12 @@ def _class_rows(
         yield "abstained", f"{summary.abstained:,}", sets
     if summary.scored < count:
         yield "not scored", f"{count - summary.scored:,}", nothing
+    if uncalibrated:
+        yield (
+            "not calibrated",
+            f"{uncalibrated:,}",
+            "no calibration for their modalities",
+        )
     for name, without in (lacking or {}).items():
         yield f"without {name}", f"{without:,}", ""
     yield "seconds", f"{summary.seconds:.2f}", "computing alone"

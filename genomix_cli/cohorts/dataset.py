@@ -87,6 +87,13 @@ class Samples:
         return self.patient
 
     @property
+    def measured(self) -> NDArray[np.bool_]:
+        """True for each modality of which a sample has a value ``[n, M]``."""
+        return self.present & np.column_stack(
+            [np.isfinite(self.values[modality.name]).any(1) for modality in self.modalities]
+        )
+
+    @property
     def layout(self) -> tuple[Modality, ...]:
         """Modalities, which a model has to know before it sees a value."""
         return self.modalities

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomix_cli.cohorts.dataset import Modality
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.cohorts.dataset import Modality, Samples
 from genomix_cli.cohorts.models.base import CohortModel
+from genomix_cli.comparison.calibrations import Calibration
 from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
@@ -34,10 +38,9 @@ class RunConfig:
     classes : tuple of str
     counts : tuple of int
         Training samples of each class.
-    temperature : float
-        Logits are divided by it.
-    thresholds : tuple of float
-        Of the prediction sets, one per class.
+    calibrations : tuple of Calibration
+        Temperature and prediction sets, for each combination of measured modalities that enough
+        samples had, that of most first.
     level : float
         Share of samples the sets are to cover.
     calibration : str
@@ -50,8 +53,7 @@ class RunConfig:
     modalities: tuple[Modality, ...]
     classes: tuple[str, ...]
     counts: tuple[int, ...]
-    temperature: float
-    thresholds: tuple[float, ...]
+    calibrations: tuple[Calibration, ...]
     level: float
     calibration: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -79,6 +81,10 @@ class Run(Calibrated):
         """Name and digest, for outputs."""
         return named(self.path, self.sha256)
 
+    def measured(self, inputs: Samples) -> NDArray[np.bool_]:
+        """Return the modalities measured of each sample, bool ``[n, M]``."""
+        return inputs.measured
+
 
 def save_run(folder: Path, model: CohortModel, config: RunConfig, seen: Seen | None = None) -> None:
     """Write weights, what they have seen, and configuration into an existing folder."""
@@ -101,8 +107,7 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     kind: type[CohortModel] = COHORT_MODELS.load(config.model)
     model = kind.restored(config.arch, config.modalities, config.classes, stored.state, folder)
     model.to(device)
-    calibration = config.temperature, config.thresholds
-    return Run(model, *calibration, config, folder, stored.sha256)
+    return Run(model, config.calibrations, config, folder, stored.sha256)
 
 
 def read_run_config(folder: Path) -> RunConfig:
@@ -113,8 +118,14 @@ def read_run_config(folder: Path) -> RunConfig:
 def _config(data: dict[str, Any], where: Path) -> RunConfig:
     try:
         data["modalities"] = tuple(from_dict(Modality, m, where=where) for m in data["modalities"])
+        if "temperature" in data:  # of a run that does not say what its samples had
+            first = {name: data.pop(name) for name in ("temperature", "thresholds")}
+            data["calibrations"] = [{"measured": None, **first}]
+        calibrations = (from_dict(Calibration, c, where=where) for c in data["calibrations"])
+        data["calibrations"] = tuple(calibrations)
         config = from_dict(RunConfig, data, where=where)
-        if not len(config.classes) == len(config.counts) == len(config.thresholds):
+        thresholds = {len(calibration.thresholds) for calibration in config.calibrations}
+        if not {len(config.classes)} == {len(config.counts)} == thresholds:
             raise ValueError("its thresholds do not fit its classes")
         return config
     except (KeyError, TypeError, ValueError, UsageError) as error:

@@ -17,6 +17,7 @@ from genomix_cli.cohorts.dataset import Samples, aligned, read_samples
 from genomix_cli.cohorts.requests import ScoreRequest
 from genomix_cli.cohorts.runs import Run, load_run
 from genomix_cli.comparison import scoring
+from genomix_cli.comparison.calibrations import Scores
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.formats.seen import told
 from genomix_cli.genome.parquet import Column
@@ -46,6 +47,8 @@ class ScoreSummary:
         Number of scored samples whose prediction set is not a single class.
     level : float
         Share of samples that the sets are to cover.
+    uncalibrated : int
+        Number of scored samples for whose modalities the model has no calibration.
     lacking : dict of str to int
         Number of samples without each modality of the model.
     seconds : float
@@ -59,6 +62,7 @@ class ScoreSummary:
     predicted: dict[str, int]
     abstained: int
     level: float
+    uncalibrated: int
     lacking: dict[str, int]
     seconds: float
 
@@ -81,14 +85,14 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     started = time.perf_counter()
     scores = score_samples(run, samples)
     seconds = time.perf_counter() - started
-    lacks = ~measured(samples)
+    lacks = ~samples.measured
     part = scoring.seen_parts(run.path, scores.known, samples.items)
     made = Provenance.of(
         {"model": run.config.model, "level": run.config.level},
         {"cohort": request.cohort},
         command=("genomix", "score", request.cohort, "--model", request.model),
         model=run.name,
-        warnings=told(part, "samples"),
+        warnings=[*told(part, "samples"), *told_uncalibrated(scores)],
     )
     table = scoring.with_seen(_table(run, samples, scores, lacks), part)
     scoring.write_table(table, request.output, form, made)
@@ -105,6 +109,7 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
         predicted=scores.predicted(run.config.classes),
         abstained=scores.abstained,
         level=run.config.level,
+        uncalibrated=scores.uncalibrated,
         lacking={name: int(n) for name, n in zip(names, lacks.sum(0), strict=True) if n},
         seconds=seconds,
     )
@@ -113,24 +118,28 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     return summary
 
 
-def measured(samples: Samples) -> NDArray[np.bool_]:
-    """Return True for each modality of which a sample has a value ``[n, M]``."""
-    return samples.present & np.column_stack(
-        [np.isfinite(samples.values[m.name]).any(1) for m in samples.modalities]
-    )
-
-
-def score_samples(run: Run, samples: Samples) -> scoring.Scores:
+def score_samples(run: Run, samples: Samples) -> Scores:
     """Return probabilities and prediction sets of samples aligned with the run's modalities."""
-    return run.score(np.asarray(measured(samples).any(1)), samples.take, BATCH, "samples")
+    return run.score(np.asarray(samples.measured.any(1)), samples.take, BATCH, "samples")
 
 
-def _table(
-    run: Run, samples: Samples, scores: scoring.Scores, lacks: NDArray[np.bool_]
-) -> scoring.Table:
-    """Classes of each sample, and the modalities that it lacks; empty where nothing is known."""
+def told_uncalibrated(scores: Scores) -> list[str]:
+    """Return the warning of samples that no calibration holds for, if there are any."""
+    if not (count := scores.uncalibrated):
+        return []
+    of = f"{count:,} of {int(scores.known.sum()):,} samples"
+    return [
+        f"no calibration for the modalities measured of {of}: their probabilities are not "
+        "calibrated and their prediction sets have all classes"
+    ]
+
+
+def _table(run: Run, samples: Samples, scores: Scores, lacks: NDArray[np.bool_]) -> scoring.Table:
+    """Classes of each sample, the modalities that it lacks, and whether that was calibrated."""
     table = scoring.class_table(samples.names, run.config.classes, scores)
     names = [modality.name for modality in samples.modalities]
     missing = (scoring.listed(names, row) for row in lacks)
-    rows = ((*row, last) for row, last in zip(table.rows, missing, strict=True))
-    return scoring.Table([*table.columns, Column("missing", "str")], rows)
+    holds = (str(int(calibrated)) for calibrated in scores.calibrated)
+    rows = ((*row, *last) for row, *last in zip(table.rows, missing, holds, strict=True))
+    more = [Column("missing", "str"), Column("calibrated", "int")]
+    return scoring.Table([*table.columns, *more], rows)

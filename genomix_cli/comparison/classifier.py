@@ -42,6 +42,10 @@ class Data(Protocol):
         """Patient or group of each item, int64 ``[n]``: no split divides one."""
 
     @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Modalities measured of each item, bool ``[n, M]``: each combination is calibrated."""
+
+    @property
     def layout(self) -> Any:
         """Form of the data that a classifier has to know, such as features or a length."""
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from genomix_cli.comparison.calibrations import Calibration
 from genomix_cli.comparison.protocol import FoldResult
 from genomix_cli.comparison.study import FoldFit, Importance
+from genomix_cli.config import from_dict
 from genomix_cli.learning.task import Epoch
 from genomix_cli.provenance import atomic_path
 
@@ -20,6 +22,7 @@ def save_result(path: Path, result: FoldResult) -> None:
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     plain = {
         "fit": asdict(result.fit),
+        "calibrations": [asdict(calibration) for calibration in result.calibrations],
         "parameters": result.parameters,
         "trials": result.trials,
         "importances": [asdict(importance) for importance in result.importances],
@@ -36,7 +39,9 @@ def load_result(path: Path) -> FoldResult:
         arrays = {name: file[name] for name in file.files if name != "plain"}
     fit, importances = plain.pop("fit"), plain.pop("importances", ())
     curve = tuple(Epoch(**epoch) for epoch in fit.pop("curve"))
+    calibrations = plain.pop("calibrations")
     return FoldResult(
+        calibrations=tuple(from_dict(Calibration, each, where=path) for each in calibrations),
         fit=FoldFit(**fit, curve=curve),
         importances=tuple(Importance(**importance) for importance in importances),
         **plain,

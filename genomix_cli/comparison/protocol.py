@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison import tuning
+from genomix_cli.comparison.calibrations import Calibration, calibrate, calibrated
 from genomix_cli.comparison.classifier import Classifier, D, Data
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.rules import SPLIT, Rules
 from genomix_cli.comparison.splits import Split, folds_of
 from genomix_cli.comparison.study import Floats, FoldFit, Importance, Outcome
-from genomix_cli.learning.calibration import at_temperature, fit_temperature
-from genomix_cli.learning.conformal import class_thresholds, prediction_sets
+from genomix_cli.learning.calibration import at_temperature, cautious_temperature, fit_temperature
 from genomix_cli.learning.finite import finite
 from genomix_cli.learning.fit_settings import FitSettings
 
@@ -35,14 +35,13 @@ class Trained(NamedTuple, Generic[D]):
     models : list of Classifier
         One per seed.
     fit : FoldFit
-    thresholds : NDArray
-        ``[K]``.
+    calibrations : tuple of Calibration
     parameters, trials : int
     """
 
     models: list[Classifier[D]]
     fit: FoldFit
-    thresholds: Floats
+    calibrations: tuple[Calibration, ...]
     parameters: int
     trials: int
 
@@ -58,8 +57,7 @@ class FoldResult:
         int64 ``[t]``: items held out.
     log_probability : NDArray
         float64 ``[S, t, K]``, before the temperature.
-    thresholds : NDArray
-        ``[K]``.
+    calibrations : tuple of Calibration
     parameters, trials : int
     attention : NDArray, optional
         float32 ``[t, M, M]``.
@@ -71,7 +69,7 @@ class FoldResult:
     fit: FoldFit
     rows: NDArray[np.int64]
     log_probability: Floats
-    thresholds: Floats
+    calibrations: tuple[Calibration, ...]
     parameters: int
     trials: int
     attention: NDArray[np.float32] | None = None
@@ -95,7 +93,7 @@ def judge(
         trained.fit,
         split.test,
         log_p,
-        trained.thresholds,
+        trained.calibrations,
         trained.parameters,
         trained.trials,
         trained.models[0].attention(test.inputs),
@@ -128,8 +126,8 @@ def train_entrant(
         train = entrant.augment(train) if entrant.augment else train
         tuned = tuning.tune_on_valid(entrant, train, valid, rules.trials, settings)
         assert tuned.fit is not None
-        fits, held, label = [tuned.fit], tuned.log_probability, valid.label
-        temperature = tuning.cautious_temperature(held, label)
+        fits, held, by = [tuned.fit], tuned.log_probability, valid.only(entrant.modalities)
+        temperature_of = cautious_temperature
     else:
         train, aside = _set_aside(train, rules)
         settings = replace(settings, logs=None)  # one folder is not for many fits
@@ -138,16 +136,17 @@ def train_entrant(
             tuning.fit_once(entrant, tuned.arch, train, None, replace(settings, seed=seed))
             for seed in rules.seeds
         ]
-        held, label = tuned.log_probability, train.label
+        held, by = tuned.log_probability, train
         if aside is not None:
-            held, label = fits[0].model.log_probability(aside.inputs), aside.label
-        temperature = fit_temperature(held, label)
+            held, by = fits[0].model.log_probability(aside.inputs), aside
+        temperature_of = fit_temperature
     first, different = fits[0], tuning.chosen(entrant, tuned.arch)
     curve, converged = first.fitted.curve, first.fitted.converged
+    calibrations = calibrate(held, by.label, by.measured, rules.level, temperature_of)
+    temperature = calibrations[0].temperature
     fit = FoldFit(fold, different, tuned.nll, temperature, first.seconds, curve, converged)
-    thresholds = class_thresholds(at_temperature(held, temperature), label, rules.level)
     models = [each.model for each in fits]
-    return Trained(models, fit, thresholds, first.fitted.parameters, tuned.trials)
+    return Trained(models, fit, calibrations, first.fitted.parameters, tuned.trials)
 
 
 def _set_aside(data: D, rules: Rules) -> tuple[D, D | None]:
@@ -187,14 +186,15 @@ def outcome(
 ) -> Outcome:
     """Join the splits of an entrant, in the order of the items."""
     n, k = len(data), len(data.classes)
-    calibrated = np.full((n_seeds, n, k), np.nan)
-    raw, shuffled = calibrated.copy(), np.full((n, k), np.nan)
-    sets = np.zeros((n, k), bool)
+    probability = np.full((n_seeds, n, k), np.nan)
+    raw, shuffled = probability.copy(), np.full((n, k), np.nan)
+    sets, measured = np.zeros((n, k), bool), data.only(entrant.modalities).measured
     for result in results:
         rows, log_p = result.rows, result.log_probability
         raw[:, rows] = at_temperature(log_p, 1.0)
-        calibrated[:, rows] = at_temperature(log_p, result.fit.temperature)
-        sets[rows] = prediction_sets(calibrated[0, rows], result.thresholds)
+        scores = [calibrated(each, measured[rows], result.calibrations) for each in log_p]
+        probability[:, rows] = [each.probability for each in scores]
+        sets[rows] = scores[0].sets
         if result.shuffled is not None:
             shuffled[rows] = result.shuffled
     return Outcome(
@@ -204,7 +204,7 @@ def outcome(
         main=entrant.main,
         trials=results[0].trials,
         parameters=results[-1].parameters,
-        probability=calibrated,
+        probability=probability,
         uncalibrated=raw,
         sets=sets,
         folds=tuple(result.fit for result in results),

@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.calibrations import Calibration, Scores, calibrated
 from genomix_cli.comparison.classifier import Classifier
 from genomix_cli.comparison.held_out import SEEN
-from genomix_cli.comparison.study import Floats
 from genomix_cli.comparison.tables import write_json
 from genomix_cli.formats.seen import Items, read_seen
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import Format, cell, open_output
-from genomix_cli.learning.calibration import at_temperature
-from genomix_cli.learning.conformal import prediction_sets
 from genomix_cli.learning.finite import finite
 from genomix_cli.progress import Progress
 from genomix_cli.provenance import Provenance
@@ -43,41 +41,6 @@ class Table(NamedTuple):
     rows: Iterable[tuple[str, ...]]
 
 
-class Scores(NamedTuple):
-    """Predictions of a classifier.
-
-    Attributes
-    ----------
-    probability : NDArray
-        float64 ``[n, K]``, calibrated; NaN for an item of which nothing is known.
-    sets : NDArray
-        bool ``[n, K]``: conformal prediction sets; empty for such an item.
-    """
-
-    probability: Floats
-    sets: NDArray[np.bool_]
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """True for items that could be scored ``[n]``."""
-        return np.isfinite(self.probability[:, 0])
-
-    @property
-    def abstains(self) -> NDArray[np.bool_]:
-        """True for items whose set is not a single class ``[n]``."""
-        return np.asarray(self.sets.sum(1) != 1, bool)
-
-    def predicted(self, classes: Sequence[str]) -> dict[str, int]:
-        """Return the number of scored items of each predicted class."""
-        counts = np.bincount(self.probability[self.known].argmax(1), minlength=len(classes))
-        return dict(zip(classes, map(int, counts), strict=True))
-
-    @property
-    def abstained(self) -> int:
-        """Number of scored items whose set is not a single class."""
-        return int(self.abstains[self.known].sum())
-
-
 @dataclass(frozen=True)
 class Calibrated:
     """A trained classifier with what was learned on items that it had not seen.
@@ -85,24 +48,23 @@ class Calibrated:
     Attributes
     ----------
     model : Classifier
-    temperature : float
-        Divisor of the logits.
-    thresholds : sequence of float
-        Thresholds of the prediction sets, one per class.
+    calibrations : tuple of Calibration
+        That of most items first.
     """
 
     model: Classifier[Any]
-    temperature: float
-    thresholds: Sequence[float]
+    calibrations: tuple[Calibration, ...]
 
-    def probability(self, inputs: Any) -> Floats:
-        """Return calibrated probabilities ``[n, K]``; raise GenomixError if one is no number."""
-        p = at_temperature(self.model.log_probability(inputs), self.temperature)
-        return finite(p, "a probability")
+    def measured(self, inputs: Any) -> NDArray[np.bool_]:
+        """Return what calibrations depend on, bool ``[n, M]``; by default nothing."""
+        return np.ones((len(inputs), 1), bool)
 
-    def sets(self, probability: Floats) -> NDArray[np.bool_]:
-        """Return the prediction sets bool ``[n, K]``."""
-        return prediction_sets(probability, self.thresholds)
+    def predict(self, inputs: Any) -> Scores:
+        """Return probabilities and prediction sets; raise GenomixError if one is no number."""
+        log_p = self.model.log_probability(inputs)
+        scores = calibrated(log_p, self.measured(inputs), self.calibrations)
+        finite(scores.probability, "a probability")
+        return scores
 
     def score(
         self,
@@ -124,11 +86,11 @@ class Calibrated:
         items : str
             Name of the items, for the progress.
         """
-        p = np.full((len(known), len(self.thresholds)), np.nan)
+        shape = len(known), len(self.calibrations[0].thresholds)
+        p, sets, holds = np.full(shape, np.nan), np.zeros(shape, bool), np.zeros(shape[0], bool)
         for rows in batches(known, size, items):
-            p[rows] = self.probability(take(rows))
-        # No comparison with NaN is true: the set of an item that is not known is empty.
-        return Scores(p, self.sets(p))
+            p[rows], sets[rows], holds[rows] = self.predict(take(rows))
+        return Scores(p, sets, holds)
 
 
 def batches(known: NDArray[np.bool_], size: int, items: str) -> Iterator[NDArray[np.intp]]:

@@ -70,7 +70,7 @@ class FoldFit:
     tuning_nll : float
         Negative log-likelihood of the chosen ones where they were tuned; NaN if nothing was.
     temperature : float
-        Divisor of the logits.
+        Divisor of the logits, of the calibration that most items have.
     seconds : float
         Time of the last fit alone, without tuning.
     curve : tuple of Epoch

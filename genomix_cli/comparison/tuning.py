@@ -21,7 +21,11 @@ from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.comparison.tables import plain
-from genomix_cli.learning.calibration import at_temperature, fit_temperature
+from genomix_cli.learning.calibration import (
+    at_temperature,
+    cautious_temperature,
+    fit_temperature,
+)
 from genomix_cli.learning.fit_settings import FitSettings
 
 log = logging.getLogger("genomix")
@@ -184,24 +188,3 @@ def nll_of(p: Floats, label: NDArray[np.int64]) -> float:
     """Mean negative log-likelihood of labels under probabilities ``[n, K]``; inf where NaN."""
     nll = float(-np.log(np.maximum(p[np.arange(len(label)), label], 1e-300)).mean())
     return math.inf if math.isnan(nll) else nll
-
-
-def cautious_temperature(log_probability: Floats, label: NDArray[np.int64]) -> float:
-    """Return `fit_temperature` as if one more item, of a middling margin, had been wrong.
-
-    Where all of few are right, the likelihood would have every later one certain: a rule of
-    succession, as Platt's (1999) for two classes.
-
-    Parameters
-    ----------
-    log_probability : NDArray
-        float64 ``[n, K]``.
-    label : NDArray
-        int64 ``[n]``.
-    """
-    order = np.sort(log_probability, axis=1)
-    margin = order[:, -1] - order[:, -2]
-    middle = int(np.argsort(margin, kind="stable")[len(margin) // 2])
-    second = int(np.argsort(log_probability[middle], kind="stable")[-2])
-    again = np.concatenate([log_probability, log_probability[[middle]]])
-    return fit_temperature(again, np.append(label, second))

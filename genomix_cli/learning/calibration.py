@@ -139,9 +139,30 @@ def fit_temperature(log_probability: npt.ArrayLike, label: npt.ArrayLike) -> flo
     return float(np.exp((low + high) / 2))
 
 
-def at_temperature(log_probability: npt.ArrayLike, temperature: float) -> FloatArray:
-    """Probabilities ``[n, K]`` of logits divided by `temperature`."""
-    return np.exp(log_softmax(np.asarray(log_probability, np.float64) / temperature))
+def cautious_temperature(log_probability: FloatArray, label: npt.NDArray[np.int64]) -> float:
+    """Return `fit_temperature` as if one more item, of a middling margin, had been wrong.
+
+    Where all of few are right, the likelihood would have every later one certain: a rule of
+    succession, as Platt's (1999) for two classes.
+
+    Parameters
+    ----------
+    log_probability : array
+        float64 ``[n, K]``.
+    label : array
+        int64 ``[n]``.
+    """
+    order = np.sort(log_probability, axis=1)
+    margin = order[:, -1] - order[:, -2]
+    middle = int(np.argsort(margin, kind="stable")[len(margin) // 2])
+    second = int(np.argsort(log_probability[middle], kind="stable")[-2])
+    again = np.concatenate([log_probability, log_probability[[middle]]])
+    return fit_temperature(again, np.append(label, second))
+
+
+def at_temperature(log_probability: npt.ArrayLike, temperature: npt.ArrayLike) -> FloatArray:
+    """Probabilities ``[n, K]`` of logits divided by `temperature`, one or ``[n, 1]``."""
+    return np.exp(log_softmax(np.asarray(log_probability, np.float64) / np.asarray(temperature)))
 
 
 def log_softmax(logits: npt.ArrayLike) -> FloatArray:

@@ -38,11 +38,20 @@ def class_thresholds(probability: npt.ArrayLike, label: npt.ArrayLike, level: fl
     thresholds = np.zeros(p.shape[1])
     for k in range(p.shape[1]):
         own = np.sort(p[y == k, k])
-        # The rank from below of the ceil((n + 1) level)-th smallest score 1 - p.
-        below = len(own) - int(np.ceil((len(own) + 1) * level - 1e-9))
-        if below >= 0:
-            thresholds[k] = own[below]
+        if has_enough(len(own), level):
+            # The rank from below of the smallest score 1 - p that enough are at or below.
+            thresholds[k] = own[len(own) - int(_rank(len(own), level))]
     return thresholds
+
+
+def has_enough(count: npt.ArrayLike, level: float) -> npt.NDArray[np.bool_]:
+    """Return True where so many samples of a class are enough for a threshold."""
+    return np.asarray(_rank(count, level) <= np.asarray(count), bool)
+
+
+def _rank(count: npt.ArrayLike, level: float) -> FloatArray:
+    """Rank from below of the score 1 - p, of so many, that is the threshold."""
+    return np.ceil((np.asarray(count) + 1) * level - 1e-9)
 
 
 def prediction_sets(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genomix_cli.comparison.calibrations import Calibration
 from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import to_dict
@@ -74,9 +75,10 @@ def save_classifier(
         What of the sequences it has seen.
     """
     model = trained.models[0]
+    (calibration,) = trained.calibrations
     facts: dict[str, Any] = {
-        "temperature": trained.fit.temperature,
-        "thresholds": list(map(float, trained.thresholds)),
+        "temperature": calibration.temperature,
+        "thresholds": list(calibration.thresholds),
         "level": level,
         "counts": list(map(int, counts)),
     }
@@ -115,4 +117,4 @@ def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
     kind: type[SequenceClassifier] = SEQUENCE_CLASSIFIERS.load(config.model)
     model = kind.restored(config.arch, config.length, config.classes, run.state, run.path)
     model.to(device)
-    return Classifier(model, temperature, thresholds, run)
+    return Classifier(model, (Calibration(None, temperature, thresholds),), run)

@@ -158,7 +158,7 @@ def test_the_table_has_what_was_measured(
     assert four["attribution"].abs().is_monotonic_decreasing
     row = four.set_index("feature").loc["copy_number_calls3"]
     assert row["value"] == samples.values["calls"][4, 3]
-    p = loaded.probability(samples)[4]
+    p = loaded.predict(samples).probability[4]
     assert (four["class"] == samples.classes[p.argmax()]).all()
     assert four["probability"].to_numpy() == pytest.approx(p.max(), rel=1e-5)
     logit = loaded.model.logits(
@@ -209,7 +209,7 @@ def test_attention_is_a_mean_whose_rows_sum_to_one(
     assert list(table) == ["class", "from", "to", "mean_attention", "samples"]
     rows = table.groupby(["class", "from"])["mean_attention"].sum()
     np.testing.assert_allclose(rows, 1, atol=1e-5)
-    own = loaded.probability(samples).argmax(1) == 0
+    own = loaded.predict(samples).probability.argmax(1) == 0
     known = np.isfinite(samples.values["expression"]).any(1)
     both, calls = own & known & samples.present[:, 1], own & known
     cell = table.set_index(["class", "from", "to"]).loc["A", "expression", "calls"]

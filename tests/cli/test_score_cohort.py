@@ -71,7 +71,8 @@ def changed(cohort: Path, path: Path, change: Callable[[Any], dict[str, Any]]) -
 
 def test_a_row_per_sample_in_order(scores: pd.DataFrame, cohort: Path, run: Path) -> None:
     classes = [f"p:{name}" for name in cohort_runs.CLASSES]
-    assert list(scores) == ["sample", "predicted", *classes, "set", "abstain", "missing"]
+    after = ["set", "abstain", "missing", "calibrated"]
+    assert list(scores) == ["sample", "predicted", *classes, *after]
     assert list(scores["sample"]) == [f"S{i:03d}" for i in range(120)]
     with open_cohort(cohort) as opened:
         samples = read_samples(opened)
@@ -79,11 +80,11 @@ def test_a_row_per_sample_in_order(scores: pd.DataFrame, cohort: Path, run: Path
     p = scores.loc[known, classes].astype(float).to_numpy()
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
     loaded = load_run(run)
-    expected = loaded.probability(aligned(samples, loaded.config.modalities, cohort))
+    expected, sets, _ = loaded.predict(aligned(samples, loaded.config.modalities, cohort))
     np.testing.assert_allclose(p, expected[known], rtol=1e-5, atol=1e-9)
     names = np.array(cohort_runs.CLASSES)
     assert list(scores.loc[known, "predicted"]) == list(names[expected[known].argmax(1)])
-    sets = loaded.sets(expected)[known]
+    sets = sets[known]
     assert list(scores.loc[known, "set"]) == [",".join(names[row]) for row in sets]
     assert list(scores.loc[known, "abstain"]) == list((sets.sum(1) != 1).astype(int))
 
@@ -97,6 +98,14 @@ def test_what_is_missing_is_said(scores: pd.DataFrame) -> None:
     assert (row["predicted"], row["set"], row["p:C"], row["abstain"]) == ("", "", "", 1)
 
 
+def test_samples_that_the_calibration_does_not_hold_for_are_marked(scores: pd.DataFrame) -> None:
+    """Of two or three samples of a class that lack the calls, no set can be learned at 80 %."""
+    lacking = scores[scores["missing"] == "calls"]
+    assert len(lacking) == 24
+    assert set(lacking["set"]) == {",".join(cohort_runs.CLASSES)}
+    assert list(scores["calibrated"]) == [int(there == "") for there in scores["missing"]]
+
+
 def test_the_summary_counts(cohort: Path, linear: None, genomix_here: Here, tmp_path: Path) -> None:
     straight = cohort_runs.train(cohort, tmp_path / "run")
     stats = tmp_path / "stats.json"
@@ -108,14 +117,32 @@ def test_the_summary_counts(cohort: Path, linear: None, genomix_here: Here, tmp_
     assert sum(said["predicted"].values()) == said["scored"] == 119
     assert f"abstained: {said['abstained']} (no single class in the 80% prediction set)" in done.err
     assert "without calls: 25" in done.err
+    assert "not calibrated: 24 (no calibration for their modalities)" in done.err
     assert "nothing that the model knows was measured of 1 sample (S007); not scored" in done.err
     assert set(said["provenance"]["inputs"]) == {"cohort cohort.h5mu"}
     assert said["provenance"]["model"].startswith("run sha256:")
     quiet = genomix_here("score", cohort, "-m", straight, "-q", "--device", "cpu")
     assert quiet.out == done.out
-    unknown, unmeasured = quiet.err.splitlines()
+    unknown, uncalibrated, unmeasured = quiet.err.splitlines()
+    assert "no calibration for the modalities measured of 24 of 119 samples" in uncalibrated
+    assert said["uncalibrated"] == 24
     assert "the model does not say which samples it has seen" in unknown
     assert "nothing that the model knows was measured" in unmeasured
+
+
+def test_a_run_that_does_not_say_what_its_samples_had_is_read(
+    cohort: Path, run: Path, scores: pd.DataFrame, genomix_here: Here, tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    del config["config_sha256"]
+    del (first := config.pop("calibrations")[0])["measured"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config | first))
+    out = tmp_path / "s.tsv"
+    assert genomix_here("score", cohort, "-m", tmp_path / "run", "-o", out).code == 0
+    found = read(out)
+    assert found["calibrated"].sum() == 119
+    pd.testing.assert_frame_equal(found.filter(like="p:"), scores.filter(like="p:"))
 
 
 def test_formats_hold_the_same(
@@ -223,7 +250,7 @@ def damage(run: Path, how: str) -> None:
     elif how == "of variants":
         config["domain"] = "variants"
     elif how == "key gone":
-        del config["thresholds"]
+        del config["calibrations"]
     (run / "config.json").write_text("{" if how == "no JSON" else json.dumps(config))
 
 
@@ -301,7 +328,7 @@ def test_inspect_says_what_a_run_is(run: Path, genomix_here: Here) -> None:
     lines = done.out.splitlines()
     assert lines[0].endswith("mlp: model of cohorts")
     assert any(line.split() == ["expression", "expression", "8"] for line in lines)
-    assert any(line.split() == ["temperature", "1.5000"] for line in lines)
+    assert any(line.split()[:4] == ["expression", "+", "calls", "1.5000"] for line in lines)
     assert any("cover 80.0% of each class (split)" in line for line in lines)
 
 

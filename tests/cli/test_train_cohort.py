@@ -79,7 +79,7 @@ def test_the_model_that_is_kept_scores(run: Path, cohort: Path) -> None:
     assert sum(loaded.config.counts) == 90
     with open_cohort(cohort) as opened:
         samples = read_samples(opened)
-    right = (loaded.probability(samples).argmax(1) == samples.label).mean()
+    right = (loaded.predict(samples).probability.argmax(1) == samples.label).mean()
     assert right > 0.8
 
 

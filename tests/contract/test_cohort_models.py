@@ -15,6 +15,7 @@ from sklearn.model_selection import ParameterSampler
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.runs import RunConfig, load_run, save_run
+from genomix_cli.comparison.calibrations import Calibration
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.tuning import candidates
 from genomix_cli.config import from_dict, to_dict
@@ -179,15 +180,14 @@ def test_a_run_folder_answers_alike(name: str, tmp_path) -> None:
         modalities=TRAIN.modalities,
         classes=TRAIN.classes,
         counts=(120, 120),
-        temperature=2.0,
-        thresholds=(0.1, 0.2),
+        calibrations=(Calibration(None, 2.0, (0.1, 0.2)),),
         level=0.9,
         calibration="cross",
     )
     save_run(tmp_path, model, config)
     run = load_run(tmp_path)
     expected = np.exp(log_softmax(model.log_probability(TEST) / 2))
-    np.testing.assert_allclose(run.probability(TEST), expected, atol=1e-12)
+    np.testing.assert_allclose(run.predict(TEST).probability, expected, atol=1e-12)
     assert run.config == config
     assert save(run.model.state()) == save(model.state())
 

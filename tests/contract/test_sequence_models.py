@@ -191,7 +191,7 @@ def test_a_run_folder_answers_alike(name: str, kind: str, tmp_path) -> None:
     assert classifier.classes == train.classes
     assert classifier.run.config.label == "kind"
     assert bool(classifier.run.config.columns) == (kind == "genotypes")
-    p = classifier.probability(later.codes)
+    p = classifier.predict(later.codes).probability
     np.testing.assert_array_equal(
         p.argmax(1), trained.models[0].log_probability(later.codes).argmax(1)
     )

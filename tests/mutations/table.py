@@ -187,7 +187,7 @@ MODELS = [
     *_of(
         "learning/conformal.py",
         "unit/learning/test_conformal.py",
-        ("np.ceil((len(own) + 1) * level", "np.ceil(len(own) * level"),
+        ("(np.asarray(count) + 1) * level", "np.asarray(count) * level"),
         ("np.sort(p[y == k, k])", "np.sort(p[:, k])"),
     ),
     *_of(
@@ -253,18 +253,27 @@ PROTOCOL = [
         "comparison/protocol.py",
         "unit/comparison/test_protocol.py",
         ("data.take(fold != 0), data.take(fold == 0)", "data, data.take(fold == 0)"),
-        ("fit_temperature(held, label)", "1.0"),
+        ("temperature_of = fit_temperature", "temperature_of = lambda *_: 1.0"),
         ("data.take(split.train), data", "data, data"),
         (
-            "calibrated[:, rows] = at_temperature(log_p, result",
-            "calibrated[:, rows] = at_temperature(log_p * 2, result",
+            "calibrated(each, measured[rows], result",
+            "calibrated(each * 2, measured[rows], result",
         ),
-        (
-            "class_thresholds(at_temperature(held, temperature)",
-            "class_thresholds(at_temperature(held, 1.0)",
-        ),
-        ("aside.label\n", "label[: len(aside.label)]\n"),
+        (", aside\n", ", train.take(np.arange(len(aside)))\n"),
         ("data.relabelled(shuffled_labels(data.label, settings.seed))", "data"),
+    ),
+]
+
+CALIBRATIONS = [
+    *_of(
+        "comparison/calibrations.py",
+        "unit/comparison/test_calibrations.py",
+        ("class_thresholds(at_temperature(own, temperature)", "class_thresholds(np.exp(own)"),
+        ("np.where(holds[:, None], thresholds[which], 0.0)", "thresholds[which]"),
+        ("repeat(cautious_temperature)", "repeat(temperature_of)"),
+        ("if rest and enough(", "if rest and len("),
+        ("| ~possible", ""),
+        ("is None), -1)", "is None), 0)"),
     ),
 ]
 
@@ -314,4 +323,4 @@ METRICS = [
     ),
 ]
 
-MUTATIONS = [*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *METRICS]
+MUTATIONS = [*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS]

@@ -51,6 +51,11 @@ class Labelled:
         return self.sequences.group
 
     @property
+    def measured(self) -> NDArray[np.bool_]:
+        """True ``[n, 1]``: sequences have one modality."""
+        return np.ones((len(self), 1), bool)
+
+    @property
     def layout(self) -> int:
         """Length of the sequences, bp."""
         return self.sequences.length

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison import scoring
-from genomix_cli.comparison.scoring import Scores, Table, with_seen, write_table
+from genomix_cli.comparison.calibrations import Scores
+from genomix_cli.comparison.scoring import Table, with_seen, write_table
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.seen import told
 from genomix_cli.formats.sequences import Sequences, open_sequences

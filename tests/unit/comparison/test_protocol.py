@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genomix_cli.comparison.calibrations import Calibration
 from genomix_cli.comparison.contest import Contest
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.fold_cache import load_result, save_result
@@ -17,9 +18,9 @@ from genomix_cli.comparison.protocol import judge, outcome, shuffled_labels, tra
 from genomix_cli.comparison.rules import VALIDATION, Rules
 from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
 from genomix_cli.comparison.study import Importance
-from genomix_cli.comparison.tuning import candidates, cautious_temperature, tune_on_folds
+from genomix_cli.comparison.tuning import candidates, tune_on_folds
 from genomix_cli.errors import GenomixError
-from genomix_cli.learning.calibration import at_temperature, fit_temperature
+from genomix_cli.learning.calibration import at_temperature, cautious_temperature, fit_temperature
 from genomix_cli.learning.conformal import class_thresholds
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.task import Epoch
@@ -135,7 +136,7 @@ def test_labels_held_out_change_nothing(case: Case) -> None:
     other, _ = judge(case.entrant, data, case.split, case.rules, FitSettings())
     np.testing.assert_array_equal(one.log_probability, other.log_probability)
     assert one.fit == replace(other.fit, seconds=one.fit.seconds)
-    np.testing.assert_array_equal(one.thresholds, other.thresholds)
+    assert one.calibrations == other.calibrations
 
 
 def test_split_calibration_sets_samples_aside_for_good(seen: list[Any]) -> None:
@@ -220,7 +221,7 @@ def test_attention_is_the_mean_over_those_of_a_class_who_have_both(seen: list[An
     result = replace(
         fit, rows=np.arange(6), attention=attention, log_probability=np.zeros((1, 6, 2))
     )
-    result = replace(result, thresholds=np.zeros(2))
+    result = replace(result, calibrations=(Calibration(None, 1.0, (0.0, 0.0)),))
     found = outcome(TOY, samples, 1, [result]).attention
     assert found is not None
     # Class 0 has samples 0, 2, 4 of which the last lacks a modality.
@@ -326,7 +327,9 @@ def test_calibration_is_by_predictions_out_of_fold(seen: list[Any]) -> None:
     assert temperature > 2
     assert trained.fit.temperature == pytest.approx(temperature)
     p = at_temperature(tuned.log_probability, temperature)
-    np.testing.assert_allclose(trained.thresholds, class_thresholds(p, samples.label, RULES.level))
+    (calibration,) = trained.calibrations
+    expected = class_thresholds(p, samples.label, RULES.level)
+    np.testing.assert_allclose(calibration.thresholds, expected)
 
 
 def test_the_control_learns_from_labels_that_were_dealt_anew(seen: list[Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genomix_cli.comparison.calibrations import Calibration
 from genomix_cli.comparison.explanation import completeness_error
 from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.comparison.tuning import nll_of
@@ -22,7 +23,7 @@ class Answers:
 
 
 def scored(log_p: np.ndarray, known: list[bool]) -> np.ndarray:
-    calibrated = Calibrated(Answers(), 1.0, [0.5, 0.5])  # type: ignore[arg-type]
+    calibrated = Calibrated(Answers(), (Calibration(None, 1.0, (0.5, 0.5)),))  # type: ignore[arg-type]
     return calibrated.score(np.array(known), lambda rows: log_p[rows], 2, "items").probability
 
 

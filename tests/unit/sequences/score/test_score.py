@@ -38,9 +38,8 @@ def test_a_row_per_sequence_in_order(run: Path, tmp_path: Path) -> None:
     assert list(found) == ["sample", "predicted", "p:A", "p:B", "p:C", "set", "abstain"]
     assert list(found["sample"]) == list(sequences.names)
     classifier = load_classifier(run)
-    p = classifier.probability(sequences.codes)
+    p, sets, _ = classifier.predict(sequences.codes)
     np.testing.assert_allclose(found[["p:A", "p:B", "p:C"]].to_numpy(), p, rtol=1e-4, atol=1e-9)
-    sets = classifier.sets(p)
     assert list(found["abstain"]) == list((sets.sum(1) != 1).astype(int))
 
 

@@ -79,10 +79,10 @@ def test_what_is_kept_is_what_was_judged(folder: Path) -> None:
     place = {name: i for i, name in enumerate(sequences.names)}
     rows = [place[name] for name in own["sample"]]
     classifier = load_classifier(folder)
-    p = classifier.probability(sequences.codes[rows])
+    p, held, _ = classifier.predict(sequences.codes[rows])
     columns = [f"p:{name}" for name in classifier.classes]
     np.testing.assert_allclose(own[columns].to_numpy(), p, atol=1e-6)
-    sets = [",".join(np.array(classifier.classes)[row]) for row in classifier.sets(p)]
+    sets = [",".join(np.array(classifier.classes)[row]) for row in held]
     assert list(own["set"]) == sets
     facts = read_run(folder).config.facts
     assert sum(facts["counts"]) < 180  # a quarter is held out, and some stop and calibrate
