@@ -206,12 +206,22 @@ def _sequence_model(path: Path) -> Report:
         "numbers stored": _parameters(RunFolder(path).weights),
         "length": config.length,
         "sequences": "aligned" if config.columns else "not aligned",
-        "architecture": _pairs(config.arch),
+        "architecture": _pairs({k: v for k, v in config.arch.items() if k != "outputs"}),
     }
     if config.label:
         facts |= {"label": config.label, "classes": list(config.classes)}
     facts |= _headline(path) | _made(config.provenance)
-    return Report(path, "model of sequences", facts, _held_out(path))
+    tables = (*_outputs(config.arch), *_held_out(path))
+    return Report(path, "model of sequences", facts, tables)
+
+
+def _outputs(arch: Mapping[str, Any]) -> tuple[Listing, ...]:
+    """Return the outputs of a network of activity."""
+    if "outputs" not in arch:
+        return ()
+    columns = ("name", "assay", "unit", "left", "right")
+    rows = tuple(tuple(output.get(name, "") for name in columns) for output in arch["outputs"])
+    return (Listing("outputs", ("output", *columns[1:]), rows),)
 
 
 _MODELS = {"cohorts": _cohort_model, "sequences": _sequence_model}

@@ -122,6 +122,7 @@ SEQUENCE_TASKS = Registry(
         "contrast": "genomix_cli.sequences.pretrain.contrast:train_contrast",
         "diffuse": "genomix_cli.sequences.generate.train:train_diffusion",
         "align": "genomix_cli.sequences.pretrain.align:train_alignment",
+        "activity": "genomix_cli.sequences.activity.train:train_activity",
     },
 )
 

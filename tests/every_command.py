@@ -178,6 +178,11 @@ def calls(folder: Path) -> dict[str, Call]:
             f"{f}/dna.h5 -o OUT --preset motifs --epochs 1 {QUICK}",
             "run",
         ),
+        Call(
+            "train sequences --task activity",
+            f"{f}/dna.h5 -o OUT --preset tiny --epochs 1 {QUICK}",
+            "run",
+        ),
         Call("score variants", f"{toy} -o OUT", "scored.vcf"),
         Call("score cohort", f"{f}/cohort.h5mu -m {f}/straight -o OUT", "scores.tsv"),
         Call("score sequences", f"{f}/dna.h5 -m {f}/cnn -o OUT", "scores.tsv"),

@@ -194,12 +194,14 @@ VERB = Verb(
         ),
         "sequences": SEQUENCES.with_command(
             Command(
-                "Classify sequences beside baselines; or pre-train, generate or align (--task).\n\n"
+                "Classify sequences beside baselines; or pre-train, generate, align, or predict "
+                "activity (--task).\n\n"
                 "Groups of sequences are held out together.",
                 {options.task: _task(options) for options in TASKS},
                 (
                     "genomix train sequences.h5 -o run --model cnn --baselines kmer-logistic",
                     "genomix train sequences.h5 -o pre --task contrast --preset tiny --epochs 1",
+                    "genomix train sequences.h5 -o act --task activity --preset tiny --epochs 1",
                 ),
             )
         ),

@@ -82,7 +82,7 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Measurement:
-    """How the numbers known of sequences were measured; what is not known is empty.
+    """Measurement of the numbers known of sequences; what is not known is empty.
 
     Attributes
     ----------

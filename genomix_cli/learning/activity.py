@@ -160,6 +160,12 @@ class ActivityModel(nn.Module):
         self.config = config
         self.members = nn.ModuleList(Member(config) for _ in range(config.members))
 
+    def network(self, number: int) -> Member:
+        """Return one of the networks."""
+        member = self.members[number]
+        assert isinstance(member, Member)
+        return member
+
     def forward(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
         """Return what sequences do, on the strand that is given.
 

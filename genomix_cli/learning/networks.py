@@ -131,7 +131,7 @@ class ClassTask(ABC):
 
 def learn(
     task: Task,
-    train: Examples,
+    train: Examples | Callable[[int], Any],
     valid: Examples,
     config: Learning,
     setting: FitSettings,
@@ -147,7 +147,9 @@ def learn(
     Parameters
     ----------
     task : Task
-    train, valid : Examples
+    train : Examples or callable
+        In a random order; or a function of the epoch that returns its batches.
+    valid : Examples
     config : Learning
     setting : FitSettings
     predict_batch : int
@@ -173,7 +175,9 @@ def learn(
         **{"monitor": MONITOR, "checkpoint_every": 0, "quiet": True, **options},
     )
 
-    def loader(epoch: int) -> Batches:
+    def loader(epoch: int) -> Any:
+        if callable(train):
+            return train(epoch)
         # Of seed and epoch alone, so that a resumed run sees the same order.
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
         return Batches(train, config.batch_size, order, shared=True)

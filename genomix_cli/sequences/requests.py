@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -32,6 +32,8 @@ T = TypeVar("T")
 MODEL, COMPARISON, HELD_OUT = "Model", "Comparison", "Held out"
 TABLE, FASTA, VCF = "Table of phenotypes", "Of a FASTA", "Of a VCF"
 SELECTED, MEASURED = "Sequences", "Measurement"
+# Files to learn from beside the data, by the option that names them.
+OTHER_FILES = ("also", "pairs")
 # What a run may differ in and still be the same.
 IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
@@ -152,13 +154,25 @@ class TrainRequest:
     def plain(self) -> dict[str, Any]:
         """The request as JSON has it, names of files without their folders."""
         plain = {n: value for n, value in asdict(self).items() if n not in IGNORED_ON_RESUME}
-        for name in ("data", "output", "init"):
-            plain[name] = plain[name] and Path(plain[name]).name
-        return json.loads(json.dumps({**plain, "seed": self.setting.seed}))
+        text = json.dumps({**plain, "seed": self.setting.seed}, default=lambda path: path.name)
+        return json.loads(text)
 
     def provenance(self) -> Provenance:
         """Provenance of everything the run writes."""
-        return Provenance.of(self.plain(), {"sequences": self.data}, self.setting.seed)
+        files = {
+            f"{name} {i}": path
+            for name in OTHER_FILES
+            for i, path in enumerate(self.options.get(name, ()), 1)
+        }
+        return Provenance.of(self.plain(), {"sequences": self.data, **files}, self.setting.seed)
+
+    def parted(self, kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the fields of `arch` that a configuration class has, and the others."""
+        own = {each.name for each in fields(kind)}
+        return (
+            {name: value for name, value in self.arch.items() if name in own},
+            {name: value for name, value in self.arch.items() if name not in own},
+        )
 
     def config(self, kind: type[T], presets: Mapping[str, Mapping[str, Any]], **known: Any) -> T:
         """The model's configuration: what is `known` of the data, the preset, and `arch` over it.
@@ -294,11 +308,30 @@ class DiffuseOptions(TaskOptions):
     )
 
 
+@dataclass(frozen=True)
+class ActivityOptions(TaskOptions):
+    """Options of the task activity alone."""
+
+    task = "activity"
+    about = "predict what was measured"
+
+    phenotypes: tuple[str, ...] = option((), "Phenotypes to learn", commas=True, shown="all")
+    also: tuple[Path, ...] = option(
+        (), "Another file to learn from, with outputs of its own; repeat", metavar="FILE.h5"
+    )
+    pairs: tuple[Path, ...] = option(
+        (),
+        "File whose groups are two alleles each, to learn their difference; repeat",
+        metavar="FILE.h5",
+    )
+
+
 TASKS: tuple[type[TaskOptions], ...] = (
     ClassifyOptions,
     ContrastOptions,
     DiffuseOptions,
     AlignOptions,
+    ActivityOptions,
 )
 
 

@@ -29,7 +29,7 @@ class RunConfig:
     Attributes
     ----------
     task : str
-        ``classify``, ``contrast``, ``diffuse`` or ``align``.
+        ``classify``, ``contrast``, ``diffuse``, ``align`` or ``activity``.
     model : str
         Name in the registry of classifiers, or of the task.
     arch : dict

@@ -69,6 +69,7 @@ def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
         "contrast": (*SHAPE, "--preset", "motifs"),
         "align": (*SHAPE, "--preset", "motifs"),
         "diffuse": ("--preset", "tiny", "--set", "epochs=1", "--threads", "1"),
+        "activity": ("--preset", "tiny", "--set", "epochs=1", "--threads", "1"),
     }
     assert set(SEQUENCE_TASKS) == {"classify", *shapes}
     for task, shape in shapes.items():

@@ -42,8 +42,9 @@ TASKS: dict[tuple[str, str], list[str]] = {
     ("sequences", "contrast"): [*DNA, "--preset", "motifs", "--epochs", "3"],
     ("sequences", "align"): [*DNA, "--preset", "motifs", "--epochs", "3"],
     ("sequences", "diffuse"): ["--preset", "tiny", "--epochs", "3"],
+    ("sequences", "activity"): ["--preset", "tiny", "--epochs", "2", "--set", "members=2"],
 }
-QUICK = {("sequences", "contrast")}
+QUICK = {("sequences", "contrast"), ("sequences", "activity")}
 
 
 class Killed(BaseException):

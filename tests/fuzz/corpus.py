@@ -29,7 +29,7 @@ from genomix_cli.sequences.requests import PrepareRequest as PeopleRequest
 from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.requests import PrepareRequest
 from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
-from tests import cohort_runs, diffusion_runs, sequence_runs, sequence_samples
+from tests import activity_runs, cohort_runs, diffusion_runs, sequence_runs, sequence_samples
 from tests.cohort_files import every_kind
 
 DATA = Path(__file__).parents[2] / "test_data"
@@ -98,6 +98,9 @@ COMMANDS = (
     (4, "score cohort {cohort.h5mu} -m {cohort-run}"),
     (4, "score sequences {sequences.h5} -m {sequence-run}"),
     (3, "score sequences {sequences.h5} -m {transformer-run} --embeddings out.tsv"),
+    (3, "score sequences {measured.h5} -m {activity-run}"),
+    (2, "inspect {activity-run}"),
+    (1, "train sequences {measured.h5} --task activity --preset tiny --epochs 1 -o out"),
     (2, f"score variants {{few.vcf}} {GENOME} -m {{variant-run}}"),
     (2, f"score variants {{few.bcf}} {GENOME} -R {{regions.bed}} -m {{variant-run}} -o out.bcf"),
     (
@@ -314,5 +317,7 @@ def _sequences(folder: Path) -> None:
     (folder / "small.bed").write_text("s0\t0\t25\ns1\t5\t30\n")
     sequence_runs.trained(folder / "sequence-run", motifs, "kmer-logistic")
     sequence_runs.trained(folder / "transformer-run", motifs, "transformer", epochs=1)
+    measured = sequence_samples.write(folder / "measured.h5", activity_runs.measured(60, 30))
+    activity_runs.trained(measured, folder / "activity-run", epochs=1)
     diffusion_runs.two_classes(folder / "two.h5", 200)
     diffusion_runs.trained(folder / "two.h5", folder / "diffusion-run", epochs=1)

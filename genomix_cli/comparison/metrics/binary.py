@@ -167,6 +167,26 @@ def pearson(
     return float(w @ (a * b) / scale) if scale > 1e-12 else float("nan")
 
 
+def explained(
+    y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Return the share of the variance explained: 1 less the ratio of squared error to variance.
+
+    It is negative where the mean would answer better; NaN where `y` does not vary.
+
+    Parameters
+    ----------
+    y, score, weights
+        As for :func:`pearson`; scores are predictions of `y`.
+    """
+    a, b = np.asarray(y, np.float64), np.asarray(score, np.float64)
+    w = _weights(y, weights)
+    if not w.sum() > 0:
+        return float("nan")
+    variance = float(w @ (a - w @ a / w.sum()) ** 2)
+    return 1 - float(w @ (a - b) ** 2) / variance if variance > 1e-12 else float("nan")
+
+
 def spearman(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.train.learning import Part, learn
 from genomix_cli.sequences.train.request import last_checkpoint, open_folder
-from genomix_cli.sequences.train.splits import splits
+from genomix_cli.sequences.train.splits import one_split
 
 log = logging.getLogger("genomix")
 
@@ -159,9 +159,7 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
 
 def _options(request: TrainRequest) -> tuple[DiffusionOptions, TrainRequest]:
     """Return training options, and the request with only the fields of the denoiser."""
-    names = {field.name for field in fields(DiffusionOptions)}
-    learning = {name: value for name, value in request.arch.items() if name in names}
-    shape = {name: value for name, value in request.arch.items() if name not in names}
+    learning, shape = request.parted(DiffusionOptions)
     options = from_dict(DiffusionOptions, {**request.options, **learning}, where="--set")
     return options, replace(request, arch=shape, options={**request.options, **learning})
 
@@ -257,10 +255,8 @@ def read_data(request: TrainRequest, options: DiffusionOptions) -> Job:
     named = request.label or sequences.default_label
     if named and not options.free:
         label = sequences.label(named)[1]
-    held_out_by, (split, *more) = splits(sequences, label, request.hold_out, request.setting.seed)
-    if more:
-        expected = "auto, splits or 0.25"
-        raise UsageError("needs a single part", where="--hold-out", expected=expected)
+    how, seed = request.hold_out, request.setting.seed
+    held_out_by, split = one_split(sequences, label, how, seed, request.task)
     names = () if options.free else options.conditions or ((named,) if named else ())
     conditions = conditions_of(sequences, split.train, names)
     values = values_of(conditions, sequences)

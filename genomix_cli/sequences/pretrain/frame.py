@@ -34,9 +34,10 @@ from genomix_cli.sequences.pretrain.views import Views
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import RunConfig, save_run, seen_of
 from genomix_cli.sequences.score.embeddings import Start
+from genomix_cli.sequences.train import splits
 from genomix_cli.sequences.train.learning import Learning, Part, learn
 from genomix_cli.sequences.train.request import last_checkpoint
-from genomix_cli.sequences.train.splits import TEST, VALID, splits
+from genomix_cli.sequences.train.splits import TEST, VALID
 
 log = logging.getLogger("genomix")
 
@@ -177,17 +178,11 @@ def one_split(
     DataError
         If a part is too small.
     """
-    by, every = splits(sequences, label, request.hold_out, request.setting.seed)
-    if len(every) > 1:
-        raise UsageError(
-            f"{request.task} is judged on one split",
-            where="--hold-out",
-            expected="auto, splits, or a share as 0.25",
-            found=request.hold_out,
-        )
-    if len(every[0].train) < 2 or len(every[0].valid) < 2:
+    seed = request.setting.seed
+    by, split = splits.one_split(sequences, label, request.hold_out, seed, request.task)
+    if len(split.train) < 2 or len(split.valid) < 2:
         raise DataError("too few sequences to contrast", found=f"{len(sequences)}")
-    return by, with_unlabelled(every[0], sequences, label)
+    return by, with_unlabelled(split, sequences, label)
 
 
 def with_unlabelled(split: Split, sequences: Sequences, label: NDArray[np.int64] | None) -> Split:

@@ -1,6 +1,6 @@
-"""Sequences by a trained run: classes, embeddings, or what a run of another kind answers.
+"""Sequences by a trained run: classes, activity, or what a run of another kind answers.
 
-Letters: n sequences, L bases, d width of an embedding, K classes.
+Letters: n sequences, L bases, d width of an embedding, K classes or outputs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.finite import finite
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.sequences.activity import predict
 from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, items_of, read_run
 from genomix_cli.sequences.score.embeddings import embed as embed_codes
@@ -38,9 +39,9 @@ log = logging.getLogger("genomix")
 
 #: Number of sequences that a model is given at a time.
 BATCH = 1024
-CLASSES, EMBEDDINGS, RETRIEVAL = "classes", "embeddings", "retrieval"
+CLASSES, EMBEDDINGS, RETRIEVAL, ACTIVITY = "classes", "embeddings", "retrieval", "activity"
 # Answers of the runs of each task; of a network, embeddings can be had beside them.
-ANSWERS = {TASK: CLASSES, "contrast": EMBEDDINGS, "align": RETRIEVAL}
+ANSWERS = {TASK: CLASSES, "contrast": EMBEDDINGS, "align": RETRIEVAL, predict.TASK: ACTIVITY}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ScoreSummary:
     model : str
         Name in the registry.
     answer : str
-        ``classes``, ``embeddings`` or ``retrieval``.
+        ``classes``, ``embeddings``, ``retrieval`` or ``activity``.
     device : str
     sequences, scored : int
     predicted : dict of str to int
@@ -99,6 +100,8 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         table = retrieval(run, sequences, device)
     elif answer == EMBEDDINGS:
         table = _embedding_table(run, sequences, known, device)
+    elif answer == ACTIVITY:
+        table = _activity_table(run, sequences, known, device)
     else:
         classifier = of_run(run, device)
         scores = score_codes(classifier, sequences.codes, known)
@@ -111,7 +114,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         model=run.name,
         warnings=told(part, "sequences"),
     )
-    table = with_seen(table, part) if answer == CLASSES else table
+    table = with_seen(table, part) if answer in (CLASSES, ACTIVITY) else table
     write_table(table, request.output, forms[0], made)
     if request.embeddings:
         table = _embedding_table(run, sequences, known, device)
@@ -148,6 +151,8 @@ def _answer(run: StoredRun, request: ScoreRequest) -> str:
         )
     if request.embeddings == request.output:
         raise UsageError("is where -o goes already", where=request.embeddings)
+    if request.embeddings and ANSWERS[task] == ACTIVITY:
+        raise UsageError(f"a run of {task} has no embeddings", where="--embeddings")
     return ANSWERS[task]
 
 
@@ -227,9 +232,28 @@ def _embedding_table(
 ) -> Table:
     values = embeddings(run, sequences.codes, known, device)
     columns = [scoring.SAMPLE, *(Column(f"e{i}", "float") for i in range(values.shape[1]))]
+    return _numbers(columns, sequences.names, values)
+
+
+def _activity_table(
+    run: StoredRun, sequences: Sequences, known: NDArray[np.bool_], device: str
+) -> Table:
+    """Return a row per sequence and a column per output, in its unit or as a log-odds."""
+    model = predict.model_of(run, device)
+    outputs = model.config.outputs
+    values = np.full((len(known), len(outputs)), np.nan, np.float32)
+    every = tuple(range(len(outputs)))
+    for rows in scoring.batches(known, BATCH, "sequences"):
+        values[rows] = predict.member_answers(model, sequences.codes[rows], every).mean(0)
+    columns = [scoring.SAMPLE, *(Column(output.name, "float") for output in outputs)]
+    return _numbers(columns, sequences.names, values)
+
+
+def _numbers(columns: list[Column], names: NDArray[Any], values: NDArray[np.float32]) -> Table:
+    """Return rows of a name and numbers; nothing for NaN."""
     rows = (
         (cell(name), *("" if np.isnan(x) else f"{x:.7g}" for x in row))
-        for name, row in zip(sequences.names, values, strict=True)
+        for name, row in zip(names, values, strict=True)
     )
     return Table(columns, rows)
 

@@ -43,8 +43,9 @@ def opposite(codes: Tensor) -> Tensor:
 
 
 def turned(codes: Tensor, generator: torch.Generator) -> Tensor:
-    """Return sequences of which every second, at random, is of the other strand."""
-    turn = torch.rand((len(codes), 1), generator=generator, device=generator.device) < 0.5
+    """Return items ``[B, ..., L]`` of which every second, at random, is of the other strand."""
+    shape = (len(codes), *[1] * (codes.ndim - 1))
+    turn = torch.rand(shape, generator=generator, device=generator.device) < 0.5
     return torch.where(turn.to(codes.device), opposite(codes), codes)
 
 

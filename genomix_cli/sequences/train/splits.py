@@ -70,6 +70,34 @@ def splits(
     return by, divided
 
 
+def one_split(
+    sequences: Sequences, label: NDArray[np.int64] | None, how: str, seed: int, task: str
+) -> tuple[str, Split]:
+    """Return what divides the sequences, in words, and the only split.
+
+    Parameters
+    ----------
+    sequences, label, how, seed
+        See :func:`splits`.
+    task : str
+        For the message.
+
+    Raises
+    ------
+    UsageError, DataError
+        As :func:`splits`, or if `how` gives several splits.
+    """
+    by, every = splits(sequences, label, how, seed)
+    if len(every) > 1:
+        raise UsageError(
+            f"{task} is judged on one split",
+            where="--hold-out",
+            expected="auto, splits, or a share as 0.25",
+            found=how,
+        )
+    return by, every[0]
+
+
 def _of_file(names: NDArray[np.str_], known: Rows, cut: Cut, seed: int) -> Split:
     train, valid, test = (known[np.isin(names[known], part)] for part in (TRAIN, VALID, TEST))
     if not len(valid):

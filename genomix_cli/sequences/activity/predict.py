@@ -1,0 +1,66 @@
+"""Answers of a network of activity for whole files.
+
+Letters: n sequences, L bases, E members, K outputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.formats.run_folder import CONFIG
+from genomix_cli.learning.activity import ActivityModel, stored_activity
+from genomix_cli.learning.finite import finite
+from genomix_cli.sequences.activity.learning import bases
+from genomix_cli.sequences.runs import StoredRun
+from genomix_cli.sequences.train.learning import PREDICT_BATCH
+
+TASK = "activity"
+
+
+def model_of(run: StoredRun, device: str = "cpu") -> ActivityModel:
+    """Return the network of a run that was read.
+
+    Raises
+    ------
+    DataError
+        If its weights do not fit its configuration.
+    """
+    return stored_activity(run.config.arch, run.state, run.path / CONFIG).to(device)
+
+
+def member_answers(
+    model: ActivityModel, codes: NDArray[np.uint8], rows: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return what each member predicts, the mean of both strands.
+
+    Parameters
+    ----------
+    model : ActivityModel
+        In evaluation mode.
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases; may lie in a memory map.
+    rows : tuple of int
+        Outputs asked for.
+
+    Returns
+    -------
+    NDArray
+        float32 ``[E, n, K]``, in the units of the outputs.
+
+    Raises
+    ------
+    GenomixError
+        If one is no number.
+    """
+    device = next(model.parameters()).device
+    answers = np.empty((len(model.members), len(codes), len(rows)), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(codes), PREDICT_BATCH):
+            some = slice(start, start + PREDICT_BATCH)
+            p = bases(torch.from_numpy(np.array(codes[some])).to(device))
+            for m in range(len(model.members)):
+                ways = torch.stack([model.member(m, each, rows) for each in (p, p.flip(1, 2))])
+                answers[m, some] = ways.mean(0).float().cpu().numpy()
+    return finite(answers, "an activity")

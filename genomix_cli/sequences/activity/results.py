@@ -1,0 +1,273 @@
+"""Judgement of predicted activity on what was held out, beside a ridge on k-mers and the mean.
+
+Letters: n sequences held out, E members, K outputs, D bootstrap draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.bootstrap import Bootstrap, Metric, few_units
+from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.metrics.binary import auroc, explained, pearson, spearman
+from genomix_cli.comparison.splits import Split
+from genomix_cli.comparison.words import FEW_UNITS
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.learning.activity import Output
+from genomix_cli.progress import track
+from genomix_cli.sequences.activity.ridge import fit_ridge
+
+BOOTSTRAPS = 200
+# The first of each kind is the one that models are compared by.
+QUANTITY: Mapping[str, Metric] = {
+    "pearson": pearson,
+    "spearman": spearman,
+    "explained": explained,
+}
+CLASS: Mapping[str, Metric] = {"auroc": auroc}
+TITLES = {
+    "pearson": "Pearson r",
+    "spearman": "Spearman",
+    "explained": "variance explained",
+    "auroc": "AUROC",
+}
+MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model's answers for one output.
+
+    Attributes
+    ----------
+    model : str
+    baseline : bool
+    metrics : dict of str to Interval
+        By name in `QUANTITY` or `CLASS`.
+    """
+
+    model: str
+    baseline: bool
+    metrics: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class OutputResult:
+    """Judgement of one output on what was held out.
+
+    Attributes
+    ----------
+    output : str
+        Name.
+    assay, unit : str
+        The unit is empty for a class.
+    sequences : int
+        Number of those held out whose value is known.
+    rows : tuple of Judged
+        The network, its members where there are several, and the baselines.
+    less_ridge : Interval
+        First metric of the network less that of the ridge, paired.
+    """
+
+    output: str
+    assay: str
+    unit: str
+    sequences: int
+    rows: tuple[Judged, ...]
+    less_ridge: Interval
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that models are compared by."""
+        return next(iter(self.rows[0].metrics))
+
+    @property
+    def ridge(self) -> Judged:
+        """The baseline to compare with."""
+        return next(row for row in self.rows if row.baseline)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Validation after an epoch of a member, both counted from 1; None: nothing of the kind."""
+
+    member: int
+    epoch: int
+    train_loss: float
+    pearson: float | None
+    log_likelihood: float | None
+
+
+@dataclass(frozen=True)
+class OtherFile:
+    """A file that was learned from too, of which nothing was held out.
+
+    Attributes
+    ----------
+    name : str
+    read_as : {"sequences", "pairs"}
+    items : int
+    outputs : tuple of str
+    """
+
+    name: str
+    read_as: str
+    items: int
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ActivitySummary:
+    """Result of training, equal to ``metrics.json``.
+
+    Attributes
+    ----------
+    folder, data : str
+        Names of the run folder and of the file.
+    held_out_by : str
+    counts : dict of str to int
+        Sequences of the file in each part.
+    preset : str
+    parameters, members : int
+    headline : str
+    warnings : tuple of str
+    outputs : tuple of OutputResult
+        Those of the file.
+    others : tuple of OtherFile
+    curve : tuple of Point
+    """
+
+    folder: str
+    data: str
+    held_out_by: str
+    counts: dict[str, int]
+    preset: str
+    parameters: int
+    members: int
+    headline: str
+    warnings: tuple[str, ...]
+    outputs: tuple[OutputResult, ...]
+    others: tuple[OtherFile, ...]
+    curve: tuple[Point, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return table rows: a metric of a model for an output."""
+        return [
+            {
+                "output": result.output,
+                "model": row.model,
+                "metric": name,
+                **interval._asdict(),
+            }
+            for result in self.outputs
+            for row in result.rows
+            for name, interval in row.metrics.items()
+        ]
+
+
+def judge(
+    outputs: Sequence[Output],
+    truth: NDArray[np.float32],
+    answers: NDArray[np.float32],
+    sequences: Sequences,
+    split: Split,
+    seed: int,
+) -> tuple[OutputResult, ...]:
+    """Judge every output of the file on its held-out part.
+
+    Parameters
+    ----------
+    outputs : sequence of Output
+        K of them.
+    truth : NDArray
+        float32 ``[all sequences, K]``; NaN where unknown.
+    answers : NDArray
+        float32 ``[E, n, K]``: of the members, for the held-out sequences.
+    sequences : Sequences
+    split : Split
+    seed : int
+    """
+    return tuple(
+        _judged(output, truth[:, k], answers[:, :, k], sequences, split, seed)
+        for k, output in enumerate(track(outputs, "judging", unit="outputs"))
+    )
+
+
+def _judged(
+    output: Output,
+    truth: NDArray[np.float32],
+    answers: NDArray[np.float32],
+    sequences: Sequences,
+    split: Split,
+    seed: int,
+) -> OutputResult:
+    train, valid, test = (rows[np.isfinite(truth[rows])] for rows in split[1:])
+    codes, y = sequences.codes, truth.astype(np.float64)
+    # All models are judged on the same sequences: those whose value is known.
+    own = answers[:, np.isfinite(truth[split.test])]
+    network = own.mean(0)
+    ridge = fit_ridge(codes[train], y[train], codes[valid], y[valid])
+    predicted = ridge.predict(codes[test])
+    members = {f"member {m}": each for m, each in enumerate(own, 1)} if len(own) > 1 else {}
+    models = {
+        f"{len(own)} networks" if members else "network": network,
+        **members,
+        f"{ridge.k}-mer ridge": predicted,
+        MEAN: np.full(len(test), y[train].mean()),
+    }
+    baselines = list(models)[-2:]
+    metrics = CLASS if output.is_class else QUANTITY
+    bootstrap = Bootstrap(sequences.group[test], BOOTSTRAPS, seed)
+    rows = tuple(
+        Judged(
+            name,
+            name in baselines,
+            {title: bootstrap.interval(each, y[test], score) for title, each in metrics.items()},
+        )
+        for name, score in models.items()
+    )
+    first = next(iter(metrics.values()))
+    difference = bootstrap.difference(first, y[test], network, predicted)
+    return OutputResult(output.name, output.assay, output.unit, len(test), rows, difference)
+
+
+def headline(results: Sequence[OutputResult]) -> str:
+    """Compare the network with the ridge in a few sentences, also where the ridge is better."""
+    verdicts: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    for result in results:
+        own, ridge = (row.metrics[result.metric].value for row in (result.rows[0], result.ridge))
+        text = f"{result.output} ({TITLES[result.metric]} {own:.3f} against {ridge:.3f})"
+        verdicts[result.less_ridge.sign].append(text)
+    says = {
+        1: "The network is better than ridge regression on k-mers for",
+        -1: "Ridge regression on k-mers is better than the network for",
+        0: "Network and ridge regression on k-mers are not told apart for",
+    }
+    return " ".join(f"{says[sign]} {_listed(each)}." for sign, each in verdicts.items() if each)
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def warnings(groups: NDArray[np.int64], results: Sequence[OutputResult]) -> Iterator[str]:
+    """Yield what to know before the numbers.
+
+    Parameters
+    ----------
+    groups : NDArray
+        int64 ``[n]``: group of each sequence held out.
+    results : sequence of OutputResult
+    """
+    if text := few_units(len(np.unique(groups)), "groups of sequences", FEW_UNITS):
+        yield text
+    few = [result.output for result in results if result.sequences < FEW_UNITS]
+    if few:
+        yield f"fewer than {FEW_UNITS} sequences were held out of {_listed(few)}"

@@ -1,0 +1,135 @@
+"""The baseline of networks of activity: ridge regression on counts of k-mers, of both strands.
+
+Letters: n sequences, L bases, W words of a sequence, d k-mers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome.alphabet import canonical_kmers
+from genomix_cli.genome.iupac import kmer_numbers
+
+Floats = NDArray[np.float64]
+
+LENGTHS = (5, 6, 7)
+# In units of the mean sum of squares of a count; the strongest first, each starts from the last.
+PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+ITERATIONS, TOLERANCE = 60, 1e-4
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A linear model of counts.
+
+    Attributes
+    ----------
+    k : int
+    penalty : float
+        In units of the mean sum of squares of a count.
+    weights : NDArray
+        float64 ``[d]``: a k-mer and its reverse complement are one.
+    intercept : float
+    """
+
+    k: int
+    penalty: float
+    weights: Floats
+    intercept: float
+
+    def predict(self, codes: NDArray[np.uint8]) -> Floats:
+        """Return the answer for sequences uint8 ``[n, L]``."""
+        return Counts(codes, self.k) @ self.weights + self.intercept
+
+
+class Counts:
+    """Counts of k-mers ``[n, d]`` as the words that are there: nothing as large is ever held.
+
+    Parameters
+    ----------
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases; words with one that is not a single base do not count.
+    k : int
+    """
+
+    def __init__(self, codes: NDArray[np.uint8], k: int) -> None:
+        column, self.d = canonical_kmers(k)
+        # One column more, for words that do not count.
+        self._words = np.append(column, self.d)[kmer_numbers(codes, k)].astype(np.int32)
+        self.n = len(codes)
+        self.mean = self.sums(np.ones(self.n)) / max(self.n, 1)
+
+    def __matmul__(self, weights: Floats) -> Floats:
+        """Return the sum of weights ``[d]`` of each sequence, ``[n]``."""
+        total: Floats = np.append(weights, 0.0)[self._words].sum(1)
+        return total
+
+    def sums(self, values: Floats) -> Floats:
+        """Return the sum of values ``[n]`` over the occurrences of each k-mer, ``[d]``."""
+        repeated = np.repeat(values, self._words.shape[1])
+        return np.bincount(self._words.ravel(), repeated, self.d + 1)[:-1].astype(np.float64)
+
+
+def fit_ridge(
+    train: NDArray[np.uint8], y: Floats, valid: NDArray[np.uint8], valid_y: Floats
+) -> Ridge:
+    """Fit to the training part, k and penalty as they answer best for the validation part.
+
+    Parameters
+    ----------
+    train, valid : NDArray
+        uint8 ``[n, L]``.
+    y, valid_y : NDArray
+        float64 ``[n]``; all known.
+    """
+    best, least = Ridge(LENGTHS[0], PENALTIES[0], np.zeros(0), float(y.mean())), np.inf
+    for k in LENGTHS:
+        if k > train.shape[1]:
+            continue
+        counts, others = Counts(train, k), Counts(valid, k)
+        weights = np.zeros(counts.d)
+        for penalty in PENALTIES:
+            weights = solve(counts, y - y.mean(), penalty, weights)
+            intercept = float(y.mean() - counts.mean @ weights)
+            error = float(((others @ weights + intercept - valid_y) ** 2).mean())
+            if error < least:
+                best, least = Ridge(k, penalty, weights, intercept), error
+    return best
+
+
+def solve(counts: Counts, y: Floats, penalty: float, start: Floats) -> Floats:
+    """Return the weights ``[d]`` of centred counts, by conjugate gradients.
+
+    Parameters
+    ----------
+    counts : Counts
+    y : NDArray
+        float64 ``[n]``, of mean 0.
+    penalty : float
+        In units of the mean sum of squares of a count.
+    start : NDArray
+        Weights to start from.
+    """
+    # A count is nearly its square: words that recur are rare.
+    alpha = penalty * counts.n * float(counts.mean.mean())
+
+    def normal(weights: Floats) -> Floats:
+        values = counts @ weights
+        return counts.sums(values - values.mean()) + alpha * weights
+
+    weights = start.copy()
+    goal = counts.sums(y)
+    residual = goal - normal(weights)
+    direction, size = residual, residual @ residual
+    for _ in range(ITERATIONS):
+        if size <= TOLERANCE**2 * (goal @ goal):
+            break
+        towards = normal(direction)
+        step = size / (direction @ towards)
+        weights += step * direction
+        residual = residual - step * towards
+        direction, size = residual + (residual @ residual) / size * direction, residual @ residual
+    return weights

@@ -1,0 +1,335 @@
+"""Files of sequences as a network of activity learns from them: an output per number and class.
+
+Letters: n sequences, L bases, K outputs of a file, m items (sequences, or pairs of them), A alleles
+of an item (1, or 2 of a pair), B batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.errors import DataError
+from genomix_cli.formats.seen import Items, Keys, among, digests
+from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
+from genomix_cli.genome.iupac import reverse_complement
+from genomix_cli.learning.activity import Output
+from genomix_cli.sequences.runs import items_of
+
+log = logging.getLogger("genomix")
+
+UNSTATED = "unit not stated"
+
+
+class Trait(NamedTuple):
+    """A quantity or class that is known of sequences, under the name of its output.
+
+    Attributes
+    ----------
+    name : str
+    values : NDArray
+        float32 ``[n]``, NaN where unknown; of a class 1 or 0.
+    is_class : bool
+    """
+
+    name: str
+    values: NDArray[np.float32]
+    is_class: bool
+
+
+class Batch(NamedTuple):
+    """Items of one source.
+
+    Attributes
+    ----------
+    codes : Tensor
+        uint8 ``[B, A, L]``: sets of bases.
+    target : Tensor
+        float32 ``[B, A, K]``: quantities in standard deviations from their mean, classes as 0 or
+        1; NaN where unknown.
+    source : int
+        Number of the source.
+    """
+
+    codes: Tensor
+    target: Tensor
+    source: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to learn from, or a part of it.
+
+    Attributes
+    ----------
+    number : int
+        Among all sources.
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases; may lie in a memory map.
+    target : NDArray
+        float32 ``[n, K]``: see `Batch`.
+    outputs : tuple of int
+        Number of each column in the model.
+    items : NDArray
+        int64 ``[m, A]``: rows of the alleles of each item.
+    """
+
+    number: int
+    codes: NDArray[np.uint8]
+    target: NDArray[np.float32]
+    outputs: tuple[int, ...]
+    items: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def of(self, rows: NDArray[np.int64]) -> Source:
+        """Return the source with other sequences as its items."""
+        return replace(self, items=rows[:, None])
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Return some items as tensors."""
+        rows = self.items[rows]
+        return Batch(
+            torch.from_numpy(self.codes[rows]), torch.from_numpy(self.target[rows]), self.number
+        )
+
+    def spread(self) -> NDArray[np.float32]:
+        """Return the standard deviation of the differences in each pair, ``[K]``; NaN if none."""
+        first, second = self.target[self.items[:, 0]], self.target[self.items[:, -1]]
+        difference = (second - first).astype(np.float64)
+        known = np.isfinite(difference)
+        n = np.maximum(known.sum(0), 1)
+        mean_square = np.where(known, difference, 0) ** 2
+        sd = np.sqrt(mean_square.sum(0) / n)
+        return np.where(sd > 0, sd, np.nan).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A file, what is known of its sequences, and those that may be learned from.
+
+    Attributes
+    ----------
+    path : Path
+    sequences : Sequences
+    phenotypes : tuple of str
+        Those that are learned.
+    traits : tuple of Trait
+        Of them.
+    items : NDArray
+        int64 ``[m, A]``.
+    digests : Items
+        Of all sequences.
+    """
+
+    path: Path
+    sequences: Sequences
+    phenotypes: tuple[str, ...]
+    traits: tuple[Trait, ...]
+    items: NDArray[np.int64]
+    digests: Items
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return tuple(trait.name for trait in self.traits)
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """All that is known, float32 ``[n, K]``."""
+        return np.stack([trait.values for trait in self.traits], 1)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """True for sequences of which anything is known, ``[n]``."""
+        return np.asarray(np.isfinite(self.values).any(1))
+
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """Class to divide by, 0 where there is none, int64 ``[n]``; -1 where nothing is known."""
+        if len(self.phenotypes) == 1 and self.traits[0].is_class:
+            return self.sequences.label(self.phenotypes[0])[1]
+        return np.where(self.known, 0, -1)
+
+    def outputs(self, rows: NDArray[np.int64]) -> Iterator[Output]:
+        """Yield the outputs, with mean and standard deviation of some sequences.
+
+        Raises
+        ------
+        DataError
+            If a quantity does not vary among them.
+        """
+        measurement = self.sequences.measurement
+        left, right = measurement.left, measurement.right
+        for trait in self.traits:
+            if trait.is_class:
+                yield Output(trait.name, measurement.assay, left=left, right=right)
+                continue
+            values = trait.values[rows].astype(np.float64)
+            values = values[np.isfinite(values)]
+            if not len(values) or values.min() == values.max():
+                what = f"{trait.name} does not vary among the sequences to learn from"
+                raise DataError(what, where=self.path)
+            mean, sd = float(values.mean()), float(values.std())
+            unit = measurement.unit or UNSTATED
+            yield Output(trait.name, measurement.assay, unit, left, right, mean, sd)
+
+    def source(self, number: int, outputs: Sequence[Output]) -> Source:
+        """Return it with the outputs of the model that its traits are."""
+        index = {output.name: i for i, output in enumerate(outputs)}
+        columns = tuple(index[trait.name] for trait in self.traits)
+        target = np.stack(
+            [
+                (trait.values - outputs[i].mean) / outputs[i].sd
+                for trait, i in zip(self.traits, columns, strict=True)
+            ],
+            1,
+        )
+        return Source(number, self.sequences.codes, target.astype(np.float32), columns, self.items)
+
+
+def read_learned(path: Path, phenotypes: Sequence[str] = (), *, pairs: bool = False) -> Learned:
+    """Open a file of sequences to learn from.
+
+    Parameters
+    ----------
+    path : Path
+    phenotypes : sequence of str
+        Those to learn; none: all of which two sequences differ.
+    pairs : bool
+        Its groups are pairs of alleles.
+
+    Raises
+    ------
+    UsageError
+        If a phenotype does not exist.
+    DataError
+        If the file is damaged or aligned, there is nothing to learn, a phenotype asked for does not
+        vary, or a group is no pair.
+    """
+    sequences = open_sequences(path)
+    if sequences.aligned:
+        raise DataError("is aligned: its columns are no stretch of DNA", where=path)
+    asked = tuple(map(sequences.phenotype, phenotypes))
+    by_phenotype = {each.name: _traits(each) for each in asked or sequences.phenotypes}
+    constant = [name for name, traits in by_phenotype.items() if not traits]
+    if constant and asked:
+        raise DataError(f"{constant[0]} does not vary", where=path)
+    phenotypes = tuple(name for name, traits in by_phenotype.items() if traits)
+    traits = tuple(trait for name in phenotypes for trait in by_phenotype[name])
+    if not traits:
+        raise DataError("has no phenotype that varies", where=path)
+    if clash := _repeated(trait.name for trait in traits):
+        raise DataError(f"two outputs would be called {clash}", where=path)
+    items = _pairs(path, sequences) if pairs else np.arange(len(sequences))[:, None]
+    learned = Learned(path, sequences, phenotypes, traits, items, items_of(sequences))
+    return replace(learned, items=items[learned.known[items].any(1)])
+
+
+def _traits(phenotype: Phenotype) -> list[Trait]:
+    """Return a quantity, or the classes of a category; nothing if it does not vary."""
+    name, values = output_name(phenotype.name), phenotype.values
+    if phenotype.categories is None:
+        known = values[np.isfinite(values)]
+        varies = len(known) > 1 and known.min() < known.max()
+        return [Trait(name, values.astype(np.float32), False)] if varies else []
+    there = np.unique(values[values >= 0])
+    if len(there) < 2:
+        return []
+
+    def of(number: int, called: str) -> Trait:
+        is_it = np.where(values < 0, np.nan, values == number)
+        return Trait(called, is_it.astype(np.float32), True)
+
+    if len(there) == 2:
+        return [of(there[1], name)]
+    return [of(k, output_name(f"{name}_{phenotype.categories[k]}")) for k in there]
+
+
+def output_name(text: str) -> str:
+    """Return a name of letters, digits and underscores alone."""
+    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "output"
+
+
+def _repeated(names: Iterator[str]) -> str:
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), "")  # type: ignore[func-returns-value]
+
+
+def _pairs(path: Path, sequences: Sequences) -> NDArray[np.int64]:
+    """Return the rows of each group, ``[m, 2]``, in the order of the file."""
+    order = np.argsort(sequences.group, kind="stable")
+    _, sizes = np.unique(sequences.group, return_counts=True)
+    if (sizes != 2).any():
+        raise DataError(
+            f"{int((sizes != 2).sum()):,} groups are no pairs",
+            where=path,
+            expected="two sequences of each group: the alleles of a locus",
+            found=f"a group of {int(sizes[sizes != 2][0]):,}",
+            hint="name the column of loci: genomix prepare sequences --group",
+        )
+    pairs = order.reshape(-1, 2)
+    return pairs[np.argsort(pairs[:, 0])]
+
+
+def without(learned: Learned, held_out: Keys) -> Learned:
+    """Leave out items with a sequence that is held out, of :func:`strands`; the log says how many.
+
+    Raises
+    ------
+    DataError
+        If nothing is left.
+    """
+    out = among(learned.digests.values, held_out)[learned.items].any(1)
+    if not out.any():
+        return learned
+    what = "sequences" if learned.items.shape[1] == 1 else "pairs"
+    said = "%s: %s %s are left out, whose bases are held out of the data"
+    log.info(said, learned.path, f"{int(out.sum()):,}", what)
+    if out.all():
+        raise DataError("all of it is held out", where=learned.path)
+    return replace(learned, items=learned.items[~out])
+
+
+def strands(codes: NDArray[np.uint8]) -> Keys:
+    """Return the sorted digests of sequences ``[n, L]`` and of their reverse complements."""
+    both = np.concatenate([codes, reverse_complement(codes)])
+    return np.unique(digests(row.tobytes() for row in both))
+
+
+def renamed(learned: Learned, taken: Collection[str], kept: Collection[str] = ()) -> Learned:
+    """Return a file whose outputs have names of their own: those that are taken get the file's.
+
+    Parameters
+    ----------
+    learned : Learned
+    taken : collection of str
+        Names of the outputs so far.
+    kept : collection of str
+        Names of which the file may have the same output.
+
+    Raises
+    ------
+    DataError
+        If the new name is taken too.
+    """
+    traits = []
+    for trait in learned.traits:
+        if trait.name in taken and trait.name not in kept:
+            name = output_name(f"{learned.path.stem}_{trait.name}")
+            if name in taken:
+                raise DataError(f"two outputs would be called {name}", where=learned.path)
+            log.info("%s: %s is called %s", learned.path, trait.name, name)
+            trait = trait._replace(name=name)
+        traits.append(trait)
+    return replace(learned, traits=tuple(traits))
