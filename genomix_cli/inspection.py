@@ -24,7 +24,7 @@ from genomix_cli.formats.run_folder import RunFolder, read_json
 from genomix_cli.genome.parquet import MAGIC, parquet_size
 from genomix_cli.genome.tables import how_made, leading_lines, open_text
 from genomix_cli.provenance import LINE, facts_of
-from genomix_cli.variants.score.tags import DIFFERENCE, PROBABILITY, REASON, score_key
+from genomix_cli.variants.score.tags import DIFFERENCE, REASON, is_signed, ranking_key
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.runs import RunConfig as CohortRun
@@ -500,37 +500,41 @@ def _vcf(path: Path, top: int) -> Report:
     counts, reasons = Counter(records=0, alleles=0, scored=0), Counter[str]()
     with VcfReader(path) as reader:
         header = reader.header
-        key = score_key(header.meta)
-        alleles = _scored_alleles(reader, key, counts, reasons)
+        key = ranking_key(header.meta)
+        signed = key is not None and is_signed(key)
+        # A change of activity is a difference itself.
+        shown = [name for name in (key, DIFFERENCE) if name and not (signed and name == DIFFERENCE)]
+        alleles = _scored_alleles(reader, shown, counts, reasons)
         # Of equal scores the first in the file comes first. Asked for none, it would read none.
-        highest = heapq.nlargest(max(top, 1), alleles, key=itemgetter(4))[:top]
+        rank: Any = (lambda row: abs(row[4])) if signed else itemgetter(4)
+        highest = heapq.nlargest(max(top, 1), alleles, key=rank)[:top]
     scored = counts.pop("scored")
     facts: dict[str, Any] = {**counts, "samples": len(header.samples)}
-    if not any(line.startswith(f"##INFO=<ID={PROBABILITY},") for line in header.meta):
+    if key is None:
         return Report(path, "VCF", facts)
     facts |= {"scored": scored, **_own_lines(facts_of(header.meta))}
     not_scored = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    columns = ("contig", "pos", "ref", "alt", key, DIFFERENCE)
+    columns = ("contig", "pos", "ref", "alt", *shown)
     tables = (
         Listing("not scored", ("reason", "alleles"), not_scored),
-        Listing("highest scores", columns, tuple(highest)),
+        Listing("largest changes" if signed else "highest scores", columns, tuple(highest)),
     )
     return Report(path, "scored VCF", facts, tuple(table for table in tables if table.rows))
 
 
 def _scored_alleles(
-    records: Iterable[Record], key: str, counts: Counter[str], reasons: Counter[str]
+    records: Iterable[Record], keys: Iterable[str], counts: Counter[str], reasons: Counter[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield place, score and difference of the scored alleles, and count them all on the way."""
+    """Yield place and values of the alleles with the first, and count them all on the way."""
     for record in records:
         counts["records"] += 1
-        values = [(record.info(name) or "").split(",") for name in (key, DIFFERENCE, REASON)]
-        for alt, score, difference, reason in zip_longest(record.alts, *values, fillvalue="."):
+        values = [(record.info(name) or "").split(",") for name in (REASON, *keys)]
+        for alt, reason, *texts in zip_longest(record.alts, *values, fillvalue="."):
             counts["alleles"] += 1
-            if (value := _number(score)) is not None:
+            numbers = list(map(_number, texts))
+            if numbers and numbers[0] is not None:
                 counts["scored"] += 1
-                place = record.chrom, str(record.pos), record.ref, alt
-                yield *place, value, _number(difference)
+                yield record.chrom, str(record.pos), record.ref, alt, *numbers
             elif reason not in ("", "."):
                 reasons[reason] += 1
 

@@ -68,6 +68,12 @@ VARIANT_MODELS = Registry(
     },
 )
 
+# Networks that another domain trains and that score variants, by the task of their runs.
+BORROWED_MODELS = Registry(
+    "model of variants that another domain trains",
+    {"activity": "genomix_cli.variants.models.activity:Activity"},
+)
+
 # What a model of variants has to beat.
 VARIANT_BASELINES = Registry(
     "variant baseline",

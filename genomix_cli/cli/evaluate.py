@@ -36,6 +36,10 @@ _TITLES = {
     "ranking_accuracy": "ranking accuracy",
     "brier": "Brier score",
     "calibration_error": "calibration error",
+    "pearson": "Pearson r",
+    "spearman": "Spearman r",
+    "pearson_magnitude": "Pearson r of magnitudes",
+    "spearman_magnitude": "Spearman r of magnitudes",
 }
 # Metrics of the table of a suite, those that there are.
 _SUITE = ("auroc", "auprc", "ranking_accuracy", "spearman", "spearman_absolute", "pearson")
@@ -80,6 +84,8 @@ def evaluate_variants(asked: Scores) -> None:
     Intervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where there are fewer
     than five): neighbours share their surroundings and are no independent evidence. Ranking
     accuracy compares only variants of the same 50-kb locus, so the place alone does not help.
+    Labels that are quantities, such as measured effects, are correlated with the scores, and
+    their magnitudes with those of scores that have a sign.
     """
     from genomix_cli.variants.evaluate import scores
 
@@ -165,7 +171,8 @@ def _variant_lines(evaluation: Evaluation) -> Iterator[str]:
         seen_in_training=counts.seen_in_training,
     )
     yield f"{counts.used:,} of {counts.alleles:,} alleles{left_out}"
-    yield f"{counts.positives:,} positives: prevalence {evaluation.prevalence:.4f}"
+    if evaluation.prevalence is not None:
+        yield f"{counts.positives:,} positives: prevalence {evaluation.prevalence:.4f}"
     yield from _drawn(evaluation.draws, f"{evaluation.n_units:,} {evaluation.units}")
 
 

@@ -90,8 +90,11 @@ def _variant_rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
         yield f"not scored: {reason}", f"{count:,}", REASONS[reason]
     if summary.excluded:
         yield "records left out", f"{summary.excluded:,}", "--check-ref x"
-    where = f"{summary.mode}; {summary.model} on {summary.device}, {summary.precision}"
-    yield "windows", f"{summary.windows:,}", where
+    where = f"{summary.model} on {summary.device}, {summary.precision}"
+    if summary.mode is None:
+        yield "windows", "none", where
+    else:
+        yield "windows", f"{summary.windows:,}", f"{summary.mode}; {where}"
     for name, share in summary.observed.items():
         yield f"usable: {name}", f"{share:.0%}", "of windows" if name == "contacts" else "of bins"
     for stage, seconds in summary.seconds.items():

@@ -208,6 +208,12 @@ class RunFolder:
         data[OWN_DIGEST] = _digest(data)
         self.write_text(CONFIG, json.dumps(data, indent=1) + "\n")
 
+    def is_of(self, domain: str, **fields: Any) -> bool:
+        """Return True if there is a run of a domain here whose configuration has these fields."""
+        path = self.path / CONFIG
+        said = read_json(path) if path.is_file() else {}
+        return all(said.get(name) == value for name, value in {"domain": domain, **fields}.items())
+
     def config(self, domain: str) -> dict[str, Any]:
         """Return the configuration as plain data, for the class of its domain.
 

@@ -22,6 +22,8 @@ from genomix_cli.config import Count, Extent, Share, Within, from_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.learning.networks import stored_module
 
+#: Domain and task of the runs that train it.
+DOMAIN, TASK = "sequences", "activity"
 BASES = "ACGT"
 
 
@@ -56,6 +58,11 @@ class Output:
         """True for a class, whose value is a log-odds."""
         return not self.unit
 
+    @property
+    def is_measured(self) -> bool:
+        """True for a quantity of an assay; not for a class, nor for answers of other models."""
+        return bool(self.assay) and not self.is_class
+
 
 @dataclass(frozen=True)
 class ActivityConfig:
@@ -73,6 +80,9 @@ class ActivityConfig:
     width : int
         Channels of all later layers.
     dropout : float
+    summary : tuple of str
+        Outputs whose mean sums up the activity, each divided by its `sd`; one named twice counts
+        twice. Empty: all measured quantities.
     """
 
     outputs: tuple[Output, ...]
@@ -82,6 +92,24 @@ class ActivityConfig:
     motif_width: Annotated[int, Within(3, 51)] = 13
     width: Count = 64
     dropout: Share = 0.2
+    summary: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [output.name for output in self.outputs]
+        if unknown := [name for name in self.summary if name not in names]:
+            raise UsageError(
+                f"summary names no output: {', '.join(unknown)}", expected=" or ".join(names)
+            )
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """Names of the outputs in the summary."""
+        return self.summary or tuple(each.name for each in self.outputs if each.is_measured)
+
+    @property
+    def reported(self) -> tuple[Output, ...]:
+        """The outputs that score variants: all measured ones, and those in the summary."""
+        return tuple(o for o in self.outputs if o.is_measured or o.name in self.summary)
 
 
 class Residual(nn.Module):
@@ -221,6 +249,26 @@ def construct(p: Tensor, left: str, right: str) -> Tensor:
     return torch.cat([first, p, last], 1)
 
 
+def activity_config(arch: Mapping[str, Any], where: object) -> ActivityConfig:
+    """Return an architecture from the plain data of a run folder.
+
+    Raises
+    ------
+    DataError
+        If this is none.
+    """
+    try:
+        outputs = tuple(from_dict(Output, each) for each in arch["outputs"])
+        config = from_dict(ActivityConfig, {**arch, "outputs": outputs})
+        names = [output.name for output in outputs]
+        bases = {base for output in outputs for base in output.left + output.right}
+        if not outputs or len(set(names)) < len(names) or bases - set(BASES):
+            raise ValueError("its outputs cannot be")
+        return config
+    except (UsageError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(error, where) from error
+
+
 def stored_activity(
     arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
 ) -> ActivityModel:
@@ -240,13 +288,12 @@ def stored_activity(
     DataError
         If the weights do not fit the configuration, or this is none.
     """
+    config = activity_config(arch, where)
     try:
-        outputs = tuple(from_dict(Output, each) for each in arch["outputs"])
-        config = from_dict(ActivityConfig, {**arch, "outputs": outputs})
-        names = [output.name for output in outputs]
-        bases = {base for output in outputs for base in output.left + output.right}
-        if not outputs or len(set(names)) < len(names) or bases - set(BASES):
-            raise ValueError("its outputs cannot be")
         return stored_module(lambda: ActivityModel(config), state).eval()
-    except (UsageError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
-        raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=where) from error
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise _damaged(error, where) from error
+
+
+def _damaged(error: Exception, where: object) -> DataError:
+    return DataError(f"is damaged: {str(error).splitlines()[0]}", where=where)

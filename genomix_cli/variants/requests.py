@@ -421,7 +421,7 @@ class ExplainRequest:
         metavar="ALLELE",
         panel=RECORDS,
     )
-    top: int | None = option(None, "The N alleles with the highest GENOMIX_P", min=1)
+    top: int | None = option(None, "The N alleles with the highest score", min=1)
     max_variants: int = option(20, "Variants to explain, at most", min=1)
     baselines: tuple[str, ...] = option(
         ("ref",),
@@ -447,9 +447,9 @@ class EvaluateRequest:
 
     scored: Annotated[Path, Option("Scored VCF", argument=True, metavar="VCF")]
     score_info: str = option(PROBABILITY, "INFO key of the scores, one per ALT")
-    label_info: str = option("LABEL", "INFO key of the labels, 0 or 1")
+    label_info: str = option("LABEL", "INFO key of the labels: 0 or 1, or quantities")
     labels: Path | None = option(
-        None, "Labels from a table instead: contig, pos, ref, alt, label", metavar="TSV"
+        None, "Labels from a table instead: contig, pos, ref, alt, label or effect", metavar="TSV"
     )
     probability_info: str | None = option(
         None, "INFO key of the labels' true probability, for the Bayes ceiling"

@@ -18,10 +18,12 @@ from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
 from genomix_cli.formats.seen import Seen
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.tracks import modalities
+from genomix_cli.learning.activity import DOMAIN as ACTIVITY_DOMAIN
+from genomix_cli.learning.activity import TASK, ActivityConfig, activity_config, stored_activity
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.networks import stored_module, weights
 from genomix_cli.provenance import Provenance, named
-from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.registry import BORROWED_MODELS, VARIANT_MODELS
 from genomix_cli.variants.conditions import Calibration, Conditions
 
 DOMAIN = "variants"
@@ -66,6 +68,16 @@ class ModelConfig:
     demonstration: bool = False
     pretrained_only: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads_window(self) -> bool:
+        """False for a model of haplotypes alone."""
+        return bool(class_of(self.model).reads_window)
+
+    @property
+    def activity(self) -> ActivityConfig | None:
+        """Architecture of the part that predicts activity, if there is one."""
+        return activity_config(self.arch, CONFIG) if self.model in BORROWED_MODELS else None
 
     def conditions(
         self,
@@ -161,14 +173,23 @@ def model_config(
     )
 
 
-def refuse_pretrained(config: ModelConfig, folder: Path) -> None:
-    """Refuse to score with a model that was pre-trained only.
+def refuse_unable(config: ModelConfig, folder: Path) -> None:
+    """Refuse to score with a model that was pre-trained only, or has learned classes alone.
 
     Raises
     ------
     UsageError
         Naming the command that trains it.
     """
+    activity = config.activity
+    if activity is not None and not activity.reported:
+        raise UsageError(
+            "predicts no measured quantity, and scores no variants",
+            where=folder,
+            found=", ".join(output.name for output in activity.outputs),
+            hint="prepare its sequences with --assay and --unit, or name outputs when training: "
+            "--set summary=NAME",
+        )
     if config.pretrained_only:
         raise UsageError(
             "was pre-trained only, and scores nothing yet",
@@ -185,8 +206,19 @@ def build_model(name: str, arch: Mapping[str, Any], *, where: object = None) -> 
     UsageError
         If the model is unknown or its configuration does not fit.
     """
-    model_class = VARIANT_MODELS.load(name)
+    model_class = class_of(name)
     return model_class(from_dict(model_class.config_class, arch, where=where))
+
+
+def class_of(name: str) -> Any:
+    """Return the class of a model by its name in a registry.
+
+    Raises
+    ------
+    UsageError
+        If it is unknown.
+    """
+    return (BORROWED_MODELS if name in BORROWED_MODELS else VARIANT_MODELS).load(name)
 
 
 def model_folder(name: str) -> Path:
@@ -216,7 +248,25 @@ def read_config(folder: Path) -> ModelConfig:
     DataError
         If it is damaged, of another domain, or of a newer version.
     """
-    return _config(RunFolder(folder).config(DOMAIN), folder / CONFIG)
+    run, where = RunFolder(folder), folder / CONFIG
+    if is_activity(folder):
+        return _activity_config(run.config(ACTIVITY_DOMAIN), where)
+    return _config(run.config(DOMAIN), where)
+
+
+def is_activity(folder: Path) -> bool:
+    """Return True for a run of ``genomix train --task activity``."""
+    return RunFolder(folder).is_of(ACTIVITY_DOMAIN, task=TASK)
+
+
+def _activity_config(data: Mapping[str, Any], where: Path) -> ModelConfig:
+    """Return the configuration of a network of sequence activity as a model of variants."""
+    try:
+        arch, made = data["arch"], dict(data.get("provenance", {}))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"is damaged: {error}", where=where) from error
+    activity_config(arch, where)
+    return ModelConfig(TASK, arch, (), calibrations=(), provenance=made)
 
 
 def _platt(data: Mapping[str, Any]) -> Platt:
@@ -258,9 +308,11 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
         If its files are damaged or do not belong together.
     """
     folder = model_folder(str(name))
-    stored = RunFolder(folder).load(DOMAIN)
-    config = _config(stored.config, folder / CONFIG)
     where = folder / CONFIG
+    if is_activity(folder):
+        return _load_activity(folder, device)
+    stored = RunFolder(folder).load(DOMAIN)
+    config = _config(stored.config, where)
     try:
         module = stored_module(
             lambda: build_model(config.model, config.arch, where=where), stored.state
@@ -271,6 +323,14 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
             f"the weights do not fit the configuration: {reason}", where=folder / WEIGHTS
         ) from error
     return LoadedModel(module.to(device).eval(), config, folder, stored.sha256)
+
+
+def _load_activity(folder: Path, device: str | torch.device) -> LoadedModel:
+    stored = RunFolder(folder).load(ACTIVITY_DOMAIN)
+    config = _activity_config(stored.config, folder / CONFIG)
+    network = stored_activity(config.arch, stored.state, folder)
+    module = class_of(config.model)(network).to(device).eval()
+    return LoadedModel(module, config, folder, stored.sha256)
 
 
 def arch_of(module: Any) -> dict[str, Any]:

@@ -61,7 +61,11 @@ def test_paired_difference(genomix_fast: Any, variants: Path) -> None:
     ("arguments", "code", "message"),
     [
         ((), 1, "no allele carries GENOMIX_P"),
-        (("--score-info", "BREAK", "--label-info", "DELTA"), 1, "the labels are quantities"),
+        (
+            ("--score-info", "BREAK", "--label-info", "DELTA", "--probability-info", "PROB"),
+            1,
+            "the labels are quantities",
+        ),
         (("--score-info", "BREAK", "--contigs", "chr9"), 2, "no record on chr9"),
         (("--score-info", "MOTIF"), 1, "MOTIF is not a number"),
     ],

@@ -111,9 +111,9 @@ def test_what_lies_beside_the_weights_fits_them(folder: Path) -> None:
     for given, mode in product((full, *fewer), ("shared", "centred")):
         given = replace(given, mode=mode)
         (background,) = (b for b in backgrounds if b.conditions.agree_with(given))
-        assert len(background.logits) >= (20_000 if given.tracks or mode == "shared" else 1_000)
+        assert len(background.scores) >= (20_000 if given.tracks or mode == "shared" else 1_000)
         calibration = config.calibration(given)
         assert calibration is not None
         # Variants at random places are mostly without effect.
-        assert np.median(calibration.apply(background.logits)) < 0.1
+        assert np.median(calibration.apply(background.scores)) < 0.1
     assert examine(folder.name, "cpu", "fp32").sound

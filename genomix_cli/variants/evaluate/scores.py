@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
 from genomix_cli.variants.requests import EvaluateRequest
-from genomix_cli.variants.score.tags import PREFIX, PROBABILITY, SEEN, score_key
+from genomix_cli.variants.score.tags import PREFIX, PROBABILITY, SEEN, is_signed, score_key
 
 log = logging.getLogger("genomix")
 
@@ -33,6 +33,8 @@ FloatArray = NDArray[np.float64]
 
 #: Metrics that read the score as a probability.
 PROBABILITY_METRICS = ("brier", "calibration_error")
+#: Of the magnitudes of quantities: how large an effect is, whatever its sign.
+MAGNITUDES = "_magnitude"
 FEW_UNITS = 10
 
 
@@ -64,6 +66,8 @@ class Evaluation:
     n_units : int
     draws : int
     provenance : Provenance
+    quantities : bool
+        True if the labels are quantities, and the metrics correlations.
     """
 
     metrics: tuple[MetricResult, ...]
@@ -73,11 +77,12 @@ class Evaluation:
     n_units: int
     draws: int
     provenance: Provenance = field(default_factory=lambda: Provenance(""))
+    quantities: bool = False
 
     @property
-    def prevalence(self) -> float:
-        """Share of positives: the AUPRC that chance reaches."""
-        return self.counts.positives / self.counts.used
+    def prevalence(self) -> float | None:
+        """Share of positives: the AUPRC that chance reaches; None of quantities."""
+        return None if self.quantities else self.counts.positives / self.counts.used
 
 
 class AlleleTable(NamedTuple):
@@ -98,6 +103,10 @@ class AlleleTable(NamedTuple):
     seen, other_seen : NDArray or None
         str ``[n]``: part of training in which either model has seen the allele, empty for none;
         None if the file does not say.
+    quantities : bool
+        True if labels are quantities; else they are 0 or 1.
+    signed, other_signed : bool
+        True for scores whose magnitude ranks alleles.
     """
 
     contig: NDArray[np.str_]
@@ -109,6 +118,17 @@ class AlleleTable(NamedTuple):
     made: Mapping[str, list[str]] = MappingProxyType({})
     seen: NDArray[np.str_] | None = None
     other_seen: NDArray[np.str_] | None = None
+    quantities: bool = False
+    signed: bool = False
+    other_signed: bool = False
+
+    def magnitudes(self) -> AlleleTable:
+        """Return the table with magnitudes in place of labels and signed scores."""
+        score = np.abs(self.score) if self.signed else self.score
+        other = self.other
+        if other is not None and self.other_signed:
+            other = np.abs(other)
+        return self._replace(label=np.abs(self.label), score=score, other=other)
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -128,10 +148,10 @@ def evaluate_scores(request: EvaluateRequest) -> Evaluation:
     Raises
     ------
     DataError
-        If a file cannot be read, labels are not 0 or 1 (and no threshold is given), or nothing
-        is left to evaluate.
+        If a file cannot be read, or nothing is left to evaluate.
     UsageError
-        If none of the requested contigs is in the file.
+        If none of the requested contigs is in the file, or true probabilities are asked for of
+        quantities.
     CheckError
         If the model has seen alleles in training, and they are not to be left out or included.
     """
@@ -158,7 +178,9 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
         As :func:`evaluate_scores`.
     """
     labels = None if request.labels is None else read_labels(request.labels)
-    others = None if request.versus is None else _read_scores(request.versus, request.score_info)
+    others, other_key = None, ""
+    if request.versus is not None:
+        others, other_key = _read_scores(request.versus, request.score_info)
     wanted = {canonical(name) for name in request.contigs}
     contigs: list[str] = []
     columns: dict[str, list[float]] = {"pos": [], "label": [], "score": [], "p": [], "other": []}
@@ -188,17 +210,25 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
         raise UsageError(f"no record on {', '.join(request.contigs)}", where=request.scored)
     number = {name: np.array(values, np.float64) for name, values in columns.items()}
     _refuse_empty(number, request)
-    return AlleleTable(
+    label = number["label"]
+    if request.threshold is not None:
+        label = np.where(np.isnan(label), np.nan, label > request.threshold)
+    quantities = _are_quantities(label, request)
+    table = AlleleTable(
         np.array(contigs, np.str_),
         number["pos"].astype(np.int64),
-        _binary(number["label"], request),
+        label,
         number["score"],
         _ceiling(number, request),
         number["other"] if request.versus else None,
         made,
         np.array(parts["seen"], np.str_),
         np.array(parts["other"], np.str_) if request.versus else None,
+        quantities,
+        is_signed(key),
+        is_signed(other_key),
     )
+    return table if quantities else table.magnitudes()
 
 
 def _seen(reader: VcfReader, record: Record, key: str) -> list[str]:
@@ -215,7 +245,8 @@ def _seen(reader: VcfReader, record: Record, key: str) -> list[str]:
     return ["" if value == MISSING else value for value in values]
 
 
-def _read_scores(path: Path, key: str) -> dict[AlleleKey, tuple[float, str]]:
+def _read_scores(path: Path, key: str) -> tuple[dict[AlleleKey, tuple[float, str]], str]:
+    """Return the score of each allele and the part in which it was seen, and the scores' key."""
     scores: dict[AlleleKey, tuple[float, str]] = {}
     with VcfReader(path) as reader:
         own = _key_in(reader, key)
@@ -226,7 +257,7 @@ def _read_scores(path: Path, key: str) -> dict[AlleleKey, tuple[float, str]]:
                 scores[allele_key(record.chrom, record.pos, record.ref, alt)] = value, part
     if np.isnan([score for score, _ in scores.values()]).all():
         raise DataError(f"no allele carries {key}", where=path, hint="run genomix score on it")
-    return scores
+    return scores, own
 
 
 def _key_in(reader: VcfReader, asked: str) -> str:
@@ -254,20 +285,22 @@ def _refuse_empty(number: Mapping[str, FloatArray], request: EvaluateRequest) ->
         )
 
 
-def _binary(label: FloatArray, request: EvaluateRequest) -> FloatArray:
-    known = ~np.isnan(label)
-    if request.threshold is not None:
-        return np.where(known, label > request.threshold, np.nan)
-    odd = label[known & (label != 0) & (label != 1)]
-    if len(odd):
+def _are_quantities(label: FloatArray, request: EvaluateRequest) -> bool:
+    """Return False for labels 0 and 1; of others there is no true probability."""
+    odd = label[~np.isnan(label) & (label != 0) & (label != 1)]
+    if not len(odd):
+        return False
+    where = request.labels or f"INFO {request.label_info} of {request.scored}"
+    if request.probability_info is not None:
         raise DataError(
-            "the labels are quantities",
-            where=request.labels or f"INFO {request.label_info} of {request.scored}",
+            "the labels are quantities, which have no true probability",
+            where=where,
             expected="0 or 1",
             found=f"{odd[0]:.10g}",
-            hint="give --threshold: above it is positive",
+            hint="leave --probability-info out, or give --threshold: above it is positive",
         )
-    return label
+    log.info("%s: the labels are quantities: correlations (--threshold makes them classes)", where)
+    return True
 
 
 def _ceiling(number: Mapping[str, FloatArray], request: EvaluateRequest) -> FloatArray | None:
@@ -294,7 +327,7 @@ def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation
     Parameters
     ----------
     table : AlleleTable
-        `label` 0, 1 or NaN.
+        `label` 0, 1 or NaN, or a quantity.
     draws, seed : int
 
     Raises
@@ -310,13 +343,28 @@ def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation
         log.warning(few)
     bootstrap = Bootstrap(units.ids, draws, seed)
     return Evaluation(
-        tuple(_measure(name, metric, used, bootstrap) for name, metric in _metrics(used).items()),
+        tuple(_correlations(used, bootstrap) if table.quantities else _rankings(used, bootstrap)),
         counts,
         tuple(np.unique(used.contig).tolist()),
         units.kind,
         units.n_units,
         draws,
+        quantities=table.quantities,
     )
+
+
+def _correlations(table: AlleleTable, bootstrap: Bootstrap) -> Iterator[MetricResult]:
+    """Yield how scores follow quantities, and how their magnitudes do."""
+    metrics: dict[str, Metric] = {"pearson": binary.pearson, "spearman": binary.spearman}
+    for kind, used in (("", table), (MAGNITUDES, table.magnitudes())):
+        for name, metric in metrics.items():
+            yield _measure(name + kind, metric, used, bootstrap)
+
+
+def _rankings(table: AlleleTable, bootstrap: Bootstrap) -> Iterator[MetricResult]:
+    """Yield how well scores tell labels apart."""
+    for name, metric in _metrics(table).items():
+        yield _measure(name, metric, table, bootstrap)
 
 
 def _usable(table: AlleleTable) -> tuple[AlleleTable, Counts]:
@@ -333,11 +381,13 @@ def _usable(table: AlleleTable) -> tuple[AlleleTable, Counts]:
         used=len(used.label),
         positives=positives,
     )
-    if not 0 < positives < counts.used:
+    if len(np.unique(used.label)) < 2:
+        kinds = "different labels" if table.quantities else "both labels"
+        classes = f"{positives:,} positives and {counts.used - positives:,} negatives"
         raise DataError(
-            "an evaluation needs scored alleles with both labels",
-            found=f"{positives:,} positives and {counts.used - positives:,} negatives "
-            f"of {counts.alleles:,} alleles: {counts.unlabelled:,} without a label, "
+            f"an evaluation needs scored alleles with {kinds}",
+            found=(f"{counts.used:,}" if table.quantities else classes)
+            + f" of {counts.alleles:,} alleles: {counts.unlabelled:,} without a label, "
             f"{counts.unscored:,} labelled but without a score"
             + (f", {counts.not_in_other:,} not in the other file" if counts.not_in_other else ""),
         )

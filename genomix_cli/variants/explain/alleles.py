@@ -37,9 +37,9 @@ from genomix_cli.variants.records.inputs import haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
-from genomix_cli.variants.score.tags import DEMONSTRATION, PROBABILITY, REASON, score_key
+from genomix_cli.variants.score.tags import DEMONSTRATION, PROBABILITY, REASON, is_signed, score_key
 from genomix_cli.variants.score.workers import raw_genome
-from genomix_cli.variants.trained import LoadedModel, load_model, refuse_pretrained
+from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
 
 log = logging.getLogger("genomix")
 
@@ -84,7 +84,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
     loaded = load_model(request.model, resolve_device(request.device))
-    refuse_pretrained(loaded.config, loaded.path)
+    refuse_unable(loaded.config, loaded.path)
     if not loaded.module.has_attributions:
         able = [name for name in VARIANT_MODELS if VARIANT_MODELS.load(name).has_attributions]
         raise UsageError(
@@ -171,6 +171,7 @@ def _alleles(
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
             scores = info_numbers(reader, record, key_of_score) if scored else [NAN] * n
+            scores = [abs(score) for score in scores] if is_signed(key_of_score) else scores
             for i, alt in enumerate(record.alts):
                 name = f"{record.chrom}:{record.pos}:{record.ref}:{alt}"
                 allele = alleles[i]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genomix_cli.config import Extent
 from genomix_cli.errors import UsageError
+from genomix_cli.learning.activity import Output
 
 
 class Window(NamedTuple):
@@ -102,10 +103,14 @@ class VariantModel(nn.Module):
         ``forward`` names them in its own attribute ``forward_methods``.
     has_attributions : bool
         True for a model that ``genomix explain`` can explain.
+    reads_window : bool
+        False for a model that reads the haplotypes alone: it has `differences`, and no logits.
     flank : int
         Bases of each haplotype on either side of the allele; set in ``__init__``.
     n_bins : int
-        Bins of 50 bp in the window.
+        Bins of 50 bp in the window; 0 without one.
+    outputs : tuple of Output
+        Activities whose `differences` between the alleles it gives; none by default.
     """
 
     config_class: ClassVar[type] = VariantConfig
@@ -113,12 +118,14 @@ class VariantModel(nn.Module):
     head_parameters: ClassVar[tuple[str, ...]] = ()
     shard_layers: ClassVar[tuple[type[nn.Module], ...]] = ()
     has_attributions: ClassVar[bool] = False
+    reads_window: ClassVar[bool] = True
     flank: int
+    outputs: tuple[Output, ...] = ()
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
-        self.n_bins: int = config.n_bins
+        self.n_bins: int = config.n_bins if self.reads_window else 0
 
     def window(self, window: Window) -> Any:
         """Return everything about the window that its variants share."""
@@ -134,6 +141,13 @@ class VariantModel(nn.Module):
         both = Variants(*(torch.cat(pair, dim=1) for pair in zip(variants, null, strict=True)))
         logits, null_logits = self.variants(context, both).chunk(2, dim=1)
         return logits, null_logits
+
+    def differences(self, variants: Variants) -> Tensor:
+        """Return the activity of alt less that of ref, of each of K outputs, ``[W, G, K]``.
+
+        Exactly 0 where alt is ref; swapped alleles swap the sign. Both strands count alike.
+        """
+        raise NotImplementedError
 
     def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
         """Return layer, head (both from 1), and the learned scales of distance and contacts there.

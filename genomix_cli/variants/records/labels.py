@@ -69,14 +69,19 @@ def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
 def read_labels(path: Path) -> dict[AlleleKey, float]:
     """Read the label of each allele from a table that covers a single tissue.
 
+    Where no allele has a label, the effects are the labels.
+
     Raises
     ------
     DataError
         As :func:`read_label_rows`, and if the labels of an allele differ between tissues.
     """
     labels: dict[AlleleKey, float] = {}
-    for key, rows in read_label_rows(path).items():
-        values = {str(row.label) for row in rows.values()}
+    table = read_label_rows(path)
+    every = [row.label for rows in table.values() for row in rows.values()]
+    name = "effect" if all(map(math.isnan, every)) else "label"
+    for key, rows in table.items():
+        values = {str(getattr(row, name)) for row in rows.values()}
         if len(values) > 1:
             raise DataError(
                 f"{':'.join(map(str, key))} has labels of several tissues",
@@ -84,7 +89,7 @@ def read_labels(path: Path) -> dict[AlleleKey, float]:
                 found=", ".join(rows),
                 hint="keep the rows of one tissue",
             )
-        labels[key] = next(iter(rows.values())).label
+        labels[key] = getattr(next(iter(rows.values())), name)
     return labels
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 
 import numpy as np
@@ -17,6 +17,7 @@ from genomix_cli.variants.records.alleles import REF_MISMATCH
 from genomix_cli.variants.records.checks import Checked
 from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.score.background import Background
+from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Scores
 from genomix_cli.variants.score.tags import (
     DIFFERENCE,
@@ -31,6 +32,8 @@ from genomix_cli.variants.score.tags import (
     SEEN,
     UNCALIBRATED,
 )
+
+Floats = NDArray[np.floating]
 
 DIFFERENCE_DECIMALS = 5
 _INFO = 7
@@ -55,6 +58,10 @@ class Annotator:
         Leave out records whose REF differs from the reference.
     seen : SeenAlleles, optional
         What the model has seen in training, where it says so.
+    has_logit : bool
+        False for a model that gives differences of activity alone.
+    differences : Differences
+        Those that the model gives.
     """
 
     calibration: Platt | None
@@ -63,10 +70,16 @@ class Annotator:
     ranks: bool
     exclude_mismatches: bool
     seen: SeenAlleles | None = None
+    has_logit: bool = True
+    differences: Differences = field(default_factory=Differences)
 
     def __post_init__(self) -> None:
-        uncalibrated = UNCALIBRATED if self.calibration is None else ()
-        self.tags = (*SCORES, *uncalibrated, *(RANKS if self.ranks else ()))
+        logits = (*SCORES, *(UNCALIBRATED if self.calibration is None else ()))
+        self.tags = (
+            *(logits if self.has_logit else ()),
+            *self.differences.tags(),
+            *(RANKS if self.ranks else ()),
+        )
         self._none = (MISSING,) * len(self.tags)
         self._scores = ";".join(f"{tag.key}=%s" for tag in self.tags)
 
@@ -99,16 +112,20 @@ class Annotator:
     def _texts(self, scores: Scores) -> Iterator[tuple[str, ...]]:
         """Yield the formatted values of each scored allele, in the order of the tags."""
         logit, background = scores.logit, self.background
-        values: dict[str, NDArray[np.floating]] = {
-            # Further decimals are rounding noise. Adding 0 turns -0 into 0.
-            DIFFERENCE: np.round(logit - scores.null, DIFFERENCE_DECIMALS) + np.float32(0),
-            LOGIT: np.round(logit, DIFFERENCE_DECIMALS) + np.float32(0),
+        plain: dict[str, Floats] = dict(self.differences.columns(scores.differences))
+        if logit is not None and scores.null is not None:
+            plain |= {DIFFERENCE: logit - scores.null, LOGIT: logit}
+        # Further decimals are rounding noise. Adding 0 turns -0 into 0.
+        values: dict[str, Floats] = {
+            key: np.round(column, DIFFERENCE_DECIMALS) + np.float32(0)
+            for key, column in plain.items()
         }
-        if self.calibration is not None:
+        if logit is not None and self.calibration is not None:
             values[PROBABILITY] = self.calibration.apply(logit)
         if background is not None:
-            values |= {PERCENTILE: background.percentile(logit), PHRED: background.phred(logit)}
-        none = (MISSING,) * len(logit)
+            ranked = self.ranked(scores)
+            values |= {PERCENTILE: background.percentile(ranked), PHRED: background.phred(ranked)}
+        none = (MISSING,) * len(scores.unknown)
         return zip(
             *(
                 [f"{v:.6g}" for v in values[tag.key].tolist()] if tag.key in values else none
@@ -116,6 +133,12 @@ class Annotator:
             ),
             strict=True,
         )
+
+    def ranked(self, scores: Scores) -> NDArray[np.float32]:
+        """Return what alleles are ranked by, ``[G]``: logits, or magnitudes of differences."""
+        if scores.logit is not None:
+            return scores.logit
+        return np.abs(self.differences.mean(scores.differences))
 
     def _vcf_line(
         self, checked: Checked, rows: Sequence[tuple[str, ...]], part: Sequence[str]

@@ -16,7 +16,9 @@ from genomix_cli.provenance import atomic_path
 from genomix_cli.variants.conditions import Conditions
 
 FILE = "background.safetensors"
-# The scores in files of one background, which say no conditions.
+#: Scores of a background that states no other statistic.
+LOGITS = "logit"
+# Their key in files of one background, which say no conditions.
 _ONLY = "logit"
 #: A larger background is thinned to evenly spaced ranks.
 MAX_STORED_SCORES = 100_000
@@ -28,8 +30,9 @@ class Background:
 
     Attributes
     ----------
-    logits : NDArray
-        float32 ``[n]``, ascending, before calibration; at most `MAX_STORED_SCORES`.
+    scores : NDArray
+        float32 ``[n]``, ascending: logits before calibration, or magnitudes of differences of
+        activity; at most `MAX_STORED_SCORES`.
     count : int
         Number of variants scored.
     source : str
@@ -38,40 +41,48 @@ class Background:
         sha256 of the weights that scored them.
     conditions : Conditions
         Conditions under which they were scored.
+    statistic : str
+        What the scores are: ``logit`` or ``|GENOMIX_DA|``.
     """
 
-    logits: NDArray[np.float32]
+    scores: NDArray[np.float32]
     count: int
     source: str
     model: str
     conditions: Conditions
+    statistic: str = LOGITS
 
     @classmethod
     def of(
-        cls, logits: NDArray[np.float32], source: str, model: str, conditions: Conditions
+        cls,
+        scores: NDArray[np.float32],
+        source: str,
+        model: str,
+        conditions: Conditions,
+        statistic: str = LOGITS,
     ) -> Background:
         """Create a background from any number of scores."""
-        ordered = np.sort(np.asarray(logits, np.float32))
+        ordered = np.sort(np.asarray(scores, np.float32))
         if len(ordered) > MAX_STORED_SCORES:
             ordered = ordered[
                 np.linspace(0, len(ordered) - 1, MAX_STORED_SCORES).round().astype(np.int64)
             ]
-        return cls(ordered, len(logits), source, model, conditions)
+        return cls(ordered, len(scores), source, model, conditions, statistic)
 
-    def percentile(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    def percentile(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the percentage of the background below each score; ties count half."""
-        below = np.searchsorted(self.logits, logits, side="left")
-        up_to = np.searchsorted(self.logits, logits, side="right")
-        return 50.0 * (below + up_to) / len(self.logits)
+        below = np.searchsorted(self.scores, scores, side="left")
+        up_to = np.searchsorted(self.scores, scores, side="right")
+        return 50.0 * (below + up_to) / len(self.scores)
 
-    def phred(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    def phred(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return -10 log10 of the fraction of the background with at least the same score.
 
         10 means the top 10 %, 20 the top 1 %, as in CADD (doi:10.1038/ng.2892). The score itself is
         counted, so that even the highest is finite.
         """
-        n = len(self.logits)
-        as_high = n - np.searchsorted(self.logits, logits, side="left")
+        n = len(self.scores)
+        as_high = n - np.searchsorted(self.scores, scores, side="left")
         return -10.0 * np.log10((as_high + 1) / (n + 1)) + 0.0
 
     def __str__(self) -> str:
@@ -89,9 +100,10 @@ class Background:
         for number, each in enumerate(stored := [*stored, self]):
             conditions = asdict(each.conditions)
             facts = {"count": each.count, "source": each.source, "conditions": conditions}
+            facts["statistic"] = each.statistic
             metadata[str(number)] = json.dumps(facts)
         with atomic_path(folder / FILE, shared=True) as draft:
-            draft.write_bytes(save({str(i): b.logits for i, b in enumerate(stored)}, metadata))
+            draft.write_bytes(save({str(i): b.scores for i, b in enumerate(stored)}, metadata))
 
 
 def load_backgrounds(folder: Path, model: str, of_first: Conditions) -> tuple[Background, ...]:
@@ -131,11 +143,12 @@ def load_backgrounds(folder: Path, model: str, of_first: Conditions) -> tuple[Ba
 
 
 def _background(
-    key: str, logits: NDArray[np.float32], metadata: Mapping[str, str], of_first: Conditions
+    key: str, scores: NDArray[np.float32], metadata: Mapping[str, str], of_first: Conditions
 ) -> Background:
     model = metadata["model"]
     if key == _ONLY:
-        return Background(logits, int(metadata["count"]), metadata["source"], model, of_first)
+        return Background(scores, int(metadata["count"]), metadata["source"], model, of_first)
     facts = json.loads(metadata[key])
     conditions = from_dict(Conditions, facts["conditions"])
-    return Background(logits, int(facts["count"]), facts["source"], model, conditions)
+    statistic = str(facts.get("statistic", LOGITS))  # which the first ones do not state
+    return Background(scores, int(facts["count"]), facts["source"], model, conditions, statistic)

@@ -69,7 +69,9 @@ class ScoreSummary:
         Alleles scored in a window that contains N.
     windows : int
         Windows that went through the model.
-    mode, precision, device : str
+    mode : str or None
+        None for a model that reads no window.
+    precision, device : str
     tracks_absent : tuple of str
         Tracks of the model for which no file was given.
     observed : dict of str to float
@@ -97,7 +99,7 @@ class ScoreSummary:
     first_mismatch: str | None
     n_in_window: int
     windows: int
-    mode: str
+    mode: str | None
     precision: str
     device: str
     tracks_absent: tuple[str, ...]
@@ -134,7 +136,7 @@ class Run:
         self._seen_before: int = self.before.get("seen", 0)
         self.clock = Clock(STAGES)
         self.seconds = self.clock.seconds
-        self.logits: list[np.ndarray] = []
+        self.ranked: list[np.ndarray] = []
         self._started = time.perf_counter()
         self._committed = 0.0
         self._handed_over = 0  # alleles, to the workers
@@ -221,7 +223,7 @@ class Run:
         for stage, spent in scores.seconds.items():
             self.seconds[stage] += spent
         if self.request.save_background:
-            self.logits.append(scores.logit)
+            self.ranked.append(self.annotator.ranked(scores))
         records = state["counts"]["records"]
         with self.clock("writing"):
             self.output.lines(self.annotator.lines(block, scores))

@@ -23,9 +23,11 @@ from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import BIN_SIZE, Signal
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import atomic_path
-from genomix_cli.variants.records.inputs import Allele, window_start
+from genomix_cli.variants.records.inputs import WINDOW, Allele, window_start
 from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target, chosen_precision
 from genomix_cli.variants.trained import LoadedModel, load_model, model_folder, read_config
+
+Rows = Mapping[str, NDArray[Any]]
 
 FILE = "reference.json"
 ALLELES = 96
@@ -113,14 +115,15 @@ class Diagnosis:
     model, device, precision : str
     versions : dict of str to str
     difference : float
-        Largest difference of a logit from the stored one, in standard deviations of the logits.
+        Largest difference of a score from the stored one, in standard deviations of the scores:
+        of logits, or of the differences of activity of a model that has none.
     correlation : float
-        Rank correlation with the stored logits.
+        Lowest rank correlation with the stored ones.
     repeated, alone : float
         Largest difference, in the same units, between two runs, and between an allele scored
         alone and among others.
     ms_per_window, ms_per_allele : float
-        Milliseconds; an allele is scored together with its null.
+        Milliseconds; an allele is scored together with its null. None without windows.
     """
 
     sound: bool
@@ -133,7 +136,7 @@ class Diagnosis:
     correlation: float
     repeated: float
     alone: float
-    ms_per_window: float
+    ms_per_window: float | None
     ms_per_allele: float
 
 
@@ -141,12 +144,8 @@ def write_reference(model: str | Path) -> None:
     """Store a model's answers, computed on a CPU in float32, beside its weights."""
     loaded = load_model(model, "cpu")
     scores = _answers(loaded, torch.device("cpu"), "fp32")
-    data = {
-        "model": loaded.sha256,
-        "torch": torch.__version__,
-        "logit": [round(v, 6) for v in scores.logit.tolist()],
-        "null": [round(v, 6) for v in scores.null.tolist()],
-    }
+    data: dict[str, Any] = {"model": loaded.sha256, "torch": torch.__version__}
+    data |= {name: [float(f"{v:.7g}") for v in row.tolist()] for name, row in _rows(scores).items()}
     with atomic_path(loaded.path / FILE, shared=True) as draft:
         draft.write_text(json.dumps(data) + "\n")
 
@@ -177,20 +176,22 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
     loaded = load_model(model, where)
     if reference["model"] != loaded.sha256:
         raise _remake("the stored answers belong to other weights", folder)
-    expected = np.array([reference["logit"], reference["null"]])
-    spread = max(float(expected[0].std()), 1e-6)
     _answers(loaded, where, chosen)  # the first run chooses kernels
-    scores = _answers(loaded, where, chosen)
-    again = _answers(loaded, where, chosen)
-    alone = _answers(loaded, where, chosen, slice(0, 1))
-    actual = np.array([scores.logit, scores.null])
+    timed = _answers(loaded, where, chosen)
+    actual = _rows(timed)
+    if actual.keys() - reference.keys():
+        raise _remake("the stored answers are of another kind of model", folder)
+    expected = {name: reference[name] for name in actual}
+    again = _rows(_answers(loaded, where, chosen))
+    alone = _rows(_answers(loaded, where, chosen, slice(0, 1)))
     differences = {
-        "difference": float(np.abs(actual - expected).max()) / spread,
-        "repeated": float(np.abs(scores.logit - again.logit).max()) / spread,
-        "alone": float(np.abs(scores.logit[:1] - alone.logit).max()) / spread,
+        "difference": _largest(actual, expected, expected),
+        "repeated": _largest(actual, again, expected),
+        "alone": _largest({name: row[:1] for name, row in actual.items()}, alone, expected),
     }
-    ranks = np.argsort(np.argsort([actual[0], expected[0]]))
-    correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    correlation = min(
+        _rank_correlation(row, expected[name]) for name, row in actual.items() if name != "null"
+    )
     problems = _problems(differences, correlation, chosen)
     return Diagnosis(
         sound=not problems,
@@ -200,10 +201,30 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
         precision=chosen,
         versions={"torch": torch.__version__, "stored answers": f"torch {reference['torch']}"},
         correlation=correlation,
-        ms_per_window=1e3 * again.seconds["trunk"] / again.windows,
-        ms_per_allele=1e3 * again.seconds["alleles"] / len(again.logit),
+        ms_per_window=1e3 * timed.seconds["trunk"] / timed.windows if timed.windows else None,
+        ms_per_allele=1e3 * timed.seconds["alleles"] / ALLELES,
         **differences,
     )
+
+
+def _rows(scores: Scores) -> Rows:
+    """Return what is compared, ``[G]`` each, by name."""
+    rows = {} if scores.logit is None else {"logit": scores.logit, "null": scores.null}
+    return rows | {f"difference {k}": row for k, row in enumerate(scores.differences.T)}
+
+
+def _largest(one: Rows, two: Rows, expected: Rows) -> float:
+    """Return the largest difference between answers, in standard deviations of those expected."""
+    scale = {name: max(float(row.std()), 1e-6) for name, row in expected.items()}
+    if "null" in scale:
+        scale["null"] = scale["logit"]
+    # NumPy's maximum, since that of Python may pass over NaN.
+    return float(np.max([np.abs(row - two[name]).max() / scale[name] for name, row in one.items()]))
+
+
+def _rank_correlation(one: NDArray[Any], two: NDArray[Any]) -> float:
+    ranks = np.argsort(np.argsort([one, two]))
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _problems(
@@ -211,7 +232,7 @@ def _problems(
 ) -> list[str]:
     tolerance = TOLERANCE[precision]
     meaning = {
-        "difference": "logits differ from the stored ones",
+        "difference": "scores differ from the stored ones",
         "repeated": "two runs differ",
         "alone": "an allele scored alone differs from the same allele among others",
     }
@@ -234,7 +255,7 @@ def _answers(
     part: slice = slice(None),
 ) -> Scores:
     names = tuple(spec.name for spec in loaded.config.tracks)
-    genome = MadeUpGenome(names, loaded.module.n_bins * BIN_SIZE)
+    genome = MadeUpGenome(names, loaded.module.n_bins * BIN_SIZE or WINDOW)
     engine = Engine(loaded.module, genome, device, precision=precision, stop=threading.Event())
     return engine.score(genome.targets()[part])
 
@@ -245,9 +266,11 @@ def _stored(folder: Path) -> dict[str, Any]:
         raise _remake("no answers are stored beside the weights", folder)
     try:
         data: dict[str, Any] = json.loads(path.read_text())
-        if len(data["logit"]) != ALLELES or len(data["null"]) != ALLELES:
+        said = {name: str(data.pop(name)) for name in ("torch", "model")}
+        rows = {name: np.array(row, np.float64) for name, row in data.items()}
+        if any(row.shape != (ALLELES,) for row in rows.values()):
             raise ValueError(f"not {ALLELES} alleles")
-        return data | {"torch": str(data["torch"]), "model": str(data["model"])}
+        return said | rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"is damaged: {error}", where=path) from error
 
@@ -262,6 +285,7 @@ def _remake(what: str, folder: Path) -> DataError:
 
 def summarise(diagnosis: Diagnosis) -> Sequence[tuple[str, str]]:
     """Return name and value of each finding, for display."""
+    per_window = diagnosis.ms_per_window
     return (
         ("model", f"{diagnosis.model}, {diagnosis.precision}"),
         ("device", diagnosis.device),
@@ -270,6 +294,6 @@ def summarise(diagnosis: Diagnosis) -> Sequence[tuple[str, str]]:
         ("rank correlation", f"{diagnosis.correlation:.6f}"),
         ("between two runs", f"{diagnosis.repeated:.1e}"),
         ("alone and among others", f"{diagnosis.alone:.1e}"),
-        ("a window", f"{diagnosis.ms_per_window:.2f} ms"),
+        *([] if per_window is None else [("a window", f"{per_window:.2f} ms")]),
         ("an allele", f"{diagnosis.ms_per_allele:.3f} ms"),
     )

@@ -1,6 +1,7 @@
-"""Logits of many alleles: one pass over each window, a few tokens per allele.
+"""Scores of many alleles: one pass over each window, a few tokens per allele.
 
-Letters in shapes: N bins, G alleles, M tracks.
+Letters in shapes: N bins, G alleles, M tracks, K outputs, A answers of the model for an allele:
+its logit and that of no change, if it reads a window, and the difference of each output.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ Precision = Literal["fp32", "bf16"]
 CHUNKS = (1, 4, 16, 64)
 #: Windows to read ahead of the model.
 AHEAD = 4
+#: Alleles that are read together for a model without a window; a multiple of each of `CHUNKS`.
+TOGETHER = 1024
 
 
 class Target(NamedTuple):
@@ -76,12 +79,15 @@ class Scores(NamedTuple):
 
     Attributes
     ----------
-    logit : NDArray
-        float32 ``[G]``: log-odds of an effect, before calibration.
-    null : NDArray
+    logit : NDArray or None
+        float32 ``[G]``: log-odds of an effect, before calibration; None from a model without a
+        window.
+    null : NDArray or None
         float32 ``[G]``: logit of the same position with alt = ref.
+    differences : NDArray
+        float32 ``[G, K]``: change of each of the model's outputs, if it has any.
     unknown : NDArray
-        bool ``[G]``: True where the window contains N.
+        bool ``[G]``: True where the window, or without one a haplotype, contains N.
     windows : int
         Windows that went through the trunk.
     usable : NDArray
@@ -91,8 +97,9 @@ class Scores(NamedTuple):
         Time spent in each stage.
     """
 
-    logit: NDArray[np.float32]
-    null: NDArray[np.float32]
+    logit: NDArray[np.float32] | None
+    null: NDArray[np.float32] | None
+    differences: NDArray[np.float32]
     unknown: NDArray[np.bool_]
     windows: int
     usable: NDArray[np.float64]
@@ -111,17 +118,17 @@ class Work(NamedTuple):
     rows : NDArray
         int64 ``[G]``: indices of the targets.
     window : tuple of Window
-        One per strand; empty if the window is the previous one.
+        One per strand; empty if the window is the previous one, or the model reads none.
     variants : tuple of tuple of Variants
         Chunks of alleles, for each strand.
-    unknown : bool
-        True if the window contains N.
+    unknown : bool or NDArray
+        True if the window contains N; without a window bool ``[G]``.
     """
 
     rows: NDArray[np.int64]
     window: tuple[Window, ...]
     variants: tuple[tuple[Variants, ...], ...]
-    unknown: bool
+    unknown: bool | NDArray[np.bool_]
 
 
 @dataclass
@@ -144,7 +151,8 @@ class Engine:
         window for each 50-bp bin, centred on it.
     precision : {"fp32", "bf16"}
     both_strands : bool
-        Average the logits of both strands, at twice the cost.
+        Average the logits of both strands, at twice the cost. Differences of activity are those
+        of both strands in any case.
     stop : threading.Event
         Of a thread, or of a process; checked before each window.
     done : object
@@ -173,18 +181,21 @@ class Engine:
         Raises
         ------
         GenomixError
-            If a logit is not finite.
+            If a score is not finite.
         Stopped
             If the stop flag is set.
         """
-        logits = np.empty((2, len(targets)), np.float32)  # of the alleles, and of their nulls
+        alone = not self.model.reads_window
+        n_logits = 0 if alone else 2
+        answers = np.empty((n_logits + len(self.model.outputs), len(targets)), np.float32)
         unknown = np.empty(len(targets), bool)
-        usable = np.zeros(len(self.source.tracks) + 1)
+        usable = np.zeros(1 if alone else len(self.source.tracks) + 1)
         windows, clock = 0, Clock(("genome", "trunk", "alleles"))
+        to_do = self._work_alone(targets, clock) if alone else self._work(targets, clock, usable)
         with (
             self._inference(),
             self._explain_out_of_memory(),
-            ahead(self._work(targets, clock, usable), AHEAD) as works,
+            ahead(to_do, AHEAD) as works,
         ):
             for work in works:
                 if self.stop.is_set():
@@ -197,12 +208,13 @@ class Engine:
                         if self.device.type == "cuda":
                             torch.cuda.synchronize(self.device)
                 with clock("alleles"):
-                    logits[:, work.rows] = self._logits(work)
+                    answers[:, work.rows] = self._answers(work)
                 unknown[work.rows] = work.unknown
                 self.done.value += len(work.rows)
         check = f"check with genomix doctor --device {self.device}"
-        logit, null = finite(logits, "a logit", check)
-        return Scores(logit, null, unknown, windows, usable, clock.seconds)
+        answers = finite(answers, "a score", check)
+        logit, null = answers[:n_logits] if n_logits else (None, None)
+        return Scores(logit, null, answers[n_logits:].T, unknown, windows, usable, clock.seconds)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -225,6 +237,16 @@ class Engine:
                 where=self.device,
                 hint="try --precision bf16, another --device, or a smaller model",
             ) from error
+
+    def _answers(self, work: Work) -> NDArray[np.float32]:
+        """Return all answers for the alleles, ``[A, G]``."""
+        parts = [self._logits(work)] if self.model.reads_window else []
+        if self.model.outputs:
+            # A small difference of large numbers: never in half precision.
+            with torch.autocast(self.device.type, enabled=False):
+                chunks = [self.model.differences(chunk)[0] for chunk in work.variants[0]]
+            parts.append(torch.cat(chunks)[: len(work.rows)].float().cpu().numpy().T)
+        return np.concatenate(parts)
 
     def _logits(self, work: Work) -> NDArray[np.float32]:
         """Return the logits of the alleles and of their nulls ``[2, G]``, averaged over strands."""
@@ -253,6 +275,20 @@ class Engine:
                     self._place, window = (contig, start), self._window(contig, start, usable)
                 variants = self._variants(contig, start, [targets[i].allele for i in index])
             yield Work(np.array(index), window, variants, self._unknown)
+
+    def _work_alone(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
+        """Read the haplotypes of one core after another; no allele has a window."""
+        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for i, (contig, _, core) in enumerate(targets):
+            groups[contig, core].append(i)
+        for (contig, _), group in groups.items():
+            for index in (group[i : i + TOGETHER] for i in range(0, len(group), TOGETHER)):
+                with clock("genome"):
+                    alleles = [targets[i].allele for i in index]
+                    rows = haplotypes(self.source, contig, alleles, self.model.flank)
+                    unknown = (rows.ref[:, : 2 * self.model.flank] == UNKNOWN_BASE).any(1)
+                    variants = _chunks(np.zeros(len(index), np.int64), rows, self.device)
+                yield Work(np.array(index), (), (variants,), unknown)
 
     def _window(self, contig: str, start: int, usable: NDArray[np.float64]) -> tuple[Window, ...]:
         arrays = load_window(self.source, contig, start, self.model.n_bins)

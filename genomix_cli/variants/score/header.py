@@ -46,7 +46,7 @@ def make_header(
     background = plan.background.source if plan.background else "a background (there is none)"
     reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
     facts = [
-        ("Mode", plan.mode),
+        *([("Mode", plan.mode)] if plan.mode else []),
         ("Precision", plan.precision),
         ("Strands", "both" if request.both_strands else "forward"),
         ("Device", device_name(plan.devices)),
@@ -55,14 +55,14 @@ def make_header(
         facts.append(("Background", str(plan.background)))
     if plan.absent:
         facts.append(("TracksAbsent", ",".join(plan.absent)))
+    ranked = tags.PROBABILITY if plan.reads_window else f"|{tags.ACTIVITY}|"
+    named_in_tags = {"model": plan.name, "background": background, "ranked": ranked}
     made = provenance(request, plan)
     return reader.header.without(LINE, f"##INFO=<ID={tags.PREFIX}").plus(
         [
             *contigs,
             *(
-                _info_line(
-                    tag.key, tag.kind, tag.text.format(model=plan.name, background=background)
-                )
+                _info_line(tag.key, tag.kind, tag.text.format(**named_in_tags))
                 for tag in annotator.tags
             ),
             _info_line(tags.REASON, "String", f"Why the allele was not scored ({reasons})"),
@@ -107,20 +107,25 @@ def command(request: ScoreRequest, plan: Plan) -> list[object]:
     ]
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
     words += [word for option in options if option[1] for word in option]
-    words += ["--both-strands"] if request.both_strands else []
+    words += ["--both-strands"] if request.both_strands and plan.reads_window else []
     return words
 
 
 def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
     """Return the settings that the scores depend on, besides the inputs."""
-    return {
-        **({"cell": request.genome.cell} if request.genome.cell else {}),
-        "uncovered": request.genome.uncovered or plan.config.uncovered,
-        "max_gap_bins": plan.config.max_gap_bins,
+    scoring: dict[str, object] = {
         "check_ref": request.check_ref,
         "mode": plan.mode,
         "precision": plan.precision,
         "both_strands": request.both_strands,
+    }
+    if not plan.reads_window:
+        return scoring
+    return {
+        **({"cell": request.genome.cell} if request.genome.cell else {}),
+        "uncovered": request.genome.uncovered or plan.config.uncovered,
+        "max_gap_bins": plan.config.max_gap_bins,
+        **scoring,
     }
 
 
@@ -150,13 +155,22 @@ def _contigs(
 def warnings_of(plan: Plan) -> list[str]:
     """Return the warnings that a reader of the scores needs."""
     texts = [tags.DEMONSTRATION] if plan.config.demonstration else []
-    absent, given = plan.absent, plan.conditions
+    absent = plan.absent
     if absent and len(absent) == len(plan.config.tracks):
-        what = "sequence and contacts" if given.contacts else "sequence alone"
+        what = "sequence and contacts" if plan.conditions.contacts else "sequence alone"
         texts.append(f"no tracks were given: scored from {what}")
     elif absent:
         texts.append(f"{', '.join(absent)} not given: scored as if not measured")
-    if plan.calibration is None:
+    if plan.ignored:
+        given = ", ".join(plan.ignored)
+        reads = f"{plan.name} reads both strands of the sequence alone, in fp32"
+        texts.append(f"{reads}: {given} ignored")
+    if not plan.reads_window:
+        texts.append(
+            f"{plan.name} predicts activity, not whether a change of it matters: "
+            f"no {tags.PROBABILITY}, no {tags.DIFFERENCE}"
+        )
+    elif plan.calibration is None:
         fitted = [c.conditions for c in plan.config.calibrations]
         texts.append(_lacks("calibration", tags.PROBABILITY, plan, fitted))
     ranks = f"{tags.PERCENTILE}, no {tags.PHRED}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +23,10 @@ from genomix_cli.provenance import sha256
 from genomix_cli.variants import trained
 from genomix_cli.variants.conditions import Conditions
 from genomix_cli.variants.records.cutting import suited_mode
-from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.records.inputs import BIN_SIZE, STRIDE
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
-from genomix_cli.variants.score.background import Background, load_backgrounds
+from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
+from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Mode, Precision, chosen_precision
 
 
@@ -47,13 +49,19 @@ class Plan(NamedTuple):
     backgrounds : tuple of Background
         All that are stored.
     devices : list of torch.device
-    mode, precision : str
+    mode : str or None
+        None for a model that reads no window.
+    precision : str
     format : Format
     regions : Regions or None
     stride : int
-        Bases of the central half of a window.
+        Bases of a core: of the central half of a window.
     contigs : tuple of str
         Contigs of the first records.
+    differences : Differences
+        Of activity, as far as the model predicts any.
+    ignored : tuple of str
+        Options given that mean nothing to the model.
     """
 
     folder: Path
@@ -64,12 +72,24 @@ class Plan(NamedTuple):
     calibration: Platt | None
     backgrounds: tuple[Background, ...]
     devices: list[torch.device]
-    mode: Mode
+    mode: Mode | None
     precision: Precision
     format: Format
     regions: Regions | None
     stride: int
     contigs: tuple[str, ...]
+    differences: Differences
+    ignored: tuple[str, ...]
+
+    @property
+    def reads_window(self) -> bool:
+        """False for a model of haplotypes alone, which has no logits."""
+        return self.mode is not None
+
+    @property
+    def statistic(self) -> str:
+        """Name of what ranks alleles."""
+        return LOGITS if self.reads_window else self.differences.statistic
 
     @property
     def name(self) -> str:
@@ -79,8 +99,8 @@ class Plan(NamedTuple):
     @property
     def background(self) -> Background | None:
         """The background that was made under these conditions, if there is one."""
-        fits = (b for b in self.backgrounds if b.conditions.agree_with(self.conditions))
-        return next(fits, None)
+        own = (b for b in self.backgrounds if b.statistic == self.statistic)
+        return next((b for b in own if b.conditions.agree_with(self.conditions)), None)
 
 
 def check_choices(request: ScoreRequest) -> None:
@@ -114,7 +134,35 @@ def check_choices(request: ScoreRequest) -> None:
         )
 
 
-def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record]) -> Plan:
+def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
+    """Return the request as the model hears it, and options given that mean nothing to it.
+
+    A model of haplotypes alone reads both strands in fp32, and no window.
+    """
+    config = trained.read_config(trained.model_folder(request.model))
+    if config.reads_window:
+        return request, ()
+    files = request.genome
+    without = {
+        "--track": bool(files.tracks),
+        "--contacts": files.contacts is not None,
+        "--uncovered": files.uncovered is not None,
+        "--cell": bool(files.cell),
+        "--mode": request.mode != "auto",
+        "--precision": request.precision == "bf16",
+        "--both-strands": request.both_strands,
+    }
+    bare = replace(files, tracks={}, contacts=None, uncovered=None, cell="")
+    ignored = tuple(option for option, given in without.items() if given)
+    return replace(request, genome=bare, precision="fp32", both_strands=True), ignored
+
+
+def make_plan(
+    request: ScoreRequest,
+    regions: Regions | None,
+    first: list[Record],
+    ignored: tuple[str, ...] = (),
+) -> Plan:
     """Decide everything that the request leaves open.
 
     Parameters
@@ -123,6 +171,8 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
     regions : Regions, optional
     first : list of Record
         First records of the whole file, from which the mode is chosen.
+    ignored : tuple of str
+        See :func:`heeded`.
 
     Raises
     ------
@@ -134,10 +184,12 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
     format = format_of(request.output, request.output_type)
     folder = trained.model_folder(request.model)
     config, digest = trained.read_config(folder), sha256(RunFolder(folder).weights)
-    trained.refuse_pretrained(config, folder)
+    trained.refuse_unable(config, folder)
     devices = resolve_devices(request.device, request.devices)
-    stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
-    mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
+    stride, mode = STRIDE, None
+    if config.reads_window:
+        stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
+        mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
     precision = chosen_precision(request.precision, devices[0])
     inputs = given_inputs(request.genome)
     conditions = config.conditions(
@@ -163,6 +215,8 @@ def make_plan(request: ScoreRequest, regions: Regions | None, first: list[Record
         regions,
         stride,
         tuple(dict.fromkeys(record.chrom for record in first)),
+        Differences.of(config.activity),
+        ignored,
     )
 
 

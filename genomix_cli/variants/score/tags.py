@@ -9,6 +9,7 @@ PREFIX = "GENOMIX_"
 PROBABILITY = PREFIX + "P"
 DIFFERENCE = PREFIX + "DL"
 LOGIT = PREFIX + "LOGIT"
+ACTIVITY = PREFIX + "DA"
 PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
 REASON = PREFIX + "REASON"
@@ -18,13 +19,34 @@ DEMONSTRATION = (
 )
 
 
+#: Fields to rank by, the first that a file has: logits stand where P has no value.
+RANKING = (LOGIT, PROBABILITY, ACTIVITY)
+
+
+def ranking_key(meta: Iterable[str]) -> str | None:
+    """Return the field to rank by of a VCF with these header lines; None if it was not scored."""
+    lines = [line for line in meta if line.startswith(f"##INFO=<ID={PREFIX}")]
+    found = (key for key in RANKING if any(line.startswith(f"##INFO=<ID={key},") for line in lines))
+    return next(found, None)
+
+
 def score_key(meta: Iterable[str]) -> str:
-    """Return the field to rank by of a VCF with these header lines: logits where P has no value."""
-    return LOGIT if any(line.startswith(f"##INFO=<ID={LOGIT},") for line in meta) else PROBABILITY
+    """Return the same, or the probability of a VCF that was not scored."""
+    return ranking_key(meta) or PROBABILITY
+
+
+def is_signed(key: str) -> bool:
+    """Return True for a field whose magnitude ranks alleles: differences of activity."""
+    return key == ACTIVITY or key.startswith(f"{ACTIVITY}_")
+
+
+def of_output(name: str) -> str:
+    """Return the field of the difference of one output."""
+    return f"{ACTIVITY}_{name}"
 
 
 class Tag(NamedTuple):
-    """INFO field with one value per ALT; `text` may refer to ``{model}`` and ``{background}``."""
+    """INFO field with one value per ALT; `text` may refer to model, background and ranked score."""
 
     key: str
     kind: str
@@ -45,8 +67,6 @@ UNCALIBRATED = (
 )
 #: Written only if the model has a background.
 RANKS = (
-    Tag(PERCENTILE, "Float", "Percentile of " + PROBABILITY + " among {background}"),
-    Tag(
-        PHRED, "Float", f"-10 log10 of the share of {{background}} with at least this {PROBABILITY}"
-    ),
+    Tag(PERCENTILE, "Float", "Percentile of {ranked} among {background}"),
+    Tag(PHRED, "Float", "-10 log10 of the share of {background} with at least this {ranked}"),
 )

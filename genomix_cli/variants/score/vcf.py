@@ -30,7 +30,7 @@ from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.background import Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
 from genomix_cli.variants.score.header import make_header, provenance, warnings_of
-from genomix_cli.variants.score.plan import Plan, check_choices, make_plan
+from genomix_cli.variants.score.plan import Plan, check_choices, heeded, make_plan
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
 log = logging.getLogger("genomix")
@@ -53,6 +53,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
         If more than 20 % of the REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
     """
     check_choices(request)
+    request, ignored = heeded(request)
     regions = Regions.wanted(request.regions, request.regions_file)
     with (
         VcfReader(request.vcf, regions) as reader,
@@ -68,7 +69,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
         if first:
             check_contigs(names, reference, reader)
         ReferenceAudit(reader, reference).look_at(check_records(first, reference))
-        plan = make_plan(request, regions, first)
+        plan = make_plan(request, regions, first, ignored)
         if plan.format.is_bcf:
             reader.header.refuse_for_bcf(request.vcf)
         summary = _score(request, plan, reader, records, reference)
@@ -119,8 +120,9 @@ def _score(
     records: Iterator[Record],
     reference: Reference,
 ) -> ScoreSummary:
-    seen = read_seen(plan.folder)
-    if seen is None and not plan.config.demonstration:
+    # A network of activity has seen sequences, which say nothing of alleles.
+    seen = read_seen(plan.folder) if plan.reads_window else None
+    if seen is None and plan.reads_window and not plan.config.demonstration:
         log.info("%s: %s", plan.name, told(None, "alleles")[0])
     annotator = Annotator(
         plan.calibration,
@@ -129,6 +131,8 @@ def _score(
         ranks=bool(plan.backgrounds),
         exclude_mismatches=request.check_ref == "x",
         seen=None if seen is None else SeenAlleles(seen, reference),
+        has_logit=plan.reads_window,
+        differences=plan.differences,
     )
     header = make_header(request, plan, reader, reference, annotator)
     for text in warnings_of(plan):
@@ -167,11 +171,12 @@ def _identity(request: ScoreRequest, plan: Plan, header: Header) -> str:
 
 
 def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
-    logits = np.concatenate([np.empty(0, np.float32), *run.logits])
-    if not len(logits):
+    ranked = np.concatenate([np.empty(0, np.float32), *run.ranked])
+    if not len(ranked):
         raise UsageError("no allele was scored", where="--save-background")
     source = f"the variants of {Path(request.vcf).name}"
     others: tuple[Background, ...] = ()
     with suppress(DataError):  # of other weights, or damaged: replaced
         others = load_backgrounds(plan.folder, plan.digest, plan.config.conditions())
-    Background.of(logits, source, plan.digest, plan.conditions).save(plan.folder, others)
+    made = Background.of(ranked, source, plan.digest, plan.conditions, plan.statistic)
+    made.save(plan.folder, others)

@@ -43,6 +43,8 @@ def open_genome(files: GenomeFiles, config: ModelConfig) -> GenomeSource:
     """
     if files.shard is not None:
         shard = open_shard(files.shard)
+        if not config.reads_window:
+            return shard
         refuse_other_scale(shard, config)
         return shard.in_cell(require_cell(shard.cells, files.cell))
     return raw_genome(files, config)
@@ -85,13 +87,15 @@ class EngineSpec:
     model : str
         Run folder, or name of a model that ships with genomix.
     genome : GenomeFiles
-    mode, precision : str
+    mode : str or None
+        None for a model that reads no window.
+    precision : str
     both_strands : bool
     """
 
     model: str
     genome: GenomeFiles
-    mode: Mode
+    mode: Mode | None
     precision: Precision
     both_strands: bool
 
@@ -102,7 +106,7 @@ class EngineSpec:
             loaded.module,
             open_genome(self.genome, loaded.config),
             device,
-            mode=self.mode,
+            mode=self.mode or "shared",
             precision=self.precision,
             both_strands=self.both_strands,
             stop=stop,

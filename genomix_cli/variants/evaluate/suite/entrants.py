@@ -27,7 +27,7 @@ from genomix_cli.variants.score.workers import refuse_other_scale
 from genomix_cli.variants.train.controls import ShuffledTracks
 from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.train.task import VariantTask, predict
-from genomix_cli.variants.trained import LoadedModel, load_model, refuse_pretrained
+from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
 
 log = logging.getLogger("genomix")
 
@@ -147,7 +147,7 @@ def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> li
     models: list[Model] = []
     for name, path in zip(_names(request.models), request.models, strict=True):
         loaded = load_model(path, device)
-        refuse_pretrained(loaded.config, loaded.path)
+        refuse_unable(loaded.config, loaded.path)
         refuse_other_scale(shard, loaded.config)
         models.append(Model(name, loaded, shard))
     return models

@@ -21,7 +21,7 @@ from genomix_cli.variants.records.inputs import least_distance
 from genomix_cli.variants.records.seen import items_of
 from genomix_cli.variants.requests import SuiteRequest
 from genomix_cli.variants.train.splits import HeldOutRegions, labelled_rows, thin
-from genomix_cli.variants.trained import model_folder, read_config
+from genomix_cli.variants.trained import is_activity, model_folder, read_config
 
 log = logging.getLogger("genomix")
 
@@ -79,11 +79,17 @@ def read_run_split(name: str) -> RunSplit:
     Raises
     ------
     UsageError
-        If there is no such model.
+        If there is no such model, or it reads no window of a shard.
     DataError
         If its files are damaged.
     """
     folder = model_folder(name)
+    if is_activity(folder):
+        raise UsageError(
+            "reads no window of a shard",
+            where=folder,
+            hint="evaluate its scores: genomix score, then genomix evaluate",
+        )
     settings, seen = _settings(folder), read_seen(folder)
     try:
         valid, test = (_part(settings, part) for part in ("valid", "test"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from genomix_cli.errors import CheckError, DataError, UsageError
@@ -182,17 +183,86 @@ def test_a_table_that_cannot_be_read(tmp_path, text, message):
         read_labels(path)
 
 
-def test_quantities_need_a_threshold(tmp_path):
-    path = _vcf(
-        tmp_path / "a.vcf",
-        "chr1 10 A G LABEL=0.7;GENOMIX_P=0.9",
-        "chr1 20 A G LABEL=-1;GENOMIX_P=0.1",
-    )
-    with pytest.raises(
-        DataError, match=r"are quantities .*expected 0 or 1, found 0.7.*--threshold"
-    ):
-        _evaluate(path)
+QUANTITIES = ("chr1 10 A G LABEL=0.7;GENOMIX_P=0.9", "chr1 20 A G LABEL=-1;GENOMIX_P=0.1")
+
+
+def test_quantities_are_classes_above_a_threshold(tmp_path):
+    path = _vcf(tmp_path / "a.vcf", *QUANTITIES)
     assert _values(_evaluate(path, threshold=0.5))["auroc"] == 1
+    with pytest.raises(DataError, match=r"are quantities.*found 0.7.*--probability-info"):
+        _evaluate(path, probability_info="PROB")
+
+
+DA_HEADER = '##INFO=<ID=GENOMIX_DA,Number=A,Type=Float,Description="change">\n'
+
+
+def _changes(path: Path) -> Any:
+    """A file of changes that follow measured effects in size, and half of them in sign."""
+    rng = np.random.default_rng(0)
+    effect = rng.normal(size=200)
+    change = effect * np.where(np.arange(200) < 150, 1, -1) + 0.3 * rng.normal(size=200)
+    records = (
+        f"chr{1 + i // 40} {1000 * i + 1} A G LABEL={effect[i]};GENOMIX_DA={change[i]}"
+        for i in range(200)
+    )
+    text = _vcf(path, *records).read_text()
+    path.write_text(text.replace("#CHROM", f"{DA_HEADER}#CHROM"))
+    return effect, change
+
+
+def test_quantities_are_correlated_with_and_without_their_sign(tmp_path):
+    effect, change = _changes(tmp_path / "a.vcf")
+    evaluation = _evaluate(tmp_path / "a.vcf", draws=20)
+    size = np.abs(effect), np.abs(change)
+    assert _values(evaluation) == pytest.approx(
+        {
+            "pearson": pearsonr(effect, change).statistic,
+            "spearman": spearmanr(effect, change).statistic,
+            "pearson_magnitude": pearsonr(*size).statistic,
+            "spearman_magnitude": spearmanr(*size).statistic,
+        }
+    )
+    assert evaluation.prevalence is None
+    assert evaluation.metrics[0].score.low < evaluation.metrics[0].score.value
+
+
+def test_a_probability_has_no_sign_to_drop(tmp_path):
+    path = _vcf(tmp_path / "a.vcf", *QUANTITIES, "chr1 30 A G LABEL=-2;GENOMIX_P=0.8")
+    values = _values(_evaluate(path))
+    assert values["pearson"] == pytest.approx(np.corrcoef([0.7, -1, -2], [0.9, 0.1, 0.8])[0, 1])
+    size = np.corrcoef([0.7, 1, 2], [0.9, 0.1, 0.8])[0, 1]
+    assert values["pearson_magnitude"] == pytest.approx(size)
+
+
+def test_classes_are_ranked_by_the_magnitude_of_changes(tmp_path):
+    effect, change = _changes(tmp_path / "a.vcf")
+    values = _values(_evaluate(tmp_path / "a.vcf", threshold=0.0))
+    assert values["auroc"] == pytest.approx(roc_auc_score(effect > 0, np.abs(change)))
+
+
+def test_another_file_may_hold_unsigned_scores(tmp_path):
+    """The size of each score is taken as its own kind of score has it."""
+    effect, change = _changes(tmp_path / "a.vcf")
+    lines = (tmp_path / "a.vcf").read_text().replace(DA_HEADER, "").replace("_DA=", "_P=")
+    (tmp_path / "b.vcf").write_text(lines)
+    found = _evaluate(tmp_path / "a.vcf", versus=tmp_path / "b.vcf").metrics[2]
+    assert found.other is not None
+    assert found.other.value == pytest.approx(np.corrcoef(np.abs(effect), change)[0, 1])
+    assert found.score.value == pytest.approx(np.corrcoef(np.abs(effect), np.abs(change))[0, 1])
+
+
+def test_effects_of_a_table_are_quantities(tmp_path):
+    path = _vcf(tmp_path / "a.vcf", *QUANTITIES)
+    table = "contig\tpos\tref\talt\teffect\nchr1\t10\tA\tG\t-0.5\nchr1\t20\tA\tG\t2\n"
+    (tmp_path / "labels.tsv").write_text(table)
+    values = _values(_evaluate(path, labels=tmp_path / "labels.tsv"))
+    assert values["pearson"] == pytest.approx(-1)
+
+
+def test_equal_quantities_are_refused(tmp_path):
+    path = _vcf(tmp_path / "a.vcf", "chr1 10 A G LABEL=0.7;GENOMIX_P=0.9")
+    with pytest.raises(DataError, match=r"different labels.*1 of 1 alleles"):
+        _evaluate(path)
 
 
 @pytest.mark.parametrize(

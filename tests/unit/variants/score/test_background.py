@@ -26,13 +26,13 @@ def common() -> Background:
 
 def test_percentiles_are_those_of_scipy(common: Background) -> None:
     asked = np.array([-9, 0, 0.01, 1.5, 9], np.float32)
-    expected = [percentileofscore(common.logits, a, kind="mean") for a in asked]
+    expected = [percentileofscore(common.scores, a, kind="mean") for a in asked]
     np.testing.assert_allclose(common.percentile(asked), expected, rtol=1e-9)
 
 
 def test_phred_counts_what_scores_as_high(common: Background) -> None:
-    asked = np.array([common.logits[0], np.median(common.logits), 99], np.float32)
-    shares = [(np.sum(common.logits >= a) + 1) / 1000 for a in asked]
+    asked = np.array([common.scores[0], np.median(common.scores), 99], np.float32)
+    shares = [(np.sum(common.scores >= a) + 1) / 1000 for a in asked]
     np.testing.assert_allclose(common.phred(asked), -10 * np.log10(shares), atol=1e-9)
     assert common.phred(asked)[0] == 0
     assert not np.signbit(common.phred(asked)[0])
@@ -41,17 +41,17 @@ def test_phred_counts_what_scores_as_high(common: Background) -> None:
 
 def test_several_are_read_back_one_for_each_conditions(tmp_path: Path, common: Background) -> None:
     alone = Background.of(
-        common.logits[:100], "others", "abc", TRACKS.without(tracks=True, contacts=True)
+        common.scores[:100], "others", "abc", TRACKS.without(tracks=True, contacts=True)
     )
     common.save(tmp_path)
     alone.save(tmp_path, [common])
     found = load_backgrounds(tmp_path, "abc", Conditions())
     for stored, read in zip((common, alone), found, strict=True):
-        np.testing.assert_array_equal(read.logits, stored.logits)
+        np.testing.assert_array_equal(read.scores, stored.scores)
         assert str(read) == str(stored)
         assert read.conditions == stored.conditions
     assert str(found[1]) == "others, 100 variants (sequence alone; shared windows; fp32)"
-    again = Background.of(common.logits[:5], "again", "abc", TRACKS)
+    again = Background.of(common.scores[:5], "again", "abc", TRACKS)
     again.save(tmp_path, found)  # replaces the one of its conditions
     assert [b.source for b in load_backgrounds(tmp_path, "abc", Conditions())] == [
         "others",
@@ -92,7 +92,7 @@ def test_what_decides_whether_conditions_agree(change: dict[str, Any], agrees: b
 def test_more_than_are_kept_become_evenly_spaced_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "MAX_STORED_SCORES", 101)
     many = Background.of(np.arange(1001, dtype=np.float32), "", "", TRACKS)
-    np.testing.assert_array_equal(many.logits, np.arange(0, 1001, 10))
+    np.testing.assert_array_equal(many.scores, np.arange(0, 1001, 10))
     assert many.count == 1001
 
 

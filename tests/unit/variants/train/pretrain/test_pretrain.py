@@ -40,7 +40,7 @@ from genomix_cli.variants.train.pretrain.sampling import (
     validation_draws,
 )
 from genomix_cli.variants.train.splits import HeldOutRegions
-from genomix_cli.variants.trained import load_model, read_config, refuse_pretrained
+from genomix_cli.variants.trained import load_model, read_config, refuse_unable
 from tests.conftest import Ended
 from tests.pretraining_shard import FakeShard, View
 
@@ -279,7 +279,7 @@ def test_a_run_and_the_same_run_interrupted_and_resumed(
     config = read_config(asked.output)
     assert [spec.name for spec in config.tracks] == ["ATAC", "CTCF"]
     with pytest.raises(UsageError, match="pre-trained only"):
-        refuse_pretrained(config, asked.output)
+        refuse_unable(config, asked.output)
     assert inspect(asked.output).facts["purpose"].endswith("pre-trained only")
     started = module._new(FakeShard(), replace(asked, initial=str(asked.output)))
     first = load_model(asked.output).module.state_dict()

@@ -1,0 +1,58 @@
+"""Effects of variants as differences of the activity that their haplotypes are predicted to have.
+
+The network is trained on sequences alone (``genomix train --task activity``). It reads what an
+assay reads, so no window, no tracks and no contacts.
+
+Letters: W windows, G variants per window, H haplotype bases, L bases that the network reads,
+K outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from genomix_cli.learning.activity import ActivityModel
+from genomix_cli.variants.models.base import VariantModel, Variants
+
+
+class Activity(VariantModel):
+    """Activity of the alternate haplotype less that of the reference.
+
+    Both are L bases long with the allele in the middle; behind an insertion or deletion the bases
+    that follow are shifted, and what precedes it stays in place.
+
+    Parameters
+    ----------
+    network : ActivityModel
+    """
+
+    reads_window = False
+    bases: Tensor
+
+    def __init__(self, network: ActivityModel) -> None:
+        super().__init__(network.config)
+        self.network = network
+        self.flank = network.config.length // 2
+        self.outputs = network.config.reported
+        self._rows = tuple(map(network.config.outputs.index, self.outputs))
+        # Row 4: an unknown base.
+        bases = torch.cat([torch.eye(4), torch.full((1, 4), 0.25)])
+        self.register_buffer("bases", bases, persistent=False)
+
+    def differences(self, variants: Variants) -> Tensor:
+        """Return alt less ref of each reported output, float32 ``[W, G, K]``.
+
+        Both go through the network in the same places of equal batches, so that rounding does not
+        tell them apart.
+        """
+        ref, alt = (self.probabilities(codes) for codes in (variants.ref, variants.alt))
+        return self.activity(alt) - self.activity(ref)
+
+    def probabilities(self, codes: Tensor) -> Tensor:
+        """Return what the network reads of haplotypes: ``[W, G, H]`` -> ``[W, G, L, 4]``."""
+        return self.bases[codes[..., : self.config.length].long()]
+
+    def activity(self, p: Tensor) -> Tensor:
+        """Return the mean activity of both strands: ``[W, G, L, 4]`` -> ``[W, G, K]``."""
+        return self.network.both_strands(p.flatten(0, 1), self._rows).unflatten(0, p.shape[:2])

@@ -1,0 +1,278 @@
+"""Variants scored by the difference of activity: in every format, in parts, and among others."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+
+from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.formats.run_folder import CONFIG
+from genomix_cli.genome.fasta import Fasta
+from genomix_cli.inspection import inspect
+from genomix_cli.learning.activity import ActivityConfig, Output
+from genomix_cli.provenance import facts_of
+from genomix_cli.variants.prepare.shard import prepare_variants
+from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
+from genomix_cli.variants.score import engine
+from genomix_cli.variants.score.background import load_backgrounds
+from genomix_cli.variants.score.differences import Differences
+from genomix_cli.variants.score.doctor import examine, write_reference
+from genomix_cli.variants.score.vcf import score_variants
+from genomix_cli.variants.trained import load_model
+from tests.random_activity import OUTPUTS, UNIT, save_activity
+from tests.conftest import ROOT, Ended
+
+DATA = ROOT / "test_data"
+FASTA = DATA / "genome.fa.gz"
+VCF = DATA / "variants.vcf.gz"
+REGION = "chr1:1-60000"
+KEYS = ("GENOMIX_DA", "GENOMIX_DA_HepG2", "GENOMIX_DA_K562")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_activity(tmp_path_factory.mktemp("models") / "mpra"))
+
+
+def score(output: Path, model: str, vcf: Path = VCF, **settings: Any) -> Any:
+    genome = settings.pop("genome", GenomeFiles(FASTA))
+    request = ScoreRequest(vcf, genome, output, model=model, regions=REGION, device="cpu")
+    return score_variants(ScoreRequest(**{**request.__dict__, **settings}))
+
+
+def values(path: Path, *keys: str) -> np.ndarray:
+    """Return fields of a scored VCF, a row per ALT."""
+    with pysam.VariantFile(str(path)) as file:
+        return np.array([row for r in file for row in zip(*(r.info[k] for k in keys), strict=True)])
+
+
+@pytest.fixture(scope="module")
+def scored(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scored") / "scored.vcf"
+    score(path, model)
+    return path
+
+
+def test_the_fields_are_declared_with_assay_cell_and_unit(scored: Path) -> None:
+    with pysam.VariantFile(str(scored)) as file:
+        info = file.header.info
+        own = [key for key in info if key.startswith("GENOMIX")]
+        assert own == [*KEYS, "GENOMIX_REASON"]
+        assert all((info[key].number, info[key].type) == ("A", "Float") for key in KEYS)
+        told = info["GENOMIX_DA_HepG2"].description
+    assert told == f"Predicted change of lentiMPRA activity in HepG2, alt - ref, {UNIT}, by mpra"
+
+
+def test_the_header_says_why_there_is_no_probability(scored: Path) -> None:
+    facts = facts_of(scored.read_text().splitlines())
+    assert "Mode" not in facts
+    assert facts["Strands"] == ["both"]
+    assert "no GENOMIX_P, no GENOMIX_DL" in facts["Warning"][0]
+    assert len(facts["Warning"]) == 2
+
+
+def test_the_mean_is_in_standard_deviations(scored: Path) -> None:
+    mean, *parts = values(scored, *KEYS).T
+    expected = np.mean([part / o.sd for part, o in zip(parts, OUTPUTS[:2], strict=True)], 0)
+    np.testing.assert_allclose(mean, expected, atol=2e-5)
+    assert np.std(mean) > 0
+
+
+def test_a_summary_counts_names_as_often_as_they_stand() -> None:
+    outputs = (Output("a", "x", "u", sd=2.0), Output("b", sd=0.5))
+    given = Differences.of(ActivityConfig(outputs, summary=("a", "b", "b")))
+    rows = np.array([[2.0, 0.5], [0.0, 1.0]], np.float32)
+    np.testing.assert_allclose(given.mean(rows), [(1 + 1 + 1) / 3, 4 / 3])
+    own = Differences.of(ActivityConfig(outputs))
+    np.testing.assert_allclose(own.mean(rows[:, :1]), [1, 0])
+    assert [tag.key for tag in own.tags()] == ["GENOMIX_DA", "GENOMIX_DA_a"]
+
+
+def test_braces_of_a_unit_stay_as_they_are() -> None:
+    given = Differences.of(ActivityConfig((Output("a", "x{0}", "{u}"),)))
+    *_, tag = given.tags()
+    assert (
+        tag.text.format(model="m") == "Predicted change of x{0} activity in a, alt - ref, {u}, by m"
+    )
+
+
+def test_every_format_says_the_same(model: str, scored: Path, tmp_path: Path) -> None:
+    expected = values(scored, *KEYS)
+    for name in ("out.bcf", "out.vcf.gz"):
+        score(tmp_path / name, model)
+        np.testing.assert_allclose(values(tmp_path / name, *KEYS), expected, rtol=1e-6)
+    score(tmp_path / "out.tsv", model)
+    score(tmp_path / "out.parquet", model)
+    text = pd.read_csv(tmp_path / "out.tsv", sep="\t", comment="#")
+    for table in (text, pd.read_parquet(tmp_path / "out.parquet")):
+        np.testing.assert_allclose(table[list(KEYS)].to_numpy(), expected, rtol=1e-6)
+        assert not {"GENOMIX_P", "GENOMIX_DL", "GENOMIX_LOGIT"} & set(table.columns)
+
+
+def test_parts_are_the_whole(model: str, tmp_path: Path) -> None:
+    score(tmp_path / "whole.vcf", model, regions=None)
+    lines: list[str] = []
+    for number in (1, 2, 3):
+        score(tmp_path / f"{number}.vcf", model, regions=None, shard=Part(number, 3))
+        text = (tmp_path / f"{number}.vcf").read_text().splitlines(keepends=True)
+        lines += text if number == 1 else [line for line in text if not line.startswith("#")]
+    assert "".join(lines) == (tmp_path / "whole.vcf").read_text()
+
+
+def test_several_devices_give_the_same_bytes(model: str, scored: Path, tmp_path: Path) -> None:
+    score(tmp_path / "two.vcf", model, devices="2")
+    assert (tmp_path / "two.vcf").read_bytes() == scored.read_bytes()
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(
+    model: str, scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genomix_cli.variants.records import cutting
+    from genomix_cli.variants.score import blocks as running
+
+    monkeypatch.setattr(cutting, "BLOCK_CORES", 1)
+    monkeypatch.setattr(running, "COMMIT_SECONDS", 0.0)
+    finish = running.Run._finish
+    finished: list[int] = []
+
+    def fail_at_the_second(self: Any, *block: Any) -> None:
+        if finished:
+            raise KeyboardInterrupt
+        finish(self, *block)
+        finished.append(1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.Run, "_finish", fail_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            score(tmp_path / "out.vcf", model)
+    assert score(tmp_path / "out.vcf", model, resume=True).resumed > 0
+    assert (tmp_path / "out.vcf").read_bytes() == scored.read_bytes()
+
+
+def test_swapped_alleles_swap_the_sign(model: str, tmp_path: Path) -> None:
+    """A genome that has the alternate bases, and its variants with REF and ALT swapped."""
+    with Fasta(FASTA) as fasta:
+        bases = fasta.letters("chr1", 0, 60_000)
+    rng = np.random.default_rng(0)
+    places = np.arange(500, 59_000, 700)
+    alts = ["ACGT".replace(bases[p], "")[rng.integers(3)] for p in places]
+    header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    found = []
+    for swap in (False, True):
+        letters, rows = list(bases), []
+        for place, alt in zip(places.tolist(), alts, strict=True):
+            ref = bases[place]
+            letters[place] = alt if swap else ref
+            pair = (alt, ref) if swap else (ref, alt)
+            rows.append(f"chr1\t{place + 1}\t.\t{pair[0]}\t{pair[1]}\t.\t.\t.\n")
+        (tmp_path / f"{swap}.fa").write_text(f">chr1\n{''.join(letters)}\n")
+        (tmp_path / f"{swap}.vcf").write_text(header + "".join(rows))
+        genome = GenomeFiles(tmp_path / f"{swap}.fa")
+        score(tmp_path / f"{swap}.out.vcf", model, tmp_path / f"{swap}.vcf", genome=genome)
+        found.append(values(tmp_path / f"{swap}.out.vcf", *KEYS))
+    np.testing.assert_array_equal(found[0], -found[1])
+    assert np.abs(found[0]).max() > 0
+
+
+def test_a_shard_of_any_tracks_will_do(model: str, scored: Path, tmp_path: Path) -> None:
+    tracks = {"ATAC_K562": DATA / "ATAC.bw", "ATAC_liver": DATA / "ATAC.bw"}
+    prepare_variants(PrepareRequest(VCF, FASTA, tmp_path / "s.h5", tracks=tracks))
+    assert open_shard(tmp_path / "s.h5").tracks
+    score(tmp_path / "out.vcf", model, genome=GenomeFiles(shard=tmp_path / "s.h5"))
+    np.testing.assert_array_equal(values(tmp_path / "out.vcf", *KEYS), values(scored, *KEYS))
+
+
+def test_what_it_cannot_heed_is_said_once(
+    model: str, scored: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    genome = GenomeFiles(FASTA, {"ATAC": DATA / "ATAC.bw"}, uncovered="zero")
+    asked = {"mode": "centred", "precision": "bf16", "both_strands": True, "genome": genome}
+    with caplog.at_level(logging.WARNING, "genomix"):
+        score(tmp_path / "out.vcf", model, **asked)
+    told = "--track, --uncovered, --mode, --precision, --both-strands ignored"
+    assert [m for m in caplog.messages if "ignored" in m] == [
+        f"mpra reads both strands of the sequence alone, in fp32: {told}"
+    ]
+    facts = facts_of((tmp_path / "out.vcf").read_text().splitlines())
+    assert "--track" not in facts["Command"][0]
+    assert facts["Precision"] == ["fp32"]
+    np.testing.assert_array_equal(values(tmp_path / "out.vcf", *KEYS), values(scored, *KEYS))
+
+
+def test_ranks_are_those_of_magnitudes(tmp_path: Path, scored: Path) -> None:
+    own = save_activity(tmp_path / "own")
+    score(tmp_path / "background.vcf", str(own), save_background=True)
+    (stored,) = load_backgrounds(own, load_model(own).sha256, load_model(own).config.conditions())
+    assert stored.statistic == "|GENOMIX_DA| (HepG2, K562)"
+    assert (stored.conditions.tracks, stored.conditions.mode) == ((), None)
+    score(tmp_path / "out.vcf", str(own))
+    change, percentile, phred = values(
+        tmp_path / "out.vcf", "GENOMIX_DA", "GENOMIX_PCT", "GENOMIX_PHRED"
+    ).T
+    largest = int(np.argmax(np.abs(change)))
+    assert percentile[largest] == pytest.approx(100 - 50 / len(change), rel=1e-4)
+    assert phred[largest] == pytest.approx(-10 * np.log10(2 / (len(change) + 1)), rel=1e-4)
+    assert "Percentile of |GENOMIX_DA| among" in (tmp_path / "out.vcf").read_text()
+
+
+def test_a_background_of_another_summary_ranks_nothing(tmp_path: Path) -> None:
+    own = save_activity(tmp_path / "own")
+    score(tmp_path / "background.vcf", str(own), save_background=True)
+    data = json.loads((own / CONFIG).read_text())
+    del data["config_sha256"]
+    data["arch"]["summary"] = ["HepG2"]
+    (own / CONFIG).write_text(json.dumps(data))
+    score(tmp_path / "out.vcf", str(own))
+    with pysam.VariantFile(str(tmp_path / "out.vcf")) as file:
+        assert all(record.info["GENOMIX_PCT"] == (None,) * len(record.alts) for record in file)
+
+
+def test_inspect_shows_the_largest_changes_of_either_sign(scored: Path) -> None:
+    report = inspect(scored, top=5)
+    (table,) = report.tables
+    changes = np.array([row[-1] for row in table.rows])
+    every = values(scored, "GENOMIX_DA")[:, 0]
+    assert table.title == "largest changes"
+    assert report.kind == "scored VCF"
+    np.testing.assert_allclose(np.abs(changes), np.sort(np.abs(every))[::-1][:5], rtol=1e-5)
+
+
+def test_the_doctor_examines_it(model: str, tmp_path: Path) -> None:
+    write_reference(model)
+    found = examine(model, "cpu", "auto")
+    assert found.sound, found.problems
+    assert found.ms_per_window is None
+    changed = load_model(save_activity(tmp_path / "other", seed=1)).sha256
+    path = Path(model) / "reference.json"
+    stored = json.loads(path.read_text())
+    stored["difference 1"][3] *= -1
+    path.write_text(json.dumps(stored))
+    assert not examine(model, "cpu", "auto").sound
+    path.write_text(json.dumps({**stored, "model": changed}))
+    with pytest.raises(Exception, match="belong to other weights"):
+        examine(model, "cpu", "auto")
+
+
+def test_batches_do_not_change_it(model: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """The score of an allele is that of a batch of one, up to rounding."""
+    score(tmp_path / "many.vcf", model)
+    monkeypatch.setattr(engine, "CHUNKS", (1,))
+    score(tmp_path / "one.vcf", model)
+    many, one = (values(tmp_path / f"{name}.vcf", *KEYS) for name in ("many", "one"))
+    np.testing.assert_allclose(many, one, atol=2e-5)
+
+
+def test_it_has_no_suite(genomix_fast: Any, model: str, tmp_path: Path) -> None:
+    prepare_variants(PrepareRequest(VCF, FASTA, tmp_path / "s.h5", label_info="LABEL"))
+    ended: Ended = genomix_fast(
+        "evaluate", tmp_path / "s.h5", "-m", model, "-o", tmp_path / "out",
+        "--test-contigs", "chr2", code=2,
+    )  # fmt: skip
+    assert "reads no window" in ended.err
