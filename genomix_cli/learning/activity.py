@@ -58,11 +58,6 @@ class Output:
         """True for a class, whose value is a log-odds."""
         return not self.unit
 
-    @property
-    def is_measured(self) -> bool:
-        """True for a quantity of an assay; not for a class, nor for answers of other models."""
-        return bool(self.assay) and not self.is_class
-
 
 @dataclass(frozen=True)
 class ActivityConfig:
@@ -82,7 +77,7 @@ class ActivityConfig:
     dropout : float
     summary : tuple of str
         Outputs whose mean sums up the activity, each divided by its `sd`; one named twice counts
-        twice. Empty: all measured quantities.
+        twice. Empty: the quantities of an assay, or where none is named all quantities.
     """
 
     outputs: tuple[Output, ...]
@@ -104,12 +99,20 @@ class ActivityConfig:
     @property
     def averaged(self) -> tuple[str, ...]:
         """Names of the outputs in the summary."""
-        return self.summary or tuple(each.name for each in self.outputs if each.is_measured)
+        return self.summary or self._measured
 
     @property
     def reported(self) -> tuple[Output, ...]:
-        """The outputs that score variants: all measured ones, and those in the summary."""
-        return tuple(o for o in self.outputs if o.is_measured or o.name in self.summary)
+        """The outputs that score variants: measured quantities, and those in the summary."""
+        names = {*self._measured, *self.summary}
+        return tuple(each for each in self.outputs if each.name in names)
+
+    @property
+    def _measured(self) -> tuple[str, ...]:
+        """Names of the quantities of an assay: not of classes or answers of other models."""
+        quantities = [each for each in self.outputs if not each.is_class]
+        of_assay = [each for each in quantities if each.assay]
+        return tuple(each.name for each in of_assay or quantities)
 
 
 class Residual(nn.Module):

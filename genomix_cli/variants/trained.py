@@ -184,11 +184,10 @@ def refuse_unable(config: ModelConfig, folder: Path) -> None:
     activity = config.activity
     if activity is not None and not activity.reported:
         raise UsageError(
-            "predicts no measured quantity, and scores no variants",
+            "predicts classes alone, and scores no variants",
             where=folder,
             found=", ".join(output.name for output in activity.outputs),
-            hint="prepare its sequences with --assay and --unit, or name outputs when training: "
-            "--set summary=NAME",
+            hint="train it on quantities, or name the classes to go by: --set 'summary=[\"NAME\"]'",
         )
     if config.pretrained_only:
         raise UsageError(

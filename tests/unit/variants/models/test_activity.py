@@ -126,6 +126,11 @@ def test_a_summary_reports_what_it_names() -> None:
         config(summary=("liver",))
 
 
+def test_without_an_assay_all_quantities_count() -> None:
+    outputs = (Output("a", unit="u"), Output("b", unit="u"), Output("open", "assay"))
+    assert config(outputs=outputs).averaged == ("a", "b")
+
+
 def test_a_run_is_read_as_a_model_of_variants(tmp_path: Path) -> None:
     folder = save_activity(tmp_path / "run")
     loaded = load_model(folder)
@@ -142,7 +147,7 @@ def test_a_run_is_read_as_a_model_of_variants(tmp_path: Path) -> None:
 
 def test_a_network_of_classes_scores_no_variants(tmp_path: Path) -> None:
     folder = save_activity(tmp_path / "run", outputs=(Output("open"), Output("bound")))
-    with pytest.raises(UsageError, match=r"no measured quantity.*found open, bound.*summary"):
+    with pytest.raises(UsageError, match=r"classes alone.*found open, bound.*summary"):
         refuse_unable(read_config(folder), folder)
 
 

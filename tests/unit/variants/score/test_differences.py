@@ -26,8 +26,8 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.doctor import examine, write_reference
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import load_model
-from tests.random_activity import OUTPUTS, UNIT, save_activity
 from tests.conftest import ROOT, Ended
+from tests.random_activity import OUTPUTS, UNIT, save_activity
 
 DATA = ROOT / "test_data"
 FASTA = DATA / "genome.fa.gz"
