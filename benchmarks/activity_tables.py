@@ -1,0 +1,201 @@
+"""Tables of real sequences and what they do, as `genomix prepare sequences` reads them.
+
+    python benchmarks/activity_tables.py --data DATA -o TABLES
+
+DATA holds lentimpra_agarwal2025/, mattioli2019_tss_mpra/, dhs_dnadiffusion/, gue_human/ and
+satmut_kircher2019/. Written into TABLES, with columns id, sequence, group, split:
+
+lentimpra.tsv  200 bp; HepG2, WTC11: log2 activity in the cell line's library; K562: in a joint one
+mattioli.tsv   144 bp; HUES64, mESC: log2 activity
+dhs.tsv        200 bp; cell: the one cell type of four where the site is open
+gue_TASK.tsv   label: bound or not (tf0 to tf4, 101 bp), promoter or not (prom_core_all 70 bp,
+               prom_300_all 300 bp)
+
+Left out is every sequence that shares 24 bases, on either strand, with an element of Kircher et al.
+2019, whose variants are for testing alone. Parts are those of the authors where they have a part to
+learn from; elsewhere by a hash of the group, 80 % train, 10 % validation, 10 % test; sequences that
+share 24 bases are in one group there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from real_data import CELLS, constructs
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode, reverse_complement
+
+SHARED = 24
+NO_WORD = np.uint64(4**SHARED)
+PIECE = 20_000
+MATTIOLI_BASES = 144
+GUE = ("tf0", "tf1", "tf2", "tf3", "tf4", "prom_core_all", "prom_300_all")
+#: Parts of the authors under the names that all tables have.
+PARTS = {"training": "train", "dev": "validation"}
+
+
+def main() -> None:
+    """Write the tables, and print what they hold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    elements = constructs(options.data).values()
+    tables = {
+        "lentimpra": lentimpra(options.data),
+        "mattioli": mattioli(options.data),
+        "dhs": dhs(options.data),
+    }
+    tables |= {f"gue_{task}": table for task, table in gue(options.data).items()}
+    print(f"| table | rows | left out: {SHARED} bases of Kircher | train | validation | test |")
+    print("|---|---|---|---|---|---|")
+    for name, table in tables.items():
+        out = shares_word(table["sequence"], elements)
+        kept = table[~out]
+        kept.to_csv(options.output / f"{name}.tsv", sep="\t", index=False)
+        parts = kept["split"].value_counts()
+        cells = [f"{parts[part]:,}" for part in ("train", "validation", "test")]
+        print(f"| {name} | {len(kept):,} | {out.sum():,} | {' | '.join(cells)} |", flush=True)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A TSV, gzipped or not, with all cells as text."""
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+
+
+def lentimpra(data: Path) -> pd.DataFrame:
+    """A row per construct; elements that overlap, in either orientation, are a group."""
+    folder = data / "lentimpra_agarwal2025"
+    rows = read_table(folder / "lentimpra_sequences.tsv.gz")
+    first = rows.drop_duplicates("sequence").set_index("sequence")
+    table = pd.DataFrame({"id": first["seq_id"]})
+    for cell in ("HepG2", "WTC11"):
+        own = rows[rows["library"] == cell].set_index("sequence")["activity"]
+        table[cell] = own.reindex(table.index)
+    joint = rows[rows["joint_K562"] != ""].drop_duplicates("sequence").set_index("sequence")
+    table["K562"] = joint["joint_K562"].reindex(table.index)
+    table = table.fillna("").reset_index()
+    return arranged(table, linked(first["element"], table["sequence"]))
+
+
+def mattioli(data: Path) -> pd.DataFrame:
+    """A row per tile; those of a transcription start site, and of overlapping ones, are a group.
+
+    The controls, whose sequences are numbered repeats, are not 144 bp long and stay out.
+    """
+    rows = read_table(data / "mattioli2019_tss_mpra" / "elements_hESC_mESC.tsv.gz")
+    rows = rows[rows["sequence"].str.fullmatch(f"[ACGT]{{{MATTIOLI_BASES}}}")].reset_index()
+    random = "random" + rows.groupby("tile_type").cumcount().astype(str)
+    table = pd.DataFrame({"id": rows["name"].where(rows["tile_type"] != "RANDOM", random)})
+    table["sequence"] = rows["sequence"]
+    for cell in ("HUES64", "mESC"):
+        table[cell] = np.log2(rows[cell].to_numpy(np.float64)).round(4).astype(str)
+    site = table["id"].str.replace("__tile.*", "", regex=True)
+    return arranged(table, linked(site, table["sequence"]))
+
+
+def dhs(data: Path) -> pd.DataFrame:
+    """Sites that are open in one cell type of four."""
+    rows = read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
+    columns = {"id": rows["dhs_id"], "sequence": rows["sequence"], "cell": rows["TAG"].map(CELLS)}
+    return arranged(pd.DataFrame(columns), rows["dhs_id"], rows["data_label"].replace(PARTS))
+
+
+def gue(data: Path) -> dict[str, pd.DataFrame]:
+    """A table per task; a repeated sequence stays once, one with both labels not at all."""
+    rows = read_table(data / "gue_human" / "gue_human.tsv.gz")
+    rows["label"] = rows["label"].map({"0": "no", "1": "yes"})
+    tables = {}
+    for task in GUE:
+        some = rows[rows["task"] == task]
+        some = some[some.groupby("sequence")["label"].transform("nunique") == 1]
+        some = some.drop_duplicates("sequence").reset_index(drop=True)
+        table = some[["sequence", "label"]].assign(id=task + "_" + some.index.astype(str))
+        own = some["split"].replace(PARTS) if (some["split"] == "train").any() else None
+        tables[task] = arranged(table, table["id"], own)
+    return tables
+
+
+def arranged(table: pd.DataFrame, group: pd.Series, parts: pd.Series | None = None) -> pd.DataFrame:
+    """The table with its groups and parts, the columns that all have first."""
+    split = group.map(part_of) if parts is None else parts
+    table = table.assign(group=group.to_numpy(), split=split.to_numpy())
+    first = ["id", "sequence", "group", "split"]
+    return table[[*first, *(name for name in table.columns if name not in first)]]
+
+
+def part_of(group: str) -> str:
+    """Part of a group: the same in every table and run."""
+    return {0: "test", 1: "validation"}.get(zlib.crc32(group.encode()) % 10, "train")
+
+
+def words(sequences: Iterable[str]) -> NDArray[np.uint64]:
+    """Numbers of the runs of 24 bases of sequences one after the other, with a gap after each.
+
+    The number is that of the strand where it is smaller; a run with an unknown base, as in a gap,
+    has `NO_WORD`. uint64 ``[bases and gaps - 23]``, none after the last.
+    """
+    codes = encode("N".join(sequences))
+    return np.minimum(_numbers(codes), _numbers(reverse_complement(codes))[::-1])
+
+
+def _numbers(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    count = max(len(codes) - SHARED + 1, 0)
+    number = np.zeros(count, np.uint64)
+    unknown = np.zeros(count, bool)
+    for i in range(SHARED):
+        part = codes[i : i + count]
+        number = number * np.uint64(4) + (part & 3)
+        unknown |= part >= UNKNOWN_BASE
+    number[unknown] = NO_WORD
+    return number
+
+
+def shares_word(sequences: Iterable[str], others: Iterable[str]) -> NDArray[np.bool_]:
+    """Which sequences share 24 bases on either strand with one of the others, bool ``[n]``."""
+    known = words(others)
+    known = known[known != NO_WORD]
+    sequences = list(sequences)
+    out = np.zeros(len(sequences), bool)
+    for low in range(0, len(sequences), PIECE):
+        some = sequences[low : low + PIECE]
+        found = np.flatnonzero(np.isin(words(some), known))
+        out[low + owners(some)[found]] = True
+    return out
+
+
+def owners(sequences: Sequence[str]) -> NDArray[np.int64]:
+    """Index of the sequence of each of its bases and of the gap after them, int64."""
+    return np.repeat(np.arange(len(sequences)), [len(sequence) + 1 for sequence in sequences])
+
+
+def linked(group: pd.Series, sequences: Sequence[str]) -> pd.Series:
+    """The groups, those that share 24 bases under one name: a member of one says much of the other.
+
+    A promoter may be in several tiles and several times among the constructs.
+    """
+    names, own = np.unique(group, return_inverse=True)
+    number = words(sequences)
+    owner = own[owners(sequences)[: len(number)]]
+    order = np.lexsort((owner, number))
+    number, owner = number[order], owner[order]
+    same = (number[1:] == number[:-1]) & (number[1:] != NO_WORD)
+    edges = (np.ones(same.sum(), np.int8), (owner[:-1][same], owner[1:][same]))
+    graph = sparse.coo_matrix(edges, shape=(len(names), len(names)))
+    _, component = connected_components(graph, directed=False)
+    # Names are sorted, so that of a component is its first.
+    _, first = np.unique(component, return_index=True)
+    return pd.Series(names[first][component][own], group.index)
+
+
+if __name__ == "__main__":
+    main()

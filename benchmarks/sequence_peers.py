@@ -1,0 +1,233 @@
+"""What is known of a sequence's activity without our networks, and SNVs to ask it about.
+
+Peers: ridge regression on 7-mers, fitted to lentiMPRA (Agarwal et al. 2025,
+doi:10.1038/s41586-024-08430-9); MPRA-DragoNN (Movva et al. 2019, doi:10.1371/journal.pone.0218073);
+the change of JASPAR motifs; GC.
+
+Letters: n sequences or SNVs, L bases, K motifs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genomix_cli.genome.alphabet import (
+    UNKNOWN_BASE,
+    canonical_kmers,
+    encode,
+    kmer_ids,
+    reverse_complement,
+)
+from genomix_cli.genome.motifs import best_scores, read_meme
+
+Codes = NDArray[np.uint8]
+Values = NDArray[np.float64]
+#: Codes uint8 ``[n, L]`` to a number each, ``[n]``.
+Function = Callable[[Codes], Values]
+
+K = 7
+#: Penalty of the squared weights, one per pair of strands, for each column of lentimpra.tsv.
+ALPHA = {"HepG2": 1500.0, "WTC11": 1000.0, "K562": 500.0}
+RIDGE_BASES, DRAGONN_BASES = 200, 145
+DRAGONN = Path("mpra_dragonn_convmodel") / "pretrained.hdf5"
+MOTIFS = Path("motifs") / "JASPAR2024_CORE_vertebrates_nonredundant.meme.gz"
+BATCH = 256
+#: The peer to beat.
+BOTH = "7-mer ridge + MPRA-DragoNN"
+
+
+class Snvs(NamedTuple):
+    """Single-base changes of sequences.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the sequences.
+    sequences : list of NDArray
+        uint8 codes ``[L]``, of any lengths.
+    sequence, at : NDArray
+        int64 ``[n]``: sequence of each SNV, and its 0-based place in it.
+    alt : NDArray
+        uint8 ``[n]``.
+    """
+
+    names: list[str]
+    sequences: list[Codes]
+    sequence: NDArray[np.int64]
+    at: NDArray[np.int64]
+    alt: Codes
+
+    def ref(self) -> Codes:
+        """Codes of the reference alleles, ``[n]``."""
+        pairs = zip(self.sequence, self.at, strict=True)
+        return np.array([self.sequences[s][a] for s, a in pairs], np.uint8)
+
+    def alleles(self, width: int) -> tuple[Codes, Codes]:
+        """Windows with the reference and with the alternate allele, uint8 ``[n, width]`` each.
+
+        Centred on the SNV as far as the sequence reaches; one shorter than `width` is padded with
+        unknown bases on both sides.
+        """
+        longer = [padded(codes, width) for codes in self.sequences]
+        margin = np.array([pad for _, pad in longer])[self.sequence]
+        length = np.array([len(codes) for codes, _ in longer])[self.sequence]
+        start = np.clip(self.at + margin - width // 2, 0, length - width)
+        pairs = zip(self.sequence, start, strict=True)
+        ref = np.stack([longer[s][0][first : first + width] for s, first in pairs])
+        alt = ref.copy()
+        alt[np.arange(len(alt)), self.at + margin - start] = self.alt
+        return ref, alt
+
+
+def padded(codes: Codes, width: int) -> tuple[Codes, int]:
+    """A sequence of at least `width` bases, and how many unknown ones were put before it."""
+    before = max(width - len(codes), 0) // 2
+    after = max(width - len(codes) - before, 0)
+    return np.pad(codes, (before, after), constant_values=UNKNOWN_BASE), before
+
+
+def change(function: Function, ref: Codes, alt: Codes) -> Values:
+    """What a function says of `alt` less what it says of `ref`, both uint8 ``[n, L]``; ``[n]``."""
+    unique, back = np.unique(ref, axis=0, return_inverse=True)
+    return function(alt) - function(unique)[back.reshape(-1)]
+
+
+def stacked(sequences: pd.Series) -> Codes:
+    """Codes of sequences of one length, uint8 ``[n, L]``."""
+    return encode("".join(sequences)).reshape(len(sequences), -1)
+
+
+def fit_ridge(codes: Codes, value: NDArray[np.floating], alpha: float) -> Function:
+    """Ridge regression of values ``[n]`` on counts of k-mers of both strands."""
+    from scipy import sparse
+    from sklearn.linear_model import Ridge
+
+    column, n_columns = canonical_kmers(K)
+    # The ids past the k-mers stand for unknown bases: a column that is dropped.
+    column = np.concatenate([column, [n_columns, n_columns]])
+    ids = column[kmer_ids(codes, K)]
+    ends = np.arange(len(ids) + 1) * ids.shape[1]
+    ones = np.ones(ids.size, np.float32)
+    counts = sparse.csr_matrix((ones, ids.reshape(-1), ends), shape=(len(ids), n_columns + 1))
+    counts.sum_duplicates()
+    model = Ridge(alpha=alpha, solver="lsqr").fit(counts[:, :n_columns], value)
+    weight = np.append(model.coef_, 0.0)[column]
+    return lambda other: model.intercept_ + weight[kmer_ids(other, K)].sum(1)
+
+
+def fit_ridges(table: pd.DataFrame) -> dict[str, Function]:
+    """A ridge for each cell type of rows of ``lentimpra.tsv``."""
+    ridges = {}
+    for cell, alpha in ALPHA.items():
+        some = table[table[cell] != ""]
+        value = some[cell].to_numpy(np.float64)
+        ridges[cell] = fit_ridge(stacked(some["sequence"]), value, alpha)
+    return ridges
+
+
+class Dragonn(nn.Module):
+    """MPRA-DragoNN's ConvModel: three convolutions with batch norms after them, a linear layer."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        parts: dict[str, Tensor] = {}
+
+        def keep(name: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Dataset):
+                parts["/".join(name.split("/")[-2:])] = torch.tensor(item[()])
+
+        with h5py.File(path) as file:
+            file["model_weights" if "model_weights" in file else "/"].visititems(keep)
+        self.convolutions = nn.ModuleList(_convolution(parts, i) for i in (1, 2, 3))
+        dense = next(name.split("/")[0] for name in parts if name.startswith("dense"))
+        # The mean of the outputs is all that is used.
+        self.weight = parts[f"{dense}/kernel:0"].mean(1)
+        self.bias = parts[f"{dense}/bias:0"].mean()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Bases ``[n, 4, 145]`` -> mean of the 12 outputs, ``[n]``."""
+        for convolution, norm in self.convolutions:
+            x = norm(F.relu(convolution(x)))
+        return x.transpose(1, 2).flatten(1) @ self.weight + self.bias
+
+    @torch.inference_mode()
+    def both_strands(self, codes: Codes) -> Values:
+        """Mean over both strands of the central 145 bases of ``[n, L]``, float64 ``[n]``."""
+        first = (codes.shape[1] - DRAGONN_BASES) // 2
+        middle = codes[:, first : first + DRAGONN_BASES]
+        one_hot = np.eye(5, 4, dtype=np.float32)
+        total = np.zeros(len(codes))
+        for strand in (middle, reverse_complement(middle)):
+            for low in range(0, len(strand), BATCH):
+                rows = slice(low, low + BATCH)
+                x = torch.from_numpy(one_hot[strand[rows]]).transpose(1, 2)
+                total[rows] += self(x).numpy() / 2
+        return total
+
+
+def _convolution(parts: dict[str, Tensor], number: int) -> nn.ModuleList:
+    kernel = parts[f"conv1d_{number}/kernel:0"].permute(2, 1, 0)
+    convolution = nn.Conv1d(kernel.shape[1], len(kernel), kernel.shape[2])
+    convolution.load_state_dict({"weight": kernel, "bias": parts[f"conv1d_{number}/bias:0"]})
+    norm = nn.BatchNorm1d(len(kernel), eps=1e-3).eval()
+    names = {"weight": "gamma", "bias": "beta"}
+    names |= {"running_mean": "moving_mean", "running_var": "moving_variance"}
+    stored = {ours: parts[f"batch_normalization_{number}/{n}:0"] for ours, n in names.items()}
+    norm.load_state_dict(stored, strict=False)
+    return nn.ModuleList([convolution, norm])
+
+
+def gc_content(codes: Codes) -> Values:
+    """Number of G and C."""
+    return ((codes == 1) | (codes == 2)).sum(1).astype(np.float64)
+
+
+def motif_change(snvs: Snvs, path: Path) -> Values:
+    """Sum over motifs of the change of the best site that touches the SNV, bits, ``[n]``.
+
+    Sites below a motif's threshold count as the threshold: what binds nothing cannot be lost.
+    """
+    motifs = read_meme(path)
+    flank = max(motif.width for motif in motifs) - 1
+    threshold = np.array([motif.threshold for motif in motifs])
+
+    def bits(codes: Codes) -> Values:
+        best = best_scores(codes, np.ones(len(codes), np.int64), flank, motifs)
+        return np.maximum(best, threshold).sum(1)
+
+    apart = snvs._replace(sequences=[np.pad(s, flank, constant_values=4) for s in snvs.sequences])
+    return change(bits, *apart._replace(at=snvs.at + flank).alleles(2 * flank + 1))
+
+
+def peer_scores(data: Path, table: pd.DataFrame, snvs: Snvs) -> dict[str, Values]:
+    """Signed change of activity of each SNV by each peer, ``[n]``; the sign of motifs is a guess.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of public files.
+    table : DataFrame
+        Rows of ``lentimpra.tsv`` to fit the ridges to.
+    snvs : Snvs
+    """
+    pair = snvs.alleles(RIDGE_BASES)
+    heads = [change(ridge, *pair) for ridge in fit_ridges(table).values()]
+    kmers = np.sum([head / head.std() for head in heads], 0)
+    network = change(Dragonn(data / DRAGONN).both_strands, *snvs.alleles(DRAGONN_BASES))
+    return {
+        "7-mer ridge, three cell types": kmers,
+        "MPRA-DragoNN": network,
+        BOTH: kmers / kmers.std() + network / network.std(),
+        "JASPAR motifs, sum of changes": motif_change(snvs, data / MOTIFS),
+        "GC": change(gc_content, *pair),
+    }
