@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genomix_cli.cohorts.inspect.overview import Listing, overview
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, UsageError, guarded
 from genomix_cli.formats import detect
 from genomix_cli.formats.run_folder import RunFolder, read_json
 from genomix_cli.genome.parquet import MAGIC, parquet_size
@@ -51,6 +51,7 @@ COHORT = "cohort"
 # Columns of a table that are named.
 MAX_COLUMNS = 8
 # Metrics shown of a trained classifier; metrics.json has more.
+METRICS = "metrics.json"
 SHOWN_METRICS = ("accuracy", "macro_f1", "auroc", "nll", "calibration_error")
 KINDS = (
     "a model or run folder, a simulated genome, a shard, a cohort, a file of sequences, a VCF, a "
@@ -149,15 +150,16 @@ def _variant_model(path: Path) -> Report:
     if config.pretrained_only:
         facts["purpose"] = "to start from (--init): pre-trained only"
     # Per part of the data and metric, an interval, and the best that any model could reach.
-    rows = tuple(
-        (part, name, value["value"], value["low"], value["high"], values.get(f"bayes_{name}"))
-        for part, values in _metrics(path).items()
-        if isinstance(values, dict)
-        for name, value in values.items()
-        if isinstance(value, dict)
-    )
+    with guarded(path / METRICS):
+        rows = tuple(
+            (part, name, value["value"], value["low"], value["high"], values.get(f"bayes_{name}"))
+            for part, values in _metrics(path).items()
+            if isinstance(values, dict)
+            for name, value in values.items()
+            if isinstance(value, dict)
+        )
     columns = ("part", "metric", "value", "low", "high", "ceiling")
-    held_out = (Listing("held out", columns, rows),) if (path / "metrics.json").is_file() else ()
+    held_out = (Listing("held out", columns, rows),) if (path / METRICS).is_file() else ()
     return Report(path, "model", facts | _made(config.provenance), held_out)
 
 
@@ -228,20 +230,21 @@ _MODELS = {"cohorts": _cohort_model, "sequences": _sequence_model}
 
 
 def _metrics(path: Path) -> dict[str, Any]:
-    file = path / "metrics.json"
+    file = path / METRICS
     return read_json(file) if file.is_file() else {}
 
 
 def _held_out(path: Path) -> tuple[Listing, ...]:
     """Metrics of a classifier and its baselines on held-out data, a row per model."""
-    outcomes = _metrics(path).get("outcomes", [])
-    if not outcomes:
-        return ()
-    names = [name for name in SHOWN_METRICS if name in outcomes[0]["metrics"]]
-    rows = tuple(
-        (outcome["name"], *(outcome["metrics"][name]["interval"]["value"] for name in names))
-        for outcome in outcomes
-    )
+    with guarded(path / METRICS):
+        outcomes = _metrics(path).get("outcomes", [])
+        if not outcomes:
+            return ()
+        names = [name for name in SHOWN_METRICS if name in outcomes[0]["metrics"]]
+        rows = tuple(
+            (outcome["name"], *(outcome["metrics"][name]["interval"]["value"] for name in names))
+            for outcome in outcomes
+        )
     return (Listing("held out", ("model", *names), rows),)
 
 
@@ -267,15 +270,17 @@ def _simulated(path: Path) -> Report:
     manifest = read_json(path / "manifest.json")
     if manifest.get("format") != "genomix-simulated-genome":
         raise DataError("is not a simulated genome", where=path / "manifest.json")
-    facts = {
-        "contigs": _contigs(manifest["contigs"]),
-        "tracks": manifest["tracks"],
-        **{name.replace("_", " "): count for name, count in manifest["counts"].items()},
-        "prevalence": manifest["prevalence"],
-        "Bayes-optimal AUROC": manifest["bayes"]["auroc"],
-        "Bayes-optimal AUPRC": manifest["bayes"]["auprc"],
-    }
-    return Report(path, "simulated genome", facts | _made(manifest["provenance"]))
+    with guarded(path / "manifest.json"):
+        facts = {
+            "contigs": _contigs(manifest["contigs"]),
+            "tracks": manifest["tracks"],
+            **{name.replace("_", " "): count for name, count in manifest["counts"].items()},
+            "prevalence": manifest["prevalence"],
+            "Bayes-optimal AUROC": manifest["bayes"]["auroc"],
+            "Bayes-optimal AUPRC": manifest["bayes"]["auprc"],
+            **_made(manifest["provenance"]),
+        }
+    return Report(path, "simulated genome", facts)
 
 
 def _hdf5(path: Path) -> Report:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.predictions import PREDICTIONS, Predictions, listed
 from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.comparison.study import Floats
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, UsageError, guarded
 from genomix_cli.formats.cohort import PATIENT, Cohort, open_cohort
 from genomix_cli.formats.detect import is_sequences
 from genomix_cli.formats.sequences import Sequences, open_sequences
@@ -143,11 +143,10 @@ def _of_run(scored: Predictions) -> tuple[str, ...]:
     path = scored.path.parent / "metrics.json"
     if scored.path.name != PREDICTIONS or not path.is_file():
         return ()
-    try:
+    with guarded(path):
         outcomes = json.loads(path.read_text())["outcomes"]
-        return next((tuple(o["modalities"]) for o in outcomes if o["name"] == scored.model), ())
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError("is damaged", where=path) from error
+        own = (outcome["modalities"] for outcome in outcomes if outcome["name"] == scored.model)
+        return tuple(map(str, next(own, ())))
 
 
 def _posterior(

@@ -26,11 +26,21 @@ CHECKED = (
 TIMES = 6
 
 
+def is_cheap(number: int) -> bool:
+    """Return True for a case of a command that is tried more often than others."""
+    weight, _ = _command(random.Random(number))
+    return weight > 1
+
+
+def _command(rng: random.Random) -> tuple[int, str]:
+    """Draw a command by its weight."""
+    return rng.choices(corpus.COMMANDS, [weight for weight, _ in corpus.COMMANDS])[0]
+
+
 def try_case(number: int, folder: Path) -> str:
     """Run case `number` on the corpus in `folder`; return a fault as text, or nothing."""
     rng = random.Random(number)
-    weights, commands = zip(*corpus.COMMANDS, strict=True)
-    command = rng.choices(commands, weights)[0]
+    _, command = _command(rng)
     names = sorted(set(_NAMES.findall(command)))
     victim = rng.choice(names)
     with tempfile.TemporaryDirectory() as scratch:
@@ -84,9 +94,7 @@ def try_checksums(command: str, folder: Path) -> list[str]:
         with tempfile.TemporaryDirectory() as scratch:
             for name in names:
                 _lay_out(folder, name, Path(scratch))
-            part = rng.choice(
-                [p for p in corpus.parts(Path(scratch), names[0]) if p.suffix not in corpus.FREE]
-            )
+            part = rng.choice(corpus.parts(Path(scratch), names[0]))
             data = bytearray(part.read_bytes())
             place = rng.randrange(len(data))
             data[place] ^= 1 << rng.randrange(8)

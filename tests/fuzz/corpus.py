@@ -26,17 +26,23 @@ from genomix_cli.genome.vcf.htslib import index_file
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.prepare.sequences import prepare_sequences
 from genomix_cli.sequences.requests import PrepareRequest as PeopleRequest
+from genomix_cli.variants.prepare.genome import prepare_genome
 from genomix_cli.variants.prepare.shard import prepare_variants
-from genomix_cli.variants.requests import PrepareRequest
+from genomix_cli.variants.requests import PrepareGenomeRequest, PrepareRequest
+from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
 from tests import activity_runs, cohort_runs, diffusion_runs, sequence_runs, sequence_samples
 from tests.cohort_files import every_kind
+from tests.fuzz import forked
 
 DATA = Path(__file__).parents[2] / "test_data"
 # Beside a model for people to read: nothing is computed from them.
 FREE = (".md", ".html", ".tsv")
 INDEXES = (".fai", ".gzi", ".tbi", ".csi")
 GENOME = "-f {genome.fa.gz} -t ATAC={ATAC.bw}"
+SMALL = "--set n_bins=400 --set d_model=16 --set n_layers=1 --set n_heads=2 --set d_sequence=8"
+CNN = "--model cnn --valid-contigs chr2 --epochs 1"
+LDA = "--model lda --baselines none --trials 1 --folds 2 --inner-folds 2 --no-control"
 MOTIFS = """MEME version 4
 
 ALPHABET= ACGT
@@ -68,6 +74,9 @@ COMMANDS = (
     (4, "inspect {sequence-run}"),
     (4, "inspect {variant-run}"),
     (4, "inspect {diffusion-run}"),
+    (3, "inspect {judged-run}"),
+    (3, "inspect {learned-run}"),
+    (2, "inspect {simulated}"),
     (1, "inspect {cohort.h5mu} --beside {cohort.h5mu} --json"),
     (6, f"prepare variants --vcf {{few.vcf}} --label-info LABEL {GENOME} -o out.h5"),
     (4, f"prepare variants --vcf {{few.bcf}} --label-info LABEL {GENOME} -o out.h5"),
@@ -110,28 +119,44 @@ COMMANDS = (
     ),
     (2, "score variants {few.vcf} -g {shard.h5} -m {variant-run} -o out.parquet"),
     (1, "score variants {few.vcf} -g {shard.h5} -m {siamese-run}"),
+    (
+        1,
+        f"explain variants {{few.vcf}} {GENOME} -m {{variant-run}} -o out.tsv "
+        "--attention out-attention.tsv --max-variants 1 --steps 4 --allow-incomplete",
+    ),
     (1, "explain cohort {cohort.h5mu} -m {cohort-run} -o out.tsv --steps 4 --max-samples 2"),
     (1, "explain sequences {sequences.h5} -m {transformer-run} -o out.tsv --max-sequences 1"),
     (3, "evaluate variants {scored.vcf} --vs {scored.vcf.gz} --bootstrap 5"),
     (2, "evaluate variants {scored.vcf} --labels {labels.tsv} --bootstrap 5"),
-    (3, "evaluate classes {classes.tsv} --data {cohort.h5mu} --bootstrap 5"),
-    (3, "evaluate classes {classes.parquet} --data {cohort.h5mu} --bootstrap 5"),
-    (1, "evaluate generated {two.h5} --real {two.h5} -o out --motifs {motifs.meme}"),
-    (1, "train sequences {sequences.h5} --model majority --baselines none -o out"),
     (
         1,
-        "train cohort {cohort.h5mu} --model lda --baselines none --trials 1 --folds 2 "
-        "--inner-folds 2 --no-control -o out",
+        "evaluate suite {shard.h5} -m {learned-run} --test-contigs chr2 --seen include "
+        "--baselines nearest-peak --bootstrap 5 -o out",
     ),
-    (1, "train variants {shard.h5} --model cnn --valid-contigs chr2 --epochs 1 -o out"),
+    (3, "evaluate classes {classes.tsv} --data {cohort.h5mu} --bootstrap 5"),
+    (3, "evaluate classes {classes.parquet} --data {cohort.h5mu} --bootstrap 5"),
+    (2, "evaluate classes {judged-run} --data {cohort.h5mu} --bootstrap 5"),
+    (1, "evaluate generated {two.h5} --real {two.h5} -o out --motifs {motifs.meme}"),
+    (1, "train sequences {sequences.h5} --model majority --baselines none -o out"),
+    (1, f"train cohort {{cohort.h5mu}} {LDA} -o out"),
+    (1, f"train variants {{shard.h5}} {CNN} -o out"),
+    (
+        1,
+        f"train variants {{whole.h5}} --task pretrain --valid-contigs chr2 --epochs 1 {SMALL} "
+        "--windows-per-epoch 2 --valid-windows 1 -o out",
+    ),
+    (1, "train sequences {sequences.h5} --task contrast --preset motifs --epochs 1 -o out"),
+    (1, "train sequences {sequences.h5} --task align --preset motifs --epochs 1 -o out"),
+    (1, "train sequences {two.h5} --task diffuse --preset tiny --epochs 1 -o out"),
+    (2, "doctor -m {variant-run} --device cpu"),
 )
 
 
 def parts(folder: Path, name: str) -> list[Path]:
-    """Return a file and its indexes, or the files of a folder: all that can be damaged."""
+    """Return a file and its indexes, or what is read of a folder: all that can be damaged."""
     path = folder / name
     if path.is_dir():
-        return sorted(p for p in path.iterdir() if p.is_file())
+        return sorted(p for p in path.iterdir() if p.is_file() and p.suffix not in FREE)
     indexes = [folder / f"{name}{suffix}" for suffix in INDEXES]
     return [path, *(index for index in indexes if index.exists())]
 
@@ -160,7 +185,22 @@ def build(folder: Path) -> Path:
     _tables(folder)
     _cohorts(folder)
     _sequences(folder)
+    _runs(folder)
     return folder
+
+
+def _runs(folder: Path) -> None:
+    """Whole runs of `genomix train`, and the manifest of a simulated genome."""
+    for command in (
+        f"train cohort cohort.h5mu {LDA} -o judged-run",
+        f"train variants shard.h5 {CNN} -o learned-run",
+        "simulate genome --contigs 2 --contig-length 110k -o simulated",
+    ):
+        ended = forked.run(command.split(), folder)
+        assert ended.code == 0, ended.err
+    for path in (folder / "simulated").iterdir():
+        if path.name != "manifest.json":
+            path.unlink()
 
 
 def _variants(folder: Path) -> None:
@@ -204,6 +244,8 @@ def _variants(folder: Path) -> None:
         flank=1000,
     )
     prepare_variants(request)
+    whole = PrepareGenomeRequest(request.fasta, folder / "whole.h5", request.tracks)
+    prepare_genome(whole)
     prepare_variants(replace(request, output=folder / "windows.h5", layout="windows", flank=1000))
     shard = open_shard(folder / "shard.h5")
     for name, model, arch in (
@@ -217,6 +259,7 @@ def _variants(folder: Path) -> None:
             module,
             ModelConfig(model, arch_of(module), shard.modality_specs),
         )
+    write_reference(folder / "variant-run")
 
 
 def _packed(folder: Path, name: str) -> None:

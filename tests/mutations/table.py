@@ -180,8 +180,8 @@ MODELS = [
         ("(n_positive + 1) / (n_positive + 2)", "1.0"),
         ("theta - size * step", "theta + size * step"),
         (
-            "log_probability, np.float64) / temperature",
-            "log_probability, np.float64) * temperature",
+            "log_probability, np.float64) / np.asarray(temperature)",
+            "log_probability, np.float64) * np.asarray(temperature)",
         ),
     ),
     *_of(

@@ -135,7 +135,10 @@ def load_backgrounds(folder: Path, model: str, of_first: Conditions) -> tuple[Ba
                 _background(key, file.get_tensor(key), metadata, of_first)
                 for key in sorted(file.keys())
             )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, UsageError) as error:
+    except (
+        *(SafetensorError, OSError, KeyError, TypeError, ValueError, UsageError),
+        *(OverflowError, RecursionError),
+    ) as error:
         raise DataError("the background is damaged", where=path, hint=remake) from error
     if metadata["model"] != model:
         raise DataError("the background was made with other weights", where=path, hint=remake)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, guarded
 from genomix_cli.genome.alphabet import encode
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import BIN_SIZE, Signal
@@ -264,15 +264,13 @@ def _stored(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     if not path.is_file():
         raise _remake("no answers are stored beside the weights", folder)
-    try:
+    with guarded(path):
         data: dict[str, Any] = json.loads(path.read_text())
         said = {name: str(data.pop(name)) for name in ("torch", "model")}
         rows = {name: np.array(row, np.float64) for name, row in data.items()}
-        if any(row.shape != (ALLELES,) for row in rows.values()):
-            raise ValueError(f"not {ALLELES} alleles")
+        if any(row.shape != (ALLELES,) or not np.isfinite(row).all() for row in rows.values()):
+            raise ValueError(f"no numbers of {ALLELES} alleles")
         return said | rows
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"is damaged: {error}", where=path) from error
 
 
 def _remake(what: str, folder: Path) -> DataError:

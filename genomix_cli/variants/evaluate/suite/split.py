@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.held_out import INCLUDE, LEAVE_OUT
 from genomix_cli.comparison.rules import TRAINING
-from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
+from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError, guarded
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.seen import TRAIN, Seen, read_seen
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
@@ -104,10 +104,8 @@ def _settings(folder: Path) -> Mapping[str, Any]:
     path = folder / "train.json"
     if not path.is_file():
         return dict(read_config(folder).provenance.get("config", {}))
-    try:
+    with guarded(path):
         return dict(json.loads(path.read_text())["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"cannot be read: {error}", where=path) from error
 
 
 def _part(settings: Mapping[str, Any], part: str) -> HeldOutRegions:

@@ -15,7 +15,7 @@ import torch
 from genomix_cli.errors import DataError
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.score import doctor
-from genomix_cli.variants.score.doctor import FILE, MadeUpGenome, examine, write_reference
+from genomix_cli.variants.score.doctor import ALLELES, FILE, MadeUpGenome, examine, write_reference
 from genomix_cli.variants.score.engine import Engine, Scores
 from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
 from tests.conftest import Ended
@@ -118,9 +118,10 @@ def test_answers_that_cannot_be_used(model: Path) -> None:
     (model / FILE).write_text(json.dumps(answers | {"model": "another"}))
     with pytest.raises(DataError, match=r"other weights.*genomix doctor --store"):
         examine(str(model), "cpu", "fp32")
-    (model / FILE).write_text(json.dumps(answers | {"logit": [1.0]}))
-    with pytest.raises(DataError, match="damaged"):
-        examine(str(model), "cpu", "fp32")
+    for logit in ([1.0], [None] * ALLELES, ["x"] * ALLELES, [[1.0]] * ALLELES, 1.0):
+        (model / FILE).write_text(json.dumps(answers | {"logit": logit}))
+        with pytest.raises(DataError, match=f"{FILE}: cannot be read"):
+            examine(str(model), "cpu", "fp32")
     (model / FILE).unlink()
     with pytest.raises(DataError, match=r"no answers are stored.*genomix doctor --store"):
         examine(str(model), "cpu", "fp32")
