@@ -323,4 +323,66 @@ METRICS = [
     ),
 ]
 
-MUTATIONS = [*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS]
+ACTIVITY = [
+    *_of(
+        "sequences/activity/sources.py",
+        "unit/sequences/activity/test_sources.py",
+        (
+            "among(learned.digests.values, held_out) | here",
+            "among(learned.digests.values, held_out)",
+        ),
+        ("np.concatenate([codes, reverse_complement(codes)])", "codes"),
+        ("(trait.values - outputs[i].mean) / outputs[i].sd", "trait.values / outputs[i].sd"),
+        ("np.where(values < 0, np.nan, values == number)", "values == number"),
+        ("if trait.name in taken and trait.name not in kept", "if trait.name in taken"),
+        ("if (sizes != 2).any():", "if (sizes > 2).any():"),
+        ("learned.known[items].any(1)", "learned.known[items].any(1) | True"),
+    ),
+    *_of(
+        "sequences/activity/learning.py",
+        "unit/sequences/activity/test_learning.py",
+        ("(1 - config.own_share) / config.own_share", "(1 - config.own_share)"),
+        ("-most, most + 1, (", "0, most + 1, ("),
+        ("(len(codes), 1, 1)", "(*codes.shape[:2], 1)"),
+        (".masked_fill((at < 0) | (at >= length), ANY)", ""),
+        ("for each in (p, p.flip(1, 2)))", "for each in (p, p))"),
+        ("(found - target.nan_to_num()).square()", "(found - target).square()"),
+        ("batch.target[:, 1] - batch.target[:, 0]", "batch.target[:, 0] - batch.target[:, 1]"),
+        ("self._config.difference * difference", "difference"),
+        ("known.sum().clamp(min=1)", "known.numel()"),
+        ("torch.where(is_class, nats,", "torch.where(~is_class, nats,"),
+    ),
+    *_of(
+        "sequences/activity/ridge.py",
+        "unit/sequences/activity/test_ridge.py",
+        ("values - values.mean()", "values"),
+        ("np.append(column, self.d)", "np.append(column, 0)"),
+        ("if error < least:", "if error > least:"),
+        ("residual - step * towards", "residual + step * towards"),
+    ),
+    *_of(
+        "sequences/activity/train.py",
+        "unit/sequences/activity/test_activity_run.py",
+        ("number % len(start.members)", "0"),
+        ("seed = setting.seed + number", "seed = setting.seed"),
+        ("seen = seen.joined(Seen(keys, keys[:0], keys[:0]))", "pass"),
+        ("kept = own.names if pairs else ()", "kept = ()"),
+    ),
+    *_of(
+        "sequences/activity/results.py",
+        "unit/sequences/activity/test_activity_run.py",
+        ("answers[:, np.isfinite(truth[split.test])]", "answers[:, : len(test)]"),
+    ),
+    *_of(
+        "learning/activity.py",
+        "unit/learning/test_activity.py",
+        ("mean + sd * self.standardised", "sd * self.standardised"),
+        ("torch.cat([first, p, last], 1)", "torch.cat([last, p, first], 1)"),
+        ("self(p.flip(1, 2), rows)", "self(p.flip(1), rows)"),
+    ),
+]
+
+MUTATIONS = [
+    *(*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS),
+    *ACTIVITY,
+]

@@ -24,6 +24,7 @@ from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
 from genomix_cli.genome.iupac import reverse_complement
 from genomix_cli.learning.activity import Output
 from genomix_cli.sequences.runs import items_of
+from genomix_cli.sequences.train.splits import TEST, VALID
 
 log = logging.getLogger("genomix")
 
@@ -283,18 +284,26 @@ def _pairs(path: Path, sequences: Sequences) -> NDArray[np.int64]:
 
 
 def without(learned: Learned, held_out: Keys) -> Learned:
-    """Leave out items with a sequence that is held out, of :func:`strands`; the log says how many.
+    """Leave out items with a sequence that is held out; the log says how many.
+
+    Parameters
+    ----------
+    learned : Learned
+        Its own split holds out sequences too.
+    held_out : NDArray
+        Digests of the bases that are held out of the data, of :func:`strands`.
 
     Raises
     ------
     DataError
         If nothing is left.
     """
-    out = among(learned.digests.values, held_out)[learned.items].any(1)
+    here = np.isin(learned.sequences.split, (*VALID, *TEST))
+    out = (among(learned.digests.values, held_out) | here)[learned.items].any(1)
     if not out.any():
         return learned
     what = "sequences" if learned.items.shape[1] == 1 else "pairs"
-    said = "%s: %s %s are left out, whose bases are held out of the data"
+    said = "%s: %s %s are left out, held out by its split or of the data"
     log.info(said, learned.path, f"{int(out.sum()):,}", what)
     if out.all():
         raise DataError("all of it is held out", where=learned.path)
