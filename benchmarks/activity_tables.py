@@ -8,7 +8,7 @@ satmut_kircher2019/. Written into TABLES, with columns id, sequence, group, spli
 lentimpra.tsv  200 bp; HepG2, WTC11: log2 activity in the cell line's library; K562: in a joint one
 mattioli.tsv   144 bp; HUES64, mESC: log2 activity
 dhs.tsv        200 bp; cell: the one cell type of four where the site is open
-gue_TASK.tsv   label: bound or not (tf0 to tf4, 101 bp), promoter or not (prom_core_all 70 bp,
+gue_TASK.tsv   TASK: bound, yes or no (tf0 to tf4, 101 bp), or promoter (prom_core_all 70 bp,
                prom_300_all 300 bp)
 
 Left out is every sequence that shares 24 bases, on either strand, with an element of Kircher et al.
@@ -119,7 +119,8 @@ def gue(data: Path) -> dict[str, pd.DataFrame]:
         some = rows[rows["task"] == task]
         some = some[some.groupby("sequence")["label"].transform("nunique") == 1]
         some = some.drop_duplicates("sequence").reset_index(drop=True)
-        table = some[["sequence", "label"]].assign(id=task + "_" + some.index.astype(str))
+        table = some[["sequence"]].assign(id=task + "_" + some.index.astype(str))
+        table[task] = some["label"]
         own = some["split"].replace(PARTS) if (some["split"] == "train").any() else None
         tables[task] = arranged(table, table["id"], own)
     return tables

@@ -66,9 +66,10 @@ def main() -> None:
     snvs, table = kircher(options.data)
     lentimpra = read_table(options.tables / "lentimpra.tsv")
     scores = peer_scores(options.data, lentimpra, snvs)
-    for name in filter(None, (options.simulated, options.model)):
-        field = options.field if name == options.model else None
-        scores[name] = genomix_scores(snvs, name, options.output / Path(name).name, field)
+    for model in filter(None, (options.simulated, options.model)):
+        field = options.field if model == options.model else None
+        name = Path(model).name
+        scores[name] = genomix_scores(snvs, model, options.output / name, field)
     table = table.assign(**scores)
     table.to_csv(options.output / "scores.tsv", sep="\t", index=False)
     correlations = per_experiment(table, list(scores))
@@ -76,11 +77,11 @@ def main() -> None:
     print(f"{len(table):,} SNVs, {len(correlations)} experiments\n")
     print_experiments(correlations, list(scores))
     print_means(correlations, list(scores))
-    first = options.model or BOTH
+    first = Path(options.model).name if options.model else BOTH
     print_differences(correlations, first, [name for name in scores if name != first])
     print_controls(table, list(scores))
     if options.model:
-        score = table[options.model].to_numpy()
+        score = table[first].to_numpy()
         print_swapped(snvs, score, options.model, options.output, options.field)
 
 

@@ -63,9 +63,9 @@ def main() -> None:
     table = covered(read_udacha(options.data), places(options.data, sequences), sequences)
     snvs = snvs_of(table, sequences)
     scores = peer_scores(options.data, read_table(options.tables / "lentimpra.tsv"), snvs)
-    for name in options.model:
-        folder = options.output / Path(name).name
-        scores[name] = genomix_scores(snvs, name, folder, options.field)
+    for model in options.model:
+        name = Path(model).name
+        scores[name] = genomix_scores(snvs, model, options.output / name, options.field)
     table.assign(**scores).to_csv(options.output / "scores.tsv", sep="\t", index=False)
     results = pd.DataFrame(rows_of_results(table.assign(**scores), list(scores)))
     results.to_csv(options.output / "results.tsv", sep="\t", index=False)

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Makes the weights that know real DNA (genomix_cli/pretrained/gmt-mini) and judges them beside their peers.
+# DATA holds the public files that benchmarks/activity_tables.py, teacher_pairs.py and real_variants.py name;
+# WORK is a folder for 1 GB. MEMBERS and EPOCHS make a smaller trial of it.
+set -euo pipefail
+
+DATA=${1:?usage: benchmarks/weights_real.sh DATA WORK}
+WORK=${2:?usage: benchmarks/weights_real.sh DATA WORK}
+HERE=$(cd "$(dirname "$0")" && pwd)
+MEMBERS=${MEMBERS:-3} EPOCHS=${EPOCHS:-20} PAIRS=${PAIRS:-200000}
+mkdir -p "$WORK"
+export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1 OMP_NUM_THREADS=1
+
+# What is learned from: none of it shares 24 bases with an element of the variants to be tested on.
+python "$HERE/activity_tables.py" --data "$DATA" -o "$WORK/tables"
+python "$HERE/teacher_pairs.py" --data "$DATA" --tables "$WORK/tables" -o "$WORK/pairs.tsv" -n "$PAIRS" --seed 1
+
+prepare() { genomix prepare sequences "$1" -o "$WORK/$(basename "$1" .tsv).h5" "${@:2}"; }
+parts=(--group group --split split)
+adaptors=(--adaptors AGGACCGGATCAACT,CATTGCGTGAACCGA)
+prepare "$WORK/tables/lentimpra.tsv" "${parts[@]}" "${adaptors[@]}" --assay lentiMPRA --unit "log2 RNA/DNA"
+prepare "$WORK/tables/mattioli.tsv" "${parts[@]}" --assay "MPRA of start sites" --unit "log2 activity"
+prepare "$WORK/tables/dhs.tsv" "${parts[@]}"
+also=(--also "$WORK/mattioli.h5" --also "$WORK/dhs.h5")
+for task in tf0 tf1 tf2 tf3 tf4 prom_core_all prom_300_all; do
+    prepare "$WORK/tables/gue_$task.tsv" "${parts[@]}"
+    also+=(--also "$WORK/gue_$task.h5")
+done
+# The teachers were asked for the 200 bp, of which the network reads as much in the construct.
+prepare "$WORK/pairs.tsv" --group pair --keep teacher "${adaptors[@]}"
+
+genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-out splits "${also[@]}" \
+    --pairs "$WORK/pairs.h5" --set members="$MEMBERS" --epochs "$EPOCHS" --seed 1
+
+# What a score is ranked among: SNVs at random places of chr22, and common variants of people.
+gunzip -c "$DATA/hg38_chr22/chr22.fa.gz" > "$WORK/chr22.fa"
+python "$HERE/snvs.py" "$WORK/chr22.fa" "$WORK/random_snvs.vcf" --spacing 2000
+genomix score "$WORK/random_snvs.vcf" -f "$WORK/chr22.fa" -m "$WORK/gmt-mini" --save-background \
+    -o "$WORK/random_snvs.scored.vcf.gz"
+genomix doctor --store -m "$WORK/gmt-mini"
+
+# Validation, by which a choice between models is made: allele-specific accessibility.
+python "$HERE/udacha.py" --data "$DATA" --tables "$WORK/tables" --model "$WORK/gmt-mini" -o "$WORK/udacha"
+# The test, once: saturation mutagenesis.
+python "$HERE/real_variants.py" --data "$DATA" --tables "$WORK/tables" --model "$WORK/gmt-mini" -o "$WORK/kircher"
