@@ -119,7 +119,7 @@ def _single_figure(
     for ax, k in zip(axes.flat, numbers, strict=False):
         known = np.flatnonzero(np.isfinite(truth[:, k]))[:DOTS]
         x, y = answers[known, k], truth[known, k]
-        ax.plot(x, y, ".", ms=2, alpha=0.4, color=COLOURS[0], mew=0, rasterized=True)
+        ax.plot(x, y, ".", ms=3, alpha=0.4, color=COLOURS[0], mew=0, rasterized=True)
         ax.axline((float(x.mean()), float(x.mean())), slope=1, color=GREY, lw=0.7)
         head(ax, short(results[k].output))
         ax.set(xlabel="predicted", ylabel=f"measured, {short(results[k].unit)}")

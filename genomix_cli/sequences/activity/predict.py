@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from genomix_cli.formats.run_folder import CONFIG
-from genomix_cli.learning.activity import ActivityModel, stored_activity
+from genomix_cli.learning.activity import TASK, ActivityModel, stored_activity
 from genomix_cli.learning.finite import finite
 from genomix_cli.sequences.activity.learning import bases
 from genomix_cli.sequences.runs import StoredRun
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
 
-TASK = "activity"
+__all__ = ["TASK", "member_answers", "model_of"]
 
 
 def model_of(run: StoredRun, device: str = "cpu") -> ActivityModel:
