@@ -200,7 +200,7 @@ VERB = Verb(
                 {options.task: _task(options) for options in TASKS},
                 (
                     "genomix train sequences.h5 -o run --model cnn --baselines kmer-logistic",
-                    "genomix train sequences.h5 -o pre --task contrast --preset tiny --epochs 1",
+                    "genomix train sequences.h5 -o pre --task contrast --preset motifs --epochs 1",
                     "genomix train sequences.h5 -o act --task activity --preset tiny --epochs 1",
                 ),
             )

@@ -7,7 +7,9 @@ each background and each calibration is stored with its conditions and used unde
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from genomix_cli.learning.calibration import Platt
 
@@ -61,6 +63,22 @@ class Conditions:
         ]
         what = " + ".join(inputs) if inputs[1:] else "sequence alone"
         return "; ".join([what, *filter(None, details)])
+
+
+class Made(Protocol):
+    """Something that was made under conditions."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """The conditions."""
+
+
+M = TypeVar("M", bound=Made)
+
+
+def holding(stored: Iterable[M], conditions: Conditions) -> M | None:
+    """Return the first that was made under conditions that agree with these, if there is one."""
+    return next((each for each in stored if each.conditions.agree_with(conditions)), None)
 
 
 @dataclass(frozen=True)

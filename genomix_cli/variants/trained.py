@@ -24,7 +24,7 @@ from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.networks import stored_module, weights
 from genomix_cli.provenance import Provenance, named
 from genomix_cli.registry import BORROWED_MODELS, VARIANT_MODELS
-from genomix_cli.variants.conditions import Calibration, Conditions
+from genomix_cli.variants.conditions import Calibration, Conditions, holding
 
 DOMAIN = "variants"
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
@@ -115,8 +115,8 @@ class ModelConfig:
 
     def calibration(self, conditions: Conditions) -> Platt | None:
         """Return the calibration that was fitted under such conditions, if there is one."""
-        fits = (c.platt for c in self.calibrations if c.conditions.agree_with(conditions))
-        return next(fits, None)
+        found = holding(self.calibrations, conditions)
+        return None if found is None else found.platt
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ ENGINE = [
         ("row += logits[: len(row)]", "row += logits[-len(row) :]"),
         ("total / np.float32(len(work.variants))", "total"),
         ("arrays.codes == UNKNOWN_BASE", "arrays.codes > UNKNOWN_BASE"),
-        ('finite(logits, "a logit", check)', "logits"),
+        ('finite(answers, "a score", check)', "answers"),
         ("count - 1)\n        start += size", "count - 1)[::-1].copy()\n        start += size"),
     ),
     *_of(
@@ -141,7 +141,7 @@ ENGINE = [
     *_of(
         "variants/score/annotate.py",
         "unit/variants/score/test_score.py",
-        ("np.round(logit - scores.null, DIFF", "np.round(scores.null - logit, DIFF"),
+        ("{DIFFERENCE: logit - scores.null", "{DIFFERENCE: scores.null - logit"),
         ("if not e.startswith(PREFIX)", "if e"),
         ("checked.site == REF_MISMATCH", "checked.site != REF_MISMATCH"),
     ),

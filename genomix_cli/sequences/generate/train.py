@@ -153,7 +153,7 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
     summary = _judge(module.average, job, epochs)
     RunFolder(folder).write_json("metrics.json", plain(summary))
     write_diffusion_page(folder / "report.html", summary)
-    (folder / "README.md").write_text(diffusion_card(summary), encoding="utf-8")
+    RunFolder(folder).write_text("README.md", diffusion_card(summary))
     return summary
 
 

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.errors import DataError
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
 from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.processes import first_process
@@ -285,4 +286,4 @@ def _write(summary: AlignSummary, module: Alignment, pairs: Pairs) -> None:
     attention = attention_rows(module, sequences, pairs.compared, pairs.values, pairs.phenotypes)
     write_rows(attention, request.output / "attention.tsv")
     write_align_report(summary, attention, request.output / "report.html")
-    (request.output / "README.md").write_text(align_card(summary))
+    RunFolder(request.output).write_text("README.md", align_card(summary))

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.processes import first_process
@@ -125,7 +126,7 @@ def train_contrast(request: TrainRequest) -> ContrastSummary:
         label_of = summary.probes[0].label if summary.probes else ""
         frame.save(summary, module, job, label_of, {})
         write_contrast_report(summary, request.output / "report.html")
-        (request.output / "README.md").write_text(contrast_card(summary))
+        RunFolder(request.output).write_text("README.md", contrast_card(summary))
     return summary
 
 

@@ -21,7 +21,7 @@ from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.options import check_options
 from genomix_cli.provenance import sha256
 from genomix_cli.variants import trained
-from genomix_cli.variants.conditions import Conditions
+from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE, STRIDE
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
@@ -100,7 +100,7 @@ class Plan(NamedTuple):
     def background(self) -> Background | None:
         """The background that was made under these conditions, if there is one."""
         own = (b for b in self.backgrounds if b.statistic == self.statistic)
-        return next((b for b in own if b.conditions.agree_with(self.conditions)), None)
+        return holding(own, self.conditions)
 
 
 def check_choices(request: ScoreRequest) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.learning.folds import contig_folds
@@ -171,7 +172,8 @@ class Folds(NamedTuple):
         """Write a BED file for each fold."""
         paths = [folder / f"fold-{i}.bed" for i in range(len(self.members))]
         for path, fold in zip(paths, self.members, strict=True):
-            path.write_text("".join(f"{c}\t{start}\t{end}\n" for c, start, end in fold))
+            lines = "".join(f"{c}\t{start}\t{end}\n" for c, start, end in fold)
+            RunFolder(folder).write_text(path.name, lines)
         return paths
 
 

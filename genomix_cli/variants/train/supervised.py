@@ -22,7 +22,7 @@ from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt, fit_platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
@@ -309,4 +309,5 @@ def _loader(
 def write_predictions(path: Path, frames: Any) -> None:
     """Write the tables of :func:`genomix_cli.variants.train.held_out.frame` as one file."""
     table = pd.concat(frames)
-    table.to_csv(path, sep="\t", index=False, float_format="%.6g")
+    with atomic_path(path) as draft:
+        table.to_csv(draft, sep="\t", index=False, float_format="%.6g")
