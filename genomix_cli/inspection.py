@@ -40,6 +40,7 @@ HEADER_LINES = {
     "Background": "background",
     "TracksAbsent": "tracks absent",
     "Warning": "warning",
+    "Seen": "seen in training",
     "Version": "genomix",
     "Command": "command",
     "Input": "inputs",

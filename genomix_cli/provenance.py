@@ -75,6 +75,8 @@ class Provenance:
         Name and sha256 of the model whose answers it holds.
     warnings : tuple of str
         What its reader has to know.
+    seen : tuple of str
+        What the model has seen of the items in training, which an evaluation heeds itself.
     """
 
     command: str
@@ -84,6 +86,7 @@ class Provenance:
     version: str = __version__
     model: str = ""
     warnings: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -95,6 +98,7 @@ class Provenance:
         command: Iterable[object] = (),
         model: str = "",
         warnings: Iterable[str] = (),
+        seen: Iterable[str] = (),
     ) -> Provenance:
         """Provenance of the running command.
 
@@ -109,17 +113,17 @@ class Provenance:
             Words of a command that gives the same, where the one that runs also says what does
             not change the output, such as its name.
         model : str, optional
-        warnings : iterable of str, optional
+        warnings, seen : iterable of str, optional
         """
         digests = {f"{role} {Path(p).name}": sha256(p) for role, p in inputs.items()}
         words = shlex.join(map(str, command)) or command_line()
         made = cls(words, dict(config), seed, digests)
-        return replace(made, model=model, warnings=tuple(warnings))
+        return replace(made, model=model, warnings=tuple(warnings), seen=tuple(seen))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and HDF5 attributes."""
         data = {"version": self.version, **vars(self)}
-        return {k: v for k, v in data.items() if k not in ("model", "warnings") or v}
+        return {k: v for k, v in data.items() if k not in ("model", "warnings", "seen") or v}
 
     def lines(self, *more: tuple[str, object]) -> list[str]:
         """The ``##`` lines before a table, or of a VCF's header; `more` are further facts."""
@@ -132,6 +136,7 @@ class Provenance:
             *(("Input", f"{role} sha256:{digest}") for role, digest in self.inputs.items()),
             *more,
             *(("Warning", text) for text in self.warnings),
+            *(("Seen", text) for text in self.seen),
         ]
         lines = [f"{LINE}{key}={' '.join(str(value).splitlines())}" for key, value in facts]
         # A file's name may be no UTF-8.

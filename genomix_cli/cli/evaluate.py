@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genomix_cli.cli.domains import SEQUENCES, VARIANTS, Domain, Verb
 from genomix_cli.cli.output import echo, interval_text, metric_table, print_table
 from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
-from genomix_cli.comparison.rules import TRAINING
+from genomix_cli.comparison.rules import TrainingAccuracy
 from genomix_cli.formats.detect import is_genome_shard, is_scored_classes
 from genomix_cli.options import Force, option
 from genomix_cli.sequences.requests import GeneratedRequest
@@ -140,7 +140,7 @@ def evaluate_generated(request: GeneratedRequest) -> None:
 def _write(module: Any, evaluation: Any, files: Files) -> None:
     """Write the files that were asked for, and say what their reader has to know."""
     for text in evaluation.provenance.warnings:
-        if text.startswith(TRAINING):
+        if isinstance(text, TrainingAccuracy):
             echo(f"{text}\n")
         else:
             log.warning("%s", text)

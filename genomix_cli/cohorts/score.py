@@ -92,12 +92,13 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
         {"cohort": request.cohort},
         command=("genomix", "score", request.cohort, "--model", request.model),
         model=run.name,
-        warnings=[*told(part, "samples"), *told_uncalibrated(scores)],
+        warnings=told_uncalibrated(scores),
+        seen=told(part, "samples"),
     )
     table = scoring.with_seen(_table(run, samples, scores, lacks), part)
     scoring.write_table(table, request.output, form, made)
     unknown = "nothing that the model knows was measured of"
-    for text in made.warnings:
+    for text in (*made.seen, *made.warnings):
         log.warning("%s: %s", request.cohort, text)
     scoring.warn_unscored(samples.names[~scores.known], request.cohort, unknown, "sample")
     names = [modality.name for modality in samples.modalities]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import Bootstrap, few_units
-from genomix_cli.comparison.held_out import heed, inherited
+from genomix_cli.comparison.held_out import heed
 from genomix_cli.comparison.intervals import Interval, MetricResult, share_interval
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates, replicate
 from genomix_cli.comparison.predictions import Predictions, matched, read_predictions
@@ -193,7 +193,8 @@ def _heeded(
     notes: list[str] = []
     for table in filter(None, (scored, other)):
         used, told = heed(table.seen, used, request.seen, "samples", table.path)
-        notes += [*inherited(table.made.get("Warning", ()), table.seen), *told]
+        said = table.made.get("Seen", ()) if table.seen is None else told
+        notes += [*table.made.get("Warning", ()), *said]
     return used, list(dict.fromkeys(notes))
 
 

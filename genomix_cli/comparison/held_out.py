@@ -5,15 +5,14 @@ Letters: n rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.rules import TRAINING
+from genomix_cli.comparison.rules import TRAINING, TrainingAccuracy
 from genomix_cli.errors import CheckError
-from genomix_cli.formats.seen import NAME, TRAIN, VALID, told
+from genomix_cli.formats.seen import NAME, TRAIN, VALID
 
 #: Column of a table of scores.
 SEEN = "seen"
@@ -54,7 +53,7 @@ def heed(
         return Heeded(used, ())
     seen = {name: used & (part == name) for name in (TRAIN, VALID, NAME)}
     learned, tuned, named = (f"{int(rows.sum()):,}" for rows in seen.values())
-    all_items, notes = f"{int(used.sum()):,} {items}", []
+    all_items, notes = f"{int(used.sum()):,} {items}", list[str]()
     if what == LEAVE_OUT:
         left = used & ~seen[TRAIN] & ~seen[VALID]
         if used.any() and not left.any():
@@ -71,7 +70,7 @@ def heed(
             f"held out; or --seen {LEAVE_OUT}, or --seen {INCLUDE}",
         )
     elif seen[TRAIN].any():
-        notes.append(f"{TRAINING}: the model learned from {learned} of the {all_items}")
+        notes.append(TrainingAccuracy("the model", f"{learned} of the {all_items}"))
     if seen[VALID].any() and what != LEAVE_OUT:
         by = f"stopped, tuned or calibrated by {tuned} of the {all_items}"
         notes.append(f"the model was {by}: the result is a little too good")
@@ -79,9 +78,3 @@ def heed(
         same = "have the name of one seen in training, and other values"
         notes.append(f"{named} of the {all_items} {same}: if they are the same, this is {TRAINING}")
     return Heeded(used, tuple(notes))
-
-
-def inherited(warnings: Iterable[str], part: NDArray[Any] | None) -> list[str]:
-    """Return the warnings of scores that hold for their evaluation, which heeds `part` itself."""
-    own = [] if part is None else [told(part, items) for items in ("samples", "sequences")]
-    return [text for text in warnings if not any(text in texts for texts in own)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from genomix_cli.options import option
 
@@ -19,6 +20,16 @@ VALIDATION = "validation part"
 
 #: Heading of an evaluation of what the model learned from.
 TRAINING = "training accuracy"
+
+
+class TrainingAccuracy(str):
+    """A note that the model learned from what it is judged by, which stands above all results."""
+
+    __slots__ = ()
+
+    def __new__(cls, model: str, count: str) -> Self:
+        """Return the note; `count` says how many of what."""
+        return super().__new__(cls, f"{TRAINING}: {model} learned from {count}")
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         {"sequences": request.sequences},
         command=("genomix", "score", request.sequences, "--model", request.model),
         model=run.name,
-        warnings=told(part, "sequences"),
+        seen=told(part, "sequences"),
     )
     table = with_seen(table, part) if answer in (CLASSES, ACTIVITY) else table
     write_table(table, request.output, forms[0], made)
@@ -120,7 +120,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         table = _embedding_table(run, sequences, known, device)
         write_table(table, request.embeddings, forms[1], made)
     seconds = time.perf_counter() - started
-    for text in made.warnings:
+    for text in made.seen:
         log.warning("%s: %s", request.sequences, text)
     unknown = sequences.names[~known]
     scoring.warn_unscored(unknown, request.sequences, "no base is known of", "sequence")

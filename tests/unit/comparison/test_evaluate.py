@@ -242,6 +242,17 @@ def test_options_that_do_not_fit_are_refused(tmp_path, cohort):
         _evaluate(scored=path, data=cohort, versus=_write(other, tmp_path / "o.tsv"))
 
 
+def test_what_the_scores_say_of_what_was_seen_is_said_anew(tmp_path, cohort):
+    said = "##genomixWarning=mind the gap\n##genomixSeen=all were seen\n"
+    columns = {"marked": {"seen": np.full(N, "")}, "unmarked": {}}
+    for name, seen in columns.items():
+        path = _write(_frame(_predictions(), **seen), tmp_path / f"{name}.tsv")
+        path.write_text(said + path.read_text())
+        found = _evaluate(scored=path, data=cohort)
+        more = () if seen else ("all were seen",)
+        assert found.provenance.warnings == ("mind the gap", *more)
+
+
 def test_the_files_say_the_same(tmp_path, cohort):
     path = _write(_frame(_predictions()), tmp_path / "t.tsv")
     path.write_text("##genomixModel=m\n##genomixWarning=mind the gap\n" + path.read_text())

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genomix_cli.comparison.held_out import heed, inherited
+from genomix_cli.comparison.held_out import heed
 from genomix_cli.errors import CheckError, Exit
-from genomix_cli.formats.seen import told
 
 PART = np.array(["train", "train", "valid", "name", "", ""])
 USED = np.array([True, False, True, True, True, True])
@@ -42,9 +41,3 @@ def test_new_rows_and_unknown_ones_pass_without_a_word() -> None:
     used, notes = heed(PART[2:], USED[2:], "refuse", "samples", "s.tsv")
     assert used.all()
     assert len(notes) == 2
-
-
-def test_what_the_scores_said_of_it_is_said_anew() -> None:
-    warnings = ["mind the gap", *told(PART, "sequences")]
-    assert inherited(warnings, PART) == ["mind the gap"]
-    assert inherited(warnings, None) == warnings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from genomix_cli.comparison.intervals import Interval
-from genomix_cli.comparison.rules import TRAINING
+from genomix_cli.comparison.rules import TrainingAccuracy
 from genomix_cli.variants.evaluate.suite.entrants import Entrant
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Truth
 from genomix_cli.variants.evaluate.suite.split import Rows
@@ -190,7 +190,8 @@ def headline(results: SuiteResults) -> str:
     first, main = results.first, results.main
     title = MEASURES[main].title
     rivals = [e for e in results.entrants if e.kind != "model"]
-    sentences = [f"{n[0].upper()}{n[1:]}." for n in results.notes if n.startswith(TRAINING)]
+    leaks = (note for note in results.notes if isinstance(note, TrainingAccuracy))
+    sentences = [f"{note[0].upper()}{note[1:]}." for note in leaks]
     sentences.append(_on_the_variant(results))
     sentences += [_against_baselines(results, rivals)] if rivals else []
     for other in results.entrants[1:]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.held_out import INCLUDE, LEAVE_OUT
-from genomix_cli.comparison.rules import TRAINING
+from genomix_cli.comparison.rules import TrainingAccuracy
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError, guarded
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.seen import TRAIN, Seen, read_seen
@@ -189,7 +189,7 @@ def _check_leak(shard: Shard, run: RunSplit, test: Rows, request: SuiteRequest) 
     known = run.learned(shard, test)
     leaked = test[known if request.trust_runs else known | beside]
     said = f"{len(leaked):,} of the {len(test):,} test variants"
-    notes = []
+    notes: list[str] = []
     if len(leaked) and request.seen != INCLUDE:
         index = np.unique(shard.variants.contig[leaked])
         raise CheckError(
@@ -200,7 +200,7 @@ def _check_leak(shard: Shard, run: RunSplit, test: Rows, request: SuiteRequest) 
             + ("" if known.any() else ", or skip this check with --trust-runs"),
         )
     if len(leaked):
-        notes.append(f"{TRAINING}: {run.run} learned from {said}")
+        notes.append(TrainingAccuracy(run.run, said))
     elif beside.any():
         notes.append(
             f"{run.run} is trusted not to have learned from {int(beside.sum()):,} test variants "
