@@ -108,7 +108,7 @@ def _single_figure(
     results: Sequence[OutputResult], truth: NDArray[np.float32], answers: NDArray[np.float32]
 ) -> Picture | None:
     """Draw measured against predicted values of the first quantities."""
-    numbers = [k for k, result in enumerate(results) if result.unit][:SHOWN]
+    numbers = [k for k, each in enumerate(results) if each.unit and each.sequences][:SHOWN]
     if not numbers:
         return None
     columns = min(3, len(numbers))

@@ -240,6 +240,8 @@ def headline(results: Sequence[OutputResult]) -> str:
     """Compare the network with the ridge in a few sentences, also where the ridge is better."""
     verdicts: dict[int, list[str]] = {1: [], -1: [], 0: []}
     for result in results:
+        if not result.sequences:
+            continue
         own, ridge = (row.metrics[result.metric].value for row in (result.rows[0], result.ridge))
         text = f"{result.output} ({TITLES[result.metric]} {own:.3f} against {ridge:.3f})"
         verdicts[result.less_ridge.sign].append(text)
@@ -248,7 +250,8 @@ def headline(results: Sequence[OutputResult]) -> str:
         -1: "Ridge regression on k-mers is better than the network for",
         0: "Network and ridge regression on k-mers are not told apart for",
     }
-    return " ".join(f"{says[sign]} {_listed(each)}." for sign, each in verdicts.items() if each)
+    told = [f"{says[sign]} {_listed(each)}." for sign, each in verdicts.items() if each]
+    return " ".join(told) or "Nothing was held out to judge by."
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:

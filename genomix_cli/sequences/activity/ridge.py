@@ -78,6 +78,9 @@ def fit_ridge(
 ) -> Ridge:
     """Fit to the training part, k and penalty as they answer best for the validation part.
 
+    Of each k, weaker penalties are passed over once one answers worse than the one before. Where
+    there is nothing to choose by, the answer is the mean.
+
     Parameters
     ----------
     train, valid : NDArray
@@ -85,18 +88,20 @@ def fit_ridge(
     y, valid_y : NDArray
         float64 ``[n]``; all known.
     """
-    best, least = Ridge(LENGTHS[0], PENALTIES[0], np.zeros(0), float(y.mean())), np.inf
-    for k in LENGTHS:
-        if k > train.shape[1]:
-            continue
+    nothing = np.zeros(Counts(train[:0], LENGTHS[0]).d)
+    best, least = Ridge(LENGTHS[0], PENALTIES[0], nothing, float(y.mean())), np.inf
+    for k in LENGTHS if len(valid) else ():
         counts, others = Counts(train, k), Counts(valid, k)
-        weights = np.zeros(counts.d)
+        weights, last = np.zeros(counts.d), np.inf
         for penalty in PENALTIES:
             weights = solve(counts, y - y.mean(), penalty, weights)
             intercept = float(y.mean() - counts.mean @ weights)
             error = float(((others @ weights + intercept - valid_y) ** 2).mean())
             if error < least:
                 best, least = Ridge(k, penalty, weights, intercept), error
+            if error > last:
+                break
+            last = error
     return best
 
 

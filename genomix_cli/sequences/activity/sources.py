@@ -168,19 +168,19 @@ class Learned:
         Raises
         ------
         DataError
-            If a quantity does not vary among them.
+            If one does not vary among them.
         """
         measurement = self.sequences.measurement
         left, right = measurement.left, measurement.right
         for trait in self.traits:
-            if trait.is_class:
-                yield Output(trait.name, measurement.assay, left=left, right=right)
-                continue
             values = trait.values[rows].astype(np.float64)
             values = values[np.isfinite(values)]
             if not len(values) or values.min() == values.max():
                 what = f"{trait.name} does not vary among the sequences to learn from"
                 raise DataError(what, where=self.path)
+            if trait.is_class:
+                yield Output(trait.name, measurement.assay, left=left, right=right)
+                continue
             mean, sd = float(values.mean()), float(values.std())
             unit = measurement.unit or UNSTATED
             yield Output(trait.name, measurement.assay, unit, left, right, mean, sd)

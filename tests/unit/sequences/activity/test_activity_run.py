@@ -198,6 +198,21 @@ def test_classes_alone(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report.html").read_text().count("<img") == 2
 
 
+def test_an_output_of_which_nothing_is_held_out_is_not_judged(tmp_path: Path) -> None:
+    data = measured(90)
+    split = np.array(["train", "valid", "test"])[np.arange(90) % 3]
+    liver, stem, is_open = data.phenotypes
+    some = replace(stem, values=np.where(split == "train", stem.values, np.nan).astype("f4"))
+    data = replace(data, split=split, group=np.arange(90), phenotypes=(liver, some, is_open))
+    summary = trained(write(tmp_path / "data.h5", data), tmp_path / "run")
+    judged = summary.outputs[1]
+    assert judged.sequences == 0
+    assert np.isnan(judged.less_ridge.value)
+    assert "stem_cell" not in summary.headline
+    assert any("held out of HepG2 and stem_cell" in text for text in summary.warnings)
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
 def test_a_run_starts_from_another(
     run: tuple[Path, ActivitySummary], files: Path, tmp_path: Path
 ) -> None:

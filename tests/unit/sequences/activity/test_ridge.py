@@ -73,6 +73,12 @@ def test_noise_is_answered_by_the_mean() -> None:
     assert np.abs(fitted.predict(valid) - 5).max() < 0.7
 
 
+def test_with_nothing_to_choose_by_the_answer_is_the_mean() -> None:
+    train = drawn(20, 60)
+    fitted = fit_ridge(train, np.arange(20.0), train[:0], np.zeros(0))
+    assert fitted.predict(train[:3]).tolist() == [9.5] * 3
+
+
 def test_sequences_shorter_than_a_k_mer_are_answered_by_the_mean() -> None:
     train = drawn(20, 60)[:, :4]
     y = np.arange(20.0)
