@@ -105,14 +105,17 @@ class Source:
         )
 
     def spread(self) -> NDArray[np.float32]:
-        """Return the standard deviation of the differences in each pair, ``[K]``; NaN if none."""
+        """Return the root mean square of the differences within pairs, ``[K]``; NaN if none.
+
+        Unlike the standard deviation it is the same whichever allele comes first.
+        """
         first, second = self.target[self.items[:, 0]], self.target[self.items[:, -1]]
         difference = (second - first).astype(np.float64)
         known = np.isfinite(difference)
         n = np.maximum(known.sum(0), 1)
-        mean_square = np.where(known, difference, 0) ** 2
-        sd = np.sqrt(mean_square.sum(0) / n)
-        return np.where(sd > 0, sd, np.nan).astype(np.float32)
+        squares = np.where(known, difference, 0) ** 2
+        spread = np.sqrt(squares.sum(0) / n)
+        return np.where(spread > 0, spread, np.nan).astype(np.float32)
 
 
 @dataclass(frozen=True)
