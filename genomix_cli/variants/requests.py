@@ -406,6 +406,12 @@ class ExplainRequest:
     attention: Path | None = option(
         None, "TSV of the attention rollout; descriptive only", metavar="TSV", writes=True
     )
+    mutagenesis: Path | None = option(
+        None,
+        "TSV of the change that each substitution makes, for models of activity",
+        metavar="TSV",
+        writes=True,
+    )
     plot_dir: Path | None = option(
         None,
         "Folder for a picture of each variant",

@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple, Self
@@ -24,9 +25,16 @@ from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
 from genomix_cli.provenance import LINE, Provenance, atomic_path
-from genomix_cli.registry import VARIANT_MODELS
+from genomix_cli.registry import BORROWED_MODELS, VARIANT_MODELS
+from genomix_cli.variants.explain.activity import UNIT, ActivityExplainer
 from genomix_cli.variants.explain.attribution import N_SHUFFLES, Attributor, Inputs, to_inputs
-from genomix_cli.variants.explain.explanation import Explanation, Site, picture, rows
+from genomix_cli.variants.explain.explanation import (
+    Explanation,
+    Site,
+    mutation_rows,
+    picture,
+    rows,
+)
 from genomix_cli.variants.explain.plots import draw
 from genomix_cli.variants.explain.rollout import cls_rollout
 from genomix_cli.variants.models.gmt import GMT
@@ -37,7 +45,15 @@ from genomix_cli.variants.records.inputs import haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
-from genomix_cli.variants.score.tags import DEMONSTRATION, PROBABILITY, REASON, is_signed, score_key
+from genomix_cli.variants.score.plan import ignoring, unread
+from genomix_cli.variants.score.tags import (
+    ACTIVITY,
+    DEMONSTRATION,
+    PROBABILITY,
+    REASON,
+    is_signed,
+    score_key,
+)
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
 
@@ -48,6 +64,7 @@ COLUMNS = (
     *("variant", "baseline", "feature", "part", "contig", "start", "end", "base"),
     *("attribution", "completeness_error"),
 )
+MUTATION_COLUMNS = ("variant", "part", "contig", "start", "end", "base", "to", "change")
 ATTENTION_COLUMNS = ("variant", "contig", "start", "end", "source", "share")
 
 
@@ -85,14 +102,8 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     """
     loaded = load_model(request.model, resolve_device(request.device))
     refuse_unable(loaded.config, loaded.path)
-    if not loaded.module.has_attributions:
-        able = [name for name in VARIANT_MODELS if VARIANT_MODELS.load(name).has_attributions]
-        raise UsageError(
-            "has no attributions",
-            where=request.model,
-            expected=" or ".join(able),
-            found=loaded.config.model,
-        )
+    _refuse_inapt(loaded, request)
+    request = _heeded(loaded, request)
     source = raw_genome(request, loaded.config)
     summaries: list[Summary] = []
     with closing(source):
@@ -101,7 +112,11 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
         if source.missing:
             log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
         selection = select_sites(request, source.fasta)
-        explainer = Explainer(loaded, source, request, mode=selection.mode)
+        explainer = (
+            Explainer(loaded, source, request, mode=selection.mode)
+            if loaded.module.reads_window
+            else ActivityExplainer(loaded, source, request)
+        )
         with Writer(request, loaded, source) as writer:
             for site in track(selection.sites, "explaining"):
                 explanation = explainer.explain(site)
@@ -113,6 +128,36 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     errors = [(f"{s.variant} (baseline {s.baseline})", s.error) for s in summaries]
     check_complete(errors, "variants", request.steps, allow=request.allow_incomplete)
     return tuple(summaries)
+
+
+def _refuse_inapt(loaded: LoadedModel, request: ExplainRequest) -> None:
+    """Refuse a model that cannot be explained, or not as asked."""
+    if not loaded.module.has_attributions:
+        able = [name for name in VARIANT_MODELS if VARIANT_MODELS.load(name).has_attributions]
+        raise UsageError(
+            "has no attributions",
+            where=request.model,
+            expected=" or ".join([*able, *BORROWED_MODELS]),
+            found=loaded.config.model,
+        )
+    alone = not loaded.module.reads_window
+    if request.attention and alone:
+        raise UsageError(f"{request.model} has no attention", where="--attention")
+    if request.mutagenesis and not alone:
+        raise UsageError(
+            f"{request.model} predicts no activity",
+            where="--mutagenesis",
+            expected="a run of genomix train --task activity",
+        )
+
+
+def _heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
+    """Return the request without files that the model does not read, and say so."""
+    ignored = [option for option, given in unread(request).items() if given]
+    if loaded.module.reads_window or not ignored:
+        return request
+    log.warning("%s", ignoring(loaded.path.resolve().name, ignored))
+    return replace(request, tracks={}, contacts=None, uncovered=None)
 
 
 class Selection(NamedTuple):
@@ -293,20 +338,26 @@ class Writer(ExitStack):
         super().__init__()
         self.request = request
         self.tracks = source.tracks
+        self.reads_window = loaded.module.reads_window
         self.contigs = source.contigs
         demonstration = " (demonstration weights)" if loaded.config.demonstration else ""
         self.note = f"{loaded.path.name}{demonstration}"
         self.provenance = _provenance(request, loaded)
         self._attention: IO[str] | None = None
+        self._mutations: IO[str] | None = None
 
     def __enter__(self) -> Self:
-        self._table = self._open(self.request.output, COLUMNS)
+        note = "" if self.reads_window else f"attributions of {ACTIVITY}, in {UNIT}"
+        self._table = self._open(self.request.output, COLUMNS, note)
         if self.request.attention:
             note = (
                 "attention rollout, descriptive: shares of what [CLS] drew on, not what mattered; "
                 "bins off the contig are left out"
             )
             self._attention = self._open(self.request.attention, ATTENTION_COLUMNS, note)
+        if self.request.mutagenesis:
+            note = f"change of activity ({UNIT}) if a base of a haplotype is replaced by another"
+            self._mutations = self._open(self.request.mutagenesis, MUTATION_COLUMNS, note)
         if self.request.plot_dir:
             self.request.plot_dir.mkdir(parents=True, exist_ok=True)
         return self
@@ -327,6 +378,9 @@ class Writer(ExitStack):
                 position = (row.feature, row.part, site.contig, row.start, row.end, row.base)
                 value = f"{row.attribution:.6g}"
                 _line(self._table, site.name, attribution.baseline, *position, value, error)
+        if self._mutations:
+            for fields in mutation_rows(explanation):
+                _line(self._mutations, *fields)
         if self._attention and explanation.rollout:
             self._write_attention(self._attention, explanation)
         if self.request.plot_dir:
@@ -363,12 +417,13 @@ def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
     inputs |= {f"track {name}": path for name, path in request.tracks.items()}
     if request.contacts:
         inputs["contacts"] = Path(str(request.contacts).partition("::")[0])
-    settings = {
+    settings: dict[str, object] = {
         "baselines": list(request.baselines),
         "steps": request.steps,
         "shuffles": N_SHUFFLES,
-        "uncovered": request.uncovered or loaded.config.uncovered,
-        "max_gap_bins": loaded.config.max_gap_bins,
     }
+    if loaded.module.reads_window:
+        settings["uncovered"] = request.uncovered or loaded.config.uncovered
+        settings["max_gap_bins"] = loaded.config.max_gap_bins
     warnings = (DEMONSTRATION,) if loaded.config.demonstration else ()
     return Provenance.of(settings, inputs, request.seed, model=loaded.name, warnings=warnings)

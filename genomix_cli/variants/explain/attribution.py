@@ -160,19 +160,11 @@ class Attributor:
         # The error of TF32 convolutions would be as large as the completeness that we ask for.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             if baseline == "ref":
-                return self._completely(partial(self._from_reference, inputs))
+                return completely(partial(self._from_reference, inputs), self.steps)
             if baseline == "shuffle" and rng is not None:
                 shuffled = self._shuffles(inputs.window.codes, rng)
-                return self._completely(partial(self._from_shuffles, inputs, shuffled))
+                return completely(partial(self._from_shuffles, inputs, shuffled), self.steps)
         raise ValueError(f"no baseline {baseline!r}, or no generator for it")
-
-    def _completely(self, follow: Callable[[int], Attribution]) -> Attribution:
-        """Follow a path in more and more steps until its attributions are complete."""
-        for steps in step_counts(self.steps):
-            attribution = follow(steps)
-            if attribution.error <= TOLERANCE:
-                break
-        return attribution
 
     def _from_reference(self, inputs: Inputs, steps: int) -> Attribution:
         """Attribute to the alternate haplotype alone, so the window stream runs once."""
@@ -197,7 +189,7 @@ class Attributor:
         no_change = x.log_length[..., :1].expand_as(x.log_length)
         base = x._replace(alt=x.ref, alt_inside=x.ref_inside, log_length=no_change)
         moving = ("alt", "alt_inside", "log_length")
-        path = self._integrate(
+        path = integrate(
             log_odds,
             [getattr(x, name)[0] for name in moving],
             [getattr(base, name)[0] for name in moving],
@@ -232,7 +224,7 @@ class Attributor:
                 self.slope * model.decode(context, Alleles(*alleles), bins.expand(places, -1))[:, 0]
             )
 
-        path = self._integrate(
+        path = integrate(
             log_odds,
             [sequence, window.signal, *x],
             [base_sequence, torch.zeros_like(window.signal), *base],
@@ -248,31 +240,6 @@ class Attributor:
             _array(by_signal * window.signal)[0],
             path.change,
         )
-
-    def _integrate(
-        self,
-        log_odds: Callable[..., Tensor],
-        points: Sequence[Tensor],
-        base: Sequence[Tensor],
-        steps: int,
-        batch: int,
-    ) -> _Path:
-        """Return mean gradients on the straight line from `base` to `points`, each ``[1, ...]``."""
-        try:
-            from captum.attr import IntegratedGradients
-        except ImportError as error:
-            raise MissingExtraError("captum", "explain") from error
-        method = IntegratedGradients(log_odds, multiply_by_inputs=False)
-        gradients = method.attribute(
-            tuple(points),
-            tuple(base),
-            n_steps=steps,
-            method="riemann_middle",
-            internal_batch_size=batch,
-        )
-        with torch.no_grad():
-            change = log_odds(*points) - log_odds(*base)
-        return _Path(tuple(g.detach() for g in gradients), float(change))
 
     def _shuffles(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
         """Return shuffled windows, uint8 ``[shuffles, n]``."""
@@ -336,11 +303,51 @@ class Attributor:
         return spread(starts, values, self.model.config.k, variants.ref.shape[-1])
 
 
-class _Path(NamedTuple):
+class Path(NamedTuple):
     """Mean gradient of each input along the path, and the change of the output over it."""
 
     gradients: tuple[Tensor, ...]
     change: float
+
+
+def integrate(
+    output: Callable[..., Tensor],
+    points: Sequence[Tensor],
+    base: Sequence[Tensor],
+    steps: int,
+    batch: int,
+) -> Path:
+    """Return mean gradients on the straight line from `base` to `points`, each ``[1, ...]``.
+
+    Raises
+    ------
+    MissingExtraError
+        If captum is not installed.
+    """
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError as error:
+        raise MissingExtraError("captum", "explain") from error
+    method = IntegratedGradients(output, multiply_by_inputs=False)
+    gradients = method.attribute(
+        tuple(points),
+        tuple(base),
+        n_steps=steps,
+        method="riemann_middle",
+        internal_batch_size=batch,
+    )
+    with torch.no_grad():
+        change = output(*points) - output(*base)
+    return Path(tuple(g.detach() for g in gradients), float(change))
+
+
+def completely(follow: Callable[[int], Attribution], steps: int) -> Attribution:
+    """Follow a path in more and more steps until its attributions are complete."""
+    for count in step_counts(steps):
+        attribution = follow(count)
+        if attribution.error <= TOLERANCE:
+            break
+    return attribution
 
 
 def spread(starts: NDArray[np.int64], values: FloatArray, k: int, size: int) -> FloatArray:

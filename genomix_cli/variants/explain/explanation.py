@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.genome.alphabet import decode
+from genomix_cli.genome.alphabet import BASES, decode
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.plots import Logo, Picture, TrackPanel
@@ -22,9 +22,10 @@ BASES_AROUND = 200
 LETTERS_AROUND = 30
 BINS_AROUND = 100
 
+LOG_ODDS = "log-odds"
 QUESTIONS = {
-    "ref": "What the variant did: {:+.2f} log-odds",
-    "shuffle": "Why here: {:+.2f} log-odds, against shuffled sequence and mean tracks",
+    "ref": "What the variant did: {change:+.2f} {unit}",
+    "shuffle": "Why here: {change:+.2f} {unit}, against shuffled sequence{tracks}",
 }
 
 
@@ -43,6 +44,13 @@ class Site(NamedTuple):
     name: str
     contig: str
     allele: Allele
+
+
+class Mutations(NamedTuple):
+    """Change of activity by each base in each place, float32 ``[L, 4]``, on either haplotype."""
+
+    ref: NDArray[np.float32]
+    alt: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,9 @@ class Explanation:
     attributions : tuple of Attribution
         One per baseline.
     rollout : Rollout or None
+    unit : str
+        Of the attributions.
+    mutations : Mutations or None
     """
 
     site: Site
@@ -74,6 +85,8 @@ class Explanation:
     flank: int
     attributions: tuple[Attribution, ...]
     rollout: Rollout | None = None
+    unit: str = LOG_ODDS
+    mutations: Mutations | None = None
 
 
 class Row(NamedTuple):
@@ -90,7 +103,7 @@ class Row(NamedTuple):
     base : str
         ``.`` for bins.
     attribution : float
-        Log-odds.
+        In the unit of the explanation.
     """
 
     feature: str
@@ -144,6 +157,22 @@ def _window_rows(explanation: Explanation, values: NDArray[np.float64]) -> Itera
                 yield Row("sequence", "window", base, base + 1, letters[j], float(values[j]))
 
 
+def mutation_rows(explanation: Explanation) -> Iterator[tuple[str, ...]]:
+    """Yield variant, part, contig, start, end, base, other base and change, as text."""
+    site, mutations = explanation.site, explanation.mutations
+    if mutations is None:
+        return
+    for part, changes in mutations._asdict().items():
+        codes = getattr(explanation.haplotypes, part)[0]
+        allele = getattr(site.allele, part)
+        places = haplotype_positions(site.allele, len(allele), explanation.flank, len(codes))
+        for base, start, end, row in zip(decode(codes), *places, changes, strict=False):
+            place = site.name, part, site.contig, str(start), str(end), base
+            for other, change in zip(BASES, row.tolist(), strict=True):
+                if other != base:
+                    yield *place, other, f"{change:.6g}"
+
+
 class Places(NamedTuple):
     """0-based half-open reference coordinates of haplotype bases, int64 ``[H]`` each."""
 
@@ -176,11 +205,14 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
     site, allele = explanation.site, explanation.site.allele
     columns = _columns(explanation)
     contig, pos, ref, alt = site.name.rsplit(":", 3)
+    of_score = explanation.unit == LOG_ODDS
     known = not math.isnan(explanation.probability)
     probability = f"p = {explanation.probability:.3f}" if known else "not calibrated"
+    what = probability if of_score else "change of activity"
     return Picture(
-        title=f"{contig}:{int(pos):,} {_short(ref)}>{_short(alt)}    {probability}",
-        subtitle=f"{note}; tracks as z-scores of 50-bp bins",
+        title=f"{contig}:{int(pos):,} {_short(ref)}>{_short(alt)}    {what}",
+        subtitle=f"{note}; tracks as z-scores of 50-bp bins" if of_score else note,
+        unit=explanation.unit,
         contig=site.contig,
         letters=columns.letters,
         positions=columns.positions,
@@ -188,7 +220,14 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
         variant=columns.variant,
         change=f"{_short(decode(allele.ref) or '–')} > {_short(decode(allele.alt) or '–')}",
         logos=tuple(
-            Logo(QUESTIONS[a.baseline].format(a.change), columns.heights(a, explanation))
+            Logo(
+                QUESTIONS[a.baseline].format(
+                    change=a.change,
+                    unit=explanation.unit,
+                    tracks=" and mean tracks" if of_score else "",
+                ),
+                columns.heights(a, explanation),
+            )
             for a in explanation.attributions
         ),
         pos=allele.pos,

@@ -32,7 +32,7 @@ class Logo:
     ----------
     title : str
     heights : NDArray
-        float64 ``[columns]``: attribution of each letter, in log-odds.
+        float64 ``[columns]``: attribution of each letter.
     """
 
     title: str
@@ -67,6 +67,8 @@ class Picture:
     Attributes
     ----------
     title, subtitle, contig : str
+    unit : str
+        Of the attributions.
     letters : str
         One per column of the logos: the alternate haplotype, and the bases deleted from it.
     positions : NDArray
@@ -88,6 +90,7 @@ class Picture:
     title: str
     subtitle: str
     contig: str
+    unit: str
     letters: str
     positions: NDArray[np.int64]
     lacking: NDArray[np.bool_]
@@ -136,7 +139,7 @@ def _draw_logos(axes: Any, picture: Picture) -> None:
         for column, (letter, height, lacking) in enumerate(columns):
             _draw_letter(ax, letter, column, float(height), FADED if lacking else 1.0)
         ax.axhline(0, color=LINE_COLOUR, lw=0.6)
-        ax.set(xlim=(-0.5, last), ylim=_limits(logo.heights), ylabel="log-odds")
+        ax.set(xlim=(-0.5, last), ylim=_limits(logo.heights), ylabel=picture.unit)
         ax.set_title(logo.title, loc="left", fontsize=9.5)
         ax.tick_params(labelsize=8, labelbottom=False)
         ax.spines[["top", "right"]].set_visible(False)
@@ -243,7 +246,7 @@ def _draw_tracks(figure: Any, axes: Any, picture: Picture) -> None:
     axes[-1].set_xlabel(picture.contig, fontsize=9)
     if explained:
         bar = figure.colorbar(colours, ax=list(axes), fraction=0.02, pad=0.01, aspect=25)
-        bar.set_label("attribution per bin (log-odds)", fontsize=8)
+        bar.set_label(f"attribution per bin ({picture.unit})", fontsize=8)
         bar.ax.tick_params(labelsize=8)
 
 

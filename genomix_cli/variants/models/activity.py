@@ -27,6 +27,7 @@ class Activity(VariantModel):
     network : ActivityModel
     """
 
+    has_attributions = True
     reads_window = False
     bases: Tensor
 

@@ -16,7 +16,7 @@ from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score import tags
 from genomix_cli.variants.score.annotate import Annotator, missing_contigs
-from genomix_cli.variants.score.plan import Plan, device_name
+from genomix_cli.variants.score.plan import Plan, device_name, ignoring
 
 _SEEN = "Part of training in which the model has seen the allele ({})".format(
     ", ".join(f"{part}: {MEANING[part]}" for part in (TRAIN, VALID))
@@ -162,9 +162,7 @@ def warnings_of(plan: Plan) -> list[str]:
     elif absent:
         texts.append(f"{', '.join(absent)} not given: scored as if not measured")
     if plan.ignored:
-        given = ", ".join(plan.ignored)
-        reads = f"{plan.name} reads both strands of the sequence alone, in fp32"
-        texts.append(f"{reads}: {given} ignored")
+        texts.append(ignoring(plan.name, plan.ignored))
     if not plan.reads_window:
         texts.append(
             f"{plan.name} predicts activity, not whether a change of it matters: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from genomix_cli.variants import trained
 from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE, STRIDE
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Mode, Precision, chosen_precision
@@ -144,9 +144,7 @@ def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
         return request, ()
     files = request.genome
     without = {
-        "--track": bool(files.tracks),
-        "--contacts": files.contacts is not None,
-        "--uncovered": files.uncovered is not None,
+        **unread(files),
         "--cell": bool(files.cell),
         "--mode": request.mode != "auto",
         "--precision": request.precision == "bf16",
@@ -155,6 +153,21 @@ def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
     bare = replace(files, tracks={}, contacts=None, uncovered=None, cell="")
     ignored = tuple(option for option, given in without.items() if given)
     return replace(request, genome=bare, precision="fp32", both_strands=True), ignored
+
+
+def unread(files: GenomeFiles | ExplainRequest) -> dict[str, bool]:
+    """Return the options of files that a model of haplotypes alone does not read, if given."""
+    return {
+        "--track": bool(files.tracks),
+        "--contacts": files.contacts is not None,
+        "--uncovered": files.uncovered is not None,
+    }
+
+
+def ignoring(name: str, options: Iterable[str]) -> str:
+    """Say which options mean nothing to such a model."""
+    reads = f"{name} reads both strands of the sequence alone, in fp32"
+    return f"{reads}: {', '.join(options)} ignored"
 
 
 def make_plan(
