@@ -382,7 +382,82 @@ ACTIVITY = [
     ),
 ]
 
+DIFFERENCES = [
+    *_of(
+        "variants/models/activity.py",
+        "unit/variants/models/test_activity.py",
+        ("self.activity(alt) - self.activity(ref)", "self.activity(ref) - self.activity(alt)"),
+        ("self.flank = network.config.length // 2", "self.flank = network.config.length // 2 - 1"),
+        ("torch.full((1, 4), 0.25)", "torch.zeros(1, 4)"),
+        ("network.both_strands(p", "network(p"),
+    ),
+    *_of(
+        "learning/activity.py",
+        "unit/variants/models/test_activity.py",
+        (
+            "tuple(each.name for each in of_assay or quantities)",
+            "tuple(o.name for o in quantities)",
+        ),
+    ),
+    *_of(
+        "variants/score/differences.py",
+        "unit/variants/score/test_differences.py",
+        ("count(o.name) / len(self.averaged) / o.sd", "count(o.name) / len(self.averaged)"),
+        ("count(o.name) / len(self.averaged)", "1 / len(self.averaged)"),
+        ("k] for k, o in", "0] for k, o in"),
+        ('.replace("{", "{{")', ""),
+        ("({', '.join(self.averaged)})", ""),
+    ),
+    *_of(
+        "variants/score/annotate.py",
+        "unit/variants/score/test_differences.py",
+        (
+            "np.abs(self.differences.mean(scores.differences))",
+            "self.differences.mean(scores.differences)",
+        ),
+    ),
+    *_of(
+        "variants/score/engine.py",
+        "unit/variants/score/test_differences.py",
+        ("groups[contig, core].append(i)", "groups[contig, 0].append(i)"),
+        ("torch.cat(chunks)[: len(work.rows)]", "torch.cat(chunks)[-len(work.rows) :]"),
+        ("answers[n_logits:].T", "answers[n_logits:][::-1].T"),
+    ),
+    *_of(
+        "variants/score/plan.py",
+        "unit/variants/score/test_differences.py",
+        ("b.statistic == self.statistic", "b.statistic"),
+        ('uncovered=None, cell="")', "uncovered=files.uncovered)"),
+        ('precision="fp32", both_strands=True', "both_strands=True"),
+    ),
+    *_of(
+        "variants/score/tags.py",
+        "unit/variants/score/test_differences.py",
+        ("RANKING = (LOGIT, PROBABILITY, ACTIVITY)", "RANKING = (LOGIT, PROBABILITY)"),
+        ("return key == ACTIVITY or", "return False and"),
+    ),
+    *_of(
+        "variants/evaluate/scores.py",
+        "unit/variants/evaluate/test_scores.py",
+        ("np.abs(self.score) if self.signed else self.score", "np.abs(self.score)"),
+        ("other is not None and self.other_signed", "other is not None"),
+        ("label=np.abs(self.label)", "label=self.label"),
+        ("return table if quantities else table.magnitudes()", "return table"),
+        ("(MAGNITUDES, table.magnitudes())", "(MAGNITUDES, table)"),
+    ),
+    *_of(
+        "variants/explain/activity.py",
+        "unit/variants/explain/test_activity.py",
+        ("return -self._path(base, ref, steps)", "return self._path(base, ref, steps)"),
+        ("((end - base) * path.gradients", "(end * path.gradients"),
+        ("rows[at, at // 4] = at % 4", "rows[at, at // 4] = at % 4 * 0"),
+        ("@ self.weights", "@ (self.weights * 0 + 0.5)"),
+        ("site.allele.pos]", "len(self.request.select)]"),
+    ),
+]
+
 MUTATIONS = [
     *(*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS),
     *ACTIVITY,
+    *DIFFERENCES,
 ]

@@ -23,11 +23,14 @@ from genomix_cli.provenance import sha256
 from genomix_cli.variants import trained
 from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.cutting import suited_mode
-from genomix_cli.variants.records.inputs import BIN_SIZE, STRIDE
+from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Mode, Precision, chosen_precision
+
+#: Bases of a core for a model without windows: full batches, even of sparse variants.
+CORE = 250_000
 
 
 class Plan(NamedTuple):
@@ -199,7 +202,7 @@ def make_plan(
     config, digest = trained.read_config(folder), sha256(RunFolder(folder).weights)
     trained.refuse_unable(config, folder)
     devices = resolve_devices(request.device, request.devices)
-    stride, mode = STRIDE, None
+    stride, mode = CORE, None
     if config.reads_window:
         stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
         mode = suited_mode(first, stride) if request.mode == "auto" else request.mode

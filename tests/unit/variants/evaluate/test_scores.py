@@ -240,6 +240,13 @@ def test_classes_are_ranked_by_the_magnitude_of_changes(tmp_path):
     assert values["auroc"] == pytest.approx(roc_auc_score(effect > 0, np.abs(change)))
 
 
+def test_logits_rank_by_their_value(tmp_path):
+    """Below 0 they mean unlikely, not large."""
+    records = (f"chr1 {10 + i} A G LABEL={i % 2};GENOMIX_LOGIT={3 * (i % 2) - 4}" for i in range(6))
+    path = _vcf(tmp_path / "a.vcf", *records)
+    assert _values(_evaluate(path, score_info="GENOMIX_LOGIT"))["auroc"] == 1
+
+
 def test_another_file_may_hold_unsigned_scores(tmp_path):
     """The size of each score is taken as its own kind of score has it."""
     effect, change = _changes(tmp_path / "a.vcf")

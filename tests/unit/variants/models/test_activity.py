@@ -95,11 +95,13 @@ def test_the_other_strand_gives_the_same() -> None:
 
 
 @pytest.mark.parametrize(("ref", "alt"), [("", "GATTACA"), ("ACGTA", ""), ("AC", "GGGGG")])
-def test_an_indel_leaves_in_place_what_precedes_it(model: Activity, ref: str, alt: str) -> None:
-    flank, length = model.flank, model.config.length
+def test_the_allele_is_in_the_middle_behind_what_precedes_it(
+    model: Activity, ref: str, alt: str
+) -> None:
+    length = model.config.length
     given = variants(model, [Allele(5000, encode(ref), encode(alt))])
     after = GENOME.codes("made-up", 5000 + len(ref), 5000 + len(ref) + length)
-    before = GENOME.codes("made-up", 5000 - flank, 5000)
+    before = GENOME.codes("made-up", 5000 - length // 2, 5000)
     for row, bases in ((given.ref, ref), (given.alt, alt)):
         expected = np.concatenate([before, encode(bases), after])[:length]
         p = model.probabilities(row)[0, 0]

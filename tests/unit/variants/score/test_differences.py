@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
+import torch
 
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import CONFIG
@@ -18,12 +19,15 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.inspection import inspect
 from genomix_cli.learning.activity import ActivityConfig, Output
 from genomix_cli.provenance import facts_of
+from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.prepare.shard import prepare_variants
+from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
 from genomix_cli.variants.score import engine
 from genomix_cli.variants.score.background import load_backgrounds
 from genomix_cli.variants.score.differences import Differences
-from genomix_cli.variants.score.doctor import examine, write_reference
+from genomix_cli.variants.score.doctor import MadeUpGenome, examine, write_reference
+from genomix_cli.variants.score.engine import Target
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import load_model
 from tests.conftest import ROOT, Ended
@@ -85,6 +89,35 @@ def test_the_mean_is_in_standard_deviations(scored: Path) -> None:
     assert np.std(mean) > 0
 
 
+def test_each_field_is_its_own_output(model: str, scored: Path) -> None:
+    """The first allele, by the network itself."""
+    with pysam.VariantFile(str(scored)) as file, pysam.FastaFile(str(FASTA)) as fasta:
+        record = next(r for r in file if len(r.ref) == len(r.alts[0]) == 1)
+        bases = fasta.fetch(record.chrom, record.start - 30, record.start + 30).upper()
+    changed = f"{bases[:30]}{record.alts[0]}{bases[31:]}"
+    codes = [["ACGT".index(base) for base in each] for each in (bases, changed)]
+    p = torch.eye(4)[torch.tensor(codes)]
+    with torch.inference_mode():
+        ref, alt = load_model(model).module.network.both_strands(p, (0, 1))
+    for key, expected in zip(KEYS[1:], (alt - ref).tolist(), strict=True):
+        assert record.info[key][0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_alleles_of_two_cores_share_no_batch(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, sizes = load_model(model).module, []
+
+    def differences(variants: Variants) -> torch.Tensor:
+        sizes.append(variants.ref.shape[1])
+        return torch.zeros(1, variants.ref.shape[1], 2)
+
+    monkeypatch.setattr(module, "differences", differences)
+    genome = MadeUpGenome((), 10_000)
+    base = np.zeros(1, np.uint8)
+    targets = [Target("made-up", Allele(5000 + i, base, base + 1), i // 3) for i in range(5)]
+    engine.Engine(module, genome, torch.device("cpu")).score(targets)
+    assert sizes == [4, 4]
+
+
 def test_a_summary_counts_names_as_often_as_they_stand() -> None:
     outputs = (Output("a", "x", "u", sd=2.0), Output("b", sd=0.5))
     given = Differences.of(ActivityConfig(outputs, summary=("a", "b", "b")))
@@ -132,7 +165,7 @@ def test_several_devices_give_the_same_bytes(model: str, scored: Path, tmp_path:
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
-    model: str, scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from genomix_cli.variants.records import cutting
     from genomix_cli.variants.score import blocks as running
@@ -151,9 +184,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(running.Run, "_finish", fail_at_the_second)
         with pytest.raises(KeyboardInterrupt):
-            score(tmp_path / "out.vcf", model)
-    assert score(tmp_path / "out.vcf", model, resume=True).resumed > 0
-    assert (tmp_path / "out.vcf").read_bytes() == scored.read_bytes()
+            score(tmp_path / "out.vcf", model, regions=None)
+    assert score(tmp_path / "out.vcf", model, regions=None, resume=True).resumed > 0
+    score(tmp_path / "whole.vcf", model, regions=None)
+    assert (tmp_path / "out.vcf").read_bytes() == (tmp_path / "whole.vcf").read_bytes()
 
 
 def test_swapped_alleles_swap_the_sign(model: str, tmp_path: Path) -> None:
@@ -201,7 +235,7 @@ def test_what_it_cannot_heed_is_said_once(
         f"mpra reads both strands of the sequence alone, in fp32: {told}"
     ]
     facts = facts_of((tmp_path / "out.vcf").read_text().splitlines())
-    assert "--track" not in facts["Command"][0]
+    assert not {"--track", "--uncovered", "--mode"} & set(facts["Command"][0].split())
     assert facts["Precision"] == ["fp32"]
     np.testing.assert_array_equal(values(tmp_path / "out.vcf", *KEYS), values(scored, *KEYS))
 
@@ -219,6 +253,8 @@ def test_ranks_are_those_of_magnitudes(tmp_path: Path, scored: Path) -> None:
     largest = int(np.argmax(np.abs(change)))
     assert percentile[largest] == pytest.approx(100 - 50 / len(change), rel=1e-4)
     assert phred[largest] == pytest.approx(-10 * np.log10(2 / (len(change) + 1)), rel=1e-4)
+    assert percentile[int(np.argmin(change))] > 90
+    assert percentile[int(np.argmin(np.abs(change)))] < 10
     assert "Percentile of |GENOMIX_DA| among" in (tmp_path / "out.vcf").read_text()
 
 
