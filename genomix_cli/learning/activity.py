@@ -25,6 +25,8 @@ from genomix_cli.learning.networks import stored_module
 #: Domain and task of the runs that train it.
 DOMAIN, TASK = "sequences", "activity"
 BASES = "ACGT"
+# Filters that start from no motif: of about the size and the rarity of one.
+FREE_SCALE, FREE_THRESHOLD = 3.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class ActivityConfig:
     outputs: tuple[Output, ...]
     length: Extent = 200
     members: Count = 1
-    stem: Count = 96
-    motif_width: Annotated[int, Within(3, 51)] = 13
+    stem: Count = 192
+    motif_width: Annotated[int, Within(3, 51)] = 19
     width: Count = 64
     dropout: Share = 0.2
     summary: tuple[str, ...] = ()
@@ -130,19 +132,23 @@ class Residual(nn.Module):
 
 
 class ActivityEncoder(nn.Module):
-    """Probabilities of bases ``[B, L, 4]`` -> features ``[B, F]``, F = 2 x width; one strand."""
+    """Probabilities of bases ``[B, L, 4]`` -> features ``[B, F]``; one strand.
+
+    The first layer says how far each motif occupies each place: the sigmoid of a log-odds score
+    less a threshold. Its mean over the sequence also reaches the heads directly, where a linear
+    sum of motifs is most of what there is to learn.
+    """
 
     def __init__(self, config: ActivityConfig) -> None:
         super().__init__()
         width = config.width
-        self.features = 2 * width
-        self.stem = nn.Sequential(
-            nn.Conv1d(4, config.stem, config.motif_width, padding=config.motif_width // 2),
-            nn.BatchNorm1d(config.stem),
-            nn.GELU(),
-            nn.MaxPool1d(4, ceil_mode=True),
-            nn.Conv1d(config.stem, width, 1),
-        )
+        self.features = 2 * width + config.stem
+        self.motifs = nn.Conv1d(4, config.stem, config.motif_width, padding="same")
+        with torch.no_grad():
+            self.motifs.weight.mul_(FREE_SCALE)
+            self.motifs.bias.fill_(-FREE_THRESHOLD)
+        self.pool = nn.Sequential(nn.AvgPool1d(4, ceil_mode=True), nn.BatchNorm1d(config.stem))
+        self.mix = nn.Conv1d(config.stem, width, 1)
         self.body = nn.Sequential(
             Residual(width),
             nn.MaxPool1d(2, ceil_mode=True),
@@ -155,9 +161,16 @@ class ActivityEncoder(nn.Module):
         )
 
     def forward(self, p: Tensor) -> Tensor:
-        """Return the mean and the largest of each channel."""
-        x = self.body(self.stem(p.transpose(1, 2)))
-        return torch.cat([x.mean(-1), x.amax(-1)], -1)
+        """Return the mean and the largest of each channel, and the mean of each motif."""
+        occupancy = self.pool(torch.sigmoid(self.motifs(p.transpose(1, 2))))
+        x = self.body(self.mix(occupancy))
+        return torch.cat([x.mean(-1), x.amax(-1), occupancy.mean(-1)], -1)
+
+    @torch.no_grad()
+    def start_from(self, log_odds: Tensor, thresholds: Tensor) -> None:
+        """Let the first filters be motifs, ``[m, 4, motif_width]`` in nats, ``[m]``."""
+        self.motifs.weight[: len(log_odds)] = log_odds
+        self.motifs.bias[: len(log_odds)] = -thresholds
 
 
 class Member(nn.Module):

@@ -324,6 +324,7 @@ class ActivityOptions(TaskOptions):
         "File whose groups are two alleles each, to learn their difference; repeat",
         metavar="FILE.h5",
     )
+    motifs: Path | None = option(None, "Motifs that the first layer starts from", metavar="MEME")
 
 
 TASKS: tuple[type[TaskOptions], ...] = (

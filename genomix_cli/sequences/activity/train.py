@@ -18,6 +18,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import WEIGHTS, RunFolder, read_json, read_weights
 from genomix_cli.formats.seen import Seen
+from genomix_cli.genome.motifs import read_meme
 from genomix_cli.learning.activity import ActivityConfig, ActivityModel, Output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.networks import MONITOR, learn, new_module, set_weights, weights
@@ -29,6 +30,7 @@ from genomix_cli.sequences.activity.learning import (
     ActivityTask,
     Steps,
 )
+from genomix_cli.sequences.activity.motifs import Filters, motif_filters
 from genomix_cli.sequences.activity.page import activity_card, write_activity_page
 from genomix_cli.sequences.activity.predict import TASK, member_answers, model_of
 from genomix_cli.sequences.activity.results import ActivitySummary, OtherFile, Point
@@ -55,6 +57,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # Fields in which a run to start from may differ.
 FREE = ("outputs", "length", "members", "dropout", "summary")
+# Filters that start from motifs; the others are free to find what no motif describes.
+MOTIF_SHARE = 5 / 6
 # Folder of each member within that of the run, and its file of training, which is written last.
 MEMBERS, CURVE = "members", "curve.json"
 
@@ -75,6 +79,8 @@ class Job:
     split : Split
     start : ActivityModel, optional
         Whose weights to start from.
+    filters : Filters, optional
+        Motifs that the first layer starts from.
     """
 
     request: TrainRequest
@@ -86,6 +92,7 @@ class Job:
     held_out_by: str
     split: Split
     start: ActivityModel | None
+    filters: Filters | None
 
     @property
     def sources(self) -> list[Source]:
@@ -150,7 +157,14 @@ def read_job(request: TrainRequest) -> Job:
     known = {"outputs": tuple(outputs), "length": own.sequences.length}
     asked = replace(request, arch={**_shape_of(start, request, shape), **shape})
     config = asked.config(ActivityConfig, PRESETS, **known)
-    return Job(request, learning, config, own, also, pairs, by, split, start)
+    filters = None if options.motifs is None else _filters(options.motifs, request, config)
+    return Job(request, learning, config, own, also, pairs, by, split, start, filters)
+
+
+def _filters(path: Path, request: TrainRequest, config: ActivityConfig) -> Filters:
+    if request.init is not None:
+        raise UsageError("the run to start from has its filters", where="--motifs")
+    return motif_filters(read_meme(path), round(MOTIF_SHARE * config.stem), config.motif_width)
 
 
 def _other(
@@ -224,6 +238,8 @@ def _learn_member(job: Job, number: int) -> tuple[State, list[Point]]:
     module = new_module(lambda: ActivityModel(alone), seed)
     if job.start is not None:
         begin(module, job.start, number)
+    if job.filters is not None:
+        module.network(0).encoder.start_from(*job.filters)
     sources, n_also = job.sources, len(job.also)
     train = sources[0].of(job.split.train)
     also, pairs = sources[1 : 1 + n_also], sources[1 + n_also :]

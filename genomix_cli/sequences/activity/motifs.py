@@ -1,0 +1,95 @@
+"""Known motifs as the first filters of a network of activity.
+
+Letters: K motifs, m chosen ones, w positions of a filter, n sequences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.genome.motifs import Motif
+
+# Random sequences that thresholds and likenesses are measured on.
+SEQUENCES, LENGTH = 1500, 200
+#: Share of random places that a motif occupies.
+RARITY = 1e-3
+# Motifs scored at once, which bounds the memory.
+_GROUP = 64
+
+
+class Filters(NamedTuple):
+    """Motifs of one width.
+
+    Attributes
+    ----------
+    log_odds : Tensor
+        float32 ``[m, 4, w]``, nats.
+    thresholds : Tensor
+        float32 ``[m]``: the score that `RARITY` of random places reach.
+    """
+
+    log_odds: Tensor
+    thresholds: Tensor
+
+
+def motif_filters(motifs: Sequence[Motif], n: int, width: int) -> Filters:
+    """Return at most `n` motifs that stand best for all, each in the middle of `width` positions.
+
+    Many matrices of a collection are nearly the same. So the next one is always the one that adds
+    most to the sum over all motifs of the correlation with the nearest chosen one (a greedy answer
+    to facility location, Nemhauser et al. 1978, doi:10.1007/BF01588971), of how far they occupy
+    random sequences.
+
+    Parameters
+    ----------
+    motifs : sequence of Motif
+    n : int
+    width : int
+        A wider motif keeps its most informative positions.
+    """
+    filters = torch.from_numpy(np.stack([_fitted(motif, width) for motif in motifs]))
+    codes = np.random.default_rng(0).integers(0, 4, (SEQUENCES, LENGTH))
+    sequences = F.one_hot(torch.from_numpy(codes), 4).float().transpose(1, 2)
+    thresholds, occupied = [], []
+    for group in filters.split(_GROUP):
+        scores = F.conv1d(sequences, group).transpose(0, 1)
+        places = scores.flatten(1)
+        threshold = places.kthvalue(int(places.shape[1] * (1 - RARITY)), 1).values
+        turned = F.conv1d(sequences, group.flip(1, 2)).transpose(0, 1)
+        best = torch.maximum(scores, turned).amax(2)
+        thresholds.append(threshold)
+        occupied.append(torch.sigmoid(best - threshold[:, None]))
+    chosen = _representatives(torch.corrcoef(torch.cat(occupied)), n)
+    return Filters(filters[chosen], torch.cat(thresholds)[chosen])
+
+
+def _fitted(motif: Motif, width: int) -> NDArray[np.float32]:
+    """Return log-odds in nats ``[4, w]``, zeros beyond the motif."""
+    odds, p = motif.log_odds, motif.probabilities
+    if motif.width > width:
+        information = (p * np.log2(np.maximum(p, 1e-9) / 0.25)).sum(1)
+        first = int(np.convolve(information, np.ones(width), "valid").argmax())
+        odds = odds[first : first + width]
+    left = (width - len(odds)) // 2
+    padded = np.pad(odds, ((left, width - len(odds) - left), (0, 0)))
+    return (padded.T * math.log(2)).astype(np.float32)
+
+
+def _representatives(likeness: Tensor, n: int) -> list[int]:
+    """Return the rows of ``[K, K]`` that together are most like all."""
+    reached = torch.zeros(len(likeness))
+    chosen: list[int] = []
+    while len(chosen) < min(n, len(likeness)):
+        gain = (likeness - reached).clamp(min=0).sum(1)
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        reached = torch.maximum(reached, likeness[chosen[-1]])
+    return chosen
