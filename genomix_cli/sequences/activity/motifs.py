@@ -67,7 +67,8 @@ def motif_filters(motifs: Sequence[Motif], n: int, width: int) -> Filters:
         best = torch.maximum(scores, turned).amax(2)
         thresholds.append(threshold)
         occupied.append(torch.sigmoid(best - threshold[:, None]))
-    chosen = _representatives(torch.corrcoef(torch.cat(occupied)), n)
+    likeness = torch.corrcoef(torch.cat(occupied)).reshape(len(motifs), len(motifs))
+    chosen = _representatives(likeness, n)
     return Filters(filters[chosen], torch.cat(thresholds)[chosen])
 
 
