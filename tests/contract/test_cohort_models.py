@@ -29,6 +29,8 @@ from tests.sizes import each_size
 # What makes a fit short, for those that have the field.
 SMALL: dict[str, Any] = {
     "epochs": 3,
+    "alone_epochs": 3,
+    "joint_epochs": 5,
     "batch_size": 16,
     "learning_rate": 3e-3,
     "trees": 20,
