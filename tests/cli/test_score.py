@@ -58,8 +58,8 @@ def model(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> Path:
-    """Some seconds of work, so that there is something to interrupt."""
-    return write_model(tmp_path_factory.mktemp("models") / "slow", tiny_genome, n_layers=8)
+    """Of full windows: their first takes long enough to be interrupted."""
+    return write_model(tmp_path_factory.mktemp("models") / "slow", tiny_genome, n_layers=2)
 
 
 @pytest.fixture
