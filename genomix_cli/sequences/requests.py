@@ -282,7 +282,11 @@ class ContrastOptions(TaskOptions):
     about = "pre-train"
 
     probe: tuple[str, ...] = option(
-        (), "Phenotypes to probe", "--phenotypes", commas=True, shown="the label"
+        (),
+        "Phenotypes to probe, condition on, align or learn",
+        "--phenotypes",
+        commas=True,
+        shown="the label; align, activity: all",
     )
 
 
