@@ -18,7 +18,7 @@ BYTES = b"something that cannot be made again"
 #: Options that write a path, in all commands; a new one is added here.
 WRITING = {
     *("--output", "--stats", "--json", "--report", "--plots", "--summary", "--attention"),
-    *("--embeddings", "--fasta-output", "--save-background"),
+    *("--embeddings", "--fasta-output", "--mutagenesis", "--save-background"),
 }
 
 

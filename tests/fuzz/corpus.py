@@ -118,15 +118,22 @@ COMMANDS = (
         "--config {genomix.toml}",
     ),
     (2, "score variants {few.vcf} -g {shard.h5} -m {variant-run} -o out.parquet"),
+    (3, "score variants {few.vcf} -f {genome.fa.gz} -m {activity-run}"),
     (1, "score variants {few.vcf} -g {shard.h5} -m {siamese-run}"),
     (
         1,
         f"explain variants {{few.vcf}} {GENOME} -m {{variant-run}} -o out.tsv "
         "--attention out-attention.tsv --max-variants 1 --steps 4 --allow-incomplete",
     ),
+    (
+        1,
+        "explain variants {few.vcf} -f {genome.fa.gz} -m {activity-run} -o out.tsv "
+        "--mutagenesis out-substitutions.tsv --max-variants 1 --steps 4 --allow-incomplete",
+    ),
     (1, "explain cohort {cohort.h5mu} -m {cohort-run} -o out.tsv --steps 4 --max-samples 2"),
     (1, "explain sequences {sequences.h5} -m {transformer-run} -o out.tsv --max-sequences 1"),
     (3, "evaluate variants {scored.vcf} --vs {scored.vcf.gz} --bootstrap 5"),
+    (2, "evaluate variants {scored.vcf} --label-info DELTA --bootstrap 5"),
     (2, "evaluate variants {scored.vcf} --labels {labels.tsv} --bootstrap 5"),
     (
         1,
@@ -149,6 +156,7 @@ COMMANDS = (
     (1, "train sequences {sequences.h5} --task align --preset motifs --epochs 1 -o out"),
     (1, "train sequences {two.h5} --task diffuse --preset tiny --epochs 1 -o out"),
     (2, "doctor -m {variant-run} --device cpu"),
+    (2, "doctor -m {activity-run} --device cpu"),
 )
 
 
@@ -362,5 +370,6 @@ def _sequences(folder: Path) -> None:
     sequence_runs.trained(folder / "transformer-run", motifs, "transformer", epochs=1)
     measured = sequence_samples.write(folder / "measured.h5", activity_runs.measured(60, 30))
     activity_runs.trained(measured, folder / "activity-run", epochs=1)
+    write_reference(folder / "activity-run")
     diffusion_runs.two_classes(folder / "two.h5", 200)
     diffusion_runs.trained(folder / "two.h5", folder / "diffusion-run", epochs=1)
