@@ -30,6 +30,7 @@ done
 prepare "$WORK/pairs.tsv" --group pair --keep teacher "${adaptors[@]}"
 
 genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-out splits "${also[@]}" \
+    --motifs "$DATA/motifs/JASPAR2024_CORE_vertebrates_nonredundant.meme.gz" \
     --pairs "$WORK/pairs.h5" --set members="$MEMBERS" --epochs "$EPOCHS" --seed 1
 
 # What a score is ranked among: SNVs at random places of chr22, and common variants of people.
