@@ -33,7 +33,7 @@ genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-ou
     --motifs "$DATA/motifs/JASPAR2024_CORE_vertebrates_nonredundant.meme.gz" \
     --pairs "$WORK/pairs.h5" --set members="$MEMBERS" --epochs "$EPOCHS" --seed 1
 
-# What a score is ranked among: SNVs at random places of chr22, and common variants of people.
+# What a score is ranked among: SNVs at random places of chr22.
 gunzip -c "$DATA/hg38_chr22/chr22.fa.gz" > "$WORK/chr22.fa"
 python "$HERE/snvs.py" "$WORK/chr22.fa" "$WORK/random_snvs.vcf" --spacing 2000
 genomix score "$WORK/random_snvs.vcf" -f "$WORK/chr22.fa" -m "$WORK/gmt-mini" --save-background \
