@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from genomix_cli.formats.schema import VariantTable
     from genomix_cli.formats.sequences import Phenotype, Sequences
     from genomix_cli.genome.vcf.reader import Record
+    from genomix_cli.variants.trained import ModelConfig
 
 # Lines that `score` puts into the header, ##genomixKey=value, and what they are called here.
 HEADER_LINES = {
@@ -130,13 +131,10 @@ def _folder(path: Path) -> Report:
 
 
 def _variant_model(path: Path) -> Report:
-    from genomix_cli.provenance import sha256
-    from genomix_cli.variants.score.background import load_backgrounds
     from genomix_cli.variants.trained import read_config
 
     config = read_config(path)
     weights = RunFolder(path).weights
-    backgrounds = load_backgrounds(path, sha256(weights), config.conditions())
     facts: dict[str, Any] = {
         "model": config.model,
         "parameters": _parameters(weights),
@@ -144,7 +142,7 @@ def _variant_model(path: Path) -> Report:
         "assembly": config.assembly or "not stated",
         "architecture": _pairs({k: v for k, v in config.arch.items() if k != "tracks"}),
         "calibrated for": [str(c.conditions) for c in config.calibrations] or "nothing",
-        "background": list(map(str, backgrounds)) or "none",
+        "background": _backgrounds(path, config),
     }
     if config.demonstration:
         facts["purpose"] = "demonstration: not for real conclusions"
@@ -213,9 +211,32 @@ def _sequence_model(path: Path) -> Report:
     }
     if config.label:
         facts |= {"label": config.label, "classes": list(config.classes)}
+    if "outputs" in config.arch:
+        facts |= _as_scorer(path)
     facts |= _headline(path) | _made(config.provenance)
     tables = (*_outputs(config.arch), *_held_out(path))
     return Report(path, "model of sequences", facts, tables)
+
+
+def _as_scorer(path: Path) -> dict[str, Any]:
+    """Return what a network of activity has as a model of variants."""
+    from genomix_cli.variants.trained import read_config
+
+    config = read_config(path)
+    names = config.activity.averaged if config.activity else ()
+    return {
+        "scores variants by": list(names) or "nothing",
+        "background": _backgrounds(path, config),
+    }
+
+
+def _backgrounds(path: Path, config: ModelConfig) -> list[str] | str:
+    """Return what the variants were whose scores are stored beside the weights."""
+    from genomix_cli.provenance import sha256
+    from genomix_cli.variants.score.background import load_backgrounds
+
+    digest = sha256(RunFolder(path).weights)
+    return list(map(str, load_backgrounds(path, digest, config.conditions()))) or "none"
 
 
 def _outputs(arch: Mapping[str, Any]) -> tuple[Listing, ...]:

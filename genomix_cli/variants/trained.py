@@ -77,7 +77,8 @@ class ModelConfig:
     @property
     def activity(self) -> ActivityConfig | None:
         """Architecture of the part that predicts activity, if there is one."""
-        return activity_config(self.arch, CONFIG) if self.model in BORROWED_MODELS else None
+        found: ActivityConfig | None = class_of(self.model).activity_of(self.arch)
+        return found
 
     def conditions(
         self,

@@ -9,10 +9,14 @@ K outputs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from genomix_cli.learning.activity import ActivityModel
+from genomix_cli.formats.run_folder import CONFIG
+from genomix_cli.learning.activity import ActivityConfig, ActivityModel, activity_config
 from genomix_cli.variants.models.base import VariantModel, Variants
 
 
@@ -40,6 +44,11 @@ class Activity(VariantModel):
         # Row 4: an unknown base.
         bases = torch.cat([torch.eye(4), torch.full((1, 4), 0.25)])
         self.register_buffer("bases", bases, persistent=False)
+
+    @staticmethod
+    def activity_of(arch: Mapping[str, Any]) -> ActivityConfig:
+        """Return the architecture as a configuration."""
+        return activity_config(arch, CONFIG)
 
     def differences(self, variants: Variants) -> Tensor:
         """Return alt less ref of each reported output, float32 ``[W, G, K]``.

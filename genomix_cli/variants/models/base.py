@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from genomix_cli.config import Extent
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.activity import Output
+from genomix_cli.learning.activity import ActivityConfig, Output
 
 
 class Window(NamedTuple):
@@ -126,6 +126,11 @@ class VariantModel(nn.Module):
         super().__init__()
         self.config = config
         self.n_bins: int = config.n_bins if self.reads_window else 0
+
+    @staticmethod
+    def activity_of(arch: Mapping[str, Any]) -> ActivityConfig | None:
+        """Return the architecture of what gives the `differences`, from that of the model."""
+        return None
 
     def window(self, window: Window) -> Any:
         """Return everything about the window that its variants share."""

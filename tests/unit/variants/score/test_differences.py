@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from genomix_cli.variants.score.engine import Target
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import load_model
 from tests.conftest import ROOT, Ended
-from tests.random_activity import OUTPUTS, UNIT, save_activity
+from tests.random_activity import OUTPUTS, UNIT, config, save_activity
+from tests.toy_variant_model import Toy, save_toy, toy_registered
 
 DATA = ROOT / "test_data"
 FASTA = DATA / "genome.fa.gz"
@@ -246,6 +248,9 @@ def test_ranks_are_those_of_magnitudes(tmp_path: Path, scored: Path) -> None:
     (stored,) = load_backgrounds(own, load_model(own).sha256, load_model(own).config.conditions())
     assert stored.statistic == "|GENOMIX_DA| (HepG2, K562)"
     assert (stored.conditions.tracks, stored.conditions.mode) == ((), None)
+    said = inspect(own).facts
+    assert said["scores variants by"] == ["HepG2", "K562"]
+    assert "the variants of variants.vcf.gz" in said["background"][0]
     score(tmp_path / "out.vcf", str(own))
     change, percentile, phred = values(
         tmp_path / "out.vcf", "GENOMIX_DA", "GENOMIX_PCT", "GENOMIX_PHRED"
@@ -303,6 +308,38 @@ def test_batches_do_not_change_it(model: str, tmp_path: Path, monkeypatch: Any) 
     score(tmp_path / "one.vcf", model)
     many, one = (values(tmp_path / f"{name}.vcf", *KEYS) for name in ("many", "one"))
     np.testing.assert_allclose(many, one, atol=2e-5)
+
+
+@pytest.fixture
+def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A model that reads a window, and predicts activity too: here the first base of alt."""
+
+    def differences(self: Toy, variants: Variants) -> torch.Tensor:
+        assert not torch.is_autocast_enabled("cpu")
+        first = variants.alt[..., self.flank].float()
+        return torch.stack([first, -first], -1)
+
+    monkeypatch.setattr(Toy, "outputs", OUTPUTS[:2])
+    monkeypatch.setattr(Toy, "activity_of", staticmethod(lambda arch: config()))
+    monkeypatch.setattr(Toy, "differences", differences)
+    prepare_variants(
+        PrepareRequest(VCF, FASTA, tmp_path / "s.h5", tracks={"ATAC": DATA / "ATAC.bw"})
+    )
+    with toy_registered():
+        yield str(save_toy(tmp_path / "toy", open_shard(tmp_path / "s.h5"), n_bins=200))
+
+
+@pytest.mark.parametrize("how", [{}, {"both_strands": True}, {"precision": "bf16"}])
+def test_a_model_may_give_logits_and_differences(both: str, tmp_path: Path, how: Any) -> None:
+    genome = GenomeFiles(FASTA, {"ATAC": DATA / "ATAC.bw"})
+    score(tmp_path / "out.vcf", both, genome=genome, **how)
+    found = values(tmp_path / "out.vcf", "GENOMIX_P", "GENOMIX_DL", *KEYS[1:])
+    with pysam.VariantFile(str(tmp_path / "out.vcf")) as file:
+        pairs = [(record.ref, alt) for record in file for alt in record.alts]
+    snvs = [i for i, (ref, alt) in enumerate(pairs) if len(ref) == len(alt) == 1]
+    assert np.std(found[:, 0]) > 0
+    np.testing.assert_array_equal(found[snvs, 2], ["ACGT".index(pairs[i][1]) for i in snvs])
+    np.testing.assert_array_equal(found[:, 2], -found[:, 3])
 
 
 def test_it_has_no_suite(genomix_fast: Any, model: str, tmp_path: Path) -> None:
