@@ -5,8 +5,10 @@
 DATA holds satmut_kircher2019/, mpra_dragonn_convmodel/ and motifs/; TABLES is what
 benchmarks/activity_tables.py made of DATA. The variants are SNVs of Kircher et al. 2019
 (doi:10.1038/s41467-019-11526-w) with at least 10 barcodes, the effect log2 of the allele's activity
-over that of the reference. Nothing is fitted to them. Written into OUT: what `genomix score` reads
-and writes, scores.tsv with a row per SNV and a column per model, and experiments.tsv with the
+over that of the reference. Nothing is fitted to them. `genomix score` reads each element as a contig, with the
+SNV in the middle of its window, and unknown bases beyond the ends. The peers' windows stay inside the
+element, so a model of activity has a second row, NAME (inside), for which its windows do too.
+Written into OUT: what `genomix score` reads and writes, scores.tsv with a row per SNV and a column per model, and experiments.tsv with the
 correlations. Without --model: the peers alone.
 
 Printed, as Markdown: Pearson's r of score and effect, and of their magnitudes, per experiment; its
@@ -24,16 +26,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from activity_tables import read_table
 from numpy.typing import NDArray
 from real_data import HEPG2, constructs, locus, rows_of
-from sequence_peers import BOTH, Snvs, Values, peer_scores
+from sequence_peers import BATCH, BOTH, Snvs, Values, change, peer_scores
 from snvs import SNV, write_vcf
 
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import interval_of
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.genome.alphabet import BASES, decode, encode
+from genomix_cli.variants.score.differences import Differences
+from genomix_cli.variants.trained import LoadedModel, load_model
 
 MIN_BARCODES = 10
 DRAWS = 2000
@@ -70,6 +75,8 @@ def main() -> None:
         field = options.field if model == options.model else None
         name = Path(model).name
         scores[name] = genomix_scores(snvs, model, options.output / name, field)
+        if (loaded := load_model(model)).config.activity is not None:
+            scores[f"{name} (inside)"] = inside_scores(snvs, loaded)
     table = table.assign(**scores)
     table.to_csv(options.output / "scores.tsv", sep="\t", index=False)
     correlations = per_experiment(table, list(scores))
@@ -77,11 +84,13 @@ def main() -> None:
     print(f"{len(table):,} SNVs, {len(correlations)} experiments\n")
     print_experiments(correlations, list(scores))
     print_means(correlations, list(scores))
-    first = Path(options.model).name if options.model else BOTH
-    print_differences(correlations, first, [name for name in scores if name != first])
+    name = Path(options.model).name if options.model else BOTH
+    for first in (f"{name} (inside)", name):
+        if first in scores:
+            print_differences(correlations, first, [each for each in scores if each != first])
     print_controls(table, list(scores))
     if options.model:
-        score = table[first].to_numpy()
+        score = table[name].to_numpy()
         print_swapped(snvs, score, options.model, options.output, options.field)
 
 
@@ -148,6 +157,20 @@ def genomix_scores(snvs: Snvs, model: str, folder: Path, field: str | None = Non
     column = field or next(name for name in FIELDS if name in table)
     found = dict(zip(sorted(set(alleles)), table[column], strict=True))
     return np.array([found[allele] for allele in alleles])
+
+
+def inside_scores(snvs: Snvs, loaded: LoadedModel) -> Values:
+    """``GENOMIX_DA`` of each SNV in windows that stay inside the sequence."""
+    written = Differences.of(loaded.config.activity)
+
+    @torch.inference_mode()
+    def mean(codes: NDArray[np.uint8]) -> Values:
+        batches = torch.from_numpy(codes)[None].split(BATCH, 1)
+        model = loaded.module
+        values = torch.cat([model.activity(model.probabilities(some)) for some in batches], 1)[0]
+        return written.mean(values.numpy()).astype(np.float64)
+
+    return change(mean, *snvs.alleles(loaded.module.network.config.length))
 
 
 def per_experiment(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
