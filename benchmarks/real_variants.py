@@ -5,11 +5,12 @@
 DATA holds satmut_kircher2019/, mpra_dragonn_convmodel/ and motifs/; TABLES is what
 benchmarks/activity_tables.py made of DATA. The variants are SNVs of Kircher et al. 2019
 (doi:10.1038/s41467-019-11526-w) with at least 10 barcodes, the effect log2 of the allele's activity
-over that of the reference. Nothing is fitted to them. `genomix score` reads each element as a contig, with the
-SNV in the middle of its window, and unknown bases beyond the ends. The peers' windows stay inside the
-element, so a model of activity has a second row, NAME (inside), for which its windows do too.
-Written into OUT: what `genomix score` reads and writes, scores.tsv with a row per SNV and a column per model, and experiments.tsv with the
-correlations. Without --model: the peers alone.
+over that of the reference. Nothing is fitted to them. `genomix score` reads each element as a
+contig, with the SNV in the middle of its window, and unknown bases beyond the ends. The peers'
+windows stay inside the element, so a model of activity has a second row, NAME (inside), for which
+its windows do too. Written into OUT: what `genomix score` reads and writes, scores.tsv with a row
+per SNV and a column per model, and experiments.tsv with the correlations. Without --model: the
+peers alone.
 
 Printed, as Markdown: Pearson's r of score and effect, and of their magnitudes, per experiment; its
 mean over all experiments, the nine of docs/benchmarks.md, and the six in HepG2; how far the model's

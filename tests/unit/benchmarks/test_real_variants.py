@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from real_data import locus
-from real_variants import SETS, mean_over, per_experiment, snvs_of
+from real_variants import SETS, genomix_scores, inside_scores, mean_over, per_experiment, snvs_of
 from udacha import Place, covered, dhs_start, result
 
 from genomix_cli.genome.alphabet import encode
+from genomix_cli.variants.trained import load_model
+from tests.random_activity import save_activity
 
 RNG = np.random.default_rng(4)
 
@@ -43,6 +47,18 @@ def test_snvs_are_of_the_sequence_of_their_experiment() -> None:
     assert [snvs.names[i] for i in snvs.sequence] == ["b", "a"]
     assert snvs.ref().tolist() == [1, 0]
     assert snvs.alt.tolist() == [3, 2]
+
+
+def test_windows_stay_inside_where_those_of_the_command_would_not(tmp_path: Path) -> None:
+    run = save_activity(tmp_path / "run")
+    table = pd.DataFrame({"experiment": "a", "pos": [60, 90, 3], "alt": ["A", "G", "T"]})
+    bases = "ACGGT" * 30
+    assert [bases[at - 1] for at in table["pos"]] == ["T", "T", "G"]
+    snvs = snvs_of(table, {"a": encode(bases)})
+    by_command = genomix_scores(snvs, str(run), tmp_path / "scored")
+    inside = inside_scores(snvs, load_model(run))
+    assert inside[:2] == pytest.approx(by_command[:2], abs=2e-5)
+    assert inside[2] != pytest.approx(by_command[2], rel=1e-2)
 
 
 @pytest.mark.parametrize(
