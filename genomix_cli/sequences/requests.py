@@ -32,8 +32,6 @@ T = TypeVar("T")
 MODEL, COMPARISON, HELD_OUT = "Model", "Comparison", "Held out"
 TABLE, FASTA, VCF = "Table of phenotypes", "Of a FASTA", "Of a VCF"
 SELECTED, MEASURED = "Sequences", "Measurement"
-# Files to learn from beside the data, by the option that names them.
-OTHER_FILES = ("also", "pairs")
 # What a run may differ in and still be the same.
 IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
@@ -160,9 +158,10 @@ class TrainRequest:
     def provenance(self) -> Provenance:
         """Provenance of everything the run writes."""
         files = {
-            f"{name} {i}": path
-            for name in OTHER_FILES
-            for i, path in enumerate(self.options.get(name, ()), 1)
+            f"{name} {i}" if isinstance(value, tuple) else name: path
+            for name, value in self.options.items()
+            for i, path in enumerate(value if isinstance(value, tuple) else [value], 1)
+            if isinstance(path, Path)
         }
         return Provenance.of(self.plain(), {"sequences": self.data, **files}, self.setting.seed)
 

@@ -16,6 +16,16 @@ SMALL = (
     *("--preset", "tiny", "--epochs", "1", "--set", "width=8", "--set", "stem=8"),
     *("--threads", "1", "--device", "cpu"),
 )
+MOTIFS = """MEME version 4
+
+ALPHABET= ACGT
+
+MOTIF First
+letter-probability matrix: alength= 4 w= 3
+ 0.97 0.01 0.01 0.01
+ 0.01 0.97 0.01 0.01
+ 0.01 0.01 0.97 0.01
+"""
 
 
 @pytest.fixture
@@ -27,7 +37,9 @@ def data(tmp_path: Path) -> Path:
 
 def test_a_run_is_trained_shown_and_scores(genomix_here, data, tmp_path):
     run = tmp_path / "run"
+    (tmp_path / "motifs.meme").write_text(MOTIFS)
     others = ("--also", data.parent / "also.h5", "--pairs", data.parent / "pairs.h5")
+    others += ("--motifs", tmp_path / "motifs.meme")
     asked = ("train", data, "--task", "activity", "-o", run, *SMALL, *others)
     done = genomix_here(*asked, "--phenotypes", "HepG2,open")
     assert done.code == 0, done.err
@@ -36,7 +48,8 @@ def test_a_run_is_trained_shown_and_scores(genomix_here, data, tmp_path):
     assert {line[0] for line in lines[1:]} == {"HepG2", "open"}
     assert {line[2] for line in lines[1:]} == {"pearson", "spearman", "explained", "auroc"}
     record = json.loads((run / "train.json").read_text())
-    assert set(record["inputs"]) == {"sequences own.h5", "also 1 also.h5", "pairs 1 pairs.h5"}
+    files = {"sequences own.h5", "also 1 also.h5", "pairs 1 pairs.h5", "motifs motifs.meme"}
+    assert set(record["inputs"]) == files
     shown = genomix_here("inspect", run)
     assert "teacher" in shown.out
     assert "log2 RNA/DNA" in shown.out
