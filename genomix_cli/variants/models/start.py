@@ -75,6 +75,12 @@ def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
 
 
 def _refuse_another(module: VariantModel, loaded: LoadedModel, name: str) -> None:
+    if not loaded.module.reads_window:
+        raise UsageError(
+            "is a network of sequence activity, from which no model of windows can start",
+            where=name,
+            hint=f"go on with it in genomix train SEQUENCES --task activity --init {name}",
+        )
     own, other = asdict(module.config), asdict(loaded.module.config)
     differ = [
         f"{field}={other.get(field)} instead of {value}"

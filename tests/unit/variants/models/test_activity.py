@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from genomix_cli.genome.alphabet import encode
 from genomix_cli.learning.activity import Output
 from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
+from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records.inputs import Allele, haplotypes
+from genomix_cli.variants.requests import PrepareRequest
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.trained import load_model, read_config, refuse_unable
+from tests.conftest import ROOT, Ended
 from tests.random_activity import OUTPUTS, config, network, save_activity
 
 GENOME = MadeUpGenome((), 10_000)
@@ -26,6 +30,11 @@ GENOME = MadeUpGenome((), 10_000)
 @pytest.fixture(scope="module")
 def model() -> Activity:
     return Activity(network(config())).eval()
+
+
+@pytest.fixture(scope="module")
+def model_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_activity(tmp_path_factory.mktemp("models") / "run")
 
 
 def alleles(n: int = 40, seed: int = 0) -> list[Allele]:
@@ -163,6 +172,18 @@ def test_a_damaged_run_is_refused(tmp_path: Path) -> None:
         RunFolder(broken).save("sequences", {**data, "arch": {**data["arch"], **arch}}, state)
         with pytest.raises(DataError, match="is damaged"):
             load_model(broken)
+
+
+def test_no_model_of_windows_starts_from_it(
+    genomix_fast: Any, model_run: Path, tmp_path: Path
+) -> None:
+    vcf, fasta = ROOT / "test_data" / "variants.vcf.gz", ROOT / "test_data" / "genome.fa.gz"
+    prepare_variants(PrepareRequest(vcf, fasta, tmp_path / "s.h5", label_info="LABEL"))
+    ended: Ended = genomix_fast(
+        "train", tmp_path / "s.h5", "--init", model_run, "-o", tmp_path / "out",
+        "--valid-contigs", "chr2", code=2,
+    )  # fmt: skip
+    assert "is a network of sequence activity" in ended.err
 
 
 def test_runs_of_other_tasks_are_not_models_of_variants(tmp_path: Path) -> None:
