@@ -144,6 +144,7 @@ class ActivityEncoder(nn.Module):
         width = config.width
         self.features = 2 * width + config.stem
         self.motifs = nn.Conv1d(4, config.stem, config.motif_width, padding="same")
+        assert self.motifs.bias is not None
         with torch.no_grad():
             self.motifs.weight.mul_(FREE_SCALE)
             self.motifs.bias.fill_(-FREE_THRESHOLD)
@@ -169,6 +170,7 @@ class ActivityEncoder(nn.Module):
     @torch.no_grad()
     def start_from(self, log_odds: Tensor, thresholds: Tensor) -> None:
         """Let the first filters be motifs, ``[m, 4, motif_width]`` in nats, ``[m]``."""
+        assert self.motifs.bias is not None
         self.motifs.weight[: len(log_odds)] = log_odds
         self.motifs.bias[: len(log_odds)] = -thresholds
 
