@@ -31,8 +31,10 @@ from genomix_cli.variants.score.doctor import MadeUpGenome, examine, write_refer
 from genomix_cli.variants.score.engine import Target
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import load_model
+from tests.activity_runs import measured, trained
 from tests.conftest import ROOT, Ended
 from tests.random_activity import OUTPUTS, UNIT, config, save_activity
+from tests.sequence_samples import MOTIFS, write
 from tests.toy_variant_model import Toy, save_toy, toy_registered
 
 DATA = ROOT / "test_data"
@@ -349,3 +351,27 @@ def test_it_has_no_suite(genomix_fast: Any, model: str, tmp_path: Path) -> None:
         "--test-contigs", "chr2", code=2,
     )  # fmt: skip
     assert "reads no window" in ended.err
+
+
+@pytest.mark.slow
+def test_a_broken_motif_takes_away_what_it_did(tmp_path: Path) -> None:
+    """Trained where one motif raises activity and the other lowers it, and scored elsewhere."""
+    data = write(tmp_path / "data.h5", measured(3000))
+    trained(data, tmp_path / "run", epochs=12, width=16, stem=24)
+    rng = np.random.default_rng(5)
+    bases, rows, effects = rng.choice(list("ACGT"), 30_000), [], []
+    for number, pos in enumerate(range(500, 29_000, 300)):
+        which = number % 2
+        motif, at = MOTIFS[which], int(rng.integers(len(MOTIFS[which])))
+        bases[pos : pos + len(motif)] = list(motif)
+        alt = "ACGT".replace(motif[at], "")[rng.integers(3)]
+        rows.append(f"chr1\t{pos + at + 1}\t.\t{motif[at]}\t{alt}\t.\t.\t.\n")
+        effects.append(1 if which else -1)
+    (tmp_path / "genome.fa").write_text(f">chr1\n{''.join(bases)}\n")
+    header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "in.vcf").write_text(header + "".join(rows))
+    genome = GenomeFiles(tmp_path / "genome.fa")
+    score(tmp_path / "out.vcf", str(tmp_path / "run"), tmp_path / "in.vcf", genome=genome)
+    change = values(tmp_path / "out.vcf", "GENOMIX_DA")[:, 0]
+    assert np.corrcoef(change, effects)[0, 1] > 0.8
+    assert np.mean(np.sign(change) == effects) > 0.9
