@@ -3,7 +3,8 @@
 The domain of sequences trains it; that of variants scores an allele by the difference of the
 activity of two haplotypes.
 
-Letters: B batch, L bases, C channels, F features, K outputs, E networks of an ensemble.
+Letters: B batch, A alleles of an item, L bases, C channels, F features, K outputs, E networks of an
+ensemble.
 """
 
 from __future__ import annotations
@@ -175,6 +176,22 @@ class ActivityEncoder(nn.Module):
         self.motifs.bias[: len(log_odds)] = -thresholds
 
 
+class SharedDropout(nn.Module):
+    """Dropout of features ``[B, A, F]`` that is the same for all alleles of an item.
+
+    The difference of two alleles is small, and would drown in what is dropped of one alone.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, A, F]`` -> the same."""
+        kept = F.dropout(torch.ones_like(x[:, :1]), self.share, self.training)
+        return x * kept
+
+
 class Member(nn.Module):
     """One network of an ensemble: an encoder, and a head per output."""
 
@@ -183,19 +200,22 @@ class Member(nn.Module):
         self.encoder = ActivityEncoder(config)
         self.heads = nn.ModuleList(
             nn.Sequential(
-                nn.Dropout(config.dropout),
+                SharedDropout(config.dropout),
                 nn.Linear(self.encoder.features, 96),
                 nn.GELU(),
-                nn.Dropout(config.dropout),
+                SharedDropout(config.dropout),
                 nn.Linear(96, 1),
             )
             for _ in config.outputs
         )
 
-    def forward(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return the outputs `rows` of whole constructs ``[B, L, 4]``, ``[B, K]``, standardised."""
-        features = self.encoder(p)
-        return torch.cat([self.heads[row](features) for row in rows], -1)
+    def forward(self, p: Tensor, rows: tuple[int, ...], alleles: int = 1) -> Tensor:
+        """Return the outputs `rows` of whole constructs ``[B, L, 4]``, ``[B, K]``, standardised.
+
+        Each `alleles` that follow each other are those of one item.
+        """
+        features = self.encoder(p).unflatten(0, (-1, alleles))
+        return torch.cat([self.heads[row](features) for row in rows], -1).flatten(0, 1)
 
 
 class ActivityModel(nn.Module):
@@ -235,11 +255,16 @@ class ActivityModel(nn.Module):
         mean, sd = (p.new_tensor([getattr(o, name) for o in outputs]) for name in ("mean", "sd"))
         return mean + sd * self.standardised(number, p, rows)
 
-    def standardised(self, number: int, p: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return the same of one network, in standard deviations from the mean of training."""
+    def standardised(
+        self, number: int, p: Tensor, rows: tuple[int, ...], alleles: int = 1
+    ) -> Tensor:
+        """Return the same of one network, in standard deviations from the mean of training.
+
+        Each `alleles` that follow each other are those of one item.
+        """
         found: dict[int, Tensor] = {}
         for (left, right), group in self._constructs(rows).items():
-            values = self.members[number](construct(p, left, right), tuple(group))
+            values = self.members[number](construct(p, left, right), tuple(group), alleles)
             found |= dict(zip(group, values.unbind(-1), strict=True))
         return torch.stack([found[row] for row in rows], -1)
 

@@ -377,6 +377,7 @@ ACTIVITY = [
         "learning/activity.py",
         "unit/learning/test_activity.py",
         ("mean + sd * self.standardised", "sd * self.standardised"),
+        ("torch.ones_like(x[:, :1])", "torch.ones_like(x)"),
         ("torch.cat([first, p, last], 1)", "torch.cat([last, p, first], 1)"),
         ("self(p.flip(1, 2), rows)", "self(p.flip(1), rows)"),
     ),

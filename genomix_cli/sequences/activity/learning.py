@@ -160,7 +160,7 @@ class ActivityTask:
         n, alleles = codes.shape[:2]
         p = bases(codes.flatten(0, 1))
         rows = self._sources[batch.source].outputs
-        return self._model.standardised(0, p, rows).reshape(n, alleles, -1)
+        return self._model.standardised(0, p, rows, alleles).reshape(n, alleles, -1)
 
     def _values(self, batch: Batch, output: Tensor) -> Tensor:
         is_class = self._is_class[batch.source].to(output.device)

@@ -61,6 +61,17 @@ def test_both_strands_are_one_answer(model: ActivityModel) -> None:
     assert (answer - model(p, (0, 1))).abs().max() > 1e-4
 
 
+def test_what_is_dropped_is_dropped_of_both_alleles(model: ActivityModel) -> None:
+    p = bases(8).repeat_interleave(2, 0)
+    model.train()
+    first, second = model.standardised(0, p, (0, 1), 2).unflatten(0, (-1, 2)).unbind(1)
+    torch.testing.assert_close(first, second)
+    first, second = model.standardised(0, p, (0, 1)).unflatten(0, (-1, 2)).unbind(1)
+    assert (first - second).abs().max() > 1e-4
+    model.eval()
+    assert torch.equal(model.standardised(0, p, (0, 1), 2), model.standardised(0, p, (0, 1)))
+
+
 def test_a_stored_model_is_the_model(model: ActivityModel) -> None:
     again = stored_activity(to_dict(CONFIG), weights(model), Path("run"))
     assert torch.equal(again(bases(), (0, 1, 2)), model(bases(), (0, 1, 2)))

@@ -48,7 +48,9 @@ class Counting(nn.Module):
         self.config = ActivityConfig(outputs)
         self.counted = list(counted)
 
-    def standardised(self, number: int, p: Tensor, rows: tuple[int, ...]) -> Tensor:
+    def standardised(
+        self, number: int, p: Tensor, rows: tuple[int, ...], alleles: int = 1
+    ) -> Tensor:
         return p[..., self.counted].sum((1, 2))[:, None].expand(-1, len(rows))
 
 
