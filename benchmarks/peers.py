@@ -64,8 +64,7 @@ ABOUT = """
 import json, torch
 from genomix_cli import __version__
 from genomix_cli.variants.trained import load_model
-from genomix_cli.variants.score.plan import DEFAULT_MODEL
-module = load_model(DEFAULT_MODEL, torch.device("cpu")).module
+module = load_model("gmt-mini-sim", torch.device("cpu")).module
 size = sum(p.numel() for p in module.parameters())
 print(json.dumps({"version": __version__, "parameters": size, "torch": torch.__version__}))
 """

@@ -43,7 +43,6 @@ from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, STRIDE, load_window, trim_allele
 from genomix_cli.variants.score.engine import Engine, Target, window_tensors
-from genomix_cli.variants.score.plan import DEFAULT_MODEL
 from genomix_cli.variants.trained import LoadedModel, load_model
 
 CPU = torch.device("cpu")
@@ -184,7 +183,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = load_model(DEFAULT_MODEL, CPU)
+    model = load_model("gmt-mini-sim", CPU)
     with tempfile.TemporaryDirectory() as folder:
         source = open_genome(options.data, Path(folder), model)
         snvs = made_up(Path(folder) / "chr22.fa", CONTIG, START, START + WINDOWS * STRIDE, SEED)

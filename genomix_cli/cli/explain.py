@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from math import isnan
 from typing import Any
 
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
@@ -26,7 +27,13 @@ def explain_variants(request: VariantRequest) -> None:
 
     header = ("variant", "p", "baseline", "change", "completeness error")
     rows = [
-        (s.variant, f"{s.probability:.4f}", s.baseline, f"{s.change:+.3f}", f"{s.error:.2%}")
+        (
+            s.variant,
+            "." if isnan(s.probability) else f"{s.probability:.4f}",
+            s.baseline,
+            f"{s.change:+.3f}",
+            f"{s.error:.2%}",
+        )
         for s in explain(request)
     ]
     print_table(header, rows)
