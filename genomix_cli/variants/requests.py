@@ -35,7 +35,9 @@ from genomix_cli.options import (
 from genomix_cli.registry import SHARD_LAYOUTS, VARIANT_BASELINES, VARIANT_MODELS
 from genomix_cli.variants.score.tags import PROBABILITY
 
-DEFAULT_MODEL = "gmt-mini-sim"
+DEFAULT_MODEL = "gmt-mini"
+#: For simulated genomes, whose motifs and chromatin it knows.
+SIMULATED_MODEL = "gmt-mini-sim"
 # What the validation of pre-training maximises.
 PRETRAIN_MONITOR = "minus_loss"
 HELD_OUT, MODEL, BATCHES = "Held out", "Model", "Batches and limits"
@@ -365,6 +367,11 @@ class ScoreRequest:
         False,
         "Keep these scores with the model -m, for GENOMIX_PCT and GENOMIX_PHRED",
         writes="background.safetensors",
+    )
+    background: str = option(
+        "",
+        "Rank among the stored variants whose name holds this, as common",
+        shown="those stored last",
     )
     device: Device = "auto"
     devices: str = option(

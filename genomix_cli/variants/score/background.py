@@ -19,6 +19,8 @@ FILE = "background.safetensors"
 #: Scores of a background that states no other statistic.
 LOGITS = "logit"
 # Their key in files of one background, which say no conditions.
+#: Of a background made by ``--save-background``: before the name of the file.
+SOURCE = "the variants of "
 _ONLY = "logit"
 #: A larger background is thinned to evenly spaced ranks.
 MAX_STORED_SCORES = 100_000
@@ -69,6 +71,11 @@ class Background:
             ]
         return cls(ordered, len(scores), source, model, conditions, statistic)
 
+    @property
+    def name(self) -> str:
+        """What it is asked for by: the name of the file of its variants."""
+        return self.source.removeprefix(SOURCE)
+
     def percentile(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the percentage of the background below each score; ties count half."""
         below = np.searchsorted(self.scores, scores, side="left")
@@ -88,16 +95,21 @@ class Background:
     def __str__(self) -> str:
         return f"{self.source}, {self.count} variants ({self.conditions})"
 
-    def save(self, folder: Path, others: Sequence[Background] = ()) -> None:
-        """Write the background beside the weights in `folder`.
+    def _agrees_with(self, other: Background) -> bool:
+        same = self.statistic == other.statistic
+        return same and other.conditions.agree_with(self.conditions)
 
-        Of the `others`, stored so far, those of other conditions are kept.
+    def save(self, folder: Path, others: Sequence[Background] = ()) -> None:
+        """Write the background beside the weights in `folder`, before the `others` stored so far.
+
+        It replaces one of the same variants under the same conditions.
         """
         from safetensors.numpy import save
 
-        stored = [b for b in others if not b.conditions.agree_with(self.conditions)]
+        kept = [b for b in others if b.source != self.source or not self._agrees_with(b)]
+        stored = [self, *kept]
         metadata = {"model": self.model}
-        for number, each in enumerate(stored := [*stored, self]):
+        for number, each in enumerate(stored):
             conditions = asdict(each.conditions)
             facts = {"count": each.count, "source": each.source, "conditions": conditions}
             facts["statistic"] = each.statistic
@@ -107,7 +119,7 @@ class Background:
 
 
 def load_backgrounds(folder: Path, model: str, of_first: Conditions) -> tuple[Background, ...]:
-    """Return the backgrounds of the model in `folder`, each of other conditions.
+    """Return the backgrounds of the model in `folder`, that saved last first.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ Letters: G alleles, K outputs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,13 +42,19 @@ class Differences:
     @property
     def statistic(self) -> str:
         """Name of what ranks alleles."""
-        return f"|{ACTIVITY}| ({', '.join(self.averaged)})"
+        return f"|{ACTIVITY}| ({self._named})"
+
+    @property
+    def _named(self) -> str:
+        """Outputs in the mean, as ``HepG2, 2 x teacher``."""
+        times = Counter(self.averaged)
+        return ", ".join(name if n == 1 else f"{n} x {name}" for name, n in times.items())
 
     def tags(self) -> Iterator[Tag]:
         """Yield the fields: the mean, then the outputs."""
         if self.outputs:
             text = (
-                f"Predicted change of activity, alt - ref: mean of {', '.join(self.averaged)}, "
+                f"Predicted change of activity, alt - ref: mean of {self._named}, "
                 "each in standard deviations of the activity in training, by {model}"
             )
             yield Tag(ACTIVITY, "Float", text)

@@ -104,6 +104,7 @@ def command(request: ScoreRequest, plan: Plan) -> list[object]:
         ("--check-ref", request.check_ref),
         ("--mode", plan.mode),
         ("--precision", plan.precision),
+        ("--background", request.background),
     ]
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
     words += [word for option in options if option[1] for word in option]

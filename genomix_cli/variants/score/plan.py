@@ -122,6 +122,8 @@ def check_choices(request: ScoreRequest) -> None:
         raise UsageError("a pipe can be read only once", where=option, hint="give a file")
     if request.save_background and (request.resume or request.shard):
         raise UsageError("needs the scores of one whole run", where="--save-background")
+    if request.save_background and request.background:
+        raise UsageError("give --save-background or --background, not both")
     raw = {
         "--track": request.genome.tracks,
         "--contacts": request.genome.contacts,
@@ -223,7 +225,7 @@ def make_plan(
         conditions,
         tuple(spec.name for spec in config.tracks if spec.name not in inputs.tracks),
         config.calibration(conditions),
-        () if request.save_background else load_backgrounds(folder, digest, config.conditions()),
+        _backgrounds(request, folder, config, digest),
         devices,
         mode,
         precision,
@@ -234,6 +236,23 @@ def make_plan(
         Differences.of(config.activity),
         ignored,
     )
+
+
+def _backgrounds(
+    request: ScoreRequest, folder: Path, config: trained.ModelConfig, digest: str
+) -> tuple[Background, ...]:
+    if request.save_background:
+        return ()
+    stored = load_backgrounds(folder, digest, config.conditions())
+    asked = tuple(each for each in stored if request.background in each.name)
+    if request.background and not asked:
+        raise UsageError(
+            "no stored background is called so",
+            where="--background",
+            expected=" or ".join(each.name for each in stored) or "none is stored",
+            found=request.background,
+        )
+    return asked
 
 
 class Given(NamedTuple):

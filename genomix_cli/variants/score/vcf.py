@@ -27,7 +27,7 @@ from genomix_cli.variants.records.reference import Reference, open_reference
 from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
-from genomix_cli.variants.score.background import Background, load_backgrounds
+from genomix_cli.variants.score.background import SOURCE, Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
 from genomix_cli.variants.score.header import make_header, provenance, warnings_of
 from genomix_cli.variants.score.plan import Plan, check_choices, heeded, make_plan
@@ -174,7 +174,7 @@ def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
     ranked = np.concatenate([np.empty(0, np.float32), *run.ranked])
     if not len(ranked):
         raise UsageError("no allele was scored", where="--save-background")
-    source = f"the variants of {Path(request.vcf).name}"
+    source = SOURCE + Path(request.vcf).name
     others: tuple[Background, ...] = ()
     with suppress(DataError):  # of other weights, or damaged: replaced
         others = load_backgrounds(plan.folder, plan.digest, plan.config.conditions())

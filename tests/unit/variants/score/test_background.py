@@ -39,25 +39,31 @@ def test_phred_counts_what_scores_as_high(common: Background) -> None:
     assert common.phred(asked)[-1] == pytest.approx(30)
 
 
-def test_several_are_read_back_one_for_each_conditions(tmp_path: Path, common: Background) -> None:
+def test_several_are_read_back_the_last_first(tmp_path: Path, common: Background) -> None:
     alone = Background.of(
         common.scores[:100], "others", "abc", TRACKS.without(tracks=True, contacts=True)
     )
     common.save(tmp_path)
     alone.save(tmp_path, [common])
     found = load_backgrounds(tmp_path, "abc", Conditions())
-    for stored, read in zip((common, alone), found, strict=True):
+    for stored, read in zip((alone, common), found, strict=True):
         np.testing.assert_array_equal(read.scores, stored.scores)
         assert str(read) == str(stored)
         assert read.conditions == stored.conditions
-    assert str(found[1]) == "others, 100 variants (sequence alone; shared windows; fp32)"
-    again = Background.of(common.scores[:5], "again", "abc", TRACKS)
-    again.save(tmp_path, found)  # replaces the one of its conditions
-    assert [b.source for b in load_backgrounds(tmp_path, "abc", Conditions())] == [
-        "others",
-        "again",
-    ]
+    assert str(found[0]) == "others, 100 variants (sequence alone; shared windows; fp32)"
     assert load_backgrounds(tmp_path / "nowhere", "abc", Conditions()) == ()
+
+
+def test_one_of_the_same_variants_and_conditions_is_replaced(
+    tmp_path: Path, common: Background
+) -> None:
+    common.save(tmp_path)
+    other = replace(common, source="others")
+    other.save(tmp_path, [common])
+    again = replace(common, scores=common.scores[:5], count=5)
+    again.save(tmp_path, [other, common])
+    found = load_backgrounds(tmp_path, "abc", Conditions())
+    assert [(each.source, each.count) for each in found] == [(common.source, 5), ("others", 999)]
 
 
 def test_one_of_an_earlier_version_was_made_as_the_model_was(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pysam
 import pytest
 import torch
 
+from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import CONFIG
 from genomix_cli.genome.fasta import Fasta
@@ -40,7 +41,7 @@ from tests.toy_variant_model import Toy, save_toy, toy_registered
 DATA = ROOT / "test_data"
 FASTA = DATA / "genome.fa.gz"
 VCF = DATA / "variants.vcf.gz"
-REGION = "chr1:1-60000"
+REGION, FEW = "chr1:1-60000", "chr1:1-20000"
 KEYS = ("GENOMIX_DA", "GENOMIX_DA_HepG2", "GENOMIX_DA_K562")
 
 
@@ -125,6 +126,7 @@ def test_alleles_of_two_cores_share_no_batch(model: str, monkeypatch: pytest.Mon
 def test_a_summary_counts_names_as_often_as_they_stand() -> None:
     outputs = (Output("a", "x", "u", sd=2.0), Output("b", sd=0.5))
     given = Differences.of(ActivityConfig(outputs, summary=("a", "b", "b")))
+    assert given.statistic == "|GENOMIX_DA| (a, 2 x b)"
     rows = np.array([[2.0, 0.5], [0.0, 1.0]], np.float32)
     np.testing.assert_allclose(given.mean(rows), [(1 + 1 + 1) / 3, 4 / 3])
     own = Differences.of(ActivityConfig(outputs))
@@ -263,6 +265,23 @@ def test_ranks_are_those_of_magnitudes(tmp_path: Path, scored: Path) -> None:
     assert percentile[int(np.argmin(change))] > 90
     assert percentile[int(np.argmin(np.abs(change)))] < 10
     assert "Percentile of |GENOMIX_DA| among" in (tmp_path / "out.vcf").read_text()
+
+
+def test_one_of_several_backgrounds_is_asked_for_by_name(tmp_path: Path) -> None:
+    own = save_activity(tmp_path / "own")
+    score(tmp_path / "all.vcf", str(own), save_background=True)
+    score(tmp_path / "few.vcf", str(own), tmp_path / "all.vcf", save_background=True, regions=FEW)
+    found = {}
+    for asked in ("", "variants", "all"):
+        score(tmp_path / "out.vcf", str(own), background=asked)
+        found[asked] = values(tmp_path / "out.vcf", "GENOMIX_PCT")
+        facts = facts_of((tmp_path / "out.vcf").read_text().splitlines())
+        assert facts["Background"][0].startswith(f"the variants of {asked or 'all'}")
+        assert ("--background" in facts["Command"][0]) == bool(asked)
+    np.testing.assert_array_equal(found[""], found["all"])  # that saved last
+    assert not np.array_equal(found["variants"], found["all"])
+    with pytest.raises(UsageError, match="no stored background is called so"):
+        score(tmp_path / "out.vcf", str(own), background="rare")
 
 
 def test_a_background_of_another_summary_ranks_nothing(tmp_path: Path) -> None:
