@@ -28,18 +28,23 @@ for task in tf0 tf1 tf2 tf3 tf4 prom_core_all prom_300_all; do
     also+=(--also "$WORK/gue_$task.h5")
 done
 # The teachers were asked for the 200 bp, of which the network reads as much in the construct.
-prepare "$WORK/pairs.tsv" --group pair --keep teacher "${adaptors[@]}"
+prepare "$WORK/pairs.tsv" --group pair --keep teacher "${adaptors[@]}" \
+    --assay "distilled MPRA" --unit "SD of changes"
 
 genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-out splits "${also[@]}" \
     --motifs "$DATA/motifs/JASPAR2024_CORE_vertebrates_nonredundant.meme.gz" \
-    --pairs "$WORK/pairs.h5" --set 'summary=["HepG2", "WTC11", "K562", "teacher"]' \
-    --set members="$MEMBERS" --epochs "$EPOCHS" --seed 1
+    --pairs "$WORK/pairs.h5" --set members="$MEMBERS" --epochs "$EPOCHS" --seed 1 \
+    --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher"]'
 
-# What a score is ranked among: SNVs at random places of chr22.
+# What scores are ranked among: variants of people on chr22 (of the file's sets, those of 1000 Genomes), and SNVs at
+# random places there. Those saved last are the ones to rank among unless others are asked for.
 gunzip -c "$DATA/hg38_chr22/chr22.fa.gz" > "$WORK/chr22.fa"
+gunzip -c "$DATA/hg38_chr22/variants.chr22.vcf.gz" | awk '/^#/ || /SET=1000G/' > "$WORK/common_snvs.vcf"
 python "$HERE/snvs.py" "$WORK/chr22.fa" "$WORK/random_snvs.vcf" --spacing 2000
-genomix score "$WORK/random_snvs.vcf" -f "$WORK/chr22.fa" -m "$WORK/gmt-mini" --save-background \
-    -o "$WORK/random_snvs.scored.vcf.gz"
+for name in common random; do
+    genomix score "$WORK/${name}_snvs.vcf" -f "$WORK/chr22.fa" -m "$WORK/gmt-mini" --save-background \
+        -o "$WORK/${name}_snvs.scored.vcf"
+done
 genomix doctor --store -m "$WORK/gmt-mini"
 
 # Validation, by which a choice between models is made: allele-specific accessibility.

@@ -20,12 +20,15 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.provenance import sha256
 from genomix_cli.variants.conditions import Conditions
+from genomix_cli.variants.requests import DEFAULT_MODEL, SIMULATED_MODEL
 from genomix_cli.variants.score.background import load_backgrounds
+from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.doctor import examine
 from genomix_cli.variants.trained import PRETRAINED, load_model, read_config
 from tests.conftest import ROOT, Ended
 
 MODELS = sorted(path.parent for path in PRETRAINED.glob("*/config.json"))
+REAL, SIMULATED = PRETRAINED / DEFAULT_MODEL, PRETRAINED / SIMULATED_MODEL
 DATA = ROOT / "test_data"
 
 
@@ -34,8 +37,8 @@ def folder(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
-def test_something_ships() -> None:
-    assert [path.name for path in MODELS] == ["gmt-mini-sim"]
+def test_the_default_ships_and_that_of_simulated_genomes() -> None:
+    assert {DEFAULT_MODEL, SIMULATED_MODEL} == {path.name for path in MODELS}
 
 
 def test_it_is_small_and_has_a_card(folder: Path) -> None:
@@ -44,13 +47,48 @@ def test_it_is_small_and_has_a_card(folder: Path) -> None:
     assert load_model(folder.name).sha256 in card
 
 
-def test_the_card_reports_what_was_measured(folder: Path) -> None:
-    card = (folder / "README.md").read_text()
-    measured = json.loads((folder / "metrics.json").read_text())["test"]
+def test_the_card_of_the_simulated_reports_what_was_measured() -> None:
+    card = (SIMULATED / "README.md").read_text()
+    measured = json.loads((SIMULATED / "metrics.json").read_text())["test"]
     for name in ("auroc", "auprc"):
         assert f"{measured[name]['value']:.4f}" in card
         assert f"{measured[f'bayes_{name}']:.4f}" in card
     assert re.search(r"demonstration", card, re.IGNORECASE)
+
+
+def test_the_card_of_the_real_reports_what_was_measured() -> None:
+    card = (REAL / "README.md").read_text()
+    outputs = json.loads((REAL / "metrics.json").read_text())["outputs"]
+    for output in outputs:
+        for row in output["rows"]:
+            if row["model"] in ("3 networks", "7-mer ridge"):
+                assert f"{row['metrics']['pearson']['value']:.3f}" in card, output["output"]
+    assert "clinical decisions" in card
+
+
+def test_the_real_knows_an_activator(tmp_path: Path, genomix_here: Callable[..., Ended]) -> None:
+    """An ETS site (ACCGGAAGT) makes sequences active; C for its second G takes that away."""
+    rng = np.random.default_rng(0)
+    fasta, vcf, scored = (tmp_path / name for name in ("sites.fa", "v.vcf", "scored.vcf"))
+    contigs, lines = [], []
+    for i in range(40):
+        bases = decode(rng.integers(0, 4, 300).astype(np.uint8))
+        contigs.append(f">s{i}\n{bases[:146]}ACCGGAAGT{bases[155:]}\n")
+        lines.append(f"s{i}\t151\t.\tG\tC\t.\t.\t.\n")
+    fasta.write_text("".join(contigs))
+    head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    vcf.write_text(head + "".join(lines))
+    assert genomix_here("score", vcf, "-f", fasta, "-o", scored, "--device", "cpu").code == 0
+    with VcfReader(scored) as reader:
+        assert not any("demonstration" in line for line in reader.header.meta)
+        changes, ranks = np.array(
+            [
+                [float(str(record.info(key))) for key in ("GENOMIX_DA", "GENOMIX_PCT")]
+                for record in reader
+            ]
+        ).T
+    assert np.mean(changes < 0) > 0.9
+    assert np.median(ranks) > 80
 
 
 def test_the_demonstration_scores_as_measured(
@@ -95,14 +133,25 @@ def test_without_tracks_a_tenth_of_random_snvs_is_in_the_top_tenth(
     vcf, scored = tmp_path / "random.vcf", tmp_path / "scored.vcf"
     head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     vcf.write_text(head + "".join(lines))
-    assert genomix_here("score", vcf, "-f", fasta, "-o", scored, "--device", "cpu").code == 0
+    model = ("-m", SIMULATED_MODEL, "--device", "cpu")
+    assert genomix_here("score", vcf, "-f", fasta, "-o", scored, *model).code == 0
     with VcfReader(scored) as reader:
         phred = np.array([float(record.info("GENOMIX_PHRED") or "nan") for record in reader])
     within = binomtest(int((phred >= 10).sum()), len(phred)).proportion_ci(0.999)
     assert within.low < 0.1 < within.high
 
 
-def test_what_lies_beside_the_weights_fits_them(folder: Path) -> None:
+def test_what_lies_beside_the_real_weights_fits_them() -> None:
+    weights, config = sha256(RunFolder(REAL).weights), read_config(REAL)
+    backgrounds = load_backgrounds(REAL, weights, config.conditions())
+    assert [b.name for b in backgrounds] == ["random_snvs.vcf", "common_snvs.vcf"]
+    ranked = Differences.of(config.activity).statistic
+    assert all(b.statistic == ranked and len(b.scores) > 9_000 for b in backgrounds)
+    assert examine(REAL.name, "cpu", "fp32").sound
+
+
+def test_what_lies_beside_the_simulated_weights_fits_them() -> None:
+    folder = SIMULATED
     weights = sha256(RunFolder(folder).weights)
     config = read_config(folder)
     backgrounds = load_backgrounds(folder, weights, Conditions())

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from genomix_cli import __version__
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.motifs import Motif
+from genomix_cli.variants.requests import SIMULATED_MODEL
 from genomix_cli.variants.simulate.causal import LabelledAlleles
 from genomix_cli.variants.simulate.generative import BIN, CONTACT_BIN, Contig, Rule, tf_name
 
@@ -172,6 +173,8 @@ def write_settings(folder: Path, motifs: tuple[Motif, ...]) -> None:
             text += 'vcf = "variants.vcf.gz"\n'
             text += 'label-info = "LABEL"\nprobability-info = "PROB"\n'
             text += 'assembly = "simulated"\n'
+        else:
+            text += f'model = "{SIMULATED_MODEL}"\n'
     (folder / "genomix.toml").write_text(text)
 
 
