@@ -11,6 +11,7 @@ import pytest
 
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf, leaves
+from genomix_cli.variants.requests import DEFAULT_MODEL
 from tests.commands import COMMANDS, ROOT
 
 REFUSED = "an input of this command"
@@ -159,7 +160,7 @@ def test_the_files_of_a_model_count_and_others_beside_them_do_not(tmp_path: Path
 def test_a_model_that_ships_counts() -> None:
     import genomix_cli
 
-    shipped = Path(genomix_cli.__file__).parent / "pretrained/gmt-mini-sim/config.json"
+    shipped = Path(genomix_cli.__file__).parent / "pretrained" / DEFAULT_MODEL / "config.json"
     with pytest.raises(UsageError, match=REFUSED):
         score("v.vcf", "-f", "g.fa", "-o", shipped)
 

@@ -73,7 +73,7 @@ class Background:
 
     @property
     def name(self) -> str:
-        """What it is asked for by: the name of the file of its variants."""
+        """Name of the file of its variants, by which it is asked for."""
         return self.source.removeprefix(SOURCE)
 
     def percentile(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
