@@ -32,10 +32,13 @@ class Classifier(Calibrated):
     Attributes
     ----------
     run : StoredRun
+    level : float
+        Share of sequences that the prediction sets are to cover.
     """
 
     model: SequenceClassifier
     run: StoredRun
+    level: float
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -109,7 +112,8 @@ def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
     lacking = {"temperature", "thresholds", "level"} - set(config.facts)
     if lacking:
         raise DataError(f"is damaged: lacks {', '.join(sorted(lacking))}", where=where)
-    with guarded(where, "temperature and thresholds"):
+    with guarded(where, "temperature, thresholds and level"):
+        level = float(config.facts["level"])
         temperature = float(config.facts["temperature"])
         thresholds = tuple(map(float, config.facts["thresholds"]))
     if len(thresholds) != len(config.classes) or not temperature > 0:
@@ -117,4 +121,4 @@ def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
     kind: type[SequenceClassifier] = SEQUENCE_CLASSIFIERS.load(config.model)
     model = kind.restored(config.arch, config.length, config.classes, run.state, run.path)
     model.to(device)
-    return Classifier(model, (Calibration(None, temperature, thresholds),), run)
+    return Classifier(model, (Calibration(None, temperature, thresholds),), run, level)

@@ -407,7 +407,7 @@ DIFFERENCES = [
         ("count(o.name) / len(self.averaged)", "1 / len(self.averaged)"),
         ("k] for k, o in", "0] for k, o in"),
         ('.replace("{", "{{")', ""),
-        ("({', '.join(self.averaged)})", ""),
+        ("({self._named})", ""),
     ),
     *_of(
         "variants/score/annotate.py",

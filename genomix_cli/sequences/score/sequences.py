@@ -95,7 +95,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     sequences = open_sequences(request.sequences)
     check_fits(run.config, sequences, request.sequences)
     known = known_sequences(sequences.codes)
-    started, scores = time.perf_counter(), None
+    started, scores, level = time.perf_counter(), None, float("nan")
     if answer == RETRIEVAL:
         table = retrieval(run, sequences, device)
     elif answer == EMBEDDINGS:
@@ -104,7 +104,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         table = _activity_table(run, sequences, known, device)
     else:
         classifier = of_run(run, device)
-        scores = score_codes(classifier, sequences.codes, known)
+        scores, level = score_codes(classifier, sequences.codes, known), classifier.level
         table = scoring.class_table(sequences.names, classifier.classes, scores)
     part = scoring.seen_parts(run.path, known, lambda: items_of(sequences))
     made = Provenance.of(
@@ -132,7 +132,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
         scored=int(known.sum()),
         predicted=scores.predicted(run.config.classes) if scores else {},
         abstained=scores.abstained if scores else 0,
-        level=float(run.config.facts["level"]) if scores else float("nan"),
+        level=level,
         seconds=seconds,
     )
     if request.stats:

@@ -95,19 +95,19 @@ class Background:
     def __str__(self) -> str:
         return f"{self.source}, {self.count} variants ({self.conditions})"
 
-    def _agrees_with(self, other: Background) -> bool:
-        same = self.statistic == other.statistic
-        return same and other.conditions.agree_with(self.conditions)
+    def _replaces(self, other: Background) -> bool:
+        if self.statistic != other.statistic or not other.conditions.agree_with(self.conditions):
+            return False
+        return self.source == other.source or other.conditions.tracks is None
 
     def save(self, folder: Path, others: Sequence[Background] = ()) -> None:
         """Write the background beside the weights in `folder`, before the `others` stored so far.
 
-        It replaces one of the same variants under the same conditions.
+        It replaces one of the same variants under the same conditions, and one of unknown ones.
         """
         from safetensors.numpy import save
 
-        kept = [b for b in others if b.source != self.source or not self._agrees_with(b)]
-        stored = [self, *kept]
+        stored = [self, *(b for b in others if not self._replaces(b))]
         metadata = {"model": self.model}
         for number, each in enumerate(stored):
             conditions = asdict(each.conditions)
