@@ -162,7 +162,7 @@ def _numbers(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def shares_word(sequences: Iterable[str], others: Iterable[str]) -> NDArray[np.bool_]:
-    """Which sequences share 24 bases on either strand with one of the others, bool ``[n]``."""
+    """Return True for sequences that share 24 bases with others, on either strand, bool ``[n]``."""
     known = words(others)
     known = known[known != NO_WORD]
     sequences = list(sequences)

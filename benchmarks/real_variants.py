@@ -206,7 +206,7 @@ def cells(row: pd.Series, models: list[str]) -> str:
 
 
 def print_differences(correlations: pd.DataFrame, first: str, others: list[str]) -> None:
-    """How far the mean r of the first model is above each other's, under the same draws of loci."""
+    """Print the mean r of the first model less that of each other, under the same draws of loci."""
     print(f"\n| mean r of {first} less that of | " + " | ".join(SETS) + " | all 29, magnitudes |")
     print("|---|" + "---|" * (len(SETS) + 1))
     for other in others:

@@ -1,4 +1,4 @@
-"""What is known of a sequence's activity without our networks, and SNVs to ask it about.
+"""Peers of our networks, which predict the activity of sequences, and SNVs to judge all by.
 
 Peers: ridge regression on 7-mers, fitted to lentiMPRA (Agarwal et al. 2025,
 doi:10.1038/s41586-024-08430-9); MPRA-DragoNN (Movva et al. 2019, doi:10.1371/journal.pone.0218073);
@@ -97,7 +97,7 @@ def padded(codes: Codes, width: int) -> tuple[Codes, int]:
 
 
 def change(function: Function, ref: Codes, alt: Codes) -> Values:
-    """What a function says of `alt` less what it says of `ref`, both uint8 ``[n, L]``; ``[n]``."""
+    """Return the value for `alt` less that for `ref`, both uint8 ``[n, L]``; ``[n]``."""
     unique, back = np.unique(ref, axis=0, return_inverse=True)
     return function(alt) - function(unique)[back.reshape(-1)]
 

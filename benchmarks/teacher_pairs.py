@@ -43,7 +43,7 @@ SPARE = 0.02
 
 
 class Teacher(NamedTuple):
-    """What it answers, and how much it counts."""
+    """A function of sequences, and its weight in the answer."""
 
     function: Function
     weight: float

@@ -42,7 +42,7 @@ CHR22 = "chr22"
 
 
 class Place(NamedTuple):
-    """Where a sequence of the DHS lies: contig, 0-based start, id."""
+    """Place of a sequence of the DHS: contig, 0-based start, id."""
 
     contig: str
     start: int
@@ -102,7 +102,7 @@ def dhs_start(low: int, high: int, summit: int) -> int:
 
 
 def places(data: Path, names: Collection[str]) -> list[Place]:
-    """Where the sequences with these ids lie."""
+    """Return the places of the sequences with these ids."""
     rows = read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
     rows = rows[rows["dhs_id"].isin(names)]
     starts = map(dhs_start, *(rows[name].astype(int) for name in ("start", "end", "summit")))

@@ -9,7 +9,7 @@ ensemble.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from genomix_cli.config import Count, Extent, Share, Within, from_dict
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.alphabet import BASES
 from genomix_cli.learning.networks import stored_module
 
 #: Domain and task of the runs that train it.
 DOMAIN, TASK = "sequences", "activity"
-BASES = "ACGT"
 # Filters that start from no motif: of about the size and the rarity of one.
 FREE_SCALE, FREE_THRESHOLD = 3.0, 2.0
 
@@ -270,7 +270,7 @@ class ActivityModel(nn.Module):
 
     def both_strands(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
         """Return the mean of both orientations of the sequences in the construct."""
-        return (self(p, rows) + self(p.flip(1, 2), rows)) / 2
+        return of_both_strands(lambda way: self(way, rows), p)
 
     def _constructs(self, rows: tuple[int, ...]) -> dict[tuple[str, str], list[int]]:
         groups: dict[tuple[str, str], list[int]] = {}
@@ -278,6 +278,11 @@ class ActivityModel(nn.Module):
             output = self.config.outputs[row]
             groups.setdefault((output.left, output.right), []).append(row)
         return groups
+
+
+def of_both_strands(answer: Callable[[Tensor], Tensor], p: Tensor) -> Tensor:
+    """Return the mean of an answer for sequences ``[B, L, 4]`` and for their other strands."""
+    return (answer(p) + answer(p.flip(1, 2))) / 2
 
 
 def construct(p: Tensor, left: str, right: str) -> Tensor:

@@ -58,7 +58,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory: pytest.TempPathFactory, tiny_genome: Path) -> Path:
-    """Of full windows: their first takes long enough to be interrupted."""
+    """A model of full windows, the first of which takes long enough to be interrupted."""
     return write_model(tmp_path_factory.mktemp("models") / "slow", tiny_genome, n_layers=2)
 
 

@@ -345,7 +345,10 @@ ACTIVITY = [
         ("-most, most + 1, (", "0, most + 1, ("),
         ("(len(codes), 1, 1)", "(*codes.shape[:2], 1)"),
         (".masked_fill((at < 0) | (at >= length), ANY)", ""),
-        ("for each in (p, p.flip(1, 2)))", "for each in (p, p))"),
+        (
+            "lambda way: self._model.standardised(0, way, rows)",
+            "lambda way: self._model.standardised(0, bases(batch.codes[:, 0]), rows)",
+        ),
         ("(found - target.nan_to_num()).square()", "(found - target).square()"),
         ("batch.target[:, 1] - batch.target[:, 0]", "batch.target[:, 0] - batch.target[:, 1]"),
         ("self._config.difference * difference", "difference"),
@@ -379,7 +382,7 @@ ACTIVITY = [
         ("mean + sd * self.standardised", "sd * self.standardised"),
         ("torch.ones_like(x[:, :1])", "torch.ones_like(x)"),
         ("torch.cat([first, p, last], 1)", "torch.cat([last, p, first], 1)"),
-        ("self(p.flip(1, 2), rows)", "self(p.flip(1), rows)"),
+        ("answer(p.flip(1, 2))", "answer(p.flip(1))"),
     ),
 ]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.config import Count, NotNegative, Positive, Share, Whole, Within
 from genomix_cli.genome.iupac import ANY, composition
-from genomix_cli.learning.activity import ActivityModel
+from genomix_cli.learning.activity import ActivityModel, of_both_strands
 from genomix_cli.learning.networks import MONITOR
 from genomix_cli.learning.processes import rank_and_world_size
 from genomix_cli.sequences.activity.sources import Batch, Source
@@ -177,10 +177,11 @@ class ActivityTask:
 
     def predict(self, batch: Batch) -> Answers:
         """Return the answers of both strands, and what is known."""
-        p = bases(batch.codes[:, 0])
         rows = self._sources[batch.source].outputs
-        ways = (self._model.standardised(0, each, rows) for each in (p, p.flip(1, 2)))
-        return Answers(torch.stack(list(ways)).mean(0).float().cpu(), batch.target[:, 0].cpu())
+        output = of_both_strands(
+            lambda way: self._model.standardised(0, way, rows), bases(batch.codes[:, 0])
+        )
+        return Answers(output.float().cpu(), batch.target[:, 0].cpu())
 
     def metrics(self, predictions: list[Answers]) -> dict[str, float]:
         """Return the mean correlation of quantities and log-likelihood of classes, if any."""

@@ -5,12 +5,14 @@ Letters: n sequences, L bases, E members, K outputs.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from genomix_cli.formats.run_folder import CONFIG
-from genomix_cli.learning.activity import TASK, ActivityModel, stored_activity
+from genomix_cli.learning.activity import TASK, ActivityModel, of_both_strands, stored_activity
 from genomix_cli.learning.finite import finite
 from genomix_cli.sequences.activity.learning import bases
 from genomix_cli.sequences.runs import StoredRun
@@ -61,6 +63,6 @@ def member_answers(
             some = slice(start, start + PREDICT_BATCH)
             p = bases(torch.from_numpy(np.array(codes[some])).to(device))
             for m in range(len(model.members)):
-                ways = torch.stack([model.member(m, each, rows) for each in (p, p.flip(1, 2))])
-                answers[m, some] = ways.mean(0).float().cpu().numpy()
+                mean = of_both_strands(partial(model.member, m, rows=rows), p)
+                answers[m, some] = mean.float().cpu().numpy()
     return finite(answers, "an activity")

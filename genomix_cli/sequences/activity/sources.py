@@ -23,6 +23,7 @@ from genomix_cli.formats.seen import Items, Keys, among, digests
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
 from genomix_cli.genome.iupac import reverse_complement
 from genomix_cli.learning.activity import Output
+from genomix_cli.sequences.prepare.parsed_input import first_twice
 from genomix_cli.sequences.runs import items_of
 from genomix_cli.sequences.train.splits import TEST, VALID
 
@@ -233,7 +234,7 @@ def read_learned(path: Path, phenotypes: Sequence[str] = (), *, pairs: bool = Fa
     traits = tuple(trait for name in phenotypes for trait in by_phenotype[name])
     if not traits:
         raise DataError("has no phenotype that varies", where=path)
-    if clash := _repeated(trait.name for trait in traits):
+    if clash := first_twice(trait.name for trait in traits):
         raise DataError(f"two outputs would be called {clash}", where=path)
     items = _pairs(path, sequences) if pairs else np.arange(len(sequences))[:, None]
     learned = Learned(path, sequences, phenotypes, traits, items, items_of(sequences))
@@ -263,11 +264,6 @@ def _traits(phenotype: Phenotype) -> list[Trait]:
 def output_name(text: str) -> str:
     """Return a name of letters, digits and underscores alone."""
     return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "output"
-
-
-def _repeated(names: Iterator[str]) -> str:
-    seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), "")  # type: ignore[func-returns-value]
 
 
 def _pairs(path: Path, sequences: Sequences) -> NDArray[np.int64]:

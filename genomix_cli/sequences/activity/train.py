@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import WEIGHTS, RunFolder, read_json, read_weights
 from genomix_cli.formats.seen import Seen
-from genomix_cli.genome.motifs import read_meme
+from genomix_cli.genome.motifs import Motif, read_meme
 from genomix_cli.learning.activity import ActivityConfig, ActivityModel, Output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.networks import MONITOR, learn, new_module, set_weights, weights
@@ -79,8 +80,8 @@ class Job:
     split : Split
     start : ActivityModel, optional
         Whose weights to start from.
-    filters : Filters, optional
-        Motifs that the first layer starts from.
+    motifs : tuple of Motif
+        Those that the first layer starts from, if any.
     """
 
     request: TrainRequest
@@ -92,7 +93,15 @@ class Job:
     held_out_by: str
     split: Split
     start: ActivityModel | None
-    filters: Filters | None
+    motifs: tuple[Motif, ...]
+
+    @cached_property
+    def filters(self) -> Filters | None:
+        """Motifs as filters of the first layer; seconds of work, for a member that is to learn."""
+        if not self.motifs:
+            return None
+        n = round(MOTIF_SHARE * self.config.stem)
+        return motif_filters(self.motifs, n, self.config.motif_width)
 
     @property
     def sources(self) -> list[Source]:
@@ -157,14 +166,10 @@ def read_job(request: TrainRequest) -> Job:
     known = {"outputs": tuple(outputs), "length": own.sequences.length}
     asked = replace(request, arch={**_shape_of(start, request, shape), **shape})
     config = asked.config(ActivityConfig, PRESETS, **known)
-    filters = None if options.motifs is None else _filters(options.motifs, request, config)
-    return Job(request, learning, config, own, also, pairs, by, split, start, filters)
-
-
-def _filters(path: Path, request: TrainRequest, config: ActivityConfig) -> Filters:
-    if request.init is not None:
+    if options.motifs is not None and start is not None:
         raise UsageError("the run to start from has its filters", where="--motifs")
-    return motif_filters(read_meme(path), round(MOTIF_SHARE * config.stem), config.motif_width)
+    motifs = () if options.motifs is None else read_meme(options.motifs)
+    return Job(request, learning, config, own, also, pairs, by, split, start, motifs)
 
 
 def _other(
