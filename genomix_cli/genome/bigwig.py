@@ -131,20 +131,71 @@ class BigWig:
         name = self.names.find(contig)
         if name is None:
             return bins
+        for piece, sums in self._pieces(name, first_bin, last_bin, bin_size):
+            np.greater(sums.covered, 0, out=bins.covered[piece])
+            np.maximum(sums.covered, 1, out=sums.covered)
+            np.divide(sums.total, sums.covered, out=bins.mean[piece], casting="same_kind")
+        return bins
+
+    def windows(self, contig: str, starts: NDArray[np.int64], length: int) -> Sums:
+        """Sum and number of the covered bases of windows of one length, anywhere on a contig.
+
+        Parameters
+        ----------
+        contig : str
+            Any usual spelling of the contig's name.
+        starts : NDArray
+            int64 ``[n]``, 0-based, in any order.
+        length : int
+            In bases.
+
+        Returns
+        -------
+        Sums
+            Zeros for a contig that the file does not have.
+
+        Raises
+        ------
+        DataError
+            As :meth:`bins`.
+        """
+        windows = Sums(np.zeros(len(starts)), np.zeros(len(starts)))
+        name = self.names.find(contig)
+        if name is None:
+            return windows
+        # Windows begin and end with bins of this size.
+        unit = int(np.gcd.reduce(starts, initial=length))
+        part = starts // PIECE_BASES
+        for number in np.unique(part):
+            rows = np.flatnonzero(part == number)
+            first, last = int(starts[rows].min()), int(starts[rows].max()) + length
+            bins = Sums(*np.zeros((2, (last - first) // unit)))
+            for piece, sums in self._pieces(name, first // unit, last // unit, unit):
+                bins.total[piece], bins.covered[piece] = sums
+            low = (starts[rows] - first) // unit
+            # Not differences of running sums, of which rounding would leave dust where all is 0.
+            edges = np.column_stack([low, low + length // unit]).ravel()
+            for into, values in zip(windows, bins, strict=True):
+                into[rows] = np.add.reduceat(np.append(values, 0), edges)[::2]
+        return windows
+
+    def _pieces(
+        self, name: str, first_bin: int, last_bin: int, bin_size: int
+    ) -> Iterator[tuple[slice, Sums]]:
+        """Sums of bins on a contig of the file, and where they belong; those of no data left out.
+
+        They are valid until the next piece.
+        """
         end = min(last_bin, -(-self.lengths[name] // bin_size))
         step = max(PIECE_BASES // bin_size, 1)
         for first in range(max(first_bin, 0), end, step):
             last = min(first + step, end)
-            piece = slice(first - first_bin, last - first_bin)
             # Infinities of both signs have no sum; they are refused below.
             with np.errstate(invalid="ignore"):
                 sums = self._sums(name, first, last, bin_size)
             if sums is not None:
                 self._refuse_infinite(sums, name, first, bin_size)
-                np.greater(sums.covered, 0, out=bins.covered[piece])
-                np.maximum(sums.covered, 1, out=sums.covered)
-                np.divide(sums.total, sums.covered, out=bins.mean[piece], casting="same_kind")
-        return bins
+                yield slice(first - first_bin, last - first_bin), sums
 
     def _refuse_infinite(self, sums: Sums, name: str, first: int, bin_size: int) -> None:
         wrong = ~np.isfinite(sums.total)

@@ -110,7 +110,7 @@ class RawTrack:
         self.path = Path(path)
         self._lengths = dict(lengths)
         self._open()
-        _warn_of_left_out(self._left_out, path)
+        warn_of_left_out(self._left_out, path)
         own = self.file.distribution()
         spelled = filter(None, map(self.file.names.find, self._lengths))
         if not any(map(self.file.has_signal, spelled)):
@@ -250,7 +250,7 @@ def leave_out_other_contigs(
     return list(other.values())
 
 
-def _warn_of_left_out(contigs: list[str], where: object) -> None:
+def warn_of_left_out(contigs: list[str], where: object) -> None:
     """Say once, not in every worker that opens the file again, what is not read."""
     if contigs:
         log.warning(
@@ -305,7 +305,7 @@ class RawGenome:
         shared: dict[str, TrackSpec] = {}
         self._fasta_path, self._contacts_path = fasta, contacts
         self._open()
-        _warn_of_left_out(self._left_out, contacts)
+        warn_of_left_out(self._left_out, contacts)
         self._raw: dict[str, RawTrack] = {}
         for name, path in tracks.items():
             # Tracks of one modality are brought to one scale, that of the first.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import UsageError
@@ -31,7 +31,7 @@ from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 T = TypeVar("T")
 MODEL, COMPARISON, HELD_OUT = "Model", "Comparison", "Held out"
 TABLE, FASTA, VCF = "Table of phenotypes", "Of a FASTA", "Of a VCF"
-SELECTED, MEASURED = "Sequences", "Measurement"
+SELECTED, MEASURED, TRACKS = "Sequences", "Measurement", "Tracks over a FASTA"
 # What a run may differ in and still be the same.
 IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
@@ -76,7 +76,9 @@ class PrepareRequest:
     make_ids: bool = option(False, "Number the sequences: their ids are not unique")
     label: str | None = option(None, "Column of the classes to learn by default", panel=TABLE)
     group: str | None = option(
-        None, "Column of what folds keep together, as family; of windows also: contig"
+        None,
+        "Column of what folds keep together, as family; of windows also: contig, or block of 1 Mb",
+        shown="each alone; with --track block",
     )
     split: str | None = option(None, "Column that says train, validation or test")
     keep: tuple[str, ...] = option((), "Column to keep as a phenotype; repeat", shown="all")
@@ -89,6 +91,21 @@ class PrepareRequest:
     stride: int | None = option(None, "Bases from a window to the next", min=1, shown="--window")
     bed: Path | None = option(None, "Regions; names and strands are used")
     max_n: float = option(0.5, "Leave out windows with a greater share of N", min=0, max=1)
+    tracks: Mapping[str, Path] = option(
+        {},
+        "bigWig to learn from the windows, as ATAC@K562=a.bw; repeat",
+        "--track -t",
+        metavar="NAME=FILE",
+        panel=TRACKS,
+    )
+    top: float = option(
+        0.02,
+        "Without --bed: share of the windows of each track that count as its signal",
+        min=0.0001,
+        max=1,
+    )
+    background: int = option(1, "Other windows of like GC for each with signal", min=0)
+    uncovered: Literal["missing", "zero"] = option("missing", "Meaning of bases without data")
     haplotypes: str = option(
         "auto",
         "Two sequences per person, or one with IUPAC letters; auto: two if phased",
@@ -115,7 +132,14 @@ class PrepareRequest:
         parse=parse_adaptors,
         shown="none",
     )
+    valid_contigs: tuple[str, ...] = option(
+        (), "Contigs whose windows are the split validation", commas=True, panel=HELD_OUT
+    )
+    test_contigs: tuple[str, ...] = option(
+        (), "Contigs whose windows are the split test", commas=True
+    )
     assembly: str = option("", "Name of the assembly, for the record", panel="")
+    seed: Seed = 0
     force: Force = False
     stats: Stats = None
 

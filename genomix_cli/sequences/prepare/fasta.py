@@ -5,7 +5,6 @@ Letters in shapes: n sequences, L bases of each.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,13 +13,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.iupac import ANY, encode, reverse_complement
 from genomix_cli.genome.vcf.input import Input
 from genomix_cli.progress import track
 from genomix_cli.sequences.prepare import parsed_input
-from genomix_cli.sequences.prepare.parsed_input import LeftOut, OneLength, Parsed, Places
+from genomix_cli.sequences.prepare.parsed_input import (
+    LeftOut,
+    OneLength,
+    Parsed,
+    Places,
+    first_twice,
+)
 from genomix_cli.sequences.prepare.spool import PIECE, RowSpool
 
 if TYPE_CHECKING:
@@ -58,12 +63,8 @@ def read_fasta(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> 
     DataError
         If a file is damaged or empty, a letter is not a base, lengths differ, an id is repeated, or
         nothing is left.
-    UsageError
-        If there are several files and regions.
     """
     if request.bed is not None:
-        if len(paths) > 1:
-            raise UsageError("regions are of one FASTA", where="--bed", found=f"{len(paths)} files")
         return _regions(paths[0], request.bed, request, folder)
     return (_windows if request.window else _records)(paths, request, folder)
 
@@ -203,46 +204,102 @@ class _Unknown:
 
 def _regions(path: Path, bed: Path, request: PrepareRequest, folder: Path) -> Parsed:
     """Return the regions of a BED file, each on its strand."""
-    spool, places, left_out = RowSpool(folder), Places(), LeftOut()
-    lengths = OneLength("centre windows of one length on them: --window 200")
+    with Fasta(path) as fasta:
+        cutter = Cutter(fasta, request, folder)
+        for region in regions_of(bed):
+            cutter.add(region, f"{bed}:{region.line}")
+    if not cutter.names:
+        raise DataError("no region is left", where=bed, found=str(cutter.left_out))
+    check_regions(cutter.names, bed)
+    return cutter.parsed("regions")
+
+
+def regions_of(bed: Path) -> list[Region]:
+    """Return the regions of a BED file, without their names if those are not unique.
+
+    Raises
+    ------
+    DataError
+        If there are none, or a line is none.
+    """
     regions = list(read_bed(bed))
     if not regions:
         raise DataError("has no regions", where=bed)
-    has_names = all(r.name for r in regions) and max(Counter(r.name for r in regions).values()) == 1
-    names: list[str] = []
-    with Fasta(path) as fasta:
-        for region in regions:
-            where = f"{bed}:{region.line}"
-            contig = fasta.names.require(region.contig)
-            start, end = _span(region, request.window)
-            if start < 0 or end > fasta.lengths[contig]:
-                left_out.add(CROSSES, where)
-                continue
-            codes = encode(fasta.letters(contig, start, end), f"{path}: {contig}:{start}-{end}")
-            if (codes == ANY).mean() > request.max_n:
-                left_out.add(UNKNOWN, where)
-                continue
-            name = f"{contig}:{start}-{end}({'+' if region.strand > 0 else '-'})"
-            names.append(region.name if has_names else name)
-            lengths.check(names[-1], end - start, where)
-            spool.add(codes if region.strand > 0 else reverse_complement(codes))
-            places.add(contig, fasta.lengths[contig], start, region.strand)
-    if not names:
-        raise DataError("no region is left", where=bed, found=str(left_out))
+    names = [region.name for region in regions]
+    has_names = all(names) and first_twice(names) is None
+    return regions if has_names else [region._replace(name="") for region in regions]
+
+
+def check_regions(names: Sequence[str], bed: Path) -> None:
+    """Raise DataError for two regions of one name, which is that of their place by default."""
     parsed_input.check_unique(names, bed, "give each region a name of its own in column 4")
-    return Parsed(
-        rows="regions",
-        names=names,
-        units=names,
-        length=lengths.length,
-        blocks=lambda: spool.blocks(lengths.length),
-        contigs=places.contigs,
-        windows=places.windows(),
-        left_out=left_out,
-    )
 
 
-def _span(region: Region, window: int | None) -> tuple[int, int]:
+class Cutter:
+    """Cut regions out of a reference.
+
+    Parameters
+    ----------
+    fasta : Fasta
+    request : PrepareRequest
+    folder : Path
+        Folder of the spool.
+
+    Attributes
+    ----------
+    names : list of str
+    places : Places
+    left_out : LeftOut
+    """
+
+    def __init__(self, fasta: Fasta, request: PrepareRequest, folder: Path) -> None:
+        self.names: list[str] = []
+        self.places, self.left_out = Places(), LeftOut()
+        self._fasta, self._window, self._max_n = fasta, request.window, request.max_n
+        self._spool = RowSpool(folder)
+        self._lengths = OneLength("centre windows of one length on them: --window 200")
+
+    def add(self, region: Region, where: str) -> NDArray[np.uint8] | None:
+        """Add a region and return its bases on its strand; or count why it is left out."""
+        fasta = self._fasta
+        contig = fasta.names.require(region.contig)
+        start, end = span(region, self._window)
+        if start < 0 or end > fasta.lengths[contig]:
+            self.left_out.add(CROSSES, where)
+            return None
+        codes = encode(fasta.letters(contig, start, end), f"{fasta.path}: {contig}:{start}-{end}")
+        if (codes == ANY).mean() > self._max_n:
+            self.left_out.add(UNKNOWN, where)
+            return None
+        name = f"{contig}:{start}-{end}({'+' if region.strand > 0 else '-'})"
+        self.names.append(region.name or name)
+        self._lengths.check(self.names[-1], end - start, where)
+        codes = codes if region.strand > 0 else reverse_complement(codes)
+        self._spool.add(codes)
+        self.places.add(contig, fasta.lengths[contig], start, region.strand)
+        return codes
+
+    @property
+    def length(self) -> int:
+        """Bases of each; 0 before the first."""
+        return self._lengths.length
+
+    def parsed(self, rows: str) -> Parsed:
+        """Return what was cut; `rows` says what it is."""
+        length = self.length
+        return Parsed(
+            rows=rows,
+            names=self.names,
+            units=self.names,
+            length=length,
+            blocks=lambda: self._spool.blocks(length),
+            contigs=self.places.contigs,
+            windows=self.places.windows(),
+            left_out=self.left_out,
+        )
+
+
+def span(region: Region, window: int | None) -> tuple[int, int]:
     """Return the region, or a window of fixed length with the same middle."""
     if window is None:
         return region.start, region.end

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError
-from genomix_cli.formats.sequences import Columns, Windows
+from genomix_cli.formats.sequences import Columns, Measurement, Phenotype, Windows
 from genomix_cli.sequences.prepare.metadata import Metadata
 
 Codes = NDArray[np.uint8]
@@ -65,6 +65,10 @@ class Parsed:
         See `genomix_cli.formats.sequences`.
     metadata : Metadata, optional
         Rows of the table that holds the sequences.
+    phenotypes : tuple of Phenotype
+        What the input itself tells, such as tracks.
+    measurement : Measurement
+        Of those.
     left_out : LeftOut
     facts : dict
         For the summary.
@@ -79,6 +83,8 @@ class Parsed:
     windows: Windows | None = None
     columns: Columns | None = None
     metadata: Metadata | None = None
+    phenotypes: tuple[Phenotype, ...] = ()
+    measurement: Measurement = field(default_factory=Measurement)
     left_out: LeftOut = field(default_factory=LeftOut)
     facts: dict[str, Any] = field(default_factory=dict)
 

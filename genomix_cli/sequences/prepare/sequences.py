@@ -6,7 +6,8 @@ Letters in shapes: n sequences, L bases of each.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +16,62 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.tables import write_json
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.sequences import Measurement, Phenotype, Sequences, sequences_writer
+from genomix_cli.formats.sequences import (
+    Measurement,
+    Phenotype,
+    Sequences,
+    Windows,
+    sequences_writer,
+)
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.tracks import read_track_name
 from genomix_cli.genome.vcf.input import BCF, STANDARD_STREAM, Input
+from genomix_cli.options import leaves
 from genomix_cli.provenance import Provenance, atomic_path, check_output
 from genomix_cli.sequences.prepare import metadata
 from genomix_cli.sequences.prepare.fasta import read_fasta
 from genomix_cli.sequences.prepare.metadata import Known, Matched, Metadata
 from genomix_cli.sequences.prepare.parsed_input import Parsed
+from genomix_cli.sequences.prepare.signal import UNIT, read_signal
 from genomix_cli.sequences.prepare.table import read_table
 from genomix_cli.sequences.prepare.vcf import read_vcf
 from genomix_cli.sequences.requests import PrepareRequest
-from genomix_cli.sequences.train.splits import TEST
+from genomix_cli.sequences.train.splits import TEST, TRAIN, VALID
 
 log = logging.getLogger("genomix")
 
-CONTIG = "contig"
+# What folds can keep together where no column says it: the windows of a contig, or of a block.
+CONTIG, BLOCK = "contig", "block"
+BLOCK_BASES = 1_000_000
+# Blocks are shorter where a genome would have fewer than this.
+MIN_BLOCKS = 50
 FASTA, VCF, TABLE = "FASTA", "VCF", "table"
 _VCF_START = b"##fileformat=VCF"
 _EXAMPLES = 3
+# Warn of tracks that measure a smaller share of the windows than this.
+FEW_MEASURED = 0.5
 # Settings for the provenance; the rest of the request are inputs.
 _SETTINGS = (
     *("id_column", "sequence_column", "make_ids", "label", "group", "split", "keep"),
     *("categorical", "numeric", "allow_unmatched", "window", "stride", "max_n"),
     *("haplotypes", "flank", "regions", "max_missing", "min_maf", "assembly"),
-    *("assay", "unit", "adaptors"),
+    *("assay", "unit", "adaptors", "top", "background", "uncovered"),
+    *("valid_contigs", "test_contigs"),
 )
+# Settings of tracks alone.
+_OF_TRACKS = ("top", "background", "uncovered")
 # Settings of a single kind of input.
 _ONLY = {
-    FASTA: ("window", "stride", "bed", "max_n"),
+    FASTA: ("window", "stride", "bed", "max_n", "tracks", *_OF_TRACKS),
     VCF: (
         *("haplotypes", "flank", "regions", "regions_file"),
         *("max_missing", "min_maf", "like"),
     ),
     TABLE: ("sequence_column",),
 }
+
+
+_LEAVES = {leaf.path[-1]: leaf for leaf in leaves(PrepareRequest)}
 
 
 @dataclass(frozen=True)
@@ -121,7 +144,7 @@ def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
     table = None
     if request.table is not None:
         table = metadata.read_metadata(request.table, request.id_column)
-        table.check(_without_contig(request, table))
+        table.check(_without_place(request, table))
     with atomic_path(request.output, force=request.force) as draft:
         parsed = _read(request, kind, draft.parent)
         table = table or parsed.metadata
@@ -150,10 +173,39 @@ def _check(request: PrepareRequest) -> None:
         raise UsageError("applies to windows", where="--stride", hint="add --window")
     if request.stride and request.bed is not None:
         raise UsageError("does not apply to regions", where="--stride", hint="leave out --bed")
+    if (request.bed or request.tracks) and len(request.inputs) > 1:
+        option, what = ("--bed", "regions") if request.bed else ("--track", "tracks")
+        found = f"{len(request.inputs)} files"
+        raise UsageError(f"{what} are of one FASTA", where=option, found=found)
+    if request.split and (request.valid_contigs or request.test_contigs):
+        raise UsageError("give one of them", where="--split, --test-contigs")
+    if clash := set(request.valid_contigs) & set(request.test_contigs):
+        raise UsageError(f"{min(clash)} is in both", where="--valid-contigs, --test-contigs")
+    _check_tracks(request)
     if request.flank and (request.fasta is None or request.like is not None):
         needs = "--fasta" if request.fasta is None else "the flanks of --like"
         raise UsageError("cannot be given", where="--flank", expected=needs)
     metadata.check_single_use(request)
+
+
+def _check_tracks(request: PrepareRequest) -> None:
+    """Refuse options that tracks need or rule out."""
+    if not request.tracks:
+        for name in _OF_TRACKS:
+            if getattr(request, name) != _LEAVES[name].default:
+                raise UsageError("is of tracks", where=_LEAVES[name].flag, hint="add --track")
+        return
+    for name in request.tracks:
+        read_track_name(name)
+    if not request.window and request.bed is None:
+        hint = "give their length: --window 200"
+        raise UsageError("are averaged over windows", where="--track", hint=hint)
+    if request.bed is not None and request.top != _LEAVES["top"].default:
+        raise UsageError("does not apply to regions", where="--top", hint="leave out --bed")
+    if request.table is not None:
+        raise UsageError("the tracks are what is learned", where="--table", hint="leave it out")
+    if request.unit:
+        raise UsageError("is that of the tracks", where="--unit", expected=UNIT)
 
 
 def _kind(request: PrepareRequest) -> str:
@@ -192,12 +244,11 @@ def _kind_of(path: Path) -> str:
 
 def _check_options(request: PrepareRequest, kind: str) -> None:
     """Refuse options that have no effect on this kind of input."""
-    defaults = {field.name: field.default for field in fields(request)}
     for other, names in _ONLY.items():
         for name in names:
-            if other != kind and getattr(request, name) != defaults[name]:
-                option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"is for a {other}", where=option, found=f"a {kind}")
+            if other != kind and getattr(request, name) != _LEAVES[name].default:
+                where = _LEAVES[name].flag
+                raise UsageError(f"is for a {other}", where=where, found=f"a {kind}")
     if kind == VCF and any(request.adaptors):
         raise UsageError("are of sequences", where="--adaptors", found=f"a {kind}")
     if request.make_ids and (kind == VCF or request.table is not None):
@@ -208,7 +259,7 @@ def _check_options(request: PrepareRequest, kind: str) -> None:
         *metadata.named_columns(request).values(),
         *(["--id-column"] if request.id_column else []),
     ]
-    if request.group == CONTIG and (request.window or request.bed):
+    if _place(request, None):
         asked = [option for option in asked if option != "--group"]
     if asked and request.table is None and kind != TABLE:
         raise UsageError("needs a table", where=asked[0], hint="add --table")
@@ -217,29 +268,68 @@ def _check_options(request: PrepareRequest, kind: str) -> None:
 def _read(request: PrepareRequest, kind: str, folder: Path) -> Parsed:
     if kind == VCF:
         return read_vcf(request.inputs, request, folder)
+    if request.tracks:
+        return read_signal(request.inputs[0], request, folder)
     if kind == FASTA:
         return read_fasta(request.inputs, request, folder)
     return read_table(request.inputs[0], request, folder)
 
 
-def _without_contig(request: PrepareRequest, table: Metadata | None) -> PrepareRequest:
-    """Return the request without its groups if those are the contigs of windows, not a column."""
-    is_contig = request.group == CONTIG and (request.window or request.bed)
-    if is_contig and (table is None or CONTIG not in table.columns):
-        return replace(request, group=None)
-    return request
+def _place(request: PrepareRequest, table: Metadata | None) -> str:
+    """Return CONTIG or BLOCK if folds keep the windows of one together; else nothing."""
+    asked = request.group or (BLOCK if request.tracks else "")
+    is_place = asked in (CONTIG, BLOCK) and (request.window or request.bed)
+    return asked if is_place and (table is None or asked not in table.columns) else ""
+
+
+def _without_place(request: PrepareRequest, table: Metadata | None) -> PrepareRequest:
+    """Return the request without its groups if those are places of windows, not a column."""
+    return replace(request, group=None) if _place(request, table) else request
 
 
 def _known(request: PrepareRequest, parsed: Parsed, table: Metadata | None) -> Known:
-    asked, n = _without_contig(request, table), len(parsed.names)
+    n = len(parsed.names)
     if table is None:
-        facts = Known((), [""] * n, np.full(n, "", "U1"), {})
+        facts = Known(parsed.phenotypes, [""] * n, np.full(n, "", "U1"), {})
     else:
+        asked = _without_place(request, table)
         facts = metadata.known(table, table.rows(parsed.units), asked)
-    if asked.group != request.group and parsed.windows is not None:
-        contigs = list(parsed.contigs)
-        facts = facts._replace(group=[contigs[i] for i in parsed.windows.contig])
+    place = _place(request, table)
+    if place and parsed.windows is not None:
+        facts = facts._replace(group=_group_by_place(place, parsed.contigs, parsed.windows))
+    if request.valid_contigs or request.test_contigs:
+        facts = facts._replace(split=_split_by_contig(request, parsed))
     return facts
+
+
+def _group_by_place(place: str, contigs: Mapping[str, int], windows: Windows) -> list[str]:
+    """Return the contig of each window, or its block."""
+    names = [list(contigs)[number] for number in windows.contig]
+    if place == CONTIG:
+        return names
+    size = max(min(BLOCK_BASES, sum(contigs.values()) // MIN_BLOCKS), 1)
+    blocks = (windows.start // size).tolist()
+    return [f"{name}:{block}" for name, block in zip(names, blocks, strict=True)]
+
+
+def _split_by_contig(request: PrepareRequest, parsed: Parsed) -> NDArray[np.str_]:
+    """Return the split of each window: that of its contig.
+
+    Raises
+    ------
+    UsageError
+        If the sequences have no place in a genome.
+    DataError
+        If a contig has no window.
+    """
+    if parsed.windows is None:
+        option = "--test-contigs" if request.test_contigs else "--valid-contigs"
+        raise UsageError("the sequences have no place in a genome", where=option)
+    names = ContigNames(parsed.contigs, f"{request.inputs[0]}, of which windows are left,")
+    split = dict.fromkeys(parsed.contigs, TRAIN[0])
+    for part, contigs in ((VALID[1], request.valid_contigs), (TEST[0], request.test_contigs)):
+        split |= dict.fromkeys(map(names.require, contigs), part)
+    return np.array(list(split.values()))[parsed.windows.contig]
 
 
 def _sequences(request: PrepareRequest, parsed: Parsed, facts: Known) -> Sequences:
@@ -255,7 +345,11 @@ def _sequences(request: PrepareRequest, parsed: Parsed, facts: Known) -> Sequenc
         assembly=request.assembly,
         windows=parsed.windows,
         columns=parsed.columns,
-        measurement=Measurement(request.assay, request.unit, *request.adaptors),
+        measurement=Measurement(
+            request.assay or parsed.measurement.assay,
+            request.unit or parsed.measurement.unit,
+            *request.adaptors,
+        ),
     )
 
 
@@ -271,7 +365,8 @@ def _write(
 ) -> None:
     settings = {name: getattr(request, name) for name in _SETTINGS}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
-    provenance = Provenance.of({**plain, "rows": parsed.rows}, _files(request, kind))
+    seed = request.seed if request.tracks else None
+    provenance = Provenance.of({**plain, "rows": parsed.rows}, _files(request, kind), seed)
     with sequences_writer(draft, sequences, provenance) as file:
         dataset = file.create("/sequences/codes", (len(sequences), parsed.length))
         done = 0
@@ -344,11 +439,19 @@ def _warnings(
         )
     if len(classes) == 1:
         warnings.append(f"{sequences.default_label} has one class only")
-    if parsed.facts.get("stride", parsed.length) < parsed.length and request.group is None:
+    overlap = parsed.facts.get("stride", parsed.length) < parsed.length
+    if overlap and request.group is None and not request.tracks:
         warnings.append(
             "windows overlap: those in training and in test may share bases; "
             "to keep contigs whole: --group contig"
         )
+    for phenotype in parsed.phenotypes:
+        known = float(np.isfinite(phenotype.values).mean())
+        if known < FEW_MEASURED:
+            warnings.append(
+                f"{phenotype.name} measures {known:.0%} of the windows; if its file leaves out "
+                "bases without signal: --uncovered zero"
+            )
     names = set(sequences.split.tolist()) - {""}
     if names and not names & set(TEST):
         warnings.append(
@@ -376,6 +479,7 @@ def _files(request: PrepareRequest, kind: str) -> dict[str, Path]:
     files: dict[str, Path | None] = {
         f"{kind} {i}" if numbered else kind: path for i, path in enumerate(request.inputs, 1)
     }
+    files |= {f"track {name}": path for name, path in request.tracks.items()}
     files |= {"metadata": request.table, "BED": request.bed, "like": request.like}
     files |= {"regions": request.regions_file, "reference": request.fasta if kind == VCF else None}
     return {
