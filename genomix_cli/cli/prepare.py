@@ -46,7 +46,10 @@ def prepare_cohort(request: CohortRequest) -> None:
 
 
 def prepare_sequences(request: SequenceRequest) -> None:
-    """Sequences of one length with labels and phenotypes: records, windows, or people's SNVs."""
+    """Sequences of one length with labels and phenotypes: records, windows, or people's SNVs.
+
+    With --track the windows of a genome are labelled by what bigWigs measured in them.
+    """
     from genomix_cli.sequences.prepare.sequences import prepare_sequences as prepare
 
     _sequences_told(prepare(request))
@@ -145,6 +148,8 @@ VERB = Verb(
         "sequences": SEQUENCES.runs(
             prepare_sequences,
             "genomix prepare sequences test_data/genome.fa.gz --window 1000 -o windows.h5",
+            "genomix prepare sequences test_data/genome.fa.gz --window 200 "
+            "-t ATAC@liver=test_data/ATAC.bw -o tracks.h5",
             "genomix prepare sequences people.vcf.gz --table people.tsv "
             "--label population -o people.h5",
             threads=False,

@@ -12,6 +12,7 @@ from tests.sequence_samples import write
 
 pytest.importorskip("lightning")
 
+TEST_DATA = Path(__file__).parents[2] / "test_data"
 SMALL = (
     *("--preset", "tiny", "--epochs", "1", "--set", "width=8", "--set", "stem=8"),
     *("--threads", "1", "--device", "cpu"),
@@ -63,6 +64,32 @@ def test_a_run_is_trained_shown_and_scores(genomix_here, data, tmp_path):
     again = genomix_here(*asked, "--resume")
     assert again.code == 2
     assert "was started with other settings: options.phenotypes" in again.err
+
+
+def test_tracks_over_a_genome_are_learned_with_a_contig_held_out(genomix_here, tmp_path):
+    data, run = tmp_path / "tracks.h5", tmp_path / "run"
+    made = genomix_here(
+        *("prepare", "sequences", TEST_DATA / "genome.fa.gz", "--window", "200", "-o", data),
+        *("-t", f"ATAC@liver={TEST_DATA / 'ATAC.bw'}", "-t", f"CTCF={TEST_DATA / 'CTCF.bw'}"),
+        *("--test-contigs", "2"),
+    )
+    assert made.code == 0, made.err
+    assert "signal of ATAC@liver: log2(1 + signal) > " in made.err
+    done = genomix_here("train", data, "--task", "activity", "-o", run, *SMALL)
+    assert done.code == 0, done.err
+    assert {line.split("\t")[0] for line in done.out.splitlines()[1:]} == {"ATAC_liver", "CTCF"}
+    config = json.loads((run / "config.json").read_text())
+    outputs = {each["name"]: each for each in config["arch"]["outputs"]}
+    assert outputs["ATAC_liver"]["unit"] == outputs["CTCF"]["unit"] == "log2(1 + signal)"
+    held_out = [line.split("\t")[0] for line in (run / "predictions.tsv").open()][1:]
+    assert held_out
+    assert all(name.startswith("chr2:") for name in held_out)
+    scored = genomix_here(
+        "score", TEST_DATA / "variants.vcf.gz", "-f", TEST_DATA / "genome.fa.gz", "-m", run,
+        *("-r", "chr2:1-20000"),
+    )  # fmt: skip
+    assert scored.code == 0, scored.err
+    assert "ID=GENOMIX_DA_ATAC_liver," in scored.out
 
 
 def test_what_a_run_does_not_do_is_said(genomix_here, data, tmp_path):

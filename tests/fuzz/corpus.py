@@ -96,6 +96,7 @@ COMMANDS = (
     (3, "prepare cohort {cohort.h5mu} -o out.h5mu"),
     (4, "prepare sequences {small.fa} --table {phenotypes.tsv} --label kind -o out.h5"),
     (3, "prepare sequences {small.fa} --bed {small.bed} --window 20 -o out.h5"),
+    (3, "prepare sequences {genome.fa.gz} --window 200 -t ATAC={ATAC.bw} -o out.h5"),
     (4, "prepare sequences {sequences.tsv} --label kind -o out.h5"),
     (4, "prepare sequences {people.vcf} -o out.h5"),
     (3, "prepare sequences {people.bcf} -o out.h5"),

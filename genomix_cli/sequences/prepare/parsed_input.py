@@ -72,6 +72,7 @@ class Parsed:
     left_out : LeftOut
     facts : dict
         For the summary.
+    warnings : list of str
     """
 
     rows: str
@@ -87,6 +88,7 @@ class Parsed:
     measurement: Measurement = field(default_factory=Measurement)
     left_out: LeftOut = field(default_factory=LeftOut)
     facts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Places:

@@ -48,8 +48,6 @@ MIN_BLOCKS = 50
 FASTA, VCF, TABLE = "FASTA", "VCF", "table"
 _VCF_START = b"##fileformat=VCF"
 _EXAMPLES = 3
-# Warn of tracks that measure a smaller share of the windows than this.
-FEW_MEASURED = 0.5
 # Settings for the provenance; the rest of the request are inputs.
 _SETTINGS = (
     *("id_column", "sequence_column", "make_ids", "label", "group", "split", "keep"),
@@ -62,7 +60,7 @@ _SETTINGS = (
 _OF_TRACKS = ("top", "background", "uncovered")
 # Settings of a single kind of input.
 _ONLY = {
-    FASTA: ("window", "stride", "bed", "max_n", "tracks", *_OF_TRACKS),
+    FASTA: ("tracks", *_OF_TRACKS, "window", "stride", "bed", "max_n"),
     VCF: (
         *("haplotypes", "flank", "regions", "regions_file"),
         *("max_missing", "min_maf", "like"),
@@ -429,7 +427,7 @@ def _warnings(
     matched: Matched,
 ) -> list[str]:
     """Return warnings on what is valid here but may fail in training."""
-    warnings = []
+    warnings = [*parsed.warnings]
     single = [] if not classes else _single(sequences)
     if single:
         named = ", ".join(single[:_EXAMPLES])
@@ -445,13 +443,6 @@ def _warnings(
             "windows overlap: those in training and in test may share bases; "
             "to keep contigs whole: --group contig"
         )
-    for phenotype in parsed.phenotypes:
-        known = float(np.isfinite(phenotype.values).mean())
-        if known < FEW_MEASURED:
-            warnings.append(
-                f"{phenotype.name} measures {known:.0%} of the windows; if its file leaves out "
-                "bases without signal: --uncovered zero"
-            )
     names = set(sequences.split.tolist()) - {""}
     if names and not names & set(TEST):
         warnings.append(

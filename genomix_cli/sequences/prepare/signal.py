@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 UNIT = "log2(1 + signal)"
 #: Least share of a window's bases that a track covers where it measures the window.
 COVERED = 0.5
+#: Warn of tracks that measure a smaller share of the windows than this.
+FEW_MEASURED = 0.8
 UNMEASURED = "windows are measured by no track"
 # Windows are matched in steps of 2 % of GC.
 _GC_LEVELS = 50
@@ -82,6 +84,12 @@ def read_signal(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
         facts=facts,
         phenotypes=_phenotypes(request, values),
         measurement=Measurement(_assay(request), UNIT),
+        warnings=[
+            f"{name} has data in {share:.0%} of the windows; if its file leaves out bases without "
+            "signal, they are not missing: --uncovered zero"
+            for name, share in tracks.measured.items()
+            if share < FEW_MEASURED
+        ],
     )
 
 
@@ -110,7 +118,7 @@ def _of_signal(cutter: Cutter, fasta: Fasta, tracks: Tracks, request: PrepareReq
     tiles = _scan(fasta, tracks, request, request.window or 0, cutter.left_out)
     rows, levels = tiles.with_signal(request.top)
     _add(cutter, tiles, rows)
-    facts: dict[str, Any] = {f"signal of {name}": f"> {x:.3g}" for name, x in levels.items()}
+    facts: dict[str, Any] = {f"signal of {name}": f"{UNIT} > {x:.3g}" for name, x in levels.items()}
     facts["with signal"] = len(rows)
     if request.stride is not None:
         facts["stride"] = request.stride
@@ -150,7 +158,7 @@ def _phenotypes(request: PrepareRequest, values: NDArray[np.float32]) -> tuple[P
         if not len(known) or known.min() == known.max():
             height = f"is {known[0]:g} in all of them" if len(known) else "measures none of them"
             raise DataError(
-                f"tells windows not apart: it {height}",
+                f"does not tell windows apart: it {height}",
                 where=path,
                 hint=f"leave --track {name} out, or see --uncovered",
             )
@@ -176,7 +184,10 @@ class Tracks:
 
     def __init__(self, request: PrepareRequest, lengths: Mapping[str, int]) -> None:
         self._uncovered: Uncovered = request.uncovered
+        self._names = tuple(request.tracks)
         self._files = [BigWig(path) for path in request.tracks.values()]
+        # Windows asked of each, and those that it measures.
+        self._asked, self._known = np.zeros((2, len(self._files)), np.int64)
         for file in self._files:
             warn_of_left_out(leave_out_other_contigs(file, lengths, file.path), file.path)
 
@@ -195,8 +206,16 @@ class Tracks:
             if self._uncovered == "zero":
                 covered[:] = length
             known = covered >= COVERED * length
+            self._asked[column] += len(known)
+            self._known[column] += known.sum()
             values[known, column] = log_signal(total[known] / covered[known]) / math.log(2)
         return values
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """Share of the windows so far, on contigs that a track has, that it measures."""
+        shares = self._known / np.maximum(self._asked, 1)
+        return dict(zip(self._names, shares.tolist(), strict=True))
 
     def over(self, windows: Windows, contigs: list[str], length: int) -> NDArray[np.float32]:
         """Return the same of windows of several contigs."""

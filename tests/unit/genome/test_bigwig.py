@@ -280,3 +280,27 @@ def test_real_accessibility(shared_data: Path, cell: str) -> None:
         exact = file.stats("chr22", i * 50, i * 50 + 50, exact=True)[0]
         assert bins.covered[i] == (exact is not None)
         assert bins.mean[i] == pytest.approx(exact or 0, rel=1e-5)
+
+
+@pytest.mark.parametrize("write", [bed_graph, mixed])
+@pytest.mark.parametrize(("step", "length"), [(1, 33), (50, 100), (100, 50)])
+def test_windows_anywhere_sum_their_covered_bases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write, step: int, length: int
+) -> None:
+    # Several pieces, which windows cross.
+    monkeypatch.setattr(bigwig, "PIECE_BASES", 200)
+    path = make(tmp_path / "x.bw", LENGTHS, write)
+    starts = np.arange(0, 1023, step)
+    np.random.default_rng(0).shuffle(starts)
+    file = pyBigWig.open(str(path))
+    values = np.array(file.values("chr1", 0, 1023) + [np.nan] * length, np.float32)
+    file.close()
+    every = np.stack([values[start : start + length] for start in starts])
+    with BigWig(path) as track:
+        total, covered = track.windows("1", starts, length)
+        nowhere = track.windows("chr9", starts, length)
+    np.testing.assert_array_equal(covered, np.isfinite(every).sum(1))
+    np.testing.assert_allclose(total, np.nansum(every.astype(float), 1), rtol=1e-12)
+    # Nothing is left of rounding where nothing is covered.
+    assert not total[covered == 0].any()
+    assert not np.any(nowhere)
