@@ -65,6 +65,13 @@ VARIANT_MODELS = Registry(
         "basset": "genomix_cli.variants.models.basset:Basset",
         "enformer": "genomix_cli.variants.models.enformer:Enformer",
         "epigept": "genomix_cli.variants.models.epigept:EpiGePT",
+        "bpnet": "genomix_cli.variants.models.bpnet:BPNet",
+        "sei": "genomix_cli.variants.models.sei:Sei",
+        "basenji2": "genomix_cli.variants.models.basenji2:Basenji2",
+        "dnabert": "genomix_cli.variants.models.dnabert:DNABERT",
+        "nucleotide-transformer": (
+            "genomix_cli.variants.models.nucleotide_transformer:NucleotideTransformer"
+        ),
     },
 )
 

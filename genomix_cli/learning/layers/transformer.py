@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.learning.layers.attention import MultiHeadAttention
+from genomix_cli.learning.layers.positions import rotary
 
 
 def feed_forward(width: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
@@ -17,6 +18,27 @@ def feed_forward(width: int, hidden: int, out: int, dropout: float) -> nn.Sequen
     return nn.Sequential(
         nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, out)
     )
+
+
+class GatedFeedForward(nn.Module):
+    """SwiGLU, a feed-forward part with a gate and without biases (Shazeer 2020, arXiv:2002.05202).
+
+    Parameters
+    ----------
+    width, hidden : int
+    dropout : float
+    """
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.widen = nn.Linear(width, 2 * hidden, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.narrow = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., d]`` -> the same."""
+        gate, value = self.widen(x).chunk(2, dim=-1)
+        return self.narrow(self.dropout(F.silu(gate) * value))
 
 
 def visible(mask: Tensor) -> Tensor:
@@ -38,20 +60,40 @@ class SelfAttentionBlock(nn.Module):
         Dropout of the output of attention and of the feed-forward part.
     expansion : int
         Hidden width of the feed-forward part, in d.
+    rotary : bool
+        Whether queries and keys are turned by their positions.
+    gated : bool
+        Whether the feed-forward part is a SwiGLU.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, expansion: int = 2) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        expansion: int = 2,
+        *,
+        rotary: bool = False,
+        gated: bool = False,
+    ) -> None:
         super().__init__()
+        self.rotary = rotary
         self.norm = nn.LayerNorm(width)
         self.attention = MultiHeadAttention(width, heads)
         self.dropout = nn.Dropout(dropout)
+        hidden = expansion * width
         self.mlp = nn.Sequential(
-            nn.LayerNorm(width), feed_forward(width, expansion * width, width, dropout)
+            nn.LayerNorm(width),
+            GatedFeedForward(width, hidden, dropout)
+            if gated
+            else feed_forward(width, hidden, width, dropout),
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask`: bool ``[B, 1, 1, N]``, true for keys that may be attended to."""
         q, k, v = self.attention.project(self.norm(x))
+        if self.rotary:
+            q, k = rotary(q), rotary(k)
         heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.dropout(self.attention.merge(heads))
         return x + self.dropout(self.mlp(x))

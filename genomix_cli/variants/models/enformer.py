@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, Depth, Extent, Share
+from genomix_cli.learning.layers.convolution import Residual
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
     SiameseConfig,
@@ -93,18 +94,6 @@ class AttentionPooling(nn.Module):
         score_even, score_odd = self.score(x).unflatten(-1, (-1, 2)).unbind(-1)
         # A softmax over two is a sigmoid of their difference.
         return odd + torch.sigmoid(score_even - score_odd) * (even - odd)
-
-
-class Residual(nn.Module):
-    """A module whose output is added to its input."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[2 V, C, n]`` -> the same."""
-        return x + self.module(x)
 
 
 class Enformer(SiameseModel):

@@ -7,13 +7,14 @@ H haplotype bases, L places, T tokens, F features.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.config import Extent, Within
+from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
 from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
@@ -74,6 +75,12 @@ def onehot(codes: Tensor, bases: int, use: bool) -> Tensor:
     return hot if use else torch.zeros_like(hot)
 
 
+def spelled(codes: Tensor, bases: int, use: bool) -> Tensor:
+    """The first `bases` of haplotypes ``[..., H]``, uint8 ``[..., B]``; unknown unless `use`."""
+    codes = codes[..., :bases]
+    return codes if use else torch.full_like(codes, UNKNOWN_BASE)
+
+
 class PairedDropout(nn.Module):
     """Dropout whose mask is the same for ref and alt, the halves of a batch.
 
@@ -101,15 +108,15 @@ def pair_dropout(module: nn.Module) -> nn.Module:
     return module
 
 
-def keep_variance(module: nn.Module) -> None:
+def keep_variance(module: nn.Module, then: Literal["relu", "linear"] = "relu") -> None:
     """Convolutions that keep the variance of what they read (He et al. 2015, arXiv:1502.01852).
 
     torch's own start shrinks it stage by stage until one SNV is lost in rounding. Those without a
-    bias are scores of attention, and left alone.
+    bias are scores of attention, and left alone. `then`: what follows each.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv1d) and part.bias is not None:
-            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            nn.init.kaiming_normal_(part.weight, nonlinearity=then)
             nn.init.zeros_(part.bias)
 
 
@@ -188,13 +195,17 @@ class SiameseModel(VariantModel):
             )
         )
 
+    def read(self, codes: Tensor) -> Tensor:
+        """Return what `encode` reads of haplotypes ``[..., H]``: one-hot, ``[..., 4, B]``."""
+        return onehot(codes, self.config.bases, self.config.use_sequence)
+
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
         """Features of each haplotype.
 
         Parameters
         ----------
         haplotypes : Tensor
-            ``[2 V, 4, B]``: ref of all variants, then alt of all.
+            ``[2 V, 4, B]``, or what else `read` returns: ref of all variants, then alt of all.
         tracks, offset : Tensor
             ``[W, 2 M, N]``, and the variants' places in it ``[W, G]``.
 
@@ -215,12 +226,12 @@ class SiameseModel(VariantModel):
         # alt - ref is a small difference of large numbers: keep it in full precision.
         with torch.autocast(context.device.type, enabled=False):
             # One pass, so that batch statistics are those of ref and alt alike.
-            haplotypes = onehot(both, self.config.bases, self.config.use_sequence).flatten(0, 2)
+            haplotypes = self.read(both).flatten(0, 2)
             features = self.encode(haplotypes, context, variants.offset)
-            logits = self.head(self._read(features, context, variants.offset))
+            logits = self.head(self._head_input(features, context, variants.offset))
         return logits.view(variants.offset.shape)
 
-    def _read(self, features: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
+    def _head_input(self, features: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
         """Input of the head, from features ``[2 V, F]``: ``[V, 2 F + near]``."""
         ref, alt = self.norm(features).chunk(2)
         step = BIN_SIZE * torch.arange(-NEAR_BINS, NEAR_BINS + 1, device=offset.device)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from genomix_cli.learning.layers.positions import rotary
 from genomix_cli.learning.layers.transformer import (
     AttentionPool,
     CrossAttentionBlock,
+    GatedFeedForward,
     SelfAttentionBlock,
     attention_weights,
     visible,
@@ -84,3 +86,29 @@ def test_a_pool_is_a_weighted_mean_of_values_in_each_head() -> None:
     ]
     torch.testing.assert_close(pool(x), torch.cat(wanted, -1), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(pool(x), pool(x.flip(1)), atol=1e-6, rtol=1e-5)
+
+
+def test_turned_queries_and_keys_meet_by_their_distance_alone() -> None:
+    q, k = some(1, 1, 1, D, seed=1).expand(1, 1, N, D), some(1, 1, 1, D, seed=2).expand(1, 1, N, D)
+    products = (rotary(q) @ rotary(k).transpose(-1, -2))[0, 0]
+    for distance in range(-N + 1, N):
+        alike = products.diagonal(distance)
+        torch.testing.assert_close(alike, alike[:1].expand_as(alike))
+    assert products[0].unique().numel() == N
+    torch.testing.assert_close(rotary(q)[..., 0, :], q[..., 0, :])
+    torch.testing.assert_close(rotary(q).norm(dim=-1), q.norm(dim=-1))
+
+
+def test_only_a_block_that_is_told_so_knows_the_order() -> None:
+    x, turned = some(B, N, D), torch.arange(N).flip(0)
+    for knows in (False, True):
+        block = SelfAttentionBlock(D, H, rotary=knows).eval()
+        assert torch.allclose(block(x)[:, turned], block(x[:, turned]), atol=1e-5) is not knows
+
+
+def test_a_gated_part_is_its_formula() -> None:
+    part, x = GatedFeedForward(D, 2 * D, 0.0), some(B, N, D)
+    gate, value = part.widen.weight.chunk(2)
+    wanted = (F.silu(x @ gate.T) * (x @ value.T)) @ part.narrow.weight.T
+    torch.testing.assert_close(part(x), wanted)
+    assert isinstance(SelfAttentionBlock(D, H, gated=True).mlp[1], GatedFeedForward)

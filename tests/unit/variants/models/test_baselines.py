@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,10 +12,15 @@ from torch import Tensor
 from genomix_cli.errors import UsageError
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.variants.models.basenji2 import Basenji2Config
 from genomix_cli.variants.models.basset import BassetConfig
+from genomix_cli.variants.models.bpnet import BPNetConfig
 from genomix_cli.variants.models.deepsea import DeepSEAConfig
+from genomix_cli.variants.models.dnabert import DNABERTConfig
 from genomix_cli.variants.models.enformer import AttentionPooling, EnformerConfig
 from genomix_cli.variants.models.epigept import EpiGePTConfig
+from genomix_cli.variants.models.nucleotide_transformer import NucleotideTransformerConfig
+from genomix_cli.variants.models.sei import SeiConfig, spline_basis
 from genomix_cli.variants.models.siamese import (
     NEAR_BINS,
     PairedDropout,
@@ -26,13 +32,21 @@ from genomix_cli.variants.records.inputs import MAX_ALLELE
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "CTCF")
 BINS = 400
-NAMES = ("deepsea", "basset", "enformer", "epigept")
+NAMES = (
+    *("deepsea", "basset", "enformer", "epigept"),
+    *("bpnet", "sei", "basenji2", "dnabert", "nucleotide-transformer"),
+)
 # Each as it is but small.
 SMALL: dict[str, dict[str, Any]] = {
     "deepsea": {"widths": (8, 8, 8), "hidden": 16},
     "basset": {"widths": (8, 8, 8), "hidden": 16},
     "enformer": {"bases": 896, "widths": (8,) * 6 + (16,), "n_layers": 1},
     "epigept": {"bases": 900, "widths": (8, 8, 8), "d_tracks": 8, "n_layers": 1},
+    "bpnet": {"bases": 200, "width": 8, "n_dilated": 2},
+    "sei": {"bases": 256, "widths": (8, 8, 8), "dilations": (2,), "hidden": 16},
+    "basenji2": {"bases": 896, "widths": (8,) * 6 + (16,), "n_dilated": 2, "pointwise": 16},
+    "dnabert": {"width": 16, "n_layers": 1},
+    "nucleotide-transformer": {"width": 16, "n_layers": 1},
 }
 
 
@@ -46,7 +60,12 @@ def make(name: str, **changes: Any) -> Any:
     settings = {"tracks": TRACKS, "n_bins": BINS, **SMALL[name], **changes}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return model_class(model_class.config_class(**settings)).eval()
+        model = model_class(model_class.config_class(**settings)).eval()
+    for part in model.modules():
+        # Some blocks begin as the identity, and would show nothing of what they read.
+        if isinstance(part, torch.nn.BatchNorm1d):
+            torch.nn.init.ones_(part.weight)
+    return model
 
 
 def make_window() -> Window:
@@ -86,14 +105,72 @@ def logits(model: Any, window: Window, variants: Variants) -> Tensor:
         ("enformer", "paper", 287_345_153),
         ("epigept", "mini", 368_849),
         ("epigept", "paper", 90_824_185),
+        ("bpnet", "mini", 150_785),
+        ("bpnet", "paper", 274_881),
+        ("sei", "mini", 425_729),
+        ("sei", "paper", 91_989_697),
+        ("basenji2", "mini", 384_513),
+        ("basenji2", "paper", 27_993_188),
+        ("dnabert", "mini", 313_601),
+        ("dnabert", "paper", 89_013_761),
+        ("nucleotide-transformer", "mini", 374_177),
+        ("nucleotide-transformer", "paper", 491_524_353),
     ],
 )
 def test_sizes(name: str, preset: str, count: int) -> None:
+    assert parameters(on_meta(name, preset)) == count
+
+
+def on_meta(name: str, preset: str, **changes: Any) -> Any:
+    """A preset as it is, without memory for its weights."""
     model_class = VARIANT_MODELS.load(name)
-    config = model_class.config_class(tracks=TRACKS, **model_class.presets[preset])
+    settings = {"tracks": TRACKS, **model_class.presets[preset], **changes}
     with torch.device("meta"):
-        model = model_class(config)
-    assert sum(p.numel() for p in model.parameters()) == count
+        return model_class(model_class.config_class(**settings))
+
+
+def parameters(*parts: torch.nn.Module) -> int:
+    return sum(p.numel() for part in parts for p in part.parameters())
+
+
+def test_basenji2_is_as_large_as_published() -> None:
+    """With the authors' head of 5,313 tracks."""
+    model = on_meta("basenji2", "paper")
+    head = 1536 * 5313 + 5313
+    body = parameters(model.tower, model.dilated, model.last)
+    assert round((body + head) / 1e6, 2) == 30.09
+    assert model.config.dilations == (1, 2, 3, 4, 6, 9, 14, 21, 32, 48, 72)
+
+
+def test_sei_is_as_large_as_published() -> None:
+    """With the authors' classifier of 21,907 profiles."""
+    model, profiles = on_meta("sei", "paper"), 21_907
+    classifier = (960 * 16 + 1) * profiles + (profiles + 1) * profiles
+    assert parameters(model.stages, model.dilated) + classifier == 889_979_983
+
+
+def test_the_body_of_bpnet_is_that_of_the_authors() -> None:
+    layers = [4 * 25 * 64 + 64, *[3 * 64 * 64 + 64] * 9]
+    model = on_meta("bpnet", "paper")
+    assert parameters(model.body) == sum(layers)
+    assert [part.module[1].dilation[0] for part in model.body[2:]] == [2**i for i in range(1, 10)]
+
+
+def test_dnabert_is_as_large_as_published() -> None:
+    model = on_meta("dnabert", "paper")
+    trunk = parameters(model.embedding, model.layers) + model.positions.numel()
+    assert round(trunk / 1e6) == 89
+    assert model.positions.shape == (512, 768)
+
+
+@pytest.mark.parametrize(("n_layers", "published"), [(12, 55.9), (22, 97.9)])
+def test_nucleotide_transformers_are_as_large_as_published(n_layers: int, published: float) -> None:
+    """The two smaller ones; their weights include learned positions and a head of masked tokens."""
+    width, vocabulary = 512, 4107
+    model = on_meta("nucleotide-transformer", "paper", width=width, n_layers=n_layers)
+    head = width * (width + 1) + 2 * width + vocabulary * width + vocabulary
+    count = parameters(model.layers) + vocabulary * width + 2050 * width + 2 * width + head
+    assert round(count / 1e6, 1) == published
 
 
 def test_lengths_are_the_published_ones() -> None:
@@ -104,6 +181,9 @@ def test_lengths_are_the_published_ones() -> None:
     assert (paper("deepsea").bases, paper("deepsea").places) == (1000, 53)
     assert (paper("basset").bases, paper("basset").places) == (600, 10)
     assert (paper("enformer").token, paper("enformer").bases // 128) == (128, 1536)
+    assert (paper("sei").bases, paper("sei").places) == (4096, 256)
+    assert (paper("basenji2").token, paper("basenji2").bases // 128) == (128, 1024)
+    assert paper("nucleotide-transformer").bases // 6 + 1 == 2048
     assert (paper("epigept").bin, paper("epigept").bases // 128) == (128, 1000)
     assert paper("epigept").width == 968
 
@@ -176,6 +256,30 @@ def test_tracks_by_place_and_by_token() -> None:
     ]
 
 
+def test_splines_are_those_of_scipy_and_sum_to_one() -> None:
+    interpolate = pytest.importorskip("scipy.interpolate")
+    for places, splines in ((16, 4), (64, 8), (256, 16)):
+        basis = spline_basis(places, splines)
+        inner = np.linspace(0, places - 1, splines - 2)
+        knots = np.concatenate([[0] * 3, inner, [places - 1] * 3])
+        expected = interpolate.BSpline(knots, np.eye(splines), 3)(np.arange(places))
+        np.testing.assert_allclose(basis, expected, atol=1e-12)
+        np.testing.assert_allclose(basis.sum(1), 1)
+
+
+@pytest.mark.parametrize("name", ["dnabert", "nucleotide-transformer"])
+def test_the_token_of_the_variant_is_the_one_it_changes(name: str) -> None:
+    model = make(name)
+    variants = snvs(model, [10_000])
+    tokens = [
+        model.embedding.ids(model.read(codes)[0])[:, :: model.stride]
+        for codes in (variants.ref, variants.alt)
+    ]
+    changed = (tokens[0] != tokens[1]).nonzero()[:, 1].tolist()
+    assert len(changed) == (model.config.k if name == "dnabert" else 1)
+    assert changed[len(changed) // 2] == model.own
+
+
 def test_attention_pooling_starts_as_a_softmax_of_twice_the_value() -> None:
     pair = torch.tensor([[[1.0, 3.0], [0.5, -2.0]]])
     expected = ((2 * pair).softmax(-1) * pair).sum(-1, keepdim=True)
@@ -215,8 +319,13 @@ def test_no_dropout_of_its_own_is_left(name: str) -> None:
         (BassetConfig, {"widths": (8, 8)}, "2 widths, not 3"),
         (EnformerConfig, {"bases": 1000, "n_heads": 5}, "no multiple of 128.*2 x n_heads=5"),
         (EpiGePTConfig, {"bases": 1024, "pools": (5, 5)}, "not equally many.*no multiple of 25"),
+        (BPNetConfig, {"bases": 20}, "bases=20 are fewer than 25"),
+        (SeiConfig, {"bases": 100, "dropouts": (0.1,)}, "fewer places.*1 dropouts, not 3"),
+        (Basenji2Config, {"bases": 1000, "n_dilated": 30}, "no multiple of 128.*more than 24"),
+        (DNABERTConfig, {"bases": 4, "k": 9}, "too few.*k=9 is not in 3..8"),
+        (NucleotideTransformerConfig, {"bases": 100, "n_heads": 5}, "multiple of k=3.*n_heads=5"),
     ],
-    ids=["deepsea", "basset", "enformer", "epigept"],
+    ids=NAMES,
 )
 def test_what_does_not_fit_is_said_at_once(
     config_class: Any, changes: dict[str, Any], message: str

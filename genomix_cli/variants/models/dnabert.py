@@ -1,0 +1,72 @@
+"""DNABERT with tracks, on both haplotypes.
+
+After Ji et al. 2021 (doi:10.1093/bioinformatics/btab083): overlapping k-mers (k = 6, of 3 to 6) as
+tokens of a BERT base (12 layers, 12 heads, 768 wide, 3,072 inside; learned positions, 512 at most),
+read at [CLS]. With 6-mers it has 89 million parameters (as counted by Zhou et al. 2024,
+arXiv:2306.15006). Deviations: trained on labels alone, without masked spans before; the head also
+sees the k-mer with the variant in its middle; no [SEP]; layers normalise what they read, not what
+they give, and k-mers are embedded as in GMT; an unknown base makes its k-mers unknown; the same
+network reads ref and alt, and a head of its own sees alt - ref and ref; tracks near the variant
+join at that head; dropout is the same for ref and alt. `mini` reads the 3-mers of 128 bp in two
+layers.
+
+Letters: V variants, T k-mers, d width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, Extent
+from genomix_cli.variants.models.base import check
+from genomix_cli.variants.models.kmer_transformer import KmerTransformer, KmerTransformerConfig
+
+EXPANSION = 4
+
+
+@dataclass(frozen=True)
+class DNABERTConfig(KmerTransformerConfig):
+    """Architecture of a DNABERT."""
+
+    bases: Extent = 128
+    k: Count = 3
+
+    def __post_init__(self) -> None:
+        few = self.bases < 2 * self.k
+        check("DNABERT", {f"bases={self.bases} are too few": few, **self.problems()})
+
+
+class DNABERT(KmerTransformer):
+    """A BERT over overlapping k-mers, shared by both haplotypes.
+
+    Parameters
+    ----------
+    config : DNABERTConfig
+    """
+
+    config_class = DNABERTConfig
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mini": {},
+        "paper": {
+            "bases": 516,
+            "k": 6,
+            "width": 768,
+            "n_layers": 12,
+            "n_heads": 12,
+            "dropout": 0.1,
+        },
+    }
+
+    def __init__(self, config: DNABERTConfig) -> None:
+        own = config.bases // 2 - config.k // 2
+        super().__init__(config, stride=1, own=own, block={"expansion": EXPANSION})
+        n_tokens = config.bases - config.k + 2
+        self.positions = nn.Parameter(0.02 * torch.randn(n_tokens, config.width))
+
+    def place(self, tokens: Tensor) -> Tensor:
+        """``[2 V, 1 + T, d]`` -> the same."""
+        return tokens + self.positions

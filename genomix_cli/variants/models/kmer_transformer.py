@@ -1,0 +1,97 @@
+"""Base of transformers over the k-mers of both haplotypes.
+
+Letters: V variants, B bases around the variant, k k-mer length, T tokens, d width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genomix_cli.config import Count, Layers, Share
+from genomix_cli.genome.alphabet import MAX_K, MIN_K
+from genomix_cli.learning.layers.transformer import SelfAttentionBlock
+from genomix_cli.variants.models.base import uneven_heads
+from genomix_cli.variants.models.gmt import KmerEmbedding
+from genomix_cli.variants.models.siamese import (
+    SiameseConfig,
+    SiameseModel,
+    pair_dropout,
+    spelled,
+)
+
+
+@dataclass(frozen=True)
+class KmerTransformerConfig(SiameseConfig):
+    """Fields that the architecture of every transformer over k-mers has.
+
+    Attributes
+    ----------
+    k : int
+        k-mer length, 3 to 8.
+    width, n_layers, n_heads : int
+        The transformer; `width` is d.
+    dropout : float
+        In the transformer.
+    """
+
+    k: Count = 6
+    width: Count = 96
+    n_layers: Layers = 2
+    n_heads: Count = 4
+    dropout: Share = 0.0
+
+    def problems(self) -> dict[str, bool]:
+        """Return what may be wrong with them, as `genomix_cli.variants.models.base.check` asks."""
+        return {
+            f"k={self.k} is not in {MIN_K}..{MAX_K}": not MIN_K <= self.k <= MAX_K,
+            **uneven_heads(self.width, self.n_heads),
+        }
+
+
+class KmerTransformer(SiameseModel):
+    """[CLS] and a token for every `stride`-th k-mer; gives [CLS] and the variant's token.
+
+    Parameters
+    ----------
+    config : KmerTransformerConfig
+    stride : int
+        Bases from one k-mer to the next.
+    own : int
+        Number of the token that the variant lies in, without [CLS].
+    block : dict
+        Further arguments of the layers.
+    """
+
+    def __init__(
+        self, config: KmerTransformerConfig, stride: int, own: int, block: dict[str, Any]
+    ) -> None:
+        super().__init__(config, 2 * config.width)
+        self.stride, self.own = stride, own
+        self.embedding = KmerEmbedding(config.k, config.width)
+        self.cls = nn.Parameter(0.02 * torch.randn(config.width))
+        self.layers = nn.Sequential(
+            *(
+                SelfAttentionBlock(config.width, config.n_heads, config.dropout, **block)
+                for _ in range(config.n_layers)
+            )
+        )
+        pair_dropout(self)
+
+    def read(self, codes: Tensor) -> Tensor:
+        """``[..., H]`` -> uint8 ``[..., B]``."""
+        return spelled(codes, self.config.bases, self.config.use_sequence)
+
+    def place(self, tokens: Tensor) -> Tensor:
+        """Tokens ``[2 V, 1 + T, d]`` with their positions, if these are added to them."""
+        return tokens
+
+    def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
+        """``[2 V, B]`` -> ``[2 V, 2 d]``; tracks are left to the head."""
+        kmers = self.embedding(self.embedding.ids(haplotypes)[:, :: self.stride])  # [2 V, T, d]
+        cls = self.cls.expand(len(kmers), 1, -1)
+        x = self.layers(self.place(torch.cat([cls, kmers], dim=1)))
+        return torch.cat([x[:, 0], x[:, 1 + self.own]], dim=-1)
