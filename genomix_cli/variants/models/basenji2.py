@@ -149,8 +149,9 @@ def _convolution(n_in: int, n_out: int, kernel: int, dilation: int = 1) -> list[
 
 
 def _dilated_block(width: int, bottleneck: int, dilation: int, dropout: float) -> Residual:
-    back = _convolution(bottleneck, width, 1)
+    *back, norm = _convolution(bottleneck, width, 1)
+    assert isinstance(norm, nn.BatchNorm1d)
     # Each block begins as the identity.
-    nn.init.zeros_(back[-1].weight)
+    nn.init.zeros_(norm.weight)
     wide = _convolution(width, bottleneck, DILATED_KERNEL, dilation)
-    return Residual(nn.Sequential(*wide, *back, nn.Dropout(dropout)))
+    return Residual(nn.Sequential(*wide, *back, norm, nn.Dropout(dropout)))
