@@ -28,6 +28,8 @@ from genomix_cli.learning.networks import stored_module
 DOMAIN, TASK = "sequences", "activity"
 # Filters that start from no motif: of about the size and the rarity of one.
 FREE_SCALE, FREE_THRESHOLD = 3.0, 2.0
+#: Places of the first layer that are averaged into one.
+POOL = 4
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class ActivityEncoder(nn.Module):
         with torch.no_grad():
             self.motifs.weight.mul_(FREE_SCALE)
             self.motifs.bias.fill_(-FREE_THRESHOLD)
-        self.pool = nn.Sequential(nn.AvgPool1d(4, ceil_mode=True), nn.BatchNorm1d(config.stem))
+        self.pool = nn.Sequential(nn.AvgPool1d(POOL, ceil_mode=True), nn.BatchNorm1d(config.stem))
         self.mix = nn.Conv1d(config.stem, width, 1)
         self.body = nn.Sequential(
             Residual(width),
@@ -188,6 +190,8 @@ class SharedDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, A, F]`` -> the same."""
+        if not self.training:
+            return x
         kept = F.dropout(torch.ones_like(x[:, :1]), self.share, self.training)
         return x * kept
 
@@ -215,7 +219,11 @@ class Member(nn.Module):
         Each `alleles` that follow each other are those of one item.
         """
         features = self.encoder(p).unflatten(0, (-1, alleles))
-        return torch.cat([self.heads[row](features) for row in rows], -1).flatten(0, 1)
+        return self.answers(features, rows).flatten(0, 1)
+
+    def answers(self, features: Tensor, rows: tuple[int, ...]) -> Tensor:
+        """Return the outputs `rows` from features, ``[B, A, F]`` -> ``[B, A, K]``."""
+        return torch.cat([self.heads[row](features) for row in rows], -1)
 
 
 class ActivityModel(nn.Module):
@@ -263,8 +271,8 @@ class ActivityModel(nn.Module):
         Each `alleles` that follow each other are those of one item.
         """
         found: dict[int, Tensor] = {}
-        for (left, right), group in self._constructs(rows).items():
-            values = self.members[number](construct(p, left, right), tuple(group), alleles)
+        for (left, right), group in self.constructs(rows).items():
+            values = self.members[number](construct(p, left, right), group, alleles)
             found |= dict(zip(group, values.unbind(-1), strict=True))
         return torch.stack([found[row] for row in rows], -1)
 
@@ -272,11 +280,13 @@ class ActivityModel(nn.Module):
         """Return the mean of both orientations of the sequences in the construct."""
         return of_both_strands(lambda way: self(way, rows), p)
 
-    def _constructs(self, rows: tuple[int, ...]) -> dict[tuple[str, str], list[int]]:
-        groups: dict[tuple[str, str], list[int]] = {}
+    def constructs(self, rows: tuple[int, ...]) -> dict[tuple[str, str], tuple[int, ...]]:
+        """Return the outputs `rows` by the bases of their construct on both sides."""
+        groups: dict[tuple[str, str], tuple[int, ...]] = {}
         for row in rows:
             output = self.config.outputs[row]
-            groups.setdefault((output.left, output.right), []).append(row)
+            sides = output.left, output.right
+            groups[sides] = (*groups.get(sides, ()), row)
         return groups
 
 

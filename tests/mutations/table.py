@@ -390,9 +390,24 @@ DIFFERENCES = [
     *_of(
         "variants/models/activity.py",
         "unit/variants/models/test_activity.py",
-        ("self.activity(alt) - self.activity(ref)", "self.activity(ref) - self.activity(alt)"),
         ("self.flank = network.config.length // 2", "self.flank = network.config.length // 2 - 1"),
         ("torch.full((1, 4), 0.25)", "torch.zeros(1, 4)"),
+    ),
+    *_of(
+        "learning/activity_differences.py",
+        "property/learning/test_activity_differences.py",
+        ("each.append(of_alt - of_ref)", "each.append(of_ref - of_alt)"),
+        ("sd * (forward + reverse) / 2", "(forward + reverse) / 2"),
+        ("len(left) + at", "at"),
+        ("ref.shape[1] - 1 - at", "ref.shape[1] - at"),
+        ("(at + before) // POOL + 1", "(at + before) // POOL"),
+        ("max(0, at - width + 1 + before)", "max(0, at - before + 1)"),
+        ("without[..., before + at] = 0", "without[..., at] = 0"),
+    ),
+    *_of(
+        "variants/models/activity.py",
+        "property/variants/models/test_activity.py",
+        ("_differences(variants, self.flank)", "_differences(variants, self.flank - 1)"),
         ("network.both_strands(p", "network(p"),
     ),
     *_of(
@@ -423,7 +438,7 @@ DIFFERENCES = [
     *_of(
         "variants/score/engine.py",
         "unit/variants/score/test_differences.py",
-        ("groups[contig, core].append(i)", "groups[contig, 0].append(i)"),
+        ("core, allele.is_substitution].append(i)", "0, allele.is_substitution].append(i)"),
         ("torch.cat(chunks)[: len(work.rows)]", "torch.cat(chunks)[-len(work.rows) :]"),
         ("answers[n_logits:].T", "answers[n_logits:][::-1].T"),
     ),

@@ -154,6 +154,13 @@ class VariantModel(nn.Module):
         """
         raise NotImplementedError
 
+    def substitutions(self, variants: Variants) -> Tensor:
+        """Return the `differences` of alleles that are substitutions of one base each.
+
+        Most variants are; a model may have a faster way for these.
+        """
+        return self.differences(variants)
+
     def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
         """Return layer, head (both from 1), and the learned scales of distance and contacts there.
 

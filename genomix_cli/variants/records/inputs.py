@@ -42,6 +42,11 @@ class Allele(NamedTuple):
     ref: NDArray[np.uint8]
     alt: NDArray[np.uint8]
 
+    @property
+    def is_substitution(self) -> bool:
+        """True if one base takes the place of another."""
+        return len(self.ref) == 1 == len(self.alt)
+
 
 def trim_allele(pos: int, ref: str, alt: str) -> Allele:
     """Trim the bases that both alleles share, suffix first as in VCF normalisation.

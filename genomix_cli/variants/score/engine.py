@@ -123,12 +123,15 @@ class Work(NamedTuple):
         Chunks of alleles, for each strand.
     unknown : bool or NDArray
         True if the window contains N; without a window bool ``[G]``.
+    substitutions : bool
+        True if all alleles are known to be substitutions of one base.
     """
 
     rows: NDArray[np.int64]
     window: tuple[Window, ...]
     variants: tuple[tuple[Variants, ...], ...]
     unknown: bool | NDArray[np.bool_]
+    substitutions: bool = False
 
 
 @dataclass
@@ -243,8 +246,10 @@ class Engine:
         parts = [self._logits(work)] if self.model.reads_window else []
         if self.model.outputs:
             # A small difference of large numbers: never in half precision.
+            model = self.model
+            differences = model.substitutions if work.substitutions else model.differences
             with torch.autocast(self.device.type, enabled=False):
-                chunks = [self.model.differences(chunk)[0] for chunk in work.variants[0]]
+                chunks = [differences(chunk)[0] for chunk in work.variants[0]]
             parts.append(torch.cat(chunks)[: len(work.rows)].float().cpu().numpy().T)
         return np.concatenate(parts)
 
@@ -278,17 +283,17 @@ class Engine:
 
     def _work_alone(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
         """Read the haplotypes of one core after another; no allele has a window."""
-        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-        for i, (contig, _, core) in enumerate(targets):
-            groups[contig, core].append(i)
-        for (contig, _), group in groups.items():
+        groups: defaultdict[tuple[str, int, bool], list[int]] = defaultdict(list)
+        for i, (contig, allele, core) in enumerate(targets):
+            groups[contig, core, allele.is_substitution].append(i)
+        for (contig, _, substitutions), group in groups.items():
             for index in (group[i : i + TOGETHER] for i in range(0, len(group), TOGETHER)):
                 with clock("genome"):
                     alleles = [targets[i].allele for i in index]
                     rows = haplotypes(self.source, contig, alleles, self.model.flank)
                     unknown = (rows.ref[:, : 2 * self.model.flank] == UNKNOWN_BASE).any(1)
                     variants = _chunks(np.zeros(len(index), np.int64), rows, self.device)
-                yield Work(np.array(index), (), (variants,), unknown)
+                yield Work(np.array(index), (), (variants,), unknown, substitutions)
 
     def _window(self, contig: str, start: int, usable: NDArray[np.float64]) -> tuple[Window, ...]:
         arrays = load_window(self.source, contig, start, self.model.n_bins)

@@ -115,7 +115,7 @@ def test_alleles_of_two_cores_share_no_batch(model: str, monkeypatch: pytest.Mon
         sizes.append(variants.ref.shape[1])
         return torch.zeros(1, variants.ref.shape[1], 2)
 
-    monkeypatch.setattr(module, "differences", differences)
+    monkeypatch.setattr(module, "substitutions", differences)
     genome = MadeUpGenome((), 10_000)
     base = np.zeros(1, np.uint8)
     targets = [Target("made-up", Allele(5000 + i, base, base + 1), i // 3) for i in range(5)]
