@@ -84,6 +84,9 @@ def _variant_rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
     yield "records", f"{summary.records:,}", again
     rate = f"{summary.variants_per_second:,.0f} a second"
     yield "alleles scored", f"{summary.scored:,}", f"of {summary.alleles:,}, {rate}"
+    if summary.looked_up is not None:
+        computed = summary.scored - summary.looked_up
+        yield "looked up", f"{summary.looked_up:,}", f"of these; {computed:,} computed"
     if summary.n_in_window:
         yield "N in window", f"{summary.n_in_window:,}", "scored all the same"
     for reason, count in summary.not_scored.items():

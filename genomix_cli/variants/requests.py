@@ -373,6 +373,11 @@ class ScoreRequest:
         "Rank among the stored variants whose name holds this, as common",
         shown="those stored last",
     )
+    lookup: tuple[Path, ...] = option(
+        (),
+        "Indexed VCF.gz, BCF or TSV.gz to take scores from, the rest is computed; repeat",
+        metavar="FILE",
+    )
     device: Device = "auto"
     devices: str = option(
         "", "GPUs that share the work: how many, or which, as in 0,2", panel="Running"

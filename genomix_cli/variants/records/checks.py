@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -47,6 +47,15 @@ _CODES = {letter: encode(letter) for letter in "ACGTacgt"}
 _NO_ALLELE = (None,)
 _FINE = (None,)
 _BASES = re.compile(r"[ACGTacgt]+")
+
+
+class Source(Protocol):
+    """File that records come from, as messages name it and its places."""
+
+    name: str
+
+    def where(self, record: Record, /) -> str:
+        """Return the place of a record."""
 
 
 class Checked(NamedTuple):
@@ -261,7 +270,7 @@ def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
 class ReferenceAudit:
     """Judge from the first records whether the VCF belongs to the FASTA at all."""
 
-    reader: VcfReader
+    reader: Source
     reference: Reference
     compared: int = 0
     swapped: int = 0
@@ -306,7 +315,7 @@ class ReferenceAudit:
         )
 
 
-def check_contigs(names: Iterable[str], reference: Reference, reader: VcfReader) -> None:
+def check_contigs(names: Iterable[str], reference: Reference, reader: Source) -> None:
     """Refuse a VCF that has no contig in common with the FASTA.
 
     Raises

@@ -19,9 +19,12 @@ from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Scores
+from genomix_cli.variants.score.lookup import Row, filled
 from genomix_cli.variants.score.tags import (
+    COMPUTED,
     DIFFERENCE,
     LOGIT,
+    LOOKUP,
     PERCENTILE,
     PHRED,
     PREFIX,
@@ -30,6 +33,7 @@ from genomix_cli.variants.score.tags import (
     REASON,
     SCORES,
     SEEN,
+    SOURCE,
     UNCALIBRATED,
 )
 
@@ -62,6 +66,8 @@ class Annotator:
         False for a model that gives differences of activity alone.
     differences : Differences
         Those that the model gives.
+    lookup : bool
+        True if scores may come from files, which a field then says.
     """
 
     calibration: Platt | None
@@ -72,6 +78,7 @@ class Annotator:
     seen: SeenAlleles | None = None
     has_logit: bool = True
     differences: Differences = field(default_factory=Differences)
+    lookup: bool = False
 
     def __post_init__(self) -> None:
         logits = (*SCORES, *(UNCALIBRATED if self.calibration is None else ()))
@@ -79,6 +86,7 @@ class Annotator:
             *(logits if self.has_logit else ()),
             *self.differences.tags(),
             *(RANKS if self.ranks else ()),
+            *((LOOKUP,) if self.lookup else ()),
         )
         self._none = (MISSING,) * len(self.tags)
         self._scores = ";".join(f"{tag.key}=%s" for tag in self.tags)
@@ -87,16 +95,27 @@ class Annotator:
     def columns(self) -> tuple[Column, ...]:
         """Columns of the score table."""
         locus = (Column(name, "int" if name == "POS" else "str") for name in _LOCUS)
-        scores = (Column(tag.key, "float") for tag in self.tags)
+        kinds = {"Float": "float", "String": "str"}
+        scores = (Column(tag.key, kinds[tag.kind]) for tag in self.tags)
         seen = [Column(SEEN, "str")] if self.seen else []
         return (*locus, *scores, Column(REASON, "str"), *seen)
 
-    def lines(self, block: Sequence[Checked], scores: Scores) -> list[str]:
+    def lines(
+        self, block: Sequence[Checked], scores: Scores, found: Sequence[Row | None] | None = None
+    ) -> list[str]:
         """Return the output lines of a block, without line ends.
 
-        `scores` holds the scored alleles of the block, in order.
+        Parameters
+        ----------
+        block : sequence of Checked
+        scores : Scores
+            Of those alleles of the block that were computed, in order.
+        found : sequence of (tuple of str) or None, optional
+            Values of each allele that can be scored, or None where they were computed.
         """
         values = self._texts(scores)
+        if found is not None:
+            values = filled(found, values)
         parts = self.seen.parts(block) if self.seen else repeat(())
         lines: list[str] = []
         for checked, part in zip(block, parts, strict=False):
@@ -125,14 +144,12 @@ class Annotator:
         if background is not None:
             ranked = self.ranked(scores)
             values |= {PERCENTILE: background.percentile(ranked), PHRED: background.phred(ranked)}
+        texts: dict[str, Sequence[str]] = {
+            key: [f"{v:.6g}" for v in column.tolist()] for key, column in values.items()
+        }
+        texts[SOURCE] = (COMPUTED,) * len(scores.unknown)
         none = (MISSING,) * len(scores.unknown)
-        return zip(
-            *(
-                [f"{v:.6g}" for v in values[tag.key].tolist()] if tag.key in values else none
-                for tag in self.tags
-            ),
-            strict=True,
-        )
+        return zip(*(texts.get(tag.key, none) for tag in self.tags), strict=True)
 
     def ranked(self, scores: Scores) -> NDArray[np.float32]:
         """Return what alleles are ranked by, ``[G]``: logits, or magnitudes of differences."""

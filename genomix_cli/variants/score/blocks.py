@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
@@ -28,11 +28,15 @@ from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.engine import Clock, Scores, Target
+from genomix_cli.variants.score.lookup import Lookup, Row
 from genomix_cli.variants.score.plan import Plan, device_name
 from genomix_cli.variants.score.tags import SEEN
 from genomix_cli.variants.score.workers import Workers
 
 log = logging.getLogger("genomix")
+
+#: Rows from files of the alleles of a block that can be scored; None if there are no such files.
+Found = list[Row | None] | None
 
 #: Blocks waiting for each device.
 WAITING = 2
@@ -42,6 +46,7 @@ COMMIT_SECONDS = 1.0
 #: Stages of the work, in order; all but the first and the last overlap.
 STAGES = {
     "variants": "reading and checking variants",
+    "lookup": "looking scores up",
     "genome": "reading sequence, tracks and contacts",
     "trunk": "windows through the model",
     "alleles": "alleles through the model",
@@ -80,6 +85,8 @@ class ScoreSummary:
     model : str
     demonstration : bool
         True if the weights are for demonstration only.
+    looked_up : int or None
+        Alleles among those scored whose scores come from a file; None if there is no such file.
     seen_in_training : int or None
         Alleles that the model has seen in training; None if it does not say.
     resumed : int
@@ -106,6 +113,7 @@ class ScoreSummary:
     observed: dict[str, float]
     model: str
     demonstration: bool
+    looked_up: int | None
     seen_in_training: int | None
     resumed: int
     seconds: dict[str, float]
@@ -126,6 +134,7 @@ class Run:
     annotator: Annotator
     workers: Workers
     output: Output
+    lookup: Lookup | None = None
 
     def __post_init__(self) -> None:
         self.before: Mapping[str, Any] = self.output.resumed or {}
@@ -133,8 +142,9 @@ class Run:
         self.n_in_window: int = self.before.get("n_in_window", 0)
         n_inputs = len(self.plan.config.tracks) + 1
         self.usable = np.array(self.before.get("usable", [0] * n_inputs), np.float64)
+        self.looked_up: int = self.before.get("looked_up", 0)
         self._seen_before: int = self.before.get("seen", 0)
-        self.clock = Clock(STAGES)
+        self.clock = Clock(s for s in STAGES if s != "lookup" or self.lookup)
         self.seconds = self.clock.seconds
         self.ranked: list[np.ndarray] = []
         self._started = time.perf_counter()
@@ -171,7 +181,7 @@ class Run:
             knows_contigs=True,
             state=self.before,
         )
-        waiting: deque[tuple[list[Checked], Mapping[str, Any], Future[Scores]]] = deque()
+        waiting: deque[tuple[list[Checked], Found, Mapping[str, Any], Future[Scores]]] = deque()
         # Nothing is written before the first block has passed its checks.
         block = self._next_block()
         if self.output.resumed is None:
@@ -180,8 +190,9 @@ class Run:
             self.output.lines([*made, columns] if self.plan.format.is_table else header.lines)
         try:
             while block is not None:
-                future = self.workers.submit(self._targets(block))
-                waiting.append((block, self.variants.state(), future))
+                found = self._look_up(block)
+                future = self.workers.submit(self._targets(block, found))
+                waiting.append((block, found, self.variants.state(), future))
                 if len(waiting) > WAITING * self.workers.count:
                     self._finish(*waiting.popleft())
                 block = self._next_block()
@@ -202,7 +213,15 @@ class Run:
             )
         return block
 
-    def _targets(self, block: Iterable[Checked]) -> list[Target]:
+    def _look_up(self, block: Sequence[Checked]) -> Found:
+        """Return what the files hold of the alleles that can be scored."""
+        if self.lookup is None:
+            return None
+        with self.clock("lookup"):
+            return self.lookup.find(block)
+
+    def _targets(self, block: Iterable[Checked], found: Found) -> list[Target]:
+        """Return the alleles to compute."""
         stride = self.plan.stride
         targets = [
             Target(checked.contig, allele, (checked.record.pos - 1) // stride)
@@ -210,13 +229,18 @@ class Run:
             for allele in checked.alleles
             if allele is not None
         ]
+        if found is not None:
+            rows = zip(targets, found, strict=True)
+            targets = [target for target, row in rows if row is None]
         self._handed_over += len(targets)
         return targets
 
     def _finish(
-        self, block: list[Checked], state: Mapping[str, Any], future: Future[Scores]
+        self, block: list[Checked], found: Found, state: Mapping[str, Any], future: Future[Scores]
     ) -> None:
         scores = self.workers.result(future, self._tell)
+        if found is not None:
+            self.looked_up += len(found) - found.count(None)
         self.windows += scores.windows
         self.usable = self.usable + scores.usable
         self.n_in_window += int(scores.unknown.sum())
@@ -226,12 +250,13 @@ class Run:
             self.ranked.append(self.annotator.ranked(scores))
         records = state["counts"]["records"]
         with self.clock("writing"):
-            self.output.lines(self.annotator.lines(block, scores))
+            self.output.lines(self.annotator.lines(block, scores, found))
             if time.monotonic() - self._committed < COMMIT_SECONDS:
                 self.output.end_block()
             else:
                 tallies = {"windows": self.windows, "n_in_window": self.n_in_window}
                 tallies |= {"usable": self.usable.tolist(), "seen": self.seen}
+                tallies |= {"looked_up": self.looked_up}
                 self.output.commit({**state, **tallies, "records": records})
                 self._committed = time.monotonic()
         last = block[-1].record
@@ -300,6 +325,7 @@ class Run:
             observed=self.observed(),
             model=plan.name,
             demonstration=plan.config.demonstration,
+            looked_up=self.looked_up if self.lookup else None,
             seen_in_training=self.seen if self.annotator.seen else None,
             resumed=self._done_before,
             seconds={stage: round(spent, 6) for stage, spent in self.seconds.items()},

@@ -8,6 +8,7 @@ from pathlib import Path
 from genomix_cli import __version__
 from genomix_cli.formats.seen import MEANING, TRAIN, VALID
 from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import LINE, Provenance, named
 from genomix_cli.variants.conditions import Conditions
@@ -105,6 +106,7 @@ def command(request: ScoreRequest, plan: Plan) -> list[object]:
         ("--mode", plan.mode),
         ("--precision", plan.precision),
         ("--background", request.background),
+        *(("--lookup", path) for path in request.lookup),
     ]
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
     words += [word for option in options if option[1] for word in option]
@@ -137,6 +139,9 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
     inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
     if genome.contacts is not None:
         inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
+    # An index has the place of each block of its file, which may be too large to read for a digest.
+    indices = ((n, find_index(path)) for n, path in enumerate(request.lookup, 1))
+    inputs |= {f"lookup {n}": index for n, index in indices if index is not None}
     # Only regular files have a digest: a pipe can be read only once.
     return {role: path for role, path in inputs.items() if path is not None and path.is_file()}
 

@@ -122,6 +122,8 @@ def check_choices(request: ScoreRequest) -> None:
         raise UsageError("a pipe can be read only once", where=option, hint="give a file")
     if request.save_background and (request.resume or request.shard):
         raise UsageError("needs the scores of one whole run", where="--save-background")
+    if request.save_background and request.lookup:
+        raise UsageError("needs scores that are all computed", where="--save-background")
     if request.save_background and request.background:
         raise UsageError("give --save-background or --background, not both")
     raw = {

@@ -14,6 +14,9 @@ PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
 REASON = PREFIX + "REASON"
 SEEN = PREFIX + "SEEN"
+SOURCE = PREFIX + "SOURCE"
+#: Values of it.
+LOOKED_UP, COMPUTED = "lookup", "computed"
 DEMONSTRATION = (
     "demonstration weights, trained on simulated genomes: not for conclusions about real variants"
 )
@@ -64,6 +67,12 @@ SCORES = (
 #: Written only where there is no probability: no calibration was made under these conditions.
 UNCALIBRATED = (
     Tag(LOGIT, "Float", "Log-odds of an effect before calibration, by {model}, to rank alleles by"),
+)
+#: Written only where some scores may come from files.
+LOOKUP = Tag(
+    SOURCE,
+    "String",
+    f"Where the scores come from ({LOOKED_UP}: a file of --lookup, {COMPUTED}: {{model}})",
 )
 #: Written only if the model has a background.
 RANKS = (

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import chain, islice
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from genomix_cli.formats.seen import read_seen, told
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
-from genomix_cli.provenance import atomic_path, sha256
+from genomix_cli.provenance import LINE, atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
 from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.reference import Reference, open_reference
@@ -30,7 +30,9 @@ from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.background import SOURCE, Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
 from genomix_cli.variants.score.header import make_header, provenance, warnings_of
+from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, check_choices, heeded, make_plan
+from genomix_cli.variants.score.tags import LOOKUP
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
 log = logging.getLogger("genomix")
@@ -133,10 +135,41 @@ def _score(
         seen=None if seen is None else SeenAlleles(seen, reference),
         has_logit=plan.reads_window,
         differences=plan.differences,
+        lookup=bool(request.lookup),
     )
-    header = make_header(request, plan, reader, reference, annotator)
-    for text in warnings_of(plan):
-        log.warning("%s", text)
+    lookup = _open_lookup(request, plan, annotator, reference) if request.lookup else None
+    with lookup or nullcontext():
+        header = make_header(request, plan, reader, reference, annotator)
+        warnings = lookup.warnings if lookup else []
+        header = header.plus(f"{LINE}Warning={text}" for text in warnings)
+        for text in (*warnings_of(plan), *warnings):
+            log.warning("%s", text)
+        return _run(request, plan, reader, records, reference, annotator, lookup, header)
+
+
+def _open_lookup(
+    request: ScoreRequest, plan: Plan, annotator: Annotator, reference: Reference
+) -> Lookup:
+    return Lookup(
+        request.lookup,
+        [tag.key for tag in annotator.tags if tag is not LOOKUP],
+        provenance(request, plan),
+        reference,
+        inputs_decide=plan.reads_window,
+        background=str(plan.background or ""),
+    )
+
+
+def _run(
+    request: ScoreRequest,
+    plan: Plan,
+    reader: VcfReader,
+    records: Iterator[Record],
+    reference: Reference,
+    annotator: Annotator,
+    lookup: Lookup | None,
+    header: Header,
+) -> ScoreSummary:
     spec = EngineSpec(
         request.model, request.genome, plan.mode, plan.precision, request.both_strands
     )
@@ -155,7 +188,7 @@ def _score(
         ) as output,
         Workers(spec, plan.devices) as workers,
     ):
-        run = Run(request, plan, reader, reference, annotator, workers, output)
+        run = Run(request, plan, reader, reference, annotator, workers, output, lookup)
         run.score(records, header)
     run.warn(header)
     if request.save_background:
