@@ -378,6 +378,17 @@ class ScoreRequest:
         "Indexed VCF.gz, BCF or TSV.gz to take scores from, the rest is computed; repeat",
         metavar="FILE",
     )
+    genes: Path | None = option(
+        None,
+        "Genes: columns of the nearest start, part of transcript, promoter in contact",
+        metavar="GTF",
+        panel="Columns beside the score",
+    )
+    known: tuple[Path, ...] = option(
+        (),
+        "Indexed VCF.gz or BCF whose ID, CLNSIG and AF become columns; repeat",
+        metavar="FILE",
+    )
     device: Device = "auto"
     devices: str = option(
         "", "GPUs that share the work: how many, or which, as in 0,2", panel="Running"

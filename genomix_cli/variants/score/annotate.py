@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain, repeat
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,12 @@ from genomix_cli.genome.vcf.writer import Column
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.variants.records.alleles import REF_MISMATCH
 from genomix_cli.variants.records.checks import Checked
+from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Scores
-from genomix_cli.variants.score.lookup import Row, filled
+from genomix_cli.variants.score.lookup import filled
 from genomix_cli.variants.score.tags import (
     COMPUTED,
     DIFFERENCE,
@@ -35,13 +37,31 @@ from genomix_cli.variants.score.tags import (
     SEEN,
     SOURCE,
     UNCALIBRATED,
+    Tag,
 )
 
 Floats = NDArray[np.floating]
 
 DIFFERENCE_DECIMALS = 5
+#: Types of columns by those of INFO fields.
+KINDS: dict[str, Literal["str", "int", "float"]] = {
+    "String": "str",
+    "Integer": "int",
+    "Float": "float",
+}
+#: Key of a field, and its texts, one per ALT.
+Notes = Sequence[tuple[str, Sequence[str]]]
 _INFO = 7
 _LOCUS = ("CHROM", "POS", "ID", "REF", "ALT")
+
+
+class Beside(Protocol):
+    """What is written beside the scores of alleles, whether they have one or not."""
+
+    tags: tuple[Tag, ...]
+
+    def texts(self, block: Sequence[Checked], /) -> Iterable[Sequence[Sequence[str]]]:
+        """Yield for each record the texts of each tag, one per ALT."""
 
 
 @dataclass
@@ -66,6 +86,8 @@ class Annotator:
         False for a model that gives differences of activity alone.
     differences : Differences
         Those that the model gives.
+    beside : sequence of Beside
+        What is written beside the scores.
     lookup : bool
         True if scores may come from files, which a field then says.
     """
@@ -78,6 +100,7 @@ class Annotator:
     seen: SeenAlleles | None = None
     has_logit: bool = True
     differences: Differences = field(default_factory=Differences)
+    beside: Sequence[Beside] = ()
     lookup: bool = False
 
     def __post_init__(self) -> None:
@@ -95,10 +118,10 @@ class Annotator:
     def columns(self) -> tuple[Column, ...]:
         """Columns of the score table."""
         locus = (Column(name, "int" if name == "POS" else "str") for name in _LOCUS)
-        kinds = {"Float": "float", "String": "str"}
-        scores = (Column(tag.key, kinds[tag.kind]) for tag in self.tags)
+        scores = (Column(tag.key, KINDS[tag.kind]) for tag in self.tags)
         seen = [Column(SEEN, "str")] if self.seen else []
-        return (*locus, *scores, Column(REASON, "str"), *seen)
+        beside = (Column(tag.key, KINDS[tag.kind]) for each in self.beside for tag in each.tags)
+        return (*locus, *scores, Column(REASON, "str"), *seen, *beside)
 
     def lines(
         self, block: Sequence[Checked], scores: Scores, found: Sequence[Row | None] | None = None
@@ -118,15 +141,23 @@ class Annotator:
             values = filled(found, values)
         parts = self.seen.parts(block) if self.seen else repeat(())
         lines: list[str] = []
-        for checked, part in zip(block, parts, strict=False):
+        for checked, part, notes in zip(block, parts, self._notes(block), strict=False):
             rows = [self._none if allele is None else next(values) for allele in checked.alleles]
             if self.exclude_mismatches and checked.site == REF_MISMATCH:
                 continue
             if self.table:
-                lines += _table_rows(checked, rows, part)
+                lines += _table_rows(checked, rows, part, notes)
             else:
-                lines.append(self._vcf_line(checked, rows, part))
+                lines.append(self._vcf_line(checked, rows, part, notes))
         return lines
+
+    def _notes(self, block: Sequence[Checked]) -> Iterable[Notes]:
+        """Yield for each record what is written beside its scores."""
+        if not self.beside:
+            return repeat(())
+        keys = [tag.key for each in self.beside for tag in each.tags]
+        texts = zip(*(each.texts(block) for each in self.beside), strict=True)
+        return (list(zip(keys, chain(*of_record), strict=True)) for of_record in texts)
 
     def _texts(self, scores: Scores) -> Iterator[tuple[str, ...]]:
         """Yield the formatted values of each scored allele, in the order of the tags."""
@@ -158,7 +189,11 @@ class Annotator:
         return np.abs(self.differences.mean(scores.differences))
 
     def _vcf_line(
-        self, checked: Checked, rows: Sequence[tuple[str, ...]], part: Sequence[str]
+        self,
+        checked: Checked,
+        rows: Sequence[tuple[str, ...]],
+        part: Sequence[str],
+        notes: Notes,
     ) -> str:
         # Nearly every record has one ALT: no lists for it.
         values = rows[0] if len(rows) == 1 else map(",".join, zip(*rows, strict=True))
@@ -167,6 +202,9 @@ class Annotator:
             scores += f";{REASON}={','.join([reason or MISSING for reason in checked.reasons])}"
         if any(part):
             scores += f";{SEEN}={','.join([name or MISSING for name in part])}"
+        for key, texts in notes:
+            if texts.count(MISSING) < len(texts):
+                scores += f";{key}={','.join(texts)}"
         return with_scores(checked.record.fields, scores)
 
 
@@ -189,12 +227,14 @@ def with_scores(fields: Sequence[str], scores: str) -> str:
 
 
 def _table_rows(
-    checked: Checked, rows: Sequence[Sequence[str]], part: Sequence[str]
+    checked: Checked, rows: Sequence[Sequence[str]], part: Sequence[str], notes: Notes
 ) -> Iterator[str]:
     chrom, pos, name, ref, alts = checked.record.fields[:5]
     seen: Iterable[Sequence[str]] = ((n or MISSING,) for n in part) if part else repeat(())
-    for alt, row, reason, last in zip(alts.split(","), rows, checked.reasons, seen, strict=False):
-        yield "\t".join((chrom, pos, name, ref, alt, *row, reason or MISSING, *last))
+    beside = zip(*(texts for _, texts in notes), strict=True) if notes else repeat(())
+    columns = zip(alts.split(","), rows, checked.reasons, seen, beside, strict=False)
+    for alt, row, reason, part_of, last in columns:
+        yield "\t".join((chrom, pos, name, ref, alt, *row, reason or MISSING, *part_of, *last))
 
 
 def missing_contigs(

@@ -24,11 +24,12 @@ from genomix_cli.provenance import LINE
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import Checked, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
+from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.engine import Clock, Scores, Target
-from genomix_cli.variants.score.lookup import Lookup, Row
+from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, device_name
 from genomix_cli.variants.score.tags import SEEN
 from genomix_cli.variants.score.workers import Workers
@@ -296,7 +297,8 @@ class Run:
         """Return how much of each input the windows used; warn of those that gave nothing."""
         names = [*(spec.name for spec in self.plan.config.tracks), "contacts"]
         shares = dict(zip(names, (self.usable / max(self.windows, 1)).round(4), strict=True))
-        lacking = () if self.request.genome.contacts else ("contacts",)
+        reads_contacts = self.request.genome.contacts and self.plan.reads_window
+        lacking = () if reads_contacts else ("contacts",)
         given = {*names} - {*self.plan.absent, *lacking}
         shares = {name: float(x) for name, x in shares.items() if x or name in given}
         for name in (name for name, share in shares.items() if self.windows and not share):

@@ -68,6 +68,7 @@ def make_header(
             ),
             _info_line(tags.REASON, "String", f"Why the allele was not scored ({reasons})"),
             *([_info_line(tags.SEEN, "String", _SEEN)] if annotator.seen else []),
+            *(_info_line(*tag) for each in annotator.beside for tag in each.tags),
             *made.lines(*facts),
         ]
     )
@@ -107,6 +108,8 @@ def command(request: ScoreRequest, plan: Plan) -> list[object]:
         ("--precision", plan.precision),
         ("--background", request.background),
         *(("--lookup", path) for path in request.lookup),
+        ("--genes", request.genes),
+        *(("--known", path) for path in request.known),
     ]
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
     words += [word for option in options if option[1] for word in option]
@@ -136,12 +139,13 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
     """Return the input files by role."""
     genome = request.genome
     inputs = {"vcf": request.vcf, "fasta": genome.fasta, "shard": genome.shard}
+    inputs["genes"] = request.genes
     inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
     if genome.contacts is not None:
         inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
     # An index has the place of each block of its file, which may be too large to read for a digest.
-    indices = ((n, find_index(path)) for n, path in enumerate(request.lookup, 1))
-    inputs |= {f"lookup {n}": index for n, index in indices if index is not None}
+    for role, paths in {"lookup": request.lookup, "known": request.known}.items():
+        inputs |= {f"{role} {n}": find_index(path) for n, path in enumerate(paths, 1)}
     # Only regular files have a digest: a pipe can be read only once.
     return {role: path for role, path in inputs.items() if path is not None and path.is_file()}
 

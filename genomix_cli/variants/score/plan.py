@@ -149,24 +149,28 @@ def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
     config = trained.read_config(trained.model_folder(request.model))
     if config.reads_window:
         return request, ()
-    files = request.genome
+    files, for_genes = request.genome, request.genes is not None
     without = {
-        **unread(files),
+        **unread(files, for_genes),
         "--cell": bool(files.cell),
         "--mode": request.mode != "auto",
         "--precision": request.precision == "bf16",
         "--both-strands": request.both_strands,
     }
-    bare = replace(files, tracks={}, contacts=None, uncovered=None, cell="")
+    contacts = files.contacts if for_genes else None
+    bare = replace(files, tracks={}, contacts=contacts, uncovered=None, cell="")
     ignored = tuple(option for option, given in without.items() if given)
     return replace(request, genome=bare, precision="fp32", both_strands=True), ignored
 
 
-def unread(files: GenomeFiles | ExplainRequest) -> dict[str, bool]:
-    """Return the options of files that a model of haplotypes alone does not read, if given."""
+def unread(files: GenomeFiles | ExplainRequest, for_genes: bool = False) -> dict[str, bool]:
+    """Return the options of files that a model of haplotypes alone does not read, if given.
+
+    Contacts are read all the same if they are `for_genes`.
+    """
     return {
         "--track": bool(files.tracks),
-        "--contacts": files.contacts is not None,
+        "--contacts": files.contacts is not None and not for_genes,
         "--uncovered": files.uncovered is not None,
     }
 

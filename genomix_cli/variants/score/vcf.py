@@ -6,8 +6,8 @@ import gc
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
 
@@ -26,10 +26,12 @@ from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.reference import Reference, open_reference
 from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.requests import ScoreRequest
-from genomix_cli.variants.score.annotate import Annotator
+from genomix_cli.variants.score.annotate import Annotator, Beside
 from genomix_cli.variants.score.background import SOURCE, Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
+from genomix_cli.variants.score.context import GeneContext
 from genomix_cli.variants.score.header import make_header, provenance, warnings_of
+from genomix_cli.variants.score.known import KnownVariants
 from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, check_choices, heeded, make_plan
 from genomix_cli.variants.score.tags import LOOKUP
@@ -122,23 +124,12 @@ def _score(
     records: Iterator[Record],
     reference: Reference,
 ) -> ScoreSummary:
-    # A network of activity has seen sequences, which say nothing of alleles.
-    seen = read_seen(plan.folder) if plan.reads_window else None
-    if seen is None and plan.reads_window and not plan.config.demonstration:
-        log.info("%s: %s", plan.name, told(None, "alleles")[0])
-    annotator = Annotator(
-        plan.calibration,
-        plan.background,
-        plan.format.is_table,
-        ranks=bool(plan.backgrounds),
-        exclude_mismatches=request.check_ref == "x",
-        seen=None if seen is None else SeenAlleles(seen, reference),
-        has_logit=plan.reads_window,
-        differences=plan.differences,
-        lookup=bool(request.lookup),
-    )
-    lookup = _open_lookup(request, plan, annotator, reference) if request.lookup else None
-    with lookup or nullcontext():
+    with ExitStack() as files:
+        beside = [files.enter_context(closing(each)) for each in _beside(request, reference)]
+        annotator = _annotator(request, plan, reference, beside)
+        lookup = None
+        if request.lookup:
+            lookup = files.enter_context(_lookup(request, plan, annotator, reference))
         header = make_header(request, plan, reader, reference, annotator)
         warnings = lookup.warnings if lookup else []
         header = header.plus(f"{LINE}Warning={text}" for text in warnings)
@@ -147,7 +138,36 @@ def _score(
         return _run(request, plan, reader, records, reference, annotator, lookup, header)
 
 
-def _open_lookup(
+def _beside(request: ScoreRequest, reference: Reference) -> Iterator[GeneContext | KnownVariants]:
+    """Yield what is written beside the scores, in the order of its columns."""
+    if request.genes is not None:
+        yield GeneContext(request.genes, reference, request.genome)
+    if request.known:
+        yield KnownVariants(request.known, reference)
+
+
+def _annotator(
+    request: ScoreRequest, plan: Plan, reference: Reference, beside: Sequence[Beside]
+) -> Annotator:
+    # A network of activity has seen sequences, which say nothing of alleles.
+    seen = read_seen(plan.folder) if plan.reads_window else None
+    if seen is None and plan.reads_window and not plan.config.demonstration:
+        log.info("%s: %s", plan.name, told(None, "alleles")[0])
+    return Annotator(
+        plan.calibration,
+        plan.background,
+        plan.format.is_table,
+        ranks=bool(plan.backgrounds),
+        exclude_mismatches=request.check_ref == "x",
+        seen=None if seen is None else SeenAlleles(seen, reference),
+        has_logit=plan.reads_window,
+        differences=plan.differences,
+        beside=beside,
+        lookup=bool(request.lookup),
+    )
+
+
+def _lookup(
     request: ScoreRequest, plan: Plan, annotator: Annotator, reference: Reference
 ) -> Lookup:
     return Lookup(

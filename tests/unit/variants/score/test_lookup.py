@@ -174,7 +174,7 @@ def test_neither_order_nor_pieces_of_the_input_matter(
 ) -> None:
     header, records = text_of(scored)
     (tmp_path / "backwards.vcf").write_text("\n".join([*header, *reversed(records), ""]))
-    monkeypatch.setattr("genomix_cli.variants.score.lookup.NEAR", 10)
+    monkeypatch.setattr("genomix_cli.variants.records.matching.NEAR", 10)
     summary = score(tmp_path / "o.vcf", model, tmp_path / "backwards.vcf", lookup=(scored,))
     assert summary.looked_up == summary.scored
     lines = [without_source(line) for line in text_of(tmp_path / "o.vcf")[1]]

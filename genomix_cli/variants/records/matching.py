@@ -1,0 +1,272 @@
+"""Alleles found again in indexed files, whatever their spelling there.
+
+They are the same if they are equal once trimmed and left-aligned. Files are read by their index, so
+the order of what is looked for does not matter; it is fastest where that is sorted.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genomix_cli.errors import DataError
+from genomix_cli.genome.alphabet import decode
+from genomix_cli.genome.intervals import ContigNames, merge
+from genomix_cli.genome.vcf.indexed import find_index
+from genomix_cli.genome.vcf.input import Input
+from genomix_cli.genome.vcf.reader import MAGIC, MISSING, Record
+from genomix_cli.variants.records.checks import (
+    AUDIT_RECORDS,
+    Checked,
+    ReferenceAudit,
+    check_contigs,
+    check_records,
+)
+from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele
+from genomix_cli.variants.records.reference import Reference
+
+#: 0-based position, reference and alternative bases: trimmed, left-aligned, upper case.
+Key = tuple[int, str, str]
+#: What a file says of an allele.
+Row = tuple[str, ...]
+#: Rows of the alleles of a contig; None for those that were not found so far.
+Rows = dict[Key, Row | None]
+
+# Alleles nearer than this many bases are read in one go: to jump costs as much as these lines.
+NEAR = 4096
+#: Places of each contig, and rows at each, whose REF is compared with the reference. The ends of
+#: contigs are often alike in two assemblies, so the head of a file would not do.
+AUDIT_PLACES, AUDIT_ROWS, AUDIT_CONTIGS = 16, 16, 64
+
+
+class Wanted(NamedTuple):
+    """Alleles of a block that are looked for.
+
+    Attributes
+    ----------
+    places : list of (str, Key)
+        Contig, as the reference spells it, and key of each allele that can be scored, in order.
+    spans : dict of str to list of (int, int)
+        Stretches of each contig that any spelling of its alleles overlaps, 0-based, half-open.
+    """
+
+    places: list[tuple[str, Key]]
+    spans: dict[str, list[tuple[int, int]]]
+
+    @classmethod
+    def of(cls, block: Iterable[Checked], reference: Reference) -> Wanted:
+        """Return what is to be found of a block."""
+        places: list[tuple[str, Key]] = []
+        spans: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for record, contig, alleles, *_ in block:
+            for allele in alleles:
+                if allele is not None:
+                    key = key_of(record, allele)
+                    places.append((contig, key))
+                    spans[contig].append(_span(contig, key, allele, reference))
+        return cls(places, {contig: _merged(each) for contig, each in spans.items()})
+
+    def rows(self) -> dict[str, Rows]:
+        """Return rows by contig, none of them found."""
+        rows: dict[str, Rows] = {contig: {} for contig in self.spans}
+        for contig, key in self.places:
+            rows[contig][key] = None
+        return rows
+
+    def in_order(self, rows: dict[str, Rows]) -> list[Row | None]:
+        """Return the row of each allele, in order."""
+        return [rows[contig][key] for contig, key in self.places]
+
+
+def _span(contig: str, key: Key, allele: Allele, reference: Reference) -> tuple[int, int]:
+    pos, ref, alt = key
+    if ref and alt:
+        return pos, pos + len(ref)
+    # An indel is spelled with the base before it, in its place or farther to the right.
+    return max(pos - 1, 0), pos + len(ref) + _room(contig, allele, reference)
+
+
+def _room(contig: str, allele: Allele, reference: Reference) -> int:
+    """Return over how many bases a left-aligned indel can be moved to the right."""
+    bases = allele.ref if len(allele.ref) else allele.alt
+    start = allele.pos + len(allele.ref)
+    after = reference.fetch(contig, start, start + MAX_SHIFT)
+    # It can as long as what follows repeats its bases.
+    differs = after != np.concatenate([bases, after])[:MAX_SHIFT]
+    return int(differs.argmax()) if differs.any() else MAX_SHIFT
+
+
+def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the stretches in order, those that are near each other as one."""
+    starts, ends = np.array(spans, np.int64).T
+    return [(start, end - NEAR) for start, end in merge(starts, ends + NEAR).tolist()]
+
+
+def key_of(record: Record, allele: Allele) -> Key:
+    """Return the key of an allele of a record."""
+    ref, alt = record.fields[3], record.fields[4]
+    if len(ref) == 1 == len(alt):  # nearly every allele: as it is spelled
+        return allele.pos, ref.upper(), alt.upper()
+    return allele.pos, decode(allele.ref), decode(allele.alt)
+
+
+class Kind(NamedTuple):
+    """An indexed file that holds alleles."""
+
+    is_bcf: bool
+    is_vcf: bool
+    index: Path
+
+
+def kind_of(path: Path, expected: str) -> Kind:
+    """Return what kind of file it is; `expected` names the kinds that would do.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or has no index.
+    """
+    with Input(path) as source:
+        is_bcf, is_bgzf = source.is_bcf, source.is_bgzf
+        is_vcf = is_bcf or source.stream.peek(len(MAGIC)) == MAGIC.encode()
+    index = find_index(path)
+    if index is None or not (is_bcf or is_bgzf):
+        how = "tabix -p vcf" if is_vcf else "tabix -s 1 -b 2 -e 2 -S 1"
+        command = "bcftools index FILE" if is_bcf else f"bgzip FILE && {how} FILE.gz"
+        raise DataError(
+            "has no index to look alleles up by",
+            where=path,
+            expected=f"{expected} with a .tbi or .csi beside it",
+            hint=f"run: {command}",
+        )
+    return Kind(is_bcf, is_vcf, index)
+
+
+class AlleleFile(ABC):
+    """An indexed file with rows of alleles, searched by place; as it is, a VCF or BCF.
+
+    Parameters
+    ----------
+    path : Path
+    kind : Kind
+
+    Attributes
+    ----------
+    name : str
+        As messages name it.
+    contigs : ContigNames
+    """
+
+    # Columns of the locus, and how often a line has to be split.
+    pos, ref, alt, last = 1, 3, 4, 8
+
+    def __init__(self, path: Path, kind: Kind) -> None:
+        from genomix_cli.genome.vcf.htslib import BcfFile, IndexedText
+
+        self.name = str(path)
+        self._file: Any = (
+            BcfFile(path, self.name, kind.index) if kind.is_bcf else IndexedText(path, kind.index)
+        )
+        self.contigs = ContigNames(self._file.contigs, path)
+
+    @abstractmethod
+    def rows_of(self, fields: Sequence[str]) -> list[Row | None]:
+        """Return the row of each ALT of a line, None where it says nothing."""
+
+    def joined(self, before: Row, row: Row, fields: Sequence[str]) -> Row:
+        """Return the row of an allele that the file has twice."""
+        del row, fields
+        return before
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def where(self, record: Record) -> str:
+        """Return a place in the file, as messages name it."""
+        return f"{self.name} at {record.chrom}:{record.pos}"
+
+    def place(self, fields: Sequence[str]) -> str:
+        """Return the place of a line, as messages name it."""
+        return self.where(self.record(fields[0], fields))
+
+    def search(self, wanted: Wanted, rows: dict[str, Rows], reference: Reference) -> None:
+        """Enter what the file says of the alleles into `rows`."""
+        for contig, spans in wanted.spans.items():
+            name = self.contigs.find(contig)
+            if name is not None:
+                self._search(name, spans, rows[contig], reference)
+
+    def _search(
+        self, contig: str, spans: Iterable[tuple[int, int]], rows: Rows, reference: Reference
+    ) -> None:
+        p, r, a, last = self.pos, self.ref, self.alt, self.last
+        others: list[list[str]] = []
+        for start, end in spans:
+            for line in self._file.fetch(contig, start, end):
+                fields = line.split("\t", last)
+                try:
+                    ref, alt = fields[r], fields[a]
+                    if len(ref) != 1 or len(alt) != 1:
+                        others.append(fields)
+                        continue
+                    key = int(fields[p]) - 1, ref.upper(), alt.upper()
+                except (IndexError, ValueError) as error:
+                    raise self._no_row(line) from error
+                if key in rows:
+                    self._enter(rows, key, self.rows_of(fields)[0], fields)
+        # What is spelled with more letters may be the same all the same.
+        records = [self.record(contig, fields) for fields in others]
+        for fields, checked in zip(others, check_records(records, reference), strict=True):
+            keys = [None if x is None else key_of(checked.record, x) for x in checked.alleles]
+            if any(key in rows for key in keys):
+                for each, row in zip(keys, self.rows_of(fields), strict=True):
+                    if each in rows:
+                        self._enter(rows, each, row, fields)
+
+    def _enter(self, rows: Rows, key: Key, row: Row | None, fields: Sequence[str]) -> None:
+        before = rows[key]
+        if before is None:
+            rows[key] = row
+        elif row is not None:
+            rows[key] = self.joined(before, row, fields)
+
+    def record(self, contig: str, fields: Sequence[str]) -> Record:
+        """Return the allele of a line as the record of a VCF."""
+        try:
+            pos, ref, alt = fields[self.pos], fields[self.ref], fields[self.alt]
+            return Record(0, int(pos), [contig, pos, MISSING, ref, alt, *[MISSING] * 3])
+        except (IndexError, ValueError) as error:
+            raise self._no_row("\t".join(fields)) from error
+
+    def _no_row(self, line: str) -> DataError:
+        expected = "a position, REF and ALT"
+        return DataError(
+            "is no row of alleles", where=self.name, expected=expected, found=line[:40]
+        )
+
+    def refuse_other_assembly(self, reference: Reference) -> None:
+        """Compare REFs from all over each contig with the reference.
+
+        Raises
+        ------
+        DataError
+            If they have no contig in common.
+        CheckError
+            If more than 20 % of the REFs differ.
+        """
+        check_contigs(self.contigs, reference, self)
+        audit = ReferenceAudit(self, reference)
+        for contig in islice(filter(reference.names.find, self.contigs), AUDIT_CONTIGS):
+            length = reference.lengths[reference.names.require(contig)]
+            for start in range(0, length, length // AUDIT_PLACES + 1):
+                if audit.compared < AUDIT_RECORDS:
+                    lines = islice(self._file.fetch(contig, start, None), AUDIT_ROWS)
+                    records = [self.record(contig, line.split("\t", self.last)) for line in lines]
+                    audit.look_at(check_records(records, reference))
