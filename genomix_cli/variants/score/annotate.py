@@ -56,7 +56,7 @@ _LOCUS = ("CHROM", "POS", "ID", "REF", "ALT")
 
 
 class Beside(Protocol):
-    """What is written beside the scores of alleles, whether they have one or not."""
+    """Texts written beside the scores of alleles, whether they have one or not."""
 
     tags: tuple[Tag, ...]
 

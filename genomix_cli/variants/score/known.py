@@ -1,4 +1,4 @@
-"""What files of known variants say of an allele, as columns beside its score."""
+"""Entries of known variants for an allele, as columns beside its score."""
 
 from __future__ import annotations
 
