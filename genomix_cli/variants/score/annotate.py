@@ -58,7 +58,9 @@ _LOCUS = ("CHROM", "POS", "ID", "REF", "ALT")
 class Beside(Protocol):
     """Texts written beside the scores of alleles, whether they have one or not."""
 
-    tags: tuple[Tag, ...]
+    @property
+    def tags(self) -> tuple[Tag, ...]:
+        """Fields that are written."""
 
     def texts(self, block: Sequence[Checked], /) -> Iterable[Sequence[Sequence[str]]]:
         """Yield for each record the texts of each tag, one per ALT."""
