@@ -245,8 +245,8 @@ class _Table:
                 found=", ".join(contigs[:5]),
             )
         limit = [lengths.get(known[contig] or "", _APART) for contig, _ in self._transcripts]
-        transcript, _, end = map(np.asarray, self._exons)
-        beyond = np.flatnonzero(end > np.array(limit, np.int64)[transcript]) if len(end) else []
+        transcript, _, end = (np.asarray(column, np.int64) for column in self._exons)
+        beyond = np.flatnonzero(end > np.array(limit, np.int64)[transcript])
         if len(beyond):
             contig, name = [*self._transcripts][transcript[beyond[0]]]
             raise DataError(
@@ -320,10 +320,10 @@ def _split_exons(
     after = np.where(coding, np.maximum(start, high), end), end
     return {
         "CDS": (np.maximum(start, low), np.minimum(end, high)),
-        "5UTR": tuple(np.where(forward, a, b) for a, b in zip(before, after, strict=True)),
-        "3UTR": tuple(np.where(forward, a, b) for a, b in zip(after, before, strict=True)),
+        "5UTR": (np.where(forward, before[0], after[0]), np.where(forward, before[1], after[1])),
+        "3UTR": (np.where(forward, after[0], before[0]), np.where(forward, after[1], before[1])),
         "exon": (start, np.where(coding, start, end)),
-    }  # type: ignore[return-value]
+    }
 
 
 def _by_contig(gene: Ints, start: Ints, end: Ints, contigs: Sequence[str]) -> dict[str, Stretches]:

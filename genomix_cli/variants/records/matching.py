@@ -121,7 +121,7 @@ class Kind(NamedTuple):
 
     is_bcf: bool
     is_vcf: bool
-    index: Path
+    index_path: Path
 
 
 def kind_of(path: Path, expected: str) -> Kind:
@@ -171,7 +171,9 @@ class AlleleFile(ABC):
 
         self.name = str(path)
         self._file: Any = (
-            BcfFile(path, self.name, kind.index) if kind.is_bcf else IndexedText(path, kind.index)
+            BcfFile(path, self.name, kind.index_path)
+            if kind.is_bcf
+            else IndexedText(path, kind.index_path)
         )
         self.contigs = ContigNames(self._file.contigs, path)
 

@@ -83,8 +83,8 @@ class KnownVariants:
         found = map(_together, zip(*of_files, strict=True))
         nothing = (MISSING,) * len(self.tags)
         for checked in block:
-            rows = [nothing if allele is None else next(found) for allele in checked.alleles]
-            yield list(zip(*rows, strict=True))
+            of_alts = [nothing if allele is None else next(found) for allele in checked.alleles]
+            yield list(zip(*of_alts, strict=True))
 
 
 class KnownFile(AlleleFile):
