@@ -194,16 +194,20 @@ def print_results(found: Results) -> None:
     """A row per model on stdout, and what to make of it on stderr."""
     from genomix_cli.comparison.metrics.multiclass import METRICS
 
-    header = ("model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline")
+    header = ["model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline"]
     rows = [
-        (
+        [
             row.name,
             *(interval_text(row.metrics[name].interval, digits=4) for name in SHOWN),
             str(row.trials),
             "" if row.against_best is None else row.against_best.verdict,
-        )
+        ]
         for row in found.outcomes
     ]
+    if found.batches is not None and found.batches.results is not None:
+        header.append(f"{METRICS[found.metric].title}, batches held out")
+        for cells, row in zip(rows, found.batches.results.outcomes, strict=True):
+            cells.append(interval_text(row.metrics[found.metric].interval, digits=4))
     print_table(header, rows)
     for warning in found.warnings:
         log.warning(warning)

@@ -86,6 +86,10 @@ class Samples:
         """Patient of each sample: what splits keep together and a bootstrap draws."""
         return self.patient
 
+    def united(self, groups: NDArray[np.int64]) -> Samples:
+        """Return the same samples with groups ``[n]`` of patients in the place of patients."""
+        return replace(self, patient=groups)
+
     @property
     def measured(self) -> NDArray[np.bool_]:
         """True for each modality of which a sample has a value ``[n, M]``."""

@@ -177,6 +177,12 @@ class TrainRequest:
         reads=True,
     )
     folds: int = option(5, "Outer folds", min=2)
+    batch_check: bool = option(
+        True,
+        "Where classes follow batches, also judge on whole batches held out",
+        "--batch-check/--no-batch-check",
+        shown="yes",
+    )
     rules: Rules = field(default_factory=Rules)
     device: Device = "auto"
     devices: int = option(

@@ -20,7 +20,7 @@ from genomix_cli.comparison.fold_cache import load_result, save_result
 from genomix_cli.comparison.protocol import FoldResult, Trained
 from genomix_cli.comparison.rules import Rules
 from genomix_cli.comparison.splits import Split, held_out_in
-from genomix_cli.comparison.study import Importance, Study
+from genomix_cli.comparison.study import MAJORITY, Importance, Study
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.progress import track
 
@@ -76,6 +76,13 @@ class Contest(ABC, Generic[D]):
         list of list of FoldResult
             Results of each entrant, by split.
         """
+        judged = self.judge_all()
+        if len(self.splits) > 1:
+            self._learn_from_all(judged)
+        return judged
+
+    def judge_all(self) -> Judged:
+        """Judge every entrant on every split; see `run`, which also keeps a model."""
         judged: Judged = [[] for _ in self.entrants]
         pairs = list(product(enumerate(self.splits), enumerate(self.entrants)))
         for (f, split), (e, entrant) in track(pairs, "judging models", unit="models on folds"):
@@ -86,8 +93,6 @@ class Contest(ABC, Generic[D]):
                 rivals = [results[-1] for results in judged[:e]]
                 result = self._judge(entrant, split, path, rivals)
             judged[e].append(result)
-        if len(self.splits) > 1:
-            self._learn_from_all(judged)
         return judged
 
     def _judge(
@@ -115,9 +120,16 @@ class Contest(ABC, Generic[D]):
         return result
 
     def _learn_from_all(self, judged: Judged) -> None:
-        """Train the main entrant that tuned best once more, from all items, and store it."""
-        mains = [i for i, entrant in enumerate(self.entrants) if entrant.main]
-        best = min(mains, key=lambda i: float(np.mean([r.fit.tuning_nll for r in judged[i]])))
+        """Train the main entrant that tuned best once more, from all items, and store it.
+
+        Of equals it is the smallest.
+        """
+
+        def rank(i: int) -> tuple[float, int]:
+            loss = float(np.mean([result.fit.tuning_nll for result in judged[i]]))
+            return loss, judged[i][-1].parameters
+
+        best = min((i for i, entrant in enumerate(self.entrants) if entrant.main), key=rank)
         entrant, split = self.entrants[best], self.final_split()
         log.info("%s, to keep: all %s items", entrant.name, f"{len(self.data):,}")
         settings = replace(self.settings, logs=self.cache / "all")
@@ -130,6 +142,12 @@ class Contest(ABC, Generic[D]):
         """Return the comparison of all entrants; `known` holds the other fields of `Study`."""
         data, rules = self.data, self.rules
         fold = held_out_in(self.splits, len(data))
+        outcomes = [
+            protocol.outcome(entrant, data, len(rules.seeds), results)
+            for entrant, results in zip(self.entrants, judged, strict=True)
+        ]
+        if MAJORITY not in (outcome.model for outcome in outcomes):
+            outcomes.append(protocol.majority(data, fold != "", len(rules.seeds)))
         return Study(
             names=data.names,
             classes=data.classes,
@@ -141,9 +159,6 @@ class Contest(ABC, Generic[D]):
             level=rules.level,
             calibration=rules.calibration,
             seeds=rules.seeds,
-            outcomes=tuple(
-                protocol.outcome(entrant, data, len(rules.seeds), results)
-                for entrant, results in zip(self.entrants, judged, strict=True)
-            ),
+            outcomes=tuple(outcomes),
             **known,
         )

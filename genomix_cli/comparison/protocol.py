@@ -18,7 +18,7 @@ from genomix_cli.comparison.classifier import Classifier, D, Data
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.rules import SPLIT, Rules
 from genomix_cli.comparison.splits import Split, folds_of
-from genomix_cli.comparison.study import Floats, FoldFit, Importance, Outcome
+from genomix_cli.comparison.study import MAJORITY, Floats, FoldFit, Importance, Outcome
 from genomix_cli.learning.calibration import at_temperature, cautious_temperature, fit_temperature
 from genomix_cli.learning.finite import finite
 from genomix_cli.learning.fit_settings import FitSettings
@@ -211,6 +211,28 @@ def outcome(
         attention=_attention(data, results),
         shuffled=shuffled if results[0].shuffled is not None else None,
     )
+
+
+def majority(data: Data, tested: NDArray[np.bool_], n_seeds: int) -> Outcome:
+    """Return the row of the most frequent class, which a model has to beat to have learned at all.
+
+    It is the best that can be said without a look at a sample: the frequencies of the classes among
+    those held out. Those of the training items would be easier to beat where a fold is another
+    batch with other shares of the classes.
+
+    Parameters
+    ----------
+    data : Data
+    tested : NDArray
+        bool ``[n]``.
+    n_seeds : int
+    """
+    k = len(data.classes)
+    share = np.bincount(data.label[tested], minlength=k) / max(int(tested.sum()), 1)
+    p = np.where(tested[:, None], share, np.nan)[None].repeat(n_seeds, 0)
+    # Without a look at a sample no class can be left out of its set.
+    sets = np.ones((len(data), k), bool)
+    return Outcome(MAJORITY, MAJORITY, (), False, 0, k, p, p, sets, ())
 
 
 def _attention(data: Data, results: Sequence[FoldResult]) -> NDArray[np.float32] | None:

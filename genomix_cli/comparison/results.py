@@ -10,18 +10,27 @@ Letters: n samples tested, S seeds, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison import summaries
 from genomix_cli.comparison.bootstrap import Bootstrap
-from genomix_cli.comparison.intervals import NAN, Interval, share_interval
+from genomix_cli.comparison.intervals import NAN, share_interval
 from genomix_cli.comparison.metrics import multiclass
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates
-from genomix_cli.comparison.study import Outcome, Study
+from genomix_cli.comparison.study import MAJORITY, Outcome, Study
 from genomix_cli.comparison.summaries import Results
-from genomix_cli.comparison.words import BEATS, BELOW, LEVEL, headline, warnings
+from genomix_cli.comparison.words import (
+    BEATS,
+    NOT_ABOVE,
+    headline,
+    verdict,
+    warnings,
+    weighed,
+    weighed_metrics,
+)
 
 MAIN, BALANCED = "accuracy", "balanced_accuracy"
 DRAWS = 1_000
@@ -77,8 +86,9 @@ def results(
     study : Study
         `probability` finite for every sample tested.
     metric : str
-        One of `genomix_cli.comparison.metrics.multiclass.METRICS`, to rank the baselines and give
-        verdicts. Accuracy is the one that the Bayes rule is a ceiling of.
+        One of `genomix_cli.comparison.metrics.multiclass.METRICS`, to rank the baselines, and the
+        first of those that are weighed for a verdict. Accuracy is the one that the Bayes rule is a
+        ceiling of.
     draws : int, optional
         Number of draws of the bootstrap; by default 1,000, or fewer for very large studies.
     seed : int
@@ -96,6 +106,7 @@ def results(
         metric=metric,
         best=None if best is None else study.outcomes[best].name,
         data=study.data,
+        held_out_by=study.held_out_by,
         samples=len(tested.label),
         units=units,
         unit_name=study.wording.units,
@@ -108,17 +119,31 @@ def results(
 
 
 def _best(tested: _Tested) -> int | None:
-    """Index of the baseline that is best by the main metric, the first of equals."""
+    """Index of the baseline that is best by the main metric, the smallest of equals.
+
+    The most frequent class is one only where there is no other.
+    """
+    outcomes = tested.study.outcomes
     sign = 1 if METRICS[tested.metric].larger_is_better else -1
     value = tested.replicates.of_all[tested.metric][:, 0]
-    baselines = [i for i, outcome in enumerate(tested.study.outcomes) if not outcome.main]
-    return max(baselines, key=lambda i: sign * np.nan_to_num(value[i], nan=-np.inf), default=None)
+
+    def rank(i: int) -> tuple[bool, float, int]:
+        score = sign * value[i] if np.isfinite(value[i]) else -np.inf
+        return outcomes[i].model != MAJORITY, float(score), -outcomes[i].parameters
+
+    baselines = (i for i, outcome in enumerate(outcomes) if not outcome.main)
+    return max(baselines, key=rank, default=None)
 
 
 def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.OutcomeResult:
     outcome, label = tested.study.outcomes[i], tested.label
     before = outcome.uncalibrated[0][tested.rows]
+    majority = next((j for j, o in enumerate(tested.study.outcomes) if o.model == MAJORITY), i)
+    against_majority = None if majority == i else _compared(tested, i, majority)
     compared = None if best is None or best == i else _compared(tested, i, best)
+    # No verb of victory below what can be said without a look at a sample.
+    if compared and against_majority and against_majority.verdict != BEATS:
+        compared = replace(compared, verdict=NOT_ABOVE)
     return summaries.OutcomeResult(
         name=outcome.name,
         model=outcome.model,
@@ -138,6 +163,7 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.
         confusion=confusion(label, tested.first[i]),
         sets=_sets(tested, outcome.sets[tested.rows]),
         against_best=compared,
+        against_majority=against_majority,
         ceiling=_ceiling(tested, i, held),
         shuffled=_control(tested, i),
     )
@@ -186,29 +212,14 @@ def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> summaries.SetSummary:
         share_interval(covered),
         float(size.mean()),
         float((size == 1).mean()),
-        float((size == 0).mean()),
     )
 
 
 def _compared(tested: _Tested, i: int, best: int) -> summaries.Comparison:
     differences = {name: tested.replicates.difference(i, best, name) for name in METRICS}
-    name = tested.study.outcomes[best].name
-    metric = tested.metric
-    return summaries.Comparison(name, metric, differences, verdict(differences[metric], metric))
-
-
-def verdict(difference: Interval, metric: str) -> str:
-    """Return ``beats`` or ``below`` only where the interval of a difference excludes 0.
-
-    Parameters
-    ----------
-    difference : Interval
-        Model less the other.
-    metric : str
-        One of `METRICS`, which say if more of it is better.
-    """
-    better = difference.sign if METRICS[metric].larger_is_better else -difference.sign
-    return {1: BEATS, 0: LEVEL, -1: BELOW}[better]
+    name, metric = tested.study.outcomes[best].name, tested.metric
+    verdicts = {each: verdict(differences[each], each) for each in weighed_metrics(metric)}
+    return summaries.Comparison(name, metric, differences, verdicts, weighed(verdicts))
 
 
 def _ceiling(tested: _Tested, i: int, held: int) -> summaries.CeilingGap | None:

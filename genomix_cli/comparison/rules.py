@@ -18,6 +18,9 @@ SPLIT = "split"
 # From the validation part of the split, which tunes and stops networks too: a little too sure.
 VALIDATION = "validation part"
 
+# Metrics that may rank baselines and come first in a verdict.
+VERDICTS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "nll", "brier")
+
 #: Heading of an evaluation of what the model learned from.
 TRAINING = "training accuracy"
 
@@ -49,5 +52,11 @@ class Rules:
         CROSS,
         "From predictions out of the inner folds, or from a fifth set aside",
         choices=(CROSS, SPLIT),
+    )
+    metric: str = option(
+        "accuracy",
+        "Metric that ranks baselines and comes first in the verdict",
+        choices=VERDICTS,
+        panel=COMPARISON,
     )
     seeds: tuple[int, ...] = (0,)

@@ -15,6 +15,9 @@ from genomix_cli.learning.task import Epoch
 
 Floats = NDArray[np.float64]
 
+#: Name of the row that every comparison has: what can be said without a look at the samples.
+MAJORITY = "majority"
+
 
 @dataclass(frozen=True)
 class Fitted:

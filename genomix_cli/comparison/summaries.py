@@ -56,11 +56,11 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model against the best baseline.
+    """A model against another: the best baseline, or the most frequent class.
 
-    The best is chosen on the samples that it is judged on, which flatters it: a model that beats it
-    would beat one chosen beforehand too. The interval does not know of that choice, nor of how many
-    models were compared.
+    The best baseline is chosen on the samples that it is judged on, which flatters it: a model that
+    beats it would beat one chosen beforehand too. The interval does not know of that choice, nor of
+    how many models were compared.
 
     Attributes
     ----------
@@ -69,14 +69,17 @@ class Comparison:
         Metric that gives the verdict.
     differences : dict of str to Interval
         This model less the other, for each metric.
+    verdicts : dict of str to str
+        For each metric that is weighed, the one asked for first: ``beats`` or ``below`` only where
+        its interval excludes 0, else ``not told apart``.
     verdict : str
-        ``beats`` or ``below`` only where the interval of the main metric excludes 0, else ``not
-        told apart``.
+        All of them weighed; see `genomix_cli.comparison.words.weighed`.
     """
 
     other: str
     metric: str
     differences: dict[str, Interval]
+    verdicts: dict[str, str]
     verdict: str
 
 
@@ -138,15 +141,14 @@ class SetSummary:
         Share that it does hold (Wilson).
     size : float
         Mean number of classes in a set.
-    singletons, empty : float
-        Shares of sets with one class and with none.
+    singletons : float
+        Share of sets with one class.
     """
 
     level: float
     coverage: Interval
     size: float
     singletons: float
-    empty: float
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ class OutcomeResult:
     sets : SetSummary
     against_best : Comparison, optional
         None for the best baseline, and where there is none.
+    against_majority : Comparison, optional
+        None for the majority itself, and where it does not stand in the table.
     ceiling : CeilingGap, optional
     shuffled : Control, optional
     """
@@ -196,8 +200,32 @@ class OutcomeResult:
     confusion: NDArray[np.int64]
     sets: SetSummary
     against_best: Comparison | None = None
+    against_majority: Comparison | None = None
     ceiling: CeilingGap | None = None
     shuffled: Control | None = None
+
+    @property
+    def above_majority(self) -> bool:
+        """True if it is told apart from the most frequent class, or that is not in the table."""
+        return self.against_majority is None or self.against_majority.verdict == "beats"
+
+
+@dataclass(frozen=True)
+class BatchCheck:
+    """The same models judged on whole batches that were held out, where classes follow batches.
+
+    Attributes
+    ----------
+    v : float
+        Cramer's V of batches and classes, without its bias in small tables: 0 to 1.
+    results : Results, optional
+        None where a class would be left without a sample to learn from, or it was not `wanted`.
+    wanted : bool
+    """
+
+    v: float
+    results: Results | None
+    wanted: bool = True
 
 
 @dataclass(frozen=True)
@@ -215,6 +243,8 @@ class Results:
     best : str, optional
         Name of the best baseline.
     data : str
+    held_out_by : str
+        Name of what a fold is.
     samples : int
         Number of samples tested.
     units : int
@@ -227,6 +257,8 @@ class Results:
     draws : int
         Number of draws of the bootstrap.
     outcomes : tuple of OutcomeResult
+    batches : BatchCheck, optional
+        Where random folds may have measured the batch.
     """
 
     headline: str
@@ -234,6 +266,7 @@ class Results:
     metric: str
     best: str | None
     data: str
+    held_out_by: str
     samples: int
     units: int
     unit_name: str
@@ -242,6 +275,7 @@ class Results:
     seeds: tuple[int, ...]
     draws: int
     outcomes: tuple[OutcomeResult, ...]
+    batches: BatchCheck | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: intervals as ``value``, ``low``, ``high``; NaN as null."""
@@ -249,7 +283,13 @@ class Results:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a flat row per model, for a table; what does not apply is None."""
-        return [_row(outcome) for outcome in self.outcomes]
+        rows = [_row(outcome) for outcome in self.outcomes]
+        if self.batches is not None and self.batches.results is not None:
+            for row, other in zip(rows, self.batches.results.outcomes, strict=True):
+                for name, score in other.metrics.items():
+                    row |= _cells(f"batches_{name}", score.interval)
+                row |= _cells("batches_coverage", other.sets.coverage)
+        return rows
 
 
 def _row(outcome: OutcomeResult) -> dict[str, Any]:

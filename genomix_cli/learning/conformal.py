@@ -55,7 +55,10 @@ def _rank(count: npt.ArrayLike, level: float) -> FloatArray:
 
 
 def prediction_sets(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return the prediction set of each sample, bool ``[n, K]``; it may be empty.
+    """Return the prediction set of each sample, bool ``[n, K]``.
+
+    The most probable class, which is the prediction, is always in it: a set that contradicts the
+    prediction, or is empty, helps nobody, and a larger set covers no less.
 
     Parameters
     ----------
@@ -64,4 +67,7 @@ def prediction_sets(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> np
     thresholds : array
         ``[K]`` of :func:`class_thresholds`.
     """
-    return np.asarray(probability, np.float64) >= np.asarray(thresholds, np.float64)
+    p = np.asarray(probability, np.float64)
+    sets = p >= np.asarray(thresholds, np.float64)
+    sets[np.arange(len(p)), p.argmax(1)] = True
+    return sets

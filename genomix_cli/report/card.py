@@ -10,6 +10,7 @@ from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import OutcomeResult, Results
+from genomix_cli.comparison.words import BEATS
 
 FIRST = ("accuracy", "macro_f1", "auroc", "nll")
 
@@ -147,8 +148,10 @@ def _limits(study: Study, results: Results, row: OutcomeResult) -> str:
     ]
     if study.ceilings:
         points.insert(0, "Learned from simulated data: it says nothing of patients.")
-    if results.best and (row.against_best is None or row.against_best.verdict != "beats"):
+    if results.best and (row.against_best is None or row.against_best.verdict != BEATS):
         points.append(f"It was not shown to be better than {_plain(results.best)}.")
+    if results.batches is not None:
+        points.insert(0, "Classes follow batches in these data: it may know a sample by its batch.")
     return "## Limits\n\n" + "\n".join(f"- {point}" for point in points)
 
 

@@ -29,6 +29,7 @@ def write_outputs(
     seed_column: bool,
     sections: Sequence[Section] = (),
     note: str = "",
+    beside: Study | None = None,
 ) -> None:
     """Write metrics, predictions, the report and the model card.
 
@@ -44,15 +45,22 @@ def write_outputs(
         More sections of the report.
     note : str
         More text for the model card.
+    beside : Study, optional
+        The same models on whole batches that were held out, whose predictions are written too.
     """
     metrics = results.to_dict()
     # Times differ from run to run, and the same input is to give the same bytes.
     timing = {row["name"]: row.pop("seconds") for row in metrics["outcomes"]}
+    for row in ((metrics["batches"] or {}).get("results") or {"outcomes": ()})["outcomes"]:
+        del row["seconds"]
     for name, data in (("metrics.json", metrics), ("timing.json", timing)):
         RunFolder(folder).write_json(name, data)
     write_rows(results.rows(), folder / "models.tsv")
     table = predictions(study, seed_column=seed_column)
     table.to_parquet(folder / "predictions.parquet", index=False)
+    if beside is not None:
+        of_batches = predictions(beside, seed_column=seed_column)
+        of_batches.to_parquet(folder / "predictions_batches.parquet", index=False)
     write_multiqc(results, folder)
     write_report(study, results, folder / "report.html", extra=sections)
     RunFolder(folder).write_text("README.md", card(study, results) + note)

@@ -16,9 +16,9 @@ from markupsafe import Markup
 from genomix_cli import __version__
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.study import Study
+from genomix_cli.comparison.study import MAJORITY, Study
 from genomix_cli.comparison.summaries import Results
-from genomix_cli.comparison.words import BEATS, BELOW
+from genomix_cli.comparison.words import BEATS, BELOW, weighed_metrics
 from genomix_cli.provenance import atomic_path, command_line
 from genomix_cli.report import figures
 from genomix_cli.report.canvas import Picture, style
@@ -86,6 +86,7 @@ def write_report(
         command=command_line() if command is None else command,
         **{"study": study, "results": results, "extra": extra, "settings": settings},
         **{"first": FIRST, "titles_of": TITLES, "BEATS": BEATS, "BELOW": BELOW},
+        **{"MAJORITY": MAJORITY, "weighed": weighed_metrics(results.metric)},
         **{"figures": figures, "shown": figures.shown(study, results)},
     )
     return Path(path)

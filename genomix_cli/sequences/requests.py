@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
+from genomix_cli.comparison.rules import VERDICTS
 from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
@@ -280,6 +281,9 @@ class ClassifyOptions(TaskOptions):
     )
     control: bool = option(
         False, "Also fit networks to shuffled labels", "--control/--no-control", panel=COMPARISON
+    )
+    metric: str = option(
+        "accuracy", "Metric that ranks baselines and comes first in the verdict", choices=VERDICTS
     )
     few_shot: tuple[int, ...] = option(
         (), "Also learn from so many of each class, as 1,5,10,50", commas=True, parse=parse_counts

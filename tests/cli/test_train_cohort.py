@@ -44,7 +44,7 @@ def run(cohort: Path, tmp_path_factory: pytest.TempPathFactory, genomix: Genomix
 
 def test_a_run_folder_is_whole(run: Path, cohort: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
-    assert [row["name"] for row in metrics["outcomes"]] == ["lda", "logistic"]
+    assert [row["name"] for row in metrics["outcomes"]] == ["lda", "logistic", "majority"]
     accuracy = metrics["outcomes"][0]["metrics"]["accuracy"]["interval"]
     assert 0.6 < accuracy["low"] <= accuracy["value"] <= accuracy["high"]
     assert metrics["outcomes"][0]["shuffled"]["accuracy"]["low"] < 0.4
@@ -59,7 +59,7 @@ def test_a_run_folder_is_whole(run: Path, cohort: Path) -> None:
 
 def test_the_table_is_the_metrics_of_the_predictions(run: Path, cohort: Path) -> None:
     predictions = pd.read_parquet(run / "predictions.parquet")
-    assert list(predictions["model"].unique()) == ["lda", "logistic"]
+    assert list(predictions["model"].unique()) == ["lda", "logistic", "majority"]
     own = predictions[predictions["model"] == "lda"]
     assert len(own) == 90
     assert own["sample"].is_unique
@@ -216,14 +216,88 @@ def test_variations_are_rows_and_the_kept_one_is_chosen_inside(
         "logistic c=0.1 chromatin",
         "logistic c=1e-09 methylation+chromatin",
         "logistic c=0.1 methylation+chromatin",
+        "majority",
     ]
     kept = load_run(folder).config
     assert kept.arch["c"] == 0.1
     assert [m.name for m in kept.modalities] == ["methylation", "chromatin"]
     metrics = json.loads((folder / "metrics.json").read_text())
-    ceilings = [row["ceiling"]["accuracy"]["value"] for row in metrics["outcomes"]]
+    own = metrics["outcomes"][:4]
+    ceilings = [row["ceiling"]["accuracy"]["value"] for row in own]
     assert ceilings[0] == ceilings[1] < ceilings[2] == ceilings[3]
-    assert not any(row["ceiling"]["leak"] for row in metrics["outcomes"])
+    assert not any(row["ceiling"]["leak"] for row in own)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight sites that leave their mark on what they measure, and differ in their share of cases.
+
+    Nothing else tells a case.
+    """
+    rng = np.random.default_rng(1)
+    rows, site = [f"S{i:03d}" for i in range(160)], np.arange(160) % 8
+    case = rng.random(160) < np.linspace(0.03, 0.97, 8)[site]
+    values = rng.normal(0, 1, (160, 20)) + rng.normal(0, 1.5, (8, 20))[site]
+    obs = {"sample": rows, "label": np.where(case, "case", "control").tolist()}
+    obs["batch"] = [f"site {s}" for s in site]
+    path = tmp_path_factory.mktemp("sites") / "sites.h5mu"
+    return write_cohort(path, {"rna": modality(values, "expression", rows)}, obs)
+
+
+PLAIN = ["--model", "lda", "--baselines", "logistic", "--trials", 1, "--no-control"]
+
+
+def test_classes_that_follow_batches_are_judged_on_whole_batches_too(
+    sites: Path, tmp_path: Path, here: Here
+) -> None:
+    folder = tmp_path / "run"
+    ended = here("train", sites, "-o", folder, *PLAIN)
+    assert ended.code == 0, ended.err
+    assert "classes follow batches: what random folds measure may be the batch" in ended.err
+    metrics = json.loads((folder / "metrics.json").read_text())
+    check = metrics["batches"]
+    assert check["v"] > 0.5
+    inside, outside = (
+        {row["name"]: row["metrics"]["accuracy"]["interval"] for row in rows["outcomes"]}
+        for rows in (metrics, check["results"])
+    )
+    assert inside["lda"]["low"] > 0.55 > 0.5 > outside["lda"]["value"]
+    assert metrics["headline"].startswith("Classes follow batches (Cramer's V")
+    for value in (inside["lda"]["value"], outside["lda"]["value"]):
+        assert f"{value:.3f}" in metrics["headline"]
+    assert (check["results"]["units"], check["results"]["unit_name"]) == (8, "batches")
+    page = (folder / "report.html").read_text()
+    assert "Whole batches held out" in page
+    predictions = pd.read_parquet(folder / "predictions_batches.parquet")
+    own = predictions[predictions["model"] == "lda"]
+    right = (own["predicted"] == own["label"]).mean()
+    assert right == pytest.approx(outside["lda"]["value"])
+    site = own["sample"].str.slice(1).astype(int) % 8
+    assert (own.groupby(site)["fold"].nunique() == 1).all()
+
+
+def test_the_bootstrap_draws_batches_where_those_are_held_out(
+    sites: Path, tmp_path: Path, here: Here
+) -> None:
+    folder = tmp_path / "run"
+    ended = here("train", sites, "-o", folder, *PLAIN, "--hold-out", "batch")
+    assert ended.code == 0, ended.err
+    assert "only 8 batches to draw: the intervals are rough" in ended.err
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["units"], metrics["batches"]) == (8, None)
+    compared = [row["against_best"] for row in metrics["outcomes"]]
+    assert all(each["verdict"] != "beats" for each in compared if each)
+    assert "always naming the most frequent class" in metrics["headline"]
+
+
+def test_the_check_of_batches_can_be_left_out_but_not_the_warning(
+    sites: Path, tmp_path: Path, here: Here
+) -> None:
+    folder = tmp_path / "run"
+    ended = here("train", sites, "-o", folder, *PLAIN, "--no-batch-check")
+    assert ended.code == 0, ended.err
+    assert "whole batches were not held out (--no-batch-check)" in ended.err
+    assert not (folder / "predictions_batches.parquet").exists()
 
 
 def test_a_network_has_curves_attention_and_drivers(

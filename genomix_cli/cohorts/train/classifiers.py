@@ -18,6 +18,13 @@ from genomix_cli.cohorts.dataset import Floats, Samples, read_samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.requests import TrainRequest
 from genomix_cli.cohorts.runs import RunConfig, save_run
+from genomix_cli.cohorts.train.batches import (
+    TITLE,
+    batch_effect,
+    batch_folds,
+    keeps_batches,
+    whole_batches,
+)
 from genomix_cli.cohorts.train.entrants import check, entrants_of
 from genomix_cli.cohorts.train.holdout import hold_out
 from genomix_cli.comparison.contest import Contest
@@ -25,8 +32,9 @@ from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
 from genomix_cli.comparison.results import results
 from genomix_cli.comparison.splits import NO_ROWS, Split, check_classes
-from genomix_cli.comparison.study import Importance, Wording
-from genomix_cli.comparison.summaries import Results
+from genomix_cli.comparison.study import Importance, Study, Wording
+from genomix_cli.comparison.summaries import BatchCheck, Results
+from genomix_cli.comparison.words import with_batches
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.formats.cohort import Cohort, open_cohort
@@ -138,6 +146,7 @@ def train_cohort(request: TrainRequest) -> Results:
         entrants = entrants_of(request.contest, samples)
         by, splits = hold_out(cohort, samples, rows, request.hold_out, request.folds, request.seed)
         ceilings = _ceilings(cohort, samples, rows, entrants)
+        effect = batch_effect(cohort)
         drivers = planted_drivers(cohort)
     settings = FitSettings(
         seed=request.seed,
@@ -152,6 +161,11 @@ def train_cohort(request: TrainRequest) -> Results:
     cache = request.output / "parts"
     cache.mkdir(exist_ok=True)
     held_out = f"{sum(len(split.test) for split in splits):,} of them held out"
+    wording = WORDING
+    if keeps_batches(samples, splits):
+        # What is held out is what is drawn, and what tuning and calibration hold out inside.
+        samples, wording = samples.united(whole_batches(samples)), replace(WORDING, units="batches")
+        effect = None
     counts = f"{len(samples):,} samples in {len(samples.classes)} classes"
     log.info("%s, %s in %d folds by %s", counts, held_out, len(splits), by)
     contest = CohortContest(
@@ -159,20 +173,39 @@ def train_cohort(request: TrainRequest) -> Results:
     )
     judged = contest.run()
     importances = judged[0][0].importances
+    shared = {"data": request.cohort.name, "ceilings": ceilings, "settings": _plain(request)}
     study = contest.study(
         judged,
-        data=request.cohort.name,
-        wording=WORDING,
+        wording=wording,
         held_out_by=by,
-        ceilings=ceilings,
         importances=importances,
         driver_auprc=driver_auprc(importances),
-        settings=_plain(request),
+        **shared,
     )
-    outcome = results(study)
-    write_outputs(study, outcome, request.output, seed_column=True)
+    outcome, metric, beside = results(study, request.rules.metric), request.rules.metric, None
+    if effect is not None and request.batch_check:
+        beside = _on_batches(contest, shared)
+        outcome = with_batches(outcome, BatchCheck(effect, beside and results(beside, metric)))
+    elif effect is not None:
+        outcome = with_batches(outcome, BatchCheck(effect, None, wanted=False))
+    write_outputs(study, outcome, request.output, seed_column=True, beside=beside)
     shutil.rmtree(cache)
     return outcome
+
+
+def _on_batches(contest: CohortContest, shared: Mapping[str, Any]) -> Study | None:
+    """Judge the same entrants with whole batches held out; None where no batch can be."""
+    samples = contest.data.united(whole_batches(contest.data))
+    splits = batch_folds(samples, contest.request.folds, contest.settings.seed)
+    if not splits:
+        return None
+    log.info("classes follow batches: again, in %d %s (--no-batch-check: not)", len(splits), TITLE)
+    cache = contest.cache / "batches"
+    cache.mkdir(exist_ok=True)
+    entrants = [replace(entrant, control=False) for entrant in contest.entrants]
+    again = replace(contest, data=samples, splits=splits, entrants=entrants, cache=cache)
+    wording = replace(WORDING, units="batches")
+    return again.study(again.judge_all(), wording=wording, held_out_by=TITLE, **shared)
 
 
 def _labelled(cohort: Cohort, request: TrainRequest) -> tuple[Samples, NDArray[np.int64]]:

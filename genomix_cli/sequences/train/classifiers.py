@@ -123,7 +123,7 @@ def train_classifiers(request: TrainRequest) -> Results:
         settings=request.plain(),
     )
     curves = _few_shot(contest, judged, options)
-    outcome, sections, note = results(study), [], ""
+    outcome, sections, note = results(study, contest.rules.metric), [], ""
     write_rows(epochs(study), contest.folder / "training.tsv")
     if curves is not None:
         write_rows(curves.table(), contest.folder / "few_shot.tsv")
@@ -162,7 +162,11 @@ def _contest(request: TrainRequest, options: ClassifyOptions) -> tuple[SequenceC
         ", ".join(f"{len(s.train):,} + {len(s.valid):,} and {len(s.test):,}" for s in divided),
     )
     rules = Rules(
-        options.trials, level=options.level, calibration=VALIDATION, seeds=(settings.seed,)
+        options.trials,
+        level=options.level,
+        calibration=VALIDATION,
+        metric=options.metric,
+        seeds=(settings.seed,),
     )
     return (
         SequenceContest(data, competing, divided, rules, settings, cache, request, label, folder),

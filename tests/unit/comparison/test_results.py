@@ -10,8 +10,10 @@ import pytest
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.results import results, verdict
+from genomix_cli.comparison.results import results
+from genomix_cli.comparison.summaries import BatchCheck
 from genomix_cli.comparison.tables import write_rows
+from genomix_cli.comparison.words import verdict, weighed, with_batches
 from tests.cohort_study import MODALITIES, softmax, study
 
 DRAWS = 200
@@ -74,18 +76,165 @@ def test_beats_stands_only_where_the_interval_excludes_zero(low, high, metric, e
 
 @pytest.mark.parametrize(
     ("gain", "expected"),
-    [(0.9, "beats"), (0.0, "not told apart"), (-3.0, "A simpler model wins")],
+    [(0.9, "beats"), (0.0, "not told apart"), (-3.0, "model wins")],
 )
 def test_the_headline_says_who_wins(gain, expected):
     found = _results(gain=gain, n=800, baselines=("logistic",), seed=3)
-    others = {"beats", "not told apart", "A simpler model wins"} - {expected}
+    others = {"beats", "not told apart", "model wins"} - {expected}
     assert expected in found.headline
     assert not any(other in found.headline for other in others)
 
 
 def test_the_headline_says_how_many_of_several_beat_the_baseline():
     found = _results(mains=("one", "two"), gain=0.9, n=600)
-    assert "Of 2 models asked for, 2 beat it." in found.headline
+    assert "Of 2 models asked for, 2 beat logistic." in found.headline
+
+
+@pytest.mark.parametrize(
+    ("sizes", "gain", "expected"),
+    [
+        ((9000, 20), -3.0, "A smaller model wins, logistic"),
+        ((20, 9000), -3.0, "A larger model wins, logistic"),
+        ((20, 20), -3.0, "Another model wins, logistic"),
+        (
+            (9000, 20),
+            0.0,
+            "omics-transformer is worth its size (9,000 numbers learned, against 20)",
+        ),
+        ((20, 9000), 0.0, "logistic is worth its size (9,000 numbers learned, against 20)"),
+    ],
+)
+def test_what_is_called_smaller_is(sizes, gain, expected):
+    given = study(gain=gain, n=600, baselines=("logistic",), seed=3)
+    rows = zip(given.outcomes, sizes, strict=True)
+    outcomes = tuple(replace(row, parameters=size) for row, size in rows)
+    assert expected in _results(replace(given, outcomes=outcomes)).headline
+
+
+def test_of_equal_baselines_the_smallest_is_the_best():
+    given = study(baselines=("first", "second", "third"))
+    main, first, second, third = given.outcomes
+    same = [replace(row, probability=first.probability) for row in (first, second, third)]
+    sizes = (500, 20, 90)
+    outcomes = [replace(row, parameters=n) for row, n in zip(same, sizes, strict=True)]
+    assert _results(replace(given, outcomes=(main, *outcomes))).best == "second"
+
+
+def with_majority(given):
+    """The study with the row that every contest has."""
+    share = np.bincount(given.label[given.tested]) / given.tested.sum()
+    p = np.where(given.tested[:, None], share, np.nan)[None].repeat(len(given.seeds), 0)
+    row = replace(given.outcomes[-1], name="majority", model="majority", modalities=())
+    row = replace(row, parameters=3, probability=p, uncalibrated=p, main=False, folds=())
+    return replace(given, outcomes=(*given.outcomes, row))
+
+
+def knowing_nothing(row, seed):
+    noise = np.random.default_rng(seed).normal(0, 0.5, row.probability.shape)
+    return replace(row, probability=np.where(np.isnan(row.probability), np.nan, softmax(noise)))
+
+
+def test_nothing_beats_below_the_majority():
+    """The better of two models that know nothing: it may beat the other, and is told as it is."""
+    given = study(n=600, baselines=("logistic",), shuffled=False)
+    main, other = (knowing_nothing(row, i) for i, row in enumerate(given.outcomes))
+    wrong = np.roll(np.eye(3), 1, 1)[given.label] * 0.6 + 0.4 / 3
+    worse = replace(other, probability=np.where(np.isnan(other.probability), np.nan, wrong))
+    found = _results(with_majority(replace(given, outcomes=(main, worse))))
+    row = found.outcomes[0]
+    assert set(row.against_best.verdicts.values()) == {"beats"}
+    assert row.against_best.verdict == "not above majority"
+    assert not row.above_majority
+    assert "beats" not in found.headline
+    assert "always naming the most frequent class" in found.headline
+    assert found.best == "logistic"
+
+
+def test_a_model_above_the_majority_beats_as_before():
+    given = study(gain=0.9, n=600, baselines=("logistic",))
+    found = _results(with_majority(given))
+    assert found.outcomes[0].against_best.verdict == "beats"
+    assert found.best == "logistic"
+    majority = found.outcomes[-1]
+    counts = np.bincount(given.label[given.tested])
+    assert majority.metrics["accuracy"].interval.value == counts.max() / counts.sum()
+    assert majority.metrics["auroc"].interval.value == 0.5
+    assert majority.against_majority is None
+
+
+def test_without_another_baseline_the_majority_is_the_rival():
+    found = _results(with_majority(study(gain=0.9, n=600, baselines=())))
+    assert found.best == "majority"
+    assert "above always naming the most frequent class: accuracy +" in found.headline
+    assert "compared with nothing else" in found.headline
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("=++", "beats"),
+        ("=--", "below"),
+        ("=-=", "not told apart"),
+        ("+==", "beats"),
+        ("-==", "below"),
+        ("+=-", "metrics disagree"),
+        ("-++", "metrics disagree"),
+        ("=+-", "not told apart"),
+        ("===", "not told apart"),
+    ],
+)
+def test_a_verdict_weighs_accuracy_auroc_and_log_loss(words, expected):
+    names = {"+": "beats", "-": "below", "=": "not told apart"}
+    verdicts = dict(zip(("accuracy", "auroc", "nll"), map(names.get, words), strict=True))
+    assert weighed(verdicts) == expected
+
+
+def test_log_loss_and_auroc_speak_where_accuracy_is_silent():
+    """The same predicted classes, but the baseline knows how sure to be."""
+    given = study(n=800, baselines=("logistic",), gain=0.0, shuffled=False)
+    sharp = given.outcomes[1].probability
+    top = np.nan_to_num(sharp).argmax(-1)[..., None] == np.arange(3)
+    blunt = np.where(np.isnan(sharp), np.nan, 0.97 * top + 0.01)
+    main = replace(given.outcomes[0], probability=blunt)
+    found = _results(replace(given, outcomes=(main, given.outcomes[1])))
+    compared = found.outcomes[0].against_best
+    assert compared.differences["accuracy"].value == 0
+    assert compared.verdicts == {"accuracy": "not told apart", "auroc": "below", "nll": "below"}
+    assert compared.verdict == "below"
+    assert "model wins, logistic (accuracy" in found.headline
+    assert "In accuracy the difference may be chance." in found.headline
+
+
+def test_the_metric_that_is_asked_for_ranks_the_baselines_and_comes_first():
+    given = study(n=400, baselines=("sharp", "blunt"), gain=0.0)
+    main, first, second = given.outcomes
+    top = np.nan_to_num(first.probability).argmax(-1)[..., None] == np.arange(3)
+    blunt = np.where(np.isnan(first.probability), np.nan, 0.97 * top + 0.01)
+    given = replace(given, outcomes=(main, replace(first, parameters=9), second))
+    given = replace(given, outcomes=(main, replace(second, probability=blunt, parameters=1), first))
+    by_accuracy, by_loss = (results(given, m, draws=DRAWS) for m in ("accuracy", "nll"))
+    assert (by_accuracy.best, by_loss.best) == ("blunt", "sharp")
+    assert list(by_loss.outcomes[0].against_best.verdicts) == ["nll", "accuracy", "auroc"]
+    assert "log loss" in by_loss.headline
+
+
+def test_both_figures_stand_in_the_headline_where_classes_follow_batches():
+    here, there = _results(gain=0.9, n=600), _results(gain=-3.0, n=600)
+    found = with_batches(here, BatchCheck(0.6, there))
+    for each in (here, there):
+        assert each.outcomes[0].metrics["accuracy"].interval.text() in found.headline
+    assert found.headline.startswith("Classes follow batches (Cramer's V 0.60)")
+    assert found.headline.index("Batches held out:") < found.headline.index("beats")
+    assert "may be the batch" in found.warnings[0]
+    rows = found.rows()
+    assert rows[0]["batches_accuracy"] == there.outcomes[0].metrics["accuracy"].interval.value
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_batches_of_one_class_each_are_said_to_settle_nothing():
+    found = with_batches(_results(n=200), BatchCheck(1.0, None))
+    assert "nothing in these data can tell" in found.headline
+    assert "batches_accuracy" not in found.rows()[0]
 
 
 def test_without_baselines_nothing_is_compared():
@@ -155,7 +304,6 @@ def test_sets_and_classes_are_counted():
     sets[:100] = False
     found = _results(replace(given, outcomes=(replace(given.outcomes[0], sets=sets),))).outcomes[0]
     label = given.label[given.tested]
-    assert found.sets.empty == pytest.approx(100 / 270)
     assert found.sets.singletons == pytest.approx(170 / 270)
     assert found.sets.coverage.value == pytest.approx((label[100:] == 0).sum() / 270)
     assert found.classes[1].coverage.value == 0

@@ -31,16 +31,26 @@ def test_the_least_number_of_samples_that_can_promise_anything(n, level):
 def test_a_class_without_samples_is_always_in_the_set():
     thresholds = class_thresholds(two([0.9] * 50), np.zeros(50, int), 0.9)
     assert thresholds.tolist() == [0.9, 0.0]
-    assert prediction_sets([[0.89, 0.0], [0.9, 0.1]], thresholds).tolist() == [
+    assert prediction_sets([[0.3, 0.7], [0.9, 0.1]], thresholds).tolist() == [
         [False, True],
         [True, True],
     ]
 
 
+def test_a_set_never_contradicts_the_prediction_and_is_never_empty():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), 500)
+    sets = prediction_sets(p, [0.9, 0.5, 0.0, 0.6])
+    assert sets[np.arange(500), p.argmax(1)].all()
+    rest = np.arange(4) != p.argmax(1)[:, None]
+    assert (sets == (p >= [0.9, 0.5, 0.0, 0.6]))[rest].all()
+    assert prediction_sets(np.empty((0, 4)), np.zeros(4)).shape == (0, 4)
+
+
 def test_each_class_is_covered_as_often_as_promised_however_poor_the_model():
     """Marginally over calibration sets the coverage is ceil((n + 1) level) / (n + 1), exactly."""
     rng = np.random.default_rng(0)
-    level, n, covered = 0.85, 30, np.zeros(3)
+    level, n, covered, in_sets = 0.85, 30, np.zeros(3), np.zeros(3)
     repeats = 3000
     for _ in range(repeats):
         y = np.repeat(np.arange(3), n + 1)
@@ -49,7 +59,10 @@ def test_each_class_is_covered_as_often_as_promised_however_poor_the_model():
         z[np.arange(len(y)), y] += np.array([4.0, 2.0, 0.2])[y]
         p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
         new = np.arange(len(y)) % (n + 1) == n
-        sets = prediction_sets(p[new], class_thresholds(p[~new], y[~new], level))
-        covered += sets[np.arange(3), y[new]]
+        thresholds = class_thresholds(p[~new], y[~new], level)
+        covered += (p[new] >= thresholds)[np.arange(3), y[new]]
+        in_sets += prediction_sets(p[new], thresholds)[np.arange(3), y[new]]
     exact = np.ceil((n + 1) * level) / (n + 1)
     np.testing.assert_allclose(covered / repeats, exact, atol=4 * np.sqrt(0.13 / repeats))
+    # The predicted class joins the set, so that it covers more where the model is good.
+    assert (in_sets >= covered).all()
