@@ -98,7 +98,7 @@ class LogisticConfig:
         Give every class the same weight, however rare.
     """
 
-    c: Positive = 0.01
+    c: Positive = 1.0
     balanced: bool = False
 
 
@@ -151,7 +151,7 @@ class ElasticNetConfig:
         Give every class the same weight, however rare.
     """
 
-    c: Positive = 0.05
+    c: Positive = 1.0
     l1_ratio: Share = 0.5
     balanced: bool = False
 

@@ -181,6 +181,11 @@ def _tree(tree: Any) -> Forest:
     return one_tree(children[0] < 0, tree.feature, children, tree.threshold, value)
 
 
+# Up to so many columns gradient boosting looks at all of them in fine bins, as libraries do: of
+# three columns, a tree that sees one at a time knows no interaction. With more it takes too long.
+FEW_COLUMNS = 300
+
+
 @dataclass(frozen=True)
 class BoostingConfig:
     """Attributes of `GradientBoosting` and `LightGBM`.
@@ -196,10 +201,12 @@ class BoostingConfig:
         Samples in a leaf, at least.
     l2 : float
         Penalty on the squares of leaf values.
-    column_share : float
-        Share of the columns that a split (of LightGBM: a tree) looks at.
-    bins : int
+    column_share : float or "auto"
+        Share of the columns that a split (of LightGBM: a tree) looks at. ``auto``: all of up to
+        `FEW_COLUMNS`, of more columns as many as that, or 30 % where these are more.
+    bins : int or "auto"
         Number of bins of each column; time grows with them where columns are many and samples few.
+        ``auto``: 255, as libraries have it, of up to `FEW_COLUMNS`, else 31.
     balanced : bool
         Give every class the same weight, however rare.
     """
@@ -209,9 +216,18 @@ class BoostingConfig:
     leaves: Annotated[int, Within(2)] = 15
     min_leaf: Count = 10
     l2: NotNegative = 1.0
-    column_share: Share = 0.3
-    bins: Annotated[int, Within(3, 255)] = 31
+    column_share: Literal["auto"] | Share = "auto"
+    bins: Literal["auto"] | Annotated[int, Within(3, 255)] = "auto"
     balanced: bool = False
+
+    def columns(self, d: int) -> tuple[float, int]:
+        """Return the share of `d` columns to look at, and the number of bins."""
+        share, bins = self.column_share, self.bins
+        if share == "auto":
+            share = min(1.0, max(0.3, FEW_COLUMNS / d))
+        if bins == "auto":
+            bins = 255 if d <= FEW_COLUMNS else 31
+        return max(share, 1e-6), bins
 
 
 BOOSTING_SPACE: dict[str, Any] = {
@@ -242,14 +258,15 @@ class GradientBoosting(ForestModel):
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         config: BoostingConfig = self.config
+        share, bins = config.columns(x.shape[1])
         model = HistGradientBoostingClassifier(
             max_iter=config.rounds,
             learning_rate=config.learning_rate,
             max_leaf_nodes=config.leaves,
             min_samples_leaf=config.min_leaf,
             l2_regularization=config.l2,
-            max_features=max(config.column_share, 1 / x.shape[1]),
-            max_bins=config.bins,
+            max_features=max(share, 1 / x.shape[1]),
+            max_bins=bins,
             early_stopping=False,
             random_state=setting.seed,
         )
@@ -296,6 +313,7 @@ class LightGBM(FlatModel):
     def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
         lightgbm = _lightgbm()
         config: BoostingConfig = self.config
+        share, bins = config.columns(x.shape[1])
         parameters = {
             "objective": "multiclass",
             "num_class": int(y.max()) + 1,
@@ -303,8 +321,8 @@ class LightGBM(FlatModel):
             "num_leaves": config.leaves,
             "min_data_in_leaf": config.min_leaf,
             "lambda_l2": config.l2,
-            "feature_fraction": max(config.column_share, 1e-6),
-            "max_bin": config.bins,
+            "feature_fraction": share,
+            "max_bin": bins,
             "seed": setting.seed,
             "num_threads": setting.threads,
             "deterministic": True,
