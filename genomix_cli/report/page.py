@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,18 +17,28 @@ from genomix_cli import __version__
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import MAJORITY, Study
-from genomix_cli.comparison.summaries import Results
+from genomix_cli.comparison.summaries import OutcomeResult, Results
 from genomix_cli.comparison.words import BEATS, BELOW, weighed_metrics
 from genomix_cli.provenance import atomic_path, command_line
 from genomix_cli.report import figures
 from genomix_cli.report.canvas import Picture, style
 
+# Fields of a request that only group its options.
+GROUPS = ("contest", "rules", "setting", "options")
 # Fixed, so that matplotlib gives its clip paths the same names each time.
 SALT = "genomix"
 # Metrics of the first table, beside the main one.
 FIRST = ["accuracy", "macro_f1", "auroc", "nll"]
 # Weighted recall is accuracy, so it has no column of its own.
 TITLES = {name: m.title for name, m in METRICS.items() if name != "weighted_recall"}
+
+
+class Card(NamedTuple):
+    """A figure on top of a page: what it is, its value, and a line on it."""
+
+    title: str
+    value: str
+    note: str
 
 
 class Section(NamedTuple):
@@ -65,13 +75,11 @@ def write_report(
     MissingExtraError
         If matplotlib is not installed.
     """
-    settings = {
-        "held out by": study.held_out_by,
-        "calibration": study.calibration,
-        "sets are to cover": f"{study.level:.0%}",
-        "seeds": ", ".join(map(str, study.seeds)),
-        **study.settings,
-    }
+    settings = [
+        ("held out by", study.held_out_by),
+        ("sets are to cover", f"{study.level:.0%}"),
+        *listed_settings(study.settings),
+    ]
     write_page(
         "study.html.j2",
         Path(path),
@@ -82,6 +90,7 @@ def write_report(
             f"{study.held_out_by}, {len(results.classes)} classes, {len(results.outcomes)} models"
         ),
         headline=results.headline,
+        cards=cards(results),
         warnings=results.warnings,
         command=command_line() if command is None else command,
         **{"study": study, "results": results, "extra": extra, "settings": settings},
@@ -90,6 +99,34 @@ def write_report(
         **{"figures": figures, "shown": figures.shown(study, results)},
     )
     return Path(path)
+
+
+def cards(results: Results) -> list[Card]:
+    """Return the figures that a reader wants first: the model, its rival, and what parts them."""
+    name, title = results.metric, TITLES[results.metric]
+    title = title[0].upper() + title[1:]
+    main = next((row for row in results.outcomes if row.main), None)
+    best = next((row for row in results.outcomes if row.name == results.best), None)
+
+    def card(what: str, row: OutcomeResult) -> Card:
+        value, _, ends = row.metrics[name].interval.text().partition(" ")
+        return Card(what, value, f"{row.name} {ends}".strip())
+
+    found = []
+    if main is not None:
+        found.append(card(title, main))
+    if results.batches is not None and results.batches.results is not None and main is not None:
+        rows = results.batches.results.outcomes
+        found.append(
+            card("Whole batches held out", next(row for row in rows if row.name == main.name))
+        )
+    if best is not None:
+        found.append(card("Best baseline", best))
+    if main is not None and main.against_best is not None:
+        difference = main.against_best.differences[name].text(sign=True)
+        value, _, ends = difference.partition(" ")
+        found.append(Card("Difference", value, f"{main.against_best.verdict} {ends}".strip()))
+    return found
 
 
 def write_page(template: str, path: Path, *, title: str, **values: Any) -> None:
@@ -104,8 +141,9 @@ def write_page(template: str, path: Path, *, title: str, **values: Any) -> None:
     title : str
     **values
         Variables of the template; of the base ``heading`` (by default the title), ``sub``,
-        ``headline``, ``warnings`` (list of str), ``verb`` (the command), ``command`` (by
-        default the command line that runs; empty for none) and ``made`` (a `Provenance`).
+        ``headline``, ``cards`` (list of `Card`), ``warnings`` (list of str), ``verb`` (the
+        command), ``command`` (by default the command line that runs; empty for none) and ``made``
+        (a `Provenance`).
 
     Raises
     ------
@@ -125,6 +163,7 @@ def render(template: str, **values: Any) -> str:
         "heading": "",
         "sub": "",
         "headline": "",
+        "cards": (),
         "warnings": (),
         "verb": "train",
     }
@@ -210,10 +249,26 @@ def seconds(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
+def listed_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return names and values of settings, those of a group one by one, nothing for empty ones."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in settings.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            # The fields of a request are told apart without the name of their group.
+            inner = "" if key in GROUPS else f"{name}: "
+            rows += listed_settings(value, inner)
+        elif value not in ("", None, [], ()):
+            rows.append((name, value))
+    return rows
+
+
 def setting(value: Any) -> str:
     """Return the value of a setting as people would write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (list, tuple)):
-        return " ".join(map(setting, value))
+        return ", ".join(map(setting, value))
     return "–" if value is None else str(value)

@@ -26,7 +26,7 @@ from genomix_cli.cohorts.train.batches import (
     whole_batches,
 )
 from genomix_cli.cohorts.train.entrants import check, entrants_of
-from genomix_cli.cohorts.train.holdout import hold_out
+from genomix_cli.cohorts.train.holdout import FOLDS, hold_out
 from genomix_cli.comparison.contest import Contest
 from genomix_cli.comparison.entrants import TABLES, Entrant, require
 from genomix_cli.comparison.protocol import Trained
@@ -173,7 +173,7 @@ def train_cohort(request: TrainRequest) -> Results:
     )
     judged = contest.run()
     importances = judged[0][0].importances
-    shared = {"data": request.cohort.name, "ceilings": ceilings, "settings": _plain(request)}
+    shared = {"data": request.cohort.name, "ceilings": ceilings, "settings": _shown(request)}
     study = contest.study(
         judged,
         wording=wording,
@@ -245,6 +245,14 @@ def _ceilings(
 
 def _provenance(request: TrainRequest) -> Provenance:
     return Provenance.of(_plain(request), {"cohort": request.cohort}, request.seed)
+
+
+def _shown(request: TrainRequest) -> dict[str, Any]:
+    """Return the settings that say something of this run: no number of folds of another split."""
+    plain = _plain(request)
+    if request.hold_out != FOLDS:
+        del plain["folds"]
+    return plain
 
 
 def _plain(request: TrainRequest) -> dict[str, Any]:

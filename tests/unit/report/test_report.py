@@ -22,6 +22,7 @@ from genomix_cli.report.curves import (
 )
 from genomix_cli.report.figures import mean_attention, short
 from genomix_cli.report.multiqc import write_multiqc
+from genomix_cli.report.page import cards
 from tests.cohort_study import study
 
 VOID = {"meta", "img", "br"}
@@ -132,6 +133,54 @@ def test_what_is_missing_has_no_section(tmp_path):
     links = text[: text.index("trials a fold")]
     for title in ("attention", "training", "features", "shuffled labels", "ceiling"):
         assert title not in links.lower()
+
+
+def test_settings_are_a_list_of_names_and_values(tmp_path):
+    """Not Python's dicts; of what is empty nothing is said."""
+    settings = {
+        "contest": {
+            "model": "svm",
+            "arch": {"c": 0.5, "kernel": "rbf"},
+            "vary": {},
+            "control": True,
+        },
+        "rules": {"inner_folds": 3, "seeds": [0, 1]},
+        "modalities": [],
+        "hold_out": "split.tsv",
+    }
+    page = _page(tmp_path, study(k=2, settings=settings, **BARE))
+    text = page.text[page.text.index("Settings") :]
+    for said in ("model svm", "arch: c 0.5", "arch: kernel rbf", "quick yes", "inner folds 3"):
+        assert said in text, said
+    assert "seeds 0, 1" in text
+    assert not re.search(r"[{}'\[\]]|modalities|vary", text)
+
+
+def test_the_figures_on_top_are_the_verdict_s(tmp_path):
+    given = study(k=2, gain=0.9, n=500)
+    found = results(given, draws=50)
+    row = found.outcomes[0]
+    title, rival, difference = cards(found)
+    assert title == ("Accuracy", *_value(row.metrics["accuracy"].interval, row.name))
+    assert rival.note.startswith(found.best)
+    assert difference.value == f"{row.against_best.differences['accuracy'].value:+.3f}"
+    assert difference.note.startswith("beats [")
+    text = _page(tmp_path, given).text
+    assert (
+        text.index(found.headline[:40]) < text.index(difference.note) < text.index("How to repeat")
+    )
+
+
+def _value(interval, name):
+    value, ends = interval.text().split(" ", 1)
+    return value, f"{name} {ends}"
+
+
+def test_wide_tables_can_be_scrolled_by_keyboard(tmp_path):
+    page = _page(tmp_path, study(k=2))
+    wide = [given for tag, given in page.seen if tag == "div" and given.get("class") == "wide"]
+    assert len(wide) == len([tag for tag, _ in page.seen if tag == "table"])
+    assert all(given["tabindex"] == "0" and given["aria-label"] for given in wide)
 
 
 def test_mean_attention_is_over_samples_and_skips_absent_classes():
