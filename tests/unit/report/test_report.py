@@ -150,7 +150,7 @@ def test_settings_are_a_list_of_names_and_values(tmp_path):
     }
     page = _page(tmp_path, study(k=2, settings=settings, **BARE))
     text = page.text[page.text.index("Settings") :]
-    for said in ("model svm", "arch: c 0.5", "arch: kernel rbf", "quick yes", "inner folds 3"):
+    for said in ("model svm", "arch: c 0.5", "arch: kernel rbf", "control yes", "inner folds 3"):
         assert said in text, said
     assert "seeds 0, 1" in text
     assert not re.search(r"[{}'\[\]]|modalities|vary", text)
