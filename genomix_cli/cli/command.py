@@ -284,7 +284,7 @@ def _available(threads: int) -> int:
 
 def limit_threads(threads: int) -> None:
     """Set the threads of numerical libraries; torch reads the same where it is imported later."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)

@@ -25,7 +25,9 @@ def explain_variants(request: VariantRequest) -> None:
     """
     from genomix_cli.variants.explain.alleles import explain_variants as explain
 
-    header = ("variant", "p", "baseline", "change", "completeness error")
+    # The motif is shown where it is asked for.
+    shown = 6 if request.motifs.source else 5
+    header = ("variant", "p", "baseline", "change", "completeness error", "motif")[:shown]
     rows = [
         (
             s.variant,
@@ -33,7 +35,8 @@ def explain_variants(request: VariantRequest) -> None:
             s.baseline,
             f"{s.change:+.3f}",
             f"{s.error:.2%}",
-        )
+            s.motif or ".",
+        )[:shown]
         for s in explain(request)
     ]
     print_table(header, rows)

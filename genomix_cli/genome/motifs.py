@@ -59,10 +59,13 @@ class Motif:
     name : str
     probabilities : float64[w, 4]
         Probability of A, C, G and T at each position; every row sums to 1.
+    accession : str
+        Identifier in its collection; empty if the name is all there is.
     """
 
     name: str
     probabilities: NDArray[np.float64]
+    accession: str = ""
 
     @property
     def width(self) -> int:
@@ -146,13 +149,14 @@ def read_meme(path: Path) -> tuple[Motif, ...]:
     with open_text(path) as handle:
         lines = enumerate([line.rstrip("\n") for line in short_lines(handle, path)], 1)
     motifs: list[Motif] = []
-    name = ""
+    name = accession = ""
     for number, line in lines:
         fields = line.split()
         if line.startswith("MOTIF") and len(fields) > 1:
-            name = fields[2] if len(fields) > 2 else fields[1]
+            name, accession = (fields[2], fields[1]) if len(fields) > 2 else (fields[1], "")
         elif line.startswith("letter-probability matrix"):
-            motifs.append(Motif(name, _read_matrix(lines, line, f"{path}:{number}")))
+            matrix = _read_matrix(lines, line, f"{path}:{number}")
+            motifs.append(Motif(name, matrix, accession))
     if not motifs:
         raise DataError(
             "holds no motif",

@@ -43,6 +43,7 @@ PRETRAIN_MONITOR = "minus_loss"
 HELD_OUT, MODEL, BATCHES = "Held out", "Model", "Batches and limits"
 PRETRAINING = "Pre-training"
 GENOME, RECORDS, MODE = "Genome and tracks", "Records", "How to score"
+MOTIFS = "Motifs"
 
 
 class Part(NamedTuple):
@@ -416,6 +417,38 @@ def parse_baselines(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class MotifOptions:
+    """Motifs to name in what is explained, and what is written of them."""
+
+    source: str | None = option(
+        None,
+        "Motifs to name where the attribution lies: MEME file, or consensus (12 families)",
+        "--motifs",
+        metavar="MEME",
+        reads=True,
+        panel=MOTIFS,
+    )
+    p_value: float | None = option(
+        None,
+        "Largest p-value of a site",
+        "--motif-p",
+        min=1e-12,
+        max=0.05,
+        shown="1e-4, or more for few motifs",
+    )
+    table: Path | None = option(
+        None, "TSV of the motifs at each allele", "--motif-table", metavar="TSV", writes=True
+    )
+    summary: Path | None = option(
+        None,
+        "TSV of the motifs that are enriched where attributions lie",
+        "--motif-summary",
+        metavar="TSV",
+        writes=True,
+    )
+
+
+@dataclass(frozen=True)
 class ExplainRequest:
     """Variants whose scores to explain."""
 
@@ -443,6 +476,7 @@ class ExplainRequest:
         metavar="DIR",
         writes=True,
     )
+    motifs: MotifOptions = field(default_factory=MotifOptions)
     select: tuple[str, ...] = option(
         (),
         "Allele to explain, as contig:pos:ref:alt; repeat",

@@ -108,6 +108,40 @@ def test_tables_and_pictures(
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
 
 
+def test_motifs_are_named_in_tables_and_pictures(
+    genomix_fast: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("memelite")
+    table, summary = tmp_path / "motifs.tsv", tmp_path / "summary.tsv"
+    ended = genomix_fast(
+        *(*command, "--max-variants", 3, "--allow-incomplete", "-o", tmp_path / "a.tsv"),
+        *("--motifs", "consensus", "--motif-p", 0.02, "--motif-table", table),
+        *("--motif-summary", summary, "--plots", tmp_path / "pictures"),
+    )
+    header, *lines = [line.split("\t") for line in ended.stdout.splitlines()]
+    assert header[-1] == "motif"
+    rows = _table(table)
+    first = {r["variant"]: f"{r['factor']} {r['change']}" for r in rows if r["rank"] == "1"}
+    assert {line[0]: line[-1] for line in lines if line[-1] != "."} == first
+    assert first
+    for row in rows:
+        assert float(row["cover"]) >= 2
+        assert min(float(row["ref_p"]), float(row["alt_p"])) <= 0.02
+        assert int(row["start"]) < int(row["end"])
+    counts = {row["factor"]: int(row["alleles"]) for row in _table(summary)}
+    assert counts.keys() == {row["factor"] for row in rows}
+    assert "dinucleotide shuffles" in summary.read_text()
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
+
+
+def test_motifs_cannot_be_written_without_any(
+    genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
+) -> None:
+    words = (*command, "-o", tmp_path / "a.tsv", "--motif-table", tmp_path / "m.tsv")
+    assert "needs --motifs" in genomix_fast(*words, code=2).stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_outputs_say_how_they_were_made_and_repeat(
     genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
 ) -> None:

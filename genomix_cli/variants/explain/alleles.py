@@ -6,11 +6,10 @@ import logging
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import replace
-from itertools import chain
-from pathlib import Path
-from typing import IO, NamedTuple, Self
+from itertools import chain, repeat
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,19 +23,14 @@ from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
-from genomix_cli.provenance import LINE, Provenance, atomic_path
+from genomix_cli.provenance import LINE
 from genomix_cli.registry import BORROWED_MODELS, VARIANT_MODELS
-from genomix_cli.variants.explain.activity import UNIT, ActivityExplainer
-from genomix_cli.variants.explain.attribution import N_SHUFFLES, Attributor, Inputs, to_inputs
-from genomix_cli.variants.explain.explanation import (
-    Explanation,
-    Site,
-    mutation_rows,
-    picture,
-    rows,
-)
-from genomix_cli.variants.explain.plots import draw
+from genomix_cli.variants.explain.activity import ActivityExplainer
+from genomix_cli.variants.explain.attribution import Attributor, Inputs, to_inputs
+from genomix_cli.variants.explain.explanation import Explanation, Instance, Site
+from genomix_cli.variants.explain.motifs import MotifFinder, chosen_motifs
 from genomix_cli.variants.explain.rollout import cls_rollout
+from genomix_cli.variants.explain.writer import Writer
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import CheckedVariants, blocks
@@ -47,7 +41,6 @@ from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
 from genomix_cli.variants.score.plan import ignoring, unread
 from genomix_cli.variants.score.tags import (
-    ACTIVITY,
     DEMONSTRATION,
     PROBABILITY,
     REASON,
@@ -60,12 +53,6 @@ from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
 log = logging.getLogger("genomix")
 
 BLOCK = 1000
-COLUMNS = (
-    *("variant", "baseline", "feature", "part", "contig", "start", "end", "base"),
-    *("attribution", "completeness_error"),
-)
-MUTATION_COLUMNS = ("variant", "part", "contig", "start", "end", "base", "to", "change")
-ATTENTION_COLUMNS = ("variant", "contig", "start", "end", "source", "share")
 
 
 class Summary(NamedTuple):
@@ -80,6 +67,8 @@ class Summary(NamedTuple):
         Log-odds of the variant minus those of the baseline.
     error : float
         Completeness error, as a fraction of the change.
+    motif : str
+        The one to name first, and what the variant does to it; empty if there is none.
     """
 
     variant: str
@@ -87,6 +76,7 @@ class Summary(NamedTuple):
     probability: float
     change: float
     error: float
+    motif: str
 
 
 def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
@@ -100,6 +90,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     CheckError
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
+    motifs = chosen_motifs(request.motifs)
     loaded = load_model(request.model, resolve_device(request.device))
     refuse_unable(loaded.config, loaded.path)
     _refuse_inapt(loaded, request)
@@ -117,17 +108,32 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
             if loaded.module.reads_window
             else ActivityExplainer(loaded, source, request)
         )
-        with Writer(request, loaded, source) as writer:
+        finder = (
+            MotifFinder(motifs, request.motifs.p_value, source, request.seed) if motifs else None
+        )
+        with Writer(request, loaded, source, finder) as writer:
             for site in track(selection.sites, "explaining"):
                 explanation = explainer.explain(site)
+                if finder is not None:
+                    explanation = replace(explanation, motifs=finder.find(explanation))
                 writer.write(explanation)
-                summaries += [
-                    Summary(site.name, a.baseline, explanation.probability, a.change, a.error)
-                    for a in explanation.attributions
-                ]
+                summaries += _summaries(explanation)
     errors = [(f"{s.variant} (baseline {s.baseline})", s.error) for s in summaries]
     check_complete(errors, "variants", request.steps, allow=request.allow_incomplete)
     return tuple(summaries)
+
+
+def _summaries(explanation: Explanation) -> Iterator[Summary]:
+    named: Iterable[tuple[Instance, ...]] = explanation.motifs or repeat(())
+    for attribution, motifs in zip(explanation.attributions, named, strict=False):
+        yield Summary(
+            explanation.site.name,
+            attribution.baseline,
+            explanation.probability,
+            attribution.change,
+            attribution.error,
+            f"{motifs[0].motif.name} {motifs[0].change}" if motifs else "",
+        )
 
 
 def _refuse_inapt(loaded: LoadedModel, request: ExplainRequest) -> None:
@@ -329,101 +335,3 @@ class Explainer:
         if self.calibration is None:
             return math.nan
         return float(self.calibration.apply(self.model(*inputs).double().cpu().numpy())[0, 0])
-
-
-class Writer(ExitStack):
-    """Outputs of one run, which appear only if it ends without an error."""
-
-    def __init__(self, request: ExplainRequest, loaded: LoadedModel, source: RawGenome) -> None:
-        super().__init__()
-        self.request = request
-        self.tracks = source.tracks
-        self.reads_window = loaded.module.reads_window
-        self.contigs = source.contigs
-        demonstration = " (demonstration weights)" if loaded.config.demonstration else ""
-        self.note = f"{loaded.path.name}{demonstration}"
-        self.provenance = _provenance(request, loaded)
-        self._attention: IO[str] | None = None
-        self._mutations: IO[str] | None = None
-
-    def __enter__(self) -> Self:
-        note = "" if self.reads_window else f"attributions of {ACTIVITY}, in {UNIT}"
-        self._table = self._open(self.request.output, COLUMNS, note)
-        if self.request.attention:
-            note = (
-                "attention rollout, descriptive: shares of what [CLS] drew on, not what mattered; "
-                "bins off the contig are left out"
-            )
-            self._attention = self._open(self.request.attention, ATTENTION_COLUMNS, note)
-        if self.request.mutagenesis:
-            note = f"change of activity ({UNIT}) if a base of a haplotype is replaced by another"
-            self._mutations = self._open(self.request.mutagenesis, MUTATION_COLUMNS, note)
-        if self.request.plot_dir:
-            self.request.plot_dir.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def _open(self, path: Path, columns: Sequence[str], note: str = "") -> IO[str]:
-        draft = self.enter_context(atomic_path(path, force=self.request.force))
-        handle = self.enter_context(draft.open("w"))
-        lines = self.provenance.lines(*([("Note", note)] if note else []))
-        handle.writelines(f"{line}\n" for line in (*lines, "\t".join(columns)))
-        return handle
-
-    def write(self, explanation: Explanation) -> None:
-        """Add one variant to every output."""
-        site = explanation.site
-        for attribution in explanation.attributions:
-            error = f"{attribution.error:.3g}"
-            for row in rows(explanation, attribution, self.tracks):
-                position = (row.feature, row.part, site.contig, row.start, row.end, row.base)
-                value = f"{row.attribution:.6g}"
-                _line(self._table, site.name, attribution.baseline, *position, value, error)
-        if self._mutations:
-            for fields in mutation_rows(explanation):
-                _line(self._mutations, *fields)
-        if self._attention and explanation.rollout:
-            self._write_attention(self._attention, explanation)
-        if self.request.plot_dir:
-            path = self.request.plot_dir / _file_name(site.name)
-            with atomic_path(path, force=self.request.force) as draft:
-                draw(picture(explanation, self.tracks, self.note), draft)
-
-    def _write_attention(self, handle: IO[str], explanation: Explanation) -> None:
-        site, rollout = explanation.site, explanation.rollout
-        assert rollout is not None
-        end = site.allele.pos + len(site.allele.ref)
-        own = f"{rollout.own.sum():.6g}"
-        _line(handle, site.name, site.contig, site.allele.pos, end, "variant", own)
-        for i, share in enumerate(rollout.bins):
-            start = explanation.start + BIN_SIZE * i
-            if 0 <= start < self.contigs[site.contig]:
-                position = (site.contig, start, start + BIN_SIZE, "bin")
-                _line(handle, site.name, *position, f"{share:.6g}")
-
-
-def _line(handle: IO[str], *fields: object) -> None:
-    handle.write("\t".join(map(str, fields)) + "\n")
-
-
-def _file_name(name: str) -> str:
-    """Return a name that any file system accepts; long alleles are cut."""
-    contig, pos, ref, alt = name.rsplit(":", 3)
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in contig)
-    return f"{safe}_{pos}_{ref[:50]}_{alt[:50]}.png"
-
-
-def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
-    inputs = {"variants": request.variants, "fasta": request.fasta}
-    inputs |= {f"track {name}": path for name, path in request.tracks.items()}
-    if request.contacts:
-        inputs["contacts"] = Path(str(request.contacts).partition("::")[0])
-    settings: dict[str, object] = {
-        "baselines": list(request.baselines),
-        "steps": request.steps,
-        "shuffles": N_SHUFFLES,
-    }
-    if loaded.module.reads_window:
-        settings["uncovered"] = request.uncovered or loaded.config.uncovered
-        settings["max_gap_bins"] = loaded.config.max_gap_bins
-    warnings = (DEMONSTRATION,) if loaded.config.demonstration else ()
-    return Provenance.of(settings, inputs, request.seed, model=loaded.name, warnings=warnings)

@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import BASES, decode
+from genomix_cli.genome.motifs import Motif
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.variants.explain.attribution import Attribution
-from genomix_cli.variants.explain.plots import Logo, Picture, TrackPanel
+from genomix_cli.variants.explain.columns import NONE, Columns
+from genomix_cli.variants.explain.plots import Logo, MotifBar, Picture, TrackPanel
 from genomix_cli.variants.explain.rollout import Rollout
 from genomix_cli.variants.records.inputs import MARGIN, Allele, Haplotypes, WindowArrays
 
 # Within this distance of the variant the window's sequence is reported base by base.
 BASES_AROUND = 200
 LETTERS_AROUND = 30
+# Motifs in a picture, at most.
+BARS = 4
 BINS_AROUND = 100
 
 LOG_ODDS = "log-odds"
@@ -53,6 +58,55 @@ class Mutations(NamedTuple):
     alt: NDArray[np.float32]
 
 
+class Match(NamedTuple):
+    """Best place of a motif on one haplotype.
+
+    Attributes
+    ----------
+    score : float
+        Log-odds (bits); NaN where no place is any better than the worst.
+    p : float
+    strand : str
+    first, last : int
+        Columns, counted from the first of the allele.
+    """
+
+    score: float
+    p: float
+    strand: str
+    first: int
+    last: int
+
+
+class Instance(NamedTuple):
+    """Motif where an attribution lies.
+
+    Attributes
+    ----------
+    motif : Motif
+    start, end : int
+        0-based half-open, of its place on the haplotype that matches better.
+    ref, alt : Match
+    change : str
+        ``gained``, ``lost``, ``stronger``, ``weaker`` or ``unchanged`` on the alternate haplotype.
+    cover : float
+        Attribution per base, as a multiple of the mean around the allele.
+    """
+
+    motif: Motif
+    start: int
+    end: int
+    ref: Match
+    alt: Match
+    change: str
+    cover: float
+
+    @property
+    def better(self) -> Match:
+        """The match with the smaller p-value."""
+        return min(self.ref, self.alt, key=lambda match: match.p)
+
+
 @dataclass(frozen=True)
 class Explanation:
     """One explained variant.
@@ -75,6 +129,8 @@ class Explanation:
     unit : str
         Of the attributions.
     mutations : Mutations or None
+    motifs : tuple of tuple of Instance
+        Of each attribution, those to be named first first; empty if none are looked for.
     """
 
     site: Site
@@ -87,6 +143,7 @@ class Explanation:
     rollout: Rollout | None = None
     unit: str = LOG_ODDS
     mutations: Mutations | None = None
+    motifs: tuple[tuple[Instance, ...], ...] = ()
 
 
 class Row(NamedTuple):
@@ -173,6 +230,26 @@ def mutation_rows(explanation: Explanation) -> Iterator[tuple[str, ...]]:
                     yield *place, other, f"{change:.6g}"
 
 
+def motif_rows(explanation: Explanation) -> Iterator[tuple[str, ...]]:
+    """Yield the fields of `MOTIF_COLUMNS`, as text."""
+    site = explanation.site
+    for attribution, motifs in zip(explanation.attributions, explanation.motifs, strict=False):
+        for rank, found in enumerate(motifs, 1):
+            place = site.contig, str(found.start), str(found.end), found.better.strand
+            matches = (text for match in (found.ref, found.alt) for text in _texts(match))
+            name = found.motif.accession or found.motif.name
+            yield (
+                *(site.name, attribution.baseline, str(rank), name, found.motif.name, *place),
+                *(f"{found.cover:.3g}", *matches, found.change),
+            )
+
+
+def _texts(match: Match) -> tuple[str, str]:
+    """Return score and p-value; a point where there is no place for the motif."""
+    none = math.isnan(match.score)
+    return (".", ".") if none else (f"{match.score:.2f}", f"{match.p:.3g}")
+
+
 class Places(NamedTuple):
     """0-based half-open reference coordinates of haplotype bases, int64 ``[H]`` each."""
 
@@ -202,8 +279,8 @@ def haplotype_positions(allele: Allele, length: int, flank: int, size: int) -> P
 
 def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Picture:
     """Return the drawing of an explanation; `note` names its origin in the corner."""
-    site, allele = explanation.site, explanation.site.allele
-    columns = _columns(explanation)
+    site, allele, flank = explanation.site, explanation.site.allele, explanation.flank
+    columns = Columns.of(allele, min(LETTERS_AROUND, flank))
     contig, pos, ref, alt = site.name.rsplit(":", 3)
     of_score = explanation.unit == LOG_ODDS
     known = not math.isnan(explanation.probability)
@@ -214,9 +291,9 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
         subtitle=f"{note}; tracks as z-scores of 50-bp bins" if of_score else note,
         unit=explanation.unit,
         contig=site.contig,
-        letters=columns.letters,
+        letters=columns.letters(explanation.haplotypes, flank),
         positions=columns.positions,
-        lacking=columns.alt_index < 0,
+        lacking=columns.alt == NONE,
         variant=columns.variant,
         change=f"{_short(decode(allele.ref) or '–')} > {_short(decode(allele.alt) or '–')}",
         logos=tuple(
@@ -226,56 +303,47 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
                     unit=explanation.unit,
                     tracks=" and mean tracks" if of_score else "",
                 ),
-                columns.heights(a, explanation),
+                columns.heights(a, explanation.start, flank),
             )
             for a in explanation.attributions
         ),
         pos=allele.pos,
+        motifs=_motif_bars(explanation, columns),
         **_track_panels(explanation, tracks),
     )
 
 
+def _motif_bars(explanation: Explanation, columns: Columns) -> tuple[MotifBar, ...]:
+    """Return the motifs to draw, each for all that lie there and change like it."""
+    like: list[list[Instance]] = []
+    for found in chain.from_iterable(explanation.motifs):
+        group = next((group for group in like if _alike(group[0], found)), None)
+        if group is None:
+            like.append([found])
+        elif all(found.motif != other.motif for other in group):
+            group.append(found)
+    left, width = columns.variant.start, len(columns.positions)
+    bars = []
+    for first, *others in like:
+        begin, end = left + first.better.first, left + first.better.last
+        if end >= 0 and begin < width:
+            more = f" and {len(others)} more" if others else ""
+            p = " → ".join(dict.fromkeys(f"{match.p:.0e}" for match in (first.ref, first.alt)))
+            text = f"{first.motif.name} ({first.better.strand}){more}: {first.change}, p {p}"
+            bars.append(MotifBar(text, first.change, begin, end))
+    return tuple(bars[:BARS])
+
+
+def _alike(one: Instance, other: Instance) -> bool:
+    """Return True if the shorter lies in the other by half, and both change alike."""
+    first = max(one.better.first, other.better.first)
+    shared = min(one.better.last, other.better.last) + 1 - first
+    shorter = min(m.better.last + 1 - m.better.first for m in (one, other))
+    return one.change == other.change and 2 * shared >= shorter
+
+
 def _short(bases: str, most: int = 12) -> str:
     return bases if len(bases) <= most else f"{bases[: most - 1]}…"
-
-
-class _Columns(NamedTuple):
-    """Both haplotypes in one row: bases of the alleles side by side, gaps in the shorter."""
-
-    letters: str
-    positions: NDArray[np.int64]
-    variant: slice
-    ref_index: NDArray[np.int64]
-    alt_index: NDArray[np.int64]
-
-    def heights(self, attribution: Attribution, explanation: Explanation) -> NDArray[np.float64]:
-        """Return the attribution of each column: window, ref and alt; index -1 is empty."""
-        inside = self.positions - explanation.start + MARGIN
-        in_ref = self.ref_index >= 0
-        height = np.where(in_ref, attribution.window[inside] + attribution.ref[self.ref_index], 0.0)
-        return height + np.where(self.alt_index >= 0, attribution.alt[self.alt_index], 0.0)
-
-
-def _columns(explanation: Explanation) -> _Columns:
-    allele, flank = explanation.site.allele, explanation.flank
-    around = min(LETTERS_AROUND, flank)
-    n_ref, n_alt = len(allele.ref), len(allele.alt)
-    width = max(n_ref, n_alt)
-    column = np.arange(-around, width + around)
-
-    def index(length: int) -> NDArray[np.int64]:
-        beyond = np.where(column >= width, column - width + length, -1 - flank)
-        return flank + np.where(column < length, column, beyond)
-
-    ref_index, alt_index = index(n_ref), index(n_alt)
-    ref, alt = decode(explanation.haplotypes.ref[0]), decode(explanation.haplotypes.alt[0])
-    letters = "".join(
-        alt[a] if a >= 0 else ref[r] for r, a in zip(ref_index, alt_index, strict=True)
-    )
-    inserted = (column >= n_ref) & (column < width)
-    offset = np.where(column >= width, column - width + n_ref, np.minimum(column, n_ref - 1))
-    positions = allele.pos + np.where(inserted, n_ref - 1, offset)
-    return _Columns(letters, positions, slice(around, around + width), ref_index, alt_index)
 
 
 def _track_panels(explanation: Explanation, tracks: Sequence[str]) -> dict[str, Any]:

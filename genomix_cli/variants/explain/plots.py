@@ -22,6 +22,8 @@ FADED = 0.4
 UNOBSERVED_COLOUR = "#EFEFEF"
 # Losses, none, gains: grey in the middle keeps signal without attribution visible.
 ATTRIBUTION_COLOURS = ("#2166AC", "#C9C9C9", "#B2182B")
+LOSS, _, GAIN = ATTRIBUTION_COLOURS
+MOTIF_COLOURS = {"lost": LOSS, "weaker": LOSS, "gained": GAIN, "stronger": GAIN}
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,23 @@ class TrackPanel:
 
 
 @dataclass(frozen=True)
+class MotifBar:
+    """A motif above the letters.
+
+    Attributes
+    ----------
+    text, change : str
+    first, last : int
+        Columns of the logos; they may lie beyond them.
+    """
+
+    text: str
+    change: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Picture:
     """Contents of a figure.
 
@@ -85,6 +104,7 @@ class Picture:
     track_start : int
         Start of the first bin of the tracks.
     tracks : tuple of TrackPanel
+    motifs : tuple of MotifBar
     """
 
     title: str
@@ -100,6 +120,7 @@ class Picture:
     pos: int
     track_start: int
     tracks: tuple[TrackPanel, ...]
+    motifs: tuple[MotifBar, ...] = ()
 
 
 def draw(picture: Picture, path: Path) -> None:
@@ -114,18 +135,43 @@ def draw(picture: Picture, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", "explain") from error
-    heights = [1.9] * len(picture.logos) + [0.8] * len(picture.tracks)
+    n_bars, n_logos = bool(picture.motifs), len(picture.logos)
+    heights = [0.24 * len(picture.motifs)] * n_bars
+    heights += [1.9] * n_logos + [0.8] * len(picture.tracks)
     figure = Figure(figsize=(11, sum(heights) + 1.5), dpi=130, layout="constrained")
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    logos, tracks = axes[: len(picture.logos)], axes[len(picture.logos) :]
+    bars, logos, tracks = np.split(axes, (n_bars, n_bars + n_logos))
     figure.suptitle(picture.title, fontsize=13, fontweight="bold", x=0.02, ha="left")
     figure.text(0.98, 0.98, picture.subtitle, fontsize=9, ha="right", va="top")
+    for ax in bars:
+        _draw_motifs(ax, picture)
     _draw_logos(logos, picture)
     figure.align_ylabels(logos)
     if len(tracks):
         _draw_tracks(figure, tracks, picture)
         _join(figure, logos[-1], tracks[0], picture)
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _draw_motifs(ax: Any, picture: Picture) -> None:
+    """Draw a bar for each motif over its letters, the first on top, and name it."""
+    columns = len(picture.letters)
+    for row, motif in enumerate(picture.motifs):
+        first, last = max(motif.first, 0) - 0.4, min(motif.last, columns - 1) + 0.4
+        colour = MOTIF_COLOURS.get(motif.change, LINE_COLOUR)
+        ax.barh(-row, last - first, left=first, height=0.4, color=colour)
+        on_right = first + last < columns
+        ax.text(
+            last + 0.4 if on_right else first - 0.4,
+            -row,
+            motif.text,
+            ha="left" if on_right else "right",
+            va="center",
+            fontsize=8.5,
+            color=colour,
+        )
+    ax.set(xlim=(-0.5, columns - 0.5), ylim=(0.5 - len(picture.motifs), 0.5))
+    ax.axis("off")
 
 
 def _draw_logos(axes: Any, picture: Picture) -> None:
