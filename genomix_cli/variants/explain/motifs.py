@@ -69,7 +69,7 @@ def chosen_motifs(options: MotifOptions) -> tuple[Motif, ...]:
 
 
 class Enriched(NamedTuple):
-    """How often a motif is where attributions lie.
+    """Frequency of a motif where attributions lie.
 
     Attributes
     ----------
