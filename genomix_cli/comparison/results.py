@@ -25,6 +25,7 @@ from genomix_cli.comparison.summaries import Results
 from genomix_cli.comparison.words import (
     BEATS,
     NOT_ABOVE,
+    NOT_BEATEN,
     headline,
     verdict,
     warnings,
@@ -144,6 +145,8 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.
     # No verb of victory below what can be said without a look at a sample.
     if compared and against_majority and against_majority.verdict != BEATS:
         compared = replace(compared, verdict=NOT_ABOVE)
+    if compared and majority == i and outcome.model == MAJORITY and compared.verdict == BEATS:
+        compared = replace(compared, verdict=NOT_BEATEN)
     return summaries.OutcomeResult(
         name=outcome.name,
         model=outcome.model,

@@ -17,6 +17,8 @@ from genomix_cli.comparison.summaries import BatchCheck, Comparison, OutcomeResu
 FEW_UNITS = 30
 BEATS, LEVEL, BELOW, MIXED = "beats", "not told apart", "below", "metrics disagree"
 NOT_ABOVE = f"not above {MAJORITY}"
+# Of the majority itself, which wins nothing.
+NOT_BEATEN = "not beaten"
 #: Weighed beside the metric that was asked for: how often it is right, how well it ranks, and
 #: whether its probabilities mean what they say.
 WEIGHED = ("accuracy", "auroc", "nll")
@@ -92,7 +94,7 @@ def _first_model(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeRe
             f"{_by(compared, BEATS)}, and worse by {_by(compared, BELOW)}."
         )
     level = f"{this} and the best baseline, {other}, are not told apart: "
-    return f"{level}{_by(compared, LEVEL)}.{_alone(compared)}{_which(main, best)}"
+    return f"{level}{_by(compared, LEVEL)}.{_alone(main.name, compared)}{_which(main, best)}"
 
 
 def _against_majority(main: OutcomeResult, best: OutcomeResult, metric: str) -> str:
@@ -131,13 +133,13 @@ def _undecided(compared: Comparison) -> str:
     return f" In {listed(level)} the difference may be chance."
 
 
-def _alone(compared: Comparison) -> str:
+def _alone(name: str, compared: Comparison) -> str:
     """Return what a single metric says against the others, which is no verdict."""
     words = {BEATS: "better", BELOW: "worse"}
     return "".join(
-        f" By {METRICS[name].title} alone it is {words[each]}: "
-        f"{compared.differences[name].text(sign=True)}."
-        for name, each in compared.verdicts.items()
+        f" By {METRICS[metric].title} alone {name} is {words[each]}: "
+        f"{compared.differences[metric].text(sign=True)}."
+        for metric, each in compared.verdicts.items()
         if each in words
     )
 

@@ -95,6 +95,7 @@ KINDS = {
         Kind("copy_number", "log2 ratio of a genomic bin, arm or gene.", -_LARGEST, _LARGEST),
         Kind("copy_number_calls", "Discrete calls of a gene, -2 (deep loss) to 2 (gain).", -2, 2),
         Kind("fragments", "Fragments of a length, or of a length class in a bin.", 0, integer=True),
+        Kind("fragment_ratios", "Short to long fragments of a bin: a ratio, or its deviation."),
         Kind("chromatin", "Accessibility of a peak or region, on a log scale."),
         Kind("expression", "Expression of a gene, on a log scale."),
         Kind("mutations", "1 where a gene is mutated, 0 where it is not.", 0, 1, integer=True),

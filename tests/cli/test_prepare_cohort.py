@@ -344,3 +344,20 @@ def five_fold_accuracy(values: np.ndarray, labels: np.ndarray) -> float:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     return float(cross_val_score(model, values, labels, cv=folds).mean())
+
+
+RATIOS = "sample\tchr1:0-5000000\tchr1:5000000-10000000\ns1\t0.183\t-0.02\ns2\t0.21\t0.04\n"
+
+
+def test_ratios_of_fragments_are_a_kind_of_their_own(folder: Path, genomix_here: Here) -> None:
+    """As DELFI's are published: no whole numbers, so no counts."""
+    (folder / "ratios.tsv").write_text(RATIOS)
+    options = ["-m", "delfi=ratios.tsv", "--clinical", "clinical.csv", "--label", "cls"]
+    told = refused(genomix_here, *options, "--kind", "delfi=fragments")
+    assert "ratios of short to long fragments are --kind NAME=fragment_ratios" in told
+    ended = prepare(genomix_here, *options, "--kind", "delfi=fragment_ratios")
+    assert ended.code == 0, ended.err
+    with open_cohort(folder / "a.h5mu") as cohort:
+        assert cohort.kinds["delfi"].name == "fragment_ratios"
+        assert cohort.matrix("delfi")[0].tolist() == pytest.approx([0.183, -0.02])
+        assert cohort.features("delfi")["start"].tolist() == [0, 5_000_000]

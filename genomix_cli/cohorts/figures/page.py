@@ -55,6 +55,7 @@ PICTURES: Mapping[str, tuple[Draw, ...]] = {
     "copy_number": _COPY_NUMBER,
     "copy_number_calls": _COPY_NUMBER,
     "fragments": (fragments.lengths, fragments.ratio_profile, values.density, values.components),
+    "fragment_ratios": _VALUES,
     "chromatin": _VALUES,
     "expression": _VALUES,
     "mutations": (mutations.oncoplot, mutations.gene_frequencies, mutations.burden),

@@ -28,6 +28,7 @@ UNITS = {
     "copy_number": "log2 ratio",
     "copy_number_calls": "copy-number call",
     "fragments": "log10(1 + fragments)",
+    "fragment_ratios": "short to long fragments",
     "chromatin": "accessibility (log scale)",
     "expression": "expression (log scale)",
     "mutations": "mutated",

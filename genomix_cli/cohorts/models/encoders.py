@@ -191,6 +191,8 @@ def encoder_of(modality: Modality, width: int, dropout: float, *, generic: bool)
     """Return the encoder for the modality's kind, or the one for any."""
     specific = {
         "fragments": FragmentEncoder,
+        # Ratios of fragments are numbers along the genome too.
+        "fragment_ratios": CopyNumberEncoder,
         "copy_number": CopyNumberEncoder,
         "copy_number_calls": CopyNumberEncoder,
     }

@@ -289,13 +289,16 @@ def check_domain(values: Values, kind: Kind, where: Callable[[int, int], str]) -
 
 def outside_domain(kind: Kind, where: str, found: float) -> DataError:
     """Return the error for a value that its kind does not allow."""
-    is_fraction = kind.name == "methylation"
+    hints = {
+        "methylation": "M-values are --kind NAME=methylation_m",
+        "fragments": "ratios of short to long fragments are --kind NAME=fragment_ratios",
+    }
     return DataError(
         f"not a value of {kind.name}",
         where=where,
         expected=kind.domain,
         found=str(np.float32(found)),
-        hint="M-values are --kind NAME=methylation_m" if is_fraction else None,
+        hint=hints.get(kind.name),
     )
 
 

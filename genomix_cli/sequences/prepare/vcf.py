@@ -216,8 +216,14 @@ class _Sink:
             contigs, columns = self.like.contigs, self.like.columns
             places = np.asarray(self.places, np.int64)
             facts["sites not in the VCF"] = self.like.n_sites - len(places)
-        people, names = self.people, self.people
+        people, names, warnings = self.people, self.people, list[str]()
         if rows == HAPLOTYPES:
+            if self.request.haplotypes == "auto":
+                counts = f"{len(people):,} people become {2 * len(people):,} rows"
+                warnings.append(
+                    f"genotypes are phased: {counts}, NAME/1 and NAME/2, which no split parts; for "
+                    "one row a person: --haplotypes no"
+                )
             people = [person for person in people for _ in "12"]
             names = [f"{person}/{i}" for person in self.people for i in "12"]
         # Columns of sites without genotypes are unknown, those beside sites are the reference.
@@ -232,6 +238,7 @@ class _Sink:
             columns=columns,
             left_out=self.left_out,
             facts=facts,
+            warnings=warnings,
         )
 
     def _rows(self, name: str) -> str:

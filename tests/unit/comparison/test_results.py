@@ -145,6 +145,7 @@ def test_nothing_beats_below_the_majority():
     assert set(row.against_best.verdicts.values()) == {"beats"}
     assert row.against_best.verdict == "not above majority"
     assert not row.above_majority
+    assert found.outcomes[-1].against_best.verdict == "not beaten"
     assert "beats" not in found.headline
     assert "always naming the most frequent class" in found.headline
     assert found.best == "logistic"

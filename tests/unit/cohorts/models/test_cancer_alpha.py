@@ -84,12 +84,16 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
 def test_each_kind_has_its_encoder() -> None:
     made = {
         kind: type(encoder_of(replace(COPY, kind=kind), 8, 0.0, generic=False))
-        for kind in ("copy_number", "copy_number_calls", "fragments", "methylation", "other")
+        for kind in (
+            *("copy_number", "copy_number_calls", "fragments", "fragment_ratios"),
+            *("methylation", "other"),
+        )
     }
     assert made == {
         "copy_number": CopyNumberEncoder,
         "copy_number_calls": CopyNumberEncoder,
         "fragments": FragmentEncoder,
+        "fragment_ratios": CopyNumberEncoder,
         "methylation": MLPEncoder,
         "other": MLPEncoder,
     }

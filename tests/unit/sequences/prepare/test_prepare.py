@@ -93,6 +93,12 @@ class TestVcf:
         assert letters(found) == ["CGTG", "CATN", "CAAA", "TCAG", "TNNG", "TNNG"]
         assert found.group.tolist() == [0, 0, 1, 1, 2, 2]
         assert summary.rows == "haplotypes"
+        assert summary.warnings == [
+            "genotypes are phased: 3 people become 6 rows, NAME/1 and NAME/2, which no split parts"
+            "; for one row a person: --haplotypes no"
+        ]
+        asked, said = prepare(tmp_path / "c.h5", path, haplotypes="yes")
+        assert (asked.names.tolist(), said.warnings) == (found.names.tolist(), [])
         joined, _ = prepare(tmp_path / "b.h5", path, haplotypes="no")
         assert letters(joined) == ["CRTN", "YMAR", "TNNG"]
 
