@@ -209,3 +209,10 @@ class Classifier(ABC, Generic[D]):
         an item lacks.
         """
         return None
+
+    def alone(self, inputs: Any) -> dict[str, Floats]:
+        """Return the logarithm of each class's probability ``[n, K]`` by each modality alone.
+
+        Empty where the model has no such parts.
+        """
+        return {}

@@ -15,11 +15,15 @@ from genomix_cli.config import from_dict
 from genomix_cli.learning.task import Epoch
 from genomix_cli.provenance import atomic_path
 
+# Before the name of a modality whose own answers are stored.
+ALONE = "alone:"
+
 
 def save_result(path: Path, result: FoldResult) -> None:
     """Write a result; arrays that are None are left out."""
     values = {field.name: getattr(result, field.name) for field in fields(result)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    arrays |= {f"{ALONE}{name}": value for name, value in result.alone.items()}
     plain = {
         "fit": asdict(result.fit),
         "calibrations": [asdict(calibration) for calibration in result.calibrations],
@@ -37,6 +41,7 @@ def load_result(path: Path) -> FoldResult:
     with np.load(path, allow_pickle=False) as file:
         plain = json.loads(file["plain"].tobytes())
         arrays = {name: file[name] for name in file.files if name != "plain"}
+    alone = {n.removeprefix(ALONE): arrays.pop(n) for n in list(arrays) if n.startswith(ALONE)}
     fit, importances = plain.pop("fit"), plain.pop("importances", ())
     curve = tuple(Epoch(**epoch) for epoch in fit.pop("curve"))
     calibrations = plain.pop("calibrations")
@@ -44,6 +49,7 @@ def load_result(path: Path) -> FoldResult:
         calibrations=tuple(from_dict(Calibration, each, where=path) for each in calibrations),
         fit=FoldFit(**fit, curve=curve),
         importances=tuple(Importance(**importance) for importance in importances),
+        alone=alone,
         **plain,
         **arrays,
     )

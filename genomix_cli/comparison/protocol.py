@@ -64,6 +64,8 @@ class FoldResult:
     shuffled : NDArray, optional
         float64 ``[t, K]``: probabilities after training on shuffled labels.
     importances : tuple of Importance
+    alone : dict of str to NDArray
+        float64 ``[t, K]``: probabilities by single modalities, where the model has such parts.
     """
 
     fit: FoldFit
@@ -75,6 +77,7 @@ class FoldResult:
     attention: NDArray[np.float32] | None = None
     shuffled: Floats | None = None
     importances: tuple[Importance, ...] = field(default=())
+    alone: dict[str, Floats] = field(default_factory=dict)
 
 
 def judge(
@@ -98,6 +101,7 @@ def judge(
         trained.trials,
         trained.models[0].attention(test.inputs),
         shuffled,
+        alone={name: np.exp(p) for name, p in trained.models[0].alone(test.inputs).items()},
     )
     return result, trained
 
@@ -189,6 +193,9 @@ def outcome(
     probability = np.full((n_seeds, n, k), np.nan)
     raw, shuffled = probability.copy(), np.full((n, k), np.nan)
     sets, measured = np.zeros((n, k), bool), data.only(entrant.modalities).measured
+    # A fold whose training part lacks a modality has no answer from it: such a one is left out.
+    shared = set.intersection(*(set(result.alone) for result in results))
+    alone = {m: np.full((n, k), np.nan) for m in entrant.modalities if m in shared}
     for result in results:
         rows, log_p = result.rows, result.log_probability
         raw[:, rows] = at_temperature(log_p, 1.0)
@@ -197,6 +204,8 @@ def outcome(
         sets[rows] = scores[0].sets
         if result.shuffled is not None:
             shuffled[rows] = result.shuffled
+        for name, values in alone.items():
+            values[rows] = result.alone[name]
     return Outcome(
         name=entrant.name,
         model=entrant.model,
@@ -210,6 +219,7 @@ def outcome(
         folds=tuple(result.fit for result in results),
         attention=_attention(data, results),
         shuffled=shuffled if results[0].shuffled is not None else None,
+        alone=alone,
     )
 
 

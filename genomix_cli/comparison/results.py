@@ -27,6 +27,7 @@ from genomix_cli.comparison.words import (
     NOT_ABOVE,
     NOT_BEATEN,
     headline,
+    reaching,
     verdict,
     warnings,
     weighed,
@@ -99,10 +100,12 @@ def results(
     best = _best(tested)
     held = sum(tested.ceiling(outcome) is not None for outcome in study.outcomes)
     outcomes = tuple(_outcome(tested, i, best, held) for i in range(len(study.outcomes)))
+    alone = _alone(tested, outcomes, seed)
     counts = np.bincount(tested.label, minlength=len(study.classes))
     units = len(np.unique(tested.unit))
     return Results(
-        headline=headline(outcomes, metric, None if best is None else outcomes[best]),
+        headline=headline(outcomes, metric, None if best is None else outcomes[best])
+        + reaching(alone, next((row.name for row in outcomes if row.main), "")),
         warnings=tuple(warnings(outcomes, units, counts, study)),
         metric=metric,
         best=None if best is None else study.outcomes[best].name,
@@ -116,7 +119,45 @@ def results(
         seeds=study.seeds,
         draws=tested.draws,
         outcomes=outcomes,
+        alone=alone,
     )
+
+
+def _alone(
+    tested: _Tested, outcomes: Sequence[summaries.OutcomeResult], seed: int
+) -> tuple[summaries.Alone, ...]:
+    """Return each modality alone against the first main model, if that is of use and saw several.
+
+    The parts are those of the first model that has some, as `best-single` has.
+    """
+    main = next((i for i, outcome in enumerate(tested.study.outcomes) if outcome.main), None)
+    whole = next((outcome for outcome in tested.study.outcomes if outcome.alone), None)
+    if main is None or whole is None or not outcomes[main].above_majority:
+        return ()
+    if len(outcomes[main].modalities) < 2:
+        return ()
+    # The draws of all models, so that differences are paired.
+    bootstrap = Bootstrap(tested.unit, tested.draws, seed)
+    weigh = weighed_metrics(tested.metric)
+    parts = [values[tested.rows] for values in whole.alone.values()]
+    own = multiclass.replicate(tested.label, parts, bootstrap, weigh)
+    found = []
+    for j, name in enumerate(whole.alone):
+        both = Replicates(
+            {m: np.stack([tested.replicates.of_all[m][main], own.of_all[m][j]]) for m in weigh},
+            {},
+        )
+        differences = {m: both.difference(0, 1, m) for m in weigh}
+        verdicts = {m: verdict(differences[m], m) for m in weigh}
+        compared = summaries.Comparison(
+            name, tested.metric, differences, verdicts, weighed(verdicts)
+        )
+        metrics = {m: both.interval(1, m) for m in weigh}
+        found.append(
+            summaries.Alone(name, whole.name, compared, metrics, compared.verdict != BEATS)
+        )
+    sign = 1 if METRICS[tested.metric].larger_is_better else -1
+    return tuple(sorted(found, key=lambda each: -sign * each.metrics[tested.metric].value))
 
 
 def _best(tested: _Tested) -> int | None:

@@ -121,6 +121,8 @@ class Outcome:
     shuffled : NDArray, optional
         float64 ``[n, K]``: probability after training on shuffled labels, to be judged by
         `Study.shuffled_label`.
+    alone : dict of str to NDArray
+        float64 ``[n, K]`` for each modality that it has an answer from alone, of the first seed.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Outcome:
     folds: tuple[FoldFit, ...]
     attention: NDArray[np.float32] | None = None
     shuffled: Floats | None = None
+    alone: dict[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,29 @@ class OutcomeResult:
 
 
 @dataclass(frozen=True)
+class Alone:
+    """One modality alone, beside the first model that was asked for, which saw several.
+
+    Attributes
+    ----------
+    modality, by : str
+        Its name, and that of the row of the table whose part it is.
+    compared : Comparison
+        The model of several modalities less this one.
+    metrics : dict of str to Interval
+        Of the metrics that are weighed.
+    reaches : bool
+        True if the model of several is not above it.
+    """
+
+    modality: str
+    by: str
+    compared: Comparison
+    metrics: dict[str, Interval]
+    reaches: bool
+
+
+@dataclass(frozen=True)
 class BatchCheck:
     """The same models judged on whole batches that were held out, where classes follow batches.
 
@@ -257,6 +280,8 @@ class Results:
     draws : int
         Number of draws of the bootstrap.
     outcomes : tuple of OutcomeResult
+    alone : tuple of Alone
+        Single modalities, the best first, where some model answers from each alone.
     batches : BatchCheck, optional
         Where random folds may have measured the batch.
     """
@@ -275,6 +300,7 @@ class Results:
     seeds: tuple[int, ...]
     draws: int
     outcomes: tuple[OutcomeResult, ...]
+    alone: tuple[Alone, ...] = ()
     batches: BatchCheck | None = None
 
     def to_dict(self) -> dict[str, Any]:

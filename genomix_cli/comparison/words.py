@@ -12,7 +12,13 @@ from genomix_cli.comparison.bootstrap import few_units
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import MAJORITY, Study
-from genomix_cli.comparison.summaries import BatchCheck, Comparison, OutcomeResult, Results
+from genomix_cli.comparison.summaries import (
+    Alone,
+    BatchCheck,
+    Comparison,
+    OutcomeResult,
+    Results,
+)
 
 FEW_UNITS = 30
 BEATS, LEVEL, BELOW, MIXED = "beats", "not told apart", "below", "metrics disagree"
@@ -114,6 +120,21 @@ def _against_majority(main: OutcomeResult, best: OutcomeResult, metric: str) -> 
     )
     told = ", ".join(_difference(compared, name) for name in compared.verdicts)
     return f"{this} is {word} always naming the most frequent class: {told}.{others}"
+
+
+def reaching(alone: Sequence[Alone], model: str) -> str:
+    """Return a sentence that names the modalities that alone reach a model of several."""
+    told = [
+        f"{each.modality} ({METRICS[each.compared.metric].title} "
+        f"{each.metrics[each.compared.metric].value:.3f})"
+        for each in alone
+        if each.reaches
+    ]
+    if not told:
+        return ""
+    verb = "reach" if len(told) > 1 else "reaches"
+    rest = "the other modalities are not shown to add anything"
+    return f" Alone, {listed(told)} {verb} {model}: {rest}."
 
 
 def _by(compared: Comparison, word: str) -> str:

@@ -126,6 +126,13 @@ class SingleModels(CohortModel):
             for i, model in self._models.items()
         }
 
+    def alone(self, samples: Samples) -> dict[str, Floats]:
+        """Return the answer of each modality; of a sample without it the classes' frequencies."""
+        return {
+            self.modalities[i].name: np.where(samples.present[:, [i]], log_p, self._log_prior)
+            for i, log_p in self._of_each(samples).items()
+        }
+
     def state(self) -> State:
         """Return the frequencies of the classes, and state and temperature of each model."""
         state = {

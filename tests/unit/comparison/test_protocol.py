@@ -237,6 +237,7 @@ def test_a_result_is_cached_and_read_back(case: Case, tmp_path: Path) -> None:
         fit=replace(result.fit, curve=curve),
         attention=np.full((30, 2, 2), np.nan, np.float32),
         importances=(Importance("first", "a", 0.5, True),),
+        alone={"rna": np.full((30, 2), 0.25), "a/b": np.full((30, 2), 0.5)},
     )
     save_result(tmp_path / "result.npz", result)
     again = load_result(tmp_path / "result.npz")

@@ -219,6 +219,29 @@ def test_the_metric_that_is_asked_for_ranks_the_baselines_and_comes_first():
     assert "log loss" in by_loss.headline
 
 
+def test_a_modality_that_alone_reaches_the_model_of_several_is_named():
+    given = study(n=600, gain=0.9, baselines=("best-single",), shuffled=False)
+    main, single = given.outcomes
+    noise = softmax(np.random.default_rng(0).normal(0, 0.5, (600, 3)))
+    parts = {MODALITIES[1]: noise, MODALITIES[0]: main.probability[0]}
+    single = replace(single, alone=parts)
+    found = _results(with_majority(replace(given, outcomes=(main, single))))
+    assert [(each.modality, each.reaches) for each in found.alone] == [
+        (MODALITIES[0], True),
+        (MODALITIES[1], False),
+    ]
+    assert f"Alone, {MODALITIES[0]} (accuracy" in found.headline
+    assert "reaches omics-transformer" in found.headline
+    assert MODALITIES[1] not in found.headline
+    first, second = (each.compared.differences["accuracy"] for each in found.alone)
+    assert first == (0, 0, 0)
+    assert second.low > 0
+    json.dumps(found.to_dict(), allow_nan=False)
+    of_one = replace(main, modalities=MODALITIES[:1])
+    assert _results(replace(given, outcomes=(of_one, single))).alone == ()
+    assert _results(given).alone == ()
+
+
 def test_both_figures_stand_in_the_headline_where_classes_follow_batches():
     here, there = _results(gain=0.9, n=600), _results(gain=-3.0, n=600)
     found = with_batches(here, BatchCheck(0.6, there))

@@ -207,7 +207,7 @@ class TestTrees:
     @pytest.mark.parametrize("k", [2, 3])
     def test_gradient_boosting_is_scikit_learns(self, k):
         samples = easy(n=150, n_classes=k)
-        model = learned("gradient-boosting", samples, rounds=12, column_share=0.5)
+        model = learned("gradient-boosting", samples, rounds=12, column_share=0.5, bins=31)
         x = matrix(samples)
         oracle = HistGradientBoostingClassifier(
             max_iter=12,
@@ -225,7 +225,7 @@ class TestTrees:
     def test_lightgbm_without_its_parameters_is_whole(self):
         lightgbm = pytest.importorskip("lightgbm")
         samples = easy(n=150, n_classes=3)
-        model = learned("lightgbm", samples, rounds=12, column_share=1.0)
+        model = learned("lightgbm", samples, rounds=12, column_share=1.0, bins=31)
         x = matrix(samples)
         parameters = {
             "objective": "multiclass",
@@ -257,6 +257,20 @@ class TestTrees:
         monkeypatch.setitem(sys.modules, "lightgbm", None)
         with pytest.raises(MissingExtraError, match=r"genomix-toolkit\[lightgbm\]"):
             learned("lightgbm", easy(n=40))
+
+
+@pytest.mark.parametrize("name", ["late-fusion", "best-single"])
+def test_each_modality_answers_alone_and_says_nothing_of_samples_without_it(name):
+    samples = with_gaps(easy())
+    model = learned(name, samples, strengths=(0.1,))
+    parts = model.alone(samples)
+    assert list(parts) == [modality.name for modality in samples.modalities]
+    for i, log_p in enumerate(parts.values()):
+        np.testing.assert_allclose(np.exp(log_p).sum(1), 1)
+        there = samples.present[:, i]
+        assert (log_p[there].argmax(1) == samples.label[there]).mean() > 0.8
+        assert len(np.unique(log_p[~there], axis=0)) == 1
+    assert learned("logistic", samples).alone(samples) == {}
 
 
 class TestLateFusion:
