@@ -45,7 +45,6 @@ NEIGHBOURHOOD = 65_536
 _REF, _ALT, _INFO = 3, 4, 7
 _CODES = {letter: encode(letter) for letter in "ACGTacgt"}
 _NO_ALLELE = (None,)
-_FINE = (None,)
 _BASES = re.compile(r"[ACGTacgt]+")
 
 
@@ -96,33 +95,44 @@ def _check_run(run: Sequence[Record], chrom: str, reference: Reference) -> list[
     """Check records of one contig that lie close together."""
     contig = reference.names.find(chrom)
     if contig is None:
-        return [_classified(record, "", CONTIG_ABSENT, None) for record in run]
+        return [_off_reference(record) for record in run]
     # Left-aligning an indel needs the bases that it may move over.
     first = min([record.pos for record in run]) - 1 - MAX_SHIFT
     last = max([record.pos - 1 + len(record.fields[_REF]) for record in run])
     stretch = Stretch.of(reference, contig, first, last)
-    return [
-        _classified(record, contig, stretch.site(record.pos - 1, record.fields[_REF]), stretch)
-        for record in run
-    ]
-
-
-def _classified(record: Record, contig: str, site: str | None, stretch: Stretch | None) -> Checked:
-    ref, alt = record.fields[_REF], record.fields[_ALT]
-    if "," not in alt:  # nearly every record: no lists for it
+    letters, start = stretch.letters, stretch.first
+    made, new = [], tuple.__new__
+    for record in run:  # one loop, and no call that can be spared: this is done for every record
+        _, pos, fields = record
+        ref, alt, at = fields[_REF], fields[_ALT], pos - 1 - start
+        is_as_said = at >= 0 and letters.startswith(ref, at)
+        site = None if is_as_said else stretch.site(pos - 1, ref)
+        if "," in alt:
+            made.append(_several(record, contig, site, stretch))
+            continue
         reason = classify_allele(ref, alt) or site
-        if reason is not None or stretch is None:
-            return Checked(record, contig, _NO_ALLELE, (reason,), site)
-        return Checked(record, contig, (_placed(record.pos - 1, ref, alt, stretch),), _FINE, site)
-    alts = alt.split(",")
+        alleles = _NO_ALLELE if reason else (_placed(pos - 1, ref, alt, stretch),)
+        made.append(new(Checked, (record, contig, alleles, (reason,), site)))
+    return made
+
+
+def _several(record: Record, contig: str, site: str | None, stretch: Stretch) -> Checked:
+    """Check a record of several ALTs."""
+    ref, alts = record.ref, record.alts
     reasons = tuple([classify_allele(ref, alt) or site for alt in alts])
     alleles = tuple(
         [
-            _placed(record.pos - 1, ref, alt, stretch) if reason is None and stretch else None
+            None if reason else _placed(record.pos - 1, ref, alt, stretch)
             for alt, reason in zip(alts, reasons, strict=True)
         ]
     )
     return Checked(record, contig, alleles, reasons, site)
+
+
+def _off_reference(record: Record) -> Checked:
+    """Check a record whose contig the reference lacks."""
+    reasons = tuple([classify_allele(record.ref, alt) or CONTIG_ABSENT for alt in record.alts])
+    return Checked(record, "", (None,) * len(reasons), reasons, CONTIG_ABSENT)
 
 
 def _placed(pos: int, ref: str, alt: str, stretch: Stretch) -> Allele:
@@ -218,8 +228,12 @@ class CheckedVariants:
     def _check_order(self, records: Sequence[Record]) -> None:
         contig, last = self._last
         for record in records:
-            chrom, pos = record.fields[0], record.pos
-            goes_back = pos < last if chrom == contig else chrom in self.contigs
+            _, pos, fields = record
+            chrom = fields[0]
+            if chrom == contig and pos >= last:  # nearly always
+                last = pos
+                continue
+            goes_back = chrom == contig or chrom in self.contigs
             if goes_back and self.first_unsorted is None:
                 self.first_unsorted = self.reader.where(record)
                 log.warning(

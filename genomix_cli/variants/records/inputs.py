@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import encode, reverse_complement
@@ -207,7 +208,16 @@ def haplotypes(
         low = min(a.pos for a in alleles) - flank
         high = max(a.pos + len(a.ref) for a in alleles) + width
         codes = source.codes(contig, low, high)
+    # Substitutions are most variants, and one look-up for all; the others one by one.
+    single = [row for row, allele in enumerate(alleles) if allele.is_substitution]
+    if single:
+        starts = np.array([alleles[row].pos for row in single]) - flank - low
+        ref[single] = alt[single] = sliding_window_view(codes, width)[starts]
+        ref[single, flank] = np.concatenate([alleles[row].ref for row in single])
+        alt[single, flank] = np.concatenate([alleles[row].alt for row in single])
     for row, allele in enumerate(alleles):
+        if allele.is_substitution:
+            continue
         left = allele.pos - low
         before = codes[left - flank : left]
         after = codes[left + len(allele.ref) :]

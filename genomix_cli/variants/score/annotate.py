@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, repeat
 from typing import Literal, Protocol
 
@@ -115,6 +116,7 @@ class Annotator:
         )
         self._none = (MISSING,) * len(self.tags)
         self._scores = ";".join(f"{tag.key}=%s" for tag in self.tags)
+        self._unscored = self._scores % self._none
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -197,17 +199,24 @@ class Annotator:
         part: Sequence[str],
         notes: Notes,
     ) -> str:
-        # Nearly every record has one ALT: no lists for it.
-        values = rows[0] if len(rows) == 1 else map(",".join, zip(*rows, strict=True))
-        scores = self._scores % tuple(values)
+        if len(rows) > 1:
+            scores = self._scores % tuple(map(",".join, zip(*rows, strict=True)))
+        else:  # as nearly every record has it: no lists
+            scores = self._unscored if rows[0] is self._none else self._scores % rows[0]
         if any(checked.reasons):
-            scores += f";{REASON}={','.join([reason or MISSING for reason in checked.reasons])}"
+            scores += _entry(REASON, checked.reasons)
         if any(part):
-            scores += f";{SEEN}={','.join([name or MISSING for name in part])}"
+            scores += _entry(SEEN, tuple(part))
         for key, texts in notes:
             if texts.count(MISSING) < len(texts):
                 scores += f";{key}={','.join(texts)}"
         return with_scores(checked.record.fields, scores)
+
+
+@lru_cache(1024)  # of few different ones
+def _entry(key: str, names: tuple[str | None, ...]) -> str:
+    """Return an INFO entry, behind a semicolon, of a name per ALT."""
+    return f";{key}={','.join([name or MISSING for name in names])}"
 
 
 def with_scores(fields: Sequence[str], scores: str) -> str:
@@ -225,7 +234,9 @@ def with_scores(fields: Sequence[str], scores: str) -> str:
         info = ";".join(e for e in info.split(";") if not e.startswith(PREFIX)) or MISSING
     if info not in (MISSING, ""):
         scores = f"{info};{scores}"
-    return "\t".join((*fields[:_INFO], scores, *fields[_INFO + 1 :]))
+    line = [*fields]
+    line[_INFO] = scores
+    return "\t".join(line)
 
 
 def _table_rows(
