@@ -1,10 +1,14 @@
-"""Whether `genomix score` keeps up and stays small, as a Markdown table.
+"""Whether `genomix score` keeps up and stays small, as Markdown tables.
 
-    python benchmarks/scale.py [--records 1000000] [--threads 1]
+    python benchmarks/scale.py [--records 1000000] [--alleles 4000] [--threads 1]
 
-Made-up input and a model of almost no size, so that everything else is what is measured: peak
-memory at 10 thousand and at `--records` variants, and how fast records go through when none of
-them can be scored. Each run is a process of its own.
+Records: made-up input and a model of almost no size, so that everything else is what is measured:
+peak memory at 10 thousand and at `--records` variants, and the CPU time of a record, with start-up
+taken away, beside that of ``bcftools view`` from and to the same formats. Each run is a process of
+its own.
+
+Default weights: CPU time of an allele, by the layers as they are trained and as they score, in
+turns; and of `--alleles` alleles from end to end. CPU seconds, for the machine may be shared.
 """
 
 from __future__ import annotations
@@ -12,20 +16,33 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from chr22 import run
 
+from genomix_cli.variants.models.activity import Activity
+from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
-from genomix_cli.variants.trained import ModelConfig, arch_of, save_model
+from genomix_cli.variants.records.inputs import Allele
+from genomix_cli.variants.requests import DEFAULT_MODEL
+from genomix_cli.variants.score.doctor import MadeUpGenome
+from genomix_cli.variants.score.engine import Engine, Target
+from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
 
 LENGTH = 30_000_000
 SPACING = 30
 FEW = 10_000
+SPARSE = 600  # bases between two variants of a person's genome
+GENOME = 5_000_000  # variants of a person
+ROUNDS = 7
 HEADER = (
     "##fileformat=VCFv4.3\n"
     f"##contig=<ID=chr1,length={LENGTH}>\n"
@@ -59,51 +76,146 @@ def write_model(folder: Path) -> None:
     save_model(folder, module, ModelConfig("gmt", arch_of(module), ()))
 
 
-def records(bases: str, count: int, alt: str | None) -> Iterator[str]:
+class Usage(NamedTuple):
+    """What a process has used: CPU seconds, and MiB at most."""
+
+    cpu: float
+    memory: float
+
+
+def usage(command: Sequence[str]) -> Usage:
+    """Run a command and return what it has used."""
+    pid = os.spawnvp(os.P_NOWAIT, command[0], [*command])
+    _, status, used = os.wait4(pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} ended with {status}")
+    return Usage(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def score(*arguments: object) -> Usage:
+    """Run ``genomix score`` on one thread of the model."""
+    return usage([sys.executable, "-m", "genomix_cli", "score", *map(str, arguments), "-q"])
+
+
+def records(bases: str, count: int, alt: str | None, spacing: int = SPACING) -> Iterator[str]:
     """An SNV every 30 bases, or what `alt` says in its place."""
     for i in range(count):
-        pos = 1 + SPACING * i
+        pos = 1 + spacing * i
         ref = bases[pos - 1]
         other = alt or "ACGT"["ACGT".index(ref) - 1]
         info = f"AC={i % 50};AF={i % 997 / 1000}"
         yield f"chr1\t{pos}\trs{1_000_000 + i}\t{ref}\t{other}\t50\tPASS\t{info}\n"
 
 
-def write_vcf(path: Path, bases: str, count: int, alt: str | None = None) -> Path:
+def write_vcf(path: Path, lines: Iterator[str]) -> Path:
     """A VCF, compressed by its name."""
-    data = (HEADER + "".join(records(bases, count, alt))).encode()
+    data = (HEADER + "".join(lines)).encode()
     path.write_bytes(gzip.compress(data, 6) if path.suffix == ".gz" else data)
     return path
 
 
+def show_records(work: Path, bases: str, count: int, common: list[object]) -> None:
+    """Print the table of records."""
+    stats = work / "stats.json"
+    jobs: list[tuple[str, str | None, str, str]] = [
+        ("SNVs, scored", None, "in.vcf", "out.vcf.gz"),
+        ("nothing to score", "<DEL>", "in.vcf", "out.vcf"),
+        ("nothing to score", "<DEL>", "in.vcf", "out.vcf.gz"),
+        ("nothing to score", "<DEL>", "in.vcf.gz", "out.vcf.gz"),
+    ]
+    print(
+        "| what | in | out | records | CPU us per record | times bcftools | records/s | peak MiB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for what, alt, given, wanted in jobs:
+        out, cost, theirs = work / wanted, [], []
+        for n in (FEW, count):
+            vcf = write_vcf(work / given, records(bases, n, alt))
+            used = score(vcf, "-o", out, "--stats", stats, "-m", work / "model", *common)
+            cost.append(used.cpu)
+            if shutil.which("bcftools"):
+                kind = "-Oz" if wanted.endswith(".gz") else "-Ov"
+                theirs.append(usage(["bcftools", "view", kind, "-o", str(out), str(vcf)]).cpu)
+        done = json.loads(stats.read_text())
+        rate = done["records"] / done["seconds"]["all"]
+        each = (cost[1] - cost[0]) / (count - FEW)
+        ratio = f"{(cost[1] - cost[0]) / (theirs[1] - theirs[0]):.1f}" if theirs else ""
+        forms = f"{given.partition('.')[2]} | {wanted.partition('.')[2]}"
+        print(
+            f"| {what} | {forms} | {count:,} | {each * 1e6:.1f} | {ratio} | {rate:,.0f} "
+            f"| {used.memory:.0f} |",
+            flush=True,
+        )
+
+
+class Plain(Activity):
+    """The default weights by the layers as they are trained."""
+
+    def differences(self, variants: Variants) -> torch.Tensor:
+        """Return the activity of alt less that of ref."""
+        ref, alt = (self.probabilities(codes) for codes in (variants.ref, variants.alt))
+        return self.activity(alt) - self.activity(ref)
+
+    def substitutions(self, variants: Variants) -> torch.Tensor:
+        """Return the same."""
+        return self.differences(variants)
+
+
+def show_layers() -> None:
+    """Print how much faster the layers of scoring are, engine and input included."""
+    network = load_model(DEFAULT_MODEL).module.network
+    engines = [
+        Engine(model.eval(), MadeUpGenome((), 100_000), torch.device("cpu"))
+        for model in (Plain(network), Activity(network))
+    ]
+    bases = np.arange(4, dtype=np.uint8)
+    print("\n| alleles | together | CPU ms of one, as trained | as scored | ratio |")
+    print("|---|---|---|---|---|")
+    for what, alt in (("substitutions", bases[1:2]), ("insertions", bases[1:4])):
+        for count in (64, 1):
+            ref = bases[: len(alt) == 1]
+            targets = [Target("made-up", Allele(1000 + 600 * i, ref, alt), 0) for i in range(count)]
+            times: list[list[float]] = [[], []]
+            for _ in range(ROUNDS):
+                for engine, taken in zip(engines, times, strict=True):
+                    start = time.process_time()
+                    engine.score(targets)
+                    taken.append((time.process_time() - start) / count * 1000)
+            plain, fast = map(np.median, times)
+            ratio = np.median(np.divide(*times))
+            print(f"| {what} | {count} | {plain:.2f} | {fast:.2f} | {ratio:.1f}x |", flush=True)
+
+
+def show_default(work: Path, bases: str, count: int, common: list[object]) -> None:
+    """Print what the default weights cost from end to end."""
+    costs = []
+    for n in (count // 4, count):
+        vcf = write_vcf(work / "in.vcf", records(bases, n, None, SPARSE))
+        costs.append(score(vcf, "-o", work / "out.vcf", *common).cpu)
+    each = (costs[1] - costs[0]) / (count - count // 4)
+    print(
+        f"\n{count:,} SNVs {SPARSE} bp apart, default weights: {each * 1000:.2f} CPU ms each, "
+        f"{1 / each:,.0f} per CPU second; start-up {costs[1] - each * count:.1f} s; "
+        f"{GENOME:,} extrapolated: {each * GENOME / 3600:.1f} CPU hours"
+    )
+
+
 def main() -> None:
-    """Run everything and print the table."""
+    """Run everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=LENGTH // SPACING)
+    parser.add_argument("--alleles", type=int, default=4_000)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         bases = write_genome(work / "genome.fa")
         write_model(work / "model")
-        stats = work / "stats.json"
-        common = ["--fasta", str(work / "genome.fa"), "-m", str(work / "model"), "-q"]
-        common += ["--threads", str(options.threads), "--device", "cpu", "--stats", str(stats)]
-        jobs: list[tuple[str, int, str | None, str, str]] = [
-            ("SNVs, scored", FEW, None, "in.vcf", "out.vcf.gz"),
-            ("SNVs, scored", options.records, None, "in.vcf", "out.vcf.gz"),
-            ("nothing to score", options.records, "<DEL>", "in.vcf", "out.vcf"),
-            ("nothing to score", options.records, "<DEL>", "in.vcf", "out.vcf.gz"),
-            ("nothing to score", options.records, "<DEL>", "in.vcf.gz", "out.vcf.gz"),
-        ]
-        print("| what | in | out | records | records/s | peak MiB |\n|---|---|---|---|---|---|")
-        for what, count, alt, given, wanted in jobs:
-            vcf = write_vcf(work / given, bases, count, alt)
-            _, memory = run(["score", str(vcf), "-o", str(work / wanted), *common])
-            done = json.loads(stats.read_text())
-            rate = done["records"] / done["seconds"]["all"]
-            forms = f"{given.partition('.')[2]} | {wanted.partition('.')[2]}"
-            print(f"| {what} | {forms} | {count:,} | {rate:,.0f} | {memory:.0f} |", flush=True)
+        common = ["--fasta", work / "genome.fa", "--threads", options.threads, "--device", "cpu"]
+        show_records(work, bases, options.records, common)
+        show_layers()
+        show_default(work, bases, options.alleles, common)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,10 @@ RECORDS = [
         "unit/variants/records",
         # No left context for indels.
         ("for record in run]) - 1 - MAX_SHIFT", "for record in run]) - 1"),
-        ("classify_allele(ref, alt) or site\n        if", "classify_allele(ref, alt)\n        if"),
+        (
+            "classify_allele(ref, alt) or site\n        alleles",
+            "classify_allele(ref, alt)\n        alleles",
+        ),
         ("count <= AUDIT_SHARE * self.compared", "count < self.compared"),
     ),
     *_of(
@@ -125,11 +128,18 @@ ENGINE = [
         ("[allele.pos - start for", "[allele.pos for"),
         ("(contig, start) != self._place", "start != (self._place or (0, 0))[1]"),
         ("self.mode](allele.pos, size), core]", "self.mode](allele.pos, size), 0]"),
-        ("row += logits[: len(row)]", "row += logits[-len(row) :]"),
-        ("total / np.float32(len(work.variants))", "total"),
+        ("(parts)[:, : len(work.rows)]", "(parts)[:, -len(work.rows) :]"),
+        ("strands[0]) / len(strands)", "strands[0])"),
         ("arrays.codes == UNKNOWN_BASE", "arrays.codes > UNKNOWN_BASE"),
         ('finite(answers, "a score", check)', "answers"),
         ("count - 1)\n        start += size", "count - 1)[::-1].copy()\n        start += size"),
+    ),
+    *_of(
+        "variants/score/engine.py",
+        "unit/variants/score/test_engine.py",
+        ("OnItsWay(self._answers(work))", "OnItsWay(self._answers(work).cpu())"),
+        ("> LAUNCHED", ">= LAUNCHED"),
+        ("elapsed_time(end) / 1000", "elapsed_time(end)"),
     ),
     *_of(
         "variants/score/background.py",
@@ -439,7 +449,7 @@ DIFFERENCES = [
         "variants/score/engine.py",
         "unit/variants/score/test_differences.py",
         ("core, allele.is_substitution].append(i)", "0, allele.is_substitution].append(i)"),
-        ("torch.cat(chunks)[: len(work.rows)]", "torch.cat(chunks)[-len(work.rows) :]"),
+        ("(parts)[:, : len(work.rows)]", "(parts)[:, -len(work.rows) :]"),
         ("answers[n_logits:].T", "answers[n_logits:][::-1].T"),
     ),
     *_of(

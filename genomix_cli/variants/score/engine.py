@@ -52,6 +52,8 @@ Precision = Literal["fp32", "bf16"]
 CHUNKS = (1, 4, 16, 64)
 #: Windows to read ahead of the model.
 AHEAD = 4
+#: Windows, or groups of alleles, that the device may work on beside those that we wait for.
+LAUNCHED = 1
 #: Alleles that are read together for a model without a window; a multiple of each of `CHUNKS`.
 TOGETHER = 1024
 
@@ -193,31 +195,39 @@ class Engine:
         answers = np.empty((n_logits + len(self.model.outputs), len(targets)), np.float32)
         unknown = np.empty(len(targets), bool)
         usable = np.zeros(1 if alone else len(self.source.tracks) + 1)
-        windows, clock = 0, Clock(("genome", "trunk", "alleles"))
+        windows, clock = 0, DeviceClock(("genome", "trunk", "alleles"), self.device)
         to_do = self._work_alone(targets, clock) if alone else self._work(targets, clock, usable)
         with (
             self._inference(),
             self._explain_out_of_memory(),
             ahead(to_do, AHEAD) as works,
         ):
+            waiting: deque[tuple[Work, OnItsWay]] = deque()
+
+            def take() -> None:
+                work, answer = waiting.popleft()
+                answers[:, work.rows] = answer.arrived()
+                unknown[work.rows] = work.unknown
+                self.done.value += len(work.rows)
+
             for work in works:
                 if self.stop.is_set():
                     raise Stopped
                 if work.window:
                     windows += 1
-                    with clock("trunk"):
+                    with clock.on_device("trunk"):
                         self._contexts = ()  # free its memory before the next is computed
                         self._contexts = tuple(map(self.model.window, work.window))
-                        if self.device.type == "cuda":
-                            torch.cuda.synchronize(self.device)
-                with clock("alleles"):
-                    answers[:, work.rows] = self._answers(work)
-                unknown[work.rows] = work.unknown
-                self.done.value += len(work.rows)
+                with clock.on_device("alleles"):
+                    waiting.append((work, OnItsWay(self._answers(work))))
+                if len(waiting) > LAUNCHED:
+                    take()
+            while waiting:
+                take()
         check = f"check with genomix doctor --device {self.device}"
         answers = finite(answers, "a score", check)
         logit, null = answers[:n_logits] if n_logits else (None, None)
-        return Scores(logit, null, answers[n_logits:].T, unknown, windows, usable, clock.seconds)
+        return Scores(logit, null, answers[n_logits:].T, unknown, windows, usable, clock.read())
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -241,8 +251,8 @@ class Engine:
                 hint="try --precision bf16, another --device, or a smaller model",
             ) from error
 
-    def _answers(self, work: Work) -> NDArray[np.float32]:
-        """Return all answers for the alleles, ``[A, G]``."""
+    def _answers(self, work: Work) -> torch.Tensor:
+        """Return all answers for the alleles, float32 ``[A, G]``, without waiting for them."""
         parts = [self._logits(work)] if self.model.reads_window else []
         if self.model.outputs:
             # A small difference of large numbers: never in half precision.
@@ -250,18 +260,16 @@ class Engine:
             differences = model.substitutions if work.substitutions else model.differences
             with torch.autocast(self.device.type, enabled=False):
                 chunks = [differences(chunk)[0] for chunk in work.variants[0]]
-            parts.append(torch.cat(chunks)[: len(work.rows)].float().cpu().numpy().T)
-        return np.concatenate(parts)
+            parts.append(torch.cat(chunks).float().T)
+        return torch.cat(parts)[:, : len(work.rows)]  # without the padding of the last chunk
 
-    def _logits(self, work: Work) -> NDArray[np.float32]:
+    def _logits(self, work: Work) -> torch.Tensor:
         """Return the logits of the alleles and of their nulls ``[2, G]``, averaged over strands."""
-        total = np.zeros((2, len(work.rows)), np.float32)
+        strands = []
         for context, chunks in zip(self._contexts, work.variants, strict=True):
-            pairs = [self.model.with_null(context, chunk) for chunk in chunks]
-            for row, chunked in zip(total, zip(*pairs, strict=True), strict=True):
-                logits = torch.cat([chunk[0] for chunk in chunked]).float().cpu().numpy()
-                row += logits[: len(row)]  # drop the padding of the last chunk
-        return total / np.float32(len(work.variants))
+            pairs = [torch.cat(self.model.with_null(context, chunk)) for chunk in chunks]
+            strands.append(torch.cat(pairs, 1).float())
+        return sum(strands[1:], strands[0]) / len(strands)
 
     def _work(
         self, targets: Sequence[Target], clock: Clock, usable: NDArray[np.float64]
@@ -321,6 +329,22 @@ def chosen_precision(asked: str, device: torch.device) -> Any:
     return {"auto": "bf16" if device.type == "cuda" else "fp32"}.get(asked, asked)
 
 
+class OnItsWay:
+    """Answers ``[A, G]`` that a device may still owe: the copy waits for them, and we do not."""
+
+    def __init__(self, answers: torch.Tensor) -> None:
+        self._host = answers.to("cpu", non_blocking=True)
+        self._done = torch.cuda.Event() if answers.is_cuda else None
+        if self._done is not None:
+            self._done.record(torch.cuda.current_stream(answers.device))
+
+    def arrived(self) -> NDArray[np.float32]:
+        """Return the answers, once they are there."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self._host.numpy()
+
+
 class Clock:
     """Seconds spent in each stage of the work."""
 
@@ -337,6 +361,41 @@ class Clock:
             self.seconds[stage] += time.perf_counter() - start
 
 
+class DeviceClock(Clock):
+    """The same, with stages of a device that works through a queue of its own.
+
+    A GPU puts marks into its queue, which are read in the end: to wait for it at each stage would
+    leave it idle.
+    """
+
+    def __init__(self, stages: Iterable[str], device: torch.device) -> None:
+        super().__init__(stages)
+        self._device = device
+        self._marks: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def on_device(self, stage: str) -> Iterator[None]:
+        """Add what the device spends on the block to `stage`."""
+        if self._device.type != "cuda":
+            with self(stage):
+                yield
+            return
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        queue = torch.cuda.current_stream(self._device)  # of another GPU than the first, too
+        start.record(queue)
+        yield
+        end.record(queue)
+        self._marks.append((stage, start, end))
+
+    def read(self) -> dict[str, float]:
+        """Return the seconds of all stages; waits for the device."""
+        for stage, start, end in self._marks:
+            end.synchronize()
+            self.seconds[stage] += start.elapsed_time(end) / 1000
+        self._marks.clear()
+        return self.seconds
+
+
 def window_tensors(arrays: WindowArrays, device: torch.device) -> Window:
     """Return one window as a batch of one on the device."""
     codes, signal, state, contacts = (_tensor(array, device)[None] for array in arrays)
@@ -345,7 +404,14 @@ def window_tensors(arrays: WindowArrays, device: torch.device) -> Window:
 
 def _tensor(array: NDArray[Any], device: torch.device) -> torch.Tensor:
     # PyTorch warns about tensors over read-only memory, such as a memory-mapped shard.
-    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
+    return _moved(torch.from_numpy(np.require(array, requirements=["C", "W"])), device)
+
+
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on the device; to a GPU it is copied while that works on."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _chunks(
@@ -353,7 +419,7 @@ def _chunks(
 ) -> tuple[Variants, ...]:
     """Return tensors ``[1, G]``, G one of `CHUNKS`; the last is padded with its last allele."""
     return tuple(
-        Variants(*(torch.from_numpy(a[part])[None].to(device) for a in (offset, *rows)))
+        Variants(*(_moved(torch.from_numpy(a[part])[None], device) for a in (offset, *rows)))
         for part in chunk_rows(len(offset))
     )
 
