@@ -2,26 +2,30 @@
 
     python benchmarks/scale.py [--records 1000000] [--alleles 4000] [--threads 1]
 
-Records: made-up input and a model of almost no size, so that everything else is what is measured:
-peak memory at 10 thousand and at `--records` variants, and the CPU time of a record, with start-up
-taken away, beside that of ``bcftools view`` from and to the same formats. Each run is a process of
-its own.
+Default weights: the CPU time of an allele, by the layers as they are trained and as they score, in
+turns; then of `--alleles` alleles from end to end.
 
-Default weights: CPU time of an allele, by the layers as they are trained and as they score, in
-turns; and of `--alleles` alleles from end to end. CPU seconds, for the machine may be shared.
+Records: made-up input and a model of almost no size, so that everything else is what is measured:
+the CPU time of a record beside that of ``bcftools view`` from and to the same formats, and memory.
+
+CPU seconds without those of start-up, for the machine may be shared. Each run is a process of its
+own.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import json
+import logging
+import multiprocessing
 import os
+import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +36,10 @@ from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.records.inputs import Allele
-from genomix_cli.variants.requests import DEFAULT_MODEL
+from genomix_cli.variants.requests import DEFAULT_MODEL, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.score.engine import Engine, Target
+from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
 
 LENGTH = 30_000_000
@@ -76,25 +81,37 @@ def write_model(folder: Path) -> None:
     save_model(folder, module, ModelConfig("gmt", arch_of(module), ()))
 
 
-class Usage(NamedTuple):
-    """What a process has used: CPU seconds, and MiB at most."""
+class Measured(NamedTuple):
+    """What a run has taken: CPU seconds, records per wall second, and MiB of its process."""
 
     cpu: float
+    rate: float
     memory: float
 
 
-def usage(command: Sequence[str]) -> Usage:
-    """Run a command and return what it has used."""
+def measured(few: ScoreRequest, many: ScoreRequest) -> Measured:
+    """Measure the second of two runs in a process of their own: imports and start-up are paid."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_measured, few, many).result()
+
+
+def _measured(few: ScoreRequest, many: ScoreRequest) -> Measured:
+    logging.disable()
+    score_variants(few)
+    start = time.process_time()
+    done = score_variants(many)
+    cpu = time.process_time() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Measured(cpu, done.records / done.seconds["all"], memory)
+
+
+def cpu_seconds(command: Sequence[str]) -> float:
+    """Run a command and return its CPU seconds."""
     pid = os.spawnvp(os.P_NOWAIT, command[0], [*command])
     _, status, used = os.wait4(pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)} ended with {status}")
-    return Usage(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
-
-
-def score(*arguments: object) -> Usage:
-    """Run ``genomix score`` on one thread of the model."""
-    return usage([sys.executable, "-m", "genomix_cli", "score", *map(str, arguments), "-q"])
+    return used.ru_utime + used.ru_stime
 
 
 def records(bases: str, count: int, alt: str | None, spacing: int = SPACING) -> Iterator[str]:
@@ -114,36 +131,30 @@ def write_vcf(path: Path, lines: Iterator[str]) -> Path:
     return path
 
 
-def show_records(work: Path, bases: str, count: int, common: list[object]) -> None:
+def show_records(work: Path, bases: str, count: int, plain: ScoreRequest) -> None:
     """Print the table of records."""
-    stats = work / "stats.json"
     jobs: list[tuple[str, str | None, str, str]] = [
         ("SNVs, scored", None, "in.vcf", "out.vcf.gz"),
         ("nothing to score", "<DEL>", "in.vcf", "out.vcf"),
         ("nothing to score", "<DEL>", "in.vcf", "out.vcf.gz"),
         ("nothing to score", "<DEL>", "in.vcf.gz", "out.vcf.gz"),
     ]
-    print(
-        "| what | in | out | records | CPU us per record | times bcftools | records/s | peak MiB |"
-    )
+    print("| what | in | out | records | CPU us of one | of bcftools | records/s | peak MiB |")
     print("|---|---|---|---|---|---|---|---|")
     for what, alt, given, wanted in jobs:
-        out, cost, theirs = work / wanted, [], []
-        for n in (FEW, count):
-            vcf = write_vcf(work / given, records(bases, n, alt))
-            used = score(vcf, "-o", out, "--stats", stats, "-m", work / "model", *common)
-            cost.append(used.cpu)
-            if shutil.which("bcftools"):
-                kind = "-Oz" if wanted.endswith(".gz") else "-Ov"
-                theirs.append(usage(["bcftools", "view", kind, "-o", str(out), str(vcf)]).cpu)
-        done = json.loads(stats.read_text())
-        rate = done["records"] / done["seconds"]["all"]
-        each = (cost[1] - cost[0]) / (count - FEW)
-        ratio = f"{(cost[1] - cost[0]) / (theirs[1] - theirs[0]):.1f}" if theirs else ""
+        few = write_vcf(work / f"few.{given}", records(bases, FEW, alt))
+        many = write_vcf(work / given, records(bases, count, alt))
+        request = replace(plain, output=work / wanted)
+        used = measured(replace(request, vcf=few), replace(request, vcf=many))
+        theirs = ""
+        if shutil.which("bcftools"):
+            kind = "-Oz" if wanted.endswith(".gz") else "-Ov"
+            view = ["bcftools", "view", kind, "-o", str(work / f"theirs.{wanted}"), str(many)]
+            theirs = f"{cpu_seconds(view) / count * 1e6:.2f}"
         forms = f"{given.partition('.')[2]} | {wanted.partition('.')[2]}"
         print(
-            f"| {what} | {forms} | {count:,} | {each * 1e6:.1f} | {ratio} | {rate:,.0f} "
-            f"| {used.memory:.0f} |",
+            f"| {what} | {forms} | {count:,} | {used.cpu / count * 1e6:.1f} | {theirs} "
+            f"| {used.rate:,.0f} | {used.memory:.0f} |",
             flush=True,
         )
 
@@ -186,17 +197,17 @@ def show_layers() -> None:
             print(f"| {what} | {count} | {plain:.2f} | {fast:.2f} | {ratio:.1f}x |", flush=True)
 
 
-def show_default(work: Path, bases: str, count: int, common: list[object]) -> None:
+def show_default(work: Path, bases: str, count: int, plain: ScoreRequest) -> None:
     """Print what the default weights cost from end to end."""
-    costs = []
-    for n in (count // 4, count):
-        vcf = write_vcf(work / "in.vcf", records(bases, n, None, SPARSE))
-        costs.append(score(vcf, "-o", work / "out.vcf", *common).cpu)
-    each = (costs[1] - costs[0]) / (count - count // 4)
+    few, many = (
+        write_vcf(work / f"{n}.vcf", records(bases, n, None, SPARSE)) for n in (count // 10, count)
+    )
+    request = replace(plain, model=DEFAULT_MODEL, output=work / "out.vcf")
+    each = measured(replace(request, vcf=few), replace(request, vcf=many)).cpu / count
     print(
         f"\n{count:,} SNVs {SPARSE} bp apart, default weights: {each * 1000:.2f} CPU ms each, "
-        f"{1 / each:,.0f} per CPU second; start-up {costs[1] - each * count:.1f} s; "
-        f"{GENOME:,} extrapolated: {each * GENOME / 3600:.1f} CPU hours"
+        f"{1 / each:,.0f} per CPU second; {GENOME:,}, extrapolated: "
+        f"{each * GENOME / 3600:.1f} CPU hours"
     )
 
 
@@ -212,10 +223,14 @@ def main() -> None:
         work = Path(name)
         bases = write_genome(work / "genome.fa")
         write_model(work / "model")
-        common = ["--fasta", work / "genome.fa", "--threads", options.threads, "--device", "cpu"]
-        show_records(work, bases, options.records, common)
+        plain = ScoreRequest(
+            work / "in.vcf", GenomeFiles(work / "genome.fa"), work / "out.vcf",
+            model=str(work / "model"), device="cpu", threads=options.threads,
+        )  # fmt: skip
         show_layers()
-        show_default(work, bases, options.alleles, common)
+        show_default(work, bases, options.alleles, plain)
+        if options.records:
+            show_records(work, bases, options.records, plain)
 
 
 if __name__ == "__main__":
