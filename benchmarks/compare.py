@@ -46,7 +46,7 @@ def logits(run: str, shard: Shard, rows: np.ndarray) -> np.ndarray:
         shard, rows, n_bins=module.n_bins, flank=module.flank, max_group=512, augment=False, seed=0
     )
     loader = DataLoader(data, collate_fn=collate)
-    return predict(VariantTask(module, shard.variants, 0.0), loader).logit
+    return predict(VariantTask(module, shard.variants), loader).logit
 
 
 def boosted_tracks(shard: Shard, contig: str, rows: np.ndarray) -> np.ndarray:

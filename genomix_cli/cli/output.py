@@ -24,7 +24,10 @@ WIDTH = 80
 # Metrics of the table of models.
 SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 # Metrics of held-out variants.
-HELD_OUT_METRICS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
+HELD_OUT_METRICS = (
+    *("auroc", "auprc", "ranking_accuracy", "brier", "ece"),
+    *("pearson", "spearman"),
+)
 
 
 def echo(text: str = "", *, end: str = "\n") -> None:

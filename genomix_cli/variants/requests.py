@@ -213,10 +213,19 @@ class TrainRequest:
     variants_per_window: int = option(
         128, "Variants of a window per batch, at most", min=1, panel=BATCHES
     )
-    rank_weight: float = option(0.3, "Weight of RankNet", min=0, panel="Training")
+    bce_weight: float = option(
+        1.0, "Weight of the cross-entropy in the loss (lambda 1)", min=0, panel="Training"
+    )
+    rank_weight: float = option(0.3, "Weight of RankNet (lambda 2)", min=0)
+    l2: float = option(
+        0.0, "Weight of the squared weights (lambda 3); AdamW decays beside it", min=0
+    )
     rank_margin: float = option(0.0, "Effects that differ by no more are not ranked", min=0)
     negatives: float = option(
         1.0, "Share of the negatives drawn in each epoch", min=0, max=1, panel=BATCHES
+    )
+    equal_cells: bool = option(
+        False, "Draw as many variants of each cell type in an epoch as there are of the rarest"
     )
     valid_variants: int = option(0, "Validation variants at most; 0: all", min=0)
     test_variants: int = option(0, "Test variants at most; 0: all", min=0)

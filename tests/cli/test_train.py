@@ -259,6 +259,9 @@ def test_folds_test_every_variant_once(shard: Path, tmp_path: Path, here: Here) 
     values = [fold["auroc"]["value"] for fold in metrics["folds"]]
     assert metrics["mean"]["auroc"]["mean"] == pytest.approx(sum(values) / 3)
     assert metrics["mean"]["auroc"]["folds"] == 3
+    rankings = [fold["ranking_accuracy"]["value"] for fold in metrics["folds"]]
+    mean, sd = np.mean(rankings), np.std(rankings, ddof=1)
+    assert f"folds\tranking_accuracy\t{mean:.4f}\t{sd:.4f}" in done.out
     assert f"folds\tauroc\t{sum(values) / 3:.4f}\t" in done.out
     # Each block is of one fold, and a fold stops by the next.
     held = [
@@ -306,6 +309,30 @@ def test_effects_alone_are_ranked(tiny_genome: Path, tmp_path: Path, here: Here)
     assert -1 <= metrics["valid"]["spearman"]["value"] <= 1
     assert 0 <= metrics["best_validation"]["ranking"] <= 1
     assert read_config(folder).calibrations == ()  # without labels there are no probabilities
+
+
+def test_the_terms_of_the_loss_are_weighted_and_cell_types_drawn_alike(
+    shard: Path, tiny_genome: Path, tmp_path: Path, here: Here
+) -> None:
+    options = ["--epochs", "1", "--bce-weight", "2", "--rank-weight", "0.1"]
+    for name, l2 in (("free", "0"), ("small", "10")):
+        done = here("train", shard, "-o", tmp_path / name, *SMALL, *options, "--l2", l2)
+        assert done.code == 0, done.err
+    free, small = (
+        sum(float(w.square().sum()) for w in load_file(tmp_path / n / "model.safetensors").values())
+        for n in ("free", "small")
+    )
+    assert small < 0.99 * free
+    kept = json.loads((tmp_path / "small" / "train.json").read_text())["config"]
+    assert (kept["bce_weight"], kept["rank_weight"], kept["l2"]) == (2, 0.1, 10)
+    for wrong, said in (
+        (["--bce-weight", "0", "--rank-weight", "0"], "nothing is left to learn"),
+        (["--l2", "1", "--strategy", "fsdp", "--devices", "2"], "--l2: does not go with fsdp"),
+        (["--equal-cells"], "--equal-cells: the variants are of fewer than two cell types"),
+    ):
+        done = here("train", shard, "-o", tmp_path / "wrong", *SMALL, *wrong)
+        assert (done.code, said in done.err) == (2, True), done.err
+        assert not (tmp_path / "wrong").exists()
 
 
 def test_a_checkpoint_of_another_preset_is_told_apart(

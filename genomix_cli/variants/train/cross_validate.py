@@ -25,7 +25,10 @@ log = logging.getLogger("genomix")
 RECORD = "cross_validation.json"
 # Columns of predictions that are no numbers.
 TEXT = ["part", "contig", "ref", "alt", "tissue"]
-MEANS = ("auroc", "auprc", "brier", "ece", "pearson", "spearman")
+MEANS = (
+    *("auroc", "auprc", "ranking_accuracy", "brier", "ece"),
+    *("pearson", "spearman", "ranking"),
+)
 
 
 def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, Any]:
@@ -111,7 +114,9 @@ def _over_folds(by_fold: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Return mean and standard deviation (n - 1) of each metric over the folds that have it."""
     statistics = {}
     for name in MEANS:
-        values = np.array([fold[name]["value"] for fold in by_fold if name in fold])
+        found = [fold[name] for fold in by_fold if name in fold]
+        values = np.array([v["value"] if isinstance(v, dict) else v for v in found], np.float64)
+        values = values[np.isfinite(values)]
         if len(values) > 1:
             statistics[name] = {
                 "mean": float(values.mean()),

@@ -134,6 +134,25 @@ def cells_of(shard: Shard) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     return (*shard.tissues, ""), np.where(tissue < 0, len(shard.tissues), tissue).astype(np.int64)
 
 
+def equally_often(
+    rows: NDArray[np.int64], tissue: NDArray[np.int16], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return as many rows of each tissue, drawn at random, as there are of the rarest.
+
+    Parameters
+    ----------
+    rows : NDArray
+        int64 ``[n]``.
+    tissue : NDArray
+        int16 ``[n]``: of each; those of -1 have none and are all kept.
+    rng : Generator
+    """
+    numbers, counts = np.unique(tissue[tissue >= 0], return_counts=True)
+    kept = [rows[tissue < 0]]
+    kept += [rng.choice(rows[tissue == number], counts.min(), replace=False) for number in numbers]
+    return np.sort(np.concatenate(kept))
+
+
 @dataclass(eq=False)
 class VariantDataset(Dataset[Item]):
     """Windows of a shard, each with up to `max_group` of its variants.
@@ -154,6 +173,9 @@ class VariantDataset(Dataset[Item]):
     negatives : float
         Fraction of the negatives drawn in each epoch; all positives are used. Logits are then too
         high by -log(negatives), which calibration on held-out contigs corrects.
+    equal_cells : bool
+        Draw as many variants of each tissue in each epoch as there are of the rarest, as
+        pre-training does with windows; variants without one are all drawn.
     seed : int
     """
 
@@ -166,6 +188,7 @@ class VariantDataset(Dataset[Item]):
     augment: bool = False
     seed: int = 0
     negatives: float = 1.0
+    equal_cells: bool = False
 
     def __post_init__(self) -> None:
         self.cells, self._cell = cells_of(self.shard)
@@ -181,6 +204,8 @@ class VariantDataset(Dataset[Item]):
             phase = inputs.CONTACT_BIN * int(rng.integers(window // 2 // inputs.CONTACT_BIN))
             drawn = rng.random(len(rows)) < self.negatives
             rows = rows[drawn | ~(table.label[rows] <= 0.5)]
+            if self.equal_cells:
+                rows = equally_often(rows, table.tissue[rows], rng)
         self.placements = place_windows(
             table.contig.astype(np.int64),
             table.pos,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,10 @@ def _binary(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, 
         yield name, plain(bootstrap.interval(function, label, score))
         if np.isfinite(truth).all():
             yield f"bayes_{name}", function(label, truth)
+    group = table["group"].to_numpy()
+    if len(np.unique(group)) > 1:  # in a single group it is the AUROC
+        ranking = partial(binary.ranking_accuracy, groups=group)
+        yield "ranking_accuracy", plain(bootstrap.interval(ranking, label, score))
 
 
 def _quantitative(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, Any]]:

@@ -1,10 +1,11 @@
-"""Losses for variants: binary cross-entropy, and ranking within a locus.
+"""Losses for variants: binary cross-entropy, ranking within a locus, and a penalty on weights.
 
 Letters in shapes: W windows, G variants per window.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -13,11 +14,37 @@ from torch import Tensor
 
 
 class Loss(NamedTuple):
-    """Loss and its terms, each a scalar."""
+    """Loss and its terms, each a scalar and before its weight.
+
+    Attributes
+    ----------
+    total, bce, rank, l2 : Tensor
+    """
 
     total: Tensor
     bce: Tensor
     rank: Tensor
+    l2: Tensor
+
+    def terms(self) -> dict[str, Tensor]:
+        """Return all of them by name, the total as ``loss``."""
+        return {"loss": self.total, "bce": self.bce, "rank": self.rank, "l2": self.l2}
+
+
+class LossWeights(NamedTuple):
+    """Weights of the terms: lambda 1, 2 and 3 of GMT's paper.
+
+    Attributes
+    ----------
+    bce, rank, l2 : float
+    margin : float
+        Effects that differ by no more than this are not ranked.
+    """
+
+    bce: float = 1.0
+    rank: float = 0.3
+    l2: float = 0.0
+    margin: float = 0.0
 
 
 def weighted_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -79,14 +106,31 @@ def variant_loss(
     effects: Tensor,
     groups: Tensor,
     weights: Tensor,
-    *,
-    rank_weight: float,
-    margin: float = 0.0,
+    of_terms: LossWeights,
+    parameters: Iterable[Tensor] = (),
 ) -> Loss:
-    """Return BCE + `rank_weight` x RankNet, computed in float32."""
+    """Return the weighted sum of BCE, RankNet and the squared weights, computed in float32.
+
+    A term of weight 0 is not computed. The third is a penalty in the loss, as in the paper. Under
+    Adam its gradient is scaled like any other, so that it is not the same as weight decay, which
+    AdamW applies besides (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    Parameters
+    ----------
+    logits, labels, effects, groups, weights : Tensor
+        See :func:`weighted_bce` and :func:`ranked_pairs`.
+    of_terms : LossWeights
+    parameters : iterable of Tensor
+        Weights of the model that learn.
+    """
     logits = logits.float()
-    bce = weighted_bce(logits, labels, weights)
-    if not rank_weight:
-        return Loss(bce, bce, torch.zeros_like(bce))
-    rank = ranknet(logits, ranked_pairs(labels, effects, groups, weights, margin))
-    return Loss(bce + rank_weight * rank, bce, rank)
+    # Of the logits, so that a backward pass is defined whatever the weights of the terms.
+    zero = logits.sum() * 0
+    bce = weighted_bce(logits, labels, weights) if of_terms.bce else zero
+    rank = l2 = zero
+    if of_terms.rank:
+        rank = ranknet(logits, ranked_pairs(labels, effects, groups, weights, of_terms.margin))
+    if of_terms.l2:
+        l2 = torch.stack([p.float().square().sum() for p in parameters]).sum()
+    total = of_terms.bce * bce + of_terms.rank * rank + of_terms.l2 * l2
+    return Loss(total, bce, rank, l2)

@@ -32,6 +32,7 @@ from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.controls import withhold_contacts, withhold_tracks
 from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
+from genomix_cli.variants.train.objectives import LossWeights
 from genomix_cli.variants.train.splits import GenomeSplit, Rows, labelled_rows, split_genome, thin
 from genomix_cli.variants.train.task import Predictions, VariantTask, fit_task, predict
 from genomix_cli.variants.trained import model_config, model_folder, save_model
@@ -62,7 +63,9 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         If the shard has no labels, or a part lacks positives or negatives.
     """
     shard = open_shard(request.shard)
-    resolve_device(request.device)  # refused before any work
+    # Refused before any work.
+    resolve_device(request.device)
+    weights = _loss_weights(request)
     with torch.random.fork_rng():
         torch.manual_seed(request.seed)
         module = initial_module(shard, request)
@@ -80,7 +83,7 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         *(request.model, f"{count.total:,}", f"{count.learn:,}"),
         *(f"{len(rows[part]):,}" for part in ("train", "beside")),
     )
-    task = VariantTask(module, shard.variants, request.rank_weight, request.rank_margin)
+    task = VariantTask(module, shard.variants, weights)
     train, valid = (
         _dataset(shard, rows[part], module, request, augment=part == "train")
         for part in ("train", "valid")
@@ -99,6 +102,25 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
     folder.write_json("metrics.json", metrics)
     return metrics
+
+
+def _loss_weights(request: TrainRequest) -> LossWeights:
+    """Return the weights of the terms of the loss.
+
+    Raises
+    ------
+    UsageError
+        If nothing is learned, or a penalty is asked for of weights that no device holds all of.
+    """
+    if not (request.bce_weight or request.rank_weight):
+        raise UsageError("nothing is left to learn", where="--bce-weight, --rank-weight")
+    if request.l2 and request.fit.strategy == "fsdp":
+        raise UsageError(
+            "does not go with fsdp, where no device holds all weights",
+            where="--l2",
+            hint="decay them: --weight-decay",
+        )
+    return LossWeights(request.bce_weight, request.rank_weight, request.l2, request.rank_margin)
 
 
 def _advice(request: TrainRequest, module: Any) -> str:
@@ -196,7 +218,28 @@ def _labelled_rows(
         rng = np.random.default_rng([request.seed, request.train_variants])
         rows["train"] = np.sort(rng.choice(rows["train"], request.train_variants, replace=False))
     check_parts(table.label, rows, request.fit.monitor, tested=bool(held.test))
+    if request.equal_cells:
+        _count_cells(shard, rows["train"])
     return held, rows
+
+
+def _count_cells(shard: Shard, train: Rows) -> None:
+    """Log how many variants of each cell type an epoch takes; refuse fewer than two cell types."""
+    tissue = shard.variants.tissue[train]
+    numbers, counts = np.unique(tissue[tissue >= 0], return_counts=True)
+    if len(numbers) < 2:
+        raise UsageError(
+            "the variants are of fewer than two cell types",
+            where="--equal-cells",
+            found=", ".join(shard.tissues[number] for number in numbers) or "none named",
+            hint="leave it out, or name them: column tissue of prepare variants --labels",
+        )
+    log.info(
+        "an epoch takes %s variants of each of %d cell types, which have up to %s",
+        f"{counts.min():,}",
+        len(numbers),
+        f"{counts.max():,}",
+    )
 
 
 def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, tested: bool) -> None:
@@ -289,6 +332,7 @@ def _dataset(
         augment=augment,
         seed=request.seed,
         negatives=request.negatives,
+        equal_cells=request.equal_cells and augment,
     )
 
 

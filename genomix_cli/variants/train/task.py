@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from genomix_cli.learning.memory import explain_out_of_memory
 from genomix_cli.learning.task import FitResult
 from genomix_cli.variants.requests import PretrainRequest, TrainRequest
 from genomix_cli.variants.train.dataset import Batch
-from genomix_cli.variants.train.objectives import variant_loss
+from genomix_cli.variants.train.objectives import LossWeights, variant_loss
 
 
 class Predictions(NamedTuple):
@@ -39,28 +39,22 @@ class VariantTask:
     module : nn.Module
         A `VariantModel`.
     table : VariantTable
-    rank_weight : float
-        Weight of the RankNet loss.
-    rank_margin : float
-        Effects that differ by no more than this are not ranked.
+    weights : LossWeights
+        Of the terms of the loss.
     """
 
     module: nn.Module
     table: VariantTable
-    rank_weight: float
-    rank_margin: float = 0.0
+    weights: LossWeights = field(default_factory=LossWeights)
     # Under several processes each validates its part; see `genomix_cli.learning.lightning`.
     shares_validation: ClassVar[bool] = True
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the loss and its terms."""
         logits = self.module(batch.window, batch.variants)
-        loss = variant_loss(
-            *(logits, batch.label, batch.effect, batch.group, batch.weight),
-            rank_weight=self.rank_weight,
-            margin=self.rank_margin,
-        )
-        return {"loss": loss.total, "bce": loss.bce, "rank": loss.rank}
+        known = (batch.label, batch.effect, batch.group, batch.weight)
+        learned = (p for p in self.module.parameters() if p.requires_grad)
+        return variant_loss(logits, *known, self.weights, learned).terms()
 
     def predict(self, batch: Batch) -> Predictions:
         """Return logits by row, on the CPU."""
@@ -82,7 +76,7 @@ class VariantTask:
                 effect[measured],
                 logit[measured],
                 self.table.group[row][measured],
-                min_difference=self.rank_margin,
+                min_difference=self.weights.margin,
             )
         return metrics
 

@@ -115,7 +115,7 @@ class Model:
         used: Dataset[Any] = data if shuffled is None else ShuffledTracks(data, shuffled)
         loader = DataLoader(used, collate_fn=collate)
         batches = cast("DataLoader[Any]", track(loader, what, len(data)))
-        task = VariantTask(module, self.shard.variants, 0.0)
+        task = VariantTask(module, self.shard.variants)
         return predict(task, batches, alter).logit.astype(np.float64)
 
     def probability(

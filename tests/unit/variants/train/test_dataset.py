@@ -229,3 +229,28 @@ def test_an_epoch_draws_every_positive_and_a_share_of_the_negatives() -> None:
         counts.append(len(rows) - 120)
     assert 80 < np.mean(counts) < 160
     assert len(set(counts)) > 1
+
+
+def test_an_epoch_has_as_many_variants_of_each_cell_type() -> None:
+    shard = FakeShard(100)
+    tissue = np.repeat([0, 1, 2, -1], [60, 25, 10, 5]).astype(np.int16)
+    shard.variants = shard.variants._replace(tissue=np.random.default_rng(1).permutation(tissue))
+    shard.tissues = ("a", "b", "c")
+    dataset = VariantDataset(
+        *(shard, np.arange(100)),  # type: ignore[arg-type]
+        n_bins=N_BINS,
+        flank=FLANK,
+        max_group=16,
+        augment=True,
+        equal_cells=True,
+    )
+    drawn = []
+    for epoch in (0, 1, 1):
+        dataset.set_epoch(epoch)
+        rows = np.sort(np.concatenate([placement.rows for placement in dataset.placements]))
+        assert len(np.unique(rows)) == len(rows)
+        found = shard.variants.tissue[rows]
+        assert [int((found == i).sum()) for i in (0, 1, 2, -1)] == [10, 10, 10, 5]
+        drawn.append(rows.tolist())
+    # Others in the next epoch, the same in the same one.
+    assert drawn[0] != drawn[1] == drawn[2]

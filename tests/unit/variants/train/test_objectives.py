@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from genomix_cli.variants.train.objectives import ranked_pairs, ranknet, variant_loss, weighted_bce
+from genomix_cli.variants.train.objectives import (
+    Loss,
+    LossWeights,
+    ranked_pairs,
+    ranknet,
+    variant_loss,
+    weighted_bce,
+)
 
 
 def test_bce_ignores_padding() -> None:
@@ -71,8 +78,32 @@ def test_no_pairs_give_zero_and_a_finite_gradient() -> None:
     logits = torch.zeros(1, 2, requires_grad=True)
     labels, ones = torch.ones(1, 2), torch.ones(1, 2)
     zeros = torch.zeros(1, 2, dtype=torch.long)
-    loss = variant_loss(logits, labels, NONE[:, :2], zeros, ones, rank_weight=0.3)
+    loss = variant_loss(logits, labels, NONE[:, :2], zeros, ones, LossWeights())
     loss.total.backward()
     assert loss.rank.item() == 0
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
+
+
+def test_each_term_counts_by_its_weight() -> None:
+    logits = torch.tensor([[0.3, -1.2, 2.0]], requires_grad=True)
+    labels, ones = torch.tensor([[1.0, 0.0, 0.0]]), torch.ones(1, 3)
+    zeros = torch.zeros(1, 3, dtype=torch.long)
+    theta = [torch.tensor([[1.0, 2.0]], requires_grad=True), torch.tensor([3.0])]
+
+    def loss(**weights: float) -> Loss:
+        known = (labels, NONE[:, :3], zeros, ones)
+        return variant_loss(logits, *known, LossWeights(**weights), theta)
+
+    every = loss(bce=2.0, rank=0.5, l2=0.1)
+    assert every.l2.item() == 14.0
+    parts = 2.0 * every.bce + 0.5 * every.rank + 0.1 * every.l2
+    assert every.total.item() == pytest.approx(parts.item())
+    every.total.backward()
+    # The penalty alone reaches the weights: 0.1 x 2 theta.
+    assert theta[0].grad is not None
+    torch.testing.assert_close(theta[0].grad, torch.tensor([[0.2, 0.4]]))
+    assert loss(rank=0.0).total.item() == pytest.approx(every.bce.item())
+    ranks = loss(bce=0.0, rank=1.0)
+    assert (ranks.bce.item(), ranks.l2.item()) == (0, 0)
+    assert ranks.total.item() == pytest.approx(every.rank.item())
