@@ -46,9 +46,15 @@ class Conditions:
         pairs = ((getattr(self, name), getattr(other, name)) for name in DECISIVE)
         return all(a is None or b is None or a == b for a, b in pairs)
 
+    def with_inputs(self, tracks: tuple[str, ...], contacts: bool | None) -> Conditions:
+        """Return the conditions with these of the inputs alone."""
+        return replace(
+            self, tracks=tracks, contacts=contacts, uncovered=self.uncovered if tracks else None
+        )
+
     def without(self, *, tracks: bool = False, contacts: bool = False) -> Conditions:
         """Return the conditions with the inputs named withheld."""
-        fewer = replace(self, tracks=(), uncovered=None) if tracks else self
+        fewer = self.with_inputs((), self.contacts) if tracks else self
         return replace(fewer, contacts=False) if contacts else fewer
 
     def __str__(self) -> str:

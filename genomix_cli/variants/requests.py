@@ -217,8 +217,8 @@ class TrainRequest:
         1.0, "Weight of the cross-entropy in the loss (lambda 1)", min=0, panel="Training"
     )
     rank_weight: float = option(0.3, "Weight of RankNet (lambda 2)", min=0)
-    l2: float = option(
-        0.0, "Weight of the squared weights (lambda 3); AdamW decays beside it", min=0
+    penalty_weight: float = option(
+        0.0, "Weight of the L2 penalty (lambda 3); AdamW decays beside it", min=0
     )
     rank_margin: float = option(0.0, "Effects that differ by no more are not ranked", min=0)
     negatives: float = option(

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +73,33 @@ def test_a_run_folder_is_whole(run: Path) -> None:
 def test_it_is_calibrated_for_what_users_may_lack(run: Path) -> None:
     config = read_config(run)
     full = config.conditions(contacts=True)
-    assert [c.conditions for c in config.calibrations] == [
-        *(full, full.without(contacts=True), full.without(tracks=True, contacts=True))
-    ]
-    assert len({c.platt for c in config.calibrations}) == 3
+    tracks = [spec.name for spec in config.tracks]
+    some = [tracks, [], tracks[:1], tracks[-1:], tracks[1:], tracks[:-1]]
+    for names, contacts in product(some, (True, False)):
+        assert config.calibration(config.conditions(names, contacts=contacts)) is not None
+    assert config.calibrations[0].conditions == full
+    assert len({c.platt for c in config.calibrations}) == len(config.calibrations)
+    told = json.loads((run / "metrics.json").read_text())["calibrations"]
+    assert [each["inputs"] for each in told] == [str(c.conditions) for c in config.calibrations]
     table = pd.read_csv(run / "predictions.tsv", sep="\t")
     own = config.calibrations[0].platt.apply(table["logit"])
     np.testing.assert_allclose(table["score"], own, atol=1e-4)
+
+
+def test_a_call_with_one_of_the_tracks_has_probabilities_of_its_own(
+    run: Path, tiny_genome: Path, here: Here
+) -> None:
+    genome = ["-f", tiny_genome / "genome.fa.gz", "-t", f"ATAC={tiny_genome / 'ATAC.bw'}"]
+    done = here(
+        *["score", tiny_genome / "variants.vcf.gz", *genome, "-m", run, "-r", "chr2:1-60000"],
+        *["--device", "cpu", "--threads", "1", "--mode", "shared"],
+    )
+    assert done.code == 0, done.err
+    assert "##genomixCalibration=fitted to sequence + ATAC; uncovered bases missing" in done.out
+    record = next(line for line in done.out.splitlines() if line[0] != "#")
+    values = dict(e.split("=") for e in record.split("\t")[7].split(";") if e.startswith("GENOMIX"))
+    assert 0 < float(values["GENOMIX_P"]) < 1
+    assert "GENOMIX_LOGIT" not in values
 
 
 def test_a_run_of_the_first_version_is_calibrated_for_its_tracks(run: Path, tmp_path: Path) -> None:
@@ -315,8 +336,10 @@ def test_the_terms_of_the_loss_are_weighted_and_cell_types_drawn_alike(
     shard: Path, tiny_genome: Path, tmp_path: Path, here: Here
 ) -> None:
     options = ["--epochs", "1", "--bce-weight", "2", "--rank-weight", "0.1"]
-    for name, l2 in (("free", "0"), ("small", "10")):
-        done = here("train", shard, "-o", tmp_path / name, *SMALL, *options, "--l2", l2)
+    for name, weight in (("free", "0"), ("small", "10")):
+        done = here(
+            "train", shard, "-o", tmp_path / name, *SMALL, *options, "--penalty-weight", weight
+        )
         assert done.code == 0, done.err
     free, small = (
         sum(float(w.square().sum()) for w in load_file(tmp_path / n / "model.safetensors").values())
@@ -324,10 +347,13 @@ def test_the_terms_of_the_loss_are_weighted_and_cell_types_drawn_alike(
     )
     assert small < 0.99 * free
     kept = json.loads((tmp_path / "small" / "train.json").read_text())["config"]
-    assert (kept["bce_weight"], kept["rank_weight"], kept["l2"]) == (2, 0.1, 10)
+    assert (kept["bce_weight"], kept["rank_weight"], kept["penalty_weight"]) == (2, 0.1, 10)
     for wrong, said in (
         (["--bce-weight", "0", "--rank-weight", "0"], "nothing is left to learn"),
-        (["--l2", "1", "--strategy", "fsdp", "--devices", "2"], "--l2: does not go with fsdp"),
+        (
+            ["--penalty-weight", "1", "--strategy", "fsdp", "--devices", "2"],
+            "--penalty-weight: does not go with fsdp",
+        ),
         (["--equal-cells"], "--equal-cells: the variants are of fewer than two cell types"),
     ):
         done = here("train", shard, "-o", tmp_path / "wrong", *SMALL, *wrong)

@@ -11,7 +11,7 @@ from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import LINE, Provenance, named
-from genomix_cli.variants.conditions import Conditions
+from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
@@ -52,6 +52,9 @@ def make_header(
         ("Strands", "both" if request.both_strands else "forward"),
         ("Device", device_name(plan.devices)),
     ]
+    calibration = holding(plan.config.calibrations, plan.conditions)
+    if calibration is not None:
+        facts.append(("Calibration", f"fitted to {calibration.conditions}"))
     if plan.background is not None:
         facts.append(("Background", str(plan.background)))
     if plan.absent:

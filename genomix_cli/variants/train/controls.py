@@ -6,7 +6,7 @@ variant. These controls measure how far that alone carries it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -30,16 +30,26 @@ def remove_variant(batch: Batch) -> Batch:
     return batch._replace(variants=v._replace(alt=v.ref, alt_len=v.ref_len))
 
 
+def withhold(batch: Batch, tracks: Sequence[int], *, contacts: bool) -> Batch:
+    """Mask tracks, by number, and contacts if `contacts` is true."""
+    window = batch.window
+    if len(tracks):
+        observed = window.observed.clone()
+        observed[:, list(tracks)] = 0
+        window = window._replace(observed=observed)
+    if contacts:
+        window = window._replace(contacts=torch.zeros_like(window.contacts))
+    return batch._replace(window=window)
+
+
 def withhold_contacts(batch: Batch) -> Batch:
     """Mask contacts, so that only distance is left of the prior."""
-    contacts = torch.zeros_like(batch.window.contacts)
-    return batch._replace(window=batch.window._replace(contacts=contacts))
+    return withhold(batch, (), contacts=True)
 
 
 def withhold_tracks(batch: Batch) -> Batch:
     """Mask tracks and contacts, so that only the sequence is left."""
-    window = withhold_contacts(batch).window
-    return batch._replace(window=window._replace(observed=torch.zeros_like(window.observed)))
+    return withhold(batch, range(batch.window.observed.shape[1]), contacts=True)
 
 
 CONTROLS: dict[str, Callable[[Batch], Batch]] = {

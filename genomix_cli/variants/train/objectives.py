@@ -18,17 +18,17 @@ class Loss(NamedTuple):
 
     Attributes
     ----------
-    total, bce, rank, l2 : Tensor
+    total, bce, rank, penalty : Tensor
     """
 
     total: Tensor
     bce: Tensor
     rank: Tensor
-    l2: Tensor
+    penalty: Tensor
 
     def terms(self) -> dict[str, Tensor]:
         """Return all of them by name, the total as ``loss``."""
-        return {"loss": self.total, "bce": self.bce, "rank": self.rank, "l2": self.l2}
+        return {"loss": self.total, "bce": self.bce, "rank": self.rank, "penalty": self.penalty}
 
 
 class LossWeights(NamedTuple):
@@ -36,14 +36,14 @@ class LossWeights(NamedTuple):
 
     Attributes
     ----------
-    bce, rank, l2 : float
+    bce, rank, penalty : float
     margin : float
         Effects that differ by no more than this are not ranked.
     """
 
     bce: float = 1.0
     rank: float = 0.3
-    l2: float = 0.0
+    penalty: float = 0.0
     margin: float = 0.0
 
 
@@ -127,10 +127,10 @@ def variant_loss(
     # Of the logits, so that a backward pass is defined whatever the weights of the terms.
     zero = logits.sum() * 0
     bce = weighted_bce(logits, labels, weights) if of_terms.bce else zero
-    rank = l2 = zero
+    rank = penalty = zero
     if of_terms.rank:
         rank = ranknet(logits, ranked_pairs(labels, effects, groups, weights, of_terms.margin))
-    if of_terms.l2:
-        l2 = torch.stack([p.float().square().sum() for p in parameters]).sum()
-    total = of_terms.bce * bce + of_terms.rank * rank + of_terms.l2 * l2
-    return Loss(total, bce, rank, l2)
+    if of_terms.penalty:
+        penalty = torch.stack([p.float().square().sum() for p in parameters]).sum()
+    total = of_terms.bce * bce + of_terms.rank * rank + of_terms.penalty * penalty
+    return Loss(total, bce, rank, penalty)

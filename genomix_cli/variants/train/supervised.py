@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,21 @@ from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.seen import read_seen
 from genomix_cli.learning.adapters import adapt, merge
-from genomix_cli.learning.calibration import Platt, fit_platt
+from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.records.seen import seen_alleles
 from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
-from genomix_cli.variants.train.controls import withhold_contacts, withhold_tracks
-from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate
+from genomix_cli.variants.train.calibrations import fit_calibrations
+from genomix_cli.variants.train.dataset import VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
 from genomix_cli.variants.train.objectives import LossWeights
 from genomix_cli.variants.train.splits import GenomeSplit, Rows, labelled_rows, split_genome, thin
-from genomix_cli.variants.train.task import Predictions, VariantTask, fit_task, predict
+from genomix_cli.variants.train.task import VariantTask, fit_task, predict
 from genomix_cli.variants.trained import model_config, model_folder, save_model
 
 log = logging.getLogger("genomix")
@@ -114,13 +113,15 @@ def _loss_weights(request: TrainRequest) -> LossWeights:
     """
     if not (request.bce_weight or request.rank_weight):
         raise UsageError("nothing is left to learn", where="--bce-weight, --rank-weight")
-    if request.l2 and request.fit.strategy == "fsdp":
+    if request.penalty_weight and request.fit.strategy == "fsdp":
         raise UsageError(
             "does not go with fsdp, where no device holds all weights",
-            where="--l2",
+            where="--penalty-weight",
             hint="decay them: --weight-decay",
         )
-    return LossWeights(request.bce_weight, request.rank_weight, request.l2, request.rank_margin)
+    return LossWeights(
+        request.bce_weight, request.rank_weight, request.penalty_weight, request.rank_margin
+    )
 
 
 def _advice(request: TrainRequest, module: Any) -> str:
@@ -157,43 +158,32 @@ def _finish(
         calibrations=(),
         demonstration=request.demonstration,
     )
-    given = config.conditions_on(shard)
-    fitted = {given: calibrate(predictions["valid"], shard)}
-    for conditions, alter in _withholding(given):
-        if conditions not in fitted:
-            logits = predict(task, loader(rows["valid"]), alter)
-            fitted[conditions] = calibrate(logits, shard)
-    known = (Calibration(platt, c) for c, platt in fitted.items() if platt is not None)
-    config = replace(config, calibrations=tuple(known))
+    fitted = fit_calibrations(
+        lambda part, alter: predict(task, loader(part), alter),
+        shard,
+        config.conditions_on(shard),
+        rows["valid"],
+        rows["test"],
+        predictions,
+    )
+    config = replace(config, calibrations=tuple(each.calibration for each in fitted))
     seen = seen_alleles(shard, rows["train"], rows["valid"])
     if request.initial is not None:
         seen = seen.joined(read_seen(model_folder(request.initial)))
     save_model(request.output, task.module, config, seen)
     write_reference(request.output)
-    platt = fitted[given] or Platt()
+    platt = fitted[0].calibration.platt if fitted else Platt()
     frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}
     write_predictions(request.output / "predictions.tsv", frames.values())
     metrics: dict[str, Any] = {
         part: metrics_of(table, request.seed) for part, table in frames.items()
     }
+    metrics["calibrations"] = [each.plain() for each in fitted]
     tested = rows["test"][np.isfinite(shard.variants.label[rows["test"]])]
     if len(tested):
         some = thin(tested, CONTROL_VARIANTS)
         metrics["controls"] = controls(task, shard, some, lambda: loader(some), request.seed)
     return metrics
-
-
-def _withholding(given: Conditions) -> Iterator[tuple[Conditions, Callable[[Batch], Batch]]]:
-    """Yield what users may lack of the inputs of the training, and how to withhold it."""
-    yield given.without(contacts=True), withhold_contacts
-    yield given.without(tracks=True, contacts=True), withhold_tracks
-
-
-def calibrate(predictions: Predictions, shard: Shard) -> Platt | None:
-    """Return the calibration of logits of labelled rows; None if there is no label."""
-    label = shard.variants.label[predictions.row]
-    known = np.isfinite(label)
-    return fit_platt(predictions.logit[known], label[known]) if known.any() else None
 
 
 def _labelled_rows(

@@ -7,11 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genomix_cli.variants.conditions import Conditions
 from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.variants.train.calibrations import fewer_inputs
 from genomix_cli.variants.train.controls import (
     derangement,
     remove_variant,
     swap_alleles,
+    withhold,
     withhold_contacts,
     withhold_tracks,
 )
@@ -60,6 +63,29 @@ def test_without_contacts_the_tracks_are_left() -> None:
     assert not window.contacts.any()
     assert window.observed is batch.window.observed
     assert window.signal is batch.window.signal
+
+
+def test_one_track_is_withheld_and_the_others_are_left() -> None:
+    batch = make_batch()
+    before = batch.window.observed.clone()
+    window = withhold(batch, [2], contacts=False).window
+    assert not window.observed[:, 2].any()
+    assert torch.equal(window.observed[:, [0, 1, 3]], before[:, [0, 1, 3]])
+    assert torch.equal(batch.window.observed, before)
+    assert window.contacts is batch.window.contacts
+
+
+def test_users_may_lack_any_input() -> None:
+    full = Conditions(("a", "b", "c"), True, "zero")
+    found = {(each.tracks, each.contacts): each.uncovered for each in fewer_inputs(full)}
+    kept = [("a", "b", "c"), (), ("b", "c"), ("a", "c"), ("a", "b"), ("a",), ("b",), ("c",)]
+    assert found == {(t, c): "zero" if t else None for c in (True, False) for t in kept}
+    assert fewer_inputs(full)[0] == full
+    # No condition twice, and no contacts where the training had none.
+    assert fewer_inputs(Conditions(("a",), False)) == [
+        Conditions(("a",), False),
+        Conditions((), False),
+    ]
 
 
 @given(st.integers(2, 200), st.integers(0, 5))

@@ -95,9 +95,9 @@ def test_each_term_counts_by_its_weight() -> None:
         known = (labels, NONE[:, :3], zeros, ones)
         return variant_loss(logits, *known, LossWeights(**weights), theta)
 
-    every = loss(bce=2.0, rank=0.5, l2=0.1)
-    assert every.l2.item() == 14.0
-    parts = 2.0 * every.bce + 0.5 * every.rank + 0.1 * every.l2
+    every = loss(bce=2.0, rank=0.5, penalty=0.1)
+    assert every.penalty.item() == 14.0
+    parts = 2.0 * every.bce + 0.5 * every.rank + 0.1 * every.penalty
     assert every.total.item() == pytest.approx(parts.item())
     every.total.backward()
     # The penalty alone reaches the weights: 0.1 x 2 theta.
@@ -105,5 +105,5 @@ def test_each_term_counts_by_its_weight() -> None:
     torch.testing.assert_close(theta[0].grad, torch.tensor([[0.2, 0.4]]))
     assert loss(rank=0.0).total.item() == pytest.approx(every.bce.item())
     ranks = loss(bce=0.0, rank=1.0)
-    assert (ranks.bce.item(), ranks.l2.item()) == (0, 0)
+    assert (ranks.bce.item(), ranks.penalty.item()) == (0, 0)
     assert ranks.total.item() == pytest.approx(every.rank.item())

@@ -1,0 +1,133 @@
+"""Calibrations of a model for each set of inputs that its users may have.
+
+Without some of its tracks a model's logits have another spread and another mean, so each such
+condition has a calibration of its own, fitted to the validation part with these inputs withheld.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from genomix_cli.comparison.metrics.binary import calibration_error
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.learning.calibration import fit_platt
+from genomix_cli.variants.conditions import Calibration, Conditions
+from genomix_cli.variants.train.controls import withhold
+from genomix_cli.variants.train.dataset import Batch
+from genomix_cli.variants.train.splits import Rows, thin
+from genomix_cli.variants.train.task import Predictions
+
+log = logging.getLogger("genomix")
+
+#: Variants, at most, that calibrations for fewer inputs are fitted to, and tested on.
+VARIANTS = 4_000
+
+#: Logits of rows of the variant table, each batch altered first.
+Predict = Callable[[Rows, Callable[[Batch], Batch]], Predictions]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A calibration, and how well it holds.
+
+    Attributes
+    ----------
+    calibration : Calibration
+    variants : int
+        Labelled variants that it was fitted to.
+    error : float
+        Expected calibration error on held-out variants; NaN if none is labelled.
+    """
+
+    calibration: Calibration
+    variants: int
+    error: float = float("nan")
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for ``metrics.json``."""
+        return {
+            "inputs": str(self.calibration.conditions),
+            "variants": self.variants,
+            **self.calibration.platt._asdict(),
+            "test_ece": self.error if np.isfinite(self.error) else None,
+        }
+
+
+def fewer_inputs(given: Conditions) -> list[Conditions]:
+    """Return what users may have of the inputs of the training.
+
+    All tracks, none, all but one, and one alone; each with contacts, if there are any, and without.
+    """
+    tracks = given.tracks or ()
+    kept: list[tuple[str, ...]] = [tracks, ()]
+    kept += [tuple(name for name in tracks if name != lacking) for lacking in tracks]
+    kept += [(name,) for name in tracks]
+    contacts = (True, False) if given.contacts else (given.contacts,)
+    return [given.with_inputs(names, each) for each in contacts for names in dict.fromkeys(kept)]
+
+
+def fit_calibrations(
+    predict: Predict,
+    shard: Shard,
+    given: Conditions,
+    valid: Rows,
+    test: Rows,
+    predictions: dict[str, Predictions],
+) -> tuple[Fitted, ...]:
+    """Fit a calibration for each set of inputs; none where there are no labels.
+
+    Parameters
+    ----------
+    predict : callable
+    shard : Shard
+    given : Conditions
+        Of the training.
+    valid, test : NDArray
+        int64: rows to fit to, and to test on; `test` may be empty.
+    predictions : dict of str to Predictions
+        Of ``valid`` and, if there is one, ``test``, under the conditions of the training.
+    """
+    label = shard.variants.label
+    if not np.isfinite(label[valid]).any():
+        return ()
+    fitted = []
+    for conditions in fewer_inputs(given):
+        own = dict(predictions)
+        if conditions != given:
+            kept = conditions.tracks or ()
+            lacking = [i for i, name in enumerate(shard.modalities) if name not in kept]
+            alter = partial(withhold, tracks=lacking, contacts=not conditions.contacts)
+            parts = {"valid": valid, "test": test}
+            own = {name: predict(_some(label, parts[name]), alter) for name in predictions}
+        fitted.append(_fit(conditions, label, **own))
+    worst = max(fitted, key=lambda each: np.nan_to_num(each.error))
+    if np.isfinite(worst.error):
+        said = "calibrated for %d sets of inputs; largest error on the test part %.3f (%s)"
+        log.info(said, len(fitted), worst.error, worst.calibration.conditions)
+    return tuple(fitted)
+
+
+def _some(label: np.ndarray, rows: Rows) -> Rows:
+    """Return enough rows to fit to; all where both classes are not among these."""
+    some = thin(rows, VARIANTS)
+    known = label[some][np.isfinite(label[some])] > 0.5
+    return some if known.any() and not known.all() else rows
+
+
+def _fit(
+    conditions: Conditions, label: np.ndarray, valid: Predictions, test: Predictions | None = None
+) -> Fitted:
+    known = np.isfinite(label[valid.row])
+    platt = fit_platt(valid.logit[known], label[valid.row][known])
+    n, error = int(known.sum()), float("nan")
+    if test is not None:
+        known = np.isfinite(label[test.row])
+        truth, logit = label[test.row][known], test.logit[known]
+        error = calibration_error(truth, platt.apply(logit)) if known.any() else error
+    return Fitted(Calibration(platt, conditions), n, error)
