@@ -36,7 +36,7 @@ def score_variants(request: VariantRequest) -> None:
         )
     if files.cell and files.shard is None:
         raise UsageError("names the cell type to read of a shard: give --genome", where="--cell")
-    from genomix_cli.variants.score.vcf import score_variants as score
+    from genomix_cli.variants.score.cells import score_cells as score
 
     _show(_variant_rows(score(request)))
 

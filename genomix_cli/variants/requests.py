@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from genomix_cli.errors import UsageError
-from genomix_cli.genome.tracks import of_one_cell
+from genomix_cli.genome.tracks import cells, of_one_cell
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.options import (
     Attributions,
@@ -35,6 +35,8 @@ from genomix_cli.options import (
 from genomix_cli.registry import SHARD_LAYOUTS, VARIANT_BASELINES, VARIANT_MODELS
 from genomix_cli.variants.score.tags import PROBABILITY
 
+#: Of a shard that holds several: score in each.
+ALL_CELLS = "all"
 DEFAULT_MODEL = "gmt-mini"
 #: For simulated genomes, whose motifs and chromatin it knows.
 SIMULATED_MODEL = "gmt-mini-sim"
@@ -73,6 +75,24 @@ def tracks_of_one_cell(values: list[str]) -> dict[str, Path]:
     return of_one_cell({name: Path(path) for name, path in pairs.items()})
 
 
+def tracks_by_cell(values: list[str]) -> dict[str, Path]:
+    """``NAME=FILE`` pairs: of one cell type by modality, of several by their whole names."""
+    pairs = {name: Path(path) for name, path in parse_pairs(values, "--track").items()}
+    return pairs if len(cells(pairs)) > 1 else of_one_cell(pairs)
+
+
+TracksByCell = Annotated[
+    Mapping[str, Path],
+    Option(
+        "bigWig of a track, as H3K27ac=k.bw or ATAC@K562=a.bw; repeat",
+        "--track -t",
+        metavar="NAME=FILE",
+        env="GENOMIX_TRACKS",
+        parse=tracks_by_cell,
+        panel=GENOME,
+        unless="genome",
+    ),
+]
 TracksOfOneCell = Annotated[
     Mapping[str, Path],
     Option(
@@ -318,7 +338,7 @@ class GenomeFiles:
     fasta: Path | None = option(
         None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME, unless="genome"
     )
-    tracks: TracksOfOneCell = field(default_factory=dict)
+    tracks: TracksByCell = field(default_factory=dict)
     contacts: Contacts = None
     uncovered: Uncovered = None
     shard: Path | None = option(
@@ -327,7 +347,7 @@ class GenomeFiles:
         "--genome -g",
         metavar="SHARD.h5",
     )
-    cell: str = option("", "Cell type to read of a shard that holds several")
+    cell: str = option("", "Cell type to read of a shard that holds several, or all of them: all")
 
 
 @dataclass(frozen=True)
@@ -398,6 +418,9 @@ class ScoreRequest:
         (),
         "Indexed VCF.gz or BCF whose ID, CLNSIG and AF become columns; repeat",
         metavar="FILE",
+    )
+    quantiles: bool = option(
+        False, "Also say how each score of an allele ranks among its cell types or outputs"
     )
     device: Device = "auto"
     devices: str = option(

@@ -53,7 +53,7 @@ KINDS: dict[str, Literal["str", "int", "float"]] = {
 #: Key of a field, and its texts, one per ALT.
 Notes = Sequence[tuple[str, Sequence[str]]]
 _INFO = 7
-_LOCUS = ("CHROM", "POS", "ID", "REF", "ALT")
+LOCUS = ("CHROM", "POS", "ID", "REF", "ALT")
 
 
 class Beside(Protocol):
@@ -121,7 +121,7 @@ class Annotator:
     @property
     def columns(self) -> tuple[Column, ...]:
         """Columns of the score table."""
-        locus = (Column(name, "int" if name == "POS" else "str") for name in _LOCUS)
+        locus = (Column(name, "int" if name == "POS" else "str") for name in LOCUS)
         scores = (Column(tag.key, KINDS[tag.kind]) for tag in self.tags)
         seen = [Column(SEEN, "str")] if self.seen else []
         beside = (Column(tag.key, KINDS[tag.kind]) for each in self.beside for tag in each.tags)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.learning.activity import ActivityConfig, Output
-from genomix_cli.variants.score.tags import ACTIVITY, Tag, of_output
+from genomix_cli.variants.score.tags import ACTIVITY, Tag, of_cell, of_output
 
 Floats = NDArray[np.float32]
 
@@ -29,15 +29,18 @@ class Differences:
     averaged : tuple of str
         Names of those in the mean, each in standard deviations of its activity in training; one
         named twice counts twice.
+    quantiles : bool
+        Also give the rank of each among the outputs.
     """
 
     outputs: tuple[Output, ...] = ()
     averaged: tuple[str, ...] = ()
+    quantiles: bool = False
 
     @classmethod
-    def of(cls, config: ActivityConfig | None) -> Differences:
+    def of(cls, config: ActivityConfig | None, quantiles: bool = False) -> Differences:
         """Return the differences that a network of this architecture gives."""
-        return cls() if config is None else cls(config.reported, config.averaged)
+        return cls() if config is None else cls(config.reported, config.averaged, quantiles)
 
     @property
     def statistic(self) -> str:
@@ -60,6 +63,10 @@ class Differences:
             yield Tag(ACTIVITY, "Float", text)
         for output in self.outputs:
             yield Tag(of_output(output.name), "Float", _meaning(output))
+        for output in self.outputs if self.quantiles else ():
+            text = f"Share of the other outputs that the allele changes less than {output.name}"
+            detail = "magnitudes, in standard deviations of the activity in training"
+            yield Tag(of_cell(output.name), "Float", f"{text}: {detail}, by {{model}}")
 
     def weights(self) -> Floats:
         """Return the weight of each output in the mean, ``[K]``."""
@@ -76,7 +83,30 @@ class Differences:
         if not self.outputs:
             return {}
         each = {of_output(o.name): values[:, k] for k, o in enumerate(self.outputs)}
+        if self.quantiles:
+            sizes = np.abs(values) / np.array([output.sd for output in self.outputs], "f4")
+            shares = quantiles(sizes).astype(np.float32)
+            each |= {of_cell(o.name): shares[:, k] for k, o in enumerate(self.outputs)}
         return {ACTIVITY: self.mean(values), **each}
+
+
+def quantiles(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the share of an allele's other values that are less than each, ties counting half.
+
+    Parameters
+    ----------
+    values : NDArray
+        ``[n, C]``; C is 2 or more.
+
+    Returns
+    -------
+    NDArray
+        float64 ``[n, C]``: 0 for the least, 1 for the largest; NaN where a value is not known.
+    """
+    below = (values[:, :, None] > values[:, None, :]).sum(2)
+    equal = (values[:, :, None] == values[:, None, :]).sum(2) - 1
+    share = (below + equal / 2) / (values.shape[1] - 1)
+    return np.where(np.isfinite(values).all(1, keepdims=True), share, np.nan)
 
 
 def _meaning(output: Output) -> str:

@@ -46,7 +46,27 @@ def make_header(
     contigs = missing_contigs(reader.header, seen, reference.lengths)
     background = plan.background.source if plan.background else "a background (there is none)"
     reasons = ", ".join(f"{reason}: {meaning}" for reason, meaning in REASONS.items())
-    facts = [
+    ranked = tags.PROBABILITY if plan.reads_window else f"|{tags.ACTIVITY}|"
+    named_in_tags = {"model": plan.name, "background": background, "ranked": ranked}
+    made = provenance(request, plan)
+    return reader.header.without(LINE, f"##INFO=<ID={tags.PREFIX}").plus(
+        [
+            *contigs,
+            *(
+                score_line(tag.key, tag.kind, tag.text.format(**named_in_tags))
+                for tag in annotator.tags
+            ),
+            score_line(tags.REASON, "String", f"Why the allele was not scored ({reasons})"),
+            *([score_line(tags.SEEN, "String", _SEEN)] if annotator.seen else []),
+            *(score_line(*tag) for each in annotator.beside for tag in each.tags),
+            *made.lines(*facts_of_run(request, plan)),
+        ]
+    )
+
+
+def facts_of_run(request: ScoreRequest, plan: Plan) -> list[tuple[str, str]]:
+    """Return how the scores are made, besides settings and inputs."""
+    facts: list[tuple[str, str]] = [
         *([("Mode", plan.mode)] if plan.mode else []),
         ("Precision", plan.precision),
         ("Strands", "both" if request.both_strands else "forward"),
@@ -59,25 +79,11 @@ def make_header(
         facts.append(("Background", str(plan.background)))
     if plan.absent:
         facts.append(("TracksAbsent", ",".join(plan.absent)))
-    ranked = tags.PROBABILITY if plan.reads_window else f"|{tags.ACTIVITY}|"
-    named_in_tags = {"model": plan.name, "background": background, "ranked": ranked}
-    made = provenance(request, plan)
-    return reader.header.without(LINE, f"##INFO=<ID={tags.PREFIX}").plus(
-        [
-            *contigs,
-            *(
-                _info_line(tag.key, tag.kind, tag.text.format(**named_in_tags))
-                for tag in annotator.tags
-            ),
-            _info_line(tags.REASON, "String", f"Why the allele was not scored ({reasons})"),
-            *([_info_line(tags.SEEN, "String", _SEEN)] if annotator.seen else []),
-            *(_info_line(*tag) for each in annotator.beside for tag in each.tags),
-            *made.lines(*facts),
-        ]
-    )
+    return facts
 
 
-def _info_line(key: str, kind: str, text: str) -> str:
+def score_line(key: str, kind: str, text: str) -> str:
+    """Return the line of a field with a value per ALT."""
     return info_line(key, "A", kind, text, source="genomix", version=__version__)
 
 
@@ -117,6 +123,7 @@ def command(request: ScoreRequest, plan: Plan) -> list[object]:
     words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
     words += [word for option in options if option[1] for word in option]
     words += ["--both-strands"] if request.both_strands and plan.reads_window else []
+    words += ["--quantiles"] if request.quantiles else []
     return words
 
 
@@ -165,8 +172,8 @@ def _contigs(
         return dict.fromkeys(record.chrom for record in whole)
 
 
-def warnings_of(plan: Plan) -> list[str]:
-    """Return the warnings that a reader of the scores needs."""
+def warnings_of(plan: Plan, *, ranks: bool = True) -> list[str]:
+    """Return the warnings that a reader of the scores needs; those of ranks if there may be any."""
     texts = [tags.DEMONSTRATION] if plan.config.demonstration else []
     absent = plan.absent
     if absent and len(absent) == len(plan.config.tracks):
@@ -184,11 +191,13 @@ def warnings_of(plan: Plan) -> list[str]:
     elif plan.calibration is None:
         fitted = [c.conditions for c in plan.config.calibrations]
         texts.append(_lacks("calibration", tags.PROBABILITY, plan, fitted))
-    ranks = f"{tags.PERCENTILE}, no {tags.PHRED}"
+    if not ranks:
+        return texts
+    empty = f"{tags.PERCENTILE}, no {tags.PHRED}"
     if not plan.backgrounds:
-        texts.append(f"{plan.name} has no background to rank among: no {ranks}")
+        texts.append(f"{plan.name} has no background to rank among: no {empty}")
     elif plan.background is None:
-        texts.append(_lacks("background", ranks, plan, [b.conditions for b in plan.backgrounds]))
+        texts.append(_lacks("background", empty, plan, [b.conditions for b in plan.backgrounds]))
     return texts
 
 

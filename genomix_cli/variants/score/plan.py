@@ -239,9 +239,20 @@ def make_plan(
         regions,
         stride,
         tuple(dict.fromkeys(record.chrom for record in first)),
-        Differences.of(config.activity),
+        _differences(request, config),
         ignored,
     )
+
+
+def _differences(request: ScoreRequest, config: trained.ModelConfig) -> Differences:
+    found = Differences.of(config.activity, request.quantiles)
+    if request.quantiles and len(found.outputs) < 2:
+        raise UsageError(
+            "there is nothing to rank among",
+            where="--quantiles",
+            expected="tracks of several cell types, or a model of several outputs",
+        )
+    return found
 
 
 def _backgrounds(

@@ -12,6 +12,9 @@ LOGIT = PREFIX + "LOGIT"
 ACTIVITY = PREFIX + "DA"
 PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
+#: Of scores in several cell types: where the score is largest, and how it ranks among them.
+CELL = PREFIX + "CELL"
+QUANTILE = PREFIX + "Q"
 REASON = PREFIX + "REASON"
 SEEN = PREFIX + "SEEN"
 SOURCE = PREFIX + "SOURCE"
@@ -46,6 +49,11 @@ def is_signed(key: str) -> bool:
 def of_output(name: str) -> str:
     """Return the field of the difference of one output."""
     return f"{ACTIVITY}_{name}"
+
+
+def of_cell(name: str) -> str:
+    """Return the field of the rank of a cell type, or of an output, among all."""
+    return f"{QUANTILE}_{name}"
 
 
 class Tag(NamedTuple):

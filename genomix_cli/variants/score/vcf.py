@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from genomix_cli.formats.seen import read_seen, told
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
-from genomix_cli.provenance import LINE, atomic_path, sha256
+from genomix_cli.provenance import LINE, Provenance, atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
 from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.reference import Reference, open_reference
@@ -40,6 +41,13 @@ from genomix_cli.variants.score.workers import EngineSpec, Workers
 log = logging.getLogger("genomix")
 
 
+class Scored(NamedTuple):
+    """Summary of a run, and what was decided for it."""
+
+    summary: ScoreSummary
+    plan: Plan
+
+
 def score_variants(request: ScoreRequest) -> ScoreSummary:
     """Score every allele that can be scored, and write every record, in order.
 
@@ -56,6 +64,13 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
     CheckError
         If more than 20 % of the REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
     """
+    return score_once(request).summary
+
+
+def score_once(request: ScoreRequest, cell: str = "") -> Scored:
+    """Do the same, and say what was decided; of one of several cell types `cell` is the name."""
+    if cell:
+        log.info("scoring in %s", cell)
     check_choices(request)
     request, ignored = heeded(request)
     regions = Regions.wanted(request.regions, request.regions_file)
@@ -76,13 +91,20 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
         plan = make_plan(request, regions, first, ignored)
         if plan.format.is_bcf:
             reader.header.refuse_for_bcf(request.vcf)
+        if not cell:  # else they are told once, of all cell types
+            for text in warnings_of(plan):
+                log.warning("%s", text)
         summary = _score(request, plan, reader, records, reference)
     if request.stats is not None:
-        with atomic_path(request.stats) as draft:
-            made = provenance(request, plan).to_dict()
-            text = json.dumps({**to_dict(summary), "provenance": made}, indent=2, default=str)
-            draft.write_text(text + "\n")
-    return summary
+        write_stats(summary, provenance(request, plan), request.stats)
+    return Scored(summary, plan)
+
+
+def write_stats(summary: ScoreSummary, made: Provenance, path: Path) -> None:
+    """Write counts and times as JSON, with their provenance."""
+    with atomic_path(path) as draft:
+        plain = {**to_dict(summary), "provenance": made.to_dict()}
+        draft.write_text(json.dumps(plain, indent=2, default=str) + "\n")
 
 
 def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Record]:
@@ -133,7 +155,7 @@ def _score(
         header = make_header(request, plan, reader, reference, annotator)
         warnings = lookup.warnings if lookup else []
         header = header.plus(f"{LINE}Warning={text}" for text in warnings)
-        for text in (*warnings_of(plan), *warnings):
+        for text in warnings:
             log.warning("%s", text)
         return _run(request, plan, reader, records, reference, annotator, lookup, header)
 
