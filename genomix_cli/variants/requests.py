@@ -602,7 +602,17 @@ class SuiteRequest:
         shown="the strongest bins of a track",
     )
     vcf: Path | None = option(None, "VCF with other scores of the variants in INFO")
-    info: tuple[str, ...] = option((), "Key of one, as CADD_PHRED; repeat", metavar="KEY")
+    info: tuple[str, ...] = option(
+        (),
+        "One of them, as CADD_PHRED, SpliceAI:DS_AG,DS_AL or SIFT=down; repeat",
+        metavar="KEY",
+    )
+    table: Path | None = option(
+        None, "Table with contig, pos (1-based), ref, alt and other scores", metavar="TSV"
+    )
+    columns: tuple[str, ...] = option(
+        (), "One of them, as phyloP, SIFT=down or EVE=learn; repeat", "--column", metavar="NAME"
+    )
     effect: Literal["absolute", "signed"] = option(
         "absolute", "Aspect of quantitative labels that scores should follow"
     )
@@ -626,12 +636,17 @@ class SuiteRequest:
             raise UsageError("--test-contigs and --test-regions: give one of them")
         if bool(self.vcf) != bool(self.info):
             raise UsageError("--vcf and --info need each other")
+        if bool(self.table) != bool(self.columns):
+            raise UsageError("--table and --column need each other")
+        names = [name.partition("=")[0] for name in (*self.info, *self.columns)]
+        if len(set(names)) < len(names):
+            raise UsageError("the same score twice", where="--info, --column")
         check_options(self)
 
     def settings(self) -> dict[str, Any]:
         """Plain data, names of files without their folders."""
         plain = asdict(self)
-        for name in ("shard", "output", "test_regions", "peaks", "vcf"):
+        for name in ("shard", "output", "test_regions", "peaks", "vcf", "table"):
             plain[name] = plain[name] and Path(plain[name]).name
         plain["models"] = [Path(name).name for name in self.models]
         return plain
@@ -643,6 +658,7 @@ class SuiteRequest:
             "test regions": self.test_regions,
             "peaks": self.peaks,
             "vcf": self.vcf,
+            "table": self.table,
         }
         return {role: path for role, path in files.items() if path is not None}
 

@@ -1,30 +1,95 @@
-"""Scores of other tools: INFO columns of a VCF, matched to the shard by allele."""
+"""Scores of other tools: fields of a VCF or columns of a table, matched to the shard by allele."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import decode
 from genomix_cli.genome.intervals import ContigNames
-from genomix_cli.genome.vcf.reader import VcfReader
+from genomix_cli.genome.tables import is_missing, number, open_table, unknown_name
+from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.progress import track
 from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele, place_allele
 from genomix_cli.variants.records.labels import info_numbers
 
 Key = tuple[str, int, bytes, bytes]
+Floats = NDArray[np.float64]
+Direction = Literal["up", "down", "learn"]
 _BASES = frozenset("ACGTN")
+# Of an annotated string, in the description of its field.
+_FORMAT = re.compile(r'Format: *\'?([^"\']*\|[^"\']*)')
+# As VEP writes scores of SIFT and PolyPhen: deleterious(0.02).
+_IN_BRACKETS = re.compile(r"[^()]*\(([^()]+)\)")
+_LOCUS = (("contig", "chrom", "#chrom", "chr", "#contig"), ("pos",), ("ref",), ("alt",))
+
+
+class Column(NamedTuple):
+    """Score of another tool, as it is asked for.
+
+    Attributes
+    ----------
+    name : str
+        What reports call it: ``FIELD`` or ``FIELD:PART``.
+    field : str
+        INFO key, or column of a table.
+    parts : tuple of str
+        Parts of an annotated string, the strongest of which counts.
+    direction : {"up", "down", "learn"}
+        Whether larger scores mean that an effect is more likely, less, or what training shows.
+    """
+
+    name: str
+    field: str
+    parts: tuple[str, ...]
+    direction: Direction
+
+    @classmethod
+    def parse(cls, text: str) -> Column:
+        """Read ``FIELD``, ``FIELD:PART`` or ``FIELD:PART,PART``, each perhaps with ``=down``.
+
+        Raises
+        ------
+        UsageError
+            If it is something else.
+        """
+        name, equals, direction = text.partition("=")
+        field, colon, parts = name.partition(":")
+        names = tuple(parts.split(",")) if colon else ()
+        if not field or not all(names or (field,)) or (equals and direction not in DIRECTIONS):
+            raise UsageError(
+                "names no score",
+                where="--info, --column",
+                expected="KEY or KEY:PART, perhaps followed by =up, =down or =learn",
+                found=text,
+            )
+        return cls(name, field, names, cast("Direction", direction or "up"))
+
+    def strongest(self, values: Iterable[float]) -> float:
+        """Return the one of several values of an allele that counts; NaN if there is none."""
+        known = [value for value in values if not math.isnan(value)]
+        pick = min if self.direction == "down" else max
+        return pick(known, default=math.nan)
+
+
+DIRECTIONS = get_args(Direction)
 
 
 def read_columns(
-    vcf: Path, keys: Sequence[str], shard: Shard, rows: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
-    """Read INFO keys for rows of the variant table, float64 ``[n]``; NaN without a value.
+    vcf: Path, columns: Sequence[Column], shard: Shard, rows: NDArray[np.int64], part: str = "test"
+) -> dict[Column, Floats]:
+    """Read INFO fields for rows of the variant table, float64 ``[n]``; NaN without a value.
+
+    `part` is what messages call the rows.
 
     Indels match wherever they are written: they are placed as the shard has placed its own.
 
@@ -32,28 +97,186 @@ def read_columns(
     ------
     DataError
         If the VCF cannot be read, a value is no number, or none of the rows has one.
+    UsageError
+        If an annotated string has no such part.
     """
-    wanted = _wanted(shard, rows)
-    names = ContigNames(shard.contigs, shard.path)
-    columns = {key: np.full(len(rows), np.nan) for key in keys}
+    found = _Found(shard, rows, columns)
     with VcfReader(vcf) as reader:
+        readers = [_reader_of(column, reader) for column in columns]
         for record in track(reader, f"reading {vcf.name}"):
-            contig = names.find(record.chrom)
-            if contig is None:
-                continue
-            matches = [
-                wanted.get(_placed(shard, contig, record.pos - 1, record.ref, alt), ())
-                for alt in record.alts
-            ]
-            if not any(matches):
-                continue
-            for key in keys:
-                for at, value in zip(matches, info_numbers(reader, record, key), strict=True):
-                    columns[key][list(at)] = value
-    for key, values in columns.items():
-        if np.isnan(values).all():
-            raise DataError(f"no test variant has {key}", where=vcf)
-    return columns
+            matches = [found.rows(record.chrom, record.pos, record.ref, alt) for alt in record.alts]
+            if any(matches):
+                for column, read in zip(columns, readers, strict=True):
+                    for at, value in zip(matches, read(record), strict=True):
+                        found.values[column][at] = value
+    return found.checked(vcf, part)
+
+
+def read_table(
+    path: Path, columns: Sequence[Column], shard: Shard, rows: NDArray[np.int64], part: str = "test"
+) -> dict[Column, Floats]:
+    """Read columns of a table with contig (or chrom), pos (1-based), ref and alt; as above.
+
+    Raises
+    ------
+    DataError
+        Also if a column of the locus is missing, or two rows of an allele differ.
+    UsageError
+        If there is no such file or column.
+    """
+    found = _Found(shard, rows, columns)
+    with open_table(path, comment="##") as table:
+        locus = [table.find(*names) for names in _LOCUS]
+        if None in locus:
+            raise DataError(
+                f"lacks the column {_LOCUS[locus.index(None)][0]}",
+                where=f"{path}:{table.header}",
+                expected="contig, pos, ref, alt and scores",
+                found=", ".join(table.columns)[:80],
+            )
+        for column in columns:
+            if column.parts or column.field not in table.columns:
+                name = column.name
+                raise unknown_name(
+                    name, table.columns, what="column", where=path, option="--column"
+                )
+        table.refuse_repeated([column.field for column in columns])
+        at_columns = [table.columns.index(column.field) for column in columns]
+        for line, cells in track(table.rows(), f"reading {path.name}"):
+            contig, pos, ref, alt = (cells[i or 0].strip() for i in locus)
+            if not (pos.isascii() and pos.isdigit()):
+                raise DataError("pos is not a position", where=f"{path}:{line}", found=pos)
+            at = found.rows(contig, int(pos), ref, alt)
+            for column, i in zip(columns, at_columns, strict=True) if at else ():
+                where = f"{path}:{line}"
+                found.enter(column, at, number(cells[i], partial(str, where)), where)
+    return found.checked(path, part)
+
+
+class _Found:
+    """Values of the rows, as far as they were found."""
+
+    def __init__(self, shard: Shard, rows: NDArray[np.int64], columns: Sequence[Column]) -> None:
+        self._shard = shard
+        self._wanted = _wanted(shard, rows)
+        self._names = ContigNames(shard.contigs, shard.path)
+        self.values = {column: np.full(len(rows), np.nan) for column in columns}
+
+    def rows(self, contig: str, pos: int, ref: str, alt: str) -> list[int]:
+        """Return which of the rows an allele is; `pos` is 1-based."""
+        name = self._names.find(contig)
+        if name is None:
+            return []
+        return self._wanted.get(_placed(self._shard, name, pos - 1, ref, alt), [])
+
+    def enter(self, column: Column, at: list[int], value: float, where: str) -> None:
+        """Enter the value of an allele that may have one already."""
+        before = self.values[column][at[0]]
+        if not math.isnan(before) and not math.isnan(value) and before != value:
+            raise DataError(
+                f"two values of {column.name} for the same allele",
+                where=where,
+                expected=f"{before:g}",
+                found=f"{value:g}",
+            )
+        if not math.isnan(value):
+            self.values[column][at] = value
+
+    def checked(self, path: Path, part: str) -> dict[Column, Floats]:
+        """Return all values; refuse a column that has none."""
+        for column, values in self.values.items():
+            if np.isnan(values).all():
+                raise DataError(f"no {part} variant has {column.name}", where=path)
+        return self.values
+
+
+def _reader_of(column: Column, reader: VcfReader) -> Callable[[Record], Sequence[float]]:
+    """Return what gives a column's value for each ALT of a record."""
+    if not column.parts:
+        return lambda record: info_numbers(reader, record, column.field)
+    annotation = _Annotation.of(column, reader)
+    return lambda record: annotation.values(record)
+
+
+class _Annotation(NamedTuple):
+    """Annotated string of a VCF: entries between commas, each of parts between bars.
+
+    Attributes
+    ----------
+    column : Column
+    reader : VcfReader
+    parts : list of str
+        Names of all parts, as the header gives them.
+    at : list of int
+        Those that are read.
+    """
+
+    column: Column
+    reader: VcfReader
+    parts: list[str]
+    at: list[int]
+
+    @classmethod
+    def of(cls, column: Column, reader: VcfReader) -> _Annotation:
+        """Read the names of parts from the header."""
+        start = f"##INFO=<ID={column.field},"
+        line = next((m for m in reader.header.meta if m.startswith(start)), "")
+        described = _FORMAT.search(line)
+        if described is None:
+            raise DataError(
+                f"the header does not describe the parts of {column.field}",
+                where=reader.name,
+                expected='Description="... Format: A|B|C"',
+                found=line[:80] or "no such field",
+            )
+        parts = [part.strip() for part in described[1].split("|")]
+        for part in column.parts:
+            if part not in parts:
+                what = f"part of {column.field} called"
+                raise unknown_name(part, parts, what=what, where=reader.name)
+        return cls(column, reader, parts, [parts.index(part) for part in column.parts])
+
+    def values(self, record: Record) -> list[float]:
+        """Return the strongest value of each ALT, of all entries and parts; NaN without one."""
+        of_alt: list[list[float]] = [[] for _ in record.alts]
+        for entry in filter(None, (record.info(self.column.field) or "").split(",")):
+            fields = entry.split("|")
+            if len(fields) == len(self.parts):
+                for i in self._alts(record, fields):
+                    of_alt[i] += self._numbers(fields, record)
+            elif not is_missing(entry):
+                raise DataError(
+                    f"{self.column.field} has another number of parts than its header says",
+                    where=self.reader.where(record),
+                    expected=str(len(self.parts)),
+                    found=str(len(fields)),
+                )
+        return [self.column.strongest(values) for values in of_alt]
+
+    def _alts(self, record: Record, fields: Sequence[str]) -> Sequence[int]:
+        """Return which ALTs an entry is about, by its number or its allele."""
+        alts = record.alts
+        if len(alts) == 1:
+            return (0,)
+        if "ALLELE_NUM" in self.parts:
+            text = fields[self.parts.index("ALLELE_NUM")]
+            return [int(text) - 1] if text.isdigit() and 0 < int(text) <= len(alts) else ()
+        allele = fields[0]  # of VEP, SnpEff and SpliceAI
+        # VEP leaves out the first base that all alleles share.
+        shares = any(len(a) != len(record.ref) for a in alts) and all(
+            a[0] == record.ref[0] for a in alts
+        )
+        spelled = [a[1:] or "-" if shares else a for a in alts]
+        return [i for i, names in enumerate(zip(alts, spelled, strict=True)) if allele in names]
+
+    def _numbers(self, fields: Sequence[str], record: Record) -> Iterator[float]:
+        for i in self.at:
+            for text in fields[i].split("&"):
+                inner = _IN_BRACKETS.fullmatch(text)
+                yield number(
+                    inner[1] if inner else text,
+                    lambda: f"{self.reader.where(record)}, {self.column.name}",
+                )
 
 
 def _wanted(shard: Shard, rows: NDArray[np.int64]) -> dict[Key, list[int]]:

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from genomix_cli.comparison.intervals import FloatArray
+from genomix_cli.comparison.metrics.binary import auroc, spearman
+from genomix_cli.errors import DataError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.progress import track
 from genomix_cli.registry import VARIANT_BASELINES
 from genomix_cli.variants.evaluate.suite.baselines.base import Baseline, BaselineTask
-from genomix_cli.variants.evaluate.suite.columns import read_columns
+from genomix_cli.variants.evaluate.suite.columns import Column, read_columns, read_table
 from genomix_cli.variants.evaluate.suite.measures import Measure
 from genomix_cli.variants.requests import SuiteRequest
 from genomix_cli.variants.score.workers import refuse_other_scale
@@ -194,13 +196,50 @@ def score_baselines(
         yield Entrant(name, "baseline", score, probability, note, baseline.description)
 
 
-def score_columns(request: SuiteRequest, shard: Shard, rows: Rows) -> Iterator[Entrant]:
-    """Yield INFO columns of the VCF as they are."""
-    if request.vcf is None:
-        return
-    for key, values in read_columns(request.vcf, request.info, shard, rows).items():
+def score_columns(request: SuiteRequest, task: BaselineTask) -> Iterator[Entrant]:
+    """Yield INFO fields of the VCF and columns of the table, larger meaning more likely 1."""
+    if request.vcf is not None:
+        yield from _score_columns(read_columns, request.vcf, request.info, task)
+    if request.table is not None:
+        yield from _score_columns(read_table, request.table, request.columns, task)
+
+
+def _score_columns(
+    read: Callable[..., dict[Column, FloatArray]],
+    path: Path,
+    names: Iterable[str],
+    task: BaselineTask,
+) -> Iterator[Entrant]:
+    columns = [Column.parse(name) for name in names]
+    of_test = read(path, columns, task.shard, task.test)
+    to_learn = [column for column in columns if column.direction == "learn"]
+    # Never from the test part: its labels would choose the better of two scores.
+    of_train = read(path, to_learn, task.shard, task.train, "training") if to_learn else {}
+    for column, values in of_test.items():
+        notes = []
         missing = int(np.isnan(values).sum())
-        note = f"{missing:,} of {len(rows):,} variants have no value" if missing else ""
         if missing:
-            log.warning("%s: %s; it is compared on the others", key, note)
-        yield Entrant(key, "column", values, note=note)
+            notes.append(f"{missing:,} of {len(values):,} variants have no value")
+            log.warning("%s: %s; it is compared on the others", column.name, notes[0])
+        is_down, told = column.direction == "down", "declared"
+        if column in of_train:
+            is_down, told = _is_down(column, of_train[column], task), "learned in training"
+        if is_down or column in of_train:
+            notes.append(f"{'smaller' if is_down else 'larger'} means more likely 1, {told}")
+        score = -values if is_down else values
+        yield Entrant(column.name, "column", score, note="; ".join(notes))
+
+
+def _is_down(column: Column, values: FloatArray, task: BaselineTask) -> bool:
+    """Return True if smaller values go with larger targets of the training rows."""
+    known = np.isfinite(values)
+    target, values = task.target[task.train][known], values[known]
+    quality = auroc(target, values) - 0.5 if task.is_label else spearman(target, values)
+    if not abs(quality) > 0:  # nor where it is not defined
+        raise DataError(
+            f"training does not show which way {column.name} points",
+            where="--info, --column",
+            found=f"{len(values):,} training variants with a value",
+            hint=f"say {column.name}=up or {column.name}=down",
+        )
+    return bool(quality < 0)

@@ -93,8 +93,8 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
     demonstrations = [m.name for m in models if m.loaded.config.demonstration]
     notes = [*split.notes, *(f"{name}: {DEMONSTRATION}" for name in demonstrations)]
     # Entrants that can fail for want of a file or a package come first, the slowest last.
-    columns = [*score_columns(request, shard, split.test)]
     task = _baseline_task(shard, split, peaks, main, request.seed)
+    columns = [*score_columns(request, task)]
     baselines = [*score_baselines(request.baselines, task, notes)]
     entrants = [*score_models(models, split.test, truth.has_labels), *baselines, *columns]
     judge = Judge.of(truth, request.draws, request.seed)
