@@ -53,6 +53,7 @@ def test_a_shard_is_evaluated_and_a_table_comes_to_stdout(
         (["-m", "gmt-mini-sim"], 2, "--output is missing"),
         (["-o", "x"], 2, "no model"),
         (["-m", "gmt-mini-sim", "-o", "x", "--vcf", "y.vcf"], 2, "--vcf and --info"),
+        (["-m", "gmt-mini-sim", "-o", "x", "--column", "EVE"], 2, "--table and --column"),
         (["-m", "gmt-mini-sim", "-o", "x", "--baselines", "magic"], 2, "variant baseline 'magic'"),
         (["-m", "gmt-mini-sim", "-o", "x", "--test-contigs", "chr2"], 3, "may have learned"),
         (["-m", "gmt-mini-sim", "-o", "x", "--test-contigs", "chr77"], 2, "chr77"),

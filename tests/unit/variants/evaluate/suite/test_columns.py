@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
-from genomix_cli.variants.evaluate.suite.columns import read_columns
+from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
+from genomix_cli.variants.evaluate.suite.columns import Column, read_columns, read_table
+from genomix_cli.variants.evaluate.suite.entrants import Entrant, score_columns
 from genomix_cli.variants.evaluate.suite.strata import variant_class
+from genomix_cli.variants.requests import SuiteRequest
 from tests.suite_shard import rows_of
 
 pytest.importorskip("sklearn")
@@ -35,10 +38,160 @@ def test_columns_are_matched_by_allele_wherever_an_indel_is_written(
     head[-1] = "\t".join(head[-1].rstrip("\n").split("\t")[:8]) + "\n"
     path = tmp_path / "other.vcf"
     path.write_text("".join(head + body))
-    found = read_columns(path, ["OTHER"], shard, rows)["OTHER"]
+    other = Column.parse("OTHER")
+    found = read_columns(path, [other], shard, rows)[other]
     known = np.isfinite(found)
     assert 0.5 < known.mean() < 0.8
     assert found[known] == pytest.approx(shard.variants.probability[rows][known], abs=1e-6)
     assert set(variant_class(shard.variants, rows[known])) >= {0, 1, 2}
     with pytest.raises(DataError, match="no test variant has NONE"):
-        read_columns(path, ["NONE"], shard, rows)
+        read_columns(path, [Column.parse("NONE")], shard, rows)
+
+
+def snvs(shard: Shard, contig: str, count: int) -> tuple[np.ndarray, list[tuple[int, str, str]]]:
+    """Rows of substitutions at different places, and POS, REF and ALT of each."""
+    table, rows = shard.variants, rows_of(shard, contig)
+    alleles = [(int(table.pos[r]) + 1, table.ref[r].decode(), table.alt[r].decode()) for r in rows]
+    alone = [i for i, (pos, ref, alt) in enumerate(alleles) if len(ref) == 1 == len(alt)]
+    places = [alleles[i][0] for i in alone]
+    alone = [i for i, pos in zip(alone, places, strict=True) if places.count(pos) == 1][:count]
+    return rows[alone], [alleles[i] for i in alone]
+
+
+def write_vcf(path: Path, rows: list[tuple[int, str, str, str]], *formats: str) -> Path:
+    head = "".join(
+        f'##INFO=<ID={key},Number=.,Type=String,Description="Scores. Format: {parts}">\n'
+        for key, parts in (text.split("=") for text in formats)
+    )
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    lines = [f"4\t{pos}\t.\t{ref}\t{alt}\t.\t.\t{info}\n" for pos, ref, alt, info in rows]
+    path.write_text(f"##fileformat=VCFv4.3\n{head}{columns}{''.join(lines)}")
+    return path
+
+
+def other(ref: str, alt: str) -> str:
+    return next(base for base in "ACGT" if base not in (ref, alt))
+
+
+def read_one(path: Path, name: str, shard: Shard, rows: np.ndarray) -> list[float]:
+    column = Column.parse(name)
+    return read_columns(path, [column], shard, rows)[column].tolist()
+
+
+def test_parts_of_annotated_strings_are_read_by_name_and_the_strongest_counts(
+    shard: Shard, tmp_path: Path
+) -> None:
+    rows, ((p1, r1, a1), (p2, r2, a2), (p3, r3, a3)) = snvs(shard, "chr4", 3)
+    o2 = other(r2, a2)
+    path = write_vcf(
+        tmp_path / "annotated.vcf",
+        [
+            (p1, r1, a1, f"CSQ={a1}|benign(0.4)|0.1&.&0.9,{a1}|harmful(0.02)|;S={a1}|G|0.1|0.7"),
+            (p2, r2, f"{o2},{a2}", f"CSQ={a2}|x(0.5)|0.3,{o2}|x(0.1)|1;S={o2}|G|1|1,{a2}|G|.|0.2"),
+            (p3, r3, a3, "CSQ=.;S=."),
+        ],
+        "CSQ=Allele|SIFT|EVE",
+        "S=ALLELE|SYMBOL|DS_AG|DS_AL",
+    )
+    nan = pytest.approx([0.9, 0.3, np.nan], nan_ok=True)
+    assert read_one(path, "CSQ:EVE", shard, rows) == nan
+    assert read_one(path, "CSQ:SIFT", shard, rows)[:2] == [0.4, 0.5]
+    assert read_one(path, "CSQ:SIFT=down", shard, rows)[:2] == [0.02, 0.5]
+    assert read_one(path, "S:DS_AG", shard, rows)[0] == 0.1
+    assert read_one(path, "S:DS_AG,DS_AL", shard, rows)[:2] == [0.7, 0.2]
+
+
+def test_an_entry_is_about_the_allele_it_numbers_or_spells_without_the_shared_base(
+    shard: Shard, tmp_path: Path
+) -> None:
+    rows, ((p1, r1, a1), (p2, r2, a2)) = snvs(shard, "chr4", 2)
+    entries = f"CSQ={a1}|2|0.6,{a1}|1|0.9"
+    numbered = write_vcf(
+        tmp_path / "n.vcf",
+        [(p1, r1, f"{other(r1, a1)},{a1}", entries)],
+        "CSQ=Allele|ALLELE_NUM|X",
+    )
+    assert read_one(numbered, "CSQ:X", shard, rows[:1]) == [0.6]
+    before = "ACGT"[int(shard.codes("chr4", p2 - 2, p2 - 1)[0])]
+    # Beside an insertion, VEP spells a substitution without the base before it.
+    alts = f"{before}TT{r2},{before}{a2}"
+    trimmed = write_vcf(
+        tmp_path / "t.vcf",
+        [(p2 - 1, before + r2, alts, f"CSQ=TT{r2}|1|0.8,{a2}|1|0.3")],
+        "CSQ=Allele|N|X",
+    )
+    assert read_one(trimmed, "CSQ:X", shard, rows[1:]) == [0.3]
+
+
+def test_mistakes_in_annotated_strings_are_told(shard: Shard, tmp_path: Path) -> None:
+    rows, ((pos, ref, alt),) = snvs(shard, "chr4", 1)
+    path = write_vcf(
+        tmp_path / "x.vcf", [(pos, ref, alt, f"CSQ={alt}|low;B={alt}|1|2")], "CSQ=Allele|X", "B=A|B"
+    )
+    with pytest.raises(UsageError, match="no part of CSQ called 'Y'"):
+        read_one(path, "CSQ:Y", shard, rows)
+    with pytest.raises(DataError, match=f"x.vcf:{5}, CSQ:X: not a number"):
+        read_one(path, "CSQ:X", shard, rows)
+    with pytest.raises(DataError, match="B has another number of parts"):
+        read_one(path, "B:B", shard, rows)
+    with pytest.raises(DataError, match="does not describe the parts of OTHER"):
+        read_one(path, "OTHER:X", shard, rows)
+
+
+def table_of(path: Path, alleles: list[tuple[int, str, str]], values: list[object]) -> Path:
+    lines = ["##made by a test\nchrom\tpos\tref\talt\tphyloP\n"]
+    lines += [f"4\t{p}\t{r}\t{a}\t{v}\n" for (p, r, a), v in zip(alleles, values, strict=True)]
+    path.write_text("".join(lines))
+    return path
+
+
+def test_a_table_is_matched_by_allele(shard: Shard, tmp_path: Path) -> None:
+    rows, alleles = snvs(shard, "chr4", 4)
+    column = Column.parse("phyloP")
+    path = table_of(tmp_path / "t.tsv", [*alleles, alleles[0]], [1.5, "NA", -2, 0.25, 1.5])
+    found = read_table(path, [column], shard, rows)[column]
+    assert found == pytest.approx([1.5, np.nan, -2, 0.25], nan_ok=True)
+    twice = table_of(tmp_path / "twice.tsv", [alleles[0], alleles[0]], [1, 2])
+    with pytest.raises(DataError, match=r"twice.tsv:4: two values of phyloP for the same allele"):
+        read_table(twice, [column], shard, rows)
+    with pytest.raises(UsageError, match=r"no column 'phylop'.*did you mean 'phyloP'"):
+        read_table(path, [Column.parse("phylop")], shard, rows)
+    with pytest.raises(DataError, match="no training variant has phyloP"):
+        read_table(path, [column], shard, rows_of(shard, "chr1"), "training")
+    bad = tmp_path / "bad.tsv"
+    bad.write_text(path.read_text().replace("\talt", "\tother"))
+    with pytest.raises(DataError, match=r"bad.tsv:2: lacks the column alt"):
+        read_table(bad, [column], shard, rows)
+
+
+@pytest.mark.parametrize("text", ["", ":X", "A:", "A:X,", "A=sideways", "A="])
+def test_what_names_no_score(text: str) -> None:
+    with pytest.raises(UsageError, match="names no score"):
+        Column.parse(text)
+
+
+def entrant(shard: Shard, path: Path, name: str, target: np.ndarray, test: np.ndarray) -> Entrant:
+    train = np.flatnonzero(shard.variants.contig == shard.variants.contig[test[0]])
+    task = BaselineTask(shard, train[~np.isin(train, test)], test[:0], test, target, True)
+    request = SuiteRequest(shard.path, path, ("m",), table=path, columns=(name,))
+    (made,) = score_columns(request, task)
+    return made
+
+
+def test_the_direction_is_declared_or_learned_from_training_alone(
+    shard: Shard, tmp_path: Path
+) -> None:
+    rows, alleles = snvs(shard, "chr4", 40)
+    target = np.random.default_rng(0).integers(0, 2, len(shard.variants.pos)).astype(float)
+    test = rows[30:]
+    # Smaller means more likely 1 in training, and the other way round in the test part.
+    values = np.where(np.isin(rows, test), target[rows], -target[rows]) * 1.0
+    path = table_of(tmp_path / "t.tsv", alleles, values.tolist())
+    assert entrant(shard, path, "phyloP", target, test).score.tolist() == values[30:].tolist()
+    down = entrant(shard, path, "phyloP=down", target, test)
+    learned = entrant(shard, path, "phyloP=learn", target, test)
+    assert down.score.tolist() == learned.score.tolist() == (-values[30:]).tolist()
+    assert down.note == "smaller means more likely 1, declared"
+    assert learned.note == "smaller means more likely 1, learned in training"
+    with pytest.raises(DataError, match="training does not show which way phyloP points"):
+        entrant(shard, path, "phyloP=learn", np.zeros_like(target), test)
