@@ -222,12 +222,11 @@ class BoostingConfig:
 
     def columns(self, d: int) -> tuple[float, int]:
         """Return the share of `d` columns to look at, and the number of bins."""
-        share, bins = self.column_share, self.bins
-        if share == "auto":
-            share = min(1.0, max(0.3, FEW_COLUMNS / d))
-        if bins == "auto":
-            bins = 255 if d <= FEW_COLUMNS else 31
-        return max(share, 1e-6), bins
+        share = min(1.0, max(0.3, FEW_COLUMNS / d))
+        bins = 255 if d <= FEW_COLUMNS else 31
+        if not isinstance(self.column_share, str):
+            share = max(self.column_share, 1e-6)
+        return share, bins if isinstance(self.bins, str) else self.bins
 
 
 BOOSTING_SPACE: dict[str, Any] = {

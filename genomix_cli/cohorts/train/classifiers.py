@@ -182,12 +182,11 @@ def train_cohort(request: TrainRequest) -> Results:
         driver_auprc=driver_auprc(importances),
         **shared,
     )
-    outcome, metric, beside = results(study, request.rules.metric), request.rules.metric, None
-    if effect is not None and request.batch_check:
-        beside = _on_batches(contest, shared)
-        outcome = with_batches(outcome, BatchCheck(effect, beside and results(beside, metric)))
-    elif effect is not None:
-        outcome = with_batches(outcome, BatchCheck(effect, None, wanted=False))
+    outcome = results(study, request.rules.metric)
+    beside = None if effect is None or not request.batch_check else _on_batches(contest, shared)
+    if effect is not None:
+        there = None if beside is None else results(beside, request.rules.metric)
+        outcome = with_batches(outcome, BatchCheck(effect, there, wanted=request.batch_check))
     write_outputs(study, outcome, request.output, seed_column=True, beside=beside)
     shutil.rmtree(cache)
     return outcome
