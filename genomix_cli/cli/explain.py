@@ -22,7 +22,13 @@ def explain_variants(request: VariantRequest) -> None:
     Attributions are log-odds and add up to the change between baseline and variant; where they
     miss it by more than 1 % the exit code is 3. Each step costs a pass over the window and back
     for the baseline shuffle, and next to nothing for ref.
+
+    With --region there is no VCF: every substitution in it is scored, for a table, a VCF or a heat
+    map below the letters that matter.
     """
+    if request.saturation.region is not None:
+        _explain_region(request)
+        return
     from genomix_cli.variants.explain.alleles import explain_variants as explain
 
     # The motif is shown where it is asked for.
@@ -40,6 +46,16 @@ def explain_variants(request: VariantRequest) -> None:
         for s in explain(request)
     ]
     print_table(header, rows)
+
+
+def _explain_region(request: VariantRequest) -> None:
+    from genomix_cli.variants.explain.region import explain_region
+
+    found = explain_region(request)
+    correlations = ("." if isnan(r) else f"{r:.3f}" for r in (found.pearson, found.spearman))
+    header = ("region", "score", "substitutions", "measured", "pearson", "spearman")
+    counts = str(found.substitutions), str(found.measured)
+    print_table(header, [(found.region, found.field, *counts, *correlations)])
 
 
 def explain_samples(request: CohortRequest) -> None:

@@ -11,7 +11,6 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.tracks import cells, of_one_cell
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.options import (
-    Attributions,
     Contacts,
     Device,
     Fasta,
@@ -45,7 +44,7 @@ PRETRAIN_MONITOR = "minus_loss"
 HELD_OUT, MODEL, BATCHES = "Held out", "Model", "Batches and limits"
 PRETRAINING = "Pre-training"
 GENOME, RECORDS, MODE = "Genome and tracks", "Records", "How to score"
-MOTIFS = "Motifs"
+MOTIFS, SATURATION = "Motifs", "Saturation mutagenesis"
 
 
 class Part(NamedTuple):
@@ -481,12 +480,38 @@ class MotifOptions:
 
 
 @dataclass(frozen=True)
-class ExplainRequest:
-    """Variants whose scores to explain."""
+class SaturationOptions:
+    """A region whose every substitution is scored, and what was measured of it."""
 
-    variants: Annotated[Path, Option("VCF", argument=True, metavar="VCF")]
+    region: str | None = option(
+        None,
+        "Score every substitution in it, in place of a VCF: as chr1:1000-1400",
+        metavar="CHR:FROM-TO",
+        panel=SATURATION,
+    )
+    measured: Path | None = option(
+        None,
+        "Measured effects to show beside: contig, pos, ref, alt, effect",
+        metavar="TSV",
+    )
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """Variants whose scores to explain, or a region to mutate."""
+
     fasta: Fasta
-    output: Attributions
+    output: Annotated[
+        Path,
+        Option(
+            "TSV of attributions; of --region TSV, VCF, BCF or Parquet, by its name",
+            "-o --output",
+            writes=True,
+        ),
+    ]
+    variants: Path | None = option(
+        None, "VCF, unless --region is given", argument=True, metavar="VCF"
+    )
     model: TrainedModel = DEFAULT_MODEL
     tracks: TracksOfOneCell = field(default_factory=dict)
     contacts: Contacts = None
@@ -509,6 +534,7 @@ class ExplainRequest:
         writes=True,
     )
     motifs: MotifOptions = field(default_factory=MotifOptions)
+    saturation: SaturationOptions = field(default_factory=SaturationOptions)
     select: tuple[str, ...] = option(
         (),
         "Allele to explain, as contig:pos:ref:alt; repeat",

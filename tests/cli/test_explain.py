@@ -134,6 +134,25 @@ def test_motifs_are_named_in_tables_and_pictures(
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
 
 
+def test_a_region_has_the_scores_of_shared_windows(
+    genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
+) -> None:
+    word, _, *options = command
+    options = options[: options.index("--steps")]
+    region = (word, "variants", "--region", "chr1:30,001-30,012", *options)
+    for name in ("region.vcf", "region.tsv"):
+        genomix_fast(*region, "-o", tmp_path / name)
+    again = ("score", tmp_path / "region.vcf", *options, "--mode", "shared")
+    genomix_fast(*again, "-o", tmp_path / "scored.tsv")
+    region_rows, scored = (_table(tmp_path / name) for name in ("region.tsv", "scored.tsv"))
+    assert len(scored) == len(region_rows) == 36
+    for one, other in zip(region_rows, scored, strict=True):
+        for key in ("CHROM", "POS", "REF", "ALT"):
+            assert one[key] == other[key]
+        for key in ("GENOMIX_P", "GENOMIX_DL"):
+            assert float(one[key]) == pytest.approx(float(other[key]), abs=1e-5)
+
+
 def test_motifs_cannot_be_written_without_any(
     genomix_fast: Any, command: tuple[object, ...], tmp_path: Path
 ) -> None:

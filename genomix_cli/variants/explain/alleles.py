@@ -90,11 +90,15 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     CheckError
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
+    if request.variants is None:
+        raise UsageError("VCF is missing", hint="give it, or --region to mutate")
+    if request.saturation.measured is not None:
+        raise UsageError("means nothing without --region", where="--measured")
     motifs = chosen_motifs(request.motifs)
     loaded = load_model(request.model, resolve_device(request.device))
     refuse_unable(loaded.config, loaded.path)
     _refuse_inapt(loaded, request)
-    request = _heeded(loaded, request)
+    request = heeded(loaded, request)
     source = raw_genome(request, loaded.config)
     summaries: list[Summary] = []
     with closing(source):
@@ -157,7 +161,7 @@ def _refuse_inapt(loaded: LoadedModel, request: ExplainRequest) -> None:
         )
 
 
-def _heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
+def heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
     """Return the request without files that the model does not read, and say so."""
     ignored = [option for option, given in unread(request).items() if given]
     if loaded.module.reads_window or not ignored:
@@ -186,6 +190,7 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
     # Without a selection the first alleles are explained: a whole-genome VCF need not be read to
     # its end.
     enough = request.max_variants + 1 if not (wanted or request.top) else None
+    assert request.variants is not None
     with VcfReader(request.variants) as reader:
         records = iter(reader)
         first = head(records)

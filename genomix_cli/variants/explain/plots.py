@@ -183,9 +183,9 @@ def _draw_logos(axes: Any, picture: Picture) -> None:
         )
         columns = zip(picture.letters, logo.heights, picture.lacking, strict=True)
         for column, (letter, height, lacking) in enumerate(columns):
-            _draw_letter(ax, letter, column, float(height), FADED if lacking else 1.0)
+            draw_letter(ax, letter, column, float(height), FADED if lacking else 1.0)
         ax.axhline(0, color=LINE_COLOUR, lw=0.6)
-        ax.set(xlim=(-0.5, last), ylim=_limits(logo.heights), ylabel=picture.unit)
+        ax.set(xlim=(-0.5, last), ylim=limits(logo.heights), ylabel=picture.unit)
         ax.set_title(logo.title, loc="left", fontsize=9.5)
         ax.tick_params(labelsize=8, labelbottom=False)
         ax.spines[["top", "right"]].set_visible(False)
@@ -224,7 +224,7 @@ def _spell(ax: Any, letters: str) -> None:
         )
 
 
-def _draw_letter(ax: Any, letter: str, column: int, height: float, alpha: float) -> None:
+def draw_letter(ax: Any, letter: str, column: int, height: float, alpha: float = 1.0) -> None:
     """Draw a letter that fills its column up to `height`; negative ones hang upside down."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.patches import PathPatch
@@ -247,7 +247,8 @@ def _draw_letter(ax: Any, letter: str, column: int, height: float, alpha: float)
     ax.add_patch(PathPatch(fit.transform_path(outline), color=colour, alpha=alpha, lw=0))
 
 
-def _limits(heights: FloatArray) -> tuple[float, float]:
+def limits(heights: FloatArray) -> tuple[float, float]:
+    """Return the ends of an axis that holds 0 and all heights, with a margin."""
     low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin

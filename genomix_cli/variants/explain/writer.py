@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
@@ -168,19 +168,31 @@ def _file_name(name: str) -> str:
 
 
 def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
-    inputs = {"variants": request.variants, "fasta": request.fasta}
-    inputs |= {f"track {name}": path for name, path in request.tracks.items()}
-    if request.contacts:
-        inputs["contacts"] = Path(str(request.contacts).partition("::")[0])
     settings: dict[str, object] = {
         "baselines": list(request.baselines),
         "steps": request.steps,
         "shuffles": N_SHUFFLES,
     }
+    inputs = {"variants": request.variants}
     if request.motifs.source not in (None, CONSENSUS):
         inputs["motifs"] = Path(str(request.motifs.source))
+    return made_by(request, loaded, settings, inputs)
+
+
+def made_by(
+    request: ExplainRequest,
+    loaded: LoadedModel,
+    settings: dict[str, object],
+    inputs: Mapping[str, Path | None],
+) -> Provenance:
+    """Return how an output of `request` was made: its own settings and inputs, and the genome's."""
+    files = {name: path for name, path in inputs.items() if path is not None}
+    files["fasta"] = request.fasta
+    files |= {f"track {name}": path for name, path in request.tracks.items()}
+    if request.contacts:
+        files["contacts"] = Path(str(request.contacts).partition("::")[0])
     if loaded.module.reads_window:
         settings["uncovered"] = request.uncovered or loaded.config.uncovered
         settings["max_gap_bins"] = loaded.config.max_gap_bins
     warnings = (DEMONSTRATION,) if loaded.config.demonstration else ()
-    return Provenance.of(settings, inputs, request.seed, model=loaded.name, warnings=warnings)
+    return Provenance.of(settings, files, request.seed, model=loaded.name, warnings=warnings)

@@ -51,7 +51,7 @@ def changes(path: Path) -> dict[str, float]:
 
 
 def explained(model: Path, scored: Path, *alleles: str, **settings: Any) -> list[Explanation]:
-    request = ExplainRequest(scored, FASTA, Path("-"), select=alleles, **settings)
+    request = ExplainRequest(FASTA, Path("-"), scored, select=alleles, **settings)
     loaded = load_model(model)
     source = raw_genome(request, loaded.config)
     sites = select_sites(request, source.fasta).sites

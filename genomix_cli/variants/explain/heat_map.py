@@ -1,0 +1,167 @@
+"""Heat map of every substitution of a region, below the letters that it makes large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import pearson
+from genomix_cli.errors import MissingExtraError
+from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE, decode
+from genomix_cli.variants.explain.plots import ATTRIBUTION_COLOURS, LINE_COLOUR, draw_letter, limits
+
+FloatArray = NDArray[np.float64]
+
+# Bases in a row of the picture.
+ROW = 100
+# Share of the values within the colours of a heat map; the rest are as dark as its ends.
+SHOWN = 0.99
+LOSS, _, GAIN = ATTRIBUTION_COLOURS
+NONE_COLOUR, SAME_COLOUR = "#DDDDDD", "#FFFFFF"
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Every substitution of a region.
+
+    Attributes
+    ----------
+    contig : str
+    start : int
+        0-based.
+    codes : NDArray
+        uint8 ``[L]``.
+    changes : NDArray
+        float64 ``[L, 4]``: predicted change by A, C, G and T in each place; 0 for the base that
+        is there, NaN where that is unknown.
+    measured : NDArray or None
+        float64 ``[L, 4]``: NaN where nothing was measured.
+    unit, note : str
+        Of the changes; and what made them.
+    """
+
+    contig: str
+    start: int
+    codes: NDArray[np.uint8]
+    changes: FloatArray
+    measured: FloatArray | None
+    unit: str
+    note: str
+
+    @property
+    def heights(self) -> FloatArray:
+        """Return the importance of a base, ``[L]``: what its substitutions take away on average."""
+        heights: FloatArray = -np.nan_to_num(self.changes).sum(1) / (len(BASES) - 1)
+        return heights
+
+    def parts(self, size: int) -> Iterator[Saturation]:
+        """Yield pieces of `size` bases; the last has the rest."""
+        for first in range(0, len(self.codes), size):
+            own = slice(first, first + size)
+            measured = None if self.measured is None else self.measured[own]
+            yield replace(
+                self,
+                start=self.start + first,
+                codes=self.codes[own],
+                changes=self.changes[own],
+                measured=measured,
+            )
+
+
+def draw(saturation: Saturation, path: Path) -> None:
+    """Draw rows of bases as PNG: letters, predicted changes, measured ones where there are any.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "explain") from error
+    rows = list(saturation.parts(ROW))
+    maps = {f"predicted change ({saturation.unit})": saturation.changes}
+    if saturation.measured is not None:
+        maps["measured effect"] = saturation.measured
+    heights = [1.1, *[0.62] * len(maps), 0.12]
+    figure = Figure(figsize=(15, len(rows) * sum(heights) + 1.4), dpi=110, layout="constrained")
+    panels = figure.subplots(
+        len(rows) * len(heights), 1, height_ratios=heights * len(rows), squeeze=False
+    )[:, 0]
+    figure.suptitle(_title(saturation), fontsize=13, fontweight="bold", x=0.02, ha="left")
+    figure.text(0.99, 0.992, saturation.note, fontsize=9, ha="right", va="top")
+    colours = {name: _colours(values) for name, values in maps.items()}
+    for row, axes in zip(rows, panels.reshape(len(rows), -1), strict=True):
+        axes[-1].axis("off")
+        _draw_letters(axes[0], row, limits(saturation.heights))
+        values = [row.changes] if row.measured is None else [row.changes, row.measured]
+        for ax, name, value in zip(axes[1:-1], maps, values, strict=True):
+            _draw_map(ax, value, row.codes, colours[name])
+            ax.set_ylabel(name.split(" ")[0], fontsize=8)
+        _number(axes[-2], row)
+    for name, scale in reversed(colours.items()):
+        bar = figure.colorbar(scale, ax=list(panels), fraction=0.012, pad=0.01, aspect=30)
+        bar.set_label(name, fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _title(saturation: Saturation) -> str:
+    first, last = saturation.start + 1, saturation.start + len(saturation.codes)
+    title = f"{saturation.contig}:{first:,}-{last:,}    every substitution"
+    if saturation.measured is None:
+        return title
+    both = np.isfinite(saturation.measured) & np.isfinite(saturation.changes)
+    r = pearson(saturation.measured[both], saturation.changes[both])
+    return f"{title}    r = {r:.2f} with {int(both.sum()):,} measured effects"
+
+
+def _colours(values: FloatArray) -> Any:
+    """Return a scale from losses to gains that outliers do not stretch."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    known = np.abs(values[np.isfinite(values) & (values != 0)])
+    limit = float(np.quantile(known, SHOWN)) if len(known) else 1.0
+    colours = LinearSegmentedColormap.from_list("", (LOSS, SAME_COLOUR, GAIN))
+    colours.set_bad(NONE_COLOUR)
+    return ScalarMappable(Normalize(-(limit or 1.0), limit or 1.0), colours)
+
+
+def _draw_letters(ax: Any, row: Saturation, y: tuple[float, float]) -> None:
+    for column, (letter, height) in enumerate(zip(decode(row.codes), row.heights, strict=True)):
+        draw_letter(ax, letter, column, float(height))
+    ax.axhline(0, color=LINE_COLOUR, lw=0.6)
+    ax.set(xlim=(-0.5, ROW - 0.5), ylim=y)
+    ax.set_ylabel("importance", fontsize=8)
+    ax.tick_params(labelsize=7, labelbottom=False, bottom=False)
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+
+
+def _draw_map(ax: Any, values: FloatArray, codes: NDArray[np.uint8], colours: Any) -> None:
+    """Draw four rows of cells, with a dot for the base that is there."""
+    known = np.flatnonzero(codes != UNKNOWN_BASE)
+    values = values.copy()
+    values[known, codes[known]] = 0.0
+    edges = np.arange(len(values) + 1) - 0.5, np.arange(len(BASES) + 1) - 0.5
+    shown = np.ma.masked_invalid(values.T)
+    ax.pcolormesh(*edges, shown, cmap=colours.cmap, norm=colours.norm, linewidth=0)
+    ax.scatter(known, codes[known], s=3, color="#555555", linewidths=0)
+    ax.set(xlim=(-0.5, ROW - 0.5), ylim=(len(BASES) - 0.5, -0.5))
+    ax.set_yticks(range(len(BASES)), list(BASES))
+    ax.tick_params(labelsize=7, labelbottom=False, bottom=False, left=False)
+    ax.spines[:].set_visible(False)
+
+
+def _number(ax: Any, row: Saturation) -> None:
+    """Write 1-based positions below."""
+    positions = row.start + 1 + np.arange(len(row.codes))
+    ticks = np.flatnonzero(positions % 10 == 0)
+    ax.set_xticks(ticks, [f"{positions[i]:,}" if positions[i] % 20 == 0 else "" for i in ticks])
+    ax.tick_params(labelbottom=True, bottom=True)

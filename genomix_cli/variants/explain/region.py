@@ -1,0 +1,297 @@
+"""Saturation mutagenesis in silico: every substitution of a region, as table, VCF and heat map.
+
+They are scored as `score` does, with all substitutions of a window in one pass over it, and set
+beside measured effects where there are any.
+
+Letters: L bases of the region.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.metrics.binary import pearson, spearman
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE
+from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.source import RawGenome
+from genomix_cli.genome.vcf.reader import COLUMNS, MISSING, contig_line
+from genomix_cli.genome.vcf.record import Record
+from genomix_cli.genome.vcf.regions import END, Interval, Regions
+from genomix_cli.genome.vcf.writer import format_of, open_output
+from genomix_cli.learning.devices import resolve_device
+from genomix_cli.options import leaves
+from genomix_cli.provenance import atomic_path
+from genomix_cli.variants.explain.activity import UNIT
+from genomix_cli.variants.explain.alleles import heeded
+from genomix_cli.variants.explain.explanation import LOG_ODDS
+from genomix_cli.variants.explain.heat_map import Saturation, draw
+from genomix_cli.variants.explain.writer import made_by
+from genomix_cli.variants.records.checks import Checked
+from genomix_cli.variants.records.inputs import trim_allele
+from genomix_cli.variants.records.labels import allele_key, read_labels
+from genomix_cli.variants.requests import ExplainRequest
+from genomix_cli.variants.score.annotate import Annotator
+from genomix_cli.variants.score.differences import Differences
+from genomix_cli.variants.score.engine import Engine, Scores, Target
+from genomix_cli.variants.score.header import score_line
+from genomix_cli.variants.score.plan import CORE
+from genomix_cli.variants.score.tags import ACTIVITY, DEMONSTRATION, DIFFERENCE
+from genomix_cli.variants.score.workers import raw_genome
+from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
+
+log = logging.getLogger("genomix")
+
+# Bases of a region, at most: three alleles each.
+LONGEST = 100_000
+# Bases of a picture, at most; longer regions have several.
+BASES_DRAWN = 600
+_OF_ALLELES = (
+    *("variants", "attention", "mutagenesis", "motifs", "select", "top", "max_variants"),
+    *("baselines", "steps", "allow_incomplete"),
+)
+
+
+@dataclass(frozen=True)
+class RegionSummary:
+    """Result for a region.
+
+    Attributes
+    ----------
+    region : str
+    field : str
+        What was compared: ``GENOMIX_DA`` or ``GENOMIX_DL``.
+    substitutions, measured : int
+        Alleles scored, and those of them that were measured.
+    pearson, spearman : float
+        Of the field and the measured effects, with their sign; NaN without any.
+    """
+
+    region: str
+    field: str
+    substitutions: int
+    measured: int
+    pearson: float
+    spearman: float
+
+
+def explain_region(request: ExplainRequest) -> RegionSummary:
+    """Score every substitution of the region that is asked for, write them and draw them.
+
+    Raises
+    ------
+    UsageError
+        If it is no region of the FASTA, too long, or options are of alleles.
+    DataError
+        If a file cannot be read, or nothing in the region was measured.
+    """
+    _refuse_of_alleles(request)
+    wanted = _parsed(str(request.saturation.region))
+    loaded = load_model(request.model, resolve_device(request.device))
+    refuse_unable(loaded.config, loaded.path)
+    request = heeded(loaded, request)
+    with closing(raw_genome(request, loaded.config)) as source:
+        if loaded.config.demonstration:
+            log.warning("%s", DEMONSTRATION)
+        region = _located(wanted, source, request.fasta)
+        codes = source.codes(*region)
+        measured = _measured(request.saturation.measured, region, codes)
+        with atomic_path(request.output, force=request.force) as draft:
+            changes = _written(request, loaded, source, region, codes, draft)
+    saturation = Saturation(
+        region.contig,
+        region.start,
+        codes,
+        changes,
+        measured,
+        UNIT if loaded.config.activity else LOG_ODDS,
+        loaded.path.name + (" (demonstration weights)" if loaded.config.demonstration else ""),
+    )
+    if request.plot_dir:
+        _draw(saturation, request.plot_dir, force=request.force)
+    return _summary(saturation, str(Regions([region])))
+
+
+def _refuse_of_alleles(request: ExplainRequest) -> None:
+    """Refuse options that say how to explain the alleles of a VCF."""
+    defaults = {leaf.path: leaf.default for leaf in leaves(ExplainRequest)}
+    given = [
+        leaf.flag
+        for leaf in leaves(request)
+        if leaf.path[0] in _OF_ALLELES and leaf.default != defaults[leaf.path]
+    ]
+    if given:
+        raise UsageError(f"means nothing to --region, which has no VCF: {', '.join(given)}")
+
+
+def _parsed(text: str) -> Interval:
+    """Return one region with two ends."""
+    found = [
+        Interval(contig, *pair)
+        for contig, pairs in Regions.parse(text).by_contig.items()
+        for pair in pairs.tolist()
+    ]
+    if len(found) != 1 or found[0].end == END or found[0].start < 0:
+        expected = "one region with both ends, as chr1:1000-1400"
+        raise UsageError("is not one region", where="--region", expected=expected, found=text)
+    bases = found[0].end - found[0].start
+    if bases > LONGEST:
+        raise UsageError(
+            "is too long", where="--region", expected=f"at most {LONGEST:,} bp", found=f"{bases:,}"
+        )
+    return found[0]
+
+
+def _located(wanted: Interval, source: RawGenome, fasta: Path) -> Interval:
+    """Return the region as the FASTA spells its contig."""
+    contig = ContigNames(source.contigs, fasta).require(wanted.contig)
+    if wanted.end > source.contigs[contig]:
+        raise UsageError(
+            f"reaches beyond {contig}",
+            where="--region",
+            expected=f"up to {source.contigs[contig]:,}",
+            found=f"{wanted.end:,}",
+        )
+    return wanted._replace(contig=contig)
+
+
+def _measured(
+    path: Path | None, region: Interval, codes: NDArray[np.uint8]
+) -> NDArray[np.float64] | None:
+    """Return the measured effect of each base in each place, ``[L, 4]``; NaN: none."""
+    if path is None:
+        return None
+    labels = read_labels(path)
+    effects = np.full((len(codes), 4), np.nan)
+    for i, k, _, ref, alt in _substitutions(region, codes):
+        effects[i, k] = labels.get(
+            allele_key(region.contig, region.start + i + 1, ref, alt), np.nan
+        )
+    n = int(np.isfinite(effects).sum())
+    if not n:
+        raise DataError(
+            f"measures no substitution in {Regions([region])}",
+            where=path,
+            hint="positions are 1-based, on the assembly and the strand of the FASTA",
+        )
+    log.info("%s: %d of %d rows are substitutions of the region", path, n, len(labels))
+    return effects
+
+
+def _substitutions(
+    region: Interval, codes: NDArray[np.uint8]
+) -> Iterator[tuple[int, int, int, str, str]]:
+    """Yield place, base and position (0-based), and both letters, of each substitution."""
+    for i, code in enumerate(codes.tolist()):
+        if code != UNKNOWN_BASE:
+            for k, alt in enumerate(BASES):
+                if k != code:
+                    yield i, k, region.start + i, BASES[code], alt
+
+
+def _written(
+    request: ExplainRequest,
+    loaded: LoadedModel,
+    source: RawGenome,
+    region: Interval,
+    codes: NDArray[np.uint8],
+    draft: Path,
+) -> NDArray[np.float64]:
+    """Score all substitutions, write them, and return the changes ``[L, 4]``: 0 for no change."""
+    alleles = list(_substitutions(region, codes))
+    if not alleles:
+        raise UsageError("has no known base", where="--region")
+    if unknown := int((codes == UNKNOWN_BASE).sum()):
+        log.warning("%d unknown bases of the region are left out", unknown)
+    engine = Engine(loaded.module, source, next(loaded.module.buffers()).device)
+    block = [_checked(region.contig, *allele[2:]) for allele in alleles]
+    targets = [
+        Target(region.contig, allele, allele.pos // CORE)
+        for checked in block
+        for allele in checked.alleles
+        if allele is not None
+    ]
+    scores = engine.score(targets)
+    annotator = _annotator(request, loaded, request.output)
+    settings: dict[str, object] = {"region": str(Regions([region]))}
+    made = made_by(request, loaded, settings, {"measured": request.saturation.measured})
+    format = format_of(request.output)
+    if format.is_table:
+        head = [*made.lines(), "\t".join(column.name for column in annotator.columns)]
+    else:
+        head = [
+            "##fileformat=VCFv4.3",
+            contig_line(region.contig, source.contigs[region.contig]),
+            *(
+                score_line(tag.key, tag.kind, tag.text.format(model=loaded.path.name))
+                for tag in annotator.tags
+            ),
+            *made.lines(),
+            "\t".join(COLUMNS),
+        ]
+    columns = annotator.columns if format.is_table else None
+    with open_output(draft, format, columns=columns) as output:
+        output.lines([*head, *annotator.lines(block, scores)])
+    changes = np.full((len(codes), 4), np.nan)
+    known = np.flatnonzero(codes != UNKNOWN_BASE)
+    changes[known, codes[known]] = 0.0
+    places, bases = np.array([allele[:2] for allele in alleles]).T
+    changes[places, bases] = _changes(scores, annotator.differences)
+    return changes
+
+
+def _checked(contig: str, pos: int, ref: str, alt: str) -> Checked:
+    fields = [contig, str(pos + 1), MISSING, ref, alt, MISSING, MISSING, MISSING]
+    return Checked(Record(0, pos + 1, fields), contig, (trim_allele(pos, ref, alt),), (None,), None)
+
+
+def _annotator(request: ExplainRequest, loaded: LoadedModel, path: Path) -> Annotator:
+    config = loaded.config
+    conditions = config.conditions(
+        request.tracks, contacts=request.contacts is not None, uncovered=request.uncovered
+    )
+    return Annotator(
+        config.calibration(conditions),
+        None,
+        format_of(path).is_table,
+        ranks=False,
+        exclude_mismatches=False,
+        has_logit=loaded.module.reads_window,
+        differences=Differences.of(config.activity),
+    )
+
+
+def _changes(scores: Scores, differences: Differences) -> NDArray[np.float32]:
+    """Return what the substitutions change: activity, or the logit against no change."""
+    if scores.logit is None or scores.null is None:
+        return differences.mean(scores.differences)
+    return scores.logit - scores.null
+
+
+def _draw(saturation: Saturation, folder: Path, *, force: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in saturation.parts(BASES_DRAWN):
+        first, last = part.start + 1, part.start + len(part.codes)
+        safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in part.contig)
+        with atomic_path(folder / f"{safe}_{first}-{last}.png", force=force) as draft:
+            draw(part, draft)
+
+
+def _summary(saturation: Saturation, region: str) -> RegionSummary:
+    mutated = np.isfinite(saturation.changes)
+    known = np.flatnonzero(saturation.codes != UNKNOWN_BASE)
+    mutated[known, saturation.codes[known]] = False
+    n, r, rho = 0, float("nan"), float("nan")
+    if saturation.measured is not None:
+        both = mutated & np.isfinite(saturation.measured)
+        pair = saturation.measured[both], saturation.changes[both]
+        n, r, rho = int(both.sum()), pearson(*pair), spearman(*pair)
+    field = ACTIVITY if saturation.unit == UNIT else DIFFERENCE
+    return RegionSummary(region, field, int(mutated.sum()), n, r, rho)

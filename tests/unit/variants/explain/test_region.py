@@ -1,0 +1,139 @@
+"""Every substitution of a region is scored as `score` scores it, and shown beside measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+
+from genomix_cli.variants.explain.heat_map import Saturation, draw
+from tests.conftest import ROOT
+from tests.random_activity import save_activity
+
+FASTA = ROOT / "test_data" / "genome.fa.gz"
+CONTIG, START, END = "chr1", 5000, 5040
+REGION = f"{CONTIG}:{START + 1:,}-{END:,}"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_activity(tmp_path_factory.mktemp("models") / "mpra")
+
+
+@pytest.fixture(scope="module")
+def bases() -> str:
+    with pysam.FastaFile(str(FASTA)) as fasta:
+        return fasta.fetch(CONTIG, START, END).upper()
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", comment="#")
+
+
+def test_all_substitutions_have_the_scores_of_a_vcf_of_them(
+    genomix_fast: Any, model: Path, bases: str, tmp_path: Path
+) -> None:
+    table, vcf, plain = (tmp_path / name for name in ("a.tsv", "a.vcf", "plain.vcf"))
+    common = ("-f", FASTA, "-m", model)
+    ended = genomix_fast("explain", "variants", "--region", REGION, *common, "-o", table)
+    genomix_fast("explain", "variants", "--region", REGION, *common, "-o", vcf)
+    found = read(table)
+    assert len(found) == 3 * len(bases)
+    assert list(found.POS.drop_duplicates()) == list(range(START + 1, END + 1))
+    assert all(bases[pos - START - 1] == ref for pos, ref in zip(found.POS, found.REF, strict=True))
+    assert not found.duplicated(["POS", "ALT"]).any()
+    assert (found.REF != found.ALT).all()
+    with pysam.VariantFile(str(vcf)) as file:
+        change = {(r.pos, r.alts[0]): r.info["GENOMIX_DA"][0] for r in file}
+    records = (f"{CONTIG}\t{r.POS}\t.\t{r.REF}\t{r.ALT}\t.\t.\t.\n" for r in found.itertuples())
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    plain.write_text(head + "".join(records))
+    genomix_fast("score", plain, *common, "-o", tmp_path / "scored.tsv")
+    scored = read(tmp_path / "scored.tsv")
+    columns = ["POS", "REF", "ALT", *(c for c in found.columns if c.startswith("GENOMIX_DA"))]
+    pd.testing.assert_frame_equal(found[columns], scored[columns], rtol=0, atol=2e-5)
+    for row in found.itertuples():
+        assert change[row.POS, row.ALT] == pytest.approx(row.GENOMIX_DA, abs=1e-6)
+    assert ended.stdout.splitlines()[1].split("\t")[1:4] == ["GENOMIX_DA", str(3 * len(bases)), "0"]
+
+
+def test_measured_effects_stand_beside(
+    genomix_fast: Any, model: Path, bases: str, tmp_path: Path
+) -> None:
+    table, effects = tmp_path / "a.tsv", tmp_path / "effects.tsv"
+    common = ("explain", "variants", "--region", REGION, "-f", FASTA, "-m", model, "--force")
+    genomix_fast(*common, "-o", table)
+    found = read(table)
+    some = found[found.ALT != "T"]
+    rows = (f"1\t{r.POS}\t{r.REF}\t{r.ALT}\t{3 * r.GENOMIX_DA - 1}\n" for r in some.itertuples())
+    effects.write_text("contig\tpos\tref\talt\teffect\n" + "".join(rows))
+    ended = genomix_fast(
+        *common, "-o", table, "--measured", effects, "--plots", tmp_path / "pictures"
+    )
+    *_, n, r, rho = ended.stdout.splitlines()[1].split("\t")
+    assert (int(n), float(r), float(rho)) == (len(some), pytest.approx(1, abs=1e-3), 1)
+    assert [p.name for p in (tmp_path / "pictures").iterdir()] == ["chr1_5001-5040.png"]
+    # Positions that are off by one measure other bases.
+    off = effects.read_text().replace("\t5", "\t6")
+    effects.write_text(off)
+    ended = genomix_fast(*common, "-o", table, "--measured", effects, code=1)
+    assert "measures no substitution in chr1:5001-5040" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--region", "chr1:1-20", "--top", "2"), "--top"),
+        (("--region", "chr1:1-20", "VCF"), "which has no VCF: VCF"),
+        (("--region", "chr1:1-20", "--motifs", "consensus"), "--motifs"),
+        (("--region", "chr1"), "is not one region"),
+        (("--region", "chr1:5-9,chr2:5-9"), "is not one region"),
+        (("--region", "chr1:1-200,000"), "is too long"),
+        (("--region", "chr1:299,990-300,001"), "reaches beyond chr1"),
+        (("--region", "chr7:1-20"), "chr7"),
+        ((), "VCF is missing"),
+    ],
+)
+def test_what_is_no_region_is_refused(
+    genomix_fast: Any, model: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    given = [ROOT / "test_data" / "variants.vcf.gz" if o == "VCF" else o for o in options]
+    out = tmp_path / "a.tsv"
+    words = ("explain", "variants", *given, "-f", FASTA, "-m", model, "-o", out)
+    code = 1 if message == "chr7" else 2
+    assert message in genomix_fast(*words, code=code).stderr
+    assert not list(tmp_path.iterdir())
+
+
+def saturation(n: int) -> Saturation:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, n).astype(np.uint8)
+    changes = rng.normal(size=(n, 4))
+    changes[np.arange(n), codes] = 0
+    codes[3], changes[3] = 4, np.nan
+    return Saturation("chr1", 100, codes, changes, None, "log-odds", "a model")
+
+
+def test_a_base_is_as_important_as_its_substitutions_take_away() -> None:
+    of = saturation(10)
+    assert of.heights[0] == pytest.approx(-of.changes[0].sum() / 3)
+    assert of.heights[3] == 0
+
+
+def test_parts_make_the_whole() -> None:
+    of = saturation(25)
+    parts = list(of.parts(10))
+    assert [(p.start, len(p.codes)) for p in parts] == [(100, 10), (110, 10), (120, 5)]
+    np.testing.assert_array_equal(np.concatenate([p.changes for p in parts]), of.changes)
+
+
+def test_pictures_repeat(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("one.png", "two.png"):
+        draw(saturation(120), tmp_path / name)
+    one, two = ((tmp_path / name).read_bytes() for name in ("one.png", "two.png"))
+    assert one == two
