@@ -106,6 +106,8 @@ VERB = Verb(
             "genomix score test_data/variants.vcf.gz --config test_data/genomix.toml "
             "--regions chr1:1-60000 -o scored.vcf",
             "genomix explain scored.vcf --config test_data/genomix.toml --top 2 -o why.tsv",
+            "genomix explain variants --region chr1:5001-5120 -f test_data/genome.fa.gz "
+            "--plots heat -o saturation.vcf",
         ),
         "cohort": COHORTS.runs(explain_samples, "genomix explain cohort.h5mu -m run -o why.tsv"),
         "sequences": SEQUENCES.runs(

@@ -527,9 +527,15 @@ class ExplainRequest:
     )
     plot_dir: Path | None = option(
         None,
-        "Folder for a picture of each variant",
+        "Folder for a picture of each variant, or of --region",
         "--plots",
         old="--plot-dir",
+        metavar="DIR",
+        writes=True,
+    )
+    browser: Path | None = option(
+        None,
+        "Folder for a genome browser: attributions (bigWig), motifs (BED), an IGV session",
         metavar="DIR",
         writes=True,
     )

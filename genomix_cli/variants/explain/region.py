@@ -54,7 +54,7 @@ LONGEST = 100_000
 # Bases of a picture, at most; longer regions have several.
 BASES_DRAWN = 600
 _OF_ALLELES = (
-    *("variants", "attention", "mutagenesis", "motifs", "select", "top", "max_variants"),
+    *("variants", "attention", "mutagenesis", "browser", "motifs", "select", "top", "max_variants"),
     *("baselines", "steps", "allow_incomplete"),
 )
 

@@ -14,6 +14,7 @@ from genomix_cli.genome.source import RawGenome
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.attribution import N_SHUFFLES
+from genomix_cli.variants.explain.browser import BrowserFiles
 from genomix_cli.variants.explain.explanation import (
     Explanation,
     motif_rows,
@@ -66,6 +67,7 @@ class Writer(ExitStack):
         self._mutations: IO[str] | None = None
         self._motifs: IO[str] | None = None
         self._summary: IO[str] | None = None
+        self._browser: BrowserFiles | None = None
 
     def __enter__(self) -> Self:
         note = "" if self.reads_window else f"attributions of {ACTIVITY}, in {UNIT}"
@@ -82,6 +84,9 @@ class Writer(ExitStack):
         self._open_motifs(self.request.motifs)
         if self.request.plot_dir:
             self.request.plot_dir.mkdir(parents=True, exist_ok=True)
+        if self.request.browser:
+            files = self.request.browser, self.request.fasta, self.contigs, self.provenance
+            self._browser = BrowserFiles(*files, force=self.request.force)
         return self
 
     def _open_motifs(self, options: MotifOptions) -> None:
@@ -99,9 +104,12 @@ class Writer(ExitStack):
 
     def __exit__(self, *error: Any) -> bool | None:
         """Write what is known at the end only, then let the outputs appear."""
-        if self._summary and self.finder and error[0] is None:
-            for found in self.finder.enriched():
-                _line(self._summary, *_enriched(found))
+        if error[0] is None:
+            if self._summary and self.finder:
+                for found in self.finder.enriched():
+                    _line(self._summary, *_enriched(found))
+            if self._browser:
+                self._browser.finish(with_motifs=self.finder is not None)
         return super().__exit__(*error)
 
     def _open(self, path: Path, columns: Sequence[str], note: str = "") -> IO[str]:
@@ -129,9 +137,12 @@ class Writer(ExitStack):
         if self._attention and explanation.rollout:
             self._write_attention(self._attention, explanation)
         if self.request.plot_dir:
-            path = self.request.plot_dir / _file_name(site.name)
+            path = self.request.plot_dir / f"{_stem(site.name)}.png"
             with atomic_path(path, force=self.request.force) as draft:
                 draw(picture(explanation, self.tracks, self.note), draft)
+
+        if self._browser:
+            self._browser.write(explanation, _stem(site.name))
 
     def _write_attention(self, handle: IO[str], explanation: Explanation) -> None:
         site, rollout = explanation.site, explanation.rollout
@@ -160,11 +171,11 @@ def _enriched(found: Enriched) -> tuple[str, ...]:
     )
 
 
-def _file_name(name: str) -> str:
+def _stem(name: str) -> str:
     """Return a name that any file system accepts; long alleles are cut."""
     contig, pos, ref, alt = name.rsplit(":", 3)
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in contig)
-    return f"{safe}_{pos}_{ref[:50]}_{alt[:50]}.png"
+    return f"{safe}_{pos}_{ref[:50]}_{alt[:50]}"
 
 
 def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
