@@ -17,8 +17,8 @@ from genomix_cli.variants.explain.plots import ATTRIBUTION_COLOURS, LINE_COLOUR,
 
 FloatArray = NDArray[np.float64]
 
-# Bases in a row of the picture.
-ROW = 100
+# Bases in a row of the picture; and of a short region the places for them, at least.
+ROW, NARROWEST = 100, 40
 # Share of the values within the colours of a heat map; the rest are as dark as its ends.
 SHOWN = 0.99
 LOSS, _, GAIN = ATTRIBUTION_COLOURS
@@ -43,6 +43,8 @@ class Saturation:
         float64 ``[L, 4]``: NaN where nothing was measured.
     unit, note : str
         Of the changes; and what made them.
+    of_effect : bool
+        The changes are those of the log-odds of an effect, whichever way it goes.
     """
 
     contig: str
@@ -52,12 +54,16 @@ class Saturation:
     measured: FloatArray | None
     unit: str
     note: str
+    of_effect: bool
 
     @property
     def heights(self) -> FloatArray:
-        """Return the importance of a base, ``[L]``: what its substitutions take away on average."""
-        heights: FloatArray = -np.nan_to_num(self.changes).sum(1) / (len(BASES) - 1)
-        return heights
+        """Return the importance of each base, ``[L]``: what its substitutions do on average.
+
+        Of activity: what they take away. Of an effect: how much they raise its log-odds.
+        """
+        mean: FloatArray = np.nan_to_num(self.changes).sum(1) / (len(BASES) - 1)
+        return mean if self.of_effect else -mean
 
     def parts(self, size: int) -> Iterator[Saturation]:
         """Yield pieces of `size` bases; the last has the rest."""
@@ -86,11 +92,14 @@ def draw(saturation: Saturation, path: Path) -> None:
     except ImportError as error:
         raise MissingExtraError("matplotlib", "explain") from error
     rows = list(saturation.parts(ROW))
+    width = min(ROW, max(NARROWEST, len(saturation.codes)))
     maps = {f"predicted change ({saturation.unit})": saturation.changes}
     if saturation.measured is not None:
         maps["measured effect"] = saturation.measured
     heights = [1.1, *[0.62] * len(maps), 0.12]
-    figure = Figure(figsize=(15, len(rows) * sum(heights) + 1.4), dpi=110, layout="constrained")
+    figure = Figure(
+        figsize=(2 + 0.13 * width, len(rows) * sum(heights) + 1.4), dpi=110, layout="constrained"
+    )
     panels = figure.subplots(
         len(rows) * len(heights), 1, height_ratios=heights * len(rows), squeeze=False
     )[:, 0]
@@ -105,6 +114,8 @@ def draw(saturation: Saturation, path: Path) -> None:
             _draw_map(ax, value, row.codes, colours[name])
             ax.set_ylabel(name.split(" ")[0], fontsize=8)
         _number(axes[-2], row)
+        for ax in axes[:-1]:
+            ax.set_xlim(-0.5, width - 0.5)
     for name, scale in reversed(colours.items()):
         bar = figure.colorbar(scale, ax=list(panels), fraction=0.012, pad=0.01, aspect=30)
         bar.set_label(name, fontsize=8)
@@ -138,7 +149,7 @@ def _draw_letters(ax: Any, row: Saturation, y: tuple[float, float]) -> None:
     for column, (letter, height) in enumerate(zip(decode(row.codes), row.heights, strict=True)):
         draw_letter(ax, letter, column, float(height))
     ax.axhline(0, color=LINE_COLOUR, lw=0.6)
-    ax.set(xlim=(-0.5, ROW - 0.5), ylim=y)
+    ax.set_ylim(y)
     ax.set_ylabel("importance", fontsize=8)
     ax.tick_params(labelsize=7, labelbottom=False, bottom=False)
     ax.spines[["top", "right", "bottom"]].set_visible(False)
@@ -153,7 +164,7 @@ def _draw_map(ax: Any, values: FloatArray, codes: NDArray[np.uint8], colours: An
     shown = np.ma.masked_invalid(values.T)
     ax.pcolormesh(*edges, shown, cmap=colours.cmap, norm=colours.norm, linewidth=0)
     ax.scatter(known, codes[known], s=3, color="#555555", linewidths=0)
-    ax.set(xlim=(-0.5, ROW - 0.5), ylim=(len(BASES) - 0.5, -0.5))
+    ax.set_ylim(len(BASES) - 0.5, -0.5)
     ax.set_yticks(range(len(BASES)), list(BASES))
     ax.tick_params(labelsize=7, labelbottom=False, bottom=False, left=False)
     ax.spines[:].set_visible(False)

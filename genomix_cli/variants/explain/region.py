@@ -94,7 +94,8 @@ def explain_region(request: ExplainRequest) -> RegionSummary:
     """
     _refuse_of_alleles(request)
     wanted = _parsed(str(request.saturation.region))
-    loaded = load_model(request.model, resolve_device(request.device))
+    device = resolve_device(request.device)
+    loaded = load_model(request.model, device)
     refuse_unable(loaded.config, loaded.path)
     request = heeded(loaded, request)
     with closing(raw_genome(request, loaded.config)) as source:
@@ -104,15 +105,17 @@ def explain_region(request: ExplainRequest) -> RegionSummary:
         codes = source.codes(*region)
         measured = _measured(request.saturation.measured, region, codes)
         with atomic_path(request.output, force=request.force) as draft:
-            changes = _written(request, loaded, source, region, codes, draft)
+            engine = Engine(loaded.module, source, device)
+            changes = _written(request, loaded, engine, region, codes, draft)
     saturation = Saturation(
         region.contig,
         region.start,
         codes,
         changes,
         measured,
-        UNIT if loaded.config.activity else LOG_ODDS,
+        LOG_ODDS if loaded.module.reads_window else UNIT,
         loaded.path.name + (" (demonstration weights)" if loaded.config.demonstration else ""),
+        of_effect=loaded.module.reads_window,
     )
     if request.plot_dir:
         _draw(saturation, request.plot_dir, force=request.force)
@@ -199,7 +202,7 @@ def _substitutions(
 def _written(
     request: ExplainRequest,
     loaded: LoadedModel,
-    source: RawGenome,
+    engine: Engine,
     region: Interval,
     codes: NDArray[np.uint8],
     draft: Path,
@@ -210,7 +213,6 @@ def _written(
         raise UsageError("has no known base", where="--region")
     if unknown := int((codes == UNKNOWN_BASE).sum()):
         log.warning("%d unknown bases of the region are left out", unknown)
-    engine = Engine(loaded.module, source, next(loaded.module.buffers()).device)
     block = [_checked(region.contig, *allele[2:]) for allele in alleles]
     targets = [
         Target(region.contig, allele, allele.pos // CORE)
@@ -228,7 +230,7 @@ def _written(
     else:
         head = [
             "##fileformat=VCFv4.3",
-            contig_line(region.contig, source.contigs[region.contig]),
+            contig_line(region.contig, engine.source.contigs[region.contig]),
             *(
                 score_line(tag.key, tag.kind, tag.text.format(model=loaded.path.name))
                 for tag in annotator.tags
@@ -293,5 +295,5 @@ def _summary(saturation: Saturation, region: str) -> RegionSummary:
         both = mutated & np.isfinite(saturation.measured)
         pair = saturation.measured[both], saturation.changes[both]
         n, r, rho = int(both.sum()), pearson(*pair), spearman(*pair)
-    field = ACTIVITY if saturation.unit == UNIT else DIFFERENCE
+    field = DIFFERENCE if saturation.of_effect else ACTIVITY
     return RegionSummary(region, field, int(mutated.sum()), n, r, rho)

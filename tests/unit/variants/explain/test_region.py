@@ -109,19 +109,20 @@ def test_what_is_no_region_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def saturation(n: int) -> Saturation:
+def saturation(n: int, of_effect: bool = False) -> Saturation:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 4, n).astype(np.uint8)
     changes = rng.normal(size=(n, 4))
     changes[np.arange(n), codes] = 0
     codes[3], changes[3] = 4, np.nan
-    return Saturation("chr1", 100, codes, changes, None, "log-odds", "a model")
+    return Saturation("chr1", 100, codes, changes, None, "log-odds", "a model", of_effect)
 
 
 def test_a_base_is_as_important_as_its_substitutions_take_away() -> None:
     of = saturation(10)
     assert of.heights[0] == pytest.approx(-of.changes[0].sum() / 3)
     assert of.heights[3] == 0
+    np.testing.assert_array_equal(saturation(10, of_effect=True).heights, -of.heights)
 
 
 def test_parts_make_the_whole() -> None:
