@@ -102,10 +102,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     source = raw_genome(request, loaded.config)
     summaries: list[Summary] = []
     with closing(source):
-        if loaded.config.demonstration:
-            log.warning("%s", DEMONSTRATION)
-        if source.missing:
-            log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
+        warn(loaded, source)
         selection = select_sites(request, source.fasta)
         explainer = (
             Explainer(loaded, source, request, mode=selection.mode)
@@ -125,6 +122,14 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     errors = [(f"{s.variant} (baseline {s.baseline})", s.error) for s in summaries]
     check_complete(errors, "variants", request.steps, allow=request.allow_incomplete)
     return tuple(summaries)
+
+
+def warn(loaded: LoadedModel, source: RawGenome) -> None:
+    """Say what a reader of the outputs has to know."""
+    if loaded.config.demonstration:
+        log.warning("%s", DEMONSTRATION)
+    if source.missing:
+        log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
 
 
 def _summaries(explanation: Explanation) -> Iterator[Summary]:

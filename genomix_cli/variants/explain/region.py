@@ -9,10 +9,11 @@ Letters: L bases of the region.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.options import leaves
 from genomix_cli.provenance import atomic_path
 from genomix_cli.variants.explain.activity import UNIT
-from genomix_cli.variants.explain.alleles import heeded
+from genomix_cli.variants.explain.alleles import heeded, warn
 from genomix_cli.variants.explain.explanation import LOG_ODDS
 from genomix_cli.variants.explain.heat_map import Saturation, draw
 from genomix_cli.variants.explain.writer import made_by
@@ -43,7 +44,7 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Engine, Scores, Target
 from genomix_cli.variants.score.header import score_line
 from genomix_cli.variants.score.plan import CORE
-from genomix_cli.variants.score.tags import ACTIVITY, DEMONSTRATION, DIFFERENCE
+from genomix_cli.variants.score.tags import ACTIVITY, DIFFERENCE
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
 
@@ -82,6 +83,16 @@ class RegionSummary:
     spearman: float
 
 
+class Substitution(NamedTuple):
+    """Place in the region, base (0 to 3), position (0-based), and both letters."""
+
+    place: int
+    base: int
+    pos: int
+    ref: str
+    alt: str
+
+
 def explain_region(request: ExplainRequest) -> RegionSummary:
     """Score every substitution of the region that is asked for, write them and draw them.
 
@@ -99,19 +110,24 @@ def explain_region(request: ExplainRequest) -> RegionSummary:
     refuse_unable(loaded.config, loaded.path)
     request = heeded(loaded, request)
     with closing(raw_genome(request, loaded.config)) as source:
-        if loaded.config.demonstration:
-            log.warning("%s", DEMONSTRATION)
+        warn(loaded, source)
         region = _located(wanted, source, request.fasta)
         codes = source.codes(*region)
+        alleles = _known(region, codes)
         measured = _measured(request.saturation.measured, region, codes)
+        annotator = _annotator(request, loaded)
         with atomic_path(request.output, force=request.force) as draft:
-            engine = Engine(loaded.module, source, device)
-            changes = _written(request, loaded, engine, region, codes, draft)
+            block = [_checked(region.contig, *allele[2:]) for allele in alleles]
+            scores = _scored(Engine(loaded.module, source, device), block)
+            head = _head(request, loaded, annotator, region, source.contigs[region.contig])
+            columns = annotator.columns if annotator.table else None
+            with open_output(draft, format_of(request.output), columns=columns) as output:
+                output.lines([*head, *annotator.lines(block, scores)])
     saturation = Saturation(
         region.contig,
         region.start,
         codes,
-        changes,
+        _placed(alleles, _changes(scores, annotator.differences), codes),
         measured,
         LOG_ODDS if loaded.module.reads_window else UNIT,
         loaded.path.name + (" (demonstration weights)" if loaded.config.demonstration else ""),
@@ -173,10 +189,8 @@ def _measured(
         return None
     labels = read_labels(path)
     effects = np.full((len(codes), 4), np.nan)
-    for i, k, _, ref, alt in _substitutions(region, codes):
-        effects[i, k] = labels.get(
-            allele_key(region.contig, region.start + i + 1, ref, alt), np.nan
-        )
+    for i, k, pos, ref, alt in _substitutions(region, codes):
+        effects[i, k] = labels.get(allele_key(region.contig, pos + 1, ref, alt), np.nan)
     n = int(np.isfinite(effects).sum())
     if not n:
         raise DataError(
@@ -188,65 +202,69 @@ def _measured(
     return effects
 
 
-def _substitutions(
-    region: Interval, codes: NDArray[np.uint8]
-) -> Iterator[tuple[int, int, int, str, str]]:
-    """Yield place, base and position (0-based), and both letters, of each substitution."""
+def _substitutions(region: Interval, codes: NDArray[np.uint8]) -> Iterator[Substitution]:
     for i, code in enumerate(codes.tolist()):
         if code != UNKNOWN_BASE:
             for k, alt in enumerate(BASES):
                 if k != code:
-                    yield i, k, region.start + i, BASES[code], alt
+                    yield Substitution(i, k, region.start + i, BASES[code], alt)
 
 
-def _written(
-    request: ExplainRequest,
-    loaded: LoadedModel,
-    engine: Engine,
-    region: Interval,
-    codes: NDArray[np.uint8],
-    draft: Path,
+def _scored(engine: Engine, block: Sequence[Checked]) -> Scores:
+    return engine.score(
+        [
+            Target(checked.contig, allele, allele.pos // CORE)
+            for checked in block
+            for allele in checked.alleles
+            if allele is not None
+        ]
+    )
+
+
+def _placed(
+    alleles: Sequence[Substitution], values: NDArray[np.float32], codes: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """Score all substitutions, write them, and return the changes ``[L, 4]``: 0 for no change."""
+    """Return the value of each base in each place, ``[L, 4]``: 0 for the base that is there."""
+    placed = np.full((len(codes), len(BASES)), np.nan)
+    known = np.flatnonzero(codes != UNKNOWN_BASE)
+    placed[known, codes[known]] = 0.0
+    places, bases = np.array([allele[:2] for allele in alleles]).T
+    placed[places, bases] = values
+    return placed
+
+
+def _known(region: Interval, codes: NDArray[np.uint8]) -> list[Substitution]:
+    """Return all substitutions, and say how many bases have none."""
     alleles = list(_substitutions(region, codes))
     if not alleles:
         raise UsageError("has no known base", where="--region")
     if unknown := int((codes == UNKNOWN_BASE).sum()):
         log.warning("%d unknown bases of the region are left out", unknown)
-    block = [_checked(region.contig, *allele[2:]) for allele in alleles]
-    targets = [
-        Target(region.contig, allele, allele.pos // CORE)
-        for checked in block
-        for allele in checked.alleles
-        if allele is not None
-    ]
-    scores = engine.score(targets)
-    annotator = _annotator(request, loaded, request.output)
+    return alleles
+
+
+def _head(
+    request: ExplainRequest,
+    loaded: LoadedModel,
+    annotator: Annotator,
+    region: Interval,
+    length: int,
+) -> list[str]:
+    """Return the lines before the substitutions; `length` is that of the contig."""
     settings: dict[str, object] = {"region": str(Regions([region]))}
     made = made_by(request, loaded, settings, {"measured": request.saturation.measured})
-    format = format_of(request.output)
-    if format.is_table:
-        head = [*made.lines(), "\t".join(column.name for column in annotator.columns)]
-    else:
-        head = [
-            "##fileformat=VCFv4.3",
-            contig_line(region.contig, engine.source.contigs[region.contig]),
-            *(
-                score_line(tag.key, tag.kind, tag.text.format(model=loaded.path.name))
-                for tag in annotator.tags
-            ),
-            *made.lines(),
-            "\t".join(COLUMNS),
-        ]
-    columns = annotator.columns if format.is_table else None
-    with open_output(draft, format, columns=columns) as output:
-        output.lines([*head, *annotator.lines(block, scores)])
-    changes = np.full((len(codes), 4), np.nan)
-    known = np.flatnonzero(codes != UNKNOWN_BASE)
-    changes[known, codes[known]] = 0.0
-    places, bases = np.array([allele[:2] for allele in alleles]).T
-    changes[places, bases] = _changes(scores, annotator.differences)
-    return changes
+    if annotator.table:
+        return [*made.lines(), "\t".join(column.name for column in annotator.columns)]
+    return [
+        "##fileformat=VCFv4.3",
+        contig_line(region.contig, length),
+        *(
+            score_line(tag.key, tag.kind, tag.text.format(model=loaded.path.name))
+            for tag in annotator.tags
+        ),
+        *made.lines(),
+        "\t".join(COLUMNS),
+    ]
 
 
 def _checked(contig: str, pos: int, ref: str, alt: str) -> Checked:
@@ -254,7 +272,7 @@ def _checked(contig: str, pos: int, ref: str, alt: str) -> Checked:
     return Checked(Record(0, pos + 1, fields), contig, (trim_allele(pos, ref, alt),), (None,), None)
 
 
-def _annotator(request: ExplainRequest, loaded: LoadedModel, path: Path) -> Annotator:
+def _annotator(request: ExplainRequest, loaded: LoadedModel) -> Annotator:
     config = loaded.config
     conditions = config.conditions(
         request.tracks, contacts=request.contacts is not None, uncovered=request.uncovered
@@ -262,7 +280,7 @@ def _annotator(request: ExplainRequest, loaded: LoadedModel, path: Path) -> Anno
     return Annotator(
         config.calibration(conditions),
         None,
-        format_of(path).is_table,
+        format_of(request.output).is_table,
         ranks=False,
         exclude_mismatches=False,
         has_logit=loaded.module.reads_window,
