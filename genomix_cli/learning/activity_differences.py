@@ -1,4 +1,4 @@
-"""The activity of two haplotypes less each other, as `ActivityModel` has it, several times as fast.
+"""The activity of two haplotypes less each other, as `ActivityModel` has it, in half the time.
 
 For scoring alone. Two things save the time, most of which is that of the encoder's first layer:
 
