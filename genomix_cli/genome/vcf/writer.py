@@ -303,11 +303,10 @@ def open_output(
     BrokenPipeError
         If nobody reads standard output any longer.
     """
+    check_target(path, format, index=index, resume=resume)
     target = Path(os.path.realpath(path))
-    is_stream = str(path) == STANDARD_STREAM or (target.exists() and not target.is_file())
-    _check(path, format, index, resume, is_stream)
     with ExitStack() as stack:
-        if is_stream:
+        if is_streamed(path):
             yield stack.enter_context(_streamed(path, format))
         else:
             work = _Work(path, target, format, columns, index)
@@ -315,8 +314,23 @@ def open_output(
             yield stack.enter_context(_drafted(draft, work))
 
 
-def _check(path: str | Path, format: Format, index: bool, resume: bool, is_stream: bool) -> None:
-    """Refuse before any work what would fail after it."""
+def is_streamed(path: str | Path) -> bool:
+    """Return True for standard output, and for what is neither file nor folder."""
+    target = Path(os.path.realpath(path))
+    return str(path) == STANDARD_STREAM or (target.exists() and not target.is_file())
+
+
+def check_target(
+    path: str | Path, format: Format, *, index: bool = False, resume: bool = False
+) -> None:
+    """Refuse before any work what would fail after it: see :func:`open_output`.
+
+    Raises
+    ------
+    UsageError
+    MissingExtraError
+    """
+    is_stream = is_streamed(path)
     if str(path) != STANDARD_STREAM and Path(path).is_dir():
         raise UsageError("is a folder", where=path, expected="a file to write")
     if not is_stream and not Path(os.path.realpath(path)).parent.is_dir():

@@ -23,9 +23,15 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.genome.tables import TextTable, open_table
 from genomix_cli.genome.tracks import cells, rows_in_cell
-from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.genome.vcf.reader import MISSING, Header, Record, VcfReader
-from genomix_cli.genome.vcf.writer import Column, Format, format_of, open_output
+from genomix_cli.genome.vcf.writer import (
+    Column,
+    Format,
+    check_target,
+    format_of,
+    is_streamed,
+    open_output,
+)
 from genomix_cli.provenance import LINE
 from genomix_cli.variants import trained
 from genomix_cli.variants.requests import ALL_CELLS, GenomeFiles, ScoreRequest
@@ -71,17 +77,20 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
     names = _field_names(by_cell)
     _refuse(request)
     format = format_of(request.output, request.output_type)
-    beside = None if str(request.output) == STANDARD_STREAM else request.output.resolve().parent
+    check_target(request.output, format, index=request.write_index)
+    beside = None if is_streamed(request.output) else request.output.resolve().parent
+    # An index tells early whether the records are sorted.
+    first = Format.VCF_GZ if request.write_index else Format.VCF
     with tempfile.TemporaryDirectory(prefix=".genomix-cells-", dir=beside) as folder:
-        parts = [Path(folder) / f"{i}.vcf" for i in range(len(by_cell))]
+        parts = [Path(folder) / str(i) for i in range(len(by_cell))]
         done = [
             score_once(
                 replace(
                     request,
                     genome=files,
                     output=part,
-                    output_type=Format.VCF.value if i == 0 else Format.TSV.value,
-                    write_index=False,
+                    output_type=first.value if i == 0 else Format.TSV.value,
+                    write_index=request.write_index and i == 0,
                     quantiles=False,
                     stats=None,
                     # What does not depend on the cell type is read once.
@@ -197,11 +206,13 @@ class Joint:
     def tags(self) -> Iterator[tags.Tag]:
         """Yield the fields, in the order in which they are written."""
         meaning = {tag.key: tag for tag in (*tags.SCORES, *tags.UNCALIBRATED)}
+        # Braces of a name stand for themselves.
+        shown = {name: c.replace("{", "{{").replace("}", "}}") for name, c in self.cells.items()}
         for key in self.largest:
             tag = meaning[key]
             yield tag._replace(text=f"{tag.text}; in the cell type of {tags.CELL}")
         yield tags.Tag(tags.CELL, "String", f"Cell type with the largest {self.ranked}")
-        for (name, cell), calibrated in zip(self.cells.items(), self.calibrated, strict=True):
+        for (name, cell), calibrated in zip(shown.items(), self.calibrated, strict=True):
             for key in (*_OWN[:2], *([] if calibrated else [tags.LOGIT])):
                 tag = meaning[key]
                 yield tag._replace(key=f"{key}_{name}", text=f"{tag.text}, in {cell}")
@@ -255,6 +266,8 @@ def _join(joint: Joint, parts: Sequence[Path], done: Sequence[Scored], format: F
         others = [_rows(table) for table in tables]
         common = _common_fields(reader.header)
         header = _header(joint, reader.header, done)
+        if format.is_bcf:
+            header.refuse_for_bcf(request.vcf)
         columns = [
             *(Column(name, "int" if name == "POS" else "str") for name in LOCUS),
             *(Column(tag.key, KINDS[tag.kind]) for tag in joint.tags()),

@@ -114,6 +114,10 @@ def test_a_table_says_the_same(folder: Path, joined: Path) -> None:
 def test_every_cell_type_of_a_shard(folder: Path, joined: Path) -> None:
     genome = GenomeFiles(shard=folder / "shard.h5", cell="all")
     score(folder, folder / "shard.vcf", genome=genome)
+    indexed = folder / "shard.vcf.gz"
+    score(folder, indexed, genome=genome, write_index=True)
+    assert Path(f"{indexed}.tbi").is_file()
+    assert indexed.stat().st_size < (folder / "shard.vcf").stat().st_size
     keys = ("GENOMIX_P_K562", "GENOMIX_P_Hep_G2")
     for own, raw in zip(fields(folder / "shard.vcf", *keys), fields(joined, *keys), strict=True):
         np.testing.assert_allclose(own, raw, atol=2e-3)
@@ -140,6 +144,8 @@ def test_what_does_not_compare_is_not_ranked(folder: Path) -> None:
     [
         ({"resume": True}, "--resume: does not go with several cell types"),
         ({"save_background": True}, "--save-background: does not go with several"),
+        ({"output": Path("absent/o.vcf")}, "absent: no such folder"),
+        ({"write_index": True}, "there is no index of this output"),
         ({"lookup": (VCF,)}, "--lookup: does not go with several"),
         ({"vcf": Path("-")}, "a pipe can be read only once"),
         (
@@ -156,7 +162,7 @@ def test_what_goes_with_one_cell_type_alone(
     folder: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        score(folder, tmp_path / "o.vcf", **changes)
+        score(folder, **{"output": tmp_path / "o.vcf", **changes})
     assert not list(tmp_path.iterdir())
 
 
