@@ -119,6 +119,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
                     explanation = replace(explanation, motifs=finder.find(explanation))
                 writer.write(explanation)
                 summaries += _summaries(explanation)
+            writer.finish()
     errors = [(f"{s.variant} (baseline {s.baseline})", s.error) for s in summaries]
     check_complete(errors, "variants", request.steps, allow=request.allow_incomplete)
     return tuple(summaries)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from genomix_cli.genome.motif_sites import CONSENSUS
 from genomix_cli.genome.signal import BIN_SIZE
@@ -102,15 +102,13 @@ class Writer(ExitStack):
             note += f"; expected: in {N_MOTIF_SHUFFLES} dinucleotide shuffles around each allele"
             self._summary = self._open(options.summary, ENRICHED_COLUMNS, note)
 
-    def __exit__(self, *error: Any) -> bool | None:
-        """Write what is known at the end only, then let the outputs appear."""
-        if error[0] is None:
-            if self._summary and self.finder:
-                for found in self.finder.enriched():
-                    _line(self._summary, *_enriched(found))
-            if self._browser:
-                self._browser.finish(with_motifs=self.finder is not None)
-        return super().__exit__(*error)
+    def finish(self) -> None:
+        """Write what is known when all alleles are explained."""
+        if self._summary and self.finder:
+            for found in self.finder.enriched():
+                _line(self._summary, *_enriched(found))
+        if self._browser:
+            self._browser.finish(with_motifs=self.finder is not None)
 
     def _open(self, path: Path, columns: Sequence[str], note: str = "") -> IO[str]:
         draft = self.enter_context(atomic_path(path, force=self.request.force))
