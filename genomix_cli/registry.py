@@ -72,6 +72,7 @@ VARIANT_MODELS = Registry(
         "nucleotide-transformer": (
             "genomix_cli.variants.models.nucleotide_transformer:NucleotideTransformer"
         ),
+        "frozen": "genomix_cli.variants.models.frozen:Frozen",
     },
 )
 

@@ -20,6 +20,7 @@ from genomix_cli.learning.calibration import Platt
 from genomix_cli.variants.records.inputs import least_distance
 from genomix_cli.variants.trained import read_config
 from tests.conftest import ROOT, Ended, Genomix
+from tests.random_encoder import save_program
 
 pytest.importorskip("lightning")
 
@@ -52,6 +53,25 @@ def run(shard: Path, tmp_path_factory: pytest.TempPathFactory, genomix: Genomix)
     folder = tmp_path_factory.mktemp("run") / "gmt"
     genomix("train", shard, "-o", folder, *SMALL, "--epochs", "2", "--checkpoint-every", "1")
     return folder
+
+
+def test_a_frozen_encoder_is_trained_and_scored_like_any_model(
+    shard: Path, tmp_path: Path, here: Here
+) -> None:
+    encoder, run = save_program(tmp_path / "encoder"), tmp_path / "run"
+    arch = ["--set", "n_bins=400", "--set", f"encoder={encoder}", "--device", "cpu"]
+    few = ["--train-variants", "64", "--valid-variants", "200", "--epochs", "1"]
+    options = ["-o", run, "--valid-contigs", "chr2", "--model", "frozen", *arch, *few]
+    assert here("train", shard, *options).returncode == 0
+    assert (run / "model.safetensors").stat().st_size < 100_000
+    scores = ["score", ROOT / "test_data/variants.vcf.gz", "-m", run, "--device", "cpu"]
+    files = ["--genome", shard, "-r", "chr2:100000-120000", "-o", tmp_path / "scored.tsv"]
+    assert here(*scores, *files).returncode == 0
+    assert len(pd.read_csv(tmp_path / "scored.tsv", sep="\t", comment="#")) > 5
+    encoder.rename(tmp_path / "elsewhere")
+    failed = here(*scores, *files)
+    assert failed.code == 2
+    assert "there is no such encoder" in failed.stderr
 
 
 def test_a_run_folder_is_whole(run: Path) -> None:

@@ -20,6 +20,7 @@ from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records.inputs import MAX_ALLELE
 from genomix_cli.variants.train.objectives import weighted_bce
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
+from tests.random_encoder import needed_by
 from tests.sizes import each_size
 
 TRACKS = ("ATAC", "CTCF")
@@ -35,7 +36,9 @@ def make(name: str) -> nn.Module:
     model_class = VARIANT_MODELS.load(name)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return model_class(model_class.config_class(tracks=TRACKS, n_bins=400)).eval()
+        return model_class(
+            model_class.config_class(tracks=TRACKS, n_bins=400, **needed_by(name))
+        ).eval()
 
 
 def inputs(model: nn.Module, groups: int = 8) -> tuple[Window, Variants]:
@@ -63,7 +66,7 @@ def refused_or_learns(name: str, field: str, value: Any) -> None:
     """One variant makes the smallest batch."""
     model_class = VARIANT_MODELS.load(name)
     try:
-        fields = {"tracks": list(TRACKS), "n_bins": 400, field: value}
+        fields = {"tracks": list(TRACKS), "n_bins": 400, **needed_by(name), field: value}
         model = model_class(from_dict(model_class.config_class, fields))
     except UsageError:
         return
@@ -89,7 +92,7 @@ def test_every_preset_builds(name: str) -> None:
     model_class = VARIANT_MODELS.load(name)
     for preset in model_class.presets.values():
         with torch.device("meta"):
-            model_class(model_class.config_class(tracks=TRACKS, **preset))
+            model_class(model_class.config_class(tracks=TRACKS, **needed_by(name), **preset))
 
 
 def test_it_learns(name: str) -> None:
