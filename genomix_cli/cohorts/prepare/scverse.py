@@ -96,7 +96,9 @@ def _load(path: Path, name: str) -> tuple[dict[str, AnnData], pd.DataFrame]:
 
 def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) -> Modality:
     where = f"{path} [{name}]"
-    stored = data.uns.get("genomix", {}).get("kind")
+    ours = data.uns.get("genomix")
+    # A file of somebody else, or a damaged one, may hold anything there.
+    stored = ours.get("kind") if isinstance(ours, Mapping) else None
     kind = kind_of(name, kinds, None if stored is None else str(stored))
     if data.X is None:
         raise DataError("has no X", where=where)
