@@ -24,7 +24,9 @@ def models(draw: st.DrawFn) -> ActivityModel:
         Output("c", "MPRA", "log2", left, right, mean=-3.0, sd=2.0),
     )
     length, width = draw(st.integers(8, 70)), draw(st.integers(3, 20))
-    return network(config(outputs=outputs, length=length, motif_width=width), draw(st.integers(0, 2**32)))
+    return network(
+        config(outputs=outputs, length=length, motif_width=width), draw(st.integers(0, 2**32))
+    )
 
 
 def haplotypes(seed: int, length: int) -> torch.Tensor:
