@@ -433,7 +433,7 @@ DIFFERENCES = [
         "unit/variants/score/test_differences.py",
         ("count(o.name) / len(self.averaged) / o.sd", "count(o.name) / len(self.averaged)"),
         ("count(o.name) / len(self.averaged)", "1 / len(self.averaged)"),
-        ("k] for k, o in", "0] for k, o in"),
+        ("values[:, k] for k, o in", "values[:, 0] for k, o in"),
         ('.replace("{", "{{")', ""),
         ("({self._named})", ""),
     ),

@@ -48,7 +48,7 @@ def scores_without_rna(seed: int, *, some_lack_it: bool) -> tuple[Scores, Scores
 def test_complete_samples_say_nothing_of_a_table_that_lacks_a_modality() -> None:
     pooled, own, later = scores_without_rna(0, some_lack_it=False)
     # Of 400 samples of a class, with thresholds from 400, coverage of .9 has an SD of .021.
-    assert min(coverage(pooled, later)) < LEVEL - 4 * 0.021
+    assert min(coverage(pooled, later)) < LEVEL - 3 * 0.021
     assert not own.calibrated.any()
     assert own.uncalibrated == own.abstained == 800
     assert own.sets.all()

@@ -552,7 +552,8 @@ class TestPhenotypesOfPeople:
         assert np.array_equal(height, [np.nan, np.nan, 10, 10, 1.5, 1.5], equal_nan=True)
         assert found.group.tolist() == [0, 0, 1, 1, 0, 0]
         assert summary.unlabelled == 2
-        assert "2 classes of pop have one sequence or group, as X, Y" in summary.warnings[0]
+        rare = "2 classes of pop have one sequence or group, as X, Y"
+        assert any(rare in warning for warning in summary.warnings)
 
     def test_who_does_not_match_is_named(self, tmp_path: Path, people: Path) -> None:
         table = text(tmp_path / "s.tsv", "sample\tpop\np3\tX\np9\tY\n")

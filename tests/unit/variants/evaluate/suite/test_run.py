@@ -137,7 +137,7 @@ def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
     assert again == pytest.approx(suite.results.first.metrics["auroc"].value, abs=1e-4)
     page = (folder / "report.html").read_text()
     assert page.count("<figure>") == 4
-    assert page.index(headline(suite.results).split(".")[0]) < page.index("<nav>")
+    assert page.index(headline(suite.results).split(".")[0]) < page.index("<nav")
     assert str(genome.parent) not in json.dumps(data["entrants"])
 
 
