@@ -689,6 +689,7 @@ def test_provenance_names_and_hashes_what_was_read(
         "##genomixPrecision=fp32",
         "##genomixStrands=forward",
         "##genomixDevice=cpu",
+        "##genomixCalibration=",
         "##genomixBackground=made-up variants, 500 variants",
     ]
     assert [text[: len(start)] for text, start in zip(made, starts, strict=True)] == starts
