@@ -21,12 +21,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Depth, Extent, Share
+from genomix_cli.config import Count, Depth, Share
 from genomix_cli.learning.layers.convolution import Residual
 from genomix_cli.variants.models.base import check
 from genomix_cli.variants.models.siamese import (
-    SiameseConfig,
     SiameseModel,
+    TowerConfig,
     pair_dropout,
     token_tracks,
 )
@@ -37,17 +37,11 @@ MOST_DILATED = 24
 
 
 @dataclass(frozen=True)
-class Basenji2Config(SiameseConfig):
-    """Architecture of a Basenji2.
+class Basenji2Config(TowerConfig):
+    """Architecture of a Basenji2, beside that of its tower.
 
     Attributes
     ----------
-    bases : int
-        Bases around the variant, a multiple of a token; of an odd multiple, the variant lies in
-        the middle of one.
-    widths : tuple of int
-        Channels of the first convolution and of each stage of the tower; each halves the places.
-        The last is d.
     bottleneck, n_dilated : int
         Channels of the dilated convolutions, and their number.
     pointwise : int
@@ -56,18 +50,11 @@ class Basenji2Config(SiameseConfig):
         Of each dilated block, and of the last layer.
     """
 
-    bases: Extent = 2944
-    widths: tuple[Count, ...] = (24, 32, 40, 48, 64, 96, 128)
     bottleneck: Count = 64
     n_dilated: Depth = 4
     pointwise: Count = 256
     dropout: Share = 0.0
     last_dropout: Share = 0.0
-
-    @property
-    def token(self) -> int:
-        """Bases of a token."""
-        return 2 ** len(self.widths)
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -81,8 +68,7 @@ class Basenji2Config(SiameseConfig):
         check(
             "Basenji2",
             {
-                "no widths": not self.widths,
-                f"bases={self.bases} is no multiple of {self.token}": bool(self.bases % self.token),
+                **self.faults(),
                 # The dilation would be wider than any window.
                 f"n_dilated={self.n_dilated} is more than {MOST_DILATED}": self.n_dilated
                 > MOST_DILATED,

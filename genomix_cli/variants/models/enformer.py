@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Depth, Extent, Share
+from genomix_cli.config import Count, Depth, Share
 from genomix_cli.learning.layers.convolution import Residual
 from genomix_cli.variants.models.base import check, uneven_heads
 from genomix_cli.variants.models.siamese import (
-    SiameseConfig,
     SiameseModel,
+    TowerConfig,
     keep_variance,
     pair_dropout,
     token_tracks,
@@ -35,41 +35,27 @@ STEM_KERNEL, TOWER_KERNEL = 15, 5
 
 
 @dataclass(frozen=True)
-class EnformerConfig(SiameseConfig):
-    """Architecture of an Enformer.
+class EnformerConfig(TowerConfig):
+    """Architecture of an Enformer, beside that of its tower.
 
     Attributes
     ----------
-    bases : int
-        Bases around the variant, a multiple of a token; of an odd multiple, the variant lies in
-        the middle of one.
-    widths : tuple of int
-        Channels of the stem and of each stage of the tower; each halves the places, so that 7
-        make tokens of 128 bp. The last is the width of the transformer.
     n_layers, n_heads : int
         The transformer.
     dropout : float
         In the transformer.
     """
 
-    bases: Extent = 2944
-    widths: tuple[Count, ...] = (24, 32, 40, 48, 64, 96, 128)
     n_layers: Depth = 2
     n_heads: Count = 4
     dropout: Share = 0.0
-
-    @property
-    def token(self) -> int:
-        """Bases of a token."""
-        return 2 ** len(self.widths)
 
     def __post_init__(self) -> None:
         width = self.widths[-1] if self.widths else 0
         check(
             "Enformer",
             {
-                "no widths": not width,
-                f"bases={self.bases} is no multiple of {self.token}": bool(self.bases % self.token),
+                **self.faults(),
                 **uneven_heads(width, self.n_heads),
             },
         )

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.config import Extent, Within
+from genomix_cli.config import Count, Extent, Within
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
@@ -155,6 +155,36 @@ class SiameseConfig(VariantConfig):
 
     bases: Extent = 1000
     head: Annotated[int, Within(2)] = 128
+
+
+@dataclass(frozen=True)
+class TowerConfig(SiameseConfig):
+    """Fields of a design whose convolutions and poolings make tokens of bases.
+
+    Attributes
+    ----------
+    bases : int
+        Bases around the variant, a multiple of a token; of an odd multiple, the variant lies in
+        the middle of one.
+    widths : tuple of int
+        Channels of the first convolution and of each stage of the tower; each halves the places,
+        so that 7 make tokens of 128 bp. The last is the width of the tokens.
+    """
+
+    bases: Extent = 2944
+    widths: tuple[Count, ...] = (24, 32, 40, 48, 64, 96, 128)
+
+    @property
+    def token(self) -> int:
+        """Bases of a token."""
+        return 2 ** len(self.widths)
+
+    def faults(self) -> dict[str, bool]:
+        """Return what may be wrong with the tower, for `check`."""
+        return {
+            "no widths": not self.widths,
+            f"bases={self.bases} is no multiple of {self.token}": bool(self.bases % self.token),
+        }
 
 
 class SiameseModel(VariantModel):
