@@ -11,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.metrics.binary import pearson
-from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE, decode
-from genomix_cli.variants.explain.plots import ATTRIBUTION_COLOURS, LINE_COLOUR, draw_letter, limits
+from genomix_cli.variants.explain.plots import (
+    ATTRIBUTION_COLOURS,
+    LINE_COLOUR,
+    draw_letter,
+    limits,
+    new_figure,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -87,19 +92,13 @@ def draw(saturation: Saturation, path: Path) -> None:
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "explain") from error
     rows = list(saturation.parts(ROW))
     width = min(ROW, max(NARROWEST, len(saturation.codes)))
     maps = {f"predicted change ({saturation.unit})": saturation.changes}
     if saturation.measured is not None:
         maps["measured effect"] = saturation.measured
     heights = [1.1, *[0.62] * len(maps), 0.12]
-    figure = Figure(
-        figsize=(2 + 0.13 * width, len(rows) * sum(heights) + 1.4), dpi=110, layout="constrained"
-    )
+    figure = new_figure((2 + 0.13 * width, len(rows) * sum(heights) + 1.4), dpi=110)
     panels = figure.subplots(
         len(rows) * len(heights), 1, height_ratios=heights * len(rows), squeeze=False
     )[:, 0]

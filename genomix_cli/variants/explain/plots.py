@@ -123,8 +123,8 @@ class Picture:
     motifs: tuple[MotifBar, ...] = ()
 
 
-def draw(picture: Picture, path: Path) -> None:
-    """Draw a figure as PNG, with 1-based coordinates on its axes.
+def new_figure(size: tuple[float, float], dpi: int) -> Any:
+    """Return an empty figure of `size` inches.
 
     Raises
     ------
@@ -135,10 +135,21 @@ def draw(picture: Picture, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", "explain") from error
+    return Figure(figsize=size, dpi=dpi, layout="constrained")
+
+
+def draw(picture: Picture, path: Path) -> None:
+    """Draw a figure as PNG, with 1-based coordinates on its axes.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
     n_bars, n_logos = bool(picture.motifs), len(picture.logos)
     heights = [0.24 * len(picture.motifs)] * n_bars
     heights += [1.9] * n_logos + [0.8] * len(picture.tracks)
-    figure = Figure(figsize=(11, sum(heights) + 1.5), dpi=130, layout="constrained")
+    figure = new_figure((11, sum(heights) + 1.5), dpi=130)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     bars, logos, tracks = np.split(axes, (n_bars, n_bars + n_logos))
     figure.suptitle(picture.title, fontsize=13, fontweight="bold", x=0.02, ha="left")

@@ -138,7 +138,6 @@ class Writer(ExitStack):
             path = self.request.plot_dir / f"{_stem(site.name)}.png"
             with atomic_path(path, force=self.request.force) as draft:
                 draw(picture(explanation, self.tracks, self.note), draft)
-
         if self._browser:
             self._browser.write(explanation, _stem(site.name))
 
