@@ -232,16 +232,17 @@ class Joint:
         """
         score = np.array([_numbers(each[self.ranked]) for each in found]).T
         known = np.isfinite(score)
-        best = np.where(known, score, -np.inf).argmax(1)
-        none = ~known.any(1)
-        values: dict[str, Sequence[str]] = {}
-        for key in self.largest:
-            rows = zip(best.tolist(), none.tolist(), strict=True)
-            values[key] = [MISSING if no else found[c][key][i] for i, (c, no) in enumerate(rows)]
-        names = list(self.cells)
-        values[tags.CELL] = [
-            MISSING if no else names[c] for c, no in zip(best.tolist(), none.tolist(), strict=True)
+        largest = np.where(known, score, -np.inf).argmax(1)
+        # The number of the cell type with the largest score; None where there is no score.
+        best = [
+            c if any_known else None for c, any_known in zip(largest, known.any(1), strict=True)
         ]
+        values: dict[str, Sequence[str]] = {
+            key: [MISSING if c is None else found[c][key][i] for i, c in enumerate(best)]
+            for key in self.largest
+        }
+        names = list(self.cells)
+        values[tags.CELL] = [MISSING if c is None else names[c] for c in best]
         for name, own in zip(names, found, strict=True):
             values |= {f"{key}_{name}": own[key] for key in _OWN if key in own}
         if self.request.quantiles:
@@ -308,7 +309,7 @@ def _lines(
 ) -> Iterator[str]:
     """Yield the lines of some records, or the rows of their alleles."""
     counts = [len(record.alts) for record in block]
-    first = [_fields(record, n) for record, n in zip(block, counts, strict=True)]
+    first = [_fields(record) for record in block]
     found = [{key: [t for r in first for t in r[key]] for key in _OWN if key in first[0]}]
     for rows in others:
         taken = list(islice(rows, sum(counts)))
@@ -329,8 +330,8 @@ def _lines(
         yield with_scores(record.fields, ";".join(scores))
 
 
-def _fields(record: Record, n: int) -> dict[str, list[str]]:
-    """Return the fields that `score` has written, ``[n]`` texts each."""
+def _fields(record: Record) -> dict[str, list[str]]:
+    """Return the fields that `score` has written, a text for each ALT."""
     entries = (entry.partition("=") for entry in record.fields[7].split(";"))
     return {key: value.split(",") for key, _, value in entries if key.startswith(tags.PREFIX)}
 
