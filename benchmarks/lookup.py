@@ -1,4 +1,4 @@
-"""How many alleles a second `genomix score --lookup` finds, as a Markdown table.
+"""Rate at which `genomix score --lookup` finds alleles, as a Markdown table.
 
     python benchmarks/lookup.py [--rows 600000]
 

@@ -1,4 +1,4 @@
-"""How often `genomix explain --motifs` names the motif that a variant really breaks.
+"""Share of variants whose broken motif `genomix explain --motifs` names.
 
     python benchmarks/motif_names.py FOLDER [--alleles 150] [--motifs consensus] [--baseline ref]
 

@@ -81,7 +81,7 @@ def write_model(folder: Path) -> None:
 
 
 class Measured(NamedTuple):
-    """What a run has taken: CPU seconds, records per wall second, and MiB of its process."""
+    """Cost of a run: CPU seconds, records per wall second, and MiB of its process."""
 
     cpu: float
     rate: float

@@ -58,13 +58,13 @@ def linear(x: np.ndarray) -> np.ndarray:
 
 
 def narrow(x: np.ndarray) -> np.ndarray:
-    """Columns are alike, and the classes differ in the little in which they are not."""
+    """Return log-odds that lie in the little by which columns differ that are made alike."""
     x[:, 1:] = 0.25 * x[:, 1:] + x[:, :1]
     return np.asarray(9 * (x[:, 1] - x[:, 2]))
 
 
 def exclusive_or(x: np.ndarray) -> np.ndarray:
-    """Of two columns neither says anything alone."""
+    """Return log-odds of which neither of two columns says anything alone."""
     return np.asarray(4 * np.sign(x[:, 0] * x[:, 1]))
 
 
