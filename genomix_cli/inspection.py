@@ -119,9 +119,7 @@ def _start(path: Path) -> bytes:
 
 def _folder(path: Path) -> Report:
     if (path / "config.json").is_file():
-        # A model of variants says no domain.
-        domain = read_json(path / "config.json").get("domain")
-        return _MODELS.get(str(domain), _variant_model)(path)
+        return _MODELS.get(RunFolder(path).domain, _variant_model)(path)
     if (path / "manifest.json").is_file():
         return _simulated(path)
     if (path / "train.json").is_file():

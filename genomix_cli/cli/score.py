@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import show
 from genomix_cli.cohorts.requests import ScoreRequest as CohortRequest
-from genomix_cli.errors import UsageError
 from genomix_cli.sequences.requests import ScoreRequest as SequenceRequest
 from genomix_cli.variants.requests import ScoreRequest as VariantRequest
 
@@ -27,15 +26,7 @@ def score_variants(request: VariantRequest) -> None:
     Records come back in order, with GENOMIX_* INFO fields. Alleles that cannot be scored get
     '.' and a GENOMIX_REASON.
     """
-    files = request.genome
-    if files.fasta is None and files.shard is None:
-        raise UsageError(
-            "no reference",
-            hint="give --fasta, set GENOMIX_FASTA, or put `fasta` under [score] "
-            "in the file of --config or GENOMIX_CONFIG",
-        )
-    if files.cell and files.shard is None:
-        raise UsageError("names the cell type to read of a shard: give --genome", where="--cell")
+    request.genome.check()
     from genomix_cli.variants.score.cells import score_cells as score
 
     _show(_variant_rows(score(request)))

@@ -208,6 +208,25 @@ class RunFolder:
         data[OWN_DIGEST] = _digest(data)
         self.write_text(CONFIG, json.dumps(data, indent=1) + "\n")
 
+    @property
+    def domain(self) -> str:
+        """Domain of the run.
+
+        Raises
+        ------
+        UsageError
+            If this is no run folder.
+        DataError
+            If its configuration cannot be read.
+        """
+        return str(self._said().get("domain", FIRST_DOMAIN))
+
+    def _said(self) -> dict[str, Any]:
+        path = self.path / CONFIG
+        if not path.is_file():
+            raise UsageError("is not a run folder", where=self.path, hint="make one: genomix train")
+        return read_json(path)
+
     def is_of(self, domain: str, **fields: Any) -> bool:
         """Return True if there is a run of a domain here whose configuration has these fields."""
         path = self.path / CONFIG
@@ -227,10 +246,7 @@ class RunFolder:
         return {name: value for name, value in self._header(domain).items() if name != DIGEST}
 
     def _header(self, domain: str) -> dict[str, Any]:
-        path = self.path / CONFIG
-        if not path.is_file():
-            raise UsageError("is not a run folder", where=self.path, hint="make one: genomix train")
-        data = read_json(path)
+        path, data = self.path / CONFIG, self._said()
         if data.get("format") != FORMAT:
             raise DataError("is not a genomix model", where=path, expected=f"format {FORMAT!r}")
         own = data.get("domain", FIRST_DOMAIN)

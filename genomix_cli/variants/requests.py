@@ -348,6 +348,24 @@ class GenomeFiles:
     )
     cell: str = option("", "Cell type to read of a shard that holds several, or all of them: all")
 
+    def check(self) -> None:
+        """Refuse files without a reference, and a cell type where nothing says which there are.
+
+        Raises
+        ------
+        UsageError
+        """
+        if self.fasta is None and self.shard is None:
+            raise UsageError(
+                "no reference",
+                hint="give --fasta, set GENOMIX_FASTA, or put `fasta` under [score] "
+                "in the file of --config or GENOMIX_CONFIG",
+            )
+        if self.cell and self.shard is None:
+            raise UsageError(
+                "names the cell type to read of a shard: give --genome", where="--cell"
+            )
+
 
 @dataclass(frozen=True)
 class ScoreRequest:

@@ -2,12 +2,14 @@
 
 The blocks of a page run in its order, in one folder with test_data/ in it. A block of shell or
 Python is a template if one of its lines says so: `# template`. A block of YAML is a file, named by
-its first line. The examples of docs/commands.md, which is generated, have tests of their own; so
-have docs/adding-a-*.md and docs/pipelines.
+its first line. Blocks of Python share their names; after prompts (pycon), what is printed is
+compared. The examples of docs/commands.md, which is generated, have tests of their own; so have
+docs/adding-a-*.md and docs/pipelines.
 """
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 import shutil
@@ -76,7 +78,7 @@ def test_blocks_are_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_block_is_of_a_known_kind(page: Path) -> None:
     for block in blocks_of(page):
-        assert block.language in ("bash", "python", "yaml"), block.text
+        assert block.language in ("bash", "python", "pycon", "yaml"), block.text
         if block.language == "yaml":
             assert re.match(r"# [\w.-]+\n", block.text)
 
@@ -117,17 +119,30 @@ def run_page(page: Path, folder: Path, run: Callable[[str], Any], *, slow: bool)
     (folder / "test_data").symlink_to(ROOT / "test_data")
     (folder / "runs").mkdir()
     lacking: set[str] = set()
+    names: dict[str, Any] = {}
     for block in blocks_of(page):
         if block.is_template:
             continue
         if block.language == "yaml":
             (folder / block.text.split("\n")[0][2:]).write_text(block.text)
-        elif block.language == "python":
+        elif block.language in ("python", "pycon"):
             if not lacking & set(re.findall(r'"([^"]*)"', block.text)):
-                exec(compile(block.text, str(page), "exec"), {})
+                run_python(page, block, names)
         else:
             for command in commands_to_run(block, lacking, slow=slow):
                 run(command)
+
+
+def run_python(page: Path, block: Block, names: dict[str, Any]) -> None:
+    if block.language == "python":
+        exec(compile(block.text, str(page), "exec"), names)
+        return
+    session = doctest.DocTestParser().get_doctest(block.text, names, str(page), str(page), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    said: list[str] = []
+    runner.run(session, out=said.append, clear_globs=False)
+    names.update(session.globs)
+    assert not runner.failures, "".join(said)
 
 
 def commands_to_run(block: Block, lacking: set[str], *, slow: bool) -> Iterator[str]:
