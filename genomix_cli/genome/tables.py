@@ -44,6 +44,13 @@ _CONVERTED = re.compile(
 )
 # The days of 2000 to 2030 as spreadsheets number them.
 _DAYS = range(36_526, 47_849)
+#: Columns that say which allele a row is about, with what files call them.
+LOCUS = {
+    "contig": ("contig", "chrom", "#chrom", "chr", "#contig"),
+    "pos": ("pos",),
+    "ref": ("ref",),
+    "alt": ("alt",),
+}
 # Spellings of a missing value for the fast parser; others are parsed cell by cell.
 _SPELLINGS = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
 # Characters of a line: 500,000 genotypes of 500 each.
@@ -123,6 +130,30 @@ def numbers(cells: Sequence[str], width: int, dtype: Any = np.float32) -> NDArra
         skip_blank_lines=False,
     )
     return column.to_numpy().reshape(len(cells), width)
+
+
+def find_locus(columns: Sequence[str], where: object, others: str = "scores") -> dict[str, int]:
+    """Return the indices of the columns contig, pos, ref and alt, in any capitals.
+
+    Raises
+    ------
+    DataError
+        If one is not there, or twice; `others` is what else a table should have.
+    """
+    lower = [column.strip().lower() for column in columns]
+    spelled = {n: next((s for s in names if s in lower), "") for n, names in LOCUS.items()}
+    absent = [name for name, spelling in spelled.items() if not spelling]
+    if absent:
+        raise DataError(
+            f"lacks the column {', '.join(absent)}",
+            where=where,
+            expected=f"{', '.join(LOCUS)} and {others}",
+            found=", ".join(columns)[:80],
+        )
+    twice = next((s for s in spelled.values() if lower.count(s) > 1), None)
+    if twice is not None:
+        raise DataError(f"the column {twice!r} is repeated", where=where)
+    return {name: lower.index(spelling) for name, spelling in spelled.items()}
 
 
 def place(path: Path, number: int, header: int) -> str:

@@ -422,7 +422,7 @@ class ScoreRequest:
     )
     lookup: tuple[Path, ...] = option(
         (),
-        "Indexed VCF.gz, BCF or TSV.gz to take scores from, the rest is computed; repeat",
+        "Parquet or indexed VCF.gz, BCF, TSV.gz to take scores from, the rest is computed; repeat",
         metavar="FILE",
     )
     genes: Path | None = option(
@@ -658,7 +658,9 @@ class SuiteRequest:
         metavar="KEY",
     )
     table: Path | None = option(
-        None, "Table with contig, pos (1-based), ref, alt and other scores", metavar="TSV"
+        None,
+        "Table (TSV, CSV or Parquet) with contig, pos (1-based), ref, alt and other scores",
+        metavar="FILE",
     )
     columns: tuple[str, ...] = option(
         (), "One of them, as phyloP, SIFT=down or EVE=learn; repeat", "--column", metavar="NAME"

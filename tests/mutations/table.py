@@ -33,6 +33,15 @@ GENOME = [
         ("((3 - digits) * 4", "(digits * 4"),
     ),
     *_of(
+        "genome/parquet_alleles.py",
+        "unit/genome/test_parquet_alleles.py",
+        ("(each[:, 1] >= group.low)", "(each[:, 1] > group.low)"),
+        ("each[:, 0] < group.high", "each[:, 0] <= group.high"),
+        ("place < each[last, 1]", "place <= each[last, 1]"),
+        ("first += group.num_rows", "first += 1"),
+        ("if contig in group.contigs", "if True"),
+    ),
+    *_of(
         "genome/signal.py",
         "unit/genome/test_signal.py",
         ("np.sign(mean) * np.log1p", "np.log1p"),

@@ -1,6 +1,6 @@
-"""Alleles found again in indexed files, whatever their spelling there.
+"""Alleles found again in indexed files and Parquet, whatever their spelling there.
 
-They are the same if they are equal once trimmed and left-aligned. Files are read by their index, so
+They are the same if they are equal once trimmed and left-aligned. Files are read by place, so
 the order of what is looked for does not matter; it is fastest where that is sorted.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import numpy as np
 from genomix_cli.errors import DataError
 from genomix_cli.genome.alphabet import decode
 from genomix_cli.genome.intervals import ContigNames, merge
+from genomix_cli.genome.parquet_alleles import ParquetAlleles
 from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.input import Input
 from genomix_cli.genome.vcf.reader import MAGIC, MISSING, Record
@@ -117,11 +118,21 @@ def key_of(record: Record, allele: Allele) -> Key:
 
 
 class Kind(NamedTuple):
-    """An indexed file that holds alleles."""
+    """A file that holds alleles, with its index; Parquet needs none."""
 
     is_bcf: bool
     is_vcf: bool
-    index_path: Path
+    index_path: Path | None
+
+    def open(self, path: Path) -> Any:
+        """Return the file, open to fetch lines of places from."""
+        from genomix_cli.genome.vcf.htslib import BcfFile, IndexedText
+
+        if self.index_path is None:
+            return ParquetAlleles(path)
+        if self.is_bcf:
+            return BcfFile(path, str(path), self.index_path)
+        return IndexedText(path, self.index_path)
 
 
 def kind_of(path: Path, expected: str) -> Kind:
@@ -149,7 +160,7 @@ def kind_of(path: Path, expected: str) -> Kind:
 
 
 class AlleleFile(ABC):
-    """An indexed file with rows of alleles, searched by place; as it is, a VCF or BCF.
+    """A file with rows of alleles, searched by place; as it is, an indexed VCF or BCF.
 
     Parameters
     ----------
@@ -167,14 +178,8 @@ class AlleleFile(ABC):
     pos, ref, alt, last = 1, 3, 4, 8
 
     def __init__(self, path: Path, kind: Kind) -> None:
-        from genomix_cli.genome.vcf.htslib import BcfFile, IndexedText
-
         self.name = str(path)
-        self._file: Any = (
-            BcfFile(path, self.name, kind.index_path)
-            if kind.is_bcf
-            else IndexedText(path, kind.index_path)
-        )
+        self._file = kind.open(path)
         self.contigs = ContigNames(self._file.contigs, path)
 
     @abstractmethod
@@ -205,24 +210,29 @@ class AlleleFile(ABC):
             if name is not None:
                 self._search(name, spans, rows[contig], reference)
 
+    def _lines(self, contig: str, spans: Sequence[tuple[int, int]]) -> Iterator[str]:
+        """Return the lines of a contig that overlap some stretches."""
+        if isinstance(self._file, ParquetAlleles):
+            return self._file.lines({contig: spans})
+        return chain.from_iterable(self._file.fetch(contig, *span) for span in spans)
+
     def _search(
-        self, contig: str, spans: Iterable[tuple[int, int]], rows: Rows, reference: Reference
+        self, contig: str, spans: Sequence[tuple[int, int]], rows: Rows, reference: Reference
     ) -> None:
         p, r, a, last = self.pos, self.ref, self.alt, self.last
         others: list[list[str]] = []
-        for start, end in spans:
-            for line in self._file.fetch(contig, start, end):
-                fields = line.split("\t", last)
-                try:
-                    ref, alt = fields[r], fields[a]
-                    if len(ref) != 1 or len(alt) != 1:
-                        others.append(fields)
-                        continue
-                    key = int(fields[p]) - 1, ref.upper(), alt.upper()
-                except (IndexError, ValueError) as error:
-                    raise self._no_row(line) from error
-                if key in rows:
-                    self._enter(rows, key, self.rows_of(fields)[0], fields)
+        for line in self._lines(contig, spans):
+            fields = line.split("\t", last)
+            try:
+                ref, alt = fields[r], fields[a]
+                if len(ref) != 1 or len(alt) != 1:
+                    others.append(fields)
+                    continue
+                key = int(fields[p]) - 1, ref.upper(), alt.upper()
+            except (IndexError, ValueError) as error:
+                raise self._no_row(line) from error
+            if key in rows:
+                self._enter(rows, key, self.rows_of(fields)[0], fields)
         # What is spelled with more letters may be the same all the same.
         records = [self.record(contig, fields) for fields in others]
         for fields, checked in zip(others, check_records(records, reference), strict=True):

@@ -155,7 +155,7 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
         inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
     # An index has the place of each block of its file, which may be too large to read for a digest.
     for role, paths in {"lookup": request.lookup, "known": request.known}.items():
-        inputs |= {f"{role} {n}": find_index(path) for n, path in enumerate(paths, 1)}
+        inputs |= {f"{role} {n}": find_index(path) or path for n, path in enumerate(paths, 1)}
     # Only regular files have a digest: a pipe can be read only once.
     return {role: path for role, path in inputs.items() if path is not None and path.is_file()}
 

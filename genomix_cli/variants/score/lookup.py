@@ -1,4 +1,4 @@
-"""Scores taken from indexed files of precomputed ones, so that only the rest is computed."""
+"""Scores taken from files of precomputed ones, so that only the rest is computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from genomix_cli.errors import DataError
-from genomix_cli.genome.tables import is_missing, leading_lines
+from genomix_cli.genome.parquet import MAGIC, parquet_size, read_facts
+from genomix_cli.genome.tables import LOCUS, find_locus, first_bytes, is_missing, leading_lines
 from genomix_cli.genome.vcf.reader import MISSING, VcfReader
 from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.variants.records.checks import Checked
@@ -24,21 +25,20 @@ DECISIVE = ("cell", "uncovered", "max_gap_bins", "mode", "both_strands")
 #: Two scores of an allele that differ by no more are the same one.
 ROUNDING = 1e-3
 _DIGEST = " sha256:"
+Facts = dict[str, list[str]]
 
 # A number as the VCF specification has it, or none.
 _VALUE = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?|\."
 _VALUES = re.compile(_VALUE)
-_CONTIG = ("chrom", "#chrom", "contig", "#contig", "chr")
-_LOCUS = {"contig": _CONTIG, "pos": ("pos",), "ref": ("ref",), "alt": ("alt",)}
 
 
 class Lookup:
-    """Precomputed scores in one or several indexed files.
+    """Precomputed scores in one or several files.
 
     Parameters
     ----------
     paths : sequence of Path
-        VCF.gz, BCF or TSV.gz, each with its index; one for each contig, or all in one.
+        VCF.gz, BCF or TSV.gz, each with its index, or Parquet; one for each contig, or all in one.
     keys : sequence of str
         Fields that the output has, which the files must have too.
     made : Provenance
@@ -115,23 +115,18 @@ class ScoreFile(AlleleFile):
     ----------
     path : Path
     kind : Kind
-    meta : sequence of str
-        Its ``##`` lines.
-    keys : sequence of str
-        Fields of a row.
-
-    Attributes
-    ----------
     facts : dict of str to list of str
         What it says of how it was made.
+    keys : sequence of str
+        Fields of a row.
     """
 
-    def __init__(self, path: Path, kind: Kind, meta: Sequence[str], keys: Sequence[str]) -> None:
+    def __init__(self, path: Path, kind: Kind, facts: Facts, keys: Sequence[str]) -> None:
         super().__init__(path, kind)
         self._keys = keys
         # As a run of ours writes them: in order, one ALT.
         self._own = re.compile(";".join(f"{re.escape(key)}=({_VALUE})" for key in keys) + "(?:;|$)")
-        self.facts = facts_of(meta)
+        self.facts = facts
 
     def joined(self, before: Row, row: Row, fields: Sequence[str]) -> Row:
         """Return the row of an allele that was scored twice.
@@ -181,41 +176,28 @@ class ScoreFile(AlleleFile):
 
 
 class ScoreTable(ScoreFile):
-    """An indexed table of scores, one row per ALT, with named columns."""
+    """A table of scores, indexed text or Parquet: one row per ALT, with named columns."""
 
     last = -1
 
     def __init__(
-        self, path: Path, kind: Kind, meta: Sequence[str], keys: Sequence[str], names: Sequence[str]
+        self, path: Path, kind: Kind, facts: Facts, keys: Sequence[str], names: Sequence[str]
     ) -> None:
-        super().__init__(path, kind, meta, keys)
+        super().__init__(path, kind, facts, keys)
         columns = {name.strip().lower(): i for i, name in enumerate(names)}
         if len(columns) < len(names):
             raise DataError("a column is repeated", where=path, found=", ".join(names))
-        locus = {
-            name: columns.pop(spelling)
-            for name, spellings in _LOCUS.items()
-            for spelling in spellings
-            if spelling in columns
-        }
-        absent = [name for name in _LOCUS if name not in locus]
-        if absent:
-            raise DataError(
-                f"lacks the column {', '.join(absent)}",
-                where=path,
-                expected=f"chrom, pos, ref, alt, {', '.join(keys)}",
-                found=", ".join(names),
-            )
+        locus = find_locus(names, path, ", ".join(keys))
         self._width = len(names)
-        self.pos, self.ref, self.alt = locus["pos"], locus["ref"], locus["alt"]
+        _, self.pos, self.ref, self.alt = locus.values()
         # What a run of ours says besides, as why an allele was not scored, is not read.
         own = {name for name in columns if name.startswith(PREFIX.lower())}
-        unknown = columns.keys() - own - {"id"}
+        unknown = columns.keys() - {names[i].strip().lower() for i in locus.values()} - own - {"id"}
         if unknown:
             raise DataError(
                 f"unknown column {names[min(columns[name] for name in unknown)]!r}",
                 where=path,
-                expected=f"chrom, pos, ref, alt, {', '.join(keys)}",
+                expected=f"{', '.join(LOCUS)} and {', '.join(keys)}",
             )
         _refuse_lacking(path, [key for key in keys if key.lower() not in columns])
         self._at = [columns[key.lower()] for key in keys]
@@ -243,15 +225,18 @@ def open_scores(path: Path, keys: Sequence[str]) -> ScoreFile:
     DataError
         If it cannot be read, has no index, lacks a field or has unknown columns.
     """
+    if first_bytes(path).startswith(MAGIC):
+        names = parquet_size(path)[0]
+        return ScoreTable(path, Kind(False, False, None), read_facts(path), keys, names)
     kind = kind_of(path, "a .vcf.gz, .bcf or .tsv.gz")
     if not kind.is_vcf:
-        meta, names = leading_lines(path)
-        return ScoreTable(path, kind, meta, keys, names.split("\t"))
+        meta, line = leading_lines(path)
+        return ScoreTable(path, kind, facts_of(meta), keys, line.split("\t"))
     with VcfReader(path, again=True) as reader:
         meta = list(reader.header.meta)
     fields = {line.partition("ID=")[2].partition(",")[0] for line in meta if "##INFO" in line}
     _refuse_lacking(path, [key for key in keys if key not in fields])
-    return ScoreFile(path, kind, meta, keys)
+    return ScoreFile(path, kind, facts_of(meta), keys)
 
 
 def filled(found: Iterable[Row | None], computed: Iterator[Row]) -> Iterator[Row]:

@@ -12,13 +12,25 @@ from typing import Literal, NamedTuple, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import CheckError, DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import decode
-from genomix_cli.genome.intervals import ContigNames
-from genomix_cli.genome.tables import is_missing, number, open_table, unknown_name
+from genomix_cli.genome.intervals import ContigNames, merge
+from genomix_cli.genome.parquet import MAGIC
+from genomix_cli.genome.parquet_alleles import ParquetAlleles
+from genomix_cli.genome.tables import (
+    Row,
+    find_locus,
+    first_bytes,
+    is_missing,
+    number,
+    open_table,
+    place,
+    unknown_name,
+)
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.progress import track
+from genomix_cli.variants.records.checks import AUDIT_LEAST, AUDIT_SHARE
 from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele, place_allele
 from genomix_cli.variants.records.labels import info_numbers
 
@@ -30,7 +42,6 @@ _BASES = frozenset("ACGTN")
 _FORMAT = re.compile(r'Format: *\'?([^"\']*\|[^"\']*)')
 # As VEP writes scores of SIFT and PolyPhen: deleterious(0.02).
 _IN_BRACKETS = re.compile(r"[^()]*\(([^()]+)\)")
-_LOCUS = (("contig", "chrom", "#chrom", "chr", "#contig"), ("pos",), ("ref",), ("alt",))
 
 
 class Column(NamedTuple):
@@ -97,6 +108,8 @@ def read_columns(
     ------
     DataError
         If the VCF cannot be read, a value is no number, or none of the rows has one.
+    CheckError
+        If more than 20 % of the REFs at places of the rows differ from the shard.
     UsageError
         If an annotated string has no such part.
     """
@@ -117,40 +130,55 @@ def read_table(
 ) -> dict[Column, Floats]:
     """Read columns of a table with contig (or chrom), pos (1-based), ref and alt; as above.
 
+    Of Parquet, groups of rows are read whose statistics say that they may hold an allele.
+
     Raises
     ------
+    MissingExtraError
+        If it is Parquet, and pyarrow is not installed.
     DataError
         Also if a column of the locus is missing, or two rows of an allele differ.
     UsageError
         If there is no such file or column.
     """
     found = _Found(shard, rows, columns)
-    with open_table(path, comment="##") as table:
-        locus = [table.find(*names) for names in _LOCUS]
-        if None in locus:
-            raise DataError(
-                f"lacks the column {_LOCUS[locus.index(None)][0]}",
-                where=f"{path}:{table.header}",
-                expected="contig, pos, ref, alt and scores",
-                found=", ".join(table.columns)[:80],
-            )
-        for column in columns:
-            if column.parts or column.field not in table.columns:
-                name = column.name
-                raise unknown_name(
-                    name, table.columns, what="column", where=path, option="--column"
-                )
-        table.refuse_repeated([column.field for column in columns])
-        at_columns = [table.columns.index(column.field) for column in columns]
-        for line, cells in track(table.rows(), f"reading {path.name}"):
-            contig, pos, ref, alt = (cells[i or 0].strip() for i in locus)
-            if not (pos.isascii() and pos.isdigit()):
-                raise DataError("pos is not a position", where=f"{path}:{line}", found=pos)
-            at = found.rows(contig, int(pos), ref, alt)
-            for column, i in zip(columns, at_columns, strict=True) if at else ():
-                where = f"{path}:{line}"
-                found.enter(column, at, number(cells[i], partial(str, where)), where)
+    is_parquet = first_bytes(path).startswith(MAGIC)
+    each_row = _parquet_rows if is_parquet else _text_rows
+    for line, cells in track(each_row(path, columns, found), f"reading {path.name}"):
+        where = partial(place, path, line, 0 if is_parquet else 1)
+        contig, pos, ref, alt = (cell.strip() for cell in cells[:4])
+        if not (pos.isascii() and pos.isdigit()):
+            raise DataError("pos is not a position", where=where(), found=pos)
+        at = found.rows(contig, int(pos), ref, alt)
+        for column, cell in zip(columns, cells[4:], strict=True) if at else ():
+            found.enter(column, at, number(cell, where), where())
     return found.checked(path, part)
+
+
+def _text_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Row]:
+    """Yield the locus and the columns of each row of a table of text."""
+    del found
+    with open_table(path, comment="##") as table:
+        locus = find_locus(table.columns, f"{path}:{table.header}")
+        _check_columns(columns, table.columns, path)
+        table.refuse_repeated([column.field for column in columns])
+        at = [*locus.values(), *(table.columns.index(column.field) for column in columns)]
+        for line, cells in table.rows():
+            yield Row(line, [cells[i] for i in at])
+
+
+def _parquet_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Row]:
+    """Yield the locus and the columns of rows of Parquet that are near what is wanted."""
+    table = ParquetAlleles(path)
+    _check_columns(columns, table.columns, path)
+    yield from table.rows(found.spans(table.contigs), [column.field for column in columns])
+    table.close()
+
+
+def _check_columns(columns: Sequence[Column], names: Sequence[str], path: Path) -> None:
+    for column in columns:
+        if column.parts or column.field not in names:
+            raise unknown_name(column.name, names, what="column", where=path, option="--column")
 
 
 class _Found:
@@ -159,7 +187,9 @@ class _Found:
     def __init__(self, shard: Shard, rows: NDArray[np.int64], columns: Sequence[Column]) -> None:
         self._shard = shard
         self._wanted = _wanted(shard, rows)
+        self._places = {key[:2] for key in self._wanted}
         self._names = ContigNames(shard.contigs, shard.path)
+        self._compared, self._differing = 0, list[str]()
         self.values = {column: np.full(len(rows), np.nan) for column in columns}
 
     def rows(self, contig: str, pos: int, ref: str, alt: str) -> list[int]:
@@ -167,7 +197,29 @@ class _Found:
         name = self._names.find(contig)
         if name is None:
             return []
+        if (name, pos - 1) in self._places:
+            self._compare(name, pos - 1, ref[:1].upper())
         return self._wanted.get(_placed(self._shard, name, pos - 1, ref, alt), [])
+
+    def spans(self, contigs: Iterable[str]) -> dict[str, NDArray[np.int64]]:
+        """Return stretches ``[m, 2]`` that hold every spelling of the alleles, by contig."""
+        starts: dict[str, list[int]] = {}
+        for contig, pos in sorted(self._places):
+            starts.setdefault(contig, []).append(pos)
+        own = {contig: self._names.find(contig) for contig in contigs}
+        return {
+            contig: merge(np.array(starts[name]) - MAX_SHIFT, np.array(starts[name]) + MAX_SHIFT)
+            for contig, name in own.items()
+            if name in starts
+        }
+
+    def _compare(self, contig: str, pos: int, base: str) -> None:
+        """Compare the first base of a REF with the shard's."""
+        expected = decode(self._shard.codes(contig, pos, pos + 1))
+        if base in _BASES and "N" not in (base, expected):
+            self._compared += 1
+            if base != expected:
+                self._differing.append(f"{base} at {contig}:{pos + 1}, which is {expected}")
 
     def enter(self, column: Column, at: list[int], value: float, where: str) -> None:
         """Enter the value of an allele that may have one already."""
@@ -183,7 +235,16 @@ class _Found:
             self.values[column][at] = value
 
     def checked(self, path: Path, part: str) -> dict[Column, Floats]:
-        """Return all values; refuse a column that has none."""
+        """Return all values; refuse another assembly, or a column that has none."""
+        differing = len(self._differing)
+        if self._compared >= AUDIT_LEAST and differing > AUDIT_SHARE * self._compared:
+            raise CheckError(
+                f"REF differs from the shard in {differing:,} of {self._compared:,} rows: this "
+                "looks like another assembly",
+                where=path,
+                found=self._differing[0],
+                hint=f"give scores of the assembly of {self._shard.path.name}",
+            )
         for column, values in self.values.items():
             if np.isnan(values).all():
                 raise DataError(f"no {part} variant has {column.name}", where=path)

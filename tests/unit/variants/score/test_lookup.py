@@ -181,18 +181,20 @@ def test_neither_order_nor_pieces_of_the_input_matter(
     assert lines == records[::-1]
 
 
-@pytest.mark.parametrize("suffix", [".tsv.gz", ".bcf"])
+@pytest.mark.parametrize("suffix", [".tsv.gz", ".bcf", ".parquet"])
 def test_tables_and_bcf_hold_scores_too(
     scored: Path, model: str, tmp_path: Path, suffix: str
 ) -> None:
     known = tmp_path / f"known{suffix}"
-    score(known, model, write_index=True)
+    score(known, model, write_index=suffix != ".parquet")
     summary = score(tmp_path / "o.vcf", model, lookup=(known,))
     assert summary.looked_up == summary.scored
+    inputs = facts_of(text_of(tmp_path / "o.vcf")[0])["Input"]
+    assert any(line.startswith(f"lookup 1 known{suffix}") for line in inputs)
     records = [without_source(line) for line in text_of(tmp_path / "o.vcf")[1]]
     if suffix == ".tsv.gz":
         assert records == text_of(scored)[1]
-    else:  # BCF has single precision
+    else:  # BCF has single precision, and Parquet no zeros at the end of a number
         for one, other in zip(records, text_of(scored)[1], strict=True):
             assert numbers(one) == pytest.approx(numbers(other), abs=1e-5)
 
@@ -301,7 +303,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Path, Path], Path], type[GenomixError], 
     "an unknown column": (
         lambda changed, scored, path: table(path / "t.tsv", f"{COLUMNS}\tCADD", "chr1" + "\t1" * 7),
         DataError,
-        ["t.tsv.gz: unknown column 'CADD'", "expected chrom, pos, ref, alt, GENOMIX_DA,"],
+        ["t.tsv.gz: unknown column 'CADD'", "expected contig, pos, ref, alt and GENOMIX_DA,"],
     ),
     "no ALT": (
         lambda changed, scored, path: table(

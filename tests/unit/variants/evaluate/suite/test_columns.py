@@ -6,10 +6,12 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import CheckError, DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.genome.alphabet import decode
 from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
 from genomix_cli.variants.evaluate.suite.columns import Column, read_columns, read_table
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, score_columns
@@ -141,27 +143,73 @@ def test_mistakes_in_annotated_strings_are_told(shard: Shard, tmp_path: Path) ->
 def table_of(path: Path, alleles: list[tuple[int, str, str]], values: list[object]) -> Path:
     lines = ["##made by a test\nchrom\tpos\tref\talt\tphyloP\n"]
     lines += [f"4\t{p}\t{r}\t{a}\t{v}\n" for (p, r, a), v in zip(alleles, values, strict=True)]
-    path.write_text("".join(lines))
+    path.with_suffix(".tsv").write_text("".join(lines))
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+        frame = pd.read_csv(path.with_suffix(".tsv"), sep="\t", comment="#")
+        frame.to_parquet(path, row_group_size=3)
     return path
 
 
-def test_a_table_is_matched_by_allele(shard: Shard, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("suffix", "row"), [(".tsv", ":4"), (".parquet", ": row 2")])
+def test_a_table_is_matched_by_allele(shard: Shard, tmp_path: Path, suffix: str, row: str) -> None:
     rows, alleles = snvs(shard, "chr4", 4)
     column = Column.parse("phyloP")
-    path = table_of(tmp_path / "t.tsv", [*alleles, alleles[0]], [1.5, "NA", -2, 0.25, 1.5])
+    values = [1.5, "NA", -2, 0.25, 1.5]
+    path = table_of(tmp_path / f"t{suffix}", [*alleles, alleles[0]], values)
     found = read_table(path, [column], shard, rows)[column]
     assert found == pytest.approx([1.5, np.nan, -2, 0.25], nan_ok=True)
-    twice = table_of(tmp_path / "twice.tsv", [alleles[0], alleles[0]], [1, 2])
-    with pytest.raises(DataError, match=r"twice.tsv:4: two values of phyloP for the same allele"):
+    twice = table_of(tmp_path / f"twice{suffix}", [alleles[0], alleles[0]], [1, 2])
+    message = f"twice{suffix}{row}: two values of phyloP for the same allele"
+    with pytest.raises(DataError, match=message):
         read_table(twice, [column], shard, rows)
     with pytest.raises(UsageError, match=r"no column 'phylop'.*did you mean 'phyloP'"):
         read_table(path, [Column.parse("phylop")], shard, rows)
     with pytest.raises(DataError, match="no training variant has phyloP"):
         read_table(path, [column], shard, rows_of(shard, "chr1"), "training")
+
+
+def test_a_table_without_a_column_of_the_locus_says_which(shard: Shard, tmp_path: Path) -> None:
+    rows, alleles = snvs(shard, "chr4", 1)
+    path = table_of(tmp_path / "t.tsv", alleles, [1])
     bad = tmp_path / "bad.tsv"
     bad.write_text(path.read_text().replace("\talt", "\tother"))
     with pytest.raises(DataError, match=r"bad.tsv:2: lacks the column alt"):
-        read_table(bad, [column], shard, rows)
+        read_table(bad, [Column.parse("phyloP")], shard, rows)
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
+def test_scores_of_another_assembly_are_refused(shard: Shard, tmp_path: Path, suffix: str) -> None:
+    rows, alleles = snvs(shard, "chr4", 60)
+    column = [Column.parse("phyloP")]
+    changed = [
+        (p, other(r, a), a) if i % 4 == 0 else (p, r, a) for i, (p, r, a) in enumerate(alleles)
+    ]
+    path = table_of(tmp_path / f"t{suffix}", changed, [1.0] * 60)
+    with pytest.raises(CheckError, match=r"REF differs from the shard in 15 of 60 rows.*assembly"):
+        read_table(path, column, shard, rows)
+    few = table_of(tmp_path / f"few{suffix}", changed[:8] + alleles[8:], [1.0] * 60)
+    assert np.isnan(read_table(few, column, shard, rows)[column[0]]).sum() == 2
+
+
+def test_an_indel_is_found_in_parquet_wherever_it_is_written(shard: Shard, tmp_path: Path) -> None:
+    """A table with every allele of the shard, as its VCF spells them, gives all of them back."""
+    rows = rows_of(shard, "chr4")
+    table = shard.variants
+    alleles, values = [], []
+    for row in rows:
+        pos, ref, alt = int(table.pos[row]), table.ref[row].decode(), table.alt[row].decode()
+        before = decode(shard.codes("chr4", pos - 1, pos))
+        indel = not (ref and alt)
+        alleles.append((pos, before + ref, before + alt) if indel else (pos + 1, ref, alt))
+        values.append(float(row))
+    assert any(len(ref) != len(alt) for _, ref, alt in alleles)
+    path = table_of(tmp_path / "t.parquet", alleles, values)
+    column = Column.parse("phyloP")
+    found = read_table(path, [column], shard, rows)[column]
+    assert found.tolist() == rows.tolist()
+    some = rows[len(rows) // 2 :][:5]
+    assert read_table(path, [column], shard, some)[column].tolist() == some.tolist()
 
 
 @pytest.mark.parametrize("text", ["", ":X", "A:", "A:X,", "A=sideways", "A="])
