@@ -665,6 +665,9 @@ class SuiteRequest:
     columns: tuple[str, ...] = option(
         (), "One of them, as phyloP, SIFT=down or EVE=learn; repeat", "--column", metavar="NAME"
     )
+    stack: bool = option(
+        False, "One entrant more: the first model and these scores, combined on the validation part"
+    )
     effect: Literal["absolute", "signed"] = option(
         "absolute", "Aspect of quantitative labels that scores should follow"
     )
@@ -693,6 +696,12 @@ class SuiteRequest:
         names = [name.partition("=")[0] for name in (*self.info, *self.columns)]
         if len(set(names)) < len(names):
             raise UsageError("the same score twice", where="--info, --column")
+        others = {"stack", *self.baselines, *(Path(name).name for name in self.models)}
+        taken = [name for name in names if name in others]
+        if taken:
+            raise UsageError(f"a score and an entrant are both called {taken[0]}", where="--column")
+        if self.stack and not names:
+            raise UsageError("--stack needs scores of others: --info or --column")
         check_options(self)
 
     def settings(self) -> dict[str, Any]:

@@ -405,6 +405,43 @@ ACTIVITY = [
     ),
 ]
 
+SUITE = [
+    *_of(
+        "variants/evaluate/suite/stack.py",
+        "unit/variants/evaluate/suite/test_stack.py",
+        ("np.nanmean(valid, 0), np.nanstd(valid, 0)", "0.0, np.nanstd(valid, 0)"),
+        ("[member.score for member in members], 1", "[_valid(member) for member in members], 1"),
+        ("target = task.target[task.valid]", "target = task.target[task.test]"),
+        ("both = np.isfinite(other)", "both = np.isfinite(own)"),
+        ("min(members, key", "max(members, key"),
+        ("judge.replicates(measure, own, both) -", "judge.replicates(measure, own) -"),
+    ),
+    *_of(
+        "variants/evaluate/suite/results.py",
+        "unit/variants/evaluate/suite/test_stack.py",
+        ('e.kind in ("baseline", "column")', 'e.kind != "model"'),
+        ("    if less.sign > 0:\n        said", "    if less.value > 0:\n        said"),
+    ),
+    *_of(
+        "variants/evaluate/suite/columns.py",
+        "unit/variants/evaluate/suite/test_columns.py",
+        ("- MAX_SHIFT, np.array(starts[name]) + MAX_SHIFT", ", np.array(starts[name])"),
+        ("if base != expected", "if base == expected"),
+        ("differing > AUDIT_SHARE", "differing > 5 * AUDIT_SHARE"),
+        ("and before != value", "and before > value"),
+        ('min if self.direction == "down" else max', "max"),
+        ("[int(text) - 1]", "[int(text)]"),
+        ("_placed(self._shard, name, pos - 1,", "_placed(self._shard, name, pos,"),
+    ),
+    *_of(
+        "variants/evaluate/suite/entrants.py",
+        "unit/variants/evaluate/suite/test_columns.py",
+        ('task.train, "training")', 'task.test, "training")'),
+        ("return bool(quality < 0)", "return bool(quality > 0)"),
+        ('column.direction == "down", "declared"', 'False, "declared"'),
+    ),
+]
+
 DIFFERENCES = [
     *_of(
         "variants/models/activity.py",
@@ -498,4 +535,5 @@ MUTATIONS = [
     *(*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS),
     *ACTIVITY,
     *DIFFERENCES,
+    *SUITE,
 ]

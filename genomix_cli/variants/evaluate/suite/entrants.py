@@ -34,7 +34,7 @@ from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
 log = logging.getLogger("genomix")
 
 Rows = NDArray[np.int64]
-Kind = Literal["model", "baseline", "column"]
+Kind = Literal["model", "baseline", "column", "stack"]
 
 # Largest number of variants that share a pass over their window.
 GROUP = 512
@@ -47,7 +47,7 @@ class Entrant:
     Attributes
     ----------
     name : str
-    kind : {"model", "baseline", "column"}
+    kind : {"model", "baseline", "column", "stack"}
     score : NDArray
         float64 ``[n]``; NaN where there is none.
     probability : NDArray, optional
@@ -56,6 +56,8 @@ class Entrant:
         Choices it has made, or what it lacks.
     description : str
         What it is, where the name does not say so.
+    valid : NDArray, optional
+        float64: scores of the validation part, where a stack learns from them.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Entrant:
     probability: FloatArray | None = None
     note: str = ""
     description: str = ""
+    valid: FloatArray | None = None
 
     @property
     def missing(self) -> int:
@@ -158,7 +161,7 @@ def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> li
 def _names(paths: tuple[str, ...]) -> list[str]:
     """Last components of the paths, or whole paths where two would be the same."""
     names = [Path(path).resolve().name if Path(path).exists() else path for path in paths]
-    taken = [*VARIANT_BASELINES, *names]
+    taken = [*VARIANT_BASELINES, "stack", *names]
     return [n if taken.count(n) == 1 else p for n, p in zip(names, paths, strict=True)]
 
 
@@ -199,9 +202,9 @@ def score_baselines(
 def score_columns(request: SuiteRequest, task: BaselineTask) -> Iterator[Entrant]:
     """Yield INFO fields of the VCF and columns of the table, larger meaning more likely 1."""
     if request.vcf is not None:
-        yield from _score_columns(read_columns, request.vcf, request.info, task)
+        yield from _score_columns(read_columns, request.vcf, request.info, task, request.stack)
     if request.table is not None:
-        yield from _score_columns(read_table, request.table, request.columns, task)
+        yield from _score_columns(read_table, request.table, request.columns, task, request.stack)
 
 
 def _score_columns(
@@ -209,12 +212,14 @@ def _score_columns(
     path: Path,
     names: Iterable[str],
     task: BaselineTask,
+    stacked: bool,
 ) -> Iterator[Entrant]:
     columns = [Column.parse(name) for name in names]
     of_test = read(path, columns, task.shard, task.test)
     to_learn = [column for column in columns if column.direction == "learn"]
     # Never from the test part: its labels would choose the better of two scores.
     of_train = read(path, to_learn, task.shard, task.train, "training") if to_learn else {}
+    of_valid = read(path, columns, task.shard, task.valid, "validation") if stacked else {}
     for column, values in of_test.items():
         notes = []
         missing = int(np.isnan(values).sum())
@@ -226,8 +231,14 @@ def _score_columns(
             is_down, told = _is_down(column, of_train[column], task), "learned in training"
         if is_down or column in of_train:
             notes.append(f"{'smaller' if is_down else 'larger'} means more likely 1, {told}")
-        score = -values if is_down else values
-        yield Entrant(column.name, "column", score, note="; ".join(notes))
+        sign, valid = -1.0 if is_down else 1.0, of_valid.get(column)
+        yield Entrant(
+            column.name,
+            "column",
+            sign * values,
+            note="; ".join(notes),
+            valid=None if valid is None else sign * valid,
+        )
 
 
 def _is_down(column: Column, values: FloatArray, task: BaselineTask) -> bool:

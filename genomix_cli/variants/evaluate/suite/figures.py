@@ -20,6 +20,7 @@ WIDTH = 9.0
 # Entrants whose curves are drawn together.
 TOGETHER = 7
 KINDS = {"model": canvas.COLOURS[0], "baseline": canvas.GREY, "column": canvas.COLOURS[1]}
+KINDS["stack"] = canvas.COLOURS[2]
 
 
 def forest(results: SuiteResults) -> canvas.Picture:
@@ -48,6 +49,7 @@ def forest(results: SuiteResults) -> canvas.Picture:
     caption = f"95 % intervals over {results.n_units:,} {results.units}. Blue: models"
     caption += "; grey: baselines" if "baseline" in kinds else ""
     caption += "; orange: scores of others" if "column" in kinds else ""
+    caption += "; green: the stack" if "stack" in kinds else ""
     caption += ". Dotted: chance."
     if results.ceiling:
         caption += " Black line: the ceiling, of the true probabilities."

@@ -72,6 +72,15 @@ def _contents(results: SuiteResults, made: Provenance) -> dict[str, Any]:
             }
             for each in results.entrants
         ],
+        "stack": results.stack
+        and {
+            "name": results.stack.name,
+            "best_member": results.stack.best,
+            "members": [
+                {"name": each.name, "weight": each.weight, "stack_less_this": each.less}
+                for each in results.stack.members
+            ],
+        },
         "strata": [_stratum(each) for each in results.strata],
         "groups": [_stratum(each) for each in results.groups],
         "controls": {
@@ -112,6 +121,10 @@ def _rows(results: SuiteResults) -> Iterator[Row]:
     for each in results.entrants:
         yield from rows("overall", "", each.name, each.metrics, each.n)
         yield from rows("first less this", "", each.name, each.difference, each.n)
+    for member in results.stack.members if results.stack else ():
+        weight = {"weight": NAN._replace(value=member.weight)}
+        yield from rows("stack", "", member.name, weight, 0)
+        yield from rows("stack less this", "", member.name, member.less, 0)
     yield from rows("ceiling", "", "truth", results.ceiling, results.counts.labelled)
     for stratum in (*results.strata, *results.groups):
         count = {"positives": NAN._replace(value=float(stratum.positives))}

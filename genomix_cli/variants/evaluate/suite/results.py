@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isnan
+from typing import NamedTuple
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.rules import TrainingAccuracy
@@ -37,6 +38,34 @@ class EntrantResult:
     metrics: Metrics
     difference: Metrics
     description: str = ""
+
+
+class Member(NamedTuple):
+    """A member of a stack, its weight per SD, and the stack less it by metric, paired."""
+
+    name: str
+    weight: float
+    less: Metrics
+
+
+class StackResult(NamedTuple):
+    """A stack, by the name of its entrant.
+
+    Attributes
+    ----------
+    name : str
+    members : tuple of Member
+    best : str
+        The member that the stack gains least on.
+    """
+
+    name: str
+    members: tuple[Member, ...]
+    best: str
+
+    def over_best(self, metric: str) -> Interval:
+        """Return the stack less its best member."""
+        return next(m.less[metric] for m in self.members if m.name == self.best)
 
 
 @dataclass(frozen=True)
@@ -124,6 +153,7 @@ class SuiteResults:
         Learned scales of the contact prior; empty without one.
     notes : tuple of str
         Warnings that a reader must know before the numbers.
+    stack : StackResult, optional
     """
 
     main: str
@@ -139,6 +169,7 @@ class SuiteResults:
     controls: tuple[ControlResult, ...]
     scales: tuple[tuple[int, int, float, float], ...]
     notes: tuple[str, ...]
+    stack: StackResult | None = None
 
     @property
     def first(self) -> EntrantResult:
@@ -146,10 +177,14 @@ class SuiteResults:
         return self.entrants[0]
 
     @property
+    def rivals(self) -> list[EntrantResult]:
+        """The baselines and columns; a stack has the first model within it."""
+        return [e for e in self.entrants if e.kind in ("baseline", "column")]
+
+    @property
     def best_rival(self) -> EntrantResult | None:
         """The best of the baselines and columns by the main metric, on the same variants."""
-        rivals = [e for e in self.entrants if e.kind != "model"]
-        defined = [e for e in rivals if not isnan(e.difference[self.main].value)]
+        defined = [e for e in self.rivals if not isnan(e.difference[self.main].value)]
         return min(defined, key=lambda e: e.difference[self.main].value, default=None)
 
 
@@ -189,11 +224,11 @@ def headline(results: SuiteResults) -> str:
     """
     first, main = results.first, results.main
     title = MEASURES[main].title
-    rivals = [e for e in results.entrants if e.kind != "model"]
     leaks = (note for note in results.notes if isinstance(note, TrainingAccuracy))
     sentences = [f"{note[0].upper()}{note[1:]}." for note in leaks]
     sentences.append(_on_the_variant(results))
-    sentences += [_against_baselines(results, rivals)] if rivals else []
+    sentences += [_against_baselines(results, results.rivals)] if results.rivals else []
+    sentences += [_of_stack(results.stack, main)] if results.stack else []
     for other in results.entrants[1:]:
         if other.kind == "model":
             said = verdict(other.difference[main])
@@ -220,6 +255,19 @@ def _on_the_variant(results: SuiteResults) -> str:
         f"This model {said}: {title} {as_is:.3f}, and {removed.metric.value:.3f} with the variant "
         f"removed ({less.text(sign=True)} between them)."
     )
+
+
+def _of_stack(made: StackResult, main: str) -> str:
+    """Say whether a stack is better than the best of its members."""
+    less, best = made.over_best(main), made.best
+    members = " and ".join(member.name for member in made.members)
+    if less.sign > 0:
+        said = f"is above its best member, {best}"
+    elif less.sign < 0:
+        said = f"is below its best member, {best}"
+    else:
+        said = f"does not beat its best member, {best}, by more than its interval"
+    return f"The {made.name} of {members} {said} ({less.text(sign=True)})."
 
 
 def _against_baselines(results: SuiteResults, rivals: list[EntrantResult]) -> str:

@@ -40,6 +40,12 @@ from genomix_cli.variants.evaluate.suite.results import (
     headline,
 )
 from genomix_cli.variants.evaluate.suite.split import Rows, Split, split_rows
+from genomix_cli.variants.evaluate.suite.stack import (
+    Stack,
+    compare_with_members,
+    refuse_nothing_to_learn,
+    stack,
+)
 from genomix_cli.variants.evaluate.suite.strata import Stratification, named_groups, stratifications
 from genomix_cli.variants.requests import SuiteRequest
 from genomix_cli.variants.score.tags import DEMONSTRATION
@@ -94,9 +100,13 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
     notes = [*split.notes, *(f"{name}: {DEMONSTRATION}" for name in demonstrations)]
     # Entrants that can fail for want of a file or a package come first, the slowest last.
     task = _baseline_task(shard, split, peaks, main, request.seed)
+    if request.stack:
+        refuse_nothing_to_learn(task, models[0].name)
     columns = [*score_columns(request, task)]
     baselines = [*score_baselines(request.baselines, task, notes)]
     entrants = [*score_models(models, split.test, truth.has_labels), *baselines, *columns]
+    made = _stack(models[0], entrants[0], columns, task) if request.stack else None
+    entrants += [made.entrant] if made else []
     judge = Judge.of(truth, request.draws, request.seed)
     n_units = judge.bootstrap.n_units
     if request.draws and (few := few_units(n_units, judge.unit_name, FEW_UNITS)):
@@ -120,9 +130,16 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
         controls=tuple(controls),
         scales=models[0].loaded.module.prior_scales(),
         notes=tuple(notes),
+        stack=compare_with_members(made, judge, main) if made else None,
     )
     suite = Suite(results, tuple(entrants), truth, split.test)
     return _with_strata(suite, shard, peaks, request)
+
+
+def _stack(model: Model, first: Entrant, columns: list[Entrant], task: BaselineTask) -> Stack:
+    """Return the first model and the columns, combined on the validation part."""
+    valid = model.logits(task.valid, f"scoring with {model.name}, for the stack")
+    return stack([replace(first, valid=valid), *columns], task)
 
 
 def truth_of(shard: Shard, rows: Rows) -> Truth:
