@@ -455,6 +455,9 @@ Attributions = Annotated[Path, Option("TSV of attributions to write", "-o --outp
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 Precision = Annotated[str, Option("Arithmetic", choices=PRECISIONS, open=True, panel=_RUNNING)]
 Resume = Annotated[bool, Option("Continue from the last checkpoint in the run folder")]
+MultiQC = Annotated[
+    Path | None, Option("Folder for what MultiQC shows of it", metavar="DIR", writes=True)
+]
 Stats = Annotated[
     Path | None, Option("JSON file for counts and times", metavar="FILE.json", writes=True)
 ]

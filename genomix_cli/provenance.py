@@ -184,6 +184,20 @@ def check_output(target: Path, *, force: bool = True) -> None:
         raise UsageError("already exists", where=target, hint="add --force to replace it")
 
 
+def check_notes(stats: Path | None, multiqc: Path | None) -> None:
+    """Refuse what is written beside an output, a file and a folder, before hours of work.
+
+    Raises
+    ------
+    UsageError
+    DiskError
+    """
+    for path in filter(None, (stats, multiqc)):
+        check_output(path)
+    if multiqc is not None and multiqc.exists() and not multiqc.is_dir():
+        raise UsageError("is no folder", where=multiqc)
+
+
 def check_room(target: Path, size: int) -> None:
     """Refuse an output of about `size` bytes where the disk has less.
 

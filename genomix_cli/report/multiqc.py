@@ -6,24 +6,131 @@ Custom content as its manual has it: https://docs.seqera.io/multiqc/custom_conte
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.summaries import OutcomeResult, Results
 from genomix_cli.comparison.tables import plain
-from genomix_cli.provenance import atomic_path
+from genomix_cli.provenance import atomic_path, file_errors
 
 PARENT = {
     "parent_id": "genomix",
     "parent_name": "genomix",
-    "parent_description": "Models, judged on samples they did not learn from.",
+    "parent_description": "Alleles and their scores, and models, judged on what they did not learn "
+    "from.",
 }
 COLUMNS = (
     *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc"),
     *("nll", "brier", "calibration_error"),
 )
+#: Colours of bars, told apart by people who are colour-blind too: good, bad, and others.
+GOOD, BAD = "#0072B2", "#D55E00"
+OTHERS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#999999")
+#: Headers of columns.
+COUNT = {"format": "{:,.0f}", "scale": False}
+SHARE = {"min": 0, "max": 1, "format": "{:,.3f}", "scale": "Blues"}
+TEXT = {"scale": False}
+
+Content = dict[str, Any]
+#: Values of a row by column, or of a bar by category, by the name of the sample.
+Data = Mapping[str, Mapping[str, Any]]
+
+
+def write_contents(contents: Mapping[str, Content], folder: Path) -> tuple[Path, ...]:
+    """Write each content as a file; the folder is made if there is none.
+
+    Parameters
+    ----------
+    contents : mapping of str to dict
+        By the names of the files, which end in ``_mqc.json``.
+    folder : Path
+    """
+    with file_errors(folder):
+        folder.mkdir(exist_ok=True)
+    written = []
+    for name, content in contents.items():
+        with atomic_path(folder / name) as draft:
+            draft.write_text(json.dumps(plain(content), indent=1) + "\n")
+        written.append(folder / name)
+    return tuple(written)
+
+
+def table(
+    name: str, title: str, description: str, first: str, headers: Mapping[str, Content], data: Data
+) -> Content:
+    """Return a table; rows of all files with the same `name` share it.
+
+    Parameters
+    ----------
+    name : str
+        Identifier, unique among sections.
+    title, description : str
+        The same in all files.
+    first : str
+        Heading of the first column.
+    headers : mapping of str to dict
+    data : mapping of str to mapping
+        Values by column, of each row; those that are None are left out.
+    """
+    data = {
+        row: {key: value for key, value in plain(dict(values)).items() if value is not None}
+        for row, values in data.items()
+    }
+    config = {"title": f"genomix: {title.lower()}", "namespace": "genomix", "col1_header": first}
+    return _section(name, title, description, "table", config, data) | {"headers": dict(headers)}
+
+
+def bars(
+    name: str,
+    title: str,
+    description: str,
+    unit: str,
+    categories: Mapping[str, Content],
+    data: Data,
+) -> Content:
+    """Return a bar for each row, in parts by category, as :func:`table` does."""
+    config = {"title": f"genomix: {title.lower()}", "ylab": unit}
+    section = _section(name, title, description, "bargraph", config, data)
+    return section | {"categories": dict(categories)}
+
+
+def lines(
+    name: str,
+    title: str,
+    description: str,
+    axes: tuple[str, str],
+    data: Mapping[str, Sequence[tuple[float, float]]],
+) -> Content:
+    """Return a line for each sample through its points, as :func:`table` does."""
+    config = {"title": f"genomix: {title.lower()}", "xlab": axes[0], "ylab": axes[1]}
+    return _section(name, title, description, "linegraph", config, data)
+
+
+def categories(names: Mapping[str, str], good: str) -> dict[str, Content]:
+    """Return the parts of bars by their titles; the colour of `good` differs from all others."""
+    others = (name for name in names if name != good)
+    colours = {good: GOOD, **{n: OTHERS[i % len(OTHERS)] for i, n in enumerate(others)}}
+    return {name: {"name": title, "color": colours[name]} for name, title in names.items()}
+
+
+def _section(
+    name: str,
+    title: str,
+    description: str,
+    kind: str,
+    config: Content,
+    data: Mapping[str, Any],
+) -> Content:
+    return PARENT | {
+        "id": name,
+        "section_name": title,
+        "description": description,
+        "plot_type": kind,
+        "pconfig": {"id": f"{name}_{kind}", **config},
+        "data": dict(data),
+    }
 
 
 def write_multiqc(results: Results, folder: Path, name: str | None = None) -> tuple[Path, ...]:
@@ -38,12 +145,7 @@ def write_multiqc(results: Results, folder: Path, name: str | None = None) -> tu
         file's.
     """
     name = results.data.rpartition(".")[0] if name is None else name
-    written = []
-    for file, content in sections(results, name).items():
-        with atomic_path(Path(folder) / file) as draft:
-            draft.write_text(json.dumps(plain(content), indent=1) + "\n")
-        written.append(Path(folder) / file)
-    return tuple(written)
+    return write_contents(sections(results, name), folder)
 
 
 def sections(results: Results, name: str) -> dict[str, dict[str, Any]]:
@@ -52,22 +154,16 @@ def sections(results: Results, name: str) -> dict[str, dict[str, Any]]:
     return {"genomix_mqc.json": _table(results, rows), "genomix_right_mqc.json": _bars(rows)}
 
 
-def _table(results: Results, rows: Mapping[str, OutcomeResult]) -> dict[str, Any]:
-    return PARENT | {
-        "id": "genomix_models",
-        "section_name": "Models",
-        # The same for all runs, whose rows share a table.
-        "description": "With the difference to the best baseline of the same run.",
-        "plot_type": "table",
-        "pconfig": {
-            "id": "genomix_models_table",
-            "title": "genomix: models",
-            "namespace": "genomix",
-            "col1_header": "Model",
-        },
-        "headers": {metric: _header(metric) for metric in COLUMNS} | _others(results),
-        "data": {row: _values(outcome) for row, outcome in rows.items()},
-    }
+def _table(results: Results, rows: Mapping[str, OutcomeResult]) -> Content:
+    # The description is the same for all runs, whose rows share a table.
+    return table(
+        "genomix_models",
+        "Models",
+        "With the difference to the best baseline of the same run.",
+        "Model",
+        {metric: _header(metric) for metric in COLUMNS} | _others(results),
+        {row: _values(outcome) for row, outcome in rows.items()},
+    )
 
 
 def _header(metric: str) -> dict[str, Any]:
@@ -85,7 +181,6 @@ def _header(metric: str) -> dict[str, Any]:
 
 def _others(results: Results) -> dict[str, Any]:
     title = METRICS[results.metric].title
-    count, text = {"format": "{:,.0f}", "scale": False}, {"scale": False}
     return {
         "difference": {
             "title": "less best baseline",
@@ -94,12 +189,13 @@ def _others(results: Results) -> dict[str, Any]:
             "scale": False,
         },
         "verdict": {"title": "verdict", "description": "Beats only where the interval says so"}
-        | text,
+        | TEXT,
         "coverage": {"title": "coverage", "description": "Of the prediction sets"}
-        | {"min": 0, "max": 1, "format": "{:,.3f}", "scale": False},
-        "trials": {"title": "trials", "description": "Configurations tried in each fold"} | count,
-        "seconds": {"title": "seconds", "description": "Of a fit", "format": "{:,.1f}"} | text,
-        "parameters": {"title": "parameters", "description": "Numbers learned"} | count,
+        | SHARE
+        | {"scale": False},
+        "trials": {"title": "trials", "description": "Configurations tried in each fold"} | COUNT,
+        "seconds": {"title": "seconds", "description": "Of a fit", "format": "{:,.1f}"} | TEXT,
+        "parameters": {"title": "parameters", "description": "Numbers learned"} | COUNT,
     }
 
 
@@ -111,27 +207,19 @@ def _values(row: OutcomeResult) -> dict[str, Any]:
         values |= {"verdict": compared.verdict}
     values |= {"coverage": row.sets.coverage.value, "trials": row.trials}
     values |= {"seconds": row.seconds, "parameters": row.parameters}
-    return {key: value for key, value in plain(values).items() if value is not None}
+    return values
 
 
-def _bars(rows: Mapping[str, OutcomeResult]) -> dict[str, Any]:
+def _bars(rows: Mapping[str, OutcomeResult]) -> Content:
     data = {}
     for name, row in rows.items():
         right = int(row.confusion.trace())
         data[name] = {"right": right, "wrong": int(row.confusion.sum()) - right}
-    return PARENT | {
-        "id": "genomix_right",
-        "section_name": "Samples classified",
-        "description": "Samples held out, by whether the most probable class is right.",
-        "plot_type": "bargraph",
-        "pconfig": {
-            "id": "genomix_right_plot",
-            "title": "genomix: samples classified",
-            "ylab": "Samples",
-        },
-        "categories": {
-            "right": {"name": "right", "color": "#0072B2"},
-            "wrong": {"name": "wrong", "color": "#D55E00"},
-        },
-        "data": data,
-    }
+    return bars(
+        "genomix_right",
+        "Samples classified",
+        "Samples held out, by whether the most probable class is right.",
+        "Samples",
+        {"right": {"name": "right", "color": GOOD}, "wrong": {"name": "wrong", "color": BAD}},
+        data,
+    )

@@ -15,6 +15,7 @@ from genomix_cli.options import (
     Device,
     Fasta,
     Force,
+    MultiQC,
     Option,
     Resume,
     RunOutput,
@@ -182,6 +183,7 @@ class PrepareRequest:
     assembly: Assembly = ""
     force: Force = False
     stats: Stats = None
+    multiqc: MultiQC = None
 
 
 @dataclass(frozen=True)
@@ -445,6 +447,7 @@ class ScoreRequest:
     )
     threads: Threads = 0
     stats: Stats = None
+    multiqc: MultiQC = None
 
     @property
     def is_read_once(self) -> bool:

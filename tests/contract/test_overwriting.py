@@ -20,7 +20,7 @@ BYTES = b"something that cannot be made again"
 WRITING = {
     *("--output", "--stats", "--json", "--report", "--plots", "--summary", "--attention"),
     *("--embeddings", "--fasta-output", "--mutagenesis", "--save-background", "--browser"),
-    *("--motif-table", "--motif-summary"),
+    *("--motif-table", "--motif-summary", "--multiqc"),
 }
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +27,9 @@ from genomix_cli.genome.tracks import modalities, read_track_name
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.options import check_options
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, check_output
+from genomix_cli.provenance import Provenance, atomic_path, check_notes, check_output
 from genomix_cli.registry import SHARD_LAYOUTS
+from genomix_cli.variants.prepare.summary import PrepareSummary
 from genomix_cli.variants.prepare.table import Collected, LabelSource, collect_variants
 from genomix_cli.variants.records.inputs import WINDOW
 from genomix_cli.variants.requests import PrepareGenomeRequest, PrepareRequest
@@ -41,45 +42,6 @@ DEFAULT_MAX_GAP = 500
 PIECE = 5_000_000
 # Half a window around a variant, wherever its first bin starts, with the k-mers at its ends.
 WINDOW_FLANK = WINDOW // 2 + 2 * BIN_SIZE
-
-
-@dataclass(frozen=True)
-class PrepareSummary:
-    """Number of records and alleles, and their fate.
-
-    Attributes
-    ----------
-    output : str
-    records, alleles, used : int
-        Records read, their ALTs, and the ALTs stored in the shard.
-    skipped : dict of str to int
-        The other ALTs by reason; with `used` they add up to `alleles`.
-    examples : dict of str to list of str
-        A few alleles for each reason.
-    labelled, unlabelled : int
-        ALTs used, with and without a label.
-    labels_unused : int
-        Rows of the label table that match no record.
-    contigs : dict of str to int
-        ALTs used by contig.
-    bases : int
-        Bases of sequence stored.
-    observed : dict of str to float
-        Fraction of the stored bins in which each track was measured.
-    """
-
-    output: str
-    records: int
-    alleles: int
-    used: int
-    skipped: dict[str, int]
-    examples: dict[str, list[str]]
-    labelled: int
-    unlabelled: int
-    labels_unused: int
-    contigs: dict[str, int]
-    bases: int
-    observed: dict[str, float]
 
 
 class Job(NamedTuple):
@@ -141,6 +103,10 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
     if request.stats is not None:
         with atomic_path(request.stats) as draft:
             draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
+    if request.multiqc is not None:
+        from genomix_cli.variants.prepare.multiqc import write_multiqc
+
+        write_multiqc(summary, request.multiqc)
     return summary
 
 
@@ -148,8 +114,7 @@ def _check(request: PrepareRequest) -> None:
     """Refuse options that are wrong whatever the files hold, before any work."""
     check_options(request)
     check_output(request.output, force=request.force)
-    if request.stats is not None:
-        check_output(request.stats)
+    check_notes(request.stats, request.multiqc)
     if request.labels is not None and (request.label_info or request.effect_info):
         option = "--label-info" if request.label_info else "--effect-info"
         raise UsageError(f"give {option} or --labels, not both")

@@ -22,6 +22,7 @@ from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Scores
+from genomix_cli.variants.score.histogram import Histogram
 from genomix_cli.variants.score.lookup import filled
 from genomix_cli.variants.score.tags import (
     COMPUTED,
@@ -32,6 +33,7 @@ from genomix_cli.variants.score.tags import (
     PHRED,
     PREFIX,
     PROBABILITY,
+    RANKING,
     RANKS,
     REASON,
     SCORES,
@@ -93,6 +95,8 @@ class Annotator:
         What is written beside the scores.
     lookup : bool
         True if scores may come from files, which a field then says.
+    histogram : Histogram, optional
+        Counts the scores of :attr:`ranking`.
     """
 
     calibration: Platt | None
@@ -105,6 +109,7 @@ class Annotator:
     differences: Differences = field(default_factory=Differences)
     beside: Sequence[Beside] = ()
     lookup: bool = False
+    histogram: Histogram | None = None
 
     def __post_init__(self) -> None:
         logits = (*SCORES, *(UNCALIBRATED if self.calibration is None else ()))
@@ -117,6 +122,12 @@ class Annotator:
         self._none = (MISSING,) * len(self.tags)
         self._scores = ";".join(f"{tag.key}=%s" for tag in self.tags)
         self._unscored = self._scores % self._none
+
+    @property
+    def ranking(self) -> str | None:
+        """Field that alleles are ranked by; None where there is no single one."""
+        written = {tag.key for tag in self.tags}
+        return next((key for key in RANKING if key in written), None)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -143,6 +154,8 @@ class Annotator:
         values = self._texts(scores)
         if found is not None:
             values = filled(found, values)
+        if self.histogram is not None:
+            values = self._counted(values, self.histogram)
         parts = self.seen.parts(block) if self.seen else repeat(())
         lines: list[str] = []
         for checked, part, notes in zip(block, parts, self._notes(block), strict=False):
@@ -154,6 +167,13 @@ class Annotator:
             else:
                 lines.append(self._vcf_line(checked, rows, part, notes))
         return lines
+
+    def _counted(self, rows: Iterable[Row], histogram: Histogram) -> Iterator[Row]:
+        """Yield the rows, and count their scores on the way."""
+        at = next(i for i, tag in enumerate(self.tags) if tag.key == histogram.key)
+        for row in rows:
+            histogram.add(row[at])
+            yield row
 
     def _notes(self, block: Sequence[Checked]) -> Iterable[Notes]:
         """Yield for each record what is written beside its scores."""

@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.engine import Clock, Scores, Target
+from genomix_cli.variants.score.histogram import Histogram
 from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, device_name
 from genomix_cli.variants.score.tags import SEEN
@@ -96,6 +97,8 @@ class ScoreSummary:
         Time of this run by stage, see `STAGES`.
     variants_per_second : float
         Alleles scored per second in this run.
+    histograms : dict of str to Histogram
+        Alleles by score, by cell type ("" for one), where MultiQC is to show them.
     """
 
     records: int
@@ -119,6 +122,7 @@ class ScoreSummary:
     resumed: int
     seconds: dict[str, float]
     variants_per_second: float
+    histograms: dict[str, Histogram] = field(default_factory=dict)
 
 
 @dataclass
@@ -145,6 +149,7 @@ class Run:
         self.usable = np.array(self.before.get("usable", [0] * n_inputs), np.float64)
         self.looked_up: int = self.before.get("looked_up", 0)
         self._seen_before: int = self.before.get("seen", 0)
+        self._restore_histogram()
         self.clock = Clock(s for s in STAGES if s != "lookup" or self.lookup)
         self.seconds = self.clock.seconds
         self.ranked: list[np.ndarray] = []
@@ -156,6 +161,16 @@ class Run:
         self._progress = Progress(
             "scoring", self._expected(), "records", done=self._done_before, shown=self._may_show()
         )
+
+    def _restore_histogram(self) -> None:
+        """Go on counting scores, unless those of an interrupted run were not counted."""
+        if self.annotator.histogram is None or not self.before:
+            return
+        if "histogram" in self.before:
+            self.annotator.histogram.restore(self.before["histogram"])
+        else:
+            log.warning("no histogram of scores: the interrupted run had no --multiqc")
+            self.annotator.histogram = None
 
     def _expected(self) -> float | None:
         """Return about how many records there are to score; None where nobody knows."""
@@ -255,9 +270,11 @@ class Run:
             if time.monotonic() - self._committed < COMMIT_SECONDS:
                 self.output.end_block()
             else:
-                tallies = {"windows": self.windows, "n_in_window": self.n_in_window}
+                tallies: dict[str, Any] = {"windows": self.windows, "n_in_window": self.n_in_window}
                 tallies |= {"usable": self.usable.tolist(), "seen": self.seen}
                 tallies |= {"looked_up": self.looked_up}
+                if self.annotator.histogram is not None:
+                    tallies |= {"histogram": dict(self.annotator.histogram.counts)}
                 self.output.commit({**state, **tallies, "records": records})
                 self._committed = time.monotonic()
         last = block[-1].record
@@ -332,4 +349,5 @@ class Run:
             resumed=self._done_before,
             seconds={stage: round(spent, 6) for stage, spent in self.seconds.items()},
             variants_per_second=round(scored_now / max(self.seconds["all"], 1e-9), 3),
+            histograms={} if self.annotator.histogram is None else {"": self.annotator.histogram},
         )

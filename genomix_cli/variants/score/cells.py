@@ -45,7 +45,7 @@ from genomix_cli.variants.score.header import (
     score_line,
     warnings_of,
 )
-from genomix_cli.variants.score.vcf import Scored, score_once, write_stats
+from genomix_cli.variants.score.vcf import Scored, score_once, score_variants, write_statistics
 
 log = logging.getLogger("genomix")
 
@@ -73,7 +73,7 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
     by_cell = _by_cell(request)
     if len(by_cell) == 1:
         (files,) = by_cell.values()
-        return score_once(replace(request, genome=files)).summary
+        return score_variants(replace(request, genome=files))
     names = _field_names(by_cell)
     _refuse(request)
     format = format_of(request.output, request.output_type)
@@ -92,7 +92,6 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
                     output_type=first.value if i == 0 else Format.TSV.value,
                     write_index=request.write_index and i == 0,
                     quantiles=False,
-                    stats=None,
                     # What does not depend on the cell type is read once.
                     genes=request.genes if i == 0 else None,
                     known=request.known if i == 0 else (),
@@ -104,8 +103,7 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
         joint = Joint.of(names, done, request)
         _join(joint, parts, done, format)
     summary = _summary(list(by_cell), [each.summary for each in done])
-    if request.stats is not None:
-        write_stats(summary, provenance(request, done[0].plan), request.stats)
+    write_statistics(summary, request, done[0].plan)
     return summary
 
 
@@ -380,5 +378,6 @@ def _summary(cells: Sequence[str], of_each: Sequence[ScoreSummary]) -> ScoreSumm
         observed={f"{n}@{cell}": x for cell, each in named for n, x in each.observed.items()},
         tracks_absent=tuple(f"{n}@{cell}" for cell, each in named for n in each.tracks_absent),
         seconds=seconds,
+        histograms={cell: h for cell, each in named for h in each.histograms.values()},
         variants_per_second=round(first.scored / max(seconds["all"], 1e-9), 3),
     )

@@ -19,7 +19,7 @@ from genomix_cli.genome.vcf.writer import Format, format_of
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.options import check_options
-from genomix_cli.provenance import sha256
+from genomix_cli.provenance import check_notes, sha256
 from genomix_cli.variants import trained
 from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.cutting import suited_mode
@@ -115,6 +115,7 @@ def check_choices(request: ScoreRequest) -> None:
         Naming the option.
     """
     check_options(request)
+    check_notes(request.stats, request.multiqc)
     if request.regions and request.regions_file:
         raise UsageError("give --regions or --regions-file, not both")
     if request.is_read_once and (request.shard or request.resume):

@@ -21,7 +21,7 @@ from genomix_cli.formats.seen import read_seen, told
 from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
-from genomix_cli.provenance import LINE, Provenance, atomic_path, sha256
+from genomix_cli.provenance import LINE, atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
 from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.reference import Reference, open_reference
@@ -32,6 +32,7 @@ from genomix_cli.variants.score.background import SOURCE, Background, load_backg
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
 from genomix_cli.variants.score.context import GeneContext
 from genomix_cli.variants.score.header import make_header, provenance, warnings_of
+from genomix_cli.variants.score.histogram import Histogram
 from genomix_cli.variants.score.known import KnownVariants
 from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, check_choices, heeded, make_plan
@@ -42,10 +43,11 @@ log = logging.getLogger("genomix")
 
 
 class Scored(NamedTuple):
-    """Summary of a run, and what was decided for it."""
+    """Summary of a run, what was decided for it, and the request as the model heard it."""
 
     summary: ScoreSummary
     plan: Plan
+    request: ScoreRequest
 
 
 def score_variants(request: ScoreRequest) -> ScoreSummary:
@@ -64,11 +66,13 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
     CheckError
         If more than 20 % of the REFs differ from the FASTA, or any does and `check_ref` is ``"e"``.
     """
-    return score_once(request).summary
+    scored = score_once(request)
+    write_statistics(scored.summary, scored.request, scored.plan)
+    return scored.summary
 
 
 def score_once(request: ScoreRequest, cell: str = "") -> Scored:
-    """Do the same, and say what was decided; of one of several cell types `cell` is the name."""
+    """Score, and say what was decided; of one of several cell types `cell` is the name."""
     if cell:
         log.info("scoring in %s", cell)
     check_choices(request)
@@ -95,16 +99,19 @@ def score_once(request: ScoreRequest, cell: str = "") -> Scored:
             for text in warnings_of(plan):
                 log.warning("%s", text)
         summary = _score(request, plan, reader, records, reference)
+    return Scored(summary, plan, request)
+
+
+def write_statistics(summary: ScoreSummary, request: ScoreRequest, plan: Plan) -> None:
+    """Write what the request asks for of counts and times: JSON, and sections of MultiQC."""
     if request.stats is not None:
-        write_stats(summary, provenance(request, plan), request.stats)
-    return Scored(summary, plan)
+        with atomic_path(request.stats) as draft:
+            plain = {**to_dict(summary), "provenance": provenance(request, plan).to_dict()}
+            draft.write_text(json.dumps(plain, indent=2, default=str) + "\n")
+    if request.multiqc is not None:
+        from genomix_cli.variants.score.multiqc import write_multiqc
 
-
-def write_stats(summary: ScoreSummary, made: Provenance, path: Path) -> None:
-    """Write counts and times as JSON, with their provenance."""
-    with atomic_path(path) as draft:
-        plain = {**to_dict(summary), "provenance": made.to_dict()}
-        draft.write_text(json.dumps(plain, indent=2, default=str) + "\n")
+        write_multiqc(summary, request, request.multiqc)
 
 
 def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Record]:
@@ -175,7 +182,7 @@ def _annotator(
     seen = read_seen(plan.folder) if plan.reads_window else None
     if seen is None and plan.reads_window and not plan.config.demonstration:
         log.info("%s: %s", plan.name, told(None, "alleles")[0])
-    return Annotator(
+    annotator = Annotator(
         plan.calibration,
         plan.background,
         plan.format.is_table,
@@ -187,6 +194,9 @@ def _annotator(
         beside=beside,
         lookup=bool(request.lookup),
     )
+    if request.multiqc is not None and annotator.ranking is not None:
+        annotator.histogram = Histogram(annotator.ranking)
+    return annotator
 
 
 def _lookup(

@@ -17,6 +17,7 @@ from genomix_cli.genome.tables import open_table
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.requests import HoldOut, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
+from genomix_cli.variants.train.multiqc import write_multiqc
 from genomix_cli.variants.train.splits import labelled_rows, make_folds
 from genomix_cli.variants.train.supervised import plain, train_variants, write_predictions
 
@@ -107,6 +108,7 @@ def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
         "folds": by_fold,
     }
     RunFolder(request.output).write_json("metrics.json", metrics)
+    write_multiqc(metrics, request.output)
     return metrics
 
 

@@ -31,6 +31,7 @@ from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.calibrations import fit_calibrations
 from genomix_cli.variants.train.dataset import VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
+from genomix_cli.variants.train.multiqc import write_multiqc
 from genomix_cli.variants.train.objectives import LossWeights
 from genomix_cli.variants.train.splits import GenomeSplit, Rows, labelled_rows, split_genome, thin
 from genomix_cli.variants.train.task import VariantTask, fit_task, predict
@@ -100,6 +101,7 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     metrics = _finish(task, shard, rows, held, request)
     metrics["best_validation"] = {request.fit.monitor: best.best, "epochs": best.epochs}
     folder.write_json("metrics.json", metrics)
+    write_multiqc(metrics, request.output)
     return metrics
 
 

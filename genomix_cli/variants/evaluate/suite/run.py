@@ -28,6 +28,7 @@ from genomix_cli.variants.evaluate.suite.entrants import (
 )
 from genomix_cli.variants.evaluate.suite.files import FORMAT, provenance, write_files
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Truth, shown_measures
+from genomix_cli.variants.evaluate.suite.multiqc import write_multiqc
 from genomix_cli.variants.evaluate.suite.peaks import Peaks, call_peaks, read_peaks
 from genomix_cli.variants.evaluate.suite.report import write_report
 from genomix_cli.variants.evaluate.suite.results import (
@@ -88,6 +89,7 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
         made = provenance(suite.results, request)
         write_files(suite, shard, made, folder)
         write_report(suite, request, made, folder / "report.html")
+        write_multiqc(suite.results, request.shard.stem, folder)
     log.info(headline(suite.results))
     return suite
 

@@ -18,7 +18,8 @@ from genomix_cli.formats.genome_shard import Shard, open_shard, open_windows
 from genomix_cli.genome.alphabet import encode, kmer_ids, unknown_id
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.variants.prepare.shard import PrepareSummary, prepare_variants
+from genomix_cli.variants.prepare.shard import prepare_variants
+from genomix_cli.variants.prepare.summary import PrepareSummary
 from tests.small_genome import (
     LENGTH,
     bases,

@@ -125,8 +125,15 @@ def test_a_model_without_a_calibration_for_the_shard_has_no_probabilities(
 def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
     folder = genome.parent / "report"
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("metrics.json", "metrics.tsv", "predictions.tsv", "report.html")
+        *("genomix_mqc.json", "metrics.json", "metrics.tsv", "predictions.tsv", "report.html")
     ]
+    rows = json.loads((folder / "genomix_mqc.json").read_text())
+    assert {f"tiny: {each.name}" for each in suite.results.entrants} < set(rows["data"])
+    first = rows["data"]["tiny: reads-tracks"]
+    assert first["auroc"] == suite.results.first.metrics["auroc"].value
+    assert "difference" not in first
+    assert rows["data"]["tiny: backwards"]["verdict"] == "below"
+    assert all(set(row) <= set(rows["headers"]) for row in rows["data"].values())
     data = json.loads((folder / "metrics.json").read_text())
     assert data["provenance"]["config"]["models"] == ["reads-tracks", "backwards"]
     assert data["entrants"][0]["metrics"]["auroc"]["value"] > 0.6
