@@ -373,10 +373,10 @@ class GenomeFiles:
 class ScoreRequest:
     """Variants to score."""
 
-    vcf: Annotated[
-        Path, Option("VCF, VCF.gz or BCF; - is standard input", argument=True, metavar="VCF")
-    ]
-    genome: GenomeFiles
+    vcf: Path | None = option(
+        None, "VCF, VCF.gz or BCF; - is standard input", argument=True, metavar="VCF"
+    )
+    genome: GenomeFiles = field(default_factory=GenomeFiles)
     output: Path = option(
         Path("-"),
         "VCF, VCF.gz, BCF, TSV, TSV.gz or Parquet by its name; -: standard output",
@@ -400,6 +400,11 @@ class ScoreRequest:
     regions: str | None = option(None, "Records with POS in chr1:1000-2000,chr2", "--regions -r")
     regions_file: Path | None = option(
         None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R"
+    )
+    all_snvs: bool = option(
+        False,
+        "Instead of a VCF: the three SNVs of each base of --regions, or of the FASTA",
+        panel=RECORDS,
     )
     shard: Part | None = option(
         None, "Score part I of N; `bcftools concat` joins them", metavar="I/N", parse=Part.parse
@@ -452,8 +457,8 @@ class ScoreRequest:
     @property
     def is_read_once(self) -> bool:
         """Return True for a pipe: standard input, or a shell's ``<(...)``."""
-        if str(self.vcf) == "-":
-            return True
+        if self.vcf is None or str(self.vcf) == "-":
+            return self.vcf is not None
         return self.vcf.exists() and not self.vcf.is_file()
 
 

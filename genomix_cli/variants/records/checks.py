@@ -14,7 +14,7 @@ import numpy as np
 
 from genomix_cli.errors import CheckError, DataError
 from genomix_cli.genome.alphabet import decode, encode
-from genomix_cli.genome.vcf.reader import Record, VcfReader
+from genomix_cli.genome.vcf.reader import Record
 from genomix_cli.variants.records.alleles import (
     CONTIG_ABSENT,
     NOT_PREPARED,
@@ -23,6 +23,7 @@ from genomix_cli.variants.records.alleles import (
     Stretch,
     classify_allele,
 )
+from genomix_cli.variants.records.every_snv import Records
 from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele, place_allele
 from genomix_cli.variants.records.reference import Reference
 
@@ -146,7 +147,7 @@ class CheckedVariants:
 
     Parameters
     ----------
-    reader : VcfReader
+    reader : VcfReader or EverySnv
     reference : Reference
     blocks : iterable of list of Record
         Records of `reader` in blocks; see :func:`blocks`.
@@ -179,7 +180,7 @@ class CheckedVariants:
 
     def __init__(
         self,
-        reader: VcfReader,
+        reader: Records,
         reference: Reference,
         blocks: Iterable[list[Record]],
         *,

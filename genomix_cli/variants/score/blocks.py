@@ -10,20 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.vcf.input import STANDARD_STREAM, expected_records
-from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.genome.vcf.reader import Header, Record
 from genomix_cli.genome.vcf.writer import Output
 from genomix_cli.progress import Progress
 from genomix_cli.provenance import LINE
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import Checked, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
+from genomix_cli.variants.records.every_snv import EverySnv, Records
 from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
@@ -134,7 +134,7 @@ class Run:
 
     request: ScoreRequest
     plan: Plan
-    reader: VcfReader
+    reader: Records
     reference: Reference
     annotator: Annotator
     workers: Workers
@@ -174,9 +174,11 @@ class Run:
 
     def _expected(self) -> float | None:
         """Return about how many records there are to score; None where nobody knows."""
+        if isinstance(self.reader, EverySnv):
+            return self.reader.bases
         if self.request.is_read_once or self.plan.regions is not None:
             return None
-        records = expected_records(Path(self.request.vcf))
+        records = expected_records(self.reader.path)
         part = self.request.shard
         return records if records is None or part is None else records / part.total
 

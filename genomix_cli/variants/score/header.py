@@ -13,6 +13,7 @@ from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import LINE, Provenance, named
 from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.alleles import REASONS
+from genomix_cli.variants.records.every_snv import Records
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score import tags
@@ -27,7 +28,7 @@ _SEEN = "Part of training in which the model has seen the allele ({})".format(
 def make_header(
     request: ScoreRequest,
     plan: Plan,
-    reader: VcfReader,
+    reader: Records,
     reference: Reference,
     annotator: Annotator,
 ) -> Header:
@@ -37,7 +38,7 @@ def make_header(
     ----------
     request : ScoreRequest
     plan : Plan
-    reader : VcfReader
+    reader : VcfReader or EverySnv
         Reader of the input.
     reference : Reference
     annotator : Annotator
@@ -120,7 +121,8 @@ def command(request: ScoreRequest, plan: Plan) -> list[object]:
         ("--genes", request.genes),
         *(("--known", path) for path in request.known),
     ]
-    words: list[object] = ["genomix", "score", request.vcf, "--model", request.model]
+    given = ["--all-snvs"] if request.vcf is None else [request.vcf]
+    words: list[object] = ["genomix", "score", *given, "--model", request.model]
     words += [word for option in options if option[1] for word in option]
     words += ["--both-strands"] if request.both_strands and plan.reads_window else []
     words += ["--quantiles"] if request.quantiles else []
@@ -161,11 +163,13 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
 
 
 def _contigs(
-    request: ScoreRequest, plan: Plan, reader: VcfReader, reference: Reference
+    request: ScoreRequest, plan: Plan, reader: Records, reference: Reference
 ) -> Iterable[str]:
     """Return the contigs of the records, reading ahead unless the header declares them all."""
     declared = ContigNames(reader.header.contigs, "")
     complete = all(declared.find(name) for name in reference.names)
+    if request.vcf is None:
+        return reader.header.contigs
     if request.is_read_once or (complete and set(plan.contigs) <= set(declared)):
         return plan.contigs
     with VcfReader(request.vcf, again=True) as whole:

@@ -19,6 +19,7 @@ from genomix_cli.report.multiqc import (
     write_contents,
 )
 from genomix_cli.variants.records.alleles import REASONS
+from genomix_cli.variants.records.every_snv import NAME
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.blocks import ScoreSummary
 from genomix_cli.variants.score.tags import ACTIVITY, LOGIT, PROBABILITY
@@ -60,7 +61,7 @@ def write_multiqc(summary: ScoreSummary, request: ScoreRequest, folder: Path) ->
 
 def sample_name(request: ScoreRequest) -> str:
     """Return the name of the output, else of the input, without what says its format."""
-    names = (str(path) for path in (request.output, request.vcf))
+    names = (str(path) for path in (request.output, request.vcf or NAME))
     return next((stem(Path(name)) for name in names if name != STANDARD_STREAM), "stdin")
 
 

@@ -116,6 +116,13 @@ def check_choices(request: ScoreRequest) -> None:
     """
     check_options(request)
     check_notes(request.stats, request.multiqc)
+    if request.vcf is None and not request.all_snvs:
+        raise UsageError("VCF is missing", hint="give it, or --all-snvs")
+    if request.vcf is not None and request.all_snvs:
+        raise UsageError("stands instead of a VCF", where="--all-snvs", found=str(request.vcf))
+    if request.all_snvs and request.shard:
+        hint = "give each part its own --regions"
+        raise UsageError("cuts a VCF, and there is none", where="--shard", hint=hint)
     if request.regions and request.regions_file:
         raise UsageError("give --regions or --regions-file, not both")
     if request.is_read_once and (request.shard or request.resume):

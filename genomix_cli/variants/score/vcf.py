@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from genomix_cli.genome.vcf.writer import open_output
 from genomix_cli.provenance import LINE, atomic_path, sha256
 from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
 from genomix_cli.variants.records.cutting import head, part_bounds
+from genomix_cli.variants.records.every_snv import NAME, EverySnv, Records
 from genomix_cli.variants.records.reference import Reference, open_reference
 from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.requests import ScoreRequest
@@ -79,13 +79,12 @@ def score_once(request: ScoreRequest, cell: str = "") -> Scored:
     request, ignored = heeded(request)
     regions = Regions.wanted(request.regions, request.regions_file)
     with (
-        VcfReader(request.vcf, regions) as reader,
-        open_reference(request.genome.fasta, request.genome.shard) as reference,
+        _opened(request, regions) as (reader, reference),
         _threads(request.threads),
         _few_collections(),
     ):
         records = iter(reader)
-        first = _first_records(request, records)
+        first = _first_records(request, records, reference)
         if request.is_read_once:
             records = chain(first, records)
         names = [*reader.header.contigs, *(record.chrom for record in first)]
@@ -94,7 +93,7 @@ def score_once(request: ScoreRequest, cell: str = "") -> Scored:
         ReferenceAudit(reader, reference).look_at(check_records(first, reference))
         plan = make_plan(request, regions, first, ignored)
         if plan.format.is_bcf:
-            reader.header.refuse_for_bcf(request.vcf)
+            reader.header.refuse_for_bcf(reader.name)
         if not cell:  # else they are told once, of all cell types
             for text in warnings_of(plan):
                 log.warning("%s", text)
@@ -114,8 +113,28 @@ def write_statistics(summary: ScoreSummary, request: ScoreRequest, plan: Plan) -
         write_multiqc(summary, request, request.multiqc)
 
 
-def _first_records(request: ScoreRequest, records: Iterator[Record]) -> list[Record]:
+@contextmanager
+def _opened(request: ScoreRequest, regions: Regions | None) -> Iterator[tuple[Records, Reference]]:
+    """Open what has the records, and the reference."""
+    files = request.genome
+    with ExitStack() as opened:
+        if request.vcf is None:
+            reference = open_reference(files.fasta, files.shard)
+            opened.enter_context(reference)
+            yield EverySnv(reference, regions), reference
+            return
+        reader = opened.enter_context(VcfReader(request.vcf, regions))
+        reference = open_reference(files.fasta, files.shard)
+        opened.enter_context(reference)
+        yield reader, reference
+
+
+def _first_records(
+    request: ScoreRequest, records: Iterator[Record], reference: Reference
+) -> list[Record]:
     """Return the first records of the whole file, even if only a region is scored."""
+    if request.vcf is None:
+        return head(iter(EverySnv(reference, again=True)))
     if request.is_read_once:
         return head(records)
     with VcfReader(request.vcf, again=True) as whole:
@@ -149,7 +168,7 @@ def _threads(count: int) -> Iterator[None]:
 def _score(
     request: ScoreRequest,
     plan: Plan,
-    reader: VcfReader,
+    reader: Records,
     records: Iterator[Record],
     reference: Reference,
 ) -> ScoreSummary:
@@ -215,7 +234,7 @@ def _lookup(
 def _run(
     request: ScoreRequest,
     plan: Plan,
-    reader: VcfReader,
+    reader: Records,
     records: Iterator[Record],
     reference: Reference,
     annotator: Annotator,
@@ -225,7 +244,7 @@ def _run(
     spec = EngineSpec(
         request.model, request.genome, plan.mode, plan.precision, request.both_strands
     )
-    if request.shard is not None:
+    if request.shard is not None and request.vcf is not None:
         with VcfReader(request.vcf, plan.regions, again=True) as again:
             bounds = part_bounds(again, request.shard, again, plan.stride)
         records = islice(records, bounds.start, bounds.stop)
@@ -259,7 +278,7 @@ def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
     ranked = np.concatenate([np.empty(0, np.float32), *run.ranked])
     if not len(ranked):
         raise UsageError("no allele was scored", where="--save-background")
-    source = SOURCE + Path(request.vcf).name
+    source = SOURCE + (NAME if request.vcf is None else request.vcf.name)
     others: tuple[Background, ...] = ()
     with suppress(DataError):  # of other weights, or damaged: replaced
         others = load_backgrounds(plan.folder, plan.digest, plan.config.conditions())

@@ -1,0 +1,107 @@
+"""Records of every substitution of a genome or of its regions, as a VCF would hold them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from genomix_cli.errors import UsageError
+from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE
+from genomix_cli.genome.vcf.reader import (
+    COLUMNS,
+    MAGIC,
+    MISSING,
+    Header,
+    VcfReader,
+    contig_line,
+)
+from genomix_cli.genome.vcf.record import Record
+from genomix_cli.genome.vcf.regions import Interval, Regions
+from genomix_cli.variants.records.reference import Reference
+
+log = logging.getLogger("genomix")
+
+NAME = "every SNV"
+# Bases that are read at a time.
+PIECE = 100_000
+_ALTS = [",".join(alt for alt in BASES if alt != ref) for ref in BASES]
+
+
+class EverySnv:
+    """A record for each known base, with its three alternates: what `VcfReader` has of a file.
+
+    Parameters
+    ----------
+    reference : Reference
+        Read from the first record on.
+    regions : Regions, optional
+        Parts of it; the whole without.
+    again : bool
+        True if unknown bases have been told of.
+
+    Attributes
+    ----------
+    name : str
+    header : Header
+    bases : int
+        Bases of the regions.
+
+    Raises
+    ------
+    UsageError
+        If the reference has none of the regions.
+    """
+
+    name = NAME
+
+    def __init__(
+        self, reference: Reference, regions: Regions | None = None, again: bool = False
+    ) -> None:
+        self.path = Path(NAME)
+        self._reference, self._again = reference, again
+        self._intervals = list(_inside(reference, regions))
+        self.bases = sum(end - start for _, start, end in self._intervals)
+        if not self.bases:
+            raise UsageError("are not in the reference", where="--regions", found=str(regions))
+        meta = [contig_line(name, length) for name, length in reference.lengths.items()]
+        self.header = Header((f"{MAGIC}v4.3", *meta), "\t".join(COLUMNS))
+        self._records = self._read()
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._records
+
+    def where(self, record: Record) -> str:
+        """Return the place of a record."""
+        return f"{record.chrom}:{record.pos}"
+
+    def _read(self) -> Iterator[Record]:
+        new, unknown = tuple.__new__, 0
+        for contig, first, last in self._intervals:
+            for start in range(first, last, PIECE):
+                end = min(start + PIECE, last)
+                codes = self._reference.fetch(contig, start, end).tolist()
+                for pos, code in enumerate(codes, start + 1):
+                    if code >= UNKNOWN_BASE:
+                        unknown += 1
+                        continue
+                    fields = [contig, str(pos), MISSING, BASES[code], _ALTS[code], *[MISSING] * 3]
+                    yield new(Record, (0, pos, fields))
+        if unknown and not self._again:
+            log.warning("%s unknown bases have no SNVs", f"{unknown:,}")
+
+
+#: What records come from.
+Records = VcfReader | EverySnv
+
+
+def _inside(reference: Reference, regions: Regions | None) -> Iterator[Interval]:
+    """Yield the parts of the reference, in its order and by its names."""
+    for contig, length in reference.lengths.items():
+        if regions is None:
+            yield Interval(contig, 0, length)
+            continue
+        found = regions.find(contig)
+        for start, end in [] if found is None else found.tolist():
+            if start < length:
+                yield Interval(contig, max(start, 0), min(end, length))
