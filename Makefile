@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup check lint types imports docs test format demo clean
+.PHONY: setup check lint types imports docs site test format demo clean
 
 setup:  ## an environment with all extras, in .venv
 	$(PYTHON) -m venv .venv
@@ -24,6 +24,9 @@ docs:  ## the pages on formats and commands as the code has them
 	$(BIN)/python -m genomix_cli.formats.docs docs/shard_format.md docs/cohort_format.md
 	$(BIN)/python -m genomix_cli.cli.docs docs/commands.md docs/run_format.md
 	git diff --exit-code docs/shard_format.md docs/cohort_format.md docs/commands.md docs/run_format.md
+
+site:  ## the documentation site, in site/; needs the extra docs
+	$(BIN)/mkdocs build --strict -q
 
 test:
 	$(BIN)/pytest -q -n auto --deselect tests/test_quality.py

@@ -19,16 +19,19 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def examples() -> list[str]:
-    """Every ``genomix ...`` line of README.md, continuation lines joined."""
-    text = README.replace("\\\n", " ")
+    """Every ``genomix ...`` line of the first pages, continuation lines joined."""
+    pages = (ROOT / "docs" / name for name in ("index.md", "first_steps.md"))
+    text = "\n".join([README, *(page.read_text() for page in pages)]).replace("\\\n", " ")
     return re.findall(r"^(?:    |\.venv/bin/)(genomix [a-z].*?)(?: &&)?$", text, re.MULTILINE)
 
 
 def test_the_first_screen_is_two_commands() -> None:
     before, first, _, second, *_ = re.split(r"```(?:bash)?\n", README)
-    title, sentence = before.strip().split("\n\n")
+    title, sentence, weights = before.strip().split("\n\n")
     assert title == "# genomix"
     assert sentence.count(".") == 1
+    assert "not for clinical" in " ".join(weights.split())
+    assert len(weights.splitlines()) <= 4
     assert "genomix score test_data/variants.vcf.gz" in first
     assert second.strip().endswith("pytest -q -n auto")
 
@@ -79,7 +82,7 @@ def test_the_oldest_versions_are_those_that_are_allowed() -> None:
     extras = PROJECT["optional-dependencies"]
     lines = [
         *PROJECT["dependencies"],
-        *(x for name, e in extras.items() if name != "test" for x in e),
+        *(x for name, e in extras.items() if name not in ("docs", "test") for x in e),
     ]
     asked = {each.name: each.specifier for each in map(requirement, lines) if each.specifier}
     lowest = {
