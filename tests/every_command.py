@@ -110,7 +110,12 @@ def build(folder: Path) -> None:
     rows = ["\t".join(["feature", *(f"S{i}" for i in range(10))])]
     rows += ["\t".join([f"GENE{i}", *map(str, row)]) for i, row in enumerate(values)]
     (folder / "rna.tsv").write_text("\n".join(rows) + "\n")
-    for words, name in (("score variants", "scored.vcf"), ("score cohort", "classes.tsv")):
+    made = {
+        "score variants": "scored.vcf",
+        "score cohort": "classes.tsv",
+        "evaluate suite": "suite",
+    }
+    for words, name in made.items():
         ended = in_fork(calls(folder)[words].typed(folder / name))
         assert ended.code == 0, ended.err
 
@@ -199,6 +204,7 @@ def calls(folder: Path) -> dict[str, Call]:
             f"{f}/shard.h5 -m {f}/toy --baselines nearest-peak --bootstrap 20 {QUICK} -o OUT",
             "suite",
         ),
+        Call("evaluate leaderboard", f"{f}/suite --bootstrap 20 -o OUT", "board"),
         Call(
             "evaluate classes",
             f"{f}/classes.tsv --data {f}/cohort.h5mu --bootstrap 20 -o OUT",

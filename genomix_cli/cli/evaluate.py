@@ -12,21 +12,23 @@ from genomix_cli.cli.domains import SEQUENCES, VARIANTS, Domain, Verb
 from genomix_cli.cli.output import echo, interval_text, metric_table, print_table
 from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
 from genomix_cli.comparison.rules import TrainingAccuracy
-from genomix_cli.formats.detect import is_genome_shard, is_scored_classes
+from genomix_cli.formats.detect import is_evaluation, is_genome_shard, is_scored_classes
 from genomix_cli.options import Force, option
 from genomix_cli.sequences.requests import GeneratedRequest
 from genomix_cli.variants.requests import EvaluateRequest as ScoreRequest
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests import LeaderboardRequest, SuiteRequest
 
 if TYPE_CHECKING:
     from genomix_cli.comparison.evaluate import Evaluation as ClassEvaluation
     from genomix_cli.sequences.generate.results import GeneratedEvaluation
+    from genomix_cli.variants.evaluate.leaderboard import Board
     from genomix_cli.variants.evaluate.scores import Evaluation
     from genomix_cli.variants.evaluate.suite.results import SuiteResults
 
 log = logging.getLogger("genomix")
 
 SHARDS = Domain("genome shards", "a genome shard", is_genome_shard)
+EVALUATIONS = Domain("evaluations", "an evaluation", is_evaluation)
 SCORED_CLASSES = Domain("cohorts and sequences", "of samples or sequences", is_scored_classes)
 GENERATED = Domain("generated sequences", "a file of sequences", SEQUENCES.owns)
 
@@ -124,6 +126,17 @@ def evaluate_models(asked: Models) -> None:
     from genomix_cli.variants.evaluate.suite.run import evaluate_suite
 
     print_table(*_suite_table(evaluate_suite(asked.request).results), aligned=True)
+
+
+def join_evaluations(request: LeaderboardRequest) -> None:
+    """Join evaluations of the same variants in one leaderboard: a page, TSV and JSON.
+
+    Rows are models, baselines, other tools' scores and stacks, each with how far it is behind the
+    leader under the same bootstrap draws. Evaluations of other variants or labels are refused.
+    """
+    from genomix_cli.variants.evaluate.leaderboard import make_leaderboard
+
+    print_table(*_board_table(make_leaderboard(request)), aligned=True)
 
 
 def evaluate_generated(request: GeneratedRequest) -> None:
@@ -238,6 +251,24 @@ def _suite_table(results: SuiteResults) -> tuple[list[str], list[list[str]]]:
     return ["model", "kind", *(MEASURES[name].title for name in shown), "first less this"], rows
 
 
+def _board_table(board: Board) -> tuple[list[str], list[list[str]]]:
+    from genomix_cli.variants.evaluate.suite.measures import MEASURES
+
+    shown = [name for name in _SUITE if name in board.measures]
+    rows = [
+        [
+            row.name,
+            row.kind,
+            f"{row.n:,}",
+            *(interval_text(row.metrics.get(name), 4) for name in shown),
+            interval_text(row.behind, 4, sign=True) if rank else "",
+        ]
+        for rank, row in enumerate(board.rows)
+    ]
+    titles = (MEASURES[name].title for name in shown)
+    return ["model", "kind", "variants", *titles, "behind the leader"], rows
+
+
 def print_generated(evaluation: GeneratedEvaluation) -> None:
     """Print a column for each set of sequences, and the headline."""
     from genomix_cli.sequences.generate.entrants import METRICS
@@ -271,6 +302,9 @@ VERB = Verb(
         ),
         "suite": SHARDS.runs(
             evaluate_models, "genomix evaluate demo.h5 -m run -o suite --test-contigs chr2"
+        ),
+        "leaderboard": EVALUATIONS.runs(
+            join_evaluations, "genomix evaluate suite-gmt suite-cnn -o leaderboard", threads=False
         ),
         "classes": SCORED_CLASSES.runs(
             evaluate_classes,

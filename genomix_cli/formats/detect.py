@@ -21,6 +21,7 @@ _SIZE = 4096
 _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
 _SHARD = "genomix-shard"
+_EVALUATION = "genomix-evaluation"
 
 
 def is_cohort(path: Path) -> bool:
@@ -61,6 +62,15 @@ def _is_format(path: Path, name: str) -> bool:
             return bool(file.attrs.get("format") == name)
     except DataError:  # the command says so
         return name.encode() in start
+
+
+def is_evaluation(path: Path) -> bool:
+    """Return True for a folder that `evaluate` wrote of models on a shard."""
+    try:
+        data = json.loads((path / "metrics.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and data.get("format") == _EVALUATION
 
 
 def is_scored_classes(path: Path) -> bool:

@@ -732,6 +732,33 @@ class SuiteRequest:
         return {role: path for role, path in files.items() if path is not None}
 
 
+@dataclass(frozen=True)
+class LeaderboardRequest:
+    """Evaluations of the same variants to join in one table."""
+
+    reports: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Folders that evaluate wrote of models on a shard", argument=True, metavar="REPORT..."
+        ),
+    ]
+    output: Annotated[Path, Option("Folder of the leaderboard", "-o --output", writes=True)]
+    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
+    seed: Seed = 0
+    force: Force = False
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises
+        ------
+        UsageError
+        """
+        if len({path.resolve() for path in self.reports}) < len(self.reports):
+            raise UsageError("the same evaluation twice", where="REPORT")
+        check_options(self)
+
+
 # Contigs, and the length of each.
 SIZES = {
     "tiny": (2, 300_000),

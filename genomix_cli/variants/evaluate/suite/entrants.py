@@ -58,6 +58,10 @@ class Entrant:
         What it is, where the name does not say so.
     valid : NDArray, optional
         float64: scores of the validation part, where a stack learns from them.
+    parameters : int, optional
+        Of a model.
+    seconds : float, optional
+        What it took to score the test rows, and for baselines to learn.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Entrant:
     note: str = ""
     description: str = ""
     valid: FloatArray | None = None
+    parameters: int | None = None
+    seconds: float | None = None
 
     @property
     def missing(self) -> int:
@@ -175,7 +181,16 @@ def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[
         log.info("%s: %s variants in %.1f s", model.name, f"{len(rows):,}", seconds)
         lacks = has_labels and probability is None
         note = "not calibrated for the inputs of this shard" if lacks else ""
-        yield Entrant(model.name, "model", logit, probability, note)
+        parameters = sum(p.numel() for p in model.loaded.module.parameters())
+        yield Entrant(
+            model.name,
+            "model",
+            logit,
+            probability,
+            note,
+            parameters=parameters,
+            seconds=seconds,
+        )
 
 
 def score_baselines(
@@ -196,7 +211,8 @@ def score_baselines(
         score, probability, note = baseline.predict(task)
         seconds = time.monotonic() - start
         log.info("%s: %.1f s%s", name, seconds, f" ({note})" if note else "")
-        yield Entrant(name, "baseline", score, probability, note, baseline.description)
+        about = note, baseline.description
+        yield Entrant(name, "baseline", score, probability, *about, seconds=seconds)
 
 
 def score_columns(request: SuiteRequest, task: BaselineTask) -> Iterator[Entrant]:

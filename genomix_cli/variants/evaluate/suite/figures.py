@@ -5,7 +5,8 @@ Letters: n variants.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +15,15 @@ from genomix_cli.report import canvas
 from genomix_cli.report.curves import precision_recall, roc
 from genomix_cli.report.curves import reliability as reliability_of
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, shown_measures
-from genomix_cli.variants.evaluate.suite.results import StratumResult, Suite, SuiteResults
+from genomix_cli.variants.evaluate.suite.results import (
+    EntrantResult,
+    Metrics,
+    StratumResult,
+    Suite,
+)
+
+if TYPE_CHECKING:
+    from genomix_cli.variants.evaluate.leaderboard import Row
 
 WIDTH = 9.0
 # Entrants whose curves are drawn together.
@@ -23,10 +32,11 @@ KINDS = {"model": canvas.COLOURS[0], "baseline": canvas.GREY, "column": canvas.C
 KINDS["stack"] = canvas.COLOURS[2]
 
 
-def forest(results: SuiteResults) -> canvas.Picture:
+def forest(
+    rows: Sequence[EntrantResult | Row], main: str, ceiling: Metrics, prevalence: float, units: str
+) -> canvas.Picture:
     """The main metrics of every entrant with their intervals, and the ceiling."""
-    names = [name for name in shown_measures(results.main) if name in results.first.metrics]
-    rows = results.entrants
+    names = [name for name in shown_measures(main) if name in rows[0].metrics]
     figure, axes = canvas.grid(1, len(names), (WIDTH, 0.9 + 0.26 * len(rows)), sharey=True)
     at = np.arange(len(rows))[::-1]
     for ax, name in zip(axes[0], names, strict=True):
@@ -34,24 +44,24 @@ def forest(results: SuiteResults) -> canvas.Picture:
             canvas.interval_bar(ax, y, row.metrics[name], KINDS[row.kind])
         chance = MEASURES[name].chance
         ax.axvline(
-            results.counts.prevalence if chance is None else chance,
+            prevalence if chance is None else chance,
             color=canvas.GREY,
             lw=0.8,
             ls=":",
         )
-        if name in results.ceiling:
-            ax.axvline(results.ceiling[name].value, color="#000000", lw=1.0)
+        if name in ceiling:
+            ax.axvline(ceiling[name].value, color="#000000", lw=1.0)
         ax.set_yticks(at, [canvas.short(row.name, 34) for row in rows])
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.set_xlabel(MEASURES[name].title)
         canvas.rows_alone(ax)
     kinds = {row.kind for row in rows}
-    caption = f"95 % intervals over {results.n_units:,} {results.units}. Blue: models"
+    caption = f"95 % intervals over {units}. Blue: models"
     caption += "; grey: baselines" if "baseline" in kinds else ""
     caption += "; orange: scores of others" if "column" in kinds else ""
     caption += "; green: the stack" if "stack" in kinds else ""
     caption += ". Dotted: chance."
-    if results.ceiling:
+    if ceiling:
         caption += " Black line: the ceiling, of the true probabilities."
     return canvas.Picture("forest", caption, figure)
 

@@ -1,4 +1,4 @@
-"""Files of an evaluation: ``metrics.json``, ``metrics.tsv`` and ``predictions.tsv``."""
+"""Files of an evaluation beside its report: metrics, predictions, and what they took."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ Row = dict[str, Any]
 
 
 def write_files(suite: Suite, shard: Shard, made: Provenance, folder: Path) -> None:
-    """Write the three files into an existing folder."""
+    """Write the files into an existing folder."""
     data = plain(_contents(suite.results, made))
     (folder / "metrics.json").write_text(json.dumps(data, indent=1) + "\n")
+    seconds = {e.name: round(e.seconds, 3) for e in suite.entrants if e.seconds is not None}
+    (folder / "timing.json").write_text(json.dumps(seconds, indent=1) + "\n")
     write_rows(list(_rows(suite.results)), folder / "metrics.tsv", made)
     with (folder / "predictions.tsv").open("w") as handle:
         handle.writelines(f"{line}\n" for line in made.lines())
@@ -67,6 +69,7 @@ def _contents(results: SuiteResults, made: Provenance) -> dict[str, Any]:
                 "kind": each.kind,
                 "note": each.note,
                 "variants": each.n,
+                "parameters": each.parameters,
                 "metrics": each.metrics,
                 "first_less_this": each.difference,
             }

@@ -29,6 +29,8 @@ class EntrantResult:
         The first model less this one, paired, on the variants that have both scores.
     description : str
         What it is, where the name does not say so.
+    parameters : int, optional
+        Of a model.
     """
 
     name: str
@@ -38,6 +40,7 @@ class EntrantResult:
     metrics: Metrics
     difference: Metrics
     description: str = ""
+    parameters: int | None = None
 
 
 class Member(NamedTuple):

@@ -205,7 +205,8 @@ def _compare(entrants: list[Entrant], judge: Judge) -> Iterator[EntrantResult]:
                 difference[name] = interval_of(theirs - replicates)
         n = len(entrant.score) - entrant.missing
         about = entrant.name, entrant.kind, entrant.note
-        yield EntrantResult(*about, n, metrics, difference, entrant.description)
+        last = entrant.description, entrant.parameters
+        yield EntrantResult(*about, n, metrics, difference, *last)
 
 
 def _ceiling(judge: Judge, seed: int) -> Metrics:

@@ -125,7 +125,11 @@ def test_a_model_without_a_calibration_for_the_shard_has_no_probabilities(
 def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
     folder = genome.parent / "report"
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("genomix_mqc.json", "metrics.json", "metrics.tsv", "predictions.tsv", "report.html")
+        *("genomix_mqc.json", "metrics.json", "metrics.tsv", "predictions.tsv", "report.html"),
+        "timing.json",
+    ]
+    assert list(json.loads((folder / "timing.json").read_text())) == [
+        *("reads-tracks", "backwards", "kmer-logistic", "position", "tracks", "nearest-peak")
     ]
     rows = json.loads((folder / "genomix_mqc.json").read_text())
     assert {f"tiny: {each.name}" for each in suite.results.entrants} < set(rows["data"])
@@ -137,6 +141,8 @@ def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
     data = json.loads((folder / "metrics.json").read_text())
     assert data["provenance"]["config"]["models"] == ["reads-tracks", "backwards"]
     assert data["entrants"][0]["metrics"]["auroc"]["value"] > 0.6
+    assert data["entrants"][0]["parameters"] > 0
+    assert data["entrants"][2]["parameters"] is None
     long = pd.read_csv(folder / "metrics.tsv", sep="\t", comment="#")
     assert {"overall", "first less this", "ceiling", "contig", "control"} <= set(long["section"])
     table = pd.read_csv(folder / "predictions.tsv", sep="\t", comment="#")

@@ -1,0 +1,390 @@
+"""A leaderboard: the entrants of several evaluations of the same variants in one table.
+
+Letters: n variants.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from genomix_cli.comparison.bootstrap import to_codes
+from genomix_cli.comparison.intervals import NAN, FloatArray, Interval, interval_of
+from genomix_cli.comparison.tables import plain, write_rows
+from genomix_cli.errors import CheckError, DataError, guarded
+from genomix_cli.genome.tables import open_table
+from genomix_cli.provenance import Provenance, atomic_path, check_folder
+from genomix_cli.report.canvas import style
+from genomix_cli.report.page import write_page
+from genomix_cli.variants.evaluate.suite import figures
+from genomix_cli.variants.evaluate.suite.files import FORMAT as EVALUATION
+from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Truth
+from genomix_cli.variants.evaluate.suite.results import Metrics, verdict
+from genomix_cli.variants.requests import LeaderboardRequest
+
+log = logging.getLogger("genomix")
+
+FORMAT = "genomix-leaderboard"
+#: Of the first model of each evaluation.
+CONTROLS = ("variant_removed", "alleles_swapped", "tracks_withheld", "tracks_shuffled")
+_ALLELE = ["contig", "pos", "ref", "alt", "tissue"]
+_TRUTH = [*_ALLELE, "label", "effect"]
+# Predictions are written with six digits.
+_ROUNDING = 2e-3
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entrant.
+
+    Attributes
+    ----------
+    name, kind, note : str
+    reports : tuple of str
+        Evaluations that it comes from.
+    n : int
+        Variants with a score.
+    metrics, controls : dict of str to Interval
+        Controls by name, the main metric of each; empty for all but first models.
+    parameters, seconds : float or None
+    score : NDArray
+        float64 ``[n]``; NaN where there is none.
+    behind : Interval
+        The leader less this by the main metric, paired, on the variants that both have a score of.
+    """
+
+    name: str
+    kind: str
+    note: str
+    reports: tuple[str, ...]
+    n: int
+    metrics: Metrics
+    controls: Metrics
+    parameters: int | None
+    seconds: float | None
+    score: FloatArray = field(repr=False)
+    behind: Interval = NAN
+
+    def joined(self, other: Row) -> Row:
+        """Return the row of an entrant that two evaluations have."""
+        return replace(
+            self,
+            reports=(*self.reports, *other.reports),
+            controls=self.controls or other.controls,
+        )
+
+
+class Evaluation(NamedTuple):
+    """Contents of a report folder; `truth` has a row of text per variant."""
+
+    name: str
+    path: Path
+    main: str
+    truth: pd.DataFrame
+    rows: list[Row]
+    ceiling: Metrics
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard.
+
+    Attributes
+    ----------
+    main : str
+        Name of the metric that decides.
+    rows : tuple of Row
+        The leader first, then by how far they are behind it.
+    ceiling : dict of str to Interval
+    variants, positives, effects : int
+    contigs : tuple of str
+    units : str
+    n_units, draws : int
+        Of the differences from the leader.
+    notes : tuple of str
+    """
+
+    main: str
+    rows: tuple[Row, ...]
+    ceiling: Metrics
+    variants: int
+    positives: int
+    effects: int
+    contigs: tuple[str, ...]
+    units: str
+    n_units: int
+    draws: int
+    notes: tuple[str, ...]
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of the metrics that any row has, in their usual order."""
+        return [name for name in MEASURES if any(name in row.metrics for row in self.rows)]
+
+
+def make_leaderboard(request: LeaderboardRequest) -> Board:
+    """Join evaluations of the same variants, and write the page and its tables.
+
+    Raises
+    ------
+    UsageError
+        If an evaluation is given twice, or the output exists.
+    DataError
+        If a folder is no evaluation, or damaged.
+    CheckError
+        If they are of different variants or labels, or were judged by another metric.
+    MissingExtraError
+        Without matplotlib.
+    """
+    request.check()
+    check_folder(request.output, "leaderboard.json", FORMAT, "a leaderboard", force=request.force)
+    with style():  # fails early if matplotlib is missing
+        pass
+    names = _names(request.reports)
+    found = [_read(path, name) for path, name in zip(request.reports, names, strict=True)]
+    for other in found[1:]:
+        _refuse_other_data(found[0], other)
+    board = _compare(found, request)
+    inputs = {e.name: e.path / "metrics.json" for e in found}
+    settings = {"reports": names, "draws": request.draws, "seed": request.seed}
+    made = Provenance.of(settings, inputs, request.seed, warnings=board.notes)
+    with atomic_path(request.output, force=request.force) as folder:
+        folder.mkdir()
+        _write(board, made, folder)
+    log.info(headline(board))
+    return board
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Names of the folders, or whole paths where two would be the same."""
+    names = [path.resolve().name for path in paths]
+    return [n if names.count(n) == 1 else str(p) for n, p in zip(names, paths, strict=True)]
+
+
+def _read(path: Path, name: str) -> Evaluation:
+    with guarded(path / "metrics.json"):
+        said = json.loads((path / "metrics.json").read_text())
+    if not isinstance(said, dict) or said.get("format") != EVALUATION:
+        hint = "make one: genomix evaluate SHARD.h5 -m RUN -o REPORT"
+        raise DataError("is no evaluation of models on a shard", where=path, hint=hint)
+    with open_table(path / "predictions.tsv", comment="##") as text:
+        table = text.frame()
+    timing = path / "timing.json"
+    with guarded(path):
+        seconds = json.loads(timing.read_text()) if timing.is_file() else {}
+        truth = table[_TRUTH]
+        main = str(said["main_metric"])
+        controls = {key: _interval(c[main]) for key, c in said["controls"].items()}
+        rows = [
+            Row(
+                **{key: each[key] for key in ("name", "kind", "note")},
+                reports=(name,),
+                n=each["variants"],
+                metrics=_intervals(each["metrics"]),
+                controls=controls if i == 0 else {},
+                parameters=each.get("parameters"),
+                seconds=seconds.get(each["name"]),
+                score=pd.to_numeric(table[each["name"]]).to_numpy(np.float64),
+            )
+            for i, each in enumerate(said["entrants"])
+        ]
+        ceiling = _intervals(said["ceiling"])
+    notes = [f"{name}: {note}" for note in said["notes"]]
+    return Evaluation(name, path, main, truth, rows, ceiling, notes)
+
+
+def _interval(said: dict[str, float | None]) -> Interval:
+    ends = (said[key] for key in Interval._fields)
+    return Interval(*(float("nan") if value is None else value for value in ends))
+
+
+def _intervals(said: dict[str, Any]) -> Metrics:
+    return {name: _interval(each) for name, each in said.items() if name in MEASURES}
+
+
+def _refuse_other_data(first: Evaluation, other: Evaluation) -> None:
+    """Refuse an evaluation of other variants, other labels, or by another metric."""
+    if first.main != other.main:
+        raise CheckError(
+            f"was judged by another metric than {first.name}",
+            where=other.path,
+            expected=MEASURES[first.main].title,
+            found=MEASURES[other.main].title,
+        )
+    one, two = (list(e.truth.itertuples(index=False, name=None)) for e in (first, other))
+    if one == two:
+        return
+    what, expected, found = "other variants", f"{len(one):,} variants", f"{len(two):,}"
+    if len(one) == len(two):
+        a, b = next((a, b) for a, b in zip(one, two, strict=True) if a != b)
+        what = "other labels" if a[: len(_ALLELE)] == b[: len(_ALLELE)] else what
+        expected, found = (" ".join(filter(None, map(str, row))) for row in (a, b))
+    raise CheckError(
+        f"has {what} than {first.name}",
+        where=other.path,
+        expected=expected,
+        found=found,
+        hint="evaluate all on the same shard, with the same test part",
+    )
+
+
+def _merged(found: Sequence[Evaluation]) -> list[Row]:
+    """Return one row for what is the same in several evaluations; name others apart."""
+    rows: list[Row] = []
+    for row in (row for each in found for row in each.rows):
+        same = next(
+            (
+                i
+                for i, r in enumerate(rows)
+                if (r.name, r.kind) == (row.name, row.kind)
+                and np.array_equal(r.score, row.score, equal_nan=True)
+            ),
+            None,
+        )
+        if same is None:
+            rows.append(row)
+        else:
+            rows[same] = rows[same].joined(row)
+    names = [row.name for row in rows]
+    return [
+        row if names.count(row.name) == 1 else replace(row, name=f"{row.name} ({row.reports[0]})")
+        for row in rows
+    ]
+
+
+def _compare(found: Sequence[Evaluation], request: LeaderboardRequest) -> Board:
+    first, rows = found[0], _merged(found)
+    main, truth = first.main, _truth(first.truth)
+    judge = Judge.of(truth, request.draws, request.seed)
+    measure = MEASURES[main]
+    for row in rows:
+        again = judge.replicates(measure, row.score)[0]
+        if not abs(again - row.metrics[main].value) < _ROUNDING:
+            raise DataError(
+                f"predictions.tsv and metrics.json disagree on {row.name}",
+                where=row.reports[0],
+                expected=f"{measure.title} {row.metrics[main].value:.4f}",
+                found=f"{again:.4f}",
+                hint="evaluate again",
+            )
+    whole = max(row.n for row in rows)
+    leader = max((r for r in rows if r.n == whole), key=lambda r: r.metrics[main].value)
+    behind = []
+    for row in rows:
+        both = np.isfinite(row.score) & np.isfinite(leader.score)
+        less = judge.replicates(measure, leader.score, both)
+        behind.append(
+            replace(row, behind=interval_of(less - judge.replicates(measure, row.score, both)))
+        )
+    behind.sort(
+        key=lambda row: (row.name != leader.name, np.nan_to_num(row.behind.value, nan=np.inf))
+    )
+    labels = truth.label[np.isfinite(truth.label)]
+    return Board(
+        main=main,
+        rows=tuple(behind),
+        ceiling=first.ceiling,
+        variants=len(first.truth),
+        positives=int((labels > 0.5).sum()),
+        effects=int(np.isfinite(truth.effect).sum()),
+        contigs=tuple(dict.fromkeys(first.truth["contig"])),
+        units=judge.unit_name,
+        n_units=judge.bootstrap.n_units,
+        draws=judge.bootstrap.draws,
+        notes=tuple(dict.fromkeys(note for each in found for note in each.notes)),
+    )
+
+
+def _truth(table: pd.DataFrame) -> Truth:
+    """Return the labels and effects; groups and true probabilities are not among them."""
+    pos, label, effect = (pd.to_numeric(table[name]) for name in ("pos", "label", "effect"))
+    nothing = np.zeros(len(table), np.int64)
+    return Truth(
+        to_codes(table["contig"]),
+        pos.to_numpy(np.int64) - 1,
+        label.to_numpy(np.float64),
+        effect.to_numpy(np.float64),
+        nothing,
+        nothing.astype(np.float64),
+    )
+
+
+def headline(board: Board) -> str:
+    """Say who leads, and who does as well."""
+    leader, title = board.rows[0], MEASURES[board.main].title
+    figure = f"{leader.name} leads with {title} {leader.metrics[board.main].text()}"
+    if board.main in board.ceiling:
+        figure += f", where {board.ceiling[board.main].value:.3f} is the ceiling"
+    others = board.rows[1:]
+    level = [row.name for row in others if row.behind.sign <= 0]
+    if level:
+        return f"{figure}. No difference that an interval supports to {' and '.join(level)}."
+    if others:
+        margin = f"the next, {others[0].name}, by {others[0].behind.text(sign=True)}"
+        return f"{figure}. It is above every other by more than the interval; {margin}."
+    return f"{figure}."
+
+
+def description(board: Board) -> list[str]:
+    """Return what was tested, and how."""
+    lines = [f"{board.variants:,} held-out variants of {', '.join(board.contigs)}"]
+    if board.positives:
+        lines.append(f"{board.positives:,} positives")
+    if board.effects:
+        lines.append(f"{board.effects:,} with a quantitative effect")
+    if board.draws:
+        lines.append(
+            f"differences from the leader: {board.draws:,} draws of {board.n_units:,} "
+            f"{board.units}, the same for all"
+        )
+    return lines
+
+
+def _write(board: Board, made: Provenance, folder: Path) -> None:
+    """Write the page and its two tables into an existing folder."""
+    contents: dict[str, Any] = {"format": FORMAT, "format_version": 1, "headline": headline(board)}
+    contents |= vars(board) | {"rows": [_contents(row) for row in board.rows]}
+    contents["provenance"] = made.to_dict()
+    text = json.dumps(plain(contents), indent=1)
+    (folder / "leaderboard.json").write_text(f"{text}\n")
+    write_rows(list(_flat(board)), folder / "leaderboard.tsv", made)
+    with style():
+        write_page(
+            "leaderboard.html.j2",
+            folder / "leaderboard.html",
+            verb="evaluate",
+            title="Leaderboard",
+            headline=headline(board),
+            sub="; ".join(description(board)),
+            warnings=board.notes,
+            made=made,
+            **{"board": board, "measures": MEASURES, "figures": figures, "verdict": verdict},
+            controls=[c for c in CONTROLS if any(c in row.controls for row in board.rows)],
+        )
+
+
+def _contents(row: Row) -> dict[str, Any]:
+    contents = {key: value for key, value in vars(row).items() if key not in ("score", "behind")}
+    return contents | {"leader_less_this": row.behind}
+
+
+def _flat(board: Board) -> Iterator[dict[str, Any]]:
+    """Yield the lines of ``leaderboard.tsv``: an entrant each."""
+    for rank, row in enumerate(board.rows, 1):
+        line: dict[str, Any] = {"rank": rank, "name": row.name, "kind": row.kind}
+        line |= {"evaluations": ",".join(row.reports), "variants": row.n}
+        values = {name: row.metrics.get(name) for name in board.measures}
+        values |= {"leader_less_this": row.behind}
+        values |= {name: row.controls.get(name) for name in CONTROLS}
+        for name, interval in values.items():
+            ends = interval._asdict() if interval else dict.fromkeys(Interval._fields)
+            line |= {f"{name}_{end}": value for end, value in ends.items()}
+        yield line | {"parameters": row.parameters, "seconds": row.seconds, "note": row.note}

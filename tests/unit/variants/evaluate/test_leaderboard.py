@@ -1,0 +1,242 @@
+"""Evaluations of the same variants in one table, compared with the leader."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genomix_cli.comparison.metrics.binary import auroc
+from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
+from genomix_cli.formats.detect import is_evaluation
+from genomix_cli.variants.evaluate.leaderboard import Board, headline, make_leaderboard
+from genomix_cli.variants.evaluate.suite.run import evaluate_suite
+from genomix_cli.variants.requests import LeaderboardRequest, SimulationRequest, SuiteRequest
+from genomix_cli.variants.simulate.genome import simulate_genome
+from tests.suite_shard import prepare
+from tests.toy_variant_model import save_toy, toy_registered
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+pytest.importorskip("lightning")
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Evaluations of a toy that reads a track, and of one that reads it backwards."""
+    folder = tmp_path_factory.mktemp("leaderboard")
+    genome = SimulationRequest(folder / "genome", contigs=4, contig_length=150_000, seed=5)
+    simulate_genome(genome)
+    shard = prepare(folder / "genome", folder / "tiny.h5")
+    scores = pd.DataFrame(
+        {
+            "contig": [list(shard.contigs)[i] for i in shard.variants.contig],
+            "pos": shard.variants.pos + 1,
+            "ref": [x.decode() for x in shard.variants.ref],
+            "alt": [x.decode() for x in shard.variants.alt],
+            "half": shard.variants.label
+            + np.random.default_rng(0).normal(0, 0.3, len(shard.variants.pos)),
+        }
+    )
+    snv = (scores["ref"].str.len() == 1) & (scores["alt"].str.len() == 1)
+    scores[snv][::2].to_csv(folder / "scores.tsv", sep="\t", index=False)
+    with toy_registered():
+        for name, sign, more in (
+            ("ahead", 1.0, {}),
+            ("behind", -1.0, {"table": folder / "scores.tsv", "columns": ("half",)}),
+        ):
+            run = save_toy(folder / name, shard, sign=sign)
+            out = folder / f"of-{name}"
+            models: dict[str, Any] = {
+                "models": (str(run),),
+                "baselines": ("nearest-peak",),
+                "draws": 20,
+            }
+            evaluate_suite(SuiteRequest(shard.path, out, **models, **more))
+    return folder / "of-ahead", folder / "of-behind"
+
+
+@pytest.fixture(scope="module")
+def board(reports: tuple[Path, Path]) -> Board:
+    return make_leaderboard(LeaderboardRequest(reports, reports[0].parent / "board", draws=60))
+
+
+@pytest.fixture
+def changed(reports: tuple[Path, Path], tmp_path: Path) -> Callable[..., Path]:
+    """``changed(file, old, new)`` -> a copy of the second evaluation with a change in a file."""
+
+    def make(name: str = "", change: Callable[[str], str] = str) -> Path:
+        copy = tmp_path / "copy"
+        shutil.copytree(reports[1], copy)
+        if name:
+            (copy / name).write_text(change((copy / name).read_text()))
+        return copy
+
+    return make
+
+
+def test_the_leader_comes_first_and_the_others_by_how_far_they_are_behind(board: Board) -> None:
+    names = [row.name for row in board.rows]
+    assert names[0] in ("ahead", "nearest-peak")  # `half` does not score all variants
+    assert set(names) == {"ahead", "behind", "half", "nearest-peak"}
+    behind = [row.behind.value for row in board.rows[1:]]
+    assert behind == sorted(behind)
+    assert behind[0] < 0
+    assert names[1] == "half"
+    assert board.rows[-1].name == "behind"
+    assert board.rows[-1].behind.low > 0
+    assert board.rows[0].behind == (0, 0, 0)
+
+
+def test_differences_are_paired_on_the_variants_of_both(
+    board: Board, reports: tuple[Path, Path]
+) -> None:
+    one, two = (pd.read_csv(r / "predictions.tsv", sep="\t", comment="#") for r in reports)
+    leader, half = one[board.rows[0].name], two["half"]
+    both = half.notna() & one["label"].notna()
+    label = one["label"][both]
+    row = next(row for row in board.rows if row.name == "half")
+    assert row.n == half.notna().sum() < board.variants
+    expected = auroc(label, leader[both]) - auroc(label, half[both])
+    assert row.behind.value == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_is_the_same_in_both_is_one_row(board: Board, reports: tuple[Path, Path]) -> None:
+    rows = {row.name: row for row in board.rows}
+    assert rows["nearest-peak"].reports == ("of-ahead", "of-behind")
+    assert rows["ahead"].reports == ("of-ahead",)
+    said = json.loads((reports[0] / "metrics.json").read_text())
+    value = said["entrants"][0]["metrics"]["auroc"]
+    assert rows["ahead"].metrics["auroc"] == tuple(value.values())
+    removed = said["controls"]["variant_removed"]["auroc"]["value"]
+    assert rows["ahead"].controls["variant_removed"].value == removed
+    assert rows["nearest-peak"].controls == {}
+    assert rows["ahead"].parameters == 1
+    assert rows["ahead"].seconds is not None
+    assert rows["half"].parameters is rows["half"].seconds is None
+    assert board.ceiling["auroc"].value == said["ceiling"]["auroc"]["value"]
+
+
+def test_the_same_name_with_other_scores_is_told_apart(
+    reports: tuple[Path, Path], changed: Callable[..., Path], tmp_path: Path
+) -> None:
+    renamed = changed("metrics.json", lambda text: text.replace('"behind"', '"ahead"'))
+    table = renamed / "predictions.tsv"
+    table.write_text(table.read_text().replace("\tbehind\t", "\tahead\t"))
+    request = LeaderboardRequest((reports[0], renamed), tmp_path / "board", draws=0)
+    names = {row.name for row in make_leaderboard(request).rows}
+    assert names == {"ahead (of-ahead)", "ahead (copy)", "half", "nearest-peak"}
+
+
+def test_the_folder_holds_page_and_tables(board: Board, reports: tuple[Path, Path]) -> None:
+    folder = reports[0].parent / "board"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("leaderboard.html", "leaderboard.json", "leaderboard.tsv")
+    ]
+    data = json.loads((folder / "leaderboard.json").read_text())
+    assert [row["name"] for row in data["rows"]] == [row.name for row in board.rows]
+    assert list(data["provenance"]["inputs"]) == [
+        *("of-ahead metrics.json", "of-behind metrics.json")
+    ]
+    table = pd.read_csv(folder / "leaderboard.tsv", sep="\t", comment="#")
+    assert table["name"].tolist() == [row.name for row in board.rows]
+    assert table["auroc_value"].notna().all()
+    page = (folder / "leaderboard.html").read_text()
+    assert headline(board).split(",")[0] in page
+    assert "of-ahead: only 2 loci" in page
+    assert page.count("<figure>") == 1
+    assert "variant removed" in page
+
+
+def test_the_same_evaluations_give_the_same_bytes(
+    board: Board, reports: tuple[Path, Path], tmp_path: Path
+) -> None:
+    make_leaderboard(LeaderboardRequest(reports, tmp_path / "board", draws=60))
+    for path in (tmp_path / "board").iterdir():
+        if path.suffix != ".html":  # which has the command that runs
+            assert path.read_bytes() == (reports[0].parent / "board" / path.name).read_bytes()
+
+
+def test_the_headline_says_whom_the_leader_is_not_above(board: Board) -> None:
+    clear = replace(board, rows=(board.rows[0], board.rows[-1]))
+    assert "It is above every other by more than the interval; the next, behind, by +" in headline(
+        clear
+    )
+    assert f"{board.rows[0].name} leads with AUROC 0." in headline(board)
+    assert "No difference that an interval supports to half" in headline(board)
+    assert headline(replace(board, rows=board.rows[:1])).endswith("is the ceiling.")
+
+
+def other_label(text: str) -> str:
+    lines = text.splitlines()
+    fields = lines[-1].split("\t")
+    fields[5] = "1" if fields[5].startswith("0") else "0"
+    return "\n".join([*lines[:-1], "\t".join(fields)]) + "\n"
+
+
+BAD: dict[str, tuple[str, Callable[[str], str], type[GenomixError], str]] = {
+    "other labels": (
+        "predictions.tsv",
+        other_label,
+        CheckError,
+        "copy: has other labels than of-ahead",
+    ),
+    "fewer variants": (
+        "predictions.tsv",
+        lambda text: text.rsplit("\n", 2)[0] + "\n",
+        CheckError,
+        "copy: has other variants than of-ahead",
+    ),
+    "another contig": (
+        "predictions.tsv",
+        lambda text: text.replace("chr4", "chr5"),
+        CheckError,
+        r"copy: has other variants than of-ahead \(expected chr4 \d+ .*found chr5",
+    ),
+    "another metric": (
+        "metrics.json",
+        lambda text: text.replace('"main_metric": "auroc"', '"main_metric": "auprc"').replace(
+            '"auroc"', '"auprc"'
+        ),
+        CheckError,
+        "copy: was judged by another metric",
+    ),
+    "scores of another run": (
+        "metrics.json",
+        lambda text: text.replace('"value": 0.', '"value": 0.1'),
+        DataError,
+        "predictions.tsv and metrics.json disagree on behind",
+    ),
+    "no format": (
+        "metrics.json",
+        lambda text: text.replace("genomix-evaluation", "other"),
+        DataError,
+        "copy: is no evaluation of models on a shard",
+    ),
+    "damaged": ("metrics.json", lambda text: text[:-30], DataError, "metrics.json: "),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_joined_is_one_line(
+    reports: tuple[Path, Path], changed: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    file, change, error, message = BAD[name]
+    copy = changed(file, change)
+    with pytest.raises(error, match=message):
+        make_leaderboard(LeaderboardRequest((reports[0], copy), tmp_path / "board", draws=0))
+    assert not (tmp_path / "board").exists()
+
+
+def test_an_evaluation_is_known_by_its_metrics(reports: tuple[Path, Path], tmp_path: Path) -> None:
+    assert is_evaluation(reports[0])
+    assert not is_evaluation(reports[0].parent)
+    with pytest.raises(UsageError, match="the same evaluation twice"):
+        make_leaderboard(LeaderboardRequest((reports[0], reports[0]), tmp_path / "b"))
