@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 log = logging.getLogger("genomix")
@@ -126,6 +127,19 @@ class MissingExtraError(GenomixError):
             f"{package} is not installed",
             hint=f"run: pip install 'genomix-toolkit[{extra}]'",
         )
+
+
+def require_files(*paths: Path | None) -> None:
+    """Refuse what is not there before anything heavy is imported to read it.
+
+    Raises
+    ------
+    DataError
+        Naming the first that is missing.
+    """
+    for path in paths:
+        if path is not None and str(path) != "-" and not path.exists():
+            raise DataError("no such file", where=path)
 
 
 @contextmanager

@@ -221,6 +221,7 @@ def _parameters(leaf: Leaf) -> list[Any]:
                 default=None,
                 envvar=option.env or None,
                 help=option.help,
+                shell_complete=_completing(leaf),
             )
         )
     if option.argument:
@@ -237,6 +238,21 @@ def _parameters(leaf: Leaf) -> list[Any]:
             )
         )
     return made
+
+
+def _completing(leaf: Leaf) -> Callable[..., list[str]] | None:
+    """Return what completes the value of an option in the shell, where there are choices."""
+    if not leaf.choices:
+        return None
+
+    def complete(ctx: Any, param: Any, incomplete: str) -> list[str]:
+        # Of several values with commas the last is being typed.
+        done, comma, begun = (
+            incomplete.rpartition(",") if leaf.option.commas else ("", "", incomplete)
+        )
+        return [f"{done}{comma}{each}" for each in leaf.choices if each.startswith(begun)]
+
+    return complete
 
 
 def common_options() -> list[Any]:

@@ -117,7 +117,12 @@ class VerbGroup(TyperGroup):
         """Put the domain's word before arguments that have none."""
         words = {*self.verb.domains, *HELP}
         if self.verb.by_input and args and args[0] not in words:
-            word = self._word(args)
+            try:
+                word = self._word(args)
+            except UsageError:
+                if not ctx.resilient_parsing:
+                    raise
+                word = next(iter(self.verb.domains))  # the shell asks while the line is typed
             args = [word, *args] if word else ["--help"]
         return super().parse_args(ctx, args)
 

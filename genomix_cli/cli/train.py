@@ -11,7 +11,7 @@ from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import print_held_out, print_results, print_rows
 from genomix_cli.cohorts.requests import HELD_OUT
 from genomix_cli.cohorts.requests import TrainRequest as CohortRequest
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import UsageError, require_files
 from genomix_cli.options import Device, Option, Precision, Seed, Threads, option
 from genomix_cli.registry import SEQUENCE_TASKS
 from genomix_cli.sequences.requests import TASKS, TaskOptions
@@ -55,6 +55,7 @@ class Labels:
 
 def train_on_labels(asked: Labels) -> None:
     """Train on labelled variants, and print the metrics of what was held out."""
+    require_files(asked.request.shard)
     from genomix_cli.learning.processes import first_process
     from genomix_cli.variants.train.cross_validate import cross_validate
     from genomix_cli.variants.train.supervised import train_variants
@@ -69,6 +70,7 @@ def train_on_labels(asked: Labels) -> None:
 
 def pretrain_on_genome(request: PretrainRequest) -> None:
     """Pre-train on a genome, and print how well hidden bases and tracks are predicted."""
+    require_files(request.shard)
     from genomix_cli.learning.processes import first_process
     from genomix_cli.variants.train.pretrain.run import pretrain
 

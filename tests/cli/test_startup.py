@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import resource
 import signal
 import subprocess
@@ -108,6 +109,52 @@ def test_shell_completion(genomix: Any) -> None:
     assert (
         "_GENOMIX_COMPLETE" in genomix("--show-completion", code=None, env={"SHELL": "bash"}).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("genomix train variants x.h5 --model gm", ["gmt"]),
+        ("genomix score variants x.vcf --check-ref ", ["w", "e", "x"]),
+        ("genomix score x.vcf --mode sh", ["shared"]),
+        ("genomix score --mode sh", ["shared"]),
+        ("genomix evaluate suite x.h5 --baselines tracks,pos", ["tracks,position"]),
+        ("genomix score variants x.vcf --regions c", []),
+    ],
+)
+def test_choices_are_completed(typed: str, completed: list[str], genomix: Any) -> None:
+    words = typed.split(" ")
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
+    found = genomix(env=asked | {"_GENOMIX_COMPLETE": "complete_bash"}).stdout.split()
+    assert found == completed
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["score", "absent.vcf", "-f", "also.fa"],
+        ["explain", "absent.vcf", "-f", "also.fa", "-o", "out.tsv"],
+        ["train", "absent.h5", "-o", "run", "--valid-contigs", "chr2"],
+        ["train", "absent.h5", "-o", "run", "--task", "pretrain"],
+        ["prepare", "variants", "--vcf", "absent.vcf", "--fasta", "also.fa", "-o", "x.h5"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_missing_input_is_told_before_torch_is_loaded(words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        f"os.chdir({str(tmp_path)!r})\n"
+        "from genomix_cli.cli.main import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    process = run(code, *words)
+    assert process.returncode == 1
+    assert re.search(
+        r"(absent\.(vcf|h5)|also\.fa): (no such|cannot be read: No such) file", process.stderr
+    )
+    assert process.stderr.splitlines()[-1] == "False"
+    assert not list(tmp_path.iterdir())
 
 
 # A command that fails as told, in the place of `inspect`: how main() ends is its business alone.
