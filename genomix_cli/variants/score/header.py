@@ -75,7 +75,9 @@ def facts_of_run(request: ScoreRequest, plan: Plan) -> list[tuple[str, str]]:
     ]
     calibration = holding(plan.config.calibrations, plan.conditions)
     if calibration is not None:
-        facts.append(("Calibration", f"fitted to {calibration.conditions}"))
+        slope, intercept = calibration.platt
+        fitted = f"fitted to {calibration.conditions}: slope {slope:.6g}, intercept {intercept:.6g}"
+        facts.append(("Calibration", fitted))
     if plan.background is not None:
         facts.append(("Background", str(plan.background)))
     if plan.absent:

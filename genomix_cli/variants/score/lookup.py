@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from genomix_cli.errors import DataError
@@ -25,6 +26,8 @@ DECISIVE = ("cell", "uncovered", "max_gap_bins", "mode", "both_strands")
 #: Two scores of an allele that differ by no more are the same one.
 ROUNDING = 1e-3
 _DIGEST = " sha256:"
+# Lines of a header that have to agree.
+_SAID = ("Background", "Calibration")
 Facts = dict[str, list[str]]
 
 # A number as the VCF specification has it, or none.
@@ -45,8 +48,8 @@ class Lookup:
         How this run makes its scores.
     inputs_decide : bool
         False for a model that reads the sequence alone.
-    background : str
-        Description of the background that ranks are among; empty if there is none.
+    facts : mapping of str to str
+        What else it says of itself: the background that ranks are among, and the calibration.
     reference : Reference
 
     Attributes
@@ -72,7 +75,7 @@ class Lookup:
         reference: Reference,
         *,
         inputs_decide: bool = True,
-        background: str = "",
+        facts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._reference = reference
         self._open = ExitStack()
@@ -84,7 +87,7 @@ class Lookup:
                 self._open.callback(file.close)
                 self._files.append(file)
                 if file.facts:
-                    _refuse_other(file, made, inputs_decide, background)
+                    _refuse_other(file, made, inputs_decide, facts)
                 else:
                     told = "does not say how it was made: its scores are taken as they are"
                     self.warnings.append(f"{path.name} {told}")
@@ -272,13 +275,15 @@ def _refuse_lacking(path: Path, lacking: Sequence[str]) -> None:
         )
 
 
-def _refuse_other(file: ScoreFile, made: Provenance, inputs_decide: bool, background: str) -> None:
+def _refuse_other(
+    file: ScoreFile, made: Provenance, inputs_decide: bool, said: Mapping[str, str]
+) -> None:
     """Raise DataError if a file's scores were not made as this run makes them."""
     here = _making(
         [made.model],
         made.config,
         [f"{role}{_DIGEST}{digest}" for role, digest in made.inputs.items()],
-        [background] if background else [],
+        {name: [text] for name, text in said.items()},
         inputs_decide,
     )
     facts = file.facts
@@ -286,8 +291,8 @@ def _refuse_other(file: ScoreFile, made: Provenance, inputs_decide: bool, backgr
         config = dict(json.loads((facts.get("Config") or ["{}"])[0]))
     except (ValueError, TypeError) as error:
         raise DataError("its ##genomixConfig is damaged", where=file.name) from error
-    inputs, ranks = facts.get("Input", []), facts.get("Background", [])
-    there = _making(facts.get("Model", []), config, inputs, ranks, inputs_decide)
+    model, inputs = facts.get("Model", []), facts.get("Input", [])
+    there = _making(model, config, inputs, facts, inputs_decide)
     differing = [name for name in {**here, **there} if here.get(name) != there.get(name)]
     if differing:
         mode = there.get("mode")
@@ -304,7 +309,7 @@ def _making(
     model: Sequence[str],
     config: Mapping[str, Any],
     inputs: Iterable[str],
-    background: Sequence[str],
+    facts: Mapping[str, Sequence[str]],
     inputs_decide: bool,
 ) -> dict[str, str]:
     """Return everything that scores and ranks depend on, by what it is called in messages."""
@@ -317,6 +322,4 @@ def _making(
             words = label.split(" ")
             if words[0] in ("track", "contacts", "shard"):
                 making[" ".join(words[: 1 + (words[0] == "track")])] = digest[:12]
-    if background:
-        making["background"] = background[0]
-    return making
+    return making | {name.lower(): facts[name][0] for name in _SAID if facts.get(name)}

@@ -272,6 +272,13 @@ REFUSED: dict[str, tuple[Callable[[Any, Path, Path], Path], type[GenomixError], 
         DataError,
         ["expected background none, found background rare"],
     ),
+    "another calibration": (
+        lambda changed, scored, path: changed(
+            lambda line: line.replace("##genomixDevice=cpu", "##genomixCalibration=slope 2")
+        ),
+        DataError,
+        ["expected calibration none, found calibration slope 2"],
+    ),
     "a field less": (
         lambda changed, scored, path: changed(
             lambda line: "" if "ID=GENOMIX_DA_K562" in line else line
