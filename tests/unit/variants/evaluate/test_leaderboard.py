@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.detect import is_evaluation
@@ -171,6 +172,9 @@ def test_the_headline_says_whom_the_leader_is_not_above(board: Board) -> None:
     )
     assert f"{board.rows[0].name} leads with AUROC 0." in headline(board)
     assert "No difference that an interval supports to half" in headline(board)
+    as_good = replace(board.rows[-1], behind=Interval(0.01, -0.01, 0.03))
+    level = replace(board, rows=(board.rows[0], as_good))
+    assert "No difference that an interval supports to behind." in headline(level)
     assert headline(replace(board, rows=board.rows[:1])).endswith("is the ceiling.")
 
 

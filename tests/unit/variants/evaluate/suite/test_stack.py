@@ -162,6 +162,7 @@ def test_a_whole_evaluation_with_a_stack(
     assert [e.kind for e in results.entrants] == ["model", "baseline", "column", "stack"]
     assert results.stack is not None
     assert results.stack.best == "other"
+    assert [e.kind for e in results.rivals] == ["baseline", "column"]
     assert results.best_rival is not None
     assert results.best_rival.name == "other"
     assert results.first.name in results.entrants[-1].description
