@@ -80,6 +80,20 @@ class ModelConfig:
         found: ActivityConfig | None = class_of(self.model).activity_of(self.arch)
         return found
 
+    def core_bins(self, folder: Path) -> int:
+        """Return the bins in the middle of a shared window whose variants it serves.
+
+        Raises
+        ------
+        DataError
+            If the architecture is none of this model's.
+        """
+        config_class = class_of(self.model).config_class
+        try:
+            return int(from_dict(config_class, self.arch, where=folder / CONFIG).core_bins)
+        except UsageError as error:
+            raise DataError(f"is damaged: {error}", where=folder / CONFIG) from error
+
     def conditions(
         self,
         tracks: Collection[str] | None = None,

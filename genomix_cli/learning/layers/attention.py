@@ -6,6 +6,7 @@ Letters: B batch, N keys, Q queries, d width, H heads, e = d/H, R blocks of the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -69,15 +70,19 @@ class MultiHeadAttention(nn.Module):
         return self.merge(F.scaled_dot_product_attention(*self.project(x)))
 
 
-def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Fused attention with an additive bias between equal blocks of queries and of keys.
+def biased_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, sizes: Sequence[int] = ()
+) -> Tensor:
+    """Fused attention with an additive bias between blocks of queries and of keys.
 
     Parameters
     ----------
     q, k, v : Tensor
         ``[B, H, N, e]``.
     bias : Tensor, optional
-        ``[B, H, R, R]``: of each block of N / R queries towards each block of N / R keys.
+        ``[B, H, R, R]``: of each block of queries towards each block of keys.
+    sizes : sequence of int
+        Queries, and keys, of each block: R numbers that sum to N.
 
     Returns
     -------
@@ -87,22 +92,30 @@ def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Te
     if bias is None:
         return F.scaled_dot_product_attention(q, k, v)
     if bias.requires_grad or q.device.type != "cpu":
-        return _appended_attention(q, k, v, bias)
-    return _blocked_attention(q, k, v, bias)
+        return _appended_attention(q, k, v, bias, sizes)
+    return _blocked_attention(q, k, v, bias, sizes)
 
 
-def _appended_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+def block_of(sizes: Sequence[int], device: torch.device) -> Tensor:
+    """Return the block of each query or key, int64 ``[N]``."""
+    each = torch.tensor(sizes, device=device)
+    return torch.arange(len(sizes), device=device).repeat_interleave(each, output_size=sum(sizes))
+
+
+def _appended_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, sizes: Sequence[int]
+) -> Tensor:
     """The bias inside the product, with its gradient.
 
     A dense bias that needs a gradient drops the fused kernel to the slow path, and flash attention
     refuses any. Appending a query's row of the bias to it, and a one-hot of its block to each key,
     adds the same bias exactly, with no ``[H, N, N]`` in memory.
     """
-    width, rank, length = q.shape[-1], bias.shape[-1], q.shape[-2]
+    width, rank = q.shape[-1], bias.shape[-1]
     total = math.ceil((width + rank) / HEAD_MULTIPLE) * HEAD_MULTIPLE
     pad = total - width
     # Scores are divided by sqrt(total) instead of sqrt(width), which the factors here undo.
-    block = torch.arange(length, device=q.device) // (length // rank)
+    block = block_of(sizes, q.device)
     rows = F.pad(bias[:, :, block], (0, pad - rank)) * math.sqrt(total)
     onehot = F.one_hot(block, pad).to(k.dtype).expand(*k.shape[:-1], pad)
     q = torch.cat([q * math.sqrt(total / width), rows.to(q.dtype)], dim=-1)
@@ -110,27 +123,28 @@ def _appended_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor
     return F.scaled_dot_product_attention(q, k, F.pad(v, (0, pad)))[..., :width]
 
 
-def _blocked_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Each block of queries as a batch of its own, whose queries share one row of the bias.
+def _blocked_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, sizes: Sequence[int]
+) -> Tensor:
+    """Each block of queries by itself, since its queries share one row of the bias.
 
     On a CPU a third faster than appended columns, which widen both products.
     """
-    batch, heads, length, width = q.shape
-    rank = bias.shape[-1]
-    rows = bias.repeat_interleave(length // rank, dim=-1).to(q.dtype)  # [B, H, R, N]
-    out = torch.empty_like(q)
-    for b in range(batch):
-        mixed = F.scaled_dot_product_attention(
-            q[b].unflatten(1, (rank, -1)).transpose(0, 1),  # [R, H, N / R, e]
-            k[b].expand(rank, -1, -1, -1),
-            v[b].expand(rank, -1, -1, -1),
-            attn_mask=rows[b].transpose(0, 1)[:, :, None],
-        )
-        out[b] = mixed.transpose(0, 1).reshape(heads, length, width)
-    return out
+    rows = bias[..., block_of(sizes, q.device)].to(q.dtype)  # [B, H, R, N]
+    parts = [
+        F.scaled_dot_product_attention(block, k, v, attn_mask=rows[:, :, i : i + 1])
+        for i, block in enumerate(q.split(list(sizes), dim=2))
+    ]
+    return torch.cat(parts, dim=2)
 
 
-def read_only_attention(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Tensor:
+def read_only_attention(
+    q: Tensor,
+    own: KeyValue,
+    shared: KeyValue,
+    bias: Tensor | None = None,
+    sizes: Sequence[int] = (),
+) -> Tensor:
     """Each group's tokens attend to shared keys and to themselves, one softmax over both.
 
     The groups (variants) do not see each other, and the shared tokens see none of them, so the
@@ -146,16 +160,19 @@ def read_only_attention(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor
     shared : KeyValue
         ``[B, H, N, e]``.
     bias : Tensor, optional
-        ``[B, H, G, R]``: of each group towards each block of N / R shared keys, the same for all
-        of its tokens.
+        ``[B, H, G, R]``: of each group towards each block of shared keys, the same for all of its
+        tokens.
+    sizes : sequence of int
+        Keys of each block: R numbers that sum to N.
 
     Returns
     -------
     Tensor
         ``[B, G, H, Q, e]``.
     """
+    by_key = None if bias is None else LOG2_E * bias[..., block_of(sizes, q.device)]
     if torch.is_grad_enabled() or q.device.type != "cpu":
-        return _read(q, own, shared, bias)
+        return _read(q, own, shared, by_key)
     # A CPU is three times faster where the scores stay in its cache.
     size = max(1, CACHED_SCORES // (q.shape[2] * q.shape[3] * shared.key.shape[2]))
     parts = range(0, q.shape[1], size)
@@ -165,7 +182,7 @@ def read_only_attention(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor
                 q[:, i : i + size],
                 KeyValue(own.key[:, i : i + size], own.value[:, i : i + size]),
                 shared,
-                None if bias is None else bias[:, :, i : i + size],
+                None if by_key is None else by_key[:, :, i : i + size],
             )
             for i in parts
         ],
@@ -174,7 +191,7 @@ def read_only_attention(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor
 
 
 def _read(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Tensor:
-    """:func:`read_only_attention` of all groups at once."""
+    """:func:`read_only_attention` of all groups at once; bias ``[B, H, G, N]`` in log 2."""
     # Scores in units of log 2: on a CPU powers of 2 take half the time of powers of e.
     q = (q * (LOG2_E * q.shape[-1] ** -0.5)).transpose(1, 2)  # [B, H, G, Q, e]
     shape = q.shape[:-1]
@@ -184,8 +201,8 @@ def _read(q: Tensor, own: KeyValue, shared: KeyValue, bias: Tensor | None) -> Te
     inner = inner.float()
     outer = (q.flatten(2, 3) @ shared.key.transpose(-1, -2)).float()  # [B, H, G Q, N]
     if bias is not None:
-        blocks = outer.view(*shape, bias.shape[-1], -1)
-        blocks += LOG2_E * bias[:, :, :, None, :, None]
+        each = outer.view(*shape, -1)
+        each += bias[:, :, :, None]
     # In place, since this is the one large array.
     top = torch.maximum(outer.detach().amax(-1).view(shape), inner.detach().amax(-1))[..., None]
     outer = outer.sub_(top.flatten(2, 3)).exp2_()

@@ -38,8 +38,8 @@ from genomix_cli.variants.records.cutting import head, suited_mode
 from genomix_cli.variants.records.inputs import haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest
-from genomix_cli.variants.score.engine import MODES, WINDOW_STARTS, Mode
-from genomix_cli.variants.score.plan import ignoring, unread
+from genomix_cli.variants.score.engine import MODES, Mode, start_of
+from genomix_cli.variants.score.plan import CORE, ignoring, unread
 from genomix_cli.variants.score.tags import (
     DEMONSTRATION,
     PROBABILITY,
@@ -103,7 +103,8 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     summaries: list[Summary] = []
     with closing(source):
         warn(loaded, source)
-        selection = select_sites(request, source.fasta)
+        core = loaded.module.core_bins * BIN_SIZE or CORE
+        selection = select_sites(request, source.fasta, core)
         explainer = (
             Explainer(loaded, source, request, mode=selection.mode)
             if loaded.module.reads_window
@@ -183,8 +184,15 @@ class Selection(NamedTuple):
     mode: Mode
 
 
-def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
+def select_sites(request: ExplainRequest, fasta: Fasta, core: int) -> Selection:
     """Return the alleles to explain, in the order of the VCF.
+
+    Parameters
+    ----------
+    request : ExplainRequest
+    fasta : Fasta
+    core : int
+        Bases of a core of the model's windows.
 
     Raises
     ------
@@ -200,7 +208,7 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
     with VcfReader(request.variants) as reader:
         records = iter(reader)
         first = head(records)
-        mode = scored_mode(reader.header, first)
+        mode = scored_mode(reader.header, first, core)
         alleles = _alleles(reader, chain(first, records), fasta, request.top is not None)
         for key, site, score, reason in alleles:
             if wanted and key not in wanted:
@@ -218,10 +226,10 @@ def select_sites(request: ExplainRequest, fasta: Fasta) -> Selection:
     return Selection(chosen[: request.max_variants], mode)
 
 
-def scored_mode(header: Header, first: Sequence[Record]) -> Mode:
+def scored_mode(header: Header, first: Sequence[Record], core: int) -> Mode:
     """Return the mode in which a VCF with this head was scored, or would be."""
     stated = (mode for mode in MODES if f"{LINE}Mode={mode}" in header.meta)
-    return next(stated, None) or suited_mode(first)
+    return next(stated, None) or suited_mode(first, core)
 
 
 def _alleles(
@@ -300,7 +308,7 @@ class Explainer:
         *,
         mode: Mode = "shared",
     ) -> None:
-        self.window_start = WINDOW_STARTS[mode]
+        self.mode = mode
         self.model: GMT = loaded.module
         conditions = loaded.config.conditions(
             request.tracks, contacts=request.contacts is not None, uncovered=request.uncovered
@@ -320,7 +328,7 @@ class Explainer:
 
     def explain(self, site: Site) -> Explanation:
         """Explain one allele in the window in which it is scored."""
-        start = self.window_start(site.allele.pos, self.model.n_bins * BIN_SIZE)
+        start = start_of(site.allele.pos, self.model, self.mode)
         window = load_window(self.source, site.contig, start, self.model.n_bins)
         flank = self.model.flank
         around = haplotypes(self.source, site.contig, [site.allele], flank)

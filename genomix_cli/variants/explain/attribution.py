@@ -9,8 +9,8 @@ of both haplotypes, and over the tracks. Two baselines answer two questions:
 Values are changes of the log-odds of the calibrated probability, so they add up to the change
 between the baseline and the variant. A k-mer's value is spread equally over its k bases.
 
-Letters in shapes: N bins, M tracks, G variants, H haplotype bases, r radius, w embedding width,
-k k-mer.
+Letters in shapes: N bins, M tracks, G variants, S steps, H haplotype bases, r radius, w embedding
+width, k k-mer.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from genomix_cli.comparison.explanation import (
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.shuffle import dinucleotide_shuffle
 from genomix_cli.learning.finite import finite
+from genomix_cli.variants.models.allele_tokens import Alleles
 from genomix_cli.variants.models.base import Variants, Window
-from genomix_cli.variants.models.gmt import GMT, Alleles
+from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, Haplotypes, WindowArrays
 from genomix_cli.variants.score.engine import window_tensors
 
@@ -172,23 +173,18 @@ class Attributor:
         bins = variants.offset // BIN_SIZE
         with torch.no_grad():
             context = model.window(inputs.window)
-            x = model.embed_alleles(variants)
+            x = model.local.alleles(variants)
 
-        def log_odds(alt: Tensor, alt_inside: Tensor, log_length: Tensor) -> Tensor:
+        def log_odds(alt: Tensor, log_length: Tensor) -> Tensor:
             # The steps of the path go through as variants of one window: [S, ...] -> [1, S, ...].
-            places = len(alt)
-            moved = Alleles(
-                x.ref.expand(-1, places, -1, -1),
-                alt[None],
-                x.ref_inside.expand(-1, places, -1),
-                alt_inside[None],
-                log_length[None],
-            )
-            return self.slope * model.decode(context, moved, bins.expand(-1, places))[0]
+            steps = len(alt)
+            ref = x.ref.expand(-1, steps, -1, -1, -1)
+            moved = Alleles(ref, alt[None], log_length[None])
+            return self.slope * model.decode(context, moved, bins.expand(-1, steps))[0]
 
         no_change = x.log_length[..., :1].expand_as(x.log_length)
-        base = x._replace(alt=x.ref, alt_inside=x.ref_inside, log_length=no_change)
-        moving = ("alt", "alt_inside", "log_length")
+        base = x._replace(alt=x.ref, log_length=no_change)
+        moving = ("alt", "log_length")
         path = integrate(
             log_odds,
             [getattr(x, name)[0] for name in moving],
@@ -211,7 +207,7 @@ class Attributor:
         model, window, variants = self.model, inputs.window, inputs.variants
         bins = variants.offset // BIN_SIZE
         with torch.no_grad():
-            x = model.embed_alleles(variants)
+            x = model.local.alleles(variants)
             base = self._mean_alleles(shuffled, variants)
             sequence = model.embed_window(window.codes)
             base_sequence = model.embed_window(shuffled).mean(0, keepdim=True)
@@ -253,7 +249,7 @@ class Attributor:
         rows = shuffled[:, None, first : first + variants.ref.shape[-1]]
         length = variants.ref_len.expand(len(rows), -1)
         offset = variants.offset.expand(len(rows), -1)
-        alleles = self.model.embed_alleles(Variants(offset, rows, rows, length, length))
+        alleles = self.model.local.alleles(Variants(offset, rows, rows, length, length))
         return Alleles(*(t.mean(0, keepdim=True) for t in alleles))
 
     def _window_bases(self, codes: Tensor, shuffled: Tensor, gradient: Tensor) -> FloatArray:
@@ -283,24 +279,16 @@ class Attributor:
             name: _array(((getattr(x, name) - getattr(base, name)) * gradient)[0, 0].sum(-1))
             for name, gradient in gradients.items()
         }
-        inside_ref = float(values.get("ref_inside", 0.0))
-        inside_alt = float(values["alt_inside"])
-        if not int(variants.alt_len):
-            # A deleted allele has no bases: its effect is credited to those of the reference.
-            inside_ref, inside_alt = inside_ref + inside_alt, 0.0
-        none = np.zeros(2 * self.model.config.radius)
-        ref = self._haplotype_bases(values.get("ref", none), inside_ref, variants.ref_len, variants)
-        alt = self._haplotype_bases(values["alt"], inside_alt, variants.alt_len, variants)
+        none = np.zeros_like(values["alt"])
+        ref, alt = (
+            self._haplotype_bases(values.get(name, none), length, variants.ref.shape[-1])
+            for name, length in (("ref", variants.ref_len), ("alt", variants.alt_len))
+        )
         return ref, alt, float(values["log_length"])
 
-    def _haplotype_bases(
-        self, around: FloatArray, inside: float, length: Tensor, variants: Variants
-    ) -> FloatArray:
-        n = int(length)
-        starts = self.model.local_kmer_starts(length)[0, 0].cpu().numpy()
-        starts = np.concatenate([starts, self.model.flank + np.arange(n)])
-        values = np.concatenate([around, np.full(n, inside / max(n, 1))])
-        return spread(starts, values, self.model.config.k, variants.ref.shape[-1])
+    def _haplotype_bases(self, values: FloatArray, length: Tensor, size: int) -> FloatArray:
+        starts = self.model.local.kmer_starts(length)[0, 0].cpu().numpy()
+        return spread(starts.ravel(), values.ravel(), self.model.config.k, size)
 
 
 class Path(NamedTuple):

@@ -1,6 +1,7 @@
 """Attention rollout of a GMT: the bins that a variant's [CLS] reads. A description, no attribution.
 
-Letters in shapes: N bins, T tokens of the variant, d width, H heads, e = d/H, C contact bins.
+Letters in shapes: N bins, S tokens of the window, T of the variant, d width, H heads, e = d/H,
+C contact bins.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genomix_cli.learning.layers.attention import block_of
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT, Layer
 from genomix_cli.variants.records.inputs import BIN_SIZE
@@ -52,25 +54,27 @@ def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
     with _recorded(model) as streams:
         context = model.window(window)
         model.variants(context, variants)
-    column = torch.arange(model.n_bins, device=window.codes.device) // BINS_PER_CONTACT
-    row = column[variants.offset.flatten() // BIN_SIZE]
+    layout, place = model.layout, variants.offset.flatten() // BIN_SIZE
+    column = block_of(layout.sizes, place.device)  # the contact bin of each token
+    row = place // BINS_PER_CONTACT
     tokens = streams[0].variant.shape[0]
     own = torch.eye(tokens, device=column.device)[0]
-    bins = torch.zeros(model.n_bins, device=column.device)
+    read = torch.zeros(len(column), device=column.device)
     for layer, stream, prior in reversed(
         list(zip(model.layers, streams, context.priors, strict=True))
     ):
-        bias = prior[0][..., column]  # [H, C, N]
-        if bins.any():
-            bins = (bins + _through_window(layer, stream.window, bias[:, column], bins)) / 2
-        to_bins, to_own = _read_weights(layer, stream, bias[:, row])
-        bins = bins + own @ to_bins / 2
+        bias = prior[0][..., column]  # [H, C, S]
+        if read.any():
+            read = (read + _through_window(layer, stream.window, bias[:, column], read)) / 2
+        to_window, to_own = _read_weights(layer, stream, bias[:, row])
+        read = read + own @ to_window / 2
         own = (own + own @ to_own) / 2
+    bins = layout.spread(read / layout.bins_of(read.device))
     return Rollout(bins.double().cpu().numpy(), own.double().cpu().numpy())
 
 
 class _Streams(NamedTuple):
-    """Inputs of one layer's attention: window ``[N, d]`` and variant ``[T, d]`` tokens."""
+    """Inputs of one layer's attention: window ``[S, d]`` and variant ``[T, d]`` tokens."""
 
     window: Tensor
     variant: Tensor
@@ -97,7 +101,7 @@ def _recorded(model: GMT) -> Iterator[list[_Streams]]:
 
 
 def _through_window(layer: Layer, x: Tensor, bias: Tensor, weights: Tensor) -> Tensor:
-    """Carry weights ``[N]`` on a layer's output to its input, one head at a time."""
+    """Carry weights ``[S]`` on a layer's output to its input, one head at a time."""
     q, k, _ = layer.attention.project(x)
     out = torch.zeros_like(weights)
     for head in range(len(q)):
@@ -107,11 +111,14 @@ def _through_window(layer: Layer, x: Tensor, bias: Tensor, weights: Tensor) -> T
 
 
 def _read_weights(layer: Layer, stream: _Streams, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the variant tokens' mean attention to bins ``[T, N]`` and each other ``[T, T]``."""
+    """Return the mean attention of the variant's tokens to the window's and to each other.
+
+    ``[T, S]`` and ``[T, T]``.
+    """
     q, own, _ = layer.attention.project(stream.variant)
     _, shared, _ = layer.attention.project(stream.window)
     scale = q.shape[-1] ** -0.5
-    outer = q @ shared.transpose(-1, -2) * scale + bias  # [H, T, N]
+    outer = q @ shared.transpose(-1, -2) * scale + bias  # [H, T, S]
     inner = q @ own.transpose(-1, -2) * scale  # [H, T, T]
     weights = torch.cat([outer, inner], dim=-1).softmax(-1).mean(0)
     return weights[:, : outer.shape[-1]], weights[:, outer.shape[-1] :]

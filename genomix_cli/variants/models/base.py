@@ -77,6 +77,11 @@ class VariantConfig:
     use_sequence: bool = True
     use_tracks: bool = True
 
+    @property
+    def core_bins(self) -> int:
+        """Bins in the middle of a shared window whose variants it serves."""
+        return self.n_bins // 2
+
 
 class VariantModel(nn.Module):
     """A model that scores the variants of a window: ``forward`` is `window`, then `variants`.
@@ -107,8 +112,8 @@ class VariantModel(nn.Module):
         False for a model that reads the haplotypes alone: it has `differences`, and no logits.
     flank : int
         Bases of each haplotype on either side of the allele; set in ``__init__``.
-    n_bins : int
-        Bins of 50 bp in the window; 0 without one.
+    n_bins, core_bins : int
+        Bins of 50 bp in the window, and in the middle of a shared one; 0 without a window.
     outputs : tuple of Output
         Activities whose `differences` between the alleles it gives; none by default.
     """
@@ -126,6 +131,7 @@ class VariantModel(nn.Module):
         super().__init__()
         self.config = config
         self.n_bins: int = config.n_bins if self.reads_window else 0
+        self.core_bins: int = config.core_bins if self.reads_window else 0
 
     @staticmethod
     def activity_of(arch: Mapping[str, Any]) -> ActivityConfig | None:

@@ -4,16 +4,17 @@ After "Unlocking the Dark Genome" (conceptual: no implementation or results were
 The window stream runs once over the reference; each variant adds its own [CLS] and a few allele
 tokens, which read the window but are never read by it. Deviations from the paper, each because
 it learned better or costs less: k-mers are averaged into the tracks' 50-bp bins instead of one
-token per base; modalities are fused before the trunk; alternate alleles enter as tokens of their
-own instead of a second pass over 100 kb; Hi-C is a soft additive prior and nothing is cut off
-(the paper's 200 kb exceeds the window).
+token per base, and far from the variant into bins of 500 bp; modalities are fused before the trunk;
+alternate alleles enter as tokens of their own instead of a second pass over 100 kb; Hi-C is a soft
+additive prior and nothing is cut off (the paper's 200 kb exceeds the window).
 
-Letters: W windows, N bins, M tracks, G variants per window, T tokens per variant, d width,
-H heads, C contact bins of 5 kb, k k-mer length, r radius in bases.
+Letters: W windows, N bins, S tokens of the window, M tracks, G variants per window, T tokens per
+variant, d width, H heads, C contact bins of 5 kb, k k-mer length, r radius in bases.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,7 +25,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genomix_cli.config import Count, Depth, Layers, Share
-from genomix_cli.genome import alphabet
 from genomix_cli.learning.layers.attention import (
     KeyValue,
     MultiHeadAttention,
@@ -32,6 +32,13 @@ from genomix_cli.learning.layers.attention import (
     read_only_attention,
 )
 from genomix_cli.learning.layers.positions import sinusoidal
+from genomix_cli.variants.models.allele_tokens import (
+    ENDS,
+    AlleleEmbedding,
+    Alleles,
+    AlleleTokens,
+    KmerEmbedding,
+)
 from genomix_cli.variants.models.base import (
     VariantConfig,
     VariantModel,
@@ -43,6 +50,8 @@ from genomix_cli.variants.models.base import (
 from genomix_cli.variants.records.inputs import BIN_SIZE, CONTACT_BIN, MARGIN
 
 BINS_PER_CONTACT = CONTACT_BIN // BIN_SIZE
+#: Bins of a token outside of the centre.
+POOLED = 10
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,9 @@ class GMTConfig(VariantConfig):
 
     Attributes
     ----------
+    centre_bins : int
+        Bins in the middle of the window that are tokens of their own; beyond them `POOLED` bins are
+        one. 0: all of the window. A shared window serves the variants in half of them.
     k : int
         k-mer length, 3..8.
     d_model, n_layers, n_heads : int
@@ -58,7 +70,8 @@ class GMTConfig(VariantConfig):
     d_sequence, d_local : int
         Widths of the k-mer embeddings of the window and of the alleles.
     radius : int
-        Bases on each side of a variant that its allele tokens cover; a multiple of `group`.
+        Bases on each side of an allele's start, and of its end, that its tokens cover; a multiple
+        of `group`.
     group : int
         k-mers per allele token.
     fusion_layers : int
@@ -73,13 +86,14 @@ class GMTConfig(VariantConfig):
         Ablation, as `use_tracks`.
     """
 
+    centre_bins: Depth = 0
     k: Count = 6
     d_model: Count = 128
     n_layers: Layers = 4
     n_heads: Count = 4
     d_sequence: Count = 64
     d_local: Count = 64
-    radius: Count = 24
+    radius: Count = 16
     group: Count = 8
     fusion_layers: Depth = 1
     feed_forward: Count = 4
@@ -95,17 +109,94 @@ class GMTConfig(VariantConfig):
                 # So that windows lie on the grid of the contacts.
                 f"n_bins={self.n_bins} is no multiple of 400": self.n_bins <= 0
                 or bool(self.n_bins % 400),
+                f"centre_bins={self.centre_bins} is no multiple of 400 up to n_bins": (
+                    self.centre_bins > self.n_bins or bool(self.centre_bins % 400)
+                ),
                 **uneven_heads(self.d_model, self.n_heads, "d_model="),
                 f"radius={self.radius} is no multiple of group={self.group}": self.radius <= 0
                 or bool(self.radius % self.group),
             },
         )
 
+    @property
+    def layout(self) -> Layout:
+        """Bins of the tokens of the window."""
+        return Layout(self.n_bins, self.centre_bins or self.n_bins)
+
+    @property
+    def core_bins(self) -> int:
+        """Half of the centre."""
+        return self.layout.centre_bins // 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Bins that become a token of the window: each of the centre alone, the others in tens.
+
+    What lies far from a variant says where it is and what is near, which needs no 50 bp.
+
+    Attributes
+    ----------
+    n_bins, centre_bins : int
+    """
+
+    n_bins: int
+    centre_bins: int
+
+    @property
+    def contact_bins(self) -> tuple[int, int, int]:
+        """Contact bins left of the centre, in it, and right of it."""
+        beside = (self.n_bins - self.centre_bins) // 2 // BINS_PER_CONTACT
+        return beside, self.centre_bins // BINS_PER_CONTACT, beside
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Tokens of each contact bin, C numbers that sum to S."""
+        left, centre, right = self.contact_bins
+        pooled = BINS_PER_CONTACT // POOLED
+        return (pooled,) * left + (BINS_PER_CONTACT,) * centre + (pooled,) * right
+
+    def pool(self, x: Tensor, dim: int) -> Tensor:
+        """Return the means of the bins of each token: N along `dim` become S."""
+        left, centre, right = self._parts(x, dim)
+        if not left.shape[dim]:
+            return x
+        left, right = (part.unflatten(dim, (-1, POOLED)).mean(dim + 1) for part in (left, right))
+        return torch.cat([left, centre, right], dim)
+
+    def token(self, bins: Tensor) -> Tensor:
+        """Return the token of each bin, int64."""
+        tokens = torch.arange(sum(self.sizes), device=bins.device)
+        return self.spread(tokens)[bins]
+
+    def spread(self, x: Tensor, dim: int = 0) -> Tensor:
+        """Give each bin what its token has: S along `dim` become N."""
+        return x.repeat_interleave(self.bins_of(x.device), dim)
+
+    def bins_of(self, device: torch.device) -> Tensor:
+        """Return the number of bins of each token, int64 ``[S]``."""
+        return torch.cat(
+            [torch.full((size,), BINS_PER_CONTACT // size, device=device) for size in self.sizes]
+        )
+
+    def _parts(self, x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+        beside = (self.n_bins - self.centre_bins) // 2
+        left, centre, right = x.split([beside, self.centre_bins, beside], dim)
+        return left, centre, right
+
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "mini": {},
-    "base": {"d_model": 512, "n_layers": 12, "n_heads": 8, "d_sequence": 128, "d_local": 128},
+    "mini": {"centre_bins": 400},
+    "base": {
+        "centre_bins": 400,
+        "d_model": 512,
+        "n_layers": 12,
+        "n_heads": 8,
+        "d_sequence": 128,
+        "d_local": 128,
+    },
     "paper": {
+        "centre_bins": 400,
         "d_model": 1152,
         "n_layers": 24,
         "n_heads": 16,
@@ -122,80 +213,16 @@ class Context(NamedTuple):
     Attributes
     ----------
     layers : list of KeyValue
-        Keys and values of each layer, ``[W, H, N, d / H]``.
+        Keys and values of each layer, ``[W, H, S, d / H]``.
     priors : list of Tensor
-        Contact prior of each layer, ``[W, H, C, C]``.
+        Additive prior of each layer, ``[W, H, C, C]``.
     fused : Tensor
-        ``[W, N, d]``: the tokens before the trunk.
+        ``[W, S, d]``: the tokens before the trunk.
     """
 
     layers: list[KeyValue]
     priors: list[Tensor]
     fused: Tensor
-
-
-class Alleles(NamedTuple):
-    """Embeddings of the k-mers around each variant, the input of its tokens.
-
-    Attributes
-    ----------
-    ref, alt : Tensor
-        ``[W, G, 2 r, d_local]``: r k-mers left of the variant and r from its end.
-    ref_inside, alt_inside : Tensor
-        ``[W, G, d_local]``: mean over the k-mers that start inside the allele; 0 if it is empty.
-    log_length : Tensor
-        ``[W, G, 2]``: log(1 + bases) of ref and alt.
-    """
-
-    ref: Tensor
-    alt: Tensor
-    ref_inside: Tensor
-    alt_inside: Tensor
-    log_length: Tensor
-
-
-class KmerEmbedding(nn.Module):
-    """Xavier-uniform k-mer embeddings with a constant output gain.
-
-    The gain gives the outputs unit variance while the weights stay small, so that AdamW moves
-    them fast; re-initialising the weights to unit size instead stalls learning.
-    """
-
-    def __init__(self, k: int, width: int) -> None:
-        super().__init__()
-        self.k = k
-        self.weight = nn.Parameter(torch.empty(alphabet.vocabulary_size(k), width))
-        nn.init.xavier_uniform_(self.weight)
-        self.gain = ((alphabet.vocabulary_size(k) + width) / 2) ** 0.5
-
-    def ids(self, codes: Tensor) -> Tensor:
-        """Return k-mer ids at stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``.
-
-        One that touches a hidden base is MASK, else one that touches an unknown base UNKNOWN.
-        """
-        n = codes.shape[-1] - self.k + 1
-        codes = codes.to(torch.int32)
-        ids = torch.zeros_like(codes[..., :n])
-        highest = torch.zeros_like(ids)
-        # A k-mer is a number in base 4, rolled over all positions at once; the highest code among
-        # its bases tells whether one is unknown (4) or hidden (5).
-        for j in range(self.k):
-            base = codes[..., j : j + n]
-            ids = ids * 4 + base
-            highest = torch.maximum(highest, base)
-        ids = ids.masked_fill(highest >= alphabet.UNKNOWN_BASE, alphabet.unknown_id(self.k))
-        return ids.masked_fill(highest >= alphabet.HIDDEN_BASE, alphabet.mask_id(self.k)).long()
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """``[...]`` -> ``[..., width]``."""
-        return F.embedding(ids, self.weight) * self.gain
-
-    def bin_means(self, ids: Tensor) -> Tensor:
-        """Return the mean embedding of each bin: ``[W, N * 50]`` -> ``[W, N, width]``."""
-        bags = ids.view(-1, BIN_SIZE)
-        # One lookup per bin instead of one per base: no [W, N * 50, width] in memory.
-        means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
-        return means.view(ids.shape[0], -1, means.shape[-1])
 
 
 class Layer(nn.Module):
@@ -207,6 +234,7 @@ class Layer(nn.Module):
     def __init__(self, config: GMTConfig) -> None:
         super().__init__()
         d = config.d_model
+        self.sizes = config.layout.sizes
         self.norm_attention = nn.LayerNorm(d)
         self.attention = MultiHeadAttention(d, config.n_heads)
         self.norm_mlp = nn.LayerNorm(d)
@@ -216,9 +244,9 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def context(self, x: Tensor, bias: Tensor) -> tuple[Tensor, KeyValue]:
-        """Window stream: ``[W, N, d]`` -> the same, and its keys and values."""
+        """Window stream: ``[W, S, d]`` -> the same, and its keys and values."""
         q, k, v = self.attention.project(self.norm_attention(x))
-        x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias)))
+        x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias, self.sizes)))
         return x + self.dropout(self.mlp(self.norm_mlp(x))), _compact(k, v)
 
     def key_value(self, x: Tensor) -> KeyValue:
@@ -231,7 +259,8 @@ class Layer(nn.Module):
     ) -> Tensor:
         """Variant stream: ``[W, G, T, d]`` -> the same, or its first `n_tokens` only."""
         q, k, v = self.attention.project(self.norm_attention(y))
-        mixed = read_only_attention(q[..., :n_tokens, :], KeyValue(k, v), window, bias)
+        queries = q[..., :n_tokens, :]
+        mixed = read_only_attention(queries, KeyValue(k, v), window, bias, self.sizes)
         y = y[:, :, :n_tokens] + self.dropout(self.attention.merge(mixed))
         return y + self.dropout(self.mlp(self.norm_mlp(y)))
 
@@ -255,21 +284,21 @@ class TrackStem(nn.Module):
         Parameters
         ----------
         signal, observed : Tensor
-            ``[W, M, N]``.
+            ``[W, M, S]``: mean of what was measured in a token, and the fraction of it that was.
         present : Tensor
             bool ``[W, M]``: false where the whole track is missing from the window.
 
         Returns
         -------
         Tensor
-            ``[W, N, M, d]``.
+            ``[W, S, M, d]``.
         """
         if not len(self.project):
             return self.absent.new_zeros(signal.shape[0], signal.shape[2], *self.absent.shape)
         # A bin sees its neighbours, so that an edge of a peak is visible to a linear projection.
-        pairs = torch.stack([signal * observed, observed], dim=2)  # [W, M, 2, N]
+        pairs = torch.stack([signal, observed], dim=2)  # [W, M, 2, S]
         padded = F.pad(pairs.flatten(0, 1), (1, 1), mode="replicate").unflatten(0, pairs.shape[:2])
-        around = padded.unfold(-1, 3, 1).permute(0, 1, 3, 2, 4).flatten(3)  # [W, M, N, 6]
+        around = padded.unfold(-1, 3, 1).permute(0, 1, 3, 2, 4).flatten(3)  # [W, M, S, 6]
         tokens = [
             torch.where(present[:, m, None, None], project(around[:, m]), self.absent[m])
             for m, project in enumerate(self.project)
@@ -291,7 +320,7 @@ class Fusion(nn.Module):
         self.mix = nn.Linear(modalities * d, d)
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """``[W, N, 1 + M, d]`` and ``[N, d]`` -> ``[W, N, d]``."""
+        """``[W, S, 1 + M, d]`` and ``[S, d]`` -> ``[W, S, d]``."""
         x = (tokens + self.embedding + positions[:, None]).flatten(0, 1)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = x + layer(norm(x))
@@ -324,51 +353,6 @@ class ContactPrior(nn.Module):
         ]
 
 
-class AlleleTokens(nn.Module):
-    """Tokens of a variant, from k-mer embeddings at base resolution on both haplotypes."""
-
-    def __init__(self, config: GMTConfig) -> None:
-        super().__init__()
-        d, w = config.d_model, config.d_local
-        self.group = config.group
-        self.conv1 = nn.Conv1d(w, w, 9, padding="same")
-        self.conv2 = nn.Conv1d(w, w, 5, padding="same")
-        self.compare = nn.Sequential(nn.Linear(2 * w, d), nn.GELU())
-        self.pool = nn.Linear(2 * d, d)
-        self.inside = nn.Sequential(nn.Linear(2 * w + 2, d), nn.GELU(), nn.Linear(d, d))
-
-    def features(self, x: Tensor) -> Tensor:
-        """Convolve along the haplotype: ``[W, G, 2 r, w]`` -> the same."""
-        y = x.flatten(0, 1).transpose(1, 2)
-        y = F.gelu(self.conv1(y))
-        y = y + F.gelu(self.conv2(y))
-        return y.transpose(1, 2).unflatten(0, x.shape[:2])
-
-    def forward(self, alleles: Alleles) -> Tensor:
-        """``[W, G, T - 1, d]``: one token per group of k-mers, and one for the allele itself."""
-        ref = self.features(alleles.ref)
-        return self._tokens(ref, self.features(alleles.alt) - ref, alleles)
-
-    def with_null(self, alleles: Alleles) -> Tensor:
-        """``[W, 2 G, T - 1, d]``: the same, and then of alleles that change nothing."""
-        ref = self.features(alleles.ref)
-        change = self.features(alleles.alt) - ref
-        # With alt = ref the convolutions of ref serve both, and their difference is 0.
-        null = alleles._replace(
-            alt_inside=alleles.ref_inside, log_length=alleles.log_length[..., :1].expand(-1, -1, 2)
-        )
-        both = Alleles(*(torch.cat(pair, dim=1) for pair in zip(alleles, null, strict=True)))
-        changes = torch.cat([change, torch.zeros_like(change)], dim=1)
-        return self._tokens(torch.cat([ref, ref], dim=1), changes, both)
-
-    def _tokens(self, ref: Tensor, change: Tensor, alleles: Alleles) -> Tensor:
-        x = self.compare(torch.cat([ref, change], dim=-1))
-        x = x.unflatten(2, (-1, self.group))  # [W, G, 2 r / group, group, d]
-        x = self.pool(torch.cat([x.mean(3), x.amax(3)], dim=-1))
-        inside = [alleles.ref_inside, alleles.alt_inside - alleles.ref_inside, alleles.log_length]
-        return torch.cat([x, self.inside(torch.cat(inside, dim=-1))[:, :, None]], dim=2)
-
-
 class GMT(VariantModel):
     """Scores variants from sequence, tracks and contacts; see the module's docstring.
 
@@ -389,7 +373,7 @@ class GMT(VariantModel):
     def __init__(self, config: GMTConfig) -> None:
         super().__init__(config)
         d = config.d_model
-        self.flank = config.radius + MARGIN
+        self.layout = config.layout
         self.gradient_checkpointing = False
         self.sequence = KmerEmbedding(config.k, config.d_sequence)
         self.sequence_in = nn.Linear(config.d_sequence, d)
@@ -399,9 +383,10 @@ class GMT(VariantModel):
         self.position_scale = nn.Parameter(torch.tensor(0.3))
         self.prior = ContactPrior(config.n_layers, config.n_heads)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
-        self.local = KmerEmbedding(config.k, config.d_local)
-        self.alleles = AlleleTokens(config)
-        n_tokens = 2 + 2 * config.radius // config.group
+        self.local = AlleleEmbedding(config.k, config.d_local, config.radius)
+        self.flank = self.local.flank
+        self.alleles = AlleleTokens(config.d_local, d, config.group)
+        n_tokens = 1 + ENDS * 2 * config.radius // config.group
         self.cls = nn.Parameter(0.02 * torch.randn(d))
         self.offsets = nn.Parameter(0.02 * torch.randn(n_tokens, d))
         self.norm = nn.LayerNorm(d)
@@ -458,7 +443,7 @@ class GMT(VariantModel):
 
     def variants(self, context: Context, variants: Variants) -> Tensor:
         """Run the variant stream: logits, float ``[W, G]``."""
-        return self.decode(context, self.embed_alleles(variants), variants.offset // BIN_SIZE)
+        return self.decode(context, self.local.alleles(variants), variants.offset // BIN_SIZE)
 
     def embed_window(self, codes: Tensor) -> Tensor:
         """Mean k-mer embedding of each bin: uint8 ``[W, N * 50 + 2 * MARGIN]`` -> ``[W, N, w]``."""
@@ -478,24 +463,26 @@ class GMT(VariantModel):
         return context
 
     def tokens(self, window: Window) -> tuple[Context, Tensor]:
-        """Window stream with the tokens of its last layer, ``[W, N, d]``, for pre-training."""
+        """Window stream with the token of each bin after its last layer, ``[W, N, d]``."""
         context, x = self._all_but_last(self.embed_window(window.codes), window)
         x, key_value = self._run(self.layers[-1].context, x, context.priors[-1])
         context.layers.append(key_value)
-        return context, x
+        return context, self.layout.spread(x, 1)
 
     def _all_but_last(self, sequence: Tensor, window: Window) -> tuple[Context, Tensor]:
         """Return the context without the last layer, and the tokens that this layer reads."""
         config = self.config
         # A mean over 50 k-mers has a seventh of their spread; the factor makes up for some of it.
-        tokens = self.sequence_in(4.0 * sequence)[:, :, None]
+        tokens = self.sequence_in(4.0 * self.layout.pool(sequence, 1))[:, :, None]
         if not config.use_sequence:
             tokens = torch.zeros_like(tokens)
         present, contacts = self._drop_modalities(window)
-        tracks = self.tracks(window.signal, window.observed, present)
-        positions = self.positions * self.position_scale
+        tracks = self.tracks(*self._pooled_tracks(window), present)
+        positions = self.layout.pool(self.positions, 0) * self.position_scale
         fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
-        priors = self.prior(contacts)
+        # A token draws as much attention as its bins would one by one.
+        bins = [math.log(BINS_PER_CONTACT / size) for size in self.layout.sizes]
+        priors = [prior + prior.new_tensor(bins) for prior in self.prior(contacts)]
         x, cache = fused, []
         for layer, prior in zip(self.layers[:-1], priors, strict=False):
             x, key_value = self._run(layer.context, x, prior)
@@ -507,6 +494,12 @@ class GMT(VariantModel):
         if self.gradient_checkpointing and self.training:
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
+
+    def _pooled_tracks(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Return the mean of what was measured in each token, and the fraction that was."""
+        observed = self.layout.pool(window.observed, 2)
+        signal = self.layout.pool(window.signal * window.observed, 2)
+        return signal / observed.clamp(min=1 / POOLED), observed
 
     def _drop_modalities(self, window: Window) -> tuple[Tensor, Tensor]:
         """Return the tracks that are there (bool ``[W, M]``) and the contacts, after dropout."""
@@ -525,51 +518,18 @@ class GMT(VariantModel):
             contacts = contacts * kept[:, :1, None]
         return present, contacts
 
-    def embed_alleles(self, variants: Variants) -> Alleles:
-        """Return the embeddings of the k-mers of both haplotypes around each variant.
-
-        The left flank is aligned at the start of the allele and the right flank from its end,
-        so that an indel does not shift what follows it.
-        """
-        ref, ref_inside = self._embed_haplotype(variants.ref, variants.ref_len)
-        alt, alt_inside = self._embed_haplotype(variants.alt, variants.alt_len)
-        lengths = torch.stack([variants.ref_len, variants.alt_len], dim=-1)
-        return Alleles(ref, alt, ref_inside, alt_inside, torch.log1p(lengths.to(ref.dtype)))
-
-    def _embed_haplotype(self, codes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        ids = self.local.ids(codes)
-        around = self.local(ids.gather(-1, self.local_kmer_starts(length)))
-        # Alleles are padded to the longest of the batch; padding is masked, not read.
-        span = int(length.max()) if length.numel() else 0
-        starts = ids[..., self.flank : self.flank + span]
-        mask = torch.arange(span, device=codes.device) < length[..., None]
-        inside = (self.local(starts) * mask[..., None]).sum(2) / length.clamp(min=1)[..., None]
-        return around, inside
-
-    def local_kmer_starts(self, length: Tensor) -> Tensor:
-        """Return the starts of the k-mers of `Alleles.ref` and `.alt` on their haplotype.
-
-        ``[...]`` bases of the allele -> int64 ``[..., 2 r]``.
-        """
-        radius, half = self.config.radius, self.config.k // 2
-        step = torch.arange(radius, device=length.device)
-        # A k-mer belongs to its middle base; the right side counts from the end of the allele.
-        left = (self.flank - half - radius + step).expand(*length.shape, -1)
-        right = self.flank - half - 1 + length[..., None] + step
-        return torch.cat([left, right], dim=-1)
-
     def with_null(self, context: Context, variants: Variants) -> tuple[Tensor, Tensor]:
         """Return logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
         bins = (variants.offset // BIN_SIZE).repeat(1, 2)
         with torch.autocast(bins.device.type, enabled=False):
-            tokens = self.alleles.with_null(self.embed_alleles(variants))
+            tokens = self.alleles.with_null(self.local.alleles(variants))
         logits, null = self._score(context, tokens, bins).chunk(2, dim=1)
         return logits, null
 
     def represent(self, context: Context, variants: Variants) -> Tensor:
         """Return the final [CLS] of each variant, which the head reads: ``[W, G, d]``."""
         with torch.autocast(variants.offset.device.type, enabled=False):
-            tokens = self.alleles(self.embed_alleles(variants))
+            tokens = self.alleles(self.local.alleles(variants))
         return self._read(context, tokens, variants.offset // BIN_SIZE)
 
     def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
@@ -590,7 +550,7 @@ class GMT(VariantModel):
             tokens = torch.zeros_like(tokens)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
         # [CLS] starts from the window's token at the variant: the tracks there need no attention.
-        cls = (self.cls + context.fused[rows, bins])[:, :, None]
+        cls = (self.cls + context.fused[rows, self.layout.token(bins)])[:, :, None]
         positions = (self.positions * self.position_scale)[bins][:, :, None]
         y = torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions
         contact_bin = bins // BINS_PER_CONTACT

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from genomix_cli.config import Count, Layers, Share
 from genomix_cli.genome.alphabet import MAX_K, MIN_K
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
+from genomix_cli.variants.models.allele_tokens import KmerEmbedding
 from genomix_cli.variants.models.base import uneven_heads
-from genomix_cli.variants.models.gmt import KmerEmbedding
 from genomix_cli.variants.models.siamese import (
     SiameseConfig,
     SiameseModel,

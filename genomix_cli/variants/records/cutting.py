@@ -1,7 +1,7 @@
 """Cut a VCF into blocks, and into parts for several machines, without changing any score.
 
 The last bits of a score depend on the alleles that go through the model together. These all
-lie in one core, the central half of a shared window, so a file is only cut between cores, or
+lie in one core, the middle of a shared window, so a file is only cut between cores, or
 at fixed records within a core that holds very many.
 """
 
@@ -20,8 +20,8 @@ from genomix_cli.variants.requests import Part
 #: Limits of a block, the most work that an interruption can lose.
 BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
-# Alleles per core (here 200 per Mb) from which on shared windows are faster than centred ones.
-DENSE = 10
+# Bases per allele, in the cores that hold any, up to which windows are shared (200 per Mb).
+DENSE = 5_000
 
 
 def core_of(record: Record, stride: int) -> tuple[str, int]:
@@ -106,7 +106,7 @@ def head(records: Iterator[Record]) -> list[Record]:
 
 
 def suited_mode(records: Sequence[Record], stride: int = STRIDE) -> Literal["shared", "centred"]:
-    """Return ``"shared"`` if windows would share enough alleles, else ``"centred"``."""
+    """Return ``"shared"`` if alleles lie close enough to share windows, else ``"centred"``."""
     alleles = sum(record.fields[4].count(",") + 1 for record in records)
     cores = {core_of(record, stride) for record in records}
-    return "shared" if alleles >= DENSE * len(cores) else "centred"
+    return "shared" if alleles * DENSE >= len(cores) * stride else "centred"

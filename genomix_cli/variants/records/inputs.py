@@ -100,16 +100,16 @@ def _trim(start: int, ref: str, alt: str) -> tuple[int, str, str]:
     return start + shared, ref[shared:], alt[shared:]
 
 
-def window_start(pos: int, window: int = WINDOW) -> int:
-    """Return the start of the shared window whose central half holds `pos`; may be < 0.
+def window_start(pos: int, window: int, core: int) -> int:
+    """Return the start of the shared window whose core holds `pos`; may be negative.
 
-    Anchors lie every half window, so the window of a variant never depends on other variants.
+    The core is the middle of a window. Cores lie side by side from the contig's start on, so the
+    window of a variant never depends on other variants. All are in bases.
     """
-    stride = window // 2
-    return pos // stride * stride - stride // 2
+    return pos // core * core - (window - core) // 2
 
 
-def centred_start(pos: int, window: int = WINDOW) -> int:
+def centred_start(pos: int, window: int) -> int:
     """Return the start of the window whose middle bin holds `pos`; may be negative."""
     return pos // BIN_SIZE * BIN_SIZE - window // 2
 
@@ -117,8 +117,8 @@ def centred_start(pos: int, window: int = WINDOW) -> int:
 def least_distance(window: int = WINDOW, flank: int = 0) -> int:
     """Return the distance from which on two variants have no base of their windows in common.
 
-    Each lies in the central half of its window, wherever the grid of the other one begins, and is
-    read with up to `flank` bases and an allele on either side.
+    Each lies at most in the central half of its window, wherever the grid of the other one begins,
+    and is read with up to `flank` bases and an allele on either side.
     """
     return 2 * max(window * 3 // 4 + MARGIN, flank + 2 * MAX_ALLELE)
 

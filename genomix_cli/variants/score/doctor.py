@@ -23,7 +23,7 @@ from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import BIN_SIZE, Signal
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import atomic_path
-from genomix_cli.variants.records.inputs import WINDOW, Allele, window_start
+from genomix_cli.variants.records.inputs import WINDOW, Allele
 from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target, chosen_precision
 from genomix_cli.variants.trained import LoadedModel, load_model, model_folder, read_config
 
@@ -79,7 +79,7 @@ class MadeUpGenome:
         """Do nothing; there is nothing to release."""
 
     def targets(self) -> list[Target]:
-        """Return substitutions, insertions and deletions in the first windows' central halves."""
+        """Return substitutions, insertions and deletions in several windows."""
         rng = np.random.RandomState(1)
         length = self.contigs["made-up"]
         alleles = []
@@ -89,8 +89,7 @@ class MadeUpGenome:
             alt_codes = encode("".join("ACGT"[i] for i in rng.randint(0, 4, alt)))
             alt_codes[0] = (ref_codes[0] + 1) % 4
             alleles.append(Allele(pos, ref_codes, alt_codes))
-        window = length // 2
-        return [Target("made-up", a, window_start(a.pos, window)) for a in alleles]
+        return [Target("made-up", allele, 0) for allele in alleles]
 
 
 def _cut(array: NDArray[Any], start: int, end: int, fill: int) -> NDArray[Any]:

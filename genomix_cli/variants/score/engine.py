@@ -44,8 +44,6 @@ T = TypeVar("T")
 
 Mode = Literal["shared", "centred"]
 MODES: tuple[Mode, ...] = ("shared", "centred")
-#: Function of position and window size that gives the start of the window.
-WINDOW_STARTS = {"shared": window_start, "centred": centred_start}
 Precision = Literal["fp32", "bf16"]
 #: Alleles that go through the model together. Only these sizes, so that the GPU chooses its
 #: kernels once per size and an allele always meets the same ones: its score is reproducible.
@@ -152,7 +150,7 @@ class Engine:
         Genome with the model's tracks, in the model's order; used by one thread at a time.
     device : torch.device
     mode : {"shared", "centred"}
-        ``shared``: windows on a grid, each allele in the central half of one. ``centred``: one
+        ``shared``: windows on a grid, each allele in the core of one. ``centred``: one
         window for each 50-bp bin, centred on it.
     precision : {"fp32", "bf16"}
     both_strands : bool
@@ -275,12 +273,11 @@ class Engine:
         self, targets: Sequence[Target], clock: Clock, usable: NDArray[np.float64]
     ) -> Iterator[Work]:
         """Read and encode one window after another, in the order of the targets."""
-        size = self.model.n_bins * BIN_SIZE
         # By window, so that the trunk runs once per window; by core, so that cutting the input
         # into parts does not regroup alleles and thereby change their last bits.
         groups: defaultdict[tuple[str, int, int], list[int]] = defaultdict(list)
         for i, (contig, allele, core) in enumerate(targets):
-            groups[contig, WINDOW_STARTS[self.mode](allele.pos, size), core].append(i)
+            groups[contig, start_of(allele.pos, self.model, self.mode), core].append(i)
         for (contig, start, _), index in groups.items():
             with clock("genome"):
                 window: tuple[Window, ...] = ()
@@ -322,6 +319,14 @@ class Engine:
             mirrored = mirrored_haplotypes(self.source, contig, alleles, flank)
             strands.append((mirrored_offset(offset, rows.ref_len, n_bins), mirrored))
         return tuple(_chunks(*strand, self.device) for strand in strands)
+
+
+def start_of(pos: int, model: VariantModel, mode: Mode) -> int:
+    """Return the start of the window in which a model reads a position."""
+    window = model.n_bins * BIN_SIZE
+    if mode == "centred":
+        return centred_start(pos, window)
+    return window_start(pos, window, model.core_bins * BIN_SIZE)
 
 
 def chosen_precision(asked: str, device: torch.device) -> Any:

@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     format : Format
     regions : Regions or None
     stride : int
-        Bases of a core: of the central half of a window.
+        Bases of a core, the middle of a shared window.
     contigs : tuple of str
         Contigs of the first records.
     differences : Differences
@@ -220,7 +220,7 @@ def make_plan(
     devices = resolve_devices(request.device, request.devices)
     stride, mode = CORE, None
     if config.reads_window:
-        stride = int(config.arch["n_bins"]) * BIN_SIZE // 2
+        stride = config.core_bins(folder) * BIN_SIZE
         mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
     precision = chosen_precision(request.precision, devices[0])
     inputs = given_inputs(request.genome)

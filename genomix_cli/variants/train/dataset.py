@@ -77,13 +77,14 @@ def place_windows(
     pos: NDArray[np.int64],
     rows: NDArray[np.int64],
     window: int,
+    core: int,
     phase: int,
     max_group: int,
     names: Sequence[str],
     cell: NDArray[np.int64] | None = None,
     cells: Sequence[str] = ("",),
 ) -> list[Placement]:
-    """Cut `rows` into windows, every variant in the central half of its window.
+    """Cut `rows` into windows, every variant in the core, the middle of its window.
 
     Parameters
     ----------
@@ -91,10 +92,10 @@ def place_windows(
         int64 ``[n]``, columns of the whole variant table.
     rows : NDArray
         int64: the rows to place; each is placed exactly once.
-    window : int
-        Bases of a window.
+    window, core : int
+        Bases of a window, and of its core.
     phase : int
-        Shift of the anchors, a multiple of the contact bin in ``0 .. window / 2``.
+        Shift of the cores, a multiple of the contact bin below `core`.
     max_group : int
         Largest number of variants per placement.
     names : sequence of str
@@ -103,8 +104,7 @@ def place_windows(
         int64 ``[n]``, index into `cells`: a window has the tracks of one cell type.
     cells : sequence of str
     """
-    stride = window // 2
-    anchor = (pos[rows] - phase) // stride
+    anchor = (pos[rows] - phase) // core
     of_cell = np.zeros(len(rows), np.int64) if cell is None else cell[rows]
     order = np.lexsort((pos[rows], of_cell, anchor, contig[rows]))
     key = np.stack([contig[rows][order], anchor[order], of_cell[order]])
@@ -113,7 +113,7 @@ def place_windows(
     for part in np.split(order, cuts):
         if not len(part):
             continue
-        start = int(anchor[part[0]]) * stride + phase - stride // 2
+        start = int(anchor[part[0]]) * core + phase - (window - core) // 2
         name = names[int(contig[rows[part[0]]])]
         placements += [
             Placement(name, start, rows[part[i : i + max_group]], cells[of_cell[part[0]]])
@@ -164,12 +164,12 @@ class VariantDataset(Dataset[Item]):
     rows : NDArray
         int64: rows of the variant table to use; each with a label, an effect, or both. In a shard
         with several cell types, the tissue of a row selects its tracks.
-    n_bins, flank : int
-        Size of the model's window, and bases on each side of an allele.
+    n_bins, core_bins, flank : int
+        Size of the model's window and of its core, and bases on each side of an allele.
     max_group : int
         Largest number of variants per item.
     augment : bool
-        For training: random anchors, a random strand, and about 2 % null variants (alt = ref).
+        For training: cores at random, a random strand, and about 2 % null variants (alt = ref).
     negatives : float
         Fraction of the negatives drawn in each epoch; all positives are used. Logits are then too
         high by -log(negatives), which calibration on held-out contigs corrects.
@@ -183,6 +183,7 @@ class VariantDataset(Dataset[Item]):
     rows: NDArray[np.int64]
     _: KW_ONLY
     n_bins: int
+    core_bins: int
     flank: int
     max_group: int
     augment: bool = False
@@ -197,11 +198,11 @@ class VariantDataset(Dataset[Item]):
     def set_epoch(self, epoch: int) -> None:
         """Place the windows anew; the placement depends only on seed and epoch."""
         self.epoch = epoch
-        window = self.n_bins * inputs.BIN_SIZE
+        window, core = (n * inputs.BIN_SIZE for n in (self.n_bins, self.core_bins))
         table, rows, phase = self.shard.variants, self.rows, 0
         if self.augment:
             rng = np.random.default_rng([self.seed, epoch])
-            phase = inputs.CONTACT_BIN * int(rng.integers(window // 2 // inputs.CONTACT_BIN))
+            phase = inputs.CONTACT_BIN * int(rng.integers(core // inputs.CONTACT_BIN))
             drawn = rng.random(len(rows)) < self.negatives
             rows = rows[drawn | ~(table.label[rows] <= 0.5)]
             if self.equal_cells:
@@ -211,6 +212,7 @@ class VariantDataset(Dataset[Item]):
             table.pos,
             rows,
             window,
+            core,
             phase,
             self.max_group,
             list(self.shard.contigs),

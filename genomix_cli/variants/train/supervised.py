@@ -319,6 +319,7 @@ def _dataset(
         shard,
         rows,
         n_bins=module.n_bins,
+        core_bins=module.core_bins,
         flank=module.flank,
         max_group=request.variants_per_window,
         augment=augment,

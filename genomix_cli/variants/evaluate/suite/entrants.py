@@ -121,7 +121,12 @@ class Model:
         """
         module = self.loaded.module
         data = VariantDataset(
-            self.shard, rows, n_bins=module.n_bins, flank=module.flank, max_group=GROUP
+            self.shard,
+            rows,
+            n_bins=module.n_bins,
+            core_bins=module.core_bins,
+            flank=module.flank,
+            max_group=GROUP,
         )
         used: Dataset[Any] = data if shuffled is None else ShuffledTracks(data, shuffled)
         loader = DataLoader(used, collate_fn=collate)
@@ -140,9 +145,9 @@ class Model:
 
     def windows(self, rows: Rows) -> int:
         """Return the number of different windows that the rows lie in."""
-        stride = self.loaded.module.n_bins * BIN_SIZE // 2
+        core = self.loaded.module.core_bins * BIN_SIZE
         table = self.shard.variants
-        return len(np.unique(table.contig[rows].astype(np.int64) << 40 | table.pos[rows] // stride))
+        return len(np.unique(table.contig[rows].astype(np.int64) << 40 | table.pos[rows] // core))
 
 
 def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> list[Model]:

@@ -1,0 +1,174 @@
+"""Tokens of an allele, from k-mers at base resolution on both haplotypes.
+
+Each haplotype is read whole, once around the start of its allele and once around its end. Left of
+the allele's start and right of its end both haplotypes are the same, so the two are compared base
+by base; between them each shows what it has there, and an indel shifts nothing.
+
+Letters: W windows, G variants per window, H haplotype bases, r radius in bases, w width of the
+embeddings, d width of the tokens, k k-mer length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genomix_cli.genome import alphabet
+from genomix_cli.variants.models.base import Variants
+from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN
+
+#: Around the start of the allele, and around its end.
+ENDS = 2
+
+
+class Alleles(NamedTuple):
+    """Embeddings of the k-mers around each variant, the input of its tokens.
+
+    Attributes
+    ----------
+    ref, alt : Tensor
+        ``[W, G, 2, 2 r, w]``: r k-mers on either side of the allele's start, and of its end.
+    log_length : Tensor
+        ``[W, G, 2]``: log(1 + bases) of ref and alt.
+    """
+
+    ref: Tensor
+    alt: Tensor
+    log_length: Tensor
+
+
+class KmerEmbedding(nn.Module):
+    """Xavier-uniform k-mer embeddings with a constant output gain.
+
+    The gain gives the outputs unit variance while the weights stay small, so that AdamW moves
+    them fast; re-initialising the weights to unit size instead stalls learning.
+    """
+
+    def __init__(self, k: int, width: int) -> None:
+        super().__init__()
+        self.k = k
+        self.weight = nn.Parameter(torch.empty(alphabet.vocabulary_size(k), width))
+        nn.init.xavier_uniform_(self.weight)
+        self.gain = ((alphabet.vocabulary_size(k) + width) / 2) ** 0.5
+
+    def ids(self, codes: Tensor) -> Tensor:
+        """Return k-mer ids at stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``.
+
+        One that touches a hidden base is MASK, else one that touches an unknown base UNKNOWN.
+        """
+        n = codes.shape[-1] - self.k + 1
+        codes = codes.to(torch.int32)
+        ids = torch.zeros_like(codes[..., :n])
+        highest = torch.zeros_like(ids)
+        # A k-mer is a number in base 4, rolled over all positions at once; the highest code among
+        # its bases tells whether one is unknown (4) or hidden (5).
+        for j in range(self.k):
+            base = codes[..., j : j + n]
+            ids = ids * 4 + base
+            highest = torch.maximum(highest, base)
+        ids = ids.masked_fill(highest >= alphabet.UNKNOWN_BASE, alphabet.unknown_id(self.k))
+        return ids.masked_fill(highest >= alphabet.HIDDEN_BASE, alphabet.mask_id(self.k)).long()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """``[...]`` -> ``[..., width]``."""
+        return F.embedding(ids, self.weight) * self.gain
+
+    def bin_means(self, ids: Tensor) -> Tensor:
+        """Return the mean embedding of each bin: ``[W, N * 50]`` -> ``[W, N, width]``."""
+        bags = ids.view(-1, BIN_SIZE)
+        # One lookup per bin instead of one per base: no [W, N * 50, width] in memory.
+        means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
+        return means.view(ids.shape[0], -1, means.shape[-1])
+
+
+class AlleleEmbedding(KmerEmbedding):
+    """Embeddings of the k-mers at both ends of an allele.
+
+    Parameters
+    ----------
+    k, width : int
+    radius : int
+        k-mers on either side of an end.
+    """
+
+    def __init__(self, k: int, width: int, radius: int) -> None:
+        super().__init__(k, width)
+        self.radius, self.flank = radius, radius + MARGIN
+
+    def alleles(self, variants: Variants) -> Alleles:
+        """Return the embeddings of both haplotypes around each variant."""
+        ref, alt = (
+            self(self.ids(codes)[..., None, :].expand(*starts.shape[:-1], -1).gather(-1, starts))
+            for codes, starts in (
+                (variants.ref, self.kmer_starts(variants.ref_len)),
+                (variants.alt, self.kmer_starts(variants.alt_len)),
+            )
+        )
+        lengths = torch.stack([variants.ref_len, variants.alt_len], dim=-1)
+        return Alleles(ref, alt, torch.log1p(lengths.to(ref.dtype)))
+
+    def kmer_starts(self, length: Tensor) -> Tensor:
+        """Return the starts of the k-mers on a haplotype: ``[...]`` bases -> ``[..., 2, 2 r]``.
+
+        A k-mer belongs to its middle base. Around the end they start one base earlier, so that the
+        two ends of a substitution are one and the same.
+        """
+        first = self.flank - self.k // 2 - self.radius
+        around = torch.arange(first, first + 2 * self.radius, device=length.device)
+        start = around.expand(*length.shape, -1)
+        return torch.stack([start, start + length[..., None] - 1], dim=-2)
+
+
+class AlleleTokens(nn.Module):
+    """Tokens of each variant from the k-mers of its haplotypes.
+
+    Parameters
+    ----------
+    width, d_model : int
+        w and d.
+    group : int
+        k-mers of a token.
+    """
+
+    def __init__(self, width: int, d_model: int, group: int) -> None:
+        super().__init__()
+        w, d = width, d_model
+        self.group = group
+        self.conv1 = nn.Conv1d(w, w, 9, padding="same")
+        self.conv2 = nn.Conv1d(w, w, 5, padding="same")
+        self.compare = nn.Sequential(nn.Linear(2 * w, d), nn.GELU())
+        self.pool = nn.Linear(2 * d, d)
+        self.length = nn.Linear(2, d)
+
+    def forward(self, alleles: Alleles) -> Tensor:
+        """Return the tokens, ``[W, G, 4 r / group, d]``."""
+        ref = self.features(alleles.ref)
+        return self._tokens(ref, self.features(alleles.alt) - ref, alleles.log_length)
+
+    def with_null(self, alleles: Alleles) -> Tensor:
+        """Return the same and then those of no change, ``[W, 2 G, 4 r / group, d]``."""
+        ref = self.features(alleles.ref)
+        change = self.features(alleles.alt) - ref
+        # With alt = ref the convolutions of ref serve both, and their difference is 0.
+        unchanged = alleles.log_length[..., :1].expand_as(alleles.log_length)
+        return self._tokens(
+            torch.cat([ref, ref], dim=1),
+            torch.cat([change, torch.zeros_like(change)], dim=1),
+            torch.cat([alleles.log_length, unchanged], dim=1),
+        )
+
+    def features(self, x: Tensor) -> Tensor:
+        """Convolve along a haplotype: ``[W, G, 2, 2 r, w]`` -> the same."""
+        y = x.flatten(0, 2).transpose(1, 2)
+        y = F.gelu(self.conv1(y))
+        y = y + F.gelu(self.conv2(y))
+        return y.transpose(1, 2).unflatten(0, x.shape[:3])
+
+    def _tokens(self, ref: Tensor, change: Tensor, log_length: Tensor) -> Tensor:
+        x = self.compare(torch.cat([ref, change], dim=-1))  # [W, G, 2, 2 r, d]
+        x = x.flatten(2, 3).unflatten(2, (-1, self.group))  # [W, G, 4 r / group, group, d]
+        x = self.pool(torch.cat([x.mean(3), x.amax(3)], dim=-1))
+        return x + self.length(log_length)[:, :, None]
