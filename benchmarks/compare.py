@@ -43,7 +43,14 @@ def logits(run: str, shard: Shard, rows: np.ndarray) -> np.ndarray:
     """Logits of one model."""
     module = load_model(run).module
     data = VariantDataset(
-        shard, rows, n_bins=module.n_bins, flank=module.flank, max_group=512, augment=False, seed=0
+        shard,
+        rows,
+        n_bins=module.n_bins,
+        core_bins=module.core_bins,
+        flank=module.flank,
+        max_group=512,
+        augment=False,
+        seed=0,
     )
     loader = DataLoader(data, collate_fn=collate)
     return predict(VariantTask(module, shard.variants), loader).logit

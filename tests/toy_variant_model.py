@@ -15,17 +15,17 @@ from torch import Tensor
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.registry import VARIANT_MODELS
-from genomix_cli.variants.models.base import VariantModel, Variants, Window
+from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
 from genomix_cli.variants.trained import ModelConfig, save_model
 
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyConfig(VariantConfig):
     """`sign` -1 turns the scores around."""
 
-    sign: float = 1.0
-    n_bins: int = 200
     tracks: tuple[str, ...] = ()
+    n_bins: int = 200
+    sign: float = 1.0
 
 
 class Toy(VariantModel):

@@ -70,7 +70,8 @@ def adapt(
     module : nn.Module
     mode : str
         ``full``: everything; ``head``: the head alone; ``lora``: the head, and low-rank adapters
-        on the weights of every linear layer outside it, whose own weights stay.
+        on the weights of every linear layer outside it, whose own weights stay. The module's
+        ``frozen_parts``, if it has any, stay in every mode.
     rank, alpha : int, float
         Rank and scale of the adapters.
     head : sequence of str, optional
@@ -92,14 +93,14 @@ def adapt(
         raise UsageError("cannot adapt so", expected=" or ".join(get_args(Mode)), found=str(mode))
     if is_adapted(module):
         raise UsageError("has low-rank adapters already", where=type(module).__name__)
-    if mode == "full":
-        module.requires_grad_(True)
-        return learnable(module)
-    names = _head(module, head)
+    frozen: Sequence[str] = getattr(module, "frozen_parts", ())
+    names = () if mode == "full" else _head(module, head)
     for name, parameter in module.named_parameters():
-        parameter.requires_grad_(_within(name, names))
+        learns = mode == "full" or _within(name, names)
+        parameter.requires_grad_(learns and not _within(name, frozen))
     if mode == "lora":
-        _add_adapters(module, rank, alpha, names, generator or torch.Generator().manual_seed(0))
+        generator = generator or torch.Generator().manual_seed(0)
+        _add_adapters(module, rank, alpha, [*names, *frozen], generator)
     return learnable(module)
 
 

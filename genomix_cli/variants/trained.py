@@ -197,7 +197,7 @@ def refuse_unable(config: ModelConfig, folder: Path) -> None:
         Naming the command that trains it.
     """
     activity = config.activity
-    if activity is not None and not activity.reported:
+    if activity is not None and not activity.reported and not config.reads_window:
         raise UsageError(
             "predicts classes alone, and scores no variants",
             where=folder,

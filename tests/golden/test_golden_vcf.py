@@ -31,7 +31,7 @@ from genomix_cli.learning.calibration import Platt
 from genomix_cli.provenance import facts_of, sha256
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.conditions import Calibration, Conditions
-from genomix_cli.variants.models.base import VariantModel, Variants, Window
+from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.blocks import ScoreSummary
@@ -58,7 +58,8 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class GCConfig:
+class GCConfig(VariantConfig):
+    tracks: tuple[str, ...] = ()
     n_bins: int = 400
 
 
@@ -66,7 +67,6 @@ class GC(VariantModel):
     """A model that counts G and C of the alleles."""
 
     config_class = GCConfig
-    n_bins = 400
     flank = 8
 
     def __init__(self, config: GCConfig) -> None:

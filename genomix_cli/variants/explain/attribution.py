@@ -42,6 +42,8 @@ from genomix_cli.variants.score.engine import window_tensors
 
 BASELINES = ("ref", "shuffle")
 N_SHUFFLES = 10
+# Inputs of the allele tokens that the alternate haplotype decides.
+MOVING = ("alt", "log_length", "alt_bases")
 # Against the reference allele only the variant stream runs again, so more steps are cheap.
 MORE_STEPS = 4
 WINDOW_BATCH = 2
@@ -173,18 +175,19 @@ class Attributor:
         bins = variants.offset // BIN_SIZE
         with torch.no_grad():
             context = model.window(inputs.window)
-            x = model.local.alleles(variants)
-
-        def log_odds(alt: Tensor, log_length: Tensor) -> Tensor:
-            # The steps of the path go through as variants of one window: [S, ...] -> [1, S, ...].
-            steps = len(alt)
-            ref = x.ref.expand(-1, steps, -1, -1, -1)
-            moved = Alleles(ref, alt[None], log_length[None])
-            return self.slope * model.decode(context, moved, bins.expand(-1, steps))[0]
+            x = model.embed_alleles(variants)
 
         no_change = x.log_length[..., :1].expand_as(x.log_length)
-        base = x._replace(alt=x.ref, log_length=no_change)
-        moving = ("alt", "log_length")
+        base = x._replace(alt=x.ref, log_length=no_change, alt_bases=x.ref_bases)
+        moving = [name for name in MOVING if getattr(x, name) is not None]
+
+        def log_odds(*values: Tensor) -> Tensor:
+            # The steps of the path go through as variants of one window: [S, ...] -> [1, S, ...].
+            steps = len(values[0])
+            own = {name: value[None] for name, value in zip(moving, values, strict=True)}
+            moved = x.each(lambda t: t.expand(-1, steps, *t.shape[2:]))._replace(**own)
+            return self.slope * model.decode(context, moved, bins.expand(-1, steps))[0]
+
         path = integrate(
             log_odds,
             [getattr(x, name)[0] for name in moving],
@@ -193,11 +196,17 @@ class Attributor:
             VARIANT_BATCH,
         )
         gradients = {name: g[None] for name, g in zip(moving, path.gradients, strict=True)}
-        local = self._local(x, base, gradients, variants)
+        removes = bool(variants.alt_len < variants.ref_len)
+        # What a deletion does, it does by the bases of the reference that are no longer there.
+        own = variants._replace(alt_len=variants.ref_len) if removes else variants
+        ref, alt, length = self._local(x, base, gradients, own)
+        ref, alt = (alt, ref) if removes else (ref, alt)
         return Attribution(
             "ref",
             np.zeros(inputs.window.codes.shape[-1]),
-            *local,
+            ref,
+            alt,
+            length,
             np.zeros(tuple(inputs.window.signal.shape[1:])),
             path.change,
         )
@@ -207,7 +216,7 @@ class Attributor:
         model, window, variants = self.model, inputs.window, inputs.variants
         bins = variants.offset // BIN_SIZE
         with torch.no_grad():
-            x = model.local.alleles(variants)
+            x = model.embed_alleles(variants)
             base = self._mean_alleles(shuffled, variants)
             sequence = model.embed_window(window.codes)
             base_sequence = model.embed_window(shuffled).mean(0, keepdim=True)
@@ -222,13 +231,13 @@ class Attributor:
 
         path = integrate(
             log_odds,
-            [sequence, window.signal, *x],
-            [base_sequence, torch.zeros_like(window.signal), *base],
+            [sequence, window.signal, *(t for t in x if t is not None)],
+            [base_sequence, torch.zeros_like(window.signal), *(t for t in base if t is not None)],
             steps,
             WINDOW_BATCH,
         )
         by_sequence, by_signal, *by_allele = path.gradients
-        gradients = dict(zip(Alleles._fields, by_allele, strict=True))
+        gradients = dict(zip(Alleles._fields, by_allele, strict=False))
         return Attribution(
             "shuffle",
             self._window_bases(window.codes, shuffled, by_sequence[0]),
@@ -249,8 +258,8 @@ class Attributor:
         rows = shuffled[:, None, first : first + variants.ref.shape[-1]]
         length = variants.ref_len.expand(len(rows), -1)
         offset = variants.offset.expand(len(rows), -1)
-        alleles = self.model.local.alleles(Variants(offset, rows, rows, length, length))
-        return Alleles(*(t.mean(0, keepdim=True) for t in alleles))
+        alleles = self.model.embed_alleles(Variants(offset, rows, rows, length, length))
+        return alleles.each(lambda t: t.mean(0, keepdim=True))
 
     def _window_bases(self, codes: Tensor, shuffled: Tensor, gradient: Tensor) -> FloatArray:
         """Attribute the gradient of a window's bins ``[N, w]`` to its bases.
@@ -279,16 +288,26 @@ class Attributor:
             name: _array(((getattr(x, name) - getattr(base, name)) * gradient)[0, 0].sum(-1))
             for name, gradient in gradients.items()
         }
-        none = np.zeros_like(values["alt"])
         ref, alt = (
-            self._haplotype_bases(values.get(name, none), length, variants.ref.shape[-1])
+            self._haplotype_bases(
+                values.get(name), values.get(f"{name}_bases"), length, variants.ref.shape[-1]
+            )
             for name, length in (("ref", variants.ref_len), ("alt", variants.alt_len))
         )
         return ref, alt, float(values["log_length"])
 
-    def _haplotype_bases(self, values: FloatArray, length: Tensor, size: int) -> FloatArray:
-        starts = self.model.local.kmer_starts(length)[0, 0].cpu().numpy()
-        return spread(starts.ravel(), values.ravel(), self.model.config.k, size)
+    def _haplotype_bases(
+        self, kmers: FloatArray | None, bases: FloatArray | None, length: Tensor, size: int
+    ) -> FloatArray:
+        """Return what k-mers, and bases that a network of activity reads, give each base."""
+        out = np.zeros(size)
+        if kmers is not None:
+            starts = self.model.local.kmer_starts(length)[0, 0].cpu().numpy()
+            out += spread(starts.ravel(), kmers.ravel(), self.model.config.k, size)
+        if bases is not None:
+            first = self.model.flank - self.model.activity.reader.flank
+            out[first : first + len(bases)] += bases
+        return out
 
 
 class Path(NamedTuple):

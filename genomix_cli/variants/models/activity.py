@@ -4,7 +4,7 @@ The network is trained on sequences alone (``genomix train --task activity``). I
 assay reads, so no window, no tracks and no contacts.
 
 Letters: W windows, G variants per window, H haplotype bases, L bases that the network reads,
-K outputs.
+K outputs, F features of all its networks and constructs, d width.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genomix_cli.formats.run_folder import CONFIG
 from genomix_cli.learning.activity import ActivityConfig, ActivityModel, activity_config
-from genomix_cli.learning.activity_differences import differences
+from genomix_cli.learning.activity_differences import both_strands, differences, standardised
 from genomix_cli.variants.models.base import VariantModel, Variants
 
 
@@ -68,8 +68,69 @@ class Activity(VariantModel):
 
     def probabilities(self, codes: Tensor) -> Tensor:
         """Return what the network reads of haplotypes: ``[W, G, H]`` -> ``[W, G, L, 4]``."""
-        return self.bases[codes[..., : self.config.length].long()]
+        # A base hidden in pre-training is unknown, too.
+        return self.bases[codes[..., : self.config.length].clamp(max=4).long()]
 
     def activity(self, p: Tensor) -> Tensor:
         """Return the mean activity of both strands: ``[W, G, L, 4]`` -> ``[W, G, K]``."""
         return self.network.both_strands(p.flatten(0, 1), self._rows).unflatten(0, p.shape[:2])
+
+
+#: An allele changes features by about a tenth of what tells sequences apart.
+CHANGE_GAIN = 10.0
+
+
+class ActivityTokens(nn.Module):
+    """One token of each variant from what a network of sequence activity reads of its haplotypes.
+
+    Parameters
+    ----------
+    network : ActivityModel
+    d_model : int
+        d.
+    tuned : bool
+        True lets the network learn, too.
+    """
+
+    def __init__(self, network: ActivityModel, d_model: int, tuned: bool) -> None:
+        super().__init__()
+        self.reader = Activity(network)
+        self.tuned = tuned
+        config = network.config
+        # One that knows classes alone has no changes to report, and features all the same.
+        self._rows = tuple(map(config.outputs.index, config.reported or config.outputs))
+        encoders = len(network.constructs(self._rows)) * len(network.members)
+        features = encoders * network.network(0).encoder.features
+        width = 2 * features + len(self._rows)
+        self.token = nn.Sequential(
+            nn.Linear(width, d_model), nn.GELU(), nn.Linear(d_model, d_model)
+        )
+
+    def train(self, mode: bool = True) -> ActivityTokens:
+        """Set the mode; a network that does not learn keeps its statistics."""
+        super().train(mode)
+        if not self.tuned:
+            self.reader.eval()
+        return self
+
+    def forward(self, ref: Tensor, alt: Tensor, *, with_null: bool = False) -> Tensor:
+        """Return the tokens, ``[W, G, L, 4]`` of both haplotypes -> ``[W, G, 1, d]``.
+
+        `with_null`: ``[W, 2 G, 1, d]``, then those of no change.
+        """
+        learns = self.tuned or ref.requires_grad or alt.requires_grad
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            of_ref, change, answers = self._read(ref.flatten(0, 1), alt.flatten(0, 1))
+        read = torch.cat([of_ref, CHANGE_GAIN * change, answers], -1).unflatten(0, ref.shape[:2])
+        if with_null:
+            same = torch.cat([of_ref, 0 * change, 0 * answers], -1).unflatten(0, ref.shape[:2])
+            read = torch.cat([read, same], dim=1)
+        return self.token(read)[:, :, None]
+
+    def _read(self, ref: Tensor, alt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features of ref and their change ``[B, F]``, and the change of answers."""
+        strands = both_strands(self.reader.network, ref, alt, self._rows)
+        features = [torch.cat([each.ref for each in strand], -1) for strand in strands]
+        changes = [torch.cat([each.alt - each.ref for each in strand], -1) for strand in strands]
+        of_ref, change = (torch.stack(each).mean(0) for each in (features, changes))
+        return of_ref, change, standardised(strands, self._rows)

@@ -10,6 +10,7 @@ embeddings, d width of the tokens, k k-mer length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from genomix_cli.genome import alphabet
 from genomix_cli.variants.models.base import Variants
-from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN
+from genomix_cli.variants.records.inputs import BIN_SIZE
 
 #: Around the start of the allele, and around its end.
 ENDS = 2
@@ -33,11 +34,21 @@ class Alleles(NamedTuple):
         ``[W, G, 2, 2 r, w]``: r k-mers on either side of the allele's start, and of its end.
     log_length : Tensor
         ``[W, G, 2]``: log(1 + bases) of ref and alt.
+    ref_bases, alt_bases : Tensor or None
+        ``[W, G, L, 4]``: the haplotypes as a network of sequence activity reads them, if there is
+        one.
     """
 
     ref: Tensor
     alt: Tensor
     log_length: Tensor
+    ref_bases: Tensor | None = None
+    alt_bases: Tensor | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Alleles:
+        """Return the same with a change of each tensor that is there."""
+        found = self._asdict().items()
+        return self._replace(**{name: change(t) for name, t in found if t is not None})
 
 
 class KmerEmbedding(nn.Module):
@@ -92,11 +103,13 @@ class AlleleEmbedding(KmerEmbedding):
     k, width : int
     radius : int
         k-mers on either side of an end.
+    flank : int
+        Bases of the haplotypes before the allele, at least those of the k-mers.
     """
 
-    def __init__(self, k: int, width: int, radius: int) -> None:
+    def __init__(self, k: int, width: int, radius: int, flank: int) -> None:
         super().__init__(k, width)
-        self.radius, self.flank = radius, radius + MARGIN
+        self.radius, self.flank = radius, flank
 
     def alleles(self, variants: Variants) -> Alleles:
         """Return the embeddings of both haplotypes around each variant."""

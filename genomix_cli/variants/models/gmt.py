@@ -25,6 +25,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genomix_cli.config import Count, Depth, Layers, Share
+from genomix_cli.formats.run_folder import CONFIG
+from genomix_cli.learning.activity import ActivityConfig, ActivityModel, activity_config
 from genomix_cli.learning.layers.attention import (
     KeyValue,
     MultiHeadAttention,
@@ -32,6 +34,7 @@ from genomix_cli.learning.layers.attention import (
     read_only_attention,
 )
 from genomix_cli.learning.layers.positions import sinusoidal
+from genomix_cli.variants.models.activity import ActivityTokens
 from genomix_cli.variants.models.allele_tokens import (
     ENDS,
     AlleleEmbedding,
@@ -84,6 +87,11 @@ class GMTConfig(VariantConfig):
         Probability that a track, or the contact map, is hidden from a window in training.
     use_contacts : bool
         Ablation, as `use_tracks`.
+    activity : dict, optional
+        `ActivityConfig` as plain data: a network of sequence activity reads the haplotypes, too, as
+        ``--init`` of a run of ``--task activity`` has it.
+    tune_activity : bool
+        True lets that network learn; else it stays as it is.
     """
 
     centre_bins: Depth = 0
@@ -100,6 +108,8 @@ class GMTConfig(VariantConfig):
     dropout: Share = 0.0
     modality_dropout: Share = 0.1
     use_contacts: bool = True
+    activity: Mapping[str, Any] | None = None
+    tune_activity: bool = False
 
     def __post_init__(self) -> None:
         check(
@@ -368,6 +378,7 @@ class GMT(VariantModel):
     # Everything that pre-training of the window stream alone leaves untrained.
     head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
     layers: Any  # ModuleList of Layer
+    activity: Any  # ActivityTokens, or None
     positions: Tensor
 
     def __init__(self, config: GMTConfig) -> None:
@@ -383,14 +394,41 @@ class GMT(VariantModel):
         self.position_scale = nn.Parameter(torch.tensor(0.3))
         self.prior = ContactPrior(config.n_layers, config.n_heads)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
-        self.local = AlleleEmbedding(config.k, config.d_local, config.radius)
-        self.flank = self.local.flank
+        self.activity = activity_tokens(config)
+        reader = None if self.activity is None else self.activity.reader
+        self.outputs = () if reader is None else reader.outputs
+        self.flank = max(config.radius + MARGIN, 0 if reader is None else reader.flank)
+        self.local = AlleleEmbedding(config.k, config.d_local, config.radius, self.flank)
         self.alleles = AlleleTokens(config.d_local, d, config.group)
-        n_tokens = 1 + ENDS * 2 * config.radius // config.group
+        n_tokens = 1 + ENDS * 2 * config.radius // config.group + (reader is not None)
         self.cls = nn.Parameter(0.02 * torch.randn(d))
         self.offsets = nn.Parameter(0.02 * torch.randn(n_tokens, d))
         self.norm = nn.LayerNorm(d)
         self.head = nn.Sequential(nn.Linear(d, d // 2), nn.GELU(), nn.Linear(d // 2, 1))
+
+    @staticmethod
+    def activity_of(arch: Mapping[str, Any]) -> ActivityConfig | None:
+        """Return the architecture of the network of sequence activity, if there is one."""
+        return None if arch.get("activity") is None else activity_config(arch["activity"], CONFIG)
+
+    @property
+    def frozen_parts(self) -> tuple[str, ...]:
+        """Names of the parts that never learn."""
+        frozen = self.activity is not None and not self.config.tune_activity
+        return ("activity.reader",) if frozen else ()
+
+    def differences(self, variants: Variants) -> Tensor:
+        """Return alt less ref of each output of the network of activity, ``[W, G, K]``."""
+        return self.activity.reader.differences(self._as_read(variants))
+
+    def substitutions(self, variants: Variants) -> Tensor:
+        """Return the same, faster, where all alleles are substitutions of one base."""
+        return self.activity.reader.substitutions(self._as_read(variants))
+
+    def _as_read(self, variants: Variants) -> Variants:
+        """Return variants without the bases before those that the network of activity reads."""
+        before = self.flank - self.activity.reader.flank
+        return variants._replace(ref=variants.ref[..., before:], alt=variants.alt[..., before:])
 
     def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> dict[str, Tensor]:
         """Weights of a GMT with other tracks, arranged for this one's.
@@ -443,7 +481,7 @@ class GMT(VariantModel):
 
     def variants(self, context: Context, variants: Variants) -> Tensor:
         """Run the variant stream: logits, float ``[W, G]``."""
-        return self.decode(context, self.local.alleles(variants), variants.offset // BIN_SIZE)
+        return self.decode(context, self.embed_alleles(variants), variants.offset // BIN_SIZE)
 
     def embed_window(self, codes: Tensor) -> Tensor:
         """Mean k-mer embedding of each bin: uint8 ``[W, N * 50 + 2 * MARGIN]`` -> ``[W, N, w]``."""
@@ -518,18 +556,35 @@ class GMT(VariantModel):
             contacts = contacts * kept[:, :1, None]
         return present, contacts
 
+    def embed_alleles(self, variants: Variants) -> Alleles:
+        """Return what the allele tokens are made of."""
+        alleles = self.local.alleles(variants)
+        if self.activity is None:
+            return alleles
+        read, bases = self._as_read(variants), self.activity.reader.probabilities
+        return alleles._replace(ref_bases=bases(read.ref), alt_bases=bases(read.alt))
+
+    def _tokens(self, alleles: Alleles, *, with_null: bool = False) -> Tensor:
+        """Return all tokens of each variant but its [CLS]; of no change, too, with `with_null`."""
+        tokens = self.alleles.with_null(alleles) if with_null else self.alleles(alleles)
+        if alleles.ref_bases is None:
+            return tokens
+        read = self.activity(alleles.ref_bases, alleles.alt_bases, with_null=with_null)
+        return torch.cat([tokens, read], dim=2)
+
     def with_null(self, context: Context, variants: Variants) -> tuple[Tensor, Tensor]:
         """Return logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
         bins = (variants.offset // BIN_SIZE).repeat(1, 2)
         with torch.autocast(bins.device.type, enabled=False):
-            tokens = self.alleles.with_null(self.local.alleles(variants))
+            alleles = self.embed_alleles(variants)
+            tokens = self._tokens(alleles, with_null=True)
         logits, null = self._score(context, tokens, bins).chunk(2, dim=1)
         return logits, null
 
     def represent(self, context: Context, variants: Variants) -> Tensor:
         """Return the final [CLS] of each variant, which the head reads: ``[W, G, d]``."""
         with torch.autocast(variants.offset.device.type, enabled=False):
-            tokens = self.alleles(self.local.alleles(variants))
+            tokens = self._tokens(self.embed_alleles(variants))
         return self._read(context, tokens, variants.offset // BIN_SIZE)
 
     def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
@@ -537,7 +592,7 @@ class GMT(VariantModel):
         # alt - ref is a small difference of large numbers: keep it in full precision.
         with torch.autocast(bins.device.type, enabled=False):
             dtype = self.alleles.pool.weight.dtype
-            tokens = self.alleles(Alleles(*(t.to(dtype) for t in alleles)))
+            tokens = self._tokens(alleles.each(lambda t: t.to(dtype)))
         return self._score(context, tokens, bins)
 
     def _score(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
@@ -562,6 +617,14 @@ class GMT(VariantModel):
             n_tokens = 1 if i == len(self.layers) - 1 else None
             y = self._run(layer.read, y, key_value, own, n_tokens)
         return y[:, :, 0]
+
+
+def activity_tokens(config: GMTConfig) -> ActivityTokens | None:
+    """Return what reads the haplotypes with a network of sequence activity, if there is one."""
+    if config.activity is None:
+        return None
+    network = ActivityModel(activity_config(config.activity, "activity"))
+    return ActivityTokens(network, config.d_model, config.tune_activity)
 
 
 class Reconstruction(nn.Module):

@@ -1,8 +1,9 @@
-"""Start a model from the weights of another one: pre-trained, or for shorter windows."""
+"""Start a model from the weights of another one: pre-trained, for shorter windows, or a part."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from genomix_cli.errors import DataError, UsageError
@@ -10,15 +11,25 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel
 from genomix_cli.variants.requests import PretrainRequest, TrainRequest
-from genomix_cli.variants.trained import LoadedModel, build_model, load_model
+from genomix_cli.variants.trained import (
+    LoadedModel,
+    build_model,
+    load_model,
+    model_folder,
+    read_config,
+)
 
 # Fields in which a model may differ from the one whose weights it starts from.
-_CHANGEABLE = ("n_bins", "tracks", "dropout", "modality_dropout")
+_CHANGEABLE = (
+    *("n_bins", "centre_bins", "tracks", "dropout", "modality_dropout", "tune_activity"),
+)
 _ABLATIONS = ("use_sequence", "use_tracks", "use_contacts")
 
 
 def new_model(name: str, request: TrainRequest | PretrainRequest, shard: Shard) -> Any:
     """Return a model of a preset with the request's changes, for the tracks of a shard.
+
+    If the model to start from has a network of sequence activity, or is one, so has this.
 
     Raises
     ------
@@ -29,7 +40,19 @@ def new_model(name: str, request: TrainRequest | PretrainRequest, shard: Shard) 
     if request.preset not in presets:
         raise UsageError(f"{name} has no preset {request.preset!r}", expected=" or ".join(presets))
     arch = {**presets[request.preset], **request.arch, "tracks": list(shard.modalities)}
+    if request.initial is not None and "activity" in _fields(name):
+        arch = {"activity": _activity_of(request.initial), **arch}
     return build_model(name, arch, where="--set")
+
+
+def _fields(name: str) -> set[str]:
+    return {field.name for field in fields(VARIANT_MODELS.load(name).config_class)}
+
+
+def _activity_of(initial: str) -> Mapping[str, Any] | None:
+    """Return the architecture of the network of sequence activity of a model, if it has one."""
+    config = read_config(model_folder(initial))
+    return config.arch.get("activity") if config.reads_window else config.arch
 
 
 def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
@@ -56,6 +79,10 @@ def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
         If the shard has one of its tracks on another scale.
     """
     loaded = load_model(name)
+    tokens: Any = getattr(module, "activity", None)
+    if not loaded.module.reads_window and tokens is not None:
+        tokens.reader.load_state_dict(loaded.module.state_dict())
+        return loaded
     _refuse_another(module, loaded, name)
     _refuse_scale(loaded, shard, name)
     state = loaded.module.state_dict()
@@ -77,9 +104,9 @@ def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
 def _refuse_another(module: VariantModel, loaded: LoadedModel, name: str) -> None:
     if not loaded.module.reads_window:
         raise UsageError(
-            "is a network of sequence activity, from which no model of windows can start",
+            "is a network of sequence activity, which this model cannot take in",
             where=name,
-            hint=f"go on with it in genomix train SEQUENCES --task activity --init {name}",
+            hint="start a gmt from it: --model gmt",
         )
     own, other = asdict(module.config), asdict(loaded.module.config)
     differ = [

@@ -56,9 +56,15 @@ def read(starts: list[int], pos: np.ndarray, flank: int) -> np.ndarray:
     st.integers(0, 2**32 - 1),
     st.integers(0, 100),
     st.sampled_from([100, 40_000]),
+    st.sampled_from([100, 200]),
 )
 def test_no_base_of_a_test_window_is_in_another_part(
-    valid: list[tuple[int, int]], test: list[tuple[int, int]], seed: int, epoch: int, flank: int
+    valid: list[tuple[int, int]],
+    test: list[tuple[int, int]],
+    seed: int,
+    epoch: int,
+    flank: int,
+    core_bins: int,
 ) -> None:
     pos = np.sort(np.random.default_rng(seed).integers(0, LENGTH, 300))
     shard = shard_of(pos)
@@ -73,6 +79,7 @@ def test_no_base_of_a_test_window_is_in_another_part(
         dataset = VariantDataset(
             *(shard, rows[part]),  # type: ignore[arg-type]
             n_bins=N_BINS,
+            core_bins=core_bins,
             flank=flank,
             max_group=8,
             seed=seed,
@@ -82,9 +89,9 @@ def test_no_base_of_a_test_window_is_in_another_part(
         starts[part] = [placement.start for placement in dataset.placements]
     # As `score` would cut them.
     starts["test"] += [
-        start(p, WINDOW)
+        start
         for p in pos[rows["test"]].tolist()
-        for start in (window_start, centred_start)
+        for start in (window_start(p, WINDOW, core_bins * 50), centred_start(p, WINDOW))
     ]
     bases = {part: read(starts[part], pos[rows[part]], flank) for part in starts}
     for one, other in combinations(bases, 2):

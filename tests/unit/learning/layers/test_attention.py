@@ -14,6 +14,9 @@ from genomix_cli.learning.layers.attention import (
 )
 
 B, H, N, E, R, G, T = 2, 3, 40, 8, 5, 4, 6
+# Blocks of unequal size.
+SIZES = (5, 5, 20, 8, 2)
+EACH = torch.tensor(SIZES)
 
 
 @pytest.fixture
@@ -27,21 +30,21 @@ def explicit(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tens
 
 
 def dense(bias: torch.Tensor) -> torch.Tensor:
-    return bias.repeat_interleave(N // R, -1).repeat_interleave(N // R, -2)
+    return bias.repeat_interleave(EACH, -1).repeat_interleave(EACH, -2)
 
 
 @pytest.mark.parametrize("learned", [True, False])
 def test_block_bias_equals_a_dense_additive_bias(rng: torch.Generator, learned: bool) -> None:
     q, k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(3))
     bias = torch.randn(B, H, R, R, generator=rng, requires_grad=learned)
-    got = biased_attention(q, k, v, bias)
+    got = biased_attention(q, k, v, bias, SIZES)
     torch.testing.assert_close(got, explicit(q, k, v, dense(bias)), atol=1e-5, rtol=1e-5)
 
 
 def test_block_bias_has_the_dense_gradient(rng: torch.Generator) -> None:
     q, k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(3))
     bias = torch.randn(B, H, R, R, generator=rng, requires_grad=True)
-    biased_attention(q, k, v, bias).square().sum().backward()
+    biased_attention(q, k, v, bias, SIZES).square().sum().backward()
     got, bias.grad = bias.grad, None
     explicit(q, k, v, dense(bias)).square().sum().backward()
     torch.testing.assert_close(got, bias.grad, atol=1e-4, rtol=1e-4)
@@ -54,14 +57,15 @@ def test_read_only_attention_is_one_softmax_over_window_and_own_tokens(
     q, own_k, own_v = (torch.randn(B, G, H, T, E, generator=rng) for _ in range(3))
     k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(2))
     rows = torch.randn(B, H, G, R, generator=rng)
-    got = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), rows if biased else None)
+    own, shared = KeyValue(own_k, own_v), KeyValue(k, v)
+    got = read_only_attention(q, own, shared, *((rows, SIZES) if biased else ()))
     for b in range(B):
         for g in range(G):
             keys = torch.cat([k[b], own_k[b, g]], dim=1)
             values = torch.cat([v[b], own_v[b, g]], dim=1)
             extra = torch.zeros(H, T, N + T)
             if biased:
-                extra[..., :N] = rows[b, :, g].repeat_interleave(N // R, -1)[:, None]
+                extra[..., :N] = rows[b, :, g].repeat_interleave(EACH, -1)[:, None]
             expected = explicit(q[b, g], keys, values, extra)
             torch.testing.assert_close(got[b, g], expected, atol=1e-5, rtol=1e-5)
 
@@ -72,11 +76,13 @@ def test_what_is_cut_to_fit_the_cache_reads_the_same(
     q, own_k, own_v = (torch.randn(B, G, H, T, E, generator=rng) for _ in range(3))
     k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(2))
     bias = torch.randn(B, H, G, R, generator=rng)
-    whole = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias)
+    whole = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias, SIZES)
     monkeypatch.setattr(attention, "CACHED_SCORES", 3 * H * T * N)  # three groups, then one
     with torch.no_grad():
-        parts = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias)
-        few = read_only_attention(q[..., :2, :], KeyValue(own_k, own_v), KeyValue(k, v), bias)
+        parts = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias, SIZES)
+        few = read_only_attention(
+            q[..., :2, :], KeyValue(own_k, own_v), KeyValue(k, v), bias, SIZES
+        )
     torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(few, whole[..., :2, :], atol=1e-6, rtol=1e-5)
 

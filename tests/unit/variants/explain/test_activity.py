@@ -14,6 +14,7 @@ from genomix_cli.variants.explain.activity import ActivityExplainer
 from genomix_cli.variants.explain.alleles import select_sites
 from genomix_cli.variants.explain.explanation import Explanation, picture, rows
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
+from genomix_cli.variants.score.plan import CORE
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import load_model
@@ -54,7 +55,7 @@ def explained(model: Path, scored: Path, *alleles: str, **settings: Any) -> list
     request = ExplainRequest(FASTA, Path("-"), scored, select=alleles, **settings)
     loaded = load_model(model)
     source = raw_genome(request, loaded.config)
-    sites = select_sites(request, source.fasta).sites
+    sites = select_sites(request, source.fasta, CORE).sites
     explainer = ActivityExplainer(loaded, source, request)
     return [explainer.explain(site) for site in sites]
 

@@ -77,7 +77,7 @@ def model() -> GMT:
         )
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter *= 1.5
+            parameter *= 1.65
     return model.eval()
 
 
@@ -304,10 +304,12 @@ def test_columns_show_both_alleles(model: GMT, change: str, letters: str, varian
     drawn = picture(explanation, TRACKS, "a note")
     assert drawn.letters[drawn.variant] == letters
     assert drawn.variant.stop - drawn.variant.start == variant
-    assert len(drawn.letters) == len(drawn.positions) == 60 + variant
+    assert len(drawn.letters) == len(drawn.positions) == 2 * model.flank + variant
     assert (np.diff(drawn.positions) <= 1).all()
     window = decode(explanation.window.codes)
-    flanks = [i for i in range(len(drawn.letters)) if not 30 <= i < 30 + variant]
+    flanks = [
+        i for i in range(len(drawn.letters)) if not drawn.variant.start <= i < drawn.variant.stop
+    ]
     for i in flanks:
         assert window[drawn.positions[i] - START + MARGIN] == drawn.letters[i]
     shown = range(len(drawn.letters))

@@ -90,9 +90,7 @@ def test_tracks_of_one_modality_are_on_one_scale(shard: Path) -> None:
 
 def test_a_variant_is_seen_in_its_tissue(shard: Path) -> None:
     opened = open_shard(shard)
-    data = VariantDataset(
-        opened, np.arange(4), n_bins=400, flank=30, max_group=8, augment=False, seed=0
-    )
+    data = VariantDataset(opened, np.arange(4), n_bins=400, core_bins=200, flank=30, max_group=8)
     cells = {tuple(p.rows.tolist()): p.cell for p in data.placements}
     assert cells == {(0,): "K562", (1,): "MCF7", (2,): "HepG2", (3,): ""}
     items = {int(data[i].row[0]): data[i] for i in range(4)}
@@ -112,7 +110,7 @@ def test_a_shard_of_one_cell_type_shows_it_to_every_variant(
     output = tmp_path / "one.h5"
     prepare_variants(request(genome, output, vcf=vcf, tracks=files, label_info="LABEL"))
     data = VariantDataset(
-        open_shard(output), np.arange(3), n_bins=400, flank=30, max_group=8, augment=False, seed=0
+        open_shard(output), np.arange(3), n_bins=400, core_bins=200, flank=30, max_group=8
     )
     assert {p.cell for p in data.placements} == {"K562"}
     assert all(data[i].window.state.any() for i in range(3))

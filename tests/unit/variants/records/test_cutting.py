@@ -103,10 +103,13 @@ def test_a_core_that_is_too_large_is_cut_at_places_of_its_own(
     assert [b for b in behind if b] == alone
 
 
-def test_the_mode_goes_by_alleles_per_window() -> None:
-    spread = [record(1 + i * STRIDE) for i in range(50)]
-    assert suited_mode(spread, STRIDE) == "centred"
-    assert suited_mode([record(1 + i) for i in range(50)], STRIDE) == "shared"
-    # Ten ALTs of a record are as good as ten records.
-    assert suited_mode([record(1, alt=",".join("ACGTACGTAC"))], STRIDE) == "shared"
-    assert suited_mode([], STRIDE) == "shared"
+@pytest.mark.parametrize("core", [10_000, 50_000])
+def test_the_mode_goes_by_the_distance_of_alleles(core: int) -> None:
+    spread = [record(1 + 10_000 * i) for i in range(50)]
+    assert suited_mode(spread, core) == "centred"
+    twice = [record(1 + 5_000 * i) for i in range(50)]
+    assert suited_mode(twice, core) == "shared"
+    # Cores without any do not count, and ten ALTs of a record are as good as ten records.
+    assert suited_mode([record(1 + i) for i in range(50)], core) == "shared"
+    assert suited_mode([record(1, alt=",".join("ACGTACGTAC"))], core) == "shared"
+    assert suited_mode([], core) == "shared"

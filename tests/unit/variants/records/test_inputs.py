@@ -14,7 +14,6 @@ from genomix_cli.variants.records.inputs import (
     MARGIN,
     MAX_ALLELE,
     MAX_SHIFT,
-    STRIDE,
     WINDOW,
     Allele,
     centred_start,
@@ -58,9 +57,11 @@ def test_trimming(ref: str, alt: str, pos: int, trimmed: tuple[int, str, str]) -
 
 
 @pytest.mark.parametrize("pos", [0, 1, 24_999, 25_000, 50_000, 123_456, 99_999_999])
-def test_a_variant_lies_in_the_central_half_of_its_window(pos: int) -> None:
-    start = window_start(pos)
-    assert WINDOW // 4 <= pos - start < WINDOW // 4 + STRIDE
+@pytest.mark.parametrize("core", [10_000, 50_000])
+def test_a_variant_lies_in_the_middle_of_its_window(pos: int, core: int) -> None:
+    start = window_start(pos, WINDOW, core)
+    before = (WINDOW - core) // 2
+    assert before <= pos - start < before + core
     assert start % 5_000 == 0
 
 

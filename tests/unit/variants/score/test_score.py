@@ -344,7 +344,7 @@ def test_the_difference_is_to_no_change_at_the_place(
     with Fasta(fasta) as reference, closing(open_genome(GenomeFiles(fasta), config)) as source:
         for alt, value in zip(alts, found, strict=True):
             allele = place_allele(pos - 1, ref, alt, reference.letters("chr1", 0, pos + 9), 0)
-            start = window_start(allele.pos, 20_000)
+            start = window_start(allele.pos, 20_000, 10_000)
             window = window_tensors(load_window(source, "chr1", start, 400), torch.device("cpu"))
             pair = [allele, allele._replace(alt=allele.ref)]
             rows = haplotypes(source, "chr1", pair, module.flank)

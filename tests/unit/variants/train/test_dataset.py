@@ -83,6 +83,7 @@ def make(augment: bool, seed: int = 0, max_group: int = 16) -> VariantDataset:
         shard,
         np.arange(len(shard.variants.pos)),
         n_bins=N_BINS,
+        core_bins=N_BINS // 2,
         flank=FLANK,
         max_group=max_group,
         augment=augment,
@@ -94,15 +95,16 @@ def make(augment: bool, seed: int = 0, max_group: int = 16) -> VariantDataset:
     pos=st.lists(st.integers(0, 10**6), min_size=1, max_size=50),
     steps=st.integers(0, 9),
     most=st.integers(1, 5),
+    core=st.sampled_from([10_000, 50_000]),
 )
 @settings(deadline=None)
-def test_every_variant_is_placed_once_in_the_central_half(
-    pos: list[int], steps: int, most: int
+def test_every_variant_is_placed_once_in_the_core(
+    pos: list[int], steps: int, most: int, core: int
 ) -> None:
     position = np.array(pos, np.int64)
     contig = np.arange(len(pos)) % 2
     placements = place_windows(
-        contig, position, np.arange(len(pos)), 100_000, steps * CONTACT_BIN, most, ["a", "b"]
+        contig, position, np.arange(len(pos)), 100_000, core, steps * CONTACT_BIN, most, ["a", "b"]
     )
     assert sorted(np.concatenate([p.rows for p in placements])) == list(range(len(pos)))
     for place in placements:
@@ -110,8 +112,8 @@ def test_every_variant_is_placed_once_in_the_central_half(
         assert place.start % CONTACT_BIN == 0
         assert {"ab"[contig[r]] for r in place.rows} == {place.contig}
         offset = position[place.rows] - place.start
-        assert offset.min() >= 25_000
-        assert offset.max() < 75_000
+        assert offset.min() >= (100_000 - core) // 2
+        assert offset.max() < (100_000 + core) // 2
 
 
 def test_items_hold_the_window_and_its_variants() -> None:
@@ -217,6 +219,7 @@ def test_an_epoch_draws_every_positive_and_a_share_of_the_negatives() -> None:
             shard,
             np.arange(600),
             n_bins=N_BINS,
+            core_bins=N_BINS // 2,
             flank=FLANK,
             max_group=16,
             augment=True,
@@ -239,6 +242,7 @@ def test_an_epoch_has_as_many_variants_of_each_cell_type() -> None:
     dataset = VariantDataset(
         *(shard, np.arange(100)),  # type: ignore[arg-type]
         n_bins=N_BINS,
+        core_bins=N_BINS // 2,
         flank=FLANK,
         max_group=16,
         augment=True,

@@ -21,6 +21,7 @@ def test_shuffled_tracks_are_those_of_another_place_and_the_sequence_stays(shard
         shard,
         rows_of(shard, "chr4"),
         n_bins=200,
+        core_bins=100,
         flank=16,
         max_group=12,  # several items share a window
         augment=False,
