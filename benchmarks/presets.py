@@ -1,7 +1,7 @@
 """What a window and a variant cost for each size of GMT on a device, as a Markdown table.
 
     python benchmarks/presets.py [--device cuda] [--precision bf16] [--presets mini base paper]
-                                 [--peak 989]
+                                 [--centre-bins 0] [--peak 989]
 
 Random weights on a made-up genome, through `Engine`, as `genomix score` uses it. `--peak` is the
 dense bf16 rate of the card in TFLOP/s (989 for an H200). The last column is the time for 5 million
@@ -14,7 +14,6 @@ import argparse
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 
 from genomix_cli.genome.signal import BIN_SIZE
@@ -30,32 +29,33 @@ ROUNDS = 5
 
 
 def flops(config: GMTConfig) -> float:
-    """Of one window: 24 N d^2 + 4 N^2 d per layer; of the last one only keys and values."""
-    n, d = config.n_bins, config.d_model
+    """Of N tokens: 24 N d^2 + 4 N^2 d per layer; of the last one only keys and values."""
+    n, d = sum(config.layout.sizes), config.d_model
     return float((24 * n * d**2 + 4 * n**2 * d) * (config.n_layers - 1) + 4 * n * d**2)
 
 
-def targets(genome: MadeUpGenome, window: int) -> list[Target]:
-    """SNVs of one window at the density of a genome."""
-    places = np.arange(window // 4, 3 * window // 4, SPACING)
+def targets(genome: MadeUpGenome, window: int, core: int) -> list[Target]:
+    """SNVs of one core at the density of a genome."""
     codes = genome.codes("made-up", 0, 2 * window)
-    start = window // 4  # a core: the central half of the window that starts there
     return [
         Target("made-up", Allele(pos, codes[pos : pos + 1], (codes[pos : pos + 1] + 1) % 4), 0)
-        for pos in (places + start).tolist()
+        for pos in range(window, window + core, SPACING)
     ]
 
 
 def measure(preset: str, options: argparse.Namespace) -> list[str]:
     """One row."""
     device = resolve_device(options.device)
+    fields = PRESETS[preset]
+    if options.centre_bins is not None:
+        fields = {**fields, "centre_bins": options.centre_bins}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        config = GMTConfig(TRACKS, **PRESETS[preset])
+        config = GMTConfig(TRACKS, **fields)
         model = GMT(config).to(device).eval()
-    window = config.n_bins * BIN_SIZE
+    window, core = (n * BIN_SIZE for n in (config.n_bins, config.core_bins))
     genome = MadeUpGenome(TRACKS, window)
-    snvs = targets(genome, window)
+    snvs = targets(genome, window, core)
     per_window, per_variant = [], []
     for _ in range(ROUNDS + 1):
         engine = Engine(model, genome, device, precision=options.precision)
@@ -64,7 +64,7 @@ def measure(preset: str, options: argparse.Namespace) -> list[str]:
         per_variant.append(found.seconds["alleles"] / len(snvs))
     window_s, variant_s = median(per_window[1:]), median(per_variant[1:])
     rate = flops(config) / window_s / 1e12
-    minutes = (GENOME / (window / 2) * window_s + VARIANTS * variant_s) / 60
+    minutes = (GENOME / core * window_s + VARIANTS * variant_s) / 60
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     share = f"{rate:.3g} ({rate / options.peak:.0%})" if options.peak else f"{rate:.3g}"
     return [
@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
+    parser.add_argument("--centre-bins", type=int, help="instead of the preset's; 0: the window")
     parser.add_argument("--peak", type=float, default=0.0)
     options = parser.parse_args()
     print("| preset | M parameters | ms/window | ms/variant | trunk TFLOP/s | 5 M variants, min |")

@@ -7,7 +7,7 @@ SNV per 600 bp, made up with a fixed seed on hg38 chr22), input included:
 
 shared
     `Engine`, as `genomix score` uses it: a window goes through the trunk once, every SNV in it
-    through a few tokens. Six windows, 500 SNVs.
+    through a few tokens. 300 kb, 500 SNVs.
 re-centred
     The ablation that other tools are: for each SNV the +-50 kb around it, once with the reference
     and once with the alternate base put in; both through the trunk, read out at the SNV's bin.
@@ -38,15 +38,16 @@ from snvs import SPACING, made_up
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
+from genomix_cli.learning.layers.attention import block_of
 from genomix_cli.variants.models import gmt
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
 from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT
-from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, STRIDE, load_window, trim_allele
+from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, load_window, trim_allele
 from genomix_cli.variants.score.engine import Engine, Target, window_tensors
 from genomix_cli.variants.trained import LoadedModel, load_model
 
 CPU = torch.device("cpu")
-CONTIG, START, WINDOWS, SEED = "chr22", 30_000_000, 6, 20_261_121
+CONTIG, START, LENGTH, SEED = "chr22", 30_000_000, 300_000, 20_261_121
 #: Re-centred SNVs a round, spread over the stretch.
 RECENTRED = 4
 #: SNVs scored alone in the check, spread over the stretch.
@@ -79,10 +80,12 @@ class Trunk:
         """Logit that the head reads from the token of a bin, ``[]``."""
         context = self.model.window(window)
         assert self._input is not None
-        x = self._input[:, bin_index : bin_index + 1]
+        layout = self.model.layout
+        token = int(layout.token(torch.tensor([bin_index])))
+        x = self._input[:, token : token + 1]
         attention, cache = self.last.attention, context.layers[-1]
         row = bin_index // BINS_PER_CONTACT
-        bias = context.priors[-1][:, :, row : row + 1].repeat_interleave(BINS_PER_CONTACT, -1)
+        bias = context.priors[-1][:, :, row : row + 1][..., block_of(layout.sizes, CPU)]
         query = attention.project(self.last.norm_attention(x))[0]
         mixed = F.scaled_dot_product_attention(query, cache.key, cache.value, attn_mask=bias)
         x = x + attention.merge(mixed)
@@ -114,7 +117,8 @@ class WithoutDifference:
     def __init__(self, model: GMT) -> None:
         self.window = model.window
         self.variants = model.variants
-        self.n_bins, self.flank = model.n_bins, model.flank
+        self.n_bins, self.core_bins, self.flank = model.n_bins, model.core_bins, model.flank
+        self.reads_window, self.outputs = True, ()
 
     def with_null(self, context: Any, variants: Variants) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the variants, and nothing to compare them with."""
@@ -122,10 +126,12 @@ class WithoutDifference:
         return logits, torch.zeros_like(logits)
 
 
-def plain_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: Any) -> torch.Tensor:
+def plain_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: Any, sizes: Sequence[int]
+) -> torch.Tensor:
     """Attention as the formula has it, ``[H, N, N]`` in memory."""
-    size = q.shape[-2] // bias.shape[-1]
-    dense = bias.repeat_interleave(size, -1).repeat_interleave(size, -2)
+    block = block_of(sizes, q.device)
+    dense = bias[..., block][..., block, :]
     return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + dense).softmax(-1) @ v
 
 
@@ -186,9 +192,10 @@ def main() -> None:
     model = load_model("gmt-mini-sim", CPU)
     with tempfile.TemporaryDirectory() as folder:
         source = open_genome(options.data, Path(folder), model)
-        snvs = made_up(Path(folder) / "chr22.fa", CONTIG, START, START + WINDOWS * STRIDE, SEED)
+        snvs = made_up(Path(folder) / "chr22.fa", CONTIG, START, START + LENGTH, SEED)
+        core = model.module.core_bins * BIN_SIZE
         targets = [
-            Target(v.contig, trim_allele(v.pos - 1, v.ref, v.alt), (v.pos - 1) // STRIDE)
+            Target(v.contig, trim_allele(v.pos - 1, v.ref, v.alt), (v.pos - 1) // core)
             for v in snvs
         ]
         some, trunk = [targets[i] for i in spread(len(targets), RECENTRED)], Trunk(model.module)

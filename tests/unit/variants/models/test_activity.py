@@ -174,13 +174,13 @@ def test_a_damaged_run_is_refused(tmp_path: Path) -> None:
             load_model(broken)
 
 
-def test_no_model_of_windows_starts_from_it(
+def test_no_model_without_a_place_for_it_starts_from_it(
     genomix_fast: Any, model_run: Path, tmp_path: Path
 ) -> None:
     vcf, fasta = ROOT / "test_data" / "variants.vcf.gz", ROOT / "test_data" / "genome.fa.gz"
     prepare_variants(PrepareRequest(vcf, fasta, tmp_path / "s.h5", label_info="LABEL"))
     ended: Ended = genomix_fast(
-        "train", tmp_path / "s.h5", "--init", model_run, "-o", tmp_path / "out",
+        "train", tmp_path / "s.h5", "--model", "cnn", "--init", model_run, "-o", tmp_path / "out",
         "--valid-contigs", "chr2", code=2,
     )  # fmt: skip
     assert "is a network of sequence activity" in ended.err
