@@ -19,6 +19,7 @@ import torch
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
+from genomix_cli.variants.models.layout import Layout
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.score.engine import Engine, Target
@@ -30,7 +31,10 @@ ROUNDS = 5
 
 def flops(config: GMTConfig) -> float:
     """Of N tokens: 24 N d^2 + 4 N^2 d per layer; of the last one only keys and values."""
-    n, d = sum(config.layout.sizes), config.d_model
+    n, d = (
+        len(Layout(config.n_bins, config.centre_bins or config.n_bins).contact_bin),
+        config.d_model,
+    )
     return float((24 * n * d**2 + 4 * n**2 * d) * (config.n_layers - 1) + 4 * n * d**2)
 
 

@@ -38,10 +38,10 @@ from snvs import SPACING, made_up
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
-from genomix_cli.learning.layers.attention import block_of
 from genomix_cli.variants.models import gmt
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
-from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT
+from genomix_cli.variants.models.gmt import GMT
+from genomix_cli.variants.models.layout import BINS_PER_CONTACT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, load_window, trim_allele
 from genomix_cli.variants.score.engine import Engine, Target, window_tensors
 from genomix_cli.variants.trained import LoadedModel, load_model
@@ -81,11 +81,11 @@ class Trunk:
         context = self.model.window(window)
         assert self._input is not None
         layout = self.model.layout
-        token = int(layout.token(torch.tensor([bin_index])))
+        token = int(layout.token[bin_index])
         x = self._input[:, token : token + 1]
         attention, cache = self.last.attention, context.layers[-1]
         row = bin_index // BINS_PER_CONTACT
-        bias = context.priors[-1][:, :, row : row + 1][..., block_of(layout.sizes, CPU)]
+        bias = context.priors[-1][:, :, row : row + 1][..., layout.contact_bin]
         query = attention.project(self.last.norm_attention(x))[0]
         mixed = F.scaled_dot_product_attention(query, cache.key, cache.value, attn_mask=bias)
         x = x + attention.merge(mixed)
@@ -127,11 +127,10 @@ class WithoutDifference:
 
 
 def plain_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: Any, sizes: Sequence[int]
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: Any, blocks: torch.Tensor
 ) -> torch.Tensor:
     """Attention as the formula has it, ``[H, N, N]`` in memory."""
-    block = block_of(sizes, q.device)
-    dense = bias[..., block][..., block, :]
+    dense = bias[..., blocks][..., blocks, :]
     return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + dense).softmax(-1) @ v
 
 

@@ -27,7 +27,8 @@ from torch import Tensor
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.memory import is_out_of_memory
 from genomix_cli.variants.models.base import Variants, Window
-from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT, PRESETS, GMTConfig
+from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
+from genomix_cli.variants.models.layout import BINS_PER_CONTACT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, MAX_ALLELE
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")

@@ -6,7 +6,6 @@ Letters: B batch, N keys, Q queries, d width, H heads, e = d/H, R blocks of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -71,7 +70,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def biased_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, sizes: Sequence[int] = ()
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, blocks: Tensor | None = None
 ) -> Tensor:
     """Fused attention with an additive bias between blocks of queries and of keys.
 
@@ -81,30 +80,22 @@ def biased_attention(
         ``[B, H, N, e]``.
     bias : Tensor, optional
         ``[B, H, R, R]``: of each block of queries towards each block of keys.
-    sizes : sequence of int
-        Queries, and keys, of each block: R numbers that sum to N.
+    blocks : Tensor, optional
+        int64 ``[N]``: the block of each query, and key, ascending; needed with `bias`.
 
     Returns
     -------
     Tensor
         ``[B, H, N, e]``.
     """
-    if bias is None:
+    if bias is None or blocks is None:
         return F.scaled_dot_product_attention(q, k, v)
     if bias.requires_grad or q.device.type != "cpu":
-        return _appended_attention(q, k, v, bias, sizes)
-    return _blocked_attention(q, k, v, bias, sizes)
+        return _appended_attention(q, k, v, bias, blocks)
+    return _blocked_attention(q, k, v, bias, blocks)
 
 
-def block_of(sizes: Sequence[int], device: torch.device) -> Tensor:
-    """Return the block of each query or key, int64 ``[N]``."""
-    each = torch.tensor(sizes, device=device)
-    return torch.arange(len(sizes), device=device).repeat_interleave(each, output_size=sum(sizes))
-
-
-def _appended_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, sizes: Sequence[int]
-) -> Tensor:
+def _appended_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, blocks: Tensor) -> Tensor:
     """The bias inside the product, with its gradient.
 
     A dense bias that needs a gradient drops the fused kernel to the slow path, and flash attention
@@ -115,25 +106,22 @@ def _appended_attention(
     total = math.ceil((width + rank) / HEAD_MULTIPLE) * HEAD_MULTIPLE
     pad = total - width
     # Scores are divided by sqrt(total) instead of sqrt(width), which the factors here undo.
-    block = block_of(sizes, q.device)
-    rows = F.pad(bias[:, :, block], (0, pad - rank)) * math.sqrt(total)
-    onehot = F.one_hot(block, pad).to(k.dtype).expand(*k.shape[:-1], pad)
+    rows = F.pad(bias[:, :, blocks], (0, pad - rank)) * math.sqrt(total)
+    onehot = F.one_hot(blocks, pad).to(k.dtype).expand(*k.shape[:-1], pad)
     q = torch.cat([q * math.sqrt(total / width), rows.to(q.dtype)], dim=-1)
     k = torch.cat([k, onehot], dim=-1)
     return F.scaled_dot_product_attention(q, k, F.pad(v, (0, pad)))[..., :width]
 
 
-def _blocked_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, sizes: Sequence[int]
-) -> Tensor:
+def _blocked_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, blocks: Tensor) -> Tensor:
     """Each block of queries by itself, since its queries share one row of the bias.
 
     On a CPU a third faster than appended columns, which widen both products.
     """
-    rows = bias[..., block_of(sizes, q.device)].to(q.dtype)  # [B, H, R, N]
+    rows = bias[..., blocks].to(q.dtype)  # [B, H, R, N]
     parts = [
         F.scaled_dot_product_attention(block, k, v, attn_mask=rows[:, :, i : i + 1])
-        for i, block in enumerate(q.split(list(sizes), dim=2))
+        for i, block in enumerate(q.split(torch.bincount(blocks).tolist(), dim=2))
     ]
     return torch.cat(parts, dim=2)
 
@@ -143,7 +131,7 @@ def read_only_attention(
     own: KeyValue,
     shared: KeyValue,
     bias: Tensor | None = None,
-    sizes: Sequence[int] = (),
+    blocks: Tensor | None = None,
 ) -> Tensor:
     """Each group's tokens attend to shared keys and to themselves, one softmax over both.
 
@@ -162,15 +150,15 @@ def read_only_attention(
     bias : Tensor, optional
         ``[B, H, G, R]``: of each group towards each block of shared keys, the same for all of its
         tokens.
-    sizes : sequence of int
-        Keys of each block: R numbers that sum to N.
+    blocks : Tensor, optional
+        int64 ``[N]``: the block of each shared key; needed with `bias`.
 
     Returns
     -------
     Tensor
         ``[B, G, H, Q, e]``.
     """
-    by_key = None if bias is None else LOG2_E * bias[..., block_of(sizes, q.device)]
+    by_key = None if bias is None else LOG2_E * bias[..., blocks]
     if torch.is_grad_enabled() or q.device.type != "cpu":
         return _read(q, own, shared, by_key)
     # A CPU is three times faster where the scores stay in its cache.

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.learning.layers.attention import block_of
 from genomix_cli.variants.models.base import Variants, Window
-from genomix_cli.variants.models.gmt import BINS_PER_CONTACT, GMT, Layer
+from genomix_cli.variants.models.gmt import GMT, Layer
+from genomix_cli.variants.models.layout import BINS_PER_CONTACT
 from genomix_cli.variants.records.inputs import BIN_SIZE
 
 
@@ -55,7 +55,7 @@ def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
         context = model.window(window)
         model.variants(context, variants)
     layout, place = model.layout, variants.offset.flatten() // BIN_SIZE
-    column = block_of(layout.sizes, place.device)  # the contact bin of each token
+    column = layout.contact_bin  # of each token
     row = place // BINS_PER_CONTACT
     tokens = streams[0].variant.shape[0]
     own = torch.eye(tokens, device=column.device)[0]
@@ -69,7 +69,7 @@ def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
         to_window, to_own = _read_weights(layer, stream, bias[:, row])
         read = read + own @ to_window / 2
         own = (own + own @ to_own) / 2
-    bins = layout.spread(read / layout.bins_of(read.device))
+    bins = layout.spread(read, 0) / layout.log_bins.exp()[column[layout.token]]
     return Rollout(bins.double().cpu().numpy(), own.double().cpu().numpy())
 
 

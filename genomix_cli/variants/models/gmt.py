@@ -14,7 +14,6 @@ variant, d width, H heads, C contact bins of 5 kb, k k-mer length, r radius in b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -50,11 +49,8 @@ from genomix_cli.variants.models.base import (
     check,
     uneven_heads,
 )
-from genomix_cli.variants.records.inputs import BIN_SIZE, CONTACT_BIN, MARGIN
-
-BINS_PER_CONTACT = CONTACT_BIN // BIN_SIZE
-#: Bins of a token outside of the centre.
-POOLED = 10
+from genomix_cli.variants.models.layout import BINS_PER_CONTACT, POOLED, Layout
+from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN
 
 
 @dataclass(frozen=True)
@@ -129,70 +125,9 @@ class GMTConfig(VariantConfig):
         )
 
     @property
-    def layout(self) -> Layout:
-        """Bins of the tokens of the window."""
-        return Layout(self.n_bins, self.centre_bins or self.n_bins)
-
-    @property
     def core_bins(self) -> int:
         """Half of the centre."""
-        return self.layout.centre_bins // 2
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Bins that become a token of the window: each of the centre alone, the others in tens.
-
-    What lies far from a variant says where it is and what is near, which needs no 50 bp.
-
-    Attributes
-    ----------
-    n_bins, centre_bins : int
-    """
-
-    n_bins: int
-    centre_bins: int
-
-    @property
-    def contact_bins(self) -> tuple[int, int, int]:
-        """Contact bins left of the centre, in it, and right of it."""
-        beside = (self.n_bins - self.centre_bins) // 2 // BINS_PER_CONTACT
-        return beside, self.centre_bins // BINS_PER_CONTACT, beside
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Tokens of each contact bin, C numbers that sum to S."""
-        left, centre, right = self.contact_bins
-        pooled = BINS_PER_CONTACT // POOLED
-        return (pooled,) * left + (BINS_PER_CONTACT,) * centre + (pooled,) * right
-
-    def pool(self, x: Tensor, dim: int) -> Tensor:
-        """Return the means of the bins of each token: N along `dim` become S."""
-        left, centre, right = self._parts(x, dim)
-        if not left.shape[dim]:
-            return x
-        left, right = (part.unflatten(dim, (-1, POOLED)).mean(dim + 1) for part in (left, right))
-        return torch.cat([left, centre, right], dim)
-
-    def token(self, bins: Tensor) -> Tensor:
-        """Return the token of each bin, int64."""
-        tokens = torch.arange(sum(self.sizes), device=bins.device)
-        return self.spread(tokens)[bins]
-
-    def spread(self, x: Tensor, dim: int = 0) -> Tensor:
-        """Give each bin what its token has: S along `dim` become N."""
-        return x.repeat_interleave(self.bins_of(x.device), dim)
-
-    def bins_of(self, device: torch.device) -> Tensor:
-        """Return the number of bins of each token, int64 ``[S]``."""
-        return torch.cat(
-            [torch.full((size,), BINS_PER_CONTACT // size, device=device) for size in self.sizes]
-        )
-
-    def _parts(self, x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-        beside = (self.n_bins - self.centre_bins) // 2
-        left, centre, right = x.split([beside, self.centre_bins, beside], dim)
-        return left, centre, right
+        return (self.centre_bins or self.n_bins) // 2
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -244,7 +179,6 @@ class Layer(nn.Module):
     def __init__(self, config: GMTConfig) -> None:
         super().__init__()
         d = config.d_model
-        self.sizes = config.layout.sizes
         self.norm_attention = nn.LayerNorm(d)
         self.attention = MultiHeadAttention(d, config.n_heads)
         self.norm_mlp = nn.LayerNorm(d)
@@ -253,10 +187,10 @@ class Layer(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def context(self, x: Tensor, bias: Tensor) -> tuple[Tensor, KeyValue]:
+    def context(self, x: Tensor, bias: Tensor, blocks: Tensor) -> tuple[Tensor, KeyValue]:
         """Window stream: ``[W, S, d]`` -> the same, and its keys and values."""
         q, k, v = self.attention.project(self.norm_attention(x))
-        x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias, self.sizes)))
+        x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias, blocks)))
         return x + self.dropout(self.mlp(self.norm_mlp(x))), _compact(k, v)
 
     def key_value(self, x: Tensor) -> KeyValue:
@@ -265,12 +199,17 @@ class Layer(nn.Module):
         return _compact(k, v)
 
     def read(
-        self, y: Tensor, window: KeyValue, bias: Tensor, n_tokens: int | None = None
+        self,
+        y: Tensor,
+        window: KeyValue,
+        bias: Tensor,
+        blocks: Tensor,
+        n_tokens: int | None = None,
     ) -> Tensor:
         """Variant stream: ``[W, G, T, d]`` -> the same, or its first `n_tokens` only."""
         q, k, v = self.attention.project(self.norm_attention(y))
         queries = q[..., :n_tokens, :]
-        mixed = read_only_attention(queries, KeyValue(k, v), window, bias, self.sizes)
+        mixed = read_only_attention(queries, KeyValue(k, v), window, bias, blocks)
         y = y[:, :, :n_tokens] + self.dropout(self.attention.merge(mixed))
         return y + self.dropout(self.mlp(self.norm_mlp(y)))
 
@@ -384,7 +323,7 @@ class GMT(VariantModel):
     def __init__(self, config: GMTConfig) -> None:
         super().__init__(config)
         d = config.d_model
-        self.layout = config.layout
+        self.layout = Layout(config.n_bins, config.centre_bins or config.n_bins)
         self.gradient_checkpointing = False
         self.sequence = KmerEmbedding(config.k, config.d_sequence)
         self.sequence_in = nn.Linear(config.d_sequence, d)
@@ -503,7 +442,9 @@ class GMT(VariantModel):
     def tokens(self, window: Window) -> tuple[Context, Tensor]:
         """Window stream with the token of each bin after its last layer, ``[W, N, d]``."""
         context, x = self._all_but_last(self.embed_window(window.codes), window)
-        x, key_value = self._run(self.layers[-1].context, x, context.priors[-1])
+        x, key_value = self._run(
+            self.layers[-1].context, x, context.priors[-1], self.layout.contact_bin
+        )
         context.layers.append(key_value)
         return context, self.layout.spread(x, 1)
 
@@ -518,12 +459,10 @@ class GMT(VariantModel):
         tracks = self.tracks(*self._pooled_tracks(window), present)
         positions = self.layout.pool(self.positions, 0) * self.position_scale
         fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
-        # A token draws as much attention as its bins would one by one.
-        bins = [math.log(BINS_PER_CONTACT / size) for size in self.layout.sizes]
-        priors = [prior + prior.new_tensor(bins) for prior in self.prior(contacts)]
+        priors = [prior + self.layout.log_bins for prior in self.prior(contacts)]
         x, cache = fused, []
         for layer, prior in zip(self.layers[:-1], priors, strict=False):
-            x, key_value = self._run(layer.context, x, prior)
+            x, key_value = self._run(layer.context, x, prior, self.layout.contact_bin)
             cache.append(key_value)
         return Context(cache, priors, fused), x
 
@@ -605,7 +544,7 @@ class GMT(VariantModel):
             tokens = torch.zeros_like(tokens)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
         # [CLS] starts from the window's token at the variant: the tracks there need no attention.
-        cls = (self.cls + context.fused[rows, self.layout.token(bins)])[:, :, None]
+        cls = (self.cls + context.fused[rows, self.layout.token[bins]])[:, :, None]
         positions = (self.positions * self.position_scale)[bins][:, :, None]
         y = torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions
         contact_bin = bins // BINS_PER_CONTACT
@@ -615,7 +554,7 @@ class GMT(VariantModel):
             own = prior.transpose(1, 2)[rows, contact_bin].transpose(1, 2)  # [W, H, G, C]
             # Of the last layer only the [CLS] is read.
             n_tokens = 1 if i == len(self.layers) - 1 else None
-            y = self._run(layer.read, y, key_value, own, n_tokens)
+            y = self._run(layer.read, y, key_value, own, self.layout.contact_bin, n_tokens)
         return y[:, :, 0]
 
 

@@ -15,8 +15,8 @@ from genomix_cli.learning.layers.attention import (
 
 B, H, N, E, R, G, T = 2, 3, 40, 8, 5, 4, 6
 # Blocks of unequal size.
-SIZES = (5, 5, 20, 8, 2)
-EACH = torch.tensor(SIZES)
+EACH = torch.tensor([5, 5, 20, 8, 2])
+BLOCKS = torch.arange(R).repeat_interleave(EACH)
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def dense(bias: torch.Tensor) -> torch.Tensor:
 def test_block_bias_equals_a_dense_additive_bias(rng: torch.Generator, learned: bool) -> None:
     q, k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(3))
     bias = torch.randn(B, H, R, R, generator=rng, requires_grad=learned)
-    got = biased_attention(q, k, v, bias, SIZES)
+    got = biased_attention(q, k, v, bias, BLOCKS)
     torch.testing.assert_close(got, explicit(q, k, v, dense(bias)), atol=1e-5, rtol=1e-5)
 
 
 def test_block_bias_has_the_dense_gradient(rng: torch.Generator) -> None:
     q, k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(3))
     bias = torch.randn(B, H, R, R, generator=rng, requires_grad=True)
-    biased_attention(q, k, v, bias, SIZES).square().sum().backward()
+    biased_attention(q, k, v, bias, BLOCKS).square().sum().backward()
     got, bias.grad = bias.grad, None
     explicit(q, k, v, dense(bias)).square().sum().backward()
     torch.testing.assert_close(got, bias.grad, atol=1e-4, rtol=1e-4)
@@ -58,7 +58,7 @@ def test_read_only_attention_is_one_softmax_over_window_and_own_tokens(
     k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(2))
     rows = torch.randn(B, H, G, R, generator=rng)
     own, shared = KeyValue(own_k, own_v), KeyValue(k, v)
-    got = read_only_attention(q, own, shared, *((rows, SIZES) if biased else ()))
+    got = read_only_attention(q, own, shared, *((rows, BLOCKS) if biased else ()))
     for b in range(B):
         for g in range(G):
             keys = torch.cat([k[b], own_k[b, g]], dim=1)
@@ -76,12 +76,12 @@ def test_what_is_cut_to_fit_the_cache_reads_the_same(
     q, own_k, own_v = (torch.randn(B, G, H, T, E, generator=rng) for _ in range(3))
     k, v = (torch.randn(B, H, N, E, generator=rng) for _ in range(2))
     bias = torch.randn(B, H, G, R, generator=rng)
-    whole = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias, SIZES)
+    whole = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias, BLOCKS)
     monkeypatch.setattr(attention, "CACHED_SCORES", 3 * H * T * N)  # three groups, then one
     with torch.no_grad():
-        parts = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias, SIZES)
+        parts = read_only_attention(q, KeyValue(own_k, own_v), KeyValue(k, v), bias, BLOCKS)
         few = read_only_attention(
-            q[..., :2, :], KeyValue(own_k, own_v), KeyValue(k, v), bias, SIZES
+            q[..., :2, :], KeyValue(own_k, own_v), KeyValue(k, v), bias, BLOCKS
         )
     torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(few, whole[..., :2, :], atol=1e-6, rtol=1e-5)
