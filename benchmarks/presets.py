@@ -31,10 +31,8 @@ ROUNDS = 5
 
 def flops(config: GMTConfig) -> float:
     """Of N tokens: 24 N d^2 + 4 N^2 d per layer; of the last one only keys and values."""
-    n, d = (
-        len(Layout(config.n_bins, config.centre_bins or config.n_bins).contact_bin),
-        config.d_model,
-    )
+    layout = Layout(config.n_bins, config.centre_bins or config.n_bins)
+    n, d = len(layout.contact_bin), config.d_model
     return float((24 * n * d**2 + 4 * n**2 * d) * (config.n_layers - 1) + 4 * n * d**2)
 
 

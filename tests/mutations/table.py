@@ -202,7 +202,7 @@ MODELS = [
         ("ids = ids * 4 + base", "ids = ids + base * 4**j"),
         ("self.k // 2 - self.radius", "self.k // 2 - self.radius + 1"),
         ("start + length[..., None] - 1", "start + length[..., None]"),
-        ("unchanged = alleles.log_length[..., :1]", "unchanged = alleles.log_length[..., 1:]"),
+        ("unchanged = log_length[..., :1]", "unchanged = log_length[..., 1:]"),
         ("torch.zeros_like(change)], dim=1)", "change], dim=1)"),
     ),
     *_of(

@@ -304,7 +304,7 @@ class Attributor:
         if kmers is not None:
             starts = self.model.local.kmer_starts(length)[0, 0].cpu().numpy()
             out += spread(starts.ravel(), kmers.ravel(), self.model.config.k, size)
-        if bases is not None:
+        if bases is not None and self.model.activity is not None:
             first = self.model.flank - self.model.activity.reader.flank
             out[first : first + len(bases)] += bases
         return out

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.genome import alphabet
+from genomix_cli.variants.models.activity import ActivityTokens
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.records.inputs import BIN_SIZE
 
@@ -144,34 +145,38 @@ class AlleleTokens(nn.Module):
         w and d.
     group : int
         k-mers of a token.
+    activity : ActivityTokens, optional
+        Gives one more token.
     """
 
-    def __init__(self, width: int, d_model: int, group: int) -> None:
+    def __init__(
+        self, width: int, d_model: int, group: int, activity: ActivityTokens | None = None
+    ) -> None:
         super().__init__()
         w, d = width, d_model
-        self.group = group
+        self.group, self.activity = group, activity
         self.conv1 = nn.Conv1d(w, w, 9, padding="same")
         self.conv2 = nn.Conv1d(w, w, 5, padding="same")
         self.compare = nn.Sequential(nn.Linear(2 * w, d), nn.GELU())
         self.pool = nn.Linear(2 * d, d)
         self.length = nn.Linear(2, d)
 
-    def forward(self, alleles: Alleles) -> Tensor:
-        """Return the tokens, ``[W, G, 4 r / group, d]``."""
-        ref = self.features(alleles.ref)
-        return self._tokens(ref, self.features(alleles.alt) - ref, alleles.log_length)
-
-    def with_null(self, alleles: Alleles) -> Tensor:
-        """Return the same and then those of no change, ``[W, 2 G, 4 r / group, d]``."""
+    def forward(self, alleles: Alleles, *, with_null: bool = False) -> Tensor:
+        """Return the tokens, ``[W, G, T - 1, d]``; those of no change follow, if asked for."""
         ref = self.features(alleles.ref)
         change = self.features(alleles.alt) - ref
-        # With alt = ref the convolutions of ref serve both, and their difference is 0.
-        unchanged = alleles.log_length[..., :1].expand_as(alleles.log_length)
-        return self._tokens(
-            torch.cat([ref, ref], dim=1),
-            torch.cat([change, torch.zeros_like(change)], dim=1),
-            torch.cat([alleles.log_length, unchanged], dim=1),
-        )
+        log_length = alleles.log_length
+        if with_null:
+            # With alt = ref the convolutions of ref serve both, and their difference is 0.
+            unchanged = log_length[..., :1].expand_as(log_length)
+            ref = torch.cat([ref, ref], dim=1)
+            change = torch.cat([change, torch.zeros_like(change)], dim=1)
+            log_length = torch.cat([log_length, unchanged], dim=1)
+        tokens = self._tokens(ref, change, log_length)
+        if self.activity is None:
+            return tokens
+        read = self.activity(alleles.ref_bases, alleles.alt_bases, with_null=with_null)
+        return torch.cat([tokens, read], dim=2)
 
     def features(self, x: Tensor) -> Tensor:
         """Convolve along a haplotype: ``[W, G, 2, 2 r, w]`` -> the same."""

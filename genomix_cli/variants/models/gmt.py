@@ -33,7 +33,7 @@ from genomix_cli.learning.layers.attention import (
     read_only_attention,
 )
 from genomix_cli.learning.layers.positions import sinusoidal
-from genomix_cli.variants.models.activity import ActivityTokens
+from genomix_cli.variants.models.activity import Activity, ActivityTokens
 from genomix_cli.variants.models.allele_tokens import (
     ENDS,
     AlleleEmbedding,
@@ -317,7 +317,6 @@ class GMT(VariantModel):
     # Everything that pre-training of the window stream alone leaves untrained.
     head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
     layers: Any  # ModuleList of Layer
-    activity: Any  # ActivityTokens, or None
     positions: Tensor
 
     def __init__(self, config: GMTConfig) -> None:
@@ -333,13 +332,13 @@ class GMT(VariantModel):
         self.position_scale = nn.Parameter(torch.tensor(0.3))
         self.prior = ContactPrior(config.n_layers, config.n_heads)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
-        self.activity = activity_tokens(config)
-        reader = None if self.activity is None else self.activity.reader
-        self.outputs = () if reader is None else reader.outputs
-        self.flank = max(config.radius + MARGIN, 0 if reader is None else reader.flank)
+        activity, self.flank = activity_tokens(config), config.radius + MARGIN
+        if activity is not None:
+            self.flank = max(self.flank, activity.reader.flank)
+            self.outputs = activity.reader.outputs
         self.local = AlleleEmbedding(config.k, config.d_local, config.radius, self.flank)
-        self.alleles = AlleleTokens(config.d_local, d, config.group)
-        n_tokens = 1 + ENDS * 2 * config.radius // config.group + (reader is not None)
+        self.alleles = AlleleTokens(config.d_local, d, config.group, activity)
+        n_tokens = 1 + ENDS * 2 * config.radius // config.group + (activity is not None)
         self.cls = nn.Parameter(0.02 * torch.randn(d))
         self.offsets = nn.Parameter(0.02 * torch.randn(n_tokens, d))
         self.norm = nn.LayerNorm(d)
@@ -351,23 +350,32 @@ class GMT(VariantModel):
         return None if arch.get("activity") is None else activity_config(arch["activity"], CONFIG)
 
     @property
+    def activity(self) -> ActivityTokens | None:
+        """The network of sequence activity, and what makes a token of it."""
+        return self.alleles.activity
+
+    @property
     def frozen_parts(self) -> tuple[str, ...]:
         """Names of the parts that never learn."""
         frozen = self.activity is not None and not self.config.tune_activity
-        return ("activity.reader",) if frozen else ()
+        return ("alleles.activity.reader",) if frozen else ()
 
     def differences(self, variants: Variants) -> Tensor:
         """Return alt less ref of each output of the network of activity, ``[W, G, K]``."""
-        return self.activity.reader.differences(self._as_read(variants))
+        reader, read = self._as_read(variants)
+        return reader.differences(read)
 
     def substitutions(self, variants: Variants) -> Tensor:
         """Return the same, faster, where all alleles are substitutions of one base."""
-        return self.activity.reader.substitutions(self._as_read(variants))
+        reader, read = self._as_read(variants)
+        return reader.substitutions(read)
 
-    def _as_read(self, variants: Variants) -> Variants:
-        """Return variants without the bases before those that the network of activity reads."""
-        before = self.flank - self.activity.reader.flank
-        return variants._replace(ref=variants.ref[..., before:], alt=variants.alt[..., before:])
+    def _as_read(self, variants: Variants) -> tuple[Activity, Variants]:
+        """Return the network of activity, and variants from the first base on that it reads."""
+        assert self.activity is not None
+        reader = self.activity.reader
+        bases = slice(self.flank - reader.flank, None)
+        return reader, variants._replace(ref=variants.ref[..., bases], alt=variants.alt[..., bases])
 
     def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> dict[str, Tensor]:
         """Weights of a GMT with other tracks, arranged for this one's.
@@ -500,30 +508,23 @@ class GMT(VariantModel):
         alleles = self.local.alleles(variants)
         if self.activity is None:
             return alleles
-        read, bases = self._as_read(variants), self.activity.reader.probabilities
-        return alleles._replace(ref_bases=bases(read.ref), alt_bases=bases(read.alt))
-
-    def _tokens(self, alleles: Alleles, *, with_null: bool = False) -> Tensor:
-        """Return all tokens of each variant but its [CLS]; of no change, too, with `with_null`."""
-        tokens = self.alleles.with_null(alleles) if with_null else self.alleles(alleles)
-        if alleles.ref_bases is None:
-            return tokens
-        read = self.activity(alleles.ref_bases, alleles.alt_bases, with_null=with_null)
-        return torch.cat([tokens, read], dim=2)
+        reader, read = self._as_read(variants)
+        ref, alt = map(reader.probabilities, (read.ref, read.alt))
+        return alleles._replace(ref_bases=ref, alt_bases=alt)
 
     def with_null(self, context: Context, variants: Variants) -> tuple[Tensor, Tensor]:
         """Return logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
         bins = (variants.offset // BIN_SIZE).repeat(1, 2)
         with torch.autocast(bins.device.type, enabled=False):
             alleles = self.embed_alleles(variants)
-            tokens = self._tokens(alleles, with_null=True)
+            tokens = self.alleles(alleles, with_null=True)
         logits, null = self._score(context, tokens, bins).chunk(2, dim=1)
         return logits, null
 
     def represent(self, context: Context, variants: Variants) -> Tensor:
         """Return the final [CLS] of each variant, which the head reads: ``[W, G, d]``."""
         with torch.autocast(variants.offset.device.type, enabled=False):
-            tokens = self._tokens(self.embed_alleles(variants))
+            tokens = self.alleles(self.embed_alleles(variants))
         return self._read(context, tokens, variants.offset // BIN_SIZE)
 
     def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
@@ -531,7 +532,7 @@ class GMT(VariantModel):
         # alt - ref is a small difference of large numbers: keep it in full precision.
         with torch.autocast(bins.device.type, enabled=False):
             dtype = self.alleles.pool.weight.dtype
-            tokens = self._tokens(alleles.each(lambda t: t.to(dtype)))
+            tokens = self.alleles(alleles.each(lambda t: t.to(dtype)))
         return self._score(context, tokens, bins)
 
     def _score(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
