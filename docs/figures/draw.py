@@ -47,19 +47,24 @@ CONTROLS = {
 
 
 def windows(axes: Axes) -> None:
-    """Draw variants in overlapping windows, each scored in the one whose central half holds it."""
-    axes.set(xlim=(0, 225), ylim=(-1.2, 3.4), yticks=[], xlabel="position (kb)")
+    """Draw variants in overlapping windows, each scored in the one whose middle holds it."""
+    axes.set(xlim=(0, 135), ylim=(-1.2, 3.4), yticks=[], xlabel="position (kb)")
     axes.spines["left"].set_visible(False)
     rng = np.random.default_rng(4)
     colours = (BLUE, ORANGE, "#009E73")
-    for row, (start, colour) in enumerate(zip((0, 50, 100), colours, strict=True)):
+    for row, (start, colour) in enumerate(zip((12, 22, 32), colours, strict=True)):
         y = 2.4 - row
-        axes.add_patch(Rectangle((start + 12, y), 100, 0.5, color=colour, alpha=0.25, lw=0))
-        axes.add_patch(Rectangle((start + 37, y), 50, 0.5, color=colour, alpha=0.75, lw=0))
-    axes.text(62, 2.65, "central half", color="white", ha="center", va="center")
-    for start, colour in zip((37, 87, 137), colours, strict=True):
-        at = start + np.sort(rng.uniform(2, 48, 6))
-        axes.vlines(at, -0.75, -0.15, color=colour, lw=2)
+        # From the whole window to the 50-bp bins of its centre, and the core that it serves.
+        for beside, alpha in ((0, 0.2), (40, 0.3), (45, 0.8)):
+            width = 100 - 2 * beside
+            axes.add_patch(
+                Rectangle((start + beside, y), width, 0.5, color=colour, alpha=alpha, lw=0)
+            )
+        axes.vlines(
+            start + 45 + np.sort(rng.uniform(0.5, 9.5, 4)), -0.75, -0.15, color=colour, lw=2
+        )
+    axes.text(32, 2.65, "bins of 500 bp", color=INK, ha="center", va="center")
+    axes.text(73, 2.65, "50 bp", color=INK, ha="left", va="center")
     axes.text(2, -0.45, "variants", va="center")
 
 
