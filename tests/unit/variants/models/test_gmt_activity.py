@@ -111,7 +111,7 @@ def test_training_takes_the_network_of_a_run_over(genomix_fast: Any, tmp_path: P
         *("train", tmp_path / "s.h5", "--valid-contigs", "chr2", "--epochs", "1"),
         *("--set", "n_bins=400", "--set", "d_model=16", "--set", "n_layers=1"),
         *("--set", "n_heads=2", "--set", "d_sequence=8", "--set", "d_local=8"),
-        *("--train-variants", "64", "--valid-variants", "200"),
+        *("--train-variants", "64", "--valid-variants", "100"),
     )
     genomix_fast(*train, "--init", run, "-o", tmp_path / "gmt")
     model = load_model(tmp_path / "gmt").module
@@ -124,7 +124,7 @@ def test_training_takes_the_network_of_a_run_over(genomix_fast: Any, tmp_path: P
     scored = tmp_path / "scored.vcf"
     genomix_fast(
         *("score", data / "variants.vcf.gz", "-f", data / "genome.fa.gz", "-m", tmp_path / "gmt"),
-        *("-o", scored),
+        *("-r", "chr1:1-20000", "-o", scored),
     )
     scored_line = next(line for line in scored.read_text().splitlines() if "_DL=" in line)
     assert all(name in scored_line for name in ("GENOMIX_P=", "GENOMIX_DA=", "GENOMIX_DA_K562="))
