@@ -11,6 +11,7 @@ variants at one per 600 bp: windows and variants, input excluded (`benchmarks/in
 from __future__ import annotations
 
 import argparse
+import time
 from statistics import median
 from typing import Any
 
@@ -27,6 +28,8 @@ from genomix_cli.variants.score.engine import Engine, Target
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")
 GENOME, SPACING, VARIANTS = 3.1e9, 600, 5e6
 ROUNDS = 5
+#: Isolated variants of a round.
+ISOLATED = 10
 
 
 def flops(config: GMTConfig) -> float:
@@ -38,11 +41,30 @@ def flops(config: GMTConfig) -> float:
 
 def targets(genome: MadeUpGenome, window: int, core: int) -> list[Target]:
     """SNVs of one core at the density of a genome."""
-    codes = genome.codes("made-up", 0, 2 * window)
-    return [
-        Target("made-up", Allele(pos, codes[pos : pos + 1], (codes[pos : pos + 1] + 1) % 4), 0)
-        for pos in range(window, window + core, SPACING)
-    ]
+    return [snv(genome, pos) for pos in range(window, window + core, SPACING)]
+
+
+def isolated(genome: MadeUpGenome, window: int) -> list[Target]:
+    """SNVs that each need a window."""
+    return [snv(genome, pos) for pos in range(window // 2, 3 * window // 2, window // ISOLATED)]
+
+
+def snv(genome: MadeUpGenome, pos: int) -> Target:
+    """Some SNV at a position."""
+    ref = genome.codes("made-up", pos, pos + 1)
+    return Target("made-up", Allele(pos, ref, (ref + 1) % 4), 0)
+
+
+def seconds_alone(
+    model: GMT, genome: MadeUpGenome, snvs: list[Target], options: argparse.Namespace
+) -> float:
+    """Seconds of an SNV in a window of its own, input included."""
+    engine = Engine(
+        model, genome, resolve_device(options.device), mode="centred", precision=options.precision
+    )
+    start = time.perf_counter()
+    engine.score(snvs)
+    return (time.perf_counter() - start) / len(snvs)
 
 
 def measure(preset: str, options: argparse.Namespace) -> list[str]:
@@ -58,15 +80,17 @@ def measure(preset: str, options: argparse.Namespace) -> list[str]:
     window, core = (n * BIN_SIZE for n in (config.n_bins, config.core_bins))
     genome = MadeUpGenome(TRACKS, window)
     snvs = targets(genome, window, core)
-    per_window, per_variant = [], []
+    per_window, per_variant, alone = [], [], []
     for _ in range(ROUNDS + 1):
         engine = Engine(model, genome, device, precision=options.precision)
         found: Any = engine.score(snvs)
         per_window.append(found.seconds["trunk"] / found.windows)
         per_variant.append(found.seconds["alleles"] / len(snvs))
+        alone.append(seconds_alone(model, genome, isolated(genome, window), options))
     window_s, variant_s = median(per_window[1:]), median(per_variant[1:])
     rate = flops(config) / window_s / 1e12
     minutes = (GENOME / core * window_s + VARIANTS * variant_s) / 60
+    alone_s = median(alone[1:])
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     share = f"{rate:.3g} ({rate / options.peak:.0%})" if options.peak else f"{rate:.3g}"
     return [
@@ -74,6 +98,7 @@ def measure(preset: str, options: argparse.Namespace) -> list[str]:
         f"{parameters:.1f}",
         f"{1e3 * window_s:.2f}",
         f"{1e3 * variant_s:.4f}",
+        f"{1e3 * alone_s:.2f}",
         share,
         f"{minutes:,.0f}",
     ]
@@ -88,8 +113,9 @@ def main() -> None:
     parser.add_argument("--centre-bins", type=int, help="instead of the preset's; 0: the window")
     parser.add_argument("--peak", type=float, default=0.0)
     options = parser.parse_args()
-    print("| preset | M parameters | ms/window | ms/variant | trunk TFLOP/s | 5 M variants, min |")
-    print("|---|---|---|---|---|---|")
+    columns = "preset | M parameters | ms/window | ms/variant | ms/isolated variant"
+    print(f"| {columns} | trunk TFLOP/s | 5 M variants, min |")
+    print("|---|---|---|---|---|---|---|")
     for preset in options.presets:
         print("| " + " | ".join(measure(preset, options)) + " |", flush=True)
 
