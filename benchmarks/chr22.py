@@ -23,6 +23,7 @@ TRACKS = {
     "H3K27ac": "derived.K562.H3K27ac.ABCregions.readsPerKb.chr22.bw",
     "CTCF": "lifted.CTCF_ChIP.MACS3test.fragcov.chr22.bw",
 }
+MODEL = "gmt-mini-sim"
 CONTACTS = "rao_chr22_prim.approx_lifted_hg38.50kb.cool"
 
 
@@ -55,10 +56,13 @@ def steps(data: Path, work: Path, threads: int) -> dict[str, list[str]]:
     return {
         "prepare": ["prepare", "variants", "--vcf", vcf, *common, "-o", shard],
         "score": [
-            *["score", vcf, *common, "-o", scored, "--threads", limit],
+            *["score", vcf, *common, "-m", MODEL, "-o", scored, "--threads", limit],
             *["--device", "cpu", "--stats", str(work / "stats.json")],
         ],
-        "explain": ["explain", scored, *common, "-o", explained, "--top", "2", "--threads", limit],
+        "explain": [
+            *["explain", scored, *common, "-m", MODEL, "-o", explained, "--top", "2"],
+            *["--threads", limit],
+        ],
     }
 
 

@@ -40,7 +40,7 @@ def scores(vcf: Path, options: list[str], work: Path) -> pd.DataFrame:
     output = work / "scores.tsv"
     command = [sys.executable, "-m", "genomix_cli", "score", str(vcf), "-o", str(output), "-q"]
     subprocess.run([*command, "--device", "cpu", *options], check=True, stderr=subprocess.DEVNULL)
-    return pd.read_csv(output, sep="\t", na_values=".")
+    return pd.read_csv(output, sep="\t", na_values=".", comment="#")
 
 
 def main() -> None:

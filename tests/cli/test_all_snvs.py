@@ -11,6 +11,7 @@ from genomix_cli.genome.fasta import Fasta
 from tests.conftest import ROOT, Ended
 
 FASTA = ROOT / "test_data" / "genome.fa.gz"
+VCF = ROOT / "test_data" / "variants.vcf.gz"
 REGION = "chr1:5001-5040"
 MODEL = ("-f", FASTA, "-m", "gmt-mini-sim", "--threads", "1")
 
@@ -42,13 +43,13 @@ def test_scores_are_those_of_a_vcf(genomix_fast: Any, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("-r", REGION), "VCF is missing"),
-        (("a.vcf", "--all-snvs"), "--all-snvs: stands instead of a VCF"),
+        ((VCF, "--all-snvs"), "--all-snvs: stands instead of a VCF"),
         (("--all-snvs", "--shard", "1/2"), "--shard: cuts a VCF, and there is none"),
         (("--all-snvs", "-r", "chrQ"), "are not in the reference"),
     ],
 )
 def test_what_does_not_go_together(
-    genomix_fast: Any, tmp_path: Path, words: tuple[str, ...], said: str
+    genomix_fast: Any, tmp_path: Path, words: tuple[object, ...], said: str
 ) -> None:
     ended: Ended = genomix_fast(
         "score", "variants", *words, *MODEL, "-o", tmp_path / "o.vcf", code=2
