@@ -31,7 +31,7 @@ from genomix_cli.learning.activity import (
 
 
 class Features(NamedTuple):
-    """What one network reads of two haplotypes in one construct.
+    """Features that one network has of two haplotypes in one construct.
 
     Attributes
     ----------

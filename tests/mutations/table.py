@@ -91,7 +91,7 @@ RECORDS = [
         "unit/variants/records",
         ("ref[-1 - end] == alt[-1 - end]", "ref[end] == alt[end]"),
         ("reference[end - 1] == bases[-1]", "reference[end - 1] == bases[0]"),
-        ("* stride - stride // 2", "* stride"),
+        ("* core - (window - core) // 2", "* core - window // 2"),
         ("* BIN_SIZE - window // 2", "* BIN_SIZE - window // 2 + BIN_SIZE"),
         ("start - MARGIN, end + MARGIN", "start - MARGIN + 1, end + MARGIN + 1"),
         ("(1 - share) + bins[1:] * share", "share + bins[1:] * (1 - share)"),
@@ -126,7 +126,7 @@ RECORDS = [
         "unit/variants/records",
         ("(pos - 1) // stride\n        if", "pos // stride\n        if"),
         ("for i in (part.number - 1, part.number)", "for i in (part.number - 1, part.total)"),
-        (">= DENSE * len(cores)", "< DENSE * len(cores)"),
+        ("alleles * DENSE >= len(cores)", "alleles * DENSE < len(cores)"),
     ),
 ]
 
@@ -136,7 +136,7 @@ ENGINE = [
         "unit/variants/score/test_score.py",
         ("[allele.pos - start for", "[allele.pos for"),
         ("(contig, start) != self._place", "start != (self._place or (0, 0))[1]"),
-        ("self.mode](allele.pos, size), core]", "self.mode](allele.pos, size), 0]"),
+        ("self.model, self.mode), core]", "self.model, self.mode), 0]"),
         ("(parts)[:, : len(work.rows)]", "(parts)[:, -len(work.rows) :]"),
         ("strands[0]) / len(strands)", "strands[0])"),
         ("arrays.codes == UNKNOWN_BASE", "arrays.codes > UNKNOWN_BASE"),
@@ -495,8 +495,8 @@ DIFFERENCES = [
     *_of(
         "learning/activity_differences.py",
         "property/learning/test_activity_differences.py",
-        ("each.append(of_alt - of_ref)", "each.append(of_ref - of_alt)"),
-        ("sd * (forward + reverse) / 2", "(forward + reverse) / 2"),
+        ("(alt - ref).unbind(-1)", "(ref - alt).unbind(-1)"),
+        ("sd * standardised(", "standardised("),
         ("len(left) + at", "at"),
         ("ref.shape[1] - 1 - at", "ref.shape[1] - at"),
         ("(at + before) // POOL + 1", "(at + before) // POOL"),
