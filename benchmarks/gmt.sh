@@ -53,6 +53,17 @@ genomix train "$WORK/few.h5" -o "$WORK/few-scratch" "${few[@]}"
 genomix train "$WORK/few.h5" -o "$WORK/few-pretrained" "${few[@]}" --init "$WORK/few-pre"
 python "$HERE/paired.py" "$WORK/few-pretrained" "$WORK/few-scratch"
 
+# Activity first: what sequence does is learned from the tracks, and then the same labels with that network inside.
+genomix prepare sequences "$WORK/sim/genome.fa.gz" --window 200 "${tracks[@]}" --valid-contigs chr9 --test-contigs chr10 \
+    -o "$WORK/windows.h5"
+genomix train "$WORK/windows.h5" --task activity --set members=1 --set stem=64 --set width=48 --epochs 20 --seed 1 \
+    -o "$WORK/activity"
+few=(--windows-per-batch 8 --epochs 16 --learning-rate 1e-3 --valid-variants 2000 --patience 0
+     --valid-contigs chr9 --test-contigs chr10 --seed 1)
+genomix train "$WORK/few.h5" -o "$WORK/few-wide" "${few[@]}"
+genomix train "$WORK/few.h5" -o "$WORK/few-activity" "${few[@]}" --init "$WORK/activity"
+python "$HERE/paired.py" "$WORK/few-activity" "$WORK/few-wide"
+
 [[ -n $DATA ]] || exit 0
 
 # Real data: chr22 and DHS to pre-train on, saturation mutagenesis and allele-specific accessibility.
