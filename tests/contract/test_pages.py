@@ -71,7 +71,7 @@ def is_program(line: str) -> bool:
 
 
 def test_blocks_are_found() -> None:
-    assert len(blocks_of(Path("README.md"))) > 8
+    assert len(blocks_of(Path("README.md"))) >= 5
     assert sum(len(blocks_of(page)) for page in PAGES) > 40
 
 
@@ -85,7 +85,7 @@ def test_every_block_is_of_a_known_kind(page: Path) -> None:
 
 def test_few_blocks_are_templates() -> None:
     templates = [block for page in PAGES for block in blocks_of(page) if block.is_template]
-    assert len(templates) <= 13
+    assert len(templates) <= 15
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

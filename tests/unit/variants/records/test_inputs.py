@@ -176,7 +176,7 @@ def test_the_other_strand_of_a_window_is_turned_in_everything() -> None:
 
 @pytest.mark.parametrize("pos", [0, 49, 50, 123_456])
 def test_a_centred_window_has_the_variant_in_its_middle_bin(pos: int) -> None:
-    start = centred_start(pos)
+    start = centred_start(pos, WINDOW)
     assert start % 50 == 0
     assert (pos - start) // 50 == WINDOW // 50 // 2
 
