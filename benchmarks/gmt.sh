@@ -58,7 +58,7 @@ genomix prepare sequences "$WORK/sim/genome.fa.gz" --window 200 "${tracks[@]}" -
     -o "$WORK/windows.h5"
 genomix train "$WORK/windows.h5" --task activity --set members=1 --set stem=64 --set width=48 --epochs 20 --seed 1 \
     -o "$WORK/activity"
-few=(--windows-per-batch 8 --epochs 16 --learning-rate 1e-3 --valid-variants 2000 --patience 0
+few=(--windows-per-batch 8 --epochs 12 --learning-rate 1e-3 --valid-variants 1000 --patience 0
      --valid-contigs chr9 --test-contigs chr10 --seed 1)
 genomix train "$WORK/few.h5" -o "$WORK/few-wide" "${few[@]}"
 genomix train "$WORK/few.h5" -o "$WORK/few-activity" "${few[@]}" --init "$WORK/activity"
