@@ -175,13 +175,16 @@ MODELS = [
         ("decay = -torch.log1p(", "decay = torch.log1p("),
         ("(b)[:, None, None] * contacts", "(b)[:, None, None] * -contacts"),
         ("window.signal * window.observed", "window.signal"),
-        ("signal / observed.clamp(min=1 / POOLED)", "signal"),
-        ("[:, :, :n_tokens] + self.dropout(self", "[:, :, :n_tokens] * 0 + self.dropout(self"),
         ("project(around[:, m]), self.absent[m]", "project(around[:, 0]), self.absent[m]"),
         (
             "(self.cls + context.fused[rows, self.layout.token[bins]])",
             "(self.cls + context.fused[rows, bins * 0])",
         ),
+    ),
+    *_of(
+        "variants/models/gmt.py",
+        "unit/variants/models/test_layout.py",
+        ("signal / observed.clamp(min=1 / POOLED)", "signal"),
     ),
     *_of(
         "variants/models/layout.py",
@@ -209,6 +212,7 @@ MODELS = [
         "variants/models/gmt.py",
         "golden/test_shipped_weights.py",
         ("self.positions * self.position_scale)[bins]", "self.positions)[bins]"),
+        ("[:, :, :n_tokens] + self.dropout(self", "[:, :, :n_tokens] * 0 + self.dropout(self"),
     ),
     *_of(
         "variants/models/allele_tokens.py",
@@ -506,7 +510,7 @@ DIFFERENCES = [
     *_of(
         "variants/models/activity.py",
         "property/variants/models/test_activity.py",
-        ("_differences(variants, self.flank)", "_differences(variants, self.flank - 1)"),
+        ("_differences(variants, self.flank)", "_differences(variants, self.flank - 8)"),
         ("network.both_strands(p", "network(p"),
     ),
     *_of(

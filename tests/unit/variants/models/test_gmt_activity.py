@@ -27,6 +27,9 @@ WITH_ACTIVITY = replace(SMALL, activity=to_dict(config()))
 def make(**fields: Any) -> GMT:
     model = make_model(replace(WITH_ACTIVITY, **fields))
     model.activity.reader.network.load_state_dict(network(config()).state_dict())
+    with torch.no_grad():  # or the token would hardly be told from rounding
+        for parameter in model.activity.token.parameters():
+            parameter *= 10
     return model
 
 
@@ -74,6 +77,15 @@ def test_the_null_is_the_allele_that_changes_nothing() -> None:
         torch.testing.assert_close(nulls, model.variants(context, null))
 
 
+def test_the_token_of_no_change_is_that_of_ref_twice() -> None:
+    model = make()
+    given = model.embed_alleles(substituted(make_variants(model, 6), model.flank))
+    with torch.inference_mode():
+        tokens, null = model.activity(given.ref_bases, given.alt_bases, with_null=True).chunk(2, 1)
+        torch.testing.assert_close(null, model.activity(given.ref_bases, given.ref_bases))
+        assert (tokens - null).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("tuned", [False, True])
 def test_the_network_learns_only_if_it_is_tuned(tuned: bool) -> None:
     model = make(tune_activity=tuned)
@@ -90,6 +102,14 @@ def test_the_network_learns_only_if_it_is_tuned(tuned: bool) -> None:
     before = network(config()).state_dict()
     assert statistics
     assert torch.equal(statistics[0], before["members.0.encoder.pool.1.running_mean"])
+
+
+def test_a_frozen_network_reads_alike_in_training() -> None:
+    model = make(modality_dropout=0.0).train()
+    variants = substituted(make_variants(model, 6), model.flank)
+    with torch.no_grad():
+        first, second = (model(make_window(), variants) for _ in range(2))
+    assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("mode", ["head", "lora"])
