@@ -332,9 +332,12 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
             lambda: build_model(config.model, config.arch, where=where), stored.state
         )
     except (ValueError, RuntimeError, MemoryError) as error:
-        reason = str(error).splitlines()[0]
+        first, *layers = str(error).splitlines()  # PyTorch lists layers line by line
+        reason = "they are of other layers" if layers else first
         raise DataError(
-            f"the weights do not fit the configuration: {reason}", where=folder / WEIGHTS
+            f"the weights do not fit the configuration: {reason}",
+            where=folder / WEIGHTS,
+            hint="if another version of genomix trained it, score with that or train it again",
         ) from error
     return LoadedModel(module.to(device).eval(), config, folder, stored.sha256)
 
