@@ -20,7 +20,6 @@ import torch
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
-from genomix_cli.variants.models.layout import Layout
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.score.engine import Engine, Target
@@ -32,11 +31,13 @@ ROUNDS = 5
 ISOLATED = 10
 
 
-def flops(config: GMTConfig) -> float:
-    """Of N tokens: 24 N d^2 + 4 N^2 d per layer; of the last one only keys and values."""
-    layout = Layout(config.n_bins, config.centre_bins or config.n_bins)
-    n, d = len(layout.contact_bin), config.d_model
-    return float((24 * n * d**2 + 4 * n**2 * d) * (config.n_layers - 1) + 4 * n * d**2)
+def flops(model: GMT) -> float:
+    """Return the operations of a window of N tokens.
+
+    24 N d^2 + 4 N^2 d per layer; of the last one only keys and values.
+    """
+    n, d = len(model.layout.contact_bin), model.config.d_model
+    return float((24 * n * d**2 + 4 * n**2 * d) * (model.config.n_layers - 1) + 4 * n * d**2)
 
 
 def targets(genome: MadeUpGenome, window: int, core: int) -> list[Target]:
@@ -88,7 +89,7 @@ def measure(preset: str, options: argparse.Namespace) -> list[str]:
         per_variant.append(found.seconds["alleles"] / len(snvs))
         alone.append(seconds_alone(model, genome, isolated(genome, window), options))
     window_s, variant_s = median(per_window[1:]), median(per_variant[1:])
-    rate = flops(config) / window_s / 1e12
+    rate = flops(model) / window_s / 1e12
     minutes = (GENOME / core * window_s + VARIANTS * variant_s) / 60
     alone_s = median(alone[1:])
     parameters = sum(p.numel() for p in model.parameters()) / 1e6

@@ -1,4 +1,4 @@
-"""What a training step of GMT costs beyond its arithmetic, as a Markdown table.
+"""Overhead of a training step of GMT beyond its arithmetic, as a Markdown table.
 
     python benchmarks/training_overhead.py SHARD.h5 [--steps 40] [--rounds 3]
 

@@ -457,9 +457,9 @@ class ScoreRequest:
     @property
     def is_read_once(self) -> bool:
         """Return True for a pipe: standard input, or a shell's ``<(...)``."""
-        if self.vcf is None or str(self.vcf) == "-":
-            return self.vcf is not None
-        return self.vcf.exists() and not self.vcf.is_file()
+        if self.vcf is None:
+            return False
+        return str(self.vcf) == "-" or (self.vcf.exists() and not self.vcf.is_file())
 
 
 BASELINES = {"ref": ("ref",), "shuffle": ("shuffle",), "both": ("ref", "shuffle")}

@@ -265,8 +265,9 @@ def _compare(found: Sequence[Evaluation], request: LeaderboardRequest) -> Board:
     main, truth = first.main, _truth(first.truth)
     judge = Judge.of(truth, request.draws, request.seed)
     measure = MEASURES[main]
+    undrawn = Judge.of(truth, 0, request.seed)
     for row in rows:
-        again = judge.replicates(measure, row.score)[0]
+        again = undrawn.interval(measure, row.score).value
         if not abs(again - row.metrics[main].value) < _ROUNDING:
             raise DataError(
                 f"predictions.tsv and metrics.json disagree on {row.name}",

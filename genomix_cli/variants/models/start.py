@@ -21,7 +21,12 @@ from genomix_cli.variants.trained import (
 
 # Fields in which a model may differ from the one whose weights it starts from.
 _CHANGEABLE = (
-    *("n_bins", "centre_bins", "tracks", "dropout", "modality_dropout", "tune_activity"),
+    "n_bins",
+    "centre_bins",
+    "tracks",
+    "dropout",
+    "modality_dropout",
+    "tune_activity",
 )
 _ABLATIONS = ("use_sequence", "use_tracks", "use_contacts")
 

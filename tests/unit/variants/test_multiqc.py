@@ -1,4 +1,4 @@
-"""What MultiQC shows of variants: the numbers of the summaries, and MultiQC's own report."""
+"""MultiQC shows of variants the numbers of the summaries, in files and in its own report."""
 
 from __future__ import annotations
 

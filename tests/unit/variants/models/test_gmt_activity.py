@@ -19,7 +19,13 @@ from genomix_cli.variants.requests import PrepareRequest
 from genomix_cli.variants.trained import load_model
 from tests.conftest import ROOT
 from tests.random_activity import OUTPUTS, config, network, save_activity
-from tests.unit.variants.models.test_gmt import SMALL, make_model, make_variants, make_window
+from tests.unit.variants.models.test_gmt import (
+    SMALL,
+    make_model,
+    make_variants,
+    make_window,
+    refuse_another_null,
+)
 
 WITH_ACTIVITY = replace(SMALL, activity=to_dict(config()))
 
@@ -67,14 +73,7 @@ def test_the_logit_reads_what_the_network_reads() -> None:
 
 
 def test_the_null_is_the_allele_that_changes_nothing() -> None:
-    model = make()
-    variants = make_variants(model, 5)
-    null = variants._replace(alt=variants.ref, alt_len=variants.ref_len)
-    with torch.inference_mode():
-        context = model.window(make_window())
-        logits, nulls = model.with_null(context, variants)
-        torch.testing.assert_close(logits, model.variants(context, variants))
-        torch.testing.assert_close(nulls, model.variants(context, null))
+    refuse_another_null(make())
 
 
 def test_the_token_of_no_change_is_that_of_ref_twice() -> None:

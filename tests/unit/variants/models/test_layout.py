@@ -41,7 +41,7 @@ def test_pooling_takes_means_and_spreading_gives_them_back() -> None:
 
 
 def test_equal_bins_are_read_alike_pooled_or_not() -> None:
-    """Where the ten bins of a token are the same, pooling them changes no weight of attention."""
+    """Pooling ten bins that are the same changes no weight of attention."""
     q = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(0))
     key = torch.randn(1, 1, 8, generator=torch.Generator().manual_seed(1))
     other = torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(2))
