@@ -109,10 +109,12 @@ COHORT_MODELS = Registry(
         "random-forest": "genomix_cli.cohorts.models.trees:RandomForest",
         "gradient-boosting": "genomix_cli.cohorts.models.trees:GradientBoosting",
         "lightgbm": "genomix_cli.cohorts.models.trees:LightGBM",
+        "xgboost": "genomix_cli.cohorts.models.xgboost:XGBoost",
+        "catboost": "genomix_cli.cohorts.models.catboost:CatBoost",
         "late-fusion": "genomix_cli.cohorts.models.late_fusion:LateFusion",
         "best-single": "genomix_cli.cohorts.models.late_fusion:BestSingle",
     },
-    {"lightgbm": "lightgbm"},
+    {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost"},
 )
 
 # What was published first, then what it has to beat.

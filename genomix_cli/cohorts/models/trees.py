@@ -6,6 +6,7 @@ fit.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -240,7 +241,37 @@ BOOSTING_SPACE: dict[str, Any] = {
 }
 
 
-class GradientBoosting(ForestModel):
+class Boosted(ForestModel):
+    """Trees whose values add up to logits; a subclass says which library grows them."""
+
+    _start: Floats
+
+    @abstractmethod
+    def _grow(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> tuple[Forest, Any]:
+        """Return trees, those of a round one after the other, and where their sum starts.
+
+        It starts at k numbers, or at one if there are two classes: trees then speak for the second.
+        """
+
+    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
+        self._forest, start = self._grow(x, y, setting)
+        self._start = np.asarray(start, np.float64).ravel()
+        return Fitted(sum(a.size for a in self._forest))
+
+    def _logits(self, x: Matrix) -> Floats:
+        each = len(self._start) // self._forest.value.shape[1]
+        raw = self._start + self._forest(x, every=each)
+        return np.concatenate([-raw, raw], 1) / 2 if len(self._start) == 1 else raw
+
+    def _learned(self) -> State:
+        return {**super()._learned(), "start": self._start}
+
+    def _relearn(self, state: State) -> None:
+        self._start = state["start"]
+        super()._relearn({name: array for name, array in state.items() if name != "start"})
+
+
+class GradientBoosting(Boosted):
     """Gradient boosting on histograms, by scikit-learn.
 
     Friedman 2001, Greedy function approximation: a gradient boosting machine.
@@ -250,9 +281,7 @@ class GradientBoosting(ForestModel):
     config_class = BoostingConfig
     space: ClassVar[Mapping[str, Any]] = BOOSTING_SPACE
 
-    _start: Floats
-
-    def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
+    def _grow(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> tuple[Forest, Any]:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -273,21 +302,7 @@ class GradientBoosting(ForestModel):
             model.fit(x, y, sample_weight=balanced_weights(y, config.balanced))
         # Private of scikit-learn: `_predictors` and `_baseline_prediction`.
         trees = [_boosted(tree.nodes) for each in model._predictors for tree in each]
-        self._forest = joined(trees)
-        self._start = np.asarray(model._baseline_prediction, np.float64).ravel()
-        return Fitted(sum(a.size for a in self._forest))
-
-    def _logits(self, x: Matrix) -> Floats:
-        raw = self._start + self._forest(x, every=len(self._start))
-        # Of two classes there is one tree each round, for the second.
-        return np.concatenate([-raw, raw], 1) / 2 if len(self._start) == 1 else raw
-
-    def _learned(self) -> State:
-        return {**super()._learned(), "start": self._start}
-
-    def _relearn(self, state: State) -> None:
-        self._start = state["start"]
-        super()._relearn({name: array for name, array in state.items() if name != "start"})
+        return joined(trees), model._baseline_prediction
 
 
 def _boosted(nodes: NDArray[Any]) -> Forest:

@@ -243,8 +243,47 @@ class TestTrees:
         text = model.state()["model/text"].tobytes()
         assert b"num_threads" not in text
 
-    @pytest.mark.parametrize("name", ["gradient-boosting", "lightgbm", "random-forest"])
+    @pytest.mark.parametrize("k", [2, 3])
+    def test_xgboost_is_the_librarys(self, k):
+        xgboost = pytest.importorskip("xgboost")
+        samples = easy(n=150, n_classes=k).take(np.arange(110))
+        model = learned("xgboost", samples, rounds=12)
+        oracle = xgboost.XGBClassifier(n_estimators=12, tree_method="hist", nthread=1)
+        x = matrix(samples)
+        p = oracle.fit(x, samples.label, sample_weight=np.ones(len(x))).predict_proba(x)
+        np.testing.assert_allclose(model.log_probability(samples), np.log(p), atol=2e-5)
+
+    @pytest.mark.parametrize("k", [2, 3])
+    def test_catboost_is_the_librarys(self, k):
+        catboost = pytest.importorskip("catboost")
+        samples = easy(n=150, n_classes=k).take(np.arange(110))
+        model = learned("catboost", samples, rounds=12)
+        oracle = catboost.CatBoostClassifier(
+            iterations=12, random_seed=4, thread_count=1, verbose=False, allow_writing_files=False
+        )
+        x = matrix(samples)
+        p = oracle.fit(x, samples.label).predict_proba(x)
+        np.testing.assert_allclose(model.log_probability(samples), np.log(p), atol=1e-9)
+
+    @pytest.mark.parametrize("name", ["xgboost", "catboost"])
+    def test_boosted_trees_answer_without_their_package(self, name, monkeypatch):
+        pytest.importorskip(name)
+        samples = easy(n=60)
+        model, again = learned(name, samples, rounds=3), COHORT_MODELS.load(name).of({"rounds": 3})
+        monkeypatch.setitem(sys.modules, name, None)
+        again.restore(samples.modalities, samples.classes, model.state())
+        np.testing.assert_array_equal(
+            again.log_probability(samples), model.log_probability(samples)
+        )
+        with pytest.raises(MissingExtraError, match=rf"genomix-toolkit\[{name}\]"):
+            learned(name, samples)
+
+    @pytest.mark.parametrize(
+        "name", ["gradient-boosting", "lightgbm", "xgboost", "catboost", "random-forest"]
+    )
     def test_the_trees_are_the_same_for_any_number_of_threads(self, name):
+        if name not in COHORT_MODELS.installed():
+            pytest.skip("its package is not installed")
         samples, states = easy(n=100), []
         size = {"trees": 4} if name == "random-forest" else {"rounds": 2}
         for threads in (1, 2):
