@@ -69,6 +69,8 @@ class Option:
         Another option: where that is given, this one counts only if it is on the command line.
     hidden : bool
         Accepted, but help does not show it.
+    rare : bool
+        ``--help`` leaves it to ``--help-all``.
     writes : bool or str
         The value is a path that the command writes; of a flag: the file that it writes in the
         folder of ``--model``. Paths of all other options are read.
@@ -93,6 +95,7 @@ class Option:
     argument: bool = False
     unless: str = ""
     hidden: bool = False
+    rare: bool = False
     writes: bool | str = False
     reads: bool = False
 
@@ -123,6 +126,14 @@ class Without(NamedTuple):
     """Fields of a group that are no options where it stands: ``Annotated[Group, Without(...)]``."""
 
     names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rarely:
+    """Marks an option, or all of a group, as rare where it stands: ``Annotated[Seed, RARE]``."""
+
+
+RARE = Rarely()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,14 +300,19 @@ def leaves(request: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
             panel = panel if own.panel is None else own.panel
             own = dataclasses.replace(own, panel=panel)
         option = own or next((note for note in notes if isinstance(note, Option)), None)
+        rare = RARE in notes
         default = _default(field) if instance is None else getattr(instance, field.name)
         if option is not None:
-            yield Leaf(here, option, kind, default)
+            yield Leaf(here, _marked(option, rare), kind, default)
         elif dataclasses.is_dataclass(kind):
             without = next((note.names for note in notes if isinstance(note, Without)), ())
             for leaf in leaves(kind if default is REQUIRED else default, here):
                 if leaf.path[-1] not in without:
-                    yield leaf
+                    yield dataclasses.replace(leaf, option=_marked(leaf.option, rare))
+
+
+def _marked(option: Option, rare: bool) -> Option:
+    return dataclasses.replace(option, rare=True) if rare else option
 
 
 def check_options(request: Any) -> None:
@@ -418,7 +434,7 @@ Threads = Annotated[
 Seed = Annotated[int, Option("Seed of everything random", min=0, panel=_RUNNING)]
 WhatIsSeen = Annotated[
     Literal["refuse", "leave-out", "include"],
-    Option("What the model has seen in training; include: the result is training accuracy"),
+    Option("What to do with data seen in training; include: the result is training accuracy"),
 ]
 Force = Annotated[bool, Option("Replace an existing output")]
 Fasta = Annotated[Path, Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")]
@@ -453,10 +469,12 @@ Table = Annotated[
 RunOutput = Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
 Attributions = Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-Precision = Annotated[str, Option("Arithmetic", choices=PRECISIONS, open=True, panel=_RUNNING)]
+Precision = Annotated[
+    str, Option("Numerical precision", choices=PRECISIONS, open=True, panel=_RUNNING)
+]
 Resume = Annotated[bool, Option("Continue from the last checkpoint in the run folder")]
 MultiQC = Annotated[
-    Path | None, Option("Folder for what MultiQC shows of it", metavar="DIR", writes=True)
+    Path | None, Option("Folder for sections of MultiQC", metavar="DIR", writes=True)
 ]
 Stats = Annotated[
     Path | None, Option("JSON file for counts and times", metavar="FILE.json", writes=True)

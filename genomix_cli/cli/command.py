@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -24,11 +25,12 @@ log = logging.getLogger("genomix")
 
 # Names of parameters that every command has, beside those of its request.
 CONFIG, VERBOSE, QUIET, THREADS = "config", "verbose", "quiet", "threads"
+HELP_ALL = "help_all"
 TASK = "task"
 # Any machine has so many threads to give, and few have as many CPUs.
 MOST_THREADS = 64
-# Key of the settings file in the context of Click.
-_SETTINGS = "genomix.settings"
+# Keys in the context of Click: the settings file, and whether help is to have every option.
+_SETTINGS, _EVERYTHING = "genomix.settings", "genomix.everything"
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,19 @@ class Command:
                 options.setdefault(leaf.name, leaf)
         if self.threads:
             options.setdefault(THREADS, next(leaves(OfProcess)))
-        return sorted(options.values(), key=lambda leaf: not leaf.is_required)
+        return sorted(options.values(), key=lambda leaf: (bool(leaf.flags), not leaf.is_required))
+
+    @cached_property
+    def _names(self) -> dict[str, set[str]]:
+        """Names of the options of each task."""
+        return {
+            task: {leaf.name for leaf in leaves(action.request)}
+            for task, action in self.tasks.items()
+        }
 
     def only_for(self, name: str) -> str:
         """Return the tasks that have an option, where not all do."""
-        having = [
-            task
-            for task, action in self.tasks.items()
-            if any(leaf.name == name for leaf in leaves(action.request))
-        ]
+        having = [task for task, names in self._names.items() if name in names]
         return "" if len(having) in (0, len(self.tasks)) else ", ".join(having)
 
 
@@ -191,7 +197,8 @@ class RequestCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, every option name whole."""
-        write_help(ctx, formatter, self.spec, self.by_name.values())
+        everything = ctx.meta.get(_EVERYTHING, False)
+        write_help(ctx, formatter, self.spec, self.by_name.values(), everything=everything)
 
 
 def _source(ctx: Any, name: str) -> str:
@@ -286,7 +293,23 @@ def common_options() -> list[Any]:
             callback=_set_verbosity,
             help="Show warnings and errors only",
         ),
+        TyperOption(
+            param_decls=[HELP_ALL, "--help-all"],
+            type=bool,
+            is_flag=True,
+            default=False,
+            is_eager=True,
+            expose_value=False,
+            callback=_help_with_everything,
+            help="Show rarely needed options too",
+        ),
     ]
+
+
+def _help_with_everything(ctx: Any, param: Any, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_EVERYTHING] = True
+        ctx.command.get_help_option(ctx).callback(ctx, param, True)
 
 
 def _available(threads: int) -> int:

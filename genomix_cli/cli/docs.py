@@ -27,7 +27,8 @@ run `make docs`.
 Every option can be set in the file of `--config` too, under its name without `--`, in the table of
 the command: `[train]`, `[score]`, `[explain]`, `[evaluate]`, `[prepare.variants]`,
 `[simulate.cohort]`, and so on. Paths there are relative to the file. The command line comes first,
-then environment variables, then the file. All commands have `--config`, `-v`, `-q` and `--help`.
+then environment variables, then the file. All commands have `--config`, `-v`, `-q`,
+`--help`, which shows common options, and `--help-all`, which shows those below.
 Where a domain is in brackets it may be left out: the input decides.
 
 Examples that read `test_data/`, or nothing, run as they stand. The others are templates: their

@@ -19,7 +19,7 @@ class DoctorRequest:
 
     model: TrainedModel = DEFAULT_MODEL
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", "Arithmetic; auto: bf16 on a GPU, fp32 on a CPU"
+        "auto", "Numerical precision; auto: bf16 on a GPU, fp32 on a CPU"
     )
     store: bool = option(False, "Store the answers of this machine's CPU as the right ones")
     as_json: bool = option(False, "Print JSON", "--json")

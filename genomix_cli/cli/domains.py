@@ -19,7 +19,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.detect import is_cohort, is_sequences
 from genomix_cli.options import Leaf
 
-HELP = ("-h", "--help")
+HELP = ("-h", "--help", "--help-all")
 
 
 @dataclass(frozen=True)

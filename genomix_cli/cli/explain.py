@@ -21,8 +21,7 @@ def explain_variants(request: VariantRequest) -> None:
     """Attribute scores to bases and track bins by Integrated Gradients.
 
     Attributions are log-odds and add up to the change between baseline and variant; where they
-    miss it by more than 1 % the exit code is 3. Each step costs a pass over the window and back
-    for the baseline shuffle, and next to nothing for ref.
+    miss it by more than 1 % the exit code is 3.
 
     With --region there is no VCF: every substitution in it is scored, for a table, a VCF or a heat
     map below the letters that matter.

@@ -21,25 +21,46 @@ GENERAL = {
     "-v, --verbose": "Show debug messages too",
     "-q, --quiet": "Show warnings and errors only",
     "-h, --help": "Show this message and exit",
+    "--help-all": "Show rarely needed options too",
+}
+# The same on two lines.
+BRIEFLY = {
+    "--config FILE": "TOML file with defaults, a table per command [$GENOMIX_CONFIG]",
+    "-v, -q": "More messages (-v), or warnings and errors only (-q)",
 }
 
 
-def write_help(ctx: Any, formatter: Any, command: Command, options: Iterable[Leaf]) -> None:
-    """Write the help of a command: usage, what it does, options in panels, examples."""
+def write_help(
+    ctx: Any, formatter: Any, command: Command, options: Iterable[Leaf], *, everything: bool = True
+) -> None:
+    """Write the help of a command: usage, what it does, options in panels, examples.
+
+    Without `everything` the last line says how many rare options were left out.
+    """
     options = [leaf for leaf in options if not leaf.option.hidden]
+    shown = [leaf for leaf in options if everything or not leaf.option.rare]
     arguments = [leaf.metavar for leaf in options if leaf.option.argument and not leaf.flags]
     formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *arguments]))
     _paragraphs(formatter, command.help)
     panels: dict[str, list[tuple[str, str]]] = {}
-    for leaf in options:
+    for leaf in shown:
         panels.setdefault(leaf.option.panel or FIRST, []).append(
             (_names(leaf), described(leaf, command.only_for(leaf.name)))
         )
     # The options of the command itself first, those of the machine last.
-    for title, rows in sorted(panels.items(), key=lambda p: (p[0] == "Running") - (p[0] == FIRST)):
+    ordered = sorted(panels.items(), key=lambda p: (p[0] == "Running") - (p[0] == FIRST))
+    left_out = len(options) - len(shown)
+    if left_out:  # then they are few enough for one list
+        listed = [row for _, rows in ordered for row in rows]
+        ordered = [("Common options", [*listed, *BRIEFLY.items()])]
+    else:
+        ordered.append(("General", list(GENERAL.items())))
+    for title, rows in ordered:
         _panel(formatter, title, rows)
-    _panel(formatter, "General", list(GENERAL.items()))
     write_examples(formatter, command.examples)
+    if left_out:
+        formatter.write_paragraph()
+        formatter.write(f"{left_out} more options: {ctx.command_path} --help-all\n")
 
 
 def write_group_help(
@@ -69,14 +90,14 @@ def write_examples(formatter: Any, examples: Iterable[str]) -> None:
         formatter.write_paragraph()
         formatter.write(_heading("Examples:"))
         for example in rows:
-            formatter.write(" \\\n".join(_wrapped(example)) + "\n")
+            formatter.write(" \\\n".join(_wrapped(example, formatter.width)) + "\n")
 
 
-def _wrapped(example: str) -> list[str]:
+def _wrapped(example: str, width: int) -> list[str]:
     """Lines of a command, to be joined by backslashes."""
     return textwrap.wrap(
         example,
-        78,
+        width,
         initial_indent="  ",
         subsequent_indent="      ",
         break_long_words=False,

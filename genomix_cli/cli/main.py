@@ -86,7 +86,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Commands have a --help-all of their own; verbs, whose help is short, show all anyway.
+    context_settings={
+        "help_option_names": ["-h", "--help", "--help-all"],
+        "max_content_width": 100,
+    },
 )
 
 

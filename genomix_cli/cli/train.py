@@ -12,7 +12,7 @@ from genomix_cli.cli.output import print_held_out, print_results, print_rows
 from genomix_cli.cohorts.requests import HELD_OUT
 from genomix_cli.cohorts.requests import TrainRequest as CohortRequest
 from genomix_cli.errors import UsageError, require_files
-from genomix_cli.options import Device, Option, Precision, Seed, Threads, option
+from genomix_cli.options import RARE, Device, Option, Precision, Seed, Threads, option
 from genomix_cli.registry import SEQUENCE_TASKS
 from genomix_cli.sequences.requests import TASKS, TaskOptions
 from genomix_cli.sequences.requests import TrainRequest as SequenceRequest
@@ -43,14 +43,16 @@ class Labels:
     request: VariantRequest
     folds: int = option(
         0,
-        "The contigs and regions that are named, or folds in turn",
+        "Hold out the contigs and regions named, or each fold in turn",
         "--hold-out",
         parse=parse_folds,
         metavar="named|folds:N",
         shown=NAMED,
         panel=HELD_OUT,
     )
-    fold_by: str = option("contig", "Units of folds: contig, or blocks of a length as 1Mb")
+    fold_by: str = option(
+        "contig", "Unit of a fold: contig, or blocks of a length such as 1Mb", rare=True
+    )
 
 
 def train_on_labels(asked: Labels) -> None:
@@ -84,7 +86,9 @@ class CohortTraining:
     """Training on a cohort, with the seeds of the last fit."""
 
     request: CohortRequest
-    seeds: int = option(1, "Seeds of the last fit, for its own spread", min=1, panel="Comparison")
+    seeds: int = option(
+        1, "Seeds of the last fit, for its own spread", min=1, panel="Comparison", rare=True
+    )
     epochs: Epochs = None
 
 
@@ -118,10 +122,10 @@ class SequenceTraining:
 
     request: SequenceRequest
     epochs: Epochs = None
-    precision: Precision = "auto"
+    precision: Annotated[Precision, RARE] = "auto"
     device: Device = "auto"
     devices: int = option(
-        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running"
+        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running", rare=True
     )
     threads: Threads = 0
     seed: Seed = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from genomix_cli.comparison.rules import COMPARISON, HELD_OUT, Rules
 from genomix_cli.options import (
+    RARE,
     Attributions,
     Device,
     Force,
@@ -70,7 +71,7 @@ class PrepareRequest:
     study: Path | None = option(None, "Folder of a cBioPortal study", metavar="DIR")
     only: tuple[str, ...] = option((), "Modality of the study to read; repeat", metavar="NAME")
     panels: tuple[Path, ...] = option(
-        (), "Gene panel that the study's folder lacks; repeat", "--panel"
+        (), "Gene panel that the study's folder lacks; repeat", "--panel", rare=True
     )
     clinical: Path | None = option(
         None, "Table with a row per sample", metavar="TABLE", panel=CLINICAL
@@ -79,36 +80,52 @@ class PrepareRequest:
     label: str | None = option(None, "Column of the classes to predict")
     batch: str | None = option(None, "Column of centres, plates or runs")
     patient: str | None = option(None, "Column of patients")
-    keep: tuple[str, ...] = option((), "Another column to keep; repeat", shown="all")
+    keep: tuple[str, ...] = option((), "Another column to keep; repeat", shown="all", rare=True)
     drop_labels: tuple[str, ...] = option(
-        (), "Label that means it is not known; repeat", "--drop-label"
+        (), "Label that stands for an unknown class; repeat", "--drop-label", rare=True
     )
-    id_column: str | None = option(None, "Column of the names", shown="the first", panel=MATRICES)
-    skip_columns: tuple[str, ...] = option((), "Column to leave out; repeat", "--skip-column")
+    id_column: str | None = option(
+        None, "Column of the feature names", shown="the first", panel=MATRICES
+    )
+    skip_columns: tuple[str, ...] = option(
+        (), "Column to leave out; repeat", "--skip-column", rare=True
+    )
     samples: str | None = option(
-        None, "Place of the samples", choices=("rows", "columns"), open=True, shown="recognised"
+        None,
+        "Samples are rows or columns",
+        choices=("rows", "columns"),
+        open=True,
+        shown="recognised",
+        rare=True,
     )
-    bins: str = option("arms", "Bins of a .seg: arms, or a size such as 5Mb")
+    bins: str = option("arms", "Bins of a .seg: arms, or a size such as 5Mb", rare=True)
     assembly: str | None = option(
-        None, "Assembly of a .seg: hg38 or hg19", shown="the study's, else hg38"
+        None, "Assembly of a .seg: hg38 or hg19", shown="the study's, else hg38", rare=True
     )
-    sex_chromosomes: bool = option(False, "Use segments of X and Y too")
+    sex_chromosomes: bool = option(False, "Use segments of X and Y too", rare=True)
     ids: str = option(
-        "auto", "Matching of sample names", choices=("auto", "exact", "tcga"), open=True
+        "auto", "Matching of sample names", choices=("auto", "exact", "tcga"), open=True, rare=True
     )
     duplicates: str = option(
-        "error", "Samples that come twice", choices=("error", "first"), open=True
+        "error",
+        "What to do with samples that occur twice",
+        choices=("error", "first"),
+        open=True,
+        rare=True,
     )
     m_to_beta: tuple[str, ...] = option((), "Modality of M-values to turn into fractions; repeat")
-    log_transform: tuple[str, ...] = option((), "Modality to take log2(x + 1) of; repeat")
+    log_transform: tuple[str, ...] = option(
+        (), "Modality to take log2(x + 1) of; repeat", rare=True
+    )
     mutation_classes: tuple[str, ...] = option(
         PROTEIN_CHANGING,
         "Variant_Classification that counts, or all; repeat",
         "--mutation-class",
         shown="those that change the protein",
+        rare=True,
     )
     force: Force = False
-    stats: Stats = None
+    stats: Annotated[Stats, RARE] = None
 
 
 def parse_baselines(value: str) -> tuple[str, ...]:
@@ -136,7 +153,7 @@ class Contest:
     """
 
     model: str = option("omics-transformer", "Model", choices=COHORT_MODELS, panel=MODEL)
-    preset: str = option("", "Of the model", shown="its first")
+    preset: str = option("", "Preset of the model", shown="its first", rare=True)
     arch: Mapping[str, Any] = option(
         {}, "Field of the model, as focal=2, which is then not tuned; repeat", "--set"
     )
@@ -151,7 +168,7 @@ class Contest:
         (), "Models to compare with, all, or none", commas=True, parse=parse_baselines
     )
     control: bool = option(
-        True, "Also fit to shuffled labels", "--control/--no-control", shown="yes"
+        True, "Also fit to shuffled labels", "--control/--no-control", shown="yes", rare=True
     )
 
 
@@ -176,20 +193,21 @@ class TrainRequest:
         panel=HELD_OUT,
         reads=True,
     )
-    folds: int = option(5, "Outer folds", min=2)
+    folds: int = option(5, "Outer folds", min=2, rare=True)
     batch_check: bool = option(
         True,
         "Where classes follow batches, also judge on whole batches held out",
         "--batch-check/--no-batch-check",
         shown="yes",
+        rare=True,
     )
     rules: Rules = field(default_factory=Rules)
     device: Device = "auto"
     devices: int = option(
-        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running"
+        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running", rare=True
     )
     threads: Threads = 0
-    precision: Precision = "auto"
+    precision: Annotated[Precision, RARE] = "auto"
     seed: Seed = 0
     resume: Resume = False
 
@@ -215,8 +233,8 @@ class ExplainRequest:
     select: tuple[str, ...] = option(
         (), "Sample to explain; repeat", "--samples", metavar="NAME", panel=SAMPLES
     )
-    top: int | None = option(None, "The N samples that the model is surest of", min=1)
-    max_samples: int = option(100, "Samples to explain, at most, evenly", min=1)
+    top: int | None = option(None, "Explain the N samples that the model is surest of", min=1)
+    max_samples: int = option(100, "Explain at most this many samples, evenly spread", min=1)
     of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
     steps: int = option(64, "Steps of the integral, doubled while too few", min=2, panel="")
     summary: Path | None = option(
@@ -263,13 +281,13 @@ class FitRequest:
     )
     tables: Mapping[str, Path] = field(default_factory=dict)
     clinical: Path | None = option(
-        None, "Table of the samples in those", metavar="TABLE", panel="Tables"
+        None, "Clinical table of the samples in these tables", metavar="TABLE", panel="Tables"
     )
-    label: str | None = option(None, "Column of the classes in it")
+    label: str | None = option(None, "Column of the classes in the clinical table")
     modalities: tuple[str, ...] = option(
         (), "Modalities to fit", commas=True, shown="all that can be", panel=""
     )
     samples: int | None = option(
-        None, "Samples that the YAML asks for", "--samples -n", min=1, shown="as many"
+        None, "Samples that the YAML says to simulate", "--samples -n", min=1, shown="as many"
     )
     force: Force = False

@@ -33,7 +33,9 @@ class EvaluateRequest:
         shown="the table's column label",
     )
     label: str = option("", "Phenotype of sequences", shown="the file's")
-    model: str | None = option(None, "Model of a table of several", "--model -m", shown="the first")
+    model: str | None = option(
+        None, "Model to evaluate, where the table has several", "--model -m", shown="the first"
+    )
     versus: Path | None = option(
         None, "Another table, for paired differences", "--vs", metavar="SCORED"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from genomix_cli.options import Precision, option
+from genomix_cli.options import RARE, Precision, option
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 _TRAINING = "Training"
@@ -53,23 +54,26 @@ class FitConfig:
 
     epochs: int = option(10, "Epochs, at most", min=1, panel=_TRAINING)
     learning_rate: float = option(1e-3, "Peak learning rate", min=0)
-    weight_decay: float = option(0.01, "AdamW weight decay", min=0)
+    weight_decay: float = option(0.01, "AdamW weight decay", min=0, rare=True)
     warmup: float = 0.05
     clip: float = 1.0
-    precision: Precision = "auto"
+    precision: Annotated[Precision, RARE] = "auto"
     patience: int = option(
         5, "Validations without improvement before stopping; 0: never stop early", min=0
     )
     monitor: str = option(
-        "auroc", "Validation metric to stop by", choices=("auroc", "auprc", "ranking")
+        "auroc", "Validation metric to stop by", choices=("auroc", "auprc", "ranking"), rare=True
     )
-    validations_per_epoch: int = option(1, "Validations in each epoch", min=1)
-    checkpoint_every: int = option(5, "Epochs between checkpoints that are kept", min=1)
-    accumulate: int = option(1, "Batches per optimiser step", min=1)
+    validations_per_epoch: int = option(1, "Validations in each epoch", min=1, rare=True)
+    checkpoint_every: int = option(5, "Epochs between checkpoints that are kept", min=1, rare=True)
+    accumulate: int = option(1, "Batches per optimiser step", min=1, rare=True)
     devices: int = option(
         1, "GPUs, or processes on a CPU, that share the work", min=1, panel="Running"
     )
     strategy: str = option(
-        "auto", "Among several devices; fsdp: each holds a part of the model", choices=STRATEGIES
+        "auto",
+        "Among several devices; fsdp: each holds a part of the model",
+        choices=STRATEGIES,
+        rare=True,
     )
     quiet: bool = False

@@ -13,6 +13,7 @@ from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.options import (
+    RARE,
     Attributions,
     Device,
     Force,
@@ -55,7 +56,7 @@ class PrepareRequest:
     inputs: Annotated[
         tuple[Path, ...],
         Option(
-            "FASTA, VCF or BCF, or a table with a column of sequences, told by content; - and "
+            "FASTA, VCF or BCF, or a table with a column of sequences, known by content; - and "
             "pipes: a VCF",
             argument=True,
             metavar="INPUT...",
@@ -70,28 +71,41 @@ class PrepareRequest:
         metavar="TABLE",
         panel=TABLE,
     )
-    id_column: str | None = option(None, "Column of ids", shown="sample, id, ..., else the first")
+    id_column: str | None = option(
+        None, "Column of ids", shown="sample, id, ..., else the first", rare=True
+    )
     sequence_column: str | None = option(
         None, "Column of the sequences of a table", shown="sequence", panel=""
     )
-    make_ids: bool = option(False, "Number the sequences: their ids are not unique")
+    make_ids: bool = option(False, "Number the sequences: their ids are not unique", rare=True)
     label: str | None = option(None, "Column of the classes to learn by default", panel=TABLE)
     group: str | None = option(
         None,
-        "Column of what folds keep together, as family; of windows also: contig, or block of 1 Mb",
+        "Column of groups that folds keep together, as family; of windows also contig, or block "
+        "(1 Mb)",
         shown="each alone; with --track block",
     )
     split: str | None = option(None, "Column that says train, validation or test")
-    keep: tuple[str, ...] = option((), "Column to keep as a phenotype; repeat", shown="all")
-    categorical: tuple[str, ...] = option((), "Column of numbers that are categories; repeat")
-    numeric: tuple[str, ...] = option((), "Column that must be of numbers; repeat")
-    allow_unmatched: bool = option(
-        False, "Keep sequences without a row, unlabelled, and pass over unused rows"
+    keep: tuple[str, ...] = option(
+        (), "Column to keep as a phenotype; repeat", shown="all", rare=True
     )
-    window: int | None = option(None, "Bases of a window, or of each region", min=1, panel=FASTA)
-    stride: int | None = option(None, "Bases from a window to the next", min=1, shown="--window")
-    bed: Path | None = option(None, "Regions; names and strands are used")
-    max_n: float = option(0.5, "Leave out windows with a greater share of N", min=0, max=1)
+    categorical: tuple[str, ...] = option(
+        (), "Column of numbers that are categories; repeat", rare=True
+    )
+    numeric: tuple[str, ...] = option((), "Column that must be of numbers; repeat", rare=True)
+    allow_unmatched: bool = option(
+        False, "Keep sequences without a row, unlabelled, and pass over unused rows", rare=True
+    )
+    window: int | None = option(
+        None, "Length of a window, or of each region, in bases", min=1, panel=FASTA
+    )
+    stride: int | None = option(
+        None, "Bases from a window to the next", min=1, shown="--window", rare=True
+    )
+    bed: Path | None = option(None, "Take these regions, with their names and strands")
+    max_n: float = option(
+        0.5, "Leave out windows with a greater share of N", min=0, max=1, rare=True
+    )
     tracks: Mapping[str, Path] = option(
         {},
         "bigWig to learn from the windows, as ATAC@K562=a.bw; repeat",
@@ -104,9 +118,14 @@ class PrepareRequest:
         "Without --bed: share of the windows of each track that count as its signal",
         min=0.0001,
         max=1,
+        rare=True,
     )
-    background: int = option(1, "Other windows of like GC for each with signal", min=0)
-    uncovered: Literal["missing", "zero"] = option("missing", "Meaning of bases without data")
+    background: int = option(
+        1, "Windows without signal, of similar GC, for each with signal", min=0, rare=True
+    )
+    uncovered: Literal["missing", "zero"] = option(
+        "missing", "Meaning of bases without data", rare=True
+    )
     haplotypes: str = option(
         "auto",
         "Two sequences per person, or one with IUPAC letters; auto: two if phased",
@@ -118,13 +137,19 @@ class PrepareRequest:
     fasta: Path | None = option(None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")
     regions: str | None = option(None, "Sites in chr1:1000-2000,chr2", "--regions -r")
     regions_file: Path | None = option(
-        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R"
+        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R", rare=True
     )
-    max_missing: float = option(1.0, "Greatest share of missing genotypes of a site", min=0, max=1)
-    min_maf: float = option(0.0, "Least minor allele frequency of a site", min=0, max=0.5)
+    max_missing: float = option(
+        1.0, "Greatest share of missing genotypes of a site", min=0, max=1, rare=True
+    )
+    min_maf: float = option(
+        0.0, "Least minor allele frequency of a site", min=0, max=0.5, rare=True
+    )
     like: Path | None = option(None, "Use the sites of this file, to score people with its models")
-    assay: str = option("", "What measured the numbers, as lentiMPRA", panel=MEASURED)
-    unit: str = option("", "Of the numbers, as 'log2 RNA/DNA'")
+    assay: str = option(
+        "", "Assay that measured the numbers, as lentiMPRA", panel=MEASURED, rare=True
+    )
+    unit: str = option("", "Unit of the numbers, as 'log2 RNA/DNA'", rare=True)
     adaptors: tuple[str, str] = option(
         ("", ""),
         "Bases of the construct on both sides of each sequence",
@@ -132,6 +157,7 @@ class PrepareRequest:
         commas=True,
         parse=parse_adaptors,
         shown="none",
+        rare=True,
     )
     valid_contigs: tuple[str, ...] = option(
         (), "Contigs whose windows are the split validation", commas=True, panel=HELD_OUT
@@ -139,10 +165,10 @@ class PrepareRequest:
     test_contigs: tuple[str, ...] = option(
         (), "Contigs whose windows are the split test", commas=True
     )
-    assembly: str = option("", "Name of the assembly, for the record", panel="")
-    seed: Seed = 0
+    assembly: str = option("", "Name of the assembly, for the record", panel="", rare=True)
+    seed: Annotated[Seed, RARE] = 0
     force: Force = False
-    stats: Stats = None
+    stats: Annotated[Stats, RARE] = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +182,7 @@ class TrainRequest:
     data: File
     output: RunOutput
     task: str = "classify"
-    preset: str = option("", "Of the model", shown="suits the data", panel=MODEL)
+    preset: str = option("", "Preset of the model", shown="suits the data", panel=MODEL)
     arch: Mapping[str, Any] = option(
         {}, "Field of the model, as epochs=20 or freeze=true; repeat", "--set"
     )
@@ -277,23 +303,31 @@ class ClassifyOptions(TaskOptions):
     )
     trials: Count = option(1, "Configurations tried for each model; 1: its default", min=1)
     level: Annotated[float, Within(0.5, 0.999)] = option(
-        0.9, "Coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT
+        0.9, "Coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT, rare=True
     )
     control: bool = option(
-        False, "Also fit networks to shuffled labels", "--control/--no-control", panel=COMPARISON
+        False,
+        "Also fit networks to shuffled labels",
+        "--control/--no-control",
+        panel=COMPARISON,
+        rare=True,
     )
     metric: str = option(
-        "accuracy", "Metric that ranks baselines and comes first in the verdict", choices=VERDICTS
+        "accuracy",
+        "Metric that ranks baselines and comes first in the verdict",
+        choices=VERDICTS,
+        rare=True,
     )
     few_shot: tuple[int, ...] = option(
         (), "Also learn from so many of each class, as 1,5,10,50", commas=True, parse=parse_counts
     )
-    few_shot_repeats: Count = option(5, "Draws of each number", min=2)
+    few_shot_repeats: Count = option(5, "Draws of each number", min=2, rare=True)
     augment: str | None = option(
         None,
         "Generated sequences that join the training part, as a row of its own",
         metavar="GENERATED.h5",
         model=True,
+        rare=True,
     )
 
     def given(self) -> dict[str, Any]:
@@ -348,14 +382,20 @@ class ActivityOptions(TaskOptions):
 
     phenotypes: tuple[str, ...] = option((), "Phenotypes to learn", commas=True, shown="all")
     also: tuple[Path, ...] = option(
-        (), "Another file to learn from, with outputs of its own; repeat", metavar="FILE.h5"
+        (),
+        "Another file to learn from, with outputs of its own; repeat",
+        metavar="FILE.h5",
+        rare=True,
     )
     pairs: tuple[Path, ...] = option(
         (),
         "File whose groups are two alleles each, to learn their difference; repeat",
         metavar="FILE.h5",
+        rare=True,
     )
-    motifs: Path | None = option(None, "Motifs that the first layer starts from", metavar="MEME")
+    motifs: Path | None = option(
+        None, "Motifs that the first layer starts from", metavar="MEME", rare=True
+    )
 
 
 TASKS: tuple[type[TaskOptions], ...] = (
@@ -391,7 +431,9 @@ class ExplainRequest:
     select: tuple[str, ...] = option(
         (), "Sequence to explain; repeat", "--names", metavar="NAME", panel=SELECTED
     )
-    most: int = option(20, "Sequences to explain, at most, evenly", "--max-sequences", min=1)
+    most: int = option(
+        20, "Explain at most this many sequences, evenly spread", "--max-sequences", min=1
+    )
     of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
     steps: int = option(64, "Steps of the integral, doubled while too few", min=2, panel="")
     baseline: str = option(
@@ -418,7 +460,7 @@ class SimulateRequest:
     n: int = option(1000, "Sequences to generate", "-n --number", min=1)
     conditions: tuple[str, ...] = option(
         (),
-        "NAME=VALUE, or a category as K562; repeat",
+        "Condition: NAME=VALUE, or a category such as K562; repeat",
         "--condition",
         metavar="VALUE",
         shown="as often as in training",

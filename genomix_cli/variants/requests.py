@@ -11,6 +11,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.tracks import cells, of_one_cell
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.options import (
+    RARE,
     Contacts,
     Device,
     Fasta,
@@ -164,26 +165,31 @@ class PrepareRequest:
         None, "INFO key of the label, one value per ALT", panel="Labels"
     )
     effect_info: str | None = option(None, "INFO key of a quantitative label, one per ALT")
-    probability_info: str | None = option(None, "INFO key of the label's true probability")
+    probability_info: str | None = option(
+        None, "INFO key of the label's true probability", rare=True
+    )
     labels: Path | None = option(
         None,
         "Table with contig, pos (1-based), ref, alt, label and/or effect, and optionally "
         "weight, group, tissue",
         metavar="TSV",
     )
-    normalise_like: NormaliseLike = None
+    normalise_like: Annotated[NormaliseLike, RARE] = None
     uncovered: Meaning = None
-    max_gap: MaxGap = None
+    max_gap: Annotated[MaxGap, RARE] = None
     flank: int = option(100_000, "Bases to keep on each side of a variant", min=1000, panel=GENOME)
     layout: str = option(
-        "genome", "Each stretch of genome once, or a row per variant", choices=SHARD_LAYOUTS
+        "genome",
+        "Each stretch of genome once, or a row per variant",
+        choices=SHARD_LAYOUTS,
+        rare=True,
     )
     # Ids of longer k-mers do not fit into uint16.
-    k: int = option(6, "k-mer length of the windows layout", min=3, max=7)
+    k: int = option(6, "k-mer length of the windows layout", min=3, max=7, rare=True)
     assembly: Assembly = ""
     force: Force = False
-    stats: Stats = None
-    multiqc: MultiQC = None
+    stats: Annotated[Stats, RARE] = None
+    multiqc: Annotated[MultiQC, RARE] = None
 
 
 @dataclass(frozen=True)
@@ -210,8 +216,10 @@ class HoldOut:
     test_contigs: tuple[str, ...] = option(
         (), "Contigs for the final metrics", commas=True, panel=HELD_OUT
     )
-    valid_regions: ValidRegions = None
-    test_regions: Path | None = option(None, "Regions for the final metrics", metavar="BED")
+    valid_regions: Annotated[ValidRegions, RARE] = None
+    test_regions: Path | None = option(
+        None, "Regions for the final metrics", metavar="BED", rare=True
+    )
 
 
 @dataclass(frozen=True)
@@ -228,35 +236,47 @@ class TrainRequest:
     tune: Literal["full", "head", "lora"] = option(
         "full", "Weights that learn: all, the head, or the head and low-rank adapters"
     )
-    lora_rank: int = option(8, "Rank of the adapters", min=1)
+    lora_rank: int = option(8, "Rank of the adapters", min=1, rare=True)
     resume: Resume = False
-    windows_per_batch: WindowsPerBatch = 1
+    windows_per_batch: Annotated[WindowsPerBatch, RARE] = 1
     variants_per_window: int = option(
-        128, "Variants of a window per batch, at most", min=1, panel=BATCHES
+        128, "Variants of a window per batch, at most", min=1, panel=BATCHES, rare=True
     )
     bce_weight: float = option(
-        1.0, "Weight of the cross-entropy in the loss (lambda 1)", min=0, panel="Training"
+        1.0,
+        "Weight of the cross-entropy in the loss (lambda 1)",
+        min=0,
+        panel="Training",
+        rare=True,
     )
-    rank_weight: float = option(0.3, "Weight of RankNet (lambda 2)", min=0)
+    rank_weight: float = option(0.3, "Weight of RankNet (lambda 2)", min=0, rare=True)
     penalty_weight: float = option(
-        0.0, "Weight of the L2 penalty (lambda 3); AdamW decays beside it", min=0
+        0.0, "Weight of the L2 penalty (lambda 3); AdamW decays beside it", min=0, rare=True
     )
-    rank_margin: float = option(0.0, "Effects that differ by no more are not ranked", min=0)
+    rank_margin: float = option(
+        0.0, "Effects that differ by no more are not ranked", min=0, rare=True
+    )
     negatives: float = option(
-        1.0, "Share of the negatives drawn in each epoch", min=0, max=1, panel=BATCHES
+        1.0, "Share of the negatives drawn in each epoch", min=0, max=1, panel=BATCHES, rare=True
     )
     equal_cells: bool = option(
-        False, "Draw as many variants of each cell type in an epoch as there are of the rarest"
+        False,
+        "Draw as many variants of each cell type in an epoch as there are of the rarest",
+        rare=True,
     )
-    valid_variants: int = option(0, "Validation variants at most; 0: all", min=0)
-    test_variants: int = option(0, "Test variants at most; 0: all", min=0)
-    train_variants: int = option(0, "Training variants at most, at random; 0: all", min=0)
+    valid_variants: int = option(0, "Validation variants at most; 0: all", min=0, rare=True)
+    test_variants: int = option(0, "Test variants at most; 0: all", min=0, rare=True)
+    train_variants: int = option(
+        0, "Training variants at most, at random; 0: all", min=0, rare=True
+    )
     fit: FitConfig = field(default_factory=FitConfig)
     device: Device = "auto"
-    workers: Workers = 0
+    workers: Annotated[Workers, RARE] = 0
     seed: Seed = 0
-    demonstration: bool = option(False, "Mark the weights as not for real conclusions", panel=MODEL)
-    checkpointing: Checkpointing = False
+    demonstration: bool = option(
+        False, "Mark the weights as not for real conclusions", panel=MODEL, rare=True
+    )
+    checkpointing: Annotated[Checkpointing, RARE] = False
 
 
 @dataclass(frozen=True)
@@ -271,7 +291,7 @@ class Masking:
         max=0.5,
         panel=PRETRAINING,
     )
-    span: int = option(12, "Bases of a hidden span, at least k", min=1)
+    span: int = option(12, "Length of a hidden span in bases, at least k", min=1)
     track_share: float = option(
         0.15, "Share of a track's bins hidden; 0: none", "--track-mask", min=0, max=0.8
     )
@@ -313,16 +333,18 @@ class PretrainRequest:
     valid_regions: ValidRegions = None
     initial: Initial = None
     resume: Resume = False
-    masking: Masking = field(default_factory=Masking)
+    masking: Annotated[Masking, RARE] = field(default_factory=Masking)
     track_weight: float = option(
-        1.0, "Weight of the tracks' error beside the k-mers'", min=0, panel=PRETRAINING
+        1.0, "Weight of the tracks' error beside the k-mers'", min=0, panel=PRETRAINING, rare=True
     )
-    spans_per_window: int = option(16, "Hidden spans that are asked for", min=1)
-    places_per_window: int = option(16, "Hidden bins whose tracks are asked for", min=1)
-    windows_per_epoch: int = option(1000, "Windows drawn in each epoch", min=1)
+    spans_per_window: int = option(16, "Hidden spans to predict in each window", min=1, rare=True)
+    places_per_window: int = option(
+        16, "Hidden bins whose tracks to predict in each window", min=1, rare=True
+    )
+    windows_per_epoch: int = option(1000, "Windows drawn in each epoch", min=1, rare=True)
     windows_per_batch: WindowsPerBatch = 1
-    valid_windows: int = option(32, "Windows to validate on, at most", min=1)
-    max_n: float = option(0.1, "Share of unknown bases a window may have", min=0, max=1)
+    valid_windows: int = option(32, "Windows to validate on, at most", min=1, rare=True)
+    max_n: float = option(0.1, "Share of unknown bases a window may have", min=0, max=1, rare=True)
     fit: Annotated[FitConfig, Without(("monitor", "validations_per_epoch"))] = field(
         default_factory=lambda: FitConfig(monitor=PRETRAIN_MONITOR)
     )
@@ -341,14 +363,16 @@ class GenomeFiles:
     )
     tracks: TracksByCell = field(default_factory=dict)
     contacts: Contacts = None
-    uncovered: Uncovered = None
+    uncovered: Annotated[Uncovered, RARE] = None
     shard: Path | None = option(
         None,
         "Shard of `prepare variants`, instead of --fasta, --track and --contacts",
         "--genome -g",
         metavar="SHARD.h5",
     )
-    cell: str = option("", "Cell type to read of a shard that holds several, or all of them: all")
+    cell: str = option(
+        "", "Cell type to read of a shard that holds several, or all of them: all", rare=True
+    )
 
     def check(self) -> None:
         """Refuse files without a reference, and a cell type where nothing says which there are.
@@ -389,6 +413,7 @@ class ScoreRequest:
         "-O --output-type",
         shown="by the name",
         metavar="v|z|u|b|t",
+        rare=True,
     )
     write_index: bool = option(False, "Index the output too", "-W --write-index")
     model: TrainedModel = DEFAULT_MODEL
@@ -399,7 +424,7 @@ class ScoreRequest:
     )
     regions: str | None = option(None, "Records with POS in chr1:1000-2000,chr2", "--regions -r")
     regions_file: Path | None = option(
-        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R"
+        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R", rare=True
     )
     all_snvs: bool = option(
         False,
@@ -407,34 +432,42 @@ class ScoreRequest:
         panel=RECORDS,
     )
     shard: Part | None = option(
-        None, "Score part I of N; `bcftools concat` joins them", metavar="I/N", parse=Part.parse
+        None,
+        "Score part I of N; `bcftools concat` joins them",
+        metavar="I/N",
+        parse=Part.parse,
+        rare=True,
     )
     resume: bool = option(False, "Continue where an interrupted run to -o stopped")
     mode: Literal["auto", "shared", "centred"] = option(
-        "auto", "Windows: shared (many variants), centred (few), or by density", panel=MODE
+        "auto",
+        "Windows: shared (many variants), centred (few), or by density",
+        panel=MODE,
+        rare=True,
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", "Arithmetic; auto: bf16 on a GPU, fp32 on a CPU"
+        "auto", "Numerical precision; auto: bf16 on a GPU, fp32 on a CPU", rare=True
     )
-    both_strands: bool = option(False, "Average both strands, at twice the cost")
+    both_strands: bool = option(False, "Average both strands, at twice the cost", rare=True)
     save_background: bool = option(
         False,
-        "Keep these scores with the model -m, for GENOMIX_PCT and GENOMIX_PHRED",
+        "Store these scores with the model -m, to rank others by GENOMIX_PCT and GENOMIX_PHRED",
         writes="background.safetensors",
     )
     background: str = option(
         "",
         "Rank among the stored variants whose name holds this, as common",
         shown="those stored last",
+        rare=True,
     )
     lookup: tuple[Path, ...] = option(
         (),
-        "Parquet or indexed VCF.gz, BCF, TSV.gz to take scores from, the rest is computed; repeat",
+        "Parquet or indexed VCF.gz, BCF or TSV.gz of scores to reuse; the rest is computed; repeat",
         metavar="FILE",
     )
     genes: Path | None = option(
         None,
-        "Genes: columns of the nearest start, part of transcript, promoter in contact",
+        "Add columns: the nearest gene start, the part of a transcript, the promoter in contact",
         metavar="GTF",
         panel="Columns beside the score",
     )
@@ -444,15 +477,17 @@ class ScoreRequest:
         metavar="FILE",
     )
     quantiles: bool = option(
-        False, "Also say how each score of an allele ranks among its cell types or outputs"
+        False,
+        "Also say how each score of an allele ranks among its cell types or outputs",
+        rare=True,
     )
     device: Device = "auto"
     devices: str = option(
-        "", "GPUs that share the work: how many, or which, as in 0,2", panel="Running"
+        "", "GPUs that share the work: how many, or which, as in 0,2", panel="Running", rare=True
     )
     threads: Threads = 0
-    stats: Stats = None
-    multiqc: MultiQC = None
+    stats: Annotated[Stats, RARE] = None
+    multiqc: Annotated[MultiQC, RARE] = None
 
     @property
     def is_read_once(self) -> bool:
@@ -479,7 +514,7 @@ class MotifOptions:
 
     source: str | None = option(
         None,
-        "Motifs to name where the attribution lies: MEME file, or consensus (12 families)",
+        "Name motifs where attributions lie: of a MEME file, or consensus (12 families)",
         "--motifs",
         metavar="MEME",
         reads=True,
@@ -492,9 +527,15 @@ class MotifOptions:
         min=1e-12,
         max=0.05,
         shown="1e-4, or more for few motifs",
+        rare=True,
     )
     table: Path | None = option(
-        None, "TSV of the motifs at each allele", "--motif-table", metavar="TSV", writes=True
+        None,
+        "TSV of the motifs at each allele",
+        "--motif-table",
+        metavar="TSV",
+        writes=True,
+        rare=True,
     )
     summary: Path | None = option(
         None,
@@ -502,6 +543,7 @@ class MotifOptions:
         "--motif-summary",
         metavar="TSV",
         writes=True,
+        rare=True,
     )
 
 
@@ -511,7 +553,7 @@ class SaturationOptions:
 
     region: str | None = option(
         None,
-        "Score every substitution in it, in place of a VCF: as chr1:1000-1400",
+        "Score every substitution of this region, instead of a VCF",
         metavar="CHR:FROM-TO",
         panel=SATURATION,
     )
@@ -541,15 +583,20 @@ class ExplainRequest:
     model: TrainedModel = DEFAULT_MODEL
     tracks: TracksOfOneCell = field(default_factory=dict)
     contacts: Contacts = None
-    uncovered: Uncovered = None
+    uncovered: Annotated[Uncovered, RARE] = None
     attention: Path | None = option(
-        None, "TSV of the attention rollout; descriptive only", metavar="TSV", writes=True
+        None,
+        "TSV of the attention rollout; descriptive only",
+        metavar="TSV",
+        writes=True,
+        rare=True,
     )
     mutagenesis: Path | None = option(
         None,
         "TSV of the change that each substitution makes, for models of activity",
         metavar="TSV",
         writes=True,
+        rare=True,
     )
     plot_dir: Path | None = option(
         None,
@@ -574,8 +621,8 @@ class ExplainRequest:
         metavar="ALLELE",
         panel=RECORDS,
     )
-    top: int | None = option(None, "The N alleles with the highest score", min=1)
-    max_variants: int = option(20, "Variants to explain, at most", min=1)
+    top: int | None = option(None, "Explain the N alleles with the highest score", min=1)
+    max_variants: int = option(20, "Explain at most this many variants", min=1, rare=True)
     baselines: tuple[str, ...] = option(
         ("ref",),
         "ref (effect of the variant), shuffle (effect of the place), or both",
@@ -586,11 +633,15 @@ class ExplainRequest:
         panel="",
     )
     steps: int = option(
-        64, "Steps of the integral, doubled while too few; ref takes four times as many", min=2
+        64,
+        "Steps of the integral, doubled while too few; of ref, where they cost next to nothing, "
+        "four times as many",
+        min=2,
+        rare=True,
     )
-    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
+    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %", rare=True)
     device: Device = "auto"
-    seed: Seed = 0
+    seed: Annotated[Seed, RARE] = 0
     force: Force = False
 
 
@@ -608,12 +659,14 @@ class EvaluateRequest:
         None, "INFO key of the labels' true probability, for the Bayes ceiling"
     )
     contigs: tuple[str, ...] = option((), "Only these contigs", commas=True, parse=parse_words)
-    threshold: float | None = option(None, "Labels are quantities, positive above this")
+    threshold: float | None = option(None, "Labels are quantities, positive above this", rare=True)
     versus: Path | None = option(
         None, "Another scored VCF, for paired differences", "--vs", metavar="VCF"
     )
     seen: WhatIsSeen = "refuse"
-    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
+    draws: int = option(
+        1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0, rare=True
+    )
     seed: Seed = 0
 
 
@@ -640,9 +693,11 @@ class SuiteRequest:
         (), "Contigs to test on", commas=True, shown="as in the first run", panel=HELD_OUT
     )
     test_regions: Path | None = option(None, "Regions to test on", metavar="BED")
-    variants: int = option(0, "Test variants at most, in whole stretches; 0: all", min=0)
+    variants: int = option(0, "Test variants at most, in whole stretches; 0: all", min=0, rare=True)
     seen: WhatIsSeen = "refuse"
-    trust_runs: bool = option(False, "Do not take a contig of the same name for the same contig")
+    trust_runs: bool = option(
+        False, "Do not take a contig of the same name for the same contig", rare=True
+    )
     baselines: tuple[str, ...] = option(
         tuple(VARIANT_BASELINES),
         "Baselines, all, or none",
@@ -652,17 +707,20 @@ class SuiteRequest:
         shown="all",
         panel="Comparison",
     )
-    train_variants: int = option(60_000, "Variants that the baselines learn from, at most", min=100)
+    train_variants: int = option(
+        60_000, "Variants that the baselines learn from, at most", min=100, rare=True
+    )
     peaks: Path | None = option(
         None,
         "Peaks of the nearest-peak baseline",
         metavar="BED",
         shown="the strongest bins of a track",
+        rare=True,
     )
     vcf: Path | None = option(None, "VCF with other scores of the variants in INFO")
     info: tuple[str, ...] = option(
         (),
-        "One of them, as CADD_PHRED, SpliceAI:DS_AG,DS_AL or SIFT=down; repeat",
+        "INFO key of such a score, as CADD_PHRED, SpliceAI:DS_AG,DS_AL or SIFT=down; repeat",
         metavar="KEY",
     )
     table: Path | None = option(
@@ -671,15 +729,24 @@ class SuiteRequest:
         metavar="FILE",
     )
     columns: tuple[str, ...] = option(
-        (), "One of them, as phyloP, SIFT=down or EVE=learn; repeat", "--column", metavar="NAME"
+        (),
+        "Column of such a score, as phyloP, SIFT=down or EVE=learn; repeat",
+        "--column",
+        metavar="NAME",
     )
     stack: bool = option(
-        False, "One entrant more: the first model and these scores, combined on the validation part"
+        False,
+        "Add an entrant: the first model and these scores, combined on the validation part",
+        rare=True,
     )
     effect: Literal["absolute", "signed"] = option(
-        "absolute", "Aspect of quantitative labels that scores should follow"
+        "absolute",
+        "Scores should follow the size of quantitative labels, or their signed values",
+        rare=True,
     )
-    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
+    draws: int = option(
+        1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0, rare=True
+    )
     device: Device = "auto"
     seed: Seed = 0
     force: Force = False

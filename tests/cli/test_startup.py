@@ -120,6 +120,7 @@ def test_shell_completion(genomix: Any) -> None:
         ("genomix score --mode sh", ["shared"]),
         ("genomix evaluate suite x.h5 --baselines tracks,pos", ["tracks,position"]),
         ("genomix score variants x.vcf --regions c", []),
+        ("genomix train variants x.h5 --bce", ["--bce-weight"]),
     ],
 )
 def test_choices_are_completed(typed: str, completed: list[str], genomix: Any) -> None:

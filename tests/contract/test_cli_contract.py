@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from genomix_cli.cli.command import RequestCommand
 from genomix_cli.cli.docs import render, run_format_blocks
-from genomix_cli.cli.main import CHAIN
+from genomix_cli.cli.main import CHAIN, app
 from genomix_cli.formats import run_folder
 from genomix_cli.formats.docs import refresh
 from genomix_cli.options import REQUIRED, Leaf, leaves
 from tests.commands import COMMANDS, ROOT
-from tests.conftest import clean_environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SHARED = {"--verbose", "--quiet", "--config"}
+SHARED = {"--verbose", "--quiet", "--config", "--help-all"}
 # Options that are the same wherever a command has one.
 # Not --model: to `train` it is a kind of model, to the others a trained one.
 ONCE = {"--threads", "--device", "--seed", "--force"}
@@ -36,6 +39,9 @@ BY_INPUT = ("train", "score", "explain", "evaluate")
 EACH = pytest.mark.parametrize(
     ("words", "command"), [pytest.param(w, c, id=" ".join(w)) for w, c in COMMANDS.items()]
 )
+# Lines of help, on a terminal of 100 columns.
+SCREEN = 45
+FIRST_PAGES = ["README.md", *(f"docs/{p}.md" for p in ("index", "first_steps", "own_variants"))]
 GROUPS = [(), *sorted({words[:1] for words in COMMANDS if len(words) > 1})]
 
 
@@ -54,16 +60,11 @@ def leaf_of(command: RequestCommand, flag: str) -> Leaf | None:
     return command.by_name.get(str(flags(command)[flag].name))
 
 
-def help_of(words: tuple[str, ...]) -> str:
-    """Help as it is 80 columns wide."""
-    process = subprocess.run(
-        [sys.executable, "-m", "genomix_cli", *words, "--help"],
-        env=clean_environment(COLUMNS="80"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return process.stdout
+def help_of(words: tuple[str, ...], flag: str = "--help", columns: int = 80) -> str:
+    """Help as it is on a terminal of so many columns."""
+    with patch.dict(os.environ, COLUMNS=str(columns)), redirect_stdout(StringIO()) as printed:
+        app([*words, flag], prog_name="genomix", standalone_mode=False)
+    return printed.getvalue()
 
 
 def test_the_chain_is_complete() -> None:
@@ -155,7 +156,7 @@ def test_shared_options_are_the_same_everywhere() -> None:
 
 @EACH
 def test_no_option_name_is_cut(words: tuple[str, ...], command: Any) -> None:
-    text = help_of(words)
+    text = help_of(words, "--help-all")
     shown = [leaf for leaf in command.by_name.values() if not leaf.option.hidden]
     for leaf in shown:
         for flag in leaf.flags:
@@ -166,13 +167,60 @@ def test_no_option_name_is_cut(words: tuple[str, ...], command: Any) -> None:
 
 @EACH
 def test_a_panel_is_at_most_a_screen(words: tuple[str, ...], command: Any) -> None:
-    for panel in help_of(words).split("\n\n"):
+    for panel in help_of(words, "--help-all").split("\n\n"):
         assert len(panel.splitlines()) <= 30, panel
+
+
+@EACH
+def test_help_fits_a_screen_and_says_what_it_leaves_out(
+    words: tuple[str, ...], command: Any
+) -> None:
+    text = help_of(words, columns=100)
+    assert len(text.splitlines()) <= SCREEN
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.startswith(f"Usage: genomix {' '.join(words)} [OPTIONS]")
+    options = [leaf for leaf in command.by_name.values() if not leaf.option.hidden]
+    shown = [leaf for leaf in options if leaf_is_listed(leaf, text)]
+    assert [leaf.flag for leaf in options if leaf.is_required and leaf not in shown] == []
+    rare = len(options) - len(shown)
+    end = text.splitlines()[-1]
+    assert end == f"{rare} more options: genomix {' '.join(words)} --help-all" or not rare
+    everything = help_of(words, "--help-all", columns=100)
+    assert all(leaf_is_listed(leaf, everything) for leaf in options)
+    assert rare or text == everything
+
+
+def leaf_is_listed(leaf: Leaf, text: str) -> bool:
+    """Return True if a line of help begins with the option's names."""
+    names = ", ".join(flag.lstrip("/") for flag in sorted(leaf.flags, key=lambda f: f[:2] == "--"))
+    start = f"  {names or leaf.metavar}"
+    return any(f"{line} ".startswith(f"{start} ") for line in text.splitlines())
+
+
+def test_help_has_every_option_of_the_first_pages() -> None:
+    verbs = {words[0]: ROOT.get_command(None, words[0]) for words in COMMANDS}
+    lacking = []
+    for page in FIRST_PAGES:
+        text = re.sub(r"\\\n\s*", " ", (REPOSITORY / page).read_text())
+        for _, verb, rest in re.findall(r"^( {4}|)\S*genomix (\w+) (.*)", text, re.MULTILINE):
+            group = getattr(verbs[verb], "commands", {verb: verbs[verb]})
+            word = rest.split()[0]
+            own = [group[word]] if word in group else group.values()
+            shown = {
+                f
+                for command in own
+                for leaf in command.by_name.values()
+                for f in leaf.flags
+                if not leaf.option.rare
+            } | {"--config", "--help"}
+            used = re.findall(r"(?<= )--?[a-zA-Z][\w-]*", rest.partition("#")[0])
+            lacking += [(page, verb, flag) for flag in used if flag not in shown]
+    assert not lacking
 
 
 @pytest.mark.parametrize("words", GROUPS, ids=lambda words: " ".join(words) or "genomix")
 def test_the_help_of_a_verb_fits_a_screen(words: tuple[str, ...]) -> None:
-    assert len(help_of(words).splitlines()) <= 45
+    assert len(help_of(words).splitlines()) <= SCREEN
 
 
 def examples() -> list[str]:

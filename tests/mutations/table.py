@@ -578,9 +578,23 @@ DIFFERENCES = [
     ),
 ]
 
+TERMINAL = [
+    *_of(
+        "cli/help.py",
+        "contract/test_cli_contract.py",
+        ("if everything or not leaf.option.rare", "if leaf.is_required"),
+    ),
+    *_of(
+        "options.py",
+        "contract/test_cli_contract.py",
+        ("rare = RARE in notes", "rare = False"),
+    ),
+]
+
 MUTATIONS = [
     *(*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS),
     *ACTIVITY,
     *DIFFERENCES,
     *SUITE,
+    *TERMINAL,
 ]
