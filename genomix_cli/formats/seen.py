@@ -6,7 +6,7 @@ another name. Letters: n items (samples, sequences, alleles).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,15 +41,30 @@ def digests(items: Iterable[bytes]) -> Keys:
 
 
 class Items(NamedTuple):
-    """Digests of the names and the values of items, uint64 ``[n]`` each."""
+    """Digests of the names and the values of items, uint64 ``[n]`` each.
+
+    Attributes
+    ----------
+    names, values : NDArray
+    owners : NDArray
+        Of the name of whom each item is a part, such as the person of a haplotype; else its own.
+    """
 
     names: Keys
     values: Keys
+    owners: Keys
 
     @classmethod
-    def of(cls, names: Iterable[Any], values: Iterable[bytes]) -> Items:
-        """Digest names and values."""
-        return cls(digests(str(name).encode() for name in names), digests(values))
+    def of(
+        cls,
+        names: Iterable[Any],
+        values: Iterable[bytes],
+        owner: Callable[[str], str] = lambda name: name,
+    ) -> Items:
+        """Digest names and values; `owner` says of a name whose it is."""
+        texts = [str(name) for name in names]
+        owners = digests(owner(name).encode() for name in texts)
+        return cls(digests(name.encode() for name in texts), digests(values), owners)
 
     @property
     def both(self) -> Keys:
@@ -66,7 +81,7 @@ class Seen(NamedTuple):
         Of the values of items that it learned from, and that it was stopped, tuned or calibrated
         by; where items share their values, of name and values.
     names : NDArray
-        Of the names of both.
+        Of the names of both, and of their owners.
     """
 
     train: Keys
@@ -89,11 +104,13 @@ class Seen(NamedTuple):
         rows = np.concatenate([train, valid])
         apart = not by_name and len(np.unique(items.values[rows])) == len(rows)
         keys = items.values if apart else items.both
-        return cls(np.unique(keys[train]), np.unique(keys[valid]), np.unique(items.names[rows]))
+        names = np.concatenate([items.names[rows], items.owners[rows]])
+        return cls(np.unique(keys[train]), np.unique(keys[valid]), np.unique(names))
 
     def parts(self, items: Items) -> NDArray[np.str_]:
         """Return the part in which each item was seen, str ``[n]``; empty for a new one."""
-        part = np.where(among(items.names, self.names), NAME, "").astype("U5")
+        named = among(items.names, self.names) | among(items.owners, self.names)
+        part = np.where(named, NAME, "").astype("U5")
         for name, keys in ((VALID, self.valid), (TRAIN, self.train)):
             part[among(items.values, keys) | among(items.both, keys)] = name
         return part

@@ -136,8 +136,18 @@ def save_run(folder: Path, config: RunConfig, state: State, seen: Seen | None = 
 
 
 def items_of(sequences: Sequences) -> Items:
-    """Return digests of names and bases, to find sequences that a model has seen."""
-    return Items.of(sequences.names, (row.tobytes() for row in sequences.codes))
+    """Return digests of names and bases, to find sequences that a model has seen.
+
+    A person is the same as a row of genotypes and as two of haplotypes.
+    """
+    owner = person_of if sequences.aligned else str
+    return Items.of(sequences.names, (row.tobytes() for row in sequences.codes), owner)
+
+
+def person_of(name: str) -> str:
+    """Return the person of a haplotype, as `prepare sequences` names them; else the name itself."""
+    person, slash, number = name.rpartition("/")
+    return person if slash and number in ("1", "2") else name
 
 
 def seen_of(sequences: Sequences, split: Split, initial: Path | None = None) -> Seen:

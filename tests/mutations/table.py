@@ -283,6 +283,38 @@ SPLITS = [
         ("np.setdiff1d(known, test)", "known"),
         ("train, valid = cut(rest, VALID_SHARE", "train, valid = cut(known, VALID_SHARE"),
     ),
+    # The two haplotypes of a person.
+    *_of(
+        "sequences/train/splits.py",
+        "unit/sequences/train/test_haplotypes.py",
+        ("if parted := int((counts > 1).sum())", "if parted := 0"),
+    ),
+    *_of(
+        "sequences/train/classifiers.py",
+        "unit/sequences/train/test_haplotypes.py",
+        ("divide(data.unit, data.label, every", "divide(every, data.label, every"),
+    ),
+    *_of(
+        "sequences/prepare/vcf.py",
+        "unit/sequences/train/test_haplotypes.py",
+        ("units=people,", "units=names,"),
+    ),
+    *_of(
+        "sequences/pretrain/frame.py",
+        "unit/sequences/train/test_haplotypes.py",
+        ("np.isin(sequences.group, sequences.group[held])", "np.isin(sequences.names, ())"),
+    ),
+    *_of(
+        "formats/seen.py",
+        "unit/sequences/train/test_haplotypes.py",
+        (" | among(items.owners, self.names)", ""),
+        ("[items.names[rows], items.owners[rows]]", "[items.names[rows]]"),
+    ),
+    *_of(
+        "comparison/truth.py",
+        "unit/sequences/train/test_haplotypes.py",
+        ("Truth(codes, sequences.group[rows],", "Truth(codes, rows.astype(np.int64),"),
+    ),
 ]
 
 PROTOCOL = [

@@ -43,7 +43,8 @@ def splits(
     UsageError
         If `how` is none of them, or the file has no splits.
     DataError
-        If a class is not in every part, or there are fewer groups than parts.
+        If a class is not in every part, there are fewer groups than parts, or the file's split
+        parts a group.
     """
     label = np.zeros(len(sequences), np.int64) if label is None else label
     known = np.flatnonzero(label >= 0)
@@ -66,6 +67,7 @@ def splits(
         train, valid = cut(rest, VALID_SHARE, seed + 1)
         divided, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
     for split in divided:
+        _check_whole(split, sequences.group)
         _check(split, label)
     return by, divided
 
@@ -112,6 +114,18 @@ def _folds(known: Rows, cut: Cut, n_folds: int, seed: int) -> list[Split]:
         train, valid = cut(np.setdiff1d(known, test), VALID_SHARE, seed + 1)
         folds.append(Split(f"fold {fold + 1}", train, valid, test))
     return folds
+
+
+def _check_whole(split: Split, group: NDArray[np.int64]) -> None:
+    """Refuse a split that parts a group, as only the file's own can."""
+    parts = [np.unique(group[rows]) for rows in split[1:]]
+    _, counts = np.unique(np.concatenate(parts), return_counts=True)
+    if parted := int((counts > 1).sum()):
+        raise DataError(
+            f"the file's split parts {parted:,} groups, such as families or haplotypes of a person",
+            expected="each group in one part",
+            hint="correct the column of --split, or hold out another way: --hold-out 0.25",
+        )
 
 
 def _check(split: Split, label: NDArray[np.int64]) -> None:

@@ -54,7 +54,7 @@ class SeenAlleles:
         # Nearly all are new, and need no look at the sequence around them.
         rows = np.flatnonzero(among(names, self._seen.names)).tolist()
         around = _around(self._reference.fetch, [placed[i] for i in rows])
-        items = Items(names[rows], around)
+        items = Items(names[rows], around, names[rows])
         for i, name in zip(rows, self._seen.parts(items).tolist(), strict=True):
             part[i] = "" if name == NAME else name
         self.count += sum(map(bool, part))
@@ -76,7 +76,8 @@ def items_of(shard: Shard, rows: Rows) -> Items:
         (contigs[table.contig[i]], Allele(int(table.pos[i]), *codes))
         for i, codes in zip(rows, bases, strict=True)
     ]
-    return Items(_names(placed), _around(shard.codes, placed))
+    names = _names(placed)
+    return Items(names, _around(shard.codes, placed), names)
 
 
 def _around(fetch: Fetch, placed: Iterable[Placed]) -> Keys:
