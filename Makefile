@@ -37,7 +37,7 @@ format:
 
 demo:  ## make test_data/ anew; its bytes must not change
 	rm -r test_data
-	$(BIN)/genomix simulate genome test_data --size tiny --seed 1
+	$(BIN)/genomix simulate genome test_data --size tiny --placement sites --seed 1
 	git checkout -q test_data/README.md
 	git diff --exit-code test_data
 

@@ -12,7 +12,7 @@ export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1 OMP_NUM_THREADS=1
 
 # GMT and the four published baselines: the same shard, parts, loss and stopping, and about the same
 # time of one core, which is fewer variants for the dear ones.
-genomix simulate genome "$WORK/sim" --contigs 10 --contig-length 5M --variants-per-kb 20 --seed 20261121
+genomix simulate genome "$WORK/sim" --contigs 10 --contig-length 5M --variants-per-kb 20 --placement sites --seed 20261121
 genomix prepare variants --config "$WORK/sim/genomix.toml" -o "$WORK/sim.h5"
 same=(--set n_bins=400 --windows-per-batch 4 --variants-per-window 128 --negatives 0.15 --epochs 1
       --learning-rate 1.2e-3 --patience 0 --valid-contigs chr9 --test-contigs chr10 --seed 1)
@@ -28,7 +28,7 @@ genomix evaluate "$WORK/sim.h5" --suite -m "$WORK/gmt" -m gmt-mini-sim --variant
     --vcf "$WORK/sim/variants.vcf.gz" --info BREAK --info DELTA -o "$WORK/suite"
 
 # Contacts: labels that the map alone explains, with it and without, at +-50 kb.
-genomix simulate genome "$WORK/contact" --contigs 10 --contig-length 5M --variants-per-kb 8 --rule contact --seed 31
+genomix simulate genome "$WORK/contact" --contigs 10 --contig-length 5M --variants-per-kb 8 --rule contact --placement sites --seed 31
 genomix prepare variants --config "$WORK/contact/genomix.toml" -o "$WORK/contact.h5"
 for use in true false; do
     genomix train "$WORK/contact.h5" -o "$WORK/contacts-$use" --set use_contacts=$use --windows-per-batch 1 \

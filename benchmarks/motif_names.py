@@ -53,7 +53,8 @@ def main() -> None:
     options.folder.mkdir(exist_ok=True)
     genome, scored = options.folder / "genome", options.folder / "scored.vcf"
     if not genome.exists():
-        size = ("--contigs", 2, "--contig-length", "1M", "--variants-per-kb", 2, "--seed", SEED)
+        size = ("--contigs", 2, "--contig-length", "1M", "--variants-per-kb", 2)
+        size += ("--placement", "sites", "--seed", SEED)
         genomix("simulate", "genome", genome, *size)
     config = ("--config", genome / "genomix.toml")
     if not scored.exists():

@@ -7,7 +7,7 @@ WORK=${1:?usage: benchmarks/weights.sh WORK}
 mkdir -p "$WORK"
 export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1
 
-genomix simulate genome "$WORK/sim" --contigs 10 --contig-length 5M --variants-per-kb 20 --seed 20261121
+genomix simulate genome "$WORK/sim" --contigs 10 --contig-length 5M --variants-per-kb 20 --placement sites --seed 20261121
 genomix prepare variants --config "$WORK/sim/genomix.toml" -o "$WORK/sim.h5"
 
 held_out=(--valid-contigs chr9 --test-contigs chr10)

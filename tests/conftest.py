@@ -161,7 +161,9 @@ def tiny_genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Shared by the whole session: read it, write elsewhere.
     """
     folder = tmp_path_factory.mktemp("simulated") / "genome"
-    run_genomix("simulate", "genome", folder, "--size", "tiny", "--seed", "1", "-q")
+    run_genomix(
+        "simulate", "genome", folder, "--size", "tiny", "--placement", "sites", "--seed", "1", "-q"
+    )
     return folder
 
 

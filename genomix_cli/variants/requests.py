@@ -849,6 +849,11 @@ class SimulationRequest:
         "Rule of the labels: full, or contact (open, and an active promoter in reach)",
         choices=("full", "contact"),
     )
+    placement: str = option(
+        "balanced",
+        "Where variants are dense: balanced (as much beside elements as in them), or sites",
+        choices=("balanced", "sites"),
+    )
     seed: Seed = 0
     force: Force = False
 

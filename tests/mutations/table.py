@@ -33,6 +33,12 @@ GENOME = [
         ("((3 - digits) * 4", "(digits * 4"),
     ),
     *_of(
+        "variants/simulate/causal.py",
+        "unit/variants/simulate/test_genome.py",
+        ("rng.random(n) < 0.5, within[site], 0)", "rng.random(n) < 0.05, within[site], 0)"),
+        ("rng.random(n) < 0.5, beside[sites", "rng.random(n) < 0.05, beside[sites"),
+    ),
+    *_of(
         "genome/parquet_alleles.py",
         "unit/genome/test_parquet_alleles.py",
         ("(each[:, 1] >= group.low)", "(each[:, 1] > group.low)"),

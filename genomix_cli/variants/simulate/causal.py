@@ -5,6 +5,7 @@ The rule is stated in :mod:`genomix_cli.variants.simulate.generative`, with the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -12,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome.motifs import Motif, best_scores
-from genomix_cli.variants.simulate.generative import RULES, Contig, Elements, Rule, Sites
+from genomix_cli.variants.simulate.generative import RULES, Contig, Rule
 
 MAX_INDEL = 10
 
 _MARGIN = 100
+# Out of a motif site but mostly inside its element, and half a slot of elements.
+_WITHIN, _BESIDE = 40, 2500
 _EMPTY = 4
 
 
@@ -79,10 +82,19 @@ class LabelledAlleles(NamedTuple):
     label: NDArray[np.bool_]
 
 
-def draw_alleles(rng: np.random.Generator, contig: Contig, per_kb: float) -> Alleles:
-    """Draw variants, sorted by position, one record per position."""
+def draw_alleles(
+    rng: np.random.Generator, contig: Contig, per_kb: float, placement: str = "balanced"
+) -> Alleles:
+    """Draw variants, sorted by position, one record per position.
+
+    `placement` is one of `PLACEMENTS`; both are described in
+    :mod:`genomix_cli.variants.simulate.generative`.
+    """
     codes = contig.codes
-    position = _draw_positions(rng, len(codes), contig.elements, contig.sites, per_kb)
+    draw = PLACEMENTS[placement]
+    drawn = draw(rng, contig, round(len(codes) / 1000 * per_kb))
+    position = np.unique(drawn)
+    position = position[(position >= _MARGIN) & (position < len(codes) - _MARGIN)]
     n = len(position)
     kind = rng.choice(len(_KIND_SHARES), n, p=_KIND_SHARES)
     size = rng.integers(1, MAX_INDEL + 1, n)
@@ -107,10 +119,19 @@ class _Kind(IntEnum):
 _KIND_SHARES = (0.84, 0.07, 0.05, 0.02, 0.02)
 
 
-def _draw_positions(
-    rng: np.random.Generator, length: int, elements: Elements, sites: Sites, per_kb: float
-) -> NDArray[np.int64]:
-    n = round(length / 1000 * per_kb)
+def _balanced(rng: np.random.Generator, contig: Contig, n: int) -> NDArray[np.int64]:
+    sites, elements = contig.sites, contig.elements
+    # The same way for all variants of a site, so that their pattern moves with them.
+    within = rng.choice([-_WITHIN, _WITHIN], len(sites.start))
+    beside = rng.choice([-_BESIDE, _BESIDE], len(elements.start))
+    site = rng.choice(np.flatnonzero(sites.element >= 0), n)
+    position = _uniform(rng, sites.start[site], sites.end[site])
+    position += np.where(rng.random(n) < 0.5, within[site], 0)
+    return position + np.where(rng.random(n) < 0.5, beside[sites.element[site]], 0)
+
+
+def _at_sites(rng: np.random.Generator, contig: Contig, n: int) -> NDArray[np.int64]:
+    sites, elements = contig.sites, contig.elements
     in_site, in_element = round(0.45 * n), round(0.25 * n)
     planted = np.flatnonzero(sites.element >= 0)
     decoys = np.flatnonzero(sites.element < 0)
@@ -122,10 +143,16 @@ def _draw_positions(
     parts = [
         _uniform(rng, sites.start[chosen], sites.end[chosen]),
         _uniform(rng, elements.start[element], elements.end[element]),
-        rng.integers(0, length, n - in_site - in_element),
+        rng.integers(0, len(contig.codes), n - in_site - in_element),
     ]
-    position = np.unique(np.concatenate(parts))
-    return position[(position >= _MARGIN) & (position < length - _MARGIN)]
+    return np.concatenate(parts)
+
+
+#: Positions of about n variants by the name that ``--placement`` takes.
+PLACEMENTS: dict[str, Callable[[np.random.Generator, Contig, int], NDArray[np.int64]]] = {
+    "balanced": _balanced,
+    "sites": _at_sites,
+}
 
 
 def _uniform(
@@ -192,9 +219,10 @@ def draw_labelled(
     per_kb: float,
     motifs: tuple[Motif, ...],
     rule: Rule = RULES["full"],
+    placement: str = "balanced",
 ) -> LabelledAlleles:
     """Draw variants of a contig, `per_kb` sites per 1000 bp, and label them by the rule."""
-    alleles = draw_alleles(rng, contig, per_kb)
+    alleles = draw_alleles(rng, contig, per_kb, placement)
     broken = motif_break(contig.codes, alleles, motifs)
     element = contig.elements.at(alleles.position)
     is_open = (element >= 0) & contig.elements.open[element]

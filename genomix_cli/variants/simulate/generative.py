@@ -29,9 +29,14 @@ Tracks (50-bp bins with centre x; element with centre m, half-width h, d = |x - 
 Contacts (5-kb bins i <= j, j - i < 40)
     count ~ Poisson(400 / (1 + j - i) * exp(0.35 in one domain, else -1.6))
 Variants
-    About `variants_per_kb` sites: 45 % in a planted site (4 in 5 of them in elements, 1 in 5
-    decoys), 25 % in an element, the rest anywhere; about 5 % deletions and 5 % insertions of 1 to
-    10 bp (left-aligned), 4 % with two ALTs, else SNVs.
+    About `variants_per_kb` sites. By the placement `balanced` each is drawn in a planted motif
+    site; then half of all are moved by 40, those of one site to the same side, and half by 2500,
+    those of one element to the same side. So wherever variants are dense they are as likely beside
+    a site as in it, beside an element as in it, and places alone tell little of the labels. By the
+    placement `sites`, as of test_data and of the genome of `gmt-mini-sim`, 45 % are in a motif site
+    (4 in 5 of them in elements, 1 in 5 decoys), 25 % in an element and the rest anywhere, and
+    places alone reach an AUROC of .76. About 5 % are deletions and 5 % insertions of 1 to 10 bp
+    (left-aligned), 4 % have two ALTs, the rest are SNVs.
 Label
     For each ALT, hits are the motif sites on either strand that touch the allele and reach their
     motif's threshold (bits of log-odds; `Motif.threshold`). The motif is the one whose best

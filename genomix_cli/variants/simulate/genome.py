@@ -30,7 +30,7 @@ from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path, check_folder, check_room
 from genomix_cli.variants.requests import SimulationRequest
 from genomix_cli.variants.simulate import files
-from genomix_cli.variants.simulate.causal import draw_labelled
+from genomix_cli.variants.simulate.causal import PLACEMENTS, draw_labelled
 from genomix_cli.variants.simulate.generative import (
     CONTACT_BIN,
     RULES,
@@ -100,7 +100,10 @@ def simulate_genome(request: SimulationRequest) -> SimulationSummary:
             for index, (name, length) in enumerate(contigs):
                 contig = draw_contig(name, length, motifs, request.seed, index, rule)
                 rng = stream(request.seed, index, Stage.VARIANTS)
-                out.write(contig, draw_labelled(rng, contig, request.variants_per_kb, motifs, rule))
+                variants = draw_labelled(
+                    rng, contig, request.variants_per_kb, motifs, rule, request.placement
+                )
+                out.write(contig, variants)
                 domains.append(contig.domains)
         out.index()
         bins = -(-request.contig_length // CONTACT_BIN)
@@ -125,10 +128,14 @@ def _check(request: SimulationRequest) -> None:
             raise UsageError(
                 "out of range", where=option, expected=f"{low:,} to {high:,}", found=f"{value:,}"
             )
-    if request.rule not in RULES:
-        raise UsageError(
-            "no such rule", where="--rule", expected=" or ".join(RULES), found=request.rule
-        )
+    for option, name, known in (
+        ("--rule", request.rule, RULES),
+        ("--placement", request.placement, PLACEMENTS),
+    ):
+        if name not in known:
+            raise UsageError(
+                f"no such {option[2:]}", where=option, expected=" or ".join(known), found=name
+            )
     what = "a simulated genome"
     check_folder(request.out_dir, MANIFEST, FORMAT, what, force=request.force)
     # The library that writes bigWigs does not end on a full disk.
@@ -175,6 +182,7 @@ def _write_manifest(
         "contig_length": request.contig_length,
         "variants_per_kb": request.variants_per_kb,
         "rule": request.rule,
+        "placement": request.placement,
         "motifs": [motif.name for motif in motifs],
     }
     inputs = {} if request.motifs is None else {"motifs": request.motifs}

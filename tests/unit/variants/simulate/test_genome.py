@@ -13,10 +13,13 @@ import pyBigWig
 import pysam
 import pytest
 
+from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import encode, reverse_complement
 from genomix_cli.genome.motifs import MIN_THRESHOLD_BITS, Motif, default_motifs
 from genomix_cli.variants.requests import SimulationRequest
+from genomix_cli.variants.simulate.causal import draw_labelled
+from genomix_cli.variants.simulate.generative import RULES, draw_contig
 from genomix_cli.variants.simulate.genome import simulate_genome
 
 cooler = pytest.importorskip("cooler")
@@ -249,6 +252,30 @@ def test_the_rule_gives_every_probability(
         assert allele.delta == pytest.approx(delta, rel=1e-5)
         assert allele.brk == pytest.approx(brk, rel=1e-5)
         assert allele.prob == pytest.approx(p, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("placement", "least", "most"), [("balanced", 0.45, 0.56), ("sites", 0.7, 0.9)]
+)
+def test_what_places_tell_of_the_labels(placement: str, least: float, most: float) -> None:
+    rng = np.random.default_rng(0)
+    motifs = tuple(MOTIFS.values())
+    contig = draw_contig("chr1", 1_000_000, motifs, 7, 0, RULES["full"])
+    drawn = draw_labelled(rng, contig, 20.0, motifs, placement=placement)
+    site, index = np.unique(drawn.alleles.position, return_inverse=True)
+    gap = np.diff(site, prepend=-np.inf, append=np.inf)
+    nearest = np.minimum(gap[:-1], gap[1:])[index]
+    assert 0.05 < drawn.label.mean() < 0.25
+    if placement == "balanced":
+        planted = contig.sites.element >= 0
+        start, end = contig.sites.start[planted], contig.sites.end[planted]
+        before = np.searchsorted(start, drawn.alleles.position, side="right") - 1
+        in_site = drawn.alleles.position < end[before]
+        # Half of half, and half; a few of those moved are in another one.
+        assert 0.25 < in_site.mean() < 0.35
+        assert 0.5 < (contig.elements.at(drawn.alleles.position) >= 0).mean() < 0.6
+    # The nearer the next site, the more likely label 1: by how much is what the placement says.
+    assert least < auroc(drawn.label, -nearest) < most
 
 
 def test_labels_are_coins_of_that_probability(alleles: list[Allele]) -> None:
@@ -501,6 +528,8 @@ def test_under_the_contact_rule_only_contacts_tell_open_sites_apart(tmp_path: Pa
     )
 
 
-def test_an_unknown_rule_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_rule_or_placement_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--rule.*full or contact"):
         simulate_genome(SimulationRequest(tmp_path / "g", rule="random"))
+    with pytest.raises(UsageError, match=r"--placement.*balanced or sites"):
+        simulate_genome(SimulationRequest(tmp_path / "g", placement="random"))

@@ -25,7 +25,9 @@ def toy() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suite") / "genome"
-    simulate_genome(SimulationRequest(folder, contigs=4, contig_length=150_000, seed=5))
+    simulate_genome(
+        SimulationRequest(folder, contigs=4, contig_length=150_000, placement="sites", seed=5)
+    )
     return folder
 
 
