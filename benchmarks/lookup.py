@@ -20,7 +20,7 @@ from scale import HEADER, write_genome, write_model
 
 from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.provenance import Provenance, facts_of
-from genomix_cli.variants.records.checks import blocks, check_records
+from genomix_cli.variants.records.checks import blocks, check_lines
 from genomix_cli.variants.records.cutting import BLOCK_RECORDS
 from genomix_cli.variants.records.reference import open_reference
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
@@ -71,8 +71,8 @@ def main() -> None:
             (work / "q.vcf").write_text(HEADER + alleles(bases, length, queries, "."))
             count, seconds = 0, 0.0
             with Lookup([path], KEYS, made, reference) as lookup, VcfReader(work / "q.vcf") as q:
-                for block in blocks(iter(q), BLOCK_RECORDS):
-                    checked = check_records(block, reference)
+                for block in blocks(q.lines(), BLOCK_RECORDS):
+                    checked = check_lines(block, reference)
                     start = time.process_time()
                     found = lookup.find(checked)
                     seconds += time.process_time() - start

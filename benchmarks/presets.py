@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,7 +23,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.score.doctor import MadeUpGenome
-from genomix_cli.variants.score.engine import Engine, Target
+from genomix_cli.variants.score.engine import Engine, Precision, Target
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")
 GENOME, SPACING, VARIANTS = 3.1e9, 600, 5e6
@@ -56,24 +57,26 @@ def snv(genome: MadeUpGenome, pos: int) -> Target:
     return Target("made-up", Allele(pos, ref, (ref + 1) % 4), 0)
 
 
-def seconds_alone(
-    model: GMT, genome: MadeUpGenome, snvs: list[Target], options: argparse.Namespace
-) -> float:
+def seconds_alone(engine: Engine, snvs: list[Target]) -> float:
     """Seconds of an SNV in a window of its own, input included."""
-    engine = Engine(
-        model, genome, resolve_device(options.device), mode="centred", precision=options.precision
-    )
     start = time.perf_counter()
     engine.score(snvs)
     return (time.perf_counter() - start) / len(snvs)
 
 
-def measure(preset: str, options: argparse.Namespace) -> list[str]:
-    """One row."""
-    device = resolve_device(options.device)
-    fields = PRESETS[preset]
-    if options.centre_bins is not None:
-        fields = {**fields, "centre_bins": options.centre_bins}
+class Cost(NamedTuple):
+    """Parameters, bases of a core, seconds of a window, a variant in it and one alone, FLOP/s."""
+
+    parameters: int
+    core: int
+    window: float
+    variant: float
+    isolated: float
+    rate: float
+
+
+def cost(fields: Mapping[str, Any], device: torch.device, precision: Precision) -> Cost:
+    """What a GMT of random weights costs."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = GMTConfig(TRACKS, **fields)
@@ -83,25 +86,44 @@ def measure(preset: str, options: argparse.Namespace) -> list[str]:
     snvs = targets(genome, window, core)
     per_window, per_variant, alone = [], [], []
     for _ in range(ROUNDS + 1):
-        engine = Engine(model, genome, device, precision=options.precision)
-        found: Any = engine.score(snvs)
+        engine = Engine(model, genome, device, precision=precision)
+        found = engine.score(snvs)
         per_window.append(found.seconds["trunk"] / found.windows)
         per_variant.append(found.seconds["alleles"] / len(snvs))
-        alone.append(seconds_alone(model, genome, isolated(genome, window), options))
-    window_s, variant_s = median(per_window[1:]), median(per_variant[1:])
-    rate = flops(model) / window_s / 1e12
-    minutes = (GENOME / core * window_s + VARIANTS * variant_s) / 60
-    alone_s = median(alone[1:])
-    parameters = sum(p.numel() for p in model.parameters()) / 1e6
+        one_by_one = Engine(model, genome, device, mode="centred", precision=precision)
+        alone.append(seconds_alone(one_by_one, isolated(genome, window)))
+    window_s = median(per_window[1:])
+    return Cost(
+        sum(p.numel() for p in model.parameters()),
+        core,
+        window_s,
+        median(per_variant[1:]),
+        median(alone[1:]),
+        flops(model) / window_s,
+    )
+
+
+def minutes(found: Cost) -> float:
+    """Of the variants of a genome: their windows and themselves."""
+    return (GENOME / found.core * found.window + VARIANTS * found.variant) / 60
+
+
+def measure(preset: str, options: argparse.Namespace) -> list[str]:
+    """One row."""
+    fields = PRESETS[preset]
+    if options.centre_bins is not None:
+        fields = {**fields, "centre_bins": options.centre_bins}
+    found = cost(fields, resolve_device(options.device), options.precision)
+    rate = found.rate / 1e12
     share = f"{rate:.3g} ({rate / options.peak:.0%})" if options.peak else f"{rate:.3g}"
     return [
         preset,
-        f"{parameters:.1f}",
-        f"{1e3 * window_s:.2f}",
-        f"{1e3 * variant_s:.4f}",
-        f"{1e3 * alone_s:.2f}",
+        f"{found.parameters / 1e6:.1f}",
+        f"{1e3 * found.window:.2f}",
+        f"{1e3 * found.variant:.4f}",
+        f"{1e3 * found.isolated:.2f}",
         share,
-        f"{minutes:,.0f}",
+        f"{minutes(found):,.0f}",
     ]
 
 

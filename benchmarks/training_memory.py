@@ -18,7 +18,7 @@ import resource
 import time
 from itertools import product
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -80,14 +80,14 @@ def resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def cost(case: Case, options: argparse.Namespace) -> Cost:
-    """Train for some steps."""
+def cost(case: Case, options: argparse.Namespace, **fields: Any) -> Cost:
+    """Train for some steps; `fields` in place of those of the preset."""
     device = resolve_device(options.device)
     if device.type == "cpu":
         torch.set_num_threads(options.threads)
     before = resident()
     torch.manual_seed(0)
-    config = GMTConfig(TRACKS, **{**PRESETS[case.preset], "n_bins": case.n_bins})
+    config = GMTConfig(TRACKS, **{**PRESETS[case.preset], **fields, "n_bins": case.n_bins})
     model = GMT(config).to(device).train()
     model.gradient_checkpointing = case.checkpointing
     optimiser = torch.optim.AdamW(model.parameters())

@@ -259,6 +259,7 @@ def test_the_highest_scores_are_chosen(
     genomix_fast: Any, command: tuple[object, ...], tiny_genome: Path, tmp_path: Path
 ) -> None:
     lines = (tmp_path / "scored.vcf").open("w")
+    from genomix_cli.genome.vcf.lines import Lines
     from genomix_cli.genome.vcf.reader import VcfReader
     from genomix_cli.variants.score.annotate import with_scores
 
@@ -267,7 +268,7 @@ def test_the_highest_scores_are_chosen(
     with VcfReader(tiny_genome / "variants.vcf.gz") as reader, lines:
         lines.write(str(reader.header))
         for record, score in zip(reader, scores, strict=False):
-            lines.write(with_scores(record.fields, f"GENOMIX_P={score}") + "\n")
+            lines.write(with_scores(Lines.of([record]), [b"GENOMIX_P=%g" % score]).decode())
             names.append(f"{record.chrom}:{record.pos}:{record.ref}:{record.alts[0]}")
     process = genomix_fast(
         *(command[0], tmp_path / "scored.vcf", *command[2:], "--top", 2),

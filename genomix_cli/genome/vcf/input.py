@@ -99,12 +99,21 @@ class Input:
         DataError
             If it is damaged or truncated, with the line.
         """
+        for data in self.pieces():
+            yield data.decode("utf-8", "surrogateescape").split("\n")
+
+    def pieces(self) -> Iterator[bytes]:
+        """Text as bytes of whole lines, with a line feed between each two.
+
+        Raises
+        ------
+        DataError
+            If it is damaged or truncated, with the line.
+        """
         for data in self._text():
-            lines = data.decode("utf-8", "surrogateescape").split("\n")
-            if b"\r" in data:
-                lines = self._without_returns(lines)
-            self._count += len(lines)
-            yield lines
+            text = self._without_returns(data) if b"\r" in data else data
+            self._count += text.count(b"\n") + 1
+            yield text
 
     def _text(self) -> Iterator[bytes]:
         """Bytes cut at line ends."""
@@ -150,12 +159,12 @@ class Input:
         if self.is_bgzf and not self.stream.complete:
             raise without_end(self.name)
 
-    def _without_returns(self, lines: list[str]) -> list[str]:
-        ended = [line.endswith("\r") for line in lines]
-        if any(ended) and not self._saw_return:
+    def _without_returns(self, data: bytes) -> bytes:
+        plain = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+        if len(plain) < len(data) and not self._saw_return:
             self._saw_return = True
             self._log("%s: Windows line ends; written back as plain ones", self.name)
-        return [line.removesuffix("\r") for line in lines]
+        return plain
 
 
 class _Stream(io.RawIOBase):

@@ -1,6 +1,6 @@
 """VCF as text, in and out, leaving untouched whatever is not asked to change.
 
-Lines are split by hand up to INFO; everything behind it passes as it is, and so do bytes that are
+Columns are found up to INFO; everything behind it passes as it is, and so do bytes that are
 no UTF-8. Specification: https://samtools.github.io/hts-specs/VCFv4.4.pdf
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import NamedTuple
 from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.indexed import find_index, jump
 from genomix_cli.genome.vcf.input import BcfInput, Input
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.record import Record
 from genomix_cli.genome.vcf.regions import Regions
 
@@ -26,8 +27,6 @@ log = logging.getLogger("genomix")
 MAGIC = "##fileformat=VCF"
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 MISSING = "."
-# Longer numbers are no positions, and Python refuses the longest.
-POS_DIGITS = 18
 
 _CONTIG = re.compile(r'##contig=<(?:[^",]*(?:"[^"]*")?,)*?ID=([^,>]+)')
 
@@ -151,13 +150,14 @@ class VcfReader:
             self._input = self._open.enter_context(Input(path, again))
             self.name = self._input.name
             index = find_index(self.path) if regions and self._input.is_bgzf else None
-            self._blocks = self._bcf(index) if self._input.is_bcf else self._text(index)
+            pieces = self._bcf(index) if self._input.is_bcf else self._text(index)
         except BaseException:
             self.close()
             raise
-        self._records = self._parsed()
+        self._lines = self._parsed(pieces)
         if regions is not None:
-            self._records = self._inside(regions)
+            self._lines = self._inside(regions, self._lines)
+        self._records = chain.from_iterable(self._lines)
 
     def __enter__(self) -> VcfReader:
         return self
@@ -178,63 +178,62 @@ class VcfReader:
     def __iter__(self) -> Iterator[Record]:
         return self._records
 
-    def _text(self, index: Path | None) -> Iterator[list[str]]:
-        """The header, then blocks of lines."""
-        blocks = self._input.blocks()
-        rest = self._read_header(blocks)
+    def lines(self) -> Iterator[Lines]:
+        """The records, many at a time; a reader is read either way, not both."""
+        return self._lines
+
+    def _text(self, index: Path | None) -> Iterator[bytes]:
+        """The header, then pieces of whole lines."""
+        pieces = self._input.pieces()
+        rest = self._read_header(pieces)
         if index is None or self._regions is None:
-            return chain([rest], blocks)
+            return chain(rest, pieces)
         from genomix_cli.genome.vcf.htslib import IndexedText
 
         file = self._open.enter_context(closing(IndexedText(self.path, index)))
         self._numbered = False
-        return jump(file, self._regions)
+        return map(_encoded, jump(file, self._regions))
 
-    def _bcf(self, index: Path | None) -> Iterator[list[str]]:
+    def _bcf(self, index: Path | None) -> Iterator[bytes]:
         file = self._open.enter_context(closing(BcfInput(self._input, index)))
         self._numbered = False
         *meta, columns = file.file.header
         self.header = Header(tuple(meta), columns)
         if index is None or self._regions is None:
-            return file.blocks()
-        return jump(file.file, self._regions)
+            return map(_encoded, file.blocks())
+        return map(_encoded, jump(file.file, self._regions))
 
-    def _parsed(self) -> Iterator[Record]:
-        """Records, in one loop: a call for each would take half as long again."""
-        line, step = (self._line, 1) if self._numbered else (0, 0)
-        width, new = len(COLUMNS), tuple.__new__
-        for block in self._blocks:
-            for text in block:
-                line += step
-                fields = text.split("\t", width)
-                if len(fields) < width:
-                    if text:
-                        columns = f"{width} separated by tabs"
-                        raise self._wrong("too few columns", line, columns, str(len(fields)))
-                    continue
-                pos = fields[1]
-                if not (pos.isdigit() and pos.isascii() and len(pos) < POS_DIGITS):
-                    raise self._wrong("POS is no position", line, "a whole number", repr(pos[:40]))
-                yield new(Record, (line, int(pos), fields))
+    def _parsed(self, pieces: Iterator[bytes]) -> Iterator[Lines]:
+        number = self._line + 1 if self._numbered else 0
+        for data in pieces:
+            yield Lines.parse(data, number, self._wrong)
+            if number:
+                number += data.count(b"\n") + 1
 
-    def _inside(self, regions: Regions) -> Iterator[Record]:
-        """Records of the regions; if there is no contig of them at all, this is said."""
+    def _inside(self, regions: Regions, blocks: Iterator[Lines]) -> Iterator[Lines]:
+        """Lines of the regions; if there is no contig of them at all, this is said."""
         seen = set(self.header.contigs)
-        yield from regions.select(_noting(self._parsed(), seen))
+        for lines in blocks:
+            seen.update(run.contig for run in lines.runs)
+            yield regions.select(lines)
         if all(regions.find(contig) is None for contig in seen):
             names = ", ".join([*regions.by_contig][:5])
             log.warning("%s: has no contig of the regions, as %s", self.name, names)
 
-    def _read_header(self, blocks: Iterator[list[str]]) -> list[str]:
-        """Read the header; what is left of its last block."""
+    def _read_header(self, pieces: Iterator[bytes]) -> list[bytes]:
+        """Read the header; what is left of its last piece, if anything."""
         meta: list[str] = []
-        for block in blocks:
-            for i, text in enumerate(block):
+        for data in pieces:
+            end = -1
+            while end < len(data):
+                start, end = end + 1, data.find(b"\n", end + 1)
+                end = len(data) if end < 0 else end
+                text = data[start:end].decode("utf-8", "surrogateescape")
                 if not meta and not text.startswith(MAGIC):
                     raise self._wrong("is not a VCF", 1, f"{MAGIC}v4.x", repr(text[:40]))
                 if not text.startswith("##"):
                     self._finish_header(meta, text)
-                    return block[i + 1 :]
+                    return [data[end + 1 :]] if end < len(data) else []
                 meta.append(text)
         if not meta:
             raise DataError("is empty", where=self.name, expected="a VCF header")
@@ -253,11 +252,5 @@ class VcfReader:
         return DataError(what, where=where, expected=expected, found=found)
 
 
-def _noting(records: Iterator[Record], seen: set[str]) -> Iterator[Record]:
-    """The records; `seen` gets their contigs."""
-    contig = None
-    for record in records:
-        if record.fields[0] != contig:
-            contig = record.fields[0]
-            seen.add(contig)
-        yield record
+def _encoded(lines: Sequence[str]) -> bytes:
+    return "\n".join(lines).encode("utf-8", "surrogateescape")

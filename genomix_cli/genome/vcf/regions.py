@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.intervals import ContigNames, canonical, merge
 from genomix_cli.genome.vcf.input import Input
-from genomix_cli.genome.vcf.record import Record
+from genomix_cli.genome.vcf.lines import Lines
 
 #: A contig to its end, and from its start: POS 0 is the telomere, before the first base.
 END = 2**62
@@ -115,22 +114,16 @@ class Regions:
         name = self._names.find(contig)
         return None if name is None else self.by_contig[name]
 
-    def select(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The records whose POS lies in them."""
-        contig = None
-        starts: list[int] = []
-        ends: list[int] = []
-        for record in records:
-            if record.fields[0] != contig:
-                contig = record.fields[0]
-                intervals = self.find(contig)
-                starts, ends = [], []
-                if intervals is not None:
-                    starts, ends = intervals[:, 0].tolist(), intervals[:, 1].tolist()
-            pos = record.pos - 1
-            i = bisect_right(starts, pos) - 1
-            if i >= 0 and pos < ends[i]:
-                yield record
+    def select(self, lines: Lines) -> Lines:
+        """The lines whose POS lies in them."""
+        inside = np.zeros(len(lines), bool)
+        for start, stop, contig in lines.runs:
+            intervals = self.find(contig)
+            if intervals is not None and len(intervals):
+                pos = lines.pos[start:stop] - 1
+                last = np.searchsorted(intervals[:, 0], pos, "right") - 1
+                inside[start:stop] = (last >= 0) & (pos < intervals[last, 1])
+        return lines.only(inside)
 
     def __str__(self) -> str:
         """As :meth:`parse` reads it; the same regions always give the same text."""

@@ -160,11 +160,13 @@ class Output:
 
     def lines(self, lines: Iterable[str]) -> None:
         """Append lines, given without their ends."""
-        lines = lines if isinstance(lines, list) else list(lines)
+        lines = list(lines)
         if lines:
-            lines.append("")
-            data = "\n".join(lines).encode("utf-8", "surrogateescape")
-            lines.pop()
+            self.text("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"))
+
+    def text(self, data: bytes) -> None:
+        """Append whole lines, with their ends."""
+        if data:
             self._sink.write(data)
 
     def commit(self, state: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.genome.vcf.lines import Lines
+from genomix_cli.genome.vcf.reader import Header, VcfReader
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
@@ -206,10 +207,9 @@ def select_sites(request: ExplainRequest, fasta: Fasta, core: int) -> Selection:
     enough = request.max_variants + 1 if not (wanted or request.top) else None
     assert request.variants is not None
     with VcfReader(request.variants) as reader:
-        records = iter(reader)
-        first = head(records)
+        first, lines = head(reader.lines())
         mode = scored_mode(reader.header, first, core)
-        alleles = _alleles(reader, chain(first, records), fasta, request.top is not None)
+        alleles = _alleles(reader, lines, fasta, request.top is not None)
         for key, site, score, reason in alleles:
             if wanted and key not in wanted:
                 continue
@@ -226,18 +226,18 @@ def select_sites(request: ExplainRequest, fasta: Fasta, core: int) -> Selection:
     return Selection(chosen[: request.max_variants], mode)
 
 
-def scored_mode(header: Header, first: Sequence[Record], core: int) -> Mode:
+def scored_mode(header: Header, first: Lines, core: int) -> Mode:
     """Return the mode in which a VCF with this head was scored, or would be."""
     stated = (mode for mode in MODES if f"{LINE}Mode={mode}" in header.meta)
     return next(stated, None) or suited_mode(first, core)
 
 
 def _alleles(
-    reader: VcfReader, records: Iterable[Record], fasta: Fasta, scored: bool
+    reader: VcfReader, lines: Iterable[Lines], fasta: Fasta, scored: bool
 ) -> Iterator[tuple[AlleleKey, Site | None, float, str]]:
     """Yield every allele, checked as by `score`: key, site, score if needed, or why it has none."""
     key_of_score = score_key(reader.header.meta)
-    for block in CheckedVariants(reader, fasta, blocks(records, BLOCK)):
+    for block in CheckedVariants(reader, fasta, blocks(lines, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
             scores = info_numbers(reader, record, key_of_score) if scored else [NAN] * n

@@ -23,8 +23,8 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.source import RawGenome
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import COLUMNS, MISSING, contig_line
-from genomix_cli.genome.vcf.record import Record
 from genomix_cli.genome.vcf.regions import END, Interval, Regions
 from genomix_cli.genome.vcf.writer import format_of, open_output
 from genomix_cli.learning.devices import resolve_device
@@ -35,8 +35,7 @@ from genomix_cli.variants.explain.alleles import heeded, warn
 from genomix_cli.variants.explain.explanation import LOG_ODDS
 from genomix_cli.variants.explain.heat_map import Saturation, draw
 from genomix_cli.variants.explain.writer import made_by
-from genomix_cli.variants.records.checks import Checked
-from genomix_cli.variants.records.inputs import trim_allele
+from genomix_cli.variants.records.checks import SUBSTITUTION, CheckedLines
 from genomix_cli.variants.records.labels import allele_key, read_labels
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.annotate import Annotator
@@ -117,12 +116,14 @@ def explain_region(request: ExplainRequest) -> RegionSummary:
         measured = _measured(request.saturation.measured, region, codes)
         annotator = _annotator(request, loaded)
         with atomic_path(request.output, force=request.force) as draft:
-            block = [_checked(region.contig, *allele[2:]) for allele in alleles]
-            scores = _scored(Engine(loaded.module, source, device), block)
+            block = _checked(region.contig, alleles)
+            engine = Engine(loaded.module, source, device)
+            scores = engine.score([Target(c, a, a.pos // CORE) for c, a, _ in block.placed()])
             head = _head(request, loaded, annotator, region, source.contigs[region.contig])
             columns = annotator.columns if annotator.table else None
             with open_output(draft, format_of(request.output), columns=columns) as output:
-                output.lines([*head, *annotator.lines(block, scores)])
+                output.lines(head)
+                output.text(annotator.text(block, scores))
     saturation = Saturation(
         region.contig,
         region.start,
@@ -210,17 +211,6 @@ def _substitutions(region: Interval, codes: NDArray[np.uint8]) -> Iterator[Subst
                     yield Substitution(i, k, region.start + i, BASES[code], alt)
 
 
-def _scored(engine: Engine, block: Sequence[Checked]) -> Scores:
-    return engine.score(
-        [
-            Target(checked.contig, allele, allele.pos // CORE)
-            for checked in block
-            for allele in checked.alleles
-            if allele is not None
-        ]
-    )
-
-
 def _placed(
     alleles: Sequence[Substitution], values: NDArray[np.float32], codes: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
@@ -267,9 +257,13 @@ def _head(
     ]
 
 
-def _checked(contig: str, pos: int, ref: str, alt: str) -> Checked:
-    fields = [contig, str(pos + 1), MISSING, ref, alt, MISSING, MISSING, MISSING]
-    return Checked(Record(0, pos + 1, fields), contig, (trim_allele(pos, ref, alt),), (None,), None)
+def _checked(contig: str, alleles: Sequence[Substitution]) -> CheckedLines:
+    rest = "\t".join([MISSING] * 3)
+    lines = Lines.of_texts(
+        f"{contig}\t{pos + 1}\t{MISSING}\t{ref}\t{alt}\t{rest}" for *_, pos, ref, alt in alleles
+    )
+    contigs = [(run, contig) for run in lines.runs]
+    return CheckedLines(lines, contigs, np.full(len(lines), SUBSTITUTION, np.uint8), {})
 
 
 def _annotator(request: ExplainRequest, loaded: LoadedModel) -> Annotator:

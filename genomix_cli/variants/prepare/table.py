@@ -136,7 +136,7 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
     columns = _Columns()
     examples: dict[str, list[str]] = {}
     with VcfReader(vcf) as reader:
-        checked = CheckedVariants(reader, fasta, blocks(reader, BLOCK_RECORDS))
+        checked = CheckedVariants(reader, fasta, blocks(reader.lines(), BLOCK_RECORDS))
         counted = track(checked, "reading blocks of 10,000 variants")
         for number, item in enumerate(item for block in counted for item in block):
             if any(allele is not None for allele in item.alleles):

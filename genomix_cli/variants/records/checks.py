@@ -7,19 +7,27 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any, Literal, NamedTuple, Protocol
+from itertools import chain, count, pairwise, repeat
+from typing import Any, Literal, NamedTuple, Protocol, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genomix_cli.errors import CheckError, DataError
-from genomix_cli.genome.alphabet import decode, encode
+from genomix_cli.genome.alphabet import BASES, decode, encode
+from genomix_cli.genome.vcf.lines import ALT as _ALT
+from genomix_cli.genome.vcf.lines import INFO as _INFO
+from genomix_cli.genome.vcf.lines import REF as _REF
+from genomix_cli.genome.vcf.lines import Lines, Run
 from genomix_cli.genome.vcf.reader import Record
 from genomix_cli.variants.records.alleles import (
     CONTIG_ABSENT,
+    MISSING_ALT,
     NOT_PREPARED,
     OFF_CONTIG,
     REF_MISMATCH,
+    STAR,
+    SYMBOLIC,
     Stretch,
     classify_allele,
 )
@@ -43,9 +51,17 @@ SWAPPED_SHARE = 0.8
 BLOCK_CHARACTERS = 1 << 26
 # Records within the same interval of this many bases share one read of the reference.
 NEIGHBOURHOOD = 65_536
-_REF, _ALT, _INFO = 3, 4, 7
 _CODES = {letter: encode(letter) for letter in "ACGTacgt"}
+_CODE_OF = {ord(letter): codes for letter, codes in _CODES.items()}
 _NO_ALLELE = (None,)
+#: Why the one ALT of a record is not scored, by the kind of the record; and other records.
+REASON_OF = (None, MISSING_ALT, STAR, SYMBOLIC)
+SUBSTITUTION, OTHER = 0, 255
+# Of the only letter of an ALT.
+_OF_LETTER = np.full(256, OTHER, np.uint8)
+_OF_LETTER[[ord(base) for base in BASES]] = SUBSTITUTION
+_OF_LETTER[[ord("."), ord("*")]] = REASON_OF.index(MISSING_ALT), REASON_OF.index(STAR)
+_IS_BASE = _OF_LETTER == SUBSTITUTION
 _BASES = re.compile(r"[ACGTacgt]+")
 
 
@@ -81,45 +97,143 @@ class Checked(NamedTuple):
     site: str | None
 
 
-def check_records(records: Sequence[Record], reference: Reference) -> list[Checked]:
+class CheckedLines(Sequence[Checked]):
+    """Checked records of some lines, made when asked for.
+
+    Nearly all have one ALT, and a REF of one base that the reference has. What is to be known of
+    those is a number each.
+
+    Attributes
+    ----------
+    lines : Lines
+    contigs : list of (Run, str)
+        Runs of lines, and what the reference calls their contig; empty if it lacks it.
+    kinds : NDArray
+        uint8 ``[n]``: `SUBSTITUTION`, the place in `REASON_OF` of the reason why the one ALT is not
+        scored, or `OTHER`.
+    others : dict of int to Checked
+        The records of kind `OTHER`, in order.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        contigs: list[tuple[Run, str]],
+        kinds: NDArray[np.uint8],
+        others: dict[int, Checked],
+    ) -> None:
+        self.lines, self.contigs, self.kinds, self.others = lines, contigs, kinds, others
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, at: int) -> Checked: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Checked]: ...
+
+    def __getitem__(self, at: int | slice) -> Checked | Sequence[Checked]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(len(self))[at]]
+        at = range(len(self))[at]
+        contig = next(name for run, name in self.contigs if at < run.stop)
+        return self._made(at, self.lines[at], int(self.kinds[at]), contig)
+
+    def __iter__(self) -> Iterator[Checked]:
+        contigs = chain.from_iterable(
+            repeat(name, run.stop - run.start) for run, name in self.contigs
+        )
+        yield from map(self._made, count(), self.lines, self.kinds.tolist(), contigs)
+
+    def _made(self, at: int, record: Record, kind: int, contig: str) -> Checked:
+        if kind == OTHER:
+            return self.others[at]
+        if kind != SUBSTITUTION:
+            return Checked(record, contig, _NO_ALLELE, (REASON_OF[kind],), None)
+        allele = Allele(record.pos - 1, _CODES[record.fields[_REF]], _CODES[record.fields[_ALT]])
+        return Checked(record, contig, (allele,), (None,), None)
+
+    def placed(self) -> Iterator[tuple[str, Allele, int]]:
+        """Yield contig, allele and POS of each allele that can be scored, in order."""
+        rows = np.flatnonzero((self.kinds == SUBSTITUTION) | (self.kinds == OTHER))
+        lines, new = self.lines, tuple.__new__
+        pos, kinds = lines.pos[rows].tolist(), self.kinds[rows].tolist()
+        ref, alt = (
+            lines.letters[lines.column(number)[0][rows]].tolist() for number in (_REF, _ALT)
+        )
+        for run, contig in self.contigs:
+            first, last = np.searchsorted(rows, (run.start, run.stop)).tolist()
+            for i in range(first, last):
+                if kinds[i] == SUBSTITUTION:
+                    codes = pos[i] - 1, _CODE_OF[ref[i]], _CODE_OF[alt[i]]
+                    yield contig, new(Allele, codes), pos[i]
+                    continue
+                for allele in self.others[int(rows[i])].alleles:
+                    if allele is not None:
+                        yield contig, allele, pos[i]
+
+
+def check_records(records: Sequence[Record], reference: Reference) -> CheckedLines:
     """Classify every ALT of some records and left-align those that can be scored.
 
     The reference is read once for neighbouring records, so sorted records are fastest.
     """
-    runs = groupby(records, lambda record: (record.fields[0], record.pos // NEIGHBOURHOOD))
-    return [
-        checked for (chrom, _), run in runs for checked in _check_run(list(run), chrom, reference)
-    ]
+    return check_lines(records if isinstance(records, Lines) else Lines.of(records), reference)
 
 
-def _check_run(run: Sequence[Record], chrom: str, reference: Reference) -> list[Checked]:
-    """Check records of one contig that lie close together."""
-    contig = reference.names.find(chrom)
-    if contig is None:
-        return [_off_reference(record) for record in run]
-    # Left-aligning an indel needs the bases that it may move over.
-    first = min([record.pos for record in run]) - 1 - MAX_SHIFT
-    last = max([record.pos - 1 + len(record.fields[_REF]) for record in run])
-    stretch = Stretch.of(reference, contig, first, last)
-    letters, start = stretch.letters, stretch.first
-    made, new = [], tuple.__new__
-    for record in run:  # one loop, and no call that can be spared: this is done for every record
-        _, pos, fields = record
-        ref, alt, at = fields[_REF], fields[_ALT], pos - 1 - start
-        is_as_said = at >= 0 and letters.startswith(ref, at)
-        site = None if is_as_said else stretch.site(pos - 1, ref)
-        if "," in alt:
-            made.append(_several(record, contig, site, stretch))
+def check_lines(lines: Lines, reference: Reference) -> CheckedLines:
+    """Do so for the records of some lines."""
+    kinds = np.full(len(lines), OTHER, np.uint8)
+    contigs: list[tuple[Run, str]] = []
+    others: dict[int, Checked] = {}
+    for run in lines.runs:
+        contig = reference.names.find(run.contig)
+        contigs.append((run, contig or ""))
+        if contig is None:
+            others |= {i: _off_reference(lines[i]) for i in range(run.start, run.stop)}
             continue
-        reason = classify_allele(ref, alt) or site
-        alleles = _NO_ALLELE if reason else (_placed(pos - 1, ref, alt, stretch),)
-        made.append(new(Checked, (record, contig, alleles, (reason,), site)))
-    return made
+        places = lines.pos[run.start : run.stop] // NEIGHBOURHOOD
+        cuts = (np.flatnonzero(np.diff(places)) + 1 + run.start).tolist()
+        for start, stop in pairwise([run.start, *cuts, run.stop]):
+            near = lines[start:stop]
+            # Left-aligning an indel needs the bases that it may move over.
+            first = int(near.pos.min()) - 1 - MAX_SHIFT
+            begins, ends = near.column(_REF)
+            last = int((near.pos - 1 + ends - begins).max())
+            stretch = Stretch.of(reference, contig, first, last)
+            kinds[start:stop] = found = _kinds(near, stretch)
+            for i in np.flatnonzero(found == OTHER).tolist():
+                others[start + i] = _checked(near[i], contig, stretch)
+    return CheckedLines(lines, contigs, kinds, others)
 
 
-def _several(record: Record, contig: str, site: str | None, stretch: Stretch) -> Checked:
-    """Check a record of several ALTs."""
-    ref, alts = record.ref, record.alts
+def _kinds(lines: Lines, stretch: Stretch) -> NDArray[np.uint8]:
+    """Return the kind of each line, uint8 ``[n]``: `OTHER` for what takes a closer look."""
+    kinds = np.full(len(lines), OTHER, np.uint8)
+    ref, ref_end = lines.column(_REF)
+    alt, alt_end = lines.column(_ALT)
+    at = lines.pos - 1 - stretch.first
+    expected = np.frombuffer(stretch.letters.encode("ascii", "replace"), np.uint8)
+    bases = lines.letters[ref]
+    plain = (ref_end - ref == 1) & _IS_BASE[bases] & (at >= 0) & (at < len(expected))
+    plain[plain] = expected[at[plain]] == bases[plain]
+    first = lines.letters[alt]
+    single = plain & (alt_end - alt == 1)
+    kinds[single] = _OF_LETTER[first[single]]
+    kinds[single & (first == bases)] = OTHER
+    symbolic = np.flatnonzero(plain & (alt_end - alt > 1) & (first == ord("<")))
+    commas = np.flatnonzero(lines.letters == ord(",")) if len(symbolic) else symbolic
+    before, up_to = (np.searchsorted(commas, at[symbolic]) for at in (alt, alt_end))
+    kinds[symbolic[before == up_to]] = REASON_OF.index(SYMBOLIC)
+    return kinds
+
+
+def _checked(record: Record, contig: str, stretch: Stretch) -> Checked:
+    """Check a record, whatever it is."""
+    ref, alts, at = record.ref, record.alts, record.pos - 1 - stretch.first
+    is_as_said = at >= 0 and stretch.letters.startswith(ref, at)
+    site = None if is_as_said else stretch.site(record.pos - 1, ref)
     reasons = tuple([classify_allele(ref, alt) or site for alt in alts])
     alleles = tuple(
         [
@@ -149,8 +263,8 @@ class CheckedVariants:
     ----------
     reader : VcfReader or EverySnv
     reference : Reference
-    blocks : iterable of list of Record
-        Records of `reader` in blocks; see :func:`blocks`.
+    blocks : iterable of Lines
+        Lines of `reader` in blocks; see :func:`blocks`.
     check_ref : {"w", "e", "x"}
         A REF that differs from the reference is counted (``w``), an error (``e``), or excluded
         by the caller (``x``).
@@ -182,7 +296,7 @@ class CheckedVariants:
         self,
         reader: Records,
         reference: Reference,
-        blocks: Iterable[list[Record]],
+        blocks: Iterable[Lines],
         *,
         check_ref: CheckRef = "w",
         knows_contigs: bool = False,
@@ -211,48 +325,47 @@ class CheckedVariants:
             "last": list(self._last),
         }
 
-    def __iter__(self) -> Iterator[list[Checked]]:
+    def __iter__(self) -> Iterator[CheckedLines]:
         return self
 
-    def __next__(self) -> list[Checked]:
-        records = next(self._blocks)
-        self._check_order(records)
+    def __next__(self) -> CheckedLines:
+        lines = next(self._blocks)
+        self._check_order(lines)
         if not self._knows_contigs:
             names = [*self.reader.header.contigs, *self.contigs]
             check_contigs(names, self.reference, self.reader)
             self._knows_contigs = True
-        block = check_records(records, self.reference)
+        block = check_lines(lines, self.reference)
         self._audit.look_at(block)
         self._count(block)
         return block
 
-    def _check_order(self, records: Sequence[Record]) -> None:
+    def _check_order(self, lines: Lines) -> None:
         contig, last = self._last
-        for record in records:
-            _, pos, fields = record
-            chrom = fields[0]
-            if chrom == contig and pos >= last:  # nearly always
-                last = pos
-                continue
-            goes_back = chrom == contig or chrom in self.contigs
-            if goes_back and self.first_unsorted is None:
-                self.first_unsorted = self.reader.where(record)
+        for start, stop, name in lines.runs:
+            pos = lines.pos[start:stop]
+            goes_back = np.diff(pos, prepend=last if name == contig else pos[0]) < 0
+            goes_back[0] |= name != contig and name in self.contigs
+            if self.first_unsorted is None and goes_back.any():
+                self.first_unsorted = self.reader.where(lines[start + int(goes_back.argmax())])
                 log.warning(
                     "%s: not sorted; the order is kept, but tabix cannot index it",
                     self.first_unsorted,
                 )
-            self.contigs[chrom] = None
-            contig, last = chrom, pos
+            self.contigs[name] = None
+            contig, last = name, int(pos[-1])
         self._last = contig, last
 
-    def _count(self, block: Sequence[Checked]) -> None:
-        reasons = Counter([reason for checked in block for reason in checked.reasons])
+    def _count(self, block: CheckedLines) -> None:
+        of_kind = np.bincount(block.kinds, minlength=len(REASON_OF)).tolist()
+        reasons = Counter(dict(zip(REASON_OF, of_kind, strict=False)))
+        reasons.update(reason for checked in block.others.values() for reason in checked.reasons)
         scored = reasons.pop(None, 0)
         self.counts["records"] += len(block)
         self.counts["alleles"] += scored + reasons.total()
         self.counts["scored"] += scored
-        self.counts.update({reason: n for reason, n in reasons.items() if reason is not None})
-        mismatches = [checked for checked in block if checked.site == REF_MISMATCH]
+        self.counts.update({reason: n for reason, n in reasons.items() if reason and n})
+        mismatches = [c for c in block.others.values() if c.site == REF_MISMATCH]
         self.counts["ref_mismatch_records"] += len(mismatches)
         if not mismatches:
             return
@@ -267,18 +380,26 @@ class CheckedVariants:
             )
 
 
-def blocks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    """Cut records into blocks of `size`, or fewer where records are long."""
-    block: list[Record] = []
-    characters = 0
-    for record in records:
-        block.append(record)
-        characters += sum(map(len, record.fields[_INFO:]))
-        if len(block) == size or characters >= BLOCK_CHARACTERS:
-            yield block
-            block, characters = [], 0
+def blocks(pieces: Iterable[Lines], size: int) -> Iterator[Lines]:
+    """Cut lines into blocks of `size`, or fewer where lines are long."""
+    block: list[Lines] = []
+    count = characters = 0
+    for lines in pieces:
+        start = 0
+        # Behind each line: characters of INFO and what follows it.
+        total = np.append(0, np.cumsum(lines.stops - lines.column(_INFO)[0]))
+        while start < len(lines):
+            enough = BLOCK_CHARACTERS - characters + total[start]
+            full = int(np.searchsorted(total, enough))
+            stop = min(start + size - count, max(full, start + 1), len(lines))
+            block.append(lines[start:stop])
+            count, characters = count + stop - start, characters + int(total[stop] - total[start])
+            start = stop
+            if count == size or characters >= BLOCK_CHARACTERS:
+                yield Lines.joined(block)
+                block, count, characters = [], 0, 0
     if block:
-        yield block
+        yield Lines.joined(block)
 
 
 @dataclass
@@ -291,7 +412,7 @@ class ReferenceAudit:
     swapped: int = 0
     differing: list[Checked] = field(default_factory=list)
 
-    def look_at(self, block: Sequence[Checked]) -> None:
+    def look_at(self, block: CheckedLines) -> None:
         """Take in a block and judge by all records seen so far.
 
         Raises
@@ -299,18 +420,20 @@ class ReferenceAudit:
         CheckError
             If more than 20 % of at least 20 REFs differ.
         """
-        before = self.compared
-        for checked in block:
-            if self.compared == AUDIT_RECORDS:
-                break
-            comparable = checked.site not in (CONTIG_ABSENT, NOT_PREPARED)
-            if not (comparable and _BASES.fullmatch(checked.record.ref)):
-                continue
-            self.compared += 1
-            if checked.site in (REF_MISMATCH, OFF_CONTIG):
-                self.differing.append(checked)
-                self.swapped += _alt_is_reference(checked, self.reference)
-        if self.compared > before:
+        if self.compared == AUDIT_RECORDS:
+            return
+        comparable = block.kinds != OTHER
+        for i, checked in block.others.items():
+            known = checked.site not in (CONTIG_ABSENT, NOT_PREPARED)
+            comparable[i] = known and _BASES.fullmatch(checked.record.ref) is not None
+        rows = np.flatnonzero(comparable)[: AUDIT_RECORDS - self.compared].tolist()
+        self.compared += len(rows)
+        for i in rows:
+            other = block.others.get(i)
+            if other is not None and other.site in (REF_MISMATCH, OFF_CONTIG):
+                self.differing.append(other)
+                self.swapped += _alt_is_reference(other, self.reference)
+        if rows:
             self._judge()
 
     def _judge(self) -> None:

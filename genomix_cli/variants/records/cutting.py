@@ -8,55 +8,72 @@ at fixed records within a core that holds very many.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 from typing import Literal
 
+import numpy as np
+
 from genomix_cli.errors import DataError
+from genomix_cli.genome.vcf.lines import ALT, INFO, Lines
 from genomix_cli.genome.vcf.reader import Record, VcfReader
-from genomix_cli.variants.records.checks import BLOCK_CHARACTERS, blocks
+from genomix_cli.variants.records.checks import BLOCK_CHARACTERS
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.requests import Part
 
 #: Limits of a block, the most work that an interruption can lose.
 BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
+#: Contig, and index of a core on it.
+Core = tuple[str, int]
 # Bases per allele, in the cores that hold any, up to which windows are shared (200 per Mb).
 DENSE = 5_000
 
 
-def core_of(record: Record, stride: int) -> tuple[str, int]:
+def core_of(record: Record, stride: int) -> Core:
     """Return the contig and the index of the core in which a record lies."""
     return record.fields[0], (record.pos - 1) // stride
 
 
-def cut_blocks(records: Iterable[Record], stride: int = STRIDE) -> Iterator[list[Record]]:
-    """Cut records into blocks of whole cores, small enough for memory and for resuming.
+def cut_blocks(pieces: Iterable[Lines], stride: int = STRIDE) -> Iterator[Lines]:
+    """Cut lines into blocks of whole cores, small enough for memory and for resuming.
 
     `stride` is the number of bases of a core.
     """
-    block: list[Record] = []
-    cores: set[tuple[str, int]] = set()
-    last: tuple[str, int] | None = None
-    characters = in_core = 0
-    for record in records:
-        _, pos, fields = record
-        core = fields[0], (pos - 1) // stride
+    block: list[Lines] = []
+    cores: set[Core] = set()
+    last: Core | None = None
+    count = characters = in_core = 0
+    for core, lines in _by_core(pieces, stride):
         if core != last:
-            full = len(block) >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS
+            full = count >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS
             # An unsorted file returns to earlier cores, which do not count twice.
             if full or (core not in cores and len(cores) == BLOCK_CORES):
-                yield block
-                block, cores, characters = [], set(), 0
+                yield Lines.joined(block)
+                block, cores, count, characters = [], set(), 0, 0
             last, in_core = core, 0
             cores.add(core)
-        elif in_core == BLOCK_RECORDS:  # counted from the core's start: the same cut in any part
-            yield block
-            block, cores, characters, in_core = [], {core}, 0, 0
-        in_core += 1
-        characters += len(fields[-1])
-        block.append(record)
+        while len(lines):
+            if in_core == BLOCK_RECORDS:  # counted from the core's start: the same cut in any part
+                yield Lines.joined(block)
+                block, cores, count, characters, in_core = [], {core}, 0, 0, 0
+            taken = lines[: BLOCK_RECORDS - in_core]
+            lines = lines[len(taken) :]
+            in_core, count = in_core + len(taken), count + len(taken)
+            characters += int((taken.stops - taken.column(INFO)[0]).sum())
+            block.append(taken)
     if block:
-        yield block
+        yield Lines.joined(block)
+
+
+def _by_core(pieces: Iterable[Lines], stride: int) -> Iterator[tuple[Core, Lines]]:
+    """Yield neighbouring lines of the same core together, and the core."""
+    for lines in pieces:
+        for start, stop, contig in lines.runs:
+            cores = (lines.pos[start:stop] - 1) // stride
+            cuts = (np.flatnonzero(np.diff(cores)) + 1).tolist()
+            for a, b in pairwise([0, *cuts, stop - start]):
+                yield (contig, int(cores[a])), lines[start + a : start + b]
 
 
 def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride: int) -> slice:
@@ -100,13 +117,22 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
     return slice(low, high)
 
 
-def head(records: Iterator[Record]) -> list[Record]:
-    """Return the first records, as many as it takes to characterise the file."""
-    return next(blocks(records, BLOCK_RECORDS), [])
+def head(pieces: Iterator[Lines]) -> tuple[Lines, Iterator[Lines]]:
+    """Return the first lines, as many as it takes to characterise the file, and all lines."""
+    taken: list[Lines] = []
+    count = characters = 0
+    while count < BLOCK_RECORDS and characters < BLOCK_CHARACTERS:
+        lines = next(pieces, None)
+        if lines is None:
+            break
+        taken.append(lines)
+        count, characters = count + len(lines), characters + len(lines.data)
+    whole = Lines.joined(taken)
+    return whole[:BLOCK_RECORDS], chain([whole], pieces)
 
 
-def suited_mode(records: Sequence[Record], stride: int = STRIDE) -> Literal["shared", "centred"]:
+def suited_mode(lines: Lines, stride: int = STRIDE) -> Literal["shared", "centred"]:
     """Return ``"shared"`` if alleles lie close enough to share windows, else ``"centred"``."""
-    alleles = sum(record.fields[4].count(",") + 1 for record in records)
-    cores = {core_of(record, stride) for record in records}
+    alleles = sum(text.count(b",") + 1 for text in lines.texts(ALT))
+    cores = {core for core, _ in _by_core([lines], stride)}
     return "shared" if alleles * DENSE >= len(cores) * stride else "centred"

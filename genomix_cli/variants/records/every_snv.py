@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import (
     COLUMNS,
     MAGIC,
@@ -25,7 +26,10 @@ log = logging.getLogger("genomix")
 NAME = "every SNV"
 # Bases that are read at a time.
 PIECE = 100_000
-_ALTS = [",".join(alt for alt in BASES if alt != ref) for ref in BASES]
+_REST = [
+    "\t".join((MISSING, ref, ",".join(alt for alt in BASES if alt != ref), *[MISSING] * 3))
+    for ref in BASES
+]
 
 
 class EverySnv:
@@ -66,27 +70,25 @@ class EverySnv:
             raise UsageError("are not in the reference", where="--regions", found=str(regions))
         meta = [contig_line(name, length) for name, length in reference.lengths.items()]
         self.header = Header((f"{MAGIC}v4.3", *meta), "\t".join(COLUMNS))
-        self._records = self._read()
+        self._lines = self._read()
 
-    def __iter__(self) -> Iterator[Record]:
-        return self._records
+    def lines(self) -> Iterator[Lines]:
+        """The records, many at a time."""
+        return self._lines
 
     def where(self, record: Record) -> str:
         """Return the place of a record."""
         return f"{record.chrom}:{record.pos}"
 
-    def _read(self) -> Iterator[Record]:
-        new, unknown = tuple.__new__, 0
+    def _read(self) -> Iterator[Lines]:
+        unknown = 0
         for contig, first, last in self._intervals:
             for start in range(first, last, PIECE):
                 end = min(start + PIECE, last)
                 codes = self._reference.fetch(contig, start, end).tolist()
-                for pos, code in enumerate(codes, start + 1):
-                    if code >= UNKNOWN_BASE:
-                        unknown += 1
-                        continue
-                    fields = [contig, str(pos), MISSING, BASES[code], _ALTS[code], *[MISSING] * 3]
-                    yield new(Record, (0, pos, fields))
+                known = [(pos, c) for pos, c in enumerate(codes, start + 1) if c < UNKNOWN_BASE]
+                unknown += len(codes) - len(known)
+                yield Lines.of_texts([f"{contig}\t{pos}\t{_REST[code]}" for pos, code in known])
         if unknown and not self._again:
             log.warning("%s unknown bases have no SNVs", f"{unknown:,}")
 

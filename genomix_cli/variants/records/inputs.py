@@ -204,20 +204,23 @@ def haplotypes(
     width = 2 * flank + MAX_ALLELE
     ref = np.empty((len(alleles), width), np.uint8)
     alt = np.empty_like(ref)
+    pos = np.array([allele.pos for allele in alleles], np.int64)
+    ref_len = np.array([len(allele.ref) for allele in alleles], np.int64)
+    alt_len = np.array([len(allele.alt) for allele in alleles], np.int64)
     if alleles:
-        low = min(a.pos for a in alleles) - flank
-        high = max(a.pos + len(a.ref) for a in alleles) + width
+        low = int(pos.min()) - flank
+        high = int((pos + ref_len).max()) + width
         codes = source.codes(contig, low, high)
     # Substitutions are most variants, and one look-up for all; the others one by one.
-    single = [row for row, allele in enumerate(alleles) if allele.is_substitution]
-    if single:
-        starts = np.array([alleles[row].pos for row in single]) - flank - low
+    is_single = (ref_len == 1) & (alt_len == 1)
+    single = np.flatnonzero(is_single)
+    if len(single):
+        starts = pos[single] - flank - low
         ref[single] = alt[single] = sliding_window_view(codes, width)[starts]
-        ref[single, flank] = np.concatenate([alleles[row].ref for row in single])
-        alt[single, flank] = np.concatenate([alleles[row].alt for row in single])
-    for row, allele in enumerate(alleles):
-        if allele.is_substitution:
-            continue
+        ref[single, flank] = np.concatenate([alleles[row].ref for row in single.tolist()])
+        alt[single, flank] = np.concatenate([alleles[row].alt for row in single.tolist()])
+    for row in np.flatnonzero(~is_single).tolist():
+        allele = alleles[row]
         left = allele.pos - low
         before = codes[left - flank : left]
         after = codes[left + len(allele.ref) :]
@@ -226,12 +229,7 @@ def haplotypes(
             out[row, :flank] = before
             out[row, flank:middle] = bases
             out[row, middle:] = after[: width - middle]
-    return Haplotypes(
-        ref,
-        alt,
-        np.array([len(a.ref) for a in alleles], np.int64),
-        np.array([len(a.alt) for a in alleles], np.int64),
-    )
+    return Haplotypes(ref, alt, ref_len, alt_len)
 
 
 def mirrored_window(window: WindowArrays) -> WindowArrays:

@@ -11,7 +11,6 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.seen import NAME, Items, Keys, Rows, Seen, among, digests
 from genomix_cli.genome.alphabet import encode
 from genomix_cli.genome.intervals import canonical
-from genomix_cli.variants.records.checks import Checked
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.records.reference import Reference
 
@@ -41,14 +40,8 @@ class SeenAlleles:
         self._reference = reference
         self.count = 0
 
-    def parts(self, block: Iterable[Checked]) -> list[tuple[str, ...]]:
-        """Return the part of training of each ALT of each record; empty for none."""
-        block = list(block)
-        placed = [(c.contig, a) for c in block for a in c.alleles if a is not None]
-        found = iter(self._parts(placed))
-        return [tuple("" if a is None else next(found) for a in c.alleles) for c in block]
-
-    def _parts(self, placed: Sequence[Placed]) -> list[str]:
+    def parts(self, placed: Sequence[Placed]) -> list[str]:
+        """Return the part of training of each allele, empty for none."""
         names = _names(placed)
         part = [""] * len(placed)
         # Nearly all are new, and need no look at the sequence around them.

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain, compress, repeat
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.genome.intervals import ContigNames, canonical
+from genomix_cli.genome.vcf.lines import INFO, Lines
 from genomix_cli.genome.vcf.reader import MISSING, Header, contig_line
 from genomix_cli.genome.vcf.writer import Column
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.variants.records.alleles import REF_MISMATCH
-from genomix_cli.variants.records.checks import Checked
+from genomix_cli.variants.records.checks import (
+    OTHER,
+    REASON_OF,
+    SUBSTITUTION,
+    Checked,
+    CheckedLines,
+)
 from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.records.seen import SeenAlleles
 from genomix_cli.variants.score.background import Background
@@ -54,7 +61,7 @@ KINDS: dict[str, Literal["str", "int", "float"]] = {
 }
 #: Key of a field, and its texts, one per ALT.
 Notes = Sequence[tuple[str, Sequence[str]]]
-_INFO = 7
+_PREFIX = PREFIX.encode()
 LOCUS = ("CHROM", "POS", "ID", "REF", "ALT")
 
 
@@ -138,14 +145,14 @@ class Annotator:
         beside = (Column(tag.key, KINDS[tag.kind]) for each in self.beside for tag in each.tags)
         return (*locus, *scores, Column(REASON, "str"), *seen, *beside)
 
-    def lines(
-        self, block: Sequence[Checked], scores: Scores, found: Sequence[Row | None] | None = None
-    ) -> list[str]:
-        """Return the output lines of a block, without line ends.
+    def text(
+        self, block: CheckedLines, scores: Scores, found: Sequence[Row | None] | None = None
+    ) -> bytes:
+        """Return the output of a block: lines of a VCF, or rows of a table, with their ends.
 
         Parameters
         ----------
-        block : sequence of Checked
+        block : CheckedLines
         scores : Scores
             Of those alleles of the block that were computed, in order.
         found : sequence of (tuple of str) or None, optional
@@ -156,17 +163,55 @@ class Annotator:
             values = filled(found, values)
         if self.histogram is not None:
             values = self._counted(values, self.histogram)
-        parts = self.seen.parts(block) if self.seen else repeat(())
-        lines: list[str] = []
-        for checked, part, notes in zip(block, parts, self._notes(block), strict=False):
-            rows = [self._none if allele is None else next(values) for allele in checked.alleles]
-            if self.exclude_mismatches and checked.site == REF_MISMATCH:
-                continue
-            if self.table:
-                lines += _table_rows(checked, rows, part, notes)
+        parts = iter(self.seen.parts([each[:2] for each in block.placed()])) if self.seen else None
+        if self.table:
+            rows = "".join(f"{row}\n" for row in self._table(block, values, parts))
+            return rows.encode("utf-8", "surrogateescape")
+        entries, kept = self._entries(block, values, parts), np.ones(len(block), bool)
+        if self.exclude_mismatches:
+            kept[[i for i, each in block.others.items() if each.site == REF_MISMATCH]] = False
+        return with_scores(block.lines.only(kept), list(compress(entries, kept.tolist())))
+
+    def _table(
+        self, block: CheckedLines, values: Iterator[Row], parts: Iterator[str] | None
+    ) -> Iterator[str]:
+        for checked, notes in zip(block, self._notes(block), strict=False):
+            rows, seen = self._of_alts(checked, values, parts)
+            if not (self.exclude_mismatches and checked.site == REF_MISMATCH):
+                yield from _table_rows(checked, rows, seen, notes)
+
+    def _of_alts(
+        self, checked: Checked, values: Iterator[Row], parts: Iterator[str] | None
+    ) -> tuple[list[Row], list[str]]:
+        """Return the values of each ALT, and the part of training that has it, if any are said."""
+        alleles = checked.alleles
+        rows = [self._none if allele is None else next(values) for allele in alleles]
+        if parts is None:
+            return rows, []
+        return rows, ["" if allele is None else next(parts) for allele in alleles]
+
+    def _entries(
+        self, block: CheckedLines, values: Iterator[Row], parts: Iterator[str] | None
+    ) -> list[bytes]:
+        """Return what comes into INFO of each record."""
+        unscored = [self._unscored + _entry(REASON, (reason,)) for reason in REASON_OF]
+        of_kind = [text.encode() for text in unscored] + [b""] * (OTHER + 1 - len(REASON_OF))
+        entries = [of_kind[kind] for kind in block.kinds.tolist()]
+        is_substitution = block.kinds == SUBSTITUTION
+        for i in np.flatnonzero(is_substitution | (block.kinds == OTHER)).tolist():
+            if is_substitution[i]:  # nearly all: one ALT, and it is scored
+                text = self._scores % next(values)
+                if parts is not None and (part := next(parts)):
+                    text += _entry(SEEN, (part,))
             else:
-                lines.append(self._vcf_line(checked, rows, part, notes))
-        return lines
+                checked = block.others[i]
+                text = self._of_record(checked, *self._of_alts(checked, values, parts))
+            entries[i] = text.encode("utf-8", "surrogateescape")
+        if self.beside:
+            for i, notes in enumerate(self._notes(block)):
+                said = [f";{k}={','.join(ts)}" for k, ts in notes if ts.count(MISSING) < len(ts)]
+                entries[i] += "".join(said).encode("utf-8", "surrogateescape")
+        return entries
 
     def _counted(self, rows: Iterable[Row], histogram: Histogram) -> Iterator[Row]:
         """Yield the rows, and count their scores on the way."""
@@ -212,25 +257,13 @@ class Annotator:
             return scores.logit
         return np.abs(self.differences.mean(scores.differences))
 
-    def _vcf_line(
-        self,
-        checked: Checked,
-        rows: Sequence[tuple[str, ...]],
-        part: Sequence[str],
-        notes: Notes,
-    ) -> str:
-        if len(rows) > 1:
-            scores = self._scores % tuple(map(",".join, zip(*rows, strict=True)))
-        else:  # as nearly every record has it: no lists
-            scores = self._unscored if rows[0] is self._none else self._scores % rows[0]
+    def _of_record(self, checked: Checked, rows: Sequence[Row], part: Sequence[str]) -> str:
+        scores = self._scores % tuple(map(",".join, zip(*rows, strict=True)))
         if any(checked.reasons):
             scores += _entry(REASON, checked.reasons)
         if any(part):
             scores += _entry(SEEN, tuple(part))
-        for key, texts in notes:
-            if texts.count(MISSING) < len(texts):
-                scores += f";{key}={','.join(texts)}"
-        return with_scores(checked.record.fields, scores)
+        return scores
 
 
 @lru_cache(1024)  # of few different ones
@@ -239,24 +272,38 @@ def _entry(key: str, names: tuple[str | None, ...]) -> str:
     return f";{key}={','.join([name or MISSING for name in names])}"
 
 
-def with_scores(fields: Sequence[str], scores: str) -> str:
-    """Return a record's line with `scores` in INFO, replacing those of an earlier run.
+def with_scores(lines: Lines, scores: Sequence[bytes]) -> bytes:
+    """Return lines, with their ends, with `scores` in INFO, replacing those of an earlier run.
 
     Parameters
     ----------
-    fields : sequence of str
-        See `genomix_cli.genome.vcf.reader.Record`.
-    scores : str
-        INFO entries, joined by semicolons.
+    lines : Lines
+    scores : sequence of bytes
+        INFO entries of each line, joined by semicolons.
     """
-    info = fields[_INFO]
-    if PREFIX in info:
-        info = ";".join(e for e in info.split(";") if not e.startswith(PREFIX)) or MISSING
-    if info not in (MISSING, ""):
-        scores = f"{info};{scores}"
-    line = [*fields]
-    line[_INFO] = scores
-    return "\t".join(line)
+    if not len(lines):
+        return b""
+    data, (starts, ends) = lines.data, lines.column(INFO)
+    if _PREFIX in data:
+        infos = map(_without_scores, lines.texts(INFO))
+        texts = [b";".join(filter(None, pair)) for pair in zip(infos, scores, strict=True)]
+        begins = starts
+    else:  # what INFO says stays where it is
+        first = lines.letters[np.minimum(starts, len(data) - 1)]
+        says = (ends - starts > 1) | ((ends - starts == 1) & (first != ord(MISSING)))
+        texts = [b";" + s if info else s for s, info in zip(scores, says.tolist(), strict=True)]
+        begins = np.where(says, ends, starts)
+    between = zip([0, *ends.tolist()], [*begins.tolist(), len(data)], strict=True)
+    pieces = [b"\n"] * (2 * len(lines) + 2)
+    pieces[:-1:2] = [data[a:b] for a, b in between]
+    pieces[1:-1:2] = texts
+    return b"".join(pieces)
+
+
+def _without_scores(info: bytes) -> bytes:
+    """Return what INFO says besides scores, empty for nothing."""
+    kept = b";".join(e for e in info.split(b";") if not e.startswith(_PREFIX))
+    return b"" if kept == MISSING.encode() else kept
 
 
 def _table_rows(

@@ -6,22 +6,22 @@ import logging
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.vcf.input import STANDARD_STREAM, expected_records
-from genomix_cli.genome.vcf.reader import Header, Record
+from genomix_cli.genome.vcf.lines import Lines, between
+from genomix_cli.genome.vcf.reader import Header
 from genomix_cli.genome.vcf.writer import Output
 from genomix_cli.progress import Progress
 from genomix_cli.provenance import LINE
 from genomix_cli.variants.records.alleles import REASONS
-from genomix_cli.variants.records.checks import Checked, CheckedVariants
+from genomix_cli.variants.records.checks import Checked, CheckedLines, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.every_snv import EverySnv, Records
 from genomix_cli.variants.records.matching import Row
@@ -186,20 +186,20 @@ class Run:
         """Return False where the records themselves come to the terminal."""
         return str(self.request.output) != STANDARD_STREAM or not sys.stdout.isatty()
 
-    def score(self, records: Iterator[Record], header: Header) -> None:
+    def score(self, lines: Iterator[Lines], header: Header) -> None:
         """Score all records, skipping those that an interrupted run has already written."""
         if self._done_before:
             log.info("resuming after %s records", f"{self._done_before:,}")
-            next(islice(records, self._done_before - 1, None), None)
+            lines = between(lines, self._done_before)
         self.variants = CheckedVariants(
             self.reader,
             self.reference,
-            cut_blocks(records, self.plan.stride),
+            cut_blocks(lines, self.plan.stride),
             check_ref=self.request.check_ref,
             knows_contigs=True,
             state=self.before,
         )
-        waiting: deque[tuple[list[Checked], Found, Mapping[str, Any], Future[Scores]]] = deque()
+        waiting: deque[tuple[CheckedLines, Found, Mapping[str, Any], Future[Scores]]] = deque()
         # Nothing is written before the first block has passed its checks.
         block = self._next_block()
         if self.output.resumed is None:
@@ -220,7 +220,7 @@ class Run:
             self._progress.close()
         self.seconds["all"] = time.perf_counter() - self._started
 
-    def _next_block(self) -> list[Checked] | None:
+    def _next_block(self) -> CheckedLines | None:
         with self.clock("variants"):
             block = next(self.variants, None)
         if block is not None and self.request.write_index and self.variants.first_unsorted:
@@ -238,14 +238,12 @@ class Run:
         with self.clock("lookup"):
             return self.lookup.find(block)
 
-    def _targets(self, block: Iterable[Checked], found: Found) -> list[Target]:
+    def _targets(self, block: CheckedLines, found: Found) -> list[Target]:
         """Return the alleles to compute."""
-        stride = self.plan.stride
+        stride, new = self.plan.stride, tuple.__new__
         targets = [
-            Target(checked.contig, allele, (checked.record.pos - 1) // stride)
-            for checked in block
-            for allele in checked.alleles
-            if allele is not None
+            new(Target, (contig, allele, (pos - 1) // stride))
+            for contig, allele, pos in block.placed()
         ]
         if found is not None:
             rows = zip(targets, found, strict=True)
@@ -254,7 +252,7 @@ class Run:
         return targets
 
     def _finish(
-        self, block: list[Checked], found: Found, state: Mapping[str, Any], future: Future[Scores]
+        self, block: CheckedLines, found: Found, state: Mapping[str, Any], future: Future[Scores]
     ) -> None:
         scores = self.workers.result(future, self._tell)
         if found is not None:
@@ -268,7 +266,7 @@ class Run:
             self.ranked.append(self.annotator.ranked(scores))
         records = state["counts"]["records"]
         with self.clock("writing"):
-            self.output.lines(self.annotator.lines(block, scores, found))
+            self.output.text(self.annotator.text(block, scores, found))
             if time.monotonic() - self._committed < COMMIT_SECONDS:
                 self.output.end_block()
             else:
@@ -279,7 +277,7 @@ class Run:
                     tallies |= {"histogram": dict(self.annotator.histogram.counts)}
                 self.output.commit({**state, **tallies, "records": records})
                 self._committed = time.monotonic()
-        last = block[-1].record
+        last = block.lines[-1]
         self._progress.note = f"up to {last.chrom}:{last.pos:,}"
         self._tell()
 

@@ -23,6 +23,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.genome.tables import TextTable, open_table
 from genomix_cli.genome.tracks import cells, rows_in_cell
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import MISSING, Header, Record, VcfReader
 from genomix_cli.genome.vcf.writer import (
     Column,
@@ -34,6 +35,7 @@ from genomix_cli.genome.vcf.writer import (
 )
 from genomix_cli.provenance import LINE
 from genomix_cli.variants import trained
+from genomix_cli.variants.records.checks import blocks
 from genomix_cli.variants.requests import ALL_CELLS, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score import tags
 from genomix_cli.variants.score.annotate import KINDS, LOCUS, with_scores
@@ -285,9 +287,8 @@ def _join(joint: Joint, parts: Sequence[Path], done: Sequence[Scored], format: F
             output.lines([*made, "\t".join(column.name for column in columns)])
         else:
             output.lines(header.lines)
-        records = iter(reader)
-        while block := list(islice(records, BLOCK)):
-            output.lines(list(_lines(joint, block, others, list(common), format)))
+        for block in blocks(reader.lines(), BLOCK):
+            output.text(_text(joint, block, others, list(common), format))
             output.end_block()
     for text in _warnings(joint, done):
         log.warning("%s", text)
@@ -298,14 +299,14 @@ def _rows(table: TextTable) -> Iterator[dict[str, str]]:
         yield dict(zip(table.columns, row.cells, strict=True))
 
 
-def _lines(
+def _text(
     joint: Joint,
-    block: Sequence[Record],
+    block: Lines,
     others: Sequence[Iterator[dict[str, str]]],
     common: Sequence[str],
     format: Format,
-) -> Iterator[str]:
-    """Yield the lines of some records, or the rows of their alleles."""
+) -> bytes:
+    """Return the lines of some records, or the rows of their alleles."""
     counts = [len(record.alts) for record in block]
     first = [_fields(record) for record in block]
     found = [{key: [t for r in first for t in r[key]] for key in _OWN if key in first[0]}]
@@ -314,6 +315,7 @@ def _lines(
         found.append({key: [row[key] for row in taken] for key in _OWN if key in taken[0]})
     values = joint.values(found)
     keys, start = [tag.key for tag in joint.tags()], 0
+    made: list[bytes] = []
     for record, own, n in zip(block, first, counts, strict=True):
         texts = [values[key][start : start + n] for key in keys]
         start += n
@@ -321,11 +323,15 @@ def _lines(
             more = [own.get(key, [MISSING] * n) for key in common]
             locus = record.fields[:3]
             for alt, *row in zip(record.alts, *texts, *more, strict=True):
-                yield "\t".join((*locus, record.ref, alt, *row))
+                made.append(
+                    "\t".join((*locus, record.ref, alt, *row)).encode("utf-8", "surrogateescape")
+                    + b"\n"
+                )
             continue
         scores = [f"{key}={','.join(each)}" for key, each in zip(keys, texts, strict=True)]
         scores += [f"{key}={','.join(own[key])}" for key in common if key in own]
-        yield with_scores(record.fields, ";".join(scores))
+        made.append(";".join(scores).encode("utf-8", "surrogateescape"))
+    return b"".join(made) if format.is_table else with_scores(block, made)
 
 
 def _fields(record: Record) -> dict[str, list[str]]:

@@ -423,10 +423,13 @@ def _chunks(
     offset: NDArray[np.int64], rows: Haplotypes, device: torch.device
 ) -> tuple[Variants, ...]:
     """Return tensors ``[1, G]``, G one of `CHUNKS`; the last is padded with its last allele."""
-    return tuple(
-        Variants(*(_moved(torch.from_numpy(a[part])[None], device) for a in (offset, *rows)))
-        for part in chunk_rows(len(offset))
-    )
+    parts = list(chunk_rows(len(offset)))
+    if not parts:
+        return ()
+    # Moved together and then cut: a copy for each array, not for each chunk of it.
+    padded, sizes = np.concatenate(parts), [len(part) for part in parts]
+    moved = [_moved(torch.from_numpy(a[padded])[None], device) for a in (offset, *rows)]
+    return tuple(Variants(*part) for part in zip(*(m.split(sizes, 1) for m in moved), strict=True))
 
 
 def chunk_rows(count: int) -> Iterator[NDArray[np.int64]]:

@@ -175,7 +175,7 @@ def _contigs(
     if request.is_read_once or (complete and set(plan.contigs) <= set(declared)):
         return plan.contigs
     with VcfReader(request.vcf, again=True) as whole:
-        return dict.fromkeys(record.chrom for record in whole)
+        return dict.fromkeys(run.contig for lines in whole.lines() for run in lines.runs)
 
 
 def warnings_of(plan: Plan, *, ranks: bool = True) -> list[str]:

@@ -13,7 +13,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.tracks import require_cell, rows_in_cell
-from genomix_cli.genome.vcf.reader import Record
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of
 from genomix_cli.learning.calibration import Platt
@@ -192,7 +192,7 @@ def ignoring(name: str, options: Iterable[str]) -> str:
 def make_plan(
     request: ScoreRequest,
     regions: Regions | None,
-    first: list[Record],
+    first: Lines,
     ignored: tuple[str, ...] = (),
 ) -> Plan:
     """Decide everything that the request leaves open.
@@ -201,8 +201,8 @@ def make_plan(
     ----------
     request : ScoreRequest
     regions : Regions, optional
-    first : list of Record
-        First records of the whole file, from which the mode is chosen.
+    first : Lines
+        First lines of the whole file, from which the mode is chosen.
     ignored : tuple of str
         See :func:`heeded`.
 
@@ -246,7 +246,7 @@ def make_plan(
         format,
         regions,
         stride,
-        tuple(dict.fromkeys(record.chrom for record in first)),
+        tuple(dict.fromkeys(run.contig for run in first.runs)),
         _differences(request, config),
         ignored,
     )

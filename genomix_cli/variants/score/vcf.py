@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +16,12 @@ import torch
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.seen import read_seen, told
-from genomix_cli.genome.vcf.reader import Header, Record, VcfReader
+from genomix_cli.genome.vcf.lines import Lines, between
+from genomix_cli.genome.vcf.reader import Header, VcfReader
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
 from genomix_cli.provenance import LINE, atomic_path, sha256
-from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_records
+from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_lines
 from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.every_snv import NAME, EverySnv, Records
 from genomix_cli.variants.records.reference import Reference, open_reference
@@ -88,21 +88,18 @@ def score_once(request: ScoreRequest, cell: str = "") -> Scored:
         _threads(request.threads),
         _few_collections(),
     ):
-        records = iter(reader)
-        first = _first_records(request, records, reference)
-        if request.is_read_once:
-            records = chain(first, records)
-        names = [*reader.header.contigs, *(record.chrom for record in first)]
-        if first:
+        first, lines = _first_lines(request, reader, reference)
+        names = [*reader.header.contigs, *(run.contig for run in first.runs)]
+        if len(first):
             check_contigs(names, reference, reader)
-        ReferenceAudit(reader, reference).look_at(check_records(first, reference))
+        ReferenceAudit(reader, reference).look_at(check_lines(first, reference))
         plan = make_plan(request, regions, first, ignored)
         if plan.format.is_bcf:
             reader.header.refuse_for_bcf(reader.name)
         if not cell:  # else they are told once, of all cell types
             for text in warnings_of(plan):
                 log.warning("%s", text)
-        summary = _score(request, plan, reader, records, reference)
+        summary = _score(request, plan, reader, lines, reference)
     return Scored(summary, plan, request)
 
 
@@ -134,16 +131,16 @@ def _opened(request: ScoreRequest, regions: Regions | None) -> Iterator[tuple[Re
         yield reader, reference
 
 
-def _first_records(
-    request: ScoreRequest, records: Iterator[Record], reference: Reference
-) -> list[Record]:
-    """Return the first records of the whole file, even if only a region is scored."""
+def _first_lines(
+    request: ScoreRequest, reader: Records, reference: Reference
+) -> tuple[Lines, Iterator[Lines]]:
+    """Return the first lines of the whole file, even if only a region is scored, and all lines."""
     if request.vcf is None:
-        return head(iter(EverySnv(reference, again=True)))
+        return head(EverySnv(reference, again=True).lines())[0], reader.lines()
     if request.is_read_once:
-        return head(records)
+        return head(reader.lines())
     with VcfReader(request.vcf, again=True) as whole:
-        return head(iter(whole))
+        return head(whole.lines())[0], reader.lines()
 
 
 @contextmanager
@@ -174,7 +171,7 @@ def _score(
     request: ScoreRequest,
     plan: Plan,
     reader: Records,
-    records: Iterator[Record],
+    lines: Iterator[Lines],
     reference: Reference,
 ) -> ScoreSummary:
     with ExitStack() as files:
@@ -188,7 +185,7 @@ def _score(
         header = header.plus(f"{LINE}Warning={text}" for text in warnings)
         for text in warnings:
             log.warning("%s", text)
-        return _run(request, plan, reader, records, reference, annotator, lookup, header)
+        return _run(request, plan, reader, lines, reference, annotator, lookup, header)
 
 
 def _beside(request: ScoreRequest, reference: Reference) -> Iterator[GeneContext | KnownVariants]:
@@ -240,7 +237,7 @@ def _run(
     request: ScoreRequest,
     plan: Plan,
     reader: Records,
-    records: Iterator[Record],
+    lines: Iterator[Lines],
     reference: Reference,
     annotator: Annotator,
     lookup: Lookup | None,
@@ -252,7 +249,7 @@ def _run(
     if request.shard is not None and request.vcf is not None:
         with VcfReader(request.vcf, plan.regions, again=True) as again:
             bounds = part_bounds(again, request.shard, again, plan.stride)
-        records = islice(records, bounds.start, bounds.stop)
+        lines = between(lines, bounds.start, bounds.stop)
     with (
         open_output(
             request.output,
@@ -265,7 +262,7 @@ def _run(
         Workers(spec, plan.devices) as workers,
     ):
         run = Run(request, plan, reader, reference, annotator, workers, output, lookup)
-        run.score(records, header)
+        run.score(lines, header)
     run.warn(header)
     if request.save_background:
         _save_background(request, plan, run)

@@ -9,6 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.genome.vcf.writer import format_of, open_output
 from genomix_cli.variants.score.annotate import with_scores
@@ -51,10 +52,10 @@ def test_only_info_changes_and_twice_is_once(columns: tuple[str, ...], more: lis
         path = Path(folder, "a.vcf")
         path.write_text(HEADER + line + "\n", newline="")
         (before,) = VcfReader(path)
-        scored = with_scores(before.fields, "GENOMIX_P=0.5")
-        path.write_text(HEADER + scored + "\n", newline="")
+        scored = with_scores(Lines.of([before]), [b"GENOMIX_P=0.5"])
+        path.write_text(HEADER + scored.decode(), newline="")
         (after,) = VcfReader(path)
     assert after.info("GENOMIX_P") == "0.5"
     assert after.fields[:7] == before.fields[:7]
     assert after.fields[8:] == before.fields[8:]
-    assert with_scores(after.fields, "GENOMIX_P=0.5") == scored
+    assert with_scores(Lines.of([after]), [b"GENOMIX_P=0.5"]) == scored

@@ -15,6 +15,7 @@ import pytest
 
 from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.vcf import bgzf
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import COLUMNS, Header, VcfReader, contig_line, info_line
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of, open_output
@@ -88,7 +89,7 @@ def test_info_is_appended_and_replaced(tmp_path: Path, info: str, expected: str)
     line = f"1\t5\t.\tA\tC\t.\t.\t{info}\tGT\t0|1"
     with VcfReader(write(tmp_path, f"{HEADER}\tFORMAT\ts1\n{line}\n")) as reader:
         (record,) = reader
-    written = with_scores(record.fields, "GENOMIX_A=1")
+    written = with_scores(Lines.of([record]), [b"GENOMIX_A=1"]).decode().removesuffix("\n")
     assert written == f"1\t5\t.\tA\tC\t.\t.\t{expected}\tGT\t0|1"
     assert "\t".join(record.fields) == line
 

@@ -77,7 +77,7 @@ def test_more_than_a_fifth_of_differing_refs_is_another_assembly(
         first, second, _ = (other for other in "ACGT" if other != base)
         records.append(("c", i + 1, first if i < wrong else base, second))
     with reader(tmp_path, *records) as vcf:
-        checked = CheckedVariants(vcf, fasta, blocks(vcf, 100))
+        checked = CheckedVariants(vcf, fasta, blocks(vcf.lines(), 100))
         if refused:
             with pytest.raises(CheckError, match="another assembly"):
                 next(checked)

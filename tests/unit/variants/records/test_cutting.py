@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.variants.records import cutting
 from genomix_cli.variants.records.cutting import core_of, cut_blocks, part_bounds, suited_mode
@@ -20,6 +22,14 @@ HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 def record(pos: int, contig: str = "chr1", alt: str = "C") -> Record:
     return Record(0, pos, [contig, str(pos), ".", "A", alt, ".", ".", "."])
+
+
+def pieces(records: Iterable[Record], size: int = 7) -> Iterator[Lines]:
+    """The records as a reader gives them: its pieces end anywhere."""
+    rest = list(records)
+    while rest:
+        yield Lines.of(rest[:size])
+        rest = rest[size:]
 
 
 @pytest.fixture
@@ -70,7 +80,7 @@ def test_what_is_no_part(text: str) -> None:
 def test_blocks_are_all_of_it_and_split_no_core(records: list[Record]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cutting, "BLOCK_CORES", 2)
-        blocks = list(cut_blocks(records, STRIDE))
+        blocks = list(cut_blocks(pieces(records), STRIDE))
     assert [r for block in blocks for r in block] == records
     cores = [{core_of(r, STRIDE) for r in block} for block in blocks]
     assert all(1 <= len(c) <= 2 for c in cores)
@@ -79,13 +89,13 @@ def test_blocks_are_all_of_it_and_split_no_core(records: list[Record]) -> None:
 
 def test_a_core_ends_with_its_last_base(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "BLOCK_CORES", 1)
-    blocks = cut_blocks(map(record, (1, STRIDE, STRIDE + 1)), STRIDE)
+    blocks = cut_blocks(pieces(map(record, (1, STRIDE, STRIDE + 1))), STRIDE)
     assert [[r.pos for r in block] for block in blocks] == [[1, STRIDE], [STRIDE + 1]]
 
 
 def test_what_is_not_sorted_is_not_cut_at_each_record() -> None:
     back_and_forth = [record(1 + STRIDE * (i % 5)) for i in range(100)]
-    assert len(list(cut_blocks(back_and_forth, STRIDE))) == 1
+    assert len(list(cut_blocks(pieces(back_and_forth), STRIDE))) == 1
 
 
 def test_a_core_that_is_too_large_is_cut_at_places_of_its_own(
@@ -95,9 +105,10 @@ def test_a_core_that_is_too_large_is_cut_at_places_of_its_own(
     large = [record(1 + i, alt="ACGT"[i % 4]) for i in range(10)]
     before = [record(5, "chr0")] * 3
     # Whatever comes before it, the same records of the core stand together.
-    alone = list(cut_blocks(large, STRIDE))
+    alone = [list(block) for block in cut_blocks(pieces(large), STRIDE)]
     behind = [
-        [r for r in block if r.chrom == "chr1"] for block in cut_blocks(before + large, STRIDE)
+        [r for r in block if r.chrom == "chr1"]
+        for block in cut_blocks(pieces(before + large), STRIDE)
     ]
     assert [len(block) for block in alone] == [4, 4, 2]
     assert [b for b in behind if b] == alone
@@ -106,10 +117,10 @@ def test_a_core_that_is_too_large_is_cut_at_places_of_its_own(
 @pytest.mark.parametrize("core", [10_000, 50_000])
 def test_the_mode_goes_by_the_distance_of_alleles(core: int) -> None:
     spread = [record(1 + 10_000 * i) for i in range(50)]
-    assert suited_mode(spread, core) == "centred"
+    assert suited_mode(Lines.of(spread), core) == "centred"
     twice = [record(1 + 5_000 * i) for i in range(50)]
-    assert suited_mode(twice, core) == "shared"
+    assert suited_mode(Lines.of(twice), core) == "shared"
     # Cores without any do not count, and ten ALTs of a record are as good as ten records.
-    assert suited_mode([record(1 + i) for i in range(50)], core) == "shared"
-    assert suited_mode([record(1, alt=",".join("ACGTACGTAC"))], core) == "shared"
-    assert suited_mode([], core) == "shared"
+    assert suited_mode(Lines.of([record(1 + i) for i in range(50)]), core) == "shared"
+    assert suited_mode(Lines.of([record(1, alt=",".join("ACGTACGTAC"))]), core) == "shared"
+    assert suited_mode(Lines.of([]), core) == "shared"

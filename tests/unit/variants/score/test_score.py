@@ -903,7 +903,7 @@ def test_long_records_make_short_blocks(
     lines = [snv(genome, "chr1", p) + "\tGT\t" + "0|1\t" * 20 + "0|1" for p in range(1, 5)]
     path.write_text("\n".join(["##fileformat=VCFv4.2", COLUMNS, *lines]))
     with VcfReader(path) as reader:
-        assert [len(block) for block in checks.blocks(reader, 1_000)] == [1, 1, 1, 1]
+        assert [len(block) for block in checks.blocks(reader.lines(), 1_000)] == [1, 1, 1, 1]
 
 
 def test_what_is_made_ahead_comes_in_order_with_its_error() -> None:
