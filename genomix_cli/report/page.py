@@ -1,4 +1,4 @@
-"""Pages: HTML files that need nothing beside them, nor JavaScript, from the templates here."""
+"""Pages: HTML files that need nothing beside them, and are whole without JavaScript too."""
 
 from __future__ import annotations
 
@@ -189,14 +189,24 @@ def _templates() -> Environment:
     return templates
 
 
-def embedded(picture: Picture) -> str:
-    """Return a figure as the source of an image; the same figure gives the same bytes."""
+def embedded(picture: Picture, most: int | None = None) -> str:
+    """Return a figure as the source of an image; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    picture : Picture
+    most : int, optional
+        Bytes of SVG; what would have more becomes PNG.
+    """
     import matplotlib
 
-    buffer = io.BytesIO()
+    buffer, kind = io.BytesIO(), "svg+xml"
     with matplotlib.rc_context({"svg.hashsalt": SALT}):
         picture.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    if most is not None and buffer.tell() > most:
+        buffer, kind = io.BytesIO(), "png"
+        picture.figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 class Signed(NamedTuple):

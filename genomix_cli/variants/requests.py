@@ -608,8 +608,14 @@ class ExplainRequest:
     )
     browser: Path | None = option(
         None,
-        "Folder for a genome browser: attributions (bigWig), motifs (BED), an IGV session",
+        "Folder for a genome browser: attributions, motifs, an IGV session",
         metavar="DIR",
+        writes=True,
+    )
+    report: Path | None = option(
+        None,
+        "One self-contained HTML page of the run",
+        metavar="HTML",
         writes=True,
     )
     motifs: MotifOptions = field(default_factory=MotifOptions)

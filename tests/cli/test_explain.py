@@ -87,6 +87,7 @@ def test_tables_and_pictures(
         *(word for name in chosen for word in ("--variants", name)),
         *("-o", tmp_path / "a.tsv", "--attention", tmp_path / "b.tsv"),
         *("--baseline", "both", "--plot-dir", tmp_path / "pictures"),
+        *("--report", tmp_path / "a.html"),
     )
     assert "demonstration weights" in process.stderr
     assert "without H3K27ac, H3K4me3" in process.stderr
@@ -106,6 +107,11 @@ def test_tables_and_pictures(
         shares[row["variant"]] += float(row["share"])
     assert shares == {name: pytest.approx(1, abs=1e-3) for name in chosen}
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
+    page = (tmp_path / "a.html").read_text()
+    assert page.count('class="allele"') == page.count("<img") == 3
+    assert "demonstration weights" in page
+    for _, p, *_ in summary[1:]:
+        assert f"<td>{float(p):.3f}</td>" in page
 
 
 def test_motifs_are_named_in_tables_and_pictures(

@@ -634,6 +634,18 @@ DIFFERENCES = [
         ("@ self.weights", "@ (self.weights * 0 + 0.5)"),
         ("site.allele.pos]", "len(self.request.select)]"),
     ),
+    *_of(
+        "variants/explain/page.py",
+        "unit/variants/explain/test_page.py",
+        ("key=lambda entry: entry[:2], reverse=True)", "key=lambda entry: entry[:2])"),
+        (
+            "(key, -self.explained) < self._rows[0][:2]",
+            "(key, -self.explained) > self._rows[0][:2]",
+        ),
+        ("first - NEAR, allele.pos", "first - NEAR * 4, allele.pos"),
+        ("both_strands=not reads_window", "both_strands=reads_window"),
+        ("key=lambda i: rows[i].order", "key=lambda i: rows[i].locus"),
+    ),
 ]
 
 TERMINAL = [

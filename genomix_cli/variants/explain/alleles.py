@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from genomix_cli.comparison.explanation import check_complete
 from genomix_cli.errors import UsageError
@@ -27,9 +28,10 @@ from genomix_cli.progress import track
 from genomix_cli.provenance import LINE
 from genomix_cli.registry import BORROWED_MODELS, VARIANT_MODELS
 from genomix_cli.variants.explain.activity import ActivityExplainer
-from genomix_cli.variants.explain.attribution import Attributor, Inputs, to_inputs
+from genomix_cli.variants.explain.attribution import Attributor, to_inputs
 from genomix_cli.variants.explain.explanation import Explanation, Instance, Site
 from genomix_cli.variants.explain.motifs import MotifFinder, chosen_motifs
+from genomix_cli.variants.explain.page import background_of
 from genomix_cli.variants.explain.rollout import cls_rollout
 from genomix_cli.variants.explain.writer import Writer
 from genomix_cli.variants.models.gmt import GMT
@@ -114,7 +116,8 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
         finder = (
             MotifFinder(motifs, request.motifs.p_value, source, request.seed) if motifs else None
         )
-        with Writer(request, loaded, source, finder) as writer:
+        background = background_of(loaded, request, selection.mode) if request.report else None
+        with Writer(request, loaded, source, finder, background) as writer:
             for site in track(selection.sites, "explaining"):
                 explanation = explainer.explain(site)
                 if finder is not None:
@@ -333,12 +336,14 @@ class Explainer:
         flank = self.model.flank
         around = haplotypes(self.source, site.contig, [site.allele], flank)
         inputs = to_inputs(window, around, site.allele.pos - start, self.device)
+        with torch.no_grad():
+            logit = self.model(*inputs).double().cpu().numpy()
         # Seeded by the window, so that shuffles do not depend on the other alleles explained.
         seed = [self.request.seed, zlib.crc32(site.contig.encode()), start % 2**32]
         return Explanation(
             site,
             start,
-            self._probability(inputs),
+            self._probability(logit),
             window,
             around,
             flank,
@@ -347,10 +352,10 @@ class Explainer:
                 for baseline in self.request.baselines
             ),
             cls_rollout(self.model, *inputs) if self.request.attention else None,
+            logit=float(logit[0, 0]),
         )
 
-    @torch.no_grad()
-    def _probability(self, inputs: Inputs) -> float:
+    def _probability(self, logit: NDArray[np.float64]) -> float:
         if self.calibration is None:
             return math.nan
-        return float(self.calibration.apply(self.model(*inputs).double().cpu().numpy())[0, 0])
+        return float(self.calibration.apply(logit)[0, 0])

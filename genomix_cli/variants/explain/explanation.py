@@ -131,6 +131,8 @@ class Explanation:
     mutations : Mutations or None
     motifs : tuple of tuple of Instance
         Of each attribution, those to be named first first; empty if none are looked for.
+    logit : float
+        Log-odds before calibration; NaN of a model of activity.
     """
 
     site: Site
@@ -144,6 +146,12 @@ class Explanation:
     unit: str = LOG_ODDS
     mutations: Mutations | None = None
     motifs: tuple[tuple[Instance, ...], ...] = ()
+    logit: float = math.nan
+
+    @property
+    def ranked(self) -> float:
+        """Return what alleles are ranked by: the logit, or the size of a change of activity."""
+        return self.logit if self.unit == LOG_ODDS else abs(self.attributions[0].change)
 
 
 class Row(NamedTuple):
@@ -287,7 +295,7 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
     probability = f"p = {explanation.probability:.3f}" if known else "not calibrated"
     what = probability if of_score else "change of activity"
     return Picture(
-        title=f"{contig}:{int(pos):,} {_short(ref)}>{_short(alt)}    {what}",
+        title=f"{contig}:{int(pos):,} {short(ref)}>{short(alt)}    {what}",
         subtitle=f"{note}; tracks as z-scores of 50-bp bins" if of_score else note,
         unit=explanation.unit,
         contig=site.contig,
@@ -295,7 +303,7 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
         positions=columns.positions,
         lacking=columns.alt == NONE,
         variant=columns.variant,
-        change=f"{_short(decode(allele.ref) or '–')} > {_short(decode(allele.alt) or '–')}",
+        change=f"{short(decode(allele.ref) or '–')} > {short(decode(allele.alt) or '–')}",
         logos=tuple(
             Logo(
                 QUESTIONS[a.baseline].format(
@@ -342,7 +350,8 @@ def _alike(one: Instance, other: Instance) -> bool:
     return one.change == other.change and 2 * shared >= shorter
 
 
-def _short(bases: str, most: int = 12) -> str:
+def short(bases: str, most: int = 12) -> str:
+    """Return an allele, cut to a length that fits."""
     return bases if len(bases) <= most else f"{bases[: most - 1]}…"
 
 

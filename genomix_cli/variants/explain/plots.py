@@ -139,7 +139,12 @@ def new_figure(size: tuple[float, float], dpi: int) -> Any:
 
 
 def draw(picture: Picture, path: Path) -> None:
-    """Draw a figure as PNG, with 1-based coordinates on its axes.
+    """Draw a figure as PNG; see :func:`figure_of`."""
+    figure_of(picture).savefig(path, format="png", metadata={"Software": None})
+
+
+def figure_of(picture: Picture) -> Any:
+    """Return the figure of a picture, with 1-based coordinates on its axes.
 
     Raises
     ------
@@ -161,7 +166,7 @@ def draw(picture: Picture, path: Path) -> None:
     if len(tracks):
         _draw_tracks(figure, tracks, picture)
         _join(figure, logos[-1], tracks[0], picture)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    return figure
 
 
 def _draw_motifs(ax: Any, picture: Picture) -> None:

@@ -54,8 +54,8 @@ LONGEST = 100_000
 # Bases of a picture, at most; longer regions have several.
 BASES_DRAWN = 600
 _OF_ALLELES = (
-    *("variants", "attention", "mutagenesis", "browser", "motifs", "select", "top", "max_variants"),
-    *("baselines", "steps", "allow_incomplete"),
+    *("variants", "attention", "mutagenesis", "browser", "report", "motifs", "select", "top"),
+    *("max_variants", "baselines", "steps", "allow_incomplete"),
 )
 
 

@@ -24,8 +24,10 @@ from genomix_cli.variants.explain.explanation import (
 )
 from genomix_cli.variants.explain.motifs import AROUND, COVERED, Enriched, MotifFinder
 from genomix_cli.variants.explain.motifs import N_SHUFFLES as N_MOTIF_SHUFFLES
+from genomix_cli.variants.explain.page import RunPage
 from genomix_cli.variants.explain.plots import draw
 from genomix_cli.variants.requests import ExplainRequest, MotifOptions
+from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.tags import ACTIVITY, DEMONSTRATION
 from genomix_cli.variants.trained import LoadedModel
 
@@ -53,6 +55,7 @@ class Writer(ExitStack):
         loaded: LoadedModel,
         source: RawGenome,
         finder: MotifFinder | None = None,
+        background: Background | None = None,
     ) -> None:
         super().__init__()
         self.request = request
@@ -68,6 +71,10 @@ class Writer(ExitStack):
         self._motifs: IO[str] | None = None
         self._summary: IO[str] | None = None
         self._browser: BrowserFiles | None = None
+        self._page: RunPage | None = None
+        if request.report:
+            files = loaded, tuple(self.contigs), self.tracks, self.note
+            self._page = RunPage(request, *files, background)
 
     def __enter__(self) -> Self:
         note = "" if self.reads_window else f"attributions of {ACTIVITY}, in {UNIT}"
@@ -109,6 +116,8 @@ class Writer(ExitStack):
                 _line(self._summary, *_enriched(found))
         if self._browser:
             self._browser.finish(with_motifs=self.finder is not None)
+        if self._page:
+            self._page.finish(self.provenance, self.finder)
 
     def _open(self, path: Path, columns: Sequence[str], note: str = "") -> IO[str]:
         draft = self.enter_context(atomic_path(path, force=self.request.force))
@@ -140,6 +149,8 @@ class Writer(ExitStack):
                 draw(picture(explanation, self.tracks, self.note), draft)
         if self._browser:
             self._browser.write(explanation, _stem(site.name))
+        if self._page:
+            self._page.write(explanation)
 
     def _write_attention(self, handle: IO[str], explanation: Explanation) -> None:
         site, rollout = explanation.site, explanation.rollout

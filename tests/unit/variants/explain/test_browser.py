@@ -1,4 +1,4 @@
-"""Files for a genome browser hold what the tables hold, in the order and form of browsers."""
+"""Files for a genome browser, and the page, hold what the tables hold."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ def test_a_folder_for_a_browser(genomix_fast: Any, tmp_path: Path) -> None:
         *(word for size in (0, 3) for word in ("--variants", names[size])),
         *("--motifs", "consensus", "--motif-p", 0.02, "--motif-table", folder / "motifs.tsv"),
         *("--browser", folder / "files", "-o", folder / "why.tsv", "--allow-incomplete"),
+        *("--report", folder / "why.html"),
     )
     check_bigwigs(folder)
     check_beds(folder)
     check_session(folder / "files")
+    check_page(folder)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -83,3 +85,13 @@ def check_session(files: Path) -> None:
     first, last = map(int, span.split("-"))
     alleles = pd.read_csv(files / "alleles.bed", sep="\t", comment="#", header=None)
     assert (contig, True) == (alleles[0][0], first <= alleles[1][0] < last)
+
+
+def check_page(written: Path) -> None:
+    page = (written / "why.html").read_text()
+    first = read(written / "motifs.tsv").query("rank == 1")
+    for row in first.itertuples():
+        assert f"{row.factor} ({row.strand}) {row.change};" in page
+    for name in read(written / "why.tsv").variant.unique():
+        assert f"{name}: completeness error" in page
+    assert page.count('class="allele"') == page.count("data:image/svg+xml;base64,") == 2
