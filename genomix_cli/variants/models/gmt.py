@@ -287,10 +287,10 @@ class ContactPrior(nn.Module):
 
     def __init__(self, n_layers: int, n_heads: int) -> None:
         super().__init__()
-        # Heads start with different reach, from nearly none of the prior to most of it.
-        spread = torch.linspace(-2.0, 0.5, n_heads).repeat(n_layers, 1)
-        self.distance_scale = nn.Parameter(spread.clone())
-        self.contact_scale = nn.Parameter(spread.clone())
+        # The scales learn slowly, so heads start with different reach: the first within what is in
+        # contact, at any distance, the last near the variant, whatever the contacts.
+        self.distance_scale = nn.Parameter(torch.linspace(-2.0, 0.5, n_heads).repeat(n_layers, 1))
+        self.contact_scale = nn.Parameter(torch.linspace(4.0, -2.0, n_heads).repeat(n_layers, 1))
 
     def forward(self, contacts: Tensor) -> list[Tensor]:
         """``[W, C, C]`` -> for each layer ``[W, H, C, C]``."""
