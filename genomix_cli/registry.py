@@ -102,6 +102,8 @@ COHORT_MODELS = Registry(
         "cross-modal-subtype": "genomix_cli.cohorts.models.cross_modal_subtype:CrossModalSubtype",
         "tab-transformer": "genomix_cli.cohorts.models.tab_transformer:TabTransformer",
         "mlp": "genomix_cli.cohorts.models.mlp:MLP",
+        "tabm": "genomix_cli.cohorts.models.tabm:TabM",
+        "realmlp": "genomix_cli.cohorts.models.realmlp:RealMLP",
         "logistic": "genomix_cli.cohorts.models.linear:Logistic",
         "elastic-net": "genomix_cli.cohorts.models.linear:ElasticNet",
         "lda": "genomix_cli.cohorts.models.linear:LDA",
@@ -111,10 +113,17 @@ COHORT_MODELS = Registry(
         "lightgbm": "genomix_cli.cohorts.models.trees:LightGBM",
         "xgboost": "genomix_cli.cohorts.models.xgboost:XGBoost",
         "catboost": "genomix_cli.cohorts.models.catboost:CatBoost",
+        "mofa": "genomix_cli.cohorts.models.mofa:MOFA",
         "late-fusion": "genomix_cli.cohorts.models.late_fusion:LateFusion",
         "best-single": "genomix_cli.cohorts.models.late_fusion:BestSingle",
     },
-    {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost"},
+    {
+        "tabm": "tabm",
+        "lightgbm": "lightgbm",
+        "xgboost": "xgboost",
+        "catboost": "catboost",
+        "mofa": "mofapy2",
+    },
 )
 
 # What was published first, then what it has to beat.
@@ -123,7 +132,9 @@ SEQUENCE_CLASSIFIERS = Registry(
     {
         "transformer": "genomix_cli.sequences.models.transformer:Transformer",
         "cnn": "genomix_cli.sequences.models.cnn:CNN",
+        "legnet": "genomix_cli.sequences.models.legnet:LegNet",
         "kmer-logistic": "genomix_cli.sequences.models.kmers:KmerLogistic",
+        "gkm-svm": "genomix_cli.sequences.models.gkm:GkmSVM",
         "pca-logistic": "genomix_cli.sequences.models.components:PCALogistic",
         "pca-svm": "genomix_cli.sequences.models.components:PCASVM",
         "lda": "genomix_cli.sequences.models.discriminants:Discriminants",

@@ -43,6 +43,7 @@ SMALL: dict[str, Any] = {
     "motif_width": 9,
     "sites": 32,
 }
+NETWORKS = ("transformer", "cnn", "legnet")
 KINDS = ("dna", "genotypes")
 DATA = {"dna": motifs(n=300, length=40), "genotypes": genotypes()}
 LATER = {"dna": motifs(n=120, length=40, seed=1), "genotypes": genotypes(n=120, seed=1)}
@@ -65,6 +66,10 @@ def arch(name: str, kind: str) -> dict[str, Any]:
     if name == "transformer":
         small |= {"stem": "loci" if kind == "genotypes" else "motifs", "block": 64}
         small |= {"layers": 0, "hide": 0.5} if kind == "genotypes" else {}
+    if name == "legnet":
+        small |= {"channels": (24,), "filters": 24, "expansion": 2}
+    if name == "gkm-svm":
+        small |= {"l": 6, "k": 4}
     return {**next(iter(model_class.presets.values())), **small}
 
 
@@ -150,7 +155,8 @@ def test_learns_what_is_easy(name: str, kind: str) -> None:
     if kind == "dna" and SEQUENCE_CLASSIFIERS.load(name).reads_columns and name != "lda":
         return
     # Base composition differs too little between populations for k-mers to say much.
-    least = 0.4 if (kind, name) == ("genotypes", "kmer-logistic") else 0.75
+    counts = name in ("kmer-logistic", "gkm-svm")
+    least = 0.4 if kind == "genotypes" and counts else 0.75
     assert (log_p.argmax(1) == later.label()[1]).mean() > least
 
 
@@ -226,13 +232,13 @@ def test_gradients_lead_to_what_it_answers(name: str, kind: str) -> None:
     background = model.background() if kind == "genotypes" else None
     p = torch.from_numpy(compositions(codes, background)).requires_grad_()
     if not model.has_gradient():
-        assert name not in ("transformer", "cnn", "pca-logistic", "pca-svm", "lda")
+        assert name not in (*NETWORKS, "pca-logistic", "pca-svm", "lda")
         with pytest.raises(NotImplementedError):
             model.logits_of(p)
         return
     logits = model.logits_of(p)
     found = torch.log_softmax(logits.detach().double(), -1).numpy()
-    if background is not None or not (codes == ANY).any() or name in ("transformer", "cnn"):
+    if background is not None or not (codes == ANY).any() or name in NETWORKS:
         np.testing.assert_allclose(found, model.log_probability(codes), atol=1e-3)
     (gradient,) = torch.autograd.grad(logits[:, 0].sum(), p)
     assert bool((gradient != 0).any())

@@ -661,10 +661,37 @@ TERMINAL = [
     ),
 ]
 
+BASELINES = [
+    *_of(
+        "cohorts/models/xgboost.py",
+        "unit/cohorts/models/test_baselines.py",
+        ("np.nextafter(condition, np.float32(-np.inf))", "condition"),
+    ),
+    *_of(
+        "cohorts/models/mofa.py",
+        "unit/cohorts/models/test_mofa.py",
+        ("pairs += of.variance[:, :, None] * np.eye(f)", "pairs += 0"),
+        ("np.tile(np.eye(f), (n, 1, 1))", "np.zeros((n, f, f)) + 1e-9 * np.eye(f)"),
+    ),
+    *_of(
+        "cohorts/models/network.py",
+        "unit/cohorts/models/test_tabular_networks.py",
+        ("label.repeat_interleave(logits.shape[1])", "label.repeat(logits.shape[1])"),
+    ),
+    *_of(
+        "sequences/models/gkm.py",
+        "unit/sequences/models/test_gkm.py",
+        ("comb(l - a, k - a) *", "comb(l, k - a) *"),
+        ("3 - number // 4**i % 4", "number // 4**i % 4"),
+        ("else 2 * result)", "else result)"),
+    ),
+]
+
 MUTATIONS = [
     *(*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS),
     *ACTIVITY,
     *DIFFERENCES,
     *SUITE,
     *TERMINAL,
+    *BASELINES,
 ]

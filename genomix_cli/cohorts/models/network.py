@@ -106,7 +106,7 @@ class Output(NamedTuple):
     Attributes
     ----------
     logits : Tensor
-        ``[B, K]``.
+        ``[B, K]``; in training also ``[B, m, K]``, of members that learn each on its own.
     attention : Tensor, optional
         ``[B, M, M]``, mean over heads: of each modality (row) to each; rows sum to 1.
     penalty : Tensor, optional
@@ -166,7 +166,10 @@ class ClassTask(learning.ClassTask):
         config = self._config
         output = self.module(hide(batch.inputs, config, generator))
         weight = None if self._weight is None else self._weight.to(batch.label.device)
-        loss = focal_loss(output.logits, batch.label, config.focal, weight, config.smoothing)
+        logits, label = output.logits, batch.label
+        if logits.ndim == 3:
+            label, logits = label.repeat_interleave(logits.shape[1]), logits.flatten(0, 1)
+        loss = focal_loss(logits, label, config.focal, weight, config.smoothing)
         if output.penalty is None:
             return {"loss": loss}
         return {"loss": loss + output.penalty, "classes": loss, "penalty": output.penalty}
