@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
-from genomix_cli.config import Count, Layers, Share
+from genomix_cli.config import Count, Layers, NotNegative, Positive, Share
 from genomix_cli.errors import MissingExtraError
 
 
@@ -32,8 +32,8 @@ class TabMConfig(NetworkConfig):
     dropout : float
     """
 
-    learning_rate: float = 2e-3
-    weight_decay: float = 3e-4
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 3e-4
     width: Count = 256
     layers: Layers = 3
     heads: Layers = 32

@@ -132,7 +132,7 @@ class GkmSVM(SequenceClassifier):
         return Fitted(len(self._weight) * len(seen), converged=converged)
 
     def _make_table(self) -> None:
-        """Set what each word adds to each logit, float64 ``[N, K]``, from the weights of features."""
+        """Set what each word adds to each logit, float64 ``[N, K]``, from the weights."""
         strength = strengths(self.config.l, self.config.k)
         scaled = np.zeros((len(strength), self._weight.shape[1]))
         scaled[strength > 0] = strength[strength > 0, None] * self._weight
