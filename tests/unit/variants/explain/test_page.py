@@ -163,8 +163,10 @@ def test_a_row_says_what_the_run_found(tmp_path: Path) -> None:
     scores = np.linspace(0, 1, 101, dtype=np.float32)
     ranks = Background.of(scores, "the variants of random.vcf", "", Conditions(), f"|DA| ({UNIT})")
     enriched = [Enriched(CREB, "shuffle", 5, 6, 0.4, 0.001, 0.002)]
-    text = written(tmp_path, [shown], background=ranks, enriched=enriched)
-    (row,) = Rows(text).rows
+    bare = explained("chr2:1201:A:G", -0.2)
+    text = written(tmp_path, [bare, shown], background=ranks, enriched=enriched)
+    row, without = Rows(text).rows
+    assert without[5:] == ["", f"lowers activity by 0.20 SD; {row[6].split('; ')[-1]}"]
     assert row[:5] == ["chr1:1,201", "A", "G", "-0.500", "50.00"]
     assert row[5].split() == ["CREB", "(+)", "lost"]
     assert (
