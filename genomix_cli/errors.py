@@ -134,12 +134,12 @@ def require_files(*paths: Path | None) -> None:
 
     Raises
     ------
-    DataError
+    UsageError
         Naming the first that is missing.
     """
     for path in paths:
         if path is not None and str(path) != "-" and not path.exists():
-            raise DataError("no such file", where=path)
+            raise UsageError("no such file", where=path)
 
 
 @contextmanager

@@ -75,7 +75,8 @@ class Option:
         The value is a path that the command writes; of a flag: the file that it writes in the
         folder of ``--model``. Paths of all other options are read.
     reads : bool
-        The value is no path, but may name a file that is read.
+        The value is one of `choices`, or names a file that is read; without choices it may be
+        something else too.
     """
 
     help: str

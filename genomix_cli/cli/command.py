@@ -15,7 +15,8 @@ from typing import Any, get_type_hints
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from genomix_cli.cli.help import write_help
-from genomix_cli.cli.overwriting import NamedPath, refuse_overwriting
+from genomix_cli.cli.inputs import NamedPath, require_inputs
+from genomix_cli.cli.overwriting import refuse_overwriting
 from genomix_cli.config import read_toml
 from genomix_cli.errors import UsageError, printable
 from genomix_cli.options import Leaf, Option, Threads, build, leaves
@@ -140,7 +141,9 @@ class RequestCommand(TyperCommand):
             threads = _available(self.by_name[THREADS].convert(given[THREADS]))
             given[THREADS] = str(threads)
             limit_threads(threads)
-        return self.action(ctx, given).run(self.request(ctx, given))
+        request = self.request(ctx, given)
+        require_inputs(leaves(request))
+        return self.action(ctx, given).run(request)
 
     def action(self, ctx: Any, given: Mapping[str, Any]) -> Action:
         """Return the task's, and refuse what was typed for another one."""

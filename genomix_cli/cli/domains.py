@@ -139,6 +139,9 @@ class VerbGroup(TyperGroup):
                 "INPUT is missing", expected=f"genomix {self.verb.name} [{domains}] INPUT"
             )
         path = Path(given)
+        if sum(not token.is_option for token in tokens) > 1 and given != "-" and not path.exists():
+            # Of several inputs, which only one domain takes.
+            raise UsageError("no such file", where=path)
         default, *others = self.verb.domains
         word = next((w for w in others if self.verb.domains[w].owns(path)), default)
         for token in tokens:

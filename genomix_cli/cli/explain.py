@@ -10,7 +10,6 @@ from typing import Any
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import print_table, show
 from genomix_cli.cohorts.requests import ExplainRequest as CohortRequest
-from genomix_cli.errors import require_files
 from genomix_cli.sequences.requests import ExplainRequest as SequenceRequest
 from genomix_cli.variants.requests import ExplainRequest as VariantRequest
 
@@ -26,7 +25,6 @@ def explain_variants(request: VariantRequest) -> None:
     With --region there is no VCF: every substitution in it is scored, for a table, a VCF or a heat
     map below the letters that matter.
     """
-    require_files(request.variants, request.fasta)
     if request.saturation.region is not None:
         _explain_region(request)
         return

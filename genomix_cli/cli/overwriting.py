@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from genomix_cli.cli.inputs import STANDARD_STREAM, NamedPath, folder_of, inputs_of
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf
 
-STANDARD_STREAM = Path("-")
-PRETRAINED = Path(__file__).parents[1] / "pretrained"
 # Indexes lie beside the file that they belong to, and are read with it.
 INDEXES = (".fai", ".gzi", ".tbi", ".csi")
 # Files that `prepare cohort --study` reads of a folder.
@@ -22,13 +20,6 @@ OF_A_RUN = (
     *("checkpoints/", "logs/", "reference.json", "heads.safetensors", "cross_validation.json"),
     *("fold-*.bed", "fold-*/", "predictions.parquet", "timing.json", "*_mqc.json"),
 )
-
-
-class NamedPath(NamedTuple):
-    """A path, and the option that gave it."""
-
-    flag: str
-    path: Path
 
 
 def refuse_overwriting(leaves: Iterable[Leaf], *others: NamedPath) -> None:
@@ -47,7 +38,7 @@ def refuse_overwriting(leaves: Iterable[Leaf], *others: NamedPath) -> None:
         Naming both.
     """
     leaves = list(leaves)
-    inputs = [*others, *(each for leaf in leaves for each in _read(leaf))]
+    inputs = [*others, *(each for leaf in leaves for each in inputs_of(leaf))]
     for output in (each for leaf in leaves for each in _written(leaf, leaves)):
         for source in inputs:
             if _replaces(output.path, source.path):
@@ -65,31 +56,9 @@ def _written(leaf: Leaf, leaves: Iterable[Leaf]) -> Iterator[NamedPath]:
     path: Path = leaf.default
     if leaf.is_flag:  # a file in the folder of the model
         (model,) = (each.default for each in leaves if each.name == "model")
-        path = _folder(model) / str(leaf.option.writes)
+        path = folder_of(model) / str(leaf.option.writes)
     if path.is_file() or path.is_dir() or not path.exists():
         yield NamedPath(leaf.flag, path)
-
-
-def _read(leaf: Leaf) -> Iterator[NamedPath]:
-    """Yield the paths that an option reads."""
-    if leaf.option.writes or leaf.default is None:
-        return
-    values = leaf.default
-    if isinstance(values, dict):
-        values = tuple(values.values())
-    for value in values if isinstance(values, tuple) else (values,):
-        if leaf.is_path and value != STANDARD_STREAM:
-            # Of "contacts.mcool::/resolutions/1000" the file.
-            yield NamedPath(leaf.flag, Path(str(value).partition("::")[0]))
-        elif leaf.option.model:
-            yield NamedPath(leaf.flag, _folder(value))
-        elif leaf.option.reads and Path(value).is_file():
-            yield NamedPath(leaf.flag, Path(value))
-
-
-def _folder(model: str) -> Path:
-    """Return the folder of a model that may go by the name under which it ships."""
-    return Path(model) if Path(model).exists() else PRETRAINED / model
 
 
 def _replaces(output: Path, source: Path) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import show
 from genomix_cli.cohorts.requests import ScoreRequest as CohortRequest
-from genomix_cli.errors import require_files
 from genomix_cli.sequences.requests import ScoreRequest as SequenceRequest
 from genomix_cli.variants.requests import ScoreRequest as VariantRequest
 
@@ -27,9 +26,7 @@ def score_variants(request: VariantRequest) -> None:
     Records come back in order, with GENOMIX_* INFO fields. Alleles that cannot be scored get
     '.' and a GENOMIX_REASON.
     """
-    files = request.genome
-    files.check()
-    require_files(request.vcf, files.fasta, files.shard)
+    request.genome.check()
     from genomix_cli.variants.score.cells import score_cells as score
 
     _show(_variant_rows(score(request)))

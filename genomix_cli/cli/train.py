@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from genomix_cli.cli.command import Action, Command
@@ -19,7 +21,7 @@ from genomix_cli.sequences.requests import TrainRequest as SequenceRequest
 from genomix_cli.variants.requests import PretrainRequest
 from genomix_cli.variants.requests import TrainRequest as VariantRequest
 
-NAMED, FOLDS = "named", "folds"
+NAMED, FOLDS, BATCH = "named", "folds", "batch"
 Epochs = Annotated[
     int | None, Option("Epochs of a network, as --set epochs=N", min=1, panel="Model")
 ]
@@ -57,7 +59,6 @@ class Labels:
 
 def train_on_labels(asked: Labels) -> None:
     """Train on labelled variants, and print the metrics of what was held out."""
-    require_files(asked.request.shard)
     from genomix_cli.learning.processes import first_process
     from genomix_cli.variants.train.cross_validate import cross_validate
     from genomix_cli.variants.train.supervised import train_variants
@@ -72,7 +73,6 @@ def train_on_labels(asked: Labels) -> None:
 
 def pretrain_on_genome(request: PretrainRequest) -> None:
     """Pre-train on a genome, and print how well hidden bases and tracks are predicted."""
-    require_files(request.shard)
     from genomix_cli.learning.processes import first_process
     from genomix_cli.variants.train.pretrain.run import pretrain
 
@@ -97,6 +97,7 @@ def train_on_cohort(asked: CohortTraining) -> None:
 
     Patients stay together when samples are held out.
     """
+    _require_table(asked.request.hold_out)
     from genomix_cli.cohorts.train.classifiers import train_cohort
     from genomix_cli.learning.processes import first_process
 
@@ -114,6 +115,15 @@ def train_on_cohort(asked: CohortTraining) -> None:
     results = train_cohort(request)
     if first_process():
         print_results(results)
+
+
+def _require_table(hold_out: str) -> None:
+    """Refuse a table of folds that is not there, of what else ``--hold-out`` may be."""
+    try:
+        float(hold_out)
+    except ValueError:
+        if hold_out != BATCH and not re.fullmatch(f"{FOLDS}(:.*)?", hold_out):
+            require_files(Path(hold_out))
 
 
 @dataclass(frozen=True)

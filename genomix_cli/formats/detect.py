@@ -8,7 +8,7 @@ import re
 import zlib
 from pathlib import Path
 
-from genomix_cli.errors import DataError, GenomixError, guarded
+from genomix_cli.errors import DataError, GenomixError, UsageError, guarded
 from genomix_cli.genome.parquet import MAGIC
 from genomix_cli.genome.vcf.bgzf import GZIP
 
@@ -22,6 +22,9 @@ _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
 _SHARD = "genomix-shard"
 _EVALUATION = "genomix-evaluation"
+_CONFIG = "config.json"
+#: The models that ship, by name.
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
 def is_cohort(path: Path) -> bool:
@@ -88,6 +91,25 @@ def is_scored_classes(path: Path) -> bool:
     return re.split("[\t,]", names)[0].strip('"') == "sample"
 
 
+def model_folder(name: str) -> Path:
+    """The folder of a model given by path, or by the name of one that ships.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    for folder in (Path(name), PRETRAINED / name):
+        if (folder / _CONFIG).is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in PRETRAINED.glob(f"*/{_CONFIG}"))
+    raise UsageError(
+        "no such model",
+        where=name,
+        expected=f"a run folder, or one of: {', '.join(shipped) or 'none ships'}",
+    )
+
+
 def first_bytes(path: Path) -> bytes:
     """Return the first bytes, decompressed; none of a pipe, which can be read only once.
 
@@ -116,7 +138,7 @@ def _start(path: Path) -> bytes:
 
 def _domain_of_run(folder: Path) -> str:
     try:
-        data = json.loads((folder / "config.json").read_text())
+        data = json.loads((folder / _CONFIG).read_text())
     except (OSError, ValueError):
         return ""
     return str(data.get("domain", "variants")) if isinstance(data, dict) else ""

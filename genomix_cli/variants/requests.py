@@ -139,7 +139,7 @@ Preset = Annotated[str, Option("Size of the model, such as mini, base or paper",
 Workers = Annotated[int, Option("Processes that read data", min=0, panel="Running")]
 Checkpointing = Annotated[
     bool,
-    Option("Save memory at the cost of time", "--gradient-checkpointing", panel="Running"),
+    Option("Save memory at the cost of time (gmt)", "--gradient-checkpointing", panel="Running"),
 ]
 WindowsPerBatch = Annotated[int, Option("Reference windows per batch", min=1, panel=BATCHES)]
 ValidContigs = Annotated[
@@ -516,7 +516,9 @@ class MotifOptions:
         None,
         "Name motifs where attributions lie: of a MEME file, or consensus (12 families)",
         "--motifs",
-        metavar="MEME",
+        metavar="MEME|consensus",
+        choices=("consensus",),
+        open=True,
         reads=True,
         panel=MOTIFS,
     )

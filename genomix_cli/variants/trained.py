@@ -13,6 +13,7 @@ from torch import nn
 
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.detect import model_folder
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.run_folder import CONFIG, WEIGHTS, RunFolder
 from genomix_cli.formats.seen import Seen
@@ -27,7 +28,6 @@ from genomix_cli.registry import BORROWED_MODELS, VARIANT_MODELS
 from genomix_cli.variants.conditions import Calibration, Conditions, holding
 
 DOMAIN = "variants"
-PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 
 @dataclass(frozen=True)
@@ -233,25 +233,6 @@ def class_of(name: str) -> Any:
         If it is unknown.
     """
     return (BORROWED_MODELS if name in BORROWED_MODELS else VARIANT_MODELS).load(name)
-
-
-def model_folder(name: str) -> Path:
-    """The folder of a model given by path, or by the name of one that ships.
-
-    Raises
-    ------
-    UsageError
-        If there is neither.
-    """
-    for folder in (Path(name), PRETRAINED / name):
-        if (folder / CONFIG).is_file():
-            return folder
-    shipped = sorted(p.parent.name for p in PRETRAINED.glob("*/config.json"))
-    raise UsageError(
-        "no such model",
-        where=name,
-        expected=f"a run folder, or one of: {', '.join(shipped) or 'none ships'}",
-    )
 
 
 def read_config(folder: Path) -> ModelConfig:

@@ -52,7 +52,7 @@ def test_a_shard_is_evaluated_and_a_table_comes_to_stdout(
     [
         (["-m", "gmt-mini-sim"], 2, "--output is missing"),
         (["-o", "x"], 2, "no model"),
-        (["-m", "gmt-mini-sim", "-o", "x", "--vcf", "y.vcf"], 2, "--vcf and --info"),
+        (["-m", "gmt-mini-sim", "-o", "x", "--info", "CADD"], 2, "--vcf and --info"),
         (["-m", "gmt-mini-sim", "-o", "x", "--column", "EVE"], 2, "--table and --column"),
         (["-m", "gmt-mini-sim", "-o", "x", "--baselines", "magic"], 2, "variant baseline 'magic'"),
         (["-m", "gmt-mini-sim", "-o", "x", "--test-contigs", "chr2"], 3, "may have learned"),
@@ -79,3 +79,9 @@ def test_a_suite_needs_a_shard(genomix_here: Here, tiny_genome: Path) -> None:
     ended = genomix_here("evaluate", tiny_genome / "variants.vcf.gz", "--suite")
     assert ended.code == 2
     assert "--suite is for genome shards" in ended.err
+
+
+def test_a_report_that_is_not_there(genomix: Genomix, tmp_path: Path) -> None:
+    for reports in (["absent"], ["absent", "other"]):
+        process = genomix("evaluate", *reports, "-o", "board", cwd=tmp_path, code=2)
+        assert process.stderr == "genomix: error: absent: no such file\n"

@@ -99,7 +99,7 @@ def test_bad_variants_end_in_one_line_and_a_code(
     ("options", "code", "message"),
     [
         (["--vcf", "genome.fa.gz"], 1, "is not a VCF"),
-        (["--vcf", "nowhere.vcf"], 1, "nowhere.vcf: cannot be read"),
+        (["--vcf", "nowhere.vcf"], 2, "nowhere.vcf: no such file"),
         (["--fasta", "variants.vcf.gz"], 1, "is not a FASTA file"),
         (["--contacts", "ATAC.bw"], 1, "ATAC.bw"),
         (["-t", "A=genome.fa.gz"], 1, "genome.fa.gz: is not a bigWig file"),

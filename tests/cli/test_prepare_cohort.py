@@ -255,7 +255,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         *(2, "--m-to-beta: expression does not hold M-values"),
     ),
     "a table alone": (["rna.tsv"], 2, "rna.tsv: a table needs the name of its modality"),
-    "no study": (["--study", "study"], 2, "study: is not a study folder"),
+    "no study": (["--study", "study"], 2, "study: no such file"),
     "name": (["-m", "a+b=rna.tsv", "--kind", "a+b=other"], 2, "cannot be the name of a modality"),
     "no folder": (["-m", "expression=rna.tsv", "--stats", "none/a.json"], 2, "no such folder"),
     "no id column": (

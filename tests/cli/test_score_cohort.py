@@ -281,7 +281,7 @@ def test_a_damaged_run_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["-m", "nowhere"], 2, "is not a run folder"),
+        (["-m", "nowhere"], 2, "no such model"),
         (["-m", "RUN", "--device", "tpu"], 2, "unknown device"),
         (["-m", "RUN", "-o", "s.vcf"], 2, "is not the name of a table"),
         (["-m", "RUN", "-o", "no/s.tsv"], 2, "no such folder"),

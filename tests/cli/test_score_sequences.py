@@ -60,7 +60,7 @@ def test_the_input_says_what_is_scored(
         (["--fasta", "x.fa"], 2, "--fasta is for variants, and"),
         (["-o", "x.vcf"], 2, "is not the name of a table"),
         (["-o", "x.tsv", "--embeddings", "x.tsv"], 2, "is where -o goes already"),
-        (["-m", "nowhere"], 2, "is not a run folder"),
+        (["-m", "nowhere"], 2, "no such model"),
     ],
 )
 def test_mistakes_are_one_line(

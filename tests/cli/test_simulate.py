@@ -81,7 +81,7 @@ def test_settings_from_a_file(genomix_fast: Any, tmp_path: Path) -> None:
         (("--contig-length", "x"), 2, "--contig-length: not a length"),
         (("--contig-length", "5k"), 2, "--contig-length: out of range"),
         (("--variants-per-kb", "1000"), 2, "--variants-per-kb: out of range"),
-        (("--motifs", "absent.meme"), 1, "absent.meme: cannot be read"),
+        (("--motifs", "absent.meme"), 2, "absent.meme: no such file"),
     ],
 )
 def test_mistakes(

@@ -87,7 +87,7 @@ def test_a_file_goes_over_a_preset(genomix_fast: Fast, tmp_path: Path) -> None:
         (["c.h5mu", "--preset", "stillwell", "--difficulty", "trivial"], 2, "unknown difficulty"),
         (["--preset", "stillwell"], 2, "no file to write to"),
         (["nowhere/c.h5mu", "--preset", "stillwell", "-n", "20"], 2, "no such folder"),
-        (["c.h5mu", "--params", "absent.yaml"], 1, "cannot be read"),
+        (["c.h5mu", "--params", "absent.yaml"], 2, "no such file"),
         (["c.h5mu", "--params", "list.yaml"], 1, "is not a mapping"),
         (["c.h5mu", "--params", "broken.yaml"], 1, "is not YAML"),
         (["c.h5mu", "--params", "wrong.yaml"], 2, "unknown key 'sampels'"),

@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_bytes(run: Path, tmp_path: Path, genomix_h
     [
         (["--condition", "Rich"], "class=poor or class=rich"),
         (["--error-rate", "0.1"], "--denoise"),
-        (["--denoise", "x.h5", "--condition", "rich"], "leave it out"),
+        (["--denoise", __file__, "--condition", "rich"], "leave it out"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -13,9 +13,9 @@ import h5py
 import pytest
 
 from genomix_cli.cli import command
+from genomix_cli.formats.detect import PRETRAINED
 from genomix_cli.genome import tables
 from genomix_cli.genome.vcf import input as vcf_input
-from genomix_cli.variants.trained import PRETRAINED
 from tests.cohort_files import every_kind, modality, write_cohort
 
 DATA = Path(__file__).parents[2] / "test_data"

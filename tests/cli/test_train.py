@@ -254,6 +254,16 @@ def test_mistakes_are_one_line(
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
+def test_an_option_without_effect_on_a_model_is_refused(
+    shard: Path, tmp_path: Path, here: Here
+) -> None:
+    options = ["--model", "cnn", "--valid-contigs", "chr2", "--device", "cpu"]
+    done = here("train", shard, "-o", tmp_path / "run", *options, "--gradient-checkpointing")
+    assert done.code == 2
+    assert "--gradient-checkpointing: has no effect on cnn" in done.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_in_use_is_left_alone(run: Path, shard: Path, here: Here) -> None:
     before = (run / "model.safetensors").read_bytes()
     done = here("train", shard, "-o", run, *SMALL)

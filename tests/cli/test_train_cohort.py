@@ -349,7 +349,7 @@ def test_processes_that_share_batches_write_once(
         (["--modalities", "expression,cnv"], 2, "no modality cnv"),
         (["--vary", "modalities=cnv"], 2, "no modality cnv"),
         (["--hold-out", "batch"], 2, "no batches to hold out"),
-        (["--hold-out", "nowhere.tsv"], 2, "nowhere.tsv: cannot be read"),
+        (["--hold-out", "nowhere.tsv"], 2, "nowhere.tsv: no such file"),
         (["--folds", "60"], 2, "too many folds"),
         (["--calibration", "none"], 2, "expected cross or split"),
         (["--valid-contigs", "chr2"], 2, "is for variants"),

@@ -14,6 +14,7 @@ import pytest
 from scipy.stats import binomtest
 
 from genomix_cli.comparison.metrics.binary import auroc
+from genomix_cli.formats.detect import PRETRAINED
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.alphabet import BASES, decode
 from genomix_cli.genome.fasta import Fasta
@@ -24,7 +25,7 @@ from genomix_cli.variants.requests import DEFAULT_MODEL, SIMULATED_MODEL
 from genomix_cli.variants.score.background import load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.doctor import examine
-from genomix_cli.variants.trained import PRETRAINED, load_model, read_config
+from genomix_cli.variants.trained import load_model, read_config
 from tests.conftest import ROOT, Ended
 
 MODELS = sorted(path.parent for path in PRETRAINED.glob("*/config.json"))

@@ -655,6 +655,16 @@ TERMINAL = [
         ("if everything or not leaf.option.rare", "if leaf.is_required"),
     ),
     *_of(
+        "cli/inputs.py",
+        "contract/test_missing_inputs.py",
+        ("and not path.exists()", "and not path.parent.exists()"),
+        ("                    model_folder(value)", "                    pass"),
+        (
+            "            elif leaf.is_path or (leaf.option.reads and leaf.choices):",
+            "            elif leaf.is_path:",
+        ),
+    ),
+    *_of(
         "options.py",
         "contract/test_cli_contract.py",
         ("rare = RARE in notes", "rare = False"),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from genomix_cli.errors import UsageError
+from genomix_cli.formats.detect import PRETRAINED
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.tracks import require_cell, rows_in_cell
@@ -143,7 +144,7 @@ def check_choices(request: ScoreRequest) -> None:
     given = [option for option, value in raw.items() if value]
     if request.genome.shard is not None and given:
         raise UsageError(f"{given[0]} is in the shard of --genome already", hint="give one of them")
-    if request.save_background and trained.model_folder(request.model).parent == trained.PRETRAINED:
+    if request.save_background and trained.model_folder(request.model).parent == PRETRAINED:
         raise UsageError(
             "a model that ships keeps its background", where="--save-background", hint="copy it"
         )

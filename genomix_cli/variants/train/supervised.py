@@ -136,7 +136,7 @@ def _advice(request: TrainRequest, module: Any) -> str:
         else f"--variants-per-window {max(1, variants // 2)}"
     )
     steps = [smaller]
-    if not request.checkpointing:
+    if hasattr(module, "gradient_checkpointing") and not request.checkpointing:
         steps.append("--gradient-checkpointing")
     if module.n_bins > 400:
         steps.append(f"--set n_bins={max(400, module.n_bins // 800 * 400)}")
@@ -279,7 +279,8 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
     Raises
     ------
     UsageError
-        If the model or preset does not exist, or the model to start from is of another kind.
+        If the model or preset does not exist, the model to start from is of another kind, or
+        --gradient-checkpointing has no effect on the model.
     DataError
         If the shard's tracks are not on the scale of the model to start from.
     """
@@ -287,6 +288,12 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
     if request.initial is not None:
         start_from(module, request.initial, shard)
     if request.checkpointing:
+        if not hasattr(module, "gradient_checkpointing"):
+            raise UsageError(
+                f"has no effect on {request.model}",
+                where="--gradient-checkpointing",
+                hint="to save memory: --variants-per-window",
+            )
         module.gradient_checkpointing = True
     return module
 

@@ -1,0 +1,76 @@
+"""The paths that a request reads: told as missing before anything heavy is loaded to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.detect import PRETRAINED, model_folder
+from genomix_cli.options import Leaf
+
+STANDARD_STREAM = Path("-")
+
+
+class NamedPath(NamedTuple):
+    """A path, and the option that gave it."""
+
+    flag: str
+    path: Path
+
+
+def require_inputs(leaves: Iterable[Leaf]) -> None:
+    """Refuse a request of which an input is not there.
+
+    Parameters
+    ----------
+    leaves : iterable of Leaf
+        Of the request itself: the defaults are its values.
+
+    Raises
+    ------
+    UsageError
+        Naming the option and the path, or if there is no such model.
+    """
+    for leaf in leaves:
+        for value in _values(leaf):
+            if leaf.option.model:
+                if not Path(value).is_file():
+                    model_folder(value)
+            elif leaf.is_path or (leaf.option.reads and leaf.choices):
+                path = _file(value)
+                if value not in (STANDARD_STREAM, *leaf.choices) and not path.exists():
+                    where = f"{leaf.flag} {path}" if leaf.flags else path
+                    raise UsageError("no such file", where=where)
+
+
+def inputs_of(leaf: Leaf) -> Iterator[NamedPath]:
+    """Yield the paths that an option reads."""
+    for value in _values(leaf):
+        if leaf.is_path and value != STANDARD_STREAM:
+            yield NamedPath(leaf.flag, _file(value))
+        elif leaf.option.model:
+            yield NamedPath(leaf.flag, folder_of(value))
+        elif leaf.option.reads and Path(value).is_file():
+            yield NamedPath(leaf.flag, Path(value))
+
+
+def folder_of(model: str) -> Path:
+    """Return the folder of a model that may go by the name under which it ships."""
+    return Path(model) if Path(model).exists() else PRETRAINED / model
+
+
+def _values(leaf: Leaf) -> tuple[Any, ...]:
+    """Return the values of an option that reads."""
+    values = leaf.default
+    if leaf.option.writes or values is None:
+        return ()
+    if isinstance(values, dict):
+        values = tuple(values.values())
+    return values if isinstance(values, tuple) else (values,)
+
+
+def _file(value: Path | str) -> Path:
+    """Return the file of a path: of "contacts.mcool::/resolutions/1000" without what is in it."""
+    return Path(str(value).partition("::")[0])
