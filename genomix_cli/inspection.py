@@ -54,10 +54,12 @@ COHORT = "cohort"
 MAX_COLUMNS = 8
 # Metrics shown of a trained classifier; metrics.json has more.
 METRICS = "metrics.json"
+LEADERBOARD = "leaderboard.json"
 SHOWN_METRICS = ("accuracy", "macro_f1", "auroc", "nll", "calibration_error")
 KINDS = (
-    "a model or run folder, a simulated genome, a shard, a cohort, a file of sequences, a VCF, a "
-    "table of scores, reasons or metrics, a FASTA, a bigWig or a contact map"
+    "a model or run folder, an evaluation, a leaderboard, a simulated genome, a shard, a cohort, a "
+    "file of sequences, a VCF, a table of scores, reasons or metrics, a FASTA, a bigWig or a "
+    "contact map"
 )
 
 
@@ -125,7 +127,54 @@ def _folder(path: Path) -> Report:
     if (path / "train.json").is_file():
         resume = f"genomix train ... -o {path} --resume"
         return Report(path, "unfinished run", {"resume with": resume})
+    for name, describe in _COMPARISONS.items():
+        if (path / name).is_file():
+            return describe(path)
     raise DataError("is not a folder that genomix knows", where=path, expected=KINDS)
+
+
+def _evaluation(path: Path) -> Report:
+    data = read_json(path / METRICS)
+    if not detect.is_evaluation(path):
+        raise DataError("is not of an evaluation", where=path / METRICS)
+    with guarded(path / METRICS):
+        main = data["main_metric"]
+        rows = [
+            (e["name"], e["variants"], e["metrics"].get(main), e["first_less_this"].get(main))
+            for e in data["entrants"]
+        ]
+        facts = {"variants": data["counts"]["variants"]}
+        return _compared(path, "evaluation", facts, data, _intervals(main, "first", rows))
+
+
+def _leaderboard(path: Path) -> Report:
+    data = read_json(path / LEADERBOARD)
+    with guarded(path / LEADERBOARD):
+        main = data["main"]
+        rows = [
+            (e["name"], e["n"], e["metrics"].get(main), e["leader_less_this"]) for e in data["rows"]
+        ]
+        facts = {"variants": data["variants"]}
+        return _compared(path, "leaderboard", facts, data, _intervals(main, "leader", rows))
+
+
+def _compared(
+    path: Path, kind: str, facts: dict[str, Any], data: Mapping[str, Any], table: Listing
+) -> Report:
+    facts = {"result": data["headline"], **facts, "contigs": data["contigs"]}
+    facts["mind"] = data["notes"] or "nothing"
+    return Report(path, kind, facts | _made(data["provenance"]), (table,))
+
+
+def _intervals(main: str, first: str, rows: Sequence[tuple[Any, ...]]) -> Listing:
+    """Return the entrants by the metric that decides, and how far the first is ahead of each."""
+    columns = ("entrant", "variants", main, "low", "high", f"{first} less this", "from", "to")
+    ends = ("value", "low", "high")
+    cells = ((*row[:2], *((row[i] or {}).get(end) for i in (2, 3) for end in ends)) for row in rows)
+    return Listing("compared", columns, tuple(cells))
+
+
+_COMPARISONS = {METRICS: _evaluation, LEADERBOARD: _leaderboard}
 
 
 def _variant_model(path: Path) -> Report:

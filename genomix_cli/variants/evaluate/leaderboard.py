@@ -279,12 +279,14 @@ def _compare(found: Sequence[Evaluation], request: LeaderboardRequest) -> Board:
     whole = max(row.n for row in rows)
     leader = max((r for r in rows if r.n == whole), key=lambda r: r.metrics[main].value)
     behind = []
+    known = np.isfinite(leader.score)
+    ahead = judge.replicates(measure, leader.score, known)
     for row in rows:
-        both = np.isfinite(row.score) & np.isfinite(leader.score)
-        less = judge.replicates(measure, leader.score, both)
-        behind.append(
-            replace(row, behind=interval_of(less - judge.replicates(measure, row.score, both)))
-        )
+        both = known & np.isfinite(row.score)
+        # Drawn anew only for a row that lacks some of the variants.
+        own = ahead if (both == known).all() else judge.replicates(measure, leader.score, both)
+        less = interval_of(own - judge.replicates(measure, row.score, both))
+        behind.append(replace(row, behind=less))
     behind.sort(
         key=lambda row: (row.name != leader.name, np.nan_to_num(row.behind.value, nan=np.inf))
     )

@@ -17,6 +17,7 @@ from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.detect import is_evaluation
+from genomix_cli.inspection import inspect
 from genomix_cli.variants.evaluate.leaderboard import Board, headline, make_leaderboard
 from genomix_cli.variants.evaluate.suite.run import evaluate_suite
 from genomix_cli.variants.requests import LeaderboardRequest, SimulationRequest, SuiteRequest
@@ -71,7 +72,7 @@ def board(reports: tuple[Path, Path]) -> Board:
 
 @pytest.fixture
 def changed(reports: tuple[Path, Path], tmp_path: Path) -> Callable[..., Path]:
-    """``changed(file, old, new)`` -> a copy of the second evaluation with a change in a file."""
+    """``changed(file, change)`` -> a copy of the second evaluation with a change in a file."""
 
     def make(name: str = "", change: Callable[[str], str] = str) -> Path:
         copy = tmp_path / "copy"
@@ -244,3 +245,35 @@ def test_an_evaluation_is_known_by_its_metrics(reports: tuple[Path, Path], tmp_p
     assert not is_evaluation(reports[0].parent)
     with pytest.raises(UsageError, match="the same evaluation twice"):
         make_leaderboard(LeaderboardRequest((reports[0], reports[0]), tmp_path / "b"))
+
+
+def test_inspect_knows_both(reports: tuple[Path, Path], board: Board) -> None:
+    folder = reports[0].parent / "board"
+    of_one, of_all = inspect(reports[0]), inspect(folder)
+    assert (of_one.kind, of_all.kind) == ("evaluation", "leaderboard")
+    for report in (of_one, of_all):
+        assert report.facts["variants"] == board.variants
+        assert report.facts["command"]
+    (table,) = of_all.tables
+    leader, second = board.rows[0], board.rows[1]
+    assert table.columns[2:6] == (board.main, "low", "high", "leader less this")
+    assert [row[0] for row in table.rows] == [row.name for row in board.rows]
+    assert table.rows[0][:5] == (leader.name, leader.n, *leader.metrics[board.main])
+    assert table.rows[1][5:] == tuple(second.behind)
+    assert of_one.tables[0].rows[0][0] == "ahead"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"headline"', '"line"', "headline"),
+        ('"genomix-evaluation"', '"other"', "is not of an evaluation"),
+    ],
+)
+def test_inspect_of_a_damaged_one(
+    changed: Callable[..., Path], old: str, new: str, problem: str
+) -> None:
+    folder = changed("metrics.json", lambda text: text.replace(old, new))
+    with pytest.raises(DataError, match=problem) as raised:
+        inspect(folder)
+    assert "metrics.json" in str(raised.value)
