@@ -267,6 +267,9 @@ def _machine(counts: Any, side: Floats, strength: Floats, c: float) -> tuple[Flo
         gradient = x + np.append(own, slope.sum())
         return float(x @ x / 2 + c * gap @ gap), gradient
 
-    options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4 * c, "ftol": 1e-9}
-    found = minimize(loss, np.zeros(len(used) + 1), jac=True, method="L-BFGS-B", options=options)
+    start = np.zeros(len(used) + 1)
+    # As LinearSVC: relative to the slope at the start.
+    steepest = np.abs(loss(start)[1]).max()
+    options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4 * steepest, "ftol": 1e-9}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
     return found.x[:-1], float(found.x[-1]), bool(found.nit < MAX_ITERATIONS)
