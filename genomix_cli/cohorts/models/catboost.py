@@ -58,12 +58,10 @@ class CatBoostConfig:
 
     def columns(self, d: int) -> tuple[float, int]:
         """Return the share of `d` columns to look at, and the number of bins."""
-        share, bins = self.column_share, self.bins
-        if isinstance(share, str):
-            share = min(1.0, FEW_COLUMNS / d)
-        if isinstance(bins, str):
-            bins = 254 if d <= FEW_COLUMNS else 31
-        return max(share, 1e-6), bins
+        share, bins = min(1.0, FEW_COLUMNS / d), 254 if d <= FEW_COLUMNS else 31
+        if not isinstance(self.column_share, str):
+            share = max(self.column_share, 1e-6)
+        return share, bins if isinstance(self.bins, str) else self.bins
 
 
 class CatBoost(Boosted):

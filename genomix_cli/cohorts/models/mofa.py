@@ -199,7 +199,8 @@ def project(encoded: Encoded, factors: Sequence[Factors]) -> Floats:
         pairs += of.variance[:, :, None] * np.eye(f)
         precision += (known @ pairs.reshape(len(pairs), f * f)).reshape(n, f, f)
         evidence += (known * values) @ of.weight
-    return np.linalg.solve(precision, evidence[:, :, None])[:, :, 0]
+    factor: Floats = np.linalg.solve(precision, evidence[:, :, None])[:, :, 0].astype(np.float64)
+    return factor
 
 
 def _mofapy2() -> Any:
