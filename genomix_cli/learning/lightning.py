@@ -126,7 +126,12 @@ class LightningTask(pl.LightningModule):
             {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.weight_decay},
             {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+        fused = can_fuse(self.trainer.strategy.root_device, config)
+        optimiser = torch.optim.AdamW(
+            groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=fused or None
+        )
+        # Without a scaler there is nothing that it could unscale, which Lightning would not clip.
+        optimiser._step_supports_amp_scaling = False
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: warmup_cosine(step, total, config.warmup)
@@ -393,6 +398,12 @@ def _loggers(folder: Path, config: FitConfig) -> Any:
     if config.quiet and not log.isEnabledFor(logging.DEBUG):
         return False
     return [kind(folder, name="logs", version="") for kind in (CSVLogger, TensorBoardLogger)]
+
+
+def can_fuse(device: torch.device, config: FitConfig) -> bool:
+    """Return True if one kernel may update all weights: on one GPU, without a scaler of fp16."""
+    precision = _precision(config.precision, device)
+    return device.type == "cuda" and config.devices == 1 and not precision.startswith("16")
 
 
 def _precision(name: str, device: torch.device) -> str:

@@ -163,6 +163,17 @@ ENGINE = [
         ("elapsed_time(end) / 1000", "elapsed_time(end)"),
     ),
     *_of(
+        "learning/lightning.py",
+        "unit/learning/test_loop.py",
+        ("optimiser._step_supports_amp_scaling = False", "pass"),
+        ('and not precision.startswith("16")', ""),
+    ),
+    *_of(
+        "variants/train/supervised.py",
+        "unit/variants/train/test_dataset.py",
+        ('resolve_device(request.device).type == "cuda"', "False"),
+    ),
+    *_of(
         "variants/score/background.py",
         "unit/variants/score/test_background.py",
         ("50.0 * (below + up_to)", "100.0 * below"),

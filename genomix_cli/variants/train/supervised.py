@@ -347,6 +347,7 @@ def _loader(
         sampler=share(dataset.order(), *own, pad=dataset.augment),
         collate_fn=collate,
         num_workers=request.workers,
+        pin_memory=resolve_device(request.device).type == "cuda",
     )
 
 

@@ -17,7 +17,8 @@ from genomix_cli.learning.loop import fit
 
 pytest.importorskip("lightning")
 
-from genomix_cli.learning.lightning import warmup_cosine
+from genomix_cli.learning import lightning
+from genomix_cli.learning.lightning import can_fuse, warmup_cosine
 
 CONFIG = FitConfig(epochs=4, learning_rate=0.05, patience=0, checkpoint_every=1)
 
@@ -190,3 +191,25 @@ def test_the_schedule_warms_up_and_anneals() -> None:
     assert max(factors) == factors[9] == pytest.approx(1.0)
     assert factors[-1] < 0.03
     assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
+
+
+def test_one_kernel_updates_all_weights_and_gradients_are_still_clipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: Lightning clips no gradients of an optimiser that would unscale them itself."""
+    made = []
+    adamw = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *a, **k: made.append(k) or adamw(*a, **k))
+    monkeypatch.setattr(lightning, "can_fuse", lambda *_: True)
+    config = replace(CONFIG, epochs=1, precision="bf16-mixed", clip=1.0)
+    assert run(Line(), tmp_path / "a", config).epochs == 1
+    assert made[0]["fused"]
+
+
+def test_where_weights_are_updated_by_one_kernel() -> None:
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    bf16 = FitConfig(precision="bf16-mixed")
+    assert can_fuse(cuda, bf16)
+    assert not can_fuse(cpu, bf16)
+    assert not can_fuse(cuda, replace(bf16, devices=2))
+    assert not can_fuse(cuda, replace(bf16, precision="16-mixed"))

@@ -26,6 +26,7 @@ from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.formats.run_folder import RunFolder, read_weights
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.networks import set_weights, weights
 from genomix_cli.learning.processes import first_process, rank_and_world_size, share
 from genomix_cli.learning.task import FitResult
@@ -248,6 +249,7 @@ class Windows(NamedTuple):
             batch_size=self.request.windows_per_batch,
             sampler=order,
             num_workers=self.request.workers,
+            pin_memory=resolve_device(self.request.device).type == "cuda",
         )
 
 

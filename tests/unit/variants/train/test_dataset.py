@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genomix_cli.genome.alphabet import decode, encode, reverse_complement
 from genomix_cli.genome.signal import Signal
 from genomix_cli.variants.records.inputs import CONTACT_BIN, MARGIN
+from genomix_cli.variants.train import supervised
 from genomix_cli.variants.train.dataset import VariantDataset, collate, place_windows
 
 LENGTH = 100_000
@@ -258,3 +261,11 @@ def test_an_epoch_has_as_many_variants_of_each_cell_type() -> None:
         drawn.append(rows.tolist())
     # Others in the next epoch, the same in the same one.
     assert drawn[0] != drawn[1] == drawn[2]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batches_for_a_gpu_are_pinned(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "resolve_device", torch.device)
+    request: Any = SimpleNamespace(device=device, windows_per_batch=2, workers=0)
+    data: Any = SimpleNamespace(augment=False, set_epoch=lambda _: None, order=lambda: [0, 1, 2])
+    assert supervised._loader(data, request).pin_memory == (device == "cuda")
