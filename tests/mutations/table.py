@@ -528,8 +528,9 @@ SUITE = [
     *_of(
         "variants/evaluate/leaderboard.py",
         "unit/variants/evaluate/test_leaderboard.py",
-        ("np.isfinite(row.score) & np.isfinite(leader.score)", "np.isfinite(leader.score)"),
-        ("less - judge.replicates(measure, row.score, both)", "less - row.metrics[main].value"),
+        ("both = known & np.isfinite(row.score)", "both = known"),
+        ("own - judge.replicates(measure, row.score, both)", "own - row.metrics[main].value"),
+        ("own = ahead if (both == known).all() else", "own = ahead if True else"),
         ("(r for r in rows if r.n == whole)", "rows"),
         ("row.name != leader.name, np", "False, np"),
         ("and np.array_equal(r.score, row.score, equal_nan=True)", ""),
