@@ -67,6 +67,13 @@ def divide(
     return rows[~chosen[index]], rows[chosen[index]]
 
 
+def unit_folds(unit: NDArray[np.int64], n_folds: int, seed: int) -> Rows:
+    """Return the fold of each item ``[n]``, from 0, at random: units whole, folds of like size."""
+    _, index = np.unique(unit, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(int(index.max(initial=-1)) + 1)
+    return order[index] % n_folds
+
+
 def parse_share(text: str) -> float | None:
     """Return the share of the items to hold out that a text names, as 0.25; None for other text."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, Generic, NamedTuple
@@ -18,17 +18,21 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.classifier import Classifier, D
 from genomix_cli.comparison.entrants import Entrant
-from genomix_cli.comparison.splits import folds_of
+from genomix_cli.comparison.splits import folds_of, unit_folds
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.comparison.tables import plain
 from genomix_cli.learning.calibration import (
     at_temperature,
     cautious_temperature,
     fit_temperature,
+    log_softmax,
 )
 from genomix_cli.learning.fit_settings import FitSettings
 
 log = logging.getLogger("genomix")
+
+# Folds of a validation part in which each part of it is calibrated by what the others chose.
+CHOICE_FOLDS = 5
 
 
 class Timed(NamedTuple, Generic[D]):
@@ -47,7 +51,7 @@ class Tuned(NamedTuple, Generic[D]):
     arch : dict
         Fields of the configuration.
     log_probability : NDArray
-        float64 ``[n, K]`` of those items.
+        float64 ``[n, K]`` of those items, each by the trial that the others would have chosen.
     nll : float
         Negative log-likelihood of their labels at the best temperature.
     trials : int
@@ -86,18 +90,20 @@ def tune_on_folds(
     """
     fold = folds_of(data, inner_folds, settings.seed)
     best: Tuned[D] | None = None
+    whole: list[Floats] = []
     tried = candidates(entrant, trials, settings.seed)
     for i, arch in enumerate(tried):
         limit = None if best is None else best.log_probability
         log_p = _out_of_fold(entrant, arch, data, fold, settings, limit)
         if log_p is None:
             continue
+        whole.append(log_p)
         nll = _tempered_nll(log_p, data.label)
         log.debug("%s, trial %d: nll %.4f with %s", entrant.model, i + 1, nll, arch)
         if best is None or nll < best.nll:
             best = Tuned(arch, log_p, nll, len(tried))
     assert best is not None
-    return best
+    return best._replace(log_probability=_unchosen(best.log_probability, whole, data.label, fold))
 
 
 def tune_on_valid(
@@ -121,7 +127,43 @@ def tune_on_valid(
         )
         return Tuned(arch, log_p, nll, len(tried), fit)
 
-    return min(map(trial, count(1), tried), key=lambda tuned: tuned.nll)
+    found = list(map(trial, count(1), tried))
+    best = min(found, key=lambda tuned: tuned.nll)
+    if len(found) == 1:
+        return best
+    fold = unit_folds(valid.unit, CHOICE_FOLDS, settings.seed)
+    whole = [tuned.log_probability for tuned in found]
+    held = _unchosen(best.log_probability, whole, valid.label, fold)
+    return best._replace(log_probability=held)
+
+
+def _unchosen(
+    best: Floats, trials: Sequence[Floats], label: NDArray[np.int64], fold: NDArray[np.int64]
+) -> Floats:
+    """Return log-probabilities ``[n, K]`` that a calibration can go by.
+
+    Of several trials the best looks better on the items that chose it than on new ones, and
+    prediction sets of such a model hold the right class less often than they promise. So the items
+    of each fold are answered by the trial that those of the other folds would have chosen, brought
+    to the sharpness of the best.
+
+    Parameters
+    ----------
+    best : NDArray
+        float64 ``[n, K]``, one of the `trials`.
+    trials : sequence of NDArray
+        float64 ``[n, K]`` each.
+    label, fold : NDArray
+        int64 ``[n]``.
+    """
+    held, sharpness = best.copy(), cautious_temperature(best, label)
+    for i in np.unique(fold):
+        others = fold != i
+        chosen = min(trials, key=lambda each: _tempered_nll(each[others], label[others]))
+        if chosen is not best:
+            own = cautious_temperature(chosen[others], label[others])
+            held[~others] = log_softmax(chosen[~others] * (sharpness / own))
+    return held
 
 
 def chosen(entrant: Entrant[Any], arch: Mapping[str, Any]) -> dict[str, Any]:
