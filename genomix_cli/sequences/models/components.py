@@ -90,11 +90,10 @@ class Components(SequenceClassifier):
         wanted = self.config.components
         components = principal(matrix, codes, None if wanted == "all" else wanted, setting.seed)
         scores = components.scores
-        unit = _unit(scores, self.kind)
+        unit = unit_of(scores, self.kind)
         linear, votes = self._solve(scores / unit, train.label, setting.seed)
-        weight = components.weights(linear.coefficients / unit)
-        scaled = weight.reshape(*matrix.mean.shape, -1) * matrix.scale[:, None, None]
-        arrays = (matrix.mean, scaled.astype(np.float32), linear.intercepts, votes)
+        weight = of_bases(matrix, components, linear.coefficients / unit)
+        arrays = (matrix.mean, weight, linear.intercepts, votes)
         self._learned = dict(zip(ARRAYS, arrays, strict=True))
         size = linear.coefficients.size + linear.intercepts.size
         return Fitted(size, converged=linear.converged)
@@ -177,7 +176,7 @@ class PCASVM(Components):
     )
 
 
-def _unit(scores: Floats, kind: str) -> float:
+def unit_of(scores: Floats, kind: str) -> float:
     """Return the divisor of the scores that makes `c` mean the same for any data."""
     square = scores**2
     size = square.mean(0).max(initial=0) if kind == "logistic" else square.sum(1).mean()
@@ -225,13 +224,19 @@ class Standardised:
         step = max(1, CELLS // (4 * codes.shape[1]))
         return cls(*(a.astype(np.float32) for a in column_statistics(codes, rare, step)))
 
-    def columns(self, codes: NDArray[np.uint8]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Blocks of columns ``[n, some]`` of the standardised matrix ``[n, d]``, and where."""
+    def columns(
+        self, codes: NDArray[np.uint8]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """Blocks of columns ``[n, some]`` of the standardised matrix ``[n, d]``, and where.
+
+        Bases that nobody has in a column, two of four at most sites, are left out: they are 0.
+        """
         step = max(1, CELLS // (4 * max(len(codes), 1)))
         for start in range(0, codes.shape[1], step):
             some = slice(start, start + step)
             x = centred(codes[:, some], self.mean[some]) * self.scale[some, None]
-            yield slice(4 * start, 4 * start + 4 * x.shape[1]), x.reshape(len(x), -1)
+            there = np.flatnonzero(self.mean[some] * self.scale[some, None])
+            yield 4 * start + there, x.reshape(len(x), -1)[:, there]
 
 
 @dataclass(frozen=True)
@@ -271,7 +276,9 @@ def principal(
     """
     n, d = len(codes), matrix.mean.size
     if d < n and d <= EXACT:
-        whole = np.concatenate([x for _, x in matrix.columns(codes)], 1).astype(np.float64)
+        whole = np.zeros((n, d))
+        for where, x in matrix.columns(codes):
+            whole[:, where] = x
         loadings = _largest(whole.T @ whole, wanted)[1]
         return Principal(whole @ loadings, lambda coefficients: loadings @ coefficients)
     # Of few sequences the products of sequences are smaller than those of columns, and the same
@@ -287,12 +294,20 @@ def principal(
 
     def weights(coefficients: Floats) -> Floats:
         dual = (scores / (scores**2).sum(0)) @ coefficients
-        result = np.empty((d, coefficients.shape[1]))
+        result = np.zeros((d, coefficients.shape[1]))
         for where, x in matrix.columns(codes):
             result[where] = x.T @ dual
         return result
 
     return Principal(scores, weights)
+
+
+def of_bases(
+    matrix: Standardised, components: Principal, coefficients: Floats
+) -> NDArray[np.float32]:
+    """Return the weight of each base of each column ``[L, 4, K]`` from those of components."""
+    weight = components.weights(coefficients).reshape(*matrix.mean.shape, -1)
+    return (weight * matrix.scale[:, None, None]).astype(np.float32)
 
 
 def _largest(square: Floats, wanted: int | None) -> tuple[Floats, Floats]:

@@ -279,8 +279,11 @@ class LocusStem(Stem):
 
     for_aligned = True
     content_suffices = True
-    # The steps of a preset that starts from a solution are too small for a head that does not.
-    fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "epochs": 30}
+    # A new head on a trained encoder learns all, and not what to add to a linear solution.
+    fine_tuning: ClassVar[Mapping[str, Any]] = {
+        **{"learning_rate": 1e-3, "epochs": 30, "patience": 0},
+        "linear_start": False,
+    }
     mean: Tensor
     scale: Tensor
 

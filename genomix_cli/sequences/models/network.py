@@ -88,15 +88,26 @@ def on_both(function: Callable[[Tensor], Tensor], codes: Tensor, both: bool) -> 
 
 
 class ClassTask(networks.ClassTask):
-    """Labelled sequences, of either strand and partly hidden in training."""
+    """Labelled sequences, of either strand and partly hidden in training.
 
-    def __init__(self, module: Network, config: NetworkConfig) -> None:
+    Parameters
+    ----------
+    module : Network
+    config : NetworkConfig
+    known : Tensor, optional
+        float32 ``[n, K]``: logits of the training sequences that those of the network add to.
+    """
+
+    def __init__(self, module: Network, config: NetworkConfig, known: Tensor | None = None) -> None:
         super().__init__(module)
         self._config = config
+        self._known = known
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the cross-entropy."""
         logits = self.module(varied(batch.codes, self._config, generator))
+        if self._known is not None:
+            logits = logits + self._known[batch.rows.cpu()].to(logits)
         loss = F.cross_entropy(logits, batch.target, label_smoothing=self._config.smoothing)
         return {"loss": loss}
 
@@ -131,8 +142,15 @@ class NetworkClassifier(SequenceClassifier):
     def build(self, length: int, n_classes: int) -> Network:
         """Build the network; initial weights come from the global generator, which is seeded."""
 
-    def prepare(self, train: Labelled) -> None:
-        """Set the parts of a new network that are not learned by gradients."""
+    def prepare(self, train: Labelled, seed: int) -> NDArray[np.float32] | None:
+        """Set the parts of a new network that are not learned by gradients.
+
+        Returns
+        -------
+        NDArray or None
+            float32 ``[n, K]``: logits of the training sequences that the network learns to add to.
+        """
+        return None
 
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         if train.sequences.aligned:
@@ -140,9 +158,9 @@ class NetworkClassifier(SequenceClassifier):
         config: NetworkConfig = self.config
         self.device = resolve_device(setting.device)
         self.module = self._built(setting.seed)
-        self.prepare(train)
+        known = self.prepare(train, setting.seed)
         result = learning.learn(
-            ClassTask(self.module, config),
+            ClassTask(self.module, config, None if known is None else torch.from_numpy(known)),
             Part(train.sequences.codes, train.label),
             Part(valid.sequences.codes, valid.label),
             config,

@@ -5,25 +5,42 @@ Letters: B batch, L bases, d width, K classes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genomix_cli.comparison.study import Fitted
+from genomix_cli.comparison.tuning import nll_of
+from genomix_cli.errors import UsageError
+from genomix_cli.learning.calibration import at_temperature
+from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.networks import set_weights
 from genomix_cli.sequences.models import encoder
 from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, EncoderShape
+from genomix_cli.sequences.models.linear_start import LinearPart, linear_start
 from genomix_cli.sequences.models.network import Network, NetworkClassifier, NetworkConfig
+
+log = logging.getLogger("genomix")
+
+# Shares of what a network has learned that may be added to the linear start.
+GATES = tuple(i / 20 for i in range(21))
 
 # How each preset of the encoder learns; the first is the default.
 _LEARNING: dict[str, dict[str, Any]] = {
     "motifs": {"learning_rate": 2e-3},
     "genomai": {},
-    "loci": {"hide": 0.5, "epochs": 30, "batch_size": 64},
+    # On top of the linear solution there is little to learn, and that in few epochs.
+    "loci": {
+        **{"linear_start": True, "layers": 1, "hide": 0.5},
+        **{"epochs": 6, "patience": 2, "batch_size": 64},
+    },
     "long": {"learning_rate": 2e-3},
     "large": {"learning_rate": 5e-4},
 }
@@ -37,19 +54,30 @@ class TransformerConfig(NetworkConfig, EncoderShape):
     ----------
     freeze : bool
         Learn the head alone: a linear probe of the encoder.
+    linear_start : bool
+        Of aligned sequences: start from linear discriminants of all columns, and learn what to add.
     """
 
     freeze: bool = False
+    linear_start: bool = False
 
 
 class TransformerNetwork(Network):
-    """Encoder, dropout, linear head."""
+    """Encoder, dropout, linear head; and beside them the linear solution that it starts from.
+
+    The head then starts at 0, so that the answer is the linear one until it learns better. In
+    training the linear part is left out: there the task adds what it says out of fold.
+    """
 
     def __init__(self, config: TransformerConfig, length: int, n_classes: int) -> None:
         super().__init__()
         self.encoder = Encoder(EncoderConfig(length=length, **encoder.shape_of(asdict(config))))
         self.head = nn.Linear(config.width, n_classes)
         self.dropout = nn.Dropout(config.dropout)
+        self.linear = LinearPart(length, n_classes) if config.linear_start else None
+        if self.linear is not None:
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
         self.frozen = config.freeze
         if config.freeze:
             self.encoder.requires_grad_(False)
@@ -64,7 +92,15 @@ class TransformerNetwork(Network):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return the logits ``[B, K]``."""
-        return self.head(self.dropout(self.embed(codes)))
+        logits = self.head(self.dropout(self.embed(codes)))
+        if self.linear is None or self.training:
+            return logits
+        return logits + self.linear(codes)
+
+    def soft(self, p: Tensor) -> Tensor:
+        """Return the logits ``[B, K]`` from probabilities of bases ``[B, L, 4]``."""
+        logits = super().soft(p)
+        return logits if self.linear is None else logits + self.linear.soft(p)
 
     def train(self, mode: bool = True) -> TransformerNetwork:
         """Set the mode; a frozen encoder stays in evaluation mode."""
@@ -79,6 +115,8 @@ class Transformer(NetworkClassifier):
     config_class = TransformerConfig
     aligned_preset = "loci"
     has_encoder = True
+    # The folds of a linear start.
+    needs: ClassVar[Mapping[str, str]] = {**NetworkClassifier.needs, "sklearn": "cohorts"}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         name: {**encoder.PRESETS[name], **learning} for name, learning in _LEARNING.items()
     }
@@ -106,18 +144,69 @@ class Transformer(NetworkClassifier):
         """Build encoder and head."""
         return TransformerNetwork(self.config, length, n_classes)
 
-    def prepare(self, train: Labelled) -> None:
+    def prepare(self, train: Labelled, seed: int) -> NDArray[np.float32] | None:
         """Set the encoder's weights to start from, or let its stem learn the columns."""
-        encoder.check_stem(self.config.stem, aligned=train.sequences.aligned)
+        aligned = train.sequences.aligned
+        encoder.check_stem(self.config.stem, aligned=aligned)
         if self.start:
             set_weights(self._encoder, self.start)
         else:
             self._encoder.stem.learn_columns(train.sequences.codes)
+        if self.config.linear_start and not aligned:
+            raise UsageError("is for aligned sequences, and these are not", where="linear_start")
+        return self._start(train, seed) if self.config.linear_start else None
+
+    def _start(self, train: Labelled, seed: int) -> NDArray[np.float32]:
+        linear, start = self._network.linear, linear_start(train, seed)
+        assert linear is not None
+        set_weights(linear, start.arrays)
+        self._linear_size = start.size
+        return start.logits
+
+    def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
+        fitted = super()._fit(train, valid, setting)
+        if not self.config.linear_start:
+            return fitted
+        self._set_gate(valid)
+        return replace(fitted, parameters=fitted.parameters + self._linear_size)
+
+    def _set_gate(self, valid: Labelled) -> None:
+        """Scale what the network adds to where the labels of the validation part are likeliest.
+
+        A share of 0 leaves the linear solution as it was: likelier than it the answer always is.
+        """
+        network, codes = self._network, valid.sequences.codes
+        assert network.linear is not None
+        linear, whole = (
+            torch.cat(list(self._run(function, codes))).double().cpu().numpy()
+            for function in (network.linear, network)
+        )
+
+        def nll(gate: float) -> float:
+            return nll_of(at_temperature(linear + gate * (whole - linear), 1.0), valid.label)
+
+        gate = min(GATES, key=nll)
+        log.info("the network adds %.2f of its logits to the linear start", gate)
+        with torch.no_grad():
+            network.head.weight *= gate
+            network.head.bias *= gate
+
+    @property
+    def _network(self) -> TransformerNetwork:
+        assert isinstance(self.module, TransformerNetwork)
+        return self.module
 
     @property
     def _encoder(self) -> Encoder:
-        assert isinstance(self.module, TransformerNetwork)
-        return self.module.encoder
+        return self._network.encoder
+
+    def embedding(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the input of the last layer ``[n, d]``, and the logits of a linear start."""
+        encoded, linear = super().embedding(codes), self._network.linear
+        if linear is None:
+            return encoded
+        logits = torch.cat(list(self._run(linear, codes))).float().cpu().numpy()
+        return np.concatenate([encoded, logits], 1)
 
     def background(self) -> NDArray[np.float32] | None:
         """Return the composition of columns that the stem has learned."""

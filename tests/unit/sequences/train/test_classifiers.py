@@ -226,7 +226,9 @@ def test_components_are_those_of_a_decomposition(rows: int) -> None:
     """Whichever side is the smaller."""
     codes = genotypes(n=rows, sites=25).codes
     matrix = Standardised.of(codes, 0.01)
-    whole = np.concatenate([x for _, x in matrix.columns(codes)], 1).astype(np.float64)
+    whole = np.zeros((rows, matrix.mean.size))
+    for where, x in matrix.columns(codes):
+        whole[:, where] = x
     found = principal(matrix, codes, 5, 0)
     u, s, vt = np.linalg.svd(whole, full_matrices=False)
     np.testing.assert_allclose(np.abs(found.scores), np.abs(u * s)[:, :5], atol=1e-3)
