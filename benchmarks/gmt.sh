@@ -31,7 +31,7 @@ genomix evaluate "$WORK/sim.h5" --suite -m "$WORK/gmt" -m gmt-mini-sim --variant
 genomix simulate genome "$WORK/contact" --contigs 10 --contig-length 5M --variants-per-kb 8 --rule contact --placement sites --seed 31
 genomix prepare variants --config "$WORK/contact/genomix.toml" -o "$WORK/contact.h5"
 for use in true false; do
-    genomix train "$WORK/contact.h5" -o "$WORK/contacts-$use" --set use_contacts=$use --windows-per-batch 1 \
+    genomix train "$WORK/contact.h5" -o "$WORK/contacts-$use" --set use_contacts=$use --windows-per-batch 4 \
         --variants-per-window 128 --learning-rate 1e-3 --negatives 0.25 --epochs 1 --valid-variants 6000 \
         --validations-per-epoch 6 --patience 0 --valid-contigs chr9 --test-contigs chr10 --seed 1
 done
