@@ -114,7 +114,7 @@ class Scores:
 
 
 def score(
-    vcf: str | Path,
+    vcf: str | Path | None = None,
     *,
     fasta: str | Path | None = None,
     tracks: Mapping[str, str | Path] | None = None,
@@ -124,6 +124,7 @@ def score(
     cell: str = "",
     model: str | Path = "gmt-mini",
     regions: str | None = None,
+    all_snvs: bool = False,
     check_ref: Literal["w", "e", "x"] = "w",
     both_strands: bool = False,
     genes: str | Path | None = None,
@@ -132,12 +133,12 @@ def score(
     device: str = "auto",
     threads: int = 0,
 ) -> Scores:
-    """Score the alleles of a VCF, as ``genomix score`` does.
+    """Score the alleles of a VCF, or every SNV of some regions, as ``genomix score`` does.
 
     Parameters
     ----------
-    vcf : str or Path
-        VCF, VCF.gz or BCF.
+    vcf : str or Path, optional
+        VCF, VCF.gz or BCF; none with `all_snvs`.
     fasta : str or Path, optional
         Reference; not needed with `genome`.
     tracks : mapping of str to path, optional
@@ -154,6 +155,8 @@ def score(
         Run folder, or the name of a model that ships.
     regions : str, optional
         Only records with POS in them: ``chr1:1000-2000,chr2``.
+    all_snvs : bool
+        Instead of a VCF: the three SNVs of each base of `regions`, or of the reference.
     check_ref : {"w", "e", "x"}
         Of a REF that differs from the FASTA: warn, stop, or leave the record out.
     both_strands : bool
@@ -191,11 +194,12 @@ def score(
     )
     files.check()
     request = ScoreRequest(
-        Path(vcf),
+        _path(vcf),
         files,
         model=str(model),
         check_ref=check_ref,
         regions=regions,
+        all_snvs=all_snvs,
         both_strands=both_strands,
         genes=_path(genes),
         known=tuple(map(Path, known)),

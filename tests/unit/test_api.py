@@ -56,10 +56,8 @@ def test_defaults_are_those_of_the_command() -> None:
     wanted = {f.name: f.default for kind in (GenomeFiles, ScoreRequest) for f in fields(kind)}
     wanted |= {"tracks": None, "genome": wanted["shard"]}
     given = inspect.signature(api.score).parameters
-    assert {name: p.default for name, p in given.items() if name != "vcf"} == {
-        name: wanted[name] for name in given if name != "vcf"
-    }
-    assert MISSING not in {wanted[name] for name in given if name != "vcf"}
+    assert {name: p.default for name, p in given.items()} == {name: wanted[name] for name in given}
+    assert MISSING not in {wanted[name] for name in given}
 
 
 def test_every_argument_reaches_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +71,7 @@ def test_every_argument_reaches_the_request(monkeypatch: pytest.MonkeyPatch) -> 
         "cell": "A",
         "model": Path("run"),
         "regions": "chr1",
+        "all_snvs": True,
         "check_ref": "x",
         "both_strands": True,
         "genes": "a.gtf",
@@ -90,6 +89,7 @@ def test_every_argument_reaches_the_request(monkeypatch: pytest.MonkeyPatch) -> 
         files,
         model="run",
         regions="chr1",
+        all_snvs=True,
         check_ref="x",
         both_strands=True,
         genes=Path("a.gtf"),
@@ -123,6 +123,17 @@ def test_rows_are_those_of_the_command(
         assert written <= {wanted}, name
     assert [*found["GENOMIX_GENE"].unique()] == ["007"]
     assert scores.made["Model"][0].startswith("mpra sha256:")
+
+
+def test_every_snv_of_a_region_without_a_vcf(model: Path) -> None:
+    scores = api.score(fasta=FASTA, regions="chr1:3001-3010", all_snvs=True, model=model)
+    table = scores.frame()
+    assert list(table["POS"]) == [pos for pos in range(3001, 3011) for _ in range(3)]
+    assert (table["REF"] != table["ALT"]).all()
+    with pytest.raises(api.UsageError, match="VCF is missing"):
+        api.score(fasta=FASTA, model=model)
+    with pytest.raises(api.UsageError, match="instead of a VCF"):
+        api.score(VCF, fasta=FASTA, all_snvs=True, model=model)
 
 
 def test_tracks_contacts_and_cells_reach_the_model() -> None:
