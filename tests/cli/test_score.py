@@ -223,7 +223,9 @@ def test_check_ref_e(score: Any, vcf: Path, tiny_genome: Path, model: Path) -> N
 def test_an_unknown_track_lists_the_models(
     score: Any, vcf: Path, tiny_genome: Path, model: Path
 ) -> None:
-    ended = score(vcf, "-f", tiny_genome / "genome.fa.gz", "-m", model, "-t", f"DNase={tiny_genome}/ATAC.bw")
+    ended = score(
+        vcf, "-f", tiny_genome / "genome.fa.gz", "-m", model, "-t", f"DNase={tiny_genome}/ATAC.bw"
+    )
     assert ended.code == 2
     assert "unknown track DNase" in ended.err
     assert "ATAC or H3K27ac or H3K4me3" in ended.err
