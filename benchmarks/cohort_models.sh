@@ -52,6 +52,8 @@ train "$out/cancer-alpha.h5mu" cancer_alpha --model cancer-alpha --hold-out "$ou
     --vary training=progressive,end-to-end --baselines lightgbm,svm,logistic,late-fusion
 train "$out/cancer-alpha.h5mu" cancer_alpha_more --model xgboost --hold-out "$out/small.tsv" --trials 1 \
     --no-control --baselines mofa,lightgbm,late-fusion,logistic
+train "$out/cancer-alpha.h5mu" cancer_alpha_tables --model tabm --hold-out "$out/small.tsv" --trials 1 \
+    --no-control --baselines realmlp,catboost,xgboost,lightgbm
 train "$out/cancer-alpha.h5mu" cancer_alpha_parts --model cancer-alpha --hold-out "$out/small.tsv" \
     --trials 1 --baselines none --no-control --vary cross_attention=true,false \
     --vary encoders=specific,generic
