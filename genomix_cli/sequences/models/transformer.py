@@ -188,8 +188,8 @@ class Transformer(NetworkClassifier):
         gate = min(GATES, key=nll)
         log.info("the network adds %.2f of its logits to the linear start", gate)
         with torch.no_grad():
-            network.head.weight *= gate
-            network.head.bias *= gate
+            for parameter in network.head.parameters():
+                parameter.mul_(gate)
 
     @property
     def _network(self) -> TransformerNetwork:

@@ -385,14 +385,14 @@ def test_options_of_the_command_reach_the_request(
     options += " --windows-per-epoch 9 --windows-per-batch 3 --gradient-checkpointing --resume"
     (tmp_path / "genome.h5").touch()
     command = ["train", tmp_path / "genome.h5", "--task", "pretrain", "-o", tmp_path / "run"]
-    ended = genomix_here(*command, "--init", "before", "--strategy", "fsdp", *options.split())
+    ended = genomix_here(*command, "--init", "gmt-mini-sim", "--strategy", "fsdp", *options.split())
     assert ended.code == 0, ended.err
     assert "ATAC, spans\t0.5" in ended.out
     (request,) = found
     assert request.valid_contigs == ("chr1", "chr2")
     assert request.arch == {"n_bins": 800}
     assert request.masking == Masking(share=0.1, span=8, track_share=0.2)
-    assert (request.track_weight, request.max_n, request.initial) == (3, 1, "before")
+    assert (request.track_weight, request.max_n, request.initial) == (3, 1, "gmt-mini-sim")
     assert (request.windows_per_epoch, request.windows_per_batch) == (9, 3)
     assert (request.fit.epochs, request.fit.devices, request.fit.strategy) == (7, 2, "fsdp")
     assert request.fit.monitor == PRETRAIN_MONITOR
