@@ -116,11 +116,11 @@ RECORDS = [
         ("near.pos.min()) - 1 - MAX_SHIFT", "near.pos.min()) - 1"),
         ("[classify_allele(ref, alt) or site for", "[classify_allele(ref, alt) for"),
         ("count <= AUDIT_SHARE * self.compared", "count < self.compared"),
-        ("[start + i] = _checked(near[i]", "[i] = _checked(near[i]"),
     ),
     *_of(
         "variants/records/checks.py",
         "property/variants/records",
+        ("[start + i] = _checked(near[i]", "[i] = _checked(near[i]"),
         ("plain[plain] = expected[at[plain]] == bases[plain]", "pass"),
         ("kinds[single & (first == bases)] = OTHER", "pass"),
         ("[symbolic[before == up_to]]", "[symbolic]"),

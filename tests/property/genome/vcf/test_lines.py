@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genomix_cli.errors import DataError
@@ -62,7 +62,9 @@ def test_parts_of_lines_are_lines(given: list[str], data: st.DataObject) -> None
     assert [list(part) for part in parts] == [
         expected[i : i + size] for i in range(0, len(lines), size)
     ]
-    assert list(Lines.joined(parts)) == expected
+    joined = Lines.joined(parts)
+    assert list(joined) == expected
+    assert joined.texts(INFO) == [record.fields[7].encode() for record in expected]
     start, stop = data.draw(st.integers(0, 13)), data.draw(st.none() | st.integers(0, 13))
     found = [record for part in between(iter(parts), start, stop) for record in part]
     assert found == expected[start:stop]
@@ -107,6 +109,7 @@ def scored(given: list[str], entries: list[str]) -> Iterator[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(texts)
+@example([f"chr1\t1\t.\tA\tC\t.\t.\t{info}\tGT" for info in ("", ".", "X", "A=1;DB")])
 def test_only_info_changes(given: list[str]) -> None:
     entries = [f"GENOMIX_P={i}" for i in range(len(given))]
     made = with_scores(Lines.of_texts(given), [entry.encode() for entry in entries])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genomix_cli.genome.alphabet import decode
@@ -54,6 +54,8 @@ def records(places: list[tuple[str, int, str | None, str]]) -> list[Record]:
 
 @settings(max_examples=60, deadline=None)
 @given(places=st.lists(place, max_size=12), near=st.sampled_from([16, 65_536]))
+@example(places=[("chr1", 20, None, "C"), ("chr1", 100, None, "ACG,TT")], near=16)
+@example(places=[("chr1", 5, base, other) for base in "ACGT" for other in "ACGT"], near=65_536)
 def test_each_record_is_checked_as_if_alone(
     fasta: Fasta, places: list[tuple[str, int, str | None, str]], near: int
 ) -> None:
