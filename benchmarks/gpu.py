@@ -69,7 +69,7 @@ class Stage(NamedTuple):
 
 
 def doctor(options: argparse.Namespace) -> Found:
-    """What `genomix doctor` says."""
+    """Return the verdict of `genomix doctor`."""
     models = ("gmt-mini",) if options.dry else ("gmt-mini-sim", "gmt-mini")
     return {m: asdict(examine(m, options.device, options.precision)) for m in models}
 
@@ -133,7 +133,7 @@ def end_to_end(preset: str, options: argparse.Namespace) -> Found:
 
 
 def fields(preset: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Of a preset."""
+    """Return the fields of a preset's configuration, small ones for a dry run."""
     return {**PRESETS[preset], **(TINY if options.dry else {})}
 
 

@@ -1,4 +1,4 @@
-"""What a model of a simulated genome has not learned: the hidden cause that would help it most.
+"""Find what a model of a simulated genome has not learned: the cause that would help it most.
 
 Usage: python benchmarks/lacks.py SCORED.vcf.gz
 

@@ -1,4 +1,4 @@
-"""How much of a simulated genome's labels the places of its variants tell, by placement.
+"""Measure what the places of simulated variants tell of their labels, by placement.
 
 Usage: python benchmarks/placement.py WORK
 

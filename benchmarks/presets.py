@@ -76,7 +76,7 @@ class Cost(NamedTuple):
 
 
 def cost(fields: Mapping[str, Any], device: torch.device, precision: Precision) -> Cost:
-    """What a GMT of random weights costs."""
+    """Measure a GMT of random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = GMTConfig(TRACKS, **fields)
@@ -104,7 +104,7 @@ def cost(fields: Mapping[str, Any], device: torch.device, precision: Precision) 
 
 
 def minutes(found: Cost) -> float:
-    """Of the variants of a genome: their windows and themselves."""
+    """Return minutes for the variants of a genome and their windows."""
     return (GENOME / found.core * found.window + VARIANTS * found.variant) / 60
 
 

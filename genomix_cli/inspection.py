@@ -135,7 +135,7 @@ def _folder(path: Path) -> Report:
 
 def _evaluation(path: Path) -> Report:
     data = read_json(path / METRICS)
-    if not detect.is_evaluation(path):
+    if data.get("format") != detect.EVALUATION:
         raise DataError("is not of an evaluation", where=path / METRICS)
     with guarded(path / METRICS):
         main = data["main_metric"]
@@ -143,8 +143,8 @@ def _evaluation(path: Path) -> Report:
             (e["name"], e["variants"], e["metrics"].get(main), e["first_less_this"].get(main))
             for e in data["entrants"]
         ]
-        facts = {"variants": data["counts"]["variants"]}
-        return _compared(path, "evaluation", facts, data, _intervals(main, "first", rows))
+        table = _intervals(main, "first", rows)
+        return _compared(path, "evaluation", data["counts"]["variants"], data, table)
 
 
 def _leaderboard(path: Path) -> Report:
@@ -154,15 +154,20 @@ def _leaderboard(path: Path) -> Report:
         rows = [
             (e["name"], e["n"], e["metrics"].get(main), e["leader_less_this"]) for e in data["rows"]
         ]
-        facts = {"variants": data["variants"]}
-        return _compared(path, "leaderboard", facts, data, _intervals(main, "leader", rows))
+        table = _intervals(main, "leader", rows)
+        return _compared(path, "leaderboard", data["variants"], data, table)
 
 
 def _compared(
-    path: Path, kind: str, facts: dict[str, Any], data: Mapping[str, Any], table: Listing
+    path: Path, kind: str, variants: int, data: Mapping[str, Any], table: Listing
 ) -> Report:
-    facts = {"result": data["headline"], **facts, "contigs": data["contigs"]}
-    facts["mind"] = data["notes"] or "nothing"
+    """Return what an evaluation and a leaderboard say in the same words."""
+    facts = {
+        "result": data["headline"],
+        "variants": variants,
+        "contigs": data["contigs"],
+        "mind": data["notes"] or "nothing",
+    }
     return Report(path, kind, facts | _made(data["provenance"]), (table,))
 
 

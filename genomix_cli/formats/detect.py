@@ -21,7 +21,7 @@ _SIZE = 4096
 _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
 _SHARD = "genomix-shard"
-_EVALUATION = "genomix-evaluation"
+EVALUATION = "genomix-evaluation"
 _CONFIG = "config.json"
 #: The models that ship, by name.
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -73,7 +73,7 @@ def is_evaluation(path: Path) -> bool:
         data = json.loads((path / "metrics.json").read_text())
     except (OSError, ValueError):
         return False
-    return isinstance(data, dict) and data.get("format") == _EVALUATION
+    return isinstance(data, dict) and data.get("format") == EVALUATION
 
 
 def is_scored_classes(path: Path) -> bool:
@@ -92,7 +92,7 @@ def is_scored_classes(path: Path) -> bool:
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model given by path, or by the name of one that ships.
+    """Return the folder of a model given by path, or by the name of one that ships.
 
     Raises
     ------

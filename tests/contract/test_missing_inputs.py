@@ -91,7 +91,7 @@ CALLS = {words: calls(words, command) for words, command in COMMANDS.items()}
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Any, ...], Any]:
-    """What came of each call, by words, option, and how it was given."""
+    """Return the outcome of each call, by words, option, and how it was given."""
     folder = tmp_path_factory.mktemp("missing")
     (folder / HERE).touch()
     for words, made in CALLS.items():

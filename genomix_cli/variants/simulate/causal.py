@@ -91,8 +91,7 @@ def draw_alleles(
     :mod:`genomix_cli.variants.simulate.generative`.
     """
     codes = contig.codes
-    draw = PLACEMENTS[placement]
-    drawn = draw(rng, contig, round(len(codes) / 1000 * per_kb))
+    drawn = PLACEMENTS[placement](rng, contig, round(len(codes) / 1000 * per_kb))
     position = np.unique(drawn)
     position = position[(position >= _MARGIN) & (position < len(codes) - _MARGIN)]
     n = len(position)

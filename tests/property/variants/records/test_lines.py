@@ -43,7 +43,7 @@ def fasta() -> Iterator[Fasta]:
 
 
 def records(places: list[tuple[str, int, str | None, str]]) -> list[Record]:
-    """Where no REF is given it is what the reference has."""
+    """Return records of these places; a REF that is not given is that of the reference."""
     found = []
     for chrom, pos, ref, alt in places:
         said = SEQUENCE[max(pos - 1, 0) : pos].upper() if ref is None else ref
