@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from genomix_cli.cli.command import command
-from genomix_cli.cli.output import echo, print_facts
+from genomix_cli.cli.output import echo, on_terminal, print_facts, print_table
 from genomix_cli.errors import CheckError
 from genomix_cli.options import Device, TrainedModel, option
 from genomix_cli.variants.requests import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from genomix_cli.variants.score.doctor import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ def doctor(request: DoctorRequest) -> None:
 
     The exit code is 3 when scores from here cannot be trusted.
     """
-    from genomix_cli.variants.score.doctor import examine, summarise, write_reference
+    from genomix_cli.variants.score.doctor import examine, write_reference
 
     if request.store:
         write_reference(request.model)
@@ -40,7 +43,7 @@ def doctor(request: DoctorRequest) -> None:
     if request.as_json:
         echo(json.dumps(asdict(diagnosis), indent=2))
     else:
-        print_facts(summarise(diagnosis))
+        _print(diagnosis)
     if not diagnosis.sound:
         raise CheckError(
             "do not trust scores from here: " + "; ".join(diagnosis.problems),
@@ -49,6 +52,30 @@ def doctor(request: DoctorRequest) -> None:
         )
     if not request.as_json:
         echo("This device can be trusted.")
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    """Print what was found: on a terminal the comparisons are a table with their limits."""
+    examined = [
+        ("model", f"{diagnosis.model}, {diagnosis.precision}"),
+        ("device", diagnosis.device),
+        *diagnosis.versions.items(),
+    ]
+    times = [("an allele", f"{diagnosis.ms_per_allele:.3f} ms")]
+    if diagnosis.ms_per_window is not None:
+        times.insert(0, ("a window", f"{diagnosis.ms_per_window:.2f} ms"))
+    stored, repeated, alone, ranks = diagnosis.checks
+    if on_terminal():
+        print_facts([*examined, *times])
+        rows = [
+            (check.name, check.found, check.limit, "fails" if check.problem else "holds")
+            for check in diagnosis.checks
+        ]
+        print_table(("difference in SD", "found", "limit", ""), rows)
+        return
+    compared = [(check.name, check.found) for check in (ranks, repeated, alone)]
+    first = (stored.name, f"{stored.found} standard deviations at most")
+    print_facts([*examined, first, *compared, *times])
 
 
 COMMAND = command(doctor, "genomix doctor", "genomix doctor --device cuda --json")

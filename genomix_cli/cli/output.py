@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("genomix")
 # Longer facts take a line for each entry.
 WIDTH = 80
+# A cell that stands at the right of its column.
+_NUMERIC = re.compile(r"$|[-+.\d]|nan$")
+# What is kept whole in a cell, in less and less room.
+_LINES = re.compile(r".+")
+_WORDS_AND_BRACKETS = re.compile(r"\[[^\]]*\]|\S+")
+_WORDS = re.compile(r"\S+")
 # Metrics of the table of models.
 SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 # Metrics of held-out variants.
@@ -28,6 +35,11 @@ HELD_OUT_METRICS = (
     *("auroc", "auprc", "ranking_accuracy", "brier", "ece"),
     *("pearson", "spearman"),
 )
+
+
+def on_terminal() -> bool:
+    """Return True if data goes to a terminal, where it is drawn."""
+    return sys.stdout.isatty()
 
 
 def echo(text: str = "", *, end: str = "\n") -> None:
@@ -50,7 +62,7 @@ def print_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool = False
 ) -> None:
     """Rows on stdout: drawn on a terminal; elsewhere tab-separated, or `aligned` by spaces."""
-    if sys.stdout.isatty():
+    if on_terminal():
         _draw(header, rows)
         return
     for line in _aligned([header, *rows]) if aligned else map("\t".join, [header, *rows]):
@@ -68,55 +80,86 @@ def _aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterat
 
 
 def _draw_plain(rows: Iterable[Sequence[str]], *columns: Column, stderr: bool = False) -> None:
-    """Draw rows on a terminal, without a header or lines."""
+    """Draw rows on a terminal, without a header or lines; names fold at half of its width."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(stderr=stderr)
+    cells = [[printable(cell) for cell in row] for row in rows]
     table = Table(*columns, box=None, show_header=False)
     for column in table.columns:
         column.overflow = "fold"
-    for row in rows:
-        table.add_row(*map(Text, map(printable, row)))
-    Console(stderr=stderr).print(table)
+    longest = max((len(name) for name, *_ in cells), default=0)
+    table.columns[0].width = min(longest, console.width // 2)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Draw a table on a terminal, columns of numbers to the right.
 
-    Where not even its words fit, each row becomes lines of its own: no number is cut.
+    Where not even its words fit, each row becomes lines of its own: no name or number is cut.
     """
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
     console = Console()
-    columns = [list(map(printable, column)) for column in zip(header, *rows, strict=True)]
-    if sum(3 + max(map(_longest_word, column)) for column in columns) + 1 > console.width:
+    cells = [[printable(cell) for cell in row] for row in (header, *rows)]
+    laid_out = _layout(cells, console.width - 3 * len(header) - 1)
+    if laid_out is None:
         typer.echo(printable(title), nl=bool(title))
         for i, row in enumerate(rows):
             typer.echo("", nl=i > 0)
-            _draw_plain(zip(header, row, strict=True), Column(style="bold", no_wrap=True), Column())
+            _draw_plain(zip(header, row, strict=True), Column(style="bold"), Column())
         return
+    (names, *drawn), widths = laid_out
     table = Table(title=Text(printable(title)) if title else None, title_justify="left")
-    for name, *cells in columns:
-        numeric = all(cell[:1] in "-+.0123456789" for cell in cells)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, map(printable, row)))
+    for name, width, *column in zip(names, widths, *drawn, strict=True):
+        numeric = all(_NUMERIC.match(cell) for cell in column)
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(Text(name), justify=justify, width=width, overflow="fold")
+    for row in drawn:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
-def _longest_word(text: str) -> int:
-    return max(map(len, text.split()), default=0)
+def _layout(cells: list[list[str]], room: int) -> tuple[list[list[str]], Sequence[int]] | None:
+    """Return cells and widths of columns for a table of `room` characters beside its lines.
+
+    In less room the ends of an interval go below its value, and the longest cells break between
+    words. None where some word would be cut.
+    """
+    widths = _widest(cells, _LINES)
+    if sum(widths) <= room:
+        return cells, widths
+    cells = [[cell.replace(" [", "\n[") for cell in row] for row in cells]
+    wanted = _widest(cells, _LINES)
+    for pieces in (_WORDS_AND_BRACKETS, _WORDS):
+        widths = _widest(cells, pieces)
+        if sum(widths) <= room:
+            for _ in range(min(room, sum(wanted)) - sum(widths)):
+                widths[max(range(len(widths)), key=lambda i: wanted[i] - widths[i])] += 1
+            return cells, widths
+    return None
+
+
+def _widest(cells: Iterable[Sequence[str]], pieces: re.Pattern[str]) -> list[int]:
+    """Return the length of the longest piece in each column."""
+    return [
+        max((len(piece) for cell in column for piece in pieces.findall(cell)), default=0)
+        for column in zip(*cells, strict=True)
+    ]
 
 
 def print_facts(facts: Sequence[tuple[str, str]], indent: str = "") -> None:
     """Print names and values, aligned."""
-    if sys.stdout.isatty():
+    if on_terminal():
         from rich.table import Column
 
-        _draw_plain(facts, Column(style="bold", no_wrap=True), Column())
+        _draw_plain(facts, Column(style="bold"), Column())
         return
     width = max((len(name) for name, _ in facts), default=0)
     for name, value in facts:
@@ -137,7 +180,7 @@ def print_report(report: Report) -> None:
     for table in report.tables:
         echo("")
         rows = [[_text(value) for value in row] for row in table.rows]
-        if sys.stdout.isatty():
+        if on_terminal():
             _draw(table.columns, rows, table.title)
             continue
         echo(f"{table.title}:")
@@ -231,6 +274,7 @@ def _cell(value: Any) -> str:
 
 def print_held_out(metrics: Mapping[str, Any]) -> None:
     """Print part, metric, value, interval, ceiling; over folds: mean and standard deviation."""
+    rows = []
     for part in ("valid", "test"):
         for name in HELD_OUT_METRICS:
             if name in metrics.get(part, {}):
@@ -239,6 +283,18 @@ def print_held_out(metrics: Mapping[str, Any]) -> None:
                 ceiling = metrics[part].get(f"bayes_{name}")
                 if ceiling is not None:
                     line.append(f"{ceiling:.4f}")
-                echo("\t".join([part, name, *line]))
-    for name, folds in metrics.get("mean", {}).items():
-        echo(f"folds\t{name}\t{folds['mean']:.4f}\t{folds['sd']:.4f}")
+                rows.append([part, name, *line])
+    folds = [
+        ["folds", name, f"{fold['mean']:.4f}", f"{fold['sd']:.4f}"]
+        for name, fold in metrics.get("mean", {}).items()
+    ]
+    if not on_terminal():
+        for row in (*rows, *folds):
+            echo("\t".join(row))
+        return
+    for header, table in (
+        (("part", "metric", "value", "low", "high", "Bayes ceiling"), rows),
+        (("part", "metric", "mean", "SD"), folds),
+    ):
+        if table:
+            _draw(header, [[*row, *[""] * (len(header) - len(row))] for row in table])

@@ -679,6 +679,21 @@ DIFFERENCES = [
 
 TERMINAL = [
     *_of(
+        "cli/output.py",
+        "unit/cli/test_output.py",
+        ('cell.replace(" [", "\\n[")', "cell"),
+        ("key=lambda i: wanted[i] - widths[i]", "key=lambda i: -wanted[i]"),
+        ("(_WORDS_AND_BRACKETS, _WORDS)", "(_WORDS,)"),
+        ("min(longest, console.width // 2)", "longest"),
+        (r'"$|[-+.\d]|nan$"', r'"$|[-+.\d]"'),
+    ),
+    *_of(
+        "variants/score/doctor.py",
+        "unit/variants/score/test_doctor.py",
+        ("failed = not value <= tolerance", "failed = value > tolerance"),
+        ("failed = not correlation >= least", "failed = False"),
+    ),
+    *_of(
         "cli/help.py",
         "contract/test_cli_contract.py",
         ("if everything or not leaf.option.rare", "if leaf.is_required"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -101,6 +101,24 @@ def _cut(array: NDArray[Any], start: int, end: int, fill: int) -> NDArray[Any]:
     return out
 
 
+class Check(NamedTuple):
+    """One comparison of answers.
+
+    Attributes
+    ----------
+    name : str
+    found, limit : str
+        For display; the limit is what rounding explains.
+    problem : str
+        Reason not to trust the device; empty if the comparison holds.
+    """
+
+    name: str
+    found: str
+    limit: str
+    problem: str
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """Result of examining a device.
@@ -111,7 +129,8 @@ class Diagnosis:
         True if scores from this device can be trusted.
     problems : tuple of str
         Reasons not to trust it.
-    model, device, precision : str
+    model, device : str
+    precision : {'fp32', 'bf16'}
     versions : dict of str to str
     difference : float
         Largest difference of a score from the stored one, in standard deviations of the scores:
@@ -129,7 +148,7 @@ class Diagnosis:
     problems: tuple[str, ...]
     model: str
     device: str
-    precision: str
+    precision: Precision
     versions: dict[str, str]
     difference: float
     correlation: float
@@ -137,6 +156,12 @@ class Diagnosis:
     alone: float
     ms_per_window: float | None
     ms_per_allele: float
+
+    @property
+    def checks(self) -> list[Check]:
+        """The comparisons behind `problems`."""
+        differences = {name: getattr(self, name) for name in _DIFFERENCES}
+        return _checks(differences, self.correlation, self.precision)
 
 
 def write_reference(model: str | Path) -> None:
@@ -191,10 +216,11 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
     correlation = min(
         _rank_correlation(row, expected[name]) for name, row in actual.items() if name != "null"
     )
-    problems = _problems(differences, correlation, chosen)
+    checks = _checks(differences, correlation, chosen)
+    problems = tuple(check.problem for check in checks if check.problem)
     return Diagnosis(
         sound=not problems,
-        problems=tuple(problems),
+        problems=problems,
         model=folder.resolve().name,
         device=torch.cuda.get_device_name(where) if where.type == "cuda" else str(where),
         precision=chosen,
@@ -226,25 +252,32 @@ def _rank_correlation(one: NDArray[Any], two: NDArray[Any]) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
-def _problems(
+# Name and problem of each comparison by largest difference.
+_DIFFERENCES = {
+    "difference": ("from the stored answers", "scores differ from the stored ones"),
+    "repeated": ("between two runs", "two runs differ"),
+    "alone": (
+        "alone and among others",
+        "an allele scored alone differs from the same allele among others",
+    ),
+}
+
+
+def _checks(
     differences: Mapping[str, float], correlation: float, precision: Precision
-) -> list[str]:
-    tolerance = TOLERANCE[precision]
-    meaning = {
-        "difference": "scores differ from the stored ones",
-        "repeated": "two runs differ",
-        "alone": "an allele scored alone differs from the same allele among others",
-    }
-    # Negated comparisons, so that NaN counts as a failure.
-    problems = [
-        f"{meaning[name]} by {value:.2g} standard deviations, more than {tolerance:g}"
-        for name, value in differences.items()
-        if not value <= tolerance
-    ]
-    least = LEAST_CORRELATION[precision]
-    if not correlation >= least:
-        problems.append(f"ranks correlate by {correlation:.5f}, less than {least:g}")
-    return problems
+) -> list[Check]:
+    """Compare with what rounding explains; negated, so that NaN counts as a failure."""
+    tolerance, least = TOLERANCE[precision], LEAST_CORRELATION[precision]
+    found = []
+    for name, (title, problem) in _DIFFERENCES.items():
+        value = differences[name]
+        problem += f" by {value:.2g} standard deviations, more than {tolerance:g}"
+        failed = not value <= tolerance
+        found.append(Check(title, f"{value:.1e}", f"at most {tolerance:g}", problem * failed))
+    problem = f"ranks correlate by {correlation:.5f}, less than {least:g}"
+    failed = not correlation >= least
+    ranks = Check("rank correlation", f"{correlation:.6f}", f"at least {least:g}", problem * failed)
+    return [*found, ranks]
 
 
 def _answers(
@@ -280,17 +313,19 @@ def _remake(what: str, folder: Path) -> DataError:
     )
 
 
-def summarise(diagnosis: Diagnosis) -> Sequence[tuple[str, str]]:
-    """Return name and value of each finding, for display."""
-    per_window = diagnosis.ms_per_window
-    return (
+def described(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """Return name and value of what was examined, for display."""
+    return [
         ("model", f"{diagnosis.model}, {diagnosis.precision}"),
         ("device", diagnosis.device),
-        *((name, value) for name, value in diagnosis.versions.items()),
-        ("from the stored answers", f"{diagnosis.difference:.1e} standard deviations at most"),
-        ("rank correlation", f"{diagnosis.correlation:.6f}"),
-        ("between two runs", f"{diagnosis.repeated:.1e}"),
-        ("alone and among others", f"{diagnosis.alone:.1e}"),
+        *diagnosis.versions.items(),
+    ]
+
+
+def times(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """Return name and value of what was timed, for display."""
+    per_window = diagnosis.ms_per_window
+    return [
         *([] if per_window is None else [("a window", f"{per_window:.2f} ms")]),
         ("an allele", f"{diagnosis.ms_per_allele:.3f} ms"),
-    )
+    ]

@@ -87,6 +87,7 @@ def test_a_device_that_is_wrong_is_not_trusted(
     found = examine(str(model), "cpu", "fp32")
     assert not found.sound
     assert any(problem in text for text in found.problems), found.problems
+    assert found.problems == tuple(check.problem for check in found.checks if check.problem)
 
 
 def test_the_made_up_genome_is_the_same_everywhere() -> None:
