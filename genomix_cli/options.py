@@ -173,6 +173,11 @@ class Leaf:
         return (names or [self.metavar or self.flags[0].removeprefix("/")])[0]
 
     @property
+    def usage(self) -> str:
+        """The placeholder of an argument, in brackets where it may be left out."""
+        return self.metavar if self.is_required else f"[{self.metavar}]"
+
+    @property
     def name(self) -> str:
         """A Python name of the option, unique within a command; lower case, as in older Click."""
         return self.flag.removeprefix("--").replace("-", "_").lower()
@@ -427,7 +432,7 @@ def parse_value(text: str) -> Any:
 _RUNNING, _GENOME = "Running", "Genome and tracks"
 Device = Annotated[
     str,
-    Option("auto, cpu, cuda or cuda:N", env="GENOMIX_DEVICE", metavar="DEVICE", panel=_RUNNING),
+    Option("cpu, cuda or cuda:N", env="GENOMIX_DEVICE", metavar="DEVICE", panel=_RUNNING),
 ]
 Threads = Annotated[
     int, Option("CPU threads; 0: all", min=0, env="GENOMIX_THREADS", panel=_RUNNING)

@@ -101,10 +101,17 @@ class Command:
             for task, action in self.tasks.items()
         }
 
+    def having(self, name: str) -> list[str]:
+        """Return the tasks that have an option."""
+        return [task for task, names in self._names.items() if name in names]
+
     def only_for(self, name: str) -> str:
-        """Return the tasks that have an option, where not all do."""
-        having = [task for task, names in self._names.items() if name in names]
-        return "" if len(having) in (0, len(self.tasks)) else ", ".join(having)
+        """Return in words the tasks that have an option, where not all do."""
+        having = self.having(name)
+        lacking = [task for task in self.tasks if task not in having]
+        if not having or not lacking:
+            return ""
+        return ", ".join(having) if len(having) < 3 else f"all but {', '.join(lacking)}"
 
 
 def command(run: Callable[[Any], int | None], *examples: str, threads: bool = True) -> Command:
@@ -197,6 +204,12 @@ class RequestCommand(TyperCommand):
             if other in given and _source(ctx, name) != "COMMANDLINE":
                 del given[name]
         return given
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what follows the name of the command; to Click every argument is optional."""
+        options = self.by_name.values()
+        arguments = [leaf for leaf in options if leaf.option.argument and not leaf.flags]
+        return ["[OPTIONS]", *(leaf.usage for leaf in arguments if not leaf.option.hidden)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, every option name whole."""

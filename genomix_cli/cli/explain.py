@@ -22,8 +22,7 @@ def explain_variants(request: VariantRequest) -> None:
     Attributions are log-odds and add up to the change between baseline and variant; where they
     miss it by more than 1 % the exit code is 3.
 
-    With --region there is no VCF: every substitution in it is scored, for a table, a VCF or a heat
-    map below the letters that matter.
+    With --region all SNVs of it are scored instead, for a table or a heat map.
     """
     if request.saturation.region is not None:
         _explain_region(request)

@@ -25,8 +25,8 @@ GENERAL = {
 }
 # The same on two lines.
 BRIEFLY = {
-    "--config FILE": "TOML file with defaults, a table per command [$GENOMIX_CONFIG]",
-    "-v, -q": "More messages (-v), or warnings and errors only (-q)",
+    "--config FILE": "TOML file with defaults [$GENOMIX_CONFIG]",
+    "-v, -q": "More messages (-v), or warnings only (-q)",
 }
 
 
@@ -39,8 +39,7 @@ def write_help(
     """
     options = [leaf for leaf in options if not leaf.option.hidden]
     shown = [leaf for leaf in options if everything or not leaf.option.rare]
-    arguments = [leaf.metavar for leaf in options if leaf.option.argument and not leaf.flags]
-    formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *arguments]))
+    formatter.write_usage(ctx.command_path, " ".join(ctx.command.collect_usage_pieces(ctx)))
     _paragraphs(formatter, command.help)
     panels: dict[str, list[tuple[str, str]]] = {}
     for leaf in shown:
@@ -109,7 +108,7 @@ def described(leaf: Leaf, only_for: str = "") -> str:
     """Return what an option does, its choices, limits, default and environment variable."""
     option = leaf.option
     text = option.help
-    if leaf.choices and "|" not in leaf.metavar:
+    if "|" not in leaf.metavar and not all(f"{name}:" in text for name in leaf.choices):
         text += f": {', '.join(leaf.choices)}"
     notes = [f"for {only_for}"] if only_for else []
     # "0 or more" goes without saying.

@@ -48,7 +48,7 @@ def prepare_cohort(request: CohortRequest) -> None:
 def prepare_sequences(request: SequenceRequest) -> None:
     """Sequences of one length with labels and phenotypes: records, windows, or people's SNVs.
 
-    With --track the windows of a genome are labelled by what bigWigs measured in them.
+    With --track the windows are labelled by what bigWigs measured in them.
     """
     from genomix_cli.sequences.prepare.sequences import prepare_sequences as prepare
 

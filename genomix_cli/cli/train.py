@@ -45,10 +45,10 @@ class Labels:
     request: VariantRequest
     folds: int = option(
         0,
-        "Hold out the contigs and regions named, or each fold in turn",
+        "named: these contigs and regions; folds:N: each fold in turn",
         "--hold-out",
         parse=parse_folds,
-        metavar="named|folds:N",
+        metavar="HOW",
         shown=NAMED,
         panel=HELD_OUT,
     )
@@ -186,9 +186,8 @@ VERB = Verb(
         "variants": VARIANTS.with_command(
             Command(
                 "Train on a genome shard of `prepare variants` or `prepare genome`.\n\n"
-                "Contigs or regions are held out for validation and test, whole loci at a time. "
-                "With --task pretrain, hidden bases and hidden bins of tracks are learned instead "
-                "of labels.",
+                "Contigs or regions are held out, whole loci at a time. With --task pretrain, "
+                "hidden bases and hidden bins of tracks are learned instead of labels.",
                 {
                     "labels": Action(Labels, train_on_labels, "labelled variants"),
                     "pretrain": Action(

@@ -66,7 +66,7 @@ class PrepareRequest:
         {}, "Kind of a modality whose name does not say it; repeat", "--kind", metavar="NAME=KIND"
     )
     inputs: tuple[Path, ...] = option(
-        (), ".h5mu or .h5ad files to check and rewrite", argument=True, metavar="[FILE]..."
+        (), ".h5mu or .h5ad files to check and rewrite", argument=True, metavar="FILE..."
     )
     study: Path | None = option(None, "Folder of a cBioPortal study", metavar="DIR")
     only: tuple[str, ...] = option((), "Modality of the study to read; repeat", metavar="NAME")
@@ -277,7 +277,7 @@ class FitRequest:
         None,
         "Cohort of `genomix prepare cohort`; or give tables",
         argument=True,
-        metavar="[COHORT.h5mu]",
+        metavar="COHORT.h5mu",
     )
     tables: Mapping[str, Path] = field(default_factory=dict)
     clinical: Path | None = option(

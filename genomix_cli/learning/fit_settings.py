@@ -68,7 +68,7 @@ class FitConfig:
     checkpoint_every: int = option(5, "Epochs between checkpoints that are kept", min=1, rare=True)
     accumulate: int = option(1, "Batches per optimiser step", min=1, rare=True)
     devices: int = option(
-        1, "GPUs, or processes on a CPU, that share the work", min=1, panel="Running"
+        1, "GPUs, or processes on a CPU, that share the work", min=1, panel="Running", rare=True
     )
     strategy: str = option(
         "auto",

@@ -56,8 +56,7 @@ class PrepareRequest:
     inputs: Annotated[
         tuple[Path, ...],
         Option(
-            "FASTA, VCF or BCF, or a table with a column of sequences, known by content; - and "
-            "pipes: a VCF",
+            "FASTA, VCF, BCF, or a table of sequences; - and pipes: a VCF",
             argument=True,
             metavar="INPUT...",
         ),
@@ -65,7 +64,7 @@ class PrepareRequest:
     output: Annotated[Path, Option("File to write (HDF5)", "-o --output", writes=True)]
     table: Path | None = option(
         None,
-        "TSV or CSV of phenotypes, a row per sequence or person",
+        "Phenotypes (TSV, CSV), a row per sequence or person",
         "--table",
         old="--samples",
         metavar="TABLE",
@@ -75,7 +74,7 @@ class PrepareRequest:
         None, "Column of ids", shown="sample, id, ..., else the first", rare=True
     )
     sequence_column: str | None = option(
-        None, "Column of the sequences of a table", shown="sequence", panel=""
+        None, "Column of a table's sequences", shown="sequence", panel=""
     )
     make_ids: bool = option(False, "Number the sequences: their ids are not unique", rare=True)
     label: str | None = option(None, "Column of the classes to learn by default", panel=TABLE)
@@ -108,7 +107,7 @@ class PrepareRequest:
     )
     tracks: Mapping[str, Path] = option(
         {},
-        "bigWig to learn from the windows, as ATAC@K562=a.bw; repeat",
+        "bigWig to learn, as ATAC@K562=a.bw; repeat",
         "--track -t",
         metavar="NAME=FILE",
         panel=TRACKS,
@@ -128,9 +127,10 @@ class PrepareRequest:
     )
     haplotypes: str = option(
         "auto",
-        "Two sequences per person, or one with IUPAC letters; auto: two if phased",
+        "yes: two sequences per person; no: one with IUPAC letters; auto: two if phased",
         choices=("auto", "yes", "no"),
         open=True,
+        metavar="HOW",
         panel=VCF,
     )
     flank: int = option(0, "Bases of --fasta on both sides of each site", min=0)
@@ -145,7 +145,7 @@ class PrepareRequest:
     min_maf: float = option(
         0.0, "Least minor allele frequency of a site", min=0, max=0.5, rare=True
     )
-    like: Path | None = option(None, "Use the sites of this file, to score people with its models")
+    like: Path | None = option(None, "Use the sites of this file, to use its models")
     assay: str = option(
         "", "Assay that measured the numbers, as lentiMPRA", panel=MEASURED, rare=True
     )
@@ -183,10 +183,8 @@ class TrainRequest:
     output: RunOutput
     task: str = "classify"
     preset: str = option("", "Preset of the model", shown="suits the data", panel=MODEL)
-    arch: Mapping[str, Any] = option(
-        {}, "Field of the model, as epochs=20 or freeze=true; repeat", "--set"
-    )
-    label: str = option("", "Phenotype to learn or to condition on", shown="the file's")
+    arch: Mapping[str, Any] = option({}, "Field of the model, as freeze=true; repeat", "--set")
+    label: str = option("", "Label to learn or condition on", shown="the file's")
     hold_out: str = option(
         "auto",
         "splits (the file's), a share, or folds:N; auto: splits, else a quarter",
@@ -344,7 +342,7 @@ class ContrastOptions(TaskOptions):
 
     probe: tuple[str, ...] = option(
         (),
-        "Phenotypes to probe, condition on, align or learn",
+        "Phenotypes to use",
         "--phenotypes",
         commas=True,
         shown="the label; align, activity: all",
@@ -378,7 +376,7 @@ class ActivityOptions(TaskOptions):
     """Options of the task activity alone."""
 
     task = "activity"
-    about = "predict what was measured"
+    about = "predict measurements"
 
     phenotypes: tuple[str, ...] = option((), "Phenotypes to learn", commas=True, shown="all")
     also: tuple[Path, ...] = option(

@@ -135,7 +135,7 @@ Arch = Annotated[
 Initial = Annotated[
     str | None, Option("Model to start from", "--init", metavar="MODEL", model=True, panel=MODEL)
 ]
-Preset = Annotated[str, Option("Size of the model, such as mini, base or paper", panel=MODEL)]
+Preset = Annotated[str, Option("Size, such as mini, base or paper", panel=MODEL)]
 Workers = Annotated[int, Option("Processes that read data", min=0, panel="Running")]
 Checkpointing = Annotated[
     bool,
@@ -366,7 +366,7 @@ class GenomeFiles:
     uncovered: Annotated[Uncovered, RARE] = None
     shard: Path | None = option(
         None,
-        "Shard of `prepare variants`, instead of --fasta, --track and --contacts",
+        "Shard instead of --fasta, --track and --contacts",
         "--genome -g",
         metavar="SHARD.h5",
     )
@@ -419,7 +419,7 @@ class ScoreRequest:
     model: TrainedModel = DEFAULT_MODEL
     check_ref: Literal["w", "e", "x"] = option(
         "w",
-        "REF that differs from the FASTA: warning, error, or leave the record out",
+        "Where REF differs: warn, error, exclude",
         panel=RECORDS,
     )
     regions: str | None = option(None, "Records with POS in chr1:1000-2000,chr2", "--regions -r")
@@ -428,7 +428,7 @@ class ScoreRequest:
     )
     all_snvs: bool = option(
         False,
-        "Instead of a VCF: the three SNVs of each base of --regions, or of the FASTA",
+        "Instead of a VCF: all SNVs of --regions or the FASTA",
         panel=RECORDS,
     )
     shard: Part | None = option(
@@ -516,7 +516,7 @@ class MotifOptions:
         None,
         "Name motifs where attributions lie: of a MEME file, or consensus (12 families)",
         "--motifs",
-        metavar="MEME|consensus",
+        metavar="MEME",
         choices=("consensus",),
         open=True,
         reads=True,
@@ -555,7 +555,7 @@ class SaturationOptions:
 
     region: str | None = option(
         None,
-        "Score every substitution of this region, instead of a VCF",
+        "Instead of a VCF: score all SNVs of this region",
         metavar="CHR:FROM-TO",
         panel=SATURATION,
     )
@@ -563,6 +563,7 @@ class SaturationOptions:
         None,
         "Measured effects to show beside: contig, pos, ref, alt, effect",
         metavar="TSV",
+        rare=True,
     )
 
 
@@ -574,7 +575,7 @@ class ExplainRequest:
     output: Annotated[
         Path,
         Option(
-            "TSV of attributions; of --region TSV, VCF, BCF or Parquet, by its name",
+            "TSV; of --region also VCF, BCF, Parquet",
             "-o --output",
             writes=True,
         ),
@@ -610,7 +611,7 @@ class ExplainRequest:
     )
     browser: Path | None = option(
         None,
-        "Folder for a genome browser: attributions, motifs, an IGV session",
+        "Folder of genome browser files and an IGV session",
         metavar="DIR",
         writes=True,
     )
@@ -636,7 +637,7 @@ class ExplainRequest:
         "ref (effect of the variant), shuffle (effect of the place), or both",
         "--baseline",
         commas=True,
-        metavar="ref|shuffle|both",
+        metavar="HOW",
         parse=parse_baselines,
         panel="",
     )

@@ -39,8 +39,8 @@ BY_INPUT = ("train", "score", "explain", "evaluate")
 EACH = pytest.mark.parametrize(
     ("words", "command"), [pytest.param(w, c, id=" ".join(w)) for w, c in COMMANDS.items()]
 )
-# Lines of help, on a terminal of 100 columns.
-SCREEN = 45
+# Lines of help, on a terminal of either width.
+SCREEN, WIDTHS = 45, (80, 100)
 FIRST_PAGES = ["README.md", *(f"docs/{p}.md" for p in ("index", "first_steps", "own_variants"))]
 GROUPS = [(), *sorted({words[:1] for words in COMMANDS if len(words) > 1})]
 
@@ -172,12 +172,13 @@ def test_a_panel_is_at_most_a_screen(words: tuple[str, ...], command: Any) -> No
 
 
 @EACH
+@pytest.mark.parametrize("columns", WIDTHS)
 def test_help_fits_a_screen_and_says_what_it_leaves_out(
-    words: tuple[str, ...], command: Any
+    words: tuple[str, ...], command: Any, columns: int
 ) -> None:
-    text = help_of(words, columns=100)
+    text = help_of(words, columns=columns)
     assert len(text.splitlines()) <= SCREEN
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= columns
     assert text.startswith(f"Usage: genomix {' '.join(words)} [OPTIONS]")
     options = [leaf for leaf in command.by_name.values() if not leaf.option.hidden]
     shown = [leaf for leaf in options if leaf_is_listed(leaf, text)]
@@ -185,9 +186,22 @@ def test_help_fits_a_screen_and_says_what_it_leaves_out(
     rare = len(options) - len(shown)
     end = text.splitlines()[-1]
     assert end == f"{rare} more options: genomix {' '.join(words)} --help-all" or not rare
-    everything = help_of(words, "--help-all", columns=100)
+    everything = help_of(words, "--help-all", columns=columns)
     assert all(leaf_is_listed(leaf, everything) for leaf in options)
     assert rare or text == everything
+
+
+def test_an_argument_that_may_be_left_out_is_in_brackets(genomix_fast: Any) -> None:
+    for words, usage in (
+        (("score", "variants"), "[VCF]"),
+        (("explain", "variants"), "[VCF]"),
+        (("prepare", "cohort"), "[FILE...]"),
+        (("train", "variants"), "SHARD.h5"),
+        (("prepare", "sequences"), "INPUT..."),
+    ):
+        expected = f"Usage: genomix {' '.join(words)} [OPTIONS] {usage}\n"
+        assert help_of(words).startswith(expected)
+        assert genomix_fast(*words, "--no-such-option", code=2).err.startswith(expected)
 
 
 def leaf_is_listed(leaf: Leaf, text: str) -> bool:

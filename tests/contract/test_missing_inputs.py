@@ -78,7 +78,7 @@ def calls(words: tuple[str, ...], command: Any) -> dict[tuple[str, str], list[st
                 given = other.flag if other.option.writes else value(other, HERE)
                 given = "gmt-mini" if other.option.model else given.lstrip("-")
                 base += [other.flag, given] if other.flags else [given]
-        task = command.spec.only_for(leaf.name).split(", ")[0]
+        task = command.spec.having(leaf.name)[0]
         base += ["--task", task] if task else []
         made[leaf.flag, "typed"] = [*base, leaf.flag, absent] if leaf.flags else [*base, absent]
         if leaf.flags:

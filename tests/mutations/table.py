@@ -697,6 +697,12 @@ TERMINAL = [
         "cli/help.py",
         "contract/test_cli_contract.py",
         ("if everything or not leaf.option.rare", "if leaf.is_required"),
+        (' and not all(f"{name}:" in text for name in leaf.choices)', ""),
+    ),
+    *_of(
+        "cli/command.py",
+        "contract/test_cli_contract.py",
+        ("(leaf.usage for leaf", "(leaf.metavar for leaf"),
     ),
     *_of(
         "cli/inputs.py",
