@@ -287,6 +287,11 @@ class FitRequest:
     modalities: tuple[str, ...] = option(
         (), "Modalities to fit", commas=True, shown="all that can be", panel=""
     )
+    factors: int = option(
+        10,
+        "Latent factors of each of methylation, expression, chromatin; 0: independent drivers",
+        min=0,
+    )
     samples: int | None = option(
         None, "Samples that the YAML says to simulate", "--samples -n", min=1, shown="as many"
     )

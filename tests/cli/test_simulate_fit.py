@@ -24,12 +24,20 @@ def cohort(tmp_path_factory: pytest.TempPathFactory, genomix: Genomix) -> Path:
 def test_fit_then_simulate(genomix_fast: Fast, cohort: Path, tmp_path: Path) -> None:
     done = genomix_fast("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml")
     assert done.stdout == ""
-    assert "chromatin, of chromatin: features, module" in done.stderr
+    assert "chromatin, of chromatin: features, loadings" in done.stderr
     genomix_fast("simulate", "cohort", tmp_path / "like.h5mu", "--params", tmp_path / "fit.yaml")
     again = genomix_fast("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml", code=2)
     assert "add --force" in again.stderr
     genomix_fast("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml", "--force", "-n", 33)
     assert "\nsamples: 33\n" in (tmp_path / "fit.yaml").read_text()
+
+
+def test_without_factors_drivers_are_independent(
+    genomix_fast: Fast, cohort: Path, tmp_path: Path
+) -> None:
+    done = genomix_fast("simulate", "fit", cohort, "-o", tmp_path / "fit.yaml", "--factors", 0)
+    assert "chromatin, of chromatin: features, module" in done.stderr
+    assert "loadings" not in (tmp_path / "fit.yaml").read_text()
 
 
 def test_some_of_the_modalities(genomix_fast: Fast, cohort: Path, tmp_path: Path) -> None:

@@ -723,6 +723,24 @@ TERMINAL = [
 
 BASELINES = [
     *_of(
+        "cohorts/simulate/factors.py",
+        "unit/cohorts/simulate/test_factors.py",
+        ("total.precision[:, own, own] += part.precision", "pass"),
+        ("(volume[:, None] - mean + fit) / 2", "(volume[:, None] + fit) / 2"),
+        ("volume = np.linalg.slogdet(prior)[1] - ", "volume = -"),
+        ("row = np.arange(n) * rows // n", "row = np.arange(n) % rows"),
+    ),
+    *_of(
+        "cohorts/fit/factors.py",
+        "unit/cohorts/fit/test_factors.py",
+        ("own -= means[:, :, None] * means[:, None, :]", "pass"),
+        ("clean = measured.without_batches().values", "clean = measured.values"),
+        ("measured = replace(measured, values=values)", "pass"),
+        ("len(shown) // SAMPLES_PER_FACTOR", "len(shown)"),
+        ("observed[present] = ~np.isnan(shown)", "observed[present] = True"),
+        ("np.where((loadings @ root @ axes.T).sum(0) < 0, -1, 1)", "np.ones(len(axes))"),
+    ),
+    *_of(
         "cohorts/models/xgboost.py",
         "unit/cohorts/models/test_baselines.py",
         ("np.nextafter(condition, np.float32(-np.inf))", "condition"),

@@ -17,12 +17,14 @@ from genomix_cli.cohorts.fit.batches import confounding
 from genomix_cli.cohorts.fit.chromatin import fit_chromatin
 from genomix_cli.cohorts.fit.copy_number import fit_copy_number
 from genomix_cli.cohorts.fit.expression import Tied, fit_expression, tied_genes
+from genomix_cli.cohorts.fit.factors import fit_factors
 from genomix_cli.cohorts.fit.fragments import fit_fragments
 from genomix_cli.cohorts.fit.measured import Fitted, Measured
 from genomix_cli.cohorts.fit.methylation import fit_methylation
 from genomix_cli.cohorts.fit.mutations import fit_mutations
 from genomix_cli.cohorts.prepare.modality import beta_of_m
 from genomix_cli.cohorts.requests import FitRequest
+from genomix_cli.cohorts.simulate.factors import FACTORED, FactorLaw
 from genomix_cli.cohorts.simulate.missing import WHOLE, MissingParameters
 from genomix_cli.cohorts.simulate.parameters import Batches, CohortParameters, to_yaml
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
@@ -131,21 +133,53 @@ def _fit(request: FitRequest, cohort: Cohort) -> FitSummary:
     samples = request.samples or len(cohort.obs)
     base = CohortParameters(samples=samples, classes=classes, batches=batches)
     shared = base.build().shared
-    fitted = {}
+    law, fitted = _fitted(request, cohort, source, label, batch, shared)
+    modalities = {name: _rounded(result.parameters) for name, result in fitted.items()}
+    names = {name: original for name, original in source.items() if name != original}
+    parameters = replace(
+        base,
+        missing=_missing(cohort, source),
+        factors=_rounded(law),
+        modalities=modalities,
+        names=names,
+    )
+    return FitSummary(request.output, parameters, source, fitted, _notes(cohort, label, law))
+
+
+def _fitted(
+    request: FitRequest,
+    cohort: Cohort,
+    source: Mapping[str, str],
+    label: Ints,
+    batch: Ints,
+    shared: Shared,
+) -> tuple[FactorLaw, dict[str, Fitted]]:
+    """Fit every modality; those that can show factors together, where classes are known."""
+    factored: dict[str, Measured] = {}
+    fitted: dict[str, Fitted] = {}
+    notes: dict[str, tuple[str, ...]] = {}
     for name in track(list(source), "fitting"):
-        measured, dropped = _measured(cohort, source[name], label, batch, shared)
+        measured, notes[name] = _measured(cohort, source[name], label, batch, shared)
+        if request.factors and name in FACTORED and label.max(initial=-1) > 0:
+            factored[name] = measured
+            continue
         model = FITS[cohort.kinds[source[name]].name][1]
         with warnings.catch_warnings():
             # Classes without a value of a feature are handled below.
             warnings.simplefilter("ignore", RuntimeWarning)
-            result = model(measured)
-        fitted[name] = replace(result, notes=result.notes + dropped)
+            fitted[name] = model(measured)
     if "expression" in fitted:
         fitted["expression"] = _tie(cohort, source, fitted["expression"], label)
-    modalities = {name: _rounded(result.parameters) for name, result in fitted.items()}
-    names = {name: original for name, original in source.items() if name != original}
-    parameters = replace(base, missing=_missing(cohort, source), modalities=modalities, names=names)
-    return FitSummary(request.output, parameters, source, fitted, _notes(cohort, label))
+    law = FactorLaw()
+    if factored:
+        present = {name: cohort.present(source[name]) for name in factored}
+        law, together = fit_factors(factored, present, label, request.factors)
+        fitted |= together
+    # In the order of the cohort.
+    result = {
+        name: replace(fitted[name], notes=fitted[name].notes + notes[name]) for name in source
+    }
+    return law, result
 
 
 def _refuse_fewer(what: str, count: int, fewest: int, where: object) -> None:
@@ -325,14 +359,20 @@ def _tied_genes(
     return tied_genes(x, y, label[both], sign)
 
 
-def _notes(cohort: Cohort, label: Ints) -> tuple[str, ...]:
-    notes = [
-        "purity keeps its default: no table of bulk values tells it from the size of effects",
-        "effects of classes are rough: every feature that differs between classes is a driver of "
-        "one, all by the typical amount, and independent of others given the class; the "
-        "cohort's Bayes accuracy is that of this model, not of the disease",
-        "missing values and modalities: mean rates over the modalities, at random (mcar)",
-    ]
+def _notes(cohort: Cohort, label: Ints, law: FactorLaw) -> tuple[str, ...]:
+    notes = ["purity keeps its default: no table of bulk values tells it from the size of effects"]
+    if law.means:
+        notes.append(
+            "classes move factors, not single features: the cohort's Bayes accuracy is that of "
+            "this model, and rises with the number of factors"
+        )
+    else:
+        notes.append(
+            "effects of classes are rough: every feature that differs between classes is a driver "
+            "of one, all by the typical amount, and independent of others given the class; the "
+            "cohort's Bayes accuracy is that of this model, not of the disease"
+        )
+    notes.append("missing values and modalities: mean rates over the modalities, at random (mcar)")
     unknown = int((label < 0).sum())
     if label.max(initial=-1) < 0:
         notes.append("no label: classes A and B, drivers and penetrance are defaults")

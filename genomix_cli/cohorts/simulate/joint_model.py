@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.cohorts.simulate.factors import (
+    FactorLaw,
+    FactorModality,
+    FactorParameters,
+    Factors,
+)
 from genomix_cli.cohorts.simulate.missing import Missing
 from genomix_cli.cohorts.simulate.process import Drawn, Process
 from genomix_cli.cohorts.simulate.shared import Floats, Samples, Shared
@@ -59,22 +65,39 @@ class JointModel:
         Parameters of each modality, in the order of the file.
     seed : int
         Seed of everything drawn once: drivers, profiles, baselines.
+    law : FactorLaw, optional
+        Distribution of the factors that modalities with loadings show.
     """
 
     def __init__(
-        self, shared: Shared, missing: Missing, parameters: Mapping[str, Any], seed: int
+        self,
+        shared: Shared,
+        missing: Missing,
+        parameters: Mapping[str, Any],
+        seed: int,
+        law: FactorLaw | None = None,
     ) -> None:
         self.shared = shared
         self.missing = missing
         built: dict[str, Process] = {}
+        factors = Factors(law or FactorLaw(), shared)
         # In registry order, modalities that drive others are built, and drawn, before them.
         for number, name in enumerate(COHORT_MODALITIES):
-            if name in parameters:
-                model = COHORT_MODALITIES.load(name)
-                rng = np.random.default_rng([seed, number])
-                wanted = inspect.signature(model).parameters
-                drivers = {other: built[other] for other in built if other in wanted}
-                built[name] = model(parameters[name], shared, rng, **drivers)
+            if name not in parameters:
+                continue
+            rng = np.random.default_rng([seed, number])
+            if isinstance(parameters[name], FactorParameters):
+                built[name] = FactorModality(name, parameters[name], shared, rng, factors)
+                continue
+            model = COHORT_MODALITIES.load(name)
+            wanted = inspect.signature(model).parameters
+            # Only a process of its own kind drives another modality.
+            drivers = {
+                other: process
+                for other, process in built.items()
+                if other in wanted and not isinstance(process, FactorModality)
+            }
+            built[name] = model(parameters[name], shared, rng, **drivers)
         self._drawn_in = tuple(built)
         self.processes = {name: built[name] for name in parameters}
 
@@ -92,7 +115,7 @@ class JointModel:
         self, samples: Samples, absent: Mapping[str, NDArray[np.bool_]], rng: np.random.Generator
     ) -> dict[str, Observed]:
         """Draw all modalities of some samples."""
-        hidden: dict[str, NDArray[np.int64]] = {}
+        hidden: dict[str, NDArray[Any]] = {}
         observed = {}
         for name in self._drawn_in:
             drawn = self.processes[name].draw(samples, rng, hidden)

@@ -44,7 +44,7 @@ def simulated(
 def fitted(tmp_path: Path, name: str, own: dict[str, Any], n: int = 1000, **others: Any) -> Any:
     """The parameters of a modality that were simulated with `own`."""
     path = simulated(tmp_path / "in.h5mu", {name: own}, n, **others)
-    summary = fit_cohort(FitRequest(tmp_path / "out.yaml", path))
+    summary = fit_cohort(FitRequest(tmp_path / "out.yaml", path, factors=0))
     return summary.parameters.modalities[name]
 
 
@@ -173,7 +173,7 @@ def test_batches_come_back_and_pass_for_no_class(tmp_path: Path, name: str) -> N
     own = {"features": 400, "batch_sd": 0.4, "drivers": 25}
     others = {"batches": Batches(3, 0.5), "missing": MissingParameters(0.1, 0.0)}
     path = simulated(tmp_path / "in.h5mu", {name: own}, **others)
-    summary = fit_cohort(FitRequest(tmp_path / "out.yaml", path))
+    summary = fit_cohort(FitRequest(tmp_path / "out.yaml", path, factors=0))
     assert summary.parameters.batches.number == 3
     assert summary.parameters.batches.confounding == pytest.approx(0.5, abs=0.06)
     assert summary.parameters.missing.values == pytest.approx(0.1, abs=0.01)
@@ -208,7 +208,7 @@ def test_the_file_is_read_back_and_says_how_it_was_made(tmp_path: Path) -> None:
 
 def test_every_parameter_is_estimated_or_said_to_be_a_default(tmp_path: Path) -> None:
     path = simulated(tmp_path / "in.h5mu", {"chromatin": {"features": 60}}, n=100)
-    summary = fit_cohort(FitRequest(tmp_path / "a.yaml", path))
+    summary = fit_cohort(FitRequest(tmp_path / "a.yaml", path, factors=0))
     found = summary.fitted["chromatin"]
     default = type(found.parameters)()
     kept = [name for name in vars(default) if name not in found.estimated]
