@@ -44,7 +44,10 @@ def _made_by(layout: Layout) -> str:
 
 
 class Place(NamedTuple):
-    """Place of an array in the file; `offset` is None for an empty one, `values` as in `Array`."""
+    """Place of an array in the file; `values` as in `Array`.
+
+    `offset` is None for an empty array and for a compressed one.
+    """
 
     offset: int | None
     shape: tuple[int, ...]
@@ -53,10 +56,10 @@ class Place(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """A file that passed the gate: its attributes, decoded, and where its arrays lie."""
+    """A file that passed the gate: its attributes, decoded, and its arrays."""
 
     attributes: dict[str, Any]
-    places: dict[str, Place]
+    arrays: Mapped
 
 
 def check(path: Path, layout: Layout) -> Contents:
@@ -79,8 +82,9 @@ def check(path: Path, layout: Layout) -> Contents:
         _check_format(file, layout, refusal)
         attributes = _read_attributes(file, layout, refusal)
         places = dict(_read_places(file, layout, attributes, refusal))
-    contents = Contents(attributes, places)
-    _check_values(contents, Mapped(path, contents), refusal)
+    contents = Contents(attributes, Mapped(path, places))
+    with guarded(path):
+        _check_values(contents, refusal)
     return contents
 
 
@@ -167,7 +171,7 @@ def _check_dataset(
     if not array.has_dtype(dataset.dtype):
         problem = f"{dataset.name} has another type"
         raise refusal(problem, expected=array.dtype, found=str(dataset.dtype))
-    if dataset.size and dataset.id.get_offset() is None:
+    if dataset.size and dataset.id.get_offset() is None and not array.packed:
         raise refusal(
             f"{dataset.name} is not contiguous",
             expected="a contiguous, uncompressed dataset",
@@ -183,14 +187,14 @@ def _check_dataset(
         raise refusal(problem, expected=", ".join(words), found=str(list(dataset.shape)))
 
 
-def _check_values(contents: Contents, arrays: Mapped, refusal: Refusal) -> None:
+def _check_values(contents: Contents, refusal: Refusal) -> None:
     """Check that numbers which stand for something do."""
-    for name, place in contents.places.items():
+    for name, place in contents.arrays.places.items():
         if place.values is None:
             continue
         low, end = place.values
         above = len(contents.attributes[end]) if isinstance(end, str) else end
-        values = arrays[name]
+        values = contents.arrays[name]
         if values.size and not low <= values.min() <= values.max() < above:
             raise refusal(
                 f"{name} holds numbers without a meaning",
@@ -200,22 +204,38 @@ def _check_values(contents: Contents, arrays: Mapped, refusal: Refusal) -> None:
 
 
 class Mapped:
-    """The arrays of a checked file, as read-only views of one memory map."""
+    """The arrays of a checked file, read-only: views of one memory map, compressed ones in memory.
 
-    def __init__(self, path: Path, contents: Contents) -> None:
-        self._places = contents.places
+    Attributes
+    ----------
+    places : dict of str to Place
+    """
+
+    def __init__(self, path: Path, places: dict[str, Place]) -> None:
+        self.places = places
+        self._path = path
+        self._unpacked: dict[str, NDArray[Any]] = {}
         with open(path, "rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def get(self, name: str) -> NDArray[Any] | None:
         """Return an array, or None if the file does not have it."""
-        return self[name] if name in self._places else None
+        return self[name] if name in self.places else None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        offset, shape, dtype, _ = self._places[name]
+        offset, shape, dtype, _ = self.places[name]
         if offset is None:
-            return np.empty(shape, dtype)
+            if name not in self._unpacked:
+                self._unpacked[name] = self._unpack(name)
+            return self._unpacked[name]
         return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
+
+    def _unpack(self, name: str) -> NDArray[Any]:
+        """Return a compressed array, or an empty one, read-only."""
+        with h5py.File(self._path, "r", locking=False) as file:
+            values = np.asarray(file[name])
+        values.flags.writeable = False
+        return values
 
     def variants(self) -> VariantTable:
         """Return the table of variants; columns that an older file lacks are NaN."""
@@ -278,7 +298,7 @@ class Shard:
         self.assembly: str = attributes["assembly"]
         self.tissues = tuple(attributes["tissues"])
         self.provenance: dict[str, Any] = attributes["provenance"]
-        self._arrays = Mapped(self.path, contents)
+        self._arrays = contents.arrays
         self._contigs = {name: self._load(name) for name in self.contigs}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -503,7 +523,7 @@ def open_windows(path: Path) -> Windows:
         If the file is not a whole, valid file that this version can read.
     """
     contents = check(path, WINDOWS)
-    arrays = Mapped(path, contents)
+    arrays = contents.arrays
     names = ("kmers", "signal", "observed", "start")
     kmers, signal, state, start = (arrays[f"/windows/{name}"] for name in names)
     return Windows(kmers, signal, state, start, arrays.variants(), contents.attributes)

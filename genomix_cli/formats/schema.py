@@ -39,7 +39,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Array:
-    """A dataset: contiguous, uncompressed, little-endian.
+    """A dataset: little-endian, contiguous and uncompressed unless `packed`.
 
     Attributes
     ----------
@@ -55,6 +55,8 @@ class Array:
     values : tuple, optional
         The least value, and the one above the greatest; a name stands for the number of entries
         of an attribute.
+    packed : bool
+        True if it may be compressed in chunks (gzip), and then is held in memory as a whole.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Array:
     text: str
     required: bool = True
     values: tuple[int, int | str] | None = None
+    packed: bool = False
 
     def has_dtype(self, dtype: np.dtype) -> bool:
         """Return True if `dtype` is what the table asks for."""
@@ -327,7 +330,7 @@ _ALIGNED_COLUMNS = {
 SEQUENCES = Layout(
     name="sequences",
     format="genomix-sequences",
-    version=2,
+    version=3,
     text="Sequences of equal length, one per row, with what is known of each. "
     "Made by `genomix prepare sequences` and `genomix simulate sequences`.",
     attributes=(
@@ -361,8 +364,10 @@ SEQUENCES = Layout(
             "/sequences/codes",
             "uint8",
             ("sequence", "base"),
-            "Sets of bases: A 1, C 2, G 4, T 8 and their sums (IUPAC letters), N 15.",
+            "Sets of bases: A 1, C 2, G 4, T 8 and their sums (IUPAC letters), N 15. Compressed "
+            "(gzip, chunks of rows) if of 64 KiB to 256 MiB.",
             values=(0, SETS),
+            packed=True,
         ),
         *_columns("/sequences", "sequence", _SEQUENCE_COLUMNS, ("contig", "start", "strand")),
         *_columns("/columns", "base", _ALIGNED_COLUMNS, _ALIGNED_COLUMNS),
@@ -382,6 +387,7 @@ SEQUENCES = Layout(
     history=(
         "First version.",
         "`measurement`. A file without it says nothing of its assay.",
+        "`/sequences/codes` may be compressed.",
     ),
     prepare="genomix prepare sequences",
 )

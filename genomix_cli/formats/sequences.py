@@ -207,7 +207,7 @@ class Sequences:
 
 
 def open_sequences(path: Path) -> Sequences:
-    """Open a file of sequences; `codes` is a read-only view of a memory map.
+    """Open a file of sequences; `codes` is read-only, and a memory map unless it is compressed.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def open_sequences(path: Path) -> Sequences:
 
 
 def _read(path: Path, contents: Contents) -> Sequences:
-    arrays = Mapped(path, contents)
+    arrays = contents.arrays
     attributes = contents.attributes
     names = np.char.decode(arrays["/sequences/name"], "utf-8")
     if len(np.unique(names)) < len(names):
@@ -236,8 +236,8 @@ def _read(path: Path, contents: Contents) -> Sequences:
         default_label=attributes["label"],
         contigs=dict(attributes["contigs"]),
         assembly=attributes["assembly"],
-        windows=_optional(Windows, contents, arrays, "sequences"),
-        columns=_optional(Columns, contents, arrays, "columns"),
+        windows=_optional(Windows, arrays, "sequences"),
+        columns=_optional(Columns, arrays, "columns"),
         measurement=_measurement(path, attributes.get("measurement", {})),
     )
     if bool(attributes["aligned"]) != sequences.aligned:
@@ -260,9 +260,9 @@ def provenance_of(path: Path) -> dict[str, Any]:
     return check(Path(path), SEQUENCES).attributes["provenance"]
 
 
-def _optional(kind: Any, contents: Contents, arrays: Mapped, folder: str) -> Any:
+def _optional(kind: Any, arrays: Mapped, folder: str) -> Any:
     paths = [f"/{folder}/{name}" for name in kind._fields]
-    if not all(path in contents.places for path in paths):
+    if not all(path in arrays.places for path in paths):
         return None
     return kind(*(arrays[path] for path in paths))
 

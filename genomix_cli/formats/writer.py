@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ from genomix_cli.provenance import is_device
 ALIGNMENT = 64
 # Larger than any metadata that HDF5 writes at once.
 LARGEST_HELD = 1 << 20
+# Bytes of an array that it pays to compress, and about those of a chunk, below HDF5's cache.
+PACKED = 1 << 16, 1 << 28
+CHUNK = 1 << 19
 
 
 class _Disk(io.RawIOBase):
@@ -191,4 +195,17 @@ class LayoutWriter:
         if not (all(fits) and array.has_dtype(dtype)):
             raise ValueError(f"{array.path} is {array.dtype} {array.shape}, not {dtype} {shape}")
         path = array.path.replace(CONTIG, contig)
-        return self._file.create_dataset(path, shape, dtype, track_times=False)
+        packing = _packing(shape, dtype) if array.packed else {}
+        return self._file.create_dataset(path, shape, dtype, track_times=False, **packing)
+
+
+def _packing(shape: tuple[int, ...], dtype: np.dtype) -> dict[str, Any]:
+    """Return how h5py compresses an array in chunks of rows; nothing if it is small or large.
+
+    What is compressed is held in memory when read, where larger arrays are mapped.
+    """
+    row = math.prod(shape[1:]) * dtype.itemsize
+    if not PACKED[0] <= row * shape[0] <= PACKED[1]:
+        return {}
+    chunks = (min(max(CHUNK // row, 1), shape[0]), *shape[1:])
+    return {"chunks": chunks, "compression": "gzip", "compression_opts": 1}

@@ -195,7 +195,7 @@ def test_the_same_calls_give_the_same_bytes(whole: Path, tmp_path: Path) -> None
 
 
 def test_arrays_are_contiguous_and_aligned(whole: Path) -> None:
-    places = check(whole, GENOME).places
+    places = check(whole, GENOME).arrays.places
     assert len(places) == 2 * 4 + 1 + len(VariantTable._fields)
     for place in places.values():
         size = int(np.prod(place.shape)) * place.dtype.itemsize

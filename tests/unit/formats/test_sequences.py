@@ -44,6 +44,7 @@ def sequences(**changes: object) -> Sequences:
     return replace(made, **changes)
 
 
+LARGE = 3000
 COLUMNS = Columns(
     np.zeros(4, np.int16),
     np.arange(4),
@@ -161,3 +162,52 @@ def test_other_files_are_none(tmp_path: Path) -> None:
     short.write_bytes(short.read_bytes()[:-100])
     with pytest.raises(DataError, match="cut short"):
         open_sequences(short)
+
+
+def large() -> Sequences:
+    """So many sequences that their codes are compressed."""
+    rng = np.random.default_rng(0)
+    return Sequences(
+        names=np.array([f"s{i}" for i in range(LARGE)]),
+        codes=(1 << rng.integers(0, 4, (LARGE, 500))).astype(np.uint8),
+        group=np.arange(LARGE),
+        split=np.full(LARGE, ""),
+    )
+
+
+def test_many_codes_are_compressed_and_read_back(tmp_path: Path) -> None:
+    made = large()
+    path = write(tmp_path / "a.h5", made)
+    assert path.stat().st_size < made.codes.nbytes / 2
+    with h5py.File(path) as file:
+        codes = file["/sequences/codes"]
+        assert (codes.compression, codes.chunks) == ("gzip", (1048, 500))
+    opened = open_sequences(path)
+    np.testing.assert_array_equal(opened.codes, made.codes)
+    assert not opened.codes.flags.writeable
+    assert write(tmp_path / "b.h5", made).read_bytes() == path.read_bytes()
+
+
+def test_few_codes_and_very_many_stay_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genomix_cli.formats import writer
+
+    with h5py.File(write(tmp_path / "few.h5", sequences())) as file:
+        assert file["/sequences/codes"].chunks is None
+    monkeypatch.setattr(writer, "PACKED", (1 << 16, 1 << 20))
+    path = write(tmp_path / "many.h5", large())
+    with h5py.File(path) as file:
+        assert file["/sequences/codes"].chunks is None
+    np.testing.assert_array_equal(open_sequences(path).codes, large().codes)
+
+
+def test_a_damaged_chunk_is_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", large())
+    with h5py.File(path, "r+") as file:  # drops the seal
+        chunk = file["/sequences/codes"].id.get_chunk_info(1)
+    data = bytearray(path.read_bytes())
+    data[chunk.byte_offset + 100 : chunk.byte_offset + 200] = bytes(100)
+    path.write_bytes(data)
+    with pytest.raises(DataError):
+        open_sequences(path)
