@@ -1,114 +1,141 @@
-"""Overhead of a training step of GMT beyond its arithmetic, as a Markdown table.
+"""Overhead of training beyond the arithmetic of a network, as a row of a Markdown table.
 
-    python benchmarks/training_overhead.py SHARD.h5 [--steps 40] [--rounds 3]
+    python benchmarks/training_overhead.py [--epochs 3] [--batches 0] [--rounds 3] -- ARGUMENTS
 
-SHARD is that of a simulated genome with four tracks (`benchmarks/weights.sh`). One thread, fp32,
-GMT `mini`, two windows of up to 128 variants a step. In turns, from the same weights:
+ARGUMENTS are those of `genomix train`. Its first fit is held back, and then done in turns, from the
+same weights:
 
 bare
-    A PyTorch loop over batches that lie in memory: loss, backward, clipping, AdamW.
+    A PyTorch loop over batches that lie in memory: loss, backward, clipping, AdamW; after each
+    epoch the predictions and metrics of the validation part.
 fit
-    What `genomix train` runs: windows read from the shard, Lightning, logs, a schedule of the
-    learning rate. A fit of twice as many steps less one of as many, so that starting, validating
-    and saving are left out; the bare loop has the batches of the difference.
+    What `genomix train` runs: batches made as they are asked for, Lightning, a schedule of the
+    learning rate, checkpoints; with the start of it, and the end.
+
+CPU time of one process, so that what else runs on the machine hardly counts. `--batches` makes
+epochs shorter.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader, Subset
 
-from genomix_cli.formats.genome_shard import Shard, open_shard
+from genomix_cli.cli.main import app
+from genomix_cli.learning import lightning
 from genomix_cli.learning.fit_settings import FitConfig
-from genomix_cli.learning.loop import fit
-from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
-from genomix_cli.variants.train.dataset import VariantDataset, collate
-from genomix_cli.variants.train.task import VariantTask
-
-WINDOWS, VARIANTS = 2, 128
-RATE, CLIP, DECAY = 1e-3, 1.0, 0.01
 
 
-def made(shard: Shard) -> VariantTask:
-    """A task with the same weights each time."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return VariantTask(GMT(GMTConfig(shard.modalities, **PRESETS["mini"])), shard.variants)
+class HeldBack(BaseException):
+    """The arguments of a fit, instead of it; no error that the command would report."""
 
 
-def loader(shard: Shard, steps: int) -> DataLoader[Any]:
-    """So many batches of windows spread over the first contig, read as they are asked for."""
-    module = made(shard).module
-    rows = np.flatnonzero(np.isfinite(shard.variants.label) & (shard.variants.contig == 0))
-    data = VariantDataset(
-        shard,
-        rows,
-        n_bins=module.n_bins,
-        core_bins=module.core_bins,
-        flank=module.flank,
-        max_group=VARIANTS,
-        augment=True,
-    )
-    return DataLoader(Subset(data, range(steps * WINDOWS)), WINDOWS, collate_fn=collate)
+class First:
+    """The first batches of a loader, made as they are asked for."""
+
+    def __init__(self, loader: Any, most: int) -> None:
+        self.loader, self.most = loader, most or len(loader)
+
+    def __len__(self) -> int:
+        return min(self.most, len(self.loader))
+
+    def __iter__(self) -> Any:
+        return islice(iter(self.loader), self.most)
 
 
-def bare(shard: Shard, batches: list[Any]) -> float:
-    """Seconds of a step."""
-    task, generator = made(shard), torch.Generator().manual_seed(0)
-    module = task.module.train()
-    optimiser = torch.optim.AdamW(module.parameters(), RATE, weight_decay=DECAY)
-    start = time.perf_counter()
-    for batch in batches:
-        optimiser.zero_grad()
-        task.losses(batch, generator)["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
-        optimiser.step()
-    return (time.perf_counter() - start) / len(batches)
+def held_back(arguments: list[str]) -> tuple[Any, ...]:
+    """Task, loaders and configuration of the first fit of a command."""
 
+    def run(*fit: Any) -> None:
+        raise HeldBack(*fit)
 
-def fitted(shard: Shard, steps: int) -> float:
-    """Seconds of a fit of one epoch."""
-    task, batches = made(shard), loader(shard, steps)
-    config = FitConfig(epochs=1, learning_rate=RATE, weight_decay=DECAY, clip=CLIP, quiet=True)
+    real, lightning.run = lightning.run, run
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        cpu = torch.device("cpu")
-        fit(task, lambda epoch: batches, loader(shard, 1), config, Path(folder), cpu, 0)
-        return time.perf_counter() - start
+        try:
+            app(["train", *arguments, "-o", f"{folder}/run", "-q"], standalone_mode=False)
+        except HeldBack as held:
+            return held.args
+        finally:
+            lightning.run = real
+    raise SystemExit("nothing was fitted")
+
+
+def bare(task: Any, epochs: list[list[Any]], valid: list[Any], config: FitConfig) -> None:
+    """Train as a script would."""
+    module, generator = task.module, torch.Generator().manual_seed(0)
+    optimiser = torch.optim.AdamW(
+        module.parameters(), config.learning_rate, weight_decay=config.weight_decay
+    )
+    for batches in epochs:
+        module.train()
+        for batch in batches:
+            optimiser.zero_grad()
+            task.losses(batch, generator)["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), config.clip)
+            optimiser.step()
+        module.eval()
+        with torch.inference_mode():
+            task.metrics([task.predict(batch) for batch in valid])
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """CPU time of a call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def main() -> None:
-    """Take turns, print the table."""
+    """Take turns, print the row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("shard", type=Path)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("arguments", nargs="+")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    shard, n = open_shard(options.shard), options.steps
-    start = time.perf_counter()
-    batches = list(loader(shard, 2 * n))[n:]
-    reading = (time.perf_counter() - start) / (2 * n)
+    task, loader, valid, config, _, device, seed, _, _ = held_back(options.arguments)
+    config = replace(config, epochs=options.epochs, patience=0, quiet=True, checkpoint_every=0)
+    config = replace(config, validations_per_epoch=1)
+    start = copy.deepcopy(task.module)
+
+    def first(epoch: int) -> First:
+        return First(loader(epoch), options.batches)
+
+    validation = First(valid() if callable(valid) else valid, options.batches)
+    validation = First(list(validation), 0)
+    epochs = [list(first(epoch)) for epoch in range(options.epochs)]
+
+    def again() -> None:
+        task.module = copy.deepcopy(start)
+
+    def fit() -> None:
+        with tempfile.TemporaryDirectory() as own:
+            folder = Path(own)
+            lightning.run(task, first, validation, config, folder, device, seed, None, False)
+
     loops, fits = [], []
     for _ in range(options.rounds):
-        loops.append(bare(shard, batches))
-        once, twice = (fitted(shard, steps) for steps in (n, 2 * n))
-        fits.append((twice - once) / n)
-    print("| | ms per step | to the bare loop |\n|---|---|---|")
-    for name, seconds in (
-        ("bare loop, batches in memory", median(loops)),
-        ("reading and encoding the batches", reading),
-        ("`genomix train`", median(fits)),
-    ):
-        print(f"| {name} | {1e3 * seconds:.0f} | {seconds / median(loops):.2f}x |")
+        again()
+        loops.append(seconds(lambda: bare(task, epochs, validation, config)))
+        again()
+        fits.append(seconds(fit))
+    steps = sum(map(len, epochs))
+    each = [1e3 * median(found) / steps for found in (loops, fits)]
+    size = sum(p.numel() for p in start.parameters())
+    print("| parameters | steps | bare loop, ms a step | `genomix train`, ms a step | ratio |")
+    print("|---|---|---|---|---|")
+    print(f"| {size:,} | {steps} | {each[0]:.2f} | {each[1]:.2f} | {each[1] / each[0]:.2f} |")
 
 
 if __name__ == "__main__":

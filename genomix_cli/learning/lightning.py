@@ -256,6 +256,50 @@ class Best(ModelCheckpoint):
             state_dict = {**state_dict, **moved, "dirpath": self.dirpath, "best_k_models": best}
         super().load_state_dict(state_dict)
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights of the task's module."""
+        state = torch.load(self.best_model_path, map_location="cpu", weights_only=True)
+        of_task = "module."
+        return {
+            name.removeprefix(of_task): tensor
+            for name, tensor in state["state_dict"].items()
+            if name.startswith(of_task)
+        }
+
+
+class BestInMemory(Callback):
+    """The best weights of a fit that nobody resumes: a small network would wait for the disk.
+
+    Parameters
+    ----------
+    monitor : str
+        Metric that is to be high.
+
+    Attributes
+    ----------
+    best_model_score : float or None
+        As `ModelCheckpoint` has it; None before the first validation.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self._monitor = monitor
+        self._weights: dict[str, Tensor] = {}
+        self.best_model_score: float | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the weights if they are better than all before."""
+        score = float(trainer.callback_metrics[self._monitor])
+        score = -math.inf if math.isnan(score) else score
+        if self.best_model_score is None or score > self.best_model_score:
+            assert isinstance(pl_module, LightningTask)
+            state = pl_module.module.state_dict()
+            self._weights = {name: tensor.to("cpu", copy=True) for name, tensor in state.items()}
+            self.best_model_score = score
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights of the task's module."""
+        return self._weights
+
 
 class Last(ModelCheckpoint):
     """The last checkpoint, which a run is resumed from."""
@@ -301,15 +345,7 @@ def run(
     resumable: bool,
 ) -> FitResult:
     """See `genomix_cli.learning.loop.fit`."""
-    best = Best(
-        folder / "checkpoints",
-        filename="best",
-        monitor=config.monitor,
-        mode="max",
-        enable_version_counter=False,
-    )
-    # After the best one, which it names.
-    last = Last(folder / "checkpoints", filename="last", enable_version_counter=False)
+    kept = _kept(config, folder / "checkpoints", resumable)
     precision = _precision(config.precision, device)
     check_strategy(config, task.module, device, precision)
     plain = task.module
@@ -320,20 +356,30 @@ def run(
         module = LightningTask(task, train_loader, valid_loader, config, seed)
         # Lightning leaves a module in the mode that it finds it in.
         module.train()
-        trainer = _trainer(config, folder, device, [best, last] if resumable else [best])
+        trainer = _trainer(config, folder, device, kept)
         _fit(trainer, module, resume)
     finally:
         task.module = plain
-    # Among several processes the first one's folder may be gone as soon as it has read its own.
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    best = kept[0]
     # The best weights, not the last: early stopping ends after them.
-    plain.load_state_dict(
-        {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
-    )
+    plain.load_state_dict(best.weights())
+    # Among several processes the first one's folder may be gone as soon as it has read its own.
     trainer.strategy.barrier()
     assert best.best_model_score is not None
     epochs = trainer.fit_loop.epoch_progress.total.ready
     return FitResult(float(best.best_model_score), epochs, tuple(module.history))
+
+
+def _kept(config: FitConfig, folder: Path, resumable: bool) -> list[Any]:
+    """Return what keeps the best weights, then what keeps the last, if a run may be resumed."""
+    if not resumable and not _sharded(config):
+        return [BestInMemory(config.monitor)]
+    best = Best(
+        folder, filename="best", monitor=config.monitor, mode="max", enable_version_counter=False
+    )
+    # After the best one, which it names.
+    last = Last(folder, filename="last", enable_version_counter=False)
+    return [best, last] if resumable else [best]
 
 
 def _fit(trainer: pl.Trainer, module: LightningTask, resume: Path | None) -> None:
@@ -388,6 +434,8 @@ def _trainer(
         default_root_dir=folder,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
+        # Without one of ours, Lightning would write checkpoints of its own.
+        enable_checkpointing=any(isinstance(each, ModelCheckpoint) for each in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=10,
@@ -401,9 +449,10 @@ def _loggers(folder: Path, config: FitConfig) -> Any:
 
 
 def can_fuse(device: torch.device, config: FitConfig) -> bool:
-    """Return True if one kernel may update all weights: on one GPU, without a scaler of fp16."""
+    """Return True if one kernel may update all weights: on one device, without a scaler of fp16."""
     precision = _precision(config.precision, device)
-    return device.type == "cuda" and config.devices == 1 and not precision.startswith("16")
+    one = device.type in ("cpu", "cuda") and config.devices == 1
+    return one and not precision.startswith("16")
 
 
 def _precision(name: str, device: torch.device) -> str:

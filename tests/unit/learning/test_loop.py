@@ -17,7 +17,6 @@ from genomix_cli.learning.loop import fit
 
 pytest.importorskip("lightning")
 
-from genomix_cli.learning import lightning
 from genomix_cli.learning.lightning import can_fuse, warmup_cosine
 
 CONFIG = FitConfig(epochs=4, learning_rate=0.05, patience=0, checkpoint_every=1)
@@ -70,8 +69,16 @@ def batches(epoch: int) -> DataLoader[Tensor]:
     return DataLoader(data, batch_size=None)  # type: ignore[arg-type]
 
 
-def run(task: Line, folder: Path, config: FitConfig = CONFIG, resume: Path | None = None):
-    return fit(task, batches, batches(99), config, folder, torch.device("cpu"), 7, resume)
+def run(
+    task: Line,
+    folder: Path,
+    config: FitConfig = CONFIG,
+    resume: Path | None = None,
+    *,
+    resumable: bool = True,
+):
+    arguments = (config, folder, torch.device("cpu"), 7, resume)
+    return fit(task, batches, batches(99), *arguments, resumable=resumable)
 
 
 def test_it_learns_and_keeps_logs_and_checkpoints(tmp_path: Path) -> None:
@@ -85,10 +92,31 @@ def test_it_learns_and_keeps_logs_and_checkpoints(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").glob("events.out.tfevents*"))
 
 
-def test_the_module_ends_with_its_best_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resumable", [True, False])
+def test_the_module_ends_with_its_best_weights(tmp_path: Path, resumable: bool) -> None:
     task = WorseLater()
-    run(task, tmp_path)
+    result = run(task, tmp_path, resumable=resumable)
+    assert result.best == pytest.approx(0.9)
     assert task.module[1].weight.item() == pytest.approx(task.snapshots[1], rel=1e-6)
+
+
+class NumberLater(WorseLater):
+    """Validates to no number, then to one."""
+
+    def metrics(self, predictions: list[float]) -> dict[str, float]:
+        score = super().metrics(predictions)["auroc"]
+        return {"auroc": float("nan") if len(self.scores) == 1 else score}
+
+
+def test_any_number_is_better_than_none(tmp_path: Path) -> None:
+    task = NumberLater()
+    assert run(task, tmp_path, resumable=False).best == pytest.approx(0.9)
+    assert task.module[1].weight.item() == pytest.approx(task.snapshots[1], rel=1e-6)
+
+
+def test_a_fit_that_nobody_resumes_writes_nothing(tmp_path: Path) -> None:
+    run(Line(), tmp_path, replace(CONFIG, checkpoint_every=0, quiet=True), resumable=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_early_stopping(tmp_path: Path) -> None:
@@ -196,11 +224,10 @@ def test_the_schedule_warms_up_and_anneals() -> None:
 def test_one_kernel_updates_all_weights_and_gradients_are_still_clipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a GPU: Lightning clips no gradients of an optimiser that would unscale them itself."""
+    """Lightning clips no gradients of an optimiser that would unscale them itself."""
     made = []
     adamw = torch.optim.AdamW
     monkeypatch.setattr(torch.optim, "AdamW", lambda *a, **k: made.append(k) or adamw(*a, **k))
-    monkeypatch.setattr(lightning, "can_fuse", lambda *_: True)
     config = replace(CONFIG, epochs=1, precision="bf16-mixed", clip=1.0)
     assert run(Line(), tmp_path / "a", config).epochs == 1
     assert made[0]["fused"]
@@ -210,6 +237,7 @@ def test_where_weights_are_updated_by_one_kernel() -> None:
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
     bf16 = FitConfig(precision="bf16-mixed")
     assert can_fuse(cuda, bf16)
-    assert not can_fuse(cpu, bf16)
+    assert can_fuse(cpu, bf16)
+    assert not can_fuse(torch.device("mps"), bf16)
     assert not can_fuse(cuda, replace(bf16, devices=2))
     assert not can_fuse(cuda, replace(bf16, precision="16-mixed"))
