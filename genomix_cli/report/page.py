@@ -40,6 +40,12 @@ class Card(NamedTuple):
     value: str
     note: str
 
+    @classmethod
+    def of(cls, title: str, interval: Interval, about: str, *, sign: bool = False) -> Card:
+        """Return the card of a value, with the ends of its interval in the note."""
+        value, _, ends = interval.text(sign=sign).partition(" ")
+        return cls(title[0].upper() + title[1:], value, f"{about} {ends}".strip())
+
 
 class Section(NamedTuple):
     """A section that only some studies have: title, figure, and HTML below the figure."""
@@ -103,18 +109,16 @@ def write_report(
 
 def cards(results: Results) -> list[Card]:
     """Return the figures that a reader wants first: the model, its rival, and what parts them."""
-    name, title = results.metric, TITLES[results.metric]
-    title = title[0].upper() + title[1:]
+    name = results.metric
     main = next((row for row in results.outcomes if row.main), None)
     best = next((row for row in results.outcomes if row.name == results.best), None)
 
     def card(what: str, row: OutcomeResult) -> Card:
-        value, _, ends = row.metrics[name].interval.text().partition(" ")
-        return Card(what, value, f"{row.name} {ends}".strip())
+        return Card.of(what, row.metrics[name].interval, row.name)
 
     found = []
     if main is not None:
-        found.append(card(title, main))
+        found.append(card(TITLES[name], main))
     if results.batches is not None and results.batches.results is not None and main is not None:
         rows = results.batches.results.outcomes
         found.append(
@@ -123,9 +127,8 @@ def cards(results: Results) -> list[Card]:
     if best is not None:
         found.append(card("Best baseline", best))
     if main is not None and main.against_best is not None:
-        difference = main.against_best.differences[name].text(sign=True)
-        value, _, ends = difference.partition(" ")
-        found.append(Card("Difference", value, f"{main.against_best.verdict} {ends}".strip()))
+        difference = main.against_best.differences[name]
+        found.append(Card.of("Difference", difference, main.against_best.verdict, sign=True))
     return found
 
 

@@ -680,6 +680,19 @@ DIFFERENCES = [
     ),
 ]
 
+PAGES = [
+    *_of(
+        "variants/evaluate/suite/figures.py",
+        "unit/variants/evaluate/suite/test_run.py",
+        ("for entrant in suite.entrants)", "for entrant in suite.entrants[:TOGETHER])"),
+    ),
+    *_of(
+        "variants/evaluate/leaderboard.py",
+        "unit/variants/evaluate/test_leaderboard.py",
+        ("for row in best if row is not others[0]]", "for row in best]"),
+    ),
+]
+
 TERMINAL = [
     *_of(
         "cli/output.py",
@@ -784,6 +797,7 @@ MUTATIONS = [
     *ACTIVITY,
     *DIFFERENCES,
     *SUITE,
+    *PAGES,
     *TERMINAL,
     *BASELINES,
 ]

@@ -22,11 +22,11 @@ from genomix_cli.errors import CheckError, DataError, guarded
 from genomix_cli.genome.tables import open_table
 from genomix_cli.provenance import Provenance, atomic_path, check_folder
 from genomix_cli.report.canvas import style
-from genomix_cli.report.page import write_page
+from genomix_cli.report.page import Card, write_page
 from genomix_cli.variants.evaluate.suite import figures
 from genomix_cli.variants.evaluate.suite.files import FORMAT as EVALUATION
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Truth
-from genomix_cli.variants.evaluate.suite.results import Metrics, verdict
+from genomix_cli.variants.evaluate.suite.results import Metrics, said, verdict
 from genomix_cli.variants.requests import LeaderboardRequest
 
 log = logging.getLogger("genomix")
@@ -336,6 +336,23 @@ def headline(board: Board) -> str:
     return f"{figure}."
 
 
+def cards(board: Board) -> list[Card]:
+    """Return the figures that a reader wants first: the leader, its lead, the ceiling."""
+    leader, *others = board.rows
+    found = [Card.of(MEASURES[board.main].title, leader.metrics[board.main], leader.name)]
+    kind = "baseline" if leader.kind in ("model", "stack") else "model"
+    rivals = [("next", row) for row in others[:1]]
+    best = [row for row in others if row.kind == kind][:1]
+    rivals += [(f"best {kind}", row) for row in best if row is not others[0]]
+    for what, row in rivals:
+        # Paired; the metrics are not where one scores fewer variants.
+        about = said(row.name, row.behind)
+        found.append(Card.of(f"Lead over the {what}", row.behind, about, sign=True))
+    if board.main in board.ceiling:
+        found.append(Card.of("Ceiling", board.ceiling[board.main], "the true probabilities"))
+    return found
+
+
 def description(board: Board) -> list[str]:
     """Return what was tested, and how."""
     lines = [f"{board.variants:,} held-out variants of {', '.join(board.contigs)}"]
@@ -367,6 +384,7 @@ def _write(board: Board, made: Provenance, folder: Path) -> None:
             title="Leaderboard",
             headline=headline(board),
             sub="; ".join(description(board)),
+            cards=cards(board),
             warnings=board.notes,
             made=made,
             **{"board": board, "measures": MEASURES, "figures": figures, "verdict": verdict},

@@ -24,6 +24,7 @@ from genomix_cli.variants.evaluate.suite.results import (
 
 if TYPE_CHECKING:
     from genomix_cli.variants.evaluate.leaderboard import Row
+    from genomix_cli.variants.evaluate.suite.entrants import Entrant
 
 WIDTH = 9.0
 # Entrants whose curves are drawn together.
@@ -67,7 +68,13 @@ def forest(
 
 
 def _pens(suite: Suite) -> dict[str, canvas.Look]:
-    return canvas.looks(entrant.name for entrant in suite.entrants[:TOGETHER])
+    return canvas.looks(entrant.name for entrant in suite.entrants)
+
+
+def _first_of(entrants: Sequence[Entrant]) -> str:
+    """Say where not all are drawn."""
+    more = len(entrants) > TOGETHER
+    return f"; the first {TOGETHER} of {len(entrants)}" if more else ""
 
 
 def curves(suite: Suite) -> canvas.Picture | None:
@@ -97,12 +104,14 @@ def curves(suite: Suite) -> canvas.Picture | None:
             xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y, aspect="equal", anchor="N"
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    return canvas.Picture("curves", "ROC and precision-recall curves, with their areas.", figure)
+    caption = f"ROC and precision-recall curves, with their areas{_first_of(suite.entrants)}."
+    return canvas.Picture("curves", caption, figure)
 
 
 def reliability(suite: Suite) -> canvas.Picture | None:
     """Draw the frequency of label 1 against its probability."""
-    shown = [e for e in suite.entrants if e.probability is not None][:TOGETHER]
+    calibrated = [e for e in suite.entrants if e.probability is not None]
+    shown = calibrated[:TOGETHER]
     if MEASURES[suite.results.main].target != "label" or not shown:
         return None
     label = suite.truth.label
@@ -121,7 +130,8 @@ def reliability(suite: Suite) -> canvas.Picture | None:
         canvas.head(ax, canvas.short(entrant.name, 34))
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
-    caption = "Reliability in bins of equal mass. Bars: 95 % (Wilson). On the line: calibrated."
+    caption = "Reliability in bins of equal mass. Bars: 95 % (Wilson). On the line: calibrated"
+    caption = f"{caption}{_first_of(calibrated)}."
     return canvas.Picture("reliability", caption, figure)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genomix_cli.provenance import Provenance
-from genomix_cli.report.page import write_page
+from genomix_cli.report.page import Card, write_page
 from genomix_cli.variants.evaluate.suite import figures
 from genomix_cli.variants.evaluate.suite.controls import MEANING
 from genomix_cli.variants.evaluate.suite.measures import MEASURES
@@ -15,6 +15,7 @@ from genomix_cli.variants.evaluate.suite.results import (
     Suite,
     SuiteResults,
     headline,
+    said,
     verdict,
 )
 from genomix_cli.variants.requests import SuiteRequest
@@ -38,6 +39,7 @@ def write_report(suite: Suite, request: SuiteRequest, made: Provenance, path: Pa
         heading=request.shard.name,
         headline=headline(results),
         sub="; ".join(description(results)),
+        cards=cards(results),
         warnings=results.notes,
         made=made,
         **{"suite": suite, "results": results, "main": results.main, "figures": figures},
@@ -46,6 +48,21 @@ def write_report(suite: Suite, request: SuiteRequest, made: Provenance, path: Pa
         smaller_is_better=[m.title for m in measures.values() if not m.larger_is_better],
         **{"verdict": verdict, "IS_ABOVE": IS_ABOVE, "IS_BELOW": IS_BELOW},
     )
+
+
+def cards(results: SuiteResults) -> list[Card]:
+    """Return the figures that a reader wants first: the model, its best rival, the ceiling."""
+    first, main, rival = results.first, results.main, results.best_rival
+    found = [Card.of(MEASURES[main].title, first.metrics[main], first.name)]
+    if rival is not None:
+        fewer = f", {rival.n:,} variants" if rival.n < first.n else ""
+        title = "Best baseline" if rival.kind == "baseline" else "Best other score"
+        found.append(Card.of(title, rival.metrics[main], f"{rival.name}{fewer}"))
+        difference = rival.difference[main]
+        found.append(Card.of("Difference", difference, said(rival.name, difference), sign=True))
+    if main in results.ceiling:
+        found.append(Card.of("Ceiling", results.ceiling[main], "the true probabilities"))
+    return found
 
 
 def description(results: SuiteResults) -> list[str]:

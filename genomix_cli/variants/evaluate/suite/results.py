@@ -220,6 +220,14 @@ def verdict(difference: Interval) -> str:
     return {1: IS_BELOW, 0: LEVEL, -1: IS_ABOVE}[difference.sign]
 
 
+def said(name: str, difference: Interval) -> str:
+    """Say where another entrant stands; its name alone without an interval to judge by."""
+    if isnan(difference.low):
+        return name
+    word = verdict(difference)
+    return f"{name} {word}" if word == LEVEL else f"{name} is {word}"
+
+
 def headline(results: SuiteResults) -> str:
     """Say who is above whom by the main metric, and where the first model stands.
 

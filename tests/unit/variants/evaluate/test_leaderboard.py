@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.detect import is_evaluation
 from genomix_cli.inspection import inspect
-from genomix_cli.variants.evaluate.leaderboard import Board, headline, make_leaderboard
+from genomix_cli.variants.evaluate.leaderboard import Board, cards, headline, make_leaderboard
 from genomix_cli.variants.evaluate.suite.run import evaluate_suite
 from genomix_cli.variants.requests import LeaderboardRequest, SimulationRequest, SuiteRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
@@ -28,6 +30,8 @@ from tests.toy_variant_model import save_toy, toy_registered
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 pytest.importorskip("lightning")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +181,70 @@ def test_the_headline_says_whom_the_leader_is_not_above(board: Board) -> None:
     level = replace(board, rows=(board.rows[0], as_good))
     assert "No difference that an interval supports to behind." in headline(level)
     assert headline(replace(board, rows=board.rows[:1])).endswith("is the ceiling.")
+
+
+def test_the_figures_on_top_are_paired_leads(board: Board) -> None:
+    leader, second = board.rows[:2]
+    metric, lead, *others = cards(board)
+    value, _, ends = leader.metrics["auroc"].text().partition(" ")
+    assert metric == ("AUROC", value, f"{leader.name} {ends}")
+    assert lead.title == "Lead over the next"
+    assert lead.value == f"{second.behind.value:+.3f}"
+    assert lead.note.startswith(f"{second.name} is above [")
+    assert others[-1].title == "Ceiling"
+    as_model = replace(leader, kind="model")
+    rest = [replace(row, kind="baseline") for row in board.rows[2:]]
+    alone = replace(board, rows=(as_model, second, *rest), ceiling={})
+    lead = cards(alone)[2]
+    assert lead.title == "Lead over the best baseline"
+    assert lead.note.startswith(f"{rest[0].name} does as well [")
+    # The next is the best of them: it is said once.
+    assert len(cards(replace(alone, rows=(as_model, *rest)))) == 2
+    assert len(cards(replace(alone, rows=(as_model,)))) == 1
+    as_baseline = replace(alone, rows=(replace(leader, kind="baseline"), second, as_model))
+    assert cards(as_baseline)[2].title == "Lead over the best model"
+
+
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const room = document.querySelector("main").clientWidth;
+  const found = {
+    cut: [...document.querySelectorAll(".wide")].filter(w => w.scrollWidth > room + 1).length,
+    cards: new Set([...document.querySelectorAll(".cards li")].map(c => c.offsetTop)).size,
+    contents: document.querySelector("nav").offsetHeight,
+    paper: getComputedStyle(document.body).backgroundColor,
+  };
+  document.body.dataset.found = JSON.stringify(found);
+});
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.parametrize("name", ["of-behind/report.html", "board/leaderboard.html"])
+def test_on_paper_nothing_is_cut(
+    board: Board, reports: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    """The rules of print, on a screen as wide as what A4 leaves within its margins."""
+    text = (reports[0].parent / name).read_text()
+    text = text.replace("@media print", "@media all").replace("@media screen", "@media speech")
+    text = text.replace("</body>", f"<style>body {{ width: 186mm }}</style>{PROBE}</body>")
+    (tmp_path / "page.html").write_text(text)
+    ended = subprocess.run(
+        [
+            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"),
+            *("--blink-settings=preferredColorScheme=0", f"file://{tmp_path / 'page.html'}"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    told = re.search(r'data-found="([^"]*)"', ended.stdout)
+    assert told, ended.stderr
+    found = json.loads(told[1].replace("&quot;", '"'))
+    assert found == {"cut": 0, "cards": 1, "contents": 0, "paper": "rgb(255, 255, 255)"}
 
 
 def other_label(text: str) -> str:

@@ -21,10 +21,17 @@ from genomix_cli.learning.calibration import Platt
 from genomix_cli.report.canvas import style
 from genomix_cli.variants.conditions import Calibration
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, _names, open_models, score_models
-from genomix_cli.variants.evaluate.suite.figures import curves
+from genomix_cli.variants.evaluate.suite.figures import curves, reliability
 from genomix_cli.variants.evaluate.suite.measures import Judge
 from genomix_cli.variants.evaluate.suite.peaks import call_peaks
-from genomix_cli.variants.evaluate.suite.results import ControlResult, Suite, headline
+from genomix_cli.variants.evaluate.suite.report import cards
+from genomix_cli.variants.evaluate.suite.results import (
+    LEVEL,
+    ControlResult,
+    Suite,
+    headline,
+    verdict,
+)
 from genomix_cli.variants.evaluate.suite.run import _compare, evaluate_suite, truth_of
 from genomix_cli.variants.evaluate.suite.strata import stratifications
 from genomix_cli.variants.requests import SuiteRequest
@@ -263,15 +270,56 @@ def test_models_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     assert _names(paths) == [*paths[:3], "c"]  # a baseline is called tracks too
 
 
-@pytest.mark.parametrize("entrants", [1, 4, 5, 7])
-def test_the_legends_of_curves_are_on_the_page(suite: Suite, entrants: int) -> None:
+def repeated(suite: Suite, entrants: int) -> Suite:
+    """Return the first entrant under so many names."""
     first, result = suite.entrants[0], suite.results.entrants[0]
     names = [f"a model with a long name {i}" for i in range(entrants)]
-    many = replace(
+    return replace(
         suite,
         entrants=tuple(replace(first, name=name) for name in names),
         results=replace(suite.results, entrants=(result,) * entrants),
     )
+
+
+def test_of_many_entrants_the_first_are_drawn_and_the_caption_says_so(suite: Suite) -> None:
+    many = repeated(suite, 10)
+    # Those without a probability come first: what is drawn of the others is not of the first.
+    lacking = [replace(each, probability=None) for each in many.entrants[:8]]
+    some = replace(many, entrants=(*lacking, *many.entrants[8:]))
+    with style():
+        assert "the first 7 of 10." in curves(many).caption
+        assert "the first 7 of 10." in reliability(many).caption
+        assert "first" not in curves(repeated(suite, 7)).caption
+        picture = reliability(some)
+        assert "first" not in picture.caption
+        assert len([ax for ax in picture.figure.axes if ax.get_visible()]) == 2
+
+
+def test_the_figures_on_top_are_of_the_first_model_and_its_best_rival(suite: Suite) -> None:
+    results, rival = suite.results, suite.results.best_rival
+    metric, best, difference, ceiling = cards(results)
+    value, _, ends = results.first.metrics["auroc"].text().partition(" ")
+    assert metric == ("AUROC", value, f"{results.first.name} {ends}")
+    assert best.title == "Best baseline"
+    assert best.note.startswith(f"{rival.name} [")
+    value, _, ends = rival.difference["auroc"].text(sign=True).partition(" ")
+    assert difference.value == value
+    word = verdict(rival.difference["auroc"])
+    assert difference.note == f"{rival.name} {'' if word == LEVEL else 'is '}{word} {ends}"
+    assert ceiling == ("Ceiling", f"{results.ceiling['auroc'].value:.3f}", ceiling.note)
+    column = replace(
+        rival, kind="column", n=5, difference={"auroc": Interval(-0.2, float("nan"), float("nan"))}
+    )
+    bare = replace(results, entrants=(results.first, column), ceiling={})
+    assert [card.title for card in cards(bare)] == ["AUROC", "Best other score", "Difference"]
+    assert cards(bare)[1].note.startswith(f"{rival.name}, 5 variants")
+    assert cards(bare)[2] == ("Difference", "-0.200", rival.name)
+    assert len(cards(replace(results, entrants=results.entrants[:1], ceiling={}))) == 1
+
+
+@pytest.mark.parametrize("entrants", [1, 4, 5, 7])
+def test_the_legends_of_curves_are_on_the_page(suite: Suite, entrants: int) -> None:
+    many = repeated(suite, entrants)
     with style():
         picture = curves(many)
         assert picture is not None
