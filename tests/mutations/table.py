@@ -768,6 +768,13 @@ BASELINES = [
         ("values.flags.writeable = False", "pass"),
     ),
     *_of(
+        "cohorts/models/linear.py",
+        "unit/cohorts/models/test_defaults.py",
+        ("return STRENGTHS[int(loss.argmin())]", "return STRENGTHS[int(loss.argmax())]"),
+        ("held, kept = fold == i, fold != i", "held, kept = fold == i, fold == fold"),
+        ("% FOLDS if count[k] > 1 else -1", "% FOLDS"),
+    ),
+    *_of(
         "cohorts/models/xgboost.py",
         "unit/cohorts/models/test_baselines.py",
         ("np.nextafter(condition, np.float32(-np.inf))", "condition"),

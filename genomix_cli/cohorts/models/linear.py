@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_ITERATIONS = 2000
+# What a logistic regression chooses its penalty from, and the folds it does so by.
+STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
+FOLDS = 3
 
 
 class Linear(NamedTuple):
@@ -92,13 +95,14 @@ class LogisticConfig:
 
     Attributes
     ----------
-    c : float
-        Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn.
+    c : float or "auto"
+        Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn. ``auto``:
+        that of `STRENGTHS` with the least log loss in three folds of the samples to learn from.
     balanced : bool
         Give every class the same weight, however rare.
     """
 
-    c: Positive = 1.0
+    c: Annotated[float, Within(0, above=True)] | Literal["auto"] = "auto"
     balanced: bool = False
 
 
@@ -112,16 +116,48 @@ class Logistic(LinearModel):
     }
 
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
-        return ridge_logistic(x, y, self.config.c, self.config.balanced)
+        c, balanced = self.config.c, self.config.balanced
+        if c == "auto":
+            c = best_strength(x, y, balanced)
+        return ridge_logistic(x, y, c, balanced)
 
 
-def ridge_logistic(x: Floats, y: NDArray[np.int64], c: float, balanced: bool = False) -> Linear:
-    """Minimise ``c sum of losses + |w|^2 / 2``; `y` ``[n]`` has all of 0 to k - 1."""
+def best_strength(x: Floats, y: NDArray[np.int64], balanced: bool = False) -> float:
+    """Return the `c` of `STRENGTHS` with the least log loss in `FOLDS` folds.
+
+    The samples of a class go to the folds in turn; that of a class with a single one is always
+    learned from. With more columns than samples, the folds are learned in the space of the samples:
+    a ridge penalty does not notice.
+    """
+    if x.shape[1] > len(x):
+        left, size, _ = np.linalg.svd(x, full_matrices=False)
+        x = left * size
+    count = np.bincount(y)
+    fold = np.empty(len(y), np.int64)
+    for k in range(len(count)):
+        fold[y == k] = np.arange(count[k]) % FOLDS if count[k] > 1 else -1
+    loss = np.zeros(len(STRENGTHS))
+    for i in range(FOLDS):
+        held, kept = fold == i, fold != i
+        weight = balanced_weights(y, balanced)[held]
+        for s, c in enumerate(STRENGTHS):
+            logits = ridge_logistic(x[kept], y[kept], c, balanced, 1e-3).logits(x[held])
+            loss[s] -= weight @ log_softmax(logits)[np.arange(held.sum()), y[held]]
+    return STRENGTHS[int(loss.argmin())]
+
+
+def ridge_logistic(
+    x: Floats, y: NDArray[np.int64], c: float, balanced: bool = False, flat: float = 1e-5
+) -> Linear:
+    """Minimise ``c sum of losses + |w|^2 / 2``; `y` ``[n]`` has all of 0 to k - 1.
+
+    `flat` is the largest slope of the loss at which it stops.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     weight = balanced_weights(y, balanced)
-    model = LogisticRegression(C=c, tol=1e-5, max_iter=MAX_ITERATIONS)
+    model = LogisticRegression(C=c, tol=flat, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, y, sample_weight=weight)

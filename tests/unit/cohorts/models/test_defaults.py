@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from genomix_cli.cohorts.dataset import Modality, Samples
+from genomix_cli.cohorts.models.linear import STRENGTHS, best_strength
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
@@ -112,6 +113,36 @@ def lost(name: str, kind: Any, n: int, d: int) -> float:
         own = model.log_probability(test).argmax(1) == test.label
         gaps.append(right.mean() - own.mean())
     return float(np.mean(gaps))
+
+
+def many(x: np.ndarray) -> np.ndarray:
+    """Return log-odds to which every column adds a little."""
+    return np.asarray(3 * x.sum(1) / np.sqrt(x.shape[1]))
+
+
+@pytest.mark.parametrize(("n", "d"), [(100, 300), (300, 100), (1000, 300)])
+def test_a_default_penalty_suits_many_weak_columns(n: int, d: int) -> None:
+    """The library's own, of which this is far from the best, loses by the log loss at least."""
+    train, test = _drawn(many, n, d, 1), _drawn(many, TESTED, d, 11)
+    tried = {}
+    for c in (1e-3, 1e-2, 1e-1, 1.0, "auto"):
+        model = COHORT_MODELS.load("logistic").of({"c": c})
+        model.fit(train, FitSettings())
+        log_p = model.log_probability(test)
+        right = (log_p.argmax(1) == test.label).mean()
+        tried[c] = float(right), -float(log_p[np.arange(TESTED), test.label].mean())
+    best = max(right for right, _ in tried.values()), min(loss for _, loss in tried.values())
+    assert tried["auto"][0] > best[0] - NOISE
+    assert tried["auto"][1] < best[1] + 0.05
+    assert tried[1.0][1] > best[1] + 0.1
+
+
+def test_a_class_with_one_sample_is_always_learned_from() -> None:
+    rng = np.random.default_rng(0)
+    y = np.array([0] * 20 + [1] * 20 + [2])
+    x = rng.normal(size=(41, 60)) + 3.0 * (y[:, None] == np.arange(60))
+    assert best_strength(x, y) in STRENGTHS
+    assert best_strength(x, y) == best_strength(np.pad(x, ((0, 0), (0, 5))), y)
 
 
 FAST = ("logistic", "elastic-net", "lda", "svm", "lightgbm", "xgboost")
