@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import pkgutil
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -54,6 +56,17 @@ letter-probability matrix: alength= 4 w= 5 nsites= 10 E= 0
  0.01 0.01 0.97 0.01
  0.01 0.01 0.01 0.97
  0.97 0.01 0.01 0.01
+"""
+COMPILE = """
+import numpy as np
+from genomix_cli.genome.motif_sites import find_sites, motifs_of
+find_sites(np.tile(np.arange(4, dtype=np.uint8), (1, 20)), motifs_of("consensus"), 1e-3)
+"""
+# Of chr1:1001-1004, TACG.
+MEASURED = """contig\tpos\tref\talt\teffect
+chr1\t1001\tT\tA\t0.5
+chr1\t1002\tA\tG\t-0.25
+chr1\t1003\tC\tT\t0.125
 """
 # By weight: what costs little is tried more often.
 COMMANDS = (
@@ -131,6 +144,16 @@ COMMANDS = (
         "explain variants {few.vcf} -f {genome.fa.gz} -m {activity-run} -o out.tsv "
         "--mutagenesis out-substitutions.tsv --max-variants 1 --steps 4 --allow-incomplete",
     ),
+    (
+        1,
+        "explain variants {few.vcf} -f {genome.fa.gz} -m {activity-run} -o out.tsv "
+        "--motifs {motifs.meme} --max-variants 1 --steps 4 --allow-incomplete",
+    ),
+    (
+        1,
+        "explain variants --region chr1:1001-1004 -f {genome.fa.gz} -m {activity-run} "
+        "--measured {measured.tsv} -o out.vcf",
+    ),
     (1, "explain cohort {cohort.h5mu} -m {cohort-run} -o out.tsv --steps 4 --max-samples 2"),
     (1, "explain sequences {sequences.h5} -m {transformer-run} -o out.tsv --max-sequences 1"),
     (3, "evaluate variants {scored.vcf} --vs {scored.vcf.gz} --bootstrap 5"),
@@ -183,6 +206,9 @@ def preload() -> None:
         "matplotlib.pyplot",
     ):
         import_module(name)
+    # The scanner of motifs is compiled at first use, which takes longer than a fork may; not here,
+    # since a process with its threads cannot be forked.
+    subprocess.run([sys.executable, "-c", COMPILE], cwd=DATA.parent, check=True)
 
 
 def build(folder: Path) -> Path:
@@ -243,6 +269,7 @@ def _variants(folder: Path) -> None:
     toml = '[score]\nfasta = "genome.fa.gz"\ntrack = ["ATAC=ATAC.bw"]\nprecision = "fp32"\n'
     (folder / "genomix.toml").write_text(toml)
     (folder / "motifs.meme").write_text(MOTIFS)
+    (folder / "measured.tsv").write_text(MEASURED)
     request = PrepareRequest(
         vcf=folder / "few.vcf",
         fasta=folder / "genome.fa.gz",

@@ -15,6 +15,7 @@ from tests.fuzz import cases, corpus
 
 pytest.importorskip("mudata")
 pytest.importorskip("cooler")
+pytest.importorskip("memelite")
 pytest.importorskip("pyarrow")
 
 DEFAULT, ALL, PART = 260, 10_000, 400
