@@ -381,6 +381,11 @@ def _sequences(path: Path) -> Report:
     measurement = sequences.measurement
     if measurement.assay or measurement.unit:
         facts["measured"] = ", ".join(filter(None, [measurement.assay, measurement.unit]))
+    if sequences.profiles is not None:
+        facts["signal of each base"] = [
+            name if name == other else f"{name} (other strand: {other})"
+            for name, other in map(dict.values, sequences.profiles.listed())
+        ]
     if measurement.left or measurement.right:
         facts["construct"] = f"{measurement.left}[sequence]{measurement.right}"
     contigs = _listed(list(sequences.contigs))

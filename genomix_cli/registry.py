@@ -79,7 +79,10 @@ VARIANT_MODELS = Registry(
 # Networks that another domain trains and that score variants, by the task of their runs.
 BORROWED_MODELS = Registry(
     "model of variants that another domain trains",
-    {"activity": "genomix_cli.variants.models.activity:Activity"},
+    {
+        "activity": "genomix_cli.variants.models.activity:Activity",
+        "profile": "genomix_cli.variants.models.profile:Profile",
+    },
 )
 
 # What a model of variants has to beat.
@@ -150,6 +153,7 @@ SEQUENCE_TASKS = Registry(
         "diffuse": "genomix_cli.sequences.generate.train:train_diffusion",
         "align": "genomix_cli.sequences.pretrain.align:train_alignment",
         "activity": "genomix_cli.sequences.activity.train:train_activity",
+        "profile": "genomix_cli.sequences.profile.train:train_profile",
     },
 )
 

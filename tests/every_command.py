@@ -25,6 +25,7 @@ from tests.cohort_runs import train as cohort_run
 from tests.conftest import ROOT, Ended
 from tests.diffusion_runs import trained as diffusion_run
 from tests.diffusion_runs import two_classes
+from tests.profile_samples import footprints
 from tests.sequence_runs import trained as sequence_run
 from tests.sequence_samples import motifs, write
 from tests.suite_shard import prepare
@@ -104,6 +105,7 @@ def build(folder: Path) -> None:
     cohort_run(folder / "cohort.h5mu", folder / "straight")
     dna = motifs(n=60)
     write(folder / "dna.h5", dna)
+    write(folder / "tracks.h5", footprints(60))
     sequence_run(folder / "cnn", dna, "cnn", epochs=1)
     diffusion_run(two_classes(folder / "two.h5", n=200), folder / "diffusion", epochs=1)
     values = np.random.default_rng(0).normal(5, 1, (5, 10))
@@ -186,6 +188,11 @@ def calls(folder: Path) -> dict[str, Call]:
         Call(
             "train sequences --task activity",
             f"{f}/dna.h5 -o OUT --preset tiny --epochs 1 {QUICK}",
+            "run",
+        ),
+        Call(
+            "train sequences --task profile",
+            f"{f}/tracks.h5 -o OUT --set width=4 --epochs 1 {QUICK}",
             "run",
         ),
         Call("score variants", f"{toy} -o OUT", "scored.vcf"),

@@ -330,7 +330,7 @@ _ALIGNED_COLUMNS = {
 SEQUENCES = Layout(
     name="sequences",
     format="genomix-sequences",
-    version=3,
+    version=4,
     text="Sequences of equal length, one per row, with what is known of each. "
     "Made by `genomix prepare sequences` and `genomix simulate sequences`.",
     attributes=(
@@ -356,6 +356,14 @@ SEQUENCES = Layout(
             "How the numeric phenotypes were measured: `assay`, `unit`, and `left` and `right`, "
             "the bases of the construct around each sequence; each may be empty.",
             since=2,
+        ),
+        Attribute(
+            "profiles",
+            "json",
+            "List of objects, one per track of `/profiles/signal`: `name`, that of a numeric "
+            "phenotype, and `opposite`, the track of the other strand, or its own name where it "
+            "has both.",
+            since=4,
         ),
         Attribute("provenance", "json", "Version, command, settings, and sha256 of each input."),
     ),
@@ -383,11 +391,21 @@ SEQUENCES = Layout(
             ("sequence", "category"),
             "Index into the phenotype's `categories`, in the order of `phenotypes`; -1: unknown.",
         ),
+        Array(
+            "/profiles/signal",
+            "float32",
+            ("sequence", "profile", "base"),
+            "Signal of each base, in the direction of the sequence, in the order of `profiles`; "
+            "NaN where nothing was measured. Compressed as `/sequences/codes` are.",
+            required=False,
+            packed=True,
+        ),
     ),
     history=(
         "First version.",
         "`measurement`. A file without it says nothing of its assay.",
         "`/sequences/codes` may be compressed.",
+        "`profiles`, and the signal of each base that they name.",
     ),
     prepare="genomix prepare sequences",
 )

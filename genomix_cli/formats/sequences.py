@@ -1,6 +1,6 @@
 """The file of sequences: opened through the gate, written whole.
 
-Letters: n sequences, L bases of each.
+Letters: n sequences, L bases of each, T tracks.
 """
 
 from __future__ import annotations
@@ -81,6 +81,30 @@ class Columns(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Profiles:
+    """Signal of each base of sequences.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the tracks, each that of a phenotype.
+    opposite : tuple of int
+        Number of the track of the other strand; a track's own where it has both strands.
+    signal : NDArray
+        float32 ``[n, T, L]``, in the direction of the sequences; NaN where nothing was measured.
+    """
+
+    names: tuple[str, ...]
+    opposite: tuple[int, ...]
+    signal: NDArray[np.float32]
+
+    def listed(self) -> list[dict[str, str]]:
+        """Return names and opposites as the attribute `profiles` has them."""
+        pairs = zip(self.names, self.opposite, strict=True)
+        return [{"name": name, "opposite": self.names[other]} for name, other in pairs]
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Measurement of the numbers known of sequences; what is not known is empty.
 
@@ -125,6 +149,7 @@ class Sequences:
         Of aligned sequences.
     measurement : Measurement
         Of the phenotypes that are numbers.
+    profiles : Profiles, optional
     """
 
     names: NDArray[Any]
@@ -138,6 +163,7 @@ class Sequences:
     windows: Windows | None = None
     columns: Columns | None = None
     measurement: Measurement = Measurement()
+    profiles: Profiles | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -156,6 +182,7 @@ class Sequences:
         """Return some sequences, by index or mask."""
         rows = np.asarray(rows)
         windows = self.windows and Windows(*(values[rows] for values in self.windows))
+        profiles = self.profiles and replace(self.profiles, signal=self.profiles.signal[rows])
         return replace(
             self,
             names=self.names[rows],
@@ -164,6 +191,7 @@ class Sequences:
             split=self.split[rows],
             phenotypes=tuple(replace(p, values=p.values[rows]) for p in self.phenotypes),
             windows=windows,
+            profiles=profiles,
         )
 
     def phenotype(self, name: str) -> Phenotype:
@@ -207,7 +235,7 @@ class Sequences:
 
 
 def open_sequences(path: Path) -> Sequences:
-    """Open a file of sequences; `codes` is read-only, and a memory map unless it is compressed.
+    """Open a file of sequences; its arrays are read-only, and memory maps unless compressed.
 
     Raises
     ------
@@ -239,6 +267,7 @@ def _read(path: Path, contents: Contents) -> Sequences:
         windows=_optional(Windows, arrays, "sequences"),
         columns=_optional(Columns, arrays, "columns"),
         measurement=_measurement(path, attributes.get("measurement", {})),
+        profiles=_profiles(path, attributes, arrays),
     )
     if bool(attributes["aligned"]) != sequences.aligned:
         raise DataError("says of itself what its columns do not", where=path, found="aligned")
@@ -253,6 +282,26 @@ def _measurement(path: Path, stored: Any) -> Measurement:
     if set(measurement.left + measurement.right) - set("ACGT"):
         raise DataError("has a construct of letters that are no bases", where=path)
     return measurement
+
+
+def _profiles(path: Path, attributes: dict[str, Any], arrays: Mapped) -> Profiles | None:
+    """Return the signal of each base, if there is any."""
+    signal, listed = arrays.get("/profiles/signal"), attributes.get("profiles", [])
+    if signal is None and not listed:
+        return None
+    numbers = {p["name"] for p in attributes["phenotypes"] if p["categories"] is None}
+    names = [each["name"] for each in listed]
+    others = [each["opposite"] for each in listed]
+    paired = dict(zip(names, others, strict=True))
+    if (
+        signal is None
+        or signal.shape[1] != len(paired)
+        or len(paired) < len(names)
+        or not numbers.issuperset(names)
+        or any(paired.get(other) != name for name, other in paired.items())
+    ):
+        raise DataError("does not name its profiles", where=path, hint="prepare it again")
+    return Profiles(tuple(names), tuple(map(names.index, others)), signal)
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
@@ -302,12 +351,14 @@ def write_sequences(
         sequences_writer(draft, sequences, provenance) as file,
     ):
         file.put("/sequences/codes", sequences.codes)
+        if sequences.profiles is not None:
+            file.put("/profiles/signal", sequences.profiles.signal)
 
 
 def sequences_writer(path: Path, sequences: Sequences, provenance: Provenance) -> LayoutWriter:
-    """Return a file with everything but ``/sequences/codes``, which the caller writes.
+    """Return a file without ``/sequences/codes`` and ``/profiles/signal``, left to the caller.
 
-    So that codes which do not fit memory can be written in pieces: `sequences.codes` is not read.
+    So that what does not fit memory can be written in pieces: neither array is read.
     """
     splits = sorted({str(name) for name in sequences.split} - {""})
     index = {name: i for i, name in enumerate(splits)} | {"": -1}
@@ -322,6 +373,7 @@ def sequences_writer(path: Path, sequences: Sequences, provenance: Provenance) -
         "assembly": sequences.assembly,
         "contigs": list(map(list, sequences.contigs.items())),
         "measurement": asdict(sequences.measurement),
+        "profiles": [] if sequences.profiles is None else sequences.profiles.listed(),
         "provenance": provenance.to_dict(),
     }
     for what, names in (

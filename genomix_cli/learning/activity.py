@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,9 @@ from genomix_cli.config import Count, Extent, Share, Within, from_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import BASES
 from genomix_cli.learning.networks import stored_module
+
+P = TypeVar("P", bound="Predicted")
+M = TypeVar("M", bound=nn.Module)
 
 #: Domain and task of the runs that train it.
 DOMAIN, TASK = "sequences", "activity"
@@ -64,35 +67,22 @@ class Output:
         return not self.unit
 
 
-@dataclass(frozen=True)
-class ActivityConfig:
-    """Architecture of an ensemble of networks.
+class Predicted:
+    """The outputs that a configuration has, and what they say of variants.
 
     Attributes
     ----------
     outputs : tuple of Output
     length : int
-        Bases of the sequences in the assay, without the construct's own.
-    members : int
-        Networks whose predictions are averaged.
-    stem, motif_width : int
-        Filters of the first layer, and their width.
-    width : int
-        Channels of all later layers.
-    dropout : float
+        Bases that the network reads.
     summary : tuple of str
-        Outputs whose mean sums up the activity, each divided by its `sd`; one named twice counts
+        Outputs whose mean sums up a variant, each divided by its `sd`; one named twice counts
         twice. Empty: the quantities of an assay, or where none is named all quantities.
     """
 
     outputs: tuple[Output, ...]
-    length: Extent = 200
-    members: Count = 1
-    stem: Count = 192
-    motif_width: Annotated[int, Within(3, 51)] = 19
-    width: Count = 64
-    dropout: Share = 0.2
-    summary: tuple[str, ...] = ()
+    length: int
+    summary: tuple[str, ...]
 
     def __post_init__(self) -> None:
         names = [output.name for output in self.outputs]
@@ -118,6 +108,36 @@ class ActivityConfig:
         quantities = [each for each in self.outputs if not each.is_class]
         of_assay = [each for each in quantities if each.assay]
         return tuple(each.name for each in of_assay or quantities)
+
+
+@dataclass(frozen=True)
+class ActivityConfig(Predicted):
+    """Architecture of an ensemble of networks.
+
+    Attributes
+    ----------
+    outputs : tuple of Output
+    length : int
+        Bases of the sequences in the assay, without the construct's own.
+    members : int
+        Networks whose predictions are averaged.
+    stem, motif_width : int
+        Filters of the first layer, and their width.
+    width : int
+        Channels of all later layers.
+    dropout : float
+    summary : tuple of str
+        See `Predicted`.
+    """
+
+    outputs: tuple[Output, ...]
+    length: Extent = 200
+    members: Count = 1
+    stem: Count = 192
+    motif_width: Annotated[int, Within(3, 51)] = 19
+    width: Count = 64
+    dropout: Share = 0.2
+    summary: tuple[str, ...] = ()
 
 
 class Residual(nn.Module):
@@ -315,9 +335,14 @@ def activity_config(arch: Mapping[str, Any], where: object) -> ActivityConfig:
     DataError
         If this is none.
     """
+    return predicted_config(ActivityConfig, arch, where)
+
+
+def predicted_config(kind: type[P], arch: Mapping[str, Any], where: object) -> P:
+    """Return an architecture of a class of configurations; as :func:`activity_config`."""
     try:
         outputs = tuple(from_dict(Output, each) for each in arch["outputs"])
-        config = from_dict(ActivityConfig, {**arch, "outputs": outputs})
+        config = from_dict(kind, {**arch, "outputs": outputs})
         names = [output.name for output in outputs]
         bases = {base for output in outputs for base in output.left + output.right}
         if not outputs or len(set(names)) < len(names) or bases - set(BASES):
@@ -347,8 +372,13 @@ def stored_activity(
         If the weights do not fit the configuration, or this is none.
     """
     config = activity_config(arch, where)
+    return stored_network(lambda: ActivityModel(config), state, where)
+
+
+def stored_network(build: Callable[[], M], state: Mapping[str, NDArray[Any]], where: Path) -> M:
+    """Build the network of a run folder, in evaluation mode; as :func:`stored_activity`."""
     try:
-        return stored_module(lambda: ActivityModel(config), state).eval()
+        return stored_module(build, state).eval()
     except (ValueError, RuntimeError, MemoryError) as error:
         raise _damaged(error, where) from error
 

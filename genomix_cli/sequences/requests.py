@@ -49,6 +49,15 @@ def parse_adaptors(text: str) -> tuple[str, str]:
     return left, right
 
 
+def parse_strands(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of names, of ``PLUS,MINUS`` each."""
+    pairs = tuple(map(parse_names, texts))
+    for text, pair in zip(texts, pairs, strict=True):
+        if len(set(pair)) != 2 or len(pair) != 2:
+            raise UsageError("no two tracks", where="--strands", expected="PLUS,MINUS", found=text)
+    return pairs  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
 class PrepareRequest:
     """A file of sequences to make of FASTA, a table, or genotypes."""
@@ -124,6 +133,15 @@ class PrepareRequest:
     )
     uncovered: Literal["missing", "zero"] = option(
         "missing", "Meaning of bases without data", rare=True
+    )
+    profiles: bool = option(False, "Keep the signal of each base too, for --task profile")
+    strands: tuple[tuple[str, str], ...] = option(
+        (),
+        "Two tracks of one measurement, of either strand; repeat",
+        metavar="PLUS,MINUS",
+        parse=parse_strands,
+        shown="every track has both strands",
+        rare=True,
     )
     haplotypes: str = option(
         "auto",
@@ -396,12 +414,25 @@ class ActivityOptions(TaskOptions):
     )
 
 
+@dataclass(frozen=True)
+class ProfileOptions(TaskOptions):
+    """Options of the task profile alone."""
+
+    task = "profile"
+    about = "predict the signal of each base"
+
+    tracks: tuple[str, ...] = option(
+        (), "Tracks to learn", "--phenotypes", commas=True, shown="all"
+    )
+
+
 TASKS: tuple[type[TaskOptions], ...] = (
     ClassifyOptions,
     ContrastOptions,
     DiffuseOptions,
     AlignOptions,
     ActivityOptions,
+    ProfileOptions,
 )
 
 

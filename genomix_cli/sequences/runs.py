@@ -29,7 +29,7 @@ class RunConfig:
     Attributes
     ----------
     task : str
-        ``classify``, ``contrast``, ``diffuse``, ``align`` or ``activity``.
+        ``classify``, ``contrast``, ``diffuse``, ``align``, ``activity`` or ``profile``.
     model : str
         Name in the registry of classifiers, or of the task.
     arch : dict

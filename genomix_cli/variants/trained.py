@@ -20,7 +20,7 @@ from genomix_cli.formats.seen import Seen
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.genome.tracks import modalities
 from genomix_cli.learning.activity import DOMAIN as ACTIVITY_DOMAIN
-from genomix_cli.learning.activity import TASK, ActivityConfig, activity_config, stored_activity
+from genomix_cli.learning.activity import Predicted
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.networks import stored_module, weights
 from genomix_cli.provenance import Provenance, named
@@ -75,9 +75,9 @@ class ModelConfig:
         return bool(class_of(self.model).reads_window)
 
     @property
-    def activity(self) -> ActivityConfig | None:
+    def activity(self) -> Predicted | None:
         """Architecture of the part that predicts activity, if there is one."""
-        found: ActivityConfig | None = class_of(self.model).activity_of(self.arch)
+        found: Predicted | None = class_of(self.model).activity_of(self.arch)
         return found
 
     def core_bins(self, folder: Path) -> int:
@@ -244,24 +244,24 @@ def read_config(folder: Path) -> ModelConfig:
         If it is damaged, of another domain, or of a newer version.
     """
     run, where = RunFolder(folder), folder / CONFIG
-    if is_activity(folder):
-        return _activity_config(run.config(ACTIVITY_DOMAIN), where)
+    if is_borrowed(folder):
+        return _borrowed_config(run.config(ACTIVITY_DOMAIN), where)
     return _config(run.config(DOMAIN), where)
 
 
-def is_activity(folder: Path) -> bool:
-    """Return True for a run of ``genomix train --task activity``."""
-    return RunFolder(folder).is_of(ACTIVITY_DOMAIN, task=TASK)
+def is_borrowed(folder: Path) -> bool:
+    """Return True for a run of ``genomix train`` on sequences that scores variants."""
+    return any(RunFolder(folder).is_of(ACTIVITY_DOMAIN, task=task) for task in BORROWED_MODELS)
 
 
-def _activity_config(data: Mapping[str, Any], where: Path) -> ModelConfig:
-    """Return the configuration of a network of sequence activity as a model of variants."""
+def _borrowed_config(data: Mapping[str, Any], where: Path) -> ModelConfig:
+    """Return the configuration of a network of sequences as a model of variants."""
     try:
-        arch, made = data["arch"], dict(data.get("provenance", {}))
+        task, arch, made = data["task"], data["arch"], dict(data.get("provenance", {}))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"is damaged: {error}", where=where) from error
-    activity_config(arch, where)
-    return ModelConfig(TASK, arch, (), calibrations=(), provenance=made)
+    class_of(task).activity_of(arch, where)
+    return ModelConfig(task, arch, (), calibrations=(), provenance=made)
 
 
 def _platt(data: Mapping[str, Any]) -> Platt:
@@ -304,8 +304,8 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     """
     folder = model_folder(str(name))
     where = folder / CONFIG
-    if is_activity(folder):
-        return _load_activity(folder, device)
+    if is_borrowed(folder):
+        return _load_borrowed(folder, device)
     stored = RunFolder(folder).load(DOMAIN)
     config = _config(stored.config, where)
     try:
@@ -323,12 +323,11 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     return LoadedModel(module.to(device).eval(), config, folder, stored.sha256)
 
 
-def _load_activity(folder: Path, device: str | torch.device) -> LoadedModel:
+def _load_borrowed(folder: Path, device: str | torch.device) -> LoadedModel:
     stored = RunFolder(folder).load(ACTIVITY_DOMAIN)
-    config = _activity_config(stored.config, folder / CONFIG)
-    network = stored_activity(config.arch, stored.state, folder)
-    module = class_of(config.model)(network).to(device).eval()
-    return LoadedModel(module, config, folder, stored.sha256)
+    config = _borrowed_config(stored.config, folder / CONFIG)
+    module = class_of(config.model).stored(config.arch, stored.state, folder)
+    return LoadedModel(module.to(device).eval(), config, folder, stored.sha256)
 
 
 def arch_of(module: Any) -> dict[str, Any]:

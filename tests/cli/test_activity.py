@@ -92,6 +92,23 @@ def test_tracks_over_a_genome_are_learned_with_a_contig_held_out(genomix_here, t
     assert "ID=GENOMIX_DA_ATAC_liver," in scored.out
 
 
+def test_the_signal_of_each_base_is_kept_and_shown(genomix_here, tmp_path):
+    data = tmp_path / "tracks.h5"
+    asked = (
+        *("prepare", "sequences", TEST_DATA / "genome.fa.gz", "--window", "200", "-o", data),
+        *("-t", f"PLUS={TEST_DATA / 'ATAC.bw'}", "-t", f"MINUS={TEST_DATA / 'CTCF.bw'}"),
+        *("-t", f"H3K27ac={TEST_DATA / 'H3K27ac.bw'}", "--profiles"),
+    )
+    made = genomix_here(*asked, "--strands", "PLUS,MINUS")
+    assert made.code == 0, made.err
+    shown = " ".join(genomix_here("inspect", data).out.split())
+    names = "PLUS (other strand: MINUS), MINUS (other strand: PLUS), H3K27ac"
+    assert f"signal of each base {names}" in shown
+    refused = genomix_here(*asked, "--strands", "PLUS,PLUS", "--force")
+    assert refused.code == 2
+    assert "--strands: no two tracks" in refused.err
+
+
 def test_what_a_run_does_not_do_is_said(genomix_here, data, tmp_path):
     run = tmp_path / "run"
     done = genomix_here("train", data, "--task", "activity", "-o", run, *SMALL)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import clean_environment
+from tests.profile_samples import profiled
 from tests.sequence_samples import genotypes, motifs, write
 
 pytest.importorskip("lightning")
@@ -70,11 +71,14 @@ def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
         "align": (*SHAPE, "--preset", "motifs"),
         "diffuse": ("--preset", "tiny", "--set", "epochs=1", "--threads", "1"),
         "activity": ("--preset", "tiny", "--set", "epochs=1", "--threads", "1"),
+        "profile": ("--set", "width=4", "--set", "epochs=1", "--threads", "1"),
     }
+    bases = write(tmp_path / "bases.h5", profiled(motifs(n=120)))
     assert set(SEQUENCE_TASKS) == {"classify", *shapes}
     for task, shape in shapes.items():
         run = tmp_path / task
-        done = genomix_fast("train", dna, "-o", run, "--task", task, *shape)
+        data = bases if task == "profile" else dna
+        done = genomix_fast("train", data, "-o", run, "--task", task, *shape)
         assert len(done.stdout.splitlines()) > 1
         assert json.loads((run / "config.json").read_text())["task"] == task
         assert {"metrics.json", "report.html", "README.md"} <= {p.name for p in run.iterdir()}

@@ -11,6 +11,7 @@ import pytest
 from genomix_cli.cli.train import VERB
 from tests.cohort_runs import planted
 from tests.conftest import Ended, Genomix
+from tests.profile_samples import profiled
 from tests.sequence_samples import motifs, write
 
 pytest.importorskip("lightning")
@@ -42,9 +43,10 @@ TASKS: dict[tuple[str, str], list[str]] = {
     ("sequences", "contrast"): [*DNA, "--preset", "motifs", "--epochs", "3"],
     ("sequences", "align"): [*DNA, "--preset", "motifs", "--epochs", "3"],
     ("sequences", "diffuse"): ["--preset", "tiny", "--epochs", "3"],
+    ("sequences", "profile"): ["--set", "width=4", "--set", "n_dilated=2", "--epochs", "3"],
     ("sequences", "activity"): ["--preset", "tiny", "--epochs", "2", "--set", "members=2"],
 }
-QUICK = {("sequences", "contrast"), ("sequences", "activity")}
+QUICK = {("sequences", "contrast"), ("sequences", "activity"), ("sequences", "profile")}
 
 
 class Killed(BaseException):
@@ -64,7 +66,7 @@ def data(domain: str, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if domain == "cohort":
         return planted(tmp_path / "cohort.h5mu", n=60)
     if domain == "sequences":
-        return write(tmp_path / "dna.h5", motifs(n=120))
+        return write(tmp_path / "dna.h5", profiled(motifs(n=120)))
     path: Path = request.getfixturevalue("shard")
     return path
 

@@ -520,6 +520,93 @@ ACTIVITY = [
     ),
 ]
 
+PROFILES = [
+    *_of(
+        "formats/sequences.py",
+        "unit/formats/test_sequences.py",
+        ("tuple(map(names.index, others)), signal", "tuple(range(len(names))), signal"),
+        ("or not numbers.issuperset(names)", ""),
+        ("any(paired.get(other) != name for", "any(other not in paired for"),
+    ),
+    *_of(
+        "sequences/prepare/profiles.py",
+        "unit/sequences/prepare/test_signal.py",
+        ("views[starts - first]", "views[np.arange(len(rows))]"),
+        ("signal[:, list(self.opposite), ::-1]", "signal[:, :, ::-1]"),
+        ("signal[:, list(self.opposite), ::-1]", "signal[:, list(self.opposite)]"),
+        ("bins.mean[~bins.covered] = np.nan", "pass"),
+        ('if self.uncovered == "missing":', "if True:"),
+        ('rows = rows[np.argsort(self.windows.start[rows], kind="stable")]', "pass"),
+        ("if values.min() < 0:", "if values.max() < 0:"),
+    ),
+    *_of(
+        "sequences/prepare/signal.py",
+        "unit/sequences/prepare/test_signal.py",
+        ("other |= {plus: minus, minus: plus}", "pass"),
+        ("values[:, list(opposite)], values)", "values, values)"),
+    ),
+    *_of(
+        "learning/profiles.py",
+        "unit/learning/test_profiles.py",
+        ("other.profile.flip(-1).log_softmax(-1)", "other.profile.log_softmax(-1)"),
+        ("[self.config.opposite[row] for row in rows]", "list(rows)"),
+        ("self.counts.bias.copy_(", "self.counts.bias.add_("),
+        ("first = max(0, beside - reach)", "first = beside"),
+        ("(self.length - self.profile) % 2", "False"),
+        ("paired = sorted(self.opposite) == numbers", "paired = True"),
+    ),
+    *_of(
+        "learning/layers/convolution.py",
+        "unit/learning/test_profiles.py",
+        ("dilated(channels, NARROW, 2**i)", "dilated(channels, NARROW, 2 * i)"),
+    ),
+    *_of(
+        "sequences/profile/windows.py",
+        "unit/sequences/profile/test_learning.py",
+        ("(counts.sum(-1) / share)", "counts.sum(-1)"),
+        ("measured = share >= COVERED", "measured = share > COVERED"),
+    ),
+    *_of(
+        "sequences/profile/learning.py",
+        "unit/sequences/profile/test_learning.py",
+        ("(seen.counts + 1).lgamma().sum(-1)", "0"),
+        ("profile.masked_fill(~seen.known, -torch.inf)", "profile"),
+        ("log_p = log_p.masked_fill(~seen.known, 0)", "pass"),
+        ("signal[:, list(others)].flip(-1)", "signal.flip(-1)"),
+        ("signal[:, list(others)].flip(-1)", "signal[:, list(others)]"),
+        ("(length - size) // 2 + by +", "(length - size) // 2 - by +"),
+        ("self._alpha / 2 *", "self._alpha *"),
+        ("self._model.answers(bases(batch.codes))", "self._model(bases(batch.codes))"),
+        ("- target.nan_to_num()).square()", "- target).square()"),
+    ),
+    *_of(
+        "sequences/profile/results.py",
+        "unit/sequences/profile/test_results.py",
+        ("own.roll(1, 0)", "own"),
+        ("total += (seen.counts / reads.clamp(min=1e-30)).sum(0)", "total += seen.counts.sum(0)"),
+        ("log_p + n_known.double().log()", "log_p + np.log(counts.shape[-1])"),
+        ("gain[m, order[where]], jsd[m, order[where]] =", "gain[m, where], jsd[m, where] ="),
+        ("_ratio(w @ gain, w @ reads)", "_ratio(w @ gain, w.sum())"),
+        ("less = per_read(own - mean_gain), per_read", "less = per_read(own), per_read"),
+    ),
+    *_of(
+        "sequences/profile/train.py",
+        "unit/sequences/profile/test_profile_run.py",
+        ("counts[split.train], request", "counts[split.test], request"),
+        ("0 < size <= length - 2 * shift", "0 < size <= length"),
+    ),
+    *_of(
+        "variants/models/profile.py",
+        "unit/variants/models/test_profile.py",
+        ("return alt - ref", "return ref - alt"),
+    ),
+    *_of(
+        "variants/models/start.py",
+        "unit/variants/models/test_profile.py",
+        ("if not config.reads_window and config.model != TASK:", "if False:"),
+    ),
+]
+
 SUITE = [
     *_of(
         "variants/score/lookup.py",
@@ -802,6 +889,7 @@ BASELINES = [
 MUTATIONS = [
     *(*GENOME, *RECORDS, *ENGINE, *MODELS, *SPLITS, *PROTOCOL, *CALIBRATIONS, *METRICS),
     *ACTIVITY,
+    *PROFILES,
     *DIFFERENCES,
     *SUITE,
     *PAGES,

@@ -236,10 +236,15 @@ def shifted(codes: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
     All alleles of an item are moved alike.
     """
-    device, length = codes.device, codes.shape[-1]
     by = torch.randint(
         -most, most + 1, (len(codes), 1, 1), generator=generator, device=generator.device
     )
-    at = torch.arange(length, device=device) + by.to(device)
-    moved = codes.gather(-1, at.clamp(0, length - 1).expand_as(codes))
-    return moved.masked_fill((at < 0) | (at >= length), ANY)
+    return moved(codes, by.to(codes.device))
+
+
+def moved(codes: Tensor, by: Tensor) -> Tensor:
+    """Return sequences ``[B, ..., L]`` moved by ``[B, ..., 1]`` bases, as :func:`shifted` does."""
+    length = codes.shape[-1]
+    at = torch.arange(length, device=codes.device) + by
+    found = codes.gather(-1, at.clamp(0, length - 1).expand_as(codes))
+    return found.masked_fill((at < 0) | (at >= length), ANY)

@@ -60,8 +60,8 @@ def write_activity_page(
         warnings=summary.warnings,
         summary=summary,
         table=table,
-        models_figure=_models_figure,
-        single_figure=lambda: _single_figure(summary.outputs, truth, answers),
+        models_figure=models_figure,
+        single_figure=lambda: single_figure(summary.outputs, truth, answers),
         training_figure=_training_figure,
     )
 
@@ -87,7 +87,7 @@ def table(results: Sequence[OutputResult]) -> tuple[list[str], list[list[Any]]]:
     return columns, rows
 
 
-def _models_figure(results: Sequence[OutputResult]) -> Picture:
+def models_figure(results: Sequence[OutputResult]) -> Picture:
     """Draw the first metric of each model and output with its interval."""
     rows = [(result, row) for result in results for row in result.rows]
     rows = [(result, row) for result, row in rows if np.isfinite(row.metrics[result.metric].value)]
@@ -104,7 +104,7 @@ def _models_figure(results: Sequence[OutputResult]) -> Picture:
     return Picture("models", caption, figure)
 
 
-def _single_figure(
+def single_figure(
     results: Sequence[OutputResult], truth: NDArray[np.float32], answers: NDArray[np.float32]
 ) -> Picture | None:
     """Draw measured against predicted values of the first quantities."""

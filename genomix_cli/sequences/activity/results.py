@@ -250,11 +250,12 @@ def headline(results: Sequence[OutputResult]) -> str:
         -1: "Ridge regression on k-mers is better than the network for",
         0: "Network and ridge regression on k-mers are not told apart for",
     }
-    told = [f"{says[sign]} {_listed(each)}." for sign, each in verdicts.items() if each]
+    told = [f"{says[sign]} {listed(each)}." for sign, each in verdicts.items() if each]
     return " ".join(told) or "Nothing was held out to judge by."
 
 
-def _listed(names: Sequence[str], most: int = 4) -> str:
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Return names in a sentence, and how many more there are."""
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most:,} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
@@ -273,4 +274,4 @@ def warnings(groups: NDArray[np.int64], results: Sequence[OutputResult]) -> Iter
         yield text
     few = [result.output for result in results if result.sequences < FEW_UNITS]
     if few:
-        yield f"fewer than {FEW_UNITS} sequences were held out of {_listed(few)}"
+        yield f"fewer than {FEW_UNITS} sequences were held out of {listed(few)}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Columns, Measurement, Phenotype, Windows
 from genomix_cli.sequences.prepare.metadata import Metadata
+from genomix_cli.sequences.prepare.profiles import BaseSignal
 
 Codes = NDArray[np.uint8]
 
@@ -69,6 +70,8 @@ class Parsed:
         What the input itself tells, such as tracks.
     measurement : Measurement
         Of those.
+    profiles : BaseSignal, optional
+        Signal of each base, to be read from the input when it is written.
     left_out : LeftOut
     facts : dict
         For the summary.
@@ -86,6 +89,7 @@ class Parsed:
     metadata: Metadata | None = None
     phenotypes: tuple[Phenotype, ...] = ()
     measurement: Measurement = field(default_factory=Measurement)
+    profiles: BaseSignal | None = None
     left_out: LeftOut = field(default_factory=LeftOut)
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

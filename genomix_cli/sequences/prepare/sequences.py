@@ -31,7 +31,7 @@ from genomix_cli.provenance import Provenance, atomic_path, check_output
 from genomix_cli.sequences.prepare import metadata
 from genomix_cli.sequences.prepare.fasta import read_fasta
 from genomix_cli.sequences.prepare.metadata import Known, Matched, Metadata
-from genomix_cli.sequences.prepare.parsed_input import Parsed
+from genomix_cli.sequences.prepare.parsed_input import Parsed, first_twice
 from genomix_cli.sequences.prepare.signal import UNIT, read_signal
 from genomix_cli.sequences.prepare.table import read_table
 from genomix_cli.sequences.prepare.vcf import read_vcf
@@ -53,11 +53,11 @@ _SETTINGS = (
     *("id_column", "sequence_column", "make_ids", "label", "group", "split", "keep"),
     *("categorical", "numeric", "allow_unmatched", "window", "stride", "max_n"),
     *("haplotypes", "flank", "regions", "max_missing", "min_maf", "assembly"),
-    *("assay", "unit", "adaptors", "top", "background", "uncovered"),
+    *("assay", "unit", "adaptors", "top", "background", "uncovered", "profiles", "strands"),
     *("valid_contigs", "test_contigs"),
 )
 # Settings of tracks alone.
-_OF_TRACKS = ("top", "background", "uncovered")
+_OF_TRACKS = ("top", "background", "uncovered", "profiles", "strands")
 # Settings of a single kind of input.
 _ONLY = {
     FASTA: ("tracks", *_OF_TRACKS, "window", "stride", "bed", "max_n"),
@@ -204,6 +204,12 @@ def _check_tracks(request: PrepareRequest) -> None:
         raise UsageError("the tracks are what is learned", where="--table", hint="leave it out")
     if request.unit:
         raise UsageError("is that of the tracks", where="--unit", expected=UNIT)
+    named = [name for pair in request.strands for name in pair]
+    if unknown := [name for name in named if name not in request.tracks]:
+        expected = " or ".join(request.tracks)
+        raise UsageError(f"no track {unknown[0]!r}", where="--strands", expected=expected)
+    if twice := first_twice(named):
+        raise UsageError(f"{twice} is in two pairs", where="--strands")
 
 
 def _kind(request: PrepareRequest) -> str:
@@ -348,6 +354,7 @@ def _sequences(request: PrepareRequest, parsed: Parsed, facts: Known) -> Sequenc
             request.unit or parsed.measurement.unit,
             *request.adaptors,
         ),
+        profiles=None if parsed.profiles is None else parsed.profiles.unread,
     )
 
 
@@ -371,6 +378,16 @@ def _write(
         for block in parsed.blocks():
             dataset[done : done + len(block)] = block
             done += len(block)
+        if parsed.profiles is not None:
+            shape = len(sequences), len(parsed.profiles.files), parsed.length
+            signal = file.create("/profiles/signal", shape)
+            # What is compressed fits memory, and is written once: the rows come in another order.
+            whole = None if signal.chunks is None else np.empty(shape, np.float32)
+            for rows, values in parsed.profiles.blocks():
+                for row, one in zip(rows.tolist(), values, strict=True):
+                    (signal if whole is None else whole)[row] = one
+            if whole is not None:
+                signal[...] = whole
 
 
 def _summary(

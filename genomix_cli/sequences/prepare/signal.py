@@ -34,6 +34,7 @@ from genomix_cli.sequences.prepare.fasta import (
     window_starts,
 )
 from genomix_cli.sequences.prepare.parsed_input import LeftOut, Parsed
+from genomix_cli.sequences.prepare.profiles import BaseSignal
 
 if TYPE_CHECKING:
     from genomix_cli.sequences.requests import PrepareRequest
@@ -76,6 +77,8 @@ def read_signal(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
         parsed = cutter.parsed("windows")
         assert parsed.windows is not None
         values = tracks.over(parsed.windows, list(parsed.contigs), parsed.length)
+    opposite = opposites(request)
+    values = np.where(parsed.windows.strand[:, None] < 0, values[:, list(opposite)], values)
     facts = chosen.facts | {"others, of like GC": len(others)}
     if lacking := n_chosen * request.background - len(others):
         facts["others lacking, as no more have that GC"] = lacking
@@ -84,6 +87,7 @@ def read_signal(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
         facts=facts,
         phenotypes=_phenotypes(request, values),
         measurement=Measurement(_assay(request), UNIT),
+        profiles=_profiles(request, parsed, opposite),
         warnings=[
             f"{name} has data in {share:.0%} of the windows; if its file leaves out bases without "
             "signal, they are not missing: --uncovered zero"
@@ -139,6 +143,24 @@ def _of_bed(cutter: Cutter, fasta: Fasta, tracks: Tracks, request: PrepareReques
     spans = [(fasta.names.require(r.contig), *span(r, request.window)) for r in regions]
     own = [(contig, r.start, r.end) for (contig, *_), r in zip(spans, regions, strict=True)]
     return Chosen(gc, tiles, ~tiles.overlap([*spans, *own]), facts)
+
+
+def opposites(request: PrepareRequest) -> tuple[int, ...]:
+    """Return the number of the track of the other strand, of each; its own where it has both."""
+    other = {name: name for name in request.tracks}
+    for plus, minus in request.strands:
+        other |= {plus: minus, minus: plus}
+    return tuple(map(list(request.tracks).index, other.values()))
+
+
+def _profiles(
+    request: PrepareRequest, parsed: Parsed, opposite: tuple[int, ...]
+) -> BaseSignal | None:
+    if not request.profiles:
+        return None
+    assert parsed.windows is not None
+    files, contigs = dict(request.tracks), tuple(parsed.contigs)
+    return BaseSignal(files, opposite, request.uncovered, parsed.windows, contigs, parsed.length)
 
 
 def _assay(request: PrepareRequest) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,11 +25,13 @@ from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import cell, table_format
+from genomix_cli.learning.activity import Output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.finite import finite
 from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.activity import predict
+from genomix_cli.sequences.profile import predict as profiles
 from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, items_of, read_run
 from genomix_cli.sequences.score.embeddings import embed as embed_codes
@@ -41,7 +44,13 @@ log = logging.getLogger("genomix")
 BATCH = 1024
 CLASSES, EMBEDDINGS, RETRIEVAL, ACTIVITY = "classes", "embeddings", "retrieval", "activity"
 # Answers of the runs of each task; of a network, embeddings can be had beside them.
-ANSWERS = {TASK: CLASSES, "contrast": EMBEDDINGS, "align": RETRIEVAL, predict.TASK: ACTIVITY}
+ANSWERS = {
+    TASK: CLASSES,
+    "contrast": EMBEDDINGS,
+    "align": RETRIEVAL,
+    predict.TASK: ACTIVITY,
+    profiles.TASK: ACTIVITY,
+}
 
 
 @dataclass(frozen=True)
@@ -239,14 +248,24 @@ def _activity_table(
     run: StoredRun, sequences: Sequences, known: NDArray[np.bool_], device: str
 ) -> Table:
     """Return a row per sequence and a column per output, in its unit or as a log-odds."""
-    model = predict.model_of(run, device)
-    outputs = model.config.outputs
+    outputs, answer = _activity(run, device)
     values = np.full((len(known), len(outputs)), np.nan, np.float32)
-    every = tuple(range(len(outputs)))
     for rows in scoring.batches(known, BATCH, "sequences"):
-        values[rows] = predict.member_answers(model, sequences.codes[rows], every).mean(0)
+        values[rows] = answer(sequences.codes[rows])
     columns = [scoring.SAMPLE, *(Column(output.name, "float") for output in outputs)]
     return _numbers(columns, sequences.names, values)
+
+
+def _activity(
+    run: StoredRun, device: str
+) -> tuple[tuple[Output, ...], Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
+    """Return the outputs of a network, and what gives them for codes: ``[n, L]`` -> ``[n, K]``."""
+    if run.config.task == profiles.TASK:
+        network = profiles.model_of(run, device)
+        return network.config.outputs, partial(profiles.log_counts, network)
+    model = predict.model_of(run, device)
+    every = tuple(range(len(model.config.outputs)))
+    return model.config.outputs, lambda codes: predict.member_answers(model, codes, every).mean(0)
 
 
 def _numbers(columns: list[Column], names: NDArray[Any], values: NDArray[np.float32]) -> Table:

@@ -168,7 +168,7 @@ def _refuse_inapt(loaded: LoadedModel, request: ExplainRequest) -> None:
         raise UsageError(
             f"{request.model} predicts no activity",
             where="--mutagenesis",
-            expected="a run of genomix train --task activity",
+            expected=f"a run of genomix train --task {' or '.join(BORROWED_MODELS)}",
         )
 
 

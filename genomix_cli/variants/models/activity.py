@@ -10,13 +10,20 @@ K outputs, F features of all its networks and constructs, d width.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genomix_cli.formats.run_folder import CONFIG
-from genomix_cli.learning.activity import ActivityConfig, ActivityModel, activity_config
+from genomix_cli.learning.activity import (
+    ActivityModel,
+    Predicted,
+    activity_config,
+    stored_activity,
+)
 from genomix_cli.learning.activity_differences import both_strands, differences, standardised
 from genomix_cli.variants.models.base import VariantModel, Variants
 
@@ -32,11 +39,12 @@ class Activity(VariantModel):
     network : ActivityModel
     """
 
+    network: Any
     has_attributions = True
     reads_window = False
     bases: Tensor
 
-    def __init__(self, network: ActivityModel) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__(network.config)
         self.network = network
         self.flank = network.config.length // 2
@@ -47,9 +55,16 @@ class Activity(VariantModel):
         self.register_buffer("bases", bases, persistent=False)
 
     @staticmethod
-    def activity_of(arch: Mapping[str, Any]) -> ActivityConfig:
+    def activity_of(arch: Mapping[str, Any], where: object = CONFIG) -> Predicted:
         """Return the architecture as a configuration."""
-        return activity_config(arch, CONFIG)
+        return activity_config(arch, where)
+
+    @classmethod
+    def stored(
+        cls, arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
+    ) -> Activity:
+        """Build the model of a run folder."""
+        return cls(stored_activity(arch, state, where))
 
     def differences(self, variants: Variants) -> Tensor:
         """Return alt less ref of each reported output, float32 ``[W, G, K]``."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from genomix_cli.config import Extent
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.activity import ActivityConfig, Output
+from genomix_cli.learning.activity import Output, Predicted
 
 
 class Window(NamedTuple):
@@ -134,7 +134,7 @@ class VariantModel(nn.Module):
         self.core_bins: int = config.core_bins if self.reads_window else 0
 
     @staticmethod
-    def activity_of(arch: Mapping[str, Any]) -> ActivityConfig | None:
+    def activity_of(arch: Mapping[str, Any]) -> Predicted | None:
         """Return the architecture of what gives the `differences`, from that of the model."""
         return None
 

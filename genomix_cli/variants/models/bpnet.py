@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, Extent, Within
-from genomix_cli.learning.layers.convolution import dilated
+from genomix_cli.learning.layers.convolution import WIDE, dilated_tower
 from genomix_cli.variants.models.base import check
 from genomix_cli.variants.models.siamese import (
     SiameseConfig,
@@ -28,9 +28,6 @@ from genomix_cli.variants.models.siamese import (
     keep_variance,
     pair_dropout,
 )
-
-# Width of the first and the last convolution, and of those between them.
-WIDE, NARROW = 25, 3
 
 
 @dataclass(frozen=True)
@@ -70,11 +67,7 @@ class BPNet(SiameseModel):
     def __init__(self, config: BPNetConfig) -> None:
         width = config.width
         super().__init__(config, 2 * width)
-        self.body = nn.Sequential(
-            nn.Conv1d(4, width, WIDE, padding="same"),
-            nn.ReLU(),
-            *(dilated(width, NARROW, 2**i) for i in range(1, config.n_dilated + 1)),
-        )
+        self.body = dilated_tower(width, config.n_dilated)
         self.profile = nn.Conv1d(width, width, WIDE)
         keep_variance(self.body)
         pair_dropout(self)

@@ -8,6 +8,7 @@ from typing import Any
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.learning.activity import TASK
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel
 from genomix_cli.variants.requests import PretrainRequest, TrainRequest
@@ -57,6 +58,12 @@ def _fields(name: str) -> set[str]:
 def _activity_of(initial: str) -> Mapping[str, Any] | None:
     """Return the architecture of the network of sequence activity of a model, if it has one."""
     config = read_config(model_folder(initial))
+    if not config.reads_window and config.model != TASK:
+        raise UsageError(
+            f"is a run of another task: {config.model}",
+            where=initial,
+            expected=f"a model of variants, or a run of genomix train --task {TASK}",
+        )
     return config.arch.get("activity") if config.reads_window else config.arch
 
 
@@ -109,9 +116,9 @@ def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
 def _refuse_another(module: VariantModel, loaded: LoadedModel, name: str) -> None:
     if not loaded.module.reads_window:
         raise UsageError(
-            "is a network of sequence activity, which this model cannot take in",
+            f"is a network of sequence {loaded.config.model}, which this model cannot take in",
             where=name,
-            hint="start a gmt from it: --model gmt",
+            hint=f"start a gmt from a run of --task {TASK}: --model gmt",
         )
     own, other = asdict(module.config), asdict(loaded.module.config)
     differ = [

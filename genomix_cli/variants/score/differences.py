@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.learning.activity import ActivityConfig, Output
+from genomix_cli.learning.activity import Output, Predicted
 from genomix_cli.variants.score.tags import ACTIVITY, Tag, of_cell, of_output
 
 Floats = NDArray[np.float32]
@@ -38,7 +38,7 @@ class Differences:
     quantiles: bool = False
 
     @classmethod
-    def of(cls, config: ActivityConfig | None, quantiles: bool = False) -> Differences:
+    def of(cls, config: Predicted | None, quantiles: bool = False) -> Differences:
         """Return the differences that a network of this architecture gives."""
         return cls() if config is None else cls(config.reported, config.averaged, quantiles)
 

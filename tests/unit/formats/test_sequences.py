@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from genomix_cli.formats.sequences import (
     Columns,
     Measurement,
     Phenotype,
+    Profiles,
     Sequences,
     Windows,
     open_sequences,
@@ -105,6 +107,62 @@ def test_classes_are_those_that_occur() -> None:
             made.label(wrong)
     with pytest.raises(UsageError, match="names no label"):
         sequences(default_label="").label()
+
+
+AGES = Phenotype("age/2", None, np.array([15, np.nan, 25], np.float32))
+SIGNAL = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
+
+
+def with_profiles() -> Sequences:
+    profiles = Profiles(("age/2", "age"), (1, 0), np.where(SIGNAL == 7, np.nan, SIGNAL))
+    return sequences(phenotypes=(AGE, SEX, AGES), default_label="", profiles=profiles)
+
+
+def test_the_signal_of_each_base_is_read(tmp_path: Path) -> None:
+    made = with_profiles().profiles
+    found = open_sequences(write(tmp_path / "a.h5", with_profiles()))
+    assert made is not None
+    assert found.profiles is not None
+    assert (found.profiles.names, found.profiles.opposite) == (("age/2", "age"), (1, 0))
+    np.testing.assert_array_equal(found.profiles.signal, made.signal)
+    assert not found.profiles.signal.flags.writeable
+    some = found.take([2, 0]).profiles
+    assert some is not None
+    np.testing.assert_array_equal(some.signal, made.signal[[2, 0]])
+
+
+def test_a_file_of_the_third_version_has_no_profiles(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", sequences())
+    with h5py.File(path, "r+") as file:
+        del file.attrs["profiles"]
+        file.attrs["format_version"] = 3
+    assert open_sequences(path).profiles is None
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 4
+    with pytest.raises(DataError, match="profiles"):
+        open_sequences(path)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [],
+        [("age", "age")],
+        [("age", "age/2"), ("age/2", "age/2")],
+        [("age", "age"), ("age", "age")],
+        [("age", "age"), ("sex", "sex")],
+    ],
+    ids=["none", "one", "unlike pairs", "twice", "a category"],
+)
+def test_profiles_that_are_not_named_are_refused(
+    tmp_path: Path, listed: list[tuple[str, str]]
+) -> None:
+    path = write(tmp_path / "a.h5", with_profiles())
+    attribute = [{"name": name, "opposite": other} for name, other in listed]
+    with h5py.File(path, "r+") as file:
+        file.attrs["profiles"] = json.dumps(attribute)
+    with pytest.raises(DataError, match="does not name its profiles"):
+        open_sequences(path)
 
 
 def attribute(name: str, value: object) -> Callable[[h5py.File], None]:

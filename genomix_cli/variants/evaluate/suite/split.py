@@ -21,7 +21,7 @@ from genomix_cli.variants.records.inputs import least_distance
 from genomix_cli.variants.records.seen import items_of
 from genomix_cli.variants.requests import SuiteRequest
 from genomix_cli.variants.train.splits import HeldOutRegions, labelled_rows, thin
-from genomix_cli.variants.trained import is_activity, model_folder, read_config
+from genomix_cli.variants.trained import is_borrowed, model_folder, read_config
 
 log = logging.getLogger("genomix")
 
@@ -84,7 +84,7 @@ def read_run_split(name: str) -> RunSplit:
         If its files are damaged.
     """
     folder = model_folder(name)
-    if is_activity(folder):
+    if is_borrowed(folder):
         raise UsageError(
             "reads no window of a shard",
             where=folder,

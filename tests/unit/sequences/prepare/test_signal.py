@@ -18,6 +18,7 @@ from genomix_cli.sequences.requests import PrepareRequest
 
 LENGTHS = {"chr1": 4_030, "chr2": 2_000, "chr3": 1_000}
 WINDOW = 20
+FILES = ("a.bw", "b.bw")
 
 
 @pytest.fixture(scope="module")
@@ -192,9 +193,73 @@ def test_contigs_or_blocks_are_held_out(genome: Path, tmp_path: Path) -> None:
     assert made["seed"] == 0
 
 
+def bases(path: Path, contig: str, start: int, zero: bool) -> np.ndarray:
+    """Signal of the bases of a window, in the direction of the assembly."""
+    with pyBigWig.open(str(path)) as file:
+        name = next((n for n in (contig, contig[3:]) if n in file.chroms()), None)
+        if name is None:
+            return np.full(WINDOW, np.nan)
+        values = np.array(file.values(name, start, start + WINDOW))
+    return np.nan_to_num(values) if zero else values
+
+
+@pytest.mark.parametrize("uncovered", ["missing", "zero"])
+@pytest.mark.parametrize("strands", [(), (("CTCF", "ATAC@K562"),)], ids=["alone", "paired"])
+def test_the_signal_of_each_base_is_kept_in_the_direction_of_the_window(
+    genome: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uncovered: str,
+    strands: tuple[tuple[str, str], ...],
+) -> None:
+    # Pieces and blocks smaller than the contig and its windows.
+    monkeypatch.setattr("genomix_cli.sequences.prepare.profiles.PIECE", 500)
+    monkeypatch.setattr("genomix_cli.sequences.prepare.profiles.BLOCK", 3 * 2 * WINDOW)
+    # Compressed, or not.
+    packed = (1, 1 << 28) if uncovered == "zero" else (1 << 29, 1 << 30)
+    monkeypatch.setattr("genomix_cli.formats.writer.PACKED", packed)
+    bed = tmp_path / "peaks.bed"
+    places = [(name, start) for name in LENGTHS for start in range(7, LENGTHS[name] - 300, 290)]
+    lines = [f"{c}\t{s}\t{s + 10}\tp{i}\t0\t{'+-'[i % 2]}" for i, (c, s) in enumerate(places)]
+    bed.write_text("\n".join(reversed(lines)))
+    changes = {"bed": bed, "uncovered": uncovered, "strands": strands, "profiles": True}
+    found, _ = prepare(genome, tmp_path / "x.h5", **changes)
+    assert found.profiles is not None
+    assert found.windows is not None
+    assert found.profiles.names == ("ATAC@K562", "CTCF")
+    assert found.profiles.opposite == ((1, 0) if strands else (0, 1))
+    names, values = list(found.contigs), [p.values for p in found.phenotypes]
+    assert len(found.profiles.signal) == len(found) > len(places)
+    for row, (number, start, strand) in enumerate(zip(*found.windows, strict=True)):
+        files = [bases(genome / f, names[number], start, uncovered == "zero") for f in FILES]
+        if strand < 0:
+            files = [each[::-1] for each in (files[::-1] if strands else files)]
+        np.testing.assert_allclose(found.profiles.signal[row], files, rtol=1e-6)
+        for column, one in zip(values, files, strict=True):
+            known = one[np.isfinite(one)]
+            mean = np.log2(1 + known.mean()) if len(known) >= WINDOW / 2 else np.nan
+            assert column[row] == pytest.approx(mean, rel=1e-5, nan_ok=True)
+    assert provenance_of(tmp_path / "x.h5")["config"]["profiles"] is True
+
+
+def test_negative_values_are_no_profile(genome: Path, tmp_path: Path) -> None:
+    path = tmp_path / "minus.bw"
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader(list(LENGTHS.items()))
+        file.addEntries(["chr1", "chr1"], [0, 700], ends=[700, 4_030], values=[2.0, -3.0])
+    changes: dict[str, Any] = {"tracks": {"MINUS": path}, "top": 1.0}
+    prepare(genome, tmp_path / "x.h5", **changes)
+    with pytest.raises(DataError, match=r"negative values.*found -3 at chr1:\d+"):
+        prepare(genome, tmp_path / "y.h5", **changes, profiles=True)
+    assert not (tmp_path / "y.h5").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"strands": (("CTCF", "plus"),)}, "--strands: no track 'plus'"),
+        ({"strands": (("CTCF", "ATAC@K562"), ("ATAC@K562", "CTCF"))}, "is in two pairs"),
+        ({"tracks": {}, "profiles": True}, "--profiles: is of tracks"),
         ({"window": None}, "--track: are averaged over windows"),
         ({"unit": "x"}, "--unit: is that of the tracks"),
         ({"tracks": {}, "background": 2}, "--background: is of tracks"),

@@ -1,0 +1,143 @@
+"""The page and the model card of a network of profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.learning.profiles import ProfileModel
+from genomix_cli.report.canvas import COLOURS, GREY, Picture, grid, head, short
+from genomix_cli.report.page import Signed, render, write_page
+from genomix_cli.sequences.activity.page import models_figure, single_figure, table
+from genomix_cli.sequences.activity.results import Point
+from genomix_cli.sequences.profile.predict import answers as answers_of
+from genomix_cli.sequences.profile.results import NETWORK, TITLES, ProfileSummary, ShapeResult
+from genomix_cli.sequences.profile.windows import Windows, middle, observed
+
+# Tracks in the figure of profiles, and windows of each.
+SHOWN, EXAMPLES = 3, 3
+
+
+def write_profile_page(
+    path: Path,
+    summary: ProfileSummary,
+    truth: NDArray[np.float32],
+    counts: NDArray[np.float32],
+    model: ProfileModel,
+    windows: Windows,
+) -> None:
+    """Write the page; the same content gives the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+    summary : ProfileSummary
+    truth, counts : NDArray
+        float32 ``[n, K]``: log counts of the windows held out, measured (NaN where unknown) and
+        predicted.
+    model : ProfileModel
+        In evaluation mode.
+    windows : Windows
+        Held out.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    write_page(
+        "profile.html.j2",
+        path,
+        title=f"{summary.data}: profiles",
+        sub=(
+            f"{summary.counts['train']:,} windows to learn from, {summary.counts['test']:,} held "
+            f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
+        ),
+        headline=summary.headline,
+        warnings=summary.warnings,
+        summary=summary,
+        table=table,
+        shape_table=shape_table,
+        models_figure=models_figure,
+        single_figure=lambda: single_figure(summary.outputs, truth, counts),
+        examples_figure=lambda: _examples_figure(summary, truth, counts, model, windows),
+        training_figure=_training_figure,
+    )
+
+
+def profile_card(summary: ProfileSummary) -> str:
+    """Return the text of ``README.md``, in Markdown."""
+    return render("profile.md.j2", summary=summary, table=table, shape_table=shape_table)
+
+
+def shape_table(results: Sequence[ShapeResult]) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and rows of the profiles of all tracks and models."""
+    columns = ["output", "model", *TITLES.values(), "less mean profile", "less of another"]
+    rows = [
+        [
+            *(result.output, row.model),
+            *(row.metrics[name] for name in TITLES),
+            *(
+                Signed(each if row.model == NETWORK else None)
+                for each in (result.less_mean, result.less_another)
+            ),
+        ]
+        for result in results
+        for row in result.rows
+    ]
+    return columns, rows
+
+
+def _examples_figure(
+    summary: ProfileSummary,
+    truth: NDArray[np.float32],
+    counts: NDArray[np.float32],
+    model: ProfileModel,
+    windows: Windows,
+) -> Picture:
+    """Draw what was measured and predicted along the windows with most counts."""
+    shown = summary.shapes[:SHOWN]
+    figure, axes = grid(len(shown), EXAMPLES, (2.5 * EXAMPLES + 0.4, 1.5 * len(shown) + 0.3))
+    at = np.arange(summary.profile) - summary.profile // 2
+    for k, result in enumerate(shown):
+        most = np.argsort(-np.nan_to_num(truth[:, k], nan=-1), kind="stable")[:EXAMPLES]
+        batch = windows.batch(most)
+        seen = observed(middle(batch.signal, summary.profile))
+        expected = answers_of(model, batch.codes).profile.softmax(-1)
+        expected = expected * torch.from_numpy(counts[most]).expm1()[..., None]
+        for ax, measured, predicted in zip(axes[k], seen.counts, expected, strict=False):
+            ax.fill_between(at, measured[k].numpy(), color=GREY, alpha=0.5, lw=0)
+            ax.plot(at, predicted[k].numpy(), color=COLOURS[0], lw=0.9)
+        head(axes[k, 0], short(result.output))
+    for ax in axes[-1]:
+        ax.set_xlabel("bases from the middle")
+    caption = (
+        f"The {EXAMPLES} windows held out with most counts of each of the first tracks: measured "
+        "(grey) and predicted (line), in counts."
+    )
+    return Picture("profiles", caption, figure)
+
+
+def _training_figure(curve: Sequence[Point]) -> Picture:
+    """Draw the loss in training and in validation by epoch."""
+    figure, axes = grid(1, 2, (7.4, 2.6))
+    epochs = [point.epoch for point in curve]
+    line: dict[str, Any] = {"marker": "o", "ms": 3, "lw": 1.1}
+    left, right = axes[0]
+    left.plot(epochs, [p.train_loss for p in curve], color=GREY, label="training", **line)
+    valid = [-(p.log_likelihood or 0.0) for p in curve]
+    left.plot(epochs, valid, color=COLOURS[0], label="validation", **line)
+    right.plot(epochs, [p.pearson for p in curve], color=COLOURS[0], **line)
+    head(left, "loss, in units of the mean counts")
+    head(right, "mean r of log counts in validation")
+    left.legend()
+    for ax in (left, right):
+        ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    caption = "Training: the mean of an epoch, windows moved and turned. Validation: both strands."
+    return Picture("training", caption, figure)

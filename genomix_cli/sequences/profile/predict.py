@@ -1,0 +1,64 @@
+"""Answers of a network of profiles for whole files.
+
+Letters: n windows, L bases, K tracks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.formats.run_folder import CONFIG
+from genomix_cli.learning.finite import finite
+from genomix_cli.learning.profiles import TASK, Answer, ProfileModel, stored_profiles
+from genomix_cli.sequences.activity.learning import bases
+from genomix_cli.sequences.profile.windows import BLOCK
+from genomix_cli.sequences.runs import StoredRun
+
+__all__ = ["TASK", "answers", "log_counts", "model_of"]
+
+
+def model_of(run: StoredRun, device: str = "cpu") -> ProfileModel:
+    """Return the network of a run that was read.
+
+    Raises
+    ------
+    DataError
+        If its weights do not fit its configuration.
+    """
+    return stored_profiles(run.config.arch, run.state, run.path / CONFIG).to(device)
+
+
+@torch.inference_mode()
+def answers(model: ProfileModel, codes: Tensor) -> Answer:
+    """Return what the network says of sequences ``[B, L]``, the mean of both strands, on the CPU.
+
+    Raises
+    ------
+    GenomixError
+        If one is no number.
+    """
+    device = next(model.parameters()).device
+    answer = Answer(*(each.float().cpu() for each in model.answers(bases(codes.to(device)))))
+    for values, what in zip(answer, ("a profile", "a count"), strict=True):
+        finite(values.numpy(), what)
+    return answer
+
+
+def log_counts(model: ProfileModel, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return ln(1 + counts) of each track, float32 ``[n, K]``.
+
+    Parameters
+    ----------
+    model : ProfileModel
+        In evaluation mode.
+    codes : NDArray
+        uint8 ``[n, L]``: sets of bases; may lie in a memory map.
+    """
+    values = np.empty((len(codes), len(model.config.outputs)), np.float32)
+    for start in range(0, len(codes), BLOCK):
+        some = slice(start, start + BLOCK)
+        values[some] = answers(model, torch.from_numpy(np.array(codes[some]))).counts.numpy()
+    return values

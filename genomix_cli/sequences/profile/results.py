@@ -1,0 +1,243 @@
+"""Judgement of predicted profiles on what was held out, beside the mean profile and controls.
+
+Letters: n windows held out, B of them, K tracks, O bases of a profile, M models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import Interval, interval_of
+from genomix_cli.learning.profiles import ProfileModel
+from genomix_cli.sequences.activity.results import (
+    BOOTSTRAPS,
+    Judged,
+    OutputResult,
+    Point,
+    listed,
+)
+from genomix_cli.sequences.profile.predict import answers
+from genomix_cli.sequences.profile.windows import Observed, Windows, middle, observed
+
+NETWORK, MEAN, ANOTHER, UNIFORM = "network", "mean profile", "of another window", "uniform"
+MODELS = (NETWORK, MEAN, ANOTHER, UNIFORM)
+TITLES = {"gain": "nats per count", "jsd": "Jensen-Shannon"}
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ShapeResult:
+    """Judgement of the profiles of one track on what was held out.
+
+    Attributes
+    ----------
+    output : str
+        Name.
+    windows : int
+        Number of those held out with any count.
+    rows : tuple of Judged
+        The network, the mean profile of training, the network's profile of another window held out,
+        and none. Metrics: ``gain``, nats per count by which a profile is likelier than the uniform
+        one; ``jsd``, the mean Jensen-Shannon divergence from what was measured, in bits.
+    less_mean, less_another : Interval
+        Gain of the network less that of the mean profile, or of its profiles of other windows;
+        paired.
+    """
+
+    output: str
+    windows: int
+    rows: tuple[Judged, ...]
+    less_mean: Interval
+    less_another: Interval
+
+
+@dataclass(frozen=True)
+class ProfileSummary:
+    """Result of training, equal to ``metrics.json``.
+
+    Attributes
+    ----------
+    folder, data : str
+        Names of the run folder and of the file.
+    held_out_by : str
+    counts : dict of str to int
+        Windows of the file in each part.
+    preset : str
+    parameters : int
+    length, profile : int
+        Bases that are read, and those in the middle whose signal is predicted.
+    headline : str
+    warnings : tuple of str
+    outputs : tuple of OutputResult
+        Of the log counts of each track.
+    shapes : tuple of ShapeResult
+        Of its profiles.
+    curve : tuple of Point
+    """
+
+    folder: str
+    data: str
+    held_out_by: str
+    counts: dict[str, int]
+    preset: str
+    parameters: int
+    length: int
+    profile: int
+    headline: str
+    warnings: tuple[str, ...]
+    outputs: tuple[OutputResult, ...]
+    shapes: tuple[ShapeResult, ...]
+    curve: tuple[Point, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return table rows: a metric of a model for a track."""
+        results: list[OutputResult | ShapeResult] = [*self.outputs, *self.shapes]
+        return [
+            {"output": result.output, "model": row.model, "metric": name, **interval._asdict()}
+            for result in results
+            for row in result.rows
+            for name, interval in row.metrics.items()
+        ]
+
+
+class Shapes(NamedTuple):
+    """Fit of profiles to what was measured.
+
+    Attributes
+    ----------
+    gain : NDArray
+        float64 ``[M, n, K]``: log-likelihood of the counts less that of a uniform profile.
+    jsd : NDArray
+        float64 ``[M, n, K]``: bits; NaN without counts.
+    reads : NDArray
+        float64 ``[n, K]``: counts that were measured.
+    """
+
+    gain: Floats
+    jsd: Floats
+    reads: Floats
+
+
+def mean_profile(windows: Windows, size: int) -> Tensor:
+    """Return the mean share of each base in the counts of windows, float32 ``[K, O]``.
+
+    A uniform profile is one window of the mean: no base is impossible.
+    """
+    total = torch.full((len(windows.tracks), size), 1 / size, dtype=torch.float64)
+    n = torch.ones((len(windows.tracks), 1))
+    for _, batch in windows.blocks():
+        seen = observed(middle(batch.signal, size))
+        reads = seen.counts.sum(-1, keepdim=True)
+        total += (seen.counts / reads.clamp(min=1e-30)).sum(0)
+        n += (reads > 0).sum(0)
+    return (total / n).float()
+
+
+def shapes(model: ProfileModel, windows: Windows, mean: Tensor, seed: int) -> Shapes:
+    """Return how the profiles of all models fit each window.
+
+    Parameters
+    ----------
+    model : ProfileModel
+        In evaluation mode.
+    windows : Windows
+        Held out.
+    mean : Tensor
+        float32 ``[K, O]``: see :func:`mean_profile`.
+    seed : int
+        Says which other window lends its profile.
+    """
+    shape = len(MODELS), len(windows), len(windows.tracks)
+    gain, jsd, reads = np.zeros(shape), np.zeros(shape), np.zeros(shape[1:])
+    order = np.random.default_rng(seed).permutation(len(windows))
+    for where, batch in windows.blocks(order):
+        seen = observed(middle(batch.signal, model.config.profile))
+        own = answers(model, batch.codes).profile
+        uniform = torch.zeros(())
+        for m, log_p in enumerate((own, mean.log(), own.roll(1, 0), uniform)):
+            gain[m, order[where]], jsd[m, order[where]] = fit(log_p, seen)
+        reads[order[where]] = seen.counts.sum(-1)
+    return Shapes(gain, jsd, reads)
+
+
+def fit(log_p: Tensor, seen: Observed) -> tuple[Tensor, Tensor]:
+    """Return gain and divergence of profiles that broadcast to ``[B, K, O]``, ``[B, K]`` each."""
+    log_p, known = log_p.expand(seen.counts.shape).double(), seen.known
+    log_p = log_p.masked_fill(~known, -torch.inf).log_softmax(-1).masked_fill(~known, 0)
+    counts, n_known = seen.counts.double(), known.sum(-1, keepdim=True)
+    gain = (counts * (log_p + n_known.double().log())).sum(-1)
+    p, q = log_p.exp().where(known, torch.zeros(()).to(log_p)), counts / counts.sum(-1, True)
+    half = (p + q) / 2
+    bits = (torch.xlogy(p, p / half) + torch.xlogy(q, q / half)).nansum(-1) / 2 / np.log(2)
+    return gain, bits.masked_fill(counts.sum(-1) == 0, torch.nan)
+
+
+def judge_shapes(
+    names: Sequence[str], found: Shapes, groups: NDArray[np.int64], seed: int
+) -> tuple[ShapeResult, ...]:
+    """Judge the profiles of every track.
+
+    Parameters
+    ----------
+    names : sequence of str
+        K of them.
+    found : Shapes
+    groups : NDArray
+        int64 ``[n]``: group of each window.
+    seed : int
+    """
+    return tuple(
+        _judged(name, Shapes(*(each[..., k] for each in found)), groups, seed)
+        for k, name in enumerate(names)
+    )
+
+
+def _judged(name: str, found: Shapes, groups: NDArray[np.int64], seed: int) -> ShapeResult:
+    rows = np.flatnonzero(found.reads > 0)
+    reads, bootstrap = found.reads[rows], Bootstrap(groups[rows], BOOTSTRAPS, seed)
+
+    def per_read(gain: Floats) -> Interval:
+        return interval_of(bootstrap.replicates(lambda w: _ratio(w @ gain, w @ reads)))
+
+    def mean(values: Floats) -> Interval:
+        return interval_of(bootstrap.replicates(lambda w: _ratio(w @ values, w.sum())))
+
+    gain, jsd = found.gain[:, rows], found.jsd[:, rows]
+    own, mean_gain, another, _ = gain
+    judged = (
+        Judged(model, model != NETWORK, {"gain": per_read(gain[m]), "jsd": mean(jsd[m])})
+        for m, model in enumerate(MODELS)
+    )
+    less = per_read(own - mean_gain), per_read(own - another)
+    return ShapeResult(name, len(rows), tuple(judged), *less)
+
+
+def _ratio(above: Any, below: Any) -> float:
+    return float(above / below) if below else float("nan")
+
+
+def headline(results: Sequence[ShapeResult]) -> str:
+    """Say what the profiles are worth in a few sentences, also where they are worth nothing."""
+    verdicts: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    for result in results:
+        own, mean = (row.metrics["gain"].value for row in result.rows[:2])
+        text = f"{result.output} ({own:.3f} against {mean:.3f} nats per count)"
+        verdicts[result.less_mean.sign].append(text)
+    says = {
+        1: "Its profiles are better than the mean profile for",
+        -1: "The mean profile is better than those of the network for",
+        0: "Profiles of the network and the mean profile are not told apart for",
+    }
+    told = [f"{says[sign]} {listed(each)}." for sign, each in verdicts.items() if each]
+    alike = [result.output for result in results if result.less_another.sign < 1]
+    if alike:
+        told.append(f"For {listed(alike)} its profiles fit other windows as well as their own.")
+    return " ".join(told)

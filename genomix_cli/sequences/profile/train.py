@@ -1,0 +1,237 @@
+"""Train a BPNet on the signal of each base, and judge it on what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.entrants import require
+from genomix_cli.comparison.splits import Split
+from genomix_cli.comparison.tables import plain, write_rows
+from genomix_cli.config import from_dict, to_dict
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.learning.activity import Output
+from genomix_cli.learning.devices import resolve_device
+from genomix_cli.learning.networks import MONITOR, learn, new_module, weights
+from genomix_cli.learning.processes import first_process
+from genomix_cli.learning.profiles import UNIT, ProfileConfig, ProfileModel
+from genomix_cli.sequences.activity import results as activity
+from genomix_cli.sequences.activity.learning import CORRELATION
+from genomix_cli.sequences.activity.results import Point
+from genomix_cli.sequences.profile import results
+from genomix_cli.sequences.profile.learning import ProfileLearning, ProfileTask
+from genomix_cli.sequences.profile.page import profile_card, write_profile_page
+from genomix_cli.sequences.profile.predict import TASK, log_counts
+from genomix_cli.sequences.profile.results import ProfileSummary
+from genomix_cli.sequences.profile.windows import (
+    Profiled,
+    middle,
+    observed,
+    read_profiled,
+)
+from genomix_cli.sequences.requests import ProfileOptions, TrainRequest
+from genomix_cli.sequences.runs import RunConfig, save_run, seen_of
+from genomix_cli.sequences.train.request import last_checkpoint, open_folder
+from genomix_cli.sequences.train.splits import one_split
+
+MODEL = "bpnet"
+PRESETS: dict[str, dict[str, Any]] = {
+    "mini": {"width": 24, "n_dilated": 6},
+    "paper": {"width": 64, "n_dilated": 9},
+}
+PREDICT_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to train.
+
+    Attributes
+    ----------
+    request : TrainRequest
+    learning : ProfileLearning
+    config : ProfileConfig
+    data : Profiled
+    held_out_by : str
+    split : Split
+    counts : NDArray
+        float32 ``[all windows, K]``: counts of the bases in the middle; NaN where unknown.
+    shift : int
+        Windows are moved by up to so many bases in training.
+    """
+
+    request: TrainRequest
+    learning: ProfileLearning
+    config: ProfileConfig
+    data: Profiled
+    held_out_by: str
+    split: Split
+    counts: NDArray[np.float32]
+    shift: int
+
+
+def train_profile(request: TrainRequest) -> ProfileSummary | None:
+    """Train, judge on the held-out part beside simple answers, and write the run folder.
+
+    It holds ``config.json`` and ``model.safetensors``, ``metrics.json`` and ``models.tsv``,
+    ``predictions.tsv`` (log counts of windows held out), ``training.tsv`` (a row per epoch),
+    ``report.html``, ``README.md`` (the model card), ``train.json`` and ``checkpoints/``.
+
+    Returns
+    -------
+    ProfileSummary or None
+        None in processes that only share the work of another.
+
+    Raises
+    ------
+    UsageError
+        If presets, fields, tracks or ways to hold out do not exist, or the folder is in use.
+    DataError
+        If the file cannot be read, or has no signal of each base to learn.
+    MissingExtraError
+        If Lightning or matplotlib is not installed.
+    """
+    require({"matplotlib": "cohorts"})
+    setting = replace(request.setting, device=str(resolve_device(request.setting.device)))
+    job = read_job(replace(request, setting=setting))
+    folder = open_folder(request)
+    model = new_module(lambda: ProfileModel(job.config), setting.seed)
+    points = _learn(model, job)
+    if not first_process():
+        return None
+    answers = log_counts(model, job.data.sequences.codes[job.split.test])
+    summary = _judge(model, job, answers, points)
+    _write(summary, model, job, answers)
+    made = request.provenance()
+    run = RunConfig.of(TASK, MODEL, to_dict(job.config), job.data.sequences, made)
+    save_run(folder, run, weights(model), seen_of(job.data.sequences, job.split))
+    return summary
+
+
+def read_job(request: TrainRequest) -> Job:
+    """Read and check everything, before any folder is made."""
+    options = from_dict(ProfileOptions, request.options, where="options of profile")
+    if request.init is not None:
+        raise UsageError("does not apply to --task profile", where="--init")
+    fields, shape = request.parted(ProfileLearning)
+    learning = from_dict(ProfileLearning, fields, where="--set")
+    data = read_profiled(request.data, options.tracks or tuple(filter(None, [request.label])))
+    length = data.sequences.length
+    shift = length // 10 if learning.shift is None else learning.shift
+    size = shape.get("profile", length - 2 * shift)
+    if not isinstance(size, int) or not 0 < size <= length - 2 * shift:
+        raise UsageError(
+            f"no place for a profile of {size} bases, moved by up to {shift}",
+            where="--set",
+            expected=f"profile + 2 x shift of {length:,} bases at most",
+        )
+    counts = _counts(data, size)
+    how, seed = request.hold_out, request.setting.seed
+    known = np.where(np.isfinite(counts).any(1), 0, -1)
+    by, split = one_split(data.sequences, known, how, seed, request.task)
+    outputs = tuple(_outputs(data, counts[split.train], request))
+    own = {"outputs": outputs, "opposite": data.opposite, "length": length, "profile": size}
+    config = replace(request, arch=shape).config(ProfileConfig, PRESETS, **own)
+    return Job(request, learning, config, data, by, split, counts, shift)
+
+
+def _counts(data: Profiled, size: int) -> NDArray[np.float32]:
+    """Return the counts of the bases in the middle of all windows, ``[n, K]``."""
+    every = data.windows(np.arange(len(data.sequences)))
+    totals = [observed(middle(batch.signal, size)).total for _, batch in every.blocks()]
+    return torch.cat(totals).numpy()
+
+
+def _outputs(
+    data: Profiled, counts: NDArray[np.float32], request: TrainRequest
+) -> Iterator[Output]:
+    """Yield an output per track, with mean and standard deviation of its log counts."""
+    for name, column in zip(data.names, counts.T, strict=True):
+        values = np.log1p(column[np.isfinite(column)].astype(np.float64))
+        if not len(values) or values.min() == values.max():
+            what = f"{name} does not vary among the windows to learn from"
+            raise DataError(what, where=request.data)
+        assay = data.sequences.measurement.assay
+        yield Output(name, assay, UNIT, mean=float(values.mean()), sd=float(values.std()))
+
+
+def _learn(model: ProfileModel, job: Job) -> tuple[Point, ...]:
+    """Train the network, and return its curve."""
+    request, split = job.request, job.split
+    mean = torch.from_numpy(np.nanmean(job.counts[split.train], 0))
+    result = learn(
+        ProfileTask(model, mean, job.learning.alpha, job.shift),
+        job.data.windows(split.train),
+        job.data.windows(split.valid),
+        job.learning,
+        request.setting,
+        predict_batch=PREDICT_BATCH,
+        folder=request.output,
+        resume=last_checkpoint(request),
+        warmup=job.learning.warmup,
+        quiet=False,
+    )
+    return tuple(
+        Point(1, i + 1, p["train_loss"], p[CORRELATION], p[MONITOR])
+        for i, p in enumerate(result.history)
+    )
+
+
+def _judge(
+    model: ProfileModel, job: Job, answers: NDArray[np.float32], points: tuple[Point, ...]
+) -> ProfileSummary:
+    request, split, sequences = job.request, job.split, job.data.sequences
+    config, seed = job.config, request.setting.seed
+    truth = np.log1p(job.counts)
+    judged = activity.judge(config.outputs, truth, answers[None], sequences, split, seed)
+    mean = results.mean_profile(job.data.windows(split.train), config.profile)
+    found = results.shapes(model, job.data.windows(split.test), mean, seed)
+    groups = sequences.group[split.test]
+    shapes = results.judge_shapes(job.data.names, found, groups, seed)
+    return ProfileSummary(
+        folder=request.output.name,
+        data=request.data.name,
+        held_out_by=job.held_out_by,
+        counts={name: len(getattr(split, name)) for name in ("train", "valid", "test")},
+        preset=request.preset or next(iter(PRESETS)),
+        parameters=sum(p.numel() for p in model.parameters()),
+        length=config.length,
+        profile=config.profile,
+        headline=f"{activity.headline(judged)} {results.headline(shapes)}",
+        warnings=tuple(activity.warnings(groups, judged)),
+        outputs=judged,
+        shapes=shapes,
+        curve=points,
+    )
+
+
+def _write(
+    summary: ProfileSummary, model: ProfileModel, job: Job, answers: NDArray[np.float32]
+) -> None:
+    """Write all but the model: tables, report and card."""
+    folder = RunFolder(job.request.output)
+    folder.write_json("metrics.json", plain(summary))
+    write_rows(summary.rows(), folder.path / "models.tsv")
+    write_rows(list(map(asdict, summary.curve)), folder.path / "training.tsv")
+    write_rows(list(_predictions(job, answers)), folder.path / "predictions.tsv")
+    truth = np.log1p(job.counts[job.split.test])
+    windows = job.data.windows(job.split.test)
+    write_profile_page(folder.path / "report.html", summary, truth, answers, model, windows)
+    folder.write_text("README.md", profile_card(summary))
+
+
+def _predictions(job: Job, answers: NDArray[np.float32]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each window held out: log counts that were measured and predicted."""
+    names = job.data.sequences.names[job.split.test]
+    truth = np.log1p(job.counts[job.split.test])
+    for name, measured, predicted in zip(names, truth.tolist(), answers.tolist(), strict=True):
+        row = {"sample": str(name)}
+        for k, output in enumerate(job.data.names):
+            row |= {f"measured:{output}": measured[k], f"predicted:{output}": predicted[k]}
+        yield row

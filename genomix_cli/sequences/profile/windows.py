@@ -1,0 +1,179 @@
+"""Windows of a genome with the signal of each base, as a network of profiles reads them.
+
+Letters: n windows, B of them, L bases, K tracks, O bases of a profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Sequences, open_sequences
+from genomix_cli.sequences.activity.sources import output_name
+from genomix_cli.sequences.prepare.parsed_input import first_twice
+from genomix_cli.sequences.prepare.signal import COVERED
+
+# Windows whose signal is held at a time.
+BLOCK = 256
+
+
+class Batch(NamedTuple):
+    """Windows of a genome.
+
+    Attributes
+    ----------
+    codes : Tensor
+        uint8 ``[B, L]``: sets of bases.
+    signal : Tensor
+        float32 ``[B, K, L]``; NaN where nothing was measured.
+    """
+
+    codes: Tensor
+    signal: Tensor
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows to learn from, to validate on or to judge by; they may lie in a memory map.
+
+    Attributes
+    ----------
+    codes : NDArray
+        uint8 ``[all, L]``.
+    signal : NDArray
+        float32 ``[all, tracks of the file, L]``.
+    tracks : tuple of int
+        Numbers of the K tracks.
+    rows : NDArray
+        int64 ``[n]``: the windows among all.
+    """
+
+    codes: NDArray[np.uint8]
+    signal: NDArray[np.float32]
+    tracks: tuple[int, ...]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Return some windows as tensors."""
+        here = self.rows[rows]
+        signal = np.ascontiguousarray(self.signal[here][:, list(self.tracks)])
+        return Batch(torch.from_numpy(self.codes[here]), torch.from_numpy(signal))
+
+    def blocks(self, order: NDArray[np.int64] | None = None) -> Iterator[tuple[slice, Batch]]:
+        """Yield all windows, of nearly equal numbers, and where in `order` they are."""
+        order = np.arange(len(self)) if order is None else order
+        edges = np.linspace(0, len(order), max(1, -(-len(order) // BLOCK)) + 1).astype(int)
+        for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            yield slice(first, last), self.batch(order[first:last])
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """A file of windows, and the tracks of it that are learned.
+
+    Attributes
+    ----------
+    sequences : Sequences
+    tracks : tuple of int
+        Numbers of the K tracks in the file.
+    names : tuple of str
+        Names of the outputs.
+    opposite : tuple of int
+        Number of the output of the other strand; an output's own where it has both.
+    """
+
+    sequences: Sequences
+    tracks: tuple[int, ...]
+    names: tuple[str, ...]
+    opposite: tuple[int, ...]
+
+    def windows(self, rows: NDArray[np.int64]) -> Windows:
+        """Return some of the windows."""
+        assert self.sequences.profiles is not None
+        return Windows(self.sequences.codes, self.sequences.profiles.signal, self.tracks, rows)
+
+
+def read_profiled(path: Path, names: Sequence[str] = ()) -> Profiled:
+    """Open a file of windows to learn from.
+
+    Parameters
+    ----------
+    path : Path
+    names : sequence of str
+        Tracks to learn; none: all.
+
+    Raises
+    ------
+    UsageError
+        If there is no such track, or one lacks its other strand.
+    DataError
+        If the file is damaged, or has no signal of each base.
+    """
+    sequences = open_sequences(path)
+    profiles = sequences.profiles
+    if profiles is None:
+        raise DataError(
+            "has no signal of each base",
+            where=path,
+            hint="genomix prepare sequences GENOME.fa -t NAME=FILE.bw --window 1000 --profiles",
+        )
+    for name in names:
+        if name not in profiles.names:
+            expected = " or ".join(profiles.names)
+            raise UsageError(f"no track {name!r}", where="--phenotypes", expected=expected)
+    tracks = tuple(map(profiles.names.index, dict.fromkeys(names or profiles.names)))
+    for track in tracks:
+        if profiles.opposite[track] not in tracks:
+            what = f"{profiles.names[track]} is learned with its other strand alone"
+            other = profiles.names[profiles.opposite[track]]
+            raise UsageError(what, where="--phenotypes", hint=f"add {other}")
+    outputs = tuple(output_name(profiles.names[track]) for track in tracks)
+    if clash := first_twice(outputs):
+        raise DataError(f"two outputs would be called {clash}", where=path)
+    opposite = tuple(tracks.index(profiles.opposite[track]) for track in tracks)
+    return Profiled(sequences, tracks, outputs, opposite)
+
+
+class Observed(NamedTuple):
+    """Counts that were measured, and where nothing was.
+
+    Attributes
+    ----------
+    counts : Tensor
+        float32 ``[B, K, O]``: 0 where nothing was measured, and where too few bases were.
+    known : Tensor
+        bool ``[B, K, O]``: bases that were measured.
+    total : Tensor
+        float32 ``[B, K]``: counts of all bases, those that were not measured being like the others;
+        NaN where less than half were.
+    """
+
+    counts: Tensor
+    known: Tensor
+    total: Tensor
+
+
+def observed(signal: Tensor) -> Observed:
+    """Return what the signal of bases ``[B, K, O]`` tells."""
+    known = signal.isfinite()
+    share = known.float().mean(-1)
+    measured = share >= COVERED
+    counts = signal.nan_to_num().where(measured[..., None], torch.zeros(()).to(signal))
+    total = (counts.sum(-1) / share).masked_fill(~measured, torch.nan)
+    return Observed(counts, known, total)
+
+
+def middle(signal: Tensor, size: int) -> Tensor:
+    """Return the signal of the bases in the middle, ``[..., L]`` -> ``[..., size]``."""
+    return signal.narrow(-1, (signal.shape[-1] - size) // 2, size)

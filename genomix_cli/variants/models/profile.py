@@ -1,0 +1,57 @@
+"""Effects of variants as differences of the counts that their haplotypes are predicted to have.
+
+The network is trained on windows of a genome with the signal of each base (``genomix train --task
+profile``). Like one of activity it reads no window, no tracks and no contacts.
+
+Letters: W windows, G variants per window, H haplotype bases, L bases that the network reads,
+K outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.formats.run_folder import CONFIG
+from genomix_cli.learning.profiles import (
+    ProfileConfig,
+    ProfileModel,
+    profile_config,
+    stored_profiles,
+)
+from genomix_cli.variants.models.activity import Activity
+from genomix_cli.variants.models.base import Variants
+
+
+class Profile(Activity):
+    """Log counts of the alternate haplotype less those of the reference.
+
+    Parameters
+    ----------
+    network : ProfileModel
+    """
+
+    network: ProfileModel
+
+    @staticmethod
+    def activity_of(arch: Mapping[str, Any], where: object = CONFIG) -> ProfileConfig:
+        """Return the architecture as a configuration."""
+        return profile_config(arch, where)
+
+    @classmethod
+    def stored(
+        cls, arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
+    ) -> Profile:
+        """Build the model of a run folder."""
+        return cls(stored_profiles(arch, state, where))
+
+    def _differences(self, variants: Variants, at: int | None = None) -> Tensor:
+        # Equal batches, in which both alleles have the same row: rounding cannot tell them apart.
+        ref, alt = (
+            self.activity(self.probabilities(codes)) for codes in (variants.ref, variants.alt)
+        )
+        return alt - ref

@@ -1,0 +1,189 @@
+"""A network of profiles learns the footprint of a motif, and says so with the right numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.sequences import Profiles
+from genomix_cli.genome.iupac import reverse_complement
+from genomix_cli.sequences.profile.predict import answers, model_of
+from genomix_cli.sequences.profile.results import ProfileSummary
+from genomix_cli.sequences.profile.train import read_job, train_profile
+from genomix_cli.sequences.profile.windows import read_profiled
+from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.runs import read_run
+from tests.profile_samples import MINUS, MOTIF, PLUS, footprints
+from tests.sequence_samples import motifs, write
+
+pytest.importorskip("lightning")
+
+NAMES = ("NEXUS", "NEXUS_2", "ATAC_K562")
+
+
+def request(data: Path, folder: Path, **changes: Any) -> TrainRequest:
+    arch = {"width": 16, "n_dilated": 3, "batch_size": 32, "learning_rate": 0.03, "epochs": 12}
+    return TrainRequest(data, folder, "profile", **{"arch": arch, **changes})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = replace(footprints(600), split=np.repeat(["train", "valid", "test"], [360, 90, 150]))
+    return write(tmp_path_factory.mktemp("data") / "tracks.h5", made)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ProfileSummary]:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    summary = train_profile(request(data, folder))
+    assert summary is not None
+    return folder, summary
+
+
+def test_it_is_better_than_what_knows_no_sequence(run: tuple[Path, ProfileSummary]) -> None:
+    summary = run[1]
+    assert (summary.length, summary.profile) == (80, 64)
+    assert summary.counts == {"train": 360, "valid": 90, "test": 150}
+    assert [result.output for result in summary.outputs] == list(NAMES)
+    for counts, shape in zip(summary.outputs, summary.shapes, strict=True):
+        network, ridge, mean = counts.rows
+        assert network.metrics["pearson"].value > 0.5
+        assert network.metrics["explained"].value > mean.metrics["explained"].value
+        assert "ridge" in ridge.model
+        assert shape.less_mean.sign == shape.less_another.sign == 1
+        gain, jsd = (
+            {row.model: row.metrics[m].value for row in shape.rows} for m in ("gain", "jsd")
+        )
+        assert gain["network"] > 0.3
+        assert abs(gain["uniform"]) < 1e-9
+        assert jsd["network"] < min(jsd["mean profile"], jsd["of another window"])
+    assert "Its profiles are better than the mean profile for NEXUS (" in summary.headline
+    assert "fit other windows as well" not in summary.headline
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_planted_motif_gives_its_footprint(
+    run: tuple[Path, ProfileSummary], turned: bool
+) -> None:
+    model = model_of(read_run(run[0], "profile"))
+    rng, at, summit = np.random.default_rng(5), 30, 8
+    codes = np.array([1, 2, 4, 8], np.uint8)[rng.integers(0, 4, (64, 80))]
+    planted = codes.copy()
+    planted[:, at : at + len(MOTIF)] = reverse_complement(MOTIF) if turned else MOTIF
+    before, after = (answers(model, torch.from_numpy(each)) for each in (codes, planted))
+    assert ((after.counts - before.counts).mean(0) > 0.5).all()
+    mean = after.profile.softmax(-1).mean(0)
+    # The strands change places with the motif's: on the other one all is mirrored.
+    places = [at + PLUS, at + MINUS]
+    if turned:
+        places = [at + len(MOTIF) - 1 - MINUS, at + len(MOTIF) - 1 - PLUS]
+    assert [int(mean[k].argmax()) for k in (0, 1)] == [place - summit for place in places]
+
+
+def test_what_is_written(run: tuple[Path, ProfileSummary], data: Path) -> None:
+    folder, summary = run
+    names = {path.name for path in folder.iterdir()}
+    tables = {"metrics.json", "models.tsv", "predictions.tsv", "training.tsv"}
+    assert {"config.json", "model.safetensors", "report.html", "README.md", *tables} <= names
+    assert json.loads((folder / "metrics.json").read_text())["headline"] == summary.headline
+    rows = list(csv.DictReader((folder / "predictions.tsv").open(), delimiter="\t"))
+    assert len(rows) == 150
+    measured, predicted = (
+        np.array([float(row[f"{what}:NEXUS"]) for row in rows])
+        for what in ("measured", "predicted")
+    )
+    r = summary.outputs[0].rows[0].metrics["pearson"].value
+    assert np.corrcoef(measured, predicted)[0, 1] == pytest.approx(r, abs=1e-4)
+    profiles = read_profiled(data).sequences.profiles
+    assert profiles is not None
+    inner = profiles.signal[450:, 0, 8:72]
+    share = np.isfinite(inner).mean(-1)
+    np.testing.assert_allclose(measured, np.log1p(np.nansum(inner, -1) / share), rtol=1e-4)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["task"], config["model"], config["length"]) == ("profile", "bpnet", 80)
+    assert config["arch"]["opposite"] == [1, 0, 2]
+    assert {each["unit"] for each in config["arch"]["outputs"]} == {"ln(1 + counts)"}
+    page = (folder / "report.html").read_text()
+    assert page.count("<figure>") == 4
+    assert "of another window" in page
+
+
+def test_the_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> None:
+    few = {"width": 4, "n_dilated": 1, "epochs": 1}
+    first, second = (tmp_path / name / "run" for name in "ab")
+    for folder in (first, second):
+        folder.parent.mkdir()
+        train_profile(request(data, folder, arch=few))
+    for name in ("model.safetensors", "report.html", "metrics.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_some_tracks_are_learned_with_their_other_strand(data: Path, tmp_path: Path) -> None:
+    job = read_job(request(data, tmp_path, options={"tracks": ("ATAC@K562",)}))
+    assert [output.name for output in job.config.outputs] == ["ATAC_K562"]
+    assert job.config.opposite == (0,)
+    profiles = job.data.sequences.profiles
+    assert profiles is not None
+    batch = job.data.windows(np.array([3, 5])).batch(np.array([1, 0]))
+    np.testing.assert_array_equal(batch.signal[:, 0], profiles.signal[[5, 3], 2])
+    both = read_job(request(data, tmp_path, options={"tracks": ("NEXUS/2", "NEXUS+")}))
+    assert both.data.names == ("NEXUS_2", "NEXUS")
+    assert both.config.opposite == (1, 0)
+    values = np.log1p(both.counts[both.split.train, 0])
+    assert both.config.outputs[0].mean == pytest.approx(float(values.mean()), rel=1e-5)
+    assert both.config.outputs[0].sd == pytest.approx(float(values.std()), rel=1e-5)
+
+
+def flat(profiles: Profiles) -> Profiles:
+    return replace(profiles, signal=np.ones_like(profiles.signal))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": {"tracks": ("CTCF",)}}, r"no track 'CTCF' \(expected NEXUS\+ or NEXUS/2"),
+        ({"options": {"tracks": ("NEXUS+",)}}, "its other strand alone.*add NEXUS/2"),
+        ({"arch": {"shift": 30, "profile": 30}}, "no place for a profile of 30 bases"),
+        ({"arch": {"shift": 40}}, "no place for a profile of 0 bases"),
+        ({"arch": {"profile": 63}}, "a profile of 63 bases has no place in the middle"),
+        ({"arch": {"alpha": -1}}, "alpha"),
+        ({"arch": {"widht": 3}}, "widht"),
+        ({"preset": "huge"}, "no such preset"),
+        ({"init": Path("run")}, "--init: does not apply to --task profile"),
+        ({"hold_out": "folds:3"}, "profile is judged on one split"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    data: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((UsageError, DataError), match=message):
+        train_profile(request(data, tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: motifs(60), "has no signal of each base.*--profiles"),
+        (
+            lambda: replace(footprints(60), profiles=flat(footprints(60).profiles)),  # type: ignore[arg-type]
+            "NEXUS does not vary among the windows to learn from",
+        ),
+    ],
+    ids=["no profiles", "flat"],
+)
+def test_files_with_nothing_to_learn_are_refused(
+    tmp_path: Path, made: Callable[[], Any], message: str
+) -> None:
+    path = write(tmp_path / "x.h5", made())
+    with pytest.raises(DataError, match=message):
+        train_profile(request(path, tmp_path / "run"))
