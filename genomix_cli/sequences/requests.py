@@ -375,6 +375,12 @@ class AlignOptions(TaskOptions):
     about = "DNA with phenotypes"
 
     phenotypes: tuple[str, ...] = option((), "Phenotypes to align", commas=True, shown="all")
+    unseen: tuple[str, ...] = option(
+        (),
+        "Class of the label to learn nothing of, judged apart; repeat",
+        metavar="NAME",
+        rare=True,
+    )
 
 
 @dataclass(frozen=True)

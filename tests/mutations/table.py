@@ -862,6 +862,13 @@ BASELINES = [
         ("% FOLDS if count[k] > 1 else -1", "% FOLDS"),
     ),
     *_of(
+        "sequences/pretrain/align.py",
+        "unit/sequences/models/test_alignment.py",
+        ("away = np.isin(group, group[unseen])", "away = unseen"),
+        ("(AMONG_UNSEEN, ~seen)", "(AMONG_UNSEEN, seen)"),
+        ("if phenotype.name != label)", "if phenotype.name)"),
+    ),
+    *_of(
         "cohorts/models/xgboost.py",
         "unit/cohorts/models/test_baselines.py",
         ("np.nextafter(condition, np.float32(-np.inf))", "condition"),

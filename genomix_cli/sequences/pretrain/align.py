@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from torch import Generator, Tensor
 
 from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.tables import plain, write_rows
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
 from genomix_cli.learning.networks import new_module
@@ -48,8 +49,17 @@ MAX_LINEAR = 5000
 # Profiles that a run stores at most, the most frequent first.
 MAX_PROFILES = 2000
 TOWERS, RANKED, SHUFFLED = "two towers", "ranked anew by cross-attention", "shuffled phenotypes"
+AMONG_ALL, AMONG_UNSEEN = "among all profiles", "among profiles never learned from"
 DNA_VIEWS = Views(mask=0.15, crop=1.0, mutate=0.0)
 GENOTYPE_VIEWS = Views(mask=0.3, span=1, crop=1.0, mutate=0.0, reverse_complement=False)
+
+
+class Scored(NamedTuple):
+    """A way to compare sequences with profiles, and its scores: float64 ``[n, M]``."""
+
+    name: str
+    score: NDArray[np.float64]
+    baseline: bool = False
 
 
 class AlignTask(EncoderTask):
@@ -99,11 +109,14 @@ class Pairs(Job):
         float32 ``[n, P]``; see :func:`encoded`.
     compared : NDArray
         int64: held-out sequences that retrieval is judged by.
+    unseen : NDArray
+        bool ``[n]``: sequences of classes that nothing is learned of.
     """
 
     phenotypes: tuple[PhenotypeSpec, ...]
     values: NDArray[np.float32]
     compared: NDArray[np.int64]
+    unseen: NDArray[np.bool_]
 
     @property
     def profiles(self) -> NDArray[np.float32]:
@@ -131,27 +144,60 @@ def train_alignment(request: TrainRequest) -> AlignSummary:
     rates = GENOTYPE_VIEWS if sequences.aligned else DNA_VIEWS
     config = frame.configuration(request, sequences, AlignConfig, asdict(rates))
     by, split = frame.one_split(sequences, stratum(sequences, request.label), request)
+    unseen = of_unseen(sequences, request)
+    split = without_unseen(split, unseen, sequences.group)
     phenotypes, values = encoded(chosen_phenotypes(sequences, request), split.train)
     split = _with_phenotypes(split, values)
     open_folder(request)
     said = "%s of %s sequences are compared"
     compared = frame.some(split.test, MAX_COMPARED, request.setting.seed, said)
-    pairs = Pairs(request, sequences, start, by, split, phenotypes, values, compared)
+    pairs = Pairs(request, sequences, start, by, split, phenotypes, values, compared, unseen)
     module, learned = _learn(pairs, config)
     # Every process that trains takes part in the control too, and only the first judges.
-    rows = [_control(pairs, config)] if config.control else []
+    compared_by = [_control(pairs, config)] if config.control else []
     if first_process():
-        rows = [*_judge(pairs, module), *rows]
+        compared_by = [*_judge(pairs, module), *compared_by]
     summary = AlignSummary(
         **frame.shared_results(pairs, module, learned),
         phenotypes=tuple(p.name for p in phenotypes),
         profiles=len(pairs.profiles),
         compared=len(compared),
-        retrieval=tuple(rows),
+        retrieval=tuple(_rows(pairs, compared_by)),
+        unseen=tuple(request.options.get("unseen", ())),
+        zero_shot=zero_shot(pairs, compared_by),
     )
     if first_process():
         _write(summary, module, pairs)
     return summary
+
+
+def of_unseen(sequences: Sequences, request: TrainRequest) -> NDArray[np.bool_]:
+    """Return the sequences of the classes of the label that nothing is to be learned of ``[n]``.
+
+    Raises
+    ------
+    UsageError
+        If one is no class of the label.
+    """
+    names = tuple(request.options.get("unseen", ()))
+    if not names:
+        return np.zeros(len(sequences), bool)
+    classes, label = sequences.label(request.label)
+    for name in names:
+        if name not in classes:
+            expected = ", ".join(classes)
+            raise UsageError("no such class", where="--unseen", expected=expected, found=name)
+    if len(set(names)) > len(classes) - 2:
+        raise UsageError("too few classes are left to learn from", where="--unseen", expected="two")
+    return np.isin(label, [classes.index(name) for name in names])
+
+
+def without_unseen(split: Split, unseen: NDArray[np.bool_], group: NDArray[np.int64]) -> Split:
+    """Move sequences of unseen classes to the test part; others of their groups are left out."""
+    away = np.isin(group, group[unseen])
+    train, valid = (rows[~away[rows]] for rows in (split.train, split.valid))
+    moved = np.concatenate([rows[unseen[rows]] for rows in (split.train, split.valid)])
+    return Split(split.name, train, valid, np.sort(np.concatenate([split.test, moved])))
 
 
 def stratum(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
@@ -174,6 +220,10 @@ def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phen
     """
     names = tuple(request.options.get("phenotypes", ()))
     chosen = tuple(map(sequences.phenotype, names)) if names else sequences.phenotypes
+    if request.options.get("unseen"):
+        # Of the name of a class that was never seen nothing can be known.
+        label = request.label or sequences.default_label
+        chosen = tuple(phenotype for phenotype in chosen if phenotype.name != label)
     if not chosen:
         raise DataError(
             "has no phenotypes", where=request.data, hint="prepare it with --phenotypes"
@@ -232,24 +282,51 @@ def _learn(
     return module, frame.train_encoder(task, pairs, pairs.values, config, keep=keep)
 
 
-def _judge(pairs: Pairs, module: Alignment) -> Iterator[AlignRow]:
-    """Yield retrieval both ways, by the towers, by cross-attention, and by linear baselines."""
-    rows, profiles, seed = pairs.compared, pairs.profiles, pairs.seed
+def _rows(pairs: Pairs, compared_by: Sequence[Scored]) -> Iterator[AlignRow]:
+    """Yield retrieval both ways, by each way to compare."""
+    rows = pairs.compared
+    right, group = agree(pairs.values[rows], pairs.profiles), pairs.sequences.group[rows]
+    for name, score, baseline in compared_by:
+        yield AlignRow(name, recalls(score, right, group, pairs.seed), baseline)
+
+
+def zero_shot(pairs: Pairs, compared_by: Sequence[Scored]) -> dict[str, tuple[AlignRow, ...]]:
+    """Return retrieval of sequences of unseen classes, by the profiles to choose from."""
+    asked = pairs.unseen[pairs.compared]
+    if not asked.any():
+        return {}
+    rows, profiles = pairs.compared[asked], pairs.profiles
     right, group = agree(pairs.values[rows], profiles), pairs.sequences.group[rows]
+    seen = agree(profiles, distinct(pairs.values[pairs.split.train])[0]).any(1)
+    found = {}
+    for name, choice in ((AMONG_ALL, np.ones(len(profiles), bool)), (AMONG_UNSEEN, ~seen)):
+        if choice.any():
+            found[name] = tuple(
+                AlignRow(
+                    by, recalls(score[asked][:, choice], right[:, choice], group, pairs.seed), b
+                )
+                for by, score, b in compared_by
+            )
+    return found
+
+
+def _judge(pairs: Pairs, module: Alignment) -> Iterator[Scored]:
+    """Yield scores by the towers, by cross-attention, and by linear baselines."""
+    rows, profiles, seed = pairs.compared, pairs.profiles, pairs.seed
     compared = compare(module, pairs.sequences.codes[rows], profiles, "comparing")
-    yield AlignRow(TOWERS, recalls(compared.similarity, right, group, seed))
+    yield Scored(TOWERS, compared.similarity)
     if module.config.matching:
-        yield AlignRow(RANKED, recalls(compared.ranked, right, group, seed))
+        yield Scored(RANKED, compared.ranked)
     said = "%s of %s sequences are compared"
     train, valid = (frame.some(part, MAX_LINEAR, seed, said) for part in pairs.split[1:3])
     parts = ByPart(train, valid, rows)
     for name, x in baselines(pairs.sequences, parts, seed).items():
         score = linear_scores(x, parts, pairs.values, pairs.phenotypes, profiles)
-        yield AlignRow(f"{name}, linear", recalls(score, right, group, seed), True)
+        yield Scored(f"{name}, linear", score, True)
 
 
-def _control(pairs: Pairs, config: AlignConfig) -> AlignRow:
-    """Retrieval after learning from the phenotypes of other groups: chance, or there is a leak."""
+def _control(pairs: Pairs, config: AlignConfig) -> Scored:
+    """Return scores after learning from phenotypes of other groups: chance, or there is a leak."""
     log.info("once more with shuffled phenotypes")
     values, rows, group = pairs.values.copy(), pairs.compared, pairs.sequences.group
     learning = np.concatenate([pairs.split.train, pairs.split.valid])
@@ -258,8 +335,7 @@ def _control(pairs: Pairs, config: AlignConfig) -> AlignRow:
     wrong = replace(pairs, request=request, start=Start({}, {}), values=values)
     module, _ = _learn(wrong, config, keep=False)
     compared = compare(module, pairs.sequences.codes[rows], pairs.profiles)
-    right = agree(pairs.values[rows], pairs.profiles)
-    return AlignRow(SHUFFLED, recalls(compared.similarity, right, group[rows], pairs.seed))
+    return Scored(SHUFFLED, compared.similarity)
 
 
 def shuffled(

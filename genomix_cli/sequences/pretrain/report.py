@@ -9,7 +9,7 @@ from typing import Any
 from genomix_cli.report.page import Signed, render, write_page
 from genomix_cli.sequences.pretrain import figures
 from genomix_cli.sequences.pretrain.probes import LINEAR
-from genomix_cli.sequences.pretrain.summaries import AlignSummary, ContrastSummary, Probes
+from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary, ContrastSummary, Probes
 
 PROBE_COLUMNS = [
     *("features", "classifier", "dimensions", "accuracy", "balanced accuracy"),
@@ -95,6 +95,7 @@ def write_align_report(
         columns=_recall_columns(summary),
         to_profiles=_recall_rows(summary, "to_profiles"),
         to_sequences=_recall_rows(summary, "to_sequences"),
+        zero_shot=_zero_shot(summary),
         attention=attention,
         **_shared(summary),
     )
@@ -123,8 +124,21 @@ def _recall_columns(summary: AlignSummary) -> list[str]:
     return ["", *(f"recall@{recall.k}" for recall in summary.retrieval[0].recalls.to_profiles)]
 
 
+def _zero_shot(summary: AlignSummary) -> dict[str, list[list[Any]]]:
+    """Return a table for each choice of profiles, of sequences of unseen classes."""
+    classes = ", ".join(summary.unseen)
+    return {
+        f"Profiles of classes never learned from ({classes}), {among}": _rows(rows, "to_profiles")
+        for among, rows in summary.zero_shot.items()
+    }
+
+
 def _recall_rows(summary: AlignSummary, way: str) -> list[list[Any]]:
-    rows = [(row.name, getattr(row.recalls, way)) for row in summary.retrieval]
+    return _rows(summary.retrieval, way)
+
+
+def _rows(retrieval: Sequence[AlignRow], way: str) -> list[list[Any]]:
+    rows = [(row.name, getattr(row.recalls, way)) for row in retrieval]
     chance = [recall.chance for recall in rows[0][1]]
     return [*([name, *(r.share for r in recalls)] for name, recalls in rows), ["chance", *chance]]
 
@@ -154,6 +168,7 @@ def align_card(summary: AlignSummary) -> str:
         tables={
             "Finding the profile of a sequence": _recall_rows(summary, "to_profiles"),
             "Finding the sequences of a profile": _recall_rows(summary, "to_sequences"),
+            **_zero_shot(summary),
         },
         remark="Attention says where information flows, not what matters.",
         output="retrieved.tsv",

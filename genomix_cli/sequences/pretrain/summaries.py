@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from genomix_cli.learning.task import Epoch
@@ -115,25 +115,40 @@ class AlignSummary(Summary):
     compared : int
         Number of sequences that are compared.
     retrieval : tuple of AlignRow
+    unseen : tuple of str
+        Classes that nothing was learned of.
+    zero_shot : dict of str to tuple of AlignRow
+        Retrieval of their sequences, among all profiles and among those never learned from.
     """
 
     phenotypes: tuple[str, ...]
     profiles: int
     compared: int
     retrieval: tuple[AlignRow, ...]
+    unseen: tuple[str, ...] = ()
+    zero_shot: dict[str, tuple[AlignRow, ...]] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of a table for the terminal."""
-        return [
-            {
-                "by": each.name,
-                "way": way,
-                **{f"recall@{r.k}": r.share.value for r in values},
-                **{f"chance@{r.k}": r.chance for r in values},
-            }
+        found = [
+            (each.name, way, values)
             for each in self.retrieval
             for way, values in (
                 ("sequence to profile", each.recalls.to_profiles),
                 ("profile to sequences", each.recalls.to_sequences),
             )
+        ]
+        found += [
+            (each.name, f"of unseen classes, {among}", each.recalls.to_profiles)
+            for among, rows in self.zero_shot.items()
+            for each in rows
+        ]
+        return [
+            {
+                "by": name,
+                "way": way,
+                **{f"recall@{r.k}": r.share.value for r in values},
+                **{f"chance@{r.k}": r.chance for r in values},
+            }
+            for name, way, values in found
         ]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from genomix_cli.comparison.splits import Split
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype, Sequences
 from genomix_cli.sequences.models.alignment import (
@@ -22,7 +23,12 @@ from genomix_cli.sequences.models.alignment import (
     same_profile,
 )
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
-from genomix_cli.sequences.pretrain.align import encoded, shuffled, train_alignment
+from genomix_cli.sequences.pretrain.align import (
+    encoded,
+    shuffled,
+    train_alignment,
+    without_unseen,
+)
 from genomix_cli.sequences.pretrain.attention import covered
 from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
 from genomix_cli.sequences.pretrain.probes import ByPart
@@ -283,6 +289,64 @@ def test_numbers_alone_and_what_is_missing(tmp_path):
     assert summary.phenotypes == ("level", "coin")
     assert all(np.isfinite(r.share.value) for r in summary.retrieval[0].recalls.to_profiles)
     assert np.isfinite(summary.curve[-1].valid_nll)
+
+
+def traits(n: int = 400) -> Sequences:
+    """Classes that two numbers describe: how rich sequences are in A, and how rich in C."""
+    rng = np.random.default_rng(0)
+    t = np.repeat(rng.integers(0, 3, (n // 2, 2)), 2, axis=0)
+    p = 0.08 + 0.16 * t
+    p = np.column_stack([p, np.tile((1 - p.sum(1))[:, None] / 2, 2)])
+    base = (rng.random((n, 40))[..., None] > p.cumsum(1)[:, None]).sum(-1).clip(max=3)
+    kinds = tuple(f"a{i}c{j}" for i in range(3) for j in range(3))
+    numbers = (Phenotype(name, None, t[:, i].astype(np.float32)) for i, name in enumerate("ac"))
+    return replace(
+        unaligned(n),
+        codes=(1 << base).astype(np.uint8),
+        phenotypes=(Phenotype("kind", kinds, (3 * t[:, 0] + t[:, 1]).astype(np.int16)), *numbers),
+    )
+
+
+def test_classes_never_learned_from_are_found_by_what_describes_them(tmp_path):
+    sequences = traits()
+    unseen = ("a1c1", "a2c0")
+    request = train(sequences, tmp_path, epochs=1, options={"unseen": unseen})
+    summary = train_alignment(request)
+    assert summary.phenotypes == ("a", "c")
+    assert summary.unseen == unseen
+    label = sequences.phenotypes[0].values
+    others = int((~np.isin(label, [4, 6])).sum())
+    assert summary.counts["test"] > len(sequences) - others
+    assert summary.counts["train"] + summary.counts["valid"] < others
+    among = {name: {row.name: row for row in rows} for name, rows in summary.zero_shot.items()}
+    every, few = among["among all profiles"], among["among profiles never learned from"]
+    assert [r.chance for r in every["two towers"].recalls.to_profiles[:2]] == pytest.approx(
+        [1 / 9, 5 / 9]
+    )
+    assert few["two towers"].recalls.to_profiles[0].chance == 1 / 2
+    # Linear models of A and of C need not have seen them together.
+    assert every["3-mer counts, linear"].recalls.to_profiles[0].share.low > 2 / 9
+    assert few["3-mer counts, linear"].recalls.to_profiles[0].share.low > 1 / 2
+    assert "a1c1, a2c0" in (request.output / "README.md").read_text()
+    assert "never learned from" in (request.output / "report.html").read_text()
+
+
+def test_what_is_unseen_leaves_training_with_its_groups():
+    group = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    unseen = np.array([False, True, False, False, True, True, False, False])
+    split = Split("test", np.array([0, 1, 2, 3]), np.array([4, 5]), np.array([6, 7]))
+    found = without_unseen(split, unseen, group)
+    assert [rows.tolist() for rows in found[1:]] == [[2, 3], [], [1, 4, 5, 6, 7]]
+
+
+def test_classes_that_cannot_be_unseen(tmp_path):
+    for names, message in (
+        (("a9c9",), "no such class"),
+        (tuple(f"a{i}c{j}" for i in range(3) for j in range(3))[:8], "too few classes are left"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            train_alignment(train(traits(), tmp_path, options={"unseen": names}))
+    assert not (tmp_path / "run").exists()
 
 
 def test_mistakes_are_said_in_a_line(tmp_path):
