@@ -26,7 +26,7 @@ from genomix_cli.variants.train.task import Predictions
 log = logging.getLogger("genomix")
 
 #: Variants, at most, that calibrations for fewer inputs are fitted to, and tested on.
-VARIANTS = 4_000
+VARIANTS = 8_000
 
 #: Logits of rows of the variant table, each batch altered first.
 Predict = Callable[[Rows, Callable[[Batch], Batch]], Predictions]

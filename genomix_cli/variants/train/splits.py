@@ -20,8 +20,9 @@ from genomix_cli.variants.requests import HoldOut
 
 Rows = NDArray[np.int64]
 CONTIG = "contig"
-# Neighbouring rows that stay together when thinning: about as many as share a window.
-STRETCH = 500
+# Neighbouring rows that stay together when thinning: enough to be worth a window, few enough for
+# many loci, since what differs from locus to locus does not average out within one.
+STRETCH = 100
 
 
 class HeldOutRegions:

@@ -114,6 +114,14 @@ def test_baselines_learn_from_nothing_near_the_test_part(
     assert pos[np.intersect1d(parts.train, chr1)].min(initial=2**31) >= 20_000 + least_distance()
 
 
+def test_thinning_keeps_many_loci_and_full_windows() -> None:
+    kept = thin(np.arange(88_000), 8_000)
+    loci = np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1)
+    assert len(loci) == 80
+    assert {len(locus) for locus in loci} == {100}
+    assert (np.diff([locus[0] for locus in loci]) <= 1_200).all()
+
+
 @given(st.integers(1, 3000), st.integers(0, 2000))
 def test_thinning_keeps_rows_in_order_and_not_too_many(n: int, most: int) -> None:
     rows = np.arange(n) * 3
