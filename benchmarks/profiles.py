@@ -1,6 +1,6 @@
 """Profiles and counts of a simulated genome in which motifs leave footprints, beside the truth.
 
-    python benchmarks/profiles.py WORK
+    python benchmarks/profiles.py WORK [--seed N]
 
 makes a genome of 1 Mb with two motifs on either strand, broken copies of them, and the reads of two
 strands around the whole ones; prepares it, trains a BPNet with a contig held out, and scores
@@ -152,9 +152,11 @@ def main() -> None:
     """Run all of it, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    work = parser.parse_args().work
+    parser.add_argument("--seed", type=int, default=20261130, help="seed of the genome")
+    options = parser.parse_args()
+    work = options.work
     work.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(20261130)
+    rng = np.random.default_rng(options.seed)
     dna = {name: "".join(plant(rng)) for name in CONTIGS}
     rate = {name: rates(letters) for name, letters in dna.items()}
     write(work, dna, {name: rng.poisson(each).astype(float) for name, each in rate.items()})

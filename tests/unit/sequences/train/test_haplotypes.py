@@ -88,7 +88,7 @@ def diffused(request: TrainRequest, sequences: Sequences) -> list[Split]:
     return [read_data(request, DiffusionOptions()).split]
 
 
-# Activity refuses aligned sequences.
+# Activity refuses aligned sequences, and profiles are of windows of a genome.
 SPLITS: dict[str, Callable[[TrainRequest, Sequences], list[Split]]] = {
     "classify": classified,
     "contrast": contrasted,
@@ -98,7 +98,7 @@ SPLITS: dict[str, Callable[[TrainRequest, Sequences], list[Split]]] = {
 
 
 def test_every_task_is_here() -> None:
-    assert {*SPLITS, "activity"} == set(SEQUENCE_TASKS)
+    assert {*SPLITS, "activity", "profile"} == set(SEQUENCE_TASKS)
 
 
 @pytest.mark.parametrize("how", ["auto", "0.3", "folds:3"])
