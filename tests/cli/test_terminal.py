@@ -1,4 +1,4 @@
-"""What `evaluate`, `doctor` and `inspect` draw on a terminal, and print where there is none."""
+"""Tables and facts as they are drawn on a terminal, and printed where there is none."""
 
 from __future__ import annotations
 

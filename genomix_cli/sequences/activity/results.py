@@ -5,9 +5,9 @@ Letters: n sequences held out, E members, K outputs, D bootstrap draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,17 +157,43 @@ class ActivitySummary:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return table rows: a metric of a model for an output."""
-        return [
-            {
-                "output": result.output,
-                "model": row.model,
-                "metric": name,
-                **interval._asdict(),
-            }
-            for result in self.outputs
-            for row in result.rows
-            for name, interval in row.metrics.items()
-        ]
+        return metric_rows(self.outputs)
+
+
+class Result(Protocol):
+    """Judgement of several models on one output."""
+
+    @property
+    def output(self) -> str:
+        """Name of the output."""
+
+    @property
+    def rows(self) -> tuple[Judged, ...]:
+        """The models."""
+
+
+def metric_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Return table rows: a metric of a model for an output."""
+    return [
+        {"output": result.output, "model": row.model, "metric": name, **interval._asdict()}
+        for result in results
+        for row in result.rows
+        for name, interval in row.metrics.items()
+    ]
+
+
+def prediction_rows(
+    samples: Iterable[str],
+    outputs: Sequence[str],
+    truth: NDArray[np.float32],
+    answers: NDArray[np.float32],
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each sample held out, measured and predicted, ``[n, K]`` each."""
+    for name, measured, predicted in zip(samples, truth.tolist(), answers.tolist(), strict=True):
+        row = {"sample": str(name)}
+        for k, output in enumerate(outputs):
+            row |= {f"measured:{output}": measured[k], f"predicted:{output}": predicted[k]}
+        yield row
 
 
 def judge(
@@ -238,20 +264,26 @@ def _judged(
 
 def headline(results: Sequence[OutputResult]) -> str:
     """Compare the network with the ridge in a few sentences, also where the ridge is better."""
-    verdicts: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    found = []
     for result in results:
         if not result.sequences:
             continue
         own, ridge = (row.metrics[result.metric].value for row in (result.rows[0], result.ridge))
         text = f"{result.output} ({TITLES[result.metric]} {own:.3f} against {ridge:.3f})"
-        verdicts[result.less_ridge.sign].append(text)
+        found.append((result.less_ridge.sign, text))
     says = {
         1: "The network is better than ridge regression on k-mers for",
         -1: "Ridge regression on k-mers is better than the network for",
         0: "Network and ridge regression on k-mers are not told apart for",
     }
-    told = [f"{says[sign]} {listed(each)}." for sign, each in verdicts.items() if each]
-    return " ".join(told) or "Nothing was held out to judge by."
+    return " ".join(verdicts(found, says)) or "Nothing was held out to judge by."
+
+
+def verdicts(found: Iterable[tuple[int, str]], says: Mapping[int, str]) -> list[str]:
+    """Return a sentence for each sign of a difference that some outputs have, as in `says`."""
+    found = list(found)
+    by_sign = {sign: [text for own, text in found if own == sign] for sign in says}
+    return [f"{says[sign]} {listed(texts)}." for sign, texts in by_sign.items() if texts]
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -329,21 +328,11 @@ def _write(summary: ActivitySummary, job: Job, answers: NDArray[np.float32]) -> 
     folder.write_json("metrics.json", plain(summary))
     write_rows(summary.rows(), folder.path / "models.tsv")
     write_rows(list(map(asdict, summary.curve)), folder.path / "training.tsv")
-    write_rows(list(_predictions(job, answers)), folder.path / "predictions.tsv")
-    truth = job.own.values[job.split.test]
+    samples, truth = job.own.sequences.names[job.split.test], job.own.values[job.split.test]
+    rows = results.prediction_rows(samples, job.own.names, truth, answers)
+    write_rows(list(rows), folder.path / "predictions.tsv")
     write_activity_page(folder.path / "report.html", summary, truth, answers)
     folder.write_text("README.md", activity_card(summary))
-
-
-def _predictions(job: Job, answers: NDArray[np.float32]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each sequence held out: what was measured, and what is predicted."""
-    names = job.own.sequences.names[job.split.test]
-    truth = job.own.values[job.split.test]
-    for name, measured, predicted in zip(names, truth.tolist(), answers.tolist(), strict=True):
-        row = {"sample": str(name)}
-        for k, output in enumerate(job.own.names):
-            row |= {f"measured:{output}": measured[k], f"predicted:{output}": predicted[k]}
-        yield row
 
 
 def _seen(job: Job) -> Seen:

@@ -23,6 +23,8 @@ from genomix_cli.sequences.activity.results import (
     OutputResult,
     Point,
     listed,
+    metric_rows,
+    verdicts,
 )
 from genomix_cli.sequences.profile.predict import answers
 from genomix_cli.sequences.profile.windows import Observed, Windows, middle, observed
@@ -99,13 +101,7 @@ class ProfileSummary:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return table rows: a metric of a model for a track."""
-        results: list[OutputResult | ShapeResult] = [*self.outputs, *self.shapes]
-        return [
-            {"output": result.output, "model": row.model, "metric": name, **interval._asdict()}
-            for result in results
-            for row in result.rows
-            for name, interval in row.metrics.items()
-        ]
+        return metric_rows([*self.outputs, *self.shapes])
 
 
 class Shapes(NamedTuple):
@@ -226,17 +222,17 @@ def _ratio(above: Any, below: Any) -> float:
 
 def headline(results: Sequence[ShapeResult]) -> str:
     """Say what the profiles are worth in a few sentences, also where they are worth nothing."""
-    verdicts: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    found = []
     for result in results:
         own, mean = (row.metrics["gain"].value for row in result.rows[:2])
         text = f"{result.output} ({own:.3f} against {mean:.3f} nats per count)"
-        verdicts[result.less_mean.sign].append(text)
+        found.append((result.less_mean.sign, text))
     says = {
         1: "Its profiles are better than the mean profile for",
         -1: "The mean profile is better than those of the network for",
         0: "Profiles of the network and the mean profile are not told apart for",
     }
-    told = [f"{says[sign]} {listed(each)}." for sign, each in verdicts.items() if each]
+    told = verdicts(found, says)
     alike = [result.output for result in results if result.less_another.sign < 1]
     if alike:
         told.append(f"For {listed(alike)} its profiles fit other windows as well as their own.")

@@ -219,19 +219,10 @@ def _write(
     folder.write_json("metrics.json", plain(summary))
     write_rows(summary.rows(), folder.path / "models.tsv")
     write_rows(list(map(asdict, summary.curve)), folder.path / "training.tsv")
-    write_rows(list(_predictions(job, answers)), folder.path / "predictions.tsv")
+    samples = job.data.sequences.names[job.split.test]
     truth = np.log1p(job.counts[job.split.test])
+    rows = activity.prediction_rows(samples, job.data.names, truth, answers)
+    write_rows(list(rows), folder.path / "predictions.tsv")
     windows = job.data.windows(job.split.test)
     write_profile_page(folder.path / "report.html", summary, truth, answers, model, windows)
     folder.write_text("README.md", profile_card(summary))
-
-
-def _predictions(job: Job, answers: NDArray[np.float32]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each window held out: log counts that were measured and predicted."""
-    names = job.data.sequences.names[job.split.test]
-    truth = np.log1p(job.counts[job.split.test])
-    for name, measured, predicted in zip(names, truth.tolist(), answers.tolist(), strict=True):
-        row = {"sample": str(name)}
-        for k, output in enumerate(job.data.names):
-            row |= {f"measured:{output}": measured[k], f"predicted:{output}": predicted[k]}
-        yield row
