@@ -826,6 +826,11 @@ TERMINAL = [
 
 BASELINES = [
     *_of(
+        "cohorts/simulate/copy_number.py",
+        "unit/cohorts/simulate/test_generative.py",
+        ("yield np.maximum(likelihood, np.float32(LEAST))", "yield likelihood"),
+    ),
+    *_of(
         "cohorts/simulate/factors.py",
         "unit/cohorts/simulate/test_factors.py",
         ("total.precision[:, own, own] += part.precision", "pass"),

@@ -48,8 +48,8 @@ COPIES = 6
 QUIET, GAIN, LOSS = range(3)
 # Samples at a time, so that the arrays of the forward algorithm stay in the cache.
 BATCH = 128
-# Floor of a likelihood relative to the best one: smaller ones do not matter, and float32 would
-# underflow.
+# Floor of a bin's likelihood, of which the best is about 1: smaller ones do not matter, and float32
+# would underflow to states that are all impossible.
 LEAST = 1e-25
 
 
@@ -263,7 +263,7 @@ class CopyNumber(Process):
                     likelihood = likelihood * self._of_ratio(values[:, i], i)
                 else:
                     likelihood = likelihood * self._of_reader(self.readers[name], values, i)
-            yield likelihood
+            yield np.maximum(likelihood, np.float32(LEAST))
 
     def _of_ratio(self, ratio: Floats, i: int) -> NDArray[np.float32]:
         """Return the t density of a log2 ratio, up to a factor ``[6, n, P, H, G, 1]``.
@@ -286,8 +286,8 @@ class CopyNumber(Process):
         """Return the likelihood of a bin's genes, up to a factor ``[6, n, P, 1, 1, B]``."""
         log_likelihood = emission.log_likelihood(values, i)
         log_likelihood = log_likelihood - log_likelihood.max((1, 2, 3), keepdims=True)
-        likelihood = np.maximum(np.moveaxis(np.exp(log_likelihood), 1, 0), LEAST)
-        return likelihood.astype(np.float32)[:, :, :, None, None, :]
+        likelihood = np.moveaxis(np.exp(log_likelihood), 1, 0).astype(np.float32)
+        return likelihood[:, :, :, None, None, :]
 
     def _forward(self, arm: int, kind: int, shows: list[NDArray[np.float32]]) -> Floats:
         """Return the log-likelihood of an arm for one kind of arm ``[n, P H G, B or 1]``."""

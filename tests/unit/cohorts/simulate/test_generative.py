@@ -7,8 +7,9 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
+from scipy.special import logsumexp
 
 from genomix_cli.cohorts.simulate.blocks import Blocks
 from genomix_cli.cohorts.simulate.copy_number import CopyNumber, CopyNumberParameters, cut_arms
@@ -224,6 +225,23 @@ def _step(law, share, stays, before, after) -> float:  # type: ignore[no-untyped
     """Probability of the next bin's copy number and length class."""
     (_, l0), (c1, l1) = before, after
     return float(stays[l0] * (before == after) + (1 - stays[l0]) * law[c1] * share[l1])
+
+
+def test_ratios_far_from_every_state_have_a_likelihood_too() -> None:
+    """Fitted noise may be so small, with so thin tails, that float32 would call all states 0."""
+    law = shared(beta_levels(5, 3, 6))
+    settings = CopyNumberParameters(noise=0.007, freedom=50.0)
+    model = CopyNumber(settings, law, np.random.default_rng(1))
+    rng = np.random.default_rng(2)
+    samples = draw_samples(law, 20, rng)
+    ratios = model.draw(samples, rng, {}).values
+    ratios[0, :3] = 9.0
+    with np.errstate(all="raise", under="ignore"):
+        found = model.log_likelihood({"copy_number": ratios}, 20)
+    assert np.isfinite(found).all()
+    # With so little noise the purity of a sample is as good as known.
+    of_purity = logsumexp(found[..., 0], 1)  # [n, P]
+    assert_array_equal(of_purity.argmax(1), samples.purity)
 
 
 def test_segments_of_the_path_are_where_copies_change() -> None:
