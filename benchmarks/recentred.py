@@ -120,7 +120,9 @@ class WithoutDifference:
         self.n_bins, self.core_bins, self.flank = model.n_bins, model.core_bins, model.flank
         self.reads_window, self.outputs = True, ()
 
-    def with_null(self, context: Any, variants: Variants) -> tuple[torch.Tensor, torch.Tensor]:
+    def with_null(
+        self, context: Any, variants: Variants, shared: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the variants, and nothing to compare them with."""
         logits = self.variants(context, variants)
         return logits, torch.zeros_like(logits)

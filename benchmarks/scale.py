@@ -3,7 +3,7 @@
     python benchmarks/scale.py [--records 1000000] [--scored 1000000] [--alleles 4000] [--threads 1]
 
 Default weights: the CPU time of an allele, by the layers as they are trained and as they score, in
-turns; then of `--alleles` alleles from end to end.
+turns; what a GMT saves where its alleles share something; then `--alleles` alleles from end to end.
 
 Records: made-up input and a model of almost no size, so that everything else is what is measured:
 the CPU time of a record beside that of ``bcftools view`` from and to the same formats, and memory.
@@ -22,22 +22,25 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
-from genomix_cli.variants.records.inputs import Allele
-from genomix_cli.variants.requests import DEFAULT_MODEL, GenomeFiles, ScoreRequest
+from genomix_cli.variants.models.sharing import shared, shared_rows
+from genomix_cli.variants.records.inputs import Allele, haplotypes, load_window
+from genomix_cli.variants.requests import DEFAULT_MODEL, SIMULATED_MODEL, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.doctor import MadeUpGenome
-from genomix_cli.variants.score.engine import Engine, Target
+from genomix_cli.variants.score.engine import Engine, Target, window_tensors
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
 
@@ -47,6 +50,7 @@ FEW = 1_000
 SPARSE = 600  # bases between two variants of a person's genome
 GENOME = 5_000_000  # variants of a person
 ROUNDS = 7
+TURNS = 31
 HEADER = (
     "##fileformat=VCFv4.3\n"
     f"##contig=<ID=chr1,length={LENGTH}>\n"
@@ -200,6 +204,55 @@ def show_layers() -> None:
             print(f"| {what} | {count} | {plain:.2f} | {fast:.2f} | {ratio:.1f}x |", flush=True)
 
 
+def show_sharing() -> None:
+    """Print what a GMT saves where alleles share ends and places; inputs are the same."""
+    model, bases = load_model(SIMULATED_MODEL).module, np.arange(4, dtype=np.uint8)
+    genome = MadeUpGenome(model.config.tracks, 100_000)
+    window = window_tensors(load_window(genome, "made-up", 0, model.n_bins), torch.device("cpu"))
+    kinds = {
+        "substitutions": [Allele(50_000 + 60 * i, bases[:1], bases[1:2]) for i in range(64)],
+        "three of each base": [
+            Allele(50_000 + i // 3, bases[:1], bases[1 + i % 3 :][:1]) for i in range(64)
+        ],
+        "insertions": [Allele(50_000 + 60 * i, bases[:0], bases[:3]) for i in range(64)],
+    }
+    print("\n| alleles | together | CPU ms of one, nothing shared | shared | ratio | difference |")
+    print("|---|---|---|---|---|---|")
+    for what, alleles in kinds.items():
+        for count in (64, 16, 1):
+            chunk = alleles[:count]
+            offset = np.array([allele.pos for allele in chunk])
+            rows = haplotypes(genome, "made-up", chunk, model.flank)
+            variants = Variants(*(torch.from_numpy(a)[None] for a in (offset, *rows)))
+            alone = [np.arange(count)] * 2 + [np.arange(2 * count)] * 4
+            both = [
+                shared([torch.from_numpy(field)[None] for field in fields])
+                for fields in (alone, shared_rows(offset, rows))
+            ]
+            with torch.inference_mode():
+                context = model.window(window)
+                times, found = in_turns(
+                    [partial(model.with_null, context, variants, s) for s in both]
+                )
+            apart = (torch.cat(found[0]) - torch.cat(found[1])).abs().max()
+            each = np.median(times, 1) / count * 1000
+            ratio = np.median(times[0] / times[1])
+            row = f"{each[0]:.2f} | {each[1]:.2f} | {ratio:.2f}x | {apart:.0e}"
+            print(f"| {what} | {count} | {row} |", flush=True)
+
+
+def in_turns(calls: Sequence[Callable[[], Any]]) -> tuple[NDArray[np.float64], list[Any]]:
+    """Return CPU seconds of each call, ``[calls, rounds]``, and what each gave."""
+    times = np.empty((len(calls), TURNS))
+    found = [call() for call in calls]
+    for i in range(TURNS):
+        for j, call in enumerate(calls):
+            start = time.process_time()
+            call()
+            times[j, i] = time.process_time() - start
+    return times, found
+
+
 def show_default(work: Path, bases: str, count: int, plain: ScoreRequest) -> None:
     """Print what the default weights cost from end to end."""
     few, many = (
@@ -233,6 +286,7 @@ def main() -> None:
         )  # fmt: skip
         if options.alleles:
             show_layers()
+            show_sharing()
             show_default(work, bases, options.alleles, plain)
         if options.records or options.scored:
             show_records(work, bases, options.scored, options.records, plain)

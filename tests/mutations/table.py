@@ -236,7 +236,6 @@ MODELS = [
     *_of(
         "variants/models/activity.py",
         "unit/variants/models/test_gmt_activity.py",
-        ("0 * change, 0 * answers", "change, answers"),
         ("            self.reader.eval()", "            pass"),
     ),
     *_of(
@@ -245,8 +244,40 @@ MODELS = [
         ("ids = ids * 4 + base", "ids = ids + base * 4**j"),
         ("self.k // 2 - self.radius", "self.k // 2 - self.radius + 1"),
         ("start + length[..., None] - 1", "start + length[..., None]"),
-        ("unchanged = log_length[..., :1]", "unchanged = log_length[..., 1:]"),
-        ("torch.zeros_like(change)], dim=1)", "change], dim=1)"),
+    ),
+    *_of(
+        "variants/models/activity.py",
+        "unit/variants/models/test_sharing.py",
+        ("same[..., self._features :] = 0", "same[..., : self._features] = 0"),
+    ),
+    *_of(
+        "variants/models/allele_tokens.py",
+        "unit/variants/models/test_sharing.py",
+        ("places.pick(log_length[..., :1]", "places.pick(log_length[..., 1:]"),
+        ("self._compared(ref, torch.zeros_like(ref))", "self._compared(ref, ref)"),
+        ("alt_ends.pick(ref_ends.of))", "alt_ends.rows // ENDS)"),
+    ),
+    *_of(
+        "variants/models/gmt.py",
+        "unit/variants/models/test_sharing.py",
+        ("return logits, places.spread(null)", "return logits, null"),
+        ("[bins, places.pick(bins)]", "[bins, bins[:, : places.rows.shape[1]]]"),
+    ),
+    *_of(
+        "variants/models/base.py",
+        "unit/variants/models/test_sharing.py",
+        ("shared.places.spread(null_logits)", "null_logits"),
+    ),
+    *_of(
+        "variants/models/sharing.py",
+        "unit/variants/models/test_sharing.py",
+        ("(ref[1:] != ref[:-1]).any(1)", "False"),
+        ("(np.diff(ref_len) != 0)", "False"),
+        ("(np.diff(offset) != 0)", "False"),
+        ("new & ~single]", "~single]"),
+        ("~single | (alt_len != 1)", "~single"),
+        ("device=x.device)[:, None], rows", "device=x.device)[:1, None], rows"),
+        ('-len(rows) % step), mode="edge"', '0), mode="edge"'),
     ),
     *_of(
         "variants/models/gmt.py",

@@ -3,8 +3,8 @@
 The network is trained on sequences alone (``genomix train --task activity``). It reads what an
 assay reads, so no window, no tracks and no contacts.
 
-Letters: W windows, G variants per window, H haplotype bases, L bases that the network reads,
-K outputs, F features of all its networks and constructs, d width.
+Letters: W windows, G variants per window, P places, H haplotype bases, L bases that the network
+reads, K outputs, F features of all its networks and constructs, d width.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from genomix_cli.learning.activity import (
 )
 from genomix_cli.learning.activity_differences import both_strands, differences, standardised
 from genomix_cli.variants.models.base import VariantModel, Variants
+from genomix_cli.variants.models.sharing import Once
 
 
 class Activity(VariantModel):
@@ -115,8 +116,8 @@ class ActivityTokens(nn.Module):
         # One that knows classes alone has no changes to report, and features all the same.
         self._rows = tuple(map(config.outputs.index, config.reported or config.outputs))
         encoders = len(network.constructs(self._rows)) * len(network.members)
-        features = encoders * network.network(0).encoder.features
-        width = 2 * features + len(self._rows)
+        self._features = encoders * network.network(0).encoder.features
+        width = 2 * self._features + len(self._rows)
         self.token = nn.Sequential(
             nn.Linear(width, d_model), nn.GELU(), nn.Linear(d_model, d_model)
         )
@@ -128,21 +129,29 @@ class ActivityTokens(nn.Module):
             self.reader.eval()
         return self
 
-    def forward(self, ref: Tensor, alt: Tensor, *, with_null: bool = False) -> Tensor:
-        """Return the tokens, ``[W, G, L, 4]`` of both haplotypes -> ``[W, G, 1, d]``.
+    def forward(self, ref: Tensor, alt: Tensor) -> Tensor:
+        """Return the tokens, ``[W, G, L, 4]`` of both haplotypes -> ``[W, G, 1, d]``."""
+        return self.token(self._read(ref, alt))[:, :, None]
 
-        `with_null`: ``[W, 2 G, 1, d]``, then those of no change.
+    def with_null(self, ref: Tensor, alt: Tensor, places: Once) -> Tensor:
+        """Return the tokens, and behind them those of no change: ``[W, G + P, 1, d]``.
+
+        `places` are those of the variants, see `genomix_cli.variants.models.sharing.Shared`.
         """
+        read = self._read(ref, alt)
+        same = places.pick(read).clone()
+        same[..., self._features :] = 0
+        return self.token(torch.cat([read, same], dim=1))[:, :, None]
+
+    def _read(self, ref: Tensor, alt: Tensor) -> Tensor:
+        """Return features of ref, their change, and the change of answers, ``[W, G, 2 F + K]``."""
         learns = self.tuned or ref.requires_grad or alt.requires_grad
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-            of_ref, change, answers = self._read(ref.flatten(0, 1), alt.flatten(0, 1))
-        read = torch.cat([of_ref, CHANGE_GAIN * change, answers], -1).unflatten(0, ref.shape[:2])
-        if with_null:
-            same = torch.cat([of_ref, 0 * change, 0 * answers], -1).unflatten(0, ref.shape[:2])
-            read = torch.cat([read, same], dim=1)
-        return self.token(read)[:, :, None]
+            of_ref, change, answers = self._of_pairs(ref.flatten(0, 1), alt.flatten(0, 1))
+        read = torch.cat([of_ref, CHANGE_GAIN * change, answers], -1)
+        return read.unflatten(0, ref.shape[:2])
 
-    def _read(self, ref: Tensor, alt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _of_pairs(self, ref: Tensor, alt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return features of ref and their change ``[B, F]``, and the change of answers."""
         strands = both_strands(self.reader.network, ref, alt, self._rows)
         features = [torch.cat([each.ref for each in strand], -1) for strand in strands]

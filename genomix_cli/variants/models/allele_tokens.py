@@ -4,8 +4,8 @@ Each haplotype is read whole, once around the start of its allele and once aroun
 the allele's start and right of its end both haplotypes are the same, so the two are compared base
 by base; between them each shows what it has there, and an indel shifts nothing.
 
-Letters: W windows, G variants per window, H haplotype bases, r radius in bases, w width of the
-embeddings, d width of the tokens, k k-mer length.
+Letters: W windows, G variants per window, P places, U ends that differ, H haplotype bases, r radius
+in bases, w width of the embeddings, d width of the tokens, t tokens of an end, k k-mer length.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from genomix_cli.genome import alphabet
 from genomix_cli.variants.models.activity import ActivityTokens
 from genomix_cli.variants.models.base import Variants
+from genomix_cli.variants.models.sharing import Shared, take
 from genomix_cli.variants.records.inputs import BIN_SIZE
 
 #: Around the start of the allele, and around its end.
@@ -161,32 +162,51 @@ class AlleleTokens(nn.Module):
         self.pool = nn.Linear(2 * d, d)
         self.length = nn.Linear(2, d)
 
-    def forward(self, alleles: Alleles, *, with_null: bool = False) -> Tensor:
-        """Return the tokens, ``[W, G, T - 1, d]``; those of no change follow, if asked for."""
+    def forward(self, alleles: Alleles) -> Tensor:
+        """Return the tokens, ``[W, G, T - 1, d]``."""
         ref = self.features(alleles.ref)
-        change = self.features(alleles.alt) - ref
-        log_length = alleles.log_length
-        if with_null:
-            # With alt = ref the convolutions of ref serve both, and their difference is 0.
-            unchanged = log_length[..., :1].expand_as(log_length)
-            ref = torch.cat([ref, ref], dim=1)
-            change = torch.cat([change, torch.zeros_like(change)], dim=1)
-            log_length = torch.cat([log_length, unchanged], dim=1)
-        tokens = self._tokens(ref, change, log_length)
+        tokens = self._joined(
+            self._compared(ref, self.features(alleles.alt) - ref), alleles.log_length
+        )
         if self.activity is None:
             return tokens
-        read = self.activity(alleles.ref_bases, alleles.alt_bases, with_null=with_null)
+        return torch.cat([tokens, self.activity(alleles.ref_bases, alleles.alt_bases)], dim=2)
+
+    def with_null(self, alleles: Alleles, shared: Shared) -> Tensor:
+        """Return the tokens, and behind those of the variants those of no change at each place.
+
+        What ends and places share is computed once: ``[W, G + P, T - 1, d]``.
+        """
+        ref_ends, alt_ends, places = shared.ref_ends, shared.alt_ends, shared.places
+        ref = self.features(ref_ends.pick(alleles.ref.flatten(1, 2)))  # [W, U, 2 r, w]
+        alt = self.features(alt_ends.pick(alleles.alt.flatten(1, 2)))
+        same = take(ref, alt_ends.pick(ref_ends.of))
+        changed = alt_ends.spread(self._compared(same, alt - same)).unflatten(1, (-1, ENDS))
+        null = ref_ends.spread(self._compared(ref, torch.zeros_like(ref))).unflatten(1, (-1, ENDS))
+        log_length = alleles.log_length
+        of_places = places.pick(log_length[..., :1].expand_as(log_length))
+        ends = torch.cat([changed, places.pick(null)], dim=1)
+        tokens = self._joined(ends, torch.cat([log_length, of_places], dim=1))
+        if self.activity is None:
+            return tokens
+        assert alleles.ref_bases is not None
+        assert alleles.alt_bases is not None
+        read = self.activity.with_null(alleles.ref_bases, alleles.alt_bases, places)
         return torch.cat([tokens, read], dim=2)
 
     def features(self, x: Tensor) -> Tensor:
-        """Convolve along a haplotype: ``[W, G, 2, 2 r, w]`` -> the same."""
-        y = x.flatten(0, 2).transpose(1, 2)
+        """Convolve along a haplotype: ``[..., 2 r, w]`` -> the same."""
+        y = x.flatten(0, -3).transpose(1, 2)
         y = F.gelu(self.conv1(y))
         y = y + F.gelu(self.conv2(y))
-        return y.transpose(1, 2).unflatten(0, x.shape[:3])
+        return y.transpose(1, 2).unflatten(0, x.shape[:-2])
 
-    def _tokens(self, ref: Tensor, change: Tensor, log_length: Tensor) -> Tensor:
-        x = self.compare(torch.cat([ref, change], dim=-1))  # [W, G, 2, 2 r, d]
-        x = x.flatten(2, 3).unflatten(2, (-1, self.group))  # [W, G, 4 r / group, group, d]
-        x = self.pool(torch.cat([x.mean(3), x.amax(3)], dim=-1))
-        return x + self.length(log_length)[:, :, None]
+    def _compared(self, ref: Tensor, change: Tensor) -> Tensor:
+        """Return the tokens of an end of an allele, ``[..., 2 r, w]`` -> ``[..., t, d]``."""
+        x = self.compare(torch.cat([ref, change], dim=-1))
+        x = x.unflatten(-2, (-1, self.group))  # [..., t, group, d]
+        return self.pool(torch.cat([x.mean(-2), x.amax(-2)], dim=-1))
+
+    def _joined(self, ends: Tensor, log_length: Tensor) -> Tensor:
+        """Put the tokens of both ends side by side, ``[W, G, 2, t, d]`` -> ``[W, G, 2 t, d]``."""
+        return ends.flatten(2, 3) + self.length(log_length)[:, :, None]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from genomix_cli.config import Extent
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.activity import Output, Predicted
+from genomix_cli.variants.models.sharing import Shared
 
 
 class Window(NamedTuple):
@@ -146,12 +147,16 @@ class VariantModel(nn.Module):
         """Return the logits of the variants, float ``[W, G]``."""
         raise NotImplementedError
 
-    def with_null(self, context: Any, variants: Variants) -> tuple[Tensor, Tensor]:
+    def with_null(self, context: Any, variants: Variants, shared: Shared) -> tuple[Tensor, Tensor]:
         """Return the logits of `variants` and of no change at their places, ``[W, G]`` each."""
-        null = variants._replace(alt=variants.ref, alt_len=variants.ref_len)
+        null = map(
+            shared.places.pick, variants._replace(alt=variants.ref, alt_len=variants.ref_len)
+        )
         both = Variants(*(torch.cat(pair, dim=1) for pair in zip(variants, null, strict=True)))
-        logits, null_logits = self.variants(context, both).chunk(2, dim=1)
-        return logits, null_logits
+        logits, null_logits = self.variants(context, both).tensor_split(
+            [variants.offset.shape[1]], dim=1
+        )
+        return logits, shared.places.spread(null_logits)
 
     def differences(self, variants: Variants) -> Tensor:
         """Return the activity of alt less that of ref, of each of K outputs, ``[W, G, K]``.

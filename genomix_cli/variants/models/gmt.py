@@ -50,6 +50,7 @@ from genomix_cli.variants.models.base import (
     uneven_heads,
 )
 from genomix_cli.variants.models.layout import BINS_PER_CONTACT, POOLED, Layout
+from genomix_cli.variants.models.sharing import Shared
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN
 
 
@@ -512,14 +513,16 @@ class GMT(VariantModel):
         ref, alt = map(reader.probabilities, (read.ref, read.alt))
         return alleles._replace(ref_bases=ref, alt_bases=alt)
 
-    def with_null(self, context: Context, variants: Variants) -> tuple[Tensor, Tensor]:
+    def with_null(
+        self, context: Context, variants: Variants, shared: Shared
+    ) -> tuple[Tensor, Tensor]:
         """Return logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
-        bins = (variants.offset // BIN_SIZE).repeat(1, 2)
+        bins, places = variants.offset // BIN_SIZE, shared.places
         with torch.autocast(bins.device.type, enabled=False):
-            alleles = self.embed_alleles(variants)
-            tokens = self.alleles(alleles, with_null=True)
-        logits, null = self._score(context, tokens, bins).chunk(2, dim=1)
-        return logits, null
+            tokens = self.alleles.with_null(self.embed_alleles(variants), shared)
+        both = self._score(context, tokens, torch.cat([bins, places.pick(bins)], dim=1))
+        logits, null = both.tensor_split([bins.shape[1]], dim=1)
+        return logits, places.spread(null)
 
     def represent(self, context: Context, variants: Variants) -> Tensor:
         """Return the final [CLS] of each variant, which the head reads: ``[W, G, d]``."""

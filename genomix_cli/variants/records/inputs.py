@@ -193,6 +193,10 @@ class Haplotypes(NamedTuple):
     ref_len: NDArray[np.int64]
     alt_len: NDArray[np.int64]
 
+    def at(self, rows: Any) -> Haplotypes:
+        """Return those of some variants, a slice or an index."""
+        return Haplotypes(self.ref[rows], self.alt[rows], self.ref_len[rows], self.alt_len[rows])
+
 
 def haplotypes(
     source: GenomeSource, contig: str, alleles: Sequence[Allele], flank: int

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import chain, islice
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -26,6 +27,7 @@ from genomix_cli.genome.signal import MISSING
 from genomix_cli.genome.source import GenomeSource
 from genomix_cli.learning.finite import finite
 from genomix_cli.variants.models.base import VariantModel, Variants, Window
+from genomix_cli.variants.models.sharing import Shared, shared, shared_rows
 from genomix_cli.variants.records.inputs import (
     BIN_SIZE,
     Allele,
@@ -121,6 +123,8 @@ class Work(NamedTuple):
         One per strand; empty if the window is the previous one, or the model reads none.
     variants : tuple of tuple of Variants
         Chunks of alleles, for each strand.
+    shared : tuple of Shared
+        What the alleles of each chunk share on either strand; empty if the model reads no window.
     unknown : bool or NDArray
         True if the window contains N; without a window bool ``[G]``.
     substitutions : bool
@@ -130,6 +134,7 @@ class Work(NamedTuple):
     rows: NDArray[np.int64]
     window: tuple[Window, ...]
     variants: tuple[tuple[Variants, ...], ...]
+    shared: tuple[Shared, ...]
     unknown: bool | NDArray[np.bool_]
     substitutions: bool = False
 
@@ -265,7 +270,10 @@ class Engine:
         """Return the logits of the alleles and of their nulls ``[2, G]``, averaged over strands."""
         strands = []
         for context, chunks in zip(self._contexts, work.variants, strict=True):
-            pairs = [torch.cat(self.model.with_null(context, chunk)) for chunk in chunks]
+            pairs = [
+                torch.cat(self.model.with_null(context, chunk, shared))
+                for chunk, shared in zip(chunks, work.shared, strict=True)
+            ]
             strands.append(torch.cat(pairs, 1).float())
         return sum(strands[1:], strands[0]) / len(strands)
 
@@ -284,7 +292,7 @@ class Engine:
                 if (contig, start) != self._place:
                     self._place, window = (contig, start), self._window(contig, start, usable)
                 variants = self._variants(contig, start, [targets[i].allele for i in index])
-            yield Work(np.array(index), window, variants, self._unknown)
+            yield Work(np.array(index), window, *variants, self._unknown)
 
     def _work_alone(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
         """Read the haplotypes of one core after another; no allele has a window."""
@@ -298,7 +306,7 @@ class Engine:
                     rows = haplotypes(self.source, contig, alleles, self.model.flank)
                     unknown = (rows.ref[:, : 2 * self.model.flank] == UNKNOWN_BASE).any(1)
                     variants = _chunks(np.zeros(len(index), np.int64), rows, self.device)
-                yield Work(np.array(index), (), (variants,), unknown, substitutions)
+                yield Work(np.array(index), (), (variants,), (), unknown, substitutions)
 
     def _window(self, contig: str, start: int, usable: NDArray[np.float64]) -> tuple[Window, ...]:
         arrays = load_window(self.source, contig, start, self.model.n_bins)
@@ -310,7 +318,8 @@ class Engine:
 
     def _variants(
         self, contig: str, start: int, alleles: Sequence[Allele]
-    ) -> tuple[tuple[Variants, ...], ...]:
+    ) -> tuple[tuple[tuple[Variants, ...], ...], tuple[Shared, ...]]:
+        """Return the alleles in chunks, for each strand, and what those of each chunk share."""
         flank, n_bins = self.model.flank, self.model.n_bins
         offset = np.array([allele.pos - start for allele in alleles], np.int64)
         rows = haplotypes(self.source, contig, alleles, flank)
@@ -318,7 +327,8 @@ class Engine:
         if self.both_strands:
             mirrored = mirrored_haplotypes(self.source, contig, alleles, flank)
             strands.append((mirrored_offset(offset, rows.ref_len, n_bins), mirrored))
-        return tuple(_chunks(*strand, self.device) for strand in strands)
+        chunks = tuple(_chunks(*strand, self.device) for strand in strands)
+        return chunks, _shared(offset, rows, self.device)
 
 
 def start_of(pos: int, model: VariantModel, mode: Mode) -> int:
@@ -430,6 +440,24 @@ def _chunks(
     padded, sizes = np.concatenate(parts), [len(part) for part in parts]
     moved = [_moved(torch.from_numpy(a[padded])[None], device) for a in (offset, *rows)]
     return tuple(Variants(*part) for part in zip(*(m.split(sizes, 1) for m in moved), strict=True))
+
+
+def _shared(
+    offset: NDArray[np.int64], rows: Haplotypes, device: torch.device
+) -> tuple[Shared, ...]:
+    """Return what the alleles of each of :func:`_chunks` share."""
+    # A GPU chooses its kernels by size, so sizes come in steps there; a CPU does no needless work.
+    stepped = device.type != "cpu"
+    chunks = [
+        shared_rows(offset[part], rows.at(part), stepped=stepped)
+        for part in chunk_rows(len(offset))
+    ]
+    if not chunks:
+        return ()
+    arrays = list(chain(*chunks))
+    moved = _moved(torch.from_numpy(np.concatenate(arrays))[None], device)
+    fields = iter(moved.split([len(array) for array in arrays], 1))
+    return tuple(shared(tuple(islice(fields, len(chunk)))) for chunk in chunks)
 
 
 def chunk_rows(count: int) -> Iterator[NDArray[np.int64]]:

@@ -235,18 +235,3 @@ def test_kmers_lie_around_both_ends_of_the_allele(length: int) -> None:
     radius = SMALL.radius
     expected = [*range(-radius, radius)]
     assert middle.tolist() == [expected, [length - 1 + i for i in expected]]
-
-
-def test_the_null_is_the_allele_that_changes_nothing() -> None:
-    refuse_another_null(make_model())
-
-
-def refuse_another_null(model: GMT) -> None:
-    """Compare both answers of `with_null` with the variant itself, and with alt = ref."""
-    variants = make_variants(model, 5)
-    null = variants._replace(alt=variants.ref, alt_len=variants.ref_len)
-    with torch.inference_mode():
-        context = model.window(make_window())
-        logits, nulls = model.with_null(context, variants)
-        torch.testing.assert_close(logits, model.variants(context, variants))
-        torch.testing.assert_close(nulls, model.variants(context, null))

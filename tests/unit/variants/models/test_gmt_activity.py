@@ -24,7 +24,6 @@ from tests.unit.variants.models.test_gmt import (
     make_model,
     make_variants,
     make_window,
-    refuse_another_null,
 )
 
 WITH_ACTIVITY = replace(SMALL, activity=to_dict(config()))
@@ -70,19 +69,6 @@ def test_the_logit_reads_what_the_network_reads() -> None:
         context = model.window(make_window())
         change = model.variants(context, variants._replace(alt=far))
         assert (change - model.variants(context, variants)).abs().max() > 1e-6
-
-
-def test_the_null_is_the_allele_that_changes_nothing() -> None:
-    refuse_another_null(make())
-
-
-def test_the_token_of_no_change_is_that_of_ref_twice() -> None:
-    model = make()
-    given = model.embed_alleles(substituted(make_variants(model, 6), model.flank))
-    with torch.inference_mode():
-        tokens, null = model.activity(given.ref_bases, given.alt_bases, with_null=True).chunk(2, 1)
-        torch.testing.assert_close(null, model.activity(given.ref_bases, given.ref_bases))
-        assert (tokens - null).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("tuned", [False, True])

@@ -1015,7 +1015,7 @@ def test_an_error_of_a_worker_comes_back_whole() -> None:
 def test_alleles_of_different_cores_never_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though they share a window: else cutting a file between cores would change last bits."""
     monkeypatch.setattr(Engine, "_window", lambda *_: ())
-    monkeypatch.setattr(Engine, "_variants", lambda *_: ())
+    monkeypatch.setattr(Engine, "_variants", lambda *_: ((), ()))
     engine = Engine(GMT(SMALL), None, torch.device("cpu"))  # type: ignore[arg-type]
     allele = place_allele(7_000, "A", "C", "A" * 10, 6_995)
     targets = [Target("chr1", allele, core) for core in (0, 1, 0)]

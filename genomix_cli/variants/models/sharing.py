@@ -1,0 +1,111 @@
+"""Rows that the alleles of a batch share, so that a model computes them once.
+
+Alternates of one place share the reference haplotype, and what no change would do there; the start
+and the end of a substitution are one and the same. It is found from the input on the CPU: a GPU
+that told us would have to be waited for.
+
+Letters: W windows, G variants per window, R rows, U rows that differ, P places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genomix_cli.variants.records.inputs import Haplotypes
+
+#: On a GPU, numbers of rows come in this many steps up to a chunk's size, so that few differ.
+STEPS = 8
+
+
+class Once(NamedTuple):
+    """Rows that differ, and which of them each row is.
+
+    Attributes
+    ----------
+    rows : Tensor
+        int64 ``[W, U]``: the rows to compute.
+    of : Tensor
+        int64 ``[W, R]``: for each row the one of these that is the same.
+    """
+
+    rows: Tensor
+    of: Tensor
+
+    def pick(self, x: Tensor) -> Tensor:
+        """Return the rows to compute, ``[W, R, ...]`` -> ``[W, U, ...]``."""
+        return take(x, self.rows)
+
+    def spread(self, y: Tensor) -> Tensor:
+        """Give each row what was computed for it, ``[W, U, ...]`` -> ``[W, R, ...]``."""
+        return take(y, self.of)
+
+
+class Shared(NamedTuple):
+    """Places and ends that the variants of a batch share.
+
+    Attributes
+    ----------
+    places : Once
+        Of the G variants: those with the same position and reference allele are of one place.
+    ref_ends, alt_ends : Once
+        Of the 2 G ends of their alleles, start and end in turn, on either haplotype.
+    """
+
+    places: Once
+    ref_ends: Once
+    alt_ends: Once
+
+
+def take(x: Tensor, rows: Tensor) -> Tensor:
+    """Return rows of each window, ``[W, R, ...]`` and int64 ``[W, U]`` -> ``[W, U, ...]``."""
+    return x[torch.arange(len(x), device=x.device)[:, None], rows]
+
+
+def shared_rows(
+    offset: NDArray[np.int64], haplotypes: Haplotypes, *, stepped: bool = False
+) -> list[NDArray[np.int64]]:
+    """Return the fields of `Shared`, one after another, for the variants of one window.
+
+    Parameters
+    ----------
+    offset : NDArray
+        int64 ``[G]``.
+    haplotypes : Haplotypes
+        Variants of one place are looked for among neighbours.
+    stepped : bool
+        Repeat the last of the rows to compute until their number is one of `STEPS`.
+    """
+    ref, _, ref_len, alt_len = haplotypes
+    new = np.ones(len(offset), bool)
+    new[1:] = (np.diff(offset) != 0) | (np.diff(ref_len) != 0) | (ref[1:] != ref[:-1]).any(1)
+    single = ref_len == 1
+    # An end that is no row of its own is the one before it: the start.
+    place, places = _numbered(new)
+    number, ref_ends = _numbered(np.stack([new, new & ~single], 1).ravel())
+    all_starts = np.ones_like(new)
+    alt_number, alt_ends = _numbered(np.stack([all_starts, ~single | (alt_len != 1)], 1).ravel())
+    of_place = number.reshape(-1, 2)[places[place]].ravel()
+    found = [places, place, ref_ends, of_place, alt_ends, alt_number]
+    if stepped:
+        found[::2] = (_stepped(rows, max(1, len(offset) // STEPS)) for rows in found[::2])
+    return found
+
+
+def shared(fields: Sequence[Tensor]) -> Shared:
+    """Return the six fields as :func:`shared_rows` gives them, by their names."""
+    return Shared(Once(*fields[:2]), Once(*fields[2:4]), Once(*fields[4:]))
+
+
+def _numbered(is_new: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the number of each row's last new one, and the new rows."""
+    return np.cumsum(is_new) - 1, np.flatnonzero(is_new)
+
+
+def _stepped(rows: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    return np.pad(rows, (0, -len(rows) % step), mode="edge")
