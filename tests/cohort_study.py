@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genomix_cli.cohorts.train.classifiers import WORDING
-from genomix_cli.comparison.study import FoldFit, Importance, Outcome, Study
+from genomix_cli.comparison.study import FoldFit, Importance, MeanAttention, Outcome, Study
 from genomix_cli.learning.conformal import class_thresholds, prediction_sets
 from genomix_cli.learning.task import Epoch
 
@@ -110,8 +110,9 @@ def _curve(wanted: bool, fold: int) -> tuple[Epoch, ...]:
     )
 
 
-def _attention(rng: np.random.Generator, k: int) -> np.ndarray:
-    return rng.dirichlet(np.ones(4), (k, 4)).astype(np.float32)
+def _attention(rng: np.random.Generator, k: int) -> MeanAttention:
+    mean = rng.dirichlet(np.ones(4), (1 + k, 4)).astype(np.float32)
+    return MeanAttention(mean, mean - 0.02, mean + 0.02)
 
 
 def _importances(rng: np.random.Generator) -> tuple[Importance, ...]:

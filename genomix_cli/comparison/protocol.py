@@ -7,24 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Generic, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison import tuning
+from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.calibrations import Calibration, calibrate, calibrated
 from genomix_cli.comparison.classifier import Classifier, D, Data
 from genomix_cli.comparison.entrants import Entrant
+from genomix_cli.comparison.intervals import interval_of
 from genomix_cli.comparison.rules import SPLIT, Rules
 from genomix_cli.comparison.splits import Split, folds_of
-from genomix_cli.comparison.study import MAJORITY, Floats, FoldFit, Importance, Outcome
+from genomix_cli.comparison.study import (
+    MAJORITY,
+    Floats,
+    FoldFit,
+    Importance,
+    MeanAttention,
+    Outcome,
+)
 from genomix_cli.learning.calibration import at_temperature, cautious_temperature, fit_temperature
 from genomix_cli.learning.finite import finite
 from genomix_cli.learning.fit_settings import FitSettings
 
 # One of so many folds of the training items is set aside where `SPLIT` calibrates.
 CALIBRATION_FOLDS = 5
+# Draws of the bootstrap of mean attention.
+DRAWS = 500
 
 
 class Trained(NamedTuple, Generic[D]):
@@ -245,17 +257,25 @@ def majority(data: Data, tested: NDArray[np.bool_], n_seeds: int) -> Outcome:
     return Outcome(MAJORITY, MAJORITY, (), False, 0, k, p, p, sets, ())
 
 
-def _attention(data: Data, results: Sequence[FoldResult]) -> NDArray[np.float32] | None:
-    """Mean over the held-out items of each class ``[K, M, M]``; NaN where none has both."""
+def _attention(data: Data, results: Sequence[FoldResult]) -> MeanAttention | None:
+    """Return the mean over the held-out items of all splits, and of each class."""
     of_folds = [result.attention for result in results if result.attention is not None]
     if not of_folds:
         return None
-    joined = np.concatenate(of_folds)
-    label = data.label[np.concatenate([result.rows for result in results])]
-    means = np.full((len(data.classes), *joined.shape[1:]), np.nan, np.float32)
-    for k in np.unique(label):
-        own = joined[label == k]
-        seen = np.isfinite(own)
-        total = np.where(seen, own, 0).sum(0)
-        means[k] = np.divide(total, seen.sum(0), out=means[k], where=seen.any(0))
-    return means
+    joined = np.concatenate(of_folds).astype(np.float64)
+    rows = np.concatenate([result.rows for result in results])
+    seen = np.isfinite(joined).reshape(len(joined), -1)
+    values = np.where(seen, joined.reshape(seen.shape), 0)
+    every = [np.arange(len(rows))]
+    every += [np.flatnonzero(data.label[rows] == k) for k in range(len(data.classes))]
+
+    def means(weights: Floats, own: NDArray[np.int64]) -> Floats:
+        count = weights[:, own] @ seen[own]
+        mean = np.full(count.shape, np.nan)
+        return np.divide(weights[:, own] @ values[own], count, out=mean, where=count > 0)
+
+    blocks = chain([np.ones((1, len(rows)))], Bootstrap(data.unit[rows], DRAWS).blocks())
+    drawn = np.concatenate([np.stack([means(w, own) for own in every], 1) for w in blocks])
+    columns = drawn.reshape(len(drawn), -1).T  # [(1 + K) M M, 1 + D]
+    three = np.array([interval_of(column) for column in columns], np.float32).T
+    return MeanAttention(*three.reshape(3, len(every), *joined.shape[1:]))

@@ -6,7 +6,7 @@ Letters: n samples, S seeds, M modalities, K classes, F outer folds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,23 @@ class FoldFit:
     converged: bool = True
 
 
+class MeanAttention(NamedTuple):
+    """Attention of modality (row) to modality, mean over the samples held out that have both.
+
+    float32 ``[1 + K, M, M]`` each: of all classes, then of each; NaN where no sample has both.
+
+    Attributes
+    ----------
+    mean : NDArray
+    low, high : NDArray
+        Ends of its 95 % interval over units.
+    """
+
+    mean: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A row of the table: one model on one set of modalities, judged on samples held out.
@@ -115,9 +132,8 @@ class Outcome:
     sets : NDArray
         bool ``[n, K]``: conformal prediction sets of the first seed.
     folds : tuple of FoldFit
-    attention : NDArray, optional
-        float32 ``[K, M, M]``: mean over the held-out samples of each class, of modality (row) to
-        modality, in the order of `modalities`.
+    attention : MeanAttention, optional
+        Its rows and columns are in the order of `modalities`.
     shuffled : NDArray, optional
         float64 ``[n, K]``: probability after training on shuffled labels, to be judged by
         `Study.shuffled_label`.
@@ -135,7 +151,7 @@ class Outcome:
     uncalibrated: Floats
     sets: NDArray[np.bool_]
     folds: tuple[FoldFit, ...]
-    attention: NDArray[np.float32] | None = None
+    attention: MeanAttention | None = None
     shuffled: Floats | None = None
     alone: dict[str, Floats] = field(default_factory=dict)
 

@@ -245,7 +245,7 @@ def _heat(
     ax.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(rows)), rows)
     ax.tick_params(length=0)
-    size = 7 if len(columns) <= 6 else 5.5
+    size = 7 if len(columns) <= 6 and "\n" not in texts[0][0] else 5.5
     for i, row in enumerate(texts):
         for j, text in enumerate(row):
             colour = "white" if values[i, j] > 0.6 else INK
@@ -306,30 +306,32 @@ def attention(study: Study, results: Results) -> Picture | None:
     main = next((o for o in study.outcomes if o.main and o.attention is not None), None)
     if main is None or main.attention is None:
         return None
-    panels = [("all classes", mean_attention(main.attention, results.counts))]
-    panels += list(zip(study.classes, main.attention, strict=True))
-    columns = min(len(panels), 4)
-    lines, m = -(-len(panels) // columns), len(main.modalities)
-    figure, axes = grid(lines, columns, (WIDTH, lines * (1.3 + 0.24 * max(m, 4))))
+    panels = list(zip(("all classes", *study.classes), *main.attention, strict=True))
+    m = len(main.modalities)
+    # So that a value and its interval fit their cell.
+    columns = min(len(panels), 3 if m <= 4 else 2)
+    lines = -(-len(panels) // columns)
+    figure, axes = grid(lines, columns, (WIDTH, lines * (1.3 + 0.3 * max(m, 4))))
     names = [short(name, 12) for name in main.modalities]
     for i, ax in enumerate(axes.flat):
         ax.set_visible(i < len(panels))
         if i < len(panels):
-            name, values = panels[i]
-            texts = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in values]
-            _heat(ax, np.nan_to_num(values), names if i % columns == 0 else [""] * m, names, texts)
+            name, *cells = panels[i]
+            texts = [list(map(_with_ends, *row)) for row in zip(*cells, strict=True)]
+            left = names if i % columns == 0 else [""] * m
+            _heat(ax, np.nan_to_num(cells[0]), left, names, texts)
             head(ax, short(name, 22))
     caption = (
         f"{main.name}: attention of each modality (row) to each (column), mean over held-out "
-        "samples; rows sum to 1. Attention says where information flows, and is not importance: "
-        "for that see the attributions of the features."
+        f"samples, below it the 95 % interval over {results.unit_name}; rows sum to 1, and even "
+        f"attention would be {1 / m:.2f}. Attention says where information flows, and is not "
+        "importance: for that see the attributions of the features."
     )
     return Picture("attention", caption, figure)
 
 
-def mean_attention(by_class: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float64]:
-    """Return the mean ``[M, M]`` of ``[K, M, M]`` over classes that have values, by samples."""
-    weight = np.asarray(counts, np.float64)[:, None, None] * np.isfinite(by_class)
-    total = weight.sum(0)
-    summed = (np.nan_to_num(by_class) * weight).sum(0)
-    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+def _with_ends(value: float, low: float, high: float) -> str:
+    """Return a share with the ends of its interval below; nothing where it is unknown."""
+    if np.isnan(value):
+        return ""
+    return f"{value:.2f}" if np.isnan(low) else f"{value:.2f}\n{low:.2f}–{high:.2f}"

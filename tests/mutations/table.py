@@ -426,6 +426,7 @@ PROTOCOL = [
         ),
         (", aside\n", ", train.take(np.arange(len(aside)))\n"),
         ("data.relabelled(shuffled_labels(data.label, settings.seed))", "data"),
+        ("Bootstrap(data.unit[rows], DRAWS).blocks()", "Bootstrap(rows, DRAWS).blocks()"),
     ),
 ]
 

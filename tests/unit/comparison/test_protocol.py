@@ -216,6 +216,7 @@ def test_attention_is_the_mean_over_those_of_a_class_who_have_both(seen: list[An
     held_out = np.ones(6, bool)
     held_out[:4] = False
     fit = judge(TOY, line_of_samples(), holding_out(np.arange(120) < 30), RULES, FitSettings())[0]
+    samples = samples.united(np.array([0, 1, 0, 1, 2, 2]))
     attention = np.zeros((6, 2, 2), np.float32)
     attention[:, 0, 0] = [1, 2, 3, 4, np.nan, 6]
     result = replace(
@@ -224,8 +225,11 @@ def test_attention_is_the_mean_over_those_of_a_class_who_have_both(seen: list[An
     result = replace(result, calibrations=(Calibration(None, 1.0, (0.0, 0.0)),))
     found = outcome(TOY, samples, 1, [result]).attention
     assert found is not None
-    # Class 0 has samples 0, 2, 4 of which the last lacks a modality.
-    np.testing.assert_allclose(found[:, 0, 0], [2, 4])
+    # Class 0 has samples 0, 2, 4 of which the last lacks a modality; class 1 has 1, 3, 5.
+    np.testing.assert_allclose(found.mean[:, 0, 0], [16 / 5, 2, 4])
+    # Class 0 is seen in the one patient 0 alone, class 1 with 2, 4 in one and 6 in another.
+    np.testing.assert_allclose([end[1:, 0, 0] for end in found[1:]], [[2, 3], [2, 6]])
+    np.testing.assert_allclose([end[:, 1, 1] for end in found], 0)
 
 
 def test_a_result_is_cached_and_read_back(case: Case, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from genomix_cli.comparison.results import results
+from genomix_cli.comparison.study import MeanAttention
 from genomix_cli.report import write_report
 from genomix_cli.report.card import card
 from genomix_cli.report.curves import (
@@ -20,7 +21,7 @@ from genomix_cli.report.curves import (
     reliability,
     roc,
 )
-from genomix_cli.report.figures import mean_attention, short
+from genomix_cli.report.figures import attention, short
 from genomix_cli.report.multiqc import write_multiqc
 from genomix_cli.report.page import cards
 from tests.cohort_study import study
@@ -183,10 +184,20 @@ def test_wide_tables_can_be_scrolled_by_keyboard(tmp_path):
     assert all(given["tabindex"] == "0" and given["aria-label"] for given in wide)
 
 
-def test_mean_attention_is_over_samples_and_skips_absent_classes():
-    by_class = np.stack([np.full((2, 2), 0.2), np.full((2, 2), 0.8), np.full((2, 2), np.nan)])
-    found = mean_attention(by_class.astype(np.float32), (30, 10, 0))
-    assert found == pytest.approx(np.full((2, 2), 0.35))
+def test_attention_is_drawn_with_its_intervals_and_nothing_where_no_sample_has_both():
+    given = study(k=2)
+    main, *rest = given.outcomes
+    mean = np.full((3, 4, 4), 0.25, np.float32)
+    mean[1, 0, 1] = np.nan
+    cells = MeanAttention(mean, mean - np.float32(0.04), mean + np.float32(0.03))
+    given = replace(given, outcomes=(replace(main, attention=cells), *rest))
+    picture = attention(given, results(given, draws=50))
+    texts = [[text.get_text() for text in ax.texts] for ax in picture.figure.axes]
+    assert texts[0] == texts[2] == ["0.25\n0.21–0.28"] * 16
+    assert texts[1].count("") == 1
+    assert texts[1][1] == ""
+    assert "over patients" in picture.caption
+    assert "would be 0.25" in picture.caption
 
 
 def test_short_names_keep_both_ends():
