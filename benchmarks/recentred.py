@@ -39,7 +39,7 @@ from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.variants.models import gmt
-from genomix_cli.variants.models.base import VariantModel, Variants, Window
+from genomix_cli.variants.models.base import Answers, VariantModel, Variants, Window
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.models.layout import BINS_PER_CONTACT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, load_window, trim_allele
@@ -120,12 +120,10 @@ class WithoutDifference:
         self.n_bins, self.core_bins, self.flank = model.n_bins, model.core_bins, model.flank
         self.reads_window, self.outputs = True, ()
 
-    def with_null(
-        self, context: Any, variants: Variants, shared: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def answers(self, context: Any, variants: Variants, shared: Any) -> Answers:
         """Logits of the variants, and nothing to compare them with."""
         logits = self.variants(context, variants)
-        return logits, torch.zeros_like(logits)
+        return Answers(logits, torch.zeros_like(logits), logits.new_zeros(*logits.shape, 0))
 
 
 def plain_attention(

@@ -33,8 +33,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genomix_cli.config import to_dict
+from genomix_cli.learning.activity import ActivityModel
 from genomix_cli.variants.models.activity import Activity
-from genomix_cli.variants.models.base import Variants
+from genomix_cli.variants.models.base import Answers, Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.models.sharing import shared, shared_rows
 from genomix_cli.variants.records.inputs import Allele, haplotypes, load_window
@@ -205,10 +207,10 @@ def show_layers() -> None:
 
 
 def show_sharing() -> None:
-    """Print what a GMT saves where alleles share ends and places; inputs are the same."""
-    model, bases = load_model(SIMULATED_MODEL).module, np.arange(4, dtype=np.uint8)
-    genome = MadeUpGenome(model.config.tracks, 100_000)
-    window = window_tensors(load_window(genome, "made-up", 0, model.n_bins), torch.device("cpu"))
+    """Print what a GMT saves where alleles share something; inputs are the same."""
+    bases = np.arange(4, dtype=np.uint8)
+    network = load_model(DEFAULT_MODEL).module.network
+    models = {"": load_model(SIMULATED_MODEL).module, ", `gmt-mini` inside": with_inside(network)}
     kinds = {
         "substitutions": [Allele(50_000 + 60 * i, bases[:1], bases[1:2]) for i in range(64)],
         "three of each base": [
@@ -218,27 +220,55 @@ def show_sharing() -> None:
     }
     print("\n| alleles | together | CPU ms of one, nothing shared | shared | ratio | difference |")
     print("|---|---|---|---|---|---|")
-    for what, alleles in kinds.items():
-        for count in (64, 16, 1):
-            chunk = alleles[:count]
-            offset = np.array([allele.pos for allele in chunk])
-            rows = haplotypes(genome, "made-up", chunk, model.flank)
-            variants = Variants(*(torch.from_numpy(a)[None] for a in (offset, *rows)))
-            alone = [np.arange(count)] * 2 + [np.arange(2 * count)] * 4
-            both = [
-                shared([torch.from_numpy(field)[None] for field in fields])
-                for fields in (alone, shared_rows(offset, rows))
-            ]
-            with torch.inference_mode():
-                context = model.window(window)
-                times, found = in_turns(
-                    [partial(model.with_null, context, variants, s) for s in both]
-                )
-            apart = (torch.cat(found[0]) - torch.cat(found[1])).abs().max()
-            each = np.median(times, 1) / count * 1000
-            ratio = np.median(times[0] / times[1])
-            row = f"{each[0]:.2f} | {each[1]:.2f} | {ratio:.2f}x | {apart:.0e}"
-            print(f"| {what} | {count} | {row} |", flush=True)
+    for inside, model in models.items():
+        for what, alleles in kinds.items():
+            for count in (64, 16, 1):
+                row = shared_row(model, alleles[:count])
+                print(f"| {what}{inside} | {count} | {row} |", flush=True)
+
+
+def with_inside(network: ActivityModel) -> GMT:
+    """A GMT of random weights with a network of activity inside."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = GMT(GMTConfig((), **GMT.presets["mini"], activity=to_dict(network.config)))
+    model.activity.reader.network.load_state_dict(network.state_dict())
+    return model.eval()
+
+
+def shared_row(model: GMT, alleles: Sequence[Allele]) -> str:
+    """Cells of one row: CPU ms of an allele without sharing and with it, ratio, difference."""
+    genome, count = MadeUpGenome(model.config.tracks, 100_000), len(alleles)
+    window = window_tensors(load_window(genome, "made-up", 0, model.n_bins), torch.device("cpu"))
+    offset = np.array([allele.pos for allele in alleles])
+    rows = haplotypes(genome, "made-up", alleles, model.flank)
+    variants = Variants(*(torch.from_numpy(a)[None] for a in (offset, *rows)))
+    alone = [np.arange(n) for n in (*[count] * 2, *[2 * count] * 4, 0, *[count] * 2)]
+    each, together = (
+        shared([torch.from_numpy(field)[None] for field in fields])
+        for fields in (alone, shared_rows(offset, rows))
+    )
+
+    def nothing_shared(context: Any) -> Answers:
+        """Return the answers; the network inside reads the alleles once more for differences."""
+        answers = model.answers(context, variants, each)
+        if model.activity is not None:
+            reader = model.activity.reader
+            cut = slice(model.flank - reader.flank, None)
+            reader.differences(
+                variants._replace(ref=variants.ref[..., cut], alt=variants.alt[..., cut])
+            )
+        return answers
+
+    with torch.inference_mode():
+        context = model.window(window)
+        times, found = in_turns(
+            [partial(nothing_shared, context), partial(model.answers, context, variants, together)]
+        )
+    apart = (found[0].logits - found[1].logits).abs().max()
+    plain, fast = np.median(times, 1) / count * 1000
+    ratio = np.median(times[0] / times[1])
+    return f"{plain:.2f} | {fast:.2f} | {ratio:.2f}x | {apart:.0e}"
 
 
 def in_turns(calls: Sequence[Callable[[], Any]]) -> tuple[NDArray[np.float64], list[Any]]:

@@ -249,6 +249,9 @@ MODELS = [
         "variants/models/activity.py",
         "unit/variants/models/test_sharing.py",
         ("same[..., self._features :] = 0", "same[..., : self._features] = 0"),
+        ("read = take(read, kinds.of)", "read = read[:, : kinds.of.shape[1]]"),
+        ("((kinds.substitutions, at),", "((kinds.substitutions, None),"),
+        ("[..., : len(sd)] * sd", "[..., : len(sd)]"),
     ),
     *_of(
         "variants/models/allele_tokens.py",
@@ -260,7 +263,7 @@ MODELS = [
     *_of(
         "variants/models/gmt.py",
         "unit/variants/models/test_sharing.py",
-        ("return logits, places.spread(null)", "return logits, null"),
+        ("Answers(logits, places.spread(null)", "Answers(logits, null"),
         ("[bins, places.pick(bins)]", "[bins, bins[:, : places.rows.shape[1]]]"),
     ),
     *_of(
@@ -275,7 +278,8 @@ MODELS = [
         ("(np.diff(ref_len) != 0)", "False"),
         ("(np.diff(offset) != 0)", "False"),
         ("new & ~single]", "~single]"),
-        ("~single | (alt_len != 1)", "~single"),
+        ("all_starts, ~substitution]", "all_starts, ~single]"),
+        ("len(computed[3]) + np", "np"),
         ("device=x.device)[:, None], rows", "device=x.device)[:1, None], rows"),
         ('-len(rows) % step), mode="edge"', '0), mode="edge"'),
     ),

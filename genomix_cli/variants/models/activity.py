@@ -26,7 +26,7 @@ from genomix_cli.learning.activity import (
 )
 from genomix_cli.learning.activity_differences import both_strands, differences, standardised
 from genomix_cli.variants.models.base import VariantModel, Variants
-from genomix_cli.variants.models.sharing import Once
+from genomix_cli.variants.models.sharing import Shared, take
 
 
 class Activity(VariantModel):
@@ -133,27 +133,46 @@ class ActivityTokens(nn.Module):
         """Return the tokens, ``[W, G, L, 4]`` of both haplotypes -> ``[W, G, 1, d]``."""
         return self.token(self._read(ref, alt))[:, :, None]
 
-    def with_null(self, ref: Tensor, alt: Tensor, places: Once) -> Tensor:
-        """Return the tokens, and behind them those of no change: ``[W, G + P, 1, d]``.
+    def with_null(self, ref: Tensor, alt: Tensor, shared: Shared) -> tuple[Tensor, Tensor]:
+        """Return tokens and differences, for which the network reads each haplotype once.
 
-        `places` are those of the variants, see `genomix_cli.variants.models.sharing.Shared`.
+        Returns
+        -------
+        tokens : Tensor
+            ``[W, G + P, 1, d]``: of the variants, and behind them of no change at each place.
+        differences : Tensor
+            ``[W, G, K]``: alt less ref of each reported output, in its units.
         """
-        read = self._read(ref, alt)
-        same = places.pick(read).clone()
+        kinds, at = shared.kinds, self.reader.flank
+        read = torch.cat(
+            [
+                self._read(take(ref, rows), take(alt, rows), place)
+                for rows, place in ((kinds.substitutions, at), (kinds.others, None))
+                if rows.shape[1]
+            ],
+            dim=1,
+        )
+        read = take(read, kinds.of)
+        same = shared.places.pick(read).clone()
         same[..., self._features :] = 0
-        return self.token(torch.cat([read, same], dim=1))[:, :, None]
+        sd = read.new_tensor([output.sd for output in self.reader.outputs])
+        changes = read[..., 2 * self._features :][..., : len(sd)] * sd
+        return self.token(torch.cat([read, same], dim=1))[:, :, None], changes
 
-    def _read(self, ref: Tensor, alt: Tensor) -> Tensor:
-        """Return features of ref, their change, and the change of answers, ``[W, G, 2 F + K]``."""
+    def _read(self, ref: Tensor, alt: Tensor, at: int | None = None) -> Tensor:
+        """Return features of ref, their change, and the change of answers, ``[W, G, 2 F + K]``.
+
+        `at` is the only base in which ref and alt differ, where there is but one.
+        """
         learns = self.tuned or ref.requires_grad or alt.requires_grad
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-            of_ref, change, answers = self._of_pairs(ref.flatten(0, 1), alt.flatten(0, 1))
+            of_ref, change, answers = self._of_pairs(ref.flatten(0, 1), alt.flatten(0, 1), at)
         read = torch.cat([of_ref, CHANGE_GAIN * change, answers], -1)
         return read.unflatten(0, ref.shape[:2])
 
-    def _of_pairs(self, ref: Tensor, alt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _of_pairs(self, ref: Tensor, alt: Tensor, at: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return features of ref and their change ``[B, F]``, and the change of answers."""
-        strands = both_strands(self.reader.network, ref, alt, self._rows)
+        strands = both_strands(self.reader.network, ref, alt, self._rows, at)
         features = [torch.cat([each.ref for each in strand], -1) for strand in strands]
         changes = [torch.cat([each.alt - each.ref for each in strand], -1) for strand in strands]
         of_ref, change = (torch.stack(each).mean(0) for each in (features, changes))

@@ -5,7 +5,8 @@ the allele's start and right of its end both haplotypes are the same, so the two
 by base; between them each shows what it has there, and an indel shifts nothing.
 
 Letters: W windows, G variants per window, P places, U ends that differ, H haplotype bases, r radius
-in bases, w width of the embeddings, d width of the tokens, t tokens of an end, k k-mer length.
+in bases, w width of the embeddings, d width of the tokens, t tokens of an end, k k-mer length,
+K outputs.
 """
 
 from __future__ import annotations
@@ -172,10 +173,15 @@ class AlleleTokens(nn.Module):
             return tokens
         return torch.cat([tokens, self.activity(alleles.ref_bases, alleles.alt_bases)], dim=2)
 
-    def with_null(self, alleles: Alleles, shared: Shared) -> Tensor:
-        """Return the tokens, and behind those of the variants those of no change at each place.
+    def with_null(self, alleles: Alleles, shared: Shared) -> tuple[Tensor, Tensor]:
+        """Return tokens and differences; what ends and places share is computed once.
 
-        What ends and places share is computed once: ``[W, G + P, T - 1, d]``.
+        Returns
+        -------
+        tokens : Tensor
+            ``[W, G + P, T - 1, d]``: of the variants, and behind them of no change at each place.
+        differences : Tensor
+            ``[W, G, K]``: of the activity that its network predicts, if there is one.
         """
         ref_ends, alt_ends, places = shared.ref_ends, shared.alt_ends, shared.places
         ref = self.features(ref_ends.pick(alleles.ref.flatten(1, 2)))  # [W, U, 2 r, w]
@@ -188,11 +194,11 @@ class AlleleTokens(nn.Module):
         ends = torch.cat([changed, places.pick(null)], dim=1)
         tokens = self._joined(ends, torch.cat([log_length, of_places], dim=1))
         if self.activity is None:
-            return tokens
+            return tokens, tokens.new_zeros(*log_length.shape[:2], 0)
         assert alleles.ref_bases is not None
         assert alleles.alt_bases is not None
-        read = self.activity.with_null(alleles.ref_bases, alleles.alt_bases, places)
-        return torch.cat([tokens, read], dim=2)
+        read, differences = self.activity.with_null(alleles.ref_bases, alleles.alt_bases, shared)
+        return torch.cat([tokens, read], dim=2), differences
 
     def features(self, x: Tensor) -> Tensor:
         """Convolve along a haplotype: ``[..., 2 r, w]`` -> the same."""

@@ -59,6 +59,23 @@ class Variants(NamedTuple):
     alt_len: Tensor
 
 
+class Answers(NamedTuple):
+    """Logits and differences of the variants of a window.
+
+    Attributes
+    ----------
+    logits, null : Tensor
+        float ``[W, G]``: of the variants, and of no change at their places.
+    differences : Tensor
+        float ``[W, G, K]``: the activity of alt less that of ref, of each of the model's `outputs`.
+        Exactly 0 where alt is ref; swapped alleles swap the sign. Both strands count alike.
+    """
+
+    logits: Tensor
+    null: Tensor
+    differences: Tensor
+
+
 @dataclass(frozen=True)
 class VariantConfig:
     """Fields that the architecture of every variant model has.
@@ -147,8 +164,8 @@ class VariantModel(nn.Module):
         """Return the logits of the variants, float ``[W, G]``."""
         raise NotImplementedError
 
-    def with_null(self, context: Any, variants: Variants, shared: Shared) -> tuple[Tensor, Tensor]:
-        """Return the logits of `variants` and of no change at their places, ``[W, G]`` each."""
+    def answers(self, context: Any, variants: Variants, shared: Shared) -> Answers:
+        """Return everything that scoring tells of `variants`; only a model with a window has it."""
         null = map(
             shared.places.pick, variants._replace(alt=variants.ref, alt_len=variants.ref_len)
         )
@@ -156,7 +173,11 @@ class VariantModel(nn.Module):
         logits, null_logits = self.variants(context, both).tensor_split(
             [variants.offset.shape[1]], dim=1
         )
-        return logits, shared.places.spread(null_logits)
+        # A small difference of large numbers: never in half precision.
+        with torch.autocast(logits.device.type, enabled=False):
+            none = logits.new_zeros(*logits.shape, 0)
+            differences = self.differences(variants) if self.outputs else none
+        return Answers(logits, shared.places.spread(null_logits), differences)
 
     def differences(self, variants: Variants) -> Tensor:
         """Return the activity of alt less that of ref, of each of K outputs, ``[W, G, K]``.

@@ -33,7 +33,7 @@ from genomix_cli.learning.layers.attention import (
     read_only_attention,
 )
 from genomix_cli.learning.layers.positions import sinusoidal
-from genomix_cli.variants.models.activity import Activity, ActivityTokens
+from genomix_cli.variants.models.activity import ActivityTokens
 from genomix_cli.variants.models.allele_tokens import (
     ENDS,
     AlleleEmbedding,
@@ -42,6 +42,7 @@ from genomix_cli.variants.models.allele_tokens import (
     KmerEmbedding,
 )
 from genomix_cli.variants.models.base import (
+    Answers,
     VariantConfig,
     VariantModel,
     Variants,
@@ -361,23 +362,6 @@ class GMT(VariantModel):
         frozen = self.activity is not None and not self.config.tune_activity
         return ("alleles.activity.reader",) if frozen else ()
 
-    def differences(self, variants: Variants) -> Tensor:
-        """Return alt less ref of each output of the network of activity, ``[W, G, K]``."""
-        reader, read = self._as_read(variants)
-        return reader.differences(read)
-
-    def substitutions(self, variants: Variants) -> Tensor:
-        """Return the same, faster, where all alleles are substitutions of one base."""
-        reader, read = self._as_read(variants)
-        return reader.substitutions(read)
-
-    def _as_read(self, variants: Variants) -> tuple[Activity, Variants]:
-        """Return the network of activity, and variants from the first base on that it reads."""
-        assert self.activity is not None
-        reader = self.activity.reader
-        bases = slice(self.flank - reader.flank, None)
-        return reader, variants._replace(ref=variants.ref[..., bases], alt=variants.alt[..., bases])
-
     def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> dict[str, Tensor]:
         """Weights of a GMT with other tracks, arranged for this one's.
 
@@ -509,20 +493,21 @@ class GMT(VariantModel):
         alleles = self.local.alleles(variants)
         if self.activity is None:
             return alleles
-        reader, read = self._as_read(variants)
-        ref, alt = map(reader.probabilities, (read.ref, read.alt))
+        reader = self.activity.reader
+        first = self.flank - reader.flank
+        ref, alt = (
+            reader.probabilities(codes[..., first:]) for codes in (variants.ref, variants.alt)
+        )
         return alleles._replace(ref_bases=ref, alt_bases=alt)
 
-    def with_null(
-        self, context: Context, variants: Variants, shared: Shared
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits of `variants`, and of no change at their places, float ``[W, G]`` each."""
+    def answers(self, context: Context, variants: Variants, shared: Shared) -> Answers:
+        """Return logits of `variants` and of no change, and differences of activity."""
         bins, places = variants.offset // BIN_SIZE, shared.places
         with torch.autocast(bins.device.type, enabled=False):
-            tokens = self.alleles.with_null(self.embed_alleles(variants), shared)
+            tokens, differences = self.alleles.with_null(self.embed_alleles(variants), shared)
         both = self._score(context, tokens, torch.cat([bins, places.pick(bins)], dim=1))
         logits, null = both.tensor_split([bins.shape[1]], dim=1)
-        return logits, places.spread(null)
+        return Answers(logits, places.spread(null), differences)
 
     def represent(self, context: Context, variants: Variants) -> Tensor:
         """Return the final [CLS] of each variant, which the head reads: ``[W, G, d]``."""

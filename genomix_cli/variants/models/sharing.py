@@ -4,7 +4,8 @@ Alternates of one place share the reference haplotype, and what no change would 
 and the end of a substitution are one and the same. It is found from the input on the CPU: a GPU
 that told us would have to be waited for.
 
-Letters: W windows, G variants per window, R rows, U rows that differ, P places.
+Letters: W windows, G variants per window, R rows, U rows that differ, P places, S
+substitutions, O other variants.
 """
 
 from __future__ import annotations
@@ -46,8 +47,24 @@ class Once(NamedTuple):
         return take(y, self.of)
 
 
+class Kinds(NamedTuple):
+    """Substitutions of one base and other variants, which some networks read in other ways.
+
+    Attributes
+    ----------
+    substitutions, others : Tensor
+        int64 ``[W, S]`` and ``[W, O]``: rows of the variants.
+    of : Tensor
+        int64 ``[W, G]``: each variant's row among the substitutions and, behind them, the others.
+    """
+
+    substitutions: Tensor
+    others: Tensor
+    of: Tensor
+
+
 class Shared(NamedTuple):
-    """Places and ends that the variants of a batch share.
+    """Places, ends and kinds of variants: what they have in common.
 
     Attributes
     ----------
@@ -60,6 +77,7 @@ class Shared(NamedTuple):
     places: Once
     ref_ends: Once
     alt_ends: Once
+    kinds: Kinds
 
 
 def take(x: Tensor, rows: Tensor) -> Tensor:
@@ -84,22 +102,26 @@ def shared_rows(
     ref, _, ref_len, alt_len = haplotypes
     new = np.ones(len(offset), bool)
     new[1:] = (np.diff(offset) != 0) | (np.diff(ref_len) != 0) | (ref[1:] != ref[:-1]).any(1)
-    single = ref_len == 1
+    single, substitution = ref_len == 1, (ref_len == 1) & (alt_len == 1)
     # An end that is no row of its own is the one before it: the start.
     place, places = _numbered(new)
     number, ref_ends = _numbered(np.stack([new, new & ~single], 1).ravel())
     all_starts = np.ones_like(new)
-    alt_number, alt_ends = _numbered(np.stack([all_starts, ~single | (alt_len != 1)], 1).ravel())
+    alt_number, alt_ends = _numbered(np.stack([all_starts, ~substitution], 1).ravel())
     of_place = number.reshape(-1, 2)[places[place]].ravel()
-    found = [places, place, ref_ends, of_place, alt_ends, alt_number]
-    if stepped:
-        found[::2] = (_stepped(rows, max(1, len(offset) // STEPS)) for rows in found[::2])
-    return found
+    step = max(1, len(offset) // STEPS) if stepped else 1
+    kinds = [np.flatnonzero(kind) for kind in (substitution, ~substitution)]
+    computed = [_stepped(rows, step) for rows in (places, ref_ends, alt_ends, *kinds)]
+    of_kind = np.where(
+        substitution, np.cumsum(substitution) - 1, len(computed[3]) + np.cumsum(~substitution) - 1
+    )
+    places, ref_ends, alt_ends, *kinds = computed
+    return [places, place, ref_ends, of_place, alt_ends, alt_number, *kinds, of_kind]
 
 
 def shared(fields: Sequence[Tensor]) -> Shared:
-    """Return the six fields as :func:`shared_rows` gives them, by their names."""
-    return Shared(Once(*fields[:2]), Once(*fields[2:4]), Once(*fields[4:]))
+    """Return the fields that :func:`shared_rows` gives, by their names."""
+    return Shared(Once(*fields[:2]), Once(*fields[2:4]), Once(*fields[4:6]), Kinds(*fields[6:]))
 
 
 def _numbered(is_new: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -256,26 +256,29 @@ class Engine:
 
     def _answers(self, work: Work) -> torch.Tensor:
         """Return all answers for the alleles, float32 ``[A, G]``, without waiting for them."""
-        parts = [self._logits(work)] if self.model.reads_window else []
-        if self.model.outputs:
-            # A small difference of large numbers: never in half precision.
-            model = self.model
-            differences = model.substitutions if work.substitutions else model.differences
-            with torch.autocast(self.device.type, enabled=False):
-                chunks = [differences(chunk)[0] for chunk in work.variants[0]]
-            parts.append(torch.cat(chunks).float().T)
-        return torch.cat(parts)[:, : len(work.rows)]  # without the padding of the last chunk
+        found = self._of_window(work) if self.model.reads_window else self._alone(work)
+        return found[:, : len(work.rows)]  # without the padding of the last chunk
 
-    def _logits(self, work: Work) -> torch.Tensor:
-        """Return the logits of the alleles and of their nulls ``[2, G]``, averaged over strands."""
-        strands = []
+    def _alone(self, work: Work) -> torch.Tensor:
+        model = self.model
+        differences = model.substitutions if work.substitutions else model.differences
+        # A small difference of large numbers: never in half precision.
+        with torch.autocast(self.device.type, enabled=False):
+            return torch.cat([differences(chunk)[0] for chunk in work.variants[0]]).float().T
+
+    def _of_window(self, work: Work) -> torch.Tensor:
+        """Return logits, those of no change, and differences; logits are means over strands."""
+        logits = []
         for context, chunks in zip(self._contexts, work.variants, strict=True):
-            pairs = [
-                torch.cat(self.model.with_null(context, chunk, shared))
-                for chunk, shared in zip(chunks, work.shared, strict=True)
+            found = [
+                self.model.answers(context, *chunk)
+                for chunk in zip(chunks, work.shared, strict=True)
             ]
-            strands.append(torch.cat(pairs, 1).float())
-        return sum(strands[1:], strands[0]) / len(strands)
+            pairs = [torch.cat([each.logits, each.null]) for each in found]
+            logits.append(torch.cat(pairs, 1).float())
+            if len(logits) == 1:  # differences are those of both strands in any case
+                differences = torch.cat([each.differences[0] for each in found]).float().T
+        return torch.cat([sum(logits[1:], logits[0]) / len(logits), differences])
 
     def _work(
         self, targets: Sequence[Target], clock: Clock, usable: NDArray[np.float64]

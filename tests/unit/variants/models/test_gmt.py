@@ -13,7 +13,8 @@ from genomix_cli.genome.alphabet import kmer_ids
 from genomix_cli.variants.models.allele_tokens import KmerEmbedding
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import GMT, PRESETS, ContactPrior, GMTConfig
-from genomix_cli.variants.records.inputs import MAX_ALLELE
+from genomix_cli.variants.models.sharing import Shared, shared, shared_rows
+from genomix_cli.variants.records.inputs import MAX_ALLELE, Haplotypes
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "CTCF")
 SMALL = GMTConfig(tracks=TRACKS, n_bins=400, d_model=32, n_layers=2, n_heads=2, d_sequence=16)
@@ -46,6 +47,13 @@ def make_variants(model: GMT, groups: int, n: int = 1) -> Variants:
         torch.randint(0, 5, (n, groups), generator=rng),
         torch.randint(0, MAX_ALLELE + 1, (n, groups), generator=rng),
     )
+
+
+def sharing(variants: Variants) -> Shared:
+    """Return what the variants of one window share."""
+    offset, ref, alt, *lengths = (field[0].numpy() for field in variants)
+    fields = shared_rows(offset, Haplotypes(ref, alt, *lengths))
+    return shared([torch.from_numpy(field)[None] for field in fields])
 
 
 def pick(variants: Variants, index: list[int]) -> Variants:

@@ -24,6 +24,7 @@ from tests.unit.variants.models.test_gmt import (
     make_model,
     make_variants,
     make_window,
+    sharing,
 )
 
 WITH_ACTIVITY = replace(SMALL, activity=to_dict(config()))
@@ -53,9 +54,10 @@ def test_its_differences_are_those_of_the_network() -> None:
     read = variants._replace(ref=variants.ref[..., before:], alt=variants.alt[..., before:])
     with torch.inference_mode():
         assert model.outputs == alone.outputs == OUTPUTS[:2]
-        assert torch.equal(model.differences(variants), alone.differences(read))
-        assert torch.equal(model.substitutions(variants), alone.substitutions(read))
-        assert model.differences(variants).all()
+        context = model.window(make_window())
+        found = model.answers(context, variants, sharing(variants)).differences
+        assert torch.equal(found, alone.substitutions(read))
+        assert found.all()
 
 
 def test_the_logit_reads_what_the_network_reads() -> None:

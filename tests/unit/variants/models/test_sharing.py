@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import encode
+from genomix_cli.learning.activity_differences import both_strands
+from genomix_cli.variants.models import activity
 from genomix_cli.variants.models.base import VariantModel, Variants
 from genomix_cli.variants.models.bpnet import BPNet, BPNetConfig
 from genomix_cli.variants.models.sharing import STEPS, Shared, shared, shared_rows
@@ -58,7 +60,7 @@ def given(flank: int, stepped: bool = False) -> tuple[Variants, Shared]:
 
 def each_alone(count: int) -> Shared:
     """Nothing is shared."""
-    fields = [np.arange(n) for n in (count, count, *[2 * count] * 4)]
+    fields = [np.arange(n) for n in (count, count, *[2 * count] * 4, 0, count, count)]
     return shared(tensors(fields))
 
 
@@ -117,12 +119,13 @@ def test_answers_are_those_of_each_allele_by_itself(model: VariantModel, stepped
     null = variants._replace(alt=variants.ref, alt_len=variants.ref_len)
     with torch.inference_mode():
         context = model.window(make_window())
-        logits, nulls = model.with_null(context, variants, found)
-        torch.testing.assert_close(logits, model.variants(context, variants))
-        torch.testing.assert_close(nulls, model.variants(context, null))
-        alone = model.with_null(context, variants, each_alone(logits.shape[1]))
-        torch.testing.assert_close((logits, nulls), alone, atol=1e-6, rtol=0)
-    assert len({round(x, 6) for x in (logits - nulls)[0].tolist()}) > 5
+        answers = model.answers(context, variants, found)
+        torch.testing.assert_close(answers.logits, model.variants(context, variants))
+        torch.testing.assert_close(answers.null, model.variants(context, null))
+        alone = model.answers(context, variants, each_alone(11))
+        torch.testing.assert_close(answers, alone, atol=1e-5, rtol=0)
+    assert len({round(x, 6) for x in (answers.logits - answers.null)[0].tolist()}) > 5
+    assert answers.differences.shape == (1, 11, len(model.outputs))
 
 
 def test_windows_share_by_themselves() -> None:
@@ -137,9 +140,9 @@ def test_windows_share_by_themselves() -> None:
     )
     with torch.inference_mode():
         context = model.window(make_window(n=2))
-        logits, nulls = model.with_null(context, variants, found)
-        alone = model.with_null(context, variants, each_alone(11))
-    torch.testing.assert_close((logits, nulls), alone, atol=1e-6, rtol=0)
+        answers = model.answers(context, variants, found)
+        alone = model.answers(context, variants, each_alone(11))
+    torch.testing.assert_close(answers, alone, atol=1e-6, rtol=0)
 
 
 def test_substitutions_are_convolved_once_and_their_place_is_read_once() -> None:
@@ -153,7 +156,7 @@ def test_substitutions_are_convolved_once_and_their_place_is_read_once() -> None
     model.head.register_forward_hook(lambda _, given, __: read.append(given[0].shape[1]))
     with torch.inference_mode():
         context = model.window(make_window())
-        model.with_null(context, variants, shared(tensors(shared_rows(offset[few], rows))))
+        model.answers(context, variants, shared(tensors(shared_rows(offset[few], rows))))
     assert convolved == [2, 5]
     assert read == [5 + 2]
 
@@ -181,9 +184,33 @@ def test_the_network_inside_reads_the_reference_of_each_place() -> None:
     assert ref is not None
     assert alt is not None
     with torch.inference_mode():
-        both = model.activity.with_null(ref, alt, found.places)
+        both, _ = model.activity.with_null(ref, alt, found)
         each, null = both.tensor_split([11], dim=1)
-        torch.testing.assert_close(each, model.activity(ref, alt))
+        torch.testing.assert_close(each, model.activity(ref, alt), atol=1e-4, rtol=0)
         expected = found.places.pick(model.activity(ref, ref))
-        torch.testing.assert_close(null, expected)
+        torch.testing.assert_close(null, expected, atol=1e-4, rtol=0)
         assert (each - found.places.spread(null)).abs().amax(-1).min() > 1e-3
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_the_network_inside_reads_each_allele_once(
+    stepped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Token and differences come from one pass; substitutions are read by themselves."""
+    model, read = make_with_activity(), []
+
+    def noted(network: Any, ref: torch.Tensor, alt: torch.Tensor, *rest: Any) -> Any:
+        read.append((len(ref), rest[-1]))
+        return both_strands(network, ref, alt, *rest)
+
+    monkeypatch.setattr(activity, "both_strands", noted)
+    variants, found = given(model.flank, stepped)
+    reader = model.activity.reader
+    cut = model.flank - reader.flank
+    seen = variants._replace(ref=variants.ref[..., cut:], alt=variants.alt[..., cut:])
+    with torch.inference_mode():
+        context = model.window(make_window())
+        differences = model.answers(context, variants, found).differences
+        assert read == [(6, reader.flank), (5, None)]
+        torch.testing.assert_close(differences, reader.differences(seen), atol=2e-7, rtol=0)
+    assert (differences.abs().amax(-1) > 2e-5).all()
