@@ -5,9 +5,12 @@
     python benchmarks/cohort_models.py latency
     python benchmarks/cohort_models.py scale --model omics-transformer
     python benchmarks/cohort_models.py table RUN
+    python benchmarks/cohort_models.py sparsity COHORT --samples 1000
 
 The accuracies are those of `genomix train`: benchmarks/cohort_models.sh has the commands, and
-`table` prints what a run folder says, as in docs/benchmarks.md.
+`table` prints what a run folder says, as in docs/benchmarks.md: the models, then each less the
+first, on the same draws of the samples held out. `sparsity` fits Cancer Alpha to the first samples
+of a cohort with several weights of the term that asks for sparse attention.
 """
 
 from __future__ import annotations
@@ -23,13 +26,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from genomix_cli.cohorts.dataset import Samples, read_samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.simulate.cohort import simulate_cohort
 from genomix_cli.cohorts.simulate.parameters import read_parameters
+from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.entrants import preset
+from genomix_cli.comparison.intervals import interval_of
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
@@ -48,6 +54,9 @@ def simulated(samples: int, seed: int, folder: Path) -> Samples:
 def short(name: str, **fields: Any) -> CohortModel:
     """A model that learns for an epoch, where it learns in epochs."""
     known = COHORT_MODELS.load(name).config_class.__dataclass_fields__
+    if fields.get("epochs") == 1:
+        # Of a model that learns in stages, an epoch of each.
+        fields |= {"alone_epochs": 1, "joint_epochs": 1}
     brief = {key: value for key, value in fields.items() if key in known}
     return COHORT_MODELS.load(name).of({**preset(COHORT_MODELS, name), **brief})
 
@@ -137,15 +146,54 @@ def table(run: Path) -> None:
         cells = [f"`{row['name']}`" + (" *" if row["main"] else ""), interval(row, "accuracy")]
         cells += [f"{value(row, name):.3f}" for name in ("macro_f1", "auroc", "nll")]
         cells += [(row["against_best"] or {}).get("verdict", "is it")]
-        print("|", " | ".join([*cells, f"{timing[row['name']]:.0f}"]), "|")
+        seconds = timing[row["name"]]
+        print("|", " | ".join([*cells, "–" if seconds is None else f"{seconds:.0f}"]), "|")
     for row in rows:
         if row["ceiling"]:
             bayes, gap = row["ceiling"]["accuracy"], row["ceiling"]["accuracy_gap"]
             print(f"\n{row['name']}: Bayes {bayes['value']:.4f}, gap {gap['value']:+.4f}", end="")
             print(f" [{gap['low']:+.4f}, {gap['high']:+.4f}]")
+    less_first(run)
     control = rows[0]["shuffled"]
     if control:
         print(f"\nlabels shuffled: {control['accuracy']}")
+
+
+def less_first(run: Path) -> None:
+    """Accuracy and log loss of each model less the first's, paired, over the samples held out."""
+    predicted = pd.read_parquet(run / "predictions.parquet")
+    right, loss = {}, {}
+    for name, rows in predicted.groupby("model", sort=False):
+        right[name] = (rows["predicted"] == rows["label"]).to_numpy(float)
+        own = [row[f"p:{row['label']}"] for _, row in rows.iterrows()]
+        loss[name] = -np.log(own)
+    (first, *others), n = right, len(next(iter(right.values())))
+    weights = Bootstrap(np.arange(n), 1000).matrix() / n
+    print(f"\n| model | accuracy less that of {first} | log loss less |\n|---|---|---|")
+    for name in others:
+        gaps = (interval_of(weights @ (x[name] - x[first])) for x in (right, loss))
+        print(f"| {name} |", " | ".join(gap.text(sign=True) for gap in gaps), "|")
+
+
+def sparsity(cohort: Path, samples: int, seed: int) -> None:
+    """Accuracy, and how even attention is, by the weight of its entropy in the loss."""
+    with open_cohort(cohort) as file:
+        data = read_samples(file)
+    train, test = (data.take(rows) for rows in np.split(np.arange(len(data)), [samples]))
+    even = np.log(len(data.modalities))
+    print("| sparsity | accuracy | log loss | entropy of attention, of log M | largest weight |")
+    print("|---|---|---|---|---|")
+    for weight in (0.0, 0.01, 0.1, 1.0):
+        model = COHORT_MODELS.load("cancer-alpha").of({"sparsity": weight})
+        model.fit(train, FitSettings(seed=seed))
+        log_p, attention = model.log_probability(test), model.attention(test)
+        assert attention is not None
+        rows = attention[test.present]  # [n, M], of modalities that are there
+        seen = np.nan_to_num(rows)
+        entropy = -(seen * np.log(np.maximum(seen, 1e-12))).sum(1).mean() / even
+        cells = [weight, (log_p.argmax(1) == test.label).mean()]
+        cells += [-log_p[np.arange(len(test)), test.label].mean(), entropy, seen.max(1).mean()]
+        print("|", " | ".join(f"{cell:.3f}" for cell in cells), "|", flush=True)
 
 
 def value(row: dict[str, Any], name: str) -> float:
@@ -162,7 +210,7 @@ def interval(row: dict[str, Any], name: str) -> str:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("latency", "scale", "once", "table"))
+    parser.add_argument("what", choices=("latency", "scale", "once", "table", "sparsity"))
     parser.add_argument("run", nargs="?", type=Path)
     parser.add_argument("--model", default="omics-transformer")
     parser.add_argument("--samples", type=int, default=1_000)
@@ -175,6 +223,8 @@ def main() -> None:
         scale(given.model, given.rounds, given.seed)
     elif given.what == "table":
         table(given.run)
+    elif given.what == "sparsity":
+        sparsity(given.run, given.samples, given.seed)
     else:
         once(given.model, given.samples, given.seed)
 

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from genomix_cli.cohorts.train.classifiers import WORDING
-from genomix_cli.comparison.study import FoldFit, Importance, MeanAttention, Outcome, Study
+from genomix_cli.comparison.clustering import Encoding
+from genomix_cli.comparison.study import (
+    Encoded,
+    FoldFit,
+    Importance,
+    MeanAttention,
+    Outcome,
+    Study,
+)
 from genomix_cli.learning.conformal import class_thresholds, prediction_sets
 from genomix_cli.learning.task import Epoch
 
@@ -94,6 +102,7 @@ def study(  # noqa: PLR0913
         "outcomes": tuple(outcomes),
         "ceilings": {MODALITIES: softmax(bayes)} if ceiling else {},
         "importances": _importances(rng) if mains else (),
+        "encoded": _encoded(label, tested) if mains and curves else None,
         "driver_auprc": dict.fromkeys(MODALITIES, (0.71, 0.25)) if ceiling else {},
         "settings": {"model": "omics-transformer", "folds": folds, "trials": 20},
     }
@@ -113,6 +122,15 @@ def _curve(wanted: bool, fold: int) -> tuple[Epoch, ...]:
 def _attention(rng: np.random.Generator, k: int) -> MeanAttention:
     mean = rng.dirichlet(np.ones(4), (1 + k, 4)).astype(np.float32)
     return MeanAttention(mean, mean - 0.02, mean + 0.02)
+
+
+def _encoded(label: np.ndarray, tested: np.ndarray) -> Encoded:
+    """Return a hundred samples whose vectors are further apart than their values."""
+    rows = np.flatnonzero(tested)[:100]
+    noise = np.random.default_rng(5).normal(size=(2, len(rows), label.max() + 1))
+    apart = np.eye(label.max() + 1)[label[rows]]
+    encoding = Encoding(*(noise + np.array([1, 6]).reshape(2, 1, 1) * apart).astype(np.float32))
+    return Encoded(rows, encoding)
 
 
 def _importances(rng: np.random.Generator) -> tuple[Importance, ...]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.clustering import Encoding
 from genomix_cli.comparison.study import Fitted, Floats
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
@@ -208,6 +209,10 @@ class Classifier(ABC, Generic[D]):
         None where the model has no such attention. NaN in the rows and columns of modalities that
         an item lacks.
         """
+        return None
+
+    def encoded(self, inputs: Any) -> Encoding | None:
+        """Return the vectors that the model tells classes by; None where it makes none."""
         return None
 
     def alone(self, inputs: Any) -> dict[str, Floats]:

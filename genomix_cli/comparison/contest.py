@@ -15,18 +15,21 @@ import numpy as np
 
 from genomix_cli.comparison import protocol
 from genomix_cli.comparison.classifier import D
+from genomix_cli.comparison.clustering import Encoding
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.fold_cache import load_result, save_result
 from genomix_cli.comparison.protocol import FoldResult, Trained
 from genomix_cli.comparison.rules import Rules
 from genomix_cli.comparison.splits import Split, held_out_in
-from genomix_cli.comparison.study import MAJORITY, Importance, Study
+from genomix_cli.comparison.study import MAJORITY, Encoded, Importance, Study
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.progress import track
 
 log = logging.getLogger("genomix")
 
 Judged = list[list[FoldResult]]
+# Samples held out whose vectors are clustered and drawn: a distance for each pair.
+ENCODED = 1000
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,9 @@ class Contest(ABC, Generic[D]):
         if entrant is self.entrants[0] and split is self.splits[0]:
             test = self.data.take(split.test)
             result = replace(result, importances=self.importances(test, trained))
+            some = test.only(entrant.modalities).take(np.arange(min(ENCODED, len(test))))
+            encoding = trained.models[0].encoded(some.inputs)
+            result = result if encoding is None else replace(result, **encoding._asdict())
         if entrant.main and len(self.splits) == 1:
             mains = zip(self.entrants, rivals, strict=False)
             if all(trained.fit.tuning_nll < r.fit.tuning_nll for one, r in mains if one.main):
@@ -160,5 +166,13 @@ class Contest(ABC, Generic[D]):
             calibration=rules.calibration,
             seeds=rules.seeds,
             outcomes=tuple(outcomes),
+            encoded=_encoded(judged[0][0]),
             **known,
         )
+
+
+def _encoded(result: FoldResult) -> Encoded | None:
+    """Return what the first model made of items held out in the first split."""
+    if result.features is None or result.vectors is None:
+        return None
+    return Encoded(result.rows[: len(result.vectors)], Encoding(result.features, result.vectors))

@@ -76,6 +76,8 @@ class FoldResult:
     shuffled : NDArray, optional
         float64 ``[t, K]``: probabilities after training on shuffled labels.
     importances : tuple of Importance
+    features, vectors : NDArray, optional
+        Fields of `Encoding`, of the first items held out.
     alone : dict of str to NDArray
         float64 ``[t, K]``: probabilities by single modalities, where the model has such parts.
     """
@@ -89,6 +91,8 @@ class FoldResult:
     attention: NDArray[np.float32] | None = None
     shuffled: Floats | None = None
     importances: tuple[Importance, ...] = field(default=())
+    features: NDArray[np.float32] | None = None
+    vectors: NDArray[np.float32] | None = None
     alone: dict[str, Floats] = field(default_factory=dict)
 
 

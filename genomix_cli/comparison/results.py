@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison import summaries
 from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.clustering import Silhouette, silhouettes
 from genomix_cli.comparison.intervals import NAN, share_interval
 from genomix_cli.comparison.metrics import multiclass
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates
@@ -120,7 +121,16 @@ def results(
         draws=tested.draws,
         outcomes=outcomes,
         alone=alone,
+        silhouettes=_silhouettes(study, seed),
     )
+
+
+def _silhouettes(study: Study, seed: int) -> tuple[Silhouette, ...]:
+    """Return how well classes cluster before and after the first model, where it makes vectors."""
+    if study.encoded is None:
+        return ()
+    rows, encoding = study.encoded
+    return silhouettes(encoding, study.label[rows], study.unit[rows], study.classes, seed)
 
 
 def _alone(

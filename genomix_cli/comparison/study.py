@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.clustering import Encoding
 from genomix_cli.learning.task import Epoch
 
 Floats = NDArray[np.float64]
@@ -156,6 +157,22 @@ class Outcome:
     alone: dict[str, Floats] = field(default_factory=dict)
 
 
+class Encoded(NamedTuple):
+    """Items held out in the first fold, as the first main model sees them.
+
+    Folds have networks of their own, whose vectors cannot be compared.
+
+    Attributes
+    ----------
+    rows : NDArray
+        int64 ``[c]``: the items.
+    encoding : Encoding
+    """
+
+    rows: NDArray[np.int64]
+    encoding: Encoding
+
+
 @dataclass(frozen=True)
 class Importance:
     """Mean absolute attribution of a feature, over held-out samples of the first fold.
@@ -210,6 +227,8 @@ class Study:
         Bayes posterior float ``[n, K]`` for sets of modalities, where the truth is known.
     importances : tuple of Importance
         Attributions of the first main model, largest first; empty where it has no gradient.
+    encoded : Encoded, optional
+        None where the first model makes no vectors of items.
     driver_auprc : dict
         Modality to (AUPRC of attributions against planted drivers, share of drivers), simulated.
     settings : dict
@@ -232,5 +251,6 @@ class Study:
     outcomes: tuple[Outcome, ...]
     ceilings: dict[tuple[str, ...], Floats] = field(default_factory=dict)
     importances: tuple[Importance, ...] = ()
+    encoded: Encoded | None = None
     driver_auprc: dict[str, tuple[float, float]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)

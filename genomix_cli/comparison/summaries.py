@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.clustering import Silhouette
 from genomix_cli.comparison.intervals import NAN, Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.tables import plain
@@ -282,6 +283,9 @@ class Results:
     outcomes : tuple of OutcomeResult
     alone : tuple of Alone
         Single modalities, the best first, where some model answers from each alone.
+    silhouettes : tuple of Silhouette
+        Of samples held out in the first fold, where the first model that was asked for makes
+        vectors of them.
     batches : BatchCheck, optional
         Where random folds may have measured the batch.
     """
@@ -301,6 +305,7 @@ class Results:
     draws: int
     outcomes: tuple[OutcomeResult, ...]
     alone: tuple[Alone, ...] = ()
+    silhouettes: tuple[Silhouette, ...] = ()
     batches: BatchCheck | None = None
 
     def to_dict(self) -> dict[str, Any]:

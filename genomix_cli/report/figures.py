@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.clustering import projected
 from genomix_cli.comparison.metrics.multiclass import CLASS_METRICS, METRICS, Ranked
 from genomix_cli.comparison.study import Outcome, Study
 from genomix_cli.comparison.summaries import OutcomeResult, Results
@@ -299,6 +300,42 @@ def _folds_legend(figure: Any, pens: Any, names: Sequence[str]) -> None:
     handles += [Line2D([], [], color=INK, ls=dash) for dash in (DASHES[1], "-")]
     labels = [*(short(name, 18) for name in several), "training", "validation"]
     figure.legend(handles, labels, loc="outside right upper")
+
+
+def clusters(study: Study, results: Results) -> Picture | None:
+    """Draw the samples by two principal components of their values, and of their vectors."""
+    if study.encoded is None or not results.silhouettes:
+        return None
+    rows, encoding = study.encoded
+    main = next(row for row in results.outcomes if row.main)
+    pens, whole = looks(study.classes), results.silhouettes[0]
+    figure, axes = grid(1, 2, (WIDTH, 3.8))
+    panels = (("values, as the model reads them", whole.features), (main.name, whole.vectors))
+    for ax, x, (name, silhouette) in zip(axes[0], encoding, panels, strict=True):
+        points, shares = projected(x)
+        for k, pen in enumerate(pens.values()):
+            own = points[study.label[rows] == k]
+            ax.scatter(*own.T, s=9, lw=0, color=pen.colour, marker=pen.marker, alpha=0.6)
+        labels = [f"component {i + 1} ({share:.0%})" for i, share in enumerate(shares)]
+        ax.set(xlabel=labels[0], ylabel=labels[1], xticks=[], yticks=[])
+        head(ax, f"{short(name, 34)}  {silhouette.text(2)}")
+    _marks_legend(figure, pens)
+    caption = (
+        f"{len(rows):,} samples held out in the first fold, by the first two principal components "
+        f"of their values (left) and of what {main.name} makes of them before its last layers "
+        "(right), with the share of the variance of each. Above: the mean silhouette, in all "
+        f"dimensions, and its 95 % interval over {results.unit_name}."
+    )
+    return Picture("clusters", caption, figure)
+
+
+def _marks_legend(figure: Any, pens: Any) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=pen.colour, marker=pen.marker, ls="", ms=5) for pen in pens.values()
+    ]
+    figure.legend(handles, [short(name, 18) for name in pens], loc="outside right upper")
 
 
 def attention(study: Study, results: Results) -> Picture | None:

@@ -16,6 +16,7 @@ from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.models.base import CohortModel
 from genomix_cli.cohorts.runs import RunConfig, load_run, save_run
 from genomix_cli.comparison.calibrations import Calibration
+from genomix_cli.comparison.clustering import silhouettes
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.tuning import candidates
 from genomix_cli.config import from_dict, to_dict
@@ -225,6 +226,25 @@ def test_an_answer_does_not_depend_on_the_other_samples(name: str) -> None:
     np.testing.assert_allclose(model.log_probability(samples.take(some)), together[some], atol=1e-5)
     alone = model.log_probability(samples.take(np.array([17])))
     np.testing.assert_allclose(alone, together[[17]], atol=1e-5)
+
+
+# The published designs, of which the report shows what they make of samples.
+ENCODING = {"omics-transformer", "cancer-alpha", "cross-modal-subtype"}
+
+
+def test_its_vectors_are_of_one_sample_each_and_tell_classes_apart(name: str) -> None:
+    model, samples = fitted(name), with_gaps(TEST, seed=4)
+    found = model.encoded(samples)
+    assert (found is not None) == (name in ENCODING)
+    if found is None:
+        return
+    assert found.features.shape == (len(samples), 12)
+    assert len(found.vectors) == len(samples)
+    some = model.encoded(samples.take(np.array([17, 3])))
+    assert some is not None
+    np.testing.assert_allclose(some.vectors, found.vectors[[17, 3]], atol=1e-4)
+    rows = silhouettes(found, samples.label, samples.unit, samples.classes)
+    assert rows[0].gain.low > 0
 
 
 def test_leaves_the_samples_as_they_are(name: str) -> None:

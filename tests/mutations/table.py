@@ -862,6 +862,20 @@ TERMINAL = [
 
 BASELINES = [
     *_of(
+        "comparison/clustering.py",
+        "unit/comparison/test_clustering.py",
+        (
+            "bootstrap = Bootstrap(unit, DRAWS, seed)",
+            "bootstrap = Bootstrap(np.arange(len(unit)), DRAWS)",
+        ),
+        ("mean(after - before, own)", "mean(after, own)"),
+    ),
+    *_of(
+        "comparison/contest.py",
+        "unit/comparison/test_protocol.py",
+        ("result.rows[: len(result.vectors)]", "result.rows[-len(result.vectors) :]"),
+    ),
+    *_of(
         "cohorts/simulate/copy_number.py",
         "unit/cohorts/simulate/test_generative.py",
         ("yield np.maximum(likelihood, np.float32(LEAST))", "yield likelihood"),

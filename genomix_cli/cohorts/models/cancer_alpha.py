@@ -149,7 +149,7 @@ class CancerAlphaNetwork(nn.Module):
         self.head = head(count * width, n_classes, config.dropout)
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits ``[B, K]``, attention ``[B, M, M]`` (mean over heads and layers), penalty."""
+        """Logits, attention ``[B, M, M]`` (mean over heads and layers), penalty, vectors."""
         x, there = self.encode(inputs)
         # A softmax over nothing has no value: without any modality, weights are uniform.
         readable = there | ~there.any(1, keepdim=True)
@@ -157,12 +157,13 @@ class CancerAlphaNetwork(nn.Module):
         for layer in self.layers:
             x, attention = layer(x, readable)
             weights.append(attention)
-        logits = self.head(x.flatten(1))
+        vector = x.flatten(1)
+        logits = self.head(vector)
         if not weights:
-            return Output(logits)
+            return Output(logits, vector=vector)
         attention = torch.stack(weights, 1)  # [B, layers, H, M, M]
         penalty = self.sparsity * attention_entropy(attention.mean((1, 2)), there)
-        return Output(logits, attention.mean((1, 2)), penalty)
+        return Output(logits, attention.mean((1, 2)), penalty, vector)
 
     def encode(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """A vector per modality ``[B, M, w]``, and bool ``[B, M]``: which come from values."""

@@ -164,8 +164,9 @@ class CrossModalSubtypeNetwork(nn.Module):
         )
 
     def forward(self, inputs: Inputs) -> Output:
-        """Return the logits ``[B, K]``."""
-        return Output(self.mlp(self.enriched(inputs).flatten(1)))
+        """Return the logits ``[B, K]``, and the vectors ``[B, h]`` that they are linear in."""
+        vector = self.mlp[:-1](self.enriched(inputs).flatten(1))
+        return Output(self.mlp[-1](vector), vector=vector)
 
     def enriched(self, inputs: Inputs) -> Tensor:
         """Return the tokens of the primary modality ``[B, P, s]`` with what the others add."""

@@ -24,6 +24,7 @@ from genomix_cli.cohorts.models.preprocessing import (
     Selector,
     fit_preprocessor,
 )
+from genomix_cli.comparison.clustering import Encoding
 from genomix_cli.comparison.splits import folds_of
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, Layers, NotNegative, Share, Whole
@@ -111,11 +112,14 @@ class Output(NamedTuple):
         ``[B, M, M]``, mean over heads: of each modality (row) to each; rows sum to 1.
     penalty : Tensor, optional
         Scalar added to the loss, weighted already.
+    vector : Tensor, optional
+        ``[B, w]``: what was made of each sample, which a last small network tells classes by.
     """
 
     logits: Tensor
     attention: Tensor | None = None
     penalty: Tensor | None = None
+    vector: Tensor | None = None
 
 
 class Batch(NamedTuple):
@@ -310,6 +314,15 @@ class NetworkModel(CohortModel):
         both = samples.present[:, :, None] & samples.present[:, None, :]
         return np.where(both, joined, np.float32(np.nan))
 
+    def encoded(self, samples: Samples) -> Encoding | None:
+        """Return the vectors of all members, one after the other."""
+        vectors = [output.vector for output in self._outputs(samples)]
+        if any(vector is None for vector in vectors):
+            return None
+        inputs = tensors(self._preprocessor.transform(samples))
+        joined = torch.cat([vector.float().cpu() for vector in vectors if vector is not None])
+        return Encoding(torch.cat(inputs.values, 1).numpy(), joined.numpy())
+
     def _outputs(self, samples: Samples) -> Iterator[Output]:
         """Return the mean output of all members, batch by batch."""
         inputs = tensors(self._preprocessor.transform(samples))
@@ -352,7 +365,13 @@ class NetworkModel(CohortModel):
             return outputs[0]
         logits = torch.stack([output.logits for output in outputs]).mean(0)
         attention = [output.attention for output in outputs if output.attention is not None]
-        return Output(logits, torch.stack(attention).mean(0) if attention else None)
+        vectors = [output.vector for output in outputs if output.vector is not None]
+        return Output(
+            logits,
+            torch.stack(attention).mean(0) if attention else None,
+            # Each member has a space of its own.
+            vector=torch.cat(vectors, 1) if vectors else None,
+        )
 
 
 def tensors(encoded: Encoded) -> Inputs:

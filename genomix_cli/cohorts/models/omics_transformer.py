@@ -145,8 +145,11 @@ class CrossModalBranch(nn.Module):
             len(sizes) * width, config.hidden, n_classes, config.dropout
         )
 
-    def forward(self, tokens: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits ``[B, K]``, and attention of each modality to each ``[B, M, M]``."""
+    def forward(self, tokens: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits ``[B, K]``, attention of each modality to each ``[B, M, M]``, summaries.
+
+        These are ``[B, M s]``.
+        """
         # A modality that is absent has a learned vector of its own, and is hidden from the others.
         own = torch.stack(
             [summary(x) for summary, x in zip(self.summaries, tokens, strict=True)], dim=1
@@ -162,7 +165,8 @@ class CrossModalBranch(nn.Module):
         both = torch.cat([heard, heard * gate], dim=1)  # [B, 2 H, M, s / H]
         x = x + self.out(both.transpose(1, 2).flatten(-2))
         x = x + self.mlp(x)
-        return self.head(x.flatten(1)), weights.mean(1)
+        vector = x.flatten(1)
+        return self.head(vector), weights.mean(1), vector
 
 
 class Fusion(nn.Module):
@@ -254,18 +258,18 @@ class OmicsNetwork(nn.Module):
         return [self.encoders[i % len(self.encoders)](x) for i, x in enumerate(self.tokens(inputs))]
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits ``[B, K]``, and attention ``[B, M, M]`` where modalities attend to each other."""
+        """Logits; attention ``[B, M, M]`` and summaries where modalities attend to each other."""
         if self.training:
             inputs = thinned(inputs, self.config)
         tokens = self.encode(inputs)
         joined = torch.cat(tokens, dim=1)
         mask = transformer.visible(self.tokens.present(inputs))
         votes = [self.tab(joined, mask, plain_values(inputs)), self.perceiver(joined, mask)]
-        attention = None
+        attention = vector = None
         if self.cross is not None:
-            vote, attention = self.cross(tokens, inputs.present)
+            vote, attention, vector = self.cross(tokens, inputs.present)
             votes.append(vote)
-        return Output(self.fusion(torch.stack(votes, dim=1)), attention)
+        return Output(self.fusion(torch.stack(votes, dim=1)), attention, vector=vector)
 
 
 SMALL = {

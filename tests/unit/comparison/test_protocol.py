@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from genomix_cli.comparison.calibrations import Calibration
+from genomix_cli.comparison.classifier import Classifier
+from genomix_cli.comparison.clustering import Encoding
 from genomix_cli.comparison.contest import Contest
 from genomix_cli.comparison.entrants import Entrant
 from genomix_cli.comparison.fold_cache import load_result, save_result
@@ -282,6 +284,27 @@ def test_the_model_of_a_single_split_is_kept_once(case: Case, tmp_path: Path) ->
     again = contest(case, [case.split], tmp_path).run()
     assert not Kept.stored
     np.testing.assert_array_equal(again[1][0].log_probability, judged[1][0].log_probability)
+
+
+def test_what_the_first_model_makes_of_some_items_is_kept(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those held out in the first split, once."""
+    monkeypatch.setattr("genomix_cli.comparison.contest.ENCODED", 3)
+    seen: list[Any] = []
+
+    def encoded(self: Any, inputs: Any) -> Encoding:
+        seen.append(inputs)
+        return Encoding(np.eye(3, 2, dtype=np.float32), np.eye(3, dtype=np.float32))
+
+    monkeypatch.setattr(Classifier, "encoded", encoded)
+    for _ in range(2):  # the second time from the cache
+        played = contest(case, [case.split], tmp_path)
+        study = played.study(played.run(), data="it", wording=None, held_out_by="it")
+        assert study.encoded is not None
+        np.testing.assert_array_equal(study.encoded.rows, case.split.test[:3])
+        np.testing.assert_array_equal(study.encoded.encoding.vectors, np.eye(3))
+    assert len(seen) == 1
 
 
 def test_after_several_splits_all_items_are_learned(case: Case, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from genomix_cli.report.curves import (
     reliability,
     roc,
 )
-from genomix_cli.report.figures import attention, short
+from genomix_cli.report.figures import attention, clusters, short
 from genomix_cli.report.multiqc import write_multiqc
 from genomix_cli.report.page import cards
 from tests.cohort_study import study
@@ -66,7 +66,7 @@ def test_the_page_needs_nothing_beside_it(tmp_path):
     page = _page(tmp_path, study(k=5))
     assert not [tag for tag, _ in page.seen if tag in ("script", "link", "iframe")]
     sources = [given["src"] for tag, given in page.seen if tag == "img"]
-    assert len(sources) == 6
+    assert len(sources) == 7
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     captions = [given["alt"] for tag, given in page.seen if tag == "img"]
     assert all(captions)
@@ -132,7 +132,7 @@ def test_what_is_missing_has_no_section(tmp_path):
     text = _page(tmp_path, given).text
     assert "Bayes" not in text
     links = text[: text.index("trials a fold")]
-    for title in ("attention", "training", "features", "shuffled labels", "ceiling"):
+    for title in ("attention", "training", "clusters", "features", "shuffled labels", "ceiling"):
         assert title not in links.lower()
 
 
@@ -198,6 +198,22 @@ def test_attention_is_drawn_with_its_intervals_and_nothing_where_no_sample_has_b
     assert texts[1][1] == ""
     assert "over patients" in picture.caption
     assert "would be 0.25" in picture.caption
+
+
+def test_clusters_are_drawn_by_class_beside_their_silhouettes(tmp_path):
+    given = study(k=3)
+    found = results(given, draws=50)
+    picture = clusters(given, found)
+    left, right = picture.figure.axes
+    for ax in (left, right):
+        drawn = [len(marks.get_offsets()) for marks in ax.collections]
+        assert drawn == np.bincount(given.label[given.encoded.rows]).tolist()
+    whole, *_ = found.silhouettes
+    assert whole.features.text(2) in left.get_title("left")
+    assert whole.vectors.text(2) in right.get_title("left")
+    assert whole.gain.low > 0
+    assert whole.gain.text(3, sign=True) in _page(tmp_path, given).text
+    assert clusters(replace(given, encoded=None), found) is None
 
 
 def test_short_names_keep_both_ends():

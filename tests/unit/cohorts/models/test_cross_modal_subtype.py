@@ -103,7 +103,7 @@ def test_flattened_a_feature_s_numbers_stand_together_in_the_order_of_features()
     model = network((RNA, CNA)).eval()
     inputs = batch((RNA, CNA))
     flat: list[torch.Tensor] = []
-    model.mlp.register_forward_pre_hook(lambda module, args: flat.append(args[0]))
+    model.mlp[0].register_forward_pre_hook(lambda module, args: flat.append(args[0]))
     model(inputs)
     enriched = model.enriched(inputs)
     for feature in range(5):
