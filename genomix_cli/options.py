@@ -474,6 +474,9 @@ Table = Annotated[
 ]
 RunOutput = Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
 Attributions = Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
+Page = Annotated[
+    Path | None, Option("One self-contained HTML page of the run", metavar="HTML", writes=True)
+]
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 Precision = Annotated[
     str, Option("Numerical precision", choices=PRECISIONS, open=True, panel=_RUNNING)

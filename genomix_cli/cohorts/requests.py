@@ -14,6 +14,7 @@ from genomix_cli.options import (
     Device,
     Force,
     Option,
+    Page,
     Precision,
     Resume,
     RunOutput,
@@ -251,6 +252,7 @@ class ExplainRequest:
         metavar="DIR",
         writes=True,
     )
+    report: Page = None
     allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
     device: Device = "auto"
     force: Force = False

@@ -18,6 +18,7 @@ from genomix_cli.options import (
     Force,
     MultiQC,
     Option,
+    Page,
     Resume,
     RunOutput,
     Seed,
@@ -615,12 +616,7 @@ class ExplainRequest:
         metavar="DIR",
         writes=True,
     )
-    report: Path | None = option(
-        None,
-        "One self-contained HTML page of the run",
-        metavar="HTML",
-        writes=True,
-    )
+    report: Page = None
     motifs: MotifOptions = field(default_factory=MotifOptions)
     saturation: SaturationOptions = field(default_factory=SaturationOptions)
     select: tuple[str, ...] = option(

@@ -108,7 +108,7 @@ def test_tables_and_pictures(
     assert shares == {name: pytest.approx(1, abs=1e-3) for name in chosen}
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
     page = (tmp_path / "a.html").read_text()
-    assert page.count('class="allele"') == page.count("<img") == 3
+    assert page.count('class="item"') == page.count("<img") == 3
     assert "demonstration weights" in page
     for _, p, *_ in summary[1:]:
         assert f"<td>{float(p):.3f}</td>" in page

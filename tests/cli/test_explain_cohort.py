@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from genomix_cli.comparison import explanation
 from genomix_cli.comparison.study import Importance
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.provenance import facts_of
+from genomix_cli.report import explained
 from tests import cohort_runs
 from tests.cohort_files import modality, write_cohort
 from tests.conftest import Ended
+from tests.explained_page import Rows, needs_browser, probed
 from tests.linear_model import registered
 
 pytest.importorskip("captum")
@@ -230,6 +233,105 @@ def test_pictures(explain: Here, tmp_path: Path) -> None:
     assert [path.read_bytes() for path in drawn] == first
 
 
+def test_a_page_says_what_the_run_found(
+    explain: Here, loaded: Run, samples: Samples, tmp_path: Path
+) -> None:
+    page = tmp_path / "why.html"
+    summary = tmp_path / "s.tsv"
+    done = explain("--report", page, "--max-samples", 5, "--summary", summary)
+    assert done.code == 0, done.err
+    found, why = Rows(page.read_text()), read(tmp_path / "why.tsv")
+    assert [row[0] for row in found.rows] == list(dict.fromkeys(why["sample"]))
+    row, own = found.rows[1], why[why["sample"] == "S030"]
+    p = np.sort(loaded.predict(samples).probability[30])[::-1]
+    assert row[:3] == ["S030", own["class"].iloc[0], f"{p[0]:.3f}"]
+    assert row[4] == f"{p[1]:.3f}"
+    assert row[3] not in (row[1], "")
+    for cell, sign in ((row[5], 1), (row[6], -1)):
+        two = own[own["attribution"] * sign > 0].head(2)
+        assert cell.split() == [
+            word
+            for each in two.itertuples()
+            for word in (f"{each.attribution:+.2f}", each.feature, each.modality)
+        ]
+    assert float(row[7]) == pytest.approx(own["attribution"].sum(), abs=1e-3)
+    words = " ".join(re.sub(r"<[^>]+>", " ", page.read_text()).split())
+    first = read(summary).iloc[0]
+    size = f"{first['mean_abs_attribution']:.2f} logits on average"
+    assert f"{first['feature']} ({first['modality']}) moves the explained classes most" in words
+    assert f"{first['modality']}, {size}" in words
+    counts = why.groupby("sample")["class"].first().value_counts()
+    assert counts.is_unique
+    assert ", ".join(f"{name} {n}" for name, n in counts.items()) in words
+    for name, of_class in why.groupby("class"):
+        total = of_class.groupby("feature")["attribution"].sum()
+        ends = rf"\+\d.\d+ {total.idxmax()} [^-]* -\d.\d+ {total.idxmin()}"
+        assert re.search(rf"{name} {counts[name]} 0.\d+ {ends}", words)
+    assert f"Drivers of expression found {driver_of(done.err)}" in words
+    assert "planted by the simulator" in words
+    assert "is no measure of importance" in words
+    # One of each sample, one of features and one of modalities.
+    assert len(found.images) == 5 + 2
+
+
+def driver_of(told: str) -> str:
+    """The AUPRC that a run tells of the drivers of expression."""
+    found = re.search(r"drivers of expression: AUPRC (\S+)", told)
+    assert found
+    return found[1]
+
+
+def test_a_page_is_the_same_each_time_and_replaces_nothing_unasked(
+    explain: Here, tmp_path: Path
+) -> None:
+    page = tmp_path / "why.html"
+    wanted = ("--report", page, "--max-samples", 2)
+    assert explain(*wanted, "--force").code == 0
+    first = page.read_bytes()
+    assert explain(*wanted, "--force").code == 0
+    assert page.read_bytes() == first
+    (tmp_path / "why.tsv").unlink()
+    done = explain(*wanted)
+    assert done.code == 2
+    assert "why.html: already exists; add --force" in done.err
+    assert not (tmp_path / "why.tsv").exists()
+
+
+def test_a_page_has_the_surest_and_counts_the_rest(
+    explain: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explained, "MOST", 2)
+    page = tmp_path / "why.html"
+    assert explain("--report", page, "--max-samples", 5).code == 0
+    p = read(tmp_path / "why.tsv").groupby("sample")["probability"].first()
+    assert {row[0] for row in Rows(page.read_text()).rows} == set(p.nlargest(2).index)
+    assert "3 more are not on this page, but in why.tsv" in page.read_text()
+
+
+def test_a_page_of_one_class_and_no_attention(explain: Here, cohort: Path, tmp_path: Path) -> None:
+    mlp = cohort_runs.train(cohort, tmp_path / "mlp", "mlp", epochs=1, width=4)
+    wanted = ("--report", tmp_path / "why.html", "--class", "B, late", "--max-samples", 3)
+    assert explain(*wanted, "--allow-incomplete", model=mlp).code == 0
+    text = (tmp_path / "why.html").read_text()
+    assert {row[1] for row in Rows(text).rows} == {"B, late"}
+    assert "B, late" not in {row[3] for row in Rows(text).rows}
+    assert "Attention" not in text
+
+
+@needs_browser
+def test_a_browser_sorts_filters_and_opens_a_page(explain: Here, tmp_path: Path) -> None:
+    page = tmp_path / "why.html"
+    assert explain("--report", page, "--max-samples", 6).code == 0
+    rows = Rows(page.read_text()).rows
+    found = probed(page.read_text(), tmp_path, column=2, words=f"{rows[2][0]} {rows[2][1]}")
+    assert found["first"] == found["by_place"] == [row[0] for row in rows]
+    assert found["closed"] == 6
+    assert found["descending"] == sorted((row[2] for row in rows), reverse=True)
+    assert found["ascending"] == found["descending"][::-1]
+    assert found["filtered"] == [rows[2][0]]
+    assert all(size > 200 for size in found["picture"])
+
+
 def test_attributions_that_do_not_add_up_are_an_exit_code(
     explain: Here, cohort: Path, tmp_path: Path
 ) -> None:
@@ -261,6 +363,7 @@ def test_a_model_without_gradients_says_which_have_them(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--report", "nowhere/why.html"], "no such folder"),
         (["--samples", "S4"], "no sample 'S4' (--samples)"),
         (["--class", "a"], "did you mean 'A'?"),
         (["--samples", "S007"], "none of the model's features was measured in S007"),

@@ -790,6 +790,20 @@ DIFFERENCES = [
         ("site.allele.pos]", "len(self.request.select)]"),
     ),
     *_of(
+        "cohorts/explain/page.py",
+        "cli/test_explain_cohort.py",
+        ("each.attribution > 0]", "each.attribution < 0]"),
+        ("-abs(each.attribution)", "-each.attribution"),
+        ("values[chosen].mean(0)", "values.mean(0)"),
+    ),
+    *_of(
+        "report/explained.py",
+        "cli/test_explain_cohort.py",
+        ('np.argsort(-probability, kind="stable")[:MOST]', "np.arange(len(probability))[:MOST]"),
+        ("if each[0] != row.explained.of_class), (", "), ("),
+        ("key=lambda item: -item[1]", "key=lambda item: item[1]"),
+    ),
+    *_of(
         "variants/explain/page.py",
         "unit/variants/explain/test_page.py",
         ("key=lambda entry: entry[:2], reverse=True)", "key=lambda entry: entry[:2])"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples
 from genomix_cli.cohorts.explain.attribution import Attribution
+from genomix_cli.cohorts.figures.reasons import SampleReasons
 from genomix_cli.comparison.explanation import Explained, explained
 from genomix_cli.comparison.study import Importance
 from genomix_cli.genome.vcf.writer import cell
@@ -29,6 +30,8 @@ COLUMNS = (
     "probability",
     "completeness_error",
 )
+# Number of features in a figure.
+DRAWN = 20
 ATTENTION_COLUMNS = ("class", "from", "to", "mean_attention", "samples")
 ATTENTION_NOTE = (
     "cross-modal attention, descriptive: where the model looked, mean over the samples of a "
@@ -46,8 +49,8 @@ class Explanation:
         The explained samples.
     predicted : NDArray
         int64 ``[n]``.
-    probability : NDArray
-        float64 ``[n]``: probability of the explained class.
+    probabilities : NDArray
+        float64 ``[n, K]``: calibrated.
     attribution : Attribution
     importances : tuple of Importance
     attention : NDArray or None
@@ -56,10 +59,16 @@ class Explanation:
 
     samples: Samples
     predicted: NDArray[np.int64]
-    probability: Floats
+    probabilities: Floats
     attribution: Attribution
     importances: tuple[Importance, ...]
     attention: NDArray[np.float32] | None
+
+    @property
+    def probability(self) -> Floats:
+        """Probability of the explained class, float64 ``[n]``."""
+        target = self.attribution.target[:, None]
+        return np.take_along_axis(self.probabilities, target, axis=1)[:, 0]
 
     @cached_property
     def columns(self) -> tuple[list[int], ...]:
@@ -109,6 +118,21 @@ def reasons(explanation: Explanation, row: int) -> list[Reason]:
     return sorted(listed, key=lambda reason: -abs(reason.attribution))
 
 
+def sample_reasons(explanation: Explanation, row: int, line: Explained, note: str) -> SampleReasons:
+    """Return the contents of a sample's figure; `line` is its summary, `note` names the model."""
+    found = reasons(explanation, row)
+    shown, rest = found[:DRAWN], found[DRAWN:]
+    return SampleReasons(
+        f"{line.sample}: {line.of_class}, p = {line.probability:.3f}",
+        note,
+        [modality.name for modality in explanation.samples.modalities],
+        shown,
+        len(rest),
+        sum(reason.attribution for reason in rest),
+        None if explanation.attention is None else explanation.attention[row],
+    )
+
+
 def summary_table(
     importances: Sequence[Importance],
 ) -> tuple[Sequence[str], str, Iterable[Sequence[str]]]:
@@ -137,9 +161,28 @@ def attention_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
     names = [modality.name for modality in explanation.samples.modalities]
     for k in np.unique(explanation.predicted):
         of_class = explanation.predicted == k
-        # A modality that a sample lacks receives no attention.
-        total = np.nan_to_num(explanation.attention[of_class].astype(np.float64)).sum(0)
-        for i, count in enumerate(explanation.samples.present[of_class].sum(0)):
+        mean, counts = mean_attention(explanation, of_class)
+        for i, count in enumerate(counts):
             for j, end in enumerate(names if count else ()):
-                mean = f"{total[i, j] / count:.6g}"
-                yield (explanation.samples.classes[k], names[i], end, mean, str(count))
+                share = f"{mean[i, j]:.6g}"
+                yield (explanation.samples.classes[k], names[i], end, share, str(count))
+
+
+def mean_attention(
+    explanation: Explanation, chosen: NDArray[np.bool_]
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the mean attention of some samples ``[n]``, and the samples that it is a mean of.
+
+    Returns
+    -------
+    mean : NDArray
+        float64 ``[M, M]``, from each modality (row) to each; NaN where no sample has the row's. A
+        modality that a sample lacks receives no attention.
+    counts : NDArray
+        int64 ``[M]``: samples that have each modality.
+    """
+    assert explanation.attention is not None
+    total = np.nan_to_num(explanation.attention[chosen].astype(np.float64)).sum(0)
+    counts = explanation.samples.present[chosen].sum(0)
+    blank = np.full(total.shape, np.nan)
+    return np.divide(total, counts[:, None], out=blank, where=counts[:, None] > 0), counts

@@ -26,6 +26,7 @@ from genomix_cli.cohorts.explain.attribution import (
     planted_drivers,
 )
 from genomix_cli.cohorts.explain.explanation import Explanation
+from genomix_cli.cohorts.explain.page import write_page
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.requests import ExplainRequest
 from genomix_cli.cohorts.runs import Run, load_run
@@ -36,13 +37,11 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, check_output
 from genomix_cli.registry import COHORT_MODELS
 
 log = logging.getLogger("genomix")
 
-# Number of features in a figure.
-DRAWN = 20
 # Progress interval, in samples.
 CHUNK = 64
 
@@ -71,6 +70,8 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
     CheckError
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
+    if request.report:
+        check_output(request.report, force=request.force)
     run = load_run(Path(request.model), str(resolve_device(request.device)))
     try:
         surface = run.model.differentiable()
@@ -149,19 +150,20 @@ def _explain(
         raise UsageError("has no sample with features of the model", where=request.cohort)
     predicted = known.argmax(1)
     target = predicted if explained is None else np.full(len(rows), explained)
-    probability = known[np.arange(len(rows)), target]
     if request.top is not None:
+        probability = known[np.arange(len(rows)), target]
         surest = np.sort(np.argsort(-probability, kind="stable")[: request.top])
         surest = surest[: request.max_samples]
         rows, predicted = rows[surest], predicted[surest]
-        target, probability = target[surest], probability[surest]
+        target, known = target[surest], known[surest]
     chosen = samples.take(rows)
-    attention = run.model.attention(chosen) if request.attention or request.plot_dir else None
+    wanted = request.attention or request.plot_dir or request.report
+    attention = run.model.attention(chosen) if wanted else None
     if request.attention and attention is None:
         raise UsageError(f"{run.config.model} has no attention", where="--attention")
     attribution = _attribute(surface, chosen, target, request.steps, run.model.device)
     sizes = importances(attribution, chosen.modalities, drivers)
-    return Explanation(chosen, predicted, probability, attribution, sizes, attention)
+    return Explanation(chosen, predicted, known, attribution, sizes, attention)
 
 
 def _refuse_unmeasured(names: NDArray[Any], request: ExplainRequest) -> None:
@@ -204,25 +206,19 @@ def _write(
             common.write_table(draft, provenance, columns, note, rows)
     if request.plot_dir:
         _draw(explanation, run, request.plot_dir, request.force)
+    if request.report:
+        write_page(explanation, run.path.name, provenance, request)
 
 
 def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None:
-    from genomix_cli.cohorts.figures.reasons import SampleReasons, draw_sample
+    from genomix_cli.cohorts.figures.reasons import draw_sample
 
     folder.mkdir(parents=True, exist_ok=True)
-    names = [modality.name for modality in explanation.samples.modalities]
     taken: set[str] = set()
     for i, line in enumerate(track(explanation.rows(), "drawing")):
-        sample_reasons = tables.reasons(explanation, i)
-        attention = None if explanation.attention is None else explanation.attention[i]
-        title = f"{line.sample}: {line.of_class}, p = {line.probability:.3f}"
-        rest = sum(reason.attribution for reason in sample_reasons[DRAWN:])
-        shown = sample_reasons[:DRAWN]
-        drawn = SampleReasons(
-            title, run.path.name, names, shown, len(sample_reasons) - len(shown), rest, attention
-        )
+        sample = tables.sample_reasons(explanation, i, line, run.path.name)
         with atomic_path(folder / _file_name(line.sample, taken), force=force) as draft:
-            draw_sample(drawn, draft)
+            draw_sample(sample, draft)
 
 
 def _file_name(sample: str, taken: set[str]) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.report.letters import LINE_COLOUR, MOTIF_COLOURS
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.explanation import Explanation, Instance, haplotype_positions
-from genomix_cli.variants.explain.plots import LINE_COLOUR, MOTIF_COLOURS
 from genomix_cli.variants.records.inputs import MARGIN
 
 ALLELES, MOTIFS, SESSION = "alleles.bed", "motifs.bed", "session.xml"

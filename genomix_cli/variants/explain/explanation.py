@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from genomix_cli.genome.alphabet import BASES, decode
 from genomix_cli.genome.motifs import Motif
 from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.report.letters import MotifBar
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.columns import NONE, Columns
-from genomix_cli.variants.explain.plots import Logo, MotifBar, Picture, TrackPanel
+from genomix_cli.variants.explain.plots import Logo, Picture, TrackPanel
 from genomix_cli.variants.explain.rollout import Rollout
 from genomix_cli.variants.records.inputs import MARGIN, Allele, Haplotypes, WindowArrays
 

@@ -12,13 +12,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE, decode
-from genomix_cli.variants.explain.plots import (
-    ATTRIBUTION_COLOURS,
-    LINE_COLOUR,
-    draw_letter,
-    limits,
-    new_figure,
-)
+from genomix_cli.report.canvas import GAIN, LOSS
+from genomix_cli.report.letters import LINE_COLOUR, draw_letter, limits, new_figure
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +21,6 @@ FloatArray = NDArray[np.float64]
 ROW, NARROWEST = 100, 40
 # Share of the values within the colours of a heat map; the rest are as dark as its ends.
 SHOWN = 0.99
-LOSS, _, GAIN = ATTRIBUTION_COLOURS
 NONE_COLOUR, SAME_COLOUR = "#DDDDDD", "#FFFFFF"
 
 

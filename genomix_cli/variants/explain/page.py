@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genomix_cli.comparison.explanation import TOLERANCE
 from genomix_cli.provenance import Provenance, check_output
-from genomix_cli.report.canvas import Picture, style
-from genomix_cli.report.page import Card, embedded, listed_settings, number, write_page
+from genomix_cli.report.explained import MOST, Contents, count, drawn, write_explained
+from genomix_cli.report.page import Card
 from genomix_cli.variants.conditions import holding
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.browser import profile
@@ -32,10 +31,8 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Mode
 from genomix_cli.variants.trained import LoadedModel
 
-# Alleles, motifs of one allele and enriched motifs that a page shows, at most.
-MOST, MOST_MOTIFS, MOST_ENRICHED = 200, 12, 30
-# Bytes of a picture that stays a vector graphic.
-LARGEST_SVG = 200_000
+# Motifs of one allele and enriched motifs that a page shows, at most.
+MOST_MOTIFS, MOST_ENRICHED = 12, 30
 # Bases on either side of an allele that count as near.
 NEAR = 10
 # Changes that two digits behind the point do not show.
@@ -155,22 +152,19 @@ class RunPage:
         loci = sorted(range(len(rows)), key=lambda i: rows[i].order)
         enriched = list(finder.enriched()) if finder else []
         changed = sum(row.changes_motif for row in rows)
-        write_page(
-            "explained.html.j2",
-            self.path,
-            title=f"{self._variants}: explained",
-            heading=self._variants,
-            sub=f"{_count(self.explained, 'allele')} explained by {self.model}",
+        contents = Contents(
+            *(self._variants, self.model, "allele", self.explained, self.request.output.name),
             headline=self._headline(rows[0]),
             cards=list(self._cards(rows, changed if finder else None)),
-            warnings=[*made.warnings, *_incomplete(rows)],
-            verb="explain",
-            command=made.command,
-            made=made,
-            rows=rows,
+            errors=[max((error for _, error in row.errors), default=0.0) for row in rows],
+        )
+        write_explained(
+            "alleles.html.j2",
+            self.path,
+            contents,
+            rows,
+            made,
             places={i: place for place, i in enumerate(loci)},
-            left_out=self.explained - len(rows),
-            table=self.request.output.name,
             titles_of=self.titles,
             of_score=self.of_score,
             ranked=self.background,
@@ -179,7 +173,6 @@ class RunPage:
             more_enriched=len(enriched[MOST_ENRICHED:]),
             most_motifs=MOST_MOTIFS,
             short=short,
-            settings=listed_settings(made.config),
         )
 
     @property
@@ -211,9 +204,7 @@ class RunPage:
         return float(self.background.percentile(np.array([ranked], np.float32))[0])
 
     def _drawn(self, explanation: Explanation) -> str:
-        with style():
-            figure = figure_of(picture(explanation, self.tracks, self.note))
-            return embedded(Picture("allele", "", figure), most=LARGEST_SVG)
+        return drawn(figure_of(picture(explanation, self.tracks, self.note)))
 
     def _headline(self, first: Row) -> str:
         rank = "" if first.percentile is None else f" (percentile {first.percentile:.2f})"
@@ -237,7 +228,7 @@ class RunPage:
             yield Card("Its percentile", f"{first.percentile:.2f}", f"among {self.background.name}")
         if changed is not None:
             yield Card(
-                "Alleles that change a motif", f"{changed:,}", f"of {_count(len(rows), 'allele')}"
+                "Alleles that change a motif", f"{changed:,}", f"of {count(len(rows), 'allele')}"
             )
 
 
@@ -306,18 +297,5 @@ def _motifs(explanation: Explanation) -> tuple[Instance, ...]:
     return tuple(places.values())
 
 
-def _incomplete(rows: Sequence[Row]) -> Iterator[str]:
-    failed = sum(any(not error <= TOLERANCE for _, error in row.errors) for row in rows)
-    if failed:
-        yield (
-            f"the attributions of {_count(failed, 'allele')} miss the change of the score by more "
-            f"than {TOLERANCE:.0%}"
-        )
-
-
 def _signed(change: float) -> str:
     return f"{change:+.2f}" if abs(change) >= SMALL else f"{change:+.1e}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{number(n)} {what}{'' if n == 1 else 's'}"

@@ -9,21 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.report.canvas import GAIN, LOSS
+from genomix_cli.report.letters import (
+    BASE_COLOURS,
+    LINE_COLOUR,
+    MotifBar,
+    draw_letter,
+    draw_motifs,
+    limits,
+    new_figure,
+)
 
 FloatArray = NDArray[np.float64]
 
-# Colours near those usual in logos, but distinct from the red and blue of the tracks.
-BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F2A900", "T": "#C81D25", "N": "#888888"}
 VARIANT_COLOUR = "#FFE9A8"
-LINE_COLOUR = "#777777"
 FADED = 0.4
 UNOBSERVED_COLOUR = "#EFEFEF"
 # Losses, none, gains: grey in the middle keeps signal without attribution visible.
-ATTRIBUTION_COLOURS = ("#2166AC", "#C9C9C9", "#B2182B")
-LOSS, _, GAIN = ATTRIBUTION_COLOURS
-MOTIF_COLOURS = {"lost": LOSS, "weaker": LOSS, "gained": GAIN, "stronger": GAIN}
+ATTRIBUTION_COLOURS = (LOSS, "#C9C9C9", GAIN)
 
 
 @dataclass(frozen=True)
@@ -60,23 +64,6 @@ class TrackPanel:
     signal: NDArray[np.float32]
     observed: NDArray[np.bool_]
     attribution: FloatArray
-
-
-@dataclass(frozen=True)
-class MotifBar:
-    """A motif above the letters.
-
-    Attributes
-    ----------
-    text, change : str
-    first, last : int
-        Columns of the logos; they may lie beyond them.
-    """
-
-    text: str
-    change: str
-    first: int
-    last: int
 
 
 @dataclass(frozen=True)
@@ -123,21 +110,6 @@ class Picture:
     motifs: tuple[MotifBar, ...] = ()
 
 
-def new_figure(size: tuple[float, float], dpi: int) -> Any:
-    """Return an empty figure of `size` inches.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "explain") from error
-    return Figure(figsize=size, dpi=dpi, layout="constrained")
-
-
 def draw(picture: Picture, path: Path) -> None:
     """Draw a figure as PNG; see :func:`figure_of`."""
     figure_of(picture).savefig(path, format="png", metadata={"Software": None})
@@ -160,34 +132,13 @@ def figure_of(picture: Picture) -> Any:
     figure.suptitle(picture.title, fontsize=13, fontweight="bold", x=0.02, ha="left")
     figure.text(0.98, 0.98, picture.subtitle, fontsize=9, ha="right", va="top")
     for ax in bars:
-        _draw_motifs(ax, picture)
+        draw_motifs(ax, picture.motifs, len(picture.letters))
     _draw_logos(logos, picture)
     figure.align_ylabels(logos)
     if len(tracks):
         _draw_tracks(figure, tracks, picture)
         _join(figure, logos[-1], tracks[0], picture)
     return figure
-
-
-def _draw_motifs(ax: Any, picture: Picture) -> None:
-    """Draw a bar for each motif over its letters, the first on top, and name it."""
-    columns = len(picture.letters)
-    for row, motif in enumerate(picture.motifs):
-        first, last = max(motif.first, 0) - 0.4, min(motif.last, columns - 1) + 0.4
-        colour = MOTIF_COLOURS.get(motif.change, LINE_COLOUR)
-        ax.barh(-row, last - first, left=first, height=0.4, color=colour)
-        on_right = first + last < columns
-        ax.text(
-            last + 0.4 if on_right else first - 0.4,
-            -row,
-            motif.text,
-            ha="left" if on_right else "right",
-            va="center",
-            fontsize=8.5,
-            color=colour,
-        )
-    ax.set(xlim=(-0.5, columns - 0.5), ylim=(0.5 - len(picture.motifs), 0.5))
-    ax.axis("off")
 
 
 def _draw_logos(axes: Any, picture: Picture) -> None:
@@ -238,36 +189,6 @@ def _spell(ax: Any, letters: str) -> None:
             fontsize=7.5,
             color=BASE_COLOURS.get(letter, "k"),
         )
-
-
-def draw_letter(ax: Any, letter: str, column: int, height: float, alpha: float = 1.0) -> None:
-    """Draw a letter that fills its column up to `height`; negative ones hang upside down."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.patches import PathPatch
-    from matplotlib.textpath import TextPath
-    from matplotlib.transforms import Affine2D
-
-    if not height:
-        return
-    outline = TextPath(
-        (0, 0), letter, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold")
-    )
-    box = outline.get_extents()
-    fit = (
-        Affine2D()
-        .translate(-box.x0 - box.width / 2, -box.y0)
-        .scale(0.92 / max(box.width, 0.55), height / box.height)
-        .translate(column, 0)
-    )
-    colour = BASE_COLOURS.get(letter, "k")
-    ax.add_patch(PathPatch(fit.transform_path(outline), color=colour, alpha=alpha, lw=0))
-
-
-def limits(heights: FloatArray) -> tuple[float, float]:
-    """Return the ends of an axis that holds 0 and all heights, with a margin."""
-    low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
-    margin = 0.06 * (high - low) or 1.0
-    return low - margin, high + margin
 
 
 def _round_columns(picture: Picture) -> list[int]:

@@ -94,4 +94,4 @@ def check_page(written: Path) -> None:
         assert f"{row.factor} ({row.strand}) {row.change};" in page
     for name in read(written / "why.tsv").variant.unique():
         assert f"{name}: completeness error" in page
-    assert page.count('class="allele"') == page.count("data:image/svg+xml;base64,") == 2
+    assert page.count('class="item"') == page.count("data:image/svg+xml;base64,") == 2

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +14,8 @@ import pytest
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.motifs import Motif
 from genomix_cli.provenance import Provenance
+from genomix_cli.report import explained as report
 from genomix_cli.variants.conditions import Conditions
-from genomix_cli.variants.explain import page
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.explanation import LOG_ODDS, Explanation, Instance, Match, Site
@@ -36,6 +32,7 @@ from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.trained import load_model
+from tests.explained_page import Rows, needs_browser, probed
 from tests.random_activity import save_activity
 
 pytest.importorskip("matplotlib")
@@ -43,7 +40,6 @@ pytest.importorskip("matplotlib")
 N_BINS, FLANK, TRACKS = 8, 30, ("ATAC", "CTCF")
 CREB, ETS = (Motif(name, np.full((4, 4), 0.25)) for name in ("CREB", "ETS"))
 MATCHES = Match(9.0, 1e-5, "+", -2, 5), Match(1.0, 0.1, "+", -2, 5)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def explained(
@@ -120,41 +116,6 @@ def written(
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take most of the time."""
     monkeypatch.setattr(RunPage, "_drawn", lambda *_: "data:,")
-
-
-class Rows(HTMLParser):
-    """Cells of the rows of alleles, and the sources of images and of whatever else is loaded."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.images: list[str] = []
-        self.loaded: list[str] = []
-        self.titles: list[str] = []
-        self.within = self.tag = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        given = dict(attrs)
-        if tag == "tr":
-            self.within = given.get("class") or ""
-            if self.within == "allele":
-                self.rows.append([])
-        elif tag == "td" and self.within == "allele":
-            self.rows[-1].append("")
-        elif tag == "th":
-            self.titles.append("")
-        elif tag == "img":
-            self.images.append(given["src"])
-        elif tag in ("link", "iframe", "script", "use") and (given.get("src") or given.get("href")):
-            self.loaded.append(tag)
-        self.tag = tag
-
-    def handle_data(self, data: str) -> None:
-        if self.within == "allele":
-            self.rows[-1][-1] += data
-        elif self.tag == "th":
-            self.titles[-1] += data
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -247,7 +208,7 @@ def test_attributions_that_do_not_add_up_are_told(tmp_path: Path) -> None:
 
 def test_pictures_are_vectors_where_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (vector,) = Rows(written(tmp_path, [explained()])).images
-    monkeypatch.setattr(page, "LARGEST_SVG", 1000)
+    monkeypatch.setattr(report, "LARGEST_SVG", 1000)
     (tmp_path / "why.html").unlink()
     (pixels,) = Rows(written(tmp_path, [explained()])).images
     assert vector.startswith("data:image/svg+xml;base64,")
@@ -264,42 +225,7 @@ def test_it_is_the_same_each_time_and_replaces_nothing_unasked(tmp_path: Path) -
         written(tmp_path / "a", [explained()])
 
 
-PROBE = """
-<script>
-addEventListener("load", () => {
-  const rows = () => [...document.querySelectorAll("tr.allele")].filter((row) => !row.hidden);
-  const texts = (column) => rows().map((row) => row.cells[column].textContent);
-  const head = (column) => document.querySelectorAll("#alleles thead th")[column].click();
-  const type = (words) => {
-    const box = document.querySelector("input");
-    box.value = words;
-    box.dispatchEvent(new Event("input"));
-  };
-  const found = { first: texts(0), closed: document.querySelectorAll("tr.detail[hidden]").length };
-  head(3);
-  found.descending = texts(3);
-  head(3);
-  found.ascending = texts(3);
-  head(0);
-  found.loci = texts(0);
-  type("creb LOST");
-  found.filtered = texts(0);
-  type("");
-  rows()[0].cells[1].click();
-  const image = document.querySelector("tr.detail:not([hidden]) img");
-  image.decode().then(() => {
-    const box = image.getBoundingClientRect();
-    found.picture = [image.naturalWidth, box.width, box.height];
-    const names = performance.getEntriesByType("resource").map((each) => each.name);
-    found.requests = names.filter((name) => !name.startsWith("data:"));
-    document.body.dataset.found = JSON.stringify(found);
-  });
-});
-</script>
-"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@needs_browser
 def test_a_browser_sorts_filters_and_opens_it(tmp_path: Path) -> None:
     """Without a network, an error or a request."""
     names = ["chr10:1300:A:G", "chr1:1201:A:G", "chr2:900:C:CTTA", "chr1:1100:AT:A"]
@@ -313,30 +239,12 @@ def test_a_browser_sorts_filters_and_opens_it(tmp_path: Path) -> None:
         ],
         enriched=(),
     )
-    probed = tmp_path / "probed.html"
-    probed.write_text(text.replace("</body>", f"{PROBE}</body>"))
-    ended = subprocess.run(
-        [
-            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
-            f"file://{probed}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert not [line for line in ended.stderr.splitlines() if "CONSOLE" in line]
-    told = re.search(r'data-found="([^"]*)"', ended.stdout)
-    assert told, ended.stderr
-    found = json.loads(told[1].replace("&quot;", '"'))
+    found = probed(text, tmp_path, column=3, words="creb LOST")
     loci = ["chr1:1,201", "chr10:1,300", "chr1:1,100", "chr2:900"]
     assert found["first"] == loci
     assert found["closed"] == 4
     assert found["descending"] == ["+0.900", "+0.020", "-0.300", "-1.200"]
     assert found["ascending"] == found["descending"][::-1]
-    assert found["loci"] == ["chr1:1,100", "chr1:1,201", "chr2:900", "chr10:1,300"]
+    assert found["by_place"] == ["chr1:1,100", "chr1:1,201", "chr2:900", "chr10:1,300"]
     assert found["filtered"] == ["chr1:1,201"]
     assert all(size > 200 for size in found["picture"])
-    assert found["requests"] == []
-    assert Rows(text).loaded == []
