@@ -21,6 +21,8 @@ from genomix_cli.genome.motifs import Motif, default_motifs, read_meme
 
 #: What FIMO takes by default.
 P_VALUE = 1e-4
+#: Attribution per base of a site that counts, as a multiple of the mean of the bases looked at.
+COVERED = 2.0
 #: Word for the motifs that need no file.
 CONSENSUS = "consensus"
 # log2 of it is above that of every p-value, so that FIMO returns all but the lowest scores.
@@ -59,6 +61,25 @@ class Sites(NamedTuple):
         """Return some of the sites."""
         columns: list[Any] = [column[mask] for column in self]
         return Sites(*columns)
+
+
+class Cover:
+    """Attribution per base of spans, as a multiple of the mean.
+
+    Parameters
+    ----------
+    heights : NDArray
+        float64 ``[C]``: attribution of each column.
+    """
+
+    def __init__(self, heights: NDArray[np.float64]) -> None:
+        self._sums = np.concatenate([[0.0], np.abs(heights).cumsum()])
+        self._mean = self._sums[-1] / len(heights) or 1.0
+
+    def of(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the multiple of each span of columns, 0 where nothing is attributed."""
+        found: NDArray[np.float64] = self._sums[last + 1] - self._sums[first]
+        return found / (last + 1 - first) / self._mean
 
 
 def motifs_of(source: str) -> tuple[Motif, ...]:

@@ -14,7 +14,7 @@ from genomix_cli.report.canvas import GAIN, LOSS
 
 # Colours near those usual in logos, but distinct from the red and blue of the tracks.
 BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F2A900", "T": "#C81D25", "N": "#888888"}
-LINE_COLOUR = "#777777"
+LINE_COLOUR, VARIANT_COLOUR = "#777777", "#FFE9A8"
 MOTIF_COLOURS = {"lost": LOSS, "weaker": LOSS, "gained": GAIN, "stronger": GAIN}
 
 

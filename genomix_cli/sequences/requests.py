@@ -17,7 +17,9 @@ from genomix_cli.options import (
     Attributions,
     Device,
     Force,
+    Motifs,
     Option,
+    Page,
     Resume,
     RunOutput,
     Seed,
@@ -480,7 +482,9 @@ class ExplainRequest:
     summary: Path | None = option(
         None, "TSV of the mean |attribution| of each column", metavar="TSV", writes=True
     )
-    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
+    report: Page = None
+    motifs: Motifs = None
+    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %", rare=True)
     device: Device = "auto"
     seed: Seed = 0
     force: Force = False

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import Ended
+from tests.explained_page import Rows, needs_browser, probed
 from tests.sequence_runs import trained
 from tests.sequence_samples import genotypes, motifs, write
 
@@ -84,6 +86,59 @@ def test_other_baselines(explain: Here, tmp_path: Path) -> None:
     assert first.splitlines()[2:] == again.splitlines()[2:]  # after version and command
 
 
+def test_a_page_says_what_the_run_found(explain: Here, tmp_path: Path) -> None:
+    pytest.importorskip("memelite")
+    page = tmp_path / "why.html"
+    wanted = ("--max-sequences", 3, "--motifs", "consensus", "--report", page)
+    assert explain("dna.h5", "cnn", *wanted).code in (0, 3)
+    text, why = page.read_text(), read(tmp_path / "why.tsv")
+    found = Rows(text)
+    assert [row[0] for row in found.rows] == list(dict.fromkeys(why["sample"]))
+    row, own = found.rows[1], why[why["sample"] == found.rows[1][0]]
+    values, bases = own["attribution"].to_numpy(), "".join(own["base"])
+    low, high, strand = own["pos"].min(), own["pos"].max(), own["strand"].iloc[0]
+    assert row[1] == f"{own['contig'].iloc[0]}:{low:,}-{high:,} ({strand})"
+    assert row[2:4] == [own["class"].iloc[0], f"{own['probability'].iloc[0]:.3f}"]
+    start = int(np.argmax(np.convolve(np.abs(values), np.ones(12), "valid")))
+    assert row[6] == f"{start + 1}–{start + 12} {bases[start : start + 12]}"
+    assert float(row[7]) == pytest.approx(values[start : start + 12].sum(), abs=0.006)
+    sizes = np.sort(np.abs(values))[::-1]
+    assert sizes[: int(row[8])].sum() >= sizes.sum() / 2 > sizes[: int(row[8]) - 1].sum()
+    assert float(row[-1]) == pytest.approx(values.sum(), abs=0.02)
+    # Of each sequence and of the positions.
+    assert len(found.images) == 3 + 1
+    first = page.read_bytes()
+    assert explain("dna.h5", "cnn", *wanted, "--force").code in (0, 3)
+    again = page.read_text().replace(" --force", "")
+    assert again == first.decode()
+
+
+def test_a_page_of_aligned_sequences_names_their_sites(explain: Here, tmp_path: Path) -> None:
+    page, summary = tmp_path / "why.html", tmp_path / "sites.tsv"
+    wanted = ("--report", page, "--summary", summary, "--max-sequences", 4)
+    assert explain("people.h5", "loci", *wanted).code == 0
+    text, why = page.read_text(), read(tmp_path / "why.tsv")
+    row = Rows(text).rows[2]
+    own = why[why["sample"] == row[0]]
+    most = own.loc[own["attribution"].abs().idxmax()]
+    assert row[5] == f"1:{most['pos']:,} {most['ref']}>{most['alt']} {most['base']}"
+    assert float(row[6]) == pytest.approx(most["attribution"], abs=0.006)
+    top = read(summary).iloc[0]
+    assert f"1:{top['pos']:,} {top['ref']}&gt;{top['alt']} moves the explained classes most" in text
+
+
+@needs_browser
+def test_a_browser_sorts_filters_and_opens_a_page(explain: Here, tmp_path: Path) -> None:
+    page = tmp_path / "why.html"
+    assert explain("people.h5", "loci", "--report", page, "--max-sequences", 4).code == 0
+    rows = Rows(page.read_text()).rows
+    found = probed(page.read_text(), tmp_path, column=2, words=f"{rows[3][0]} {rows[3][1]}")
+    assert found["first"] == found["by_place"] == [row[0] for row in rows]
+    assert found["descending"] == sorted((row[2] for row in rows), reverse=True)
+    assert found["filtered"] == [rows[3][0]]
+    assert all(size > 200 for size in found["picture"])
+
+
 @pytest.mark.parametrize(
     ("data", "run", "arguments", "said"),
     [
@@ -93,6 +148,8 @@ def test_other_baselines(explain: Here, tmp_path: Path) -> None:
         ("dna.h5", "cnn", ["--baseline", "mean"], "are not aligned"),
         ("people.h5", "loci", ["--baseline", "shuffle"], "are aligned"),
         ("dna.h5", "cnn", ["--summary", "x.tsv"], "needs aligned sequences"),
+        ("dna.h5", "cnn", ["--report", "nowhere/why.html"], "no such folder"),
+        ("people.h5", "loci", ["--motifs", "consensus"], "needs sequences of bases"),
         ("dna.h5", "words", [], "kmer-logistic has no gradients"),
         ("dna.h5", "cnn", ["--samples", "s1"], "--samples is for cohorts, and"),
     ],

@@ -790,6 +790,23 @@ DIFFERENCES = [
         ("site.allele.pos]", "len(self.request.select)]"),
     ),
     *_of(
+        "sequences/explain/motifs.py",
+        "unit/sequences/explain/test_motifs.py",
+        ("if place in seen:", "if False:"),
+        ("covers[better] >= COVERED", "covers[better] > 0"),
+        ("sites.start, sites.end - 1)", "sites.start, sites.end)"),
+    ),
+    *_of(
+        "sequences/explain/plots.py",
+        "unit/sequences/explain/test_motifs.py",
+        ("[[0.0], np.abs(values).cumsum()]", "[[0.0], values.cumsum()]"),
+    ),
+    *_of(
+        "sequences/explain/page.py",
+        "cli/test_explain_sequences.py",
+        ("sizes[-1] / 2)) + 1", "sizes[-1] / 2))"),
+    ),
+    *_of(
         "cohorts/explain/page.py",
         "cli/test_explain_cohort.py",
         ("each.attribution > 0]", "each.attribution < 0]"),

@@ -22,6 +22,8 @@ from genomix_cli.errors import MissingExtraError, UsageError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.motif_sites import (
     CONSENSUS,
+    COVERED,
+    Cover,
     Sites,
     find_sites,
     motifs_of,
@@ -38,8 +40,6 @@ from genomix_cli.variants.requests import MotifOptions
 
 # Bases on either side of an allele in which motifs are looked for.
 AROUND = 100
-# Attribution per base of a site that counts, as a multiple of the mean around the allele.
-COVERED = 2.0
 # Scores that differ by less (bits), a factor of two in the odds, are the same.
 SAME = 1.0
 N_SHUFFLES = 20
@@ -129,8 +129,8 @@ class MotifFinder:
         instances = []
         for attribution in explanation.attributions:
             heights = columns.heights(attribution, explanation.start, explanation.flank)
-            cover = _Cover(heights)
-            self._count(attribution.baseline, sites, cover.of(spans) >= COVERED)
+            cover = Cover(heights)
+            self._count(attribution.baseline, sites, cover.of(*spans) >= COVERED)
             instances.append(tuple(_ranked(pairs, cover)))
         return tuple(instances)
 
@@ -241,25 +241,6 @@ class _Spans(NamedTuple):
         return cls(column_of[haplotype, sites.start], column_of[haplotype, sites.end - 1])
 
 
-class _Cover:
-    """Attribution per base of columns, as a multiple of the mean.
-
-    Parameters
-    ----------
-    heights : NDArray
-        float64 ``[C]``.
-    """
-
-    def __init__(self, heights: NDArray[np.float64]) -> None:
-        self._sums = np.concatenate([[0.0], np.abs(heights).cumsum()])
-        self._mean = self._sums[-1] / len(heights) or 1.0
-
-    def of(self, spans: _Spans) -> NDArray[np.float64]:
-        """Return the multiple of each span, 0 where nothing is attributed."""
-        first, last = spans
-        return (self._sums[last + 1] - self._sums[first]) / (last + 1 - first) / self._mean
-
-
 def _match(sites: Sites, i: int, spans: _Spans) -> Match:
     values = float(sites.score[i]), float(sites.p[i]), "-" if sites.reverse[i] else "+"
     return Match(*values, int(spans.first[i]) - AROUND, int(spans.last[i]) - AROUND)
@@ -274,10 +255,10 @@ def _best(sites: Sites, spans: _Spans, motif: int, row: int) -> Match:
     return _match(sites, int(index[order[0]]), spans)
 
 
-def _ranked(pairs: Sequence[Instance], cover: _Cover) -> Iterator[Instance]:
+def _ranked(pairs: Sequence[Instance], cover: Cover) -> Iterator[Instance]:
     """Yield the instances that are covered: those that change first, then by their p-value."""
     places = np.array([(m.better.first, m.better.last) for m in pairs], np.int64).reshape(-1, 2)
-    covers = cover.of(_Spans(*(AROUND + places.T)))
+    covers = cover.of(*(AROUND + places.T))
 
     def order(i: int) -> tuple[object, ...]:
         pair = pairs[i]

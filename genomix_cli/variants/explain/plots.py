@@ -14,6 +14,7 @@ from genomix_cli.report.canvas import GAIN, LOSS
 from genomix_cli.report.letters import (
     BASE_COLOURS,
     LINE_COLOUR,
+    VARIANT_COLOUR,
     MotifBar,
     draw_letter,
     draw_motifs,
@@ -23,7 +24,6 @@ from genomix_cli.report.letters import (
 
 FloatArray = NDArray[np.float64]
 
-VARIANT_COLOUR = "#FFE9A8"
 FADED = 0.4
 UNOBSERVED_COLOUR = "#EFEFEF"
 # Losses, none, gains: grey in the middle keeps signal without attribution visible.

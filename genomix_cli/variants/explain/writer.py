@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Self
 
-from genomix_cli.genome.motif_sites import CONSENSUS
+from genomix_cli.genome.motif_sites import CONSENSUS, COVERED
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
 from genomix_cli.provenance import Provenance, atomic_path
@@ -22,7 +22,7 @@ from genomix_cli.variants.explain.explanation import (
     picture,
     rows,
 )
-from genomix_cli.variants.explain.motifs import AROUND, COVERED, Enriched, MotifFinder
+from genomix_cli.variants.explain.motifs import AROUND, Enriched, MotifFinder
 from genomix_cli.variants.explain.motifs import N_SHUFFLES as N_MOTIF_SHUFFLES
 from genomix_cli.variants.explain.page import RunPage
 from genomix_cli.variants.explain.plots import draw

@@ -10,7 +10,7 @@ import pytest
 
 from genomix_cli.genome.iupac import ANY, HIDDEN, encode
 from genomix_cli.sequences.explain.attribution import attribute, compositions, shuffled_mean
-from genomix_cli.sequences.explain.sequences import places
+from genomix_cli.sequences.explain.explanation import places
 from genomix_cli.sequences.trained import load_classifier
 from tests.sequence_runs import trained
 from tests.sequence_samples import MOTIFS, genotypes, motifs
