@@ -943,7 +943,8 @@ BASELINES = [
     *_of(
         "cohorts/models/linear.py",
         "unit/cohorts/models/test_defaults.py",
-        ("return STRENGTHS[int(loss.argmin())]", "return STRENGTHS[int(loss.argmax())]"),
+        ("return STRENGTHS[int(np.argmin(loss))]", "return STRENGTHS[int(np.argmax(loss))]"),
+        ("fit_temperature(of_strength, label) if calibrated else 1.0", "1.0"),
         ("held, kept = fold == i, fold != i", "held, kept = fold == i, fold == fold"),
         ("% FOLDS if count[k] > 1 else -1", "% FOLDS"),
     ),

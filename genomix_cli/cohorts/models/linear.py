@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -20,17 +20,20 @@ from genomix_cli.cohorts.dataset import Floats
 from genomix_cli.cohorts.models.base import Differentiable, State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
 from genomix_cli.comparison.study import Fitted
-from genomix_cli.config import Positive, Share, Within
-from genomix_cli.learning.calibration import log_softmax
+from genomix_cli.config import Share, Within
+from genomix_cli.learning.calibration import fit_temperature, log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_ITERATIONS = 2000
-# What a logistic regression chooses its penalty from, and the folds it does so by.
+# What a logistic regression chooses its penalty from, the folds it does so by, and how flat the
+# loss is to be there.
 STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 FOLDS = 3
+ROUGHLY = 1e-3
+FLAT = 1e-5
 
 
 class Linear(NamedTuple):
@@ -118,36 +121,68 @@ class Logistic(LinearModel):
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
         c, balanced = self.config.c, self.config.balanced
         if c == "auto":
-            c = best_strength(x, y, balanced)
+            c = best_strength(ridge_logistic, in_fewer_columns(x), y, balanced)
         return ridge_logistic(x, y, c, balanced)
 
 
-def best_strength(x: Floats, y: NDArray[np.int64], balanced: bool = False) -> float:
+def in_fewer_columns(x: Floats) -> Floats:
+    """Return columns in the space of the samples, where there are more than these.
+
+    A ridge penalty does not notice.
+    """
+    if x.shape[1] <= len(x):
+        return x
+    left, size, _ = np.linalg.svd(x, full_matrices=False)
+    return np.asarray(left * size)
+
+
+def best_strength(
+    solve: Callable[..., Linear],
+    x: Floats,
+    y: NDArray[np.int64],
+    balanced: bool = False,
+    *,
+    calibrated: bool = False,
+) -> float:
     """Return the `c` of `STRENGTHS` with the least log loss in `FOLDS` folds.
 
     The samples of a class go to the folds in turn; that of a class with a single one is always
-    learned from. With more columns than samples, the folds are learned in the space of the samples:
-    a ridge penalty does not notice.
+    learned from.
+
+    Parameters
+    ----------
+    solve : callable
+        From x, y, c, balanced and the largest slope of the loss to `Linear`.
+    x : NDArray
+        float64 ``[n, d]``.
+    y : NDArray
+        int64 ``[n]``.
+    balanced : bool
+    calibrated : bool
+        Compare log losses at the best temperature of each, which follows for all models.
     """
-    if x.shape[1] > len(x):
-        left, size, _ = np.linalg.svd(x, full_matrices=False)
-        x = left * size
     count = np.bincount(y)
     fold = np.empty(len(y), np.int64)
     for k in range(len(count)):
         fold[y == k] = np.arange(count[k]) % FOLDS if count[k] > 1 else -1
-    loss = np.zeros(len(STRENGTHS))
+    logits = np.zeros((len(STRENGTHS), len(y), len(count)))
     for i in range(FOLDS):
         held, kept = fold == i, fold != i
-        weight = balanced_weights(y, balanced)[held]
         for s, c in enumerate(STRENGTHS):
-            logits = ridge_logistic(x[kept], y[kept], c, balanced, 1e-3).logits(x[held])
-            loss[s] -= weight @ log_softmax(logits)[np.arange(held.sum()), y[held]]
-    return STRENGTHS[int(loss.argmin())]
+            learned = solve(x[kept], y[kept], c, balanced, ROUGHLY)
+            logits[s, held] = learned.logits(x[held])
+    held = fold >= 0
+    weight, label = balanced_weights(y, balanced)[held], y[held]
+    loss = []
+    for of_strength in logits[:, held]:
+        temperature = fit_temperature(of_strength, label) if calibrated else 1.0
+        log_p = log_softmax(of_strength / temperature)
+        loss.append(-float(weight @ log_p[np.arange(len(label)), label]))
+    return STRENGTHS[int(np.argmin(loss))]
 
 
 def ridge_logistic(
-    x: Floats, y: NDArray[np.int64], c: float, balanced: bool = False, flat: float = 1e-5
+    x: Floats, y: NDArray[np.int64], c: float, balanced: bool = False, flat: float = FLAT
 ) -> Linear:
     """Minimise ``c sum of losses + |w|^2 / 2``; `y` ``[n]`` has all of 0 to k - 1.
 
@@ -178,8 +213,8 @@ class ElasticNetConfig:
 
     Attributes
     ----------
-    c : float
-        Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn.
+    c : float or "auto"
+        As for `LogisticConfig`, but by log losses at the best temperature of each.
     l1_ratio : float
         Share of the penalty that is absolute values and makes coefficients zero; the rest is
         squares.
@@ -187,7 +222,7 @@ class ElasticNetConfig:
         Give every class the same weight, however rare.
     """
 
-    c: Positive = 1.0
+    c: Annotated[float, Within(0, above=True)] | Literal["auto"] = "auto"
     l1_ratio: Share = 0.5
     balanced: bool = False
 
@@ -207,8 +242,18 @@ class ElasticNet(LinearModel):
     }
 
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
-        weight = balanced_weights(y, self.config.balanced)
-        return elastic_net(x, y, weight, self.config.c, self.config.l1_ratio)
+        c, balanced, l1_ratio = self.config.c, self.config.balanced, self.config.l1_ratio
+
+        def solve(
+            x: Floats, y: NDArray[np.int64], c: float, balanced: bool, flat: float = FLAT
+        ) -> Linear:
+            return elastic_net(x, y, balanced_weights(y, balanced), c, l1_ratio, flat)
+
+        if c == "auto":
+            # One penalty selects and shrinks: not calibrated, it selects too many columns or none
+            # for the sake of how sure it is.
+            c = best_strength(solve, x, y, balanced, calibrated=True)
+        return solve(x, y, c, balanced)
 
 
 def elastic_net(
@@ -217,7 +262,7 @@ def elastic_net(
     weight: Floats,
     c: float,
     l1_ratio: float,
-    flat: float = 1e-5,
+    flat: float = FLAT,
 ) -> Linear:
     """Minimise ``c sum of losses + l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2``.
 

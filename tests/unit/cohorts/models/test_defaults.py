@@ -20,7 +20,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from genomix_cli.cohorts.dataset import Modality, Samples
-from genomix_cli.cohorts.models.linear import STRENGTHS, best_strength
+from genomix_cli.cohorts.models.linear import (
+    STRENGTHS,
+    best_strength,
+    in_fewer_columns,
+    ridge_logistic,
+)
+from genomix_cli.learning.calibration import fit_temperature, log_softmax
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
@@ -141,8 +147,32 @@ def test_a_class_with_one_sample_is_always_learned_from() -> None:
     rng = np.random.default_rng(0)
     y = np.array([0] * 20 + [1] * 20 + [2])
     x = rng.normal(size=(41, 60)) + 3.0 * (y[:, None] == np.arange(60))
-    assert best_strength(x, y) in STRENGTHS
-    assert best_strength(x, y) == best_strength(np.pad(x, ((0, 0), (0, 5))), y)
+    found = best_strength(ridge_logistic, x, y)
+    assert found in STRENGTHS
+    assert found == best_strength(ridge_logistic, np.pad(x, ((0, 0), (0, 5))), y)
+    assert found == best_strength(ridge_logistic, in_fewer_columns(x), y)
+
+
+@pytest.mark.parametrize(("n", "d"), [(100, 3), (100, 30), (100, 300), (1000, 30), (1000, 300)])
+@pytest.mark.parametrize("kind", [linear, many], ids=lambda kind: kind.__name__)
+def test_a_default_penalty_that_selects_suits_few_columns_and_many(
+    kind: Any, n: int, d: int
+) -> None:
+    """Whether two of them count, alone, or each a little."""
+    train, test = _drawn(kind, n, d, 1), _drawn(kind, TESTED, d, 11)
+    right, loss = {}, {}
+    for c in (1e-2, 3e-2, 1e-1, 1.0, "auto"):
+        model = COHORT_MODELS.load("elastic-net").of({"c": c})
+        model.fit(train, FitSettings())
+        log_p = model.log_probability(test)
+        right[c] = float((log_p.argmax(1) == test.label).mean())
+        log_p = log_softmax(log_p / fit_temperature(log_p, test.label))
+        loss[c] = -float(log_p[np.arange(TESTED), test.label].mean())
+    assert right["auto"] > max(right.values()) - NOISE
+    assert loss["auto"] < min(loss.values()) + 0.02
+    if kind is linear and d == 300:
+        # The library's own is far from the best.
+        assert right["auto"] > right[1.0] + NOISE
 
 
 FAST = ("logistic", "elastic-net", "lda", "svm", "lightgbm", "xgboost")
