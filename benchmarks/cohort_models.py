@@ -5,12 +5,13 @@
     python benchmarks/cohort_models.py latency
     python benchmarks/cohort_models.py scale --model omics-transformer
     python benchmarks/cohort_models.py table RUN
-    python benchmarks/cohort_models.py sparsity COHORT --samples 1000
+    python benchmarks/cohort_models.py ablations COHORT --samples 1000 --rounds 3
+    python benchmarks/cohort_models.py sparsity COHORT --samples 1000 --rounds 1
 
 The accuracies are those of `genomix train`: benchmarks/cohort_models.sh has the commands, and
 `table` prints what a run folder says, as in docs/benchmarks.md: the models, then each less the
-first, on the same draws of the samples held out. `sparsity` fits Cancer Alpha to the first samples
-of a cohort with several weights of the term that asks for sparse attention.
+first, on the same draws of the samples held out. `ablations` and `sparsity` fit variants of Cancer
+Alpha to the first samples of a cohort, once for each seed, and judge them by the others.
 """
 
 from __future__ import annotations
@@ -41,6 +42,15 @@ from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 
 SIZES = (1_000, 10_000, 100_000)
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "ablations": [
+        {},
+        {"cross_attention": False},
+        {"encoders": "generic"},
+        {"cross_attention": False, "encoders": "generic"},
+    ],
+    "sparsity": [{"sparsity": weight} for weight in (0.0, 0.01, 0.1, 1.0)],
+}
 
 
 def simulated(samples: int, seed: int, folder: Path) -> Samples:
@@ -175,25 +185,35 @@ def less_first(run: Path) -> None:
         print(f"| {name} |", " | ".join(gap.text(sign=True) for gap in gaps), "|")
 
 
-def sparsity(cohort: Path, samples: int, seed: int) -> None:
-    """Accuracy, and how even attention is, by the weight of its entropy in the loss."""
+def variants(which: str, cohort: Path, samples: int, seeds: range) -> None:
+    """Accuracy of Cancer Alpha over seeds, and how even its attention is, by variant."""
     with open_cohort(cohort) as file:
         data = read_samples(file)
     train, test = (data.take(rows) for rows in np.split(np.arange(len(data)), [samples]))
-    even = np.log(len(data.modalities))
-    print("| sparsity | accuracy | log loss | entropy of attention, of log M | largest weight |")
+    print(
+        f"| {which} | accuracy, seeds {list(seeds)} | log loss | entropy / log M | largest weight |"
+    )
     print("|---|---|---|---|---|")
-    for weight in (0.0, 0.01, 0.1, 1.0):
-        model = COHORT_MODELS.load("cancer-alpha").of({"sparsity": weight})
-        model.fit(train, FitSettings(seed=seed))
-        log_p, attention = model.log_probability(test), model.attention(test)
-        assert attention is not None
-        rows = attention[test.present]  # [n, M], of modalities that are there
-        seen = np.nan_to_num(rows)
-        entropy = -(seen * np.log(np.maximum(seen, 1e-12))).sum(1).mean() / even
-        cells = [weight, (log_p.argmax(1) == test.label).mean()]
-        cells += [-log_p[np.arange(len(test)), test.label].mean(), entropy, seen.max(1).mean()]
-        print("|", " | ".join(f"{cell:.3f}" for cell in cells), "|", flush=True)
+    for fields in VARIANTS[which]:
+        found = np.array([_fitted(fields, train, test, seed) for seed in seeds])
+        mean, sd = found.mean(0), found.std(0, ddof=1) if len(found) > 1 else found[0] * np.nan
+        cells = [", ".join(f"{key}={value}" for key, value in fields.items()) or "all"]
+        cells += [f"{mean[0]:.3f} (SD {sd[0]:.3f})", *(f"{value:.3f}" for value in mean[1:])]
+        print("|", " | ".join(cells), "|", flush=True)
+
+
+def _fitted(fields: dict[str, Any], train: Samples, test: Samples, seed: int) -> list[float]:
+    """Accuracy, log loss, entropy of attention over that of even attention, largest weight."""
+    model = COHORT_MODELS.load("cancer-alpha").of(fields)
+    model.fit(train, FitSettings(seed=seed))
+    log_p, attention = model.log_probability(test), model.attention(test)
+    found = [(log_p.argmax(1) == test.label).mean()]
+    found += [-log_p[np.arange(len(test)), test.label].mean()]
+    if attention is None:
+        return [*found, np.nan, np.nan]
+    rows = np.nan_to_num(attention[test.present])  # [n, M], of modalities that are there
+    entropy = -(rows * np.log(np.maximum(rows, 1e-12))).sum(1).mean()
+    return [*found, entropy / np.log(rows.shape[1]), rows.max(1).mean()]
 
 
 def value(row: dict[str, Any], name: str) -> float:
@@ -210,7 +230,7 @@ def interval(row: dict[str, Any], name: str) -> str:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("latency", "scale", "once", "table", "sparsity"))
+    parser.add_argument("what", choices=("latency", "scale", "once", "table", *VARIANTS))
     parser.add_argument("run", nargs="?", type=Path)
     parser.add_argument("--model", default="omics-transformer")
     parser.add_argument("--samples", type=int, default=1_000)
@@ -223,8 +243,9 @@ def main() -> None:
         scale(given.model, given.rounds, given.seed)
     elif given.what == "table":
         table(given.run)
-    elif given.what == "sparsity":
-        sparsity(given.run, given.samples, given.seed)
+    elif given.what in VARIANTS:
+        seeds = range(given.seed, given.seed + given.rounds)
+        variants(given.what, given.run, given.samples, seeds)
     else:
         once(given.model, given.samples, given.seed)
 
