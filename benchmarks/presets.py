@@ -21,9 +21,10 @@ import torch
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.variants.models.gmt import GMT, PRESETS, GMTConfig
-from genomix_cli.variants.records.inputs import Allele
+from genomix_cli.variants.records.inputs import WINDOW, Allele
 from genomix_cli.variants.score.doctor import MadeUpGenome
-from genomix_cli.variants.score.engine import Engine, Precision, Target
+from genomix_cli.variants.score.engine import Engine, Precision
+from genomix_cli.variants.score.reading import WINDOWS, Target
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")
 GENOME, SPACING, VARIANTS = 3.1e9, 600, 5e6
@@ -41,9 +42,10 @@ def flops(model: GMT) -> float:
     return float((24 * n * d**2 + 4 * n**2 * d) * (model.config.n_layers - 1) + 4 * n * d**2)
 
 
-def targets(genome: MadeUpGenome, window: int, core: int) -> list[Target]:
-    """SNVs of one core at the density of a genome."""
-    return [snv(genome, pos) for pos in range(window, window + core, SPACING)]
+def targets(genome: MadeUpGenome, window: int, core: int, device: torch.device) -> list[Target]:
+    """SNVs of as many cores as go through the trunk together, at the density of a genome."""
+    length = core if device.type == "cpu" else min(WINDOWS[-1] * core, window)
+    return [snv(genome, pos, core) for pos in range(window, window + length, SPACING)]
 
 
 def isolated(genome: MadeUpGenome, window: int) -> list[Target]:
@@ -51,10 +53,10 @@ def isolated(genome: MadeUpGenome, window: int) -> list[Target]:
     return [snv(genome, pos) for pos in range(window // 2, 3 * window // 2, window // ISOLATED)]
 
 
-def snv(genome: MadeUpGenome, pos: int) -> Target:
+def snv(genome: MadeUpGenome, pos: int, core: int = WINDOW) -> Target:
     """Some SNV at a position."""
     ref = genome.codes("made-up", pos, pos + 1)
-    return Target("made-up", Allele(pos, ref, (ref + 1) % 4), 0)
+    return Target("made-up", Allele(pos, ref, (ref + 1) % 4), pos // core)
 
 
 def seconds_alone(engine: Engine, snvs: list[Target]) -> float:
@@ -83,7 +85,7 @@ def cost(fields: Mapping[str, Any], device: torch.device, precision: Precision) 
         model = GMT(config).to(device).eval()
     window, core = (n * BIN_SIZE for n in (config.n_bins, config.core_bins))
     genome = MadeUpGenome(TRACKS, window)
-    snvs = targets(genome, window, core)
+    snvs = targets(genome, window, core, device)
     per_window, per_variant, alone = [], [], []
     for _ in range(ROUNDS + 1):
         engine = Engine(model, genome, device, precision=precision)

@@ -43,7 +43,8 @@ from genomix_cli.variants.models.base import Answers, VariantModel, Variants, Wi
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.models.layout import BINS_PER_CONTACT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, load_window, trim_allele
-from genomix_cli.variants.score.engine import Engine, Target, window_tensors
+from genomix_cli.variants.score.engine import Engine
+from genomix_cli.variants.score.reading import Target, window_tensors
 from genomix_cli.variants.trained import LoadedModel, load_model
 
 CPU = torch.device("cpu")
@@ -98,7 +99,7 @@ def recentred(trunk: Trunk, source: GenomeSource, target: Target) -> float:
     n_bins, allele = trunk.model.n_bins, target.allele
     middle = allele.pos - n_bins * BIN_SIZE // 2
     start = round(middle / CONTACT_BIN) * CONTACT_BIN
-    window = window_tensors(load_window(source, target.contig, start, n_bins), CPU)
+    window = window_tensors([load_window(source, target.contig, start, n_bins)], CPU)
     codes = window.codes.clone()
     codes[0, MARGIN + allele.pos - start] = int(allele.alt[0])
     place = (allele.pos - start) // BIN_SIZE

@@ -42,7 +42,8 @@ from genomix_cli.variants.models.sharing import shared, shared_rows
 from genomix_cli.variants.records.inputs import Allele, haplotypes, load_window
 from genomix_cli.variants.requests import DEFAULT_MODEL, SIMULATED_MODEL, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.doctor import MadeUpGenome
-from genomix_cli.variants.score.engine import Engine, Target, window_tensors
+from genomix_cli.variants.score.engine import Engine
+from genomix_cli.variants.score.reading import Target, window_tensors
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
 
@@ -227,6 +228,19 @@ def show_sharing() -> None:
                 print(f"| {what}{inside} | {count} | {row} |", flush=True)
 
 
+def show_windows() -> None:
+    """Print what a window costs where several go through the trunk together."""
+    model = load_model(SIMULATED_MODEL).module
+    genome, counts = MadeUpGenome(model.config.tracks, 100_000), (1, 2, 4, 8)
+    windows = [load_window(genome, "made-up", 10_000 * i, model.n_bins) for i in range(8)]
+    batches = [window_tensors(windows[:n], torch.device("cpu")) for n in counts]
+    with torch.inference_mode():
+        times, _ = in_turns([partial(model.window, batch) for batch in batches])
+    each = np.median(times, 1) / counts * 1000
+    print("\n| windows together | " + " | ".join(map(str, counts)) + " |\n" + "|---" * 5 + "|")
+    print("| CPU ms of one | " + " | ".join(f"{ms:.1f}" for ms in each) + " |")
+
+
 def with_inside(network: ActivityModel) -> GMT:
     """A GMT of random weights with a network of activity inside."""
     with torch.random.fork_rng():
@@ -239,14 +253,15 @@ def with_inside(network: ActivityModel) -> GMT:
 def shared_row(model: GMT, alleles: Sequence[Allele]) -> str:
     """Cells of one row: CPU ms of an allele without sharing and with it, ratio, difference."""
     genome, count = MadeUpGenome(model.config.tracks, 100_000), len(alleles)
-    window = window_tensors(load_window(genome, "made-up", 0, model.n_bins), torch.device("cpu"))
+    arrays = load_window(genome, "made-up", 0, model.n_bins)
+    window = window_tensors([arrays], torch.device("cpu"))
     offset = np.array([allele.pos for allele in alleles])
     rows = haplotypes(genome, "made-up", alleles, model.flank)
     variants = Variants(*(torch.from_numpy(a)[None] for a in (offset, *rows)))
     alone = [np.arange(n) for n in (*[count] * 2, *[2 * count] * 4, 0, *[count] * 2)]
     each, together = (
-        shared([torch.from_numpy(field)[None] for field in fields])
-        for fields in (alone, shared_rows(offset, rows))
+        shared([torch.from_numpy(field) for field in fields])
+        for fields in ([a[None] for a in alone], shared_rows(offset[None], rows.at(None)))
     )
 
     def nothing_shared(context: Any) -> Answers:
@@ -317,6 +332,7 @@ def main() -> None:
         if options.alleles:
             show_layers()
             show_sharing()
+            show_windows()
             show_default(work, bases, options.alleles, plain)
         if options.records or options.scored:
             show_records(work, bases, options.scored, options.records, plain)

@@ -41,8 +41,8 @@ from genomix_cli.variants.records.cutting import head, suited_mode
 from genomix_cli.variants.records.inputs import haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest
-from genomix_cli.variants.score.engine import MODES, Mode, start_of
 from genomix_cli.variants.score.plan import CORE, ignoring, unread
+from genomix_cli.variants.score.reading import MODES, Mode, start_of
 from genomix_cli.variants.score.tags import (
     DEMONSTRATION,
     PROBABILITY,

@@ -38,7 +38,7 @@ from genomix_cli.variants.models.allele_tokens import Alleles
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, Haplotypes, WindowArrays
-from genomix_cli.variants.score.engine import window_tensors
+from genomix_cli.variants.score.reading import window_tensors
 
 BASELINES = ("ref", "shuffle")
 N_SHUFFLES = 10
@@ -116,7 +116,7 @@ def to_inputs(
     """
     rows = [torch.from_numpy(a)[None].to(device) for a in haplotypes]
     return Inputs(
-        window_tensors(window, device), Variants(torch.tensor([[offset]], device=device), *rows)
+        window_tensors([window], device), Variants(torch.tensor([[offset]], device=device), *rows)
     )
 
 

@@ -28,7 +28,7 @@ from genomix_cli.variants.explain.plots import figure_of
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
-from genomix_cli.variants.score.engine import Mode
+from genomix_cli.variants.score.reading import Mode
 from genomix_cli.variants.trained import LoadedModel
 
 # Motifs of one allele and enriched motifs that a page shows, at most.

@@ -157,7 +157,10 @@ class VariantModel(nn.Module):
         return None
 
     def window(self, window: Window) -> Any:
-        """Return everything about the window that its variants share."""
+        """Return everything about the windows that their variants share.
+
+        A tensor whose rows are windows, or tuples and lists of such.
+        """
         raise NotImplementedError
 
     def variants(self, context: Any, variants: Variants) -> Tensor:

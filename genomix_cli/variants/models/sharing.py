@@ -85,38 +85,57 @@ def take(x: Tensor, rows: Tensor) -> Tensor:
     return x[torch.arange(len(x), device=x.device)[:, None], rows]
 
 
+class _Rows(NamedTuple):
+    """Rows that the variants of one window have to compute, and which of them each row is."""
+
+    computed: tuple[NDArray[np.int64], ...]
+    of: tuple[NDArray[np.int64], ...]
+    is_substitution: NDArray[np.bool_]
+
+
 def shared_rows(
     offset: NDArray[np.int64], haplotypes: Haplotypes, *, stepped: bool = False
 ) -> list[NDArray[np.int64]]:
-    """Return the fields of `Shared`, one after another, for the variants of one window.
+    """Return the fields of `Shared`, one after another, int64 ``[W, ...]`` each.
 
     Parameters
     ----------
     offset : NDArray
-        int64 ``[G]``.
+        int64 ``[W, G]``.
     haplotypes : Haplotypes
-        Variants of one place are looked for among neighbours.
+        ``[W, G, ...]``. Variants of one place are looked for among neighbours.
     stepped : bool
-        Repeat the last of the rows to compute until their number is one of `STEPS`.
+        Compute some rows twice, so that their number is one of `STEPS`.
     """
+    windows = [_rows(offset[w], haplotypes.at(w)) for w in range(len(offset))]
+    step = max(1, offset.shape[1] // STEPS) if stepped else 1
+    places, ref_ends, alt_ends, substitutions, others = (
+        _padded(rows, step) for rows in zip(*(window.computed for window in windows), strict=True)
+    )
+    place, of_ref, of_alt, of_kind = map(np.stack, zip(*(w.of for w in windows), strict=True))
+    is_other = ~np.stack([window.is_substitution for window in windows])
+    of_kind = of_kind + is_other * substitutions.shape[1]
+    return [places, place, ref_ends, of_ref, alt_ends, of_alt, substitutions, others, of_kind]
+
+
+def _rows(offset: NDArray[np.int64], haplotypes: Haplotypes) -> _Rows:
     ref, _, ref_len, alt_len = haplotypes
     new = np.ones(len(offset), bool)
     new[1:] = (np.diff(offset) != 0) | (np.diff(ref_len) != 0) | (ref[1:] != ref[:-1]).any(1)
-    single, substitution = ref_len == 1, (ref_len == 1) & (alt_len == 1)
+    single, all_starts = ref_len == 1, np.ones_like(new)
+    substitution = single & (alt_len == 1)
     # An end that is no row of its own is the one before it: the start.
     place, places = _numbered(new)
     number, ref_ends = _numbered(np.stack([new, new & ~single], 1).ravel())
-    all_starts = np.ones_like(new)
-    alt_number, alt_ends = _numbered(np.stack([all_starts, ~substitution], 1).ravel())
-    of_place = number.reshape(-1, 2)[places[place]].ravel()
-    step = max(1, len(offset) // STEPS) if stepped else 1
-    kinds = [np.flatnonzero(kind) for kind in (substitution, ~substitution)]
-    computed = [_stepped(rows, step) for rows in (places, ref_ends, alt_ends, *kinds)]
-    of_kind = np.where(
-        substitution, np.cumsum(substitution) - 1, len(computed[3]) + np.cumsum(~substitution) - 1
+    of_alt, alt_ends = _numbered(np.stack([all_starts, ~substitution], 1).ravel())
+    of_ref = number.reshape(-1, 2)[places[place]].ravel()
+    of_substitution, substitutions = _numbered(substitution)
+    of_other, others = _numbered(~substitution)
+    return _Rows(
+        (places, ref_ends, alt_ends, substitutions, others),
+        (place, of_ref, of_alt, np.where(substitution, of_substitution, of_other)),
+        substitution,
     )
-    places, ref_ends, alt_ends, *kinds = computed
-    return [places, place, ref_ends, of_place, alt_ends, alt_number, *kinds, of_kind]
 
 
 def shared(fields: Sequence[Tensor]) -> Shared:
@@ -129,5 +148,10 @@ def _numbered(is_new: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.
     return np.cumsum(is_new) - 1, np.flatnonzero(is_new)
 
 
-def _stepped(rows: NDArray[np.int64], step: int) -> NDArray[np.int64]:
-    return np.pad(rows, (0, -len(rows) % step), mode="edge")
+def _padded(windows: Sequence[NDArray[np.int64]], step: int) -> NDArray[np.int64]:
+    """Return the rows of each window, as many of each as a multiple of `step`; 0 fills them up."""
+    most = max(map(len, windows))
+    found = np.zeros((len(windows), most + -most % step), np.int64)
+    for out, rows in zip(found, windows, strict=True):
+        out[: len(rows)] = rows
+    return found

@@ -28,10 +28,12 @@ from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.requests import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
-from genomix_cli.variants.score.engine import Clock, Scores, Target
+from genomix_cli.variants.score.clock import Clock
+from genomix_cli.variants.score.engine import Scores
 from genomix_cli.variants.score.histogram import Histogram
 from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, device_name
+from genomix_cli.variants.score.reading import Target
 from genomix_cli.variants.score.tags import SEEN
 from genomix_cli.variants.score.workers import Workers
 

@@ -24,7 +24,8 @@ from genomix_cli.genome.signal import BIN_SIZE, Signal
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import atomic_path
 from genomix_cli.variants.records.inputs import WINDOW, Allele
-from genomix_cli.variants.score.engine import Engine, Precision, Scores, Target, chosen_precision
+from genomix_cli.variants.score.engine import Engine, Precision, Scores, chosen_precision
+from genomix_cli.variants.score.reading import Target
 from genomix_cli.variants.trained import LoadedModel, load_model, model_folder, read_config
 
 Rows = Mapping[str, NDArray[Any]]

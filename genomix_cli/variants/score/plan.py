@@ -28,7 +28,8 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
-from genomix_cli.variants.score.engine import Mode, Precision, chosen_precision
+from genomix_cli.variants.score.engine import Precision, chosen_precision
+from genomix_cli.variants.score.reading import Mode
 
 #: Bases of a core for a model without windows: full batches, even of sparse variants.
 CORE = 250_000

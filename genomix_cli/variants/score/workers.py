@@ -24,7 +24,8 @@ from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.genome.tracks import require_cell
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles
-from genomix_cli.variants.score.engine import Engine, Mode, Precision, Scores, Target
+from genomix_cli.variants.score.engine import Engine, Precision, Scores
+from genomix_cli.variants.score.reading import Mode, Target
 from genomix_cli.variants.trained import ModelConfig, load_model
 
 # Seconds between two looks at how far the engines have come.

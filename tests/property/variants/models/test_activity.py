@@ -12,7 +12,8 @@ from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.score.doctor import MadeUpGenome
-from genomix_cli.variants.score.engine import Engine, Target
+from genomix_cli.variants.score.engine import Engine
+from genomix_cli.variants.score.reading import Target
 from tests.random_activity import config, network
 
 GENOME = MadeUpGenome((), 200)

@@ -50,10 +50,9 @@ def make_variants(model: GMT, groups: int, n: int = 1) -> Variants:
 
 
 def sharing(variants: Variants) -> Shared:
-    """Return what the variants of one window share."""
-    offset, ref, alt, *lengths = (field[0].numpy() for field in variants)
-    fields = shared_rows(offset, Haplotypes(ref, alt, *lengths))
-    return shared([torch.from_numpy(field)[None] for field in fields])
+    """Return what the variants of each window share."""
+    offset, *haplotypes = (field.numpy() for field in variants)
+    return shared([*map(torch.from_numpy, shared_rows(offset, Haplotypes(*haplotypes)))])
 
 
 def pick(variants: Variants, index: list[int]) -> Variants:

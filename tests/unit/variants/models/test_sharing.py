@@ -44,12 +44,13 @@ def alleles() -> list[Allele]:
 
 
 def inputs(flank: int) -> tuple[NDArray[np.int64], Haplotypes]:
+    """Return the alleles as those of one window."""
     offset = np.array([allele.pos - FIRST + 4_000 for allele in alleles()], np.int64)
-    return offset, haplotypes(GENOME, "made-up", alleles(), flank)
+    return offset[None], haplotypes(GENOME, "made-up", alleles(), flank).at(None)
 
 
 def tensors(arrays: Any) -> list[torch.Tensor]:
-    return [torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays]
+    return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
 
 
 def given(flank: int, stepped: bool = False) -> tuple[Variants, Shared]:
@@ -61,7 +62,7 @@ def given(flank: int, stepped: bool = False) -> tuple[Variants, Shared]:
 def each_alone(count: int) -> Shared:
     """Nothing is shared."""
     fields = [np.arange(n) for n in (count, count, *[2 * count] * 4, 0, count, count)]
-    return shared(tensors(fields))
+    return shared(tensors([field[None] for field in fields]))
 
 
 def models() -> list[VariantModel]:
@@ -73,11 +74,11 @@ def models() -> list[VariantModel]:
 
 def test_alleles_of_one_position_and_reference_are_of_one_place() -> None:
     offset, rows = inputs(20)
-    places, of = shared_rows(offset, rows)[:2]
+    places, of = (field[0] for field in shared_rows(offset, rows)[:2])
     assert of.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5]
     assert places.tolist() == [0, 3, 6, 8, 9, 10]
     for name in ("ref", "ref_len"):
-        array = getattr(rows, name)
+        array = getattr(rows, name)[0]
         np.testing.assert_array_equal(array[places][of], array)
 
 
@@ -93,7 +94,7 @@ def test_places_differ_in_position_length_or_bases() -> None:
         (same, rows._replace(ref=other), 2),
         (same, rows._replace(alt=other, alt_len=np.array([1, 2])), 1),
     ):
-        assert len(shared_rows(offset, haps)[0]) == count
+        assert shared_rows(offset[None], haps.at(None))[0].shape[1] == count
 
 
 def test_both_ends_are_one_where_they_are_the_same() -> None:
@@ -132,12 +133,11 @@ def test_windows_share_by_themselves() -> None:
     """Two windows, in the second of which the alleles come in another order."""
     model = make_model(replace(SMALL, radius=16))
     offset, rows = inputs(model.flank)
-    order = np.array([3, 4, 5, 0, 1, 2, *range(6, 11)])
-    batches = [(o, rows.at(i)) for i in (np.arange(11), order) for o in [offset[i]]]
-    variants = Variants(*map(torch.cat, zip(*(tensors((o, *r)) for o, r in batches), strict=True)))
-    found = shared(
-        list(map(torch.cat, zip(*(tensors(shared_rows(*b)) for b in batches), strict=True)))
-    )
+    order = np.array([range(11), [3, 4, 5, 0, 1, 2, *range(6, 11)]])
+    order[1, -2:] = 0  # so that the second has more substitutions, and fewer places
+    offset, rows = offset[0, order], rows.at((0, order))
+    variants, found = Variants(*tensors((offset, *rows))), shared_rows(offset, rows)
+    found = shared(tensors(found))
     with torch.inference_mode():
         context = model.window(make_window(n=2))
         answers = model.answers(context, variants, found)
@@ -148,15 +148,15 @@ def test_windows_share_by_themselves() -> None:
 def test_substitutions_are_convolved_once_and_their_place_is_read_once() -> None:
     model = make_model(replace(SMALL, radius=16))
     offset, rows = inputs(model.flank)
-    few = slice(0, 5)  # five substitutions of two places
-    rows = rows.at(few)
-    variants = Variants(*tensors((offset[few], *rows)))
+    few = (slice(None), slice(0, 5))  # five substitutions of two places
+    offset, rows = offset[few], rows.at(few)
+    variants = Variants(*tensors((offset, *rows)))
     convolved, read = [], []
     model.alleles.conv1.register_forward_hook(lambda _, given, __: convolved.append(len(given[0])))
     model.head.register_forward_hook(lambda _, given, __: read.append(given[0].shape[1]))
     with torch.inference_mode():
         context = model.window(make_window())
-        model.answers(context, variants, shared(tensors(shared_rows(offset[few], rows))))
+        model.answers(context, variants, shared(tensors(shared_rows(offset, rows))))
     assert convolved == [2, 5]
     assert read == [5 + 2]
 
@@ -167,10 +167,10 @@ def test_steps_leave_few_numbers_of_rows(count: int) -> None:
     for places in range(1, count + 1):
         offset = np.minimum(np.arange(count), places - 1)
         rows = Haplotypes(*(np.zeros((count, 5), np.uint8),) * 2, *(np.ones(count, int),) * 2)
-        found = shared_rows(offset, rows, stepped=True)
-        sizes.add(len(found[0]))
-        assert set(found[0].tolist()) == set(range(places))
-        assert len(found[1]) == count
+        found = shared_rows(offset[None], rows.at(None), stepped=True)
+        sizes.add(found[0].shape[1])
+        assert set(found[0][0].tolist()) == set(range(places))
+        assert found[1].shape == (1, count)
     assert len(sizes) <= STEPS
     assert max(sizes) == count
 

@@ -25,11 +25,11 @@ from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
-from genomix_cli.variants.score import engine
+from genomix_cli.variants.score import engine, reading
 from genomix_cli.variants.score.background import load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.doctor import MadeUpGenome, examine, write_reference
-from genomix_cli.variants.score.engine import Target
+from genomix_cli.variants.score.reading import Target
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import load_model
 from tests.activity_runs import measured, trained
@@ -325,7 +325,7 @@ def test_the_doctor_examines_it(model: str, tmp_path: Path) -> None:
 def test_batches_do_not_change_it(model: str, tmp_path: Path, monkeypatch: Any) -> None:
     """The score of an allele is that of a batch of one, up to rounding."""
     score(tmp_path / "many.vcf", model)
-    monkeypatch.setattr(engine, "CHUNKS", (1,))
+    monkeypatch.setattr(reading, "CHUNKS", (1,))
     score(tmp_path / "one.vcf", model)
     many, one = (values(tmp_path / f"{name}.vcf", *KEYS) for name in ("many", "one"))
     np.testing.assert_allclose(many, one, atol=2e-5)

@@ -47,10 +47,11 @@ from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, Sco
 from genomix_cli.variants.score import workers
 from genomix_cli.variants.score.annotate import missing_contigs
 from genomix_cli.variants.score.background import FILE, Background, load_backgrounds
-from genomix_cli.variants.score.engine import (
+from genomix_cli.variants.score.clock import Clock
+from genomix_cli.variants.score.doctor import MadeUpGenome
+from genomix_cli.variants.score.reading import (
     CHUNKS,
-    Clock,
-    Engine,
+    Reader,
     Target,
     ahead,
     chunk_rows,
@@ -345,7 +346,7 @@ def test_the_difference_is_to_no_change_at_the_place(
         for alt, value in zip(alts, found, strict=True):
             allele = place_allele(pos - 1, ref, alt, reference.letters("chr1", 0, pos + 9), 0)
             start = window_start(allele.pos, 20_000, 10_000)
-            window = window_tensors(load_window(source, "chr1", start, 400), torch.device("cpu"))
+            window = window_tensors([load_window(source, "chr1", start, 400)], torch.device("cpu"))
             pair = [allele, allele._replace(alt=allele.ref)]
             rows = haplotypes(source, "chr1", pair, module.flank)
             offset = np.array([a.pos - start for a in pair])
@@ -1012,12 +1013,13 @@ def test_an_error_of_a_worker_comes_back_whole() -> None:
         assert again.hint == error.hint
 
 
-def test_alleles_of_different_cores_never_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alleles_of_different_cores_never_share_a_batch() -> None:
     """Though they share a window: else cutting a file between cores would change last bits."""
-    monkeypatch.setattr(Engine, "_window", lambda *_: ())
-    monkeypatch.setattr(Engine, "_variants", lambda *_: ((), ()))
-    engine = Engine(GMT(SMALL), None, torch.device("cpu"))  # type: ignore[arg-type]
+    genome = MadeUpGenome(TRACKS, 20_000)
+    reader = Reader(GMT(SMALL), genome, torch.device("cpu"), "shared", False, (1,))
     allele = place_allele(7_000, "A", "C", "A" * 10, 6_995)
-    targets = [Target("chr1", allele, core) for core in (0, 1, 0)]
-    works = engine._work(targets, Clock(["genome"]), np.zeros(0))
-    assert [work.rows.tolist() for work in works] == [[0, 2], [1]]
+    targets = [Target("made-up", allele, core) for core in (0, 1, 0)]
+    (work,) = reader.works(targets, Clock(["genome"]), np.zeros(3))
+    assert work.rows.tolist() == [0, 2, 1]
+    assert [call.variants[0].offset.shape for call in work.calls] == [(1, 4), (1, 1)]
+    assert work.columns.tolist() == [0, 1, 4]
