@@ -74,6 +74,11 @@ addEventListener("load", () => {
   type("");
   rows()[0].cells[1].click();
   const image = document.querySelector("tr.detail:not([hidden]) img");
+  const wide = document.querySelector(".opening .wide");
+  wide.scrollLeft = 1e6;
+  const left = (element) => element.getBoundingClientRect().left;
+  const [first, second] = rows()[0].cells;
+  found.stays = [wide.scrollLeft > 0, left(first) - left(wide), left(second) < left(wide)];
   image.decode().then(() => {
     const box = image.getBoundingClientRect();
     found.picture = [image.naturalWidth, box.width, box.height];
@@ -100,6 +105,8 @@ def probed(text: str, folder: Path, *, column: int, words: str) -> dict[str, Any
         [
             *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
             *(f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000"),
+            # A telephone.
+            "--window-size=400,800",
             *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
             f"file://{page}",
         ],
@@ -111,6 +118,8 @@ def probed(text: str, folder: Path, *, column: int, words: str) -> dict[str, Any
     told = re.search(r'data-found="([^"]*)"', ended.stdout)
     assert told, ended.stderr
     found: dict[str, Any] = json.loads(told[1].replace("&quot;", '"'))
+    # The name of a row stays where it is while the rest scrolls beneath it.
+    assert found["stays"] == [True, 0, True]
     assert found["requests"] == []
     assert Rows(text).loaded == []
     return found
