@@ -54,9 +54,12 @@ train "$out/cancer-alpha.h5mu" cancer_alpha_more --model xgboost --hold-out "$ou
     --no-control --baselines mofa,lightgbm,late-fusion,logistic
 train "$out/cancer-alpha.h5mu" cancer_alpha_tables --model tabm --hold-out "$out/small.tsv" --trials 1 \
     --no-control --baselines realmlp,catboost,xgboost,lightgbm
-train "$out/cancer-alpha.h5mu" cancer_alpha_parts --model cancer-alpha --hold-out "$out/small.tsv" \
-    --trials 1 --baselines none --no-control --vary cross_attention=true,false \
-    --vary encoders=specific,generic
+simulate cancer-alpha_syn --preset cancer-alpha --synergy
+for cohort in cancer-alpha cancer-alpha_syn; do
+    train "$out/$cohort.h5mu" "${cohort}_parts" --model cancer-alpha --hold-out "$out/small.tsv" \
+        --trials 1 --inner-folds 2 --baselines lightgbm,late-fusion --no-control \
+        --vary cross_attention=true,false --vary encoders=specific,generic
+done
 
 if [[ -n $data ]]; then
     linear=svm,lda,logistic,late-fusion,best-single
@@ -68,5 +71,7 @@ if [[ -n $data ]]; then
         --set primary=copy_number --baselines "$linear"
 fi
 
+python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" ablations "$out/cancer-alpha_syn.h5mu" --seed 1
+python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" sparsity "$out/cancer-alpha_syn.h5mu" --rounds 1
 python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" latency
 python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" scale --model omics-transformer

@@ -208,7 +208,7 @@ class CancerAlpha(NetworkModel):
         "dropout": [0.2, 0.4, 0.6],
         "value_dropout": [0.0, 0.2, 0.4],
         "focal": [0.0, 2.0],
-        "sparsity": [0.0, 0.01, 0.1],
+        "sparsity": [0.0, 0.01, 0.1, 1.0],
     }
 
     def __init__(self, config: CancerAlphaConfig) -> None:
