@@ -104,6 +104,11 @@ def _wrapped(example: str, width: int) -> list[str]:
     )
 
 
+def _lines(text: str, width: int) -> list[str]:
+    """Lines of a text, which break no name at its hyphens."""
+    return textwrap.wrap(text, max(width, 10), break_on_hyphens=False)
+
+
 def described(leaf: Leaf, only_for: str = "") -> str:
     """Return what an option does, its choices, limits, default and environment variable."""
     option = leaf.option
@@ -145,16 +150,22 @@ def _names(leaf: Leaf) -> str:
 def _paragraphs(formatter: Any, text: str) -> None:
     for paragraph in text.split("\n\n"):
         formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(" ".join(paragraph.split()))
+        for line in _lines(" ".join(paragraph.split()), formatter.width - 2):
+            formatter.write(f"  {line}\n")
 
 
 def _panel(formatter: Any, title: str, rows: list[tuple[str, str]]) -> None:
     formatter.write_paragraph()
     formatter.write(_heading(f"{title}:"))
-    formatter.indent()
-    formatter.write_dl(rows, col_max=NAME_COLUMN)
-    formatter.dedent()
+    column = min(max(len(name) for name, _ in rows), NAME_COLUMN) + 2
+    for name, text in rows:
+        lines = _lines(text, formatter.width - 2 - column)
+        # A name that is too long for its column has a line of its own.
+        if len(name) + 2 > column:
+            formatter.write(f"  {name}\n")
+            name = ""
+        for i, line in enumerate(lines or [""]):
+            formatter.write(f"  {name if i == 0 else '':<{column}}{line}".rstrip() + "\n")
 
 
 def _heading(text: str) -> str:

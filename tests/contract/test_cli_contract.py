@@ -187,6 +187,8 @@ def test_help_fits_a_screen_and_says_what_it_leaves_out(
     end = text.splitlines()[-1]
     assert end == f"{rare} more options: genomix {' '.join(words)} --help-all" or not rare
     everything = help_of(words, "--help-all", columns=columns)
+    # A name that breaks at its hyphen cannot be copied.
+    assert re.findall(r".*\w-$", f"{text}\n{everything}", flags=re.MULTILINE) == []
     assert all(leaf_is_listed(leaf, everything) for leaf in options)
     assert rare or text == everything
 

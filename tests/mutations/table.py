@@ -896,6 +896,7 @@ TERMINAL = [
         "cli/help.py",
         "contract/test_cli_contract.py",
         ("if everything or not leaf.option.rare", "if leaf.is_required"),
+        ("max(width, 10), break_on_hyphens=False", "max(width, 10)"),
         (' and not all(f"{name}:" in text for name in leaf.choices)', ""),
     ),
     *_of(
