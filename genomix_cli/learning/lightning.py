@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitConfig
@@ -356,7 +356,7 @@ def run(
         module = LightningTask(task, train_loader, valid_loader, config, seed)
         # Lightning leaves a module in the mode that it finds it in.
         module.train()
-        trainer = _trainer(config, folder, device, kept)
+        trainer = _trainer(config, task.module, folder, device, kept)
         _fit(trainer, module, resume)
     finally:
         task.module = plain
@@ -401,7 +401,11 @@ def _sharded(config: FitConfig) -> bool:
 
 
 def _trainer(
-    config: FitConfig, folder: Path, device: torch.device, callbacks: list[Callback]
+    config: FitConfig,
+    module: nn.Module,
+    folder: Path,
+    device: torch.device,
+    callbacks: list[Callback],
 ) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     if config.checkpoint_every:
@@ -420,7 +424,7 @@ def _trainer(
         max_epochs=config.epochs,
         accelerator="gpu" if cuda else "cpu",
         devices=[device.index or 0] if cuda and config.devices == 1 else config.devices,
-        strategy=strategy_of(config),
+        strategy=strategy_of(config, module),
         # Loaders give each process its part; and a sharded module gathers in no inference mode.
         use_distributed_sampler=False,
         inference_mode=not _sharded(config),

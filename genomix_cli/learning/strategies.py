@@ -69,8 +69,12 @@ def _check_sharding(config: FitConfig, module: nn.Module, precision: str) -> Non
         )
 
 
-def strategy_of(config: FitConfig) -> Any:
-    """Return the strategy for `lightning.pytorch.Trainer`."""
+def strategy_of(config: FitConfig, module: nn.Module) -> Any:
+    """Return the strategy for `lightning.pytorch.Trainer`.
+
+    DDP looks for parameters that a step left out, unless the module's ``uses_all_parameters`` says
+    that there are none: the search goes through the graph of every step.
+    """
     if config.devices == 1:
         return "auto"
     if config.strategy == "fsdp":
@@ -79,7 +83,8 @@ def strategy_of(config: FitConfig) -> Any:
             tensor_parallel_size=1,
             save_distributed_checkpoint=False,
         )
-    return "ddp_find_unused_parameters_true"
+    every = getattr(module, "uses_all_parameters", False)
+    return "ddp" if every else "ddp_find_unused_parameters_true"
 
 
 def layers_of(module: nn.Module) -> list[nn.Module]:

@@ -168,6 +168,16 @@ ENGINE = [
         ("        return context[at]\n", "        return context[: len(context[at])]\n"),
     ),
     *_of(
+        "variants/models/gmt.py",
+        "unit/variants/models/test_gmt_training.py",
+        ("self.config.use_sequence and bool(self.config.tracks)", "True"),
+    ),
+    *_of(
+        "learning/strategies.py",
+        "unit/learning/test_strategies.py",
+        ('return "ddp" if every', 'return "ddp" if not every'),
+    ),
+    *_of(
         "variants/score/clock.py",
         "unit/variants/score/test_engine.py",
         ("elapsed_time(end) / 1000", "elapsed_time(end)"),

@@ -151,6 +151,14 @@ class VariantModel(nn.Module):
         self.n_bins: int = config.n_bins if self.reads_window else 0
         self.core_bins: int = config.core_bins if self.reads_window else 0
 
+    @property
+    def uses_all_parameters(self) -> bool:
+        """True if each parameter that learns takes part in every step, whatever the batch.
+
+        DDP then need not look for others, which it does by default.
+        """
+        return False
+
     @staticmethod
     def activity_of(arch: Mapping[str, Any]) -> Predicted | None:
         """Return the architecture of what gives the `differences`, from that of the model."""

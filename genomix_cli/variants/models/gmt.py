@@ -357,6 +357,12 @@ class GMT(VariantModel):
         return self.alleles.activity
 
     @property
+    def uses_all_parameters(self) -> bool:
+        """False where inputs are switched off, or a network inside learns."""
+        inputs = self.config.use_sequence and bool(self.config.tracks)
+        return inputs and not self.config.tune_activity
+
+    @property
     def frozen_parts(self) -> tuple[str, ...]:
         """Names of the parts that never learn."""
         frozen = self.activity is not None and not self.config.tune_activity

@@ -25,7 +25,7 @@ from tests.shared_training import ONCE, DeepTask, StepsTask, train
 pytest.importorskip("lightning")
 
 from genomix_cli.learning.lightning import Evened, Surplus
-from genomix_cli.learning.strategies import check_strategy
+from genomix_cli.learning.strategies import check_strategy, strategy_of
 
 CPU = torch.device("cpu")
 # Gradients of keys' biases are zero but for rounding, of which AdamW makes whole steps.
@@ -72,6 +72,15 @@ def test_padded_shares_are_equally_long_and_step_through_the_order(
 
 def test_nothing_is_shared_as_nothing() -> None:
     assert share([], 1, 2, pad=True) == []
+
+
+def test_ddp_looks_for_unused_parameters_where_there_may_be_some() -> None:
+    config = replace(ONCE, devices=2, strategy="ddp")
+    module = nn.Linear(1, 1)
+    assert strategy_of(config, module) == "ddp_find_unused_parameters_true"
+    module.uses_all_parameters = True  # type: ignore[assignment]
+    assert strategy_of(config, module) == "ddp"
+    assert strategy_of(replace(config, devices=1), module) == "auto"
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -77,6 +78,27 @@ def test_checkpointing_24_layers_leaves_the_gradients_the_same(autocast: bool) -
     for name, value in plain.items():
         assert torch.equal(value, again[name]), name
     assert sum(bool(value.any()) for value in plain.values()) > 0.95 * len(plain)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"use_tracks": False},
+        {"use_contacts": False},
+        {"centre_bins": 400, "n_bins": 800},
+        {"fusion_layers": 0, "modality_dropout": 1.0},
+        {"use_sequence": False},
+        {"tracks": ()},
+    ],
+    ids=str,
+)
+def test_it_says_whether_every_parameter_takes_part(fields: dict[str, Any]) -> None:
+    """DDP waits for ever, or fails, if one that it does not look for has no gradient."""
+    model = made(replace(DEEP, n_layers=2, **fields))
+    found = gradients(model, recompute=False)
+    assert model.uses_all_parameters == (found.keys() == dict(model.named_parameters()).keys())
+    assert model.uses_all_parameters == (not {"use_sequence", "tracks"} & fields.keys())
 
 
 def test_checkpointing_draws_the_same_dropout_twice() -> None:
