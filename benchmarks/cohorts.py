@@ -6,6 +6,7 @@
     python benchmarks/cohorts.py speed --samples 100000
     python benchmarks/cohorts.py table --samples 500
     python benchmarks/cohorts.py fitted --cohort tcga.h5mu
+    python benchmarks/cohorts.py factors --cohort metabric_both.h5mu
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genomix_cli.cohorts.requests import CohortRequest
 from genomix_cli.cohorts.simulate.cohort import simulate_cohort
@@ -127,6 +128,61 @@ def fitted(cohort: Path, seed: int) -> None:
             print(f"| {factors} factors |", " | ".join(cells), "|", flush=True)
 
 
+def factors(cohort: Path, seed: int) -> None:
+    """Distances of copy number and mutations drawn with latent factors, which they do not have.
+
+    Mutations are drawn with probabilities that are linear in the factors, cut at 0 and 1.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from genomix_cli.cohorts.fit.factors import fit_factors
+    from genomix_cli.cohorts.fit.measured import Measured
+    from genomix_cli.cohorts.inspect.compare import ks_distance
+    from genomix_cli.cohorts.simulate.parameters import CohortParameters
+    from genomix_cli.formats.cohort import open_cohort
+
+    rng = np.random.default_rng(seed)
+    with open_cohort(cohort) as file:
+        real = {name: np.asarray(file.matrix(name), float) for name in ("mutations", "copy_number")}
+        label = np.asarray(file.labels)
+    n, alone = len(label), np.zeros(len(label), int)
+    classes = dict.fromkeys(map(str, range(label.max() + 1)), 1 / (label.max() + 1))
+    shared = CohortParameters(classes=classes).build().shared
+    measured = {
+        name: Measured(
+            x, pd.DataFrame(index=range(x.shape[1])), x.shape[1], label, alone, shared, ""
+        )
+        for name, x in real.items()
+    }
+
+    def row(what: str, name: str, *pair: Any) -> None:
+        views = ([x.ravel(), x.mean(0), x.std(0), x.mean(1)] for x in pair)
+        cells = [f"{ks_distance(a, b):.3f}" for a, b in zip(*views, strict=True)]
+        print(f"| {what} | {name} |", " | ".join(cells), "|", flush=True)
+
+    print("| factors | modality | all values: KS | feature means | feature SDs | sample means |")
+    print("|---|---|---|---|---|---|")
+    mixed = rng.permutation(n)
+    for name, x in real.items():
+        row("halves", name, x[mixed[: n // 2]], x[mixed[n // 2 :]])
+    for width in (1, 3, 10):
+        law, fits = fit_factors(measured, dict.fromkeys(real, alone == 0), label, width)
+        means, spreads = np.array(law.means), np.array(law.covariances)
+        z = np.stack([rng.multivariate_normal(means[k], spreads[k]) for k in label])
+        for name, x in real.items():
+            own = fits[name].parameters
+            loadings = np.array(own.loadings)
+            drawn = (
+                np.array(own.base) + z[:, own.first : own.first + loadings.shape[1]] @ loadings.T
+            )
+            if name == "mutations":
+                drawn = (rng.random(x.shape) < drawn).astype(float)
+            else:
+                drawn = drawn + np.array(own.noise) * rng.normal(size=x.shape)
+            row(str(width), name, x, drawn)
+
+
 def _logistic(cohort: Cohort, modalities: tuple[str, ...]) -> str:
     """Accuracy in 5 folds of logistic regression on standardised features (C = .01)."""
     import numpy as np
@@ -144,13 +200,13 @@ def _logistic(cohort: Cohort, modalities: tuple[str, ...]) -> str:
 def main() -> int:
     """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("ceilings", "speed", "table", "fitted"))
+    parser.add_argument("what", choices=("ceilings", "speed", "table", "fitted", "factors"))
     parser.add_argument("--cohort", type=Path, help="real cohort to fit, complete")
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    if asked.what == "fitted":
-        fitted(asked.cohort, asked.seed)
+    if asked.what in ("fitted", "factors"):
+        {"fitted": fitted, "factors": factors}[asked.what](asked.cohort, asked.seed)
         return 0
     {"ceilings": ceilings, "speed": speed, "table": table}[asked.what](asked.samples, asked.seed)
     return 0
