@@ -41,9 +41,10 @@ from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.models.sharing import shared, shared_rows
 from genomix_cli.variants.records.inputs import Allele, haplotypes, load_window
 from genomix_cli.variants.requests import DEFAULT_MODEL, SIMULATED_MODEL, GenomeFiles, ScoreRequest
+from genomix_cli.variants.score.clock import Clock
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.score.engine import Engine
-from genomix_cli.variants.score.reading import Target, window_tensors
+from genomix_cli.variants.score.reading import WINDOWS, Reader, Target, window_tensors
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
 
@@ -241,6 +242,30 @@ def show_windows() -> None:
     print("| CPU ms of one | " + " | ".join(f"{ms:.1f}" for ms in each) + " |")
 
 
+def show_reading() -> None:
+    """Print what reading SNVs and their windows for a small GMT takes, without the network."""
+    model = GMT(GMTConfig((), **SMALLEST)).eval()
+    genome, cpu, core = MadeUpGenome((), 1_000_000), torch.device("cpu"), 10_000
+    bases = np.arange(4, dtype=np.uint8)
+    print("\n| bases between two SNVs | CPU us of one, a window at a time | up to 16 | ratio |")
+    print("|---|---|---|---|")
+    for spacing in (SPACING, SPARSE):
+        targets = [
+            Target("made-up", Allele(pos, bases[:1], bases[1:2]), pos // core)
+            for pos in range(core, 180 * core, spacing)
+        ]
+
+        def read(windows: tuple[int, ...], targets: list[Target] = targets) -> int:
+            """Return how many pieces of work there are."""
+            reader = Reader(model, genome, cpu, "shared", False, windows)
+            return len(list(reader.works(targets, Clock(["genome"]), np.zeros(1))))
+
+        times, _ = in_turns([partial(read, (1,)), partial(read, WINDOWS)])
+        one, many = np.median(times, 1) / len(targets) * 1e6
+        ratio = np.median(times[0] / times[1])
+        print(f"| {spacing} | {one:.1f} | {many:.1f} | {ratio:.1f}x |", flush=True)
+
+
 def with_inside(network: ActivityModel) -> GMT:
     """A GMT of random weights with a network of activity inside."""
     with torch.random.fork_rng():
@@ -333,6 +358,7 @@ def main() -> None:
             show_layers()
             show_sharing()
             show_windows()
+            show_reading()
             show_default(work, bases, options.alleles, plain)
         if options.records or options.scored:
             show_records(work, bases, options.scored, options.records, plain)

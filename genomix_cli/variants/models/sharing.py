@@ -11,6 +11,7 @@ substitutions, O other variants.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -85,14 +86,6 @@ def take(x: Tensor, rows: Tensor) -> Tensor:
     return x[torch.arange(len(x), device=x.device)[:, None], rows]
 
 
-class _Rows(NamedTuple):
-    """Rows that the variants of one window have to compute, and which of them each row is."""
-
-    computed: tuple[NDArray[np.int64], ...]
-    of: tuple[NDArray[np.int64], ...]
-    is_substitution: NDArray[np.bool_]
-
-
 def shared_rows(
     offset: NDArray[np.int64], haplotypes: Haplotypes, *, stepped: bool = False
 ) -> list[NDArray[np.int64]]:
@@ -107,35 +100,52 @@ def shared_rows(
     stepped : bool
         Compute some rows twice, so that their number is one of `STEPS`.
     """
-    windows = [_rows(offset[w], haplotypes.at(w)) for w in range(len(offset))]
-    step = max(1, offset.shape[1] // STEPS) if stepped else 1
-    places, ref_ends, alt_ends, substitutions, others = (
-        _padded(rows, step) for rows in zip(*(window.computed for window in windows), strict=True)
-    )
-    place, of_ref, of_alt, of_kind = map(np.stack, zip(*(w.of for w in windows), strict=True))
-    is_other = ~np.stack([window.is_substitution for window in windows])
-    of_kind = of_kind + is_other * substitutions.shape[1]
-    return [places, place, ref_ends, of_ref, alt_ends, of_alt, substitutions, others, of_kind]
-
-
-def _rows(offset: NDArray[np.int64], haplotypes: Haplotypes) -> _Rows:
     ref, _, ref_len, alt_len = haplotypes
-    new = np.ones(len(offset), bool)
-    new[1:] = (np.diff(offset) != 0) | (np.diff(ref_len) != 0) | (ref[1:] != ref[:-1]).any(1)
-    single, all_starts = ref_len == 1, np.ones_like(new)
+    new, single = np.ones(offset.shape, bool), ref_len == 1
+    new[:, 1:] = (np.diff(offset) != 0) | (np.diff(ref_len) != 0)
+    new[:, 1:] |= (ref[:, 1:] != ref[:, :-1]).any(2)
     substitution = single & (alt_len == 1)
+    if new.all() and substitution.all():
+        return _nothing_but_ends(*offset.shape)
+    return _rows(new, single, substitution, max(1, offset.shape[1] // STEPS) if stepped else 1)
+
+
+@cache  # of few sizes; most batches are like this
+def _nothing_but_ends(n_windows: int, n_variants: int) -> list[NDArray[np.int64]]:
+    """Return the fields for substitutions of as many places."""
+    every = np.ones((n_windows, n_variants), bool)
+    return _rows(every, every, every, 1)
+
+
+def _rows(
+    new: NDArray[np.bool_],
+    single: NDArray[np.bool_],
+    substitution: NDArray[np.bool_],
+    step: int,
+) -> list[NDArray[np.int64]]:
+    """Return the fields from what each variant is, bool ``[W, G]`` each.
+
+    Parameters
+    ----------
+    new : NDArray
+        The first of its place.
+    single : NDArray
+        The reference allele has one base.
+    substitution : NDArray
+        So has the other.
+    step : int
+        Rows to compute are a multiple of it.
+    """
     # An end that is no row of its own is the one before it: the start.
-    place, places = _numbered(new)
-    number, ref_ends = _numbered(np.stack([new, new & ~single], 1).ravel())
-    of_alt, alt_ends = _numbered(np.stack([all_starts, ~substitution], 1).ravel())
-    of_ref = number.reshape(-1, 2)[places[place]].ravel()
-    of_substitution, substitutions = _numbered(substitution)
-    of_other, others = _numbered(~substitution)
-    return _Rows(
-        (places, ref_ends, alt_ends, substitutions, others),
-        (place, of_ref, of_alt, np.where(substitution, of_substitution, of_other)),
-        substitution,
-    )
+    places, place = _numbered(new, step)
+    ref_ends, of_ref = _numbered(_ends(new, new & ~single), step)
+    alt_ends, of_alt = _numbered(_ends(np.ones_like(new), ~substitution), step)
+    first = np.take_along_axis(places, place, 1)[..., None] * 2 + np.arange(2)
+    of_ref = np.take_along_axis(of_ref, first.reshape(of_ref.shape), 1)
+    substitutions, of_kind = _numbered(substitution, step)
+    others, of_other = _numbered(~substitution, step)
+    of_kind = np.where(substitution, of_kind, of_other + substitutions.shape[1])
+    return [places, place, ref_ends, of_ref, alt_ends, of_alt, substitutions, others, of_kind]
 
 
 def shared(fields: Sequence[Tensor]) -> Shared:
@@ -143,15 +153,19 @@ def shared(fields: Sequence[Tensor]) -> Shared:
     return Shared(Once(*fields[:2]), Once(*fields[2:4]), Once(*fields[4:6]), Kinds(*fields[6:]))
 
 
-def _numbered(is_new: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the number of each row's last new one, and the new rows."""
-    return np.cumsum(is_new) - 1, np.flatnonzero(is_new)
+def _ends(start: NDArray[np.bool_], end: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return starts and ends in turn, ``[W, G]`` each -> ``[W, 2 G]``."""
+    return np.stack([start, end], 2).reshape(len(start), -1)
 
 
-def _padded(windows: Sequence[NDArray[np.int64]], step: int) -> NDArray[np.int64]:
-    """Return the rows of each window, as many of each as a multiple of `step`; 0 fills them up."""
-    most = max(map(len, windows))
-    found = np.zeros((len(windows), most + -most % step), np.int64)
-    for out, rows in zip(found, windows, strict=True):
-        out[: len(rows)] = rows
-    return found
+def _numbered(is_new: NDArray[np.bool_], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the new rows of each window, and the number of each row's last new one.
+
+    Of new rows there are as many as a multiple of `step`; 0 fills them up.
+    """
+    number = is_new.cumsum(1) - 1
+    most = int(number[:, -1].max()) + 1
+    found = np.zeros((len(is_new), most + -most % step), np.int64)
+    windows, rows = np.nonzero(is_new)
+    found[windows, number[windows, rows]] = rows
+    return found, number

@@ -279,7 +279,7 @@ class Reader:
         n_windows: int,
     ) -> tuple[Call, ...]:
         """Return each batch of chunks, of a window and rows each, as tensors."""
-        rows = [np.stack([rows for _, rows in batch]) for batch in batches]
+        rows = [np.array([rows for _, rows in batch]) for batch in batches]
         variants = [_variants(strand, rows, self.device) for strand in strands]
         # A GPU chooses its kernels by size, so sizes come in steps there; a CPU does no more
         # than is needed.
@@ -359,7 +359,7 @@ def _variants(
     moved = [_moved(torch.from_numpy(array), device) for array in (offset, *rows)]
     cut = [array.split([rows.size for rows in batches]) for array in moved]
     return [
-        Variants(*(field.unflatten(0, rows.shape) for field in fields))
+        Variants(*(field.view(*rows.shape, *field.shape[1:]) for field in fields))
         for rows, fields in zip(batches, zip(*cut, strict=True), strict=True)
     ]
 
