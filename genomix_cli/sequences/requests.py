@@ -454,6 +454,12 @@ class ScoreRequest:
     embeddings: Path | None = option(
         None, "TSV or Parquet of embeddings: sample, e0, e1, ...", metavar="TABLE", writes=True
     )
+    bigwig: Path | None = option(
+        None,
+        "Folder for a bigWig of each track: predicted counts of bases (runs of profile)",
+        metavar="DIR",
+        writes=True,
+    )
     stats: Stats = None
     device: Device = "auto"
 

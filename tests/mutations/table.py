@@ -830,6 +830,21 @@ DIFFERENCES = [
         ("site.allele.pos]", "len(self.request.select)]"),
     ),
     *_of(
+        "sequences/score/tracks.py",
+        "unit/sequences/score/test_tracks.py",
+        ("[:, list(model.config.opposite)].flip(-1)", ".flip(-1)"),
+        (
+            "counts[:, list(model.config.opposite)].flip(-1)",
+            "counts[:, list(model.config.opposite)]",
+        ),
+        ("sequences.windows.start[some] + beside", "sequences.windows.start[some]"),
+        (
+            "yield Stretch(start, total[:, :done] / covering[:done])",
+            "yield Stretch(start, total[:, :done])",
+        ),
+        ("known & (sequences.windows.contig == number)", "sequences.windows.contig == number"),
+    ),
+    *_of(
         "sequences/explain/motifs.py",
         "unit/sequences/explain/test_motifs.py",
         ("if place in seen:", "if False:"),

@@ -36,6 +36,7 @@ from genomix_cli.sequences.requests import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, items_of, read_run
 from genomix_cli.sequences.score.embeddings import embed as embed_codes
 from genomix_cli.sequences.score.embeddings import encoder_of
+from genomix_cli.sequences.score.tracks import check_placed, write_tracks
 from genomix_cli.sequences.trained import TASK, Classifier, of_run
 
 log = logging.getLogger("genomix")
@@ -103,6 +104,8 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     answer = _answer(run, request)
     sequences = open_sequences(request.sequences)
     check_fits(run.config, sequences, request.sequences)
+    if request.bigwig:
+        check_placed(sequences, request.sequences)
     known = known_sequences(sequences.codes)
     started, scores, level = time.perf_counter(), None, float("nan")
     if answer == RETRIEVAL:
@@ -128,6 +131,8 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     if request.embeddings:
         table = _embedding_table(run, sequences, known, device)
         write_table(table, request.embeddings, forms[1], made)
+    if request.bigwig:
+        write_tracks(profiles.model_of(run, device), sequences, known, request.bigwig)
     seconds = time.perf_counter() - started
     for text in made.seen:
         log.warning("%s: %s", request.sequences, text)
@@ -162,6 +167,9 @@ def _answer(run: StoredRun, request: ScoreRequest) -> str:
         raise UsageError("is where -o goes already", where=request.embeddings)
     if request.embeddings and ANSWERS[task] == ACTIVITY:
         raise UsageError(f"a run of {task} has no embeddings", where="--embeddings")
+    if request.bigwig and task != profiles.TASK:
+        what, needed = f"a run of {task} predicts no profiles", "genomix train --task profile"
+        raise UsageError(what, where="--bigwig", expected=f"a run of {needed}")
     return ANSWERS[task]
 
 

@@ -1,0 +1,148 @@
+"""Predicted profiles as bigWig files: counts of each base along the genome.
+
+A base has the counts of its window times the share that the profile gives it, as the files of
+predictions of BPNet and ChromBPNet do; where windows overlap, the mean of theirs.
+
+Letters: n windows, B of them, K tracks, O bases of a profile, m bases of a stretch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genomix_cli.comparison.study import Floats
+from genomix_cli.errors import DataError
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.learning.profiles import ProfileModel
+from genomix_cli.progress import track
+from genomix_cli.provenance import atomic_path
+from genomix_cli.sequences.profile.predict import answers
+from genomix_cli.sequences.profile.windows import BLOCK
+
+
+class Stretch(NamedTuple):
+    """Bases that lie side by side.
+
+    Attributes
+    ----------
+    start : int
+        0-based.
+    values : NDArray
+        float64 ``[K, m]``: counts of each base.
+    """
+
+    start: int
+    values: Floats
+
+
+def check_placed(sequences: Sequences, where: Path) -> None:
+    """Refuse sequences whose place in a genome is not known.
+
+    Raises
+    ------
+    DataError
+    """
+    if sequences.windows is None:
+        raise DataError(
+            "says of no sequence where it lies in a genome, which --bigwig needs",
+            where=where,
+            hint="genomix prepare sequences GENOME.fa --window 1000, or --regions FILE.bed",
+        )
+
+
+def write_tracks(
+    model: ProfileModel, sequences: Sequences, known: NDArray[np.bool_], folder: Path
+) -> None:
+    """Write ``NAME.bw`` for each track into a folder, which is made if there is none.
+
+    Parameters
+    ----------
+    model : ProfileModel
+        In evaluation mode.
+    sequences : Sequences
+        Windows of a genome.
+    known : NDArray
+        bool ``[n]``: windows to predict.
+    folder : Path
+    """
+    import pyBigWig
+
+    assert sequences.windows is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    lengths = _lengths(sequences, model.config.length)
+    with ExitStack() as stack:
+        files = []
+        for output in model.config.outputs:
+            draft = stack.enter_context(atomic_path(folder / f"{output.name}.bw"))
+            files.append(pyBigWig.open(str(draft), "w"))
+            stack.callback(files[-1].close)
+            files[-1].addHeader(list(lengths.items()))
+        for number, contig in enumerate(lengths):
+            rows = np.flatnonzero(known & (sequences.windows.contig == number))
+            rows = rows[np.argsort(sequences.windows.start[rows], kind="stable")]
+            for stretch in joined(_predicted(model, sequences, rows, contig)):
+                for file, values in zip(files, stretch.values, strict=True):
+                    counts = values.astype(np.float32).tolist()
+                    file.addEntries(contig, stretch.start, values=counts, span=1, step=1)
+
+
+def _lengths(sequences: Sequences, length: int) -> dict[str, int]:
+    """Return the length of each contig; where the file does not say, the end of its windows."""
+    assert sequences.windows is not None
+    found = {}
+    for number, (contig, known) in enumerate(sequences.contigs.items()):
+        starts = sequences.windows.start[sequences.windows.contig == number]
+        found[contig] = max(known, int(starts.max(initial=-length)) + length, 1)
+    return found
+
+
+def _predicted(
+    model: ProfileModel, sequences: Sequences, rows: NDArray[np.int64], contig: str
+) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Yield the starts of profiles and their counts ``[B, K, O]`` on the forward strand."""
+    assert sequences.windows is not None
+    size = model.config.profile
+    beside = (model.config.length - size) // 2
+    for at in track(range(0, len(rows), BLOCK), f"predicting {contig}") if len(rows) else ():
+        some = rows[at : at + BLOCK]
+        answer = answers(model, torch.from_numpy(np.array(sequences.codes[some])))
+        counts = (
+            answer.profile.double().softmax(-1)
+            * answer.counts.double().expm1().clamp(min=0)[..., None]
+        )
+        turned = counts[:, list(model.config.opposite)].flip(-1)
+        forward = torch.from_numpy(sequences.windows.strand[some] >= 0)[:, None, None]
+        yield sequences.windows.start[some] + beside, counts.where(forward, turned).numpy()
+
+
+def joined(blocks: Iterator[tuple[NDArray[np.int64], Floats]]) -> Iterator[Stretch]:
+    """Yield stretches of bases, in order and with no base twice: the mean of all profiles there.
+
+    Parameters
+    ----------
+    blocks : iterator of (NDArray, NDArray)
+        Starts of profiles, int64 ``[B]``, ascending through all blocks, and their values, float64
+        ``[B, K, O]``.
+    """
+    start, total, covering = 0, np.zeros((0, 0)), np.zeros(0)
+    for starts, values in blocks:
+        n_tracks, size = values.shape[1:]
+        for first, profile in zip(starts.tolist(), values, strict=True):
+            # Bases before this profile are done.
+            done = min(max(first - start, 0), len(covering))
+            if done:
+                yield Stretch(start, total[:, :done] / covering[:done])
+            start, total, covering = first, total[:, done:], covering[done:]
+            more = size - len(covering)
+            total = np.concatenate([total.reshape(n_tracks, -1), np.zeros((n_tracks, more))], 1)
+            covering = np.concatenate([covering, np.zeros(more)]) + 1
+            total += profile
+    if len(covering):
+        yield Stretch(start, total / covering)
