@@ -19,7 +19,14 @@ BYTES = b"something that cannot be made again"
 #: Options that write a path, in all commands; a new one is added here.
 WRITING = {
     *("--output", "--stats", "--json", "--report", "--plots", "--summary", "--attention"),
-    *("--embeddings", "--fasta-output", "--mutagenesis", "--save-background", "--browser"),
+    *(
+        "--embeddings",
+        "--fasta-output",
+        "--mutagenesis",
+        "--save-background",
+        "--browser",
+        "--bigwig",
+    ),
     *("--motif-table", "--motif-summary", "--multiqc"),
 }
 
