@@ -173,6 +173,16 @@ ENGINE = [
         ("self.config.use_sequence and bool(self.config.tracks)", "True"),
     ),
     *_of(
+        "variants/train/dataset.py",
+        "unit/variants/train/test_dataset.py",
+        ("        if epoch != self.epoch:\n            self.set_epoch(epoch)\n", ""),
+    ),
+    *_of(
+        "variants/train/supervised.py",
+        "unit/variants/train/test_dataset.py",
+        ("persistent_workers=request.workers > 0", "persistent_workers=False"),
+    ),
+    *_of(
         "learning/strategies.py",
         "unit/learning/test_strategies.py",
         ('return "ddp" if every', 'return "ddp" if not every'),

@@ -192,8 +192,9 @@ class Layer(nn.Module):
     def context(self, x: Tensor, bias: Tensor, blocks: Tensor) -> tuple[Tensor, KeyValue]:
         """Window stream: ``[W, S, d]`` -> the same, and its keys and values."""
         q, k, v = self.attention.project(self.norm_attention(x))
-        x = x + self.dropout(self.attention.merge(biased_attention(q, k, v, bias, blocks)))
-        return x + self.dropout(self.mlp(self.norm_mlp(x))), _compact(k, v)
+        kept = _compact(k, v)
+        x = x + self.dropout(self.attention.merge(biased_attention(q, *kept, bias, blocks)))
+        return x + self.dropout(self.mlp(self.norm_mlp(x))), kept
 
     def key_value(self, x: Tensor) -> KeyValue:
         """Return the keys and values that variants read, without the layer's output."""

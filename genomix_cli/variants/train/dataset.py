@@ -5,7 +5,7 @@ Letters in shapes: W windows, G variants per window, N bins, M tracks, H haploty
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import encode
+from genomix_cli.learning.processes import share
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records import inputs
 
@@ -230,7 +231,14 @@ class VariantDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.placements)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, at: int | tuple[int, int]) -> Item:
+        """Return an item of the current epoch, or of an epoch and its number there.
+
+        So a process that reads ahead learns of a new epoch with its first item.
+        """
+        epoch, index = at if isinstance(at, tuple) else (self.epoch, at)
+        if epoch != self.epoch:
+            self.set_epoch(epoch)
         placement = self.placements[index]
         table = self.shard.variants
         alleles = [
@@ -263,6 +271,30 @@ class VariantDataset(Dataset[Item]):
         if self.augment and rng.random() < 0.5:
             return reverse_strand(item, self.shard, placement, alleles)
         return item
+
+
+class Order:
+    """Items of the epoch of a data set at the time when they are asked for, as a loader takes them.
+
+    Parameters
+    ----------
+    dataset : VariantDataset
+    own : tuple of int
+        Rank of this process, and how many share an epoch.
+    """
+
+    def __init__(self, dataset: VariantDataset, own: tuple[int, int] = (0, 1)) -> None:
+        self._dataset, self._own = dataset, own
+
+    def _indices(self) -> list[int]:
+        return share(self._dataset.order(), *self._own, pad=self._dataset.augment)
+
+    def __len__(self) -> int:
+        return len(self._indices())
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self._dataset.epoch
+        return ((epoch, index) for index in self._indices())
 
 
 def reverse_strand(

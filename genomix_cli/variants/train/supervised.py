@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from genomix_cli.formats.seen import read_seen
 from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.learning.processes import first_process, rank_and_world_size, share
+from genomix_cli.learning.processes import first_process, rank_and_world_size
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
@@ -29,7 +30,7 @@ from genomix_cli.variants.records.seen import seen_alleles
 from genomix_cli.variants.requests import TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.calibrations import fit_calibrations
-from genomix_cli.variants.train.dataset import VariantDataset, collate
+from genomix_cli.variants.train.dataset import Order, VariantDataset, collate
 from genomix_cli.variants.train.held_out import CONTROL_VARIANTS, controls, frame, metrics_of
 from genomix_cli.variants.train.multiqc import write_multiqc
 from genomix_cli.variants.train.objectives import LossWeights
@@ -90,8 +91,8 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
     )
     best = fit_task(
         task,
-        lambda epoch: _loader(train, request, rank_and_world_size(), epoch),
-        lambda: _loader(valid, request, rank_and_world_size()),
+        _loaders(train, request),
+        _loaders(valid, request),
         request,
         _advice(request, module),
     )
@@ -336,17 +337,29 @@ def _dataset(
     )
 
 
+def _loaders(dataset: VariantDataset, request: TrainRequest) -> Callable[..., DataLoader[Any]]:
+    """Return the loader of each epoch: the same for all, so that its processes stay."""
+    # Made when first asked for, in one of several processes.
+    made = cache(lambda: _loader(dataset, request, rank_and_world_size()))
+
+    def loader(epoch: int = 0) -> DataLoader[Any]:
+        dataset.set_epoch(epoch)
+        return made()
+
+    return loader
+
+
 def _loader(
-    dataset: VariantDataset, request: TrainRequest, own: tuple[int, int] = (0, 1), epoch: int = 0
+    dataset: VariantDataset, request: TrainRequest, own: tuple[int, int] = (0, 1)
 ) -> DataLoader[Any]:
     """Return the part of an epoch that falls to one of several processes; by default all of it."""
-    dataset.set_epoch(epoch)
     return DataLoader(
         dataset,
         batch_size=request.windows_per_batch,
-        sampler=share(dataset.order(), *own, pad=dataset.augment),
+        sampler=Order(dataset, own),
         collate_fn=collate,
         num_workers=request.workers,
+        persistent_workers=request.workers > 0,
         pin_memory=resolve_device(request.device).type == "cuda",
     )
 

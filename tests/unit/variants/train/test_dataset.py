@@ -263,6 +263,26 @@ def test_an_epoch_has_as_many_variants_of_each_cell_type() -> None:
     assert drawn[0] != drawn[1] == drawn[2]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_is_kept_and_its_processes_read_the_epoch_that_is_asked_for(workers: int) -> None:
+    request: Any = SimpleNamespace(device="cpu", windows_per_batch=2, workers=workers)
+    kept, plain = supervised._loaders(make(True, seed=5), request), make(True, seed=5)
+    processes = set()
+    for epoch in (0, 1, 4, 1):
+        loader = kept(epoch)
+        found = [batch.row.tolist() for batch in loader]
+        plain.set_epoch(epoch)
+        order = plain.order()
+        assert len(loader) == len(found) == -(-len(order) // 2)
+        assert found == [
+            collate([plain[i] for i in order[at : at + 2]]).row.tolist()
+            for at in range(0, len(order), 2)
+        ]
+        if workers:
+            processes.add(tuple(worker.pid for worker in loader._iterator._workers))
+    assert len(processes) == bool(workers)
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_batches_for_a_gpu_are_pinned(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "resolve_device", torch.device)
