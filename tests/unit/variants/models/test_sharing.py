@@ -97,6 +97,16 @@ def test_places_differ_in_position_length_or_bases() -> None:
         assert shared_rows(offset[None], haps.at(None))[0].shape[1] == count
 
 
+def test_places_that_all_differ_are_not_taken_for_substitutions() -> None:
+    """A batch of nothing but substitutions is known beforehand; this is none."""
+    lengths = np.array([1, 0]), np.array([1, 2])
+    rows = Haplotypes(*(np.zeros((2, 5), np.uint8),) * 2, *lengths).at(None)
+    found = shared(tensors(shared_rows(np.array([[7, 8]]), rows)))
+    assert found.kinds.substitutions.tolist() == [[0]]
+    assert found.kinds.others.tolist() == [[1]]
+    assert found.alt_ends.rows.tolist() == [[0, 2, 3]]
+
+
 def test_both_ends_are_one_where_they_are_the_same() -> None:
     """Whatever is not computed reads the same k-mers as what is computed for it."""
     model = make_model(replace(SMALL, radius=16))
