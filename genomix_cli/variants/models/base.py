@@ -167,7 +167,7 @@ class VariantModel(nn.Module):
     def window(self, window: Window) -> Any:
         """Return everything about the windows that their variants share.
 
-        A tensor whose rows are windows, or tuples and lists of such.
+        A tensor whose rows are windows, tuples and lists of such, or None if they share nothing.
         """
         raise NotImplementedError
 

@@ -214,6 +214,8 @@ class Engine:
 
 def _windows_at(context: Any, at: slice | torch.Tensor) -> Any:
     """Return some of the windows of what a model knows of them."""
+    if context is None:
+        return None
     if isinstance(context, torch.Tensor):
         return context[at]
     parts = [_windows_at(part, at) for part in context]
