@@ -145,8 +145,12 @@ RECORDS = [
 ENGINE = [
     *_of(
         "variants/score/engine.py",
-        "unit/variants/score/test_score.py",
+        "unit/variants/score/test_engine.py",
         ("arrived()[:, work.columns]", "arrived()[:, : len(work.rows)]"),
+    ),
+    *_of(
+        "variants/score/engine.py",
+        "unit/variants/score/test_score.py",
         ("logits[0]) / len(logits)", "logits[0])"),
         ('finite(answers, "a score", check)', "answers"),
     ),
