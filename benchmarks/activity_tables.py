@@ -2,12 +2,14 @@
 
     python benchmarks/activity_tables.py --data DATA -o TABLES
 
-DATA holds lentimpra_agarwal2025/, mattioli2019_tss_mpra/, dhs_dnadiffusion/, gue_human/ and
-satmut_kircher2019/. Written into TABLES, with columns id, sequence, group, split:
+DATA holds lentimpra_agarwal2025/, mattioli2019_tss_mpra/, dhs_dnadiffusion/, gue_human/,
+hg38_chr22/ and satmut_kircher2019/. Written into TABLES, with columns id, sequence, group, split:
 
 lentimpra.tsv  200 bp; HepG2, WTC11: log2 activity in the cell line's library; K562: in a joint one
 mattioli.tsv   144 bp; HUES64, mESC: log2 activity
 dhs.tsv        200 bp; cell: the one cell type of four where the site is open
+open.tsv       200 bp; open_CELL: yes for the sites of dhs.tsv open in the cell, no for places of
+               chr22 with as many G and C that are closed in all cell types known of
 gue_TASK.tsv   TASK: bound, yes or no (tf0 to tf4, 101 bp), or promoter (prom_core_all 70 bp,
                prom_300_all 300 bp)
 
@@ -20,24 +22,30 @@ share 24 bases are in one group there.
 from __future__ import annotations
 
 import argparse
+import gzip
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyBigWig
 from numpy.typing import NDArray
 from real_data import CELLS, constructs
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode, reverse_complement
+from genomix_cli.genome.alphabet import UNKNOWN_BASE, decode, encode, reverse_complement
 
 SHARED = 24
 NO_WORD = np.uint64(4**SHARED)
 PIECE = 20_000
-MATTIOLI_BASES = 144
+MATTIOLI_BASES, DHS_BASES = 144, 200
 GUE = ("tf0", "tf1", "tf2", "tf3", "tf4", "prom_core_all", "prom_300_all")
+#: Closed places of chr22 for each open site; their margin to a site or peak, and the share of
+#: places, those with the strongest signal of a cell type, that are not called closed.
+CLOSED, MARGIN, STRONG = 2, 500, 0.2
+CHR22, SEED = "chr22", 1
 #: Parts of the authors under the names that all tables have.
 PARTS = {"training": "train", "dev": "validation"}
 
@@ -55,6 +63,7 @@ def main() -> None:
         "mattioli": mattioli(options.data),
         "dhs": dhs(options.data),
     }
+    tables["open"] = open_sites(options.data, tables["dhs"])
     tables |= {f"gue_{task}": table for task, table in gue(options.data).items()}
     print(f"| table | rows | left out: {SHARED} bases of Kircher | train | validation | test |")
     print("|---|---|---|---|---|---|")
@@ -108,6 +117,83 @@ def dhs(data: Path) -> pd.DataFrame:
     rows = read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
     columns = {"id": rows["dhs_id"], "sequence": rows["sequence"], "cell": rows["TAG"].map(CELLS)}
     return arranged(pd.DataFrame(columns), rows["dhs_id"], rows["data_label"].replace(PARTS))
+
+
+def open_sites(data: Path, sites: pd.DataFrame) -> pd.DataFrame:
+    """The sites of ``dhs.tsv``, and closed places of chr22 with as many G and C.
+
+    Whether a site is open in the other cell types as well is left open. Neighbours on chr22 are in
+    one part.
+    """
+    chromosome = read_chr22(data)
+    starts = closed_starts(data, chromosome)
+    wanted = gc_counts(np.stack([encode(sequence) for sequence in sites["sequence"]]))
+    starts = starts[alike(wanted, gc_at(chromosome, starts), CLOSED)]
+    sequences = [decode(chromosome[start : start + DHS_BASES]) for start in starts]
+    names = [f"{CHR22}_{start}" for start in starts]
+    block = pd.Series([f"{CHR22}_{start // 1_000_000}" for start in starts])
+    closed = arranged(pd.DataFrame({"id": names, "sequence": sequences}), block)
+    cells = [f"open_{cell}" for cell in sorted(CELLS.values())]
+    closed[cells] = "no"
+    opened = sites.drop(columns="cell")
+    for cell in cells:
+        opened[cell] = np.where("open_" + sites["cell"] == cell, "yes", "")
+    return pd.concat([opened, closed], ignore_index=True)
+
+
+def closed_starts(data: Path, chromosome: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Starts of the places of chr22, every 50 bases, where no cell type known of is open."""
+    folder = data / "hg38_chr22" / "tracks"
+    barred = chromosome >= UNKNOWN_BASE
+    rows = read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
+    spans = [rows.loc[rows["chr"] == CHR22, ["start", "end"]].astype(int).to_numpy()]
+    for path in sorted(folder.glob("K562.*.narrowPeak.gz")):
+        peaks = pd.read_csv(path, sep="\t", header=None, usecols=[0, 1, 2])
+        spans.append(peaks.loc[peaks[0] == CHR22, [1, 2]].to_numpy())
+    for low, high in np.concatenate(spans):
+        barred[max(low - MARGIN, 0) : high + MARGIN] = True
+    starts = np.arange(0, len(chromosome) - DHS_BASES, 50)
+    free = window_sums(barred, starts) == 0
+    for path in sorted(folder.glob("acc.*.chr22.bw")):
+        with pyBigWig.open(str(path)) as track:
+            values = np.nan_to_num(track.values(CHR22, 0, len(chromosome), numpy=True))
+        signal = window_sums(values, starts)
+        free &= signal < np.quantile(signal[free], 1 - STRONG)
+    return starts[free]
+
+
+def window_sums(values: NDArray, starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sums of the 200 values from each start."""
+    total = np.concatenate([[0], np.cumsum(values, dtype=np.float64)])
+    return total[starts + DHS_BASES] - total[starts]
+
+
+def gc_counts(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Number of G and C of each row."""
+    return ((codes == 1) | (codes == 2)).sum(-1)
+
+
+def gc_at(chromosome: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of G and C of the 200 bases from each start."""
+    strong = (chromosome == 1) | (chromosome == 2)
+    return window_sums(strong, starts).astype(np.int64)
+
+
+def alike(wanted: NDArray[np.int64], counts: NDArray[np.int64], times: int) -> NDArray[np.int64]:
+    """Rows of `counts`, each once, with every wanted count `times` as often, or as far as there."""
+    rng = np.random.default_rng(SEED)
+    order = rng.permutation(len(counts))
+    rows = [
+        order[counts[order] == count][: times * n]
+        for count, n in zip(*np.unique(wanted, return_counts=True), strict=True)
+    ]
+    return np.sort(np.concatenate(rows))
+
+
+def read_chr22(data: Path) -> NDArray[np.uint8]:
+    """Codes of chr22."""
+    with gzip.open(data / "hg38_chr22" / "chr22.fa.gz", "rt") as lines:
+        return encode("".join(line.strip() for line in lines if not line.startswith(">")))
 
 
 def gue(data: Path) -> dict[str, pd.DataFrame]:

@@ -1,6 +1,6 @@
 """A model on the real variants of 29 saturation-mutagenesis experiments, beside its peers.
 
-    python benchmarks/real_variants.py --data DATA --tables TABLES [--model NAME] -o OUT
+    python benchmarks/real_variants.py --data DATA --tables TABLES [--model NAME] [--peer NAME] -o OUT
 
 DATA holds satmut_kircher2019/, mpra_dragonn_convmodel/ and motifs/; TABLES is what
 benchmarks/activity_tables.py made of DATA. The variants are SNVs of Kircher et al. 2019
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--model", help="name or folder for `genomix score`")
-    parser.add_argument("--simulated", default="gmt-mini-sim", help="peer; empty for none")
+    parser.add_argument("--peer", action="append", default=[], help="another model; repeat")
     parser.add_argument("--field", help="column of the score", metavar="GENOMIX_...")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
@@ -72,7 +72,7 @@ def main() -> None:
     snvs, table = kircher(options.data)
     lentimpra = read_table(options.tables / "lentimpra.tsv")
     scores = peer_scores(options.data, lentimpra, snvs)
-    for model in filter(None, (options.simulated, options.model)):
+    for model in filter(None, (*options.peer, options.model)):
         field = options.field if model == options.model else None
         name = Path(model).name
         scores[name] = genomix_scores(snvs, model, options.output / name, field)

@@ -5,29 +5,39 @@
 A network learns the answers, and above all their differences (distillation). TABLES is what
 benchmarks/activity_tables.py made of DATA. Sequences are 200 bp: the rows of lentimpra.tsv and
 dhs.tsv to learn from, stretches of two neighbouring tiles of mattioli.tsv, and, a quarter, places
-of chr22 (DATA/hg38_chr22). The teachers are the ridges on 7-mers, fitted here to the rows to learn
-from, and MPRA-DragoNN (DATA/mpra_dragonn_convmodel, MIT licence); each counts by its weight, in
-units of the standard deviation of its differences. As in the tables, no sequence shares 24 bases
-with an element of Kircher et al. 2019.
+of chr22 (DATA/hg38_chr22). Teachers of activity are ridges on 7-mers, fitted here to the rows of
+lentimpra.tsv to learn from, and MPRA-DragoNN (DATA/mpra_dragonn_convmodel, MIT licence); those of
+accessibility are ridges on 7-mers fitted to open.tsv, one for each cell type. Each counts by its
+weight, in units of the standard deviation of its differences. As in the tables, no sequence shares
+24 bases with an element of Kircher et al. 2019.
 
-Written are the columns id, pair, sequence, teacher: two rows per pair, of which the first is real.
+Written are the columns id, pair, sequence, teacher (of activity), open (of accessibility): two rows
+per pair, of which the first is real.
 About 10 minutes of one core for 200,000 pairs, most of it MPRA-DragoNN.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from activity_tables import read_table, shares_word
+from activity_tables import read_chr22, read_table, shares_word
 from real_data import constructs
-from sequence_peers import DRAGONN, Codes, Dragonn, Function, Values, fit_ridges, stacked
+from sequence_peers import (
+    DRAGONN,
+    Codes,
+    Dragonn,
+    Function,
+    Values,
+    fit_ridge,
+    fit_ridges,
+    stacked,
+)
 
-from genomix_cli.genome.alphabet import UNKNOWN_BASE, decode, encode
+from genomix_cli.genome.alphabet import UNKNOWN_BASE, decode
 
 BASES = 200
 #: Share of the pairs that lie anywhere on chr22.
@@ -40,6 +50,10 @@ CHANGES = (1.0, 0.3, 0.3, 0.3)
 TILES_SHARE = 30
 #: Pairs drawn beyond those asked for, as some are left out.
 SPARE = 0.02
+
+
+#: Penalty of the ridges of accessibility.
+OPEN_ALPHA = 1500.0
 
 
 class Teacher(NamedTuple):
@@ -69,8 +83,14 @@ def main() -> None:
     pool, chromosome = real_sequences(options.tables), read_chr22(options.data)
     drawn = draw(pool, chromosome, int(options.n * (1 + SPARE)) + 10, rng)
     pairs = without(drawn, constructs(options.data), options.n)
-    teachers = teachers_of(options.data, read_table(options.tables / "lentimpra.tsv"))
-    write(options.output, pairs, answers(teachers, pairs))
+    lentimpra, sites = (
+        read_table(options.tables / f"{name}.tsv") for name in ("lentimpra", "open")
+    )
+    columns = {
+        "teacher": teachers_of_activity(options.data, lentimpra),
+        "open": teachers_of_accessibility(sites),
+    }
+    write(options.output, pairs, {name: answers(each, pairs) for name, each in columns.items()})
 
 
 def real_sequences(tables: Path) -> Codes:
@@ -92,12 +112,6 @@ def neighbours(tiles: pd.DataFrame) -> Codes:
         if first and first.endswith(second[:TILES_SHARE]):
             joined.append(first + second[TILES_SHARE:])
     return stacked(pd.Series(joined))
-
-
-def read_chr22(data: Path) -> Codes:
-    """Codes of chr22."""
-    with gzip.open(data / "hg38_chr22" / "chr22.fa.gz", "rt") as lines:
-        return encode("".join(line.strip() for line in lines if not line.startswith(">")))
 
 
 def draw(pool: Codes, chromosome: Codes, n: int, rng: np.random.Generator) -> Pairs:
@@ -135,11 +149,23 @@ def without(drawn: Pairs, elements: dict[str, str], n: int) -> Pairs:
     return Pairs(drawn.real[kept], drawn.changed[kept])
 
 
-def teachers_of(data: Path, lentimpra: pd.DataFrame) -> list[Teacher]:
-    """The teachers: three ridges count together as much as MPRA-DragoNN."""
+def teachers_of_activity(data: Path, lentimpra: pd.DataFrame) -> list[Teacher]:
+    """Three ridges, which count together as much as MPRA-DragoNN."""
     ridges = fit_ridges(lentimpra[lentimpra["split"] == "train"]).values()
     network = Teacher(Dragonn(data / DRAGONN).both_strands, 1.0)
     return [*(Teacher(ridge, 1 / 3) for ridge in ridges), network]
+
+
+def teachers_of_accessibility(sites: pd.DataFrame) -> list[Teacher]:
+    """A ridge for each cell type: open there, or closed wherever it is known."""
+    learned = sites[sites["split"] == "train"]
+    teachers = []
+    for name in learned.columns[learned.columns.str.startswith("open_")]:
+        known = learned[learned[name] != ""]
+        opened = (known[name] == "yes").to_numpy(np.float64)
+        ridge = fit_ridge(stacked(known["sequence"]), opened, OPEN_ALPHA)
+        teachers.append(Teacher(ridge, 1.0))
+    return teachers
 
 
 def answers(teachers: list[Teacher], pairs: Pairs) -> tuple[Values, Values]:
@@ -153,25 +179,22 @@ def answers(teachers: list[Teacher], pairs: Pairs) -> tuple[Values, Values]:
     return real, other
 
 
-def write(path: Path, pairs: Pairs, answer: tuple[Values, Values]) -> None:
-    """Two rows per pair, the real sequence first."""
+def write(path: Path, pairs: Pairs, columns: dict[str, tuple[Values, Values]]) -> None:
+    """Two rows per pair, the real sequence first, with a column for each kind of answer."""
     names = np.arange(len(pairs.real)).astype(str)
-    halves = [
-        pd.DataFrame(
-            {
-                "id": np.char.add(names, f"_{kind}"),
-                "pair": names,
-                "sequence": [decode(codes) for codes in sequences],
-                "teacher": values.round(5),
-            }
-        )
-        for kind, sequences, values in zip(Pairs._fields, pairs, answer, strict=True)
-    ]
-    table = pd.concat(halves).sort_index(kind="stable")
-    table.to_csv(path, sep="\t", index=False)
-    difference = answer[1] - answer[0]
-    print(f"{len(names):,} pairs; SD of answers {answer[0].std():.3f}, of differences", end=" ")
-    print(f"{difference.std():.3f}")
+    halves = []
+    for number, (kind, sequences) in enumerate(zip(Pairs._fields, pairs, strict=True)):
+        half = {
+            "id": np.char.add(names, f"_{kind}"),
+            "pair": names,
+            "sequence": [decode(codes) for codes in sequences],
+        }
+        half |= {name: answer[number].round(5) for name, answer in columns.items()}
+        halves.append(pd.DataFrame(half))
+    pd.concat(halves).sort_index(kind="stable").to_csv(path, sep="\t", index=False)
+    print(f"{len(names):,} pairs; SD of answers and of differences:")
+    for name, (real, changed) in columns.items():
+        print(f"  {name} {real.std():.3f} {(changed - real).std():.3f}")
 
 
 if __name__ == "__main__":

@@ -25,11 +25,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from activity_tables import read_table
+from activity_tables import read_chr22, read_table
 from real_data import UDACHA
 from real_variants import genomix_scores
 from sequence_peers import Codes, Snvs, peer_scores
-from teacher_pairs import read_chr22
 
 from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
 from genomix_cli.comparison.metrics.binary import auroc, pearson

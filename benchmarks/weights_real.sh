@@ -8,6 +8,7 @@ DATA=${1:?usage: benchmarks/weights_real.sh DATA WORK}
 WORK=${2:?usage: benchmarks/weights_real.sh DATA WORK}
 HERE=$(cd "$(dirname "$0")" && pwd)
 MEMBERS=${MEMBERS:-3} EPOCHS=${EPOCHS:-8} PAIRS=${PAIRS:-150000}
+MORE_EPOCHS=${MORE_EPOCHS:-4} MORE_PAIRS=${MORE_PAIRS:-200000}
 mkdir -p "$WORK"
 export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1 OMP_NUM_THREADS=1
 
@@ -31,10 +32,21 @@ done
 prepare "$WORK/pairs.tsv" --group pair --keep teacher "${adaptors[@]}" \
     --assay "distilled MPRA" --unit "SD of changes"
 
-genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-out splits "${also[@]}" \
+# First what elements do, and whatever else tells of motifs.
+genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/first" --hold-out splits "${also[@]}" \
     --motifs "$DATA/motifs/JASPAR2024_CORE_vertebrates_nonredundant.meme.gz" \
     --pairs "$WORK/pairs.h5" --set members="$MEMBERS" --epochs "$EPOCHS" --seed 1 \
     --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher"]'
+
+# Then which places are open, with other pairs, more of them, and teachers of accessibility too.
+python "$HERE/teacher_pairs.py" --data "$DATA" --tables "$WORK/tables" -o "$WORK/more_pairs.tsv" -n "$MORE_PAIRS" --seed 2
+prepare "$WORK/tables/open.tsv" "${parts[@]}" "${adaptors[@]}"
+prepare "$WORK/more_pairs.tsv" --group pair --keep teacher --keep open "${adaptors[@]}" --assay distilled --unit "SD of changes"
+genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-out splits --init "$WORK/first" \
+    --also "$WORK/open.h5" --also "$WORK/mattioli.h5" --also "$WORK/dhs.h5" \
+    --pairs "$WORK/more_pairs.h5" --set members="$MEMBERS" --epochs "$MORE_EPOCHS" --seed 11 \
+    --set own_share=0.25 --set pair_batch=128 \
+    --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher", "open", "open", "open"]'
 
 # What scores are ranked among: variants of people on chr22 (of the file's sets, those of 1000 Genomes), and SNVs at
 # random places there. Those saved last are the ones to rank among unless others are asked for.
@@ -48,6 +60,8 @@ done
 genomix doctor --store -m "$WORK/gmt-mini"
 
 # Validation, by which a choice between models is made: allele-specific accessibility.
-python "$HERE/udacha.py" --data "$DATA" --tables "$WORK/tables" --model "$WORK/gmt-mini" -o "$WORK/udacha"
+python "$HERE/udacha.py" --data "$DATA" --tables "$WORK/tables" --model "$WORK/first" --model "$WORK/gmt-mini" \
+    -o "$WORK/udacha"
 # The test, once: saturation mutagenesis.
-python "$HERE/real_variants.py" --data "$DATA" --tables "$WORK/tables" --model "$WORK/gmt-mini" -o "$WORK/kircher"
+python "$HERE/real_variants.py" --data "$DATA" --tables "$WORK/tables" --peer gmt-mini-sim --peer "$WORK/first" \
+    --model "$WORK/gmt-mini" -o "$WORK/kircher"

@@ -17,11 +17,12 @@ from teacher_pairs import (
     answers,
     draw,
     neighbours,
+    teachers_of_accessibility,
     without,
     write,
 )
 
-from genomix_cli.genome.alphabet import decode
+from genomix_cli.genome.alphabet import decode, encode
 
 CHROMOSOME = np.concatenate(
     [np.full(500, 4, np.uint8), np.random.default_rng(0).integers(0, 4, 3000).astype(np.uint8)]
@@ -92,10 +93,31 @@ def test_tiles_of_a_site_are_joined_where_they_overlap() -> None:
 def test_a_table_has_two_rows_per_pair(tmp_path: Path) -> None:
     pairs = some_pairs(12)
     answer = answers([Teacher(gc_content, 1.0)], pairs)
-    write(tmp_path / "pairs.tsv", pairs, answer)
+    twice = answers([Teacher(gc_content, 2.0)], pairs)
+    write(tmp_path / "pairs.tsv", pairs, {"teacher": answer, "open": twice})
     table = pd.read_csv(tmp_path / "pairs.tsv", sep="\t")
-    assert list(table) == ["id", "pair", "sequence", "teacher"]
+    assert list(table) == ["id", "pair", "sequence", "teacher", "open"]
     assert table["pair"].tolist() == [i // 2 for i in range(24)]
     assert table["id"].is_unique
     assert table["sequence"].tolist()[1::2] == [decode(codes) for codes in pairs.changed]
     assert table["teacher"].to_numpy()[::2] == pytest.approx(answer[0], abs=1e-5)
+    assert table["open"].to_numpy()[1::2] == pytest.approx(twice[1], abs=1e-5)
+
+
+def test_each_cell_type_has_a_teacher_of_accessibility() -> None:
+    """Each knows the word of its own sites; those of the other cell type are unknown to it."""
+    word, filler = "GATTACA" * 4, "C" * (BASES - 28)
+    rows = [(word + filler, "train", "yes", ""), ("C" * BASES, "train", "no", "no")] * 40
+    other_word = "CGTCAGG" * 4
+    rows += [(other_word + filler, "train", "", "yes")] * 40
+    # Not to be learned from: the word on the wrong side.
+    rows += [(word + filler, "test", "no", "no")] * 400
+    sites = pd.DataFrame(rows, columns=["sequence", "split", "open_A", "open_B"])
+    one, other = teachers_of_accessibility(sites)
+    plain, of_a, of_b = (
+        encode(each)[None] for each in ("C" * BASES, word + filler, other_word + filler)
+    )
+    assert one.function(of_a) > one.function(plain) + 0.01
+    assert other.function(of_b) > other.function(plain) + 0.01
+    assert one.function(of_a) > one.function(of_b) + 0.01
+    assert other.function(of_b) > other.function(of_a) + 0.01
