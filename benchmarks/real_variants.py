@@ -1,6 +1,6 @@
 """A model on the real variants of 29 saturation-mutagenesis experiments, beside its peers.
 
-    python benchmarks/real_variants.py --data DATA --tables TABLES [--model NAME] [--peer NAME] -o OUT
+    python benchmarks/real_variants.py --data DATA --tables TABLES [--model NAME] -o OUT
 
 DATA holds satmut_kircher2019/, mpra_dragonn_convmodel/ and motifs/; TABLES is what
 benchmarks/activity_tables.py made of DATA. The variants are SNVs of Kircher et al. 2019
@@ -10,7 +10,7 @@ contig, with the SNV in the middle of its window, and unknown bases beyond the e
 windows stay inside the element, so a model of activity has a second row, NAME (inside), for which
 its windows do too. Written into OUT: what `genomix score` reads and writes, scores.tsv with a row
 per SNV and a column per model, and experiments.tsv with the correlations. Without --model: the
-peers alone.
+peers alone, to which --peer adds models.
 
 Printed, as Markdown: Pearson's r of score and effect, and of their magnitudes, per experiment; its
 mean over all experiments, the nine of docs/benchmarks.md, and the six in HepG2; how far the model's
