@@ -127,8 +127,8 @@ def open_sites(data: Path, sites: pd.DataFrame) -> pd.DataFrame:
     """
     chromosome = read_chr22(data)
     starts = closed_starts(data, chromosome)
-    wanted = gc_counts(np.stack([encode(sequence) for sequence in sites["sequence"]]))
-    starts = starts[alike(wanted, gc_at(chromosome, starts), CLOSED)]
+    wanted = gc_counts(encode("".join(sites["sequence"])), np.arange(len(sites)) * DHS_BASES)
+    starts = starts[alike(wanted, gc_counts(chromosome, starts), CLOSED)]
     sequences = [decode(chromosome[start : start + DHS_BASES]) for start in starts]
     names = [f"{CHR22}_{start}" for start in starts]
     block = pd.Series([f"{CHR22}_{start // 1_000_000}" for start in starts])
@@ -168,15 +168,9 @@ def window_sums(values: NDArray, starts: NDArray[np.int64]) -> NDArray[np.float6
     return total[starts + DHS_BASES] - total[starts]
 
 
-def gc_counts(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Number of G and C of each row."""
-    return ((codes == 1) | (codes == 2)).sum(-1)
-
-
-def gc_at(chromosome: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+def gc_counts(codes: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number of G and C of the 200 bases from each start."""
-    strong = (chromosome == 1) | (chromosome == 2)
-    return window_sums(strong, starts).astype(np.int64)
+    return window_sums((codes == 1) | (codes == 2), starts).astype(np.int64)
 
 
 def alike(wanted: NDArray[np.int64], counts: NDArray[np.int64], times: int) -> NDArray[np.int64]:
