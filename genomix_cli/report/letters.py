@@ -73,6 +73,22 @@ def draw_letter(ax: Any, letter: str, column: int, height: float, alpha: float =
     ax.add_patch(PathPatch(fit.transform_path(outline), color=colour, alpha=alpha, lw=0))
 
 
+def spell(ax: Any, letters: str, size: float) -> None:
+    """Write the sequence below the axis, where attributions are too small to read."""
+    for column, letter in enumerate(letters):
+        ax.annotate(
+            letter,
+            (column, 0),
+            xytext=(0, -5),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=size,
+            color=BASE_COLOURS.get(letter, "k"),
+        )
+
+
 def limits(heights: NDArray[np.float64]) -> tuple[float, float]:
     """Return the ends of an axis that holds 0 and all heights, with a margin."""
     low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))

@@ -10,13 +10,13 @@ import numpy as np
 from genomix_cli.comparison.study import Floats
 from genomix_cli.report.canvas import GAIN, LOSS, PALE, Picture, grid
 from genomix_cli.report.letters import (
-    BASE_COLOURS,
     LINE_COLOUR,
     VARIANT_COLOUR,
     MotifBar,
     draw_letter,
     draw_motifs,
     limits,
+    spell,
 )
 
 # Bases whose letters are drawn, motifs over them, and sites that are named, at most.
@@ -134,17 +134,7 @@ def _letters(ax: Any, drawn: Drawn, start: int, stop: int) -> None:
     values = drawn.values[start:stop]
     for column, (letter, height) in enumerate(zip(drawn.letters[start:stop], values, strict=True)):
         draw_letter(ax, letter, column, float(height))
-        ax.annotate(
-            letter,
-            (column, 0),
-            xytext=(0, -5),
-            xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=6.5,
-            color=BASE_COLOURS.get(letter, "k"),
-        )
+    spell(ax, drawn.letters[start:stop], size=6.5)
     ax.axhline(0, color=LINE_COLOUR, lw=0.6)
     ax.set(xlim=(-0.5, stop - start - 0.5), ylim=limits(values), ylabel="logits")
     ticks = [column for column in range(stop - start) if (start + column + 1) % 10 == 0]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.report.canvas import GAIN, LOSS
 from genomix_cli.report.letters import (
-    BASE_COLOURS,
     LINE_COLOUR,
     VARIANT_COLOUR,
     MotifBar,
@@ -20,6 +19,7 @@ from genomix_cli.report.letters import (
     draw_motifs,
     limits,
     new_figure,
+    spell,
 )
 
 FloatArray = NDArray[np.float64]
@@ -162,7 +162,7 @@ def _draw_logos(axes: Any, picture: Picture) -> None:
     labels = [f"{picture.positions[t] + 1:,}" for t in ticks]
     axes[-1].set_xticks(ticks, labels)
     axes[-1].tick_params(labelbottom=True, pad=14)
-    _spell(axes[-1], picture.letters)
+    spell(axes[-1], picture.letters, size=7.5)
     middle = (picture.variant.start + picture.variant.stop - 1) / 2
     axes[0].annotate(
         picture.change,
@@ -173,22 +173,6 @@ def _draw_logos(axes: Any, picture: Picture) -> None:
         fontsize=10,
         fontweight="bold",
     )
-
-
-def _spell(ax: Any, letters: str) -> None:
-    """Write the sequence below the axis, where attributions are too small to read."""
-    for column, letter in enumerate(letters):
-        ax.annotate(
-            letter,
-            (column, 0),
-            xytext=(0, -5),
-            xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=7.5,
-            color=BASE_COLOURS.get(letter, "k"),
-        )
 
 
 def _round_columns(picture: Picture) -> list[int]:
