@@ -81,6 +81,11 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 
+def read_dhs(data: Path) -> pd.DataFrame:
+    """The sites of the DHS index, with all cells as text."""
+    return read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
+
+
 def lentimpra(data: Path) -> pd.DataFrame:
     """A row per construct; elements that overlap, in either orientation, are a group."""
     folder = data / "lentimpra_agarwal2025"
@@ -114,7 +119,7 @@ def mattioli(data: Path) -> pd.DataFrame:
 
 def dhs(data: Path) -> pd.DataFrame:
     """Sites that are open in one cell type of four."""
-    rows = read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
+    rows = read_dhs(data)
     columns = {"id": rows["dhs_id"], "sequence": rows["sequence"], "cell": rows["TAG"].map(CELLS)}
     return arranged(pd.DataFrame(columns), rows["dhs_id"], rows["data_label"].replace(PARTS))
 
@@ -145,7 +150,7 @@ def closed_starts(data: Path, chromosome: NDArray[np.uint8]) -> NDArray[np.int64
     """Starts of the places of chr22, every 50 bases, where no cell type known of is open."""
     folder = data / "hg38_chr22" / "tracks"
     barred = chromosome >= UNKNOWN_BASE
-    rows = read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
+    rows = read_dhs(data)
     spans = [rows.loc[rows["chr"] == CHR22, ["start", "end"]].astype(int).to_numpy()]
     for path in sorted(folder.glob("K562.*.narrowPeak.gz")):
         peaks = pd.read_csv(path, sep="\t", header=None, usecols=[0, 1, 2])

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from activity_tables import read_chr22, read_table
+from activity_tables import read_chr22, read_dhs, read_table
 from real_data import UDACHA
 from real_variants import genomix_scores
 from sequence_peers import Codes, Snvs, peer_scores
@@ -102,7 +102,7 @@ def dhs_start(low: int, high: int, summit: int) -> int:
 
 def places(data: Path, names: Collection[str]) -> list[Place]:
     """Return the places of the sequences with these ids."""
-    rows = read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
+    rows = read_dhs(data)
     rows = rows[rows["dhs_id"].isin(names)]
     starts = map(dhs_start, *(rows[name].astype(int) for name in ("start", "end", "summit")))
     return [Place(*each) for each in zip(rows["chr"], starts, rows["dhs_id"], strict=True)]

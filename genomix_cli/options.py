@@ -477,17 +477,15 @@ Attributions = Annotated[Path, Option("TSV of attributions to write", "-o --outp
 Page = Annotated[
     Path | None, Option("One self-contained HTML page of the run", metavar="HTML", writes=True)
 ]
-Motifs = Annotated[
-    str | None,
-    Option(
-        "Name motifs where attributions lie: of a MEME file, or consensus (12 families)",
-        "--motifs",
-        metavar="MEME",
-        choices=("consensus",),
-        open=True,
-        reads=True,
-    ),
-]
+NAME_MOTIFS = Option(
+    "Name motifs where attributions lie: of a MEME file, or consensus (12 families)",
+    "--motifs",
+    metavar="MEME",
+    choices=("consensus",),
+    open=True,
+    reads=True,
+)
+Motifs = Annotated[str | None, NAME_MOTIFS]
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 Precision = Annotated[
     str, Option("Numerical precision", choices=PRECISIONS, open=True, panel=_RUNNING)

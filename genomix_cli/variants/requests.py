@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -11,6 +11,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.tracks import cells, of_one_cell
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.options import (
+    NAME_MOTIFS,
     RARE,
     Contacts,
     Device,
@@ -513,16 +514,7 @@ def parse_baselines(text: str) -> tuple[str, ...]:
 class MotifOptions:
     """Motifs to name in what is explained, and what is written of them."""
 
-    source: str | None = option(
-        None,
-        "Name motifs where attributions lie: of a MEME file, or consensus (12 families)",
-        "--motifs",
-        metavar="MEME",
-        choices=("consensus",),
-        open=True,
-        reads=True,
-        panel=MOTIFS,
-    )
+    source: Annotated[str | None, replace(NAME_MOTIFS, panel=MOTIFS)] = None
     p_value: float | None = option(
         None,
         "Largest p-value of a site",
@@ -531,6 +523,7 @@ class MotifOptions:
         max=0.05,
         shown="1e-4, or more for few motifs",
         rare=True,
+        panel=MOTIFS,
     )
     table: Path | None = option(
         None,

@@ -289,7 +289,7 @@ def test_the_model_of_a_single_split_is_kept_once(case: Case, tmp_path: Path) ->
 def test_what_the_first_model_makes_of_some_items_is_kept(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of those held out in the first split, once."""
+    """Items that are held out in the first split are encoded, once."""
     monkeypatch.setattr("genomix_cli.comparison.contest.ENCODED", 3)
     seen: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""What alleles share is computed once, and each gets what it would get alone."""
+"""Rows that alleles share are computed once, and each allele gets what it would get alone."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_alleles_of_one_position_and_reference_are_of_one_place() -> None:
 
 
 def test_places_differ_in_position_length_or_bases() -> None:
-    """What stands beside each other and looks alike in all but one of these."""
+    """Neighbours that are alike in all but one of these are two places."""
     rows = Haplotypes(*(np.zeros((2, 5), np.uint8),) * 2, *(np.ones(2, np.int64),) * 2)
     same = np.array([7, 7])
     other = np.array([[0] * 5, [0, 0, 0, 0, 1]], np.uint8)

@@ -99,7 +99,7 @@ def some(n_windows: int) -> list[Target]:
 
 
 class Passes:
-    """How many windows, and how many groups of alleles, went through a model at once."""
+    """Record the numbers of windows, and of groups of alleles, of each call of a model."""
 
     def __init__(self, model: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
         self.windows: list[int] = []
