@@ -29,6 +29,8 @@ M = TypeVar("M", bound=nn.Module)
 
 #: Domain and task of the runs that train it.
 DOMAIN, TASK = "sequences", "activity"
+#: How the name of an output ends that stands for a cell type, where others are of an assay in it.
+OF_CELL = "_cell"
 # Filters that start from no motif: of about the size and the rarity of one.
 FREE_SCALE, FREE_THRESHOLD = 3.0, 2.0
 #: Places of the first layer that are averaged into one.
@@ -101,6 +103,26 @@ class Predicted:
         """The outputs that score variants: measured quantities, and those in the summary."""
         names = {*self._measured, *self.summary}
         return tuple(each for each in self.outputs if each.name in names)
+
+    def of_cell(self, cell: str) -> str:
+        """Return the name of the output of a cell type: ``CELL_cell``, or ``CELL`` itself.
+
+        Raises
+        ------
+        UsageError
+            If none that is reported is called so.
+        """
+        names = [output.name for output in self.reported]
+        for name in (cell + OF_CELL, cell):
+            if name in names:
+                return name
+        known = dict.fromkeys(name.removesuffix(OF_CELL) for name in names)
+        raise UsageError(
+            "the model predicts no activity there",
+            where="--cell",
+            expected=" or ".join(known),
+            found=cell,
+        )
 
     @property
     def _measured(self) -> tuple[str, ...]:

@@ -373,11 +373,13 @@ class GenomeFiles:
         metavar="SHARD.h5",
     )
     cell: str = option(
-        "", "Cell type to read of a shard that holds several, or all of them: all", rare=True
+        "",
+        "Cell type: to read of a shard of several, or all; or whose activity to predict",
+        rare=True,
     )
 
     def check(self) -> None:
-        """Refuse files without a reference, and a cell type where nothing says which there are.
+        """Refuse files without a reference.
 
         Raises
         ------
@@ -388,10 +390,6 @@ class GenomeFiles:
                 "no reference",
                 hint="give --fasta, set GENOMIX_FASTA, or put `fasta` under [score] "
                 "in the file of --config or GENOMIX_CONFIG",
-            )
-        if self.cell and self.shard is None:
-            raise UsageError(
-                "names the cell type to read of a shard: give --genome", where="--cell"
             )
 
 
@@ -581,6 +579,7 @@ class ExplainRequest:
     tracks: TracksOfOneCell = field(default_factory=dict)
     contacts: Contacts = None
     uncovered: Annotated[Uncovered, RARE] = None
+    cell: str = option("", "Cell type whose activity to explain, for models of activity", rare=True)
     attention: Path | None = option(
         None,
         "TSV of the attention rollout; descriptive only",

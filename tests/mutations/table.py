@@ -803,6 +803,16 @@ DIFFERENCES = [
         ),
     ),
     *_of(
+        "learning/activity.py",
+        "unit/variants/score/test_differences.py",
+        ("for name in (cell + OF_CELL, cell)", "for name in (cell, cell + OF_CELL)"),
+    ),
+    *_of(
+        "variants/explain/activity.py",
+        "unit/variants/explain/test_activity.py",
+        ("activity, cell=request.cell).weights", "activity).weights"),
+    ),
+    *_of(
         "variants/score/reading.py",
         "unit/variants/score/test_differences.py",
         ("core, allele.is_substitution].append(i)", "0, allele.is_substitution].append(i)"),
@@ -816,7 +826,9 @@ DIFFERENCES = [
         "variants/score/plan.py",
         "unit/variants/score/test_differences.py",
         ("b.statistic == self.statistic", "b.statistic"),
-        ('uncovered=None, cell="")', "uncovered=files.uncovered)"),
+        ("contacts=contacts, uncovered=None)", "contacts=contacts, uncovered=files.uncovered)"),
+        ("if config.reads_window else Given((), False)", ""),
+        ('"" if config.reads_window else request.genome.cell', '""'),
         ('precision="fp32", both_strands=True', "both_strands=True"),
     ),
     *_of(

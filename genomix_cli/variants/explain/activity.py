@@ -63,7 +63,7 @@ class ActivityExplainer:
         self.source = source
         self.request = request
         self.device = self.model.bases.device
-        weights = Differences.of(loaded.config.activity).weights()
+        weights = Differences.of(loaded.config.activity, cell=request.cell).weights()
         self.weights = torch.from_numpy(weights).to(self.device)
 
     def explain(self, site: Site) -> Explanation:

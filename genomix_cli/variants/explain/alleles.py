@@ -173,7 +173,18 @@ def _refuse_inapt(loaded: LoadedModel, request: ExplainRequest) -> None:
 
 
 def heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
-    """Return the request without files that the model does not read, and say so."""
+    """Return the request without files that the model does not read, and say so.
+
+    Raises
+    ------
+    UsageError
+        If a cell type is named to a model that tells none apart.
+    """
+    if loaded.module.reads_window and request.cell:
+        raise UsageError(
+            "names an output of a model of activity; this one explains the tracks that it is given",
+            where="--cell",
+        )
     ignored = [option for option, given in unread(request).items() if given]
     if loaded.module.reads_window or not ignored:
         return request

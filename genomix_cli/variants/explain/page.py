@@ -242,7 +242,9 @@ def background_of(loaded: LoadedModel, request: ExplainRequest, mode: Mode) -> B
         both_strands=not reads_window,
         mode=mode if reads_window else None,
     )
-    statistic = LOGITS if reads_window else Differences.of(config.activity).statistic
+    statistic = (
+        LOGITS if reads_window else Differences.of(config.activity, cell=request.cell).statistic
+    )
     stored = load_backgrounds(loaded.path, loaded.sha256, config.conditions())
     return holding((each for each in stored if each.statistic == statistic), conditions)
 

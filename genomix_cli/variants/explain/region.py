@@ -279,7 +279,7 @@ def _annotator(request: ExplainRequest, loaded: LoadedModel) -> Annotator:
         ranks=False,
         exclude_mismatches=False,
         has_logit=loaded.module.reads_window,
-        differences=Differences.of(config.activity),
+        differences=Differences.of(config.activity, cell=request.cell),
     )
 
 

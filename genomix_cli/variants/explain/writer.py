@@ -213,5 +213,7 @@ def made_by(
     if loaded.module.reads_window:
         settings["uncovered"] = request.uncovered or loaded.config.uncovered
         settings["max_gap_bins"] = loaded.config.max_gap_bins
+    if request.cell:
+        settings["cell"] = request.cell
     warnings = (DEMONSTRATION,) if loaded.config.demonstration else ()
     return Provenance.of(settings, files, request.seed, model=loaded.name, warnings=warnings)

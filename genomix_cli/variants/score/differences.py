@@ -38,9 +38,27 @@ class Differences:
     quantiles: bool = False
 
     @classmethod
-    def of(cls, config: Predicted | None, quantiles: bool = False) -> Differences:
-        """Return the differences that a network of this architecture gives."""
-        return cls() if config is None else cls(config.reported, config.averaged, quantiles)
+    def of(
+        cls, config: Predicted | None, *, quantiles: bool = False, cell: str = ""
+    ) -> Differences:
+        """Return the differences that a network of this architecture gives.
+
+        Parameters
+        ----------
+        config : Predicted, optional
+        quantiles : bool
+        cell : str
+            Cell type whose output alone is the mean.
+
+        Raises
+        ------
+        UsageError
+            If it has no output of this cell type.
+        """
+        if config is None:
+            return cls()
+        averaged = (config.of_cell(cell),) if cell else config.averaged
+        return cls(config.reported, averaged, quantiles)
 
     @property
     def statistic(self) -> str:

@@ -139,10 +139,11 @@ def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
         "precision": plan.precision,
         "both_strands": request.both_strands,
     }
+    cell = {"cell": request.genome.cell} if request.genome.cell else {}
     if not plan.reads_window:
-        return scoring
+        return {**cell, **scoring}
     return {
-        **({"cell": request.genome.cell} if request.genome.cell else {}),
+        **cell,
         "uncovered": request.genome.uncovered or plan.config.uncovered,
         "max_gap_bins": plan.config.max_gap_bins,
         **scoring,
@@ -202,8 +203,13 @@ def warnings_of(plan: Plan, *, ranks: bool = True) -> list[str]:
     empty = f"{tags.PERCENTILE}, no {tags.PHRED}"
     if not plan.backgrounds:
         texts.append(f"{plan.name} has no background to rank among: no {empty}")
+    elif not (own := [b for b in plan.backgrounds if b.statistic == plan.statistic]):
+        others = " or ".join(dict.fromkeys(b.statistic for b in plan.backgrounds))
+        texts.append(
+            f"no {empty}: {plan.name} has no background of {plan.statistic} (stored: {others})"
+        )
     elif plan.background is None:
-        texts.append(_lacks("background", empty, plan, [b.conditions for b in plan.backgrounds]))
+        texts.append(_lacks("background", empty, plan, [b.conditions for b in own]))
     return texts
 
 

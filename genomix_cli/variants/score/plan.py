@@ -155,20 +155,28 @@ def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
     """Return the request as the model hears it, and options given that mean nothing to it.
 
     A model of haplotypes alone reads both strands in fp32, and no window.
+
+    Raises
+    ------
+    UsageError
+        If a cell type is named, and nothing says which there are.
     """
     config = trained.read_config(trained.model_folder(request.model))
     if config.reads_window:
+        if request.genome.cell and request.genome.shard is None:
+            raise UsageError(
+                "names the cell type to read of a shard: give --genome", where="--cell"
+            )
         return request, ()
     files, for_genes = request.genome, request.genes is not None
     without = {
         **unread(files, for_genes),
-        "--cell": bool(files.cell),
         "--mode": request.mode != "auto",
         "--precision": request.precision == "bf16",
         "--both-strands": request.both_strands,
     }
     contacts = files.contacts if for_genes else None
-    bare = replace(files, tracks={}, contacts=contacts, uncovered=None, cell="")
+    bare = replace(files, tracks={}, contacts=contacts, uncovered=None)
     ignored = tuple(option for option, given in without.items() if given)
     return replace(request, genome=bare, precision="fp32", both_strands=True), ignored
 
@@ -225,7 +233,7 @@ def make_plan(
         stride = config.core_bins(folder) * BIN_SIZE
         mode = suited_mode(first, stride) if request.mode == "auto" else request.mode
     precision = chosen_precision(request.precision, devices[0])
-    inputs = given_inputs(request.genome)
+    inputs = given_inputs(request.genome) if config.reads_window else Given((), False)
     conditions = config.conditions(
         inputs.tracks,
         contacts=inputs.contacts,
@@ -255,7 +263,8 @@ def make_plan(
 
 
 def _differences(request: ScoreRequest, config: trained.ModelConfig) -> Differences:
-    found = Differences.of(config.activity, request.quantiles)
+    cell = "" if config.reads_window else request.genome.cell
+    found = Differences.of(config.activity, quantiles=request.quantiles, cell=cell)
     if request.quantiles and len(found.outputs) < 2:
         raise UsageError(
             "there is nothing to rank among",

@@ -19,7 +19,7 @@ from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import load_model
 from tests.conftest import ROOT, Ended
-from tests.random_activity import save_activity
+from tests.random_activity import OUTPUTS, save_activity
 
 pytest.importorskip("captum")
 
@@ -83,6 +83,17 @@ def test_attributions_add_up_to_the_change_that_is_scored(
         assert attribution.total == pytest.approx(change, rel=0.02, abs=2e-5)
         total = sum(row.attribution for row in rows(explanation, attribution, ()))
         assert total == pytest.approx(attribution.total)
+
+
+def test_the_change_in_a_cell_type_is_explained_alone(model: Path, scored: Path) -> None:
+    name = some(scored)[0]
+    (mean,) = explained(model, scored, name)
+    (own,) = explained(model, scored, name, cell="K562")
+    with pysam.VariantFile(str(scored)) as file:
+        record = next(r for r in file if name.startswith(f"{r.chrom}:{r.pos}:{r.ref}:"))
+        change = record.info["GENOMIX_DA_K562"][0] / OUTPUTS[1].sd
+    assert own.attributions[0].change == pytest.approx(change, abs=2e-5)
+    assert own.attributions[0].change != pytest.approx(mean.attributions[0].change, rel=0.01)
 
 
 def test_a_substitution_is_its_own_effect_and_others_come_from_the_context(
@@ -159,6 +170,8 @@ def test_the_largest_changes_of_either_sign_are_chosen(
     [
         (("-m", "MODEL", "--attention", "a.tsv"), "has no attention"),
         (("-m", "gmt-mini-sim", "--mutagenesis", "a.tsv"), "predicts no activity"),
+        (("-m", "gmt-mini-sim", "--cell", "K562"), "an output of a model of activity"),
+        (("-m", "MODEL", "--cell", "liver"), "HepG2 or K562"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused(

@@ -156,6 +156,10 @@ def test_what_does_not_compare_is_not_ranked(folder: Path) -> None:
             {"genome": GenomeFiles(FASTA, {"ATAC": TRACKS["ATAC@K562"]}), "quantiles": True},
             "--quantiles: there is nothing to rank among",
         ),
+        (
+            {"genome": GenomeFiles(FASTA, {"ATAC": TRACKS["ATAC@K562"]}, cell="K562")},
+            "--cell: names the cell type to read of a shard: give --genome",
+        ),
     ],
 )
 def test_what_goes_with_one_cell_type_alone(

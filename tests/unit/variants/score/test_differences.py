@@ -14,7 +14,7 @@ import pysam
 import pytest
 import torch
 
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.formats.run_folder import CONFIG
 from genomix_cli.genome.fasta import Fasta
@@ -222,7 +222,7 @@ def test_swapped_alleles_swap_the_sign(model: str, tmp_path: Path) -> None:
 
 
 def test_a_shard_of_any_tracks_will_do(model: str, scored: Path, tmp_path: Path) -> None:
-    tracks = {"ATAC_K562": DATA / "ATAC.bw", "ATAC_liver": DATA / "ATAC.bw"}
+    tracks = {"ATAC@K562": DATA / "ATAC.bw", "ATAC@liver": DATA / "ATAC.bw"}
     prepare_variants(PrepareRequest(VCF, FASTA, tmp_path / "s.h5", tracks=tracks))
     assert open_shard(tmp_path / "s.h5").tracks
     score(tmp_path / "out.vcf", model, genome=GenomeFiles(shard=tmp_path / "s.h5"))
@@ -265,6 +265,52 @@ def test_ranks_are_those_of_magnitudes(tmp_path: Path, scored: Path) -> None:
     assert percentile[int(np.argmin(change))] > 90
     assert percentile[int(np.argmin(np.abs(change)))] < 10
     assert "Percentile of |GENOMIX_DA| among" in (tmp_path / "out.vcf").read_text()
+
+
+def test_a_cell_type_has_the_mean_to_itself(tmp_path: Path) -> None:
+    own = save_activity(tmp_path / "own")
+    score(tmp_path / "all.vcf", str(own), save_background=True)
+    of_k562 = GenomeFiles(FASTA, cell="K562")
+    score(tmp_path / "before.vcf", str(own), genome=of_k562)
+    mean, alone = values(tmp_path / "before.vcf", "GENOMIX_DA", "GENOMIX_DA_K562").T
+    np.testing.assert_allclose(mean, alone / OUTPUTS[1].sd, atol=2e-5)
+    text = (tmp_path / "before.vcf").read_text()
+    assert "alt - ref: mean of K562, each" in text
+    facts = facts_of(text.splitlines())
+    assert "--cell K562" in facts["Command"][0]
+    of_mean = "|GENOMIX_DA| (K562) (stored: |GENOMIX_DA| (HepG2, K562))"
+    assert facts["Warning"][-1].endswith(f"own has no background of {of_mean}")
+    # Ranks are among changes in the same cell type alone.
+    with pysam.VariantFile(str(tmp_path / "before.vcf")) as file:
+        assert all(record.info["GENOMIX_PCT"] == (None,) * len(record.alts) for record in file)
+    score(tmp_path / "background.vcf", str(own), genome=of_k562, save_background=True)
+    score(tmp_path / "after.vcf", str(own), genome=of_k562)
+    ranks = values(tmp_path / "after.vcf", "GENOMIX_PCT")[:, 0]
+    assert ranks[np.argmax(np.abs(mean))] == pytest.approx(100 - 50 / len(mean), rel=1e-4)
+    score(tmp_path / "again.vcf", str(own))
+    ranked = "Percentile of |GENOMIX_DA| among the variants of variants.vcf.gz"
+    assert ranked in (tmp_path / "again.vcf").read_text()
+
+
+def test_scores_of_another_cell_type_are_not_looked_up(model: str, tmp_path: Path) -> None:
+    score(tmp_path / "k.vcf.gz", model, genome=GenomeFiles(FASTA, cell="K562"), write_index=True)
+    with pytest.raises(DataError, match="K562"):
+        score(tmp_path / "out.vcf", model, lookup=(tmp_path / "k.vcf.gz",))
+
+
+def test_a_cell_type_that_it_does_not_know_is_refused(model: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"predicts no activity there.*HepG2 or K562.*liver"):
+        score(tmp_path / "out.vcf", model, genome=GenomeFiles(FASTA, cell="liver"))
+
+
+def test_an_output_of_the_cell_goes_before_an_assay_in_it() -> None:
+    outputs = tuple(Output(n, "x", "u", sd=2.0) for n in ("K562", "K562_cell", "stem_cell"))
+    given = Differences.of(ActivityConfig(outputs), cell="K562")
+    assert given.statistic == "|GENOMIX_DA| (K562_cell)"
+    np.testing.assert_allclose(given.mean(np.array([[1.0, 4.0, 9.0]], np.float32)), [2])
+    assert Differences.of(ActivityConfig(outputs), cell="stem").averaged == ("stem_cell",)
+    with pytest.raises(UsageError, match="K562 or stem"):
+        Differences.of(ActivityConfig(outputs), cell="stem_")
 
 
 def test_one_of_several_backgrounds_is_asked_for_by_name(tmp_path: Path) -> None:
