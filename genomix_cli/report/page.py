@@ -25,8 +25,6 @@ from genomix_cli.report.canvas import Picture, style
 
 # Fields of a request that only group its options.
 GROUPS = ("contest", "rules", "setting", "options")
-# Fixed, so that matplotlib gives its clip paths the same names each time.
-SALT = "genomix"
 # Metrics of the first table, beside the main one.
 FIRST = ["accuracy", "macro_f1", "auroc", "nll"]
 # Weighted recall is accuracy, so it has no column of its own.
@@ -201,15 +199,14 @@ def embedded(picture: Picture, most: int | None = None) -> str:
     most : int, optional
         Bytes of SVG; what would have more becomes PNG.
     """
-    import matplotlib
+    from genomix_cli.report.vector import vector
 
-    buffer, kind = io.BytesIO(), "svg+xml"
-    with matplotlib.rc_context({"svg.hashsalt": SALT}):
-        picture.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    if most is not None and buffer.tell() > most:
+    data, kind = vector(picture.figure), "svg+xml"
+    if most is not None and len(data) > most:
         buffer, kind = io.BytesIO(), "png"
         picture.figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        data = buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 class Signed(NamedTuple):

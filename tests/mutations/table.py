@@ -930,6 +930,14 @@ DIFFERENCES = [
         ("values[chosen].mean(0)", "values.mean(0)"),
     ),
     *_of(
+        "report/vector.py",
+        "unit/report/test_vector.py",
+        ("here = near[-1] if near else start", "here = near[-1] if near else here"),
+        ("sorted(map(float, bar.group(2, 4)))", "[*map(float, bar.group(2, 4))]"),
+        ("if look == same and", "if look is not None and"),
+        ('"svg.fonttype": "none"', '"svg.fonttype": "path"'),
+    ),
+    *_of(
         "report/explained.py",
         "cli/test_explain_cohort.py",
         ('np.argsort(-probability, kind="stable")[:MOST]', "np.arange(len(probability))[:MOST]"),

@@ -98,7 +98,10 @@ def draw_attention(ax: Any, attention: NDArray[Any], modalities: Sequence[str]) 
     import matplotlib
 
     colours = matplotlib.colormaps["Blues"].with_extremes(bad=canvas.PALE)
-    ax.imshow(np.ma.masked_invalid(attention), cmap=colours, vmin=0, vmax=1)
+    # Unlike an image, squares are small as a vector graphic.
+    edges = np.arange(len(modalities) + 1) - 0.5
+    ax.pcolormesh(edges, edges, np.ma.masked_invalid(attention), cmap=colours, vmin=0, vmax=1)
+    ax.set(aspect="equal", ylim=edges[[-1, 0]])
     names = [canvas.short(name, 16) for name in modalities]
     marks.slanted_names(ax, names)
     ax.set_yticks(range(len(names)), names)
