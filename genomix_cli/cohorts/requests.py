@@ -195,6 +195,9 @@ class TrainRequest:
         reads=True,
     )
     folds: int = option(5, "Outer folds", min=2, rare=True)
+    repeats: int = option(
+        1, "Times that samples are divided into folds; metrics are means over them", min=1
+    )
     batch_check: bool = option(
         True,
         "Where classes follow batches, also judge on whole batches held out",

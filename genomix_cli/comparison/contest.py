@@ -21,7 +21,7 @@ from genomix_cli.comparison.fold_cache import load_result, save_result
 from genomix_cli.comparison.protocol import FoldResult, Trained
 from genomix_cli.comparison.rules import Rules
 from genomix_cli.comparison.splits import Split, held_out_in
-from genomix_cli.comparison.study import MAJORITY, Encoded, Importance, Study
+from genomix_cli.comparison.study import MAJORITY, Encoded, Importance, Outcome, Study
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.progress import track
 
@@ -105,7 +105,13 @@ class Contest(ABC, Generic[D]):
         started = time.perf_counter()
         # An interrupted fit goes on from its logs, which a baseline is not worth.
         settings = replace(self.settings, logs=path.with_suffix("") if entrant.main else None)
-        result, trained = protocol.judge(entrant, self.data, split, self.rules, settings)
+        rules = self.rules
+        if split.repeat:
+            seeds = tuple(seed + split.repeat for seed in rules.seeds)
+            settings = replace(settings, seed=settings.seed + split.repeat)
+            # A single draw of shuffled labels is the control of all repeats.
+            entrant, rules = replace(entrant, control=False), replace(rules, seeds=seeds)
+        result, trained = protocol.judge(entrant, self.data, split, rules, settings)
         if entrant is self.entrants[0] and split is self.splits[0]:
             test = self.data.take(split.test)
             result = replace(result, importances=self.importances(test, trained))
@@ -147,13 +153,18 @@ class Contest(ABC, Generic[D]):
     def study(self, judged: Judged, **known: Any) -> Study:
         """Return the comparison of all entrants; `known` holds the other fields of `Study`."""
         data, rules = self.data, self.rules
-        fold = held_out_in(self.splits, len(data))
+        repeats = sorted({split.repeat for split in self.splits})
+        of_repeat = [[s for s in self.splits if s.repeat == repeat] for repeat in repeats]
+        folds = [held_out_in(splits, len(data)) for splits in of_repeat]
+        fold, seeds = folds[0], rules.seeds
+        if len(repeats) > 1:
+            seeds = tuple(seeds[0] + repeat for repeat in repeats)
         outcomes = [
-            protocol.outcome(entrant, data, len(rules.seeds), results)
+            self._outcome(entrant, results)
             for entrant, results in zip(self.entrants, judged, strict=True)
         ]
         if MAJORITY not in (outcome.model for outcome in outcomes):
-            outcomes.append(protocol.majority(data, fold != "", len(rules.seeds)))
+            outcomes.append(protocol.majority(data, fold != "", len(seeds)))
         return Study(
             names=data.names,
             classes=data.classes,
@@ -164,10 +175,28 @@ class Contest(ABC, Generic[D]):
             tested=fold != "",
             level=rules.level,
             calibration=rules.calibration,
-            seeds=rules.seeds,
+            seeds=seeds,
             outcomes=tuple(outcomes),
             encoded=_encoded(judged[0][0]),
+            repeats=np.array(folds) if len(repeats) > 1 else None,
             **known,
+        )
+
+    def _outcome(self, entrant: Entrant[D], results: Sequence[FoldResult]) -> Outcome:
+        """Join the splits of an entrant; repeats take the place of seeds."""
+        of_repeat: dict[int, list[FoldResult]] = {}
+        for split, result in zip(self.splits, results, strict=True):
+            of_repeat.setdefault(split.repeat, []).append(result)
+        first, *others = [
+            protocol.outcome(entrant, self.data, len(self.rules.seeds), each)
+            for each in of_repeat.values()
+        ]
+        every = (first, *others)
+        return replace(
+            first,
+            probability=np.concatenate([each.probability for each in every]),
+            uncalibrated=np.concatenate([each.uncalibrated for each in every]),
+            folds=tuple(fit for each in every for fit in each.folds),
         )
 
 

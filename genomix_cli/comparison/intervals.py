@@ -150,6 +150,32 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return float(centre - half), float(centre + half)
 
 
+def resampled_interval(differences: FloatArray, held_out: float) -> Interval:
+    """Return the mean of differences between two models over splits, by the corrected t-test.
+
+    Splits share most of what they train on, and in repeated folds what they test on too, so that
+    their spread alone would be far too small for the mean: the variance is (1/J + test / train) of
+    that of a split. Nadeau and Bengio 2003, doi:10.1023/A:1024068626366; for repeated folds
+    Bouckaert and Frank 2004, doi:10.1007/978-3-540-24775-3_3.
+
+    Parameters
+    ----------
+    differences : NDArray
+        float64 ``[J]``, of each split; NaN where undefined.
+    held_out : float
+        Number of items that a split holds out, of one that it trains on.
+    """
+    from scipy.stats import t
+
+    known = differences[np.isfinite(differences)]
+    if len(known) < 2:
+        return NAN._replace(value=float(known.mean()) if len(known) else float("nan"))
+    error = known.std(ddof=1) * np.sqrt(1 / len(known) + held_out)
+    half = float(t.ppf(0.975, len(known) - 1) * error)
+    mean = float(known.mean())
+    return Interval(mean, mean - half, mean + half)
+
+
 def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
     """Return the share of True with Wilson's interval, which takes items as independent."""
     if not len(hits):

@@ -139,7 +139,8 @@ def train_entrant(
 
     With a validation part `valid` the best trial is the model, and is calibrated there. Without,
     trials are compared on inner folds of `train`, the best is fitted anew for each seed, and
-    calibrated by the predictions out of the folds or by items set aside (`Rules.calibration`).
+    calibrated by the predictions out of the folds or by items set aside (`Rules.calibration`). A
+    single trial that items set aside calibrate needs no inner folds.
     """
     train = train.only(entrant.modalities)
     if valid is not None:
@@ -151,7 +152,12 @@ def train_entrant(
     else:
         train, aside = _set_aside(train, rules)
         settings = replace(settings, logs=None)  # one folder is not for many fits
-        tuned = tuning.tune_on_folds(entrant, train, rules.trials, rules.inner_folds, settings)
+        alone = aside is not None and rules.trials == 1
+        tuned = (
+            tuning.untuned(entrant)
+            if alone
+            else tuning.tune_on_folds(entrant, train, rules.trials, rules.inner_folds, settings)
+        )
         fits = [
             tuning.fit_once(entrant, tuned.arch, train, None, replace(settings, seed=seed))
             for seed in rules.seeds
@@ -159,6 +165,7 @@ def train_entrant(
         held, by = tuned.log_probability, train
         if aside is not None:
             held, by = fits[0].model.log_probability(aside.inputs), aside
+            tuned = tuned._replace(nll=tuning.tempered_nll(held, by.label)) if alone else tuned
         temperature_of = fit_temperature
     first, different = fits[0], tuning.chosen(entrant, tuned.arch)
     curve, converged = first.fitted.curve, first.fitted.converged

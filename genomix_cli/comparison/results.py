@@ -2,7 +2,8 @@
 
 Every interval is 95 %, of a bootstrap over patients (or what else is one unit), of the first seed;
 how much the seed changes is said beside it and never mixed into it. All models share the draws, so
-differences are paired.
+differences are paired. Where folds are repeated, a metric is its mean over the repeats, and a draw
+has the same patients in all of them: a patient is one, however often predicted.
 
 Letters: n samples tested, S seeds, K classes.
 """
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison import summaries
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.clustering import Silhouette, silhouettes
-from genomix_cli.comparison.intervals import NAN, share_interval
+from genomix_cli.comparison.intervals import NAN, Interval, resampled_interval, share_interval
 from genomix_cli.comparison.metrics import multiclass
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates
 from genomix_cli.comparison.study import MAJORITY, Outcome, Study
@@ -51,18 +52,22 @@ class _Tested:
         rows = self.rows = study.tested
         self.label, self.unit = study.label[rows], study.unit[rows]
         self.first = [outcome.probability[0][rows] for outcome in study.outcomes]
+        # The first seed is judged; of repeats all are, and their metrics averaged.
+        repeats = 1 if study.repeats is None else len(study.repeats)
+        models = [p[rows] for each in study.outcomes for p in each.probability[:repeats]]
+        counts = [repeats] * len(study.outcomes)
         # Modalities to the index of their ceiling; the ceilings come after the models.
         self.index: dict[frozenset[str], int] = {}
-        models = list(self.first)
         for modalities, posterior in study.ceilings.items():
-            self.index[frozenset(modalities)] = len(models)
+            self.index[frozenset(modalities)] = len(counts)
             models.append(np.asarray(posterior[rows], np.float64))
+            counts.append(1)
         work = len(self.label) * len(models) * len(study.classes)
         self.draws = int(np.clip(WORK / max(work, 1), LEAST_DRAWS, DRAWS))
         self.draws = self.draws if draws is None else draws
         self.replicates = multiclass.replicate(
             self.label, models, Bootstrap(self.unit, self.draws, seed)
-        )
+        ).averaged(counts)
         wrong = {
             i: o.shuffled[rows] for i, o in enumerate(study.outcomes) if o.shuffled is not None
         }
@@ -73,6 +78,22 @@ class _Tested:
             models = list(wrong.values())
             others = Bootstrap(self.unit, self.draws, seed, skip=self.draws)
             self.control = multiclass.replicate(label, models, others, names)
+
+    def over_splits(self, i: int, other: int, metric: str) -> Interval | None:
+        """Return a difference of models over the splits of repeated folds; None without repeats."""
+        study = self.study
+        if study.repeats is None:
+            return None
+        value, differences, sizes = METRICS[metric], [], []
+        both = (study.outcomes[i].probability, study.outcomes[other].probability)
+        for fold, own, its in zip(study.repeats, *both, strict=True):
+            for name in np.unique(fold[fold != ""]):
+                rows = fold == name
+                of_two = (value(study.label[rows], p[rows]) for p in (own, its))
+                differences.append(float(np.subtract(*of_two)))
+                sizes.append(int(rows.sum()))
+        held_out = float(np.mean(sizes)) / (len(self.label) - float(np.mean(sizes)))
+        return resampled_interval(np.array(differences), held_out)
 
     def ceiling(self, outcome: Outcome) -> int | None:
         """Return the index of the ceiling of what a model saw."""
@@ -118,6 +139,7 @@ def results(
         classes=study.classes,
         counts=tuple(map(int, counts)),
         seeds=study.seeds,
+        repeats=1 if study.repeats is None else len(study.repeats),
         draws=tested.draws,
         outcomes=outcomes,
         alone=alone,
@@ -225,9 +247,8 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.
 
 def _score(tested: _Tested, i: int, name: str) -> summaries.Score:
     seeds = tested.study.outcomes[i].probability
-    others = [METRICS[name](tested.label, p[tested.rows]) for p in seeds[1:]]
+    values = np.array([METRICS[name](tested.label, p[tested.rows]) for p in seeds])
     interval = tested.replicates.interval(i, name)
-    values = np.array([interval.value, *others])
     sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
     return summaries.Score(interval, float(values.mean()), sd)
 
@@ -273,7 +294,9 @@ def _compared(tested: _Tested, i: int, best: int) -> summaries.Comparison:
     differences = {name: tested.replicates.difference(i, best, name) for name in METRICS}
     name, metric = tested.study.outcomes[best].name, tested.metric
     verdicts = {each: verdict(differences[each], each) for each in weighed_metrics(metric)}
-    return summaries.Comparison(name, metric, differences, verdicts, weighed(verdicts))
+    splits = {each: tested.over_splits(i, best, each) for each in verdicts}
+    over_splits = {each: interval for each, interval in splits.items() if interval is not None}
+    return summaries.Comparison(name, metric, differences, verdicts, weighed(verdicts), over_splits)
 
 
 def _ceiling(tested: _Tested, i: int, held: int) -> summaries.CeilingGap | None:

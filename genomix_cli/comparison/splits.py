@@ -32,12 +32,16 @@ class Split(NamedTuple):
         int64: to stop, tune and calibrate by; empty where folds of `train` serve for that.
     test : NDArray
         int64: held out, to judge by.
+    repeat : int
+        Number of the partition that it belongs to, from 0, where items are divided several times;
+        what is random in a repeat has the seed that many above that of the contest.
     """
 
     name: str
     train: Rows
     valid: Rows
     test: Rows
+    repeat: int = 0
 
 
 def divide(

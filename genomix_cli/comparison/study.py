@@ -211,7 +211,8 @@ class Study:
     unit : NDArray
         int64 ``[n]``: unit that a bootstrap draws, such as a patient.
     fold : NDArray
-        str ``[n]``: in which the sample was held out; empty if it never was.
+        str ``[n]``: in which the sample was held out; empty if it never was. Of several repeats
+        the first.
     tested : NDArray
         bool ``[n]``.
     held_out_by : str
@@ -221,6 +222,7 @@ class Study:
     calibration : str
         See `genomix_cli.comparison.rules.Rules`.
     seeds : tuple of int
+        Where folds are repeated, one of each repeat.
     outcomes : tuple of Outcome
         The main ones first.
     ceilings : dict
@@ -233,6 +235,8 @@ class Study:
         Modality to (AUPRC of attributions against planted drivers, share of drivers), simulated.
     settings : dict
         Plain data of the request.
+    repeats : NDArray, optional
+        str ``[S, n]``: `fold` with each seed, where samples were divided anew for each.
     """
 
     data: str
@@ -254,3 +258,4 @@ class Study:
     encoded: Encoded | None = None
     driver_auprc: dict[str, tuple[float, float]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    repeats: NDArray[Any] | None = None

@@ -5,7 +5,7 @@ Letters: K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class Score:
     Attributes
     ----------
     interval : Interval
-        Value with the first seed, drawn over units.
+        Value with the first seed, or the mean over repeats of folds, drawn over units.
     seed_mean, seed_sd : float
         Mean and SD over seeds; the SD is NaN for a single one.
     """
@@ -75,6 +75,9 @@ class Comparison:
         its interval excludes 0, else ``not told apart``.
     verdict : str
         All of them weighed; see `genomix_cli.comparison.words.weighed`.
+    over_splits : dict of str to Interval
+        Where folds are repeated, the differences of the metrics that are weighed once more: means
+        over splits; see `genomix_cli.comparison.intervals.resampled_interval`.
     """
 
     other: str
@@ -82,6 +85,7 @@ class Comparison:
     differences: dict[str, Interval]
     verdicts: dict[str, str]
     verdict: str
+    over_splits: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -288,6 +292,8 @@ class Results:
         vectors of them.
     batches : BatchCheck, optional
         Where random folds may have measured the batch.
+    repeats : int
+        Number of times that samples were divided into folds.
     """
 
     headline: str
@@ -307,6 +313,7 @@ class Results:
     alone: tuple[Alone, ...] = ()
     silhouettes: tuple[Silhouette, ...] = ()
     batches: BatchCheck | None = None
+    repeats: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: intervals as ``value``, ``low``, ``high``; NaN as null."""

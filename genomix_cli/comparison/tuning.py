@@ -80,6 +80,11 @@ def fit_once(
     return Timed(model, fitted, time.perf_counter() - started)
 
 
+def untuned(entrant: Entrant[Any]) -> Tuned[Any]:
+    """Return the entrant's own configuration, tried on nothing."""
+    return Tuned(dict(entrant.arch), np.empty((0, 0)), math.nan, 1)
+
+
 def tune_on_folds(
     entrant: Entrant[D], data: D, trials: int, inner_folds: int, settings: FitSettings
 ) -> Tuned[D]:
@@ -98,7 +103,7 @@ def tune_on_folds(
         if log_p is None:
             continue
         whole.append(log_p)
-        nll = _tempered_nll(log_p, data.label)
+        nll = tempered_nll(log_p, data.label)
         log.debug("%s, trial %d: nll %.4f with %s", entrant.model, i + 1, nll, arch)
         if best is None or nll < best.nll:
             best = Tuned(arch, log_p, nll, len(tried))
@@ -159,7 +164,7 @@ def _unchosen(
     held, sharpness = best.copy(), cautious_temperature(best, label)
     for i in np.unique(fold):
         others = fold != i
-        chosen = min(trials, key=lambda each: _tempered_nll(each[others], label[others]))
+        chosen = min(trials, key=lambda each: tempered_nll(each[others], label[others]))
         if chosen is not best:
             own = cautious_temperature(chosen[others], label[others])
             held[~others] = log_softmax(chosen[~others] * (sharpness / own))
@@ -215,13 +220,13 @@ def _out_of_fold(
         log_p[fold == i] = model.log_probability(data.take(fold == i).inputs)
         done = fold <= i
         if best is not None:
-            new, old = (_tempered_nll(each[done], data.label[done]) for each in (log_p, best))
+            new, old = (tempered_nll(each[done], data.label[done]) for each in (log_p, best))
             if new > old:
                 return None
     return log_p
 
 
-def _tempered_nll(log_probability: Floats, label: NDArray[np.int64]) -> float:
+def tempered_nll(log_probability: Floats, label: NDArray[np.int64]) -> float:
     """Negative log-likelihood at the best temperature: calibration follows for every model."""
     return nll_of(at_temperature(log_probability, fit_temperature(log_probability, label)), label)
 

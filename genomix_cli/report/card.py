@@ -90,7 +90,7 @@ def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
         f"scaling, selection, tuning with {row.trials:,} trials, the temperature: "
         f"{study.calibration}) did so without them, and the baselines had the same folds. Seeds: "
         f"{seeds}. Intervals: 95 %, {results.draws:,} bootstrap draws of {results.unit_name}, "
-        "first seed."
+        f"{'means over repeats, a seed each' if results.repeats > 1 else 'first seed'}."
     )
 
 

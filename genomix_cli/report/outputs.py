@@ -67,7 +67,10 @@ def write_outputs(
 
 
 def predictions(study: Study, *, seed_column: bool) -> pd.DataFrame:
-    """Return predictions of the items held out, by model and seed; sets are of the first seed."""
+    """Return predictions of the items held out, by model and seed; sets are of the first seed.
+
+    Repeats of folds have a seed each.
+    """
     import pandas as pd
 
     rows = np.flatnonzero(study.tested)
@@ -81,7 +84,7 @@ def predictions(study: Study, *, seed_column: bool) -> pd.DataFrame:
                 "model": each.name,
                 **({"seed": seed} if seed_column else {}),
                 "sample": study.names[rows],
-                "fold": study.fold[rows],
+                "fold": (study.fold if study.repeats is None else study.repeats[s])[rows],
                 "label": classes[study.label[rows]],
                 "predicted": classes[p.argmax(1)],
                 **{f"p:{name}": p[:, k] for k, name in enumerate(study.classes)},

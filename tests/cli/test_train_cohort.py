@@ -74,6 +74,43 @@ def test_the_table_is_the_metrics_of_the_predictions(run: Path, cohort: Path) ->
     assert all(label[row.sample] == row.label for row in own.itertuples())
 
 
+def test_a_repeat_is_the_run_with_the_next_seed(cohort: Path, tmp_path: Path, here: Here) -> None:
+    """The predictions of repeats are those of runs apart; the metrics are their means."""
+    quick = ("--model", "lda", "--baselines", "logistic", "--trials", 1, "--folds", 3)
+    quick = (*quick, "--threads", 1, "--device", "cpu", "--inner-folds", 2)
+    both = tmp_path / "both"
+    ended = here("train", cohort, "-o", both, *quick, "--repeats", 2)
+    assert ended.code == 0, ended.err
+    table = pd.read_parquet(both / "predictions.parquet")
+    assert list(table["seed"].unique()) == [0, 1]
+    assert table["fold"].nunique() == 6
+    metrics = json.loads((both / "metrics.json").read_text())
+    values = []
+    for seed in (0, 1):
+        alone = tmp_path / str(seed)
+        assert here("train", cohort, "-o", alone, *quick, "--seed", seed).code == 0
+        own = pd.read_parquet(alone / "predictions.parquet").query("model != 'majority'")
+        its = table[(table["seed"] == seed) & (table["model"] != "majority")]
+        assert list(its["fold"]) == [f"{seed + 1}.{name}" for name in own["fold"]]
+        drop = ["fold", "seed", "set"]
+        pd.testing.assert_frame_equal(
+            its.drop(columns=drop).reset_index(drop=True), own.drop(columns=drop)
+        )
+        found = json.loads((alone / "metrics.json").read_text())["outcomes"][0]["metrics"]
+        values.append(found["auroc"]["interval"]["value"])
+    assert metrics["repeats"] == 2
+    auroc = metrics["outcomes"][0]["metrics"]["auroc"]
+    assert auroc["interval"]["value"] == pytest.approx(np.mean(values))
+    assert auroc["seed_sd"] == pytest.approx(np.std(values, ddof=1))
+    page = (both / "report.html").read_text()
+    assert "Over repeated folds" in page
+    assert "means over 2 repeats" in page
+    assert "means over repeats" in (both / "README.md").read_text()
+    refused = here("train", cohort, "-o", tmp_path / "x", *quick, "--repeats", 2, "--seeds", 2)
+    assert refused.code == 2
+    assert "--seeds: every repeat has a seed of its own" in refused.err
+
+
 def test_the_model_that_is_kept_scores(run: Path, cohort: Path) -> None:
     loaded = load_run(run)
     assert sum(loaded.config.counts) == 90

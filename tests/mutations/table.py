@@ -1097,6 +1097,34 @@ BASELINES = [
         ("label.repeat_interleave(logits.shape[1])", "label.repeat(logits.shape[1])"),
     ),
     *_of(
+        "cohorts/train/holdout.py",
+        "unit/cohorts/train/test_holdout.py",
+        ("n_folds, seed + r) for r", "n_folds, seed) for r"),
+    ),
+    *_of(
+        "comparison/contest.py",
+        "unit/comparison/test_protocol.py",
+        ("settings.seed + split.repeat)", "settings.seed)"),
+        ("seed + split.repeat for seed", "seed for seed"),
+        ("replace(entrant, control=False), replace(rules", "entrant, replace(rules"),
+    ),
+    *_of(
+        "comparison/results.py",
+        "unit/comparison/test_results.py",
+        ("each.probability[:repeats]]", "each.probability[:1] for _ in range(repeats)]"),
+        ("zip(study.repeats, *both", "zip(study.repeats[:1].repeat(2, 0), *both"),
+    ),
+    *_of(
+        "comparison/intervals.py",
+        "unit/comparison/test_bootstrap.py",
+        ("(1 / len(known) + held_out)", "(1 / len(known))"),
+    ),
+    *_of(
+        "comparison/protocol.py",
+        "unit/comparison/test_protocol.py",
+        ("aside is not None and rules.trials == 1", "False"),
+    ),
+    *_of(
         "sequences/models/gkm.py",
         "unit/sequences/models/test_gkm.py",
         ("comb(l - a, k - a) *", "comb(l, k - a) *"),

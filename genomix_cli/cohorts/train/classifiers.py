@@ -36,7 +36,7 @@ from genomix_cli.comparison.study import Importance, Study, Wording
 from genomix_cli.comparison.summaries import BatchCheck, Results
 from genomix_cli.comparison.words import with_batches
 from genomix_cli.config import to_dict
-from genomix_cli.errors import DataError, MissingExtraError
+from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.cohort import Cohort, open_cohort
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.seen import Seen
@@ -140,11 +140,16 @@ def train_cohort(request: TrainRequest) -> Results:
     from genomix_cli.report.outputs import write_outputs
 
     check(request.contest)
+    if request.repeats > 1 and len(request.rules.seeds) > 1:
+        raise UsageError(
+            "every repeat has a seed of its own", where="--seeds", expected="1 with --repeats"
+        )
     require(TABLES)
     with open_cohort(request.cohort) as cohort:
         samples, rows = _labelled(cohort, request)
         entrants = entrants_of(request.contest, samples)
-        by, splits = hold_out(cohort, samples, rows, request.hold_out, request.folds, request.seed)
+        how = (request.hold_out, request.folds, request.seed, request.repeats)
+        by, splits = hold_out(cohort, samples, rows, *how)
         ceilings = _ceilings(cohort, samples, rows, entrants)
         effect = batch_effect(cohort)
         drivers = planted_drivers(cohort)

@@ -27,6 +27,7 @@ def hold_out(
     by: str,
     n_folds: int,
     seed: int,
+    repeats: int = 1,
 ) -> tuple[str, list[Split]]:
     """Return what a fold is, in words, and the outer splits; none divides a patient.
 
@@ -42,16 +43,27 @@ def hold_out(
     n_folds : int
         Number of folds, for ``folds``.
     seed : int
+    repeats : int
+        Number of partitions into folds, for ``folds``: that of repeat r is what seed + r gives.
 
     Raises
     ------
     UsageError
-        If there are no batches, or not enough patients.
+        If there are no batches, not enough patients, or repeats of what is no draw.
     DataError
         If the table does not fit, or a fold leaves nothing to learn from.
     """
     if by == FOLDS:
-        return "stratified folds", _stratified(samples, n_folds, seed)
+        title = f"{repeats} times {n_folds} stratified folds" if repeats > 1 else "stratified folds"
+        drawn = [_stratified(samples, n_folds, seed + r) for r in range(repeats)]
+        return title, drawn[0] if repeats == 1 else _numbered(drawn)
+    if repeats > 1:
+        raise UsageError(
+            "only folds can be drawn again",
+            where="--repeats",
+            expected="--hold-out folds",
+            found=f"--hold-out {by}",
+        )
     share = parse_share(by)
     if share is not None:
         every = np.arange(len(samples))
@@ -72,6 +84,15 @@ def _splits(fold: NDArray[Any], names: NDArray[Any]) -> list[Split]:
     """Splits from the name of the fold that holds each sample out, empty for none."""
     held_out = ((str(name), fold == name) for name in names if name)
     return [Split(n, np.flatnonzero(~own), NO_ROWS, np.flatnonzero(own)) for n, own in held_out]
+
+
+def _numbered(drawn: list[list[Split]]) -> list[Split]:
+    """Return the splits of all partitions, named as ``2.3``: fold 3 of the second."""
+    return [
+        split._replace(name=f"{r + 1}.{split.name}", repeat=r)
+        for r, splits in enumerate(drawn)
+        for split in splits
+    ]
 
 
 def _stratified(samples: Samples, n_folds: int, seed: int) -> list[Split]:
@@ -158,7 +179,7 @@ def _check_splits(samples: Samples, splits: list[Split], by: str) -> None:
     """Refuse a split that divides a patient or leaves fewer than two classes to learn from."""
     if not splits:
         raise DataError("holds no sample out", where=by)
-    for name, train, _, test in splits:
+    for name, train, _, test, _ in splits:
         shared = np.intersect1d(samples.patient[test], samples.patient[train])
         if len(shared):
             whose = samples.names[test][np.isin(samples.patient[test], shared)][0]

@@ -313,6 +313,24 @@ class Replicates:
     of_all: dict[str, FloatArray]
     of_class: dict[str, FloatArray]
 
+    def averaged(self, counts: Sequence[int]) -> Replicates:
+        """Return means over neighbours: of the first `counts[0]` models, of the next, and so on.
+
+        For answers to the same items by one model fitted several times. A draw has the same items
+        for all of them, so what the mean evens out is chance in fitting, not in which items there
+        are.
+        """
+        starts = np.cumsum([0, *counts[:-1]])
+
+        def means(values: FloatArray) -> FloatArray:
+            shape = (-1, *[1] * (values.ndim - 1))
+            return np.add.reduceat(values, starts, axis=0) / np.reshape(counts, shape)
+
+        return Replicates(
+            {name: means(values) for name, values in self.of_all.items()},
+            {name: means(values) for name, values in self.of_class.items()},
+        )
+
     def interval(self, model: int, metric: str) -> Interval:
         """Return a metric of a model with its 95 % interval."""
         interval = interval_of(self.of_all[metric][model])

@@ -14,6 +14,7 @@ from genomix_cli.comparison.intervals import (
     mean_by_group,
     normal_interval,
     percentile_interval,
+    resampled_interval,
     share_interval,
 )
 from genomix_cli.comparison.metrics.binary import auprc, auroc
@@ -203,6 +204,16 @@ def test_the_normal_interval_of_a_mean_is_that_of_its_groups():
     twice = mean_by_group(np.repeat(x, 2), np.repeat(np.arange(40), 2))
     assert twice == pytest.approx((value, low, high))
     assert np.isnan(mean_by_group(x, np.zeros(40, np.int64)).low)
+
+
+def test_splits_that_share_samples_have_a_wider_interval():
+    # Nine degrees of freedom: t = 2.262157; the SD of 1 ... 10 is 3.027650.
+    differences = np.append(np.arange(1, 11), np.nan)
+    value, low, high = resampled_interval(differences, 0.25)
+    assert value == pytest.approx(5.5)
+    half = 2.262157 * 3.027650 * np.sqrt(1 / 10 + 0.25)
+    assert (low, high) == pytest.approx((5.5 - half, 5.5 + half), abs=1e-5)
+    assert np.isnan(resampled_interval(np.array([1.0, np.nan]), 0.25).low)
 
 
 def test_wilson_of_a_share():

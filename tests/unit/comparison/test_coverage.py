@@ -51,7 +51,7 @@ def noisy_trials(seed: int, n_trials: int) -> tuple[list[np.ndarray], ...]:
 
 def coverage_of_the_best(seed: int, n_trials: int, honest: bool) -> float:
     known, later, label, y = noisy_trials(seed, n_trials)
-    best = min(range(n_trials), key=lambda t: tuning._tempered_nll(known[t], label))
+    best = min(range(n_trials), key=lambda t: tuning.tempered_nll(known[t], label))
     held = known[best]
     if honest:
         held = tuning._unchosen(held, known, label, unit_folds(np.arange(len(label)), 5, seed))

@@ -148,6 +148,35 @@ def test_split_calibration_sets_samples_aside_for_good(seen: list[Any]) -> None:
     assert len(learned) == 120
 
 
+def test_a_single_trial_calibrated_by_samples_set_aside_is_fitted_once(seen: list[Any]) -> None:
+    samples = line_of_samples(150)
+    rules = replace(RULES, trials=1, calibration="split")
+    trained = train_entrant(TOY, samples, None, rules, FitSettings())
+    assert len(seen) == 1
+    assert np.isfinite(trained.fit.tuning_nll)
+    assert trained.trials == 1
+    assert trained.fit.chosen == {}
+
+
+def test_repeats_have_their_own_seeds_and_stand_beside_each_other(
+    case: Case, tmp_path: Path
+) -> None:
+    """Repeat 1 is the same contest one seed further; its folds and answers are kept apart."""
+    again = case.split._replace(name="2", repeat=1)
+    played = contest(case, [case.split, again], tmp_path)
+    judged = played.judge_all()
+    study = played.study(judged, data="it", wording=None, held_out_by="it")
+    assert study.seeds == (case.rules.seeds[0], case.rules.seeds[0] + 1)
+    assert study.outcomes[0].probability.shape[0] == 2
+    assert study.repeats is not None
+    assert [set(fold[study.tested]) for fold in study.repeats] == [{"1"}, {"2"}]
+    assert len(study.outcomes[0].folds) == 2
+    later = replace(case.rules, seeds=tuple(seed + 1 for seed in case.rules.seeds))
+    other, _ = judge(case.entrant, case.data, case.split, later, FitSettings(seed=1))
+    np.testing.assert_array_equal(judged[0][1].log_probability, other.log_probability)
+    assert judged[0][1].shuffled is None
+
+
 def test_split_conformal_sets_cover_each_class(seen: list[Any]) -> None:
     rules = replace(RULES, trials=1, calibration="split", level=0.9)
     covered = []

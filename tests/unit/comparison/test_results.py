@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.intervals import Interval, resampled_interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.results import results
 from genomix_cli.comparison.summaries import BatchCheck
@@ -39,6 +39,77 @@ def test_values_are_the_metrics_of_the_first_seed_on_what_was_tested(made):
             assert score.seed_mean == pytest.approx(np.mean(values))
             assert score.seed_sd == pytest.approx(np.std(values, ddof=1))
             assert score.interval.low <= score.interval.value <= score.interval.high
+
+
+def repeated(n=900, **fields):
+    """A study of two seeds, whose samples have another fold with the second."""
+    given = study(n=n, **fields)
+    folds = np.array([given.fold, given.fold])
+    folds[1, given.tested] = np.roll(given.fold[given.tested], 1)
+    return replace(given, repeats=folds)
+
+
+def test_repeats_are_averaged_on_the_same_draws():
+    given = repeated()
+    found = results(given, draws=DRAWS)
+    alone = [
+        results(
+            replace(
+                given,
+                repeats=None,
+                seeds=(0,),
+                outcomes=tuple(
+                    replace(o, probability=o.probability[[r]], uncalibrated=o.uncalibrated[[r]])
+                    for o in given.outcomes
+                ),
+            ),
+            draws=DRAWS,
+        )
+        for r in (0, 1)
+    ]
+    assert found.repeats == 2
+    for i, row in enumerate(found.outcomes):
+        for name in ("accuracy", "auroc", "nll"):
+            own = row.metrics[name]
+            parts = [each.outcomes[i].metrics[name].interval for each in alone]
+            assert own.interval.value == pytest.approx(np.mean([part.value for part in parts]))
+            assert own.seed_sd == pytest.approx(np.std([part.value for part in parts], ddof=1))
+        recalls = [each.outcomes[i].classes[0].metrics["recall"].value for each in alone]
+        assert row.classes[0].metrics["recall"].value == pytest.approx(np.mean(recalls))
+
+
+def test_a_sample_is_one_however_often_it_is_predicted():
+    """Repeats that say the same tell no more than one of them: the interval is as wide."""
+    given = repeated()
+    same = tuple(
+        replace(o, probability=o.probability[[0, 0]], uncalibrated=o.uncalibrated[[0, 0]])
+        for o in given.outcomes
+    )
+    twice = results(replace(given, outcomes=same), draws=DRAWS)
+    once = results(replace(given, outcomes=same, repeats=None), draws=DRAWS)
+    for row, other in zip(twice.outcomes, once.outcomes, strict=True):
+        for name, score in row.metrics.items():
+            assert tuple(score.interval) == pytest.approx(tuple(other.metrics[name].interval))
+
+
+def test_differences_over_splits_stand_beside_those_over_samples():
+    given = repeated()
+    found = results(given, draws=DRAWS)
+    (main, best), row = (0, 1), found.outcomes[0].against_best
+    assert row.other == given.outcomes[best].name
+    label, gaps = given.label, []
+    for r in (0, 1):
+        for name in ("fold 1", "fold 2", "fold 3"):
+            own = given.repeats[r] == name
+            right = [
+                (o.probability[r, own].argmax(1) == label[own]).mean()
+                for o in (given.outcomes[main], given.outcomes[best])
+            ]
+            gaps.append(right[0] - right[1])
+    expected = resampled_interval(np.array(gaps), 270 / 540)
+    assert tuple(row.over_splits["accuracy"]) == pytest.approx(tuple(expected))
+    assert set(row.over_splits) == {"accuracy", "auroc", "nll"}
+    assert _results().outcomes[0].against_best.over_splits == {}
 
 
 def test_one_seed_has_no_spread():

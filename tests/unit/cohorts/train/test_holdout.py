@@ -48,6 +48,24 @@ def test_folds_are_in_the_order_of_their_numbers() -> None:
     assert [split.name for split in splits] == [str(i + 1) for i in range(11)]
 
 
+def test_a_repeat_is_the_partition_of_the_next_seed() -> None:
+    by, splits = hold_out(cohort(), SAMPLES, EVERY, "folds", 3, 5, 2)
+    assert by == "2 times 3 stratified folds"
+    assert [split.name for split in splits] == ["1.1", "1.2", "1.3", "2.1", "2.2", "2.3"]
+    assert [split.repeat for split in splits] == [0, 0, 0, 1, 1, 1]
+    for r in (0, 1):
+        _, alone = hold_out(cohort(), SAMPLES, EVERY, "folds", 3, 5 + r)
+        for split, other in zip(splits[3 * r :][:3], alone, strict=True):
+            np.testing.assert_array_equal(split.test, other.test)
+    assert any((a.test != b.test).any() for a, b in zip(splits[:3], splits[3:], strict=True))
+
+
+@pytest.mark.parametrize("by", ["batch", "0.3", "split.tsv"])
+def test_only_folds_can_be_drawn_again(by: str) -> None:
+    with pytest.raises(UsageError, match=f"--repeats: .*found --hold-out {by}"):
+        hold_out(cohort(["a", "b"] * 6), SAMPLES, EVERY, by, 5, 0, 2)
+
+
 def test_a_patient_is_on_one_side_only() -> None:
     samples = replace(SAMPLES, patient=np.arange(12) // 2)
     _, splits = hold_out(cohort(), samples, EVERY, "folds", 3, 0)
