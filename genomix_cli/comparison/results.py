@@ -89,8 +89,8 @@ class _Tested:
         for fold, own, its in zip(study.repeats, *both, strict=True):
             for name in np.unique(fold[fold != ""]):
                 rows = fold == name
-                of_two = (value(study.label[rows], p[rows]) for p in (own, its))
-                differences.append(float(np.subtract(*of_two)))
+                label = study.label[rows]
+                differences.append(value(label, own[rows]) - value(label, its[rows]))
                 sizes.append(int(rows.sum()))
         held_out = float(np.mean(sizes)) / (len(self.label) - float(np.mean(sizes)))
         return resampled_interval(np.array(differences), held_out)

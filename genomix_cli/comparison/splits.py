@@ -43,6 +43,11 @@ class Split(NamedTuple):
     test: Rows
     repeat: int = 0
 
+    @property
+    def parts(self) -> tuple[Rows, Rows, Rows]:
+        """Items to learn from, to stop by, and to judge by."""
+        return self.train, self.valid, self.test
+
 
 def divide(
     group: NDArray[np.int64], label: NDArray[np.int64], rows: Rows, share: float, seed: int

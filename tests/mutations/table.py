@@ -681,6 +681,10 @@ PROFILES = [
         "unit/sequences/profile/test_profile_run.py",
         ("counts[split.train], request", "counts[split.test], request"),
         ("0 < size <= length - 2 * shift", "0 < size <= length"),
+        ('"][:, of]', '"][:, to]'),
+        ("own[name][to] = its[name][of]", "own[name][to] = its[name][to]"),
+        ("model.body.load_state_dict(start.body.state_dict())", "pass"),
+        ("job.split, request.init)", "job.split)"),
     ),
     *_of(
         "variants/models/profile.py",

@@ -179,7 +179,8 @@ def _check_splits(samples: Samples, splits: list[Split], by: str) -> None:
     """Refuse a split that divides a patient or leaves fewer than two classes to learn from."""
     if not splits:
         raise DataError("holds no sample out", where=by)
-    for name, train, _, test, _ in splits:
+    for split in splits:
+        name, (train, _, test) = split.name, split.parts
         shared = np.intersect1d(samples.patient[test], samples.patient[train])
         if len(shared):
             whose = samples.names[test][np.isin(samples.patient[test], shared)][0]

@@ -232,7 +232,7 @@ def _judged(
     split: Split,
     seed: int,
 ) -> OutputResult:
-    train, valid, test = (rows[np.isfinite(truth[rows])] for rows in split[1:])
+    train, valid, test = (rows[np.isfinite(truth[rows])] for rows in split.parts)
     codes, y = sequences.codes, truth.astype(np.float64)
     # All models are judged on the same sequences: those whose value is known.
     own = answers[:, np.isfinite(truth[split.test])]

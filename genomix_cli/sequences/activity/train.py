@@ -46,7 +46,7 @@ from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.requests import ActivityOptions, TrainRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run, seen_of
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
-from genomix_cli.sequences.train.request import open_folder
+from genomix_cli.sequences.train.request import open_folder, shape_to_take
 from genomix_cli.sequences.train.splits import one_split
 
 log = logging.getLogger("genomix")
@@ -163,7 +163,8 @@ def read_job(request: TrainRequest) -> Job:
     pairs = tuple(_other(path, outputs, own, held_out, pairs=True) for path in options.pairs)
     start = None if request.init is None else model_of(read_run(request.init, TASK))
     known = {"outputs": tuple(outputs), "length": own.sequences.length}
-    asked = replace(request, arch={**_shape_of(start, request, shape), **shape})
+    taken = {} if start is None else shape_to_take(start.config, FREE, request, shape)
+    asked = replace(request, arch={**taken, **shape})
     config = asked.config(ActivityConfig, PRESETS, **known)
     if options.motifs is not None and start is not None:
         raise UsageError("the run to start from has its filters", where="--motifs")
@@ -201,20 +202,6 @@ def _check_same(output: Output, other: Output, path: Path) -> None:
             where=path,
             hint="give the column another name, or prepare both files alike",
         )
-
-
-def _shape_of(
-    start: ActivityModel | None, request: TrainRequest, asked: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the fields of the architecture to start from, which may not be asked for otherwise."""
-    if start is None:
-        return {}
-    shape = {name: v for name, v in to_dict(start.config).items() if name not in FREE}
-    clash = sorted(name for name in shape if asked.get(name, shape[name]) != shape[name])
-    if clash or request.preset:
-        what = ", ".join(clash) or "the preset"
-        raise UsageError(f"{what} of a run to start from cannot be changed", where="--init")
-    return shape
 
 
 def _learn(job: Job) -> tuple[dict[str, NDArray[Any]], tuple[Point, ...]]:

@@ -262,8 +262,8 @@ def encoded(
 def _with_phenotypes(split: Split, values: NDArray[np.float32]) -> Split:
     """Leave out sequences without any known phenotype."""
     known = np.any(~np.isnan(values), axis=1)
-    parts = [rows[known[rows]] for rows in split[1:]]
-    left = sum(map(len, split[1:])) - sum(map(len, parts))
+    parts = [rows[known[rows]] for rows in split.parts]
+    left = sum(map(len, split.parts)) - sum(map(len, parts))
     if left:
         log.info("%s sequences without any phenotype are left out", f"{left:,}")
     if min(map(len, parts)) < 2:
@@ -318,7 +318,7 @@ def _judge(pairs: Pairs, module: Alignment) -> Iterator[Scored]:
     if module.config.matching:
         yield Scored(RANKED, compared.ranked)
     said = "%s of %s sequences are compared"
-    train, valid = (frame.some(part, MAX_LINEAR, seed, said) for part in pairs.split[1:3])
+    train, valid = (frame.some(part, MAX_LINEAR, seed, said) for part in pairs.split.parts[:2])
     parts = ByPart(train, valid, rows)
     for name, x in baselines(pairs.sequences, parts, seed).items():
         score = linear_scores(x, parts, pairs.values, pairs.phenotypes, profiles)

@@ -204,5 +204,5 @@ def _candidates(
 
 def _probed(job: Job, label: NDArray[np.int64]) -> ByPart:
     said = "probes use %s of %s sequences"
-    parts = (rows[label[rows] >= 0] for rows in job.split[1:])
+    parts = (rows[label[rows] >= 0] for rows in job.split.parts)
     return ByPart(*(frame.some(rows, MAX_PROBED, job.seed, said) for rows in parts))

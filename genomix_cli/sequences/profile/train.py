@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -27,7 +28,7 @@ from genomix_cli.sequences.activity.results import Point
 from genomix_cli.sequences.profile import results
 from genomix_cli.sequences.profile.learning import ProfileLearning, ProfileTask
 from genomix_cli.sequences.profile.page import profile_card, write_profile_page
-from genomix_cli.sequences.profile.predict import TASK, log_counts
+from genomix_cli.sequences.profile.predict import TASK, log_counts, model_of
 from genomix_cli.sequences.profile.results import ProfileSummary
 from genomix_cli.sequences.profile.windows import (
     Profiled,
@@ -36,15 +37,19 @@ from genomix_cli.sequences.profile.windows import (
     read_profiled,
 )
 from genomix_cli.sequences.requests import ProfileOptions, TrainRequest
-from genomix_cli.sequences.runs import RunConfig, save_run, seen_of
-from genomix_cli.sequences.train.request import last_checkpoint, open_folder
+from genomix_cli.sequences.runs import RunConfig, read_run, save_run, seen_of
+from genomix_cli.sequences.train.request import last_checkpoint, open_folder, shape_to_take
 from genomix_cli.sequences.train.splits import one_split
+
+log = logging.getLogger("genomix")
 
 MODEL = "bpnet"
 PRESETS: dict[str, dict[str, Any]] = {
     "mini": {"width": 24, "n_dilated": 6},
     "paper": {"width": 64, "n_dilated": 9},
 }
+# Fields in which a run to start from may differ: convolutions have no length.
+FREE = ("outputs", "opposite", "length", "profile", "summary")
 PREDICT_BATCH = 64
 
 
@@ -64,6 +69,8 @@ class Job:
         float32 ``[all windows, K]``: counts of the bases in the middle; NaN where unknown.
     shift : int
         Windows are moved by up to so many bases in training.
+    start : ProfileModel, optional
+        The network to start from.
     """
 
     request: TrainRequest
@@ -74,6 +81,7 @@ class Job:
     split: Split
     counts: NDArray[np.float32]
     shift: int
+    start: ProfileModel | None
 
 
 def train_profile(request: TrainRequest) -> ProfileSummary | None:
@@ -102,6 +110,8 @@ def train_profile(request: TrainRequest) -> ProfileSummary | None:
     job = read_job(replace(request, setting=setting))
     folder = open_folder(request)
     model = new_module(lambda: ProfileModel(job.config), setting.seed)
+    if job.start is not None:
+        begin(model, job.start)
     points = _learn(model, job)
     if not first_process():
         return None
@@ -110,15 +120,14 @@ def train_profile(request: TrainRequest) -> ProfileSummary | None:
     _write(summary, model, job, answers)
     made = request.provenance()
     run = RunConfig.of(TASK, MODEL, to_dict(job.config), job.data.sequences, made)
-    save_run(folder, run, weights(model), seen_of(job.data.sequences, job.split))
+    save_run(folder, run, weights(model), seen_of(job.data.sequences, job.split, request.init))
     return summary
 
 
 def read_job(request: TrainRequest) -> Job:
     """Read and check everything, before any folder is made."""
     options = from_dict(ProfileOptions, request.options, where="options of profile")
-    if request.init is not None:
-        raise UsageError("does not apply to --task profile", where="--init")
+    start = None if request.init is None else model_of(read_run(request.init, TASK))
     fields, shape = request.parted(ProfileLearning)
     learning = from_dict(ProfileLearning, fields, where="--set")
     data = read_profiled(request.data, options.tracks or tuple(filter(None, [request.label])))
@@ -137,8 +146,24 @@ def read_job(request: TrainRequest) -> Job:
     by, split = one_split(data.sequences, known, how, seed, request.task)
     outputs = tuple(_outputs(data, counts[split.train], request))
     own = {"outputs": outputs, "opposite": data.opposite, "length": length, "profile": size}
-    config = replace(request, arch=shape).config(ProfileConfig, PRESETS, **own)
-    return Job(request, learning, config, data, by, split, counts, shift)
+    taken = {} if start is None else shape_to_take(start.config, FREE, request, shape)
+    config = replace(request, arch={**taken, **shape}).config(ProfileConfig, PRESETS, **own)
+    return Job(request, learning, config, data, by, split, counts, shift, start)
+
+
+def begin(model: ProfileModel, start: ProfileModel) -> None:
+    """Take over the convolutions, and what the heads have for outputs of the same name."""
+    model.body.load_state_dict(start.body.state_dict())
+    theirs = [output.name for output in start.config.outputs]
+    mine = [output.name for output in model.config.outputs]
+    taken = [name for name in mine if name in theirs]
+    to, of = [mine.index(name) for name in taken], [theirs.index(name) for name in taken]
+    # The weights of profiles are [channels, outputs, bases], all others [outputs, ...].
+    own, its = model.state_dict(), start.state_dict()
+    own["profile.weight"][:, to] = its["profile.weight"][:, of]
+    for name in ("profile.bias", "counts.weight", "counts.bias"):
+        own[name][to] = its[name][of]
+    log.info("started from the convolutions and the heads of %s", ", ".join(taken) or "no output")
 
 
 def _counts(data: Profiled, size: int) -> NDArray[np.float32]:

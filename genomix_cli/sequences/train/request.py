@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from genomix_cli.config import to_dict
+from genomix_cli.errors import UsageError
 from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.learning.activity import Predicted
 from genomix_cli.learning.processes import first_process
 from genomix_cli.sequences.requests import TrainRequest
 
@@ -30,3 +35,31 @@ def open_folder(request: TrainRequest) -> Path:
 def last_checkpoint(request: TrainRequest) -> Path | None:
     """Return the checkpoint to go on from, if one is asked for and there."""
     return RunFolder(request.output).checkpoint(request.resume)
+
+
+def shape_to_take(
+    start: Predicted, free: Collection[str], request: TrainRequest, asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields of the architecture to start from, which may not be asked for otherwise.
+
+    Parameters
+    ----------
+    start : Predicted
+        Architecture of the run to start from.
+    free : collection of str
+        Fields in which the new run may differ.
+    request : TrainRequest
+    asked : mapping
+        Fields of the architecture that the user has set.
+
+    Raises
+    ------
+    UsageError
+        If one of them, or a preset, is another shape.
+    """
+    shape = {name: v for name, v in to_dict(start).items() if name not in free}
+    clash = sorted(name for name in shape if asked.get(name, shape[name]) != shape[name])
+    if clash or request.preset:
+        what = ", ".join(clash) or "the preset"
+        raise UsageError(f"{what} of a run to start from cannot be changed", where="--init")
+    return shape

@@ -118,7 +118,7 @@ def _folds(known: Rows, cut: Cut, n_folds: int, seed: int) -> list[Split]:
 
 def _check_whole(split: Split, group: NDArray[np.int64]) -> None:
     """Refuse a split that parts a group, as only the file's own can."""
-    parts = [np.unique(group[rows]) for rows in split[1:]]
+    parts = [np.unique(group[rows]) for rows in split.parts]
     _, counts = np.unique(np.concatenate(parts), return_counts=True)
     if parted := int((counts > 1).sum()):
         raise DataError(
@@ -129,7 +129,7 @@ def _check_whole(split: Split, group: NDArray[np.int64]) -> None:
 
 
 def _check(split: Split, label: NDArray[np.int64]) -> None:
-    for name, rows in zip(("train", "validation", "test"), split[1:], strict=True):
+    for name, rows in zip(("train", "validation", "test"), split.parts, strict=True):
         lacking = np.setdiff1d(np.unique(label[label >= 0]), label[rows])
         if len(lacking) or not len(rows):
             raise DataError(

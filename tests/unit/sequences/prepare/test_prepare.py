@@ -661,7 +661,7 @@ def test_real_regulatory_sequences(shared_data: Path, tmp_path: Path) -> None:
     assert (len(names), np.bincount(label).tolist()) == (4, [11_968] * 4)
     by, (split,) = splits(found, label, "auto", 0)
     assert by == "the file's own split"
-    assert [len(part) for part in split[1:]] == [39_254, 4_053, 4_565]
+    assert [len(part) for part in split.parts] == [39_254, 4_053, 4_565]
     chromosome = found.phenotype("chr")
     assert chromosome.categories is not None
     assert {chromosome.categories[k] for k in chromosome.values[split.test]} == {"chr1"}

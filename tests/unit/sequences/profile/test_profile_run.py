@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.seen import read_seen
 from genomix_cli.formats.sequences import Profiles
 from genomix_cli.genome.iupac import reverse_complement
+from genomix_cli.learning.profiles import ProfileModel
 from genomix_cli.sequences.profile.predict import answers, model_of
 from genomix_cli.sequences.profile.results import ProfileSummary
-from genomix_cli.sequences.profile.train import read_job, train_profile
+from genomix_cli.sequences.profile.train import begin, read_job, train_profile
 from genomix_cli.sequences.profile.windows import read_profiled
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.runs import read_run
@@ -143,6 +145,58 @@ def test_some_tracks_are_learned_with_their_other_strand(data: Path, tmp_path: P
     assert both.config.outputs[0].sd == pytest.approx(float(values.std()), rel=1e-5)
 
 
+def test_it_goes_on_from_another_run(
+    run: tuple[Path, ProfileSummary], data: Path, tmp_path: Path
+) -> None:
+    """Convolutions and the heads of tracks of the same name are taken; other tracks begin anew."""
+    again = request(data, tmp_path / "next", arch={}, init=run[0])
+    some = replace(again, options={"tracks": ("ATAC@K562",)})
+    job = read_job(some)
+    assert (job.config.width, job.config.n_dilated) == (16, 3)
+    start = model_of(read_run(run[0], "profile"))
+    taken = ProfileModel(job.config)
+    begin(taken, start)
+    with torch.no_grad():
+        codes = torch.from_numpy(read_profiled(data).sequences.codes[:5].copy())
+        mine, its = answers(taken, codes), answers(start, codes)
+    torch.testing.assert_close(mine.counts[:, 0], its.counts[:, 2])
+    torch.testing.assert_close(mine.profile[:, 0], its.profile[:, 2])
+    renamed = replace(job.config, outputs=(replace(job.config.outputs[0], name="other"),))
+    fresh = ProfileModel(renamed)
+    before = fresh.counts.weight.detach().clone()
+    begin(fresh, start)
+    torch.testing.assert_close(fresh.counts.weight, before)
+    torch.testing.assert_close(fresh.body.state_dict(), start.body.state_dict())
+
+
+def test_a_run_that_goes_on_has_seen_what_the_first_saw_and_starts_better(
+    run: tuple[Path, ProfileSummary], data: Path, tmp_path: Path
+) -> None:
+    other = replace(footprints(60, seed=9), split=np.repeat(["train", "valid", "test"], 20))
+    path = write(tmp_path / "other.h5", other)
+    one = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-4}
+    folders = tmp_path / "fresh", tmp_path / "next"
+    fresh = train_profile(request(path, folders[0], arch={"width": 16, "n_dilated": 3, **one}))
+    again = train_profile(request(path, folders[1], arch=one, init=run[0]))
+    assert fresh is not None
+    assert again is not None
+    assert again.curve[0].train_loss < 0.8 * fresh.curve[0].train_loss
+    first, both = read_seen(run[0]), read_seen(folders[1])
+    assert first is not None
+    assert both is not None
+    assert np.isin(first.train, both.train).all()
+    assert len(both.train) > len(first.train)
+
+
+def test_a_shape_that_is_not_that_of_the_run_to_start_from_is_refused(
+    run: tuple[Path, ProfileSummary], data: Path, tmp_path: Path
+) -> None:
+    for changes, what in (({"arch": {"width": 8}}, "width"), ({"preset": "paper"}, "the preset")):
+        asked = request(data, tmp_path / "x", **{"arch": {}, **changes, "init": run[0]})
+        with pytest.raises(UsageError, match=f"--init: {what} of a run to start from cannot be"):
+            read_job(asked)
+
+
 def flat(profiles: Profiles) -> Profiles:
     return replace(profiles, signal=np.ones_like(profiles.signal))
 
@@ -158,7 +212,6 @@ def flat(profiles: Profiles) -> Profiles:
         ({"arch": {"alpha": -1}}, "alpha"),
         ({"arch": {"widht": 3}}, "widht"),
         ({"preset": "huge"}, "no such preset"),
-        ({"init": Path("run")}, "--init: does not apply to --task profile"),
         ({"hold_out": "folds:3"}, "profile is judged on one split"),
     ],
 )

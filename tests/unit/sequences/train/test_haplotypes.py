@@ -71,7 +71,7 @@ def classified(request: TrainRequest, sequences: Sequences) -> list[Split]:
     place = {name: i for i, name in enumerate(sequences.names)}
     found = []
     for split in (*contest.splits, contest.final_split()):
-        parts = ([place[name] for name in data.names[rows]] for rows in split[1:])
+        parts = ([place[name] for name in data.names[rows]] for rows in split.parts)
         found.append(Split("", *(np.array(rows, np.int64) for rows in parts)))
     return found
 
@@ -109,11 +109,11 @@ def test_no_task_parts_a_person(task: str, how: str, people: Path, tmp_path: Pat
     sequences = open_sequences(people)
     request = TrainRequest(people, tmp_path / "run", task, hold_out=how)
     for split in SPLITS[task](request, sequences):
-        persons = [{name[:-2] for name in sequences.names[rows]} for rows in split[1:]]
+        persons = [{name[:-2] for name in sequences.names[rows]} for rows in split.parts]
         assert min(map(len, persons[:2])) > 0
         for i, part in enumerate(persons):
             assert not part & set().union(*persons[i + 1 :])
-        whole = [len(rows) for rows in split[1:]]
+        whole = [len(rows) for rows in split.parts]
         assert whole == [2 * len(part) for part in persons]
 
 

@@ -22,7 +22,7 @@ def test_a_quarter_of_every_class_is_held_out_by_default() -> None:
     by, (split,) = splits(DATA, LABEL, "auto", 0)
     assert by == "a stratified share of 0.25"
     assert np.bincount(LABEL[split.test]).tolist() == [10, 10, 10]
-    every = np.sort(np.concatenate(split[1:]))
+    every = np.sort(np.concatenate(split.parts))
     np.testing.assert_array_equal(every, np.arange(120))
 
 
@@ -65,7 +65,7 @@ def test_the_files_own_split_comes_first() -> None:
 def test_sequences_without_a_label_are_in_no_part() -> None:
     label = np.where(np.arange(120) < 20, -1, LABEL)
     _, (split,) = splits(DATA, label, "auto", 0)
-    assert min(np.concatenate(split[1:])) == 20
+    assert min(np.concatenate(split.parts)) == 20
 
 
 @pytest.mark.parametrize("how", ["half", "0", "1.5", "folds:1", "folds:x", "splits"])
