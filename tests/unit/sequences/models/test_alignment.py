@@ -336,7 +336,7 @@ def test_what_is_unseen_leaves_training_with_its_groups():
     unseen = np.array([False, True, False, False, True, True, False, False])
     split = Split("test", np.array([0, 1, 2, 3]), np.array([4, 5]), np.array([6, 7]))
     found = without_unseen(split, unseen, group)
-    assert [rows.tolist() for rows in found[1:]] == [[2, 3], [], [1, 4, 5, 6, 7]]
+    assert [rows.tolist() for rows in found.parts] == [[2, 3], [], [1, 4, 5, 6, 7]]
 
 
 def test_classes_that_cannot_be_unseen(tmp_path):
