@@ -187,6 +187,12 @@ ENGINE = [
         ("persistent_workers=request.workers > 0", "persistent_workers=False"),
     ),
     *_of(
+        "variants/train/pretrain/run.py",
+        "unit/variants/train/pretrain/test_pretrain.py",
+        ("persistent_workers=self.request.workers > 0", "persistent_workers=False"),
+        ("order.epoch = epoch", "order.epoch = 0"),
+    ),
+    *_of(
         "learning/strategies.py",
         "unit/learning/test_strategies.py",
         ('return "ddp" if every', 'return "ddp" if not every'),

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -223,34 +224,65 @@ class Windows(NamedTuple):
     train: sampling.Places
     valid: list[sampling.Draw]
 
-    def masked(self, epoch: int | None = None) -> sampling.MaskedWindows:
-        """Return the windows of an epoch of training, or those to validate on."""
-        request, training = self.request, epoch is not None
-        draws = self.train_draws(request.windows_per_epoch, epoch) if training else self.valid
+    def masked(self, *, training: bool) -> sampling.MaskedWindows:
+        """Return the windows to train on, or those to validate on."""
+        request = self.request
         return sampling.MaskedWindows(
-            *(self.shard, draws, request.masking, self.reading, request.seed),
-            epoch or 0,
-            training=training,
+            self.shard, request.masking, self.reading, request.seed, training=training
         )
 
-    def train_draws(self, n: int, epoch: int | None) -> list[sampling.Draw]:
+    def train_draws(self, n: int, epoch: int) -> list[sampling.Draw]:
         """Return `n` windows of an epoch."""
         contigs, cells = list(self.shard.contigs), self.shard.cells
-        return sampling.draw_epoch(self.train, contigs, cells, n, self.request.seed, epoch or 0)
+        return sampling.draw_epoch(self.train, contigs, cells, n, self.request.seed, epoch)
 
-    def loader(self, epoch: int | None = None) -> DataLoader[Any]:
-        """Return batches of `masked`; in training, the share of this process."""
-        windows = self.masked(epoch)
-        order = list(range(len(windows)))
-        if epoch is not None:
-            order = share(order, *rank_and_world_size(), pad=True)
+    def to_validate(self) -> list[sampling.Asked]:
+        """Return what to ask `masked` for to validate."""
+        return [sampling.Asked(0, i, draw) for i, draw in enumerate(self.valid)]
+
+    def train_loaders(self) -> Callable[[int], DataLoader[Any]]:
+        """Return the loader of each epoch: the same for all, so that its processes stay."""
+        order = Order(self)
+        # Made when first asked for, in one of several processes.
+        made = cache(lambda: self._loader(order, training=True))
+
+        def loader(epoch: int) -> DataLoader[Any]:
+            order.epoch = epoch
+            return made()
+
+        return loader
+
+    def valid_loader(self) -> DataLoader[Any]:
+        """Return batches to validate on."""
+        return self._loader(self.to_validate(), training=False)
+
+    def _loader(self, order: Any, *, training: bool) -> DataLoader[Any]:
         return DataLoader(
-            windows,
+            self.masked(training=training),
             batch_size=self.request.windows_per_batch,
             sampler=order,
             num_workers=self.request.workers,
+            persistent_workers=self.request.workers > 0,
             pin_memory=resolve_device(self.request.device).type == "cuda",
         )
+
+
+class Order:
+    """Windows of the epoch at the time when they are asked for: the share of this process."""
+
+    def __init__(self, windows: Windows) -> None:
+        self._windows, self.epoch = windows, 0
+
+    def _asked(self) -> list[sampling.Asked]:
+        draws = self._windows.train_draws(self._windows.request.windows_per_epoch, self.epoch)
+        asked = [sampling.Asked(self.epoch, i, draw) for i, draw in enumerate(draws)]
+        return share(asked, *rank_and_world_size(), pad=True)
+
+    def __len__(self) -> int:
+        return len(self._asked())
+
+    def __iter__(self) -> Iterator[sampling.Asked]:
+        return iter(self._asked())
 
 
 def pretrain(request: PretrainRequest) -> PretrainSummary:
@@ -279,7 +311,9 @@ def pretrain(request: PretrainRequest) -> PretrainSummary:
     else:
         log.setLevel(logging.ERROR)
     task = PretrainTask(module, request.track_weight)
-    result = fit_task(task, windows.loader, windows.loader(), request, _advice(request))
+    result = fit_task(
+        task, windows.train_loaders(), windows.valid_loader(), request, _advice(request)
+    )
     summary = _judge(task, windows, result)
     if first_process():
         _write(summary, module, shard, request)
@@ -358,7 +392,7 @@ def _judge(task: PretrainTask, windows: Windows, result: FitResult) -> PretrainS
     shard, request = windows.shard, windows.request
     device = next(task.module.parameters()).device
     with torch.inference_mode():
-        batches = track(windows.loader(), "judging")
+        batches = track(windows.valid_loader(), "judging")
         told = metrics.join([task.predict(to_device(batch, device)) for batch in batches])
     gmt = task.network.gmt
     index = {name: i for i, name in enumerate(shard.contigs)}
@@ -411,7 +445,7 @@ def _chains(windows: Windows, units: NDArray[np.int64]) -> tuple[metrics.KmerRow
         for draw in windows.train_draws(MAX_COUNTED_WINDOWS, 0)
     )
     span, k = request.masking.span, reading.k
-    spans = _hidden_spans(windows.masked(), reading.flank, span)
+    spans = _hidden_spans(windows, reading.flank, span)
     chains = (metrics.Markov(counts, order) for order in range(metrics.ORDER + 1))
     told = [metrics.markov_told(chain, spans, span, k) for chain in chains]
     return tuple(
@@ -420,11 +454,11 @@ def _chains(windows: Windows, units: NDArray[np.int64]) -> tuple[metrics.KmerRow
     )
 
 
-def _hidden_spans(windows: sampling.MaskedWindows, flank: int, span: int) -> metrics.Spans:
-    parts = []
-    for number, draw in enumerate(windows.draws):
-        if draw.hidden == sampling.SPANS:
-            item = windows[number]
+def _hidden_spans(windows: Windows, flank: int, span: int) -> metrics.Spans:
+    parts, masked = [], windows.masked(training=False)
+    for asked_for in windows.to_validate():
+        if asked_for.draw.hidden == sampling.SPANS:
+            item, number = masked[asked_for], asked_for.number
             kmers = item.kmers.numpy()
             asked = np.flatnonzero(kmers[:, 0] >= 0)
             ref, end = item.queries.ref.numpy()[asked], flank + span

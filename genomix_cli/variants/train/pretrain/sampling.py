@@ -243,37 +243,40 @@ class Reading:
     places: int = 16
 
 
+class Asked(NamedTuple):
+    """A window of an epoch, by its number there; validation has the epoch 0 each time."""
+
+    epoch: int
+    number: int
+    draw: Draw
+
+
 @dataclass(eq=False)
 class MaskedWindows(Dataset[Batch]):
-    """Masked windows of a shard; an item depends only on seed, epoch and index.
+    """Masked windows of a shard; an item depends only on the seed and on what is asked for.
+
+    So the processes that read them need not be told of a new epoch.
 
     Parameters
     ----------
     shard : Shard
-    draws : sequence of Draw
     masking : Masking
     reading : Reading
-    seed, epoch : int
-        Validation uses the same epoch each time.
+    seed : int
     training : bool
         Draw the bins to hide; otherwise each draw determines them.
     """
 
     shard: Shard
-    draws: Sequence[Draw]
     masking: Masking
     reading: Reading
     seed: int
-    epoch: int
     _: KW_ONLY
     training: bool
 
-    def __len__(self) -> int:
-        return len(self.draws)
-
-    def __getitem__(self, index: int) -> Batch:
-        draw = self.draws[index]
-        rng = np.random.default_rng([self.seed, self.epoch, index, int(self.training)])
+    def __getitem__(self, asked: Asked) -> Batch:
+        epoch, number, draw = asked
+        rng = np.random.default_rng([self.seed, epoch, number, int(self.training)])
         source = self.shard.in_cell(draw.cell)
         window = inputs.load_window(source, draw.contig, draw.start, self.reading.n_bins)
         if draw.reverse:
@@ -289,7 +292,7 @@ class MaskedWindows(Dataset[Batch]):
         simple = line if draw.hidden == SPANS else _mean_of_others(signal, known)
         kmers = self._kmers(window.codes, spans)
         cell = self.shard.cells.index(draw.cell)
-        of_draw = np.array([self.epoch, index, cell, draw.hidden], np.int64)
+        of_draw = np.array([epoch, number, cell, draw.hidden], np.int64)
         return Batch(
             Window(
                 _tensor(codes),

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ from genomix_cli.variants.train.pretrain.run import (
 )
 from genomix_cli.variants.train.pretrain.sampling import (
     SPANS,
+    Asked,
     Batch,
     MaskedWindows,
     Reading,
@@ -52,13 +55,36 @@ CHR2 = HeldOutRegions(Regions([Interval("chr2", START, END)]))
 NONE = HeldOutRegions(Regions([]))
 
 
-def windows(shard: FakeShard, *, training: bool = True, epoch: int = 0) -> MaskedWindows:
+def windows(shard: FakeShard, *, training: bool = True, epoch: int = 0) -> list[Batch]:
     places = find_places(shard, N_BINS, CHR2, 0.1, valid=not training)
     if training:
         draws = draw_epoch(places, list(shard.contigs), shard.cells, 8, 0, epoch)
     else:
         draws = validation_draws(places, shard, 2)
-    return MaskedWindows(shard, draws, Masking(), READING, 0, epoch, training=training)
+    masked = MaskedWindows(shard, Masking(), READING, 0, training=training)
+    return [masked[Asked(epoch, i, draw)] for i, draw in enumerate(draws)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_is_kept_and_its_processes_read_the_epoch_that_is_asked_for(workers: int) -> None:
+    shard: Any = FakeShard()
+    places = find_places(shard, N_BINS, CHR2, 0.1, valid=False)
+    request: Any = SimpleNamespace(
+        **{"seed": 0, "masking": Masking(), "device": "cpu", "workers": workers},
+        **{"windows_per_epoch": 8, "windows_per_batch": 3},
+    )
+    kept = module.Windows(shard, request, READING, places, []).train_loaders()
+    processes = set()
+    for epoch in (0, 1, 4, 1):
+        loader = kept(epoch)
+        found, expected = list(loader), windows(shard, epoch=epoch)
+        assert len(loader) == len(found) == 3
+        for name in ("signal", "kmers", "draw"):
+            stacked = torch.cat([getattr(batch, name) for batch in found])
+            assert torch.equal(stacked, torch.stack([getattr(item, name) for item in expected]))
+        if workers:
+            processes.add(tuple(worker.pid for worker in loader._iterator._workers))
+    assert len(processes) == bool(workers)
 
 
 def make_network(shard: FakeShard) -> Pretraining:
@@ -104,7 +130,8 @@ def test_short_stretches_can_be_learned_from_where_n_is_allowed() -> None:
         find_places(shard, N_BINS, NONE, 0.1, valid=False)
     places = find_places(shard, N_BINS, NONE, 1.0, valid=False)
     draws = draw_epoch(places, list(shard.contigs), shard.cells, 2, 0, 0)
-    item = MaskedWindows(shard, draws, Masking(), READING, 0, 0, training=True)[0]
+    masked = MaskedWindows(shard, Masking(), READING, 0, training=True)
+    item = masked[Asked(0, 0, draws[0])]
     assert (item.kmers[:, 0] >= 0).any()
 
 
@@ -136,7 +163,7 @@ def test_validation_asks_only_for_what_a_cell_type_has() -> None:
 
 def test_the_model_sees_nothing_that_it_is_asked_for() -> None:
     shard = FakeShard()
-    for item in map(windows(shard).__getitem__, range(8)):
+    for item in windows(shard):
         assert not item.window.observed[item.scored].any()
         assert not item.window.signal[item.scored].any()
         assert item.scored.any()
@@ -178,7 +205,7 @@ def test_every_part_that_scores_variants_learns() -> None:
     shard = FakeShard()
     network = make_network(shard).train()
     task = PretrainTask(network, 1.0)
-    batch: Batch = default_collate([windows(shard)[i] for i in range(8)])
+    batch: Batch = default_collate(windows(shard))
     losses = task.losses(batch, torch.Generator())
     losses["loss"].backward()
     assert losses["kmers"].item() == pytest.approx(1.0, abs=0.2)
