@@ -293,9 +293,10 @@ def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> summaries.SetSummary:
 def _compared(tested: _Tested, i: int, best: int) -> summaries.Comparison:
     differences = {name: tested.replicates.difference(i, best, name) for name in METRICS}
     name, metric = tested.study.outcomes[best].name, tested.metric
-    verdicts = {each: verdict(differences[each], each) for each in weighed_metrics(metric)}
-    splits = {each: tested.over_splits(i, best, each) for each in verdicts}
+    splits = {each: tested.over_splits(i, best, each) for each in weighed_metrics(metric)}
     over_splits = {each: interval for each, interval in splits.items() if interval is not None}
+    weigh = {each: over_splits.get(each, differences[each]) for each in splits}
+    verdicts = {each: verdict(interval, each) for each, interval in weigh.items()}
     return summaries.Comparison(name, metric, differences, verdicts, weighed(verdicts), over_splits)
 
 

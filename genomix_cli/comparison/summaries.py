@@ -76,8 +76,9 @@ class Comparison:
     verdict : str
         All of them weighed; see `genomix_cli.comparison.words.weighed`.
     over_splits : dict of str to Interval
-        Where folds are repeated, the differences of the metrics that are weighed once more: means
-        over splits; see `genomix_cli.comparison.intervals.resampled_interval`.
+        Where folds are repeated, the differences of the metrics that are weighed once more, which
+        the verdicts then go by: means over splits, with intervals that allow for other training
+        sets too; see `genomix_cli.comparison.intervals.resampled_interval`.
     """
 
     other: str

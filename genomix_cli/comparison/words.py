@@ -144,7 +144,8 @@ def _by(compared: Comparison, word: str) -> str:
 
 
 def _difference(compared: Comparison, name: str) -> str:
-    return f"{METRICS[name].title} {compared.differences[name].text(sign=True)}"
+    difference = compared.over_splits.get(name, compared.differences[name])
+    return f"{METRICS[name].title} {difference.text(sign=True)}"
 
 
 def _undecided(compared: Comparison) -> str:
@@ -159,7 +160,7 @@ def _alone(name: str, compared: Comparison) -> str:
     words = {BEATS: "better", BELOW: "worse"}
     return "".join(
         f" By {METRICS[metric].title} alone {name} is {words[each]}: "
-        f"{compared.differences[metric].text(sign=True)}."
+        f"{compared.over_splits.get(metric, compared.differences[metric]).text(sign=True)}."
         for metric, each in compared.verdicts.items()
         if each in words
     )

@@ -1121,7 +1121,8 @@ BASELINES = [
     *_of(
         "comparison/results.py",
         "unit/comparison/test_results.py",
-        ("each.probability[:repeats]]", "each.probability[:1] for _ in range(repeats)]"),
+        ("each.probability[:repeats]]", "each.probability[:1].repeat(repeats, 0)]"),
+        ("over_splits.get(each, differences[each])", "differences[each]"),
         ("zip(study.repeats, *both", "zip(study.repeats[:1].repeat(2, 0), *both"),
     ),
     *_of(

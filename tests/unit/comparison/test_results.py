@@ -92,8 +92,8 @@ def test_a_sample_is_one_however_often_it_is_predicted():
             assert tuple(score.interval) == pytest.approx(tuple(other.metrics[name].interval))
 
 
-def test_differences_over_splits_stand_beside_those_over_samples():
-    given = repeated()
+def test_differences_over_splits_give_the_verdicts():
+    given = repeated(gain=0.16)
     found = results(given, draws=DRAWS)
     (main, best), row = (0, 1), found.outcomes[0].against_best
     assert row.other == given.outcomes[best].name
@@ -109,6 +109,10 @@ def test_differences_over_splits_stand_beside_those_over_samples():
     expected = resampled_interval(np.array(gaps), 270 / 540)
     assert tuple(row.over_splits["accuracy"]) == pytest.approx(tuple(expected))
     assert set(row.over_splits) == {"accuracy", "auroc", "nll"}
+    for name, interval in row.over_splits.items():
+        assert row.verdicts[name] == verdict(interval, name)
+    assert row.verdicts["accuracy"] != verdict(row.differences["accuracy"], "accuracy")
+    assert row.over_splits["accuracy"].text(sign=True) in found.headline
     assert _results().outcomes[0].against_best.over_splits == {}
 
 
