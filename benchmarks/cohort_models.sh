@@ -69,6 +69,9 @@ if [[ -n $data ]]; then
         --set primary=copy_number --baselines "omics-transformer,lightgbm,$linear"
     train "$data/metabric_intclust.h5mu" metabric_intclust --trials 1 --model cross-modal-subtype \
         --set primary=copy_number --baselines "$linear"
+    train "$data/metabric_both.h5mu" metabric_repeats --trials 1 --model cross-modal-subtype \
+        --set primary=copy_number --baselines late-fusion,logistic,lightgbm --no-control \
+        --repeats 3 --calibration split
 fi
 
 python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" ablations "$out/cancer-alpha_syn.h5mu" --seed 1

@@ -164,6 +164,8 @@ def test_repeats_have_their_own_seeds_and_stand_beside_each_other(
     """Repeat 1 is the same contest one seed further; its folds and answers are kept apart."""
     again = case.split._replace(name="2", repeat=1)
     played = contest(case, [case.split, again], tmp_path)
+    entrants = [replace(entrant, control=True) for entrant in played.entrants]
+    played = replace(played, entrants=entrants)
     judged = played.judge_all()
     study = played.study(judged, data="it", wording=None, held_out_by="it")
     assert study.seeds == (case.rules.seeds[0], case.rules.seeds[0] + 1)
@@ -174,6 +176,8 @@ def test_repeats_have_their_own_seeds_and_stand_beside_each_other(
     later = replace(case.rules, seeds=tuple(seed + 1 for seed in case.rules.seeds))
     other, _ = judge(case.entrant, case.data, case.split, later, FitSettings(seed=1))
     np.testing.assert_array_equal(judged[0][1].log_probability, other.log_probability)
+    assert judged[0][1].calibrations == other.calibrations
+    assert judged[0][0].shuffled is not None
     assert judged[0][1].shuffled is None
 
 

@@ -45,7 +45,7 @@ def repeated(n=900, **fields):
     """A study of two seeds, whose samples have another fold with the second."""
     given = study(n=n, **fields)
     folds = np.array([given.fold, given.fold])
-    folds[1, given.tested] = np.roll(given.fold[given.tested], 1)
+    folds[1, given.tested] = np.random.default_rng(0).permutation(given.fold[given.tested])
     return replace(given, repeats=folds)
 
 
