@@ -8,7 +8,9 @@ benchmarks/activity_tables.py made of DATA. The variants are SNVs of Kircher et 
 over that of the reference. Nothing is fitted to them. `genomix score` reads each element as a
 contig, with the SNV in the middle of its window, and unknown bases beyond the ends. The peers'
 windows stay inside the element, so a model of activity has a second row, NAME (inside), for which
-its windows do too. Written into OUT: what `genomix score` reads and writes, scores.tsv with a row
+its windows do too. A model that has a score of the experiment's own cell type (GENOMIX_DA_CELL_cell;
+`real_data.CELL` has them) has a third, NAME (cell): that score, or its mean for the other
+experiments. Written into OUT: what `genomix score` reads and writes, scores.tsv with a row
 per SNV and a column per model, and experiments.tsv with the correlations. Without --model: the
 peers alone, to which --peer adds models.
 
@@ -30,7 +32,7 @@ import pandas as pd
 import torch
 from activity_tables import read_table
 from numpy.typing import NDArray
-from real_data import HEPG2, constructs, locus, rows_of
+from real_data import CELL, HEPG2, constructs, locus, rows_of
 from sequence_peers import BATCH, BOTH, Snvs, Values, change, peer_scores
 from snvs import SNV, write_vcf
 
@@ -52,8 +54,9 @@ SETS: dict[str, Callable[[str], bool]] = {
     "the nine": NINE.__contains__,
     "HepG2 six": HEPG2.__contains__,
 }
-#: Fields of `genomix score`, the one to prefer first.
+#: Fields of `genomix score`, the one to prefer first, and that of a cell type.
 FIELDS = ("GENOMIX_DA", "GENOMIX_DL")
+OF_CELL = "GENOMIX_DA_{}_cell"
 #: Alleles for the control that swaps them.
 SWAPPED = 500
 
@@ -75,7 +78,8 @@ def main() -> None:
     for model in filter(None, (*options.peer, options.model)):
         field = options.field if model == options.model else None
         name = Path(model).name
-        scores[name] = genomix_scores(snvs, model, options.output / name, field)
+        scored = genomix_table(snvs, model, options.output / name)
+        scores |= scores_of(scored, name, table["experiment"].map(CELL), field)
         if (loaded := load_model(model)).config.activity is not None:
             scores[f"{name} (inside)"] = inside_scores(snvs, loaded)
     table = table.assign(**scores)
@@ -86,7 +90,7 @@ def main() -> None:
     print_experiments(correlations, list(scores))
     print_means(correlations, list(scores))
     name = Path(options.model).name if options.model else BOTH
-    for first in (f"{name} (inside)", name):
+    for first in (f"{name} (inside)", f"{name} (cell)", name):
         if first in scores:
             print_differences(correlations, first, [each for each in scores if each != first])
     print_controls(table, list(scores))
@@ -128,8 +132,8 @@ def snvs_of(table: pd.DataFrame, sequences: dict[str, NDArray[np.uint8]]) -> Snv
     )
 
 
-def genomix_scores(snvs: Snvs, model: str, folder: Path, field: str | None = None) -> Values:
-    """Score of each SNV by ``genomix score``, a contig per sequence; NaN where it has none.
+def genomix_table(snvs: Snvs, model: str, folder: Path) -> pd.DataFrame:
+    """Run ``genomix score`` on the SNVs, a contig per sequence; a row each, NaN for no score.
 
     Parameters
     ----------
@@ -138,8 +142,6 @@ def genomix_scores(snvs: Snvs, model: str, folder: Path, field: str | None = Non
         Name or run folder.
     folder : Path
         For the input, and the table that the command writes.
-    field : str, optional
-        Column of that table; by default the first of `FIELDS` that it has.
     """
     folder.mkdir(parents=True, exist_ok=True)
     fasta, vcf, scored = (folder / name for name in ("elements.fa", "variants.vcf", "scored.tsv"))
@@ -147,17 +149,49 @@ def genomix_scores(snvs: Snvs, model: str, folder: Path, field: str | None = Non
     fasta.write_text("".join(f">{name}\n{bases}\n" for name, bases in contigs))
     columns = (snvs.sequence, snvs.at, snvs.ref(), snvs.alt)
     alleles = list(zip(*(column.tolist() for column in columns), strict=True))
+    unique = sorted(set(alleles))
     names = [
         SNV(snvs.names[sequence], at + 1, BASES[ref], BASES[alt])
-        for sequence, at, ref, alt in sorted(set(alleles))
+        for sequence, at, ref, alt in unique
     ]
     write_vcf(vcf, names)
     command = [sys.executable, "-m", "genomix_cli", "score", str(vcf), "-f", str(fasta)]
     subprocess.run([*command, "-m", model, "-o", str(scored), "-q"], check=True)
+    row = {allele: i for i, allele in enumerate(unique)}
     table = pd.read_csv(scored, sep="\t", comment="#", na_values=".")
-    column = field or next(name for name in FIELDS if name in table)
-    found = dict(zip(sorted(set(alleles)), table[column], strict=True))
-    return np.array([found[allele] for allele in alleles])
+    return table.iloc[[row[allele] for allele in alleles]].reset_index(drop=True)
+
+
+def field_of(table: pd.DataFrame, field: str | None = None) -> Values:
+    """Return a column of a table of scores, by default the first of `FIELDS` that it has."""
+    return table[field or next(name for name in FIELDS if name in table)].to_numpy()
+
+
+def scores_of(
+    table: pd.DataFrame, name: str, cell: pd.Series, field: str | None = None
+) -> dict[str, Values]:
+    """Return the scores of a model and, where it has scores of some cell types, those matched.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Scores of SNVs.
+    name : str
+    cell : Series
+        Cell type of each row, NaN for one that is not in question.
+    field : str, optional
+        See `field_of`.
+    """
+    score = field_of(table, field)
+    scores = {name: score}
+    own = {each: OF_CELL.format(each) for each in cell.dropna().unique()}
+    if any(column in table for column in own.values()):
+        matched = pd.Series(score)
+        for each, column in own.items():
+            if column in table:
+                matched = matched.mask((cell == each).to_numpy(), table[column])
+        scores[f"{name} (cell)"] = matched.to_numpy()
+    return scores
 
 
 def inside_scores(snvs: Snvs, loaded: LoadedModel) -> Values:
@@ -245,7 +279,7 @@ def print_swapped(snvs: Snvs, score: Values, model: str, folder: Path, field: st
         codes[snvs.at[i]] = snvs.alt[i]
     names = [f"swapped{i}" for i in some]
     back = Snvs(names, carrying, np.arange(len(some)), snvs.at[some], snvs.ref()[some])
-    swapped = genomix_scores(back, model, folder / "swapped", field)
+    swapped = field_of(genomix_table(back, model, folder / "swapped"), field)
     largest = np.abs(swapped + score[some]).max()
     print(f"\n{len(some)} SNVs the other way round: largest |sum of the two scores| {largest:.3g}")
 

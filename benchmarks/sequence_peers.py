@@ -2,14 +2,14 @@
 
 Peers: ridge regression on 7-mers, fitted to lentiMPRA (Agarwal et al. 2025,
 doi:10.1038/s41586-024-08430-9); MPRA-DragoNN (Movva et al. 2019, doi:10.1371/journal.pone.0218073);
-the change of JASPAR motifs; GC.
+the change of JASPAR motifs; GC. A ridge on the sites of motifs is a teacher alone.
 
 Letters: n sequences or SNVs, L bases, K motifs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,8 @@ from genomix_cli.genome.alphabet import (
     kmer_ids,
     reverse_complement,
 )
-from genomix_cli.genome.motifs import best_scores, read_meme
+from genomix_cli.genome.motifs import Motif, best_scores, read_meme
+from genomix_cli.sequences.activity.motifs import motif_filters
 
 Codes = NDArray[np.uint8]
 Values = NDArray[np.float64]
@@ -40,8 +41,16 @@ K = 7
 ALPHA = {"HepG2": 1500.0, "WTC11": 1000.0, "K562": 500.0}
 RIDGE_BASES, DRAGONN_BASES = 200, 145
 DRAGONN = Path("mpra_dragonn_convmodel") / "pretrained.hdf5"
+#: Cell types of its outputs, six each. Their order is not in the file; against rows of
+#: lentimpra.tsv measured in both, the first six follow K562 and the others HepG2.
+DRAGONN_CELLS = ("K562", "HepG2")
 MOTIFS = Path("motifs") / "JASPAR2024_CORE_vertebrates_nonredundant.meme.gz"
 BATCH = 256
+#: Positions of a motif that are read, what a site scores at least (nats beside its threshold), and
+#: the penalty of their weights.
+SITE_WIDTH, FAINT, SITES_ALPHA = 19, -6.0, 1000.0
+#: Sequences whose sites are found at once: a batch that stays near the processor.
+SITES_BATCH = 8
 #: The peer to beat.
 BOTH = "7-mer ridge + MPRA-DragoNN"
 
@@ -135,6 +144,38 @@ def fit_ridges(table: pd.DataFrame) -> dict[str, Function]:
     return ridges
 
 
+class MotifSites:
+    """How many sites of each motif a sequence has, and how good the best one is."""
+
+    def __init__(self, motifs: Sequence[Motif]) -> None:
+        self._filters, thresholds = motif_filters(motifs, len(motifs), SITE_WIDTH)
+        self._thresholds = thresholds[:, None]
+
+    @torch.inference_mode()
+    def __call__(self, codes: Codes) -> NDArray[np.float32]:
+        """Sums of occupied places of both strands, then best margins (nats); ``[n, 2 K]``."""
+        one_hot = np.eye(5, 4, dtype=np.float32)
+        found = np.empty((len(codes), 2 * len(self._filters)), np.float32)
+        for low in range(0, len(codes), SITES_BATCH):
+            rows = slice(low, low + SITES_BATCH)
+            x = torch.from_numpy(one_hot[codes[rows]]).transpose(1, 2)
+            strands = (self._filters, self._filters.flip(1, 2))
+            margins = [F.conv1d(x, each, padding="same") - self._thresholds for each in strands]
+            occupied = sum(torch.sigmoid(each).sum(-1) for each in margins)
+            best = torch.maximum(*(each.amax(-1) for each in margins)).clamp(min=FAINT)
+            found[rows] = torch.cat([occupied, best], 1).numpy()
+        return found
+
+
+def fit_sites(sites: NDArray[np.float32], value: NDArray[np.floating]) -> Function:
+    """Ridge regression of values ``[n]`` on what `MotifSites` found, a function of the same."""
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), Ridge(SITES_ALPHA)).fit(sites, value).predict
+
+
 class Dragonn(nn.Module):
     """MPRA-DragoNN's ConvModel: three convolutions with batch norms after them, a linear layer."""
 
@@ -150,29 +191,33 @@ class Dragonn(nn.Module):
             file["model_weights" if "model_weights" in file else "/"].visititems(keep)
         self.convolutions = nn.ModuleList(_convolution(parts, i) for i in (1, 2, 3))
         dense = next(name.split("/")[0] for name in parts if name.startswith("dense"))
-        # The mean of the outputs is all that is used.
-        self.weight = parts[f"{dense}/kernel:0"].mean(1)
-        self.bias = parts[f"{dense}/bias:0"].mean()
+        # Of a cell type's six outputs the mean is all that is used.
+        self.weight = parts[f"{dense}/kernel:0"].unflatten(1, (len(DRAGONN_CELLS), -1)).mean(2)
+        self.bias = parts[f"{dense}/bias:0"].unflatten(0, (len(DRAGONN_CELLS), -1)).mean(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Bases ``[n, 4, 145]`` -> mean of the 12 outputs, ``[n]``."""
+        """Bases ``[n, 4, 145]`` -> activity in K562 and in HepG2, ``[n, 2]``."""
         for convolution, norm in self.convolutions:
             x = norm(F.relu(convolution(x)))
         return x.transpose(1, 2).flatten(1) @ self.weight + self.bias
 
     @torch.inference_mode()
-    def both_strands(self, codes: Codes) -> Values:
-        """Mean over both strands of the central 145 bases of ``[n, L]``, float64 ``[n]``."""
+    def by_cell(self, codes: Codes) -> Values:
+        """Means over both strands of the central 145 bases of ``[n, L]``, float64 ``[n, 2]``."""
         first = (codes.shape[1] - DRAGONN_BASES) // 2
         middle = codes[:, first : first + DRAGONN_BASES]
         one_hot = np.eye(5, 4, dtype=np.float32)
-        total = np.zeros(len(codes))
+        total = np.zeros((len(codes), len(DRAGONN_CELLS)))
         for strand in (middle, reverse_complement(middle)):
             for low in range(0, len(strand), BATCH):
                 rows = slice(low, low + BATCH)
                 x = torch.from_numpy(one_hot[strand[rows]]).transpose(1, 2)
                 total[rows] += self(x).numpy() / 2
         return total
+
+    def both_strands(self, codes: Codes) -> Values:
+        """Mean of `by_cell` over the cell types, ``[n]``."""
+        return self.by_cell(codes).mean(1)
 
 
 def _convolution(parts: dict[str, Tensor], number: int) -> nn.ModuleList:

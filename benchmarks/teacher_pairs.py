@@ -5,39 +5,47 @@
 A network learns the answers, and above all their differences (distillation). TABLES is what
 benchmarks/activity_tables.py made of DATA. Sequences are 200 bp: the rows of lentimpra.tsv and
 dhs.tsv to learn from, stretches of two neighbouring tiles of mattioli.tsv, and, a quarter, places
-of chr22 (DATA/hg38_chr22). Teachers of activity are ridges on 7-mers, fitted here to the rows of
-lentimpra.tsv to learn from, and MPRA-DragoNN (DATA/mpra_dragonn_convmodel, MIT licence); those of
-accessibility are ridges on 7-mers fitted to open.tsv, one for each cell type. Each counts by its
-weight, in units of the standard deviation of its differences. As in the tables, no sequence shares
-24 bases with an element of Kircher et al. 2019.
+of chr22 (DATA/hg38_chr22). As in the tables, none shares 24 bases with an element of Kircher et al.
+2019.
 
-Written are the columns id, pair, sequence, teacher (of activity), open (of accessibility): two rows
-per pair, of which the first is real.
-About 10 minutes of one core for 200,000 pairs, most of it MPRA-DragoNN.
+Teachers are ridges on 7-mers and ridges on the sites of JASPAR's motifs (DATA/motifs), fitted here
+to each column of lentimpra.tsv and open.tsv, rows to learn from, and MPRA-DragoNN
+(DATA/mpra_dragonn_convmodel, MIT licence). Each counts by its weight, in units of the standard
+deviation of its differences; `ANSWERS` has them.
+
+Written are the columns id, pair, sequence, and those of `ANSWERS` or of them the ones asked for:
+two rows per pair, of which the first is real. About 25 minutes of one core for 200,000 pairs, most
+of it motifs and MPRA-DragoNN.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from activity_tables import read_chr22, read_table, shares_word
+from numpy.typing import NDArray
 from real_data import constructs
 from sequence_peers import (
+    ALPHA,
     DRAGONN,
+    DRAGONN_CELLS,
+    MOTIFS,
     Codes,
     Dragonn,
-    Function,
+    MotifSites,
     Values,
     fit_ridge,
-    fit_ridges,
+    fit_sites,
     stacked,
 )
 
 from genomix_cli.genome.alphabet import UNKNOWN_BASE, decode
+from genomix_cli.genome.motifs import read_meme
 
 BASES = 200
 #: Share of the pairs that lie anywhere on chr22.
@@ -51,16 +59,45 @@ TILES_SHARE = 30
 #: Pairs drawn beyond those asked for, as some are left out.
 SPARE = 0.02
 
-
-#: Penalty of the ridges of accessibility.
+#: Penalty of the 7-mers' ridges of accessibility.
 OPEN_ALPHA = 1500.0
+#: Each column that is written: its teachers, and what they count for.
+ANSWERS = {
+    # Activity anywhere: both kinds of teachers alike.
+    "teacher": {
+        **{f"7-mers {cell}": 1 / 3 for cell in ("HepG2", "WTC11", "K562")},
+        "MPRA-DragoNN": 1.0,
+    },
+    # Accessibility anywhere.
+    "open": {f"7-mers open_{cell}": 1.0 for cell in ("GM12878", "HepG2", "K562", "hESC")},
+    # Both of them by motifs.
+    "motifs": {
+        **{f"motifs {cell}": 1 / 3 for cell in ("HepG2", "WTC11", "K562")},
+        **{f"motifs open_{cell}": 1 / 4 for cell in ("GM12878", "HepG2", "K562", "hESC")},
+    },
+    # Activity and accessibility of a cell type, alike; WTC11 and hESC are pluripotent.
+    **{
+        f"{cell}_cell": {
+            f"7-mers {cell}": 1.0,
+            f"motifs {cell}": 1.0,
+            f"MPRA-DragoNN {cell}": 1.0,
+            f"7-mers open_{cell}": 1.5,
+            f"motifs open_{cell}": 1.5,
+        }
+        for cell in ("HepG2", "K562")
+    },
+    "GM12878_cell": {"7-mers open_GM12878": 1.0, "motifs open_GM12878": 1.0},
+    "stem_cell": {
+        **{f"{kind} WTC11": 1.0 for kind in ("7-mers", "motifs")},
+        **{f"{kind} open_hESC": 1.0 for kind in ("7-mers", "motifs")},
+    },
+}
 
 
-class Teacher(NamedTuple):
-    """A function of sequences, and its weight in the answer."""
-
-    function: Function
-    weight: float
+#: Teachers of a kind: sequences uint8 ``[n, 200]`` to a column of answers for each teacher.
+Panel = Callable[[Codes], pd.DataFrame]
+#: Sequences whose motifs are held in memory at once.
+PIECE = 20_000
 
 
 class Pairs(NamedTuple):
@@ -68,6 +105,13 @@ class Pairs(NamedTuple):
 
     real: Codes
     changed: Codes
+
+
+class Opinions(NamedTuple):
+    """Answers for real sequences and for the same with changes: a column for each teacher."""
+
+    real: pd.DataFrame
+    changed: pd.DataFrame
 
 
 def main() -> None:
@@ -78,19 +122,17 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("-n", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--answers", nargs="+", choices=ANSWERS, default=list(ANSWERS))
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     pool, chromosome = real_sequences(options.tables), read_chr22(options.data)
     drawn = draw(pool, chromosome, int(options.n * (1 + SPARE)) + 10, rng)
     pairs = without(drawn, constructs(options.data), options.n)
-    lentimpra, sites = (
-        read_table(options.tables / f"{name}.tsv") for name in ("lentimpra", "open")
-    )
-    columns = {
-        "teacher": teachers_of_activity(options.data, lentimpra),
-        "open": teachers_of_accessibility(sites),
-    }
-    write(options.output, pairs, {name: answers(each, pairs) for name, each in columns.items()})
+    weights = {name: ANSWERS[name] for name in options.answers}
+    kinds = {teacher.split()[0] for each in weights.values() for teacher in each}
+    panels = [PANELS[kind](options.data, options.tables) for kind in PANELS if kind in kinds]
+    opinions = asked(panels, pairs)
+    write(options.output, pairs, {name: added(opinions, each) for name, each in weights.items()})
 
 
 def real_sequences(tables: Path) -> Codes:
@@ -149,34 +191,85 @@ def without(drawn: Pairs, elements: dict[str, str], n: int) -> Pairs:
     return Pairs(drawn.real[kept], drawn.changed[kept])
 
 
-def teachers_of_activity(data: Path, lentimpra: pd.DataFrame) -> list[Teacher]:
-    """Three ridges, which count together as much as MPRA-DragoNN."""
-    ridges = fit_ridges(lentimpra[lentimpra["split"] == "train"]).values()
-    network = Teacher(Dragonn(data / DRAGONN).both_strands, 1.0)
-    return [*(Teacher(ridge, 1 / 3) for ridge in ridges), network]
+class Column(NamedTuple):
+    """A column of a table to learn: its rows that are known, and their values."""
+
+    name: str
+    rows: NDArray[np.int64]
+    value: Values
 
 
-def teachers_of_accessibility(sites: pd.DataFrame) -> list[Teacher]:
-    """A ridge for each cell type: open there, or closed wherever it is known."""
-    learned = sites[sites["split"] == "train"]
-    teachers = []
-    for name in learned.columns[learned.columns.str.startswith("open_")]:
-        known = learned[learned[name] != ""]
-        opened = (known[name] == "yes").to_numpy(np.float64)
-        ridge = fit_ridge(stacked(known["sequence"]), opened, OPEN_ALPHA)
-        teachers.append(Teacher(ridge, 1.0))
-    return teachers
+def columns(table: pd.DataFrame) -> list[Column]:
+    """The quantities of lentimpra.tsv, or for open.tsv 1 where a place is open, 0 where closed."""
+    found = []
+    for name in [name for name in table if name in ALPHA or name.startswith("open_")]:
+        rows = np.flatnonzero(table[name] != "")
+        cells = table[name].iloc[rows]
+        value = cells.astype(np.float64) if name in ALPHA else cells == "yes"
+        found.append(Column(name, rows, value.to_numpy(np.float64)))
+    return found
 
 
-def answers(teachers: list[Teacher], pairs: Pairs) -> tuple[Values, Values]:
+def to_learn_from(tables: Path) -> list[pd.DataFrame]:
+    """Rows of lentimpra.tsv and of open.tsv."""
+    both = [read_table(tables / f"{name}.tsv") for name in ("lentimpra", "open")]
+    return [table[table["split"] == "train"] for table in both]
+
+
+def seven_mers(data: Path, tables: Path) -> Panel:
+    """A ridge on 7-mers for each column."""
+    ridges = {}
+    for table in to_learn_from(tables):
+        codes = stacked(table["sequence"])
+        for name, rows, value in columns(table):
+            penalty = ALPHA.get(name, OPEN_ALPHA)
+            ridges[f"7-mers {name}"] = fit_ridge(codes[rows], value, penalty)
+    return lambda other: pd.DataFrame({name: ridge(other) for name, ridge in ridges.items()})
+
+
+def motif_sites(data: Path, tables: Path) -> Panel:
+    """A ridge on the sites of motifs for each column."""
+    sites = MotifSites(read_meme(data / MOTIFS))
+    ridges = {}
+    for table in to_learn_from(tables):
+        found = sites(stacked(table["sequence"]))
+        for name, rows, value in columns(table):
+            ridges[f"motifs {name}"] = fit_sites(found[rows], value)
+
+    def panel(other: Codes) -> pd.DataFrame:
+        pieces = (sites(other[low : low + PIECE]) for low in range(0, len(other), PIECE))
+        answers = [{name: ridge(piece) for name, ridge in ridges.items()} for piece in pieces]
+        return pd.concat(map(pd.DataFrame, answers), ignore_index=True)
+
+    return panel
+
+
+def dragonn(data: Path, tables: Path) -> Panel:
+    """MPRA-DragoNN: each cell type, and their mean."""
+    network = Dragonn(data / DRAGONN)
+
+    def panel(other: Codes) -> pd.DataFrame:
+        answers = pd.DataFrame(network.by_cell(other), columns=DRAGONN_CELLS)
+        return answers.add_prefix("MPRA-DragoNN ").assign(**{"MPRA-DragoNN": answers.mean(axis=1)})
+
+    return panel
+
+
+#: By the first word of their teachers' names.
+PANELS = {"7-mers": seven_mers, "motifs": motif_sites, "MPRA-DragoNN": dragonn}
+
+
+def asked(panels: list[Panel], pairs: Pairs) -> Opinions:
+    """What each teacher says of the pairs."""
+    return Opinions(*(pd.concat([panel(codes) for panel in panels], axis=1) for codes in pairs))
+
+
+def added(opinions: Opinions, weights: dict[str, float]) -> tuple[Values, Values]:
     """Weighted sums of the teachers' answers for real and changed sequences, ``[n]`` each."""
-    real, other = np.zeros(len(pairs.real)), np.zeros(len(pairs.real))
-    for function, weight in teachers:
-        before, after = function(pairs.real), function(pairs.changed)
-        scale = weight / (after - before).std()
-        real += scale * before
-        other += scale * after
-    return real, other
+    names = list(weights)
+    real, changed = (each[names] for each in opinions)
+    scale = pd.Series(weights) / (changed - real).std(ddof=0)
+    return (real * scale).sum(axis=1).to_numpy(), (changed * scale).sum(axis=1).to_numpy()
 
 
 def write(path: Path, pairs: Pairs, columns: dict[str, tuple[Values, Values]]) -> None:

@@ -7,7 +7,8 @@ mpra_dragonn_convmodel/ and motifs/; TABLES is what benchmarks/activity_tables.p
 SNVs are those of UDACHA on chr22, and those inside a sequence of dhs.tsv whose base there is the
 reference allele. The effect is log2 of the accessibility of the alternate allele over that of the
 reference; significant are those with a false discovery rate below .05. An SNV has a row in each of
-the three files that it is in.
+the three files that it is in. A model that has scores of these cell types has a second row, NAME
+(cell): the score of the file's own.
 
 Printed, as Markdown: AUROC of the magnitude of the score, significant against the rest, and
 Pearson's r of score and effect, of all and of the significant ones; 95 % intervals over
@@ -27,7 +28,7 @@ import numpy as np
 import pandas as pd
 from activity_tables import read_chr22, read_dhs, read_table
 from real_data import UDACHA
-from real_variants import genomix_scores
+from real_variants import genomix_table, scores_of
 from sequence_peers import Codes, Snvs, peer_scores
 
 from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
@@ -64,7 +65,9 @@ def main() -> None:
     scores = peer_scores(options.data, read_table(options.tables / "lentimpra.tsv"), snvs)
     for model in options.model:
         name = Path(model).name
-        scores[name] = genomix_scores(snvs, model, options.output / name, options.field)
+        scored = genomix_table(snvs, model, options.output / name)
+        cell = table["source"].str.split().str[0]
+        scores |= scores_of(scored, name, cell, options.field)
     table.assign(**scores).to_csv(options.output / "scores.tsv", sep="\t", index=False)
     results = pd.DataFrame(rows_of_results(table.assign(**scores), list(scores)))
     results.to_csv(options.output / "results.tsv", sep="\t", index=False)

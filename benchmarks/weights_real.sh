@@ -8,13 +8,14 @@ DATA=${1:?usage: benchmarks/weights_real.sh DATA WORK}
 WORK=${2:?usage: benchmarks/weights_real.sh DATA WORK}
 HERE=$(cd "$(dirname "$0")" && pwd)
 MEMBERS=${MEMBERS:-3} EPOCHS=${EPOCHS:-8} PAIRS=${PAIRS:-150000}
-MORE_EPOCHS=${MORE_EPOCHS:-4} MORE_PAIRS=${MORE_PAIRS:-200000}
+MORE_EPOCHS=${MORE_EPOCHS:-5} MORE_PAIRS=${MORE_PAIRS:-200000}
 mkdir -p "$WORK"
 export GENOMIX_DEVICE=cpu GENOMIX_THREADS=1 OMP_NUM_THREADS=1
 
 # What is learned from: none of it shares 24 bases with an element of the variants to be tested on.
 python "$HERE/activity_tables.py" --data "$DATA" -o "$WORK/tables"
-python "$HERE/teacher_pairs.py" --data "$DATA" --tables "$WORK/tables" -o "$WORK/pairs.tsv" -n "$PAIRS" --seed 1
+python "$HERE/teacher_pairs.py" --data "$DATA" --tables "$WORK/tables" -o "$WORK/pairs.tsv" -n "$PAIRS" \
+    --seed 1 --answers teacher
 
 prepare() { genomix prepare sequences "$1" -o "$WORK/$(basename "$1" .tsv).h5" "${@:2}"; }
 parts=(--group group --split split)
@@ -38,15 +39,18 @@ genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/first" --hold-out s
     --pairs "$WORK/pairs.h5" --set members="$MEMBERS" --epochs "$EPOCHS" --seed 1 \
     --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher"]'
 
-# Then which places are open, with other pairs, more of them, and teachers of accessibility too.
+# Then which places are open, with other pairs, more of them, and teachers of accessibility, of motifs, and of each
+# cell type.
 python "$HERE/teacher_pairs.py" --data "$DATA" --tables "$WORK/tables" -o "$WORK/more_pairs.tsv" -n "$MORE_PAIRS" --seed 2
 prepare "$WORK/tables/open.tsv" "${parts[@]}" "${adaptors[@]}"
-prepare "$WORK/more_pairs.tsv" --group pair --keep teacher --keep open "${adaptors[@]}" --assay distilled --unit "SD of changes"
+answers=()
+for name in teacher open motifs HepG2_cell K562_cell GM12878_cell stem_cell; do answers+=(--keep "$name"); done
+prepare "$WORK/more_pairs.tsv" --group pair "${answers[@]}" "${adaptors[@]}" --assay distilled --unit "SD of changes"
 genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-out splits --init "$WORK/first" \
     --also "$WORK/open.h5" --also "$WORK/mattioli.h5" --also "$WORK/dhs.h5" \
     --pairs "$WORK/more_pairs.h5" --set members="$MEMBERS" --epochs "$MORE_EPOCHS" --seed 11 \
     --set own_share=0.25 --set pair_batch=128 \
-    --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher", "open", "open", "open"]'
+    --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher", "open", "open", "open", "motifs", "motifs", "motifs"]'
 
 # What scores are ranked among: variants of people on chr22 (of the file's sets, those of 1000 Genomes), and SNVs at
 # random places there. Those saved last are the ones to rank among unless others are asked for.

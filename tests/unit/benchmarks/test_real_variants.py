@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from real_data import locus
-from real_variants import SETS, genomix_scores, inside_scores, mean_over, per_experiment, snvs_of
+from real_variants import (
+    SETS,
+    field_of,
+    genomix_table,
+    inside_scores,
+    mean_over,
+    per_experiment,
+    scores_of,
+    snvs_of,
+)
 from udacha import Place, covered, dhs_start, result
 
 from genomix_cli.genome.alphabet import encode
@@ -55,10 +64,22 @@ def test_windows_stay_inside_where_those_of_the_command_would_not(tmp_path: Path
     bases = "ACGGT" * 30
     assert [bases[at - 1] for at in table["pos"]] == ["T", "T", "G"]
     snvs = snvs_of(table, {"a": encode(bases)})
-    by_command = genomix_scores(snvs, str(run), tmp_path / "scored")
+    by_command = field_of(genomix_table(snvs, str(run), tmp_path / "scored"))
     inside = inside_scores(snvs, load_model(run))
     assert inside[:2] == pytest.approx(by_command[:2], abs=2e-5)
     assert inside[2] != pytest.approx(by_command[2], rel=1e-2)
+
+
+def test_a_score_of_the_own_cell_type_is_taken_where_there_is_one() -> None:
+    table = pd.DataFrame(
+        {"GENOMIX_DA": [1.0, 2, 3, 4], "GENOMIX_DA_HepG2_cell": [10.0, 20, 30, 40], "other": 0.0}
+    )
+    cell = pd.Series(["HepG2", "K562", None, "HepG2"])
+    scores = scores_of(table, "m", cell)
+    assert scores["m"].tolist() == [1, 2, 3, 4]
+    assert scores["m (cell)"].tolist() == [10, 2, 3, 40]
+    assert list(scores_of(table.drop(columns="GENOMIX_DA_HepG2_cell"), "m", cell)) == ["m"]
+    assert scores_of(table, "m", cell, "other")["m (cell)"].tolist() == [10, 0, 0, 40]
 
 
 @pytest.mark.parametrize(

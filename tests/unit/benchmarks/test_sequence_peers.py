@@ -9,9 +9,19 @@ import h5py
 import numpy as np
 import pytest
 from scipy.special import expit
-from sequence_peers import Dragonn, Snvs, change, fit_ridge, gc_content, motif_change
+from sequence_peers import (
+    Dragonn,
+    MotifSites,
+    Snvs,
+    change,
+    fit_ridge,
+    fit_sites,
+    gc_content,
+    motif_change,
+)
 
 from genomix_cli.genome.alphabet import encode, reverse_complement
+from genomix_cli.genome.motifs import from_consensus
 
 RNG = np.random.default_rng(2)
 
@@ -67,8 +77,8 @@ def test_a_ridge_finds_the_kmer_that_acts_on_either_strand() -> None:
     assert predict(alone) - predict(unknown) > 0.3
 
 
-def naive_dragonn(parts: dict[str, np.ndarray], codes: np.ndarray) -> float:
-    """One sequence through the network, by loops over its definition."""
+def naive_dragonn(parts: dict[str, np.ndarray], codes: np.ndarray) -> np.ndarray:
+    """One sequence through the network, by loops over its definition: both cell types."""
     x = np.eye(5, 4)[codes]
     for i in (1, 2, 3):
         kernel, bias = parts[f"conv1d_{i}/kernel:0"], parts[f"conv1d_{i}/bias:0"]
@@ -76,7 +86,8 @@ def naive_dragonn(parts: dict[str, np.ndarray], codes: np.ndarray) -> float:
         norm = {n: parts[f"batch_normalization_{i}/{n}:0"] for n in NORMS}
         scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + 1e-3)
         x = (np.maximum(wide, 0) - norm["moving_mean"]) * scale + norm["beta"]
-    return float((x.reshape(-1) @ parts["dense_1/kernel:0"] + parts["dense_1/bias:0"]).mean())
+    outputs = x.reshape(-1) @ parts["dense_1/kernel:0"] + parts["dense_1/bias:0"]
+    return np.array([outputs[:6].mean(), outputs[6:].mean()])
 
 
 NORMS = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -101,8 +112,9 @@ def test_dragonn_is_what_its_file_says(tmp_path: Path) -> None:
         (naive_dragonn(parts, row) + naive_dragonn(parts, reverse_complement(row))) / 2
         for row in middle
     ]
-    found = Dragonn(tmp_path / "net.h5").both_strands(codes)
-    assert found == pytest.approx(expected, rel=1e-4)
+    network = Dragonn(tmp_path / "net.h5")
+    assert network.both_strands(codes) == pytest.approx(np.mean(expected, axis=1), rel=1e-4)
+    assert network.by_cell(codes) == pytest.approx(np.array(expected), rel=1e-4)
 
 
 def test_a_broken_motif_is_a_loss(tmp_path: Path) -> None:
@@ -117,3 +129,33 @@ def test_a_broken_motif_is_a_loss(tmp_path: Path) -> None:
     effect = motif_change(snvs, path)
     assert effect[0] < -3
     assert effect[1:].tolist() == [0, 0]
+
+
+def test_sites_of_motifs_are_counted_on_both_strands() -> None:
+    motifs = [from_consensus("one", "TGACTCAGC"), from_consensus("two", "GGGCGGGGT")]
+    sites = MotifSites(motifs)
+    codes = np.random.default_rng(5).integers(0, 4, (40, 200)).astype(np.uint8)
+    plain = sites(codes)
+    carrying = codes.copy()
+    carrying[:, 20:29], carrying[:, 90:99] = encode("TGACTCAGC"), encode("GCTGAGTCA")
+    found = sites(carrying)
+    assert found.shape == (40, 4)
+    # The order of the motifs is that of `motif_filters`.
+    [one] = np.flatnonzero((found - plain)[:, :2].mean(0) > 1)
+    assert np.median((found - plain)[:, one]) == pytest.approx(2, abs=0.7)
+    assert (found[:, 2 + one] > 0).all()
+    assert np.abs((found - plain)[:, 1 - one]).max() < 1
+    # To filters in the middle of their width, both strands look alike.
+    assert sites(reverse_complement(carrying)) == pytest.approx(found, abs=1e-3)
+    # Nothing scores below what is faint, and unknown bases have no site.
+    assert found[:, 2:].min() >= -6
+    assert sites(np.full((1, 200), 4, np.uint8))[:, 2:].max() < 0
+
+
+def test_a_ridge_on_sites_finds_what_acts() -> None:
+    sites = np.random.default_rng(6).normal(size=(20_000, 4)).astype(np.float32)
+    ridge = fit_sites(sites, 3 * sites[:, 1] + 7.0)
+    assert ridge(np.zeros((1, 4), np.float32)) == pytest.approx([7], abs=0.1)
+    effect = ridge(np.eye(4, dtype=np.float32)) - ridge(np.zeros((4, 4), np.float32))
+    # A penalty of 1,000 on 20,000 rows takes a twentieth.
+    assert effect == pytest.approx([0, 3 / 1.05, 0, 0], abs=0.05)
