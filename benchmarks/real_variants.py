@@ -3,12 +3,13 @@
     python benchmarks/real_variants.py --data DATA --tables TABLES [--model NAME] -o OUT
 
 DATA holds satmut_kircher2019/, mpra_dragonn_convmodel/ and motifs/; TABLES is what
-benchmarks/activity_tables.py made of DATA. The variants are SNVs of Kircher et al. 2019
+benchmarks/activity_tables.py made of DATA. Among the peers are the teachers of gmt-mini
+(benchmarks/teacher_pairs.py) themselves. The variants are SNVs of Kircher et al. 2019
 (doi:10.1038/s41467-019-11526-w) with at least 10 barcodes, the effect log2 of the allele's activity
 over that of the reference. Nothing is fitted to them. `genomix score` reads each element as a
 contig, with the SNV in the middle of its window, and unknown bases beyond the ends. The peers'
 windows stay inside the element, so a model of activity has a second row, NAME (inside), for which
-its windows do too. A model that has a score of the experiment's own cell type (GENOMIX_DA_CELL_cell;
+its windows do too. A model with a score of the experiment's own cell type (GENOMIX_DA_CELL_cell;
 `real_data.CELL` has them) has a third, NAME (cell): that score, or its mean for the other
 experiments. Written into OUT: what `genomix score` reads and writes, scores.tsv with a row
 per SNV and a column per model, and experiments.tsv with the correlations. Without --model: the
@@ -33,8 +34,9 @@ import torch
 from activity_tables import read_table
 from numpy.typing import NDArray
 from real_data import CELL, HEPG2, constructs, locus, rows_of
-from sequence_peers import BATCH, BOTH, Snvs, Values, change, peer_scores
+from sequence_peers import BATCH, BOTH, RIDGE_BASES, Snvs, Values, change, peer_scores
 from snvs import SNV, write_vcf
+from teacher_pairs import ANSWERS, PANELS, Pairs, added, asked
 
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import interval_of
@@ -57,6 +59,8 @@ SETS: dict[str, Callable[[str], bool]] = {
 #: Fields of `genomix score`, the one to prefer first, and that of a cell type.
 FIELDS = ("GENOMIX_DA", "GENOMIX_DL")
 OF_CELL = "GENOMIX_DA_{}_cell"
+#: The teachers as a model: columns whose sum is its `FIELDS`, and its name.
+TAUGHT, TEACHERS = ("teacher", "open", "motifs"), "teachers"
 #: Alleles for the control that swaps them.
 SWAPPED = 500
 
@@ -75,11 +79,13 @@ def main() -> None:
     snvs, table = kircher(options.data)
     lentimpra = read_table(options.tables / "lentimpra.tsv")
     scores = peer_scores(options.data, lentimpra, snvs)
+    cell = table["experiment"].map(CELL)
+    scores |= scores_of(taught(options.data, options.tables, snvs), TEACHERS, cell)
     for model in filter(None, (*options.peer, options.model)):
         field = options.field if model == options.model else None
         name = Path(model).name
         scored = genomix_table(snvs, model, options.output / name)
-        scores |= scores_of(scored, name, table["experiment"].map(CELL), field)
+        scores |= scores_of(scored, name, cell, field)
         if (loaded := load_model(model)).config.activity is not None:
             scores[f"{name} (inside)"] = inside_scores(snvs, loaded)
     table = table.assign(**scores)
@@ -160,6 +166,18 @@ def genomix_table(snvs: Snvs, model: str, folder: Path) -> pd.DataFrame:
     row = {allele: i for i, allele in enumerate(unique)}
     table = pd.read_csv(scored, sep="\t", comment="#", na_values=".")
     return table.iloc[[row[allele] for allele in alleles]].reset_index(drop=True)
+
+
+def taught(data: Path, tables: Path, snvs: Snvs) -> pd.DataFrame:
+    """Return what the teachers of gmt-mini say of each SNV, in columns as of its scores."""
+    panels = [make(data, tables) for make in PANELS.values()]
+    opinions = asked(panels, Pairs(*snvs.alleles(RIDGE_BASES)))
+    changes = {}
+    for name, weights in ANSWERS.items():
+        ref, alt = added(opinions, weights)
+        changes[name] = (alt - ref) / (alt - ref).std()
+    columns = {f"GENOMIX_DA_{name}": change for name, change in changes.items()}
+    return pd.DataFrame({FIELDS[0]: sum(changes[name] for name in TAUGHT), **columns})
 
 
 def field_of(table: pd.DataFrame, field: str | None = None) -> Values:

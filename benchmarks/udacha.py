@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from activity_tables import read_chr22, read_dhs, read_table
 from real_data import UDACHA
-from real_variants import genomix_table, scores_of
+from real_variants import TEACHERS, genomix_table, scores_of, taught
 from sequence_peers import Codes, Snvs, peer_scores
 
 from genomix_cli.comparison.bootstrap import Bootstrap, resampling_units
@@ -63,10 +63,11 @@ def main() -> None:
     table = covered(read_udacha(options.data), places(options.data, sequences), sequences)
     snvs = snvs_of(table, sequences)
     scores = peer_scores(options.data, read_table(options.tables / "lentimpra.tsv"), snvs)
+    cell = table["source"].str.split().str[0]
+    scores |= scores_of(taught(options.data, options.tables, snvs), TEACHERS, cell)
     for model in options.model:
         name = Path(model).name
         scored = genomix_table(snvs, model, options.output / name)
-        cell = table["source"].str.split().str[0]
         scores |= scores_of(scored, name, cell, options.field)
     table.assign(**scores).to_csv(options.output / "scores.tsv", sep="\t", index=False)
     results = pd.DataFrame(rows_of_results(table.assign(**scores), list(scores)))

@@ -17,6 +17,7 @@ from real_variants import (
     per_experiment,
     scores_of,
     snvs_of,
+    taught,
 )
 from udacha import Place, covered, dhs_start, result
 
@@ -80,6 +81,27 @@ def test_a_score_of_the_own_cell_type_is_taken_where_there_is_one() -> None:
     assert scores["m (cell)"].tolist() == [10, 2, 3, 40]
     assert list(scores_of(table.drop(columns="GENOMIX_DA_HepG2_cell"), "m", cell)) == ["m"]
     assert scores_of(table, "m", cell, "other")["m (cell)"].tolist() == [10, 0, 0, 40]
+
+
+def test_teachers_answer_as_a_model_would(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each column in units of its own spread; the sum of three of them is the mean."""
+    weights = {"teacher": 1, "open": 2, "motifs": 3, "HepG2_cell": 1}
+    answers = {name: {f"of {name}": w} for name, w in weights.items()}
+
+    def panel(codes: np.ndarray) -> pd.DataFrame:
+        counts = [(codes == base).sum(1) * 10.0**base for base in range(4)]
+        return pd.DataFrame(dict(zip([f"of {name}" for name in weights], counts, strict=True)))
+
+    monkeypatch.setattr("real_variants.PANELS", {"of": lambda data, tables: panel})
+    monkeypatch.setattr("real_variants.ANSWERS", answers)
+    table = pd.DataFrame({"experiment": "a", "pos": [1, 2, 3, 4], "alt": ["C", "A", "T", "G"]})
+    found = taught(tmp_path, tmp_path, snvs_of(table, {"a": encode("ACGT" * 5)}))
+    of_a = np.array([-1, 1, 0, 0])
+    assert found["GENOMIX_DA_teacher"].to_numpy() == pytest.approx(of_a / of_a.std())
+    assert found["GENOMIX_DA_HepG2_cell"].std(ddof=0) == pytest.approx(1)
+    parts = [found[f"GENOMIX_DA_{name}"] for name in ("teacher", "open", "motifs")]
+    assert found["GENOMIX_DA"].to_numpy() == pytest.approx(np.sum(parts, 0))
+    assert field_of(found).tolist() == found["GENOMIX_DA"].tolist()
 
 
 @pytest.mark.parametrize(
