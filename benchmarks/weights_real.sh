@@ -53,13 +53,16 @@ genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-ou
     --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher", "open", "open", "open", "motifs", "motifs", "motifs"]'
 
 # What scores are ranked among: variants of people on chr22 (of the file's sets, those of 1000 Genomes), and SNVs at
-# random places there. Those saved last are the ones to rank among unless others are asked for.
+# random places there; in each cell type, and on average. Those saved last are the ones to rank among unless others are
+# asked for.
 gunzip -c "$DATA/hg38_chr22/chr22.fa.gz" > "$WORK/chr22.fa"
 gunzip -c "$DATA/hg38_chr22/variants.chr22.vcf.gz" | awk '/^#/ || /SET=1000G/' > "$WORK/common_snvs.vcf"
 python "$HERE/snvs.py" "$WORK/chr22.fa" "$WORK/random_snvs.vcf" --spacing 2000
-for name in common random; do
-    genomix score "$WORK/${name}_snvs.vcf" -f "$WORK/chr22.fa" -m "$WORK/gmt-mini" --save-background \
-        -o "$WORK/${name}_snvs.scored.vcf"
+for cell in stem GM12878 K562 HepG2 ""; do
+    for name in common random; do
+        genomix score "$WORK/${name}_snvs.vcf" -f "$WORK/chr22.fa" -m "$WORK/gmt-mini" ${cell:+--cell "$cell"} \
+            --save-background -o "$WORK/${name}_snvs.${cell:-mean}.vcf"
+    done
 done
 genomix doctor --store -m "$WORK/gmt-mini"
 

@@ -146,9 +146,11 @@ def test_without_tracks_a_tenth_of_random_snvs_is_in_the_top_tenth(
 def test_what_lies_beside_the_real_weights_fits_them() -> None:
     weights, config = sha256(RunFolder(REAL).weights), read_config(REAL)
     backgrounds = load_backgrounds(REAL, weights, config.conditions())
-    assert [b.name for b in backgrounds] == ["random_snvs.vcf", "common_snvs.vcf"]
-    ranked = Differences.of(config.activity).statistic
-    assert all(b.statistic == ranked and len(b.scores) > 9_000 for b in backgrounds)
+    for cell in ("", "HepG2", "K562", "GM12878", "stem"):
+        ranked = Differences.of(config.activity, cell=cell).statistic
+        own = [b for b in backgrounds if b.statistic == ranked]
+        assert [b.name for b in own] == ["random_snvs.vcf", "common_snvs.vcf"], cell
+        assert all(len(b.scores) > 9_000 for b in own)
     assert examine(REAL.name, "cpu", "fp32").sound
 
 
