@@ -83,3 +83,13 @@ def many_contigs(path: Path, n: int) -> Path:
         file.addEntries(name, 2 * third + 1, values=fixed.tolist(), span=20, step=25)
     file.close()
     return path
+
+
+def check_bedgraph(bigwig: Path) -> None:
+    """The bedGraph beside it has the same entries, to the last bit."""
+    with pyBigWig.open(str(bigwig)) as file:
+        own = [(name, *entry) for name in file.chroms() for entry in file.intervals(name) or ()]
+    text = bigwig.with_suffix(".bedgraph").read_text()
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    assert own
+    assert [(r[0], int(r[1]), int(r[2]), float(np.float32(r[3]))) for r in rows] == own

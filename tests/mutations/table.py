@@ -955,6 +955,23 @@ DIFFERENCES = [
         ("key=lambda item: -item[1]", "key=lambda item: item[1]"),
     ),
     *_of(
+        "variants/explain/browser.py",
+        "unit/variants/explain/test_browser.py",
+        ("{start + 1}\\t{value!s}", "{start + 1}\\t{value:.4g}"),
+        ("values[values == 0] = np.nan", "values[values < 0] = np.nan"),
+    ),
+    *_of(
+        "variants/explain/browser.py",
+        "unit/variants/explain/test_region.py",
+        ("(starts >= 0) & (starts < length)", "(starts >= 0)"),
+        ("self._write_bases(stem, f", "self._write_bases(SESSION, f"),
+    ),
+    *_of(
+        "variants/explain/heat_map.py",
+        "unit/variants/explain/test_region.py",
+        ("np.nan_to_num(np.abs(self.changes)).argmax", "np.nan_to_num(self.changes).argmax"),
+    ),
+    *_of(
         "variants/explain/page.py",
         "unit/variants/explain/test_page.py",
         ("key=lambda entry: entry[:2], reverse=True)", "key=lambda entry: entry[:2])"),

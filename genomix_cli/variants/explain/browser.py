@@ -1,4 +1,4 @@
-"""Files for a genome browser: attributions as bigWig, alleles and motifs as BED, an IGV session."""
+"""Files for a genome browser: bigWig and bedGraph, alleles and motifs as BED, an IGV session."""
 
 from __future__ import annotations
 
@@ -7,24 +7,41 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.genome.vcf.regions import Interval
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.report.letters import LINE_COLOUR, MOTIF_COLOURS
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.explanation import Explanation, Instance, haplotype_positions
+from genomix_cli.variants.explain.heat_map import Saturation
 from genomix_cli.variants.records.inputs import MARGIN
 
 ALLELES, MOTIFS, SESSION = "alleles.bed", "motifs.bed", "session.xml"
-# Bases on either side of the first allele that the session shows.
+# Bases that the session shows on either side of the first allele, or of the region.
 SHOWN = 100
 
 
+class Bases(NamedTuple):
+    """Values of bases from `first` on (0-based): float64 ``[L]``, NaN where there is none."""
+
+    contig: str
+    first: int
+    values: NDArray[np.float64]
+
+    def known(self, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return places and values; an allele's window may reach beyond its contig's `length`."""
+        starts = self.first + np.flatnonzero(np.isfinite(self.values))
+        starts = starts[(starts >= 0) & (starts < length)]
+        return starts, self.values[starts - self.first].astype(np.float32)
+
+
 class BrowserFiles:
-    """A folder of files about explained alleles.
+    """A folder of files about explained alleles, or a region.
 
     Parameters
     ----------
@@ -52,23 +69,34 @@ class BrowserFiles:
         self.made, self.force = made, force
         self._order = {contig: i for i, contig in enumerate(contigs)}
         self._names: dict[str, str] = {}
+        self._shown: Interval | None = None
         self._alleles: list[tuple[object, ...]] = []
         self._motifs: dict[tuple[object, ...], None] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, explanation: Explanation, stem: str) -> None:
-        """Write a bigWig for each attribution; `stem` is what their names begin with."""
+        """Write the bases of each attribution; `stem` is what the names of files begin with."""
         site = explanation.site
         for attribution in explanation.attributions:
-            name = f"{stem}.{attribution.baseline}.bw"
-            with atomic_path(self.folder / name, force=self.force) as draft:
-                _write_bigwig(draft, site.contig, self.contigs, profile(explanation, attribution))
-            self._names[name] = f"{site.name} ({attribution.baseline})"
+            title = f"{site.name} ({attribution.baseline})"
+            first, values = profile(explanation, attribution)
+            values[values == 0] = np.nan
+            bases = Bases(site.contig, first, values)
+            self._write_bases(f"{stem}.{attribution.baseline}", title, bases, "attributions")
         end = max(site.allele.pos + len(site.allele.ref), site.allele.pos + 1)
+        self._shown = self._shown or Interval(site.contig, site.allele.pos, end)
         change = explanation.attributions[0].change
         self._alleles.append((site.contig, site.allele.pos, end, f"{site.name} {change:+.3g}"))
         for found in chain.from_iterable(explanation.motifs):
             self._motifs[_motif_fields(site.contig, site.name, found)] = None
+
+    def write_region(self, saturation: Saturation, stem: str) -> None:
+        """Write the strongest change of each base, and the session that opens it."""
+        bases = Bases(saturation.contig, saturation.start, saturation.strongest)
+        self._shown = Interval(bases.contig, bases.first, bases.first + len(bases.values))
+        note = f"of three substitutions the change of largest magnitude ({saturation.unit})"
+        self._write_bases(stem, f"strongest change, {saturation.note}", bases, note)
+        self._write(SESSION, [self._session(self._names)])
 
     def finish(self, *, with_motifs: bool) -> None:
         """Write what holds all alleles: BED files, and the session that opens everything."""
@@ -79,6 +107,18 @@ class BrowserFiles:
             self._write(name, self._bed(rows))
         titles = {name: title for name, (title, _) in beds.items()} | self._names
         self._write(SESSION, [self._session(titles)])
+
+    def _write_bases(self, stem: str, title: str, bases: Bases, note: str) -> None:
+        """Write bigWig and bedGraph, which say the same: the session opens the former."""
+        starts, values = bases.known(self.contigs[bases.contig])
+        name = f"{stem}.bw"
+        with atomic_path(self.folder / name, force=self.force) as draft:
+            _write_bigwig(draft, self.contigs, bases.contig, starts, values)
+        # A float32 in as many digits as tell it from others, since the bigWig has no more.
+        pairs = zip(starts.tolist(), values, strict=True)
+        lines = (f"{bases.contig}\t{start}\t{start + 1}\t{value!s}" for start, value in pairs)
+        self._write(f"{stem}.bedgraph", chain(self.made.lines(("Note", note)), lines))
+        self._names[name] = title
 
     def _write(self, name: str, lines: Iterable[str]) -> None:
         with atomic_path(self.folder / name, force=self.force) as draft:
@@ -91,8 +131,9 @@ class BrowserFiles:
 
     def _session(self, titles: Mapping[str, str]) -> str:
         """Return an IGV session: paths are relative to it, so that the folder can be sent."""
-        contig, start, end, _ = self._alleles[0]
-        locus = f"{contig}:{max(1, int(str(start)) + 1 - SHOWN)}-{int(str(end)) + SHOWN}"
+        assert self._shown is not None
+        contig, start, end = self._shown
+        locus = f"{contig}:{max(1, start + 1 - SHOWN)}-{end + SHOWN}"
         genome = os.path.relpath(self.fasta.resolve(), self.folder.resolve())
         session = ElementTree.Element("Session", genome=genome, locus=locus, version="8")
         resources = ElementTree.SubElement(session, "Resources")
@@ -119,19 +160,18 @@ def profile(explanation: Explanation, attribution: Attribution) -> tuple[int, ND
 
 
 def _write_bigwig(
-    path: Path, contig: str, contigs: Mapping[str, int], of: tuple[int, NDArray[np.float64]]
+    path: Path,
+    contigs: Mapping[str, int],
+    contig: str,
+    starts: NDArray[np.int64],
+    values: NDArray[np.float32],
 ) -> None:
-    """Write the bases with an attribution; the allele's window may reach beyond the contig."""
     import pyBigWig
 
-    first, values = of
-    starts = first + np.flatnonzero(values)
-    starts = starts[(starts >= 0) & (starts < contigs[contig])]
     handle = pyBigWig.open(str(path), "w")
     handle.addHeader(list(contigs.items()))
     if len(starts):
-        names = np.full(len(starts), contig)
-        handle.addEntries(names, starts, ends=starts + 1, values=values[starts - first])
+        handle.addEntries(np.full(len(starts), contig), starts, ends=starts + 1, values=values)
     handle.close()
 
 

@@ -64,6 +64,13 @@ class Saturation:
         mean: FloatArray = np.nan_to_num(self.changes).sum(1) / (len(BASES) - 1)
         return mean if self.of_effect else -mean
 
+    @property
+    def strongest(self) -> FloatArray:
+        """Return the change of largest magnitude in each place, ``[L]``; NaN: an unknown base."""
+        largest = np.nan_to_num(np.abs(self.changes)).argmax(1)
+        strongest: FloatArray = np.take_along_axis(self.changes, largest[:, None], 1)[:, 0]
+        return strongest
+
     def parts(self, size: int) -> Iterator[Saturation]:
         """Yield pieces of `size` bases; the last has the rest."""
         for first in range(0, len(self.codes), size):

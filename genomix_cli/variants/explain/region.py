@@ -1,7 +1,7 @@
 """Saturation mutagenesis in silico: every substitution of a region, as table, VCF and heat map.
 
 They are scored as `score` does, with all substitutions of a window in one pass over it, and set
-beside measured effects where there are any.
+beside measured effects where there are any; a genome browser shows the strongest of each base.
 
 Letters: L bases of the region.
 """
@@ -29,9 +29,10 @@ from genomix_cli.genome.vcf.regions import END, Interval, Regions
 from genomix_cli.genome.vcf.writer import format_of, open_output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.options import leaves
-from genomix_cli.provenance import atomic_path
+from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.alleles import heeded, warn
+from genomix_cli.variants.explain.browser import BrowserFiles
 from genomix_cli.variants.explain.explanation import LOG_ODDS
 from genomix_cli.variants.explain.heat_map import Saturation, draw
 from genomix_cli.variants.explain.writer import made_by
@@ -55,7 +56,7 @@ LONGEST = 100_000
 # Bases of a picture, at most; longer regions have several.
 BASES_DRAWN = 600
 _OF_ALLELES = (
-    *("variants", "attention", "mutagenesis", "browser", "report", "motifs", "select", "top"),
+    *("variants", "attention", "mutagenesis", "report", "motifs", "select", "top"),
     *("max_variants", "baselines", "steps", "allow_incomplete"),
 )
 
@@ -116,11 +117,14 @@ def explain_region(request: ExplainRequest) -> RegionSummary:
         alleles = _known(region, codes)
         measured = _measured(request.saturation.measured, region, codes)
         annotator = _annotator(request, loaded)
+        contigs = source.contigs
+        settings: dict[str, object] = {"region": str(Regions([region]))}
+        made = made_by(request, loaded, settings, {"measured": request.saturation.measured})
         with atomic_path(request.output, force=request.force) as draft:
             block = _checked(region.contig, alleles)
             engine = Engine(loaded.module, source, device)
             scores = engine.score([Target(c, a, a.pos // CORE) for c, a, _ in block.placed()])
-            head = _head(request, loaded, annotator, region, source.contigs[region.contig])
+            head = _head(made, loaded.path, annotator, region.contig, contigs[region.contig])
             columns = annotator.columns if annotator.table else None
             with open_output(draft, format_of(request.output), columns=columns) as output:
                 output.lines(head)
@@ -137,6 +141,9 @@ def explain_region(request: ExplainRequest) -> RegionSummary:
     )
     if request.plot_dir:
         _draw(saturation, request.plot_dir, force=request.force)
+    if request.browser:
+        files = BrowserFiles(request.browser, request.fasta, contigs, made, force=request.force)
+        files.write_region(saturation, _stem(saturation))
     return _summary(saturation, str(Regions([region])))
 
 
@@ -235,22 +242,16 @@ def _known(region: Interval, codes: NDArray[np.uint8]) -> list[Substitution]:
 
 
 def _head(
-    request: ExplainRequest,
-    loaded: LoadedModel,
-    annotator: Annotator,
-    region: Interval,
-    length: int,
+    made: Provenance, model: Path, annotator: Annotator, contig: str, length: int
 ) -> list[str]:
     """Return the lines before the substitutions; `length` is that of the contig."""
-    settings: dict[str, object] = {"region": str(Regions([region]))}
-    made = made_by(request, loaded, settings, {"measured": request.saturation.measured})
     if annotator.table:
         return [*made.lines(), "\t".join(column.name for column in annotator.columns)]
     return [
         "##fileformat=VCFv4.3",
-        contig_line(region.contig, length),
+        contig_line(contig, length),
         *(
-            score_line(tag.key, tag.kind, tag.text.format(model=loaded.path.name))
+            score_line(tag.key, tag.kind, tag.text.format(model=model.name))
             for tag in annotator.tags
         ),
         *made.lines(),
@@ -293,10 +294,14 @@ def _changes(scores: Scores, differences: Differences) -> NDArray[np.float32]:
 def _draw(saturation: Saturation, folder: Path, *, force: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for part in saturation.parts(BASES_DRAWN):
-        first, last = part.start + 1, part.start + len(part.codes)
-        safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in part.contig)
-        with atomic_path(folder / f"{safe}_{first}-{last}.png", force=force) as draft:
+        with atomic_path(folder / f"{_stem(part)}.png", force=force) as draft:
             draw(part, draft)
+
+
+def _stem(part: Saturation) -> str:
+    """Return a name that any file system accepts."""
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in part.contig)
+    return f"{safe}_{part.start + 1}-{part.start + len(part.codes)}"
 
 
 def _summary(saturation: Saturation, region: str) -> RegionSummary:

@@ -11,6 +11,7 @@ import pyBigWig
 import pysam
 import pytest
 
+from tests.bigwigs import check_bedgraph
 from tests.conftest import ROOT
 from tests.random_activity import save_activity
 
@@ -59,6 +60,7 @@ def check_bigwigs(written: Path) -> None:
         for start, total in own.sum().items():
             assert intervals.pop(start) == pytest.approx(total, abs=1e-5)
         assert not intervals
+        check_bedgraph(written / "files" / f"{stem}.shuffle.bw")
 
 
 def check_beds(written: Path) -> None:
@@ -80,7 +82,7 @@ def check_session(files: Path) -> None:
     session = ElementTree.parse(files / "session.xml").getroot()
     assert (files / session.attrib["genome"]).resolve() == FASTA.resolve()
     resources = {each.attrib["path"] for each in session.iter("Resource")}
-    assert resources == {path.name for path in files.iterdir()} - {"session.xml"}
+    assert resources == {path.name for path in files.iterdir() if path.suffix in (".bed", ".bw")}
     contig, _, span = session.attrib["locus"].partition(":")
     first, last = map(int, span.split("-"))
     alleles = pd.read_csv(files / "alleles.bed", sep="\t", comment="#", header=None)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pyBigWig
 import pysam
 import pytest
 
+from genomix_cli.variants.explain.browser import Bases
 from genomix_cli.variants.explain.heat_map import Saturation, draw
+from tests.bigwigs import check_bedgraph
 from tests.conftest import ROOT
 from tests.random_activity import save_activity
 
@@ -59,6 +63,27 @@ def test_all_substitutions_have_the_scores_of_a_vcf_of_them(
     for row in found.itertuples():
         assert change[row.POS, row.ALT] == pytest.approx(row.GENOMIX_DA, abs=1e-6)
     assert ended.stdout.splitlines()[1].split("\t")[1:4] == ["GENOMIX_DA", str(3 * len(bases)), "0"]
+
+
+def test_a_browser_shows_the_strongest_change_of_each_base(
+    genomix_fast: Any, model: Path, tmp_path: Path
+) -> None:
+    table, files = tmp_path / "a.tsv", tmp_path / "files"
+    words = ("explain", "variants", "--region", REGION, "-f", FASTA, "-m", model, "-o", table)
+    genomix_fast(*words, "--browser", files)
+    changes = read(table).groupby("POS").GENOMIX_DA
+    strongest = changes.agg(lambda of: of.loc[of.abs().idxmax()])
+    assert (strongest > 0).nunique() == 2
+    with pyBigWig.open(str(files / "chr1_5001-5040.bw")) as bigwig:
+        shown = {start + 1: value for start, _, value in bigwig.intervals(CONTIG)}
+        assert bigwig.chroms(CONTIG) == 300_000
+    assert shown == pytest.approx(strongest.to_dict(), abs=6e-6)
+    check_bedgraph(files / "chr1_5001-5040.bw")
+    assert "three substitutions" in (files / "chr1_5001-5040.bedgraph").read_text()
+    session = ElementTree.parse(files / "session.xml").getroot()
+    assert session.attrib["locus"] == f"{CONTIG}:4901-5140"
+    assert (files / session.attrib["genome"]).resolve() == FASTA.resolve()
+    assert [r.attrib["path"] for r in session.iter("Resource")] == ["chr1_5001-5040.bw"]
 
 
 def test_measured_effects_stand_beside(
@@ -123,6 +148,14 @@ def test_a_base_is_as_important_as_its_substitutions_take_away() -> None:
     assert of.heights[0] == pytest.approx(-of.changes[0].sum() / 3)
     assert of.heights[3] == 0
     np.testing.assert_array_equal(saturation(10, of_effect=True).heights, -of.heights)
+
+
+def test_unknown_bases_have_no_strongest_change() -> None:
+    of = saturation(10)
+    assert np.flatnonzero(np.isnan(of.strongest)).tolist() == [3]
+    starts, values = Bases("chr1", 100, of.strongest).known(108)
+    assert starts.tolist() == [100, 101, 102, 104, 105, 106, 107]
+    assert values[3] == pytest.approx(max(of.changes[4], key=abs))
 
 
 def test_parts_make_the_whole() -> None:
