@@ -150,7 +150,7 @@ def score(
     genome : str or Path, optional
         Shard of ``genomix prepare variants``, instead of `fasta`, `tracks` and `contacts`.
     cell : str
-        Cell type to read of a shard that holds several, or ``all``.
+        Cell type whose activity to predict; or of a shard's several, or ``all``.
     model : str or Path
         Run folder, or the name of a model that ships.
     regions : str, optional

@@ -116,11 +116,11 @@ class Predicted:
         for name in (cell + OF_CELL, cell):
             if name in names:
                 return name
-        known = dict.fromkeys(name.removesuffix(OF_CELL) for name in names)
+        of_cells = [name.removesuffix(OF_CELL) for name in names if name.endswith(OF_CELL)]
         raise UsageError(
             "the model predicts no activity there",
             where="--cell",
-            expected=" or ".join(known),
+            expected=" or ".join(of_cells or names),
             found=cell,
         )
 

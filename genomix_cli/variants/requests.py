@@ -374,8 +374,7 @@ class GenomeFiles:
     )
     cell: str = option(
         "",
-        "Cell type: to read of a shard of several, or all; or whose activity to predict",
-        rare=True,
+        "Cell type whose activity to predict; or of a shard's several, or all of them: all",
     )
 
     def check(self) -> None:

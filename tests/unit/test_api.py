@@ -194,7 +194,8 @@ def test_nothing_is_left_behind(
     ("given", "said"),
     [
         ({}, "no reference"),
-        ({"fasta": FASTA, "cell": "K562"}, "--genome"),
+        ({"fasta": FASTA, "cell": "K562", "model": "gmt-mini-sim"}, "--genome"),
+        ({"fasta": FASTA, "cell": "liver"}, "expected HepG2 or K562 or GM12878 or stem"),
         ({"fasta": FASTA, "model": "none"}, "no such model"),
         ({"fasta": FASTA, "tracks": {"no/name": "a.bw"}, "model": "gmt-mini-sim"}, "unknown track"),
     ],

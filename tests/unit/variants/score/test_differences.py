@@ -309,7 +309,7 @@ def test_an_output_of_the_cell_goes_before_an_assay_in_it() -> None:
     assert given.statistic == "|GENOMIX_DA| (K562_cell)"
     np.testing.assert_allclose(given.mean(np.array([[1.0, 4.0, 9.0]], np.float32)), [2])
     assert Differences.of(ActivityConfig(outputs), cell="stem").averaged == ("stem_cell",)
-    with pytest.raises(UsageError, match="K562 or stem"):
+    with pytest.raises(UsageError, match="expected K562 or stem"):
         Differences.of(ActivityConfig(outputs), cell="stem_")
 
 
