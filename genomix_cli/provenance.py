@@ -374,6 +374,11 @@ def lock(path: Path, target: Path) -> IO[bytes]:
     return file
 
 
+def safe_name(text: str) -> str:
+    """Return a text as part of the name of a file, with characters that any file system accepts."""
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
+
+
 def draft_name(name: str) -> str:
     """Return the name of the hidden folder of an output's draft, which is never too long."""
     whole = f".{name}.partial"

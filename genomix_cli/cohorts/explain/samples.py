@@ -37,7 +37,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, check_output
+from genomix_cli.provenance import Provenance, atomic_path, check_output, safe_name
 from genomix_cli.registry import COHORT_MODELS
 
 log = logging.getLogger("genomix")
@@ -223,7 +223,7 @@ def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None
 
 def _file_name(sample: str, taken: set[str]) -> str:
     """Return a name that any file system accepts and no other sample has."""
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in sample)[:100]
+    safe = safe_name(sample)[:100]
     name, i = safe, 1
     while name.lower() in taken:
         i += 1

@@ -29,7 +29,7 @@ from genomix_cli.genome.vcf.regions import END, Interval, Regions
 from genomix_cli.genome.vcf.writer import format_of, open_output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.options import leaves
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, safe_name
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.alleles import heeded, warn
 from genomix_cli.variants.explain.browser import BrowserFiles
@@ -299,9 +299,8 @@ def _draw(saturation: Saturation, folder: Path, *, force: bool) -> None:
 
 
 def _stem(part: Saturation) -> str:
-    """Return a name that any file system accepts."""
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in part.contig)
-    return f"{safe}_{part.start + 1}-{part.start + len(part.codes)}"
+    """Return the name of the files of a part."""
+    return f"{safe_name(part.contig)}_{part.start + 1}-{part.start + len(part.codes)}"
 
 
 def _summary(saturation: Saturation, region: str) -> RegionSummary:

@@ -11,7 +11,7 @@ from typing import IO, Self
 from genomix_cli.genome.motif_sites import CONSENSUS, COVERED
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, safe_name
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.attribution import N_SHUFFLES
 from genomix_cli.variants.explain.browser import BrowserFiles
@@ -180,10 +180,9 @@ def _enriched(found: Enriched) -> tuple[str, ...]:
 
 
 def _stem(name: str) -> str:
-    """Return a name that any file system accepts; long alleles are cut."""
+    """Return the name of an allele's files; long alleles are cut."""
     contig, pos, ref, alt = name.rsplit(":", 3)
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in contig)
-    return f"{safe}_{pos}_{ref[:50]}_{alt[:50]}"
+    return f"{safe_name(contig)}_{pos}_{ref[:50]}_{alt[:50]}"
 
 
 def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
