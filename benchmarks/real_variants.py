@@ -42,7 +42,9 @@ from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import interval_of
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.genome.alphabet import BASES, decode, encode
+from genomix_cli.learning.activity import OF_CELL
 from genomix_cli.variants.score.differences import Differences
+from genomix_cli.variants.score.tags import ACTIVITY, DIFFERENCE, of_output
 from genomix_cli.variants.trained import LoadedModel, load_model
 
 MIN_BARCODES = 10
@@ -56,10 +58,9 @@ SETS: dict[str, Callable[[str], bool]] = {
     "the nine": NINE.__contains__,
     "HepG2 six": HEPG2.__contains__,
 }
-#: Fields of `genomix score`, the one to prefer first, and that of a cell type.
-FIELDS = ("GENOMIX_DA", "GENOMIX_DL")
-OF_CELL = "GENOMIX_DA_{}_cell"
-#: The teachers as a model: columns whose sum is its `FIELDS`, and its name.
+#: Fields of `genomix score`, the one to prefer first.
+FIELDS = (ACTIVITY, DIFFERENCE)
+#: The teachers as a model: the columns whose sum is its change of activity, and its name.
 TAUGHT, TEACHERS = ("teacher", "open", "motifs"), "teachers"
 #: Alleles for the control that swaps them.
 SWAPPED = 500
@@ -176,8 +177,8 @@ def taught(data: Path, tables: Path, snvs: Snvs) -> pd.DataFrame:
     for name, weights in ANSWERS.items():
         ref, alt = added(opinions, weights)
         changes[name] = (alt - ref) / (alt - ref).std()
-    columns = {f"GENOMIX_DA_{name}": change for name, change in changes.items()}
-    return pd.DataFrame({FIELDS[0]: sum(changes[name] for name in TAUGHT), **columns})
+    columns = {of_output(name): change for name, change in changes.items()}
+    return pd.DataFrame({ACTIVITY: sum(changes[name] for name in TAUGHT), **columns})
 
 
 def field_of(table: pd.DataFrame, field: str | None = None) -> Values:
@@ -202,7 +203,7 @@ def scores_of(
     """
     score = field_of(table, field)
     scores = {name: score}
-    own = {each: OF_CELL.format(each) for each in cell.dropna().unique()}
+    own = {each: of_output(each + OF_CELL) for each in cell.dropna().unique()}
     if any(column in table for column in own.values()):
         matched = pd.Series(score)
         for each, column in own.items():

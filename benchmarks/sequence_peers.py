@@ -145,7 +145,7 @@ def fit_ridges(table: pd.DataFrame) -> dict[str, Function]:
 
 
 class MotifSites:
-    """How many sites of each motif a sequence has, and how good the best one is."""
+    """Finder of motifs in sequences: how many sites of each there are, and how good the best is."""
 
     def __init__(self, motifs: Sequence[Motif]) -> None:
         self._filters, thresholds = motif_filters(motifs, len(motifs), SITE_WIDTH)

@@ -202,7 +202,7 @@ class Column(NamedTuple):
 def columns(table: pd.DataFrame) -> list[Column]:
     """The quantities of lentimpra.tsv, or for open.tsv 1 where a place is open, 0 where closed."""
     found = []
-    for name in [name for name in table if name in ALPHA or name.startswith("open_")]:
+    for name in table.columns[table.columns.isin(ALPHA) | table.columns.str.startswith("open_")]:
         rows = np.flatnonzero(table[name] != "")
         cells = table[name].iloc[rows]
         value = cells.astype(np.float64) if name in ALPHA else cells == "yes"
@@ -260,7 +260,7 @@ PANELS = {"7-mers": seven_mers, "motifs": motif_sites, "MPRA-DragoNN": dragonn}
 
 
 def asked(panels: list[Panel], pairs: Pairs) -> Opinions:
-    """What each teacher says of the pairs."""
+    """Return the answers of each teacher for the pairs."""
     return Opinions(*(pd.concat([panel(codes) for panel in panels], axis=1) for codes in pairs))
 
 

@@ -46,7 +46,7 @@ def logo() -> Any:
 
 
 def pixels(svg: bytes, folder: Path, name: str) -> Any:
-    """What a browser draws."""
+    """Return the pixels that a browser draws."""
     from matplotlib.image import imread
 
     (folder / f"{name}.svg").write_bytes(svg)
