@@ -578,7 +578,12 @@ class ExplainRequest:
     tracks: TracksOfOneCell = field(default_factory=dict)
     contacts: Contacts = None
     uncovered: Annotated[Uncovered, RARE] = None
-    cell: str = option("", "Cell type whose activity to explain, for models of activity", rare=True)
+    cell: str = option(
+        "",
+        "Cell type whose activity to explain, for models of activity",
+        shown="the one of the VCF's scores, else their mean",
+        rare=True,
+    )
     attention: Path | None = option(
         None,
         "TSV of the attention rollout; descriptive only",

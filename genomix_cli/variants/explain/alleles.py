@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import zlib
@@ -25,7 +26,7 @@ from genomix_cli.genome.vcf.reader import Header, VcfReader
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
-from genomix_cli.provenance import LINE
+from genomix_cli.provenance import LINE, facts_of
 from genomix_cli.registry import BORROWED_MODELS, VARIANT_MODELS
 from genomix_cli.variants.explain.activity import ActivityExplainer
 from genomix_cli.variants.explain.attribution import Attributor, to_inputs
@@ -48,6 +49,7 @@ from genomix_cli.variants.score.tags import (
     PROBABILITY,
     REASON,
     is_signed,
+    of_output,
     score_key,
 )
 from genomix_cli.variants.score.workers import raw_genome
@@ -106,8 +108,8 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     summaries: list[Summary] = []
     with closing(source):
         warn(loaded, source)
-        core = loaded.module.core_bins * BIN_SIZE or CORE
-        selection = select_sites(request, source.fasta, core)
+        selection = select_sites(request, source.fasta, loaded)
+        request = replace(request, cell=selection.cell)
         explainer = (
             Explainer(loaded, source, request, mode=selection.mode)
             if loaded.module.reads_window
@@ -193,21 +195,30 @@ def heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
 
 
 class Selection(NamedTuple):
-    """Alleles to explain, and the mode of the windows in which `score` places them."""
+    """Alleles to explain, as `score` saw them.
+
+    Attributes
+    ----------
+    sites : list of Site
+    mode : {"shared", "centred"}
+        Of the windows in which it places them.
+    cell : str
+        Cell type whose activity to explain; empty for the mean.
+    """
 
     sites: list[Site]
     mode: Mode
+    cell: str
 
 
-def select_sites(request: ExplainRequest, fasta: Fasta, core: int) -> Selection:
+def select_sites(request: ExplainRequest, fasta: Fasta, loaded: LoadedModel) -> Selection:
     """Return the alleles to explain, in the order of the VCF.
 
     Parameters
     ----------
     request : ExplainRequest
     fasta : Fasta
-    core : int
-        Bases of a core of the model's windows.
+    loaded : LoadedModel
 
     Raises
     ------
@@ -222,8 +233,11 @@ def select_sites(request: ExplainRequest, fasta: Fasta, core: int) -> Selection:
     assert request.variants is not None
     with VcfReader(request.variants) as reader:
         first, lines = head(reader.lines())
+        core = loaded.module.core_bins * BIN_SIZE or CORE
         mode = scored_mode(reader.header, first, core)
-        alleles = _alleles(reader, lines, fasta, request.top is not None)
+        cell = request.cell or scored_cell(reader.header, loaded)
+        field = ranked_by(reader.header, loaded, cell) if request.top is not None else None
+        alleles = _alleles(reader, lines, fasta, field)
         for key, site, score, reason in alleles:
             if wanted and key not in wanted:
                 continue
@@ -237,7 +251,7 @@ def select_sites(request: ExplainRequest, fasta: Fasta, core: int) -> Selection:
     chosen = _best(list(sites.values()), request)
     if len(chosen) > request.max_variants:
         log.warning("explaining the first %d alleles; see --max-variants", request.max_variants)
-    return Selection(chosen[: request.max_variants], mode)
+    return Selection(chosen[: request.max_variants], mode, cell)
 
 
 def scored_mode(header: Header, first: Lines, core: int) -> Mode:
@@ -246,16 +260,37 @@ def scored_mode(header: Header, first: Lines, core: int) -> Mode:
     return next(stated, None) or suited_mode(first, core)
 
 
+def scored_cell(header: Header, loaded: LoadedModel) -> str:
+    """Return the cell type that the model was to score a VCF with this header in, or nothing."""
+    facts = facts_of(header.meta)
+    if loaded.module.reads_window or facts.get("Model") != [loaded.name]:
+        return ""
+    cell = str(json.loads(facts["Config"][0]).get("cell", ""))
+    if cell:
+        log.info("explaining activity in %s, in which the alleles were scored", cell)
+    return cell
+
+
+def ranked_by(header: Header, loaded: LoadedModel, cell: str) -> str:
+    """Return the field that says which alleles to explain first: that of the cell, if any."""
+    activity = loaded.config.activity
+    if cell and activity is not None:
+        own = of_output(activity.of_cell(cell))
+        if any(line.startswith(f"##INFO=<ID={own},") for line in header.meta):
+            return own
+    return score_key(header.meta)
+
+
 def _alleles(
-    reader: VcfReader, lines: Iterable[Lines], fasta: Fasta, scored: bool
+    reader: VcfReader, lines: Iterable[Lines], fasta: Fasta, field: str | None
 ) -> Iterator[tuple[AlleleKey, Site | None, float, str]]:
     """Yield every allele, checked as by `score`: key, site, score if needed, or why it has none."""
-    key_of_score = score_key(reader.header.meta)
     for block in CheckedVariants(reader, fasta, blocks(lines, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
-            scores = info_numbers(reader, record, key_of_score) if scored else [NAN] * n
-            scores = [abs(score) for score in scores] if is_signed(key_of_score) else scores
+            scores = info_numbers(reader, record, field) if field else [NAN] * n
+            if field and is_signed(field):
+                scores = [abs(score) for score in scores]
             for i, alt in enumerate(record.alts):
                 name = f"{record.chrom}:{record.pos}:{record.ref}:{alt}"
                 allele = alleles[i]

@@ -14,7 +14,6 @@ from genomix_cli.variants.explain.activity import ActivityExplainer
 from genomix_cli.variants.explain.alleles import select_sites
 from genomix_cli.variants.explain.explanation import Explanation, picture, rows
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
-from genomix_cli.variants.score.plan import CORE
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import load_model
@@ -55,7 +54,7 @@ def explained(model: Path, scored: Path, *alleles: str, **settings: Any) -> list
     request = ExplainRequest(FASTA, Path("-"), scored, select=alleles, **settings)
     loaded = load_model(model)
     source = raw_genome(request, loaded.config)
-    sites = select_sites(request, source.fasta, CORE).sites
+    sites = select_sites(request, source.fasta, loaded).sites
     explainer = ActivityExplainer(loaded, source, request)
     return [explainer.explain(site) for site in sites]
 
@@ -163,6 +162,44 @@ def test_the_largest_changes_of_either_sign_are_chosen(
     ranked = sorted(changes(scored).items(), key=lambda item: -abs(item[1]))
     assert found == {name for name, _ in ranked[:4]}
     assert {np.sign(change) for _, change in ranked[:4]} == {-1, 1}
+
+
+def best(scored: Path, field: str) -> str:
+    """Return the name of the allele that a field says most of."""
+    with pysam.VariantFile(str(scored)) as file:
+        sizes = {
+            f"{r.chrom}:{r.pos}:{r.ref}:{alt}": abs(r.info[field][i])
+            for r in file
+            for i, alt in enumerate(r.alts)
+        }
+    return max(sizes, key=sizes.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("scored_in", "asked", "explained_in"), [("K562", "", "K562"), ("K562", "HepG2", "HepG2")]
+)
+def test_a_vcf_scored_in_a_cell_type_is_explained_there(
+    genomix_fast: Any, model: Path, tmp_path: Path, scored_in: str, asked: str, explained_in: str
+) -> None:
+    scored, out = tmp_path / "scored.vcf", tmp_path / "why.tsv"
+    files = GenomeFiles(FASTA, cell=scored_in)
+    score_variants(ScoreRequest(DATA / "variants.vcf.gz", files, scored, model=str(model)))
+    more = ("--cell", asked) if asked else ()
+    genomix_fast("explain", scored, "-f", FASTA, "-m", model, "--top", 1, *more, "-o", out)
+    text = out.read_text()
+    assert f'"cell": "{explained_in}"' in text
+    names = set(pd.read_csv(out, sep="\t", comment="#").variant)
+    assert names == {best(scored, f"GENOMIX_DA_{explained_in}")}
+
+
+def test_the_cell_type_of_other_weights_is_none_of_these(
+    genomix_fast: Any, model: Path, tmp_path: Path
+) -> None:
+    scored, out = tmp_path / "scored.vcf", tmp_path / "why.tsv"
+    files = GenomeFiles(FASTA, cell="K562")
+    score_variants(ScoreRequest(DATA / "variants.vcf.gz", files, scored, model="gmt-mini"))
+    genomix_fast("explain", scored, "-f", FASTA, "-m", model, "--top", 1, "-o", out)
+    assert '"cell"' not in out.read_text()
 
 
 @pytest.mark.parametrize(
