@@ -150,16 +150,27 @@ def _evaluation(path: Path) -> Report:
 def _leaderboard(path: Path) -> Report:
     data = read_json(path / LEADERBOARD)
     with guarded(path / LEADERBOARD):
-        main = data["main"]
-        rows = [
-            (e["name"], e["n"], e["metrics"].get(main), e["leader_less_this"]) for e in data["rows"]
-        ]
-        table = _intervals(main, "leader", rows)
-        return _compared(path, "leaderboard", data["variants"], data, table)
+        # Of version 1 there is one dataset, at the top, whose leader is the reference.
+        datasets = data.get("datasets", [data])
+        tables = [_of_dataset(each) for each in datasets]
+        contigs, notes = (
+            list(dict.fromkeys(text for each in datasets for text in each[key]))
+            for key in ("contigs", "notes")
+        )
+        variants = sum(each["variants"] for each in datasets)
+        said = data | {"contigs": contigs, "notes": notes}
+        return _compared(path, "leaderboard", variants, said, *tables)
+
+
+def _of_dataset(board: Mapping[str, Any]) -> Listing:
+    main, less = board["main"], "reference_less_this" if "leads" in board else "leader_less_this"
+    rows = [(e["name"], e["n"], e["metrics"].get(main), e[less]) for e in board["rows"]]
+    reference = "leader" if board.get("leads", True) else board["reference"]
+    return _intervals(main, reference, rows, board.get("data", "compared"))
 
 
 def _compared(
-    path: Path, kind: str, variants: int, data: Mapping[str, Any], table: Listing
+    path: Path, kind: str, variants: int, data: Mapping[str, Any], *tables: Listing
 ) -> Report:
     """Return what an evaluation and a leaderboard say in the same words."""
     facts = {
@@ -168,15 +179,17 @@ def _compared(
         "contigs": data["contigs"],
         "mind": data["notes"] or "nothing",
     }
-    return Report(path, kind, facts | _made(data["provenance"]), (table,))
+    return Report(path, kind, facts | _made(data["provenance"]), tables)
 
 
-def _intervals(main: str, first: str, rows: Sequence[tuple[Any, ...]]) -> Listing:
+def _intervals(
+    main: str, first: str, rows: Sequence[tuple[Any, ...]], title: str = "compared"
+) -> Listing:
     """Return the entrants by the metric that decides, and how far the first is ahead of each."""
     columns = ("entrant", "variants", main, "low", "high", f"{first} less this", "from", "to")
     ends = ("value", "low", "high")
     cells = ((*row[:2], *((row[i] or {}).get(end) for i in (2, 3) for end in ends)) for row in rows)
-    return Listing("compared", columns, tuple(cells))
+    return Listing(title, columns, tuple(cells))
 
 
 _COMPARISONS = {METRICS: _evaluation, LEADERBOARD: _leaderboard}

@@ -44,7 +44,10 @@ _TITLES = {
     "spearman_magnitude": "Spearman r of magnitudes",
 }
 # Metrics of the table of a suite, those that there are.
-_SUITE = ("auroc", "auprc", "ranking_accuracy", "spearman", "spearman_absolute", "pearson")
+_SUITE = (
+    *("auroc", "auprc", "ranking_accuracy"),
+    *("spearman", "spearman_absolute", "pearson", "pearson_in_groups"),
+)
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,16 @@ def join_evaluations(request: LeaderboardRequest) -> None:
     """Join evaluations of the same variants in one leaderboard: a page, TSV and JSON.
 
     Rows are models, baselines, other tools' scores and stacks, each with how far it is behind the
-    leader under the same bootstrap draws. Evaluations of other variants or labels are refused.
+    leader, or --reference, under the same bootstrap draws. Evaluations on several shards have a
+    table each; those of other variants or labels of one shard are refused.
     """
     from genomix_cli.variants.evaluate.leaderboard import make_leaderboard
 
-    print_table(*_board_table(make_leaderboard(request)), aligned=True)
+    boards = make_leaderboard(request)
+    for number, board in enumerate(boards):
+        if len(boards) > 1:
+            echo(f"{chr(10) if number else ''}{board.data}")
+        print_table(*_board_table(board), aligned=True)
 
 
 def evaluate_generated(request: GeneratedRequest) -> None:
@@ -261,12 +269,13 @@ def _board_table(board: Board) -> tuple[list[str], list[list[str]]]:
             row.kind,
             f"{row.n:,}",
             *(interval_text(row.metrics.get(name), 4) for name in shown),
-            interval_text(row.behind, 4, sign=True) if rank else "",
+            interval_text(row.behind, 4, sign=True) if row.name != board.reference else "",
         ]
-        for rank, row in enumerate(board.rows)
+        for row in board.rows
     ]
     titles = (MEASURES[name].title for name in shown)
-    return ["model", "kind", "variants", *titles, "behind the leader"], rows
+    behind = "the leader" if board.leads else board.reference
+    return ["model", "kind", "variants", *titles, f"behind {behind}"], rows
 
 
 def print_generated(evaluation: GeneratedEvaluation) -> None:

@@ -802,7 +802,7 @@ class SuiteRequest:
 
 @dataclass(frozen=True)
 class LeaderboardRequest:
-    """Evaluations of the same variants to join in one table."""
+    """Evaluations of the same variants to join in one table; of several shards, in one each."""
 
     reports: Annotated[
         tuple[Path, ...],
@@ -811,6 +811,12 @@ class LeaderboardRequest:
         ),
     ]
     output: Annotated[Path, Option("Folder of the leaderboard", "-o --output", writes=True)]
+    reference: str = option(
+        "",
+        "Entrant to compare the others with",
+        metavar="NAME",
+        shown="the leader of each table",
+    )
     draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0
     force: Force = False

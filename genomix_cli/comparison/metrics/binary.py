@@ -167,6 +167,52 @@ def pearson(
     return float(w @ (a * b) / scale) if scale > 1e-12 else float("nan")
 
 
+def grouped_pearson(
+    y: npt.ArrayLike,
+    score: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    min_items: int = 10,
+) -> float:
+    """Return the mean over groups of Pearson's correlation within each.
+
+    As saturation mutagenesis is judged: experiments differ in scale, so their items are not pooled.
+
+    Parameters
+    ----------
+    y, score : array [n]
+    groups : array [n]
+        Group of each item.
+    weights : array [n], optional
+        Non-negative weights; default 1. A group weighs the mean of its items, so that one drawn
+        twice counts twice.
+    min_items : int
+        Smaller groups are left out.
+
+    Returns
+    -------
+    float
+        NaN without a group in which `y` varies. A score that is the same throughout a group has 0
+        there, so that no score gains by saying nothing.
+    """
+    a, b = np.asarray(y, np.float64), np.asarray(score, np.float64)
+    w, group = _weights(y, weights), to_codes(groups)
+    size = np.bincount(group)
+
+    def total(values: FloatArray) -> FloatArray:
+        return np.asarray(np.bincount(group, values, len(size)), np.float64)
+
+    mass = total(w)
+    per_item = np.divide(1, mass, out=np.zeros_like(mass), where=mass > 0)
+    a, b = a - (total(w * a) * per_item)[group], b - (total(w * b) * per_item)[group]
+    varies, scale = total(w * a**2), np.sqrt(total(w * a**2) * total(w * b**2))
+    # Below these all that varies is rounding.
+    r = np.divide(total(w * a * b), scale, out=np.zeros_like(scale), where=scale > 1e-12)
+    weight = np.where((size >= min_items) & (varies > 1e-12), mass / np.maximum(size, 1), 0)
+    return _ratio(float(weight @ r), float(weight.sum()))
+
+
 def explained(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:

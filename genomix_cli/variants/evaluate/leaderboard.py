@@ -1,5 +1,7 @@
 """A leaderboard: the entrants of several evaluations of the same variants in one table.
 
+Evaluations on several shards have a table each, on one page.
+
 Letters: n variants.
 """
 
@@ -18,7 +20,7 @@ import pandas as pd
 from genomix_cli.comparison.bootstrap import to_codes
 from genomix_cli.comparison.intervals import NAN, FloatArray, Interval, interval_of
 from genomix_cli.comparison.tables import plain, write_rows
-from genomix_cli.errors import CheckError, DataError, guarded
+from genomix_cli.errors import CheckError, DataError, UsageError, guarded
 from genomix_cli.genome.tables import open_table
 from genomix_cli.provenance import Provenance, atomic_path, check_folder
 from genomix_cli.report.canvas import style
@@ -36,6 +38,10 @@ FORMAT = "genomix-leaderboard"
 CONTROLS = ("variant_removed", "alleles_swapped", "tracks_withheld", "tracks_shuffled")
 _ALLELE = ["contig", "pos", "ref", "alt", "tissue"]
 _TRUTH = [*_ALLELE, "label", "effect"]
+# Contigs that are named.
+_FEW = 8
+# Role of the shard among the inputs that an evaluation names.
+_SHARD = "shard "
 # Predictions are written with six digits.
 _ROUNDING = 2e-3
 
@@ -57,7 +63,8 @@ class Row:
     score : NDArray
         float64 ``[n]``; NaN where there is none.
     behind : Interval
-        The leader less this by the main metric, paired, on the variants that both have a score of.
+        The reference, by default the leader, less this by the main metric: paired, on the variants
+        that both have a score of.
     """
 
     name: str
@@ -82,10 +89,29 @@ class Row:
 
 
 class Evaluation(NamedTuple):
-    """Contents of a report folder; `truth` has a row of text per variant."""
+    """Contents of a report folder.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+    data : str
+        Name of the shard's file, without its suffix.
+    digest : str
+        sha256 of the shard.
+    main : str
+        Name of the metric that decides.
+    truth : DataFrame
+        A row of text per variant.
+    rows : list of Row
+    ceiling : dict of str to Interval
+    notes : list of str
+    """
 
     name: str
     path: Path
+    data: str
+    digest: str
     main: str
     truth: pd.DataFrame
     rows: list[Row]
@@ -95,24 +121,33 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Board:
-    """A leaderboard.
+    """The table of a dataset.
 
     Attributes
     ----------
+    data : str
+        Name of the shard.
     main : str
         Name of the metric that decides.
+    reference : str
+        Name of the entrant that the others are compared with.
+    leads : bool
+        True if that is the leader, which was chosen by the test part.
     rows : tuple of Row
-        The leader first, then by how far they are behind it.
+        By how far they are behind the reference; if that leads, it comes first.
     ceiling : dict of str to Interval
     variants, positives, effects : int
     contigs : tuple of str
     units : str
     n_units, draws : int
-        Of the differences from the leader.
+        Of the differences from the reference.
     notes : tuple of str
     """
 
+    data: str
     main: str
+    reference: str
+    leads: bool
     rows: tuple[Row, ...]
     ceiling: Metrics
     variants: int
@@ -129,18 +164,32 @@ class Board:
         """Names of the metrics that any row has, in their usual order."""
         return [name for name in MEASURES if any(name in row.metrics for row in self.rows)]
 
+    @property
+    def controls(self) -> list[str]:
+        """Names of the controls that any row has."""
+        return [name for name in CONTROLS if any(name in row.controls for row in self.rows)]
 
-def make_leaderboard(request: LeaderboardRequest) -> Board:
+    def row(self, name: str) -> Row | None:
+        """Return an entrant, if it is here."""
+        return next((row for row in self.rows if row.name == name), None)
+
+
+def make_leaderboard(request: LeaderboardRequest) -> tuple[Board, ...]:
     """Join evaluations of the same variants, and write the page and its tables.
+
+    Returns
+    -------
+    tuple of Board
+        One for each shard, in the order in which they were given.
 
     Raises
     ------
     UsageError
-        If an evaluation is given twice, or the output exists.
+        If an evaluation is given twice, there is no such reference, or the output exists.
     DataError
         If a folder is no evaluation, or damaged.
     CheckError
-        If they are of different variants or labels, or were judged by another metric.
+        If those of a shard are of different variants or labels, or were judged by another metric.
     MissingExtraError
         Without matplotlib.
     """
@@ -150,17 +199,46 @@ def make_leaderboard(request: LeaderboardRequest) -> Board:
         pass
     names = _names(request.reports)
     found = [_read(path, name) for path, name in zip(request.reports, names, strict=True)]
-    for other in found[1:]:
-        _refuse_other_data(found[0], other)
-    board = _compare(found, request)
+    boards = tuple(_compare(each, request) for each in _datasets(found))
     inputs = {e.name: e.path / "metrics.json" for e in found}
     settings = {"reports": names, "draws": request.draws, "seed": request.seed}
-    made = Provenance.of(settings, inputs, request.seed, warnings=board.notes)
+    settings |= {"reference": request.reference} if request.reference else {}
+    notes = tuple(dict.fromkeys(note for board in boards for note in board.notes))
+    made = Provenance.of(settings, inputs, request.seed, warnings=notes)
     with atomic_path(request.output, force=request.force) as folder:
         folder.mkdir()
-        _write(board, made, folder)
-    log.info(headline(board))
-    return board
+        _write(boards, made, folder)
+    log.info(headlines(boards))
+    return boards
+
+
+def _datasets(found: Sequence[Evaluation]) -> list[list[Evaluation]]:
+    """Put together what is of the same variants, under names that differ.
+
+    Raises
+    ------
+    CheckError
+        If two evaluations of a shard are of different variants or labels, or any two of the same
+        variants were judged by different metrics.
+    """
+    datasets: list[list[Evaluation]] = []
+    for each in found:
+        own = next(
+            (d for d in datasets if d[0].digest == each.digest or d[0].truth.equals(each.truth)),
+            None,
+        )
+        if own is None:
+            datasets.append([each])
+        else:
+            _refuse_other_data(own[0], each)
+            own.append(each)
+    names = [dataset[0].data for dataset in datasets]
+    return [
+        dataset
+        if names.count(name) == 1
+        else [dataset[0]._replace(data=f"{name} ({dataset[0].name})"), *dataset[1:]]
+        for name, dataset in zip(names, datasets, strict=True)
+    ]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -197,8 +275,10 @@ def _read(path: Path, name: str) -> Evaluation:
             for i, each in enumerate(said["entrants"])
         ]
         ceiling = _intervals(said["ceiling"])
-    notes = [f"{name}: {note}" for note in said["notes"]]
-    return Evaluation(name, path, main, truth, rows, ceiling, notes)
+        notes = [f"{name}: {note}" for note in said["notes"]]
+        inputs = said["provenance"]["inputs"].items()
+        file, digest = next((k[len(_SHARD) :], v) for k, v in inputs if k.startswith(_SHARD))
+    return Evaluation(name, path, Path(file).stem, digest, main, truth, rows, ceiling, notes)
 
 
 def _interval(said: dict[str, float | None]) -> Interval:
@@ -278,21 +358,29 @@ def _compare(found: Sequence[Evaluation], request: LeaderboardRequest) -> Board:
             )
     whole = max(row.n for row in rows)
     leader = max((r for r in rows if r.n == whole), key=lambda r: r.metrics[main].value)
+    reference = _reference(rows, request.reference, first) if request.reference else leader
     behind = []
-    known = np.isfinite(leader.score)
-    ahead = judge.replicates(measure, leader.score, known)
+    known = np.isfinite(reference.score)
+    ahead = judge.replicates(measure, reference.score, known)
     for row in rows:
         both = known & np.isfinite(row.score)
         # Drawn anew only for a row that lacks some of the variants.
-        own = ahead if (both == known).all() else judge.replicates(measure, leader.score, both)
+        own = ahead if (both == known).all() else judge.replicates(measure, reference.score, both)
         less = interval_of(own - judge.replicates(measure, row.score, both))
         behind.append(replace(row, behind=less))
+    leads = reference is leader
     behind.sort(
-        key=lambda row: (row.name != leader.name, np.nan_to_num(row.behind.value, nan=np.inf))
+        key=lambda row: (
+            leads and row.name != leader.name,
+            np.nan_to_num(row.behind.value, nan=np.inf),
+        )
     )
     labels = truth.label[np.isfinite(truth.label)]
     return Board(
+        data=first.data,
         main=main,
+        reference=reference.name,
+        leads=leads,
         rows=tuple(behind),
         ceiling=first.ceiling,
         variants=len(first.truth),
@@ -304,6 +392,18 @@ def _compare(found: Sequence[Evaluation], request: LeaderboardRequest) -> Board:
         draws=judge.bootstrap.draws,
         notes=tuple(dict.fromkeys(note for each in found for note in each.notes)),
     )
+
+
+def _reference(rows: Sequence[Row], name: str, first: Evaluation) -> Row:
+    """Return the entrant that the user named."""
+    found = next((row for row in rows if row.name == name), None)
+    if found is None:
+        raise UsageError(
+            f"no entrant {name!r} on {first.data}",
+            where="--reference",
+            expected=" or ".join(row.name for row in rows),
+        )
+    return found
 
 
 def _truth(table: pd.DataFrame) -> Truth:
@@ -320,31 +420,55 @@ def _truth(table: pd.DataFrame) -> Truth:
     )
 
 
+def headlines(boards: Sequence[Board]) -> str:
+    """Say who leads on each dataset."""
+    if len(boards) == 1:
+        return headline(boards[0])
+    return " ".join(f"{board.data}: {headline(board)}" for board in boards)
+
+
 def headline(board: Board) -> str:
-    """Say who leads, and who does as well."""
-    leader, title = board.rows[0], MEASURES[board.main].title
-    figure = f"{leader.name} leads with {title} {leader.metrics[board.main].text()}"
+    """Say who leads, and who does as well; or who is above the reference, and who does as well."""
+    reference, title = board.row(board.reference), MEASURES[board.main].title
+    assert reference is not None
+    others = [row for row in board.rows if row is not reference]
+    level = [row.name for row in others if row.behind.sign == 0]
+    above = [row.name for row in others if row.behind.sign < 0]
+    figure = f"{reference.name} {'leads with' if board.leads else 'has'} {title} "
+    figure += reference.metrics[board.main].text()
     if board.main in board.ceiling:
         figure += f", where {board.ceiling[board.main].value:.3f} is the ceiling"
-    others = board.rows[1:]
-    level = [row.name for row in others if row.behind.sign <= 0]
-    if level:
-        return f"{figure}. No difference that an interval supports to {' and '.join(level)}."
-    if others:
+    if board.leads and (level or above):
+        return (
+            f"{figure}. No difference that an interval supports to {' and '.join(above + level)}."
+        )
+    if board.leads and others:
         margin = f"the next, {others[0].name}, by {others[0].behind.text(sign=True)}"
         return f"{figure}. It is above every other by more than the interval; {margin}."
-    return f"{figure}."
+    parts = [figure]
+    parts += [f"{' and '.join(above)} above it by more than the interval"] if above else []
+    parts += [f"no difference that an interval supports to {' and '.join(level)}"] if level else []
+    return f"{'; '.join(parts)}."
 
 
-def cards(board: Board) -> list[Card]:
-    """Return the figures that a reader wants first: the leader, its lead, the ceiling."""
+def cards(boards: Sequence[Board]) -> list[Card]:
+    """Return the figures that a reader wants first: the leaders, their lead, the ceiling."""
+    if len(boards) > 1:
+        return [
+            Card.of(
+                f"{MEASURES[board.main].title}, {board.data}", row.metrics[board.main], row.name
+            )
+            for board in boards
+            for row in board.rows[:1]
+        ]
+    (board,) = boards
     leader, *others = board.rows
     found = [Card.of(MEASURES[board.main].title, leader.metrics[board.main], leader.name)]
     kind = "baseline" if leader.kind in ("model", "stack") else "model"
     rivals = [("next", row) for row in others[:1]]
     best = [row for row in others if row.kind == kind][:1]
     rivals += [(f"best {kind}", row) for row in best if row is not others[0]]
-    for what, row in rivals:
+    for what, row in rivals if board.leads else ():
         # Paired; the metrics are not where one scores fewer variants.
         about = said(row.name, row.behind)
         found.append(Card.of(f"Lead over the {what}", row.behind, about, sign=True))
@@ -355,55 +479,71 @@ def cards(board: Board) -> list[Card]:
 
 def description(board: Board) -> list[str]:
     """Return what was tested, and how."""
-    lines = [f"{board.variants:,} held-out variants of {', '.join(board.contigs)}"]
+    lines = [f"{board.variants:,} held-out variants of {_some(board.contigs)}"]
     if board.positives:
         lines.append(f"{board.positives:,} positives")
     if board.effects:
         lines.append(f"{board.effects:,} with a quantitative effect")
     if board.draws:
         lines.append(
-            f"differences from the leader: {board.draws:,} draws of {board.n_units:,} "
-            f"{board.units}, the same for all"
+            f"differences from {'the leader' if board.leads else board.reference}: "
+            f"{board.draws:,} draws of {board.n_units:,} {board.units}, the same for all"
         )
     return lines
 
 
-def _write(board: Board, made: Provenance, folder: Path) -> None:
+def _some(names: Sequence[str]) -> str:
+    """Return names between commas, of many the first."""
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    return f"{', '.join(names[:_FEW])} and {len(names) - _FEW:,} more"
+
+
+def _write(boards: Sequence[Board], made: Provenance, folder: Path) -> None:
     """Write the page and its two tables into an existing folder."""
-    contents: dict[str, Any] = {"format": FORMAT, "format_version": 1, "headline": headline(board)}
-    contents |= vars(board) | {"rows": [_contents(row) for row in board.rows]}
-    contents["provenance"] = made.to_dict()
+    contents: dict[str, Any] = {"format": FORMAT, "format_version": 2}
+    contents |= {"headline": headlines(boards)}
+    contents |= {"datasets": [_board(board) for board in boards], "provenance": made.to_dict()}
     text = json.dumps(plain(contents), indent=1)
     (folder / "leaderboard.json").write_text(f"{text}\n")
-    write_rows(list(_flat(board)), folder / "leaderboard.tsv", made)
+    write_rows(list(_flat(boards)), folder / "leaderboard.tsv", made)
+    entrants = {row.name: row.kind for board in boards for row in board.rows}
     with style():
         write_page(
             "leaderboard.html.j2",
             folder / "leaderboard.html",
             verb="evaluate",
             title="Leaderboard",
-            headline=headline(board),
-            sub="; ".join(description(board)),
-            cards=cards(board),
-            warnings=board.notes,
+            headline=headlines(boards),
+            sub="; ".join(description(boards[0])) if len(boards) == 1 else "",
+            cards=cards(boards),
+            warnings=made.warnings,
             made=made,
-            **{"board": board, "measures": MEASURES, "figures": figures, "verdict": verdict},
-            controls=[c for c in CONTROLS if any(c in row.controls for row in board.rows)],
+            **{"boards": boards, "entrants": entrants, "description": description},
+            **{"measures": MEASURES, "figures": figures, "verdict": verdict},
         )
+
+
+def _board(board: Board) -> dict[str, Any]:
+    contents = vars(board) | {"headline": headline(board)}
+    return contents | {"rows": [_contents(row) for row in board.rows]}
 
 
 def _contents(row: Row) -> dict[str, Any]:
     contents = {key: value for key, value in vars(row).items() if key not in ("score", "behind")}
-    return contents | {"leader_less_this": row.behind}
+    return contents | {"reference_less_this": row.behind}
 
 
-def _flat(board: Board) -> Iterator[dict[str, Any]]:
-    """Yield the lines of ``leaderboard.tsv``: an entrant each."""
-    for rank, row in enumerate(board.rows, 1):
-        line: dict[str, Any] = {"rank": rank, "name": row.name, "kind": row.kind}
+def _flat(boards: Sequence[Board]) -> Iterator[dict[str, Any]]:
+    """Yield the lines of ``leaderboard.tsv``: an entrant of a dataset each."""
+    measures = [name for name in MEASURES if any(name in board.measures for board in boards)]
+    for board, rank, row in ((b, *each) for b in boards for each in enumerate(b.rows, 1)):
+        line: dict[str, Any] = {"dataset": board.data, "rank": rank}
+        line |= {"name": row.name, "kind": row.kind, "metric": board.main}
         line |= {"evaluations": ",".join(row.reports), "variants": row.n}
-        values = {name: row.metrics.get(name) for name in board.measures}
-        values |= {"leader_less_this": row.behind}
+        values = {name: row.metrics.get(name) for name in measures}
+        line |= {"reference": board.reference}
+        values |= {"reference_less_this": row.behind}
         values |= {name: row.controls.get(name) for name in CONTROLS}
         for name, interval in values.items():
             ends = interval._asdict() if interval else dict.fromkeys(Interval._fields)

@@ -20,6 +20,8 @@ IntArray = NDArray[np.int64]
 
 # Draws of a metric that is slow: it compares pairs, or sorts groups in each draw.
 SLOW_DRAWS = 200
+# Variants that a group needs for a correlation of its own.
+LEAST_IN_GROUP = 10
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ class Measure:
     draws : int, optional
         Largest number of bootstrap draws.
     larger_is_better : bool
-    needs_groups : bool
-        In a single group it is another measure.
+    in_groups : int
+        Variants that some group needs; 0: groups do not matter. In a single group it is another
+        measure.
     """
 
     title: str
@@ -93,7 +96,7 @@ class Measure:
     chance: float | None = 0.0
     draws: int | None = None
     larger_is_better: bool = True
-    needs_groups: bool = False
+    in_groups: int = 0
 
     def truth(self, truth: Truth) -> FloatArray:
         """Return the column that the score is compared with, ``[n]``."""
@@ -103,8 +106,11 @@ class Measure:
 
     def is_defined(self, truth: Truth) -> bool:
         """Return True if there is something to tell apart."""
-        if self.needs_groups and len(np.unique(truth.group)) == 1:
-            return False
+        if self.in_groups:
+            known = np.isfinite(self.truth(truth))
+            sizes = np.unique(truth.group[known], return_counts=True)[1]
+            if len(sizes) == 1 or sizes.max(initial=0) < self.in_groups:
+                return False
         return truth.has_labels if self.target == "label" else truth.has_effects
 
 
@@ -116,18 +122,25 @@ def _ranking(y: FloatArray, score: FloatArray, group: IntArray, w: FloatArray) -
     return binary.ranking_accuracy(y, score, group, weights=w)
 
 
+def _within(y: FloatArray, score: FloatArray, group: IntArray, w: FloatArray) -> float:
+    return binary.grouped_pearson(y, score, group, weights=w, min_items=LEAST_IN_GROUP)
+
+
 _ERROR: dict[str, Any] = {"of_probability": True, "larger_is_better": False}
 MEASURES: dict[str, Measure] = {
     "auroc": Measure("AUROC", "label", _plain(binary.auroc), chance=0.5),
     "auprc": Measure("AUPRC", "label", _plain(binary.auprc), chance=None),
     "ranking_accuracy": Measure(
-        "ranking in groups", "label", _ranking, chance=0.5, draws=SLOW_DRAWS, needs_groups=True
+        "ranking in groups", "label", _ranking, chance=0.5, draws=SLOW_DRAWS, in_groups=1
     ),
     "brier": Measure("Brier score", "label", _plain(binary.brier), chance=None, **_ERROR),
     "calibration_error": Measure(
         "calibration error", "label", _plain(binary.calibration_error), **_ERROR
     ),
     "pearson": Measure("Pearson, effect", "effect", _plain(binary.pearson)),
+    "pearson_in_groups": Measure(
+        "Pearson in groups, effect", "effect", _within, in_groups=LEAST_IN_GROUP
+    ),
     "spearman": Measure("Spearman, effect", "effect", _plain(binary.spearman), draws=SLOW_DRAWS),
     "pearson_absolute": Measure("Pearson, |effect|", "absolute", _plain(binary.pearson)),
     "spearman_absolute": Measure(

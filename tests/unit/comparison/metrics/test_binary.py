@@ -15,6 +15,7 @@ from genomix_cli.comparison.metrics.binary import (
     auroc,
     brier,
     calibration_error,
+    grouped_pearson,
     pearson,
     ranking_accuracy,
     spearman,
@@ -158,3 +159,34 @@ def test_spearman_with_ties_is_scipys() -> None:
     x, y = rng.integers(0, 4, 50), rng.integers(0, 3, 50)
     expected = pytest.importorskip("scipy.stats").spearmanr(x, y).statistic
     assert spearman(x, y) == pytest.approx(expected)
+
+
+def test_a_correlation_in_groups_is_the_mean_of_theirs() -> None:
+    rng = np.random.default_rng(3)
+    group = np.repeat([0, 1, 2, 3], [40, 25, 12, 9])
+    y = rng.normal(size=len(group)) * (1 + group) + 5 * group
+    score = y * np.array([1, -1, 1, 1])[group] + rng.normal(size=len(group)) - 20 * group
+    alone = [pearson(y[group == g], score[group == g]) for g in range(3)]  # 9 items are too few
+    assert grouped_pearson(y, score, group) == pytest.approx(np.mean(alone), abs=1e-12)
+    # Drawn twice, a group counts twice.
+    weights = np.where(group == 1, 2.0, np.where(group == 2, 0.0, 1.0))
+    expected = (alone[0] + 2 * alone[1]) / 3
+    assert grouped_pearson(y, score, group, weights=weights) == pytest.approx(expected, abs=1e-12)
+    # Weights inside a group are copies, as in a draw of loci that cuts a group.
+    uneven = rng.integers(0, 3, len(group)).astype(float)
+    parts = [
+        pearson(y[group == g], score[group == g], weights=uneven[group == g]) for g in (0, 1, 2)
+    ]
+    mass = [uneven[group == g].mean() for g in (0, 1, 2)]
+    found = grouped_pearson(y, score, group, weights=uneven)
+    assert found == pytest.approx(np.average(parts, weights=mass), abs=1e-12)
+
+
+def test_a_score_that_says_nothing_in_a_group_has_0_there() -> None:
+    group = np.repeat([0, 1], 20)
+    y = np.tile(np.arange(20.0), 2)
+    silent = np.where(group == 1, 7.0, y)
+    assert grouped_pearson(y, silent, group) == pytest.approx(0.5)
+    flat = np.where(group == 1, 7.0, y)  # an effect that does not vary is no group
+    assert grouped_pearson(flat, y, group) == pytest.approx(1.0)
+    assert np.isnan(grouped_pearson(y[:5], y[:5], group[:5]))

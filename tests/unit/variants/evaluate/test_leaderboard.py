@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -20,7 +21,13 @@ from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.detect import is_evaluation
 from genomix_cli.inspection import inspect
-from genomix_cli.variants.evaluate.leaderboard import Board, cards, headline, make_leaderboard
+from genomix_cli.variants.evaluate.leaderboard import (
+    Board,
+    cards,
+    headline,
+    headlines,
+    make_leaderboard,
+)
 from genomix_cli.variants.evaluate.suite.run import evaluate_suite
 from genomix_cli.variants.requests import LeaderboardRequest, SimulationRequest, SuiteRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
@@ -71,7 +78,42 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def board(reports: tuple[Path, Path]) -> Board:
-    return make_leaderboard(LeaderboardRequest(reports, reports[0].parent / "board", draws=60))
+    (only,) = make_leaderboard(LeaderboardRequest(reports, reports[0].parent / "board", draws=60))
+    return only
+
+
+@pytest.fixture(scope="module")
+def experiments(reports: tuple[Path, Path]) -> Path:
+    """An evaluation of made-up experiments: `assay` is right within each, but not across them."""
+    folder = reports[0].parent
+    rng = np.random.default_rng(11)
+    with gzip.open(folder / "genome" / "variants.vcf.gz", "rt") as file:
+        fields = [line.split("\t")[:5] for line in file if not line.startswith("#")]
+    rows = pd.DataFrame(
+        [(c, int(pos), ref, alt) for c, pos, _, ref, alts in fields for alt in alts.split(",")],
+        columns=["contig", "pos", "ref", "alt"],
+    )
+    rows = rows[(rows["ref"].str.len() == 1) & (rows["alt"].str.len() == 1)]
+    element = rows["pos"] // 30_000
+    effect = rng.normal(0, 1, len(rows)) * (1 + element)
+    labels = rows.assign(effect=effect, group=[f"E{e}" for e in element])
+    labels.to_csv(folder / "effects.tsv", sep="\t", index=False)
+    scores = rows.assign(assay=effect / (1 + element) + rng.normal(0, 0.5, len(rows)))
+    scores["assay"] -= 100.0 * (element % 2)
+    scores.to_csv(folder / "assay.tsv", sep="\t", index=False)
+    unlabelled = {"label_info": None, "probability_info": None}
+    shard = prepare(
+        folder / "genome", folder / "assays.h5", **unlabelled, labels=folder / "effects.tsv"
+    )
+    with toy_registered():
+        run = save_toy(folder / "track", shard)
+        request = SuiteRequest(
+            *(shard.path, folder / "of-assays", (str(run),)),
+            **{"baselines": (), "effect": "signed", "draws": 60},
+            **{"table": folder / "assay.tsv", "columns": ("assay",)},
+        )
+        evaluate_suite(request)
+    return folder / "of-assays"
 
 
 @pytest.fixture
@@ -137,7 +179,8 @@ def test_the_same_name_with_other_scores_is_told_apart(
     table = renamed / "predictions.tsv"
     table.write_text(table.read_text().replace("\tbehind\t", "\tahead\t"))
     request = LeaderboardRequest((reports[0], renamed), tmp_path / "board", draws=0)
-    names = {row.name for row in make_leaderboard(request).rows}
+    (board,) = make_leaderboard(request)
+    names = {row.name for row in board.rows}
     assert names == {"ahead (of-ahead)", "ahead (copy)", "half", "nearest-peak"}
 
 
@@ -147,7 +190,8 @@ def test_the_folder_holds_page_and_tables(board: Board, reports: tuple[Path, Pat
         *("leaderboard.html", "leaderboard.json", "leaderboard.tsv")
     ]
     data = json.loads((folder / "leaderboard.json").read_text())
-    assert [row["name"] for row in data["rows"]] == [row.name for row in board.rows]
+    (of_data,) = data["datasets"]
+    assert [row["name"] for row in of_data["rows"]] == [row.name for row in board.rows]
     assert list(data["provenance"]["inputs"]) == [
         *("of-ahead metrics.json", "of-behind metrics.json")
     ]
@@ -170,6 +214,104 @@ def test_the_same_evaluations_give_the_same_bytes(
             assert path.read_bytes() == (reports[0].parent / "board" / path.name).read_bytes()
 
 
+def test_datasets_have_a_table_each_on_one_page(
+    board: Board, reports: tuple[Path, Path], experiments: Path, tmp_path: Path
+) -> None:
+    request = LeaderboardRequest((reports[0], experiments, reports[1]), tmp_path / "b", draws=60)
+    first, second = make_leaderboard(request)
+    assert (first.data, second.data) == ("tiny", "assays")
+    behind = [[(row.name, row.behind) for row in each.rows] for each in (first, board)]
+    assert behind[0] == behind[1]
+    assert [row.name for row in second.rows] == ["assay", "track"]
+    data = json.loads((tmp_path / "b" / "leaderboard.json").read_text())
+    assert [each["data"] for each in data["datasets"]] == ["tiny", "assays"]
+    table = pd.read_csv(tmp_path / "b" / "leaderboard.tsv", sep="\t", comment="#")
+    assert table["dataset"].tolist() == ["tiny"] * 4 + ["assays"] * 2
+    assert table["rank"].tolist() == [1, 2, 3, 4, 1, 2]
+    assert table["pearson_in_groups_value"].notna().tolist() == [False] * 4 + [True] * 2
+    page = (tmp_path / "b" / "leaderboard.html").read_text()
+    for title in ("Datasets", "tiny: ranking", "assays: ranking", "assays: controls"):
+        assert f">{title}</h2>" in page
+    assert page.count("<figure>") == 2
+    assert "assays: assay leads with Spearman, effect" in headlines((first, second))
+    both = cards((first, second))
+    assert [card.title for card in both] == ["AUROC, tiny", "Spearman, effect, assays"]
+
+
+def test_effects_are_correlated_within_each_experiment(experiments: Path) -> None:
+    said = json.loads((experiments / "metrics.json").read_text())
+    (assay,) = (each for each in said["entrants"] if each["name"] == "assay")
+    table = pd.read_csv(experiments / "predictions.tsv", sep="\t", comment="#")
+    rows = table.groupby(table["pos"] // 30_000)
+    within = [np.corrcoef(some["effect"], some["assay"])[0, 1] for _, some in rows]
+    found = assay["metrics"]["pearson_in_groups"]
+    assert found["value"] == pytest.approx(np.mean(within), abs=1e-4)
+    assert 0.8 < found["low"] < found["value"] < found["high"]
+    assert assay["metrics"]["pearson"]["value"] < 0.3
+
+
+def test_a_named_entrant_is_what_the_others_are_compared_with(
+    board: Board, reports: tuple[Path, Path], tmp_path: Path
+) -> None:
+    request = LeaderboardRequest(reports, tmp_path / "b", reference="behind", draws=60)
+    (other,) = make_leaderboard(request)
+    assert (other.reference, other.leads) == ("behind", False)
+    assert other.rows[-1].name == "behind"
+    one, two = (
+        {row.name: row.metrics["auroc"].value for row in each.rows} for each in (board, other)
+    )
+    assert one == two
+    leader = next(row for row in other.rows if row.name == board.reference)
+    behind = next(row for row in board.rows if row.name == "behind")
+    assert leader.behind.value == pytest.approx(-behind.behind.value, abs=1e-12)
+    assert leader.behind.high < 0
+    assert headline(other).startswith("behind has AUROC 0.")
+    assert " above it by more than the interval" in headline(other)
+    page = (tmp_path / "b" / "leaderboard.html").read_text()
+    assert "AUROC: behind behind" in page
+    assert "chosen by this very test part" not in page
+    (table,) = inspect(tmp_path / "b").tables
+    assert table.columns[5] == "behind less this"
+
+
+def test_a_reference_that_is_not_there_is_one_line(
+    reports: tuple[Path, Path], experiments: Path, tmp_path: Path
+) -> None:
+    request = LeaderboardRequest((reports[0], experiments), tmp_path / "b", reference="ahead")
+    with pytest.raises(UsageError, match="no entrant 'ahead' on assays") as raised:
+        make_leaderboard(request)
+    assert "track or assay" in str(raised.value)
+    assert not (tmp_path / "b").exists()
+
+
+def test_shards_of_one_name_are_told_apart(
+    reports: tuple[Path, Path], experiments: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(experiments, copy)
+    file = copy / "metrics.json"
+    file.write_text(file.read_text().replace("shard assays.h5", "shard tiny.h5"))
+    request = LeaderboardRequest((reports[0], copy), tmp_path / "b", draws=0)
+    names = [board.data for board in make_leaderboard(request)]
+    assert names == ["tiny (of-ahead)", "tiny (copy)"]
+
+
+def test_a_leaderboard_of_the_first_version_is_still_shown(
+    reports: tuple[Path, Path], board: Board, tmp_path: Path
+) -> None:
+    data = json.loads((reports[0].parent / "board" / "leaderboard.json").read_text())
+    (only,) = data.pop("datasets")
+    for key in ("data", "reference", "leads", "headline"):
+        del only[key]
+    for row in only["rows"]:
+        row["leader_less_this"] = row.pop("reference_less_this")
+    text = json.dumps(data | only | {"format_version": 1})
+    (tmp_path / "leaderboard.json").write_text(text)
+    (old,), (new,) = (inspect(f).tables for f in (tmp_path, reports[0].parent / "board"))
+    assert old.rows == new.rows
+    assert old.columns == new.columns
+
+
 def test_the_headline_says_whom_the_leader_is_not_above(board: Board) -> None:
     clear = replace(board, rows=(board.rows[0], board.rows[-1]))
     assert "It is above every other by more than the interval; the next, behind, by +" in headline(
@@ -185,7 +327,7 @@ def test_the_headline_says_whom_the_leader_is_not_above(board: Board) -> None:
 
 def test_the_figures_on_top_are_paired_leads(board: Board) -> None:
     leader, second = board.rows[:2]
-    metric, lead, *others = cards(board)
+    metric, lead, *others = cards([board])
     value, _, ends = leader.metrics["auroc"].text().partition(" ")
     assert metric == ("AUROC", value, f"{leader.name} {ends}")
     assert lead.title == "Lead over the next"
@@ -195,14 +337,14 @@ def test_the_figures_on_top_are_paired_leads(board: Board) -> None:
     as_model = replace(leader, kind="model")
     rest = [replace(row, kind="baseline") for row in board.rows[2:]]
     alone = replace(board, rows=(as_model, second, *rest), ceiling={})
-    lead = cards(alone)[2]
+    lead = cards([alone])[2]
     assert lead.title == "Lead over the best baseline"
     assert lead.note.startswith(f"{rest[0].name} does as well [")
     # The next is the best of them: it is said once.
-    assert len(cards(replace(alone, rows=(as_model, *rest)))) == 2
-    assert len(cards(replace(alone, rows=(as_model,)))) == 1
+    assert len(cards([replace(alone, rows=(as_model, *rest))])) == 2
+    assert len(cards([replace(alone, rows=(as_model,))])) == 1
     as_baseline = replace(alone, rows=(replace(leader, kind="baseline"), second, as_model))
-    assert cards(as_baseline)[2].title == "Lead over the best model"
+    assert cards([as_baseline])[2].title == "Lead over the best model"
 
 
 PROBE = """
