@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Every table of docs/benchmarks.md on models of cohorts: cohort_models.sh OUT [DATA]
 #
-# OUT is a folder for cohorts and run folders; a run that stopped goes on. DATA, if given, holds real
-# cohorts as `genomix prepare cohort` writes them: tcga.h5mu with tcga_split.tsv (sample, split),
-# metabric_both.h5mu (PAM50 and claudin-low; the 997 samples with copy number and mutations) and
-# metabric_intclust.h5mu. About two hours on one core.
+# OUT is a folder for cohorts and run folders; a run that stopped goes on. DATA, if given, holds tables of
+# real cohorts: tcga_brca_mogonet_features/ (expression, methylation and miRNA of 769 tumours) and
+# metabric_partial/ (a study of cBioPortal, with the copy number of 997 tumours and their integrative
+# clusters). About three hours on one core.
 set -euo pipefail
 
 out=$1 data=${2:-}
@@ -61,17 +61,40 @@ for cohort in cancer-alpha cancer-alpha_syn; do
         --vary cross_attention=true,false --vary encoders=specific,generic
 done
 
+prepare() { # NAME ARGUMENTS...
+    [[ -f $out/$1.h5mu ]] || genomix prepare cohort -o "$out/$1.h5mu" "${@:2}"
+}
+
 if [[ -n $data ]]; then
+    tcga=$data/tcga_brca_mogonet_features metabric=$data/metabric_partial
+    prepare tcga -m expression="$tcga/mrna.csv.gz" -m methylation="$tcga/meth.csv.gz" -m mirna="$tcga/mirna.csv.gz" \
+        --kind methylation=methylation_m --kind mirna=expression --samples rows \
+        --clinical "$tcga/labels_split.csv" --sample-column patient --label pam50_name
+    awk -F, 'NR == 1 { print "sample\tfold" } NR > 1 { print $1 "\t" $4 }' "$tcga/labels_split.csv" > "$out/tcga_split.tsv"
+
+    # PAM50 and claudin-low of the tumours with copy number.
+    gunzip -c "$metabric/data_clinical_patient.txt.gz" | tr '\r' '\n' | awk -F'\t' -v ids="$metabric/intclust_997.csv" '
+        BEGIN { while ((getline line < ids) > 0) { split(line, parts, "\""); known[parts[2]] } }
+        /^#/ { next }
+        !column { for (i = 1; i <= NF; i++) if ($i == "CLAUDIN_SUBTYPE") column = i; print "sample\tsubtype"; next }
+        $1 in known { print $1 "\t" $column }' > "$out/metabric_pam50.tsv"
+    both=(--study "$metabric" --only mutations -m copy_number="$metabric/cn_997x714.csv.gz" --sample-column sample)
+    prepare metabric_both "${both[@]}" --clinical "$out/metabric_pam50.tsv" --label subtype
+    prepare metabric_intclust "${both[@]}" --clinical "$metabric/intclust_997.csv" --label intclust
+
     linear=svm,lda,logistic,late-fusion,best-single
-    train "$data/tcga.h5mu" tcga --hold-out "$data/tcga_split.tsv" --trials 3 \
+    train "$out/tcga.h5mu" tcga --hold-out "$out/tcga_split.tsv" --trials 3 \
         --model cross-modal-subtype --baselines "omics-transformer,cancer-alpha,mlp,lightgbm,$linear"
-    train "$data/metabric_both.h5mu" metabric_pam50 --trials 1 --model cross-modal-subtype \
+    train "$out/metabric_both.h5mu" metabric_pam50 --trials 1 --model cross-modal-subtype \
         --set primary=copy_number --baselines "omics-transformer,lightgbm,$linear"
-    train "$data/metabric_intclust.h5mu" metabric_intclust --trials 1 --model cross-modal-subtype \
+    train "$out/metabric_intclust.h5mu" metabric_intclust --trials 1 --model cross-modal-subtype \
         --set primary=copy_number --baselines "$linear"
-    train "$data/metabric_both.h5mu" metabric_repeats --trials 1 --model cross-modal-subtype \
+    train "$out/metabric_both.h5mu" metabric_repeats --trials 1 --model cross-modal-subtype \
         --set primary=copy_number --baselines late-fusion,logistic,lightgbm --no-control \
         --repeats 3 --calibration split
+    train "$out/tcga.h5mu" tcga_features --trials 1 --model cross-modal-subtype --baselines none --no-control \
+        --calibration split --vary top_k=300,500,1000 \
+        --vary modalities=expression,expression+methylation,expression+mirna,expression+methylation+mirna
 fi
 
 python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" ablations "$out/cancer-alpha_syn.h5mu" --seed 1
