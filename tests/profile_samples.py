@@ -28,11 +28,13 @@ OUTPUTS = (
 )
 
 
-def profiled(made: Sequences, seed: int = 0) -> Sequences:
+def profiled(made: Sequences, seed: int = 0, bias: float = 0.0) -> Sequences:
     """Return sequences with counts of three tracks, in which every motif leaves a footprint.
 
     The strands of the first two have summits on either side of it; the third has both strands, and
     a dip. Every seventh window lacks its third track, of every fifth the first bases are unknown.
+    With a `bias`, the standard deviation of the logarithm of what multiplies the rate of each base
+    and of each window, a fourth track counts it: no sequence explains it.
     """
     rng = np.random.default_rng([seed, 9])
     n, length = made.codes.shape
@@ -46,6 +48,11 @@ def profiled(made: Sequences, seed: int = 0) -> Sequences:
                     place = length - 1 - place if turned else place
                     track = 1 - track if turned and track < 2 else track
                     rate[row, track, place] += 12
+    names, opposite = ("NEXUS+", "NEXUS/2", "ATAC@K562"), (1, 0, 2)
+    if bias:
+        factor = np.exp(rng.normal(0, bias, (n, 1, 1)) + rng.normal(0, bias, (n, 1, length)))
+        rate = np.concatenate([(rate + 0.25) * factor, 5 * factor], axis=1)
+        names, opposite = (*names, "INPUT"), (*opposite, 3)
     signal = rng.poisson(rate).astype(np.float32)
     signal[::7, 2] = np.nan
     signal[1::5, :, : length // 10] = np.nan
@@ -53,17 +60,16 @@ def profiled(made: Sequences, seed: int = 0) -> Sequences:
         known = np.isfinite(signal).mean(-1)
         total = np.nansum(signal, -1) / np.maximum(known, 1e-9)
     values = np.where(known >= 0.5, np.log2(1 + total / length), np.nan).astype(np.float32)
-    names = ("NEXUS+", "NEXUS/2", "ATAC@K562")
     numbers = tuple(Phenotype(name, None, values[:, k]) for k, name in enumerate(names))
     return replace(
         made,
         phenotypes=(*made.phenotypes, *numbers),
         measurement=Measurement("ChIP-nexus, ATAC-seq", "log2(1 + signal)"),
-        profiles=Profiles(names, (1, 0, 2), signal),
+        profiles=Profiles(names, opposite, signal),
     )
 
 
-def footprints(n: int = 240, length: int = 80, seed: int = 0) -> Sequences:
+def footprints(n: int = 240, length: int = 80, seed: int = 0, bias: float = 0.0) -> Sequences:
     """Return random windows; half have the motif, on either strand, anywhere."""
     rng = np.random.default_rng(seed)
     codes = np.array([1, 2, 4, 8], np.uint8)[rng.integers(0, 4, (n, length))]
@@ -73,7 +79,8 @@ def footprints(n: int = 240, length: int = 80, seed: int = 0) -> Sequences:
         codes[row, at : at + len(MOTIF)] = motif
     order = rng.permutation(n)
     made = motifs(n, length)
-    return profiled(replace(made, codes=codes[order], phenotypes=(), default_label=""), seed)
+    made = replace(made, codes=codes[order], phenotypes=(), default_label="")
+    return profiled(made, seed, bias)
 
 
 def config(**fields: Any) -> ProfileConfig:

@@ -3,7 +3,7 @@
 The domain of sequences trains it (``genomix train --task profile``); that of variants scores an
 allele by the difference of the counts of two haplotypes.
 
-Letters: B batch, L bases, C channels, K outputs (tracks), O bases of a profile.
+Letters: B batch, L bases, C channels, K outputs (tracks), J control tracks, O bases of a profile.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool1d
 
 from genomix_cli.config import Count, Extent, Within
 from genomix_cli.errors import UsageError
@@ -29,6 +30,8 @@ TASK = "profile"
 # A motif is a few bases of the mean over hundreds: as it is, the head of counts would take
 # thousands of steps to tell one window from another.
 GAIN = 10.0
+# Bases over which a control is averaged, beside each base by itself; odd, so that it has a middle.
+SMOOTH = 51
 #: Unit of the counts that are predicted.
 UNIT = "ln(1 + counts)"
 
@@ -53,6 +56,10 @@ class ProfileConfig(Predicted):
         Dilated convolutions; the dilation of the last is 2 to this power.
     summary : tuple of str
         See `Predicted`.
+    controls : tuple of str
+        Names of the J control tracks.
+    control_opposite : tuple of int
+        As `opposite`, of these.
     """
 
     outputs: tuple[Output, ...]
@@ -62,18 +69,25 @@ class ProfileConfig(Predicted):
     width: Count = 64
     n_dilated: Annotated[int, Within(0, 16)] = 9
     summary: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+    control_opposite: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        numbers = list(range(len(self.outputs)))
-        paired = sorted(self.opposite) == numbers
-        if not paired or [self.opposite[i] for i in self.opposite] != numbers:
-            raise UsageError("opposite pairs no tracks", found=str(list(self.opposite)))
+        _refuse_no_pairs("opposite", self.opposite, len(self.outputs))
+        _refuse_no_pairs("control_opposite", self.control_opposite, len(self.controls))
         if self.profile > self.length or (self.length - self.profile) % 2:
             raise UsageError(
                 f"a profile of {self.profile:,} bases has no place in the middle",
                 expected=f"{self.length:,} at most, and as many bases left on either side",
             )
+
+
+def _refuse_no_pairs(name: str, opposite: tuple[int, ...], n: int) -> None:
+    numbers = list(range(n))
+    paired = sorted(opposite) == numbers
+    if not paired or [opposite[i] for i in opposite] != numbers:
+        raise UsageError(f"{name} pairs no tracks", found=str(list(opposite)))
 
 
 class Answer(NamedTuple):
@@ -96,10 +110,14 @@ class ProfileModel(nn.Module):
 
     After Avsec et al. 2021 (doi:10.1038/s41588-021-00782-6): a convolution of 25, nine residual
     ones of 3 whose dilation doubles, 64 channels; a transposed convolution of 25 to the profile of
-    each track and strand; the mean over all bases to its counts. Deviations: the profile is that of
-    the bases in the middle, the others are context; no control track; where strands are not told
-    apart, a track is one output; the head of counts starts from the mean of training and reads ten
-    times the mean over bases, and answers are averaged over both strands.
+    each track and strand; the mean over all bases to its counts. What control tracks count at each
+    base and around it is added to the profile with weights of its own, and ln(1 + counts) of them
+    to the counts, without a constant: where there is no control, nothing is added. Deviations: the
+    profile is that of the bases in the middle, the others are context; of a control the logarithm
+    of 1 + counts is added to the profile, which is one too, where the authors' code adds the
+    counts; it is averaged over 51 bases, not 50; where strands are not told apart, a track is one
+    output; the head of counts starts from the mean of training and reads ten times the mean over
+    bases, and answers are averaged over both strands.
 
     Parameters
     ----------
@@ -115,25 +133,52 @@ class ProfileModel(nn.Module):
         self.counts = nn.Linear(config.width, n_outputs)
         with torch.no_grad():
             self.counts.bias.copy_(torch.tensor([output.mean for output in config.outputs]))
+        if n := len(config.controls):
+            self.control_profile = nn.Conv1d(2 * n, n_outputs, 1, bias=False)
+            self.control_counts = nn.Linear(n, n_outputs, bias=False)
+            nn.init.zeros_(self.control_profile.weight)
+            nn.init.zeros_(self.control_counts.weight)
 
-    def forward(self, p: Tensor) -> Answer:
-        """Return what one strand says: probabilities of bases ``[B, L, 4]``."""
+    def forward(self, p: Tensor, control: Tensor | None = None) -> Answer:
+        """Return what one strand says.
+
+        Parameters
+        ----------
+        p : Tensor
+            ``[B, L, 4]``: probabilities of bases.
+        control : Tensor, optional
+            float32 ``[B, J, O]``: counts of the control tracks. Without it the answer is what the
+            sequence says by itself.
+        """
         x = self.body(p.transpose(1, 2))
         # The bases in the middle, and those that reach into them.
         beside, reach = (self.config.length - self.config.profile) // 2, WIDE // 2
         first = max(0, beside - reach)
         seen = x[..., first : beside + self.config.profile + reach]
         profile = self.profile(seen).narrow(-1, beside - first, self.config.profile)
-        return Answer(profile, self._counts(x))
+        answer = Answer(profile, self._counts(x))
+        return answer if control is None else self._beside(answer, control)
+
+    def _beside(self, answer: Answer, control: Tensor) -> Answer:
+        """Add what control tracks say."""
+        around = avg_pool1d(control, SMOOTH, 1, SMOOTH // 2, count_include_pad=False)
+        logs = torch.cat([control, around], 1).log1p()  # [B, 2 J, O]
+        return Answer(
+            answer.profile + self.control_profile(GAIN * logs),
+            answer.counts + self.control_counts(GAIN * control.sum(-1).log1p()),
+        )
 
     def _counts(self, x: Tensor) -> Tensor:
         """Return ln(1 + counts) from what the body reads, ``[B, C, L]`` -> ``[B, K]``."""
         found: Tensor = self.counts(GAIN * x.mean(-1))
         return found
 
-    def answers(self, p: Tensor) -> Answer:
+    def answers(self, p: Tensor, control: Tensor | None = None) -> Answer:
         """Return the mean of both strands, in which profiles are averaged as probabilities."""
-        one, other = self(p), self(p.flip(1, 2))
+        turned = control
+        if control is not None:
+            turned = control[:, list(self.config.control_opposite)].flip(-1)
+        one, other = self(p, control), self(p.flip(1, 2), turned)
         other = Answer(*(each[:, list(self.config.opposite)] for each in other))
         profile = torch.logaddexp(
             one.profile.log_softmax(-1), other.profile.flip(-1).log_softmax(-1)
@@ -141,7 +186,7 @@ class ProfileModel(nn.Module):
         return Answer(profile, (one.counts + other.counts) / 2)
 
     def both_strands(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return the counts alone of the outputs `rows`, ``[B, L, 4]`` -> ``[B, K]``."""
+        """Return counts of the outputs `rows` by sequence alone, ``[B, L, 4]`` -> ``[B, K]``."""
         one, other = (self._counts(self.body(way.transpose(1, 2))) for way in (p, p.flip(1, 2)))
         opposite = [self.config.opposite[row] for row in rows]
         return (one[:, list(rows)] + other[:, opposite]) / 2

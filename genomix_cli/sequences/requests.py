@@ -432,6 +432,9 @@ class ProfileOptions(TaskOptions):
     tracks: tuple[str, ...] = option(
         (), "Tracks to learn", "--phenotypes", commas=True, shown="all"
     )
+    controls: tuple[str, ...] = option(
+        (), "Tracks of controls, such as an input: heads see them too", "--control", commas=True
+    )
 
 
 TASKS: tuple[type[TaskOptions], ...] = (

@@ -15,7 +15,7 @@ from torch import Tensor
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.config import Count, NotNegative, Positive, Whole
 from genomix_cli.learning.networks import MONITOR
-from genomix_cli.learning.profiles import ProfileModel
+from genomix_cli.learning.profiles import ProfileConfig, ProfileModel
 from genomix_cli.sequences.activity.learning import CORRELATION, bases, known_mean, moved
 from genomix_cli.sequences.profile.windows import Batch, Observed, middle, observed
 from genomix_cli.sequences.train.learning import Learning, opposite
@@ -79,8 +79,8 @@ class ProfileTask:
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the loss of windows moved, every second one of the other strand."""
         config = self._model.config
-        batch = augmented(batch, config.opposite, config.profile, self._shift, generator)
-        answer, seen = self._model(bases(batch.codes)), observed(batch.signal)
+        batch = augmented(batch, config, self._shift, generator)
+        answer, seen = self._model(bases(batch.codes), batch.control), observed(batch.signal)
         nats = shape_nats(answer.profile.float(), seen) / self._mean.to(seen.total)
         parts = {
             "profile": known_mean(nats, seen.total),
@@ -94,8 +94,10 @@ class ProfileTask:
 
     def predict(self, batch: Batch) -> Judged:
         """Return the losses of the answers of both strands."""
-        answer = self._model.answers(bases(batch.codes))
-        seen = observed(middle(batch.signal, self._model.config.profile))
+        control, size = batch.control, self._model.config.profile
+        control = None if control is None else middle(control, size)
+        answer = self._model.answers(bases(batch.codes), control)
+        seen = observed(middle(batch.signal, size))
         nats = shape_nats(answer.profile.float(), seen) / self._mean.to(seen.total)
         return Judged(nats.cpu(), answer.counts.float().cpu(), seen.total.log1p().cpu())
 
@@ -134,29 +136,31 @@ def shape_nats(profile: Tensor, seen: Observed) -> Tensor:
     return -(orders + (seen.counts * log_p).sum(-1))
 
 
-def augmented(
-    batch: Batch, others: tuple[int, ...], size: int, most: int, generator: torch.Generator
-) -> Batch:
+def augmented(batch: Batch, config: ProfileConfig, most: int, generator: torch.Generator) -> Batch:
     """Return windows moved by up to `most` bases, every second one turned to the other strand.
 
-    Sequence and signal alike. Any base comes in at the end of the sequence; the signal is that of
-    the `size` bases in the middle, which are all in the window.
+    Sequence, signal and control alike. Any base comes in at the end of the sequence; signal and
+    control are those of the bases in the middle that have a profile, which are all in the window.
 
     Parameters
     ----------
     batch : Batch
-    others : tuple of int
-        Number of the track of the other strand.
-    size, most : int
+    config : ProfileConfig
+    most : int
     generator : torch.Generator
     """
-    (n, n_tracks, length), device = batch.signal.shape, batch.codes.device
+    (n, _, length), device, size = batch.signal.shape, batch.codes.device, config.profile
     drawn = torch.rand((2, n), generator=generator, device=generator.device).to(device)
     by = (drawn[0, :, None] * (2 * most + 1)).long().clamp(max=2 * most) - most
     at = (length - size) // 2 + by + torch.arange(size, device=device)  # [B, O]
-    signal = batch.signal.gather(-1, at[:, None].expand(-1, n_tracks, -1))
     codes, turn = moved(batch.codes, by), drawn[1, :, None] < 0.5
+
+    def seen(signal: Tensor, others: tuple[int, ...]) -> Tensor:
+        signal = signal.gather(-1, at[:, None].expand(-1, signal.shape[1], -1))
+        return torch.where(turn[..., None], signal[:, list(others)].flip(-1), signal)
+
     return Batch(
         torch.where(turn, opposite(codes), codes),
-        torch.where(turn[..., None], signal[:, list(others)].flip(-1), signal),
+        seen(batch.signal, config.opposite),
+        None if batch.control is None else seen(batch.control, config.control_opposite),
     )

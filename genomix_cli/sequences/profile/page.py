@@ -15,7 +15,7 @@ from genomix_cli.report.canvas import COLOURS, GREY, Picture, grid, head, short
 from genomix_cli.report.page import Signed, render, write_page
 from genomix_cli.sequences.activity.page import models_figure, single_figure, table
 from genomix_cli.sequences.activity.results import Point
-from genomix_cli.sequences.profile.predict import answers as answers_of
+from genomix_cli.sequences.profile.predict import window_answers
 from genomix_cli.sequences.profile.results import NETWORK, TITLES, ProfileSummary, ShapeResult
 from genomix_cli.sequences.profile.windows import Windows, middle, observed
 
@@ -108,7 +108,7 @@ def _examples_figure(
         most = np.argsort(-np.nan_to_num(truth[:, k], nan=-1), kind="stable")[:EXAMPLES]
         batch = windows.batch(most)
         seen = observed(middle(batch.signal, summary.profile))
-        expected = answers_of(model, batch.codes).profile.softmax(-1)
+        expected = window_answers(model, batch).profile.softmax(-1)
         expected = expected * torch.from_numpy(counts[most]).expm1()[..., None]
         for ax, measured, predicted in zip(axes[k], seen.counts, expected, strict=False):
             ax.fill_between(at, measured[k].numpy(), color=GREY, alpha=0.5, lw=0)

@@ -14,10 +14,10 @@ from genomix_cli.formats.run_folder import CONFIG
 from genomix_cli.learning.finite import finite
 from genomix_cli.learning.profiles import TASK, Answer, ProfileModel, stored_profiles
 from genomix_cli.sequences.activity.learning import bases
-from genomix_cli.sequences.profile.windows import BLOCK
+from genomix_cli.sequences.profile.windows import BLOCK, Batch, middle
 from genomix_cli.sequences.runs import StoredRun
 
-__all__ = ["TASK", "answers", "log_counts", "model_of"]
+__all__ = ["TASK", "answers", "log_counts", "model_of", "window_answers"]
 
 
 def model_of(run: StoredRun, device: str = "cpu") -> ProfileModel:
@@ -32,8 +32,10 @@ def model_of(run: StoredRun, device: str = "cpu") -> ProfileModel:
 
 
 @torch.inference_mode()
-def answers(model: ProfileModel, codes: Tensor) -> Answer:
+def answers(model: ProfileModel, codes: Tensor, control: Tensor | None = None) -> Answer:
     """Return what the network says of sequences ``[B, L]``, the mean of both strands, on the CPU.
+
+    Without counts of its controls ``[B, J, O]`` that is what the sequence says by itself.
 
     Raises
     ------
@@ -41,10 +43,18 @@ def answers(model: ProfileModel, codes: Tensor) -> Answer:
         If one is no number.
     """
     device = next(model.parameters()).device
-    answer = Answer(*(each.float().cpu() for each in model.answers(bases(codes.to(device)))))
+    control = None if control is None else control.to(device)
+    answer = model.answers(bases(codes.to(device)), control)
+    answer = Answer(*(each.float().cpu() for each in answer))
     for values, what in zip(answer, ("a profile", "a count"), strict=True):
         finite(values.numpy(), what)
     return answer
+
+
+def window_answers(model: ProfileModel, batch: Batch) -> Answer:
+    """Return what the network says of windows, beside their controls if it has any."""
+    control = None if batch.control is None else middle(batch.control, model.config.profile)
+    return answers(model, batch.codes, control)
 
 
 def log_counts(model: ProfileModel, codes: NDArray[np.uint8]) -> NDArray[np.float32]:

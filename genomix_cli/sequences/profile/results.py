@@ -26,7 +26,7 @@ from genomix_cli.sequences.activity.results import (
     metric_rows,
     verdicts,
 )
-from genomix_cli.sequences.profile.predict import answers
+from genomix_cli.sequences.profile.predict import window_answers
 from genomix_cli.sequences.profile.windows import Observed, Windows, middle, observed
 
 NETWORK, MEAN, ANOTHER, UNIFORM = "network", "mean profile", "of another window", "uniform"
@@ -76,6 +76,8 @@ class ProfileSummary:
     parameters : int
     length, profile : int
         Bases that are read, and those in the middle whose signal is predicted.
+    controls : tuple of str
+        Control tracks that it was judged beside.
     headline : str
     warnings : tuple of str
     outputs : tuple of OutputResult
@@ -93,6 +95,7 @@ class ProfileSummary:
     parameters: int
     length: int
     profile: int
+    controls: tuple[str, ...]
     headline: str
     warnings: tuple[str, ...]
     outputs: tuple[OutputResult, ...]
@@ -156,7 +159,7 @@ def shapes(model: ProfileModel, windows: Windows, mean: Tensor, seed: int) -> Sh
     order = np.random.default_rng(seed).permutation(len(windows))
     for where, batch in windows.blocks(order):
         seen = observed(middle(batch.signal, model.config.profile))
-        own = answers(model, batch.codes).profile
+        own = window_answers(model, batch).profile
         uniform = torch.zeros(())
         for m, log_p in enumerate((own, mean.log(), own.roll(1, 0), uniform)):
             gain[m, order[where]], jsd[m, order[where]] = fit(log_p, seen)

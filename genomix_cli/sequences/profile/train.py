@@ -28,7 +28,7 @@ from genomix_cli.sequences.activity.results import Point
 from genomix_cli.sequences.profile import results
 from genomix_cli.sequences.profile.learning import ProfileLearning, ProfileTask
 from genomix_cli.sequences.profile.page import profile_card, write_profile_page
-from genomix_cli.sequences.profile.predict import TASK, log_counts, model_of
+from genomix_cli.sequences.profile.predict import TASK, model_of, window_answers
 from genomix_cli.sequences.profile.results import ProfileSummary
 from genomix_cli.sequences.profile.windows import (
     Profiled,
@@ -49,7 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"width": 64, "n_dilated": 9},
 }
 # Fields in which a run to start from may differ: convolutions have no length.
-FREE = ("outputs", "opposite", "length", "profile", "summary")
+FREE = ("outputs", "opposite", "length", "profile", "summary", "controls", "control_opposite")
 PREDICT_BATCH = 64
 
 
@@ -115,7 +115,9 @@ def train_profile(request: TrainRequest) -> ProfileSummary | None:
     points = _learn(model, job)
     if not first_process():
         return None
-    answers = log_counts(model, job.data.sequences.codes[job.split.test])
+    tested = job.data.windows(job.split.test)
+    found = [window_answers(model, batch).counts for _, batch in tested.blocks()]
+    answers = torch.cat(found).numpy()
     summary = _judge(model, job, answers, points)
     _write(summary, model, job, answers)
     made = request.provenance()
@@ -130,7 +132,8 @@ def read_job(request: TrainRequest) -> Job:
     start = None if request.init is None else model_of(read_run(request.init, TASK))
     fields, shape = request.parted(ProfileLearning)
     learning = from_dict(ProfileLearning, fields, where="--set")
-    data = read_profiled(request.data, options.tracks or tuple(filter(None, [request.label])))
+    names = options.tracks or tuple(filter(None, [request.label]))
+    data = read_profiled(request.data, names, options.controls)
     length = data.sequences.length
     shift = length // 10 if learning.shift is None else learning.shift
     size = shape.get("profile", length - 2 * shift)
@@ -146,6 +149,7 @@ def read_job(request: TrainRequest) -> Job:
     by, split = one_split(data.sequences, known, how, seed, request.task)
     outputs = tuple(_outputs(data, counts[split.train], request))
     own = {"outputs": outputs, "opposite": data.opposite, "length": length, "profile": size}
+    own |= {"controls": data.control_names, "control_opposite": data.control_opposite}
     taken = {} if start is None else shape_to_take(start.config, FREE, request, shape)
     config = replace(request, arch={**taken, **shape}).config(ProfileConfig, PRESETS, **own)
     return Job(request, learning, config, data, by, split, counts, shift, start)
@@ -163,6 +167,9 @@ def begin(model: ProfileModel, start: ProfileModel) -> None:
     own["profile.weight"][:, to] = its["profile.weight"][:, of]
     for name in ("profile.bias", "counts.weight", "counts.bias"):
         own[name][to] = its[name][of]
+    if model.config.controls and model.config.controls == start.config.controls:
+        for name in ("control_profile.weight", "control_counts.weight"):
+            own[name][to] = its[name][of]
     log.info("started from the convolutions and the heads of %s", ", ".join(taken) or "no output")
 
 
@@ -228,6 +235,7 @@ def _judge(
         parameters=sum(p.numel() for p in model.parameters()),
         length=config.length,
         profile=config.profile,
+        controls=config.controls,
         headline=f"{activity.headline(judged)} {results.headline(shapes)}",
         warnings=tuple(activity.warnings(groups, judged)),
         outputs=judged,

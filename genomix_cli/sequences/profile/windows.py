@@ -1,6 +1,6 @@
 """Windows of a genome with the signal of each base, as a network of profiles reads them.
 
-Letters: n windows, B of them, L bases, K tracks, O bases of a profile.
+Letters: n windows, B of them, L bases, K tracks, J control tracks, O bases of a profile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.sequences import Sequences, open_sequences
+from genomix_cli.formats.sequences import Profiles, Sequences, open_sequences
 from genomix_cli.sequences.activity.sources import output_name
 from genomix_cli.sequences.prepare.parsed_input import first_twice
 from genomix_cli.sequences.prepare.signal import COVERED
@@ -34,10 +34,13 @@ class Batch(NamedTuple):
         uint8 ``[B, L]``: sets of bases.
     signal : Tensor
         float32 ``[B, K, L]``; NaN where nothing was measured.
+    control : Tensor, optional
+        float32 ``[B, J, L]``: counts of control tracks; 0 where nothing was measured.
     """
 
     codes: Tensor
     signal: Tensor
+    control: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,15 @@ class Windows:
         Numbers of the K tracks.
     rows : NDArray
         int64 ``[n]``: the windows among all.
+    controls : tuple of int
+        Numbers of the J control tracks.
     """
 
     codes: NDArray[np.uint8]
     signal: NDArray[np.float32]
     tracks: tuple[int, ...]
     rows: NDArray[np.int64]
+    controls: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,8 +73,12 @@ class Windows:
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """Return some windows as tensors."""
         here = self.rows[rows]
-        signal = np.ascontiguousarray(self.signal[here][:, list(self.tracks)])
-        return Batch(torch.from_numpy(self.codes[here]), torch.from_numpy(signal))
+        every = self.signal[here]
+        signal = torch.from_numpy(np.ascontiguousarray(every[:, list(self.tracks)]))
+        batch = Batch(torch.from_numpy(self.codes[here]), signal)
+        if not self.controls:
+            return batch
+        return batch._replace(control=torch.from_numpy(every[:, list(self.controls)]).nan_to_num())
 
     def blocks(self, order: NDArray[np.int64] | None = None) -> Iterator[tuple[slice, Batch]]:
         """Yield all windows, of nearly equal numbers, and where in `order` they are."""
@@ -91,32 +101,47 @@ class Profiled:
         Names of the outputs.
     opposite : tuple of int
         Number of the output of the other strand; an output's own where it has both.
+    controls : tuple of int
+        Numbers of the J control tracks in the file.
+    control_opposite : tuple of int
+        As `opposite`, of these.
     """
 
     sequences: Sequences
     tracks: tuple[int, ...]
     names: tuple[str, ...]
     opposite: tuple[int, ...]
+    controls: tuple[int, ...] = ()
+    control_opposite: tuple[int, ...] = ()
+
+    @property
+    def control_names(self) -> tuple[str, ...]:
+        """Names of the control tracks in the file."""
+        assert self.sequences.profiles is not None
+        return tuple(self.sequences.profiles.names[track] for track in self.controls)
 
     def windows(self, rows: NDArray[np.int64]) -> Windows:
         """Return some of the windows."""
         assert self.sequences.profiles is not None
-        return Windows(self.sequences.codes, self.sequences.profiles.signal, self.tracks, rows)
+        signal = self.sequences.profiles.signal
+        return Windows(self.sequences.codes, signal, self.tracks, rows, self.controls)
 
 
-def read_profiled(path: Path, names: Sequence[str] = ()) -> Profiled:
+def read_profiled(path: Path, names: Sequence[str] = (), controls: Sequence[str] = ()) -> Profiled:
     """Open a file of windows to learn from.
 
     Parameters
     ----------
     path : Path
     names : sequence of str
-        Tracks to learn; none: all.
+        Tracks to learn; none: all but the controls.
+    controls : sequence of str
+        Control tracks.
 
     Raises
     ------
     UsageError
-        If there is no such track, or one lacks its other strand.
+        If there is no such track, one lacks its other strand, or one is learned and a control.
     DataError
         If the file is damaged, or has no signal of each base.
     """
@@ -128,21 +153,35 @@ def read_profiled(path: Path, names: Sequence[str] = ()) -> Profiled:
             where=path,
             hint="genomix prepare sequences GENOME.fa -t NAME=FILE.bw --window 1000 --profiles",
         )
-    for name in names:
-        if name not in profiles.names:
-            expected = " or ".join(profiles.names)
-            raise UsageError(f"no track {name!r}", where="--phenotypes", expected=expected)
-    tracks = tuple(map(profiles.names.index, dict.fromkeys(names or profiles.names)))
-    for track in tracks:
-        if profiles.opposite[track] not in tracks:
-            what = f"{profiles.names[track]} is learned with its other strand alone"
-            other = profiles.names[profiles.opposite[track]]
-            raise UsageError(what, where="--phenotypes", hint=f"add {other}")
+    beside, control_opposite = _chosen(profiles, controls, "--control")
+    if twice := [name for name in names if name in controls]:
+        raise UsageError(f"{twice[0]} is learned and a control", where="--control")
+    own = names or [name for name in profiles.names if name not in controls]
+    if not own:
+        raise UsageError("no track is left to learn", where="--control")
+    tracks, opposite = _chosen(profiles, own, "--phenotypes")
     outputs = tuple(output_name(profiles.names[track]) for track in tracks)
     if clash := first_twice(outputs):
         raise DataError(f"two outputs would be called {clash}", where=path)
-    opposite = tuple(tracks.index(profiles.opposite[track]) for track in tracks)
-    return Profiled(sequences, tracks, outputs, opposite)
+    return Profiled(sequences, tracks, outputs, opposite, beside, control_opposite)
+
+
+def _chosen(
+    profiles: Profiles, names: Sequence[str], where: str
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the numbers of tracks in the file, and of each track's other strand among them."""
+    for name in names:
+        if name not in profiles.names:
+            expected = " or ".join(profiles.names)
+            raise UsageError(f"no track {name!r}", where=where, expected=expected)
+    tracks = tuple(map(profiles.names.index, dict.fromkeys(names)))
+    for track in tracks:
+        if profiles.opposite[track] not in tracks:
+            used = "learned" if where == "--phenotypes" else "a control"
+            what = f"{profiles.names[track]} is {used} with its other strand alone"
+            other = profiles.names[profiles.opposite[track]]
+            raise UsageError(what, where=where, hint=f"add {other}")
+    return tracks, tuple(tracks.index(profiles.opposite[track]) for track in tracks)
 
 
 class Observed(NamedTuple):

@@ -12,6 +12,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.learning.activity import Output
 from genomix_cli.learning.networks import new_module, weights
 from genomix_cli.learning.profiles import (
+    GAIN,
     UNIT,
     ProfileConfig,
     ProfileModel,
@@ -77,9 +78,59 @@ def test_the_other_strand_is_the_same_answer_turned() -> None:
     torch.testing.assert_close(one.profile.softmax(-1), mean)
 
 
+def controlled() -> ProfileModel:
+    """A network with two strands of one control, whose weights all count."""
+    model = network(config(controls=("IN+", "IN-"), control_opposite=(1, 0)))
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for layer in (model.control_profile, model.control_counts):
+            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) / 30)
+    return model
+
+
+def test_what_a_control_counts_is_added_to_both_heads() -> None:
+    model, p = controlled(), one_hot(2, 60)
+    control = torch.poisson(torch.full((2, 2, 44), 3.0), torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        alone, found = model(p), model(p, control)
+        nothing = model(p, torch.zeros(2, 2, 44))
+    # Without counts of the control nothing is added.
+    torch.testing.assert_close(nothing, alone)
+    at, weight = 7, model.control_profile.weight[..., 0].detach()
+    around = control[:, :, : at + 26].mean(-1)  # of 51 bases, those in the profile
+    logs = torch.cat([control[..., at], around], 1).log1p()
+    expected = alone.profile[..., at] + GAIN * logs @ weight.T
+    torch.testing.assert_close(found.profile[..., at], expected)
+    total = GAIN * control.sum(-1).log1p() @ model.control_counts.weight.T
+    torch.testing.assert_close(found.counts, alone.counts + total.detach())
+
+
+def test_a_control_is_turned_with_its_sequence() -> None:
+    model, p = controlled(), one_hot(4, 60)
+    control = torch.poisson(torch.full((4, 2, 44), 3.0), torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        one = model.answers(p, control)
+        other = model.answers(p.flip(1, 2), control[:, [1, 0]].flip(-1))
+    torch.testing.assert_close(other.profile[:, [1, 0, 2]].flip(-1), one.profile)
+    torch.testing.assert_close(other.counts[:, [1, 0, 2]], one.counts)
+
+
+def test_a_network_starts_as_if_there_were_no_control() -> None:
+    with_it = config(controls=("IN",), control_opposite=(0,))
+    one, other = (new_module(lambda of=of: ProfileModel(of), 3) for of in (config(), with_it))
+    p, control = one_hot(2, 60), torch.ones(2, 1, 44)
+    with torch.inference_mode():
+        torch.testing.assert_close(other(p, control), one(p))
+    assert sum(p.numel() for p in other.parameters()) == 3 * 3 + sum(
+        p.numel() for p in one.parameters()
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"controls": ("IN",), "control_opposite": (1,)}, "control_opposite pairs no tracks"),
+        ({"controls": ("IN",)}, "control_opposite pairs no tracks"),
         ({"opposite": (1, 2, 0)}, "pairs no tracks"),
         ({"opposite": (1, 0)}, "pairs no tracks"),
         ({"opposite": (1, 0, 3)}, "pairs no tracks"),

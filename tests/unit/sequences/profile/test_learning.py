@@ -54,14 +54,20 @@ def test_sequence_and_signal_are_moved_and_turned_together() -> None:
     rng, length, size, most = np.random.default_rng(0), 40, 20, 7
     codes = np.array([1, 2, 4, 8], np.uint8)[rng.integers(0, 4, (400, length))]
     # Each base's own signal is its code; on the other strand its complement, in a track of its own.
+    # The controls are the same two, the other way round.
     complement = reverse_complement(codes)[:, ::-1]
     place = np.broadcast_to(np.arange(length), codes.shape)
     signal = np.stack([codes, complement, place], 1).astype(np.float32)
-    batch = Batch(torch.from_numpy(codes), torch.from_numpy(signal))
+    batch = Batch(*map(torch.from_numpy, (codes, signal, signal[:, [1, 0]])))
     generator = torch.Generator().manual_seed(0)
-    found = augmented(batch, (1, 0, 2), size, most, generator)
+    both = {"controls": ("a", "b"), "control_opposite": (1, 0)}
+    of = config(length=length, profile=size, **both)
+    found = augmented(batch, of, most, generator)
     assert found.signal.shape == (400, 3, size)
     inner = middle(found.codes[:, None], size)[:, 0]
+    assert found.control is not None
+    assert torch.equal(found.control[:, 1], inner.float())
+    assert torch.equal(found.control, found.signal[:, [1, 0]])
     assert torch.equal(found.signal[:, 0], inner.float())
     places = found.signal[:, 2]
     step = places.diff(dim=-1)
@@ -74,7 +80,7 @@ def test_sequence_and_signal_are_moved_and_turned_together() -> None:
     off = by[~turned].long()
     for row, moved in zip(found.codes[~turned], off.tolist(), strict=True):
         assert int((row == ANY).sum()) == abs(moved)
-    still = augmented(batch, (1, 0, 2), size, 0, generator)
+    still = augmented(batch, of, 0, generator)
     assert set(still.signal[:, 2].min(1).values.tolist()) == {first}
 
 
@@ -86,7 +92,7 @@ def test_the_loss_is_that_of_the_profile_and_of_log_counts() -> None:
     signal[0, 1] = NAN
     task = ProfileTask(model, mean, 0.5, 4)
     parts = task.losses(Batch(codes, signal), torch.Generator().manual_seed(3))
-    seen_as = augmented(Batch(codes, signal), of.opposite, 44, 4, torch.Generator().manual_seed(3))
+    seen_as = augmented(Batch(codes, signal), of, 4, torch.Generator().manual_seed(3))
     answer, seen = model(bases(seen_as.codes)), observed(seen_as.signal)
     known = seen.total.isfinite()
     assert int(known.sum()) == 17

@@ -145,6 +145,64 @@ def test_some_tracks_are_learned_with_their_other_strand(data: Path, tmp_path: P
     assert both.config.outputs[0].sd == pytest.approx(float(values.std()), rel=1e-5)
 
 
+@pytest.fixture(scope="module")
+def biased(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Windows whose counts are mostly those of a bias, which a control counts too."""
+    made = replace(
+        footprints(600, bias=1.0), split=np.repeat(["train", "valid", "test"], [360, 90, 150])
+    )
+    return write(tmp_path_factory.mktemp("biased") / "tracks.h5", made)
+
+
+def test_a_control_explains_a_planted_bias(biased: Path, tmp_path: Path) -> None:
+    """Same windows, seed and steps, and the network that sees the control is better in both."""
+    own = ("NEXUS+", "NEXUS/2")
+    found = {}
+    for name, controls in (("without", ()), ("with", ("INPUT",))):
+        asked = request(biased, tmp_path / name, options={"tracks": own, "controls": controls})
+        summary = train_profile(asked)
+        assert summary is not None
+        assert summary.controls == controls
+        found[name] = summary
+    for k in range(len(own)):
+        without, beside = (found[name].shapes[k].rows[0].metrics for name in ("without", "with"))
+        assert beside["gain"].low > without["gain"].high
+        assert beside["jsd"].high < without["jsd"].low
+        without, beside = (found[name].outputs[k].rows[0].metrics for name in ("without", "with"))
+        assert beside["pearson"].low > without["pearson"].high
+    card = (tmp_path / "with" / "README.md").read_text()
+    assert "judged beside its controls (INPUT), which `score` does not see" in card
+    model = model_of(read_run(tmp_path / "with", "profile"))
+    assert model.config.controls == ("INPUT",)
+    # It has not forgotten the motif: what the sequence says by itself is still a footprint.
+    rng = np.random.default_rng(5)
+    codes = np.array([1, 2, 4, 8], np.uint8)[rng.integers(0, 4, (40, 80))]
+    planted = codes.copy()
+    planted[:, 30 : 30 + len(MOTIF)] = MOTIF
+    before, after = (answers(model, torch.from_numpy(each)) for each in (codes, planted))
+    assert (after.counts - before.counts)[:, 0].mean() > 0.3
+
+
+def test_what_cannot_be_a_control_is_refused(biased: Path, tmp_path: Path) -> None:
+    for options, message in (
+        ({"controls": ("input",)}, "--control: no track 'input'"),
+        ({"controls": ("NEXUS+",)}, r"--control: NEXUS\+ is a control with its other strand alone"),
+        ({"controls": ("INPUT",), "tracks": ("INPUT",)}, "INPUT is learned and a control"),
+        ({"controls": ("NEXUS+", "NEXUS/2", "ATAC@K562", "INPUT")}, "no track is left to learn"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read_job(request(biased, tmp_path / "x", options=options))
+    job = read_job(request(biased, tmp_path / "x", options={"controls": ("INPUT",)}))
+    assert [output.name for output in job.config.outputs] == list(NAMES)
+    batch = job.data.windows(np.array([1, 2])).batch(np.array([0, 1]))
+    assert batch.control is not None
+    profiles = job.data.sequences.profiles
+    assert profiles is not None
+    expected = np.nan_to_num(profiles.signal[[1, 2]][:, [3]])
+    np.testing.assert_array_equal(batch.control, expected)
+    assert np.isnan(profiles.signal[1, 3]).any()
+
+
 def test_it_goes_on_from_another_run(
     run: tuple[Path, ProfileSummary], data: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from genomix_cli.sequences.profile import results
 from genomix_cli.sequences.profile.results import MODELS, Shapes, judge_shapes, mean_profile, shapes
-from genomix_cli.sequences.profile.windows import Windows
+from genomix_cli.sequences.profile.windows import Batch, Windows
 from tests.profile_samples import config, footprints, network
 
 
@@ -39,11 +39,11 @@ def test_gain_and_divergence_in_closed_form(monkeypatch: pytest.MonkeyPatch) -> 
     own = torch.tensor([[0.5, 1e-30, 1e-30, 0.5], [0.25, 0.25, 0.25, 0.25]]).log()
     profile = torch.stack([own, own], 1)
 
-    def answers(model: object, codes: torch.Tensor) -> object:
-        order = [0, 1] if codes[0, 0] == 1 else [1, 0]
+    def answers(model: object, batch: Batch) -> object:
+        order = [0, 1] if batch.codes[0, 0] == 1 else [1, 0]
         return type("Answer", (), {"profile": profile[order]})
 
-    monkeypatch.setattr(results, "answers", answers)
+    monkeypatch.setattr(results, "window_answers", answers)
     given = windows(signal)
     given.codes[1] = 2
     found = shapes(network(of), given, torch.full((2, 4), 0.25), seed=0)
